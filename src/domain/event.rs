@@ -1,0 +1,1141 @@
+//! The facts that a store remembers: one struct per kind of event, past tense, small and complete.
+//!
+//! A kind has a **public part** (structure, ids, numbers, enums) and a **private part** (every text that a user, a model
+//! or a tool wrote). The public part is the struct's own fields; the private part is the field `private`, which is
+//! `None` once it was forgotten. Folds must work without it.
+//!
+//! Bodies are encoded with bincode in the order written here, so **a struct or enum of this file is never edited** after
+//! a release: a change is a new version of the kind, with an upcaster in `store::upcast` and a golden file. Enums grow
+//! only at their end.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AgentNo, AttemptNo, CallNo, ExecutorId, Hash, NodeId, RunId, TimeNs};
+use super::money::{NanoUsd, TokenUsage, UnitPrices, UsageSource};
+use super::text::Text;
+use super::tier::{Strategy, Tier};
+
+/// Declares the kinds: number on disk, current version, public fields, private fields.
+macro_rules! kinds {
+    ($(
+        $(#[$doc:meta])*
+        $kind:ident = $number:literal v $version:literal {
+            $( $(#[$fdoc:meta])* $field:ident : $type:ty, )*
+        } private $private:ident {
+            $( $(#[$pdoc:meta])* $pfield:ident : $ptype:ty, )*
+        }
+    )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+            pub struct $kind {
+                $( $(#[$fdoc])* pub $field: $type, )*
+                /// The private part; `None` once forgotten.
+                #[serde(skip)]
+                pub private: Option<$private>,
+            }
+
+            #[doc = concat!("The private part of [`", stringify!($kind), "`].")]
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+            pub struct $private {
+                $( $(#[$pdoc])* pub $pfield: $ptype, )*
+            }
+
+            impl From<$kind> for Event {
+                fn from(body: $kind) -> Self {
+                    Self::$kind(body)
+                }
+            }
+        )*
+
+        /// An event's body, of any kind.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Event {
+            $( #[doc = concat!("See [`", stringify!($kind), "`].")] $kind($kind), )*
+        }
+
+        /// The kinds this version knows: (number on disk, current version, name).
+        pub const KINDS: &[(u16, u16, &str)] = &[$( ($number, $version, stringify!($kind)), )*];
+
+        impl Event {
+            /// Returns the kind's number on disk and its current version.
+            pub fn kind(&self) -> (u16, u16) {
+                match self { $( Self::$kind(_) => ($number, $version), )* }
+            }
+
+            /// Returns the kind's name, as users see it.
+            pub fn name(&self) -> &'static str {
+                match self { $( Self::$kind(_) => stringify!($kind), )* }
+            }
+
+            /// Encodes the public part with `write`.
+            pub fn write_public<W: BodyWriter>(&self, write: &mut W) -> Result<(), W::Error> {
+                match self { $( Self::$kind(body) => write.write(body), )* }
+            }
+
+            /// Encodes the private part with `write`; returns false and writes nothing when it is gone.
+            pub fn write_private<W: BodyWriter>(&self, write: &mut W) -> Result<bool, W::Error> {
+                match self { $( Self::$kind(body) => match &body.private {
+                    Some(private) => write.write(private).map(|()| true),
+                    None => Ok(false),
+                }, )* }
+            }
+
+            /// Reads a body of kind `number` in its current version; `None` when the kind is not known.
+            /// `private` is absent when it was forgotten.
+            pub fn read<R: BodyReader>(number: u16, public: R, private: Option<R>) -> Option<Result<Self, R::Error>> {
+                match number {
+                    $( $number => Some((|| {
+                        let mut body: $kind = public.read()?;
+                        body.private = match private { Some(reader) => Some(reader.read()?), None => None };
+                        Ok(Self::$kind(body))
+                    })()), )*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+/// Writes one part of a body in some encoding.
+pub trait BodyWriter {
+    /// Why it could not be written.
+    type Error;
+    /// Writes `part`.
+    fn write<T: Serialize>(&mut self, part: &T) -> Result<(), Self::Error>;
+}
+
+/// Reads one part of a body in some encoding.
+pub trait BodyReader {
+    /// Why it could not be read.
+    type Error;
+    /// Reads the part, consuming all of it.
+    fn read<T: for<'de> Deserialize<'de>>(self) -> Result<T, Self::Error>;
+}
+
+kinds! {
+    // ---- form ----------------------------------------------------------------------------------------------------
+
+    /// A run began: everything that later decisions need, recorded so that no file of today is read again.
+    RunStarted = 1 v 1 {
+        /// The template's id.
+        template_id: String,
+        /// The template's version.
+        template_version: String,
+        /// BLAKE3 of the template's text.
+        template_hash: Hash,
+        /// Who produced the run: `None` for Meno itself, else the foreign system's name.
+        source: Option<String>,
+        /// Whether models were real, simulated or unknown to Meno.
+        mode: Mode,
+        /// A strategy given for the whole run, over what the rules say.
+        strategy: Option<Strategy>,
+        /// The run's budget for work and judging together.
+        budget: Option<NanoUsd>,
+        /// Calls of models without a price are allowed under a budget.
+        allow_unpriced: bool,
+        /// What to do when an agent wants to climb.
+        escalate: Escalate,
+        /// Agents at work at once, at most.
+        jobs: u16,
+        /// The seed of everything random in this run.
+        seed: u64,
+        /// The price table's date, `2026-11-22`.
+        prices_as_of: String,
+        /// BLAKE3 of the price table in force.
+        prices_hash: Hash,
+        /// Meno's version.
+        meno_version: String,
+        /// The process that executes.
+        executor: ExecutorId,
+    } private RunStartedPrivate {
+        /// The run's id in the system that it was imported from.
+        foreign_run_id: Option<String>,
+        /// The template, as JSON.
+        template: Text,
+        /// The base agents used, as a JSON object by id.
+        base_agents: Text,
+        /// The resolved settings, without secrets, as JSON.
+        settings: Text,
+        /// The price rows of the models that may be used, as JSON.
+        prices: Text,
+        /// The folder that the run was started in.
+        workspace: String,
+        /// The user, hashed with the store's salt.
+        user: String,
+        /// Labels given with `--label`, in order.
+        labels: Vec<(String, String)>,
+    }
+
+    /// Questions were put to a person.
+    QuestionsShown = 2 v 1 {
+        /// Ids of the questions, in order.
+        questions: Vec<String>,
+    } private QuestionsShownPrivate {}
+
+    /// A question was answered.
+    AnswerGiven = 3 v 1 {
+        /// The question's id.
+        question: String,
+        /// Where the answer came from.
+        source: AnswerSource,
+        /// The answer is a secret: only that it was given is known here.
+        secret: bool,
+    } private AnswerGivenPrivate {
+        /// The value as JSON; `null` for a secret.
+        value: String,
+    }
+
+    /// An answer given earlier was replaced or taken back.
+    AnswerChanged = 4 v 1 {
+        /// The question's id.
+        question: String,
+        /// Where the answer came from.
+        source: AnswerSource,
+        /// The answer is a secret.
+        secret: bool,
+        /// The answer was taken back, because its question is hidden now.
+        removed: bool,
+    } private AnswerChangedPrivate {
+        /// The value as JSON; `null` for a secret or a removed answer.
+        value: String,
+    }
+
+    /// The form is complete and valid.
+    FormCompleted = 5 v 1 {
+        /// How many questions have an answer.
+        answered: u32,
+        /// Questions that their `when` hides.
+        hidden: Vec<String>,
+    } private FormCompletedPrivate {}
+
+    /// Material was given to the run.
+    InputAttached = 6 v 1 {
+        /// The input's id.
+        input: String,
+        /// File, folder or text.
+        kind: InputKind,
+        /// How many files were taken.
+        files: u32,
+        /// How many bytes were taken.
+        bytes: u64,
+        /// How many files were left out.
+        left_out: u32,
+    } private InputAttachedPrivate {
+        /// Where it was read from.
+        path: String,
+        /// The files taken: name relative to `path`, and text.
+        texts: Vec<(String, Text)>,
+        /// The files left out: name relative to `path`, and why.
+        omissions: Vec<(String, String)>,
+    }
+
+    // ---- team ----------------------------------------------------------------------------------------------------
+
+    /// A rule made an agent.
+    AgentPlanned = 10 v 1 {
+        /// The agent's number.
+        agent: AgentNo,
+        /// The rule's number in the template, from 0.
+        rule: u32,
+        /// The rule's role.
+        role: String,
+        /// The base agent's id.
+        base: String,
+        /// Which tiers it may use.
+        strategy: Strategy,
+        /// Names of the tools asked for.
+        tools: Vec<String>,
+        /// Agents that must have ended before.
+        depends_on: Vec<AgentNo>,
+        /// Attempts at one tier, at most.
+        max_attempts_per_tier: u32,
+        /// The agent's own budget.
+        budget: Option<NanoUsd>,
+        /// What its failure means for the run.
+        on_failure: OnFailure,
+        /// An unknown verdict fails the attempt.
+        strict: bool,
+        /// With weights: the share of known weight that must pass, 0 to 1.
+        threshold: Option<f64>,
+    } private AgentPlannedPrivate {
+        /// The answer's item that `foreach` made this agent for.
+        item: Option<String>,
+        /// The resolved configuration, as a JSON object.
+        config: String,
+        /// The criteria with placeholders filled, as a JSON array.
+        criteria: String,
+        /// The rule's prompt with placeholders filled, but for other agents' outputs.
+        task: String,
+    }
+
+    /// A rule made no agent.
+    RuleSkipped = 11 v 1 {
+        /// The rule's number in the template, from 0.
+        rule: u32,
+        /// The rule's role.
+        role: String,
+        /// The question of the first condition that failed.
+        question: Option<String>,
+    } private RuleSkippedPrivate {
+        /// The condition in words, with the answer that it met.
+        because: String,
+    }
+
+    /// The tier to start at was chosen.
+    StartTierChosen = 12 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// Where it starts.
+        tier: Tier,
+        /// The strategy's first tier, or the agent's history.
+        by: ChosenBy,
+        /// Past runs that speak for it.
+        evidence: Vec<RunId>,
+    } private StartTierChosenPrivate {
+        /// Why, in words.
+        because: String,
+    }
+
+    // ---- attempt -------------------------------------------------------------------------------------------------
+
+    /// An agent began to try.
+    AttemptStarted = 20 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt's number within the agent.
+        attempt: AttemptNo,
+        /// The tier.
+        tier: Tier,
+    } private AttemptStartedPrivate {}
+
+    /// A model is about to be called; durable before the request leaves.
+    CallStarted = 21 v 1 {
+        /// The call's number within the run.
+        call: CallNo,
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt.
+        attempt: AttemptNo,
+        /// Work or judging.
+        purpose: Purpose,
+        /// The provider's name in the settings.
+        provider: String,
+        /// The model asked for.
+        model: String,
+        /// Input tokens estimated.
+        estimated_input: u64,
+        /// Output tokens allowed.
+        max_output: u64,
+        /// The worst case at this model's price; `None` when the model has no price.
+        reserved: Option<NanoUsd>,
+        /// The UTC day, in days since the epoch, whose budget the worst case counts against.
+        day: u32,
+    } private CallStartedPrivate {
+        /// The system message.
+        system: Text,
+        /// The user message.
+        prompt: Text,
+        /// Further messages of a tool conversation, as JSON.
+        transcript: Option<Text>,
+        /// Other parameters sent, as a JSON object.
+        parameters: String,
+    }
+
+    /// A request failed in a way that is worth another try, and one follows.
+    RequestRetried = 22 v 1 {
+        /// The call.
+        call: CallNo,
+        /// Which try failed, from 1.
+        failed_try: u32,
+        /// What failed.
+        class: ErrorClass,
+        /// The HTTP status, when there was one.
+        status: Option<u16>,
+        /// How long Meno waits before the next try, in milliseconds.
+        waited_ms: u64,
+        /// Tokens that the failed try is known to have used.
+        usage: Option<TokenUsage>,
+    } private RequestRetriedPrivate {
+        /// What the provider or the connection said, redacted.
+        message: String,
+    }
+
+    /// A model replied.
+    CallReplied = 23 v 1 {
+        /// The call.
+        call: CallNo,
+        /// Why the model stopped.
+        stop: StopReason,
+        /// Tokens used.
+        usage: TokenUsage,
+        /// Who counted them.
+        usage_source: UsageSource,
+        /// From the request's start to the reply's end, retries included, in milliseconds.
+        latency_ms: u64,
+        /// From the last try's start to its first piece of output, in milliseconds.
+        first_token_ms: Option<u64>,
+    } private CallRepliedPrivate {
+        /// The text.
+        output: Text,
+        /// Reasoning that the provider showed.
+        reasoning: Option<Text>,
+        /// Tool calls asked for, as a JSON array; empty when there are none.
+        tool_calls: String,
+        /// The model that the provider says it used.
+        model: Option<String>,
+        /// The provider's id of the request.
+        request_id: Option<String>,
+        /// What a refusal or a filter said.
+        stop_details: Option<String>,
+    }
+
+    /// A call ended without a usable reply.
+    CallFailed = 24 v 1 {
+        /// The call.
+        call: CallNo,
+        /// What failed.
+        class: ErrorClass,
+        /// The HTTP status, when there was one.
+        status: Option<u16>,
+        /// Another try might succeed.
+        retryable: bool,
+        /// Tokens that it is known to have used.
+        usage: Option<TokenUsage>,
+        /// From the request's start to the failure, in milliseconds.
+        latency_ms: u64,
+    } private CallFailedPrivate {
+        /// The provider's code.
+        code: Option<String>,
+        /// What the provider or the connection said, redacted.
+        message: String,
+        /// The provider's id of the request.
+        request_id: Option<String>,
+    }
+
+    /// A call was dropped by Meno before it ended.
+    CallCancelled = 25 v 1 {
+        /// The call.
+        call: CallNo,
+        /// Tokens that it is known to have used.
+        usage: Option<TokenUsage>,
+    } private CallCancelledPrivate {}
+
+    /// A call's end was never recorded: its process died. What it cost is not known.
+    CallLost = 26 v 1 {
+        /// The call.
+        call: CallNo,
+        /// What the budget keeps set aside for it.
+        reserved: Option<NanoUsd>,
+    } private CallLostPrivate {}
+
+    /// A tier's next fallback took over within an attempt.
+    ProviderSwitched = 27 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt.
+        attempt: AttemptNo,
+        /// Work or judging.
+        purpose: Purpose,
+        /// What failed.
+        class: ErrorClass,
+        /// The provider that failed.
+        from_provider: String,
+        /// Its model.
+        from_model: String,
+        /// The provider that takes over.
+        to_provider: String,
+        /// Its model.
+        to_model: String,
+    } private ProviderSwitchedPrivate {}
+
+    /// A tool is about to run; durable before any side effect.
+    ToolStarted = 28 v 1 {
+        /// The model call that asked for it.
+        call: CallNo,
+        /// Its number within the call, from 0.
+        tool_call: u32,
+        /// The tool.
+        tool: String,
+        /// It may change something.
+        writes: bool,
+    } private ToolStartedPrivate {
+        /// The arguments, as JSON.
+        arguments: Text,
+    }
+
+    /// A tool ended.
+    ToolEnded = 29 v 1 {
+        /// The model call that asked for it.
+        call: CallNo,
+        /// Its number within the call, from 0.
+        tool_call: u32,
+        /// It did what it was asked.
+        ok: bool,
+        /// How long it took, in milliseconds.
+        latency_ms: u64,
+    } private ToolEndedPrivate {
+        /// What the model is told.
+        result: Text,
+        /// What changed, as a unified diff.
+        diff: Option<Text>,
+        /// Files changed: path, and content before (`None`: the file was new).
+        originals: Vec<(String, Option<Text>)>,
+    }
+
+    /// An attempt ended.
+    AttemptEnded = 30 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt.
+        attempt: AttemptNo,
+        /// How.
+        outcome: AttemptOutcome,
+        /// It passed and every criterion is known.
+        verified: bool,
+        /// What else spoke against it.
+        signals: Vec<Signal>,
+        /// From its start to its end, in milliseconds.
+        duration_ms: u64,
+    } private AttemptEndedPrivate {}
+
+    /// An attempt that another system made.
+    AttemptImported = 31 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt.
+        attempt: AttemptNo,
+        /// The tier.
+        tier: Tier,
+        /// The provider, when known.
+        provider: Option<String>,
+        /// The model, when known.
+        model: Option<String>,
+        /// It passed.
+        passed: bool,
+        /// Tokens, when known.
+        usage: Option<TokenUsage>,
+        /// How long it took, when known, in milliseconds.
+        duration_ms: Option<u64>,
+    } private AttemptImportedPrivate {
+        /// The text, when known.
+        output: Option<Text>,
+        /// Criteria that failed.
+        failed_criteria: Vec<String>,
+    }
+
+    // ---- money ---------------------------------------------------------------------------------------------------
+
+    /// A call cost something, or its cost is not known.
+    CostIncurred = 40 v 1 {
+        /// The call; `None` for imports.
+        call: Option<CallNo>,
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt.
+        attempt: AttemptNo,
+        /// The tier.
+        tier: Tier,
+        /// Work or judging.
+        purpose: Purpose,
+        /// The provider, when known.
+        provider: Option<String>,
+        /// The model, when known.
+        model: Option<String>,
+        /// The amount; `None` when the model has no price.
+        amount: Option<NanoUsd>,
+        /// Tokens, when known.
+        usage: Option<TokenUsage>,
+        /// The prices used, of the band that applied.
+        unit_prices: Option<UnitPrices>,
+        /// The band: total input tokens above which it applies; 0 for the base prices.
+        band_above: u64,
+        /// How the amount came about.
+        source: CostSource,
+        /// What the provider itself said that it cost.
+        reported: Option<NanoUsd>,
+    } private CostIncurredPrivate {}
+
+    // ---- judgement -----------------------------------------------------------------------------------------------
+
+    /// A criterion was judged.
+    CriterionJudged = 50 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt.
+        attempt: AttemptNo,
+        /// The criterion's number within the agent, from 0.
+        criterion: u32,
+        /// The verdict.
+        verdict: Verdict,
+        /// A judge's score, 0 to 1.
+        score: Option<f64>,
+        /// Who judged.
+        by: JudgedBy,
+    } private CriterionJudgedPrivate {
+        /// The criterion's name or its words.
+        name: String,
+        /// What speaks for the verdict.
+        evidence: String,
+    }
+
+    /// An agent moved up a tier.
+    TierEscalated = 51 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt that did not pass.
+        attempt: AttemptNo,
+        /// The tier left.
+        from: Tier,
+        /// The tier entered.
+        to: Tier,
+        /// Why.
+        reason: EscalationReason,
+        /// Numbers of the criteria that failed.
+        failed: Vec<u32>,
+    } private TierEscalatedPrivate {}
+
+    /// An agent wants to climb and a person must say whether it may.
+    ApprovalAsked = 52 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt that did not pass.
+        attempt: AttemptNo,
+        /// The tier it is at.
+        from: Tier,
+        /// The tier it wants.
+        to: Tier,
+        /// Why.
+        reason: EscalationReason,
+        /// The worst case of one more call there, when the model has a price.
+        worst_case: Option<NanoUsd>,
+    } private ApprovalAskedPrivate {}
+
+    /// A person allowed or denied a climb.
+    ApprovalGiven = 53 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// The climb may happen.
+        granted: bool,
+    } private ApprovalGivenPrivate {}
+
+    /// An agent is done.
+    AgentSucceeded = 54 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt that passed.
+        attempt: AttemptNo,
+        /// Every criterion of it is known to pass.
+        verified: bool,
+    } private AgentSucceededPrivate {}
+
+    /// An agent gave up.
+    AgentFailed = 55 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// Why.
+        reason: FailureReason,
+    } private AgentFailedPrivate {
+        /// Why, in words and numbers.
+        message: String,
+    }
+
+    /// An agent never got its turn.
+    AgentSkipped = 56 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// Why.
+        because: SkipReason,
+        /// The agent that caused it.
+        cause: Option<AgentNo>,
+    } private AgentSkippedPrivate {}
+
+    // ---- end -----------------------------------------------------------------------------------------------------
+
+    /// The run's report is ready.
+    ReportComposed = 60 v 1 {
+        /// Who wrote it.
+        by: ReportBy,
+    } private ReportComposedPrivate {
+        /// The report, Markdown.
+        report: Text,
+    }
+
+    /// The run ended well.
+    RunSucceeded = 61 v 1 {
+        /// Every agent that counts is verified.
+        verified: bool,
+    } private RunSucceededPrivate {}
+
+    /// The run ended, and not well.
+    RunFailed = 62 v 1 {
+        /// Why.
+        reason: RunFailure,
+    } private RunFailedPrivate {
+        /// Why, in words.
+        message: String,
+    }
+
+    /// The run stopped and can go on.
+    RunSuspended = 63 v 1 {
+        /// Why.
+        why: SuspendReason,
+    } private RunSuspendedPrivate {}
+
+    /// The run goes on, in another process or after a pause.
+    RunResumed = 64 v 1 {
+        /// The process that executes now.
+        executor: ExecutorId,
+        /// Failed agents start again.
+        retry_failed: bool,
+        /// Meno's version.
+        meno_version: String,
+    } private RunResumedPrivate {}
+
+    /// Somebody wants the run to end.
+    CancelAsked = 65 v 1 {} private CancelAskedPrivate {}
+
+    /// The run was ended for good.
+    RunCancelled = 66 v 1 {} private RunCancelledPrivate {}
+
+    /// The run begins as another one was at some moment.
+    RunForked = 67 v 1 {
+        /// The run it comes from.
+        parent: RunId,
+        /// The parent's version up to which it is shared.
+        version: u64,
+        /// The hash of that event.
+        head: Hash,
+    } private RunForkedPrivate {}
+
+    /// What a run wrote was taken back.
+    WriteUndone = 68 v 1 {
+        /// The model call whose tool wrote.
+        call: CallNo,
+        /// The tool call's number within it.
+        tool_call: u32,
+    } private WriteUndonePrivate {
+        /// The files put back.
+        paths: Vec<String>,
+    }
+
+    // ---- memory --------------------------------------------------------------------------------------------------
+
+    /// A person said something about a run.
+    NoteAdded = 70 v 1 {
+        /// From 1 (bad) to 5 (good).
+        rating: Option<u8>,
+    } private NoteAddedPrivate {
+        /// The note.
+        text: Text,
+        /// Tags.
+        tags: Vec<String>,
+    }
+
+    /// Advice was given.
+    RecommendationShown = 71 v 1 {
+        /// The template that it is about.
+        template_id: String,
+        /// Past runs that speak for it.
+        evidence: Vec<RunId>,
+    } private RecommendationShownPrivate {
+        /// The advice, as JSON.
+        advice: Text,
+    }
+
+    /// Advice was followed.
+    RecommendationTaken = 72 v 1 {
+        /// Position of the [`RecommendationShown`] event.
+        shown: u64,
+        /// Which part of it, by index.
+        item: u32,
+    } private RecommendationTakenPrivate {}
+
+    // ---- store ---------------------------------------------------------------------------------------------------
+
+    /// The store was made: always the first event.
+    StoreCreated = 80 v 1 {
+        /// The store's identity.
+        node: NodeId,
+        /// Meno's version.
+        meno_version: String,
+    } private StoreCreatedPrivate {
+        /// The salt of hashed user ids.
+        user_salt: [u8; 16],
+    }
+
+    /// The log up to here was sealed by a checkpoint that can be kept elsewhere.
+    CheckpointSealed = 81 v 1 {
+        /// The last position that it covers.
+        position: u64,
+        /// The hash there.
+        head: Hash,
+    } private CheckpointSealedPrivate {}
+
+    /// Private parts are being removed.
+    PrivatePartsForgotten = 82 v 1 {
+        /// The run.
+        run: RunId,
+        /// Which parts.
+        which: ForgottenParts,
+    } private PrivatePartsForgottenPrivate {
+        /// Why.
+        why: String,
+    }
+
+    /// Another store's log was taken in beside this one.
+    SegmentImported = 83 v 1 {
+        /// The other store.
+        node: NodeId,
+        /// First position.
+        from: u64,
+        /// Last position.
+        to: u64,
+        /// The hash there.
+        head: Hash,
+    } private SegmentImportedPrivate {}
+
+    /// The clock went back since the last event.
+    ClockMovedBack = 84 v 1 {
+        /// By how many nanoseconds.
+        by_ns: u64,
+        /// What the last event's clock said.
+        last: TimeNs,
+    } private ClockMovedBackPrivate {}
+}
+
+/// Declares enums of event bodies: snake_case names in JSON, and they only grow at the end.
+macro_rules! body_enums {
+    ($( $(#[$doc:meta])* $name:ident { $( $(#[$vdoc:meta])* $variant:ident = $text:literal, )* } )*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $( $(#[$vdoc])* #[serde(rename = $text)] $variant, )* }
+
+        impl $name {
+            /// Returns the name used in files and output.
+            pub fn name(self) -> &'static str {
+                match self { $( Self::$variant => $text, )* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    )*};
+}
+
+body_enums! {
+    /// Whether a run's models were real.
+    Mode {
+        /// Real models.
+        Real = "real",
+        /// The embedded simulation.
+        Simulated = "simulated",
+        /// Another system's run.
+        Imported = "imported",
+    }
+
+    /// What to do when an agent wants to climb.
+    Escalate {
+        /// Climb.
+        Auto = "auto",
+        /// Ask a person.
+        Ask = "ask",
+        /// Never climb.
+        Never = "never",
+    }
+
+    /// Where an answer came from.
+    AnswerSource {
+        /// A person was asked.
+        Asked = "asked",
+        /// `--set`.
+        Flag = "flag",
+        /// `--answers`.
+        File = "file",
+        /// The template's default.
+        Default = "default",
+        /// The last run's answer, taken as default.
+        LastRun = "last_run",
+        /// A recommendation, taken as default.
+        Recommended = "recommended",
+        /// An environment variable, for secrets.
+        Environment = "environment",
+        /// Another system's record.
+        Imported = "imported",
+    }
+
+    /// Kinds of material.
+    InputKind {
+        /// One file.
+        File = "file",
+        /// A folder.
+        Dir = "dir",
+        /// A text given directly.
+        Text = "text",
+    }
+
+    /// What an agent's failure means for the run.
+    OnFailure {
+        /// The run fails.
+        FailRun = "fail_run",
+        /// The run goes on.
+        Continue = "continue",
+    }
+
+    /// Who chose a tier.
+    ChosenBy {
+        /// The strategy's first tier.
+        Strategy = "strategy",
+        /// The agent's history.
+        History = "history",
+    }
+
+    /// What a call is for.
+    Purpose {
+        /// The agent's task.
+        Work = "work",
+        /// Judging an attempt.
+        Judge = "judge",
+    }
+
+    /// Why a model stopped.
+    StopReason {
+        /// It was done.
+        End = "end",
+        /// It wants tools to run.
+        ToolUse = "tool_use",
+        /// The output limit was reached.
+        MaxTokens = "max_tokens",
+        /// The context window was full.
+        ContextFull = "context_full",
+        /// The model refused.
+        Refusal = "refusal",
+        /// A filter of the provider stopped it.
+        Filtered = "filtered",
+        /// A stop sequence was met.
+        StopSequence = "stop_sequence",
+        /// Something this version does not know.
+        Other = "other",
+    }
+
+    /// What kind of failure a call met; decides what happens next.
+    ErrorClass {
+        /// Connection, DNS or TLS failed, or the stream was cut.
+        Connection = "connection",
+        /// No byte came in time.
+        Timeout = "timeout",
+        /// The server answered 408, 409 or 5xx, 529 included.
+        Server = "server",
+        /// 429 that passes by waiting.
+        RateLimit = "rate_limit",
+        /// Money or quota is used up.
+        Quota = "quota",
+        /// The prompt does not fit the model's window.
+        Context = "context",
+        /// The key is missing or not accepted.
+        Auth = "auth",
+        /// The model does not exist.
+        UnknownModel = "unknown_model",
+        /// The request was refused as wrong.
+        BadRequest = "bad_request",
+        /// The reply could not be understood.
+        BadReply = "bad_reply",
+        /// Meno's own rules forbid the request.
+        Forbidden = "forbidden",
+    }
+
+    /// How an attempt ended.
+    AttemptOutcome {
+        /// No criterion failed and no signal spoke against it.
+        Passed = "passed",
+        /// Criteria or signals failed it.
+        FailedCriteria = "failed_criteria",
+        /// No usable reply.
+        Error = "error",
+        /// Dropped by Meno.
+        Cancelled = "cancelled",
+        /// Its process died.
+        Lost = "lost",
+    }
+
+    /// What speaks against an attempt besides its criteria.
+    Signal {
+        /// The answer was empty.
+        EmptyAnswer = "empty_answer",
+        /// The model or its provider refused.
+        Refusal = "refusal",
+        /// The answer was cut off.
+        Truncated = "truncated",
+        /// Structured output could not be read.
+        Malformed = "malformed",
+        /// The prompt did not fit.
+        ContextOverflow = "context_overflow",
+        /// The tool turns were used up.
+        ToolTurns = "tool_turns",
+        /// The provider could not be reached.
+        Unavailable = "unavailable",
+        /// Money or quota was used up.
+        Quota = "quota",
+        /// The request was wrong: key, model or parameters.
+        Configuration = "configuration",
+    }
+
+    /// A verdict on one criterion, or on all of them.
+    Verdict {
+        /// It holds.
+        Pass = "pass",
+        /// It does not hold.
+        Fail = "fail",
+        /// Nobody could tell.
+        Unknown = "unknown",
+    }
+
+    /// How a cost came about.
+    CostSource {
+        /// From reported tokens and the price table.
+        Computed = "computed",
+        /// From estimated tokens and the price table.
+        Estimated = "estimated",
+        /// From another system.
+        Imported = "imported",
+    }
+
+    /// Why an agent moves up.
+    EscalationReason {
+        /// Criteria failed.
+        Criteria = "criteria",
+        /// The answer was empty.
+        EmptyAnswer = "empty_answer",
+        /// The model refused.
+        Refusal = "refusal",
+        /// The answer was cut off.
+        Truncated = "truncated",
+        /// Structured output could not be read.
+        Malformed = "malformed",
+        /// The prompt did not fit.
+        ContextOverflow = "context_overflow",
+        /// The tool turns were used up.
+        ToolTurns = "tool_turns",
+        /// The tier's providers could not be reached.
+        Unavailable = "unavailable",
+        /// The tier's quota is used up.
+        Quota = "quota",
+    }
+
+    /// Why an agent gave up.
+    FailureReason {
+        /// The last tier failed too.
+        TiersExhausted = "tiers_exhausted",
+        /// The next call does not fit a budget.
+        Budget = "budget",
+        /// Key, model or parameters are wrong.
+        Configuration = "configuration",
+        /// A climb was denied.
+        Denied = "denied",
+        /// Climbing is switched off.
+        NeverEscalate = "never_escalate",
+        /// No tier has a window that is large enough.
+        Context = "context",
+        /// Another system's reason.
+        Imported = "imported",
+    }
+
+    /// Why an agent never got its turn.
+    SkipReason {
+        /// Another agent's failure ended the run.
+        RunFailed = "run_failed",
+        /// The run was cancelled.
+        Cancelled = "cancelled",
+        /// Another system's reason.
+        Imported = "imported",
+    }
+
+    /// Why a run failed.
+    RunFailure {
+        /// An agent failed whose failure counts.
+        AgentFailed = "agent_failed",
+        /// No agent succeeded.
+        NothingSucceeded = "nothing_succeeded",
+        /// Another system's reason.
+        Imported = "imported",
+    }
+
+    /// Why a run stopped.
+    SuspendReason {
+        /// Ctrl-C or a signal.
+        Interrupted = "interrupted",
+        /// A person must allow a climb.
+        Approval = "approval",
+        /// The form is not complete.
+        Form = "form",
+        /// The day's budget is used up.
+        DayBudget = "day_budget",
+    }
+
+    /// Which private parts are forgotten.
+    ForgottenParts {
+        /// Answers.
+        Answers = "answers",
+        /// Outputs.
+        Outputs = "outputs",
+        /// All.
+        All = "all",
+    }
+}
+
+/// Who judged a criterion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JudgedBy {
+    /// Meno's own code.
+    Code,
+    /// A judging model, in this call.
+    Model(CallNo),
+    /// Nobody: no judge was left, or a cheaper criterion had failed already.
+    Nobody,
+}
+
+/// Who wrote a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportBy {
+    /// The template's `report` text.
+    Template,
+    /// An agent whose base is `synthesizer`.
+    Synthesizer(AgentNo),
+    /// The outputs of the agents that nobody depends on, joined.
+    Outputs,
+    /// Another system.
+    Imported,
+}
+
+/// Where and when an event stands in its store and in its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Position in the store's log, gapless from 1.
+    pub seq: u64,
+    /// The run, if the event belongs to one.
+    pub run: Option<RunId>,
+    /// Position in the run's stream, gapless from 1; 0 without a run.
+    pub version: u64,
+    /// When it was recorded, as the clock said.
+    pub at: TimeNs,
+    /// When it happened, for imports.
+    pub occurred_at: Option<TimeNs>,
+    /// Position of the event that caused it.
+    pub cause: Option<u64>,
+}
+
+/// An event as folds see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// Where and when.
+    pub envelope: Envelope,
+    /// The chain's hash at this event.
+    pub hash: Hash,
+    /// What happened.
+    pub event: Event,
+}

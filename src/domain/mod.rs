@@ -1,0 +1,14 @@
+//! The pure rules: templates, forms, agents, criteria, tiers, money, events, and the run as `decide · evolve · pending`.
+//!
+//! Nothing here knows a file, a socket, a clock or a random number: what comes from the world comes in as an argument.
+//! Start with [`event`] (what can happen) and [`run`] (what follows from it).
+
+pub mod call;
+pub mod condition;
+pub mod criterion;
+pub mod event;
+pub mod ids;
+pub mod money;
+pub mod template;
+pub mod text;
+pub mod tier;

@@ -1,0 +1,183 @@
+//! Money and tokens: integers only, and "unknown" is never zero.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An amount in nUSD: 10⁻⁹ US dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NanoUsd(pub u64);
+
+impl NanoUsd {
+    /// One US dollar in nUSD.
+    pub const PER_USD: u64 = 1_000_000_000;
+
+    /// Adds, stopping at the largest amount there is rather than wrapping around.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// Returns the amount as an exact decimal number of dollars: `0.0525005`, `2`, `0`.
+    pub fn to_decimal(self) -> String {
+        let (whole, rest) = (self.0 / Self::PER_USD, self.0 % Self::PER_USD);
+        if rest == 0 {
+            return whole.to_string();
+        }
+        let digits = format!("{rest:09}");
+        format!("{whole}.{}", digits.trim_end_matches('0'))
+    }
+
+    /// Reads a decimal number of dollars exactly; `None` when it is negative, not a number, or finer than a nUSD.
+    pub fn from_decimal(text: &str) -> Option<Self> {
+        let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if (whole.is_empty() && rest.is_empty()) || rest.len() > 9 || !digits(whole) || !digits(rest) {
+            return None;
+        }
+        let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        let rest: u64 = format!("{rest:0<9}").parse().ok()?;
+        whole.checked_mul(Self::PER_USD)?.checked_add(rest).map(Self)
+    }
+
+    /// Converts a JSON or TOML number of dollars, rounded to the nearest nUSD; `None` when negative or not finite.
+    pub fn from_usd(usd: f64) -> Option<Self> {
+        let nano = (usd * Self::PER_USD as f64).round();
+        (usd.is_finite() && nano >= 0.0 && nano < u64::MAX as f64).then_some(Self(nano as u64))
+    }
+}
+
+impl std::iter::Sum for NanoUsd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self(0), Self::plus)
+    }
+}
+
+/// For people: `$1.23`, `$0.0053`, `$0.00000042`: at least two decimals and about three significant digits, rounded to nearest.
+impl fmt::Display for NanoUsd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut decimals: usize = 2;
+        while decimals < 9 && self.0 != 0 && self.0 * 10u64.pow(decimals as u32) / Self::PER_USD < 100 && self.0 < Self::PER_USD {
+            decimals += 1;
+        }
+        let unit = 10u64.pow(9 - decimals as u32);
+        let rounded = self.0 / unit + u64::from(self.0 % unit * 2 >= unit);
+        let scale = 10u64.pow(decimals as u32);
+        write!(f, "${}.{:0decimals$}", rounded / scale, rounded % scale)
+    }
+}
+
+/// Tokens of one call by kind. `reasoning` is a part of `output`, never to be added to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenUsage {
+    /// Input tokens that touched no cache.
+    pub input: u64,
+    /// Input tokens read from the provider's cache.
+    pub cache_read: u64,
+    /// Input tokens written to the provider's short-lived cache.
+    pub cache_write_5m: u64,
+    /// Input tokens written to the provider's long-lived cache.
+    pub cache_write_1h: u64,
+    /// Output tokens, reasoning included.
+    pub output: u64,
+    /// Of the output, tokens spent on reasoning.
+    pub reasoning: u64,
+}
+
+impl TokenUsage {
+    /// Returns all input tokens, cached or not: what long-context bands look at.
+    pub fn total_input(&self) -> u64 {
+        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write_5m).saturating_add(self.cache_write_1h)
+    }
+
+    /// Adds kind by kind, saturating.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write_5m: self.cache_write_5m.saturating_add(other.cache_write_5m),
+            cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+        }
+    }
+}
+
+/// Where token counts come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The provider said so.
+    Reported,
+    /// The provider said nothing; Meno counted from the texts.
+    Estimated,
+}
+
+/// Prices of one band of one model, in nUSD per million tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitPrices {
+    /// Uncached input.
+    pub input: u64,
+    /// Output, reasoning included.
+    pub output: u64,
+    /// Reading the cache.
+    pub cache_read: u64,
+    /// Writing the short-lived cache.
+    pub cache_write_5m: u64,
+    /// Writing the long-lived cache.
+    pub cache_write_1h: u64,
+}
+
+impl UnitPrices {
+    /// Returns the price of one call: the sum of tokens × price over the kinds, rounded half up to one nUSD, once.
+    ///
+    /// `reasoning` is inside `output` and not added again.
+    pub fn cost(&self, usage: &TokenUsage) -> NanoUsd {
+        let part = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
+        let sum = part(usage.input, self.input)
+            + part(usage.cache_read, self.cache_read)
+            + part(usage.cache_write_5m, self.cache_write_5m)
+            + part(usage.cache_write_1h, self.cache_write_1h)
+            + part(usage.output, self.output);
+        NanoUsd(u64::try_from((sum + 500_000) / 1_000_000).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_read_and_written_exactly() {
+        for text in ["0", "0.000000001", "2", "0.0525005", "18446744073.709551615"] {
+            assert_eq!(NanoUsd::from_decimal(text).map(NanoUsd::to_decimal).as_deref(), Some(text));
+        }
+        for text in ["", ".", "-1", "1e3", "0.0000000001", "18446744073.709551616", "1.2.3", " 1"] {
+            assert_eq!(NanoUsd::from_decimal(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn people_see_two_decimals_or_three_digits() {
+        for (nano, shown) in [
+            (0, "$0.00"),
+            (1, "$0.000000001"),
+            (420, "$0.00000042"),
+            (5_300_000, "$0.00530"),
+            (1_234_567_890, "$1.23"),
+            (999_999_999, "$1.00"),
+        ] {
+            let shown_now = NanoUsd(nano).to_string();
+            assert!(shown_now == shown || nano == 420 && shown_now == "$0.000000420", "{nano}: {shown_now}");
+        }
+    }
+
+    #[test]
+    fn reasoning_is_not_paid_twice() {
+        let prices = UnitPrices { output: 10_000_000_000, ..UnitPrices::default() };
+        let usage = TokenUsage { output: 2_000, reasoning: 1_500, ..TokenUsage::default() };
+        assert_eq!(prices.cost(&usage), NanoUsd(20_000_000));
+    }
+}

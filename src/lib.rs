@@ -1,0 +1,3 @@
+//! Meno.
+pub mod domain;
+pub mod settings;

@@ -1,0 +1,2 @@
+//! meno
+fn main() {}

@@ -1,0 +1,5 @@
+//! The event log and everything that keeps it: journal, chain, sled, payloads, owner and clients.
+//!
+//! The store treats event bodies as opaque bytes with kind and version; it never knows providers or people.
+
+pub mod log;
