@@ -1,3 +1,4 @@
 //! Meno.
 pub mod domain;
 pub mod settings;
+pub mod store;

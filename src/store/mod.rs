@@ -2,4 +2,7 @@
 //!
 //! The store treats event bodies as opaque bytes with kind and version; it never knows providers or people.
 
+pub mod error;
 pub mod log;
+
+pub use error::Error;

@@ -1,0 +1,205 @@
+//! The settings after resolution: every value is valid, every tier that can run names its provider.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::event::Escalate;
+use crate::domain::money::NanoUsd;
+use crate::domain::template::Capture;
+use crate::domain::tier::{Strategy, Tier};
+
+/// The resolved settings, free of secrets: what a run records and a replay reads again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The preset that filled the tiers, if one did.
+    pub preset: Option<String>,
+    /// Which model serves which tier.
+    pub tiers: Tiers,
+    /// The providers by name.
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// How runs go.
+    pub run: RunSettings,
+    /// The budget of a UTC day over all runs.
+    pub per_day_budget: Option<NanoUsd>,
+    /// What tools may do.
+    pub tools: ToolSettings,
+    /// What is kept.
+    pub capture: CaptureSettings,
+    /// Search and recommendations.
+    pub memory: MemorySettings,
+    /// Days after which runs may be purged; 0 keeps everything.
+    pub retention_days: u32,
+    /// The simulated provider.
+    pub simulated: SimulatedSettings,
+}
+
+/// The models of the tiers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tiers {
+    /// The cheap tier.
+    pub cheap: Option<TierSettings>,
+    /// The capable tier.
+    pub capable: Option<TierSettings>,
+    /// The premium tier.
+    pub premium: Option<TierSettings>,
+    /// The model that judges, instead of the next higher tier's.
+    pub judge: Option<TierSettings>,
+}
+
+impl Tiers {
+    /// Returns the model of `tier`.
+    pub fn get(&self, tier: Tier) -> Option<&TierSettings> {
+        match tier {
+            Tier::Cheap => self.cheap.as_ref(),
+            Tier::Capable => self.capable.as_ref(),
+            Tier::Premium => self.premium.as_ref(),
+        }
+    }
+}
+
+/// The model of one tier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TierSettings {
+    /// The provider's name.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// Output tokens of one call, at most. Default 8192.
+    pub max_output_tokens: u64,
+    /// The context window in tokens; from the price table unless set.
+    pub context_tokens: Option<u64>,
+    /// Reasoning effort, sent only when set.
+    pub effort: Option<String>,
+    /// Models that take over when this one cannot be reached or is out of quota.
+    pub fallbacks: Vec<ModelRef>,
+}
+
+/// A model of a provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRef {
+    /// The provider's name.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+}
+
+/// The wire format that a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderKind {
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Chat Completions, and whatever is compatible.
+    OpenaiChat,
+    /// OpenAI Responses.
+    OpenaiResponses,
+    /// Ollama `/api/chat`.
+    Ollama,
+    /// The embedded simulation.
+    Simulated,
+}
+
+/// How a key is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthScheme {
+    /// `x-api-key: KEY`.
+    XApiKey,
+    /// `authorization: Bearer KEY`.
+    Bearer,
+    /// `api-key: KEY`, as Azure wants it.
+    ApiKey,
+    /// No key.
+    None,
+}
+
+/// One provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProviderSettings {
+    /// The wire format.
+    pub kind: ProviderKind,
+    /// Where it is: scheme, host, port and path prefix.
+    pub base_url: String,
+    /// The environment variable that holds the key; never the key.
+    pub api_key_env: Option<String>,
+    /// How the key is sent.
+    pub auth: AuthScheme,
+    /// The value of `anthropic-version`.
+    pub api_version: Option<String>,
+    /// Extra headers, never secret.
+    pub headers: BTreeMap<String, String>,
+    /// Requests at once, at most.
+    pub max_concurrent: u32,
+    /// Seconds to connect.
+    pub connect_s: f64,
+    /// Seconds until the first byte.
+    pub first_byte_s: f64,
+    /// Seconds between pieces of a stream.
+    pub idle_s: f64,
+    /// Tries after the first one.
+    pub retries: u32,
+    /// Plain http beyond loopback is allowed.
+    pub allow_http: bool,
+    /// The key may be sent to `base_url`'s origin: both stand in the same trusted source.
+    pub key_bound: bool,
+}
+
+/// How runs go unless flags or rules say otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSettings {
+    /// The strategy where neither rule nor template says one.
+    pub strategy: Strategy,
+    /// Agents at work at once, at most.
+    pub jobs: u16,
+    /// Attempts at one tier, at most.
+    pub max_attempts_per_tier: u32,
+    /// What to do when an agent wants to climb.
+    pub escalate: Escalate,
+    /// The budget of one run.
+    pub budget: Option<NanoUsd>,
+    /// Under a budget, models without a price may be called.
+    pub allow_unpriced: bool,
+}
+
+/// What tools may do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ToolSettings {
+    /// Programs that agents may run.
+    pub commands: Vec<String>,
+    /// Agents may write in the workspace.
+    pub allow_write: bool,
+}
+
+/// What is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureSettings {
+    /// Prompts.
+    pub prompts: Capture,
+    /// Outputs.
+    pub outputs: Capture,
+    /// Answers.
+    pub answers: Capture,
+}
+
+/// Search and recommendations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemorySettings {
+    /// The embedding model.
+    pub model: String,
+    /// Days after which an observation counts half.
+    pub half_life_days: f64,
+    /// Observations below which nothing is claimed.
+    pub min_sample: u32,
+}
+
+/// The simulated provider.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SimulatedSettings {
+    /// Milliseconds per call.
+    pub delay_ms: u64,
+    /// A file of scripted replies; empty for none.
+    pub script: String,
+}
