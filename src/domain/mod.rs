@@ -9,6 +9,8 @@ pub mod criterion;
 pub mod event;
 pub mod ids;
 pub mod money;
+pub mod run;
+pub mod settings;
 pub mod template;
 pub mod text;
 pub mod tier;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::event::Escalate;
-use crate::domain::money::NanoUsd;
-use crate::domain::template::Capture;
-use crate::domain::tier::{Strategy, Tier};
+use super::event::Escalate;
+use super::money::NanoUsd;
+use super::template::Capture;
+use super::tier::{Strategy, Tier};
 
 /// The resolved settings, free of secrets: what a run records and a replay reads again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,153 @@
+//! What can be wished of a run, and why a wish is refused.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::domain::call::{CallFailure, CallReply, Retry};
+use crate::domain::event::{AnswerSource, InputAttached, Purpose, RunStarted, SuspendReason};
+use crate::domain::ids::{AgentNo, CallNo, ExecutorId};
+use crate::domain::judge::FileFact;
+use crate::domain::money::TokenUsage;
+use crate::domain::tier::Tier;
+
+/// A wish. Time, ids and what the world said are inside; texts are redacted already.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Start the run.
+    Begin(Box<RunStarted>),
+    /// Attach material.
+    Attach(Box<InputAttached>),
+    /// Note that questions were put to a person.
+    ShowQuestions(Vec<String>),
+    /// Give or change an answer, checked before.
+    Answer {
+        /// The question.
+        question: String,
+        /// The value; null for a secret.
+        value: Value,
+        /// Where it came from.
+        source: AnswerSource,
+        /// It is a secret.
+        secret: bool,
+    },
+    /// Close the form and plan the team.
+    CompleteForm,
+    /// Start a model call for an agent, with an attempt around it where one must begin.
+    StartCall {
+        /// The agent.
+        agent: AgentNo,
+        /// Work or judging.
+        purpose: Purpose,
+    },
+    /// Record that a try failed and another one follows.
+    RecordRetry {
+        /// The call.
+        call: CallNo,
+        /// What failed.
+        retry: Retry,
+    },
+    /// Record a reply.
+    RecordReply {
+        /// The call.
+        call: CallNo,
+        /// The reply.
+        reply: Box<CallReply>,
+        /// The files of the workspace that criteria ask about, by the criterion's spelling.
+        files: BTreeMap<String, FileFact>,
+    },
+    /// Record that a call failed.
+    RecordFailure {
+        /// The call.
+        call: CallNo,
+        /// Why.
+        failure: CallFailure,
+    },
+    /// Record that a call was dropped.
+    RecordCancelled {
+        /// The call.
+        call: CallNo,
+        /// Tokens that it is known to have used.
+        usage: Option<TokenUsage>,
+    },
+    /// The call that was to start does not fit the day's budget.
+    RefuseForDayBudget {
+        /// The agent.
+        agent: AgentNo,
+        /// Work or judging.
+        purpose: Purpose,
+        /// Why, in words and numbers.
+        message: String,
+    },
+    /// Allow or deny a climb.
+    Approve {
+        /// The agent.
+        agent: AgentNo,
+        /// It may happen.
+        granted: bool,
+    },
+    /// Stop for now.
+    Suspend(SuspendReason),
+    /// Go on, in this process.
+    Resume {
+        /// This process.
+        executor: ExecutorId,
+        /// Failed agents start again.
+        retry_failed: bool,
+        /// Meno's version.
+        meno_version: String,
+    },
+    /// Ask for the run's end, from any process.
+    AskCancel,
+    /// End the run for good; only the process that executes it, or one that holds its lock, may wish this.
+    Cancel,
+}
+
+/// Why a wish is refused. A value, not an accident.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The run has started already.
+    #[error("the run has started already")]
+    AlreadyStarted,
+    /// The run has not started.
+    #[error("the run has not started")]
+    NotStarted,
+    /// The run has ended.
+    #[error("the run has ended: {0}")]
+    Ended(&'static str),
+    /// The run is stopped and must be resumed first.
+    #[error("the run is stopped: resume it first")]
+    Suspended,
+    /// The form is complete already.
+    #[error("the form is complete already")]
+    FormComplete,
+    /// Answers are missing.
+    #[error("answers are missing: {}", .0.join(", "))]
+    FormIncomplete(Vec<String>),
+    /// No rule made an agent.
+    #[error("no rule makes an agent for these answers")]
+    NoAgents {
+        /// Role and reason of each rule.
+        because: Vec<(String, String)>,
+    },
+    /// A strategy needs a tier that no model serves.
+    #[error("agent `{role}` needs the tier {tier}, which no model serves")]
+    TierWithoutModel {
+        /// The agent's role.
+        role: String,
+        /// The tier.
+        tier: Tier,
+    },
+    /// There is no such agent, or it is not waiting for this.
+    #[error("agent {0} is not waiting for this")]
+    NotWaiting(AgentNo),
+    /// The call does not fit while other calls hold reservations; wait for one of them to end.
+    #[error("the call must wait until other calls have settled their reservations")]
+    WaitsForBudget,
+    /// There is no such call, or its end is recorded.
+    #[error("call {0} is not open")]
+    CallNotOpen(CallNo),
+    /// Nobody asked for approval.
+    #[error("agent {0} asks for no approval")]
+    NoApprovalAsked(AgentNo),
+}

@@ -1,0 +1,244 @@
+//! What an answer is worth, and what follows when it does not pass.
+
+use std::collections::BTreeMap;
+
+use super::call::{elapsed_ms, end_attempt};
+use super::{Draft, end};
+use crate::domain::call::CallReply;
+use crate::domain::event::{
+    AgentFailed, AgentFailedPrivate, AgentSkipped, AgentSkippedPrivate, AgentSucceeded, AgentSucceededPrivate, ApprovalAsked,
+    ApprovalAskedPrivate, AttemptEnded, AttemptEndedPrivate, AttemptOutcome, CriterionJudged, CriterionJudgedPrivate, Escalate,
+    EscalationReason, FailureReason, JudgedBy, Purpose, Signal, SkipReason, TierEscalated, TierEscalatedPrivate, Verdict,
+};
+use crate::domain::ids::{AgentNo, CallNo};
+use crate::domain::judge::{self, DecidedBy, Facts, FileFact, Finding, Judged, Scores};
+use crate::domain::prices::estimate_tokens;
+use crate::domain::run::prompt;
+use crate::domain::run::state::{Agent, Run};
+use crate::domain::tier::Tier;
+
+/// Judges a work reply as far as code can; the rest waits for a judging model, if one can still matter.
+pub(super) fn judge_work(draft: &mut Draft<'_>, number: AgentNo, reply: &CallReply, files: BTreeMap<String, FileFact>) {
+    let schema = prompt::schema_of(&draft.run, draft.basis, number);
+    let signals = judge::signals(reply, schema.as_ref().map(|schema| &schema.schema));
+    let Some(agent) = draft.run.agent(number) else { return };
+    let (criteria, strict, threshold) = (agent.criteria.clone(), agent.plan.strict, agent.plan.threshold);
+    let facts = facts(&draft.run, files);
+    let findings = judge::check(&criteria, &reply.text, &facts);
+    let decided = findings.iter().enumerate().filter_map(|(index, finding)| match finding {
+        Finding::Judged(judged) => Some((index as u32, judged.clone())),
+        Finding::Pending => None,
+    });
+    let decided: Vec<_> = decided.collect();
+    for (index, judged) in decided {
+        record(draft, number, index, judged, None);
+    }
+    let why = if !signals.is_empty() {
+        "not judged: the attempt has failed already"
+    } else if draft.run.is_doomed() || draft.run.cancel_asked {
+        "not judged: the run is ending"
+    } else if !judge::needs_judge(&criteria, &findings, strict, threshold) {
+        "not judged: it could not change the outcome"
+    } else {
+        let tier = draft.run.agent(number).map_or(Tier::Premium, |agent| agent.tier);
+        let judged = draft.run.calls.values().rev().find(|call| call.agent == number && call.purpose == Purpose::Work);
+        let model = judged.map_or("", |call| call.model.as_str());
+        if !draft.basis.judge_models(tier, model).is_empty() {
+            return;
+        }
+        "no other model is left to judge"
+    };
+    conclude(draft, number, &reply.text, &facts, Scores::Nobody(why), None, signals);
+}
+
+/// Takes in what a judging model said, and ends the attempt.
+pub(super) fn judge_by_model(
+    draft: &mut Draft<'_>,
+    number: AgentNo,
+    call: CallNo,
+    reply: &str,
+    files: BTreeMap<String, FileFact>,
+) {
+    let Some(agent) = draft.run.agent(number) else { return };
+    let scores = judge::read_scores(reply, judge::sentences(&agent.criteria).len());
+    let Some(answer) = agent.open_attempt().and_then(|attempt| attempt.output.clone()) else { return };
+    let facts = facts(&draft.run, files);
+    conclude(draft, number, &answer, &facts, Scores::Given(&scores), Some(call), Vec::new());
+}
+
+/// Ends an attempt that has an answer, without the judge that it waited for; `why` says why there is none.
+pub(super) fn close(draft: &mut Draft<'_>, number: AgentNo, why: &str) {
+    let answer = draft.run.agent(number).and_then(|agent| agent.open_attempt()).and_then(|attempt| attempt.output.clone());
+    let facts = facts(&draft.run, BTreeMap::new());
+    conclude(draft, number, answer.as_deref().unwrap_or_default(), &facts, Scores::Nobody(why), None, Vec::new());
+}
+
+/// Records the verdicts that are missing, then the attempt's end and what follows from it.
+fn conclude(
+    draft: &mut Draft<'_>,
+    number: AgentNo,
+    answer: &str,
+    facts: &Facts,
+    scores: Scores<'_>,
+    call: Option<CallNo>,
+    signals: Vec<Signal>,
+) {
+    let Some(agent) = draft.run.agent(number) else { return };
+    let criteria = agent.criteria.clone();
+    for (index, judged) in (0u32..).zip(judge::judge(&criteria, answer, facts, scores)) {
+        let known = draft.run.agent(number).and_then(|agent| agent.open_attempt()).is_some_and(|a| a.judged.contains_key(&index));
+        if !known {
+            record(draft, number, index, judged, call);
+        }
+    }
+    let Some(agent) = draft.run.agent(number) else { return };
+    let Some(attempt) = agent.open_attempt() else { return };
+    let judged: Vec<Judged> = (0..criteria.len() as u32).map(|index| recorded(attempt.judged.get(&index))).collect();
+    let verdict = judge::verdict(&criteria, &judged, agent.plan.strict, agent.plan.threshold);
+    let passed = verdict.passed && signals.is_empty();
+    let (attempt, duration_ms) = (attempt.number, elapsed_ms(attempt.started_at, draft.now));
+    let outcome = if passed { AttemptOutcome::Passed } else { AttemptOutcome::FailedCriteria };
+    let verified = passed && verdict.verified;
+    let private = Some(AttemptEndedPrivate {});
+    draft.emit(AttemptEnded { agent: number, attempt, outcome, verified, signals, duration_ms, private });
+    if passed {
+        draft.emit(AgentSucceeded { agent: number, attempt, verified, private: Some(AgentSucceededPrivate {}) });
+        end::settle(draft);
+    } else {
+        after_failure(draft, number, verdict.failed);
+    }
+}
+
+fn record(draft: &mut Draft<'_>, number: AgentNo, criterion: u32, judged: Judged, call: Option<CallNo>) {
+    let Some(agent) = draft.run.agent(number) else { return };
+    let Some(attempt) = agent.open_attempt().map(|attempt| attempt.number) else { return };
+    let name = agent.criteria.get(criterion as usize).map_or_else(String::new, judge::name);
+    let by = match (judged.by, call) {
+        (DecidedBy::Code, _) => JudgedBy::Code,
+        (DecidedBy::Model, Some(call)) => JudgedBy::Model(call),
+        (DecidedBy::Model, None) | (DecidedBy::Nobody, _) => JudgedBy::Nobody,
+    };
+    draft.emit(CriterionJudged {
+        agent: number,
+        attempt,
+        criterion,
+        verdict: judged.verdict,
+        score: judged.score,
+        by,
+        private: Some(CriterionJudgedPrivate { name, evidence: judged.evidence }),
+    });
+}
+
+fn recorded(judged: Option<&crate::domain::run::JudgedCriterion>) -> Judged {
+    judged.map_or(
+        Judged { verdict: Verdict::Unknown, score: None, evidence: String::new(), by: DecidedBy::Nobody },
+        |judged| Judged { verdict: judged.verdict, score: judged.score, evidence: judged.evidence.clone(), by: DecidedBy::Code },
+    )
+}
+
+fn facts(run: &Run, workspace: BTreeMap<String, FileFact>) -> Facts {
+    Facts { input_files: prompt::input_files(run), workspace }
+}
+
+/// Decides what an agent does after an attempt that did not pass: the same tier again, the next one, a question, or the end.
+pub(super) fn after_failure(draft: &mut Draft<'_>, number: AgentNo, failed: Vec<u32>) {
+    if draft.run.is_doomed() || draft.run.cancel_asked {
+        let because = if draft.run.cancel_asked { SkipReason::Cancelled } else { SkipReason::RunFailed };
+        draft.emit(AgentSkipped { agent: number, because, cause: None, private: Some(AgentSkippedPrivate {}) });
+        return end::settle(draft);
+    }
+    let Some(agent) = draft.run.agent(number) else { return };
+    let Some(last) = agent.attempts.last() else { return };
+    let (attempt, from) = (last.number, agent.tier);
+    let reason = reason(&last.signals);
+    let may_repeat = match reason {
+        EscalationReason::Refusal | EscalationReason::ContextOverflow => false,
+        EscalationReason::Truncated if has_more_room(draft, agent) => true,
+        _ => agent.counted_attempts(from) < agent.plan.max_attempts_per_tier,
+    };
+    if may_repeat {
+        return;
+    }
+    let next = next_tier(draft, agent, reason);
+    let escalate = draft.run.terms.as_ref().map_or(Escalate::Auto, |terms| terms.escalate);
+    match (next, escalate) {
+        (None, _) if reason == EscalationReason::ContextOverflow => {
+            fail(draft, number, FailureReason::Context, "no further tier has a context window that is large enough".to_owned());
+        }
+        (None, _) => {
+            let message = format!("the attempt at the last tier, {from}, did not pass: {reason}");
+            fail(draft, number, FailureReason::TiersExhausted, message);
+        }
+        (Some(to), Escalate::Never) => {
+            let message = format!("it did not pass at {from} ({reason}) and climbing to {to} is switched off");
+            fail(draft, number, FailureReason::NeverEscalate, message);
+        }
+        (Some(to), Escalate::Ask) => {
+            let worst_case = worst_case(draft, number, to);
+            let private = Some(ApprovalAskedPrivate {});
+            draft.emit(ApprovalAsked { agent: number, attempt, from, to, reason, worst_case, private });
+        }
+        (Some(to), Escalate::Auto) => {
+            draft.emit(TierEscalated { agent: number, attempt, from, to, reason, failed, private: Some(TierEscalatedPrivate {}) });
+        }
+    }
+}
+
+pub(super) fn fail(draft: &mut Draft<'_>, agent: AgentNo, reason: FailureReason, message: String) {
+    if draft.run.agent(agent).is_some_and(|agent| agent.open_attempt().is_some()) {
+        end_attempt(draft, agent, AttemptOutcome::Error, Vec::new());
+    }
+    draft.emit(AgentFailed { agent, reason, private: Some(AgentFailedPrivate { message }) });
+    end::settle(draft);
+}
+
+/// Returns the next tier of the strategy; after an overflow only one whose window is larger.
+fn next_tier(draft: &Draft<'_>, agent: &Agent, reason: EscalationReason) -> Option<Tier> {
+    let window = |tier: Tier| draft.basis.work_models(tier).first().and_then(|choice| choice.context_tokens);
+    let tiers = agent.plan.strategy.tiers().iter().copied();
+    tiers.filter(|tier| *tier > agent.tier).find(|tier| {
+        reason != EscalationReason::ContextOverflow
+            || match (window(agent.tier), window(*tier)) {
+                (Some(now), Some(then)) => then > now,
+                _ => true,
+            }
+    })
+}
+
+/// Returns what one more call of the agent's work may cost at `tier`.
+fn worst_case(draft: &Draft<'_>, agent: AgentNo, tier: Tier) -> Option<crate::domain::money::NanoUsd> {
+    let choice = draft.basis.work_models(tier).into_iter().next()?;
+    let prompt = prompt::compose(&draft.run, draft.basis, agent, Purpose::Work);
+    let input = estimate_tokens(&prompt.system) + estimate_tokens(&prompt.user);
+    draft.basis.worst_case(&choice.provider, &choice.model, input, choice.max_output_tokens)
+}
+
+/// Returns the output limit at which the agent's last attempt at its tier was cut off.
+pub(super) fn truncated_at(run: &Run, agent: &Agent) -> Option<u64> {
+    let last = agent.attempts.last().filter(|attempt| attempt.tier == agent.tier && attempt.signals.contains(&Signal::Truncated))?;
+    last.calls.iter().filter_map(|call| run.calls.get(call)).filter(|call| call.purpose == Purpose::Work).map(|call| call.max_output).max()
+}
+
+/// An answer that was cut off gets more room once per tier, if the model can give more.
+fn has_more_room(draft: &Draft<'_>, agent: &Agent) -> bool {
+    let cut = |attempt: &&crate::domain::run::Attempt| attempt.tier == agent.tier && attempt.signals.contains(&Signal::Truncated);
+    let times = agent.attempts.iter().skip(agent.retried_from).filter(cut).count();
+    let Some(limit) = truncated_at(&draft.run, agent) else { return false };
+    let most = draft.basis.work_models(agent.tier).first().and_then(|choice| draft.basis.max_output_of(choice));
+    times == 1 && most.is_none_or(|most| most > limit)
+}
+
+/// Returns why an attempt with these signals did not pass; without signals its criteria failed.
+fn reason(signals: &[Signal]) -> EscalationReason {
+    match signals.first() {
+        None | Some(Signal::Configuration) => EscalationReason::Criteria,
+        Some(Signal::EmptyAnswer) => EscalationReason::EmptyAnswer,
+        Some(Signal::Refusal) => EscalationReason::Refusal,
+        Some(Signal::Truncated) => EscalationReason::Truncated,
+        Some(Signal::Malformed) => EscalationReason::Malformed,
+        Some(Signal::ContextOverflow) => EscalationReason::ContextOverflow,
+        Some(Signal::ToolTurns) => EscalationReason::ToolTurns,
+        Some(Signal::Unavailable) => EscalationReason::Unavailable,
+        Some(Signal::Quota) => EscalationReason::Quota,
+    }
+}

@@ -1,0 +1,364 @@
+//! Model calls: starting them within the budgets, and what their end means.
+
+use std::collections::BTreeMap;
+
+use super::{Draft, attempt};
+use crate::domain::call::{CallFailure, CallReply, Retry};
+use crate::domain::event::{
+    AgentFailed, AgentFailedPrivate, AttemptEnded, AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate,
+    CallCancelled, CallCancelledPrivate, CallFailed, CallFailedPrivate, CallReplied, CallRepliedPrivate, CallStarted,
+    CallStartedPrivate, CostIncurred, CostIncurredPrivate, CostSource, ErrorClass, FailureReason, ProviderSwitched,
+    ProviderSwitchedPrivate, Purpose, RequestRetried, RequestRetriedPrivate, Signal,
+};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo};
+use crate::domain::judge::FileFact;
+use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
+use crate::domain::run::basis::ModelChoice;
+use crate::domain::run::command::Refusal;
+use crate::domain::run::pending::{is_ready, next_call};
+use crate::domain::run::prompt::{self, Prompt};
+use crate::domain::run::state::{AgentStatus, Call, CallState, Run};
+use crate::domain::text::Text;
+use crate::domain::tier::Tier;
+
+const NS_PER_DAY: i64 = 86_400_000_000_000;
+
+pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) -> Result<(), Refusal> {
+    draft.must_run()?;
+    let agent = draft.agent(number)?;
+    let owed = match agent.status {
+        AgentStatus::Waiting if is_ready(&draft.run, agent) && !draft.run.is_doomed() => Some(Purpose::Work),
+        AgentStatus::Working => next_call(&draft.run, agent),
+        _ => None,
+    };
+    if owed != Some(purpose) {
+        return Err(Refusal::NotWaiting(number));
+    }
+    let tier = agent.tier;
+    let choice = match choose(draft, number, purpose) {
+        Some(choice) => choice,
+        None if purpose == Purpose::Judge => {
+            attempt::close(draft, number, "no other model is left to judge");
+            return Ok(());
+        }
+        None => return Err(Refusal::TierWithoutModel { role: agent.plan.role.clone(), tier }),
+    };
+    let prompt = prompt::compose(&draft.run, draft.basis, number, purpose);
+    let max_output = output_limit(draft, number, purpose, &choice);
+    let estimated_input = estimate(&draft.run, &choice, &prompt);
+    let worst = draft.basis.worst_case(&choice.provider, &choice.model, estimated_input, max_output);
+    if let Some(shortage) = shortage(draft, number, &choice, worst)? {
+        return refuse_for_budget(draft, number, purpose, shortage);
+    }
+    let attempt = match draft.agent(number)?.open_attempt() {
+        Some(open) => open.number,
+        None => begin_attempt(draft, number, tier)?,
+    };
+    let call = draft.run.calls.last_key_value().map_or(1, |(last, _)| last + 1);
+    let day = u32::try_from(draft.now.div_euclid(NS_PER_DAY)).unwrap_or_default();
+    draft.emit(CallStarted {
+        call,
+        agent: number,
+        attempt,
+        purpose,
+        provider: choice.provider.clone(),
+        model: choice.model.clone(),
+        estimated_input,
+        max_output,
+        reserved: worst,
+        day,
+        private: Some(CallStartedPrivate {
+            system: Text::Inline(prompt.system),
+            prompt: Text::Inline(prompt.user),
+            transcript: None,
+            parameters: parameters(&choice, prompt.schema.is_some()),
+        }),
+    });
+    Ok(())
+}
+
+fn begin_attempt(draft: &mut Draft<'_>, agent: AgentNo, tier: Tier) -> Result<AttemptNo, Refusal> {
+    let attempt = draft.agent(agent)?.attempts.last().map_or(1, |last| last.number + 1);
+    draft.emit(AttemptStarted { agent, attempt, tier, private: Some(AttemptStartedPrivate {}) });
+    Ok(attempt)
+}
+
+/// Chooses the model: the first choice of the tier, or the fallback that took over in the open attempt.
+fn choose(draft: &Draft<'_>, number: AgentNo, purpose: Purpose) -> Option<ModelChoice> {
+    let agent = draft.run.agent(number)?;
+    let open = agent.open_attempt();
+    let index = open.map_or(0, |attempt| if purpose == Purpose::Work { attempt.work_model } else { attempt.judge_model });
+    let tier = open.map_or(agent.tier, |attempt| attempt.tier);
+    draft.basis.models(purpose, tier, &judged_model(&draft.run, number)).into_iter().nth(index)
+}
+
+/// Returns the model whose work an open attempt would have judged.
+fn judged_model(run: &Run, agent: AgentNo) -> String {
+    let attempt = run.agent(agent).and_then(|agent| agent.open_attempt());
+    let calls = attempt.into_iter().flat_map(|attempt| &attempt.calls).filter_map(|call| run.calls.get(call));
+    calls.filter(|call| call.purpose == Purpose::Work).last().map_or_else(String::new, |call| call.model.clone())
+}
+
+/// Output tokens to allow: the settings' and the template's limit, and twice as many after an answer that was cut off.
+fn output_limit(draft: &Draft<'_>, number: AgentNo, purpose: Purpose, choice: &ModelChoice) -> u64 {
+    let template = draft.basis.template.defaults.as_ref().and_then(|defaults| defaults.max_output_tokens);
+    let usual = choice.max_output_tokens.min(template.unwrap_or(u64::MAX));
+    if purpose == Purpose::Judge {
+        return usual.min(JUDGE_OUTPUT_MAX);
+    }
+    let Some(agent) = draft.run.agent(number) else { return usual };
+    match attempt::truncated_at(&draft.run, agent) {
+        Some(limit) => limit.saturating_mul(2).min(draft.basis.max_output_of(choice).unwrap_or(u64::MAX)).max(usual),
+        None => usual,
+    }
+}
+
+/// A judge writes a few sentences; more room would only be reserved for nothing.
+const JUDGE_OUTPUT_MAX: u64 = 4096;
+
+/// Estimates the input tokens of a prompt, corrected by what the model counted in earlier calls of the run.
+///
+/// The correction is the mean of counted ÷ estimated over those calls, and never below 1: an estimate guards a budget.
+fn estimate(run: &Run, choice: &ModelChoice, prompt: &Prompt) -> u64 {
+    let estimate = crate::domain::prices::estimate_tokens(&prompt.system) + crate::domain::prices::estimate_tokens(&prompt.user);
+    let ratios = run.calls.values().filter(|call| call.model == choice.model && call.estimated_input > 0).filter_map(|call| {
+        match call.state {
+            CallState::Replied { usage, reported: true } => Some(usage.total_input() as f64 / call.estimated_input as f64),
+            _ => None,
+        }
+    });
+    let (sum, n) = ratios.fold((0.0, 0u32), |(sum, n), ratio| (sum + ratio, n + 1));
+    let factor = if n == 0 { 1.0 } else { (sum / f64::from(n)).max(1.0) };
+    (estimate as f64 * factor).ceil() as u64
+}
+
+/// Returns why the worst case fits no budget; `None` when it fits.
+fn shortage(draft: &Draft<'_>, number: AgentNo, choice: &ModelChoice, worst: Option<NanoUsd>) -> Result<Option<String>, Refusal> {
+    let agent = draft.agent(number)?;
+    let terms = draft.run.terms.as_ref().ok_or(Refusal::NotStarted)?;
+    let limits = [(terms.budget, None, "run's"), (agent.plan.budget, Some(number), "agent's")];
+    for (limit, scope, whose) in limits {
+        let Some(limit) = limit else { continue };
+        let Some(worst) = worst else {
+            if terms.allow_unpriced {
+                continue;
+            }
+            return Ok(Some(format!(
+                "model `{}` has no price, so the {whose} budget of {limit} cannot hold; allow it with --allow-unpriced, or add a price",
+                choice.model
+            )));
+        };
+        let (settled, open) = draft.run.committed(scope);
+        if settled.plus(worst) > limit {
+            return Ok(Some(format!(
+                "the next call ({}) may cost up to {worst}, but {} of the {whose} budget of {limit} is spent",
+                choice.model, settled
+            )));
+        }
+        if settled.plus(open).plus(worst) > limit {
+            return Err(Refusal::WaitsForBudget);
+        }
+    }
+    Ok(None)
+}
+
+/// Ends the agent for want of money. What was judged so far stands: a judge that cannot be paid leaves the verdict unknown.
+pub(super) fn refuse_for_budget(
+    draft: &mut Draft<'_>,
+    agent: AgentNo,
+    purpose: Purpose,
+    message: String,
+) -> Result<(), Refusal> {
+    draft.must_run()?;
+    if purpose == Purpose::Judge {
+        attempt::close(draft, agent, &format!("judging it does not fit the budget: {message}"));
+        return Ok(());
+    }
+    if draft.agent(agent)?.open_attempt().is_some() {
+        end_attempt(draft, agent, AttemptOutcome::Error, vec![Signal::Unavailable]);
+    }
+    draft.emit(AgentFailed { agent, reason: FailureReason::Budget, private: Some(AgentFailedPrivate { message }) });
+    super::end::settle(draft);
+    Ok(())
+}
+
+fn parameters(choice: &ModelChoice, structured: bool) -> String {
+    serde_json::json!({ "context_tokens": choice.context_tokens, "effort": choice.effort, "structured": structured }).to_string()
+}
+
+fn open_call<'a>(draft: &'a Draft<'_>, number: CallNo) -> Result<&'a Call, Refusal> {
+    draft.run.calls.get(&number).filter(|call| call.state == CallState::Open).ok_or(Refusal::CallNotOpen(number))
+}
+
+pub(super) fn retried(draft: &mut Draft<'_>, call: CallNo, retry: Retry) -> Result<(), Refusal> {
+    open_call(draft, call)?;
+    draft.emit(RequestRetried {
+        call,
+        failed_try: retry.failed_try,
+        class: retry.class,
+        status: retry.status,
+        waited_ms: retry.wait_ms,
+        usage: retry.usage,
+        private: Some(RequestRetriedPrivate { message: retry.message }),
+    });
+    Ok(())
+}
+
+pub(super) fn replied(
+    draft: &mut Draft<'_>,
+    number: CallNo,
+    reply: CallReply,
+    files: BTreeMap<String, FileFact>,
+) -> Result<(), Refusal> {
+    let call = open_call(draft, number)?.clone();
+    draft.emit(CallReplied {
+        call: number,
+        stop: reply.stop,
+        usage: reply.usage,
+        usage_source: reply.usage_source,
+        latency_ms: reply.latency_ms,
+        first_token_ms: reply.first_token_ms,
+        private: Some(CallRepliedPrivate {
+            output: Text::Inline(reply.text.clone()),
+            reasoning: reply.reasoning.clone().map(Text::Inline),
+            tool_calls: if reply.tool_calls.is_empty() { String::new() } else { serde_json::json!(reply.tool_calls).to_string() },
+            model: reply.model.clone(),
+            request_id: reply.request_id.clone(),
+            stop_details: reply.stop_details.clone(),
+        }),
+    });
+    let source = match reply.usage_source {
+        UsageSource::Reported => CostSource::Computed,
+        UsageSource::Estimated => CostSource::Estimated,
+    };
+    cost(draft, &call, reply.usage, source, reply.reported_cost);
+    match call.purpose {
+        Purpose::Work => attempt::judge_work(draft, call.agent, &reply, files),
+        Purpose::Judge => attempt::judge_by_model(draft, call.agent, number, &reply.text, files),
+    }
+    Ok(())
+}
+
+fn cost(draft: &mut Draft<'_>, call: &Call, usage: TokenUsage, source: CostSource, reported: Option<NanoUsd>) {
+    let priced = draft.basis.price(&call.provider, &call.model, &usage);
+    let tier = draft.run.agent(call.agent).and_then(|agent| agent.attempts.iter().find(|a| a.number == call.attempt)).map(|a| a.tier);
+    draft.emit(CostIncurred {
+        call: Some(call.number),
+        agent: call.agent,
+        attempt: call.attempt,
+        tier: tier.unwrap_or(Tier::Cheap),
+        purpose: call.purpose,
+        provider: Some(call.provider.clone()),
+        model: Some(call.model.clone()),
+        amount: priced.as_ref().map(|priced| priced.amount),
+        usage: Some(usage),
+        unit_prices: priced.as_ref().map(|priced| priced.unit),
+        band_above: priced.as_ref().map_or(0, |priced| priced.band_above),
+        source,
+        reported,
+        private: Some(CostIncurredPrivate {}),
+    });
+}
+
+pub(super) fn failed(draft: &mut Draft<'_>, number: CallNo, failure: CallFailure) -> Result<(), Refusal> {
+    let call = open_call(draft, number)?.clone();
+    let (class, message) = (failure.class, failure.message.clone());
+    draft.emit(CallFailed {
+        call: number,
+        class,
+        status: failure.status,
+        retryable: failure.retryable,
+        usage: failure.usage,
+        latency_ms: failure.latency_ms,
+        private: Some(CallFailedPrivate { code: failure.code, message: failure.message, request_id: failure.request_id }),
+    });
+    if let Some(usage) = failure.usage {
+        cost(draft, &call, usage, CostSource::Estimated, None);
+    }
+    if is_outage(class) && switch_provider(draft, &call, class) {
+        return Ok(());
+    }
+    if call.purpose == Purpose::Judge {
+        attempt::close(draft, call.agent, &format!("the judge's call failed: {message}"));
+        return Ok(());
+    }
+    let signal = signal_of(class);
+    end_attempt(draft, call.agent, AttemptOutcome::Error, vec![signal]);
+    if signal == Signal::Configuration {
+        let private = Some(AgentFailedPrivate { message });
+        draft.emit(AgentFailed { agent: call.agent, reason: FailureReason::Configuration, private });
+        super::end::settle(draft);
+    } else {
+        attempt::after_failure(draft, call.agent, Vec::new());
+    }
+    Ok(())
+}
+
+/// The provider is the trouble, not the request: another provider may do.
+fn is_outage(class: ErrorClass) -> bool {
+    matches!(
+        class,
+        ErrorClass::Connection
+            | ErrorClass::Timeout
+            | ErrorClass::Server
+            | ErrorClass::RateLimit
+            | ErrorClass::Quota
+            | ErrorClass::BadReply
+    )
+}
+
+fn signal_of(class: ErrorClass) -> Signal {
+    match class {
+        ErrorClass::Quota => Signal::Quota,
+        ErrorClass::Context => Signal::ContextOverflow,
+        ErrorClass::Auth | ErrorClass::UnknownModel | ErrorClass::BadRequest | ErrorClass::Forbidden => Signal::Configuration,
+        ErrorClass::Connection | ErrorClass::Timeout | ErrorClass::Server | ErrorClass::RateLimit | ErrorClass::BadReply => {
+            Signal::Unavailable
+        }
+    }
+}
+
+/// Lets the tier's next fallback take over; false when there is none.
+fn switch_provider(draft: &mut Draft<'_>, call: &Call, class: ErrorClass) -> bool {
+    let Some(attempt) = draft.run.agent(call.agent).and_then(|agent| agent.open_attempt()) else { return false };
+    let index = 1 + if call.purpose == Purpose::Work { attempt.work_model } else { attempt.judge_model };
+    let models = draft.basis.models(call.purpose, attempt.tier, &judged_model(&draft.run, call.agent));
+    let Some(next) = models.into_iter().nth(index) else { return false };
+    draft.emit(ProviderSwitched {
+        agent: call.agent,
+        attempt: call.attempt,
+        purpose: call.purpose,
+        class,
+        from_provider: call.provider.clone(),
+        from_model: call.model.clone(),
+        to_provider: next.provider,
+        to_model: next.model,
+        private: Some(ProviderSwitchedPrivate {}),
+    });
+    true
+}
+
+pub(super) fn cancelled(draft: &mut Draft<'_>, number: CallNo, usage: Option<TokenUsage>) -> Result<(), Refusal> {
+    let call = open_call(draft, number)?.clone();
+    draft.emit(CallCancelled { call: number, usage, private: Some(CallCancelledPrivate {}) });
+    if let Some(usage) = usage {
+        cost(draft, &call, usage, CostSource::Estimated, None);
+    }
+    if call.purpose == Purpose::Work {
+        end_attempt(draft, call.agent, AttemptOutcome::Cancelled, Vec::new());
+    }
+    Ok(())
+}
+
+/// Ends the agent's open attempt without a verdict on its answer.
+pub(super) fn end_attempt(draft: &mut Draft<'_>, agent: AgentNo, outcome: AttemptOutcome, signals: Vec<Signal>) {
+    let Some(open) = draft.run.agent(agent).and_then(|agent| agent.open_attempt()) else { return };
+    let (attempt, duration_ms) = (open.number, elapsed_ms(open.started_at, draft.now));
+    let private = Some(AttemptEndedPrivate {});
+    draft.emit(AttemptEnded { agent, attempt, outcome, verified: false, signals, duration_ms, private });
+}
+
+/// Milliseconds between two moments; 0 when the clock went back.
+pub(super) fn elapsed_ms(from: i64, to: i64) -> u64 {
+    u64::try_from(to.saturating_sub(from) / 1_000_000).unwrap_or_default()
+}

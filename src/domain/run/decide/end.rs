@@ -1,0 +1,156 @@
+//! Approvals, pauses and ends.
+
+use super::Draft;
+use super::attempt;
+use super::call::end_attempt;
+use crate::domain::event::{
+    AgentSkipped, AgentSkippedPrivate, ApprovalGiven, ApprovalGivenPrivate, AttemptOutcome, CallLost, CallLostPrivate, CancelAsked,
+    CancelAskedPrivate, FailureReason, OnFailure, Purpose, ReportComposed, ReportComposedPrivate, RunCancelled, RunCancelledPrivate,
+    RunFailed, RunFailedPrivate, RunFailure, RunResumed, RunResumedPrivate, RunSucceeded, RunSucceededPrivate, RunSuspended,
+    RunSuspendedPrivate, SkipReason, SuspendReason, TierEscalated, TierEscalatedPrivate,
+};
+use crate::domain::ids::{AgentNo, ExecutorId};
+use crate::domain::run::command::Refusal;
+use crate::domain::run::report;
+use crate::domain::run::state::{AgentStatus, Phase};
+use crate::domain::text::Text;
+
+/// Ends the run when nothing is left to do, and skips what a failure has made pointless.
+pub(super) fn settle(draft: &mut Draft<'_>) {
+    if !draft.run.form_complete || draft.run.is_ended() {
+        return;
+    }
+    if draft.run.is_doomed() {
+        let cause = draft.run.agents.iter().find(|agent| matches!(agent.status, AgentStatus::Failed(..))).map(|agent| agent.plan.agent);
+        let idle = |status: &AgentStatus| matches!(status, AgentStatus::Waiting | AgentStatus::AwaitingApproval { .. });
+        let agents: Vec<AgentNo> = draft.run.agents.iter().filter(|agent| idle(&agent.status)).map(|agent| agent.plan.agent).collect();
+        for agent in agents {
+            let private = Some(AgentSkippedPrivate {});
+            draft.emit(AgentSkipped { agent, because: SkipReason::RunFailed, cause, private });
+        }
+        let unjudged: Vec<AgentNo> = draft
+            .run
+            .agents
+            .iter()
+            .filter(|agent| crate::domain::run::pending::next_call(&draft.run, agent) == Some(Purpose::Judge))
+            .map(|agent| agent.plan.agent)
+            .collect();
+        if let Some(agent) = unjudged.first() {
+            return attempt::close(draft, *agent, "not judged: the run is ending");
+        }
+    }
+    let is_over = draft.run.agents.iter().all(|agent| agent.status.is_ended()) && draft.run.open_calls().next().is_none();
+    if !is_over || draft.run.is_ended() {
+        return;
+    }
+    if let Some((by, text)) = report::compose(&draft.run, draft.basis) {
+        draft.emit(ReportComposed { by, private: Some(ReportComposedPrivate { report: Text::Inline(text) }) });
+    }
+    let failed = |agent: &&crate::domain::run::Agent| {
+        agent.plan.on_failure == OnFailure::FailRun && !matches!(agent.status, AgentStatus::Succeeded { .. })
+    };
+    let mut verdicts = draft.run.agents.iter().filter_map(|agent| match agent.status {
+        AgentStatus::Succeeded { verified, .. } => Some(verified),
+        _ => None,
+    });
+    if let Some(agent) = draft.run.agents.iter().find(failed) {
+        let cause = draft.run.agents.iter().find_map(|agent| match &agent.status {
+            AgentStatus::Failed(_, message) if agent.plan.on_failure == OnFailure::FailRun => Some((&agent.label, message)),
+            _ => None,
+        });
+        let message = match cause {
+            Some((label, message)) => format!("agent `{label}` failed: {message}"),
+            None => format!("agent `{}` had no turn", agent.label),
+        };
+        draft.emit(RunFailed { reason: RunFailure::AgentFailed, private: Some(RunFailedPrivate { message }) });
+    } else if let Some(first) = verdicts.next() {
+        let verified = first && verdicts.all(|verified| verified);
+        draft.emit(RunSucceeded { verified, private: Some(RunSucceededPrivate {}) });
+    } else {
+        let message = "no agent succeeded".to_owned();
+        draft.emit(RunFailed { reason: RunFailure::NothingSucceeded, private: Some(RunFailedPrivate { message }) });
+    }
+}
+
+pub(super) fn approve(draft: &mut Draft<'_>, number: AgentNo, granted: bool) -> Result<(), Refusal> {
+    draft.must_run()?;
+    let agent = draft.run.agent(number).ok_or(Refusal::NoApprovalAsked(number))?;
+    let AgentStatus::AwaitingApproval { to, reason } = agent.status else {
+        return Err(Refusal::NoApprovalAsked(number));
+    };
+    let (from, attempt) = (agent.tier, agent.attempts.last().map_or(0, |attempt| attempt.number));
+    let failed = agent.attempts.last().map_or_else(Vec::new, |attempt| {
+        let failed = attempt.judged.iter().filter(|(_, judged)| judged.verdict == crate::domain::event::Verdict::Fail);
+        failed.map(|(index, _)| *index).collect()
+    });
+    draft.emit(ApprovalGiven { agent: number, granted, private: Some(ApprovalGivenPrivate {}) });
+    if granted {
+        draft.emit(TierEscalated { agent: number, attempt, from, to, reason, failed, private: Some(TierEscalatedPrivate {}) });
+    } else {
+        let message = format!("it did not pass at {from} ({reason}) and climbing to {to} was denied");
+        attempt::fail(draft, number, FailureReason::Denied, message);
+    }
+    Ok(())
+}
+
+pub(super) fn suspend(draft: &mut Draft<'_>, why: SuspendReason) -> Result<(), Refusal> {
+    draft.must_run()?;
+    draft.emit(RunSuspended { why, private: Some(RunSuspendedPrivate {}) });
+    Ok(())
+}
+
+pub(super) fn resume(
+    draft: &mut Draft<'_>,
+    executor: ExecutorId,
+    retry_failed: bool,
+    meno_version: String,
+) -> Result<(), Refusal> {
+    match draft.run.phase {
+        Phase::New => return Err(Refusal::NotStarted),
+        Phase::Succeeded { .. } => return Err(Refusal::Ended("succeeded")),
+        Phase::Cancelled => return Err(Refusal::Ended("cancelled")),
+        Phase::Failed if !retry_failed => return Err(Refusal::Ended("failed")),
+        Phase::Failed | Phase::Running | Phase::Suspended(_) => {}
+    }
+    draft.emit(RunResumed { executor, retry_failed, meno_version, private: Some(RunResumedPrivate {}) });
+    let lost: Vec<_> = draft.run.open_calls().map(|call| (call.number, call.agent, call.purpose, call.reserved)).collect();
+    for (call, agent, purpose, reserved) in lost {
+        draft.emit(CallLost { call, reserved, private: Some(CallLostPrivate {}) });
+        // A lost judge costs its own call only: the answer is recorded and is judged again.
+        if purpose == Purpose::Work {
+            end_attempt(draft, agent, AttemptOutcome::Lost, Vec::new());
+        }
+    }
+    settle(draft);
+    Ok(())
+}
+
+pub(super) fn ask_cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    match draft.run.phase {
+        Phase::New => Err(Refusal::NotStarted),
+        Phase::Succeeded { .. } => Err(Refusal::Ended("succeeded")),
+        Phase::Failed => Err(Refusal::Ended("failed")),
+        Phase::Cancelled => Err(Refusal::Ended("cancelled")),
+        Phase::Running | Phase::Suspended(_) => {
+            if !draft.run.cancel_asked {
+                draft.emit(CancelAsked { private: Some(CancelAskedPrivate {}) });
+            }
+            Ok(())
+        }
+    }
+}
+
+pub(super) fn cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    ask_cancel(draft)?;
+    let lost: Vec<_> = draft.run.open_calls().map(|call| (call.number, call.reserved)).collect();
+    for (call, reserved) in lost {
+        draft.emit(CallLost { call, reserved, private: Some(CallLostPrivate {}) });
+    }
+    let open: Vec<AgentNo> = draft.run.agents.iter().filter(|agent| !agent.status.is_ended()).map(|agent| agent.plan.agent).collect();
+    for agent in open {
+        end_attempt(draft, agent, AttemptOutcome::Cancelled, Vec::new());
+        draft.emit(AgentSkipped { agent, because: SkipReason::Cancelled, cause: None, private: Some(AgentSkippedPrivate {}) });
+    }
+    draft.emit(RunCancelled { private: Some(RunCancelledPrivate {}) });
+    Ok(())
+}

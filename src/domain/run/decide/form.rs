@@ -1,0 +1,152 @@
+//! From the start of a run to its team.
+
+
+use serde_json::Value;
+
+use super::Draft;
+use crate::domain::event::{
+    AgentPlanned, AgentPlannedPrivate, AnswerChanged, AnswerChangedPrivate, AnswerGiven, AnswerGivenPrivate, AnswerSource, ChosenBy,
+    FormCompleted, FormCompletedPrivate, InputAttached, OnFailure, QuestionsShown, QuestionsShownPrivate, RuleSkipped,
+    RuleSkippedPrivate, RunStarted, StartTierChosen, StartTierChosenPrivate,
+};
+use crate::domain::run::command::Refusal;
+use crate::domain::run::state::Phase;
+use crate::domain::team::{self, PlanDefaults, PlannedAgent, Team};
+use crate::domain::template::OnFailureSpec;
+
+pub(super) fn begin(draft: &mut Draft<'_>, started: RunStarted) -> Result<(), Refusal> {
+    if draft.run.phase != Phase::New {
+        return Err(Refusal::AlreadyStarted);
+    }
+    draft.emit(started);
+    Ok(())
+}
+
+pub(super) fn attach(draft: &mut Draft<'_>, input: InputAttached) -> Result<(), Refusal> {
+    must_ask(draft)?;
+    draft.emit(input);
+    Ok(())
+}
+
+pub(super) fn show(draft: &mut Draft<'_>, questions: Vec<String>) -> Result<(), Refusal> {
+    must_ask(draft)?;
+    draft.emit(QuestionsShown { questions, private: Some(QuestionsShownPrivate {}) });
+    Ok(())
+}
+
+pub(super) fn answer(
+    draft: &mut Draft<'_>,
+    question: String,
+    value: &Value,
+    source: AnswerSource,
+    secret: bool,
+) -> Result<(), Refusal> {
+    must_ask(draft)?;
+    let known = draft.run.answers.get(&question);
+    if known.is_some_and(|answer| !secret && answer.value == *value) {
+        return Ok(());
+    }
+    let is_change = known.is_some();
+    let value = if secret { "null".to_owned() } else { value.to_string() };
+    if is_change {
+        draft.emit(AnswerChanged { question, source, secret, removed: false, private: Some(AnswerChangedPrivate { value }) });
+    } else {
+        draft.emit(AnswerGiven { question, source, secret, private: Some(AnswerGivenPrivate { value }) });
+    }
+    Ok(())
+}
+
+pub(super) fn complete(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    must_ask(draft)?;
+    let template = &draft.basis.template;
+    let values = draft.run.answers.iter().map(|(id, answer)| (id.clone(), answer.value.clone())).collect();
+    let visible = crate::domain::form::visible(template, &values);
+    let questions = || template.form_schema.questions.iter();
+    let missing: Vec<String> = questions()
+        .filter(|question| question.required && visible.contains(&question.id) && !draft.run.answers.contains_key(&question.id))
+        .map(|question| question.id.clone())
+        .collect();
+    if !missing.is_empty() {
+        return Err(Refusal::FormIncomplete(missing));
+    }
+    let hidden: Vec<String> = questions().filter(|question| !visible.contains(&question.id)).map(|q| q.id.clone()).collect();
+    for question in &hidden {
+        if let Some(answer) = draft.run.answers.get(question) {
+            let (source, secret) = (answer.source, answer.secret);
+            let private = Some(AnswerChangedPrivate { value: "null".to_owned() });
+            draft.emit(AnswerChanged { question: question.clone(), source, secret, removed: true, private });
+        }
+    }
+    draft.emit(FormCompleted { answered: draft.run.answers.len() as u32, hidden, private: Some(FormCompletedPrivate {}) });
+    plan(draft)
+}
+
+fn plan(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let settings = &draft.basis.settings;
+    let started = draft.run.terms.as_ref();
+    let defaults = PlanDefaults {
+        strategy_override: started.and_then(|terms| terms.strategy),
+        strategy: settings.run.strategy,
+        max_attempts_per_tier: settings.run.max_attempts_per_tier,
+    };
+    let answers = draft.run.answers.iter().map(|(id, answer)| (id.clone(), answer.value.clone())).collect();
+    let Team { agents, skipped } = team::plan(&draft.basis.template, &draft.basis.bases, &answers, &defaults);
+    if agents.is_empty() {
+        return Err(Refusal::NoAgents { because: skipped.into_iter().map(|rule| (rule.role, rule.because)).collect() });
+    }
+    for rule in skipped {
+        let private = Some(RuleSkippedPrivate { because: rule.because });
+        draft.emit(RuleSkipped { rule: rule.rule, role: rule.role, question: rule.question, private });
+    }
+    for agent in agents {
+        for tier in agent.strategy.tiers() {
+            if settings.tiers.get(*tier).is_none() {
+                return Err(Refusal::TierWithoutModel { role: agent.role, tier: *tier });
+            }
+        }
+        let (number, strategy) = (agent.number, agent.strategy);
+        draft.emit(planned(agent));
+        if let Some(tier) = strategy.tiers().first() {
+            draft.emit(StartTierChosen {
+                agent: number,
+                tier: *tier,
+                by: ChosenBy::Strategy,
+                evidence: Vec::new(),
+                private: Some(StartTierChosenPrivate { because: format!("{strategy} starts at {tier}") }),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn planned(agent: PlannedAgent) -> AgentPlanned {
+    AgentPlanned {
+        agent: agent.number,
+        rule: agent.rule,
+        role: agent.role,
+        base: agent.base,
+        strategy: agent.strategy,
+        tools: agent.tools,
+        depends_on: agent.depends_on,
+        max_attempts_per_tier: agent.max_attempts_per_tier,
+        budget: agent.budget,
+        on_failure: match agent.on_failure {
+            OnFailureSpec::FailRun => OnFailure::FailRun,
+            OnFailureSpec::Continue => OnFailure::Continue,
+        },
+        strict: agent.strict,
+        threshold: agent.threshold,
+        private: Some(AgentPlannedPrivate {
+            item: agent.item,
+            config: agent.config.to_string(),
+            criteria: serde_json::to_string(&agent.criteria).unwrap_or_default(),
+            task: agent.task,
+        }),
+    }
+}
+
+/// Refuses unless the form is open.
+fn must_ask(draft: &Draft<'_>) -> Result<(), Refusal> {
+    draft.must_run()?;
+    if draft.run.form_complete { Err(Refusal::FormComplete) } else { Ok(()) }
+}

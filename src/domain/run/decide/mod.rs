@@ -1,0 +1,82 @@
+//! Which events a wish causes, or why it is refused.
+
+mod attempt;
+mod call;
+mod end;
+mod form;
+
+use super::basis::Basis;
+use super::command::{Command, Refusal};
+use super::state::{Agent, Phase, Run};
+use crate::domain::event::{Envelope, Event, Recorded};
+use crate::domain::ids::{AgentNo, TimeNs};
+
+/// Returns the events that `command` causes in `run` at the moment `now`, or why it is refused.
+///
+/// `basis` is what the run recorded when it started, so it is part of the history.
+///
+/// # Errors
+/// A [`Refusal`] says which rule forbids the wish; nothing has happened then.
+pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result<Vec<Event>, Refusal> {
+    let mut draft = Draft { run: run.clone(), basis, now, events: Vec::new() };
+    match command {
+        Command::Begin(started) => form::begin(&mut draft, *started)?,
+        Command::Attach(input) => form::attach(&mut draft, *input)?,
+        Command::ShowQuestions(questions) => form::show(&mut draft, questions)?,
+        Command::Answer { question, value, source, secret } => form::answer(&mut draft, question, &value, source, secret)?,
+        Command::CompleteForm => form::complete(&mut draft)?,
+        Command::StartCall { agent, purpose } => call::start(&mut draft, agent, purpose)?,
+        Command::RecordRetry { call, retry } => call::retried(&mut draft, call, retry)?,
+        Command::RecordReply { call, reply, files } => call::replied(&mut draft, call, *reply, files)?,
+        Command::RecordFailure { call, failure } => call::failed(&mut draft, call, failure)?,
+        Command::RecordCancelled { call, usage } => call::cancelled(&mut draft, call, usage)?,
+        Command::RefuseForDayBudget { agent, purpose, message } => call::refuse_for_budget(&mut draft, agent, purpose, message)?,
+        Command::Approve { agent, granted } => end::approve(&mut draft, agent, granted)?,
+        Command::Suspend(why) => end::suspend(&mut draft, why)?,
+        Command::Resume { executor, retry_failed, meno_version } => end::resume(&mut draft, executor, retry_failed, meno_version)?,
+        Command::AskCancel => end::ask_cancel(&mut draft)?,
+        Command::Cancel => end::cancel(&mut draft)?,
+    }
+    Ok(draft.events)
+}
+
+/// The run as it will be once the events decided so far are recorded.
+struct Draft<'a> {
+    run: Run,
+    basis: &'a Basis,
+    now: TimeNs,
+    events: Vec<Event>,
+}
+
+impl Draft<'_> {
+    /// Decides for one more event.
+    fn emit(&mut self, event: impl Into<Event>) {
+        let envelope = Envelope {
+            seq: 0,
+            run: self.run.id,
+            version: self.run.version + 1,
+            at: self.now,
+            occurred_at: None,
+            cause: None,
+        };
+        let recorded = Recorded { envelope, hash: self.run.head, event: event.into() };
+        self.run.apply(&recorded);
+        self.events.push(recorded.event);
+    }
+
+    /// Refuses unless the run is going on.
+    fn must_run(&self) -> Result<(), Refusal> {
+        match self.run.phase {
+            Phase::Running => Ok(()),
+            Phase::New => Err(Refusal::NotStarted),
+            Phase::Suspended(_) => Err(Refusal::Suspended),
+            Phase::Succeeded { .. } => Err(Refusal::Ended("succeeded")),
+            Phase::Failed => Err(Refusal::Ended("failed")),
+            Phase::Cancelled => Err(Refusal::Ended("cancelled")),
+        }
+    }
+
+    fn agent(&self, number: AgentNo) -> Result<&Agent, Refusal> {
+        self.run.agent(number).ok_or(Refusal::NotWaiting(number))
+    }
+}

@@ -1,0 +1,23 @@
+//! One run as a pure machine: [`decide()`] says which events a wish causes, [`Run::evolve`] what is known after an event,
+//! [`pending()`] what is still owed.
+//!
+//! `pending` is derived from what is known, never queued: after a crash it is the whole recovery plan. No clock, no
+//! randomness and no I/O is known here; the same history and wish give the same events on every machine.
+
+mod basis;
+mod command;
+mod decide;
+mod evolve;
+mod pending;
+mod prompt;
+mod report;
+mod state;
+
+pub use basis::{Basis, ModelChoice};
+pub use command::{Command, Refusal};
+pub use decide::decide;
+pub use pending::{Effect, pending};
+pub use prompt::{Prompt, request};
+pub use state::{
+    Agent, AgentStatus, Answer, Attempt, Call, CallState, Input, JudgedCriterion, Phase, Run, Terms,
+};
