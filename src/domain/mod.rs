@@ -9,7 +9,6 @@ pub mod criterion;
 pub mod event;
 pub mod ids;
 pub mod money;
-pub mod run;
 pub mod settings;
 pub mod template;
 pub mod text;

@@ -1,0 +1,313 @@
+//! The small vocabularies of event bodies. They only grow at the end: bodies hold a variant's number.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{AgentNo, CallNo};
+
+/// Declares enums of event bodies: snake_case names in JSON, and they only grow at the end.
+macro_rules! body_enums {
+    ($( $(#[$doc:meta])* $name:ident { $( $(#[$vdoc:meta])* $variant:ident = $text:literal, )* } )*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $( $(#[$vdoc])* #[serde(rename = $text)] $variant, )* }
+
+        impl $name {
+            /// Returns the name used in files and output.
+            pub fn name(self) -> &'static str {
+                match self { $( Self::$variant => $text, )* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    )*};
+}
+
+body_enums! {
+    /// Whether a run's models were real.
+    Mode {
+        /// Real models.
+        Real = "real",
+        /// The embedded simulation.
+        Simulated = "simulated",
+        /// Another system's run.
+        Imported = "imported",
+    }
+
+    /// What to do when an agent wants to climb.
+    Escalate {
+        /// Climb.
+        Auto = "auto",
+        /// Ask a person.
+        Ask = "ask",
+        /// Never climb.
+        Never = "never",
+    }
+
+    /// Where an answer came from.
+    AnswerSource {
+        /// A person was asked.
+        Asked = "asked",
+        /// `--set`.
+        Flag = "flag",
+        /// `--answers`.
+        File = "file",
+        /// The template's default.
+        Default = "default",
+        /// The last run's answer, taken as default.
+        LastRun = "last_run",
+        /// A recommendation, taken as default.
+        Recommended = "recommended",
+        /// An environment variable, for secrets.
+        Environment = "environment",
+        /// Another system's record.
+        Imported = "imported",
+    }
+
+    /// Kinds of material.
+    InputKind {
+        /// One file.
+        File = "file",
+        /// A folder.
+        Dir = "dir",
+        /// A text given directly.
+        Text = "text",
+    }
+
+    /// What an agent's failure means for the run.
+    OnFailure {
+        /// The run fails.
+        FailRun = "fail_run",
+        /// The run goes on.
+        Continue = "continue",
+    }
+
+    /// Who chose a tier.
+    ChosenBy {
+        /// The strategy's first tier.
+        Strategy = "strategy",
+        /// The agent's history.
+        History = "history",
+    }
+
+    /// What a call is for.
+    Purpose {
+        /// The agent's task.
+        Work = "work",
+        /// Judging an attempt.
+        Judge = "judge",
+    }
+
+    /// Why a model stopped.
+    StopReason {
+        /// It was done.
+        End = "end",
+        /// It wants tools to run.
+        ToolUse = "tool_use",
+        /// The output limit was reached.
+        MaxTokens = "max_tokens",
+        /// The context window was full.
+        ContextFull = "context_full",
+        /// The model refused.
+        Refusal = "refusal",
+        /// A filter of the provider stopped it.
+        Filtered = "filtered",
+        /// A stop sequence was met.
+        StopSequence = "stop_sequence",
+        /// Something this version does not know.
+        Other = "other",
+    }
+
+    /// What kind of failure a call met; decides what happens next.
+    ErrorClass {
+        /// Connection, DNS or TLS failed, or the stream was cut.
+        Connection = "connection",
+        /// No byte came in time.
+        Timeout = "timeout",
+        /// The server answered 408, 409 or 5xx, 529 included.
+        Server = "server",
+        /// 429 that passes by waiting.
+        RateLimit = "rate_limit",
+        /// Money or quota is used up.
+        Quota = "quota",
+        /// The prompt does not fit the model's window.
+        Context = "context",
+        /// The key is missing or not accepted.
+        Auth = "auth",
+        /// The model does not exist.
+        UnknownModel = "unknown_model",
+        /// The request was refused as wrong.
+        BadRequest = "bad_request",
+        /// The reply could not be understood.
+        BadReply = "bad_reply",
+        /// Meno's own rules forbid the request.
+        Forbidden = "forbidden",
+    }
+
+    /// How an attempt ended.
+    AttemptOutcome {
+        /// No criterion failed and no signal spoke against it.
+        Passed = "passed",
+        /// Criteria or signals failed it.
+        FailedCriteria = "failed_criteria",
+        /// No usable reply.
+        Error = "error",
+        /// Dropped by Meno.
+        Cancelled = "cancelled",
+        /// Its process died.
+        Lost = "lost",
+    }
+
+    /// What speaks against an attempt besides its criteria.
+    Signal {
+        /// The answer was empty.
+        EmptyAnswer = "empty_answer",
+        /// The model or its provider refused.
+        Refusal = "refusal",
+        /// The answer was cut off.
+        Truncated = "truncated",
+        /// Structured output could not be read.
+        Malformed = "malformed",
+        /// The prompt did not fit.
+        ContextOverflow = "context_overflow",
+        /// The tool turns were used up.
+        ToolTurns = "tool_turns",
+        /// The provider could not be reached.
+        Unavailable = "unavailable",
+        /// Money or quota was used up.
+        Quota = "quota",
+        /// The request was wrong: key, model or parameters.
+        Configuration = "configuration",
+    }
+
+    /// A verdict on one criterion, or on all of them.
+    Verdict {
+        /// It holds.
+        Pass = "pass",
+        /// It does not hold.
+        Fail = "fail",
+        /// Nobody could tell.
+        Unknown = "unknown",
+    }
+
+    /// How a cost came about.
+    CostSource {
+        /// From reported tokens and the price table.
+        Computed = "computed",
+        /// From estimated tokens and the price table.
+        Estimated = "estimated",
+        /// From another system.
+        Imported = "imported",
+    }
+
+    /// Why an agent moves up.
+    EscalationReason {
+        /// Criteria failed.
+        Criteria = "criteria",
+        /// The answer was empty.
+        EmptyAnswer = "empty_answer",
+        /// The model refused.
+        Refusal = "refusal",
+        /// The answer was cut off.
+        Truncated = "truncated",
+        /// Structured output could not be read.
+        Malformed = "malformed",
+        /// The prompt did not fit.
+        ContextOverflow = "context_overflow",
+        /// The tool turns were used up.
+        ToolTurns = "tool_turns",
+        /// The tier's providers could not be reached.
+        Unavailable = "unavailable",
+        /// The tier's quota is used up.
+        Quota = "quota",
+    }
+
+    /// Why an agent gave up.
+    FailureReason {
+        /// The last tier failed too.
+        TiersExhausted = "tiers_exhausted",
+        /// The next call does not fit a budget.
+        Budget = "budget",
+        /// Key, model or parameters are wrong.
+        Configuration = "configuration",
+        /// A climb was denied.
+        Denied = "denied",
+        /// Climbing is switched off.
+        NeverEscalate = "never_escalate",
+        /// No tier has a window that is large enough.
+        Context = "context",
+        /// Another system's reason.
+        Imported = "imported",
+    }
+
+    /// Why an agent never got its turn.
+    SkipReason {
+        /// Another agent's failure ended the run.
+        RunFailed = "run_failed",
+        /// The run was cancelled.
+        Cancelled = "cancelled",
+        /// Another system's reason.
+        Imported = "imported",
+    }
+
+    /// Why a run failed.
+    RunFailure {
+        /// An agent failed whose failure counts.
+        AgentFailed = "agent_failed",
+        /// No agent succeeded.
+        NothingSucceeded = "nothing_succeeded",
+        /// Another system's reason.
+        Imported = "imported",
+    }
+
+    /// Why a run stopped.
+    SuspendReason {
+        /// Ctrl-C or a signal.
+        Interrupted = "interrupted",
+        /// A person must allow a climb.
+        Approval = "approval",
+        /// The form is not complete.
+        Form = "form",
+        /// The day's budget is used up.
+        DayBudget = "day_budget",
+    }
+
+    /// Which private parts are forgotten.
+    ForgottenParts {
+        /// Answers.
+        Answers = "answers",
+        /// Outputs.
+        Outputs = "outputs",
+        /// All.
+        All = "all",
+    }
+}
+
+/// Who judged a criterion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JudgedBy {
+    /// Meno's own code.
+    Code,
+    /// A judging model, in this call.
+    Model(CallNo),
+    /// Nobody: no judge was left, or a cheaper criterion had failed already.
+    Nobody,
+}
+
+/// Who wrote a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportBy {
+    /// The template's `report` text.
+    Template,
+    /// An agent whose base is `synthesizer`.
+    Synthesizer(AgentNo),
+    /// The outputs of the agents that nobody depends on, joined.
+    Outputs,
+    /// Another system.
+    Imported,
+}
