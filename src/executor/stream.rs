@@ -1,0 +1,309 @@
+//! One run's events on their way into the log: decided, encoded, appended, folded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::event::{Event, Recorded};
+use crate::domain::ids::{BatchId, Hash, RunId};
+use crate::domain::run::{Basis, Command, Refusal, Run, decide};
+use crate::domain::text::{INLINE_BYTES_MAX, Text};
+use crate::store::codec::{self, Decoded};
+use crate::store::log::{Batch, DayLimit, Log, NewEvent};
+use crate::store::payloads::Payloads;
+use crate::store::session::spool::Spool;
+use crate::store::{self};
+use crate::workspace::world::World;
+
+/// Events read from the log at once.
+const PAGE: u32 = 4096;
+
+/// Parts of [`Event::RunStarted`] above this size become payloads, because every run of a template repeats them.
+const REPEATED_BYTES_MAX: usize = 512;
+
+/// Why a command had no effect.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The rules forbid it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store could not take it.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// A run's stream: what is known of the run, and the way to append to it.
+pub struct Stream {
+    id: RunId,
+    run: Run,
+    log: Arc<dyn Log>,
+    payloads: Arc<Payloads>,
+    world: Arc<World>,
+    spool: Spool,
+    /// Told of every acknowledged event, in order.
+    observe: Box<dyn FnMut(&Recorded, &Run) + Send>,
+    /// Told in words when the store cannot be reached and a paid reply waits.
+    notice: Box<dyn FnMut(&str) + Send>,
+}
+
+impl Stream {
+    /// Opens the stream of run `id`, which may have no events yet, and folds what is there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open(
+        id: RunId,
+        log: Arc<dyn Log>,
+        payloads: Arc<Payloads>,
+        world: Arc<World>,
+        spool: Spool,
+    ) -> Result<Self, store::Error> {
+        let mut stream =
+            Self { id, run: Run::default(), log, payloads, world, spool, observe: Box::new(|_, _| {}), notice: Box::new(|_| {}) };
+        stream.catch_up()?;
+        Ok(stream)
+    }
+
+    /// Tells `observe` of every event from now on, once it is durable.
+    pub fn observe(&mut self, observe: impl FnMut(&Recorded, &Run) + Send + 'static) {
+        self.observe = Box::new(observe);
+    }
+
+    /// Tells `notice` what the user should know while a reply waits for the store.
+    pub fn on_notice(&mut self, notice: impl FnMut(&str) + Send + 'static) {
+        self.notice = Box::new(notice);
+    }
+
+    /// Returns the run as it is known now.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Returns the run's id.
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// Folds what others appended to the run.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn catch_up(&mut self) -> Result<(), store::Error> {
+        loop {
+            let page = self.log.read_run(self.id, self.run.version + 1, PAGE)?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for stored in &page {
+                let recorded = match codec::decode(stored)? {
+                    Decoded::Known(recorded) => self.with_texts(recorded)?,
+                    Decoded::Unknown { .. } => {
+                        // An event of a newer version: it counts as a step of the stream, and says nothing that this one knows.
+                        self.run.version = stored.envelope.version;
+                        self.run.head = stored.hash;
+                        continue;
+                    }
+                };
+                self.run.apply(&recorded);
+                (self.observe)(&recorded, &self.run);
+            }
+        }
+    }
+
+    /// Decides `commands` one after the other and appends all their events in one batch.
+    ///
+    /// # Errors
+    /// [`StreamError::Refused`] when the rules forbid one of them: nothing is appended then. [`StreamError::Store`] when the log
+    /// cannot take them.
+    pub fn perform(&mut self, basis: &Basis, commands: &[Command]) -> Result<(), StreamError> {
+        self.perform_within(basis, commands, None)
+    }
+
+    /// Like [`Stream::perform`], but the append is refused when the day's budget would not hold it.
+    ///
+    /// # Errors
+    /// As [`Stream::perform`], and [`store::Error::DayLimit`].
+    pub fn perform_within(
+        &mut self,
+        basis: &Basis,
+        commands: &[Command],
+        day: Option<crate::domain::money::NanoUsd>,
+    ) -> Result<(), StreamError> {
+        loop {
+            let (events, batch) = self.draft(basis, commands, day)?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            match self.append(&batch, &events) {
+                Err(store::Error::Conflict { .. }) => self.catch_up()?,
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// Like [`Stream::perform`] for what has been paid for: it is never dropped. While the store cannot be reached the batch
+    /// lies synced in the spool, and this waits.
+    ///
+    /// # Errors
+    /// As [`Stream::perform`], but never for a store that is only out of reach.
+    pub fn perform_paid(&mut self, basis: &Basis, commands: &[Command]) -> Result<(), StreamError> {
+        let mut was_spooled = false;
+        loop {
+            let (events, batch) = match self.draft(basis, commands, None) {
+                // The owner took the spooled batch in under another version: what was paid for is recorded.
+                Err(StreamError::Refused(Refusal::CallNotOpen(_))) if was_spooled => return Ok(()),
+                drafted => drafted?,
+            };
+            if events.is_empty() {
+                return Ok(());
+            }
+            let mut spooled = false;
+            loop {
+                match self.append(&batch, &events) {
+                    Err(store::Error::Conflict { .. }) => {
+                        was_spooled |= spooled;
+                        if spooled {
+                            self.spool.remove(self.id, batch.id)?;
+                        }
+                        self.catch_up()?;
+                        break;
+                    }
+                    Err(error @ (store::Error::Unreachable { .. } | store::Error::Disconnected(_))) => {
+                        if !spooled {
+                            self.spool.put(self.id, &batch)?;
+                            spooled = true;
+                            (self.notice)(&format!("{error}; the reply is kept in the spool, waiting for the store"));
+                        }
+                        std::thread::sleep(Duration::from_millis(200));
+                    }
+                    other => {
+                        other?;
+                        if spooled {
+                            self.spool.remove(self.id, batch.id)?;
+                        }
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn draft(
+        &self,
+        basis: &Basis,
+        commands: &[Command],
+        day: Option<crate::domain::money::NanoUsd>,
+    ) -> Result<(Vec<Event>, Batch), StreamError> {
+        let now = self.world.now();
+        let mut events = Vec::new();
+        let mut run = None;
+        for command in commands {
+            let current = run.as_ref().unwrap_or(&self.run);
+            let decided = decide(current, basis, command.clone(), now)?;
+            let mut next = current.clone();
+            decided.iter().for_each(|event| next.apply(&provisional(self.id, &next, event.clone(), now)));
+            run = Some(next);
+            events.extend(decided);
+        }
+        let (encoded, payloads) = self.encode(&events)?;
+        let reserved = events.iter().find_map(|event| match event {
+            Event::CallStarted(call) => Some((call.day, call.reserved?)),
+            _ => None,
+        });
+        let day_limit = day.zip(reserved).map(|(limit, (day, reserve))| DayLimit { day, reserve, limit });
+        let batch = Batch {
+            id: BatchId(self.world.ulid(None)),
+            expected_version: Some((self.id, self.run.version)),
+            events: encoded,
+            payloads,
+            day_limit,
+        };
+        Ok((events, batch))
+    }
+
+    fn append(&mut self, batch: &Batch, events: &[Event]) -> Result<(), store::Error> {
+        let appended = match self.log.append(batch) {
+            Err(store::Error::MissingPayloads(_)) => {
+                self.encode(events)?;
+                self.log.append(batch)?
+            }
+            other => other?,
+        };
+        if appended.events.first().is_none_or(|(envelope, _)| envelope.version != self.run.version + 1) {
+            // A repeated batch may stand behind events that are not folded yet.
+            return self.catch_up();
+        }
+        for (event, (envelope, hash)) in events.iter().zip(appended.events) {
+            let recorded = Recorded { envelope, hash, event: event.clone() };
+            self.run.apply(&recorded);
+            (self.observe)(&recorded, &self.run);
+        }
+        Ok(())
+    }
+
+    /// Encodes events; texts that are large go to payload files, which are durable when this returns.
+    fn encode(&self, events: &[Event]) -> Result<(Vec<NewEvent>, Vec<Hash>), store::Error> {
+        let mut large: Vec<String> = Vec::new();
+        let mut names = Vec::new();
+        let mut moved = Vec::with_capacity(events.len());
+        for event in events {
+            let most = if matches!(event, Event::RunStarted(_)) { REPEATED_BYTES_MAX } else { INLINE_BYTES_MAX };
+            let mut event = event.clone();
+            event.each_text_mut(&mut |text| {
+                if let Text::Inline(inline) = text
+                    && inline.len() > most
+                {
+                    let inline = std::mem::take(inline);
+                    let (hash, bytes) = (Hash::of(inline.as_bytes()), inline.len() as u64);
+                    *text = Text::Payload { hash, bytes };
+                    names.push(hash);
+                    large.push(inline);
+                }
+            });
+            moved.push(event);
+        }
+        names.sort_unstable();
+        names.dedup();
+        self.payloads.write(&large)?;
+        let encoded = moved.iter().map(|event| codec::encode(event, Some(self.id), self.world.random()));
+        Ok((encoded.collect::<Result<_, _>>()?, names))
+    }
+
+    /// Reads large texts back in. A payload that is gone counts as forgotten.
+    fn with_texts(&self, recorded: Recorded) -> Result<Recorded, store::Error> {
+        read_texts(&self.payloads, recorded)
+    }
+}
+
+/// Replaces the names of payloads in an event by their texts. A payload that is gone stays a name.
+///
+/// # Errors
+/// When a payload is there and cannot be read or is damaged.
+pub fn read_texts(payloads: &Payloads, mut recorded: Recorded) -> Result<Recorded, store::Error> {
+    let mut failure = None;
+    recorded.event.each_text_mut(&mut |text| {
+        if let Some(hash) = text.payload() {
+            match payloads.read(&hash) {
+                Ok(Some(inline)) => *text = Text::Inline(inline),
+                Ok(None) => {}
+                Err(error) => failure = Some(error),
+            }
+        }
+    });
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(recorded),
+    }
+}
+
+/// An event as it will stand when it is appended: good enough to decide the next command of the same batch.
+fn provisional(id: RunId, run: &Run, event: Event, now: i64) -> Recorded {
+    let envelope = crate::domain::event::Envelope {
+        seq: 0,
+        run: Some(id),
+        version: run.version + 1,
+        at: now,
+        occurred_at: None,
+        cause: None,
+    };
+    Recorded { envelope, hash: run.head, event }
+}

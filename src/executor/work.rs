@@ -1,0 +1,289 @@
+//! The loop that carries a run to its end: start what is owed, record what comes back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::stream::{Stream, StreamError};
+use crate::domain::call::{CallFailure, CallReply, Retry};
+use crate::domain::event::{EscalationReason, Mode, Purpose, SuspendReason};
+use crate::domain::ids::{AgentNo, CallNo, Hash};
+use crate::domain::judge::{self, FileFact};
+use crate::domain::redact::Redactor;
+use crate::domain::run::{AgentStatus, Basis, CallState, Command, Effect, Phase, Refusal, pending, request};
+use crate::domain::tier::Tier;
+use crate::providers::{CallOutcome, Providers};
+use crate::store;
+
+/// How often a run that waits for models looks for what others appended to it, such as a wish to cancel.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What a person may tell a run that is going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Stop for now: calls in flight are dropped, and the run can be resumed.
+    Interrupt,
+}
+
+/// How an execution ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The run has ended: succeeded, failed or cancelled.
+    Ended,
+    /// The run can go on later.
+    Suspended(SuspendReason),
+}
+
+/// A climb that a person must allow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approval {
+    /// The agent's role.
+    pub role: String,
+    /// From where.
+    pub from: Tier,
+    /// To where.
+    pub to: Tier,
+    /// Why.
+    pub reason: EscalationReason,
+}
+
+/// Asks a person about a climb; `None` when nobody can be asked now.
+pub type Ask = Box<dyn FnMut(&Approval) -> Option<bool> + Send>;
+
+/// What a task or a person reports.
+enum Message {
+    Retried(CallNo, Retry),
+    Done(CallNo, CallOutcome),
+}
+
+/// Carries one run to its end, or to where it must wait.
+pub struct Executor {
+    /// The run.
+    pub stream: Stream,
+    /// What it decides by.
+    pub basis: Arc<Basis>,
+    /// The models.
+    pub providers: Arc<Providers>,
+    /// Keeps secrets out of what is recorded and forwarded.
+    pub redactor: Arc<Redactor>,
+    /// Where calls run.
+    pub runtime: Handle,
+    /// The folder that criteria about files look at.
+    pub workspace: PathBuf,
+    /// What a person says meanwhile.
+    pub control: Receiver<Control>,
+    /// Asks about climbs.
+    pub ask: Ask,
+}
+
+/// The calls in flight and what was seen before them.
+struct InFlight {
+    tokens: HashMap<CallNo, CancellationToken>,
+    sender: Sender<Message>,
+    receiver: Receiver<Message>,
+    /// Content hashes of the files that an agent's criteria ask about, from before its attempt.
+    before: HashMap<AgentNo, BTreeMap<String, Option<Hash>>>,
+    stopping: bool,
+}
+
+impl Executor {
+    /// Carries the run on until it ends, must wait for a person, or is interrupted.
+    ///
+    /// # Errors
+    /// When the store cannot take what happened. Whatever was recorded before stays, and `resume` goes on from there.
+    pub fn execute(mut self) -> Result<(Stop, Stream), StreamError> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let mut flight = InFlight { tokens: HashMap::new(), sender, receiver, before: HashMap::new(), stopping: false };
+        let stop = loop {
+            if self.control.try_recv().is_ok() || self.stream.run().cancel_asked {
+                flight.stopping = true;
+                flight.tokens.values().for_each(CancellationToken::cancel);
+            }
+            if !flight.stopping {
+                self.start_what_is_owed(&mut flight)?;
+            }
+            if flight.tokens.is_empty() {
+                if let Some(stop) = self.rest(flight.stopping)? {
+                    break stop;
+                }
+                continue;
+            }
+            match flight.receiver.recv_timeout(LOOK_EVERY) {
+                Ok(message) => self.record(&mut flight, message)?,
+                Err(RecvTimeoutError::Timeout) => match self.stream.catch_up() {
+                    // Calls are in flight: their replies wait for the store, looking at it need not.
+                    Err(store::Error::Unreachable { .. } | store::Error::Disconnected(_)) | Ok(()) => {}
+                    Err(error) => return Err(error.into()),
+                },
+                Err(RecvTimeoutError::Disconnected) => break self.rest(true)?.unwrap_or(Stop::Ended),
+            }
+        };
+        Ok((stop, self.stream))
+    }
+
+    /// Decides what nothing in flight means: the end, a pause, or a question to a person. `None`: go on.
+    fn rest(&mut self, stopping: bool) -> Result<Option<Stop>, StreamError> {
+        let run = self.stream.run();
+        match run.phase {
+            Phase::Running => {}
+            Phase::Suspended(why) => return Ok(Some(Stop::Suspended(why))),
+            _ => return Ok(Some(Stop::Ended)),
+        }
+        if run.cancel_asked {
+            self.stream.perform(&self.basis, &[Command::Cancel])?;
+            return Ok(Some(Stop::Ended));
+        }
+        if stopping {
+            return self.suspend(SuspendReason::Interrupted).map(Some);
+        }
+        let effects = pending(run);
+        let asked = effects.into_iter().find_map(|effect| match effect {
+            Effect::AskApproval { agent, from, to, reason } => Some((agent, from, to, reason)),
+            _ => None,
+        });
+        let Some((agent, from, to, reason)) = asked else {
+            let why = if run.form_complete { SuspendReason::Interrupted } else { SuspendReason::Form };
+            return self.suspend(why).map(Some);
+        };
+        let role = run.agent(agent).map_or_else(String::new, |agent| agent.label.clone());
+        match (self.ask)(&Approval { role, from, to, reason }) {
+            Some(granted) => {
+                self.stream.perform(&self.basis, &[Command::Approve { agent, granted }])?;
+                Ok(None)
+            }
+            None => self.suspend(SuspendReason::Approval).map(Some),
+        }
+    }
+
+    fn suspend(&mut self, why: SuspendReason) -> Result<Stop, StreamError> {
+        self.stream.perform(&self.basis, &[Command::Suspend(why)])?;
+        Ok(Stop::Suspended(why))
+    }
+
+    /// Starts every call that may start now: at most `jobs` agents at work, and never beyond a budget.
+    fn start_what_is_owed(&mut self, flight: &mut InFlight) -> Result<(), StreamError> {
+        let mut waiting: Vec<AgentNo> = Vec::new();
+        loop {
+            let run = self.stream.run();
+            let working = run.agents.iter().filter(|agent| agent.status == AgentStatus::Working).count();
+            let jobs = usize::from(run.terms.as_ref().map_or(1, |terms| terms.jobs)).max(1);
+            let next = pending(run).into_iter().find_map(|effect| match effect {
+                Effect::StartCall { agent, purpose } if !waiting.contains(&agent) => {
+                    let goes_on = run.agent(agent).is_some_and(|agent| agent.status == AgentStatus::Working);
+                    (goes_on || working < jobs).then_some((agent, purpose))
+                }
+                _ => None,
+            });
+            let Some((agent, purpose)) = next else { return Ok(()) };
+            self.look_before(flight, agent, purpose);
+            let real = run.terms.as_ref().is_some_and(|terms| terms.mode == Mode::Real);
+            let day = self.basis.settings.per_day_budget.filter(|_| real);
+            match self.stream.perform_within(&self.basis, &[Command::StartCall { agent, purpose }], day) {
+                Ok(()) => self.launch(flight),
+                Err(StreamError::Refused(Refusal::WaitsForBudget | Refusal::NotWaiting(_))) => waiting.push(agent),
+                Err(StreamError::Store(error @ store::Error::DayLimit { .. })) => {
+                    let message = error.to_string();
+                    self.stream.perform(&self.basis, &[Command::RefuseForDayBudget { agent, purpose, message }])?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends the requests of the calls that are recorded as open and not in flight.
+    fn launch(&self, flight: &mut InFlight) {
+        let run = self.stream.run();
+        for call in run.open_calls().filter(|call| call.state == CallState::Open) {
+            if flight.tokens.contains_key(&call.number) {
+                continue;
+            }
+            let Some(request) = request(run, &self.basis, call) else { continue };
+            let (number, token, sender) = (call.number, CancellationToken::new(), flight.sender.clone());
+            flight.tokens.insert(number, token.clone());
+            let providers = Arc::clone(&self.providers);
+            self.runtime.spawn(async move {
+                let retries = sender.clone();
+                let on_retry = move |retry| drop(retries.send(Message::Retried(number, retry)));
+                let outcome = providers.call(&request, token, on_retry).await;
+                drop(sender.send(Message::Done(number, outcome)));
+            });
+        }
+    }
+
+    fn record(&mut self, flight: &mut InFlight, message: Message) -> Result<(), StreamError> {
+        let command = match message {
+            Message::Retried(call, mut retry) => {
+                retry.message = self.redactor.redact(&retry.message).into_owned();
+                Command::RecordRetry { call, retry }
+            }
+            Message::Done(call, outcome) => {
+                flight.tokens.remove(&call);
+                match outcome {
+                    CallOutcome::Replied(reply) => {
+                        Command::RecordReply { call, reply: Box::new(self.redacted(reply)), files: self.look_after(flight, call) }
+                    }
+                    CallOutcome::Failed(failure) => Command::RecordFailure { call, failure: self.redacted_failure(failure) },
+                    CallOutcome::Cancelled { usage } => Command::RecordCancelled { call, usage },
+                }
+            }
+        };
+        match self.stream.perform_paid(&self.basis, &[command]) {
+            // The call's end is recorded already: a cancel from elsewhere came first.
+            Err(StreamError::Refused(Refusal::CallNotOpen(_))) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn redacted(&self, mut reply: CallReply) -> CallReply {
+        let redact = |text: &str| self.redactor.redact(text).into_owned();
+        reply.text = redact(&reply.text);
+        reply.reasoning = reply.reasoning.as_deref().map(redact);
+        reply.stop_details = reply.stop_details.as_deref().map(redact);
+        reply
+    }
+
+    fn redacted_failure(&self, mut failure: CallFailure) -> CallFailure {
+        failure.message = self.redactor.redact(&failure.message).into_owned();
+        failure.code = failure.code.as_deref().map(|code| self.redactor.redact(code).into_owned());
+        failure
+    }
+
+    /// Remembers the files that an agent's criteria ask about, before its attempt can change them.
+    fn look_before(&self, flight: &mut InFlight, agent: AgentNo, purpose: Purpose) {
+        let Some(known) = self.stream.run().agent(agent) else { return };
+        if purpose == Purpose::Work && known.open_attempt().is_none() {
+            let files = judge::files_asked(&known.criteria);
+            let seen = files.into_iter().map(|path| (path.to_owned(), content(&self.workspace, path)));
+            flight.before.insert(agent, seen.collect());
+        }
+    }
+
+    /// Says what became of those files.
+    fn look_after(&self, flight: &InFlight, call: CallNo) -> BTreeMap<String, FileFact> {
+        let run = self.stream.run();
+        let Some(agent) = run.calls.get(&call).and_then(|call| run.agent(call.agent)) else { return BTreeMap::new() };
+        let before = flight.before.get(&agent.plan.agent);
+        let fact = |path: &str| {
+            let now = content(&self.workspace, path);
+            let changed = before.and_then(|before| before.get(path)).map(|then| *then != now);
+            (path.to_owned(), FileFact { exists: now.is_some(), changed })
+        };
+        judge::files_asked(&agent.criteria).into_iter().map(fact).collect()
+    }
+}
+
+/// Returns the hash of a file inside `root`; `None` when it is not there, not readable, or the path leads outside.
+fn content(root: &Path, path: &str) -> Option<Hash> {
+    let relative = Path::new(path);
+    if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return None;
+    }
+    let resolved = root.join(relative).canonicalize().ok()?;
+    let inside = resolved.starts_with(root.canonicalize().ok()?);
+    if inside { std::fs::read(resolved).ok().map(|bytes| Hash::of(&bytes)) } else { None }
+}
