@@ -1,0 +1,220 @@
+//! The past: which runs there are, and what happened in one.
+
+use crate::domain::event::{Event, NoteAdded, NoteAddedPrivate, Recorded};
+use crate::domain::ids::{BatchId, RunId};
+use crate::domain::text::Text;
+use crate::executor::read_texts;
+use crate::store::codec::{self, Decoded};
+use crate::store::log::{Batch, Stored};
+use crate::store::session::run_lock::{Probe, RunLock};
+use crate::store::{self};
+use crate::views::run_detail::RunDetail;
+use crate::views::run_list::{self, RunFilter, RunList, RunRow, SortBy};
+
+use super::Workspace;
+
+/// Rows or events read from the store at once.
+const PAGE: u32 = 2000;
+
+/// Letters of a run's id that are enough to name it, when they are unique.
+pub const REFERENCE_CHARS_MIN: usize = 4;
+
+/// Why a word names no run.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// There is no such run.
+    #[error("there is no run `{0}`")]
+    NotFound(String),
+    /// There are several.
+    #[error("`{reference}` names {} runs: {}", candidates.len(), candidates.join(", "))]
+    Ambiguous {
+        /// The word.
+        reference: String,
+        /// The runs, at most a handful.
+        candidates: Vec<String>,
+    },
+    /// It is no name of a run.
+    #[error("`{0}` names no run: use an id, at least {REFERENCE_CHARS_MIN} letters of its start or end, `last` or `last~N`")]
+    Malformed(String),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Workspace {
+    /// Returns the runs that `filter` lets through, sorted, at most `limit`, with their number before the limit.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn runs(&self, filter: &RunFilter, sort: SortBy, limit: Option<usize>) -> Result<RunList, store::Error> {
+        if *filter == RunFilter::default() && sort == SortBy::Newest {
+            if let Some(limit) = limit.and_then(|limit| u32::try_from(limit).ok()) {
+                // The usual question reads only the rows that it shows.
+                let total = self.count_runs()?;
+                let rows = self.rows(None, limit)?;
+                let lines = rows.into_iter().map(|row| row.line(self.is_executed(&row)));
+                return Ok(RunList { runs: lines.collect(), total });
+            }
+        }
+        let rows = self.all_rows()?.into_iter().map(|row| {
+            let executed = self.is_executed(&row);
+            (row, executed)
+        });
+        Ok(filter.choose(rows, sort, limit))
+    }
+
+    /// Returns the run that a person means: an id, a unique start or end of one, `last` or `last~N`.
+    ///
+    /// # Errors
+    /// A [`FindError`] that names the candidates when there are several.
+    pub fn find_run(&self, reference: &str) -> Result<RunId, FindError> {
+        let not_found = || FindError::NotFound(reference.to_owned());
+        if let Some(back) = reference.strip_prefix("last") {
+            let back: u32 = match back.strip_prefix('~') {
+                Some(number) => number.parse().map_err(|_| FindError::Malformed(reference.to_owned()))?,
+                None if back.is_empty() => 0,
+                None => return Err(FindError::Malformed(reference.to_owned())),
+            };
+            let rows = self.rows(None, back.saturating_add(1))?;
+            return rows.get(back as usize).map(|row| row.run_id).ok_or_else(not_found);
+        }
+        let wanted = reference.to_ascii_uppercase();
+        if let Ok(id) = wanted.parse::<RunId>() {
+            return if self.log.read_run(id, 1, 1)?.is_empty() { Err(not_found()) } else { Ok(id) };
+        }
+        let is_part = wanted.len() >= REFERENCE_CHARS_MIN && wanted.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !is_part {
+            return Err(FindError::Malformed(reference.to_owned()));
+        }
+        let ids = self.all_rows()?.into_iter().map(|row| row.run_id);
+        let found: Vec<RunId> = ids
+            .filter(|id| {
+                let id = id.to_string();
+                id.starts_with(&wanted) || id.ends_with(&wanted)
+            })
+            .collect();
+        match found.as_slice() {
+            [] => Err(not_found()),
+            [id] => Ok(*id),
+            many => Err(FindError::Ambiguous {
+                reference: reference.to_owned(),
+                candidates: many.iter().take(5).map(ToString::to_string).collect(),
+            }),
+        }
+    }
+
+    /// Returns everything that is known of a run.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn detail(&self, id: RunId) -> Result<RunDetail, store::Error> {
+        let events = self.events_of(id, 1, u32::MAX)?;
+        let text = |text: &Text| match text {
+            Text::Inline(text) => Some(text.clone()),
+            _ => None,
+        };
+        let detail = RunDetail::fold(events.iter(), &text);
+        Ok(detail.seen(self.probe(id)))
+    }
+
+    /// Returns the events of a run from version `from` on, at most `limit`, with their texts. Events of kinds that this
+    /// version does not know are left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn events_of(&self, id: RunId, from: u64, limit: u32) -> Result<Vec<Recorded>, store::Error> {
+        let mut events = Vec::new();
+        let mut next = from;
+        while (events.len() as u64) < u64::from(limit) {
+            let page = self.log.read_run(id, next, limit.saturating_sub(events.len() as u32).min(PAGE))?;
+            let Some(last) = page.last() else { break };
+            next = last.envelope.version + 1;
+            for stored in &page {
+                events.extend(self.decode(stored)?);
+            }
+        }
+        Ok(events)
+    }
+
+    /// Returns the log's events from position `from` on, at most a page, as stored: a follower decodes what it shows.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn log_page(&self, from: u64) -> Result<Vec<Stored>, store::Error> {
+        self.log.read(from, PAGE)
+    }
+
+    /// Decodes a stored event and reads its texts; `None` for a kind that this version does not know.
+    ///
+    /// # Errors
+    /// When its bytes or a payload are damaged.
+    pub fn decode(&self, stored: &Stored) -> Result<Option<Recorded>, store::Error> {
+        match codec::decode(stored)? {
+            Decoded::Known(recorded) => read_texts(&self.payloads, recorded).map(Some),
+            Decoded::Unknown { .. } => Ok(None),
+        }
+    }
+
+    /// Adds a person's note to a run.
+    ///
+    /// # Errors
+    /// When the store cannot take it.
+    pub fn note(&self, run: RunId, text: &str, rating: Option<u8>, tags: Vec<String>) -> Result<(), store::Error> {
+        let text = self.redactor.redact(text).into_owned();
+        let tags = tags.iter().map(|tag| self.redactor.redact(tag).into_owned()).collect();
+        let mut event = Event::from(NoteAdded { rating, private: Some(NoteAddedPrivate { text: Text::Inline(text), tags }) });
+        let mut large = Vec::new();
+        event.each_text_mut(&mut |text| {
+            if let Text::Inline(inline) = text
+                && inline.len() > crate::domain::text::INLINE_BYTES_MAX
+            {
+                let (hash, bytes) = (crate::domain::ids::Hash::of(inline.as_bytes()), inline.len() as u64);
+                large.push(std::mem::take(inline));
+                *text = Text::Payload { hash, bytes };
+            }
+        });
+        let payloads = self.payloads.write(&large)?;
+        self.log.append(&Batch {
+            id: BatchId(self.world.ulid(None)),
+            expected_version: None,
+            events: vec![codec::encode(&event, Some(run), self.world.random())?],
+            payloads,
+            day_limit: None,
+        })?;
+        Ok(())
+    }
+
+    /// Returns whether a process executes the run.
+    pub fn probe(&self, id: RunId) -> bool {
+        self.place().is_ok_and(|place| matches!(RunLock::probe(place, id), Ok(Probe::Held { .. })))
+    }
+
+    /// Only a run that looks as if it were going on is asked for its lock.
+    fn is_executed(&self, row: &RunRow) -> bool {
+        row.status.is_live() && self.probe(row.run_id)
+    }
+
+    fn count_runs(&self) -> Result<u64, store::Error> {
+        let rows = self.log.view(run_list::NAME, run_list::COUNT, Some(&run_list::after(run_list::COUNT)), false, 1)?;
+        Ok(rows.rows.first().map_or(0, |(_, row)| run_list::read_count(row)))
+    }
+
+    /// Returns the newest rows, those before run `before` when given, newest first.
+    fn rows(&self, before: Option<RunId>, limit: u32) -> Result<Vec<RunRow>, store::Error> {
+        let from = run_list::key(RunId::from_bytes([0; 16]));
+        let to = before.map_or_else(|| run_list::after(&run_list::key(RunId::from_bytes([0xff; 16]))), |run| run_list::key(run).to_vec());
+        let rows = self.log.view(run_list::NAME, &from, Some(&to), true, limit)?;
+        rows.rows.iter().map(|(_, row)| run_list::read_row(row).map_err(store::Error::Index)).collect()
+    }
+
+    fn all_rows(&self) -> Result<Vec<RunRow>, store::Error> {
+        let mut rows: Vec<RunRow> = Vec::new();
+        loop {
+            let page = self.rows(rows.last().map(|row| row.run_id), PAGE)?;
+            if page.is_empty() {
+                return Ok(rows);
+            }
+            rows.extend(page);
+        }
+    }
+}

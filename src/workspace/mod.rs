@@ -1,0 +1,18 @@
+//! A store with everything around it, opened for use: the use cases, one method each.
+//!
+//! Whether this process owns the store or speaks to the one that does is not known here, nor who asks: words and JSON are
+//! made at the doors. Start with [`Workspace::open`], then [`Workspace::start`] for a run and [`Workspace::runs`] for the past.
+
+pub mod inputs;
+pub mod library;
+pub mod world;
+
+mod empty;
+mod history;
+mod ledger;
+mod open;
+mod start;
+
+pub use history::{Filter, FindError, Page, SortBy};
+pub use open::{Access, Error, Options, Workspace};
+pub use start::{Answering, Begun, NewRun, ResumeError, StartError};

@@ -1,0 +1,260 @@
+//! Opening a store with its settings, prices, templates and secrets.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ulid::Ulid;
+
+use super::empty::EmptyLog;
+use super::ledger::DayLedger;
+use super::library::Library;
+use super::world::World;
+use crate::domain::event::Event;
+use crate::domain::ids::RunId;
+use crate::domain::prices::{PriceError, PriceTable};
+use crate::domain::redact::Redactor;
+use crate::settings::{self, Environment, Flags, How, Places, Preset, Request, Resolved, StorePlace};
+use crate::store::codec::{self, Decoded};
+use crate::store::log::Log;
+use crate::store::payloads::Payloads;
+use crate::store::session::place::{Create, Place};
+use crate::store::session::spool::Spool;
+use crate::store::session::{self, Session};
+use crate::store::{self, owned};
+use crate::views;
+
+/// What a command is about to do with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Look: a store that is not there is an empty one, and nothing is created.
+    Read,
+    /// Append: a store that is not there is created where that is allowed.
+    Write,
+}
+
+/// What to open.
+pub struct Options<'a> {
+    /// Where things are.
+    pub places: Places,
+    /// `--store`.
+    pub store: Option<&'a Path>,
+    /// `--config`.
+    pub config: Option<&'a Path>,
+    /// `--prices`.
+    pub prices: Option<&'a Path>,
+    /// What the command line says about settings.
+    pub flags: &'a Flags,
+    /// The preset to use when nobody chose one.
+    pub fallback: Option<Preset>,
+    /// Reads an environment variable.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// What the command is about to do.
+    pub access: Access,
+    /// How long to wait for an owner that does not answer.
+    pub wait: Duration,
+    /// Own the store and stay, as `serve` does.
+    pub stay: bool,
+    /// Time, ids and randomness.
+    pub world: World,
+    /// Told in words what the user should know.
+    pub notice: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
+    /// A price file is wrong.
+    #[error("{}: {source}", path.display())]
+    Prices {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: PriceError,
+    },
+    /// A file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// A store with everything around it.
+pub struct Workspace {
+    /// Where the store is, and how it was found.
+    pub store: StorePlace,
+    /// Where other things are.
+    pub places: Places,
+    /// The settings that count, with their sources.
+    pub resolved: Resolved,
+    /// The prices that count.
+    pub prices: PriceTable,
+    /// Templates and base agents.
+    pub library: Library,
+    /// Keeps secrets out of what is recorded.
+    pub redactor: Arc<Redactor>,
+    pub(super) log: Arc<dyn Log>,
+    pub(super) payloads: Arc<Payloads>,
+    pub(super) world: Arc<World>,
+    /// `None` for a store that is not there.
+    place: Option<Place>,
+    session: Option<Arc<Session>>,
+}
+
+impl Workspace {
+    /// Opens the store that is meant, or an empty one in its place when it is not there and is only read.
+    ///
+    /// # Errors
+    /// An [`Error`] that names the file or the process in the way.
+    pub fn open(options: Options<'_>) -> Result<Self, Error> {
+        let store = options.places.store(options.store, Path::is_dir);
+        let resolved = settings::load(&Request {
+            places: &options.places,
+            store: &store,
+            config: options.config,
+            flags: options.flags,
+            environment: &Environment::of(options.variable),
+            fallback: options.fallback,
+        })?;
+        let prices = prices(&options.places, options.prices)?;
+        let redactor = Arc::new(Redactor::new(secrets(&resolved, options.variable)));
+        let library = Library::open(&store.path);
+        let payloads = Arc::new(Payloads::open(&store.path));
+        let world = Arc::new(options.world);
+        let mut workspace = Self {
+            log: Arc::new(EmptyLog(store.path.clone())),
+            store,
+            places: options.places,
+            resolved,
+            prices,
+            library,
+            redactor,
+            payloads,
+            world,
+            place: None,
+            session: None,
+        };
+        if options.access == Access::Read && !workspace.store.path.is_dir() {
+            return Ok(workspace);
+        }
+        let create = match (options.access, workspace.store.how) {
+            (Access::Read, _) | (Access::Write, How::Found) => Create::No,
+            (Access::Write, How::Named) => Create::Folder,
+            (Access::Write, How::Users) => Create::WithParents,
+        };
+        let place = Place::open(&workspace.store.path, create)?;
+        let session = Session::open(
+            &place,
+            opener(Arc::clone(&workspace.world)),
+            session::Options {
+                wait: options.wait,
+                stay: options.stay,
+                may_own: true,
+                notice: options.notice,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+        )?;
+        let session = Arc::new(session);
+        workspace.log = Arc::clone(&session) as Arc<dyn Log>;
+        workspace.session = Some(session);
+        workspace.place = Some(place);
+        Ok(workspace)
+    }
+
+    /// Returns the log, for those who follow it.
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.log
+    }
+
+    /// Returns the session, unless the store is not there.
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.session.as_ref()
+    }
+
+    pub(super) fn place(&self) -> Result<&Place, store::Error> {
+        self.place.as_ref().ok_or_else(|| store::Error::NotFound(self.store.path.clone()))
+    }
+
+    pub(super) fn spool(&self) -> Result<Spool, store::Error> {
+        Ok(Spool::new(self.place()?))
+    }
+
+    /// Appends what an executor of this run had to leave in the spool.
+    pub(super) fn take_in_spool(&self, run: RunId) -> Result<(), store::Error> {
+        self.spool()?.take_in(Some(run), self.log.as_ref())?;
+        Ok(())
+    }
+
+    /// Returns an id for a new run that comes after every run so far, whatever the clock says.
+    pub(super) fn new_run_id(&self) -> Result<RunId, store::Error> {
+        let last: Option<Ulid> = self.newest_run()?.map(|run| run.0);
+        Ok(RunId(self.world.ulid(last)))
+    }
+
+    /// Returns the user's name, hashed with the store's own salt, so that it says nothing outside this store.
+    ///
+    /// The hash is keyed BLAKE3 with a key derived from the salt; 16 hexadecimal digits of it are kept.
+    pub(super) fn user_hash(&self) -> Result<String, store::Error> {
+        let first = self.log.read(1, 1)?;
+        let salt = match first.first().map(codec::decode).transpose()? {
+            Some(Decoded::Known(recorded)) => match recorded.event {
+                Event::StoreCreated(created) => created.private.map(|private| private.user_salt),
+                _ => None,
+            },
+            _ => None,
+        };
+        let user = (self.places.variable)("USER").or_else(|| (self.places.variable)("LOGNAME")).unwrap_or_default();
+        let key = blake3::derive_key("meno 2026-11 user id", &salt.unwrap_or_default());
+        Ok(blake3::keyed_hash(&key, user.as_bytes()).to_hex()[..16].to_owned())
+    }
+}
+
+/// Opens the files of a store that this process has come to own.
+fn opener(world: Arc<World>) -> session::Opener {
+    Arc::new(move |dir, progress| {
+        let options = owned::Options {
+            now: { let world = Arc::clone(&world); Box::new(move || world.now()) },
+            random: { let world = Arc::clone(&world); Box::new(move || world.random()) },
+            projections: views::projections(),
+            ledger: Box::new(DayLedger::default()),
+            progress,
+            meno_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let (log, report) = owned::OwnedLog::open(dir, options)?;
+        for notice in report.notices {
+            tracing::warn!("{notice}");
+        }
+        Ok(Arc::new(log) as Arc<dyn Log>)
+    })
+}
+
+/// Reads the price table: the embedded one, the user's `prices.json` over it, `--prices FILE` over both.
+fn prices(places: &Places, flag: Option<&Path>) -> Result<PriceTable, Error> {
+    let mut table = PriceTable::embedded();
+    let users = places.config.join("prices.json");
+    let files = [users.is_file().then_some(users), flag.map(Path::to_path_buf)];
+    for path in files.into_iter().flatten() {
+        let text = std::fs::read_to_string(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let over = PriceTable::parse(&text).map_err(|source| Error::Prices { path, source })?;
+        table = table.overridden_by(over);
+    }
+    Ok(table)
+}
+
+/// Returns the values of all variables that the settings name as holding a key.
+fn secrets(resolved: &Resolved, variable: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let named = resolved.settings.providers.values().filter_map(|provider| provider.api_key_env.clone());
+    let usual = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY", "OLLAMA_API_KEY"].map(str::to_owned);
+    named.chain(usual).filter_map(|name| variable(&name)).collect()
+}

@@ -1,0 +1,384 @@
+//! Starting a run, and going on with one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Workspace;
+use super::inputs::{self, InputError};
+use super::library::Entry;
+use crate::domain::event::{AnswerSource, Event, InputAttached, Mode, RunStarted, RunStartedPrivate};
+use crate::domain::ids::{ExecutorId, Hash, RunId};
+use crate::domain::money::NanoUsd;
+use crate::domain::run::{Basis, Command, Phase, Refusal};
+use crate::domain::settings::{ProviderKind, Settings};
+use crate::domain::template::{BaseAgent, Capture, Template};
+use crate::domain::text::Text;
+use crate::domain::tier::{Strategy, Tier};
+use crate::executor::{Stream, StreamError};
+use crate::store;
+use crate::store::session::run_lock::RunLock;
+
+/// What a person wants to run.
+#[derive(Clone, Debug, Default)]
+pub struct NewRun {
+    /// Answers that are known and checked: question, value, where it came from, whether it is a secret.
+    pub answers: Vec<(String, Value, AnswerSource, bool)>,
+    /// Whether the form is complete with them; otherwise the run starts with its form open.
+    pub answering: Answering,
+    /// Material: id and path or text.
+    pub inputs: Vec<(String, String)>,
+    /// A strategy for the whole run.
+    pub strategy: Option<Strategy>,
+    /// A budget for the whole run, over the template's and the settings'.
+    pub budget: Option<NanoUsd>,
+    /// The seed; drawn when not given.
+    pub seed: Option<u64>,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Whether the form is complete when the run starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answering {
+    /// It is: start, answers and team are one append.
+    #[default]
+    Complete,
+    /// Somebody is being asked.
+    Open,
+}
+
+/// A run that this process holds.
+pub struct Begun {
+    /// The run.
+    pub id: RunId,
+    /// Its stream.
+    pub stream: Stream,
+    /// What it decides by.
+    pub basis: Arc<Basis>,
+    /// Held until the process lets go of the run.
+    pub lock: RunLock,
+}
+
+/// Why a run cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The template is broken.
+    #[error("template `{id}` is broken: {first}")]
+    Broken {
+        /// The template.
+        id: String,
+        /// Its first error.
+        first: String,
+    },
+    /// A tier that the template needs has no model.
+    #[error("strategy {strategy} of `{role}` needs the tier {tier}, which no model serves")]
+    TierWithoutModel {
+        /// The rule's role.
+        role: String,
+        /// Its strategy.
+        strategy: Strategy,
+        /// The tier.
+        tier: Tier,
+    },
+    /// The settings ask for what this version cannot do.
+    #[error("capture level `{level}` for {what} is not available in this version")]
+    Capture {
+        /// Prompts, outputs or answers.
+        what: &'static str,
+        /// The level.
+        level: &'static str,
+    },
+    /// Material cannot be taken.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The rules forbid it, or the store could not take it.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Why a run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// What it decides by was forgotten.
+    #[error("run {run} cannot go on: its {part} is not kept any more")]
+    Forgotten {
+        /// The run.
+        run: RunId,
+        /// Which part.
+        part: &'static str,
+    },
+    /// What it decides by cannot be read.
+    #[error("run {run} cannot go on: its recorded {part} cannot be read: {why}")]
+    Unreadable {
+        /// The run.
+        run: RunId,
+        /// Which part.
+        part: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// Another system's run.
+    #[error("run {0} was imported: there is nothing to go on with")]
+    Imported(RunId),
+    /// The rules forbid it, or the store could not take it.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Workspace {
+    /// Refuses a template whose rules need a tier that no model serves, before anything is asked.
+    ///
+    /// # Errors
+    /// [`StartError::TierWithoutModel`] names the first rule and tier; [`StartError::Capture`] a capture level that is not available.
+    pub fn check_tiers(&self, template: &Template, strategy: Option<Strategy>) -> Result<(), StartError> {
+        let settings = &self.resolved.settings;
+        for rule in &template.agent_composition_rules {
+            let default = template.defaults.as_ref().and_then(|defaults| defaults.strategy);
+            let strategy = strategy.or(rule.tier_strategy).or(default).unwrap_or(settings.run.strategy);
+            for tier in strategy.tiers() {
+                if settings.tiers.get(*tier).is_none() {
+                    return Err(StartError::TierWithoutModel { role: rule.role.clone(), strategy, tier: *tier });
+                }
+            }
+        }
+        let asked = template.capture.unwrap_or_default();
+        let levels = [
+            ("prompts", settings.capture.prompts, asked.prompts),
+            ("outputs", settings.capture.outputs, asked.outputs),
+            ("answers", settings.capture.answers, asked.answers),
+        ];
+        for (what, setting, asked) in levels {
+            match setting.max(asked.unwrap_or_default()) {
+                Capture::Full => {}
+                Capture::Redacted => return Err(StartError::Capture { what, level: "redacted" }),
+                Capture::Hash => return Err(StartError::Capture { what, level: "hash" }),
+                Capture::None => return Err(StartError::Capture { what, level: "none" }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a run of the template `entry`: one append with everything that is known of it.
+    ///
+    /// # Errors
+    /// A [`StartError`]; nothing was appended then.
+    pub fn start(&self, entry: &Entry, wish: NewRun) -> Result<Begun, StartError> {
+        let Some(template) = &entry.template else {
+            let first = entry.first_error().map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
+            return Err(StartError::Broken { id: entry.id.clone(), first });
+        };
+        self.check_tiers(template, wish.strategy)?;
+        let inputs = wish.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &self.redactor));
+        let inputs: Vec<InputAttached> = inputs.collect::<Result<_, _>>()?;
+        let basis = self.basis(template);
+        let id = self.new_run_id()?;
+        let lock = RunLock::acquire(self.place()?, id)?;
+        let executor = ExecutorId(self.world.ulid(None));
+        let mut commands = vec![Command::Begin(Box::new(self.started(entry, template, &basis, &wish, executor)?))];
+        commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
+        for (question, value, source, secret) in wish.answers {
+            let value = self.redacted(value);
+            commands.push(Command::Answer { question, value, source, secret });
+        }
+        if wish.answering == Answering::Complete {
+            commands.push(Command::CompleteForm);
+        }
+        let mut stream = self.stream(id)?;
+        stream.perform(&basis, &commands)?;
+        Ok(Begun { id, stream, basis: Arc::new(basis), lock })
+    }
+
+    /// Takes over a run that nobody executes: what it decides by is read from its own events, never from today's files.
+    ///
+    /// # Errors
+    /// [`StreamError::Refused`] inside when the run has ended, [`store::Error::Unreachable`] with the holder's process id when
+    /// somebody executes it.
+    pub fn resume(&self, id: RunId, retry_failed: bool) -> Result<Begun, ResumeError> {
+        let lock = RunLock::acquire(self.place()?, id)?;
+        self.take_in_spool(id)?;
+        let mut stream = self.stream(id)?;
+        let basis = self.recorded_basis(id)?;
+        if stream.run().terms.as_ref().is_some_and(|terms| terms.mode == Mode::Imported) {
+            return Err(ResumeError::Imported(id));
+        }
+        let executor = ExecutorId(self.world.ulid(None));
+        let meno_version = env!("CARGO_PKG_VERSION").to_owned();
+        stream.perform(&basis, &[Command::Resume { executor, retry_failed, meno_version }])?;
+        Ok(Begun { id, stream, basis: Arc::new(basis), lock })
+    }
+
+    /// Asks for the end of a run; where nobody executes it, it is ended here. Returns whether it has ended.
+    ///
+    /// # Errors
+    /// When the rules forbid it or the store cannot take it.
+    pub fn cancel(&self, id: RunId) -> Result<bool, ResumeError> {
+        let mut stream = self.stream(id)?;
+        // Cancelling decides nothing by the template, so a run whose basis is forgotten can be ended too.
+        let basis = self.recorded_basis(id).or_else(|error| match error {
+            ResumeError::Store(error) => Err(ResumeError::Store(error)),
+            _ => Ok(self.basis(&empty_template())),
+        })?;
+        match RunLock::acquire(self.place()?, id) {
+            Ok(lock) => {
+                stream.perform(&basis, &[Command::Cancel])?;
+                lock.end()?;
+                Ok(true)
+            }
+            Err(store::Error::Unreachable { .. }) => {
+                stream.perform(&basis, &[Command::AskCancel])?;
+                Ok(stream.run().phase == Phase::Cancelled)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the stream of a run.
+    fn stream(&self, id: RunId) -> Result<Stream, store::Error> {
+        Stream::open(id, Arc::clone(&self.log), Arc::clone(&self.payloads), Arc::clone(&self.world), self.spool()?)
+    }
+
+    /// Reads what a run decides by from its own events.
+    ///
+    /// # Errors
+    /// When a part is forgotten or cannot be read.
+    pub fn recorded_basis(&self, id: RunId) -> Result<Basis, ResumeError> {
+        let first = self.events_of(id, 1, 1)?.into_iter().next();
+        let Some(Event::RunStarted(RunStarted { private: Some(private), .. })) = first.map(|recorded| recorded.event) else {
+            return Err(ResumeError::Forgotten { run: id, part: "start" });
+        };
+        fn read<T: serde::de::DeserializeOwned>(run: RunId, part: &'static str, text: &Text) -> Result<T, ResumeError> {
+            let Text::Inline(text) = text else { return Err(ResumeError::Forgotten { run, part }) };
+            serde_json::from_str(text).map_err(|error| ResumeError::Unreadable { run, part, why: error.to_string() })
+        }
+        Ok(Basis {
+            template: read(id, "template", &private.template)?,
+            bases: read(id, "base agents", &private.base_agents)?,
+            settings: read(id, "settings", &private.settings)?,
+            prices: read(id, "prices", &private.prices)?,
+        })
+    }
+
+    /// Gathers what a new run decides by: only what it may use, so that what is recorded stays small.
+    fn basis(&self, template: &Template) -> Basis {
+        let settings = self.resolved.settings.clone();
+        let named = template.agent_composition_rules.iter().map(|rule| rule.base_template.as_str());
+        let bases: BTreeMap<String, BaseAgent> =
+            named.chain(["generic"]).filter_map(|id| self.library.agent(id)).map(|base| (base.id.clone(), base.clone())).collect();
+        let prices = self.prices.only(&models(&settings));
+        Basis { template: template.clone(), bases, settings, prices }
+    }
+
+    fn started(
+        &self,
+        entry: &Entry,
+        template: &Template,
+        basis: &Basis,
+        wish: &NewRun,
+        executor: ExecutorId,
+    ) -> Result<RunStarted, store::Error> {
+        let settings = &basis.settings;
+        let budget_of_template =
+            template.defaults.as_ref().and_then(|defaults| defaults.budget_usd).and_then(NanoUsd::from_usd);
+        let seed = wish.seed.unwrap_or_else(|| {
+            let bytes = self.world.random();
+            // Seeds are shown to people and typed again: six digits are enough.
+            u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])) % 1_000_000
+        });
+        // Text of JSON types that serialise always: strings, numbers, maps with string keys.
+        let json = |value: Result<String, serde_json::Error>| Text::Inline(value.unwrap_or_default());
+        Ok(RunStarted {
+            template_id: template.template_id.clone(),
+            template_version: template.version.clone(),
+            template_hash: Hash::of(entry.text.as_bytes()),
+            source: None,
+            mode: mode(settings),
+            strategy: wish.strategy,
+            budget: wish.budget.or(settings.run.budget).or(budget_of_template),
+            allow_unpriced: settings.run.allow_unpriced,
+            escalate: settings.run.escalate,
+            jobs: settings.run.jobs,
+            seed,
+            prices_as_of: self.prices.as_of().to_owned(),
+            prices_hash: self.prices.hash(),
+            meno_version: env!("CARGO_PKG_VERSION").to_owned(),
+            executor,
+            private: Some(RunStartedPrivate {
+                foreign_run_id: None,
+                template: json(serde_json::to_string(template)),
+                base_agents: json(serde_json::to_string(&basis.bases)),
+                settings: json(serde_json::to_string(settings)),
+                prices: json(serde_json::to_string(&basis.prices)),
+                workspace: self.places.current.display().to_string(),
+                user: self.user_hash()?,
+                labels: wish.labels.iter().map(|(key, value)| (key.clone(), self.redactor.redact(value).into_owned())).collect(),
+            }),
+        })
+    }
+
+    /// Redacts the texts in an answer.
+    pub fn redacted(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.redactor.redact(&text).into_owned()),
+            Value::Array(items) => Value::Array(items.into_iter().map(|item| self.redacted(item)).collect()),
+            other => other,
+        }
+    }
+}
+
+/// Returns whether runs under these settings are real.
+pub fn mode(settings: &Settings) -> Mode {
+    let tiers = Tier::ALL.into_iter().filter_map(|tier| settings.tiers.get(tier)).chain(&settings.tiers.judge);
+    let kind = |provider: &str| settings.providers.get(provider).map(|provider| provider.kind);
+    let simulated = tiers.clone().all(|tier| kind(&tier.provider) == Some(ProviderKind::Simulated));
+    if simulated { Mode::Simulated } else { Mode::Real }
+}
+
+/// Returns every model that the settings may call: wire format and name.
+fn models(settings: &Settings) -> Vec<(Option<ProviderKind>, String)> {
+    let tiers = Tier::ALL.into_iter().filter_map(|tier| settings.tiers.get(tier)).chain(&settings.tiers.judge);
+    let kind = |provider: &str| settings.providers.get(provider).map(|provider| provider.kind);
+    tiers
+        .flat_map(|tier| {
+            let first = (kind(&tier.provider), tier.model.clone());
+            std::iter::once(first).chain(tier.fallbacks.iter().map(|model| (kind(&model.provider), model.model.clone())))
+        })
+        .collect()
+}
+
+fn empty_template() -> Template {
+    Template {
+        template_id: "forgotten".to_owned(),
+        name: String::new(),
+        description: String::new(),
+        version: String::new(),
+        tags: Vec::new(),
+        author: String::new(),
+        estimated_cost_range: [0.0, 0.0],
+        estimated_duration_minutes: 0.0,
+        form_schema: crate::domain::template::FormSchema { title: String::new(), description: String::new(), questions: Vec::new() },
+        agent_composition_rules: Vec::new(),
+        inputs: Vec::new(),
+        defaults: None,
+        capture: None,
+        report: None,
+        tests: Vec::new(),
+    }
+}
+
+impl StartError {
+    /// Returns the refusal, when the rules forbade the start.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Stream(StreamError::Refused(refusal)) => Some(refusal),
+            _ => None,
+        }
+    }
+}
