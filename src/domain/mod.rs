@@ -8,6 +8,7 @@ pub mod condition;
 pub mod criterion;
 pub mod event;
 pub mod ids;
+pub mod judge;
 pub mod money;
 pub mod settings;
 pub mod template;

@@ -1,0 +1,87 @@
+//! The typed criteria that code decides.
+
+use regex::RegexBuilder;
+
+use super::super::criterion::Check;
+use super::quote::{clip, found, quote};
+use super::{Facts, Judged, cites, json};
+
+/// A pattern is at most so many bytes long, and its compiled form takes at most so much memory: a hostile one costs little.
+/// Matching is linear in the answer.
+const PATTERN_BYTES_MAX: usize = 8 * 1024;
+const COMPILED_BYTES_MAX: usize = 1 << 20;
+
+/// Decides a criterion that is neither a sentence nor made of parts.
+pub(super) fn decide(check: &Check, answer: &str, facts: &Facts) -> Judged {
+    match check {
+        Check::Contains { value, ignore_case } => contains(value, *ignore_case, answer, true),
+        Check::NotContains { value, ignore_case } => contains(value, *ignore_case, answer, false),
+        Check::Regex { pattern } => matches(pattern, answer),
+        Check::JsonSchema { schema } => json::valid(schema, answer),
+        Check::JsonPath { path, test } => json::path_holds(path, test, answer),
+        Check::MinWords { value } => words(answer, |words| words >= *value, &format!("at least {value} are asked for")),
+        Check::MaxWords { value } => words(answer, |words| words <= *value, &format!("at most {value} are allowed")),
+        Check::CitesInputs {} => cites::cites(answer, &facts.input_files),
+        Check::FileExists { path } => match facts.workspace.get(path) {
+            Some(fact) if fact.exists => Judged::code(true, format!("`{path}` is in the workspace")),
+            Some(_) => Judged::code(false, format!("`{path}` is not in the workspace")),
+            None => Judged::unknown(format!("nobody looked for `{path}` in the workspace")),
+        },
+        Check::FileChanged { path } => match facts.workspace.get(path).and_then(|fact| fact.changed) {
+            Some(true) => Judged::code(true, format!("`{path}` was changed")),
+            Some(false) => Judged::code(false, format!("`{path}` is as it was before")),
+            None => Judged::unknown(format!("nobody knows how `{path}` was before the attempt")),
+        },
+        Check::Command { run, .. } => {
+            Judged::unknown(format!("commands cannot be run in this version: {}", quote(&run.join(" "))))
+        }
+        // A walk over the criteria takes these apart before it comes here.
+        Check::Judge { .. } | Check::All { .. } | Check::Any { .. } | Check::Not { .. } => {
+            Judged::unknown("this criterion cannot be decided on its own")
+        }
+    }
+}
+
+fn contains(value: &str, ignore_case: bool, answer: &str, wanted: bool) -> Judged {
+    let place = if ignore_case {
+        // Lower case may be longer or shorter than the original, so the place is known by its line only.
+        let small = value.to_lowercase();
+        answer.to_lowercase().contains(&small).then(|| {
+            let line = answer.lines().position(|line| line.to_lowercase().contains(&small));
+            line.map_or_else(
+                || format!("found {}", quote(value)),
+                |line| format!("line {}: {}", line + 1, quote(answer.lines().nth(line).unwrap_or_default())),
+            )
+        })
+    } else {
+        answer.find(value).map(|at| found(answer, at, at + value.len()))
+    };
+    let present = place.is_some();
+    Judged::code(present == wanted, place.unwrap_or_else(|| format!("{} is not in the answer", quote(value))))
+}
+
+fn matches(pattern: &str, answer: &str) -> Judged {
+    match compile(pattern) {
+        Err(problem) => Judged::unknown(format!("the pattern cannot be used: {problem}")),
+        Ok(regex) => match regex.find(answer) {
+            Some(place) => Judged::code(true, found(answer, place.start(), place.end())),
+            None => Judged::code(false, format!("nothing in the answer matches `{}`", clip(pattern, 200))),
+        },
+    }
+}
+
+/// Compiles a criterion's pattern within its limits.
+pub(super) fn compile(pattern: &str) -> Result<regex::Regex, String> {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return Err(format!("it is longer than {PATTERN_BYTES_MAX} bytes"));
+    }
+    let mut builder = RegexBuilder::new(pattern);
+    let built = builder.size_limit(COMPILED_BYTES_MAX).dfa_size_limit(COMPILED_BYTES_MAX).nest_limit(100).build();
+    // The crate's message shows the pattern over several lines; its last line says what is wrong.
+    built.map_err(|error| error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
+}
+
+fn words(answer: &str, holds: impl Fn(u64) -> bool, limit: &str) -> Judged {
+    let count = answer.split_whitespace().count() as u64;
+    Judged::code(holds(count), format!("{count} words; {limit}"))
+}
