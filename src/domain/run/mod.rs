@@ -12,6 +12,8 @@ mod pending;
 mod prompt;
 mod report;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use basis::{Basis, ModelChoice};
 pub use command::{Command, Refusal};

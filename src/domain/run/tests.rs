@@ -1,0 +1,376 @@
+//! The core driven by a flaky world: replies, failures, crashes and schedules drawn from a seed. A failing seed is printed.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::domain::call::{CallFailure, CallReply};
+use crate::domain::event::{
+    AttemptOutcome, Envelope, ErrorClass, Escalate, Event, Mode, Purpose, Recorded, RunStarted, RunStartedPrivate, StopReason,
+};
+use crate::domain::ids::{CallNo, ExecutorId, Hash, RunId};
+use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
+use crate::domain::prices::PriceTable;
+use crate::domain::settings::Settings;
+use crate::domain::template::{BaseAgent, Template};
+use crate::domain::text::Text;
+
+const MODELS: [&str; 3] = ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"];
+
+fn settings() -> Settings {
+    let tier = |model: &str| json!({"provider": "p", "model": model, "max_output_tokens": 1000, "context_tokens": null, "effort": null,
+        "fallbacks": [{"provider": "q", "model": model}]});
+    let provider = json!({"kind": "anthropic", "base_url": "http://127.0.0.1:1", "api_key_env": null, "auth": "none", "api_version": null,
+        "headers": {}, "max_concurrent": 4, "connect_s": 1.0, "first_byte_s": 1.0, "idle_s": 1.0, "retries": 0, "allow_http": false,
+        "key_bound": false});
+    serde_json::from_value(json!({
+        "preset": null,
+        "tiers": {"cheap": tier(MODELS[0]), "capable": tier(MODELS[1]), "premium": tier(MODELS[2]), "judge": null},
+        "providers": {"p": provider, "q": provider},
+        "run": {"strategy": "progressive", "jobs": 3, "max_attempts_per_tier": 1, "escalate": "auto", "budget": null, "allow_unpriced": false},
+        "per_day_budget": null,
+        "tools": {"commands": [], "allow_write": false},
+        "capture": {"prompts": "full", "outputs": "full", "answers": "full"},
+        "memory": {"model": "m", "half_life_days": 90.0, "min_sample": 10},
+        "retention_days": 0,
+        "simulated": {"delay_ms": 0, "script": ""}
+    }))
+    .expect("the settings are complete")
+}
+
+fn basis(rules: serde_json::Value) -> Basis {
+    let template: Template = serde_json::from_value(json!({
+        "template_id": "t", "name": "T", "description": "d",
+        "form_schema": {"title": "f", "description": "", "questions": [{"id": "name", "text": "Name?", "type": "text_input"}]},
+        "agent_composition_rules": rules
+    }))
+    .expect("the template has its form");
+    let generic: BaseAgent =
+        serde_json::from_value(json!({"id": "generic", "description": "d", "instructions": "Do the task."})).expect("a base agent");
+    Basis {
+        template,
+        bases: BTreeMap::from([("generic".to_owned(), generic)]),
+        settings: settings(),
+        prices: PriceTable::embedded(),
+    }
+}
+
+fn team() -> serde_json::Value {
+    json!([
+        {"role": "a", "base_template": "generic", "tier_strategy": "progressive", "prompt": "say ok to {{answers.name}}",
+         "success_criteria": [{"type": "contains", "value": "ok"}]},
+        {"role": "b", "base_template": "generic", "tier_strategy": "capable_first", "depends_on": ["a"],
+         "prompt": "continue {{agents.a.output}}", "success_criteria": [{"type": "contains", "value": "ok"}, "is it good?"],
+         "max_attempts_per_tier": 2},
+        {"role": "c", "base_template": "generic", "tier_strategy": "cheap_only", "on_failure": "continue",
+         "success_criteria": ["is it good?"]},
+        {"role": "d", "base_template": "generic", "tier_strategy": "premium_only", "depends_on": ["b", "c"]}
+    ])
+}
+
+/// A world with a log in memory.
+struct World {
+    basis: Basis,
+    run: Run,
+    log: Vec<Recorded>,
+    now: i64,
+}
+
+impl World {
+    fn start(basis: Basis, budget: Option<NanoUsd>, escalate: Escalate) -> Self {
+        let mut world = Self { basis, run: Run::default(), log: Vec::new(), now: 1_000_000_000_000_000_000 };
+        let started = RunStarted {
+            template_id: "t".into(),
+            template_version: "1.0.0".into(),
+            template_hash: Hash::default(),
+            source: None,
+            mode: Mode::Real,
+            strategy: None,
+            budget,
+            allow_unpriced: false,
+            escalate,
+            jobs: 3,
+            seed: 1,
+            prices_as_of: String::new(),
+            prices_hash: Hash::default(),
+            meno_version: String::new(),
+            executor: ExecutorId::from_bytes([1; 16]),
+            private: Some(RunStartedPrivate {
+                foreign_run_id: None,
+                template: Text::Withheld,
+                base_agents: Text::Withheld,
+                settings: Text::Withheld,
+                prices: Text::Withheld,
+                workspace: String::new(),
+                user: String::new(),
+                labels: Vec::new(),
+            }),
+        };
+        world.perform(Command::Begin(Box::new(started))).expect("a run starts");
+        let answer = Command::Answer {
+            question: "name".into(),
+            value: json!("you"),
+            source: crate::domain::event::AnswerSource::Flag,
+            secret: false,
+        };
+        world.perform(answer).expect("the form is open");
+        world.perform(Command::CompleteForm).expect("the form is complete");
+        world
+    }
+
+    fn perform(&mut self, command: Command) -> Result<(), Refusal> {
+        self.now += 1_000_000;
+        for event in decide(&self.run, &self.basis, command, self.now)? {
+            let envelope = Envelope {
+                seq: self.log.len() as u64 + 1,
+                run: Some(RunId::from_bytes([7; 16])),
+                version: self.run.version + 1,
+                at: self.now,
+                occurred_at: None,
+                cause: None,
+            };
+            let recorded = Recorded { envelope, hash: Hash::default(), event };
+            self.run.apply(&recorded);
+            self.log.push(recorded);
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, call: CallNo, text: &str) -> Result<(), Refusal> {
+        self.reply_with(call, text, StopReason::End)
+    }
+
+    fn reply_with(&mut self, call: CallNo, text: &str, stop: StopReason) -> Result<(), Refusal> {
+        let reply = CallReply {
+            text: text.to_owned(),
+            reasoning: None,
+            tool_calls: Vec::new(),
+            stop,
+            stop_details: None,
+            usage: TokenUsage { input: 100, output: 200, ..TokenUsage::default() },
+            usage_source: UsageSource::Reported,
+            reported_cost: None,
+            model: None,
+            request_id: None,
+            latency_ms: 5,
+            first_token_ms: None,
+        };
+        self.perform(Command::RecordReply { call, reply: Box::new(reply), files: BTreeMap::new() })
+    }
+
+    fn fail(&mut self, call: CallNo, class: ErrorClass) -> Result<(), Refusal> {
+        let failure = CallFailure {
+            class,
+            status: None,
+            code: None,
+            message: "the world is like that".into(),
+            retryable: false,
+            usage: None,
+            request_id: None,
+            latency_ms: 1,
+        };
+        self.perform(Command::RecordFailure { call, failure })
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.log.iter().map(|recorded| recorded.event.name()).collect()
+    }
+
+    fn open_call(&self) -> CallNo {
+        self.run.open_calls().next().expect("a call is open").number
+    }
+
+    fn start_first(&mut self) -> CallNo {
+        let effect = pending(&self.run).into_iter().find_map(|effect| match effect {
+            Effect::StartCall { agent, purpose } => Some((agent, purpose)),
+            _ => None,
+        });
+        let (agent, purpose) = effect.expect("a call is owed");
+        self.perform(Command::StartCall { agent, purpose }).expect("a call that is owed starts");
+        self.open_call()
+    }
+
+    /// Checks the laws that hold at every moment.
+    fn check(&self, seed: u64, budget: Option<NanoUsd>) {
+        let refolded = self.log.iter().fold(Run::default(), |run, recorded| run.evolve(recorded));
+        assert_eq!(refolded, self.run, "seed {seed}: folding again gives another run");
+        let sum: NanoUsd = self
+            .log
+            .iter()
+            .filter_map(|recorded| match &recorded.event {
+                Event::CostIncurred(cost) => cost.amount,
+                _ => None,
+            })
+            .sum();
+        assert_eq!(sum, self.run.spent, "seed {seed}: money does not add up");
+        if let Some(budget) = budget {
+            let (settled, open) = self.run.committed(None);
+            assert!(settled.plus(open) <= budget, "seed {seed}: {settled} and {open} pass the budget of {budget}");
+        }
+        for agent in &self.run.agents {
+            let passed = agent.attempts.iter().filter(|attempt| attempt.outcome == Some(AttemptOutcome::Passed)).count();
+            assert!(passed <= 1, "seed {seed}: {} passed twice", agent.label);
+        }
+    }
+}
+
+/// A small generator, so that a seed means the same for ever (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % sides
+    }
+}
+
+fn one_life(seed: u64) {
+    let mut dice = Dice(seed);
+    let budget = (dice.roll(3) == 0).then(|| NanoUsd(dice.roll(200_000_000)));
+    let escalate = [Escalate::Auto, Escalate::Ask, Escalate::Never][dice.roll(3) as usize];
+    let mut world = World::start(basis(team()), budget, escalate);
+    for step in 0.. {
+        assert!(step < 2_000, "seed {seed}: the run does not end");
+        world.check(seed, budget);
+        if world.run.is_ended() {
+            break;
+        }
+        let open: Vec<(CallNo, Purpose)> = world.run.open_calls().map(|call| (call.number, call.purpose)).collect();
+        let effects = pending(&world.run);
+        assert!(!open.is_empty() || !effects.is_empty(), "seed {seed}: the run waits for nothing: {:?}", world.run);
+        if dice.roll(40) == 0 {
+            let executor = ExecutorId::from_bytes([2; 16]);
+            world.perform(Command::Resume { executor, retry_failed: false, meno_version: String::new() }).expect("a crash is mended");
+            continue;
+        }
+        let start = open.is_empty() || (!effects.is_empty() && dice.roll(2) == 0);
+        if start {
+            match effects.get(dice.roll(effects.len().max(1) as u64) as usize) {
+                Some(Effect::StartCall { agent, purpose }) => {
+                    match world.perform(Command::StartCall { agent: *agent, purpose: *purpose }) {
+                        Ok(()) => {}
+                        Err(Refusal::WaitsForBudget) => assert!(!open.is_empty(), "seed {seed}: waits for a budget nobody holds"),
+                        Err(refusal) => panic!("seed {seed}: {refusal}"),
+                    }
+                }
+                Some(Effect::AskApproval { agent, .. }) => {
+                    let granted = dice.roll(3) != 0;
+                    world.perform(Command::Approve { agent: *agent, granted }).expect("somebody asked");
+                }
+                _ => {}
+            }
+            continue;
+        }
+        let (call, purpose) = open[dice.roll(open.len() as u64) as usize];
+        let outcome = match (dice.roll(10), purpose) {
+            (0, _) => world.fail(call, ErrorClass::Server),
+            (1, _) => world.fail(call, [ErrorClass::Auth, ErrorClass::Context, ErrorClass::Quota][dice.roll(3) as usize]),
+            (2, _) => world.perform(Command::RecordCancelled { call, usage: None }),
+            (3, Purpose::Work) => world.reply_with(call, "ok but", StopReason::MaxTokens),
+            (4, Purpose::Work) => world.reply_with(call, "no", StopReason::Refusal),
+            (5 | 6, Purpose::Work) => world.reply(call, "bad"),
+            (_, Purpose::Work) => world.reply(call, "ok, this is good"),
+            (3, Purpose::Judge) => world.reply(call, "I cannot say"),
+            (score, Purpose::Judge) => {
+                let score = if score < 6 { 0.1 } else { 0.9 };
+                world.reply(call, &json!({"scores": [{"criterion": 1, "score": score, "reason": "so"}]}).to_string())
+            }
+        };
+        outcome.unwrap_or_else(|refusal| panic!("seed {seed}: {refusal}"));
+    }
+}
+
+#[test]
+fn every_life_of_a_run_ends_and_keeps_the_laws() {
+    (0..3_000).for_each(one_life);
+}
+
+#[test]
+fn a_poor_answer_climbs_one_tier_and_is_told_why() {
+    let mut world = World::start(basis(team()), None, Escalate::Auto);
+    let call = world.start_first();
+    world.reply(call, "bad").expect("the call is open");
+    assert!(world.names().ends_with(&["CallReplied", "CostIncurred", "CriterionJudged", "AttemptEnded", "TierEscalated"]));
+    let call = world.start_first();
+    let call = &world.run.calls[&call];
+    assert_eq!(call.model, MODELS[1]);
+    assert!(call.prompt.contains("former answer was not accepted"), "{}", call.prompt);
+}
+
+#[test]
+fn a_wrong_key_fails_the_agent_and_never_climbs() {
+    let mut world = World::start(basis(team()), None, Escalate::Auto);
+    let call = world.start_first();
+    world.fail(call, ErrorClass::Auth).expect("the call is open");
+    assert!(!world.names().contains(&"TierEscalated"));
+    assert!(world.names().contains(&"RunFailed"), "{:?}", world.names());
+}
+
+#[test]
+fn an_outage_switches_the_provider_within_the_attempt() {
+    let mut world = World::start(basis(team()), None, Escalate::Auto);
+    let call = world.start_first();
+    world.fail(call, ErrorClass::Server).expect("the call is open");
+    assert!(world.names().ends_with(&["CallFailed", "ProviderSwitched"]));
+    let call = world.start_first();
+    assert_eq!(world.run.calls[&call].provider, "q");
+    assert_eq!(world.run.agents[0].attempts.len(), 1);
+}
+
+#[test]
+fn a_lost_attempt_does_not_count_and_is_tried_again_at_the_same_tier() {
+    let mut world = World::start(basis(team()), None, Escalate::Auto);
+    world.start_first();
+    let executor = ExecutorId::from_bytes([2; 16]);
+    world.perform(Command::Resume { executor, retry_failed: false, meno_version: String::new() }).expect("it was running");
+    assert!(world.names().ends_with(&["RunResumed", "CallLost", "AttemptEnded"]));
+    let call = world.start_first();
+    assert_eq!((world.run.calls[&call].attempt, world.run.calls[&call].model.as_str()), (2, MODELS[0]));
+}
+
+#[test]
+fn an_answer_that_was_cut_off_gets_more_room_before_it_climbs() {
+    let mut world = World::start(basis(team()), None, Escalate::Auto);
+    let call = world.start_first();
+    world.reply_with(call, "ok and", StopReason::MaxTokens).expect("the call is open");
+    let call = world.start_first();
+    assert_eq!((world.run.calls[&call].model.as_str(), world.run.calls[&call].max_output), (MODELS[0], 2000));
+    world.reply_with(call, "ok and", StopReason::MaxTokens).expect("the call is open");
+    assert!(world.names().ends_with(&["TierEscalated"]));
+}
+
+#[test]
+fn a_call_that_does_not_fit_the_budget_is_not_made() {
+    let mut world = World::start(basis(team()), Some(NanoUsd(1)), Escalate::Auto);
+    let effects = pending(&world.run);
+    let Some(Effect::StartCall { agent, purpose }) = effects.first() else { panic!("a call is owed: {effects:?}") };
+    world.perform(Command::StartCall { agent: *agent, purpose: *purpose }).expect("the refusal is an event");
+    assert!(!world.names().contains(&"CallStarted"));
+    assert!(matches!(
+        world.run.agents[*agent as usize].status,
+        AgentStatus::Failed(crate::domain::event::FailureReason::Budget, _)
+    ));
+}
+
+#[test]
+fn a_template_whose_rules_make_no_agent_is_refused_before_anything_is_spent() {
+    let rules = json!([{"role": "a", "base_template": "generic", "required_responses": {"name": "somebody else"}}]);
+    let mut world = World { basis: basis(json!([])), run: Run::default(), log: Vec::new(), now: 0 };
+    world.basis = basis(rules);
+    let started = World::start(basis(team()), None, Escalate::Auto).log.remove(0).event;
+    let Event::RunStarted(started) = started else { panic!("a run starts with its start") };
+    world.perform(Command::Begin(Box::new(started))).expect("a run starts");
+    let answer = Command::Answer {
+        question: "name".into(),
+        value: json!("you"),
+        source: crate::domain::event::AnswerSource::Flag,
+        secret: false,
+    };
+    world.perform(answer).expect("the form is open");
+    assert!(matches!(world.perform(Command::CompleteForm), Err(Refusal::NoAgents { .. })));
+    assert_eq!(world.names(), ["RunStarted", "AnswerGiven"]);
+}
