@@ -1,4 +1,5 @@
 //! Meno.
 pub mod domain;
+pub mod providers;
 pub mod settings;
 pub mod store;

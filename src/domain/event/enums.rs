@@ -8,7 +8,7 @@ use crate::domain::ids::{AgentNo, CallNo};
 macro_rules! body_enums {
     ($( $(#[$doc:meta])* $name:ident { $( $(#[$vdoc:meta])* $variant:ident = $text:literal, )* } )*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum $name { $( $(#[$vdoc])* #[serde(rename = $text)] $variant, )* }
 
         impl $name {

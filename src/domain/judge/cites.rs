@@ -13,11 +13,11 @@ use super::quote::clip;
 /// Characters that end a name in running text; names that contain one are looked for verbatim.
 const BREAKS: &str = r#"`'"<>()[]{}|,;*"#;
 
-static LINES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^:L?([0-9]+)(?:[-–]L?([0-9]+))?").expect("the pattern is a constant that a test compiles")
-});
+static LINES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^:L?([0-9]+)(?:[-–]L?([0-9]+))?").expect("the pattern is a constant that a test compiles"));
 static QUOTES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"([^\s:`'"<>()\[\]{}|,;*]+)(:L?[0-9]+(?:[-–]L?[0-9]+)?)"#).expect("the pattern is a constant that a test compiles")
+    Regex::new(r#"([^\s:`'"<>()\[\]{}|,;*]+)(:L?[0-9]+(?:[-–]L?[0-9]+)?)"#)
+        .expect("the pattern is a constant that a test compiles")
 });
 
 pub(super) fn cites(answer: &str, inputs: &[(String, u64)]) -> Judged {

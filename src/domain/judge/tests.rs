@@ -62,7 +62,8 @@ fn evidence_names_the_place_or_what_is_missing() {
 #[test]
 fn json_counts_bare_and_in_the_one_fenced_block() {
     use Verdict::{Fail, Pass, Unknown};
-    let schema = json!({"type": "json_schema", "schema": {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}});
+    let schema =
+        json!({"type": "json_schema", "schema": {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}});
     expect(schema.clone(), " {\"a\": 1} ", Pass);
     expect(schema.clone(), "Here:\n```json\n{\"a\": 1}\n```\nThat is all.", Pass);
     expect(schema.clone(), "```\n{\"a\": 1}\n```\n```\n{\"a\": 1}\n```", Fail);
@@ -154,7 +155,10 @@ fn a_sentence_is_pending_only_while_it_matters() {
     assert_eq!((judged[0].score, judged[0].by, judged[1].by), (Some(0.7), DecidedBy::Model, DecidedBy::Code));
     assert_eq!(judged[0].evidence, "clear");
     let alone = judge(&criteria[..1], "a", &facts(), Scores::Nobody("no judge is set"));
-    assert_eq!((alone[0].verdict, alone[0].by, alone[0].evidence.as_str()), (Verdict::Unknown, DecidedBy::Nobody, "no judge is set"));
+    assert_eq!(
+        (alone[0].verdict, alone[0].by, alone[0].evidence.as_str()),
+        (Verdict::Unknown, DecidedBy::Nobody, "no judge is set")
+    );
 }
 
 #[test]
@@ -221,7 +225,10 @@ fn a_reply_is_spoken_against_by_one_signal() {
 fn criteria_are_said_in_words() {
     for (value, words) in [
         (json!(" is good "), "is good"),
-        (json!({"type": "json_path", "path": "$.a", "min": 1, "max": 2}), "the answer is JSON in which `$.a` is at least 1 and is at most 2"),
+        (
+            json!({"type": "json_path", "path": "$.a", "min": 1, "max": 2}),
+            "the answer is JSON in which `$.a` is at least 1 and is at most 2",
+        ),
         (json!({"type": "json_path", "path": "$.a", "exists": false}), "the answer is JSON in which `$.a` finds nothing"),
         (json!({"type": "not", "criterion": "is rude"}), "this does not hold: is rude"),
         (json!({"type": "any", "criteria": ["a", "b"]}), "at least one of these holds: (1) a; (2) b"),
@@ -235,7 +242,13 @@ fn criteria_are_said_in_words() {
 fn model(group: &str, verdicts: &[Verdict]) -> Verdict {
     let (decisive, other) = if group == "all" { (Verdict::Fail, Verdict::Pass) } else { (Verdict::Pass, Verdict::Fail) };
     let found = |wanted| verdicts.iter().any(|verdict| *verdict == wanted);
-    if found(decisive) { decisive } else if found(Verdict::Unknown) { Verdict::Unknown } else { other }
+    if found(decisive) {
+        decisive
+    } else if found(Verdict::Unknown) {
+        Verdict::Unknown
+    } else {
+        other
+    }
 }
 
 fn with_verdict(verdict: Verdict, weight: Option<u32>) -> Criterion {

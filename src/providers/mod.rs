@@ -1,0 +1,3 @@
+//! The models: what speaks to a provider.
+
+pub mod simulated;
