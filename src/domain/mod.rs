@@ -3,14 +3,23 @@
 //! Nothing here knows a file, a socket, a clock or a random number: what comes from the world comes in as an argument.
 //! Start with [`event`] (what can happen) and [`run`] (what follows from it).
 
+pub mod answers;
 pub mod call;
 pub mod condition;
 pub mod criterion;
 pub mod event;
+pub mod form;
 pub mod ids;
 pub mod judge;
 pub mod money;
+pub mod nearest;
+pub mod placeholder;
+pub mod prices;
+pub mod redact;
+pub mod run;
 pub mod settings;
+pub mod team;
 pub mod template;
 pub mod text;
 pub mod tier;
+pub mod tokens;

@@ -44,6 +44,7 @@ macro_rules! kinds {
 
         /// An event's body, of any kind.
         #[derive(Clone, Debug, PartialEq)]
+        #[expect(clippy::large_enum_variant, reason = "events are few at a time; a box would cost every fold a look-up")]
         pub enum Event {
             $( #[doc = concat!("See [`", stringify!($kind), "`].")] $kind($kind), )*
         }
@@ -243,8 +244,11 @@ kinds! {
         config: String,
         /// The criteria with placeholders filled, as a JSON array.
         criteria: String,
-        /// The rule's prompt with placeholders filled, but for other agents' outputs.
+        /// The rule's prompt with placeholders filled, but for inputs and other agents' outputs; to be read and searched. What a
+        /// model is told is composed anew from the template, so that nothing inside an answer is taken for a placeholder.
         task: String,
+        /// Why the rule made it, in words.
+        because: String,
     }
 
     /// A rule made no agent.

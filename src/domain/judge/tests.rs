@@ -371,7 +371,7 @@ proptest! {
             prop_assert!(judged.evidence.len() <= EVIDENCE_BYTES_MAX);
         }
         for criterion in &criteria {
-            prop_assert!(name_of(criterion).len() <= 80);
+            prop_assert!(super::name(criterion).len() <= 80);
         }
         judge_call(&criteria, &text, &answer);
     }
@@ -382,10 +382,6 @@ proptest! {
         prop_assert!(cut.len() <= bytes_max);
         prop_assert!(cut == text || text.starts_with(cut.trim_end_matches('…')));
     }
-}
-
-fn name_of(criterion: &Criterion) -> String {
-    name(criterion)
 }
 
 #[test]

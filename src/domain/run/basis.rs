@@ -71,7 +71,7 @@ impl Basis {
         std::iter::once(first)
             .chain(fallbacks)
             .map(|(provider, model, context)| {
-                let row = self.prices.find(self.kind(provider), model);
+                let row = self.prices.row(provider, model);
                 let most = row.and_then(|row| row.max_output_tokens).unwrap_or(u64::MAX);
                 ModelChoice {
                     provider: provider.clone(),
@@ -86,7 +86,7 @@ impl Basis {
 
     /// Returns the most output tokens that a model can give, when the price table knows it.
     pub fn max_output_of(&self, choice: &ModelChoice) -> Option<u64> {
-        self.prices.find(self.kind(&choice.provider), &choice.model)?.max_output_tokens
+        self.prices.row(&choice.provider, &choice.model)?.max_output_tokens
     }
 
     /// Returns the wire format of a provider.
@@ -96,11 +96,11 @@ impl Basis {
 
     /// Returns what `usage` costs; `None` when the model has no price.
     pub fn price(&self, provider: &str, model: &str, usage: &TokenUsage) -> Option<Priced> {
-        self.prices.price(self.kind(provider), model, usage)
+        self.prices.price(provider, model, usage)
     }
 
     /// Returns what a call costs at most; `None` when the model has no price.
     pub fn worst_case(&self, provider: &str, model: &str, input: u64, output: u64) -> Option<NanoUsd> {
-        self.prices.worst_case(self.kind(provider), model, input, output)
+        Some(self.prices.worst_case(provider, model, input, output)?.amount)
     }
 }

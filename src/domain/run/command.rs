@@ -31,6 +31,11 @@ pub enum Command {
         /// It is a secret.
         secret: bool,
     },
+    /// Take an answer back, so that its question is open again.
+    TakeBack {
+        /// The question.
+        question: String,
+    },
     /// Close the form and plan the team.
     CompleteForm,
     /// Start a model call for an agent, with an attempt around it where one must begin.

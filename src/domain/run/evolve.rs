@@ -59,7 +59,8 @@ impl Run {
                 self.inputs.retain(|input| input.id != body.input);
                 self.inputs.push(Input {
                     id: body.input.clone(),
-                    files: private.map_or_else(Vec::new, |p| p.texts.iter().map(|(name, text)| (name.clone(), inline(text))).collect()),
+                    files: private
+                        .map_or_else(Vec::new, |p| p.texts.iter().map(|(name, text)| (name.clone(), inline(text))).collect()),
                     omissions: private.map_or_else(Vec::new, |p| p.omissions.clone()),
                 });
             }
@@ -95,7 +96,9 @@ impl Run {
             }
             Event::CallReplied(body) => {
                 let reported = body.usage_source == UsageSource::Reported;
-                let Some((agent, attempt, purpose)) = self.end_call(body.call, CallState::Replied { usage: body.usage, reported }) else {
+                let Some((agent, attempt, purpose)) =
+                    self.end_call(body.call, CallState::Replied { usage: body.usage, reported })
+                else {
                     return;
                 };
                 if purpose == Purpose::Work {
@@ -150,7 +153,11 @@ impl Run {
             Event::CostIncurred(body) => {
                 self.spent = self.spent.plus(body.amount.unwrap_or_default());
                 if let Some(call) = body.call.and_then(|call| self.calls.get_mut(&call)) {
-                    call.cost = body.amount;
+                    // Tries that failed on the way have costs of their own.
+                    call.cost = match (call.cost, body.amount) {
+                        (Some(before), Some(amount)) => Some(before.plus(amount)),
+                        (_, amount) => amount,
+                    };
                 }
             }
             Event::TierEscalated(body) => self.with_agent(body.agent, |agent| {

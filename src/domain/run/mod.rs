@@ -19,7 +19,5 @@ pub use basis::{Basis, ModelChoice};
 pub use command::{Command, Refusal};
 pub use decide::decide;
 pub use pending::{Effect, pending};
-pub use prompt::{Prompt, request};
-pub use state::{
-    Agent, AgentStatus, Answer, Attempt, Call, CallState, Input, JudgedCriterion, Phase, Run, Terms,
-};
+pub use prompt::{Prompt, preview_prompt, request};
+pub use state::{Agent, AgentStatus, Answer, Attempt, Call, CallState, Input, JudgedCriterion, Phase, Run, Terms};

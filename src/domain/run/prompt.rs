@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::basis::Basis;
 use super::state::{Agent, AgentStatus, Attempt, Call, Run};
+use crate::domain::answers::prose;
 use crate::domain::call::{CallContext, CallRequest, OutputSchema};
 use crate::domain::event::{OnFailure, Purpose, Signal, Verdict};
 use crate::domain::ids::{AgentNo, Hash};
@@ -38,6 +39,11 @@ pub(super) fn compose(run: &Run, basis: &Basis, number: AgentNo, purpose: Purpos
     }
 }
 
+/// Composes the prompt that an agent's first call would have now.
+pub fn preview_prompt(run: &Run, basis: &Basis, agent: AgentNo) -> Prompt {
+    compose(run, basis, agent, Purpose::Work)
+}
+
 /// Returns the request that a recorded call stands for.
 pub fn request(run: &Run, basis: &Basis, call: &Call) -> Option<CallRequest> {
     let agent = run.agent(call.agent)?;
@@ -49,7 +55,9 @@ pub fn request(run: &Run, basis: &Basis, call: &Call) -> Option<CallRequest> {
     let settings = chosen.into_iter().flatten().find(|tier| tier.provider == call.provider && tier.model == call.model);
     let window = settings.and_then(|tier| tier.context_tokens);
     let (schema, criteria, contract) = match call.purpose {
-        Purpose::Work => (schema_of(run, basis, call.agent), agent.criteria.clone(), base.and_then(|base| base.output_contract.clone())),
+        Purpose::Work => {
+            (schema_of(run, basis, call.agent), agent.criteria.clone(), base.and_then(|base| base.output_contract.clone()))
+        }
         Purpose::Judge => {
             let judge = judge::judge_call(&agent.criteria, "", attempt.output.as_deref().unwrap_or_default());
             let (schema, criteria) = judge.map_or((None, Vec::new()), |judge| (Some(judge.schema), judge.criteria));
@@ -132,19 +140,21 @@ fn work(run: &Run, basis: &Basis, agent: &Agent) -> Prompt {
 /// The rule's prompt, or a plain sentence where a rule has none.
 fn task_text(run: &Run, basis: &Basis, agent: &Agent, task: Option<&str>) -> String {
     let Some(task) = task else {
-        let mut text = format!("You are `{}` in the workflow \"{}\": {}", agent.label, basis.template.name, basis.template.description);
+        let mut text =
+            format!("You are `{}` in the workflow \"{}\": {}", agent.label, basis.template.name, basis.template.description);
         let answers: Vec<_> = run.answers.iter().filter(|(id, answer)| !answer.secret && is_shown(basis, id)).collect();
         if !answers.is_empty() {
             text.push_str("\n\nWhat the user answered:\n");
             for (id, answer) in answers {
-                let _ = write!(text, "\n- {id}: {}", placeholder::show(&answer.value));
+                let _ = write!(text, "\n- {id}: {}", prose(&answer.value));
             }
         }
         return text;
     };
     placeholder::render(task, |reference| match reference {
-        Reference::Answer(id) => run.answers.get(id).map(|answer| placeholder::show(&answer.value)).unwrap_or_default(),
-        Reference::Config(key) => agent.config.get(key).map(placeholder::show).unwrap_or_default(),
+        Reference::Answer(id) => run.answers.get(id).map(|answer| prose(&answer.value)).unwrap_or_default(),
+        Reference::Config(key) => agent.config.get(key).map(prose).unwrap_or_default(),
+        Reference::Unknown(text) => format!("{{{{{text}}}}}"),
         Reference::Item => agent.plan.private.as_ref().and_then(|private| private.item.clone()).unwrap_or_default(),
         Reference::Input(id) => match run.inputs.iter().any(|input| input.id == *id) {
             true => format!("the material `{id}` below"),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::basis::Basis;
 use super::prompt::value_of;
 use super::state::{Agent, AgentStatus, Run};
+use crate::domain::answers::prose;
 use crate::domain::event::{Mode, ReportBy};
 use crate::domain::placeholder::{self, Reference};
 
@@ -46,13 +47,14 @@ pub(super) fn compose(run: &Run, basis: &Basis) -> Option<(ReportBy, String)> {
 
 fn fill(run: &Run, report: &str) -> String {
     placeholder::render(report, |reference| match reference {
-        Reference::Answer(id) => value_of(run, id).map(placeholder::show).unwrap_or_default(),
+        Reference::Answer(id) => value_of(run, id).map(prose).unwrap_or_default(),
         Reference::Output(role) => outputs(run, role),
         Reference::Input(id) => {
             let files = run.inputs.iter().filter(|input| input.id == *id).flat_map(|input| &input.files).count();
             format!("{files} files")
         }
         Reference::Config(_) | Reference::Item => String::new(),
+        Reference::Unknown(text) => format!("{{{{{text}}}}}"),
     })
 }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::domain::criterion::Criterion;
 use crate::domain::event::{
-    AgentPlanned, AnswerSource, AttemptOutcome, ErrorClass, Escalate, EscalationReason, FailureReason, JudgedBy, Mode, Purpose, Signal,
-    StopReason, SuspendReason, Verdict,
+    AgentPlanned, AnswerSource, AttemptOutcome, ErrorClass, Escalate, EscalationReason, FailureReason, JudgedBy, Mode, Purpose,
+    Signal, StopReason, SuspendReason, Verdict,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, ExecutorId, Hash, RunId, TimeNs};
 use crate::domain::money::{NanoUsd, TokenUsage};
@@ -280,9 +280,9 @@ impl Run {
 
     /// Returns whether an agent has failed whose failure ends the run.
     pub fn is_doomed(&self) -> bool {
-        self.agents
-            .iter()
-            .any(|agent| agent.plan.on_failure == crate::domain::event::OnFailure::FailRun && matches!(agent.status, AgentStatus::Failed(..)))
+        self.agents.iter().any(|agent| {
+            agent.plan.on_failure == crate::domain::event::OnFailure::FailRun && matches!(agent.status, AgentStatus::Failed(..))
+        })
     }
 
     /// Returns what budgets must count: known costs, and the worst case of each call that is open, lost or cancelled, for one agent or all.
@@ -292,9 +292,8 @@ impl Run {
         let calls = || self.calls.values().filter(move |call| only.is_none_or(|agent| call.agent == agent));
         let settled = calls()
             .map(|call| match call.state {
-                CallState::Open => NanoUsd(0),
                 CallState::Lost | CallState::Cancelled => call.cost.or(call.reserved).unwrap_or_default(),
-                CallState::Replied { .. } | CallState::Failed(_) => call.cost.unwrap_or_default(),
+                CallState::Open | CallState::Replied { .. } | CallState::Failed(_) => call.cost.unwrap_or_default(),
             })
             .sum();
         let open = calls().filter(|call| call.state == CallState::Open).filter_map(|call| call.reserved).sum();

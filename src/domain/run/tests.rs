@@ -11,16 +11,23 @@ use crate::domain::event::{
 };
 use crate::domain::ids::{CallNo, ExecutorId, Hash, RunId};
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
-use crate::domain::prices::PriceTable;
+use crate::domain::prices::{PriceFile, PriceTable};
 use crate::domain::settings::Settings;
 use crate::domain::template::{BaseAgent, Template};
 use crate::domain::text::Text;
 
+fn prices() -> PriceTable {
+    PriceTable::merge([PriceFile::parse(include_str!("../../providers/prices.json")).expect("the embedded prices are sound")])
+        .with_tariffs(["p", "q"].map(|name| (name.to_owned(), crate::domain::prices::Tariff::SameAs("anthropic".to_owned()))))
+}
+
 const MODELS: [&str; 3] = ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"];
 
 fn settings() -> Settings {
-    let tier = |model: &str| json!({"provider": "p", "model": model, "max_output_tokens": 1000, "context_tokens": null, "effort": null,
-        "fallbacks": [{"provider": "q", "model": model}]});
+    let tier = |model: &str| {
+        json!({"provider": "p", "model": model, "max_output_tokens": 1000, "context_tokens": null, "effort": null,
+        "fallbacks": [{"provider": "q", "model": model}]})
+    };
     let provider = json!({"kind": "anthropic", "base_url": "http://127.0.0.1:1", "api_key_env": null, "auth": "none", "api_version": null,
         "headers": {}, "max_concurrent": 4, "connect_s": 1.0, "first_byte_s": 1.0, "idle_s": 1.0, "retries": 0, "allow_http": false,
         "key_bound": false});
@@ -46,14 +53,9 @@ fn basis(rules: serde_json::Value) -> Basis {
         "agent_composition_rules": rules
     }))
     .expect("the template has its form");
-    let generic: BaseAgent =
-        serde_json::from_value(json!({"id": "generic", "description": "d", "instructions": "Do the task."})).expect("a base agent");
-    Basis {
-        template,
-        bases: BTreeMap::from([("generic".to_owned(), generic)]),
-        settings: settings(),
-        prices: PriceTable::embedded(),
-    }
+    let generic: BaseAgent = serde_json::from_value(json!({"id": "generic", "description": "d", "instructions": "Do the task."}))
+        .expect("a base agent");
+    Basis { template, bases: BTreeMap::from([("generic".to_owned(), generic)]), settings: settings(), prices: prices() }
 }
 
 fn team() -> serde_json::Value {
@@ -244,7 +246,9 @@ fn one_life(seed: u64) {
         assert!(!open.is_empty() || !effects.is_empty(), "seed {seed}: the run waits for nothing: {:?}", world.run);
         if dice.roll(40) == 0 {
             let executor = ExecutorId::from_bytes([2; 16]);
-            world.perform(Command::Resume { executor, retry_failed: false, meno_version: String::new() }).expect("a crash is mended");
+            world
+                .perform(Command::Resume { executor, retry_failed: false, meno_version: String::new() })
+                .expect("a crash is mended");
             continue;
         }
         let start = open.is_empty() || (!effects.is_empty() && dice.roll(2) == 0);

@@ -12,10 +12,10 @@ use crate::domain::event::{
 };
 use crate::domain::ids::{AgentNo, CallNo};
 use crate::domain::judge::{self, DecidedBy, Facts, FileFact, Finding, Judged, Scores};
-use crate::domain::prices::estimate_tokens;
 use crate::domain::run::prompt;
 use crate::domain::run::state::{Agent, Run};
 use crate::domain::tier::Tier;
+use crate::domain::tokens::estimate_tokens;
 
 /// Judges a work reply as far as code can; the rest waits for a judging model, if one can still matter.
 pub(super) fn judge_work(draft: &mut Draft<'_>, number: AgentNo, reply: &CallReply, files: BTreeMap<String, FileFact>) {
@@ -130,10 +130,9 @@ fn record(draft: &mut Draft<'_>, number: AgentNo, criterion: u32, judged: Judged
 }
 
 fn recorded(judged: Option<&crate::domain::run::JudgedCriterion>) -> Judged {
-    judged.map_or(
-        Judged { verdict: Verdict::Unknown, score: None, evidence: String::new(), by: DecidedBy::Nobody },
-        |judged| Judged { verdict: judged.verdict, score: judged.score, evidence: judged.evidence.clone(), by: DecidedBy::Code },
-    )
+    judged.map_or(Judged { verdict: Verdict::Unknown, score: None, evidence: String::new(), by: DecidedBy::Nobody }, |judged| {
+        Judged { verdict: judged.verdict, score: judged.score, evidence: judged.evidence.clone(), by: DecidedBy::Code }
+    })
 }
 
 fn facts(run: &Run, workspace: BTreeMap<String, FileFact>) -> Facts {
@@ -179,7 +178,15 @@ pub(super) fn after_failure(draft: &mut Draft<'_>, number: AgentNo, failed: Vec<
             draft.emit(ApprovalAsked { agent: number, attempt, from, to, reason, worst_case, private });
         }
         (Some(to), Escalate::Auto) => {
-            draft.emit(TierEscalated { agent: number, attempt, from, to, reason, failed, private: Some(TierEscalatedPrivate {}) });
+            draft.emit(TierEscalated {
+                agent: number,
+                attempt,
+                from,
+                to,
+                reason,
+                failed,
+                private: Some(TierEscalatedPrivate {}),
+            });
         }
     }
 }
@@ -215,8 +222,14 @@ fn worst_case(draft: &Draft<'_>, agent: AgentNo, tier: Tier) -> Option<crate::do
 
 /// Returns the output limit at which the agent's last attempt at its tier was cut off.
 pub(super) fn truncated_at(run: &Run, agent: &Agent) -> Option<u64> {
-    let last = agent.attempts.last().filter(|attempt| attempt.tier == agent.tier && attempt.signals.contains(&Signal::Truncated))?;
-    last.calls.iter().filter_map(|call| run.calls.get(call)).filter(|call| call.purpose == Purpose::Work).map(|call| call.max_output).max()
+    let last =
+        agent.attempts.last().filter(|attempt| attempt.tier == agent.tier && attempt.signals.contains(&Signal::Truncated))?;
+    last.calls
+        .iter()
+        .filter_map(|call| run.calls.get(call))
+        .filter(|call| call.purpose == Purpose::Work)
+        .map(|call| call.max_output)
+        .max()
 }
 
 /// An answer that was cut off gets more room once per tier, if the model can give more.

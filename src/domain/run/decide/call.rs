@@ -20,6 +20,7 @@ use crate::domain::run::prompt::{self, Prompt};
 use crate::domain::run::state::{AgentStatus, Call, CallState, Run};
 use crate::domain::text::Text;
 use crate::domain::tier::Tier;
+use crate::domain::tokens::estimate_tokens;
 
 const NS_PER_DAY: i64 = 86_400_000_000_000;
 
@@ -120,7 +121,7 @@ const JUDGE_OUTPUT_MAX: u64 = 4096;
 ///
 /// The correction is the mean of counted ÷ estimated over those calls, and never below 1: an estimate guards a budget.
 fn estimate(run: &Run, choice: &ModelChoice, prompt: &Prompt) -> u64 {
-    let estimate = crate::domain::prices::estimate_tokens(&prompt.system) + crate::domain::prices::estimate_tokens(&prompt.user);
+    let estimate = estimate_tokens(&prompt.system) + estimate_tokens(&prompt.user) + schema_tokens(prompt);
     let ratios = run.calls.values().filter(|call| call.model == choice.model && call.estimated_input > 0).filter_map(|call| {
         match call.state {
             CallState::Replied { usage, reported: true } => Some(usage.total_input() as f64 / call.estimated_input as f64),
@@ -130,6 +131,11 @@ fn estimate(run: &Run, choice: &ModelChoice, prompt: &Prompt) -> u64 {
     let (sum, n) = ratios.fold((0.0, 0u32), |(sum, n), ratio| (sum + ratio, n + 1));
     let factor = if n == 0 { 1.0 } else { (sum / f64::from(n)).max(1.0) };
     (estimate as f64 * factor).ceil() as u64
+}
+
+/// A schema is sent along and counted as input.
+fn schema_tokens(prompt: &Prompt) -> u64 {
+    prompt.schema.as_ref().map_or(0, |schema| estimate_tokens(&schema.schema.to_string()))
 }
 
 /// Returns why the worst case fits no budget; `None` when it fits.
@@ -163,12 +169,7 @@ fn shortage(draft: &Draft<'_>, number: AgentNo, choice: &ModelChoice, worst: Opt
 }
 
 /// Ends the agent for want of money. What was judged so far stands: a judge that cannot be paid leaves the verdict unknown.
-pub(super) fn refuse_for_budget(
-    draft: &mut Draft<'_>,
-    agent: AgentNo,
-    purpose: Purpose,
-    message: String,
-) -> Result<(), Refusal> {
+pub(super) fn refuse_for_budget(draft: &mut Draft<'_>, agent: AgentNo, purpose: Purpose, message: String) -> Result<(), Refusal> {
     draft.must_run()?;
     if purpose == Purpose::Judge {
         attempt::close(draft, agent, &format!("judging it does not fit the budget: {message}"));
@@ -191,7 +192,8 @@ fn open_call<'a>(draft: &'a Draft<'_>, number: CallNo) -> Result<&'a Call, Refus
 }
 
 pub(super) fn retried(draft: &mut Draft<'_>, call: CallNo, retry: Retry) -> Result<(), Refusal> {
-    open_call(draft, call)?;
+    let started = open_call(draft, call)?.clone();
+    let usage = retry.usage;
     draft.emit(RequestRetried {
         call,
         failed_try: retry.failed_try,
@@ -201,6 +203,10 @@ pub(super) fn retried(draft: &mut Draft<'_>, call: CallNo, retry: Retry) -> Resu
         usage: retry.usage,
         private: Some(RequestRetriedPrivate { message: retry.message }),
     });
+    // What a failed try is known to have used is paid for, beside what the next one costs.
+    if let Some(usage) = usage {
+        cost(draft, &started, usage, CostSource::Estimated, None);
+    }
     Ok(())
 }
 
@@ -241,7 +247,8 @@ pub(super) fn replied(
 
 fn cost(draft: &mut Draft<'_>, call: &Call, usage: TokenUsage, source: CostSource, reported: Option<NanoUsd>) {
     let priced = draft.basis.price(&call.provider, &call.model, &usage);
-    let tier = draft.run.agent(call.agent).and_then(|agent| agent.attempts.iter().find(|a| a.number == call.attempt)).map(|a| a.tier);
+    let tier =
+        draft.run.agent(call.agent).and_then(|agent| agent.attempts.iter().find(|a| a.number == call.attempt)).map(|a| a.tier);
     draft.emit(CostIncurred {
         call: Some(call.number),
         agent: call.agent,

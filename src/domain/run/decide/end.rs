@@ -4,10 +4,10 @@ use super::Draft;
 use super::attempt;
 use super::call::end_attempt;
 use crate::domain::event::{
-    AgentSkipped, AgentSkippedPrivate, ApprovalGiven, ApprovalGivenPrivate, AttemptOutcome, CallLost, CallLostPrivate, CancelAsked,
-    CancelAskedPrivate, FailureReason, OnFailure, Purpose, ReportComposed, ReportComposedPrivate, RunCancelled, RunCancelledPrivate,
-    RunFailed, RunFailedPrivate, RunFailure, RunResumed, RunResumedPrivate, RunSucceeded, RunSucceededPrivate, RunSuspended,
-    RunSuspendedPrivate, SkipReason, SuspendReason, TierEscalated, TierEscalatedPrivate,
+    AgentSkipped, AgentSkippedPrivate, ApprovalGiven, ApprovalGivenPrivate, AttemptOutcome, CallLost, CallLostPrivate,
+    CancelAsked, CancelAskedPrivate, FailureReason, OnFailure, Purpose, ReportComposed, ReportComposedPrivate, RunCancelled,
+    RunCancelledPrivate, RunFailed, RunFailedPrivate, RunFailure, RunResumed, RunResumedPrivate, RunSucceeded,
+    RunSucceededPrivate, RunSuspended, RunSuspendedPrivate, SkipReason, SuspendReason, TierEscalated, TierEscalatedPrivate,
 };
 use crate::domain::ids::{AgentNo, ExecutorId};
 use crate::domain::run::command::Refusal;
@@ -21,9 +21,11 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
         return;
     }
     if draft.run.is_doomed() {
-        let cause = draft.run.agents.iter().find(|agent| matches!(agent.status, AgentStatus::Failed(..))).map(|agent| agent.plan.agent);
+        let cause =
+            draft.run.agents.iter().find(|agent| matches!(agent.status, AgentStatus::Failed(..))).map(|agent| agent.plan.agent);
         let idle = |status: &AgentStatus| matches!(status, AgentStatus::Waiting | AgentStatus::AwaitingApproval { .. });
-        let agents: Vec<AgentNo> = draft.run.agents.iter().filter(|agent| idle(&agent.status)).map(|agent| agent.plan.agent).collect();
+        let agents: Vec<AgentNo> =
+            draft.run.agents.iter().filter(|agent| idle(&agent.status)).map(|agent| agent.plan.agent).collect();
         for agent in agents {
             let private = Some(AgentSkippedPrivate {});
             draft.emit(AgentSkipped { agent, because: SkipReason::RunFailed, cause, private });
@@ -146,7 +148,8 @@ pub(super) fn cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     for (call, reserved) in lost {
         draft.emit(CallLost { call, reserved, private: Some(CallLostPrivate {}) });
     }
-    let open: Vec<AgentNo> = draft.run.agents.iter().filter(|agent| !agent.status.is_ended()).map(|agent| agent.plan.agent).collect();
+    let open: Vec<AgentNo> =
+        draft.run.agents.iter().filter(|agent| !agent.status.is_ended()).map(|agent| agent.plan.agent).collect();
     for agent in open {
         end_attempt(draft, agent, AttemptOutcome::Cancelled, Vec::new());
         draft.emit(AgentSkipped { agent, because: SkipReason::Cancelled, cause: None, private: Some(AgentSkippedPrivate {}) });

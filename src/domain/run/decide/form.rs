@@ -1,18 +1,19 @@
 //! From the start of a run to its team.
 
-
 use serde_json::Value;
 
 use super::Draft;
+use crate::domain::answers::Answers;
 use crate::domain::event::{
-    AgentPlanned, AgentPlannedPrivate, AnswerChanged, AnswerChangedPrivate, AnswerGiven, AnswerGivenPrivate, AnswerSource, ChosenBy,
-    FormCompleted, FormCompletedPrivate, InputAttached, OnFailure, QuestionsShown, QuestionsShownPrivate, RuleSkipped,
+    AgentPlanned, AgentPlannedPrivate, AnswerChanged, AnswerChangedPrivate, AnswerGiven, AnswerGivenPrivate, AnswerSource,
+    ChosenBy, FormCompleted, FormCompletedPrivate, InputAttached, QuestionsShown, QuestionsShownPrivate, RuleSkipped,
     RuleSkippedPrivate, RunStarted, StartTierChosen, StartTierChosenPrivate,
 };
+use crate::domain::placeholder;
 use crate::domain::run::command::Refusal;
 use crate::domain::run::state::Phase;
-use crate::domain::team::{self, PlanDefaults, PlannedAgent, Team};
-use crate::domain::template::OnFailureSpec;
+use crate::domain::team::{self, PlanDefaults, PlannedAgent};
+use crate::domain::template::Question;
 
 pub(super) fn begin(draft: &mut Draft<'_>, started: RunStarted) -> Result<(), Refusal> {
     if draft.run.phase != Phase::New {
@@ -56,20 +57,29 @@ pub(super) fn answer(
     Ok(())
 }
 
+pub(super) fn take_back(draft: &mut Draft<'_>, question: String) -> Result<(), Refusal> {
+    must_ask(draft)?;
+    let Some(answer) = draft.run.answers.get(&question) else { return Ok(()) };
+    let (source, secret) = (answer.source, answer.secret);
+    let private = Some(AnswerChangedPrivate { value: "null".to_owned() });
+    draft.emit(AnswerChanged { question, source, secret, removed: true, private });
+    Ok(())
+}
+
 pub(super) fn complete(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     must_ask(draft)?;
     let template = &draft.basis.template;
-    let values = draft.run.answers.iter().map(|(id, answer)| (id.clone(), answer.value.clone())).collect();
-    let visible = crate::domain::form::visible(template, &values);
+    let values: Answers = draft.run.answers.iter().map(|(id, answer)| (id.clone(), answer.value.clone())).collect();
+    let visible = |question: &Question| crate::domain::form::is_visible(question, &values);
     let questions = || template.form_schema.questions.iter();
     let missing: Vec<String> = questions()
-        .filter(|question| question.required && visible.contains(&question.id) && !draft.run.answers.contains_key(&question.id))
+        .filter(|question| question.required && visible(question) && !draft.run.answers.contains_key(&question.id))
         .map(|question| question.id.clone())
         .collect();
     if !missing.is_empty() {
         return Err(Refusal::FormIncomplete(missing));
     }
-    let hidden: Vec<String> = questions().filter(|question| !visible.contains(&question.id)).map(|q| q.id.clone()).collect();
+    let hidden: Vec<String> = questions().filter(|question| !visible(question)).map(|q| q.id.clone()).collect();
     for question in &hidden {
         if let Some(answer) = draft.run.answers.get(question) {
             let (source, secret) = (answer.source, answer.secret);
@@ -89,23 +99,25 @@ fn plan(draft: &mut Draft<'_>) -> Result<(), Refusal> {
         strategy: settings.run.strategy,
         max_attempts_per_tier: settings.run.max_attempts_per_tier,
     };
-    let answers = draft.run.answers.iter().map(|(id, answer)| (id.clone(), answer.value.clone())).collect();
-    let Team { agents, skipped } = team::plan(&draft.basis.template, &draft.basis.bases, &answers, &defaults);
-    if agents.is_empty() {
-        return Err(Refusal::NoAgents { because: skipped.into_iter().map(|rule| (rule.role, rule.because)).collect() });
+    let answers: Answers = draft.run.answers.iter().map(|(id, answer)| (id.clone(), answer.value.clone())).collect();
+    let team = team::plan(&draft.basis.template, &draft.basis.bases, &answers, &defaults);
+    if team.agents.is_empty() {
+        return Err(Refusal::NoAgents { because: team.trace.into_iter().map(|rule| (rule.role, rule.because)).collect() });
     }
-    for rule in skipped {
-        let private = Some(RuleSkippedPrivate { because: rule.because });
-        draft.emit(RuleSkipped { rule: rule.rule, role: rule.role, question: rule.question, private });
+    for rule in team.skipped() {
+        let private = Some(RuleSkippedPrivate { because: rule.because.clone() });
+        draft.emit(RuleSkipped { rule: rule.rule, role: rule.role.clone(), question: rule.question.clone(), private });
     }
-    for agent in agents {
+    for agent in team.agents.clone() {
         for tier in agent.strategy.tiers() {
             if settings.tiers.get(*tier).is_none() {
                 return Err(Refusal::TierWithoutModel { role: agent.role, tier: *tier });
             }
         }
         let (number, strategy) = (agent.number, agent.strategy);
-        draft.emit(planned(agent));
+        let because =
+            team.trace.iter().find(|rule| rule.rule == agent.rule).map_or_else(String::new, |rule| rule.because.clone());
+        draft.emit(planned(agent, because));
         if let Some(tier) = strategy.tiers().first() {
             draft.emit(StartTierChosen {
                 agent: number,
@@ -119,7 +131,7 @@ fn plan(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn planned(agent: PlannedAgent) -> AgentPlanned {
+fn planned(agent: PlannedAgent, because: String) -> AgentPlanned {
     AgentPlanned {
         agent: agent.number,
         rule: agent.rule,
@@ -130,17 +142,19 @@ fn planned(agent: PlannedAgent) -> AgentPlanned {
         depends_on: agent.depends_on,
         max_attempts_per_tier: agent.max_attempts_per_tier,
         budget: agent.budget,
-        on_failure: match agent.on_failure {
-            OnFailureSpec::FailRun => OnFailure::FailRun,
-            OnFailureSpec::Continue => OnFailure::Continue,
-        },
+        on_failure: agent.on_failure,
         strict: agent.strict,
         threshold: agent.threshold,
         private: Some(AgentPlannedPrivate {
             item: agent.item,
-            config: agent.config.to_string(),
+            because,
+            config: Value::Object(agent.config).to_string(),
             criteria: serde_json::to_string(&agent.criteria).unwrap_or_default(),
-            task: agent.task,
+            task: placeholder::join(
+                &agent.task,
+                |input| format!("{{{{inputs.{input}}}}}"),
+                |role| format!("{{{{agents.{role}.output}}}}"),
+            ),
         }),
     }
 }

@@ -24,6 +24,7 @@ pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result
         Command::Attach(input) => form::attach(&mut draft, *input)?,
         Command::ShowQuestions(questions) => form::show(&mut draft, questions)?,
         Command::Answer { question, value, source, secret } => form::answer(&mut draft, question, &value, source, secret)?,
+        Command::TakeBack { question } => form::take_back(&mut draft, question)?,
         Command::CompleteForm => form::complete(&mut draft)?,
         Command::StartCall { agent, purpose } => call::start(&mut draft, agent, purpose)?,
         Command::RecordRetry { call, retry } => call::retried(&mut draft, call, retry)?,
@@ -33,7 +34,9 @@ pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result
         Command::RefuseForDayBudget { agent, purpose, message } => call::refuse_for_budget(&mut draft, agent, purpose, message)?,
         Command::Approve { agent, granted } => end::approve(&mut draft, agent, granted)?,
         Command::Suspend(why) => end::suspend(&mut draft, why)?,
-        Command::Resume { executor, retry_failed, meno_version } => end::resume(&mut draft, executor, retry_failed, meno_version)?,
+        Command::Resume { executor, retry_failed, meno_version } => {
+            end::resume(&mut draft, executor, retry_failed, meno_version)?
+        }
         Command::AskCancel => end::ask_cancel(&mut draft)?,
         Command::Cancel => end::cancel(&mut draft)?,
     }
@@ -51,14 +54,8 @@ struct Draft<'a> {
 impl Draft<'_> {
     /// Decides for one more event.
     fn emit(&mut self, event: impl Into<Event>) {
-        let envelope = Envelope {
-            seq: 0,
-            run: self.run.id,
-            version: self.run.version + 1,
-            at: self.now,
-            occurred_at: None,
-            cause: None,
-        };
+        let envelope =
+            Envelope { seq: 0, run: self.run.id, version: self.run.version + 1, at: self.now, occurred_at: None, cause: None };
         let recorded = Recorded { envelope, hash: self.run.head, event: event.into() };
         self.run.apply(&recorded);
         self.events.push(recorded.event);

@@ -1,19 +1,20 @@
 //! Templates: a form, rules that turn answers into agents, and what surrounds them.
 //!
-//! These types are the file format; `schemas/template.schema.json` is generated from them. Checking beyond their shape is
-//! `domain::validate`.
+//! These types are the file format: `schemas/template.schema.json` is generated from them and [`super::parse`] walks it, so
+//! that a new field is known everywhere at once. Reading them with serde alone is lenient, for templates that were checked
+//! before and recorded with a run; a file is read with [`super::parse`].
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::condition::Condition;
-use super::criterion::Criterion;
-use super::tier::Strategy;
+use crate::domain::condition::Condition;
+use crate::domain::criterion::Criterion;
+use crate::domain::tier::Strategy;
 
 /// A template file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Template {
     /// `[a-z0-9][a-z0-9_-]{0,63}`, equal to the file's stem.
     pub template_id: String,
@@ -59,7 +60,7 @@ pub struct Template {
 }
 
 /// The form.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FormSchema {
     /// Its title.
     pub title: String,
@@ -227,7 +228,6 @@ pub enum OnFailureSpec {
 
 /// Material that a run should be given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct InputSpec {
     /// Its id, as in `--input id=path` and `{{inputs.id}}`.
     pub id: String,
@@ -255,7 +255,6 @@ pub enum InputKindSpec {
 
 /// Values for rules that do not say otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Defaults {
     /// Which tiers agents may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -273,7 +272,6 @@ pub struct Defaults {
 
 /// What may be kept of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct CaptureSpec {
     /// Prompts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -303,7 +301,6 @@ pub enum Capture {
 
 /// A test of the rules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct TemplateTest {
     /// What it shows.
     #[serde(default)]
@@ -317,7 +314,6 @@ pub struct TemplateTest {
 
 /// A base agent: `templates/agents/<id>.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct BaseAgent {
     /// Its id, by which rules name it; equal to the file's stem.
     pub id: String,
@@ -341,7 +337,6 @@ pub struct BaseAgent {
 
 /// The form that an answer must have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct OutputContract {
     /// Markdown or JSON.
     pub format: OutputFormat,

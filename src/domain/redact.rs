@@ -1,0 +1,396 @@
+//! What must not be seen: known secrets and whatever looks like a key, in any text on its way out or into the log.
+//!
+//! Matches become `[redacted:KIND]`. Two passes: the values that are known to be secret, wherever they stand, then the
+//! forms of keys and tokens that secret scanners look for. Redacting twice changes nothing more. It does not know
+//! where texts come from; hashes, ULIDs and plain numbers are left alone.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex, RegexBuilder};
+
+/// A secret shorter than this is only removed where it stands alone, lest every text be torn to pieces.
+const ANYWHERE_MIN: usize = 4;
+
+/// The kind of secrets that are known by value.
+const KNOWN: &str = "known-secret";
+
+/// Bytes of a candidate, beyond which one that is not proven is not looked into again.
+const SECRET_MAX: usize = 512;
+
+/// What a match must have besides its form.
+#[derive(Clone, Copy, PartialEq)]
+enum Proof {
+    /// The form alone is proof.
+    Form,
+    /// A digit, so that words are left alone.
+    Digit,
+    /// A digit and 16 letters or digits in a row, so that names with hyphens are left alone.
+    Run,
+    /// As random as a generated secret: digits, letters, and at least 3.5 bits per character.
+    Random,
+}
+
+/// The forms of secrets: kind, pattern, proof. The secret is the group `s` where there is one, else the whole match.
+const FORMS: &[(&str, &str, Proof)] = &[
+    (
+        "private-key",
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\z)",
+        Proof::Form,
+    ),
+    ("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", Proof::Form),
+    ("anthropic-key", r"\bsk-ant-[A-Za-z0-9_*-]{6,}", Proof::Form),
+    ("api-key", r"\bsk-[A-Za-z0-9_-]{0,60}\*{2,}[A-Za-z0-9_*-]*", Proof::Form),
+    ("api-key", r"\bsk-(?:proj|svcacct|admin|or-v1|lf|litellm)-[A-Za-z0-9_-]{12,}", Proof::Digit),
+    ("api-key", r"\bsk-[A-Za-z0-9_-]{16,}", Proof::Run),
+    ("github-token", r"\bgh[pousr]_[A-Za-z0-9]{20,}", Proof::Form),
+    ("github-token", r"\bgithub_pat_[A-Za-z0-9_]{20,}", Proof::Form),
+    ("gitlab-token", r"\bgl(?:pat|dt|rt|ptt|cbt|soat|agent|ft|imt)-[A-Za-z0-9_-]{16,}", Proof::Form),
+    ("aws-key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b", Proof::Form),
+    ("aws-key", r#"(?i)\baws_?secret_?(?:access_?)?key["']?\s*[:=]\s*["']?(?P<s>[A-Za-z0-9/+=]{40})"#, Proof::Form),
+    ("google-key", r"\bAIza[A-Za-z0-9_-]{30,}", Proof::Form),
+    ("google-key", r"\bya29\.[A-Za-z0-9_-]{20,}", Proof::Form),
+    ("google-key", r"\bGOCSPX-[A-Za-z0-9_-]{20,}", Proof::Form),
+    ("slack-token", r"\bxox[abeoprs]-[A-Za-z0-9-]{8,}", Proof::Digit),
+    ("slack-token", r"\bxapp-[0-9]-[A-Za-z0-9-]{10,}", Proof::Form),
+    ("slack-token", r"\bhooks\.slack\.com/services/(?P<s>T[A-Za-z0-9_/]{15,})", Proof::Form),
+    ("npm-token", r"\bnpm_[A-Za-z0-9]{30,}", Proof::Form),
+    ("pypi-token", r"\bpypi-[A-Za-z0-9_-]{40,}", Proof::Form),
+    ("crates-token", r"\bcio[A-Za-z0-9]{32}\b", Proof::Digit),
+    ("huggingface-token", r"\bhf_[A-Za-z0-9]{30,}", Proof::Form),
+    ("api-key", r"\b(?:gsk_|xai-|pplx-|r8_|tvly-|fw_|csk-|nvapi-|lsv2_pt_|ntn_)[A-Za-z0-9_-]{30,}", Proof::Digit),
+    ("stripe-key", r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}", Proof::Form),
+    ("webhook-secret", r"\bwhsec_[A-Za-z0-9+/=]{20,}", Proof::Form),
+    ("sendgrid-key", r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}", Proof::Form),
+    ("twilio-key", r"\bSK[0-9a-f]{32}\b", Proof::Digit),
+    ("digitalocean-token", r"\bdo[opr]_v1_[a-f0-9]{64}\b", Proof::Form),
+    ("telegram-token", r"\b[0-9]{8,10}:AA[A-Za-z0-9_-]{33}\b", Proof::Form),
+    ("docker-token", r"\bdckr_[po]at_[A-Za-z0-9_-]{20,}", Proof::Form),
+    ("vault-token", r"\bhv[sbr]\.[A-Za-z0-9_-]{20,}", Proof::Form),
+    ("databricks-token", r"\bdapi[0-9a-f]{32}\b", Proof::Form),
+    ("shopify-token", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b", Proof::Form),
+    ("age-key", r"\bAGE-SECRET-KEY-1[A-Z0-9]{40,}", Proof::Form),
+    ("cookie", r#"(?i)\b(?:set-)?cookie["']?\s*:\s*["']?(?P<s>[A-Za-z0-9_.-]+=[^\r\n"']{6,})"#, Proof::Form),
+    (
+        "authorization",
+        r#"(?i)\b(?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|token|apikey)\s+)?(?P<s>[A-Za-z0-9._~+/=-]{8,})"#,
+        Proof::Digit,
+    ),
+    ("authorization", r#"(?i)\b(?:x-)?(?:goog-)?api-key["']?\s*[:=]\s*["']?(?P<s>[A-Za-z0-9._~+/=-]{8,})"#, Proof::Digit),
+    ("bearer", r"(?i)\bbearer\s+(?P<s>[A-Za-z0-9._~+/=-]{12,})", Proof::Digit),
+    ("url-password", r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@<>{}\[\]]{0,64}:(?P<s>[^\s/@<>{}\[\]$]{3,})@", Proof::Form),
+    (
+        "secret",
+        r#"(?i)\b[a-z0-9_]{0,32}(?:api_?key|secret_?key|client_?secret|access_?token|auth_?token|refresh_?token|passw(?:or)?d)["']?\s*[:=]\s*["'](?P<s>[^"'\s]{12,})["']"#,
+        Proof::Random,
+    ),
+];
+
+static PATTERNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let parts: Vec<String> = FORMS
+        .iter()
+        .enumerate()
+        .map(|(index, (_, pattern, _))| {
+            // An ASCII word boundary keeps the search fast on texts in any language.
+            let pattern = pattern.replace(r"\b", r"(?-u:\b)").replace("(?P<s>", &format!("(?P<s{index}>"));
+            format!("(?P<k{index}>{pattern})")
+        })
+        .collect();
+    // The patterns are constants; `the_patterns_compile` proves that this never gives `None`.
+    RegexBuilder::new(&parts.join("|")).size_limit(64 << 20).build().ok()
+});
+
+/// Removes secrets from texts.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    known: Option<Regex>,
+    n_known: usize,
+}
+
+impl Redactor {
+    /// Returns a redactor that also removes `secrets`, as they are and as they look inside JSON and URLs. Secrets of
+    /// fewer than four bytes are removed only where no letter or digit touches them; empty ones are ignored.
+    pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
+        let mut forms = BTreeSet::new();
+        let mut n_known = 0;
+        for secret in secrets {
+            let secret = secret.as_ref();
+            if secret.trim().is_empty() {
+                continue;
+            }
+            n_known += 1;
+            forms.insert(secret.to_owned());
+            forms.insert(secret.trim().to_owned());
+            let json = serde_json::to_string(secret).unwrap_or_default();
+            forms.insert(json.trim_matches('"').to_owned());
+            forms.insert(url::form_urlencoded::byte_serialize(secret.as_bytes()).collect());
+        }
+        let mut forms: Vec<String> = forms.into_iter().filter(|form| !form.is_empty()).collect();
+        // The longest first: a secret that begins like another one goes as a whole.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        let parts: Vec<String> = forms
+            .iter()
+            .map(|form| {
+                let word = |char: Option<char>| char.is_some_and(|char| char.is_alphanumeric() || char == '_');
+                let escaped = regex::escape(form);
+                if form.len() >= ANYWHERE_MIN {
+                    return escaped;
+                }
+                let (before, after) = (word(form.chars().next()), word(form.chars().last()));
+                format!("{}{escaped}{}", if before { r"\b" } else { "" }, if after { r"\b" } else { "" })
+            })
+            .collect();
+        let known = (!parts.is_empty()).then(|| RegexBuilder::new(&parts.join("|")).size_limit(64 << 20).build().ok()).flatten();
+        Self { known, n_known }
+    }
+
+    /// Returns `text` with every secret replaced by `[redacted:KIND]`; borrowed when there was none.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let first = match &self.known {
+            Some(known) => replace(text, known, |found| Some((found.start(), found.end(), KNOWN))),
+            None => Cow::Borrowed(text),
+        };
+        match first {
+            Cow::Borrowed(text) => by_form(text),
+            Cow::Owned(text) => match by_form(&text) {
+                Cow::Borrowed(_) => Cow::Owned(text),
+                Cow::Owned(text) => Cow::Owned(text),
+            },
+        }
+    }
+
+    /// Returns whether `text` holds a secret.
+    pub fn finds(&self, text: &str) -> bool {
+        matches!(self.redact(text), Cow::Owned(_))
+    }
+}
+
+/// Shows how many secrets are known and none of them.
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").field("n_known", &self.n_known).finish_non_exhaustive()
+    }
+}
+
+fn replace<'a>(
+    text: &'a str,
+    regex: &Regex,
+    mut secret: impl FnMut(regex::Match<'_>) -> Option<(usize, usize, &'static str)>,
+) -> Cow<'a, str> {
+    let mut out = String::new();
+    let mut kept = 0;
+    for found in regex.find_iter(text) {
+        // What an earlier pass put there is no secret.
+        if let Some((start, end, kind)) = secret(found).filter(|(start, end, _)| !inside_mark(text, *start, *end)) {
+            out.push_str(&text[kept..start]);
+            out.push_str(&format!("[redacted:{kind}]"));
+            kept = end;
+        }
+    }
+    if kept == 0 && out.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[kept..]);
+    Cow::Owned(out)
+}
+
+/// Returns whether the range lies within a mark that this file made; a secret in brackets is no mark.
+fn inside_mark(text: &str, start: usize, end: usize) -> bool {
+    let open = if text[start..].starts_with('[') { Some(start) } else { text[..start].rfind('[') };
+    let Some((open, rest)) = open.and_then(|open| Some((open, text[open..].strip_prefix("[redacted:")?))) else { return false };
+    let Some((kind, _)) = rest.split_once(']') else { return false };
+    let known = kind == KNOWN || FORMS.iter().any(|(form, ..)| *form == kind);
+    known && end <= open + "[redacted:]".len() + kind.len()
+}
+
+fn by_form(text: &str) -> Cow<'_, str> {
+    let Some(patterns) = PATTERNS.as_ref() else { return Cow::Borrowed(text) };
+    let mut at = 0;
+    let mut out = String::new();
+    let mut kept = 0;
+    while let Some(captures) = patterns.captures_at(text, at) {
+        let (index, start, end) = located(&captures);
+        let (kind, _, proof) = FORMS[index];
+        if proven(&text[start..end], proof) && !inside_mark(text, start, end) {
+            out.push_str(&text[kept..start]);
+            out.push_str(&format!("[redacted:{kind}]"));
+            (kept, at) = (end, end);
+        } else {
+            // Something else may begin inside what was no secret: go on behind its first character. What is too long
+            // for any secret is skipped as a whole, so that no text takes more than linear time.
+            let found = captures.get_match();
+            let first = found.as_str().chars().next().map_or(1, char::len_utf8);
+            at = if found.len() > SECRET_MAX { found.end() } else { found.start() + first };
+        }
+    }
+    if kept == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[kept..]);
+    Cow::Owned(out)
+}
+
+/// Returns which form matched and where its secret stands.
+fn located(captures: &Captures<'_>) -> (usize, usize, usize) {
+    let whole = captures.get_match();
+    for index in 0..FORMS.len() {
+        if captures.name(&format!("k{index}")).is_some() {
+            let secret = captures.name(&format!("s{index}")).unwrap_or(whole);
+            return (index, secret.start(), secret.end());
+        }
+    }
+    (0, whole.start(), whole.end())
+}
+
+fn proven(secret: &str, proof: Proof) -> bool {
+    let digit = secret.bytes().any(|byte| byte.is_ascii_digit());
+    match proof {
+        Proof::Form => true,
+        Proof::Digit => digit,
+        Proof::Run => digit && secret.split(|char: char| !char.is_ascii_alphanumeric()).any(|run| run.len() >= 16),
+        Proof::Random => digit && secret.bytes().any(|byte| byte.is_ascii_alphabetic()) && bits_per_char(secret) >= 3.5,
+    }
+}
+
+/// Returns the Shannon entropy of the text's characters.
+fn bits_per_char(text: &str) -> f64 {
+    let mut counts = std::collections::BTreeMap::new();
+    text.chars().for_each(|char| *counts.entry(char).or_insert(0u32) += 1);
+    let n = f64::from(counts.values().sum::<u32>().max(1));
+    counts.values().map(|&count| f64::from(count) / n).map(|share| -share * share.log2()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(Redactor::default().redact(text), expected);
+    }
+
+    #[test]
+    fn the_patterns_compile() {
+        assert!(PATTERNS.is_some());
+    }
+
+    #[test]
+    fn keys_and_tokens_are_removed_with_their_kind() {
+        let a40 = "a1B2c3D4e5".repeat(4);
+        for (text, kind) in [
+            ("sk-ant-api03-AbCdEf123456_-x", "anthropic-key"),
+            ("sk-proj-abc123DEF456ghi789", "api-key"),
+            ("sk-0123456789abcdef0123", "api-key"),
+            ("sk-abc1**********wxyz", "api-key"),
+            (&format!("ghp_{a40}"), "github-token"),
+            ("github_pat_11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz", "github-token"),
+            ("AKIAIOSFODNN7EXAMPLE", "aws-key"),
+            (&format!("AIza{}", &a40[..35]), "google-key"),
+            ("xoxb-123456789012-abcdefghijkl", "slack-token"),
+            ("glpat-abcdefghij0123456789", "gitlab-token"),
+            (&format!("npm_{}", &a40[..36]), "npm-token"),
+            (&format!("hf_{}", &a40[..34]), "huggingface-token"),
+            ("sk_live_0123456789abcdefABCDEF", "stripe-key"),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl_-x", "jwt"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----", "private-key"),
+        ] {
+            check(&format!("({text}) is it"), &format!("([redacted:{kind}]) is it"));
+        }
+    }
+
+    #[test]
+    fn headers_keep_their_name_and_lose_their_value() {
+        check("authorization: Bearer abc123def456ghi", "authorization: Bearer [redacted:authorization]");
+        check(r#"{"x-api-key": "0a1b2c3d4e"}"#, r#"{"x-api-key": "[redacted:authorization]"}"#);
+        check("Cookie: session=abcdef; theme=dark\nok", "Cookie: [redacted:cookie]\nok");
+        check("send Bearer 0a1b2c3d4e5f6g", "send Bearer [redacted:bearer]");
+        check("postgres://me:hunter2@db/x", "postgres://me:[redacted:url-password]@db/x");
+        check(r#"API_KEY = "q8Zr2Lx0Vn5Tb7Wy""#, r#"API_KEY = "[redacted:secret]""#);
+    }
+
+    #[test]
+    fn an_unfinished_private_key_goes_to_the_end() {
+        check("a -----BEGIN PRIVATE KEY-----\nMIIE", "a [redacted:private-key]");
+    }
+
+    #[test]
+    fn what_only_resembles_a_secret_stays() {
+        for text in [
+            "01J9ZK2X3Y4V5W6T7S8R9Q0P1N",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "call +49 170 1234567 or 555-0100-2000",
+            "sk-circle-fade-dot-animation-delay",
+            "the bearer of this letter",
+            "authorization: required",
+            "Authorization: Bearer YOUR_API_KEY",
+            "api_key_env = \"ANTHROPIC_API_KEY\"",
+            "password = \"correct horse battery\"",
+            "https://example.org:8080/a@b",
+            "postgres://me:${PASSWORD}@db/x",
+            "the set-cookie: header",
+            "task-force-1234567890123456",
+            "npm_config_registry=https://registry.example.org",
+            "550e8400-e29b-41d4-a716-446655440000",
+        ] {
+            check(text, text);
+        }
+    }
+
+    #[test]
+    fn known_secrets_go_wherever_and_however_they_stand() {
+        let redactor = Redactor::new(["p\"ss wörd", "abc", "longer-secret", "longer", "", "  "]);
+        for (text, expected) in [
+            ("xp\"ss wördx", "x[redacted:known-secret]x"),
+            (r#"{"k":"p\"ss wörd"}"#, r#"{"k":"[redacted:known-secret]"}"#),
+            ("?q=p%22ss+w%C3%B6rd&", "?q=[redacted:known-secret]&"),
+            ("abcd abc-abc", "abcd [redacted:known-secret]-[redacted:known-secret]"),
+            ("a longer-secret", "a [redacted:known-secret]"),
+        ] {
+            assert_eq!(redactor.redact(text), expected);
+        }
+        assert_eq!(format!("{redactor:?}"), "Redactor { n_known: 4, .. }");
+    }
+
+    #[test]
+    fn a_secret_dressed_as_a_mark_is_still_a_secret() {
+        check("[redacted:sk-ant-api03-AbCdEf]", "[redacted:[redacted:anthropic-key]]");
+        check("[redacted:api-key]", "[redacted:api-key]");
+    }
+
+    #[test]
+    fn clean_texts_are_not_copied() {
+        assert!(matches!(Redactor::new(["secret-value"]).redact("nothing here"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_key_behind_a_megabyte_of_almost_keys_is_found() {
+        // Quadratic work would take minutes here.
+        for almost in ["sk-", "Grüße aus Köln, 世界! ", "a://b:", "eyJ", "api_key=\"abc", "bearer "] {
+            let text = almost.repeat(1_000_000 / almost.len()) + " and AKIAIOSFODNN7EXAMPLE";
+            assert!(Redactor::new(["hush-hush"]).redact(&text).ends_with(" [redacted:aws-key]"), "{almost}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn redacting_twice_changes_nothing_more(
+            before in "[ -~é\n]{0,20}",
+            secret in prop_oneof!["sk-[a-z0-9]{20}", "Bearer [a-z0-9]{16}", "AKIA[A-Z0-9]{16}", "x://a:[a-z]{4}@b"],
+            after in "[ -~é\n]{0,20}",
+        ) {
+            let redactor = Redactor::new(["redacted", "se3cret"]);
+            let once = redactor.redact(&format!("{before} {secret} {after} se3cret")).into_owned();
+            prop_assert!(!once.contains("se3cret"));
+            prop_assert_eq!(redactor.redact(&once), once.as_str());
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,200}") {
+            Redactor::new(["é"]).redact(&text);
+        }
+    }
+}
