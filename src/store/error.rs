@@ -54,6 +54,24 @@ pub enum Error {
         /// The owner's process id, when known.
         pid: Option<u32>,
     },
+    /// The owner is still at work opening the store.
+    #[error("the store is held by process {pid}, which is {words}, {percent} %")]
+    Busy {
+        /// The owner's process id.
+        pid: u32,
+        /// What it does: `rebuilding`.
+        words: String,
+        /// How far it is, 0 to 100.
+        percent: u8,
+    },
+    /// Another process executes the run.
+    #[error("run {run} is executed by process {}", pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string()))]
+    RunHeld {
+        /// The run.
+        run: RunId,
+        /// The executor's process id, when known.
+        pid: Option<u32>,
+    },
     /// The owner is of a version that this one cannot speak with.
     #[error("the store is held by process {pid}, meno {owner}; this is meno {own} and they cannot speak with each other")]
     Version {

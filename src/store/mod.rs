@@ -2,7 +2,25 @@
 //!
 //! The store treats event bodies as opaque bytes with kind and version; it never knows providers or people.
 
+pub mod chain;
+pub mod codec;
 pub mod error;
+pub mod files;
+mod guard;
+pub mod journal;
 pub mod log;
+pub mod ordered;
+pub mod owned;
+pub mod payloads;
+pub mod projector;
+pub mod session;
+pub mod upcast;
 
 pub use error::Error;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks, whatever a panic elsewhere did: every change under the store's locks is whole at each step or thrown away with its log.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,185 @@
+//! Walks through the bytes of one segment: sound frames, and the stretches that are none.
+//!
+//! Whether bad bytes are damage or only a write that never finished is decided by [`recover`](super::recover); here they are found,
+//! and the walk goes on behind them.
+
+use std::path::{Path, PathBuf};
+
+use super::frame::{FOOTER_BYTES, FRAME_BYTES, Footer, Frame, HEADER_BYTES, Header};
+use crate::domain::ids::NodeId;
+use crate::store::Error;
+use crate::store::files::Files;
+
+/// A segment read into memory.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// The file.
+    pub path: PathBuf,
+    /// The log's node.
+    pub node: NodeId,
+    /// Position of the first event, from the file's name.
+    pub first: u64,
+    /// The header, when it is sound and agrees with the name.
+    pub header: Option<Header>,
+    /// The file's bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Bytes that are no frame, or positions that no frame has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// First bad byte.
+    pub from: u64,
+    /// The byte after the last bad one; `from` when bytes were taken out.
+    pub to: u64,
+    /// The position that should have followed.
+    pub expected: u64,
+}
+
+/// One thing met on the walk.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    /// A sound frame and its offset.
+    Frame(u64, Frame<'a>),
+    /// Something is wrong here.
+    Gap(Gap),
+    /// The segment is sealed.
+    Footer(Footer),
+}
+
+impl Segment {
+    /// Reads the segment that begins with position `first`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Newer`] when a later release wrote it.
+    pub fn load(files: &dyn Files, dir: &Path, node: NodeId, first: u64) -> Result<Self, Error> {
+        let path = dir.join(file_name(first));
+        let bytes = files.read(&path).map_err(Error::io(&path))?;
+        let header = Header::read(&bytes, node)?.filter(|header| header.first == first);
+        Ok(Self { path, node, first, header, bytes })
+    }
+
+    /// Walks through the segment.
+    pub fn items(&self) -> Items<'_> {
+        Items { segment: self, at: 0, expected: self.first, frames: 0, begun: false, done: false, after_gap: false, bad: false }
+    }
+}
+
+/// The walk through a segment.
+#[derive(Clone, Debug)]
+pub struct Items<'a> {
+    segment: &'a Segment,
+    at: usize,
+    expected: u64,
+    frames: u32,
+    begun: bool,
+    done: bool,
+    after_gap: bool,
+    bad: bool,
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        let bytes = &self.segment.bytes;
+        if !self.begun {
+            self.begun = true;
+            self.at = HEADER_BYTES.min(bytes.len());
+            if self.segment.header.is_none() {
+                return Some(self.gap(0, self.at));
+            }
+        }
+        if self.done {
+            return None;
+        }
+        let at = self.at;
+        let rest = &bytes[at..];
+        if let Some(frame) = Frame::read(rest, self.segment.node) {
+            if frame.first > self.expected && !self.after_gap {
+                // Positions are missing though no byte is bad: frames were taken out.
+                self.after_gap = true;
+                return Some(self.gap(at, at));
+            }
+            self.at = at + frame.bytes.len();
+            if frame.first < self.expected {
+                // A frame that stands here for the second time, or was moved.
+                return Some(self.gap(at, self.at));
+            }
+            self.after_gap = false;
+            self.expected = frame.last() + 1;
+            self.frames += 1;
+            return Some(Item::Frame(at as u64, frame));
+        }
+        if let Some(footer) = Footer::read(rest, self.segment.node) {
+            // Once frames are known to be gone, their number says nothing any more.
+            let frames = if self.bad { footer.frames } else { self.frames };
+            let agrees = (footer.first, footer.last + 1, footer.frames) == (self.segment.first, self.expected, frames);
+            if !agrees && !self.after_gap {
+                self.after_gap = true;
+                return Some(self.gap(at, at));
+            }
+            self.at = at + FOOTER_BYTES;
+            self.done = self.at == bytes.len();
+            self.after_gap = true;
+            return Some(Item::Footer(footer));
+        }
+        self.done = true;
+        if rest.iter().all(|byte| *byte == 0) {
+            return None;
+        }
+        // Scan on: what is sound behind the bad bytes says whether they had been synced.
+        let magic = |found: &[u8]| found == b"MFRM" || found == b"MSEA";
+        let next = (at + 1..bytes.len().saturating_sub(FRAME_BYTES.min(FOOTER_BYTES))).find(|next| {
+            let rest = &bytes[*next..];
+            magic(&rest[..4])
+                && (Frame::read(rest, self.segment.node).is_some_and(|frame| frame.first >= self.expected)
+                    || Footer::read(rest, self.segment.node).is_some())
+        });
+        self.at = next.unwrap_or(bytes.len());
+        (self.done, self.after_gap) = (next.is_none(), true);
+        Some(self.gap(at, self.at))
+    }
+}
+
+impl<'a> Items<'a> {
+    fn gap(&mut self, from: usize, to: usize) -> Item<'a> {
+        self.bad = true;
+        Item::Gap(Gap { from: from as u64, to: to as u64, expected: self.expected })
+    }
+}
+
+/// Returns the name of the segment whose first event has position `first`; names sort as positions do.
+pub fn file_name(first: u64) -> String {
+    format!("{first:020}.seg")
+}
+
+/// Returns the first positions of the segments in `dir`, in order; none when the folder is not there.
+///
+/// # Errors
+/// [`Error::Io`] when the folder cannot be read.
+pub fn list(files: &dyn Files, dir: &Path) -> Result<Vec<u64>, Error> {
+    if !files.exists(dir) {
+        return Ok(Vec::new());
+    }
+    let names = files.list(dir).map_err(Error::io(dir))?;
+    let mut firsts: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".seg")?.parse().ok()).collect();
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+/// Reads the segments of `dir` one after the other, beginning with the one that holds position `from`.
+///
+/// # Errors
+/// [`Error::Io`] when the folder cannot be read; each segment may fail for itself.
+pub fn segments<'a>(
+    files: &'a dyn Files,
+    dir: &'a Path,
+    node: NodeId,
+    from: u64,
+) -> Result<impl Iterator<Item = Result<Segment, Error>> + 'a, Error> {
+    let mut firsts = list(files, dir)?;
+    let begin = firsts.partition_point(|first| *first <= from).saturating_sub(1);
+    firsts.drain(..begin);
+    Ok(firsts.into_iter().map(move |first| Segment::load(files, dir, node, first)))
+}

@@ -1,0 +1,185 @@
+//! An ordered index on disk, as the store needs it: trees of rows sorted by key. Everything in it can be made again from the journal.
+//!
+//! [`on_sled`] is the one that people use, [`memory`] its twin that fails and crashes on command. Neither is ever trusted: whoever gets
+//! [`Error::Index`] sets the folder aside and fills a new one. The port knows bytes, not events.
+
+pub mod memory;
+pub mod on_sled;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Error;
+
+/// A key and its new row; `None` removes it.
+pub type Change = (Vec<u8>, Option<Vec<u8>>);
+/// A key and its row.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// An open index. Every error but those of the caller's own is [`Error::Index`].
+pub trait Ordered: Send + Sync {
+    /// Returns the row at `key`.
+    fn get(&self, tree: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Calls `each` with the rows whose keys lie in `[from, to)`, from the largest down when `reverse`, until it returns false.
+    fn scan(
+        &self,
+        tree: &str,
+        from: &[u8],
+        to: Option<&[u8]>,
+        reverse: bool,
+        each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), Error>;
+
+    /// Makes all changes at once: after a crash all of them are there or none.
+    fn apply(&self, tree: &str, changes: Vec<Change>) -> Result<(), Error>;
+
+    /// Inserts rows one after the other: after a crash the first so many are there. Quicker than [`Self::apply`].
+    fn fill(&self, tree: &str, rows: Vec<Row>) -> Result<(), Error>;
+
+    /// Removes a tree.
+    fn clear(&self, tree: &str) -> Result<(), Error>;
+
+    /// Makes everything durable, as far as the index can.
+    fn flush(&self) -> Result<(), Error>;
+}
+
+/// Opens indexes.
+pub trait Shelf: Send + Sync {
+    /// Opens the index in the folder `path`, making it if it is not there; `cache_bytes` is what it may keep in memory.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError>;
+
+    /// Returns whether there is anything at `path`.
+    fn exists(&self, path: &Path) -> bool;
+
+    /// Renames the folder to `<path>.broken-<n>`, and returns the new name.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn set_aside(&self, path: &Path) -> Result<PathBuf, Error>;
+}
+
+/// Why an index does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// What is there cannot be used: set it aside and begin anew.
+    #[error("{0}")]
+    Broken(String),
+    /// Another try may succeed, and a new index would fare no better: no space, no permission, held by somebody.
+    #[error(transparent)]
+    Failed(Error),
+}
+
+/// Opens the index at `path`; what is broken there is set aside first, and `told` hears of it.
+///
+/// # Errors
+/// Why not even an empty one opens.
+pub fn open_or_set_aside(
+    shelf: &dyn Shelf,
+    path: &Path,
+    cache_bytes: u64,
+    told: &dyn Fn(String),
+) -> Result<Arc<dyn Ordered>, Error> {
+    let why = match shelf.open(path, cache_bytes) {
+        Ok(index) => return Ok(index),
+        Err(OpenError::Failed(why)) => return Err(why),
+        Err(OpenError::Broken(why)) => why,
+    };
+    let aside = shelf.set_aside(path)?;
+    told(format!("{} is broken ({why}); it was set aside as {} and is made again", path.display(), aside.display()));
+    shelf.open(path, cache_bytes).map_err(|why| match why {
+        OpenError::Broken(why) => Error::Index(why),
+        OpenError::Failed(why) => why,
+    })
+}
+
+/// Returns the last row of a tree.
+///
+/// # Errors
+/// What the index says.
+pub fn last(index: &dyn Ordered, tree: &str) -> Result<Option<Row>, Error> {
+    let mut found = None;
+    index.scan(tree, &[], None, true, &mut |key, row| {
+        found = Some((key.to_vec(), row.to_vec()));
+        false
+    })?;
+    Ok(found)
+}
+
+/// Returns the first name `<path>.broken-<n>` that is free.
+fn aside(path: &Path, taken: impl Fn(&Path) -> bool) -> PathBuf {
+    let name = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".broken-{number}"));
+        PathBuf::from(name)
+    };
+    (1..u32::MAX).map(name).find(|path| !taken(path)).unwrap_or_else(|| name(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memory::MemoryShelf;
+    use super::on_sled::SledShelf;
+    use super::*;
+
+    fn keys(index: &dyn Ordered, from: &[u8], to: Option<&[u8]>, reverse: bool) -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        index
+            .scan("tree", from, to, reverse, &mut |key, _| {
+                keys.push(key.to_vec());
+                true
+            })
+            .unwrap();
+        keys
+    }
+
+    fn both(check: impl Fn(&dyn Shelf, &Path)) {
+        let dir = tempfile::tempdir().unwrap();
+        check(&SledShelf, &dir.path().join("index"));
+        check(&MemoryShelf::default(), Path::new("index"));
+    }
+
+    #[test]
+    fn rows_come_in_the_order_of_their_keys() {
+        both(|shelf, path| {
+            let index = shelf.open(path, 1 << 20).unwrap();
+            let rows = [b"c", b"a", b"b"].map(|key| (key.to_vec(), vec![1]));
+            index.fill("tree", rows.to_vec()).unwrap();
+            index.apply("tree", vec![(b"d".to_vec(), Some(vec![2])), (b"a".to_vec(), None)]).unwrap();
+            assert_eq!(keys(&*index, b"", None, false), [b"b", b"c", b"d"]);
+            assert_eq!(keys(&*index, b"b", Some(b"d"), true), [b"c", b"b"]);
+            assert_eq!(last(&*index, "tree").unwrap(), Some((b"d".to_vec(), vec![2])));
+            assert_eq!(index.get("tree", b"d").unwrap(), Some(vec![2]));
+            assert_eq!(index.get("other", b"d").unwrap(), None);
+            index.clear("tree").unwrap();
+            assert_eq!(last(&*index, "tree").unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn rows_are_there_again_after_reopening() {
+        both(|shelf, path| {
+            let index = shelf.open(path, 1 << 20).unwrap();
+            index.fill("tree", vec![(b"k".to_vec(), b"v".to_vec())]).unwrap();
+            index.flush().unwrap();
+            drop(index);
+            assert!(shelf.exists(path));
+            assert_eq!(shelf.open(path, 1 << 20).unwrap().get("tree", b"k").unwrap(), Some(b"v".to_vec()));
+        });
+    }
+
+    #[test]
+    fn what_is_set_aside_keeps_its_place_under_a_number() {
+        both(|shelf, path| {
+            for number in 1..3 {
+                drop(shelf.open(path, 1 << 20).unwrap());
+                let aside = shelf.set_aside(path).unwrap();
+                assert!(aside.to_string_lossy().ends_with(&format!("index.broken-{number}")));
+                assert!(shelf.exists(&aside) && !shelf.exists(path));
+            }
+        });
+    }
+}

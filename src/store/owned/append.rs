@@ -1,0 +1,301 @@
+//! Places batches at the log's end: checks them, numbers their events, and chains them.
+//!
+//! Placing happens under one lock and touches no disk but the index; making durable what was placed happens outside of it, so that many
+//! appenders share one sync.
+
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use super::{Inner, Ledger, rows};
+use crate::domain::event::{ClockMovedBack, ClockMovedBackPrivate, Envelope, Event};
+use crate::domain::ids::{BatchId, Hash, RunId, TimeNs};
+use crate::store::codec::record::{Record, is_what_was_sent, write_head};
+use crate::store::codec::{PART_BYTES_MAX, SALT_BYTES, offer};
+use crate::store::journal::Ticket;
+use crate::store::journal::frame::NewFrame;
+use crate::store::log::{Appended, Batch, Cause, DayLimit, Head, NewEvent, Stored};
+use crate::store::ordered::Ordered;
+use crate::store::{Error, chain, lock};
+
+/// Kinds that only the log itself writes: StoreCreated and ClockMovedBack.
+const OWN_KINDS: [u16; 2] = [80, 84];
+/// Runs whose versions are kept in memory, and batches that the index may not have yet, before both are thinned out.
+const REMEMBERED_MAX: usize = 100_000;
+const RECENT_MAX: usize = 1024;
+const DAY_NS: i64 = 86_400 * 1_000_000_000;
+
+/// The log's end including what is not durable yet.
+pub(super) struct State {
+    pub head: Head,
+    pub last_at: Option<TimeNs>,
+    /// The versions of runs that were asked for or appended to.
+    versions: HashMap<RunId, u64>,
+    /// Batches placed lately; those that the index has too may be forgotten.
+    recent: HashMap<BatchId, Recent>,
+    ledger: Option<Box<dyn Ledger>>,
+    /// The ledger has seen what counts for this day, and everything after.
+    ledger_since: Option<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Recent {
+    ticket: Ticket,
+    first: u64,
+    count: u32,
+}
+
+/// Where a batch was placed.
+enum Placed {
+    Now(Ticket, Vec<(Envelope, Hash)>),
+    Before { ticket: Option<Ticket>, first: u64, count: u32 },
+}
+
+impl State {
+    pub fn new(head: Head, last_at: Option<TimeNs>, ledger: Option<Box<dyn Ledger>>) -> Self {
+        Self { head, last_at, versions: HashMap::new(), recent: HashMap::new(), ledger, ledger_since: None }
+    }
+}
+
+/// Appends a batch and returns once it is durable.
+pub(super) fn append(inner: &Arc<Inner>, batch: &Batch) -> Result<Appended, Error> {
+    check(batch)?;
+    let mut broken = false;
+    let placed = loop {
+        let index = inner.index()?;
+        match place(inner, &*index, batch) {
+            Err(Error::Index(why)) if !broken => {
+                broken = true;
+                inner.index.rebuild(&index, &why, &inner.journal)?;
+            }
+            outcome => break outcome?,
+        }
+    };
+    match placed {
+        Placed::Now(ticket, events) => {
+            inner.commit(ticket)?;
+            Ok(Appended { events, repeated: false })
+        }
+        Placed::Before { ticket, first, count } => {
+            if let Some(ticket) = ticket {
+                inner.commit(ticket)?;
+            }
+            repeated(inner, batch, first, count)
+        }
+    }
+}
+
+/// Appends events of the log's own, without asking the index.
+pub(super) fn append_own(inner: &Arc<Inner>, events: &[NewEvent]) -> Result<(), Error> {
+    let mut state = lock(&inner.state);
+    let now = inner.now();
+    let (ticket, _) = number(inner, &mut state, inner.batch_id(now), events, now, None)?;
+    drop(state);
+    inner.commit(ticket)
+}
+
+/// Checks what can be told without knowing the log.
+fn check(batch: &Batch) -> Result<(), Error> {
+    let refuse = |why: String| Err(Error::BadBatch(why));
+    if batch.events.is_empty() {
+        return refuse("it has no events".to_owned());
+    }
+    for (index, event) in batch.events.iter().enumerate() {
+        if OWN_KINDS.contains(&event.kind) {
+            return refuse(format!("event {index} is of a kind that only the log writes"));
+        }
+        if event.public.len().max(event.private.len()) > PART_BYTES_MAX {
+            return refuse(format!("event {index} has a part of more than {PART_BYTES_MAX} bytes"));
+        }
+        if event.private.len() < SALT_BYTES || chain::commitment(&event.private) != event.commitment {
+            return refuse(format!("event {index} does not keep its commitment"));
+        }
+        if matches!(event.cause, Some(Cause::InBatch(cause)) if cause as usize >= index) {
+            return refuse(format!("event {index} is caused by one that does not come before it"));
+        }
+    }
+    Ok(())
+}
+
+fn place(inner: &Arc<Inner>, index: &dyn Ordered, batch: &Batch) -> Result<Placed, Error> {
+    let mut state = lock(&inner.state);
+    if let Some(reason) = inner.journal.closed() {
+        return Err(Error::Closed(reason));
+    }
+    if let Some(Recent { ticket, first, count }) = state.recent.get(&batch.id).copied() {
+        return Ok(Placed::Before { ticket: Some(ticket), first, count });
+    }
+    if let Some((first, count)) = rows::batch(index, batch.id)?.filter(|(first, _)| *first <= state.head.seq) {
+        return Ok(Placed::Before { ticket: None, first, count });
+    }
+    if let Some((run, expected)) = batch.expected_version {
+        let actual = version(inner, &mut state, index, run)?;
+        if actual != expected {
+            return Err(Error::Conflict { run, expected, actual });
+        }
+    }
+    let late = batch.events.iter().any(|event| matches!(event.cause, Some(Cause::At(seq)) if seq == 0 || seq > state.head.seq));
+    if late {
+        return Err(Error::BadBatch("an event is caused by a position that is not in the log".to_owned()));
+    }
+    let missing = inner.payloads.missing(&batch.payloads);
+    if !missing.is_empty() {
+        return Err(Error::MissingPayloads(missing));
+    }
+    if let Some(limit) = batch.day_limit {
+        check_day(inner, &mut state, index, limit)?;
+    }
+    // Every version is looked up before anything is placed, so that a broken index changes nothing.
+    for run in batch.events.iter().filter_map(|event| event.run) {
+        version(inner, &mut state, index, run)?;
+    }
+    let now = inner.now();
+    if let Some(last) = state.last_at.filter(|last| now < *last) {
+        let event: Event = ClockMovedBack { by_ns: last.abs_diff(now), last, private: Some(ClockMovedBackPrivate {}) }.into();
+        let event = offer(&event, inner.salt(), None, None, None)?;
+        number(inner, &mut state, inner.batch_id(now), &[event], now, None)?;
+    }
+    let (ticket, events) = number(inner, &mut state, batch.id, &batch.events, now, Some(index))?;
+    Ok(Placed::Now(ticket, events))
+}
+
+/// Gives the events their positions, and queues them.
+fn number(
+    inner: &Inner,
+    state: &mut State,
+    id: BatchId,
+    events: &[NewEvent],
+    now: TimeNs,
+    index: Option<&dyn Ordered>,
+) -> Result<(Ticket, Vec<(Envelope, Hash)>), Error> {
+    let mut frame = NewFrame::begin(id, state.head);
+    let first = frame.first;
+    let mut versions: HashMap<RunId, u64> = HashMap::new();
+    let mut placed = Vec::with_capacity(events.len());
+    let mut stored = Vec::new();
+    let mut head = Vec::new();
+    for event in events {
+        let version = match event.run {
+            Some(run) => {
+                let version = versions.entry(run).or_insert_with(|| state.versions.get(&run).copied().unwrap_or(0));
+                *version += 1;
+                *version
+            }
+            None => 0,
+        };
+        let cause = event.cause.map(|cause| match cause {
+            Cause::At(seq) => seq,
+            Cause::InBatch(index) => first + u64::from(index),
+        });
+        let NewEvent { kind, kind_version, run, occurred_at, commitment, .. } = *event;
+        let envelope = Envelope { seq: frame.head.seq + 1, run, version, at: now, occurred_at, cause };
+        head.clear();
+        write_head(&mut head, &envelope, kind, kind_version, &event.public, &commitment);
+        let record = Record { head: &head, private: Some(&event.private) };
+        let hash = frame.push(record);
+        placed.push((envelope, hash));
+        if state.ledger_since.is_some() {
+            stored.push(record.to_stored(hash)?);
+        }
+    }
+    let (head, count) = (frame.head, frame.count);
+    let ticket = inner.journal.push(frame)?;
+    // From here on nothing can fail: the state changes as a whole.
+    (state.head, state.last_at) = (head, Some(now));
+    state.versions.extend(versions);
+    if let Some(ledger) = &mut state.ledger {
+        stored.iter().for_each(|event| ledger.apply(event));
+    }
+    if index.is_some() {
+        state.recent.insert(id, Recent { ticket, first, count });
+        thin_out(inner, state);
+    }
+    Ok((ticket, placed))
+}
+
+/// Forgets what the index knows as well.
+fn thin_out(inner: &Inner, state: &mut State) {
+    let reached = inner.index.reached().seq;
+    if state.recent.len() > RECENT_MAX {
+        state.recent.retain(|_, recent| recent.first + u64::from(recent.count) > reached + 1);
+    }
+    if state.versions.len() > REMEMBERED_MAX && reached == state.head.seq {
+        state.versions.clear();
+    }
+}
+
+/// Returns a run's version, what waits included.
+fn version(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &dyn Ordered, run: RunId) -> Result<u64, Error> {
+    if let Some(version) = state.versions.get(&run) {
+        return Ok(*version);
+    }
+    // A run that was appended to since the index was last cleared from memory is in `versions`; the index has the others.
+    let version = rows::run_version(index, run, inner.index.reached().seq)?;
+    state.versions.insert(run, version);
+    Ok(version)
+}
+
+/// Refuses when the day's budget does not hold what the batch reserves.
+fn check_day(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &dyn Ordered, limit: DayLimit) -> Result<(), Error> {
+    let DayLimit { day, reserve, limit } = limit;
+    if state.ledger.is_none() {
+        return Err(Error::BadBatch("this log keeps no account of days".to_owned()));
+    }
+    if state.ledger_since.is_none_or(|since| day < since) {
+        let events = since(inner, state.head.seq, index, day)?;
+        if let Some(ledger) = &mut state.ledger {
+            ledger.reset();
+            events.iter().rev().for_each(|event| ledger.apply(event));
+        }
+        state.ledger_since = Some(day);
+    }
+    let used = state.ledger.as_ref().map_or(limit, |ledger| ledger.used(day));
+    if used.plus(reserve) > limit {
+        return Err(Error::DayLimit { used, wanted: reserve, limit });
+    }
+    Ok(())
+}
+
+/// Returns the events that may count for `day`, the last first: back to the first one that was recorded a day before it began.
+fn since(inner: &Inner, head: u64, index: &dyn Ordered, day: u32) -> Result<Vec<Stored>, Error> {
+    // What was placed becomes durable without the lock that is held here, and then the index gets it.
+    while inner.index.reached().seq < head {
+        if let Some(reason) = inner.journal.closed() {
+            return Err(Error::Closed(reason));
+        }
+        if inner.index.current().is_none() {
+            return Err(Error::Index("it is being made again".to_owned()));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let begin = (i64::from(day) - 1).saturating_mul(DAY_NS);
+    let mut events = Vec::new();
+    rows::backwards(index, head, &mut |event| {
+        let counts = event.envelope.at >= begin;
+        if counts {
+            events.push(event);
+        }
+        counts
+    })?;
+    Ok(events)
+}
+
+/// Returns the first outcome of a batch that was appended before.
+fn repeated(inner: &Arc<Inner>, batch: &Batch, first: u64, count: u32) -> Result<Appended, Error> {
+    let mut events = Vec::with_capacity(count as usize);
+    let until = first + u64::from(count);
+    while first + (events.len() as u64) < until {
+        let from = first + events.len() as u64;
+        let read = inner.with_index(until - 1, |index| rows::read(index, from, until - 1, u32::MAX))?;
+        if read.is_empty() {
+            return Err(Error::Damaged(format!("event {from} is gone")));
+        }
+        events.extend(read);
+    }
+    let same = events.len() == batch.events.len()
+        && events.iter().zip(&batch.events).all(|(stored, sent)| is_what_was_sent(stored, sent, first));
+    if !same {
+        return Err(Error::BatchReused(batch.id));
+    }
+    Ok(Appended { events: events.iter().map(|event| (event.envelope, event.hash)).collect(), repeated: true })
+}

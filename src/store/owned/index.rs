@@ -1,0 +1,346 @@
+//! The index of events beside the journal: opened when somebody needs it, filled from the journal, made again when it breaks.
+//!
+//! One thread at a time changes it; readers hold it open by themselves. It is never ahead of what was acknowledged, and readers wait
+//! until it is not behind either.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::rows::{self, Fill};
+use super::{Progress, Report};
+use crate::domain::ids::Hash;
+use crate::store::journal::frame::{Frame, NewFrame};
+use crate::store::journal::recover::{Damage, Kept, Witness, kept};
+use crate::store::journal::segment::{Item, segments};
+use crate::store::journal::writer::Group;
+use crate::store::journal::{Journal, Place};
+use crate::store::log::Head;
+use crate::store::ordered::{Ordered, Shelf, open_or_set_aside};
+use crate::store::{Error, chain, lock};
+
+/// Memory that the index may take, in bytes.
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// Events written to the index in one go when it is filled.
+const FILL_EVENTS: usize = 4096;
+
+pub(super) struct Index {
+    shelf: Arc<dyn Shelf>,
+    path: PathBuf,
+    place: Place,
+    progress: Box<dyn Fn(Progress) + Send + Sync>,
+    report: Arc<Mutex<Report>>,
+    open: RwLock<Option<Arc<dyn Ordered>>>,
+    /// Opened to bear witness, before the journal was: not filled yet.
+    unfilled: Mutex<Option<Arc<dyn Ordered>>>,
+    /// Held by whoever changes rows or swaps the index.
+    writing: Mutex<()>,
+    /// The log's end as the index has it; only meaningful while `open`.
+    reached: Mutex<Head>,
+    moved: Condvar,
+}
+
+impl Index {
+    pub fn new(
+        shelf: Arc<dyn Shelf>,
+        path: PathBuf,
+        place: Place,
+        progress: Box<dyn Fn(Progress) + Send + Sync>,
+        report: Arc<Mutex<Report>>,
+    ) -> Self {
+        let start = Head { node: place.node, seq: 0, hash: chain::genesis(place.node) };
+        Self {
+            shelf,
+            path,
+            place,
+            progress,
+            report,
+            open: RwLock::default(),
+            unfilled: Mutex::default(),
+            writing: Mutex::default(),
+            reached: Mutex::new(start),
+            moved: Condvar::new(),
+        }
+    }
+
+    /// Returns the index if it is open.
+    pub fn current(&self) -> Option<Arc<dyn Ordered>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the log's end as the index has it.
+    pub fn reached(&self) -> Head {
+        *lock(&self.reached)
+    }
+
+    /// Returns the index, opened and filled up to the journal's end. `ahead` appends batches that the index kept and the journal lost.
+    pub fn ensure(
+        &self,
+        journal: &Journal,
+        ahead: &dyn Fn(Vec<NewFrame>) -> Result<(), Error>,
+    ) -> Result<Arc<dyn Ordered>, Error> {
+        if let Some(index) = self.current() {
+            return Ok(index);
+        }
+        let _writing = lock(&self.writing);
+        if let Some(index) = self.current() {
+            return Ok(index);
+        }
+        let index = self.unfilled()?;
+        lock(&self.unfilled).take();
+        let filled = self.link(&*index, journal, ahead).and_then(|from| match from {
+            Some(from) => self.catch_up(&*index, from, journal.head().seq),
+            None => Ok(false),
+        });
+        match filled {
+            Ok(true) => {
+                self.publish(Arc::clone(&index));
+                Ok(index)
+            }
+            Ok(false) => self.anew("it does not belong to this log", journal),
+            Err(Error::Index(why)) => self.anew(&why, journal),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Replaces `broken` by an index filled from the journal, unless somebody else did so already.
+    pub fn rebuild(&self, broken: &Arc<dyn Ordered>, why: &str, journal: &Journal) -> Result<(), Error> {
+        let _writing = lock(&self.writing);
+        if self.current().is_none_or(|index| !Arc::ptr_eq(&index, broken)) {
+            return Ok(());
+        }
+        self.anew(why, journal).map(|_| ())
+    }
+
+    /// Takes in groups that were just acknowledged, in order. What cannot be taken in now is caught up when the index is next needed.
+    pub fn take(&self, groups: &[Group], journal: &Journal) {
+        let _writing = lock(&self.writing);
+        let Some(index) = self.current() else { return };
+        let outcome = self.fill(&*index, groups, journal);
+        if let Err(why) = outcome
+            && let Err(why) = self.anew(&why.to_string(), journal)
+        {
+            tracing::error!("the index of the log cannot be made again: {why}");
+            *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+            self.moved.notify_all();
+        }
+    }
+
+    /// Waits until the index has reached position `seq`; false when it is not open any more.
+    pub fn wait(&self, seq: u64) -> bool {
+        let mut reached = lock(&self.reached);
+        while reached.seq < seq {
+            if self.current().is_none() {
+                return false;
+            }
+            // The time limit is for the case that the index is closed between the two looks.
+            let patience = Duration::from_millis(100);
+            reached = self.moved.wait_timeout(reached, patience).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn fill(&self, index: &dyn Ordered, groups: &[Group], journal: &Journal) -> Result<(), Error> {
+        let mut fill = Fill::after(self.reached());
+        for group in groups {
+            let mut rest = &group.bytes[..];
+            while let Some(frame) = Frame::read(rest, self.place.node) {
+                rest = &rest[frame.bytes.len()..];
+                if frame.first > fill.head.seq + 1 {
+                    let from = self.reached();
+                    self.catch_up(index, from, journal.head().seq)?;
+                    return Ok(());
+                }
+                if frame.first == fill.head.seq + 1 {
+                    let previous = fill.head.hash;
+                    fill.add(&frame, Some(previous))?;
+                }
+            }
+        }
+        self.write(index, fill)
+    }
+
+    fn write(&self, index: &dyn Ordered, fill: Fill) -> Result<(), Error> {
+        let head = fill.head;
+        fill.write(index)?;
+        *lock(&self.reached) = head;
+        self.moved.notify_all();
+        Ok(())
+    }
+
+    fn publish(&self, index: Arc<dyn Ordered>) {
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(index);
+        self.moved.notify_all();
+    }
+
+    fn unfilled(&self) -> Result<Arc<dyn Ordered>, Error> {
+        let mut unfilled = lock(&self.unfilled);
+        if let Some(index) = &*unfilled {
+            return Ok(Arc::clone(index));
+        }
+        let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|told| self.notice(told))?;
+        Ok(Arc::clone(unfilled.insert(index)))
+    }
+
+    /// Finds where the index and the journal meet; `None` when the index is of another log.
+    fn link(
+        &self,
+        index: &dyn Ordered,
+        journal: &Journal,
+        ahead: &dyn Fn(Vec<NewFrame>) -> Result<(), Error>,
+    ) -> Result<Option<Head>, Error> {
+        let head = journal.head();
+        let start = Head { seq: 0, hash: chain::genesis(head.node), ..head };
+        let Some((seq, hash)) = rows::reached(index)? else { return Ok(Some(start)) };
+        let reached = Head { seq, hash, ..head };
+        if !rows::is_whole(index, seq)? {
+            return Err(Error::Index("rows are missing".to_owned()));
+        }
+        if seq == head.seq {
+            return Ok((hash == head.hash).then_some(reached));
+        }
+        if seq > head.seq {
+            let witness = Lent(index);
+            let Some(frames) = kept(&witness, head, head.seq + 1, seq + 1)? else { return Ok(None) };
+            self.notice(format!(
+                "events {} to {seq} were missing at the journal's end; the index had them, and they are restored",
+                head.seq + 1
+            ));
+            lock(&self.report).damage.push(Damage {
+                file: self.place.dir.clone(),
+                from: 0,
+                to: 0,
+                first: head.seq + 1,
+                until: seq + 1,
+                restored: true,
+            });
+            ahead(frames)?;
+        }
+        Ok(Some(reached))
+    }
+
+    /// Sets the index aside and fills a new one.
+    fn anew(&self, why: &str, journal: &Journal) -> Result<Arc<dyn Ordered>, Error> {
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let aside = self.shelf.set_aside(&self.path)?;
+        self.notice(format!(
+            "the index of the log is broken ({why}); it was set aside as {} and is made again from the journal",
+            aside.display()
+        ));
+        let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|told| self.notice(told))?;
+        let head = journal.head();
+        let start = Head { seq: 0, hash: chain::genesis(head.node), ..head };
+        *lock(&self.reached) = start;
+        self.catch_up(&*index, start, head.seq)?;
+        self.publish(Arc::clone(&index));
+        Ok(index)
+    }
+
+    /// Fills the index from the journal, after `from` and up to position `to`. Returns false when `from` is not in the journal's chain.
+    fn catch_up(&self, index: &dyn Ordered, from: Head, to: u64) -> Result<bool, Error> {
+        *lock(&self.reached) = from;
+        let mut fill = Fill::after(from);
+        let mut linked = from.seq == 0;
+        let total = to.saturating_sub(from.seq);
+        let log = segments(&*self.place.files, &self.place.dir, self.place.node, from.seq + 1)?;
+        for segment in log {
+            if fill.head.seq >= to {
+                break;
+            }
+            let segment = segment?;
+            for item in segment.items() {
+                let Item::Frame(_, frame) = item else { continue };
+                if frame.last() <= from.seq {
+                    continue;
+                }
+                if frame.first > to {
+                    break;
+                }
+                if frame.first > fill.head.seq + 1 {
+                    self.lost(&segment.path, fill.head.seq + 1, frame.first);
+                }
+                let previous = self.previous(index, &fill, &frame)?;
+                let follows = fill.add(&frame, previous)?;
+                if !follows && !linked {
+                    return Ok(false);
+                }
+                if !follows {
+                    self.notice(format!("events {} to {} do not follow the chain", frame.first, frame.last()));
+                }
+                linked = true;
+                if fill.len() >= FILL_EVENTS {
+                    let head = fill.head;
+                    self.write(index, std::mem::replace(&mut fill, Fill::after(head)))?;
+                    (self.progress)(Progress { done: head.seq - from.seq, total });
+                }
+            }
+        }
+        if fill.head.seq < to {
+            // Events that are lost at the end must not keep readers waiting.
+            self.lost(&self.place.dir, fill.head.seq + 1, to + 1);
+            fill.head.seq = to;
+        }
+        self.write(index, fill)?;
+        (self.progress)(Progress { done: total, total });
+        Ok(true)
+    }
+
+    /// Returns the hash that the frame's first event follows, if that is known: after a hole it is not.
+    fn previous(&self, index: &dyn Ordered, fill: &Fill, frame: &Frame<'_>) -> Result<Option<Hash>, Error> {
+        if frame.first == fill.head.seq + 1 {
+            return Ok(Some(fill.head.hash));
+        }
+        if frame.first == 1 {
+            return Ok(Some(chain::genesis(self.place.node)));
+        }
+        // The index was cut short within this frame.
+        rows::hash_at(index, frame.first - 1)
+    }
+
+    /// Reports events that the journal does not have any more, unless that is known already.
+    fn lost(&self, file: &Path, first: u64, until: u64) {
+        let mut report = lock(&self.report);
+        if report.damage.iter().all(|known| known.restored || first < known.first || until > known.until) {
+            let damage = Damage { file: file.to_owned(), from: 0, to: 0, first, until, restored: false };
+            tracing::error!("{damage}");
+            report.damage.push(damage);
+        }
+    }
+
+    fn notice(&self, text: String) {
+        tracing::warn!("{text}");
+        lock(&self.report).notices.push(text);
+    }
+}
+
+/// What the index knows counts even before the journal is open; an index that is not there knows nothing.
+impl Witness for Index {
+    fn last(&self) -> Result<u64, Error> {
+        if !self.shelf.exists(&self.path) {
+            return Ok(0);
+        }
+        let index = self.unfilled()?;
+        // An index that breaks on being asked bears no witness; it is made again when it is needed.
+        Ok(rows::reached(&*index).ok().flatten().map_or(0, |(seq, _)| seq))
+    }
+
+    fn batches(&self, from: u64, to: u64) -> Result<Vec<Kept>, Error> {
+        if !self.shelf.exists(&self.path) {
+            return Ok(Vec::new());
+        }
+        let index = self.unfilled()?;
+        Ok(rows::batches(&*index, from, to).unwrap_or_default())
+    }
+}
+
+struct Lent<'a>(&'a dyn Ordered);
+
+impl Witness for Lent<'_> {
+    fn last(&self) -> Result<u64, Error> {
+        Ok(rows::reached(self.0)?.map_or(0, |(seq, _)| seq))
+    }
+
+    fn batches(&self, from: u64, to: u64) -> Result<Vec<Kept>, Error> {
+        rows::batches(self.0, from, to)
+    }
+}

@@ -1,0 +1,423 @@
+//! The log of the process that owns the files: [`OwnedLog`] puts journal, index, payloads and projections together.
+//!
+//! An append is checked, numbered and chained (`append`), made durable by the journal, and then followed by the index and the
+//! projections on a thread of their own. Reads wait until that thread has seen what was acknowledged before they were asked. Opening reads
+//! the journal's end only: the index opens when somebody needs it. Whoever makes an [`OwnedLog`] holds the store's lock; sockets, clients
+//! and locks are not known here.
+
+mod append;
+mod index;
+mod rows;
+mod setup;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ulid::Ulid;
+
+use self::append::State;
+use self::index::Index;
+use super::codec::{SALT_BYTES, offer};
+use super::files::{Files, OsFiles};
+use super::journal::recover::Damage;
+use super::journal::writer::Group;
+use super::journal::{self, Journal, Place, SEGMENT_BYTES, Ticket};
+use super::log::{Appended, Batch, Head, Log, Stored, ViewRows};
+use super::ordered::on_sled::SledShelf;
+use super::ordered::{Ordered, Shelf};
+use super::payloads::Payloads;
+use super::projector::Projector;
+use super::{Error, lock};
+use crate::domain::event::{Event, StoreCreated, StoreCreatedPrivate};
+use crate::domain::ids::{BatchId, NodeId, RunId, TimeNs};
+use crate::domain::money::NanoUsd;
+use crate::views::Projection;
+
+/// Groups that may wait for the index: then appenders wait too.
+const FOLLOWING_MAX: usize = 16;
+/// What is taken into the index at once, at most, in bytes.
+const TAKE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The index is flushed whenever it has taken in this many bytes.
+const FLUSH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Fills bytes with randomness.
+pub type Random = Box<dyn Fn(&mut [u8]) + Send + Sync>;
+
+/// What a log is given from outside.
+pub struct Options {
+    /// Tells the time in nanoseconds since the Unix epoch, UTC.
+    pub clock: Box<dyn Fn() -> TimeNs + Send + Sync>,
+    /// For salts and ids.
+    pub random: Random,
+    /// Knows what days have spent; without it batches with a day's limit are refused.
+    pub ledger: Option<Box<dyn Ledger>>,
+    /// The projections to keep.
+    pub projections: Vec<Arc<dyn Projection>>,
+    /// Hears how far the filling of the index has come.
+    pub progress: Box<dyn Fn(Progress) + Send + Sync>,
+    /// How large a journal segment gets, in bytes.
+    pub segment_bytes: u64,
+    /// Reads the whole journal at opening, and restores from the index what is damaged in it; opening then takes a second per GB or so.
+    pub thorough: bool,
+    /// The file system of journal and payloads.
+    pub files: Arc<dyn Files>,
+    /// Opens the indexes.
+    pub shelf: Arc<dyn Shelf>,
+}
+
+impl Options {
+    /// The system's clock, files and randomness, sled, and nothing to account or project.
+    pub fn system() -> Self {
+        let now = || {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            now.map_or(0, |now| TimeNs::try_from(now.as_nanos()).unwrap_or(TimeNs::MAX))
+        };
+        let random = |bytes: &mut [u8]| {
+            getrandom::fill(bytes).expect("the operating system gives random bytes once it has started");
+        };
+        Self {
+            clock: Box::new(now),
+            random: Box::new(random),
+            ledger: None,
+            projections: Vec::new(),
+            progress: Box::new(|_| {}),
+            segment_bytes: SEGMENT_BYTES,
+            thorough: false,
+            files: Arc::new(OsFiles),
+            shelf: Arc::new(SledShelf),
+        }
+    }
+}
+
+/// Keeps account of what UTC days have spent and reserved, by folding over events.
+pub trait Ledger: Send {
+    /// Forgets everything.
+    fn reset(&mut self);
+
+    /// Takes in one event; they come in order.
+    fn apply(&mut self, event: &Stored);
+
+    /// Returns what `day` (days since the epoch) has spent and reserved, in nUSD.
+    fn used(&self, day: u32) -> NanoUsd;
+}
+
+/// How far the filling of the index has come, in events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Filled in.
+    pub done: u64,
+    /// To be filled in altogether.
+    pub total: u64,
+}
+
+/// What was found and put right, at opening and since.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The store was made just now.
+    pub created: bool,
+    /// What was put right, in words for people.
+    pub notices: Vec<String>,
+    /// What was not as it was written.
+    pub damage: Vec<Damage>,
+}
+
+/// The log of the process that owns the store's files. Dropping it brings index and projections up to the journal and flushes them.
+pub struct OwnedLog {
+    inner: Arc<Inner>,
+    follower: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Inner {
+    journal: Journal,
+    index: Index,
+    projector: Projector,
+    payloads: Payloads,
+    state: Mutex<State>,
+    report: Arc<Mutex<Report>>,
+    clock: Box<dyn Fn() -> TimeNs + Send + Sync>,
+    random: Random,
+    /// Where acknowledged groups go; `None` once the log is closing.
+    following: RwLock<Option<SyncSender<Group>>>,
+}
+
+impl OwnedLog {
+    /// Opens the store in the folder `store`, making it when it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the log's end cannot be told, [`Error::Newer`], [`Error::Io`].
+    pub fn open(store: &Path, options: Options) -> Result<(Self, Report), Error> {
+        let Options { clock, random, ledger, projections, progress, segment_bytes, thorough, files, shelf } = options;
+        setup::prepare(&*files, store)?;
+        let known = setup::node(&*files, &*shelf, store)?;
+        let node = match known {
+            Some(node) => node,
+            None => {
+                let node = NodeId(ulid(clock(), &*random));
+                setup::remember(&*files, store, node)?;
+                node
+            }
+        };
+        let place = Place { files: Arc::clone(&files), dir: journal::folder(store, node), node, segment_bytes, thorough };
+        let log: PathBuf = store.join("log");
+        let report = Arc::new(Mutex::new(Report::default()));
+        let index = Index::new(Arc::clone(&shelf), log.join("events"), place.clone(), progress, Arc::clone(&report));
+        let (journal, recovery, last_at) = Journal::open(place, &index)?;
+        {
+            let mut report = lock(&report);
+            report.notices.extend(recovery.notices);
+            report.damage.extend(recovery.damage);
+        }
+        let head = journal.head();
+        let (sender, receiver) = sync_channel(FOLLOWING_MAX);
+        let inner = Arc::new(Inner {
+            journal,
+            index,
+            projector: Projector::new(Arc::clone(&shelf), log.join("views"), projections),
+            payloads: Payloads::new(files, store),
+            state: Mutex::new(State::new(head, last_at, ledger)),
+            report,
+            clock,
+            random,
+            following: RwLock::new(Some(sender)),
+        });
+        let follower = std::thread::Builder::new().name("meno-index".to_owned()).spawn({
+            let inner = Arc::clone(&inner);
+            move || inner.follow(&receiver)
+        });
+        let follower = Mutex::new(Some(follower.map_err(Error::io(store))?));
+        let log = Self { inner, follower };
+        if head.seq == 0 {
+            log.begin(node, known.is_some() && shelf.exists(&store.join("log").join("events")))?;
+        }
+        let report = lock(&log.inner.report).clone();
+        Ok((log, report))
+    }
+
+    /// Returns the payloads beside the log.
+    pub fn payloads(&self) -> &Payloads {
+        &self.inner.payloads
+    }
+
+    /// Returns what was found and put right, at opening and since.
+    pub fn report(&self) -> Report {
+        lock(&self.inner.report).clone()
+    }
+
+    /// Returns the log's node.
+    pub fn node(&self) -> NodeId {
+        self.inner.journal.place().node
+    }
+
+    /// Returns why nothing more is taken, once a write or sync has failed.
+    pub fn closed(&self) -> Option<String> {
+        self.inner.journal.closed()
+    }
+
+    /// Returns positions and reasons of the events that a projection could not take.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is no such projection, [`Error::Index`].
+    pub fn refused(&self, view: &str) -> Result<Vec<(u64, String)>, Error> {
+        self.inner.projector.refused(view)
+    }
+
+    /// Writes the first event, or takes back a log whose journal is gone and whose index is not.
+    fn begin(&self, node: NodeId, has_index: bool) -> Result<(), Error> {
+        if has_index {
+            self.inner.index()?;
+            if self.inner.journal.head().seq > 0 {
+                return Ok(());
+            }
+        }
+        let mut user_salt = [0; 16];
+        (self.inner.random)(&mut user_salt);
+        let private = Some(StoreCreatedPrivate { user_salt });
+        let created: Event = StoreCreated { node, meno_version: env!("CARGO_PKG_VERSION").to_owned(), private }.into();
+        let created = offer(&created, self.inner.salt(), None, None, None)?;
+        append::append_own(&self.inner, &[created])?;
+        lock(&self.inner.report).created = true;
+        Ok(())
+    }
+
+    /// Stops the follower once it has taken in and flushed everything.
+    fn close(&self) {
+        self.inner.following.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(follower) = lock(&self.follower).take()
+            && follower.join().is_err()
+        {
+            tracing::error!("the thread that keeps the index has panicked");
+        }
+    }
+}
+
+impl Drop for OwnedLog {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Log for OwnedLog {
+    fn append(&self, batch: &Batch) -> Result<Appended, Error> {
+        append::append(&self.inner, batch)
+    }
+
+    fn head(&self) -> Result<Head, Error> {
+        Ok(self.inner.journal.head())
+    }
+
+    fn read(&self, from: u64, limit: u32) -> Result<Vec<Stored>, Error> {
+        let to = self.inner.journal.head().seq;
+        self.inner.with_index(to, |index| rows::read(index, from, to, limit))
+    }
+
+    fn read_run(&self, run: RunId, from: u64, limit: u32) -> Result<Vec<Stored>, Error> {
+        let to = self.inner.journal.head().seq;
+        self.inner.with_index(to, |index| rows::read_run(index, run, from, to, limit))
+    }
+
+    fn wait(&self, seen: u64, patience: Duration) -> Result<u64, Error> {
+        Ok(self.inner.journal.wait(seen, patience))
+    }
+
+    fn view(&self, view: &str, from: &[u8], to: Option<&[u8]>, reverse: bool, limit: u32) -> Result<ViewRows, Error> {
+        let inner = &self.inner;
+        let head = inner.journal.head();
+        // Views that break while they are read are empty afterwards, and are made again once.
+        for _ in 0..2 {
+            let reached = inner.projector.checkpoint(view)?;
+            if reached.is_none_or(|reached| (reached.seq, reached.hash) != (head.seq, head.hash)) {
+                inner.project(head)?;
+            }
+            let rows = inner.projector.rows(view, from, to, reverse, limit)?;
+            if rows.seen >= head.seq {
+                return Ok(rows);
+            }
+        }
+        Err(Error::Index(format!("the view `{view}` broke again and again")))
+    }
+}
+
+impl Inner {
+    fn now(&self) -> TimeNs {
+        (self.clock)()
+    }
+
+    fn salt(&self) -> [u8; SALT_BYTES] {
+        let mut salt = [0; SALT_BYTES];
+        (self.random)(&mut salt);
+        salt
+    }
+
+    fn batch_id(&self, now: TimeNs) -> BatchId {
+        BatchId(ulid(now, &*self.random))
+    }
+
+    /// Makes durable what was placed, and hands what this call wrote to the follower.
+    fn commit(&self, ticket: Ticket) -> Result<(), Error> {
+        self.journal.commit(ticket, &|group| {
+            if let Some(following) = &*self.following.read().unwrap_or_else(PoisonError::into_inner) {
+                // A follower that is gone leaves the index behind; it is caught up when it is next opened.
+                let _ = following.send(group);
+            }
+        })
+    }
+
+    /// Returns the index, filled up to what the journal had when it was opened.
+    fn index(&self) -> Result<Arc<dyn Ordered>, Error> {
+        self.index.ensure(&self.journal, &|frames| {
+            let mut state = lock(&self.state);
+            for frame in frames {
+                let head = frame.head;
+                let ticket = self.journal.push(frame)?;
+                self.journal.commit(ticket, &|_| {})?;
+                state.head = head;
+            }
+            Ok(())
+        })
+    }
+
+    /// Calls `run` with the index once it has reached position `to`; one that breaks is made again, and `run` is called once more.
+    fn with_index<T>(&self, to: u64, run: impl Fn(&dyn Ordered) -> Result<T, Error>) -> Result<T, Error> {
+        let mut broken = false;
+        loop {
+            let index = self.index()?;
+            if !self.index.wait(to) {
+                if broken {
+                    return Err(Error::Index("it cannot be made again".to_owned()));
+                }
+                broken = true;
+                continue;
+            }
+            match run(&*index) {
+                Err(Error::Index(why)) if !broken => {
+                    broken = true;
+                    self.index.rebuild(&index, &why, &self.journal)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Brings the projections up to `head`.
+    fn project(&self, head: Head) -> Result<(), Error> {
+        // The index is waited for here and not while folding: the thread that fills it may be waiting to fold.
+        self.with_index(head.seq, |_| Ok(()))?;
+        // Opening the index may have put back what the journal had lost; then the log is longer than it was.
+        let reached = self.index.reached();
+        let head = if reached.seq > head.seq { reached } else { head };
+        self.projector.reach(head, &|from, limit| self.with_index(head.seq, |index| rows::read(index, from, head.seq, limit)))
+    }
+
+    /// Keeps index and projections up to the journal until the log is closed.
+    fn follow(&self, groups: &Receiver<Group>) {
+        let mut unflushed = 0;
+        while let Ok(group) = groups.recv() {
+            let mut bytes = group.bytes.len();
+            let mut taken = vec![group];
+            while bytes < TAKE_BYTES_MAX
+                && let Ok(group) = groups.try_recv()
+            {
+                bytes += group.bytes.len();
+                taken.push(group);
+            }
+            self.index.take(&taken, &self.journal);
+            unflushed += bytes;
+            if unflushed >= FLUSH_BYTES {
+                unflushed = 0;
+                self.flush();
+            }
+            self.keep_projections();
+        }
+        self.keep_projections();
+        self.flush();
+    }
+
+    fn keep_projections(&self) {
+        if self.projector.is_empty() || self.index.current().is_none() {
+            return;
+        }
+        if let Err(why) = self.project(self.index.reached()) {
+            tracing::error!("the views cannot be kept up: {why}");
+        }
+    }
+
+    fn flush(&self) {
+        let index = self.index.current().map_or(Ok(()), |index| index.flush());
+        if let Err(why) = index.and_then(|()| self.projector.flush()) {
+            tracing::warn!("{why}");
+        }
+    }
+}
+
+fn ulid(now: TimeNs, random: &(dyn Fn(&mut [u8]) + Send + Sync)) -> Ulid {
+    let mut bytes = [0; 16];
+    random(&mut bytes);
+    let millis = u64::try_from(now / 1_000_000).unwrap_or(0);
+    Ulid::from_parts(millis, u128::from_be_bytes(bytes) >> 48)
+}

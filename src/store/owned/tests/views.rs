@@ -1,0 +1,154 @@
+//! Projections beside the log: up to date when they are read, made anew when they must be, and never silently short of an event.
+
+use super::*;
+use crate::domain::event::Recorded;
+use crate::store::log::ViewRows;
+use crate::views::Rows;
+
+const VIEWS: &str = "/store/log/views";
+
+/// Counts events by run; refuses kind 70 and panics at kind 60 when told to.
+struct Counts {
+    version: u32,
+    picky: bool,
+}
+
+impl Projection for Counts {
+    fn name(&self) -> &'static str {
+        "counts"
+    }
+
+    fn version(&self) -> u32 {
+        self.version
+    }
+
+    fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
+        let key = event.envelope.run.map_or(b"none".to_vec(), |run| run.to_bytes().to_vec());
+        let count = rows.get(&key).map_or(0, |row| u64::from_be_bytes(row.try_into().expect("eight bytes")));
+        rows.put(&key, (count + 1).to_be_bytes().to_vec());
+        rows.put(b"last", event.envelope.seq.to_be_bytes().to_vec());
+        if event.envelope.seq.is_multiple_of(10) {
+            rows.remove(b"last");
+        }
+        match event.event.kind().0 {
+            70 if self.picky => Err("it does not like notes".to_owned()),
+            60 if self.picky => panic!("it fears reports"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn world(version: u32, picky: bool, of: World) -> World {
+    World { projections: vec![Arc::new(Counts { version, picky })], ..of }
+}
+
+fn view(log: &OwnedLog) -> ViewRows {
+    log.view("counts", b"", None, false, u32::MAX).unwrap()
+}
+
+#[track_caller]
+fn check_view(log: &OwnedLog) {
+    let mut rows: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    for event in all(log) {
+        *rows.entry(event.envelope.run.map_or(b"none".to_vec(), |run| run.to_bytes().to_vec())).or_default() += 1;
+        rows.insert(b"last".to_vec(), event.envelope.seq);
+        if event.envelope.seq.is_multiple_of(10) {
+            rows.remove(&b"last"[..]);
+        }
+    }
+    let ViewRows { rows: found, seen } = view(log);
+    assert_eq!(found, rows.into_iter().map(|(key, row)| (key, row.to_be_bytes().to_vec())).collect::<Vec<_>>());
+    assert_eq!(seen, log.head().unwrap().seq);
+}
+
+#[test]
+fn a_view_has_seen_what_was_acknowledged_before_it_was_asked() {
+    let world = world(1, false, World::default());
+    let log = world.log();
+    check_view(&log);
+    for id in 1..40 {
+        log.append(&some(id)).unwrap();
+        check_view(&log);
+    }
+    let rows = |from: &[u8], to: Option<&[u8]>, reverse, limit| {
+        let rows = log.view("counts", from, to, reverse, limit).unwrap().rows;
+        rows.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    let key = |number: u128| run(number).to_bytes().to_vec();
+    assert_eq!(rows(&key(2), Some(&key(3)), false, 9), [key(2)]);
+    assert_eq!(rows(&key(1), Some(b"a"), true, 2), [key(3), key(2)]);
+    assert!(rows(b"", None, false, 0).is_empty());
+    assert!(matches!(log.view("nothing", b"", None, false, 1), Err(Error::Refused(_))));
+}
+
+#[test]
+fn a_view_that_is_up_to_date_is_read_without_the_events() {
+    let world = world(1, false, World::default());
+    let log = world.log();
+    (1..10).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    let seen = view(&log);
+    drop(log);
+    world.shelf.fail_after(Path::new("/store/log/events"), 0);
+    let (log, report) = world.open();
+    assert_eq!(view(&log), seen);
+    assert_eq!((report, log.inner.index.current().is_none()), (Report::default(), true));
+}
+
+#[test]
+fn views_that_were_deleted_broken_behind_or_of_another_version_are_made_anew() {
+    let first = world(1, false, World::default());
+    let log = first.log();
+    (1..30).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    check_view(&log);
+    drop(log);
+    let next = world(2, false, first.clone());
+    check_view(&next.log());
+    check_view(&first.log());
+    first.shelf.spoil(Path::new(VIEWS));
+    check_view(&first.log());
+    for calls in 0..60 {
+        let log = first.log();
+        check_view(&log);
+        first.shelf.fail_after(Path::new(VIEWS), calls);
+        log.append(&some(100 + u128::from(calls as u32))).unwrap();
+        check_view(&log);
+    }
+    let log = first.log();
+    log.append(&some(500)).unwrap();
+    first.shelf.crash();
+    drop(log);
+    check_view(&first.log());
+}
+
+#[test]
+fn views_of_a_log_that_was_rolled_back_are_made_anew() {
+    let world = world(1, false, World::default());
+    let log = world.log();
+    (1..6).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    check_view(&log);
+    let earlier = world.files.power_cut(0);
+    (6..9).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    check_view(&log);
+    drop(log);
+    // An older copy of the journal, without its index: it goes on in another way than before.
+    let shelf = MemoryShelf::default();
+    let back = World { files: earlier, shelf: shelf.clone(), ..world.clone() };
+    let log = back.log();
+    (20..29).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    check_view(&log);
+}
+
+#[test]
+fn an_event_that_a_projection_cannot_take_is_named_and_changes_none_of_its_rows() {
+    let world = world(1, true, World::default());
+    let log = world.log();
+    let kinds: Vec<u16> = KINDS.iter().map(|(kind, ..)| *kind).filter(|kind| !matches!(kind, 80 | 84)).collect();
+    let seed = |kind: u16| kinds.iter().position(|known| *known == kind).unwrap() as u64;
+    let sent = [event(None, seed(1)), event(Some(run(1)), seed(70)), event(Some(run(1)), seed(60)), event(None, seed(2))];
+    log.append(&batch(1, sent.to_vec())).unwrap();
+    let ViewRows { rows, seen } = view(&log);
+    assert_eq!(seen, 5);
+    assert_eq!(rows, [(b"last".to_vec(), 5u64.to_be_bytes().to_vec()), (b"none".to_vec(), 3u64.to_be_bytes().to_vec())]);
+    let refused = log.refused("counts").unwrap();
+    assert_eq!(refused, [(3, "it does not like notes".to_owned()), (4, "panicked: it fears reports".to_owned())]);
+}

@@ -1,0 +1,290 @@
+//! Keeps projections up to the log: rows and the position they have reached change together, or not at all.
+//!
+//! Each projection has one tree of its own. A tree of another version, or one that has seen another log, is made anew. An event that a
+//! projection cannot take is kept by position and reason, never skipped silently. What projections mean is not known here.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::codec::{self, Decoded};
+use super::guard::guarded;
+use super::log::{Head, Stored, ViewRows};
+use super::ordered::{Ordered, Row, Shelf, open_or_set_aside};
+use super::{Error, lock};
+use crate::domain::event::Recorded;
+use crate::domain::ids::Hash;
+use crate::views::{Projection, Rows};
+
+/// First byte of every key: the checkpoint, the rows, and what could not be taken.
+const CHECKPOINT: &[u8] = &[0];
+const ROW: u8 = 1;
+const REFUSED: u8 = 2;
+/// Events taken in before rows and checkpoint are written.
+const CHUNK_EVENTS: u32 = 2000;
+/// Memory that the index of views may take, in bytes.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The projections of one store.
+pub struct Projector {
+    shelf: Arc<dyn Shelf>,
+    path: PathBuf,
+    projections: Vec<Arc<dyn Projection>>,
+    open: RwLock<Option<Arc<dyn Ordered>>>,
+    /// Held by whoever changes rows or swaps the index.
+    folding: Mutex<()>,
+}
+
+/// Reads events in order: from a position on, at most so many.
+pub type Source<'a> = &'a dyn Fn(u64, u32) -> Result<Vec<Stored>, Error>;
+
+/// How far a projection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The version of its rows.
+    pub version: u32,
+    /// The last position that it has seen.
+    pub seq: u64,
+    /// The chain's hash there.
+    pub hash: Hash,
+}
+
+impl Projector {
+    /// Keeps `projections` in the index at `path`.
+    pub fn new(shelf: Arc<dyn Shelf>, path: PathBuf, projections: Vec<Arc<dyn Projection>>) -> Self {
+        Self { shelf, path, projections, open: RwLock::default(), folding: Mutex::default() }
+    }
+
+    /// Returns whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.projections.is_empty()
+    }
+
+    /// Returns how far the projection `name` has come; `None` when it must be made anew.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is no such projection, [`Error::Index`].
+    pub fn checkpoint(&self, name: &str) -> Result<Option<Checkpoint>, Error> {
+        let projection = self.find(name)?;
+        self.with(|index| checkpoint(index, projection))
+    }
+
+    /// Brings every projection up to `head`, reading events from `source`.
+    ///
+    /// # Errors
+    /// [`Error::Index`], or what `source` says.
+    pub fn reach(&self, head: Head, source: Source<'_>) -> Result<(), Error> {
+        self.with(|index| {
+            let _folding = lock(&self.folding);
+            self.fold(index, head, source)
+        })
+    }
+
+    /// Returns rows as [`Log::view`](super::log::Log::view) does, as far as the projection has come.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is no such projection, [`Error::Index`].
+    pub fn rows(&self, name: &str, from: &[u8], to: Option<&[u8]>, reverse: bool, limit: u32) -> Result<ViewRows, Error> {
+        let projection = self.find(name)?;
+        let key = |key: &[u8]| [&[ROW], key].concat();
+        let (from, to) = (key(from), to.map_or_else(|| vec![REFUSED], key));
+        self.with(|index| {
+            let seen = checkpoint(index, projection)?.map_or(0, |checkpoint| checkpoint.seq);
+            let mut rows: Vec<Row> = Vec::new();
+            if limit > 0 {
+                index.scan(name, &from, Some(&to), reverse, &mut |key, row| {
+                    rows.push((key[1..].to_vec(), row.to_vec()));
+                    rows.len() < limit as usize
+                })?;
+            }
+            Ok(ViewRows { rows, seen })
+        })
+    }
+
+    /// Returns positions and reasons of the events that the projection could not take, in order.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub fn refused(&self, name: &str) -> Result<Vec<(u64, String)>, Error> {
+        self.find(name)?;
+        self.with(|index| {
+            let mut refused = Vec::new();
+            index.scan(name, &[REFUSED], Some(&[REFUSED + 1]), false, &mut |key, why| {
+                let seq = key.get(1..9).and_then(|seq| seq.try_into().ok()).map_or(0, u64::from_be_bytes);
+                refused.push((seq, String::from_utf8_lossy(why).into_owned()));
+                true
+            })?;
+            Ok(refused)
+        })
+    }
+
+    /// Makes durable what was written so far.
+    ///
+    /// # Errors
+    /// [`Error::Index`].
+    pub fn flush(&self) -> Result<(), Error> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner).clone();
+        open.map_or(Ok(()), |index| index.flush())
+    }
+
+    fn find(&self, name: &str) -> Result<&dyn Projection, Error> {
+        let found = self.projections.iter().find(|projection| projection.name() == name);
+        found.map(|projection| &**projection).ok_or_else(|| Error::Refused(format!("there is no view `{name}`")))
+    }
+
+    /// Calls `run` with the index; one that breaks is set aside, and `run` is called again with an empty one.
+    fn with<T>(&self, run: impl Fn(&dyn Ordered) -> Result<T, Error>) -> Result<T, Error> {
+        let index = self.index()?;
+        match run(&*index) {
+            Err(Error::Index(why)) => {
+                self.replace(&index, &why)?;
+                run(&*self.index()?)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn index(&self) -> Result<Arc<dyn Ordered>, Error> {
+        if let Some(index) = &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Arc::clone(index));
+        }
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = &*open {
+            return Ok(Arc::clone(index));
+        }
+        let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|told| tracing::warn!("{told}"))?;
+        *open = Some(Arc::clone(&index));
+        Ok(index)
+    }
+
+    fn replace(&self, broken: &Arc<dyn Ordered>, why: &str) -> Result<(), Error> {
+        let _folding = lock(&self.folding);
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if open.as_ref().is_some_and(|index| Arc::ptr_eq(index, broken)) {
+            *open = None;
+            let aside = self.shelf.set_aside(&self.path)?;
+            tracing::warn!("the views broke ({why}); they were set aside as {} and are made again", aside.display());
+        }
+        Ok(())
+    }
+
+    fn fold(&self, index: &dyn Ordered, head: Head, source: Source<'_>) -> Result<(), Error> {
+        let mut behind = Vec::new();
+        for projection in &self.projections {
+            let reached = match checkpoint(index, &**projection)? {
+                Some(reached) if reached.seq <= head.seq && is_of_this_log(reached, head, source)? => reached.seq,
+                _ => {
+                    index.clear(projection.name())?;
+                    0
+                }
+            };
+            if reached < head.seq {
+                behind.push((reached, projection));
+            }
+        }
+        while let Some(from) = behind.iter().map(|(reached, _)| *reached).min() {
+            let events = source(from + 1, CHUNK_EVENTS)?;
+            let Some(last) = events.last() else { break };
+            let last = Head { seq: last.envelope.seq, hash: last.hash, ..head };
+            let events: Vec<_> = events.iter().map(|stored| (stored, codec::decode(stored))).collect();
+            for (reached, projection) in &mut behind {
+                take(index, &***projection, *reached, &events, last)?;
+                *reached = last.seq.max(*reached);
+            }
+            behind.retain(|(reached, _)| *reached < head.seq);
+        }
+        Ok(())
+    }
+}
+
+/// A checkpoint of another log, or of a log that was rolled back and written anew, has another hash.
+fn is_of_this_log(reached: Checkpoint, head: Head, source: Source<'_>) -> Result<bool, Error> {
+    if reached.seq == head.seq {
+        return Ok(reached.hash == head.hash);
+    }
+    let event = source(reached.seq, 1)?;
+    Ok(event.first().is_some_and(|event| event.envelope.seq == reached.seq && event.hash == reached.hash))
+}
+
+/// Folds `events` into the projection's rows and writes them together with the checkpoint.
+fn take(
+    index: &dyn Ordered,
+    projection: &dyn Projection,
+    reached: u64,
+    events: &[(&Stored, Result<Decoded, Error>)],
+    last: Head,
+) -> Result<(), Error> {
+    let mut rows =
+        Overlay { index, tree: projection.name(), chunk: BTreeMap::new(), event: BTreeMap::new(), failed: RefCell::new(None) };
+    for (stored, decoded) in events.iter().filter(|(stored, _)| stored.envelope.seq > reached) {
+        let outcome = match decoded {
+            Ok(Decoded::Known(recorded)) => apply(projection, &mut rows, recorded),
+            Ok(Decoded::Unknown { .. }) => Ok(()),
+            Err(why) => Err(why.to_string()),
+        };
+        if let Some(why) = rows.failed.take() {
+            return Err(why);
+        }
+        let event = std::mem::take(&mut rows.event);
+        match outcome {
+            Ok(()) => rows.chunk.extend(event),
+            Err(why) => {
+                tracing::error!("the view `{}` cannot take event {}: {why}", projection.name(), stored.envelope.seq);
+                let key = [&[REFUSED][..], &stored.envelope.seq.to_be_bytes()].concat();
+                rows.chunk.insert(key, Some(why.into_bytes()));
+            }
+        }
+    }
+    let checkpoint = [&projection.version().to_be_bytes()[..], &last.seq.to_be_bytes(), &last.hash.0].concat();
+    rows.chunk.insert(CHECKPOINT.to_vec(), Some(checkpoint));
+    index.apply(projection.name(), rows.chunk.into_iter().collect())
+}
+
+fn apply(projection: &dyn Projection, rows: &mut Overlay<'_>, event: &Recorded) -> Result<(), String> {
+    guarded(|| projection.apply(rows, event)).unwrap_or_else(|panic| Err(format!("panicked: {panic}")))
+}
+
+fn checkpoint(index: &dyn Ordered, projection: &dyn Projection) -> Result<Option<Checkpoint>, Error> {
+    let Some(row) = index.get(projection.name(), CHECKPOINT)? else { return Ok(None) };
+    let found = (|| {
+        let (version, rest) = row.split_first_chunk::<4>()?;
+        let (seq, hash) = rest.split_first_chunk::<8>()?;
+        let hash = Hash(hash.try_into().ok()?);
+        Some(Checkpoint { version: u32::from_be_bytes(*version), seq: u64::from_be_bytes(*seq), hash })
+    })();
+    Ok(found.filter(|found| found.version == projection.version()))
+}
+
+/// The rows of a projection with changes that are not written yet.
+struct Overlay<'a> {
+    index: &'a dyn Ordered,
+    tree: &'a str,
+    /// Changes of the events taken so far, by key with its first byte.
+    chunk: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Changes of the event that is being taken: dropped when it is refused.
+    event: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    failed: RefCell<Option<Error>>,
+}
+
+impl Rows for Overlay<'_> {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let key = [&[ROW], key].concat();
+        if let Some(changed) = self.event.get(&key).or_else(|| self.chunk.get(&key)) {
+            return changed.clone();
+        }
+        self.index.get(self.tree, &key).unwrap_or_else(|why| {
+            // The projection is pure and cannot be told; its work is thrown away when it returns.
+            *self.failed.borrow_mut() = Some(why);
+            None
+        })
+    }
+
+    fn put(&mut self, key: &[u8], row: Vec<u8>) {
+        self.event.insert([&[ROW], key].concat(), Some(row));
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        self.event.insert([&[ROW], key].concat(), None);
+    }
+}

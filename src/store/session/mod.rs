@@ -1,0 +1,37 @@
+//! Who may touch the store's files: one process owns them and serves the others through a socket in the store's folder.
+//!
+//! [`Place`] is a folder that may hold a store. [`Session`] is the way everybody appends and reads: it owns the store when nobody
+//! else does, is a client of the owner otherwise, and changes roles when the owner goes. [`RunLock`] tells an interrupted run from
+//! a live one, [`spool`] keeps what could not be appended yet.
+//!
+//! This room treats events as opaque bytes, and knows neither journal nor index: the log itself comes through [`Opener`].
+//!
+//! ```text
+//! roles ──▶ client ──socket──▶ server ──▶ gate ──▶ the log
+//!   └──▶ owner (lock, socket, server, gate, spool)
+//! ```
+
+mod client;
+mod gate;
+mod lock;
+mod options;
+mod owner;
+mod place;
+mod protocol;
+mod roles;
+mod run_lock;
+mod server;
+mod socket;
+pub mod spool;
+mod wire_error;
+
+#[cfg(test)]
+mod processes;
+#[cfg(test)]
+mod testing;
+
+pub use options::{Notice, Opener, Options};
+pub use place::{By, Candidates, Create, Found, Place};
+pub use protocol::{Doing, PROTOCOL, Status};
+pub use roles::{Role, Session};
+pub use run_lock::{Probe, RunLock};

@@ -1,0 +1,82 @@
+//! What a session is given and what it tells: how the log is opened, how long to wait, and the notices for people.
+//!
+//! Settings and flags are resolved elsewhere; who shows a notice, and how often, is for the receiver to decide.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::protocol::Doing;
+use super::spool;
+use crate::store::Error;
+use crate::store::log::Log;
+
+/// Opens the log in the store's folder once this process owns it; called with a way to say in words what it does and how many
+/// percent of it are done. It keeps no [`Arc`] of the log for itself: when the session drops its own, the files must be closed.
+pub type Opener = Arc<dyn Fn(&Path, &dyn Fn(&str, u8)) -> Result<Arc<dyn Log>, Error> + Send + Sync>;
+
+/// How a session behaves.
+#[derive(Clone)]
+pub struct Options {
+    /// How long a request may go without an answer (`--wait`), beyond what it asks for itself.
+    pub wait: Duration,
+    /// Owns the store whenever nobody else does (`meno serve`), instead of when there is something to ask.
+    pub stay: bool,
+    /// Whether this process may own the store at all.
+    pub may_own: bool,
+    /// Meno's version, told to the other side.
+    pub version: String,
+    /// Told what people should know; called from any thread, must not block, and must not use the session.
+    pub on_notice: Arc<dyn Fn(&Notice) + Send + Sync>,
+}
+
+/// What happens behind the requests, for people. Its `Display` is one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// This process opens the store, and is at it.
+    Opening(Doing),
+    /// This process owns the store now.
+    Owning,
+    /// This process was asked for the store and gave it up.
+    HandedOver,
+    /// The owner does not answer, or nobody may own the store.
+    Waiting {
+        /// The owner's process id, when known.
+        pid: Option<u32>,
+    },
+    /// The owner has to finish something first; told at every question that it puts off, many times a second.
+    OwnerBusy {
+        /// The owner's process id.
+        pid: u32,
+        /// What it does.
+        doing: Doing,
+    },
+    /// The spool was taken in.
+    SpoolTaken(spool::Taken),
+    /// The spool could not be taken in; it stays.
+    SpoolLeft(String),
+    /// The store is free, but this process cannot open it.
+    CannotOwn(String),
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opening(Doing { words, percent }) => write!(f, "{words}, {percent} %"),
+            Self::Owning => write!(f, "this process owns the store now"),
+            Self::HandedOver => write!(f, "the store was handed over to another process"),
+            Self::Waiting { pid: Some(pid) } => write!(f, "waiting for process {pid}, which holds the store and does not answer"),
+            Self::Waiting { pid: None } => write!(f, "waiting for the store"),
+            Self::OwnerBusy { pid, doing: Doing { words, percent } } => {
+                write!(f, "waiting for process {pid}, which holds the store and is {words}, {percent} %")
+            }
+            Self::SpoolTaken(taken) => {
+                write!(f, "{} spooled batches taken in", taken.appended)?;
+                taken.kept.iter().try_for_each(|(path, why)| write!(f, "; {} not: {why}", path.display()))
+            }
+            Self::SpoolLeft(why) => write!(f, "the spool stays for later: {why}"),
+            Self::CannotOwn(why) => write!(f, "cannot open the store, trying again: {why}"),
+        }
+    }
+}

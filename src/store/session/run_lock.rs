@@ -1,0 +1,164 @@
+//! Is a run being executed by a living process? The executor holds `runs/<run>.lock` for life.
+//!
+//! Whether a run is interrupted is the one part of its status that is not in the log: the fold says running, and nobody holds the
+//! lock. This file does not know the fold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::super::Error;
+use super::lock::{Flock, holder};
+use super::place::Place;
+use crate::domain::ids::RunId;
+
+/// Somebody who looks holds the lock shared for an instant, and a killed executor may take a moment to vanish.
+const ACQUIRE_PATIENCE: Duration = Duration::from_secs(1);
+const ACQUIRE_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a look at a run's lock found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Nobody executes the run.
+    Free,
+    /// A living process does.
+    Held {
+        /// Its process id, when the lock's text says it.
+        pid: Option<u32>,
+    },
+}
+
+/// The right to execute one run, held by this process until dropped.
+#[derive(Debug)]
+pub struct RunLock {
+    lock: Flock,
+}
+
+impl RunLock {
+    /// Takes the run's lock, trying for a second.
+    ///
+    /// # Errors
+    /// [`Error::RunHeld`] with the holder's process id, [`Error::Io`], [`Error::Unsuited`].
+    pub fn acquire(place: &Place, run: RunId) -> Result<Self, Error> {
+        let folder = place.folder("runs")?;
+        let path = file(&folder, run);
+        let deadline = Instant::now() + ACQUIRE_PATIENCE;
+        loop {
+            if let Some(lock) = Flock::exclusive(&path)? {
+                lock.say("");
+                return Ok(Self { lock });
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::RunHeld { run, pid: holder(&path) });
+            }
+            thread::sleep(ACQUIRE_PAUSE);
+        }
+    }
+
+    /// Looks whether a living process executes the run; creates nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Unsuited`], [`Error::Refused`].
+    pub fn probe(place: &Place, run: RunId) -> Result<Probe, Error> {
+        let path = file(&place.dir().join("runs"), run);
+        Ok(if Flock::is_free(&path)? { Probe::Free } else { Probe::Held { pid: holder(&path) } })
+    }
+
+    /// Lets go of a run that has ended for good: its lock file is deleted.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be deleted; the lock is free all the same.
+    pub fn end(self) -> Result<(), Error> {
+        self.lock.delete()
+    }
+
+    /// Deletes lock files that killed executors left behind, of the runs that `ended` knows to be over; returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Unsuited`], [`Error::Refused`].
+    pub fn sweep(place: &Place, ended: &dyn Fn(RunId) -> bool) -> Result<usize, Error> {
+        let folder = place.dir().join("runs");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(Error::io(folder)(error)),
+        };
+        let mut swept = 0;
+        for entry in entries {
+            let path = entry.map_err(Error::io(&folder))?.path();
+            let run = path.extension().is_some_and(|e| e == "lock").then(|| path.file_stem()?.to_str()?.parse().ok()).flatten();
+            if run.is_some_and(ended)
+                && let Some(lock) = Flock::exclusive(&path)?
+            {
+                lock.delete()?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+}
+
+fn file(folder: &Path, run: RunId) -> PathBuf {
+    folder.join(format!("{run}.lock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::place::Create;
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, Place) {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place::open(&root.path().join("store"), Create::Folder).unwrap();
+        (root, place)
+    }
+
+    fn run(number: u8) -> RunId {
+        RunId::from_bytes([number; 16])
+    }
+
+    #[test]
+    fn a_held_run_is_seen_as_held_and_a_second_executor_is_refused_with_the_process_id() {
+        let (_root, place) = place();
+        assert_eq!(RunLock::probe(&place, run(1)).unwrap(), Probe::Free);
+        assert!(!place.dir().join("runs").exists(), "a look creates nothing");
+        let lock = RunLock::acquire(&place, run(1)).unwrap();
+        let own = Some(std::process::id());
+        assert_eq!(RunLock::probe(&place, run(1)).unwrap(), Probe::Held { pid: own });
+        assert_eq!(RunLock::probe(&place, run(2)).unwrap(), Probe::Free);
+        assert!(matches!(RunLock::acquire(&place, run(1)), Err(Error::RunHeld { pid, .. }) if pid == own));
+        drop(lock);
+        assert_eq!(RunLock::probe(&place, run(1)).unwrap(), Probe::Free);
+    }
+
+    #[test]
+    fn an_instant_of_probing_does_not_refuse_a_resume() {
+        let (_root, place) = place();
+        drop(RunLock::acquire(&place, run(1)).unwrap());
+        let path = file(&place.dir().join("runs"), run(1));
+        let looking = fs::File::open(&path).unwrap();
+        looking.try_lock_shared().unwrap();
+        assert!(Flock::exclusive(&path).unwrap().is_none(), "the look is in the way");
+        let resume = thread::spawn({
+            let place = place.clone();
+            move || RunLock::acquire(&place, run(1))
+        });
+        thread::sleep(ACQUIRE_PAUSE * 2);
+        drop(looking);
+        resume.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn lock_files_of_ended_runs_go_and_those_of_living_or_unfinished_ones_stay() {
+        let (_root, place) = place();
+        RunLock::acquire(&place, run(1)).unwrap().end().unwrap();
+        assert!(!file(&place.dir().join("runs"), run(1)).exists());
+        let _living = RunLock::acquire(&place, run(2)).unwrap();
+        drop(RunLock::acquire(&place, run(3)).unwrap());
+        drop(RunLock::acquire(&place, run(4)).unwrap());
+        assert_eq!(RunLock::sweep(&place, &|seen| seen != run(3)).unwrap(), 1);
+        let left: Vec<bool> = (2..=4).map(|number| file(&place.dir().join("runs"), run(number)).exists()).collect();
+        assert_eq!(left, [true, true, false]);
+    }
+}

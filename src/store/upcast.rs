@@ -1,0 +1,91 @@
+//! Brings bodies of older kind versions to the version that this release reads.
+//!
+//! A step takes the encoded parts of one version and gives those of the next; it decodes with the struct that the old
+//! version had, which stays in this file for ever. Stored bytes, hashes and commitments are never touched: only what is
+//! read is lifted. This file does not know how bodies came to be read.
+
+use super::Error;
+
+/// The two encoded parts of a body; the private part without its salt, `None` once forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// The public part.
+    pub public: Vec<u8>,
+    /// The private part.
+    pub private: Option<Vec<u8>>,
+}
+
+/// Lifts the bodies of one kind from one version to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The kind's number.
+    pub kind: u16,
+    /// The version that it takes; it gives the one after.
+    pub from: u16,
+    /// Does it.
+    pub lift: fn(Parts) -> Result<Parts, String>,
+}
+
+/// The steps of this release: none yet, every kind is in its first version.
+pub const STEPS: &[Step] = &[];
+
+/// Lifts `parts` of `kind` from version `from` to version `to` by `steps`, one after the other.
+///
+/// # Errors
+/// [`Error::Damaged`] when a step is missing or cannot read the body.
+pub fn upcast(steps: &[Step], kind: u16, from: u16, to: u16, mut parts: Parts) -> Result<Parts, Error> {
+    for version in from..to {
+        let step = steps.iter().find(|step| step.kind == kind && step.from == version);
+        let step = step.ok_or_else(|| Error::Damaged(format!("version {version} of event kind {kind} was never released")))?;
+        parts = (step.lift)(parts)
+            .map_err(|why| Error::Damaged(format!("version {version} of event kind {kind} cannot be read: {why}")))?;
+    }
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(mut parts: Parts, byte: u8) -> Result<Parts, String> {
+        parts.public.push(byte);
+        Ok(parts)
+    }
+
+    const KIND: u16 = 60_000;
+    const STEPS: &[Step] = &[
+        Step { kind: KIND, from: 2, lift: |parts| append(parts, b'c') },
+        Step { kind: KIND, from: 1, lift: |parts| append(parts, b'b') },
+        Step { kind: KIND + 1, from: 1, lift: |_| Err("odd".to_owned()) },
+    ];
+
+    fn body() -> Parts {
+        Parts { public: b"a".to_vec(), private: None }
+    }
+
+    #[test]
+    fn steps_are_taken_one_after_the_other() {
+        assert_eq!(upcast(STEPS, KIND, 1, 3, body()).unwrap().public, b"abc");
+        assert_eq!(upcast(STEPS, KIND, 2, 3, body()).unwrap().public, b"ac");
+        assert_eq!(upcast(STEPS, KIND, 3, 3, body()).unwrap(), body());
+    }
+
+    #[test]
+    fn a_missing_or_failing_step_is_an_error() {
+        let missing = upcast(STEPS, KIND, 0, 3, body()).unwrap_err().to_string();
+        assert_eq!(missing, "the log is damaged: version 0 of event kind 60000 was never released");
+        assert!(upcast(STEPS, KIND + 1, 1, 2, body()).unwrap_err().to_string().ends_with("cannot be read: odd"));
+    }
+
+    #[test]
+    fn every_kind_of_this_release_can_be_lifted_from_its_first_version() {
+        for (kind, current, name) in crate::domain::event::KINDS {
+            for version in 1..*current {
+                assert!(
+                    super::STEPS.iter().any(|step| step.kind == *kind && step.from == version),
+                    "{name} v{version} has no step"
+                );
+            }
+        }
+    }
+}
