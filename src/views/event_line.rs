@@ -1,0 +1,113 @@
+//! One event as a line of JSON: what `events --json` and `run --json` print.
+
+use std::convert::Infallible;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::event::{BodyWriter, Event, Recorded};
+
+/// An event as programs read it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventLine {
+    /// Position in the store's log.
+    pub seq: u64,
+    /// The run's id; null for events of the store itself.
+    pub run_id: Option<String>,
+    /// Position in the run's stream; 0 without a run.
+    pub version: u64,
+    /// When it was recorded, RFC 3339 in UTC.
+    pub at: String,
+    /// When it happened, for imports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<String>,
+    /// The kind's name.
+    pub kind: String,
+    /// The body: public and private fields together.
+    pub data: Map<String, Value>,
+    /// The private fields are gone from the store, so `data` is without them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
+    /// The chain's hash at this event.
+    pub hash: String,
+}
+
+/// Writes a part of a body as a JSON object.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl BodyWriter for Fields {
+    type Error = serde_json::Error;
+
+    fn write<T: Serialize>(&mut self, part: &T) -> Result<(), Self::Error> {
+        if let Value::Object(fields) = serde_json::to_value(part)? {
+            self.0.extend(fields);
+        }
+        Ok(())
+    }
+}
+
+/// Takes a part and keeps nothing of it: the way to ask whether there is one.
+struct Probe;
+
+impl BodyWriter for Probe {
+    type Error = Infallible;
+
+    fn write<T: Serialize>(&mut self, _: &T) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// Tells whether the private part of `event` is gone.
+pub fn is_forgotten(event: &Event) -> bool {
+    match event.write_private(&mut Probe) {
+        Ok(there) => !there,
+        Err(never) => match never {},
+    }
+}
+
+impl EventLine {
+    /// Writes `recorded` as programs read it.
+    ///
+    /// # Errors
+    /// When a body cannot be said in JSON, which no kind of event allows (there are no maps with keys that are not texts).
+    pub fn of(recorded: &Recorded) -> Result<Self, serde_json::Error> {
+        let mut fields = Fields::default();
+        recorded.event.write_public(&mut fields)?;
+        let there = recorded.event.write_private(&mut fields)?;
+        let envelope = &recorded.envelope;
+        Ok(Self {
+            seq: envelope.seq,
+            run_id: envelope.run.map(|run| run.to_string()),
+            version: envelope.version,
+            at: super::utc(envelope.at),
+            occurred_at: envelope.occurred_at.map(super::utc),
+            kind: recorded.event.name().to_owned(),
+            data: fields.0,
+            forgotten: !there,
+            hash: recorded.hash.to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::sample;
+
+    #[test]
+    fn a_line_has_public_and_private_fields_together_until_they_are_forgotten() {
+        let mut recorded = sample::recorded(1, sample::answer("package_name", "\"demo\""));
+        let line = EventLine::of(&recorded).unwrap();
+        assert_eq!(line.data["question"], "package_name");
+        assert_eq!(line.data["value"], "\"demo\"");
+        assert!(!line.forgotten);
+
+        sample::forget(&mut recorded.event);
+        let line = EventLine::of(&recorded).unwrap();
+        assert_eq!(line.data.get("value"), None);
+        assert!(line.forgotten && is_forgotten(&recorded.event));
+        assert_eq!(serde_json::to_value(&line).unwrap()["forgotten"], true);
+    }
+}

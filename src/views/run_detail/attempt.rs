@@ -1,0 +1,200 @@
+//! The shape of attempts and model calls within a run's document.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::event::{CostSource, ErrorClass, Purpose, Signal, StopReason, Verdict};
+use crate::domain::ids::{AttemptNo, CallNo};
+use crate::domain::money::{TokenUsage, UsageSource};
+use crate::domain::tier::Tier;
+
+use super::super::status::{AttemptStatus, CallStatus};
+use super::Tokens;
+
+/// One try at one tier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AttemptDetail {
+    /// Its number within the agent, from 1, over all tiers.
+    pub attempt: AttemptNo,
+    /// The tier.
+    pub tier: Tier,
+    /// The provider of its last call for work.
+    pub provider: Option<String>,
+    /// The model of its last call for work.
+    pub model: Option<String>,
+    /// Where it stands.
+    pub status: AttemptStatus,
+    /// It passed and every criterion is known.
+    pub verified: bool,
+    /// Another system made it.
+    pub imported: bool,
+    /// Why the model stopped.
+    pub stop_reason: Option<StopReason>,
+    /// What went wrong, in words.
+    pub error: Option<String>,
+    /// What speaks against it besides its criteria.
+    pub signals: Vec<Signal>,
+    /// What is known of its cost, work and judging together.
+    pub cost_nusd: u64,
+    /// The cost of every call of it is known.
+    pub cost_complete: bool,
+    /// Of it, what judging cost.
+    pub verification_cost_nusd: u64,
+    /// Tokens over all its calls.
+    pub tokens: Tokens,
+    /// From its start to its end; null while it has not ended.
+    pub duration_ms: Option<u64>,
+    /// When it began.
+    pub started_at: String,
+    /// The verdicts on its criteria.
+    pub criteria: Vec<CriterionDetail>,
+    /// The tier that the agent moved to after it.
+    pub escalated_to: Option<Tier>,
+    /// Its answer.
+    pub output: Option<String>,
+    /// Fallbacks that took over within it.
+    pub switches: Vec<Switch>,
+    /// Its model calls, judging included.
+    pub calls: Vec<CallDetail>,
+}
+
+/// A verdict on one criterion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CriterionDetail {
+    /// Its number within the agent, from 0.
+    pub criterion: u32,
+    /// Its name or its words.
+    pub name: Option<String>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// A judge's score, 0 to 1.
+    pub score: Option<f64>,
+    /// What speaks for the verdict.
+    pub evidence: Option<String>,
+    /// `code`, `model` or `nobody`.
+    pub by: String,
+}
+
+/// A fallback that took over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Switch {
+    /// Work or judging.
+    pub purpose: Purpose,
+    /// What failed.
+    pub class: ErrorClass,
+    /// Provider and model that failed: `provider/model`.
+    pub from: String,
+    /// Provider and model that took over: `provider/model`.
+    pub to: String,
+}
+
+/// One model call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallDetail {
+    /// Its number within the run.
+    pub call: CallNo,
+    /// Work or judging.
+    pub purpose: Purpose,
+    /// The provider.
+    pub provider: String,
+    /// The model asked for.
+    pub model: String,
+    /// Where it stands.
+    pub status: CallStatus,
+    /// Why the model stopped.
+    pub stop_reason: Option<StopReason>,
+    /// What is known of its tokens, by kind.
+    pub tokens: Option<CallTokens>,
+    /// Its cost; null when not known.
+    pub cost_nusd: Option<u64>,
+    /// How the cost came about; null before it is recorded.
+    pub cost_source: Option<CostSource>,
+    /// What the provider itself said that it cost.
+    pub reported_cost_nusd: Option<u64>,
+    /// The worst case that was set aside before it; null for a model without a price.
+    pub reserved_nusd: Option<u64>,
+    /// From the request's start to the end, retries included.
+    pub latency_ms: Option<u64>,
+    /// From the last try's start to its first piece of output.
+    pub first_token_ms: Option<u64>,
+    /// Tries that failed before the last one.
+    pub retries: Vec<RetryDetail>,
+    /// What failed.
+    pub error: Option<CallError>,
+    /// The model that the provider says it used.
+    pub replied_model: Option<String>,
+    /// The provider's id of the request.
+    pub request_id: Option<String>,
+    /// Tools that ran because of it.
+    pub tools: Vec<ToolDetail>,
+}
+
+/// Tokens of one call, by every kind that is priced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CallTokens {
+    /// Input tokens that touched no cache.
+    pub input: u64,
+    /// Input tokens read from the cache.
+    pub cache_read: u64,
+    /// Input tokens written to the short-lived cache.
+    pub cache_write_5m: u64,
+    /// Input tokens written to the long-lived cache.
+    pub cache_write_1h: u64,
+    /// Output tokens, reasoning included.
+    pub output: u64,
+    /// Of the output, tokens spent on reasoning.
+    pub reasoning: u64,
+    /// The provider did not count; Meno did, from the texts.
+    pub estimated: bool,
+}
+
+impl CallTokens {
+    pub(super) fn new(usage: TokenUsage, source: UsageSource) -> Self {
+        let TokenUsage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = usage;
+        let estimated = source == UsageSource::Estimated;
+        Self { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, estimated }
+    }
+}
+
+/// A try of a request that failed and was repeated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RetryDetail {
+    /// Which try failed, from 1.
+    pub failed_try: u32,
+    /// What failed.
+    pub class: ErrorClass,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// How long Meno waited before the next try.
+    pub waited_ms: u64,
+    /// What the provider or the connection said.
+    pub message: Option<String>,
+}
+
+/// Why a call has no usable reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallError {
+    /// What failed.
+    pub class: ErrorClass,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// The provider's code.
+    pub code: Option<String>,
+    /// What the provider or the connection said.
+    pub message: Option<String>,
+}
+
+/// A tool that ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolDetail {
+    /// Its number within the call, from 0.
+    pub tool_call: u32,
+    /// The tool.
+    pub tool: String,
+    /// It may have changed something.
+    pub writes: bool,
+    /// It did what it was asked; null while it has not ended.
+    pub ok: Option<bool>,
+    /// How long it took.
+    pub latency_ms: Option<u64>,
+}

@@ -1,0 +1,206 @@
+//! The part of the fold that follows model calls: their tries, ends, tools, and what they cost.
+
+use crate::domain::event::{self, Event, Purpose};
+use crate::domain::ids::CallNo;
+use crate::domain::money::UsageSource;
+use crate::domain::tier::Tier;
+
+use super::super::status::CallStatus;
+use super::fold::{Fold, TextOf};
+use super::{AttemptDetail, CallDetail, CallError, CallTokens, RetryDetail, TierCost, Tokens, ToolDetail};
+
+impl Fold {
+    pub(super) fn apply_calls(&mut self, event: &Event, text: TextOf<'_>) {
+        match event {
+            Event::CallStarted(body) => self.call_started(body),
+            Event::RequestRetried(body) => self.with_call(body.call, |call| {
+                call.retries.push(RetryDetail {
+                    failed_try: body.failed_try,
+                    class: body.class,
+                    status: body.status,
+                    waited_ms: body.waited_ms,
+                    message: body.private.as_ref().map(|private| private.message.clone()),
+                });
+            }),
+            Event::CallReplied(body) => {
+                self.lost.remove(&body.call);
+                if self.calls.contains_key(&body.call) && !self.is_paid(body.call) {
+                    self.open.insert(body.call);
+                }
+                self.with_call(body.call, |call| {
+                    call.status = CallStatus::Replied;
+                    call.stop_reason = Some(body.stop);
+                    call.tokens = Some(CallTokens::new(body.usage, body.usage_source));
+                    call.latency_ms = Some(body.latency_ms);
+                    call.first_token_ms = body.first_token_ms;
+                    if let Some(private) = &body.private {
+                        call.replied_model.clone_from(&private.model);
+                        call.request_id.clone_from(&private.request_id);
+                    }
+                });
+                if let Some((attempt, Purpose::Work)) = self.attempt_of(body.call) {
+                    attempt.stop_reason = Some(body.stop);
+                    attempt.error = body.private.as_ref().and_then(|private| private.stop_details.clone());
+                    attempt.output = body.private.as_ref().and_then(|private| text(&private.output));
+                }
+            }
+            Event::CallFailed(body) => {
+                self.open.remove(&body.call);
+                let private = body.private.as_ref();
+                self.with_call(body.call, |call| {
+                    call.status = CallStatus::Failed;
+                    call.latency_ms = Some(body.latency_ms);
+                    call.tokens = body.usage.map(|usage| CallTokens::new(usage, UsageSource::Reported));
+                    call.request_id = private.and_then(|private| private.request_id.clone());
+                    call.error = Some(CallError {
+                        class: body.class,
+                        status: body.status,
+                        code: private.and_then(|private| private.code.clone()),
+                        message: private.map(|private| private.message.clone()),
+                    });
+                });
+                if let Some((attempt, Purpose::Work)) = self.attempt_of(body.call) {
+                    let words = private.map_or("the provider's words are gone", |private| private.message.as_str());
+                    attempt.error = Some(format!("{}: {words}", body.class));
+                }
+            }
+            Event::CallCancelled(body) => {
+                self.open.remove(&body.call);
+                if body.usage.is_none() {
+                    // It may have cost something, and nobody will ever say what.
+                    self.lost.insert(body.call);
+                }
+                self.with_call(body.call, |call| {
+                    call.status = CallStatus::Cancelled;
+                    call.tokens = body.usage.map(|usage| CallTokens::new(usage, UsageSource::Reported));
+                });
+            }
+            Event::CallLost(body) => {
+                self.open.remove(&body.call);
+                self.lost.insert(body.call);
+                self.with_call(body.call, |call| call.status = CallStatus::Lost);
+            }
+            Event::ToolStarted(body) => self.with_call(body.call, |call| {
+                call.tools.push(ToolDetail {
+                    tool_call: body.tool_call,
+                    tool: body.tool.clone(),
+                    writes: body.writes,
+                    ok: None,
+                    latency_ms: None,
+                });
+            }),
+            Event::ToolEnded(body) => self.with_call(body.call, |call| {
+                if let Some(tool) = call.tools.iter_mut().find(|tool| tool.tool_call == body.tool_call) {
+                    tool.ok = Some(body.ok);
+                    tool.latency_ms = Some(body.latency_ms);
+                }
+            }),
+            Event::CostIncurred(body) => self.cost_incurred(body),
+            _ => {}
+        }
+    }
+
+    fn call_started(&mut self, body: &event::CallStarted) {
+        let (agent, attempt) = self.attempt(body.agent, body.attempt, Tier::Cheap);
+        let calls = &mut self.detail.agents[agent].attempts[attempt].calls;
+        calls.push(CallDetail {
+            call: body.call,
+            purpose: body.purpose,
+            provider: body.provider.clone(),
+            model: body.model.clone(),
+            status: CallStatus::Running,
+            stop_reason: None,
+            tokens: None,
+            cost_nusd: None,
+            cost_source: None,
+            reported_cost_nusd: None,
+            reserved_nusd: body.reserved.map(|amount| amount.0),
+            latency_ms: None,
+            first_token_ms: None,
+            retries: Vec::new(),
+            error: None,
+            replied_model: None,
+            request_id: None,
+            tools: Vec::new(),
+        });
+        self.calls.insert(body.call, (agent, attempt, calls.len() - 1));
+        self.open.insert(body.call);
+        if body.purpose == Purpose::Work {
+            let attempt = &mut self.detail.agents[agent].attempts[attempt];
+            attempt.provider = Some(body.provider.clone());
+            attempt.model = Some(body.model.clone());
+        }
+    }
+
+    fn cost_incurred(&mut self, body: &event::CostIncurred) {
+        let known = body.amount.unwrap_or_default();
+        let judging = if body.purpose == Purpose::Judge { known.0 } else { 0 };
+        let (place, attempt) = self.attempt(body.agent, body.attempt, body.tier);
+        let detail = &mut self.detail;
+        let agent = &mut detail.agents[place];
+        let attempt = &mut agent.attempts[attempt];
+        // An imported attempt has told its tokens itself.
+        let told = body.call.is_none() && attempt.imported && attempt.tokens != Tokens::default();
+        let tokens = if told { Tokens::default() } else { Tokens::from(body.usage.unwrap_or_default()) };
+        for (cost, verification, counted) in [
+            (&mut attempt.cost_nusd, &mut attempt.verification_cost_nusd, &mut attempt.tokens),
+            (&mut agent.cost_nusd, &mut agent.verification_cost_nusd, &mut agent.tokens),
+            (&mut detail.cost_nusd, &mut detail.verification_cost_nusd, &mut detail.tokens),
+        ] {
+            *cost = cost.saturating_add(known.0);
+            *verification = verification.saturating_add(judging);
+            counted.add(tokens);
+        }
+        detail.unpriced_calls += u64::from(body.amount.is_none());
+        if body.amount.is_none() {
+            self.unpriced.insert((body.agent, body.attempt));
+        }
+        let row = match detail.costs_by_tier.iter().position(|row| row.tier == body.tier && row.purpose == body.purpose) {
+            Some(place) => &mut detail.costs_by_tier[place],
+            None => {
+                let tokens = Tokens::default();
+                let row = TierCost { tier: body.tier, purpose: body.purpose, calls: 0, unpriced_calls: 0, cost_nusd: 0, tokens };
+                detail.costs_by_tier.push(row);
+                let last = detail.costs_by_tier.len() - 1;
+                &mut detail.costs_by_tier[last]
+            }
+        };
+        row.calls += 1;
+        row.unpriced_calls += u64::from(body.amount.is_none());
+        row.cost_nusd = row.cost_nusd.saturating_add(known.0);
+        row.tokens.add(if told { attempt.tokens } else { tokens });
+        match body.call {
+            Some(number) => {
+                self.open.remove(&number);
+                self.lost.remove(&number);
+                self.with_call(number, |call| {
+                    call.cost_nusd = body.amount.map(|amount| amount.0);
+                    call.cost_source = Some(body.source);
+                    call.reported_cost_nusd = body.reported.map(|amount| amount.0);
+                });
+            }
+            None => {
+                self.costless.remove(&(body.agent, body.attempt));
+            }
+        }
+    }
+
+    fn with_call(&mut self, number: CallNo, change: impl FnOnce(&mut CallDetail)) {
+        if let Some(&(agent, attempt, call)) = self.calls.get(&number) {
+            change(&mut self.detail.agents[agent].attempts[attempt].calls[call]);
+        }
+    }
+
+    fn attempt_of(&mut self, number: CallNo) -> Option<(&mut AttemptDetail, Purpose)> {
+        let &(agent, attempt, call) = self.calls.get(&number)?;
+        let attempt = &mut self.detail.agents[agent].attempts[attempt];
+        let purpose = attempt.calls[call].purpose;
+        Some((attempt, purpose))
+    }
+
+    fn is_paid(&self, number: CallNo) -> bool {
+        self.calls
+            .get(&number)
+            .is_some_and(|&(agent, attempt, call)| self.detail.agents[agent].attempts[attempt].calls[call].cost_source.is_some())
+    }
+}

@@ -1,0 +1,68 @@
+//! Hides sensitive answers in a document that is about to be shown.
+
+use serde_json::Value;
+
+use super::RunDetail;
+
+/// What stands in the place of a value that must not be shown.
+pub const MASK: &str = "***";
+
+impl RunDetail {
+    /// Replaces the values of sensitive answers, and of agents' configurations that hold one, by [`MASK`].
+    ///
+    /// Prompts, outputs and reports are texts of models: whether they repeat such a value is not known here, and they are left.
+    #[must_use]
+    pub fn masked(mut self) -> Self {
+        let mut hidden: Vec<Value> = Vec::new();
+        for id in &self.sensitive {
+            if let Some(value) = self.answers.get_mut(id).filter(|value| !value.is_null()) {
+                hidden.push(std::mem::replace(value, Value::from(MASK)));
+            }
+        }
+        hidden.retain(|value| !matches!(value, Value::Bool(_)));
+        if hidden.is_empty() {
+            return self;
+        }
+        for agent in &mut self.agents {
+            for value in [&mut agent.config, &mut agent.success_criteria].into_iter().flatten() {
+                mask(value, &hidden);
+            }
+            for text in [&mut agent.task, &mut agent.item].into_iter().flatten() {
+                mask_text(text, &hidden);
+            }
+            mask_text(&mut agent.role, &hidden);
+        }
+        for rule in &mut self.skipped_rules {
+            if rule.question.as_ref().is_some_and(|question| self.sensitive.contains(question)) {
+                rule.because = Some(MASK.to_owned());
+            }
+        }
+        self
+    }
+}
+
+/// Masks every place of `value` that holds one of `hidden`, whole or within a text.
+fn mask(value: &mut Value, hidden: &[Value]) {
+    if hidden.contains(value) {
+        *value = Value::from(MASK);
+        return;
+    }
+    match value {
+        Value::String(text) => mask_text(text, hidden),
+        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, hidden)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| mask(field, hidden)),
+        _ => {}
+    }
+}
+
+fn mask_text(text: &mut String, hidden: &[Value]) {
+    for value in hidden {
+        match value {
+            Value::String(secret) if !secret.is_empty() && text.contains(secret.as_str()) => {
+                *text = text.replace(secret.as_str(), MASK)
+            }
+            Value::Array(items) => mask_text(text, items),
+            _ => {}
+        }
+    }
+}

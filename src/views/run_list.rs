@@ -1,0 +1,366 @@
+//! One line per run: the row that the projection keeps, the line that `list-runs --json` prints, and the choice of lines.
+//!
+//! A row holds what its own fold needs, so that it can be stored, read back and carried on event by event. That a run is
+//! `interrupted` is not in the log: whoever can see the run's lock says so when a row becomes a line.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::event::{Event, Mode, Purpose, Recorded};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
+use crate::domain::money::NanoUsd;
+
+use super::status::RunStatus;
+use super::{millis_between, utc};
+
+/// What is kept of a run for lists. Stored in views, which are disposable, so its layout may change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// The run.
+    pub run_id: RunId,
+    /// The template's id.
+    pub template_id: String,
+    /// Where its events say that it stands; never `interrupted`.
+    pub status: RunStatus,
+    /// Whether its models were real, simulated, or another system's.
+    pub mode: Mode,
+    /// When it began; 0 before its first event.
+    pub started_at: TimeNs,
+    /// When it ended.
+    pub ended_at: Option<TimeNs>,
+    /// What is known of its cost, work and judging together.
+    pub cost: NanoUsd,
+    /// Of it, what judging cost.
+    pub verification_cost: NanoUsd,
+    /// Every agent that counts is known to have met its criteria.
+    pub verified: bool,
+    /// Calls of models without a price.
+    pub unpriced_calls: u32,
+    /// How many agents its team has.
+    pub agents: u32,
+    /// How many climbs there were.
+    pub escalations: u32,
+    /// Labels; empty once forgotten.
+    pub labels: IndexMap<String, String>,
+    /// The folder that it was started in; `None` once forgotten.
+    pub workspace: Option<String>,
+    /// The run it was forked from.
+    pub parent: Option<RunId>,
+    /// Position in the run's stream of the last event taken in.
+    pub version: u64,
+    /// Calls whose cost is still to come.
+    pub open_calls: BTreeSet<CallNo>,
+    /// Calls whose cost will never be known.
+    pub lost_calls: BTreeSet<CallNo>,
+    /// Imported attempts that came without a cost.
+    pub costless_attempts: BTreeSet<(AgentNo, AttemptNo)>,
+}
+
+impl RunRow {
+    /// Returns the row of a run that has no events yet.
+    pub fn new(run_id: RunId) -> Self {
+        Self {
+            run_id,
+            template_id: String::new(),
+            status: RunStatus::Running,
+            mode: Mode::Real,
+            started_at: 0,
+            ended_at: None,
+            cost: NanoUsd(0),
+            verification_cost: NanoUsd(0),
+            verified: false,
+            unpriced_calls: 0,
+            agents: 0,
+            escalations: 0,
+            labels: IndexMap::new(),
+            workspace: None,
+            parent: None,
+            version: 0,
+            open_calls: BTreeSet::new(),
+            lost_calls: BTreeSet::new(),
+            costless_attempts: BTreeSet::new(),
+        }
+    }
+
+    /// Takes in the run's next event.
+    #[must_use]
+    pub fn apply(mut self, recorded: &Recorded) -> Self {
+        let envelope = &recorded.envelope;
+        let at = envelope.occurred_at.unwrap_or(envelope.at);
+        self.version = envelope.version;
+        self.status = self.status.after(&recorded.event);
+        match &recorded.event {
+            Event::RunStarted(body) => {
+                self.template_id.clone_from(&body.template_id);
+                self.mode = body.mode;
+                self.started_at = at;
+                if let Some(private) = &body.private {
+                    self.labels = private.labels.iter().cloned().collect();
+                    self.workspace = Some(private.workspace.clone());
+                }
+            }
+            Event::RunForked(body) => self.parent = Some(body.parent),
+            Event::AgentPlanned(_) => self.agents = self.agents.saturating_add(1),
+            Event::TierEscalated(_) => self.escalations = self.escalations.saturating_add(1),
+            Event::AttemptImported(body) => {
+                self.costless_attempts.insert((body.agent, body.attempt));
+            }
+            Event::CallStarted(body) => {
+                self.open_calls.insert(body.call);
+            }
+            // A reply that was saved aside may come after its call was given up for lost; its cost follows.
+            Event::CallReplied(body) if self.lost_calls.contains(&body.call) => {
+                self.lost_calls.remove(&body.call);
+                self.open_calls.insert(body.call);
+            }
+            Event::CallFailed(body) => {
+                self.open_calls.remove(&body.call);
+            }
+            Event::CallCancelled(body) => {
+                self.open_calls.remove(&body.call);
+                if body.usage.is_none() {
+                    self.lost_calls.insert(body.call);
+                }
+            }
+            Event::CallLost(body) => {
+                self.open_calls.remove(&body.call);
+                self.lost_calls.insert(body.call);
+            }
+            Event::CostIncurred(body) => {
+                let known = body.amount.unwrap_or_default();
+                self.cost = self.cost.plus(known);
+                if body.purpose == Purpose::Judge {
+                    self.verification_cost = self.verification_cost.plus(known);
+                }
+                self.unpriced_calls = self.unpriced_calls.saturating_add(u32::from(body.amount.is_none()));
+                match body.call {
+                    Some(call) => {
+                        self.open_calls.remove(&call);
+                        self.lost_calls.remove(&call);
+                    }
+                    None => {
+                        self.costless_attempts.remove(&(body.agent, body.attempt));
+                    }
+                }
+            }
+            Event::RunSucceeded(body) => {
+                self.verified = body.verified;
+                self.ended_at = Some(at);
+            }
+            Event::RunFailed(_) | Event::RunCancelled(_) => self.ended_at = Some(at),
+            Event::RunResumed(_) => self.ended_at = None,
+            _ => {}
+        }
+        self
+    }
+
+    /// Tells whether the cost of every call is known.
+    pub fn cost_complete(&self) -> bool {
+        self.unpriced_calls == 0 && self.open_calls.is_empty() && self.lost_calls.is_empty() && self.costless_attempts.is_empty()
+    }
+
+    /// Returns the row as programs read it. `executed`: a process holds the run's lock.
+    pub fn line(&self, executed: bool) -> RunLine {
+        RunLine {
+            run_id: self.run_id.to_string(),
+            template_id: self.template_id.clone(),
+            status: self.status.seen(executed),
+            mode: self.mode,
+            started_at: utc(self.started_at),
+            ended_at: self.ended_at.map(utc),
+            duration_ms: self.ended_at.map(|end| millis_between(self.started_at, end)),
+            cost_nusd: self.cost.0,
+            verified: self.verified,
+            cost_complete: self.cost_complete(),
+            agents: self.agents,
+            escalations: self.escalations,
+            labels: self.labels.clone(),
+        }
+    }
+}
+
+/// A run as `list-runs --json` prints it. Amounts in nUSD, times RFC 3339 in UTC, durations in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunLine {
+    /// The run's id, a ULID.
+    pub run_id: String,
+    /// The template's id.
+    pub template_id: String,
+    /// Where the run stands.
+    pub status: RunStatus,
+    /// Whether its models were real, simulated, or another system's.
+    pub mode: Mode,
+    /// When it began.
+    pub started_at: String,
+    /// When it ended; null while it has not.
+    pub ended_at: Option<String>,
+    /// From its beginning to its end, pauses included.
+    pub duration_ms: Option<u64>,
+    /// What is known of its cost, work and judging together.
+    pub cost_nusd: u64,
+    /// Every agent that counts is known to have met its criteria.
+    pub verified: bool,
+    /// False when there is a call whose cost is not known: without a price, lost, or still open.
+    pub cost_complete: bool,
+    /// How many agents its team has.
+    pub agents: u32,
+    /// How many climbs there were.
+    pub escalations: u32,
+    /// Labels.
+    pub labels: IndexMap<String, String>,
+}
+
+/// What `list-runs --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Runs, as `meno list-runs --json` prints them")]
+pub struct RunList {
+    /// The runs chosen, in the order asked for.
+    pub runs: Vec<RunLine>,
+    /// How many runs the filters let through, before the limit.
+    pub total: u64,
+}
+
+/// By what a list is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortBy {
+    /// Newest first.
+    #[default]
+    Newest,
+    /// Oldest first.
+    Oldest,
+    /// Dearest first.
+    Cost,
+    /// Longest first; runs that have not ended come last.
+    Duration,
+}
+
+/// Which runs a list shows. Everything given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Of this template.
+    pub template: Option<String>,
+    /// In one of these states; any when empty.
+    pub status: Vec<RunStatus>,
+    /// In this mode.
+    pub mode: Option<Mode>,
+    /// Begun at this moment or later.
+    pub since: Option<TimeNs>,
+    /// Begun before this moment.
+    pub until: Option<TimeNs>,
+    /// With all these labels.
+    pub labels: Vec<(String, String)>,
+}
+
+impl RunFilter {
+    /// Tells whether the list shows `row`, of a run that a process executes or not.
+    pub fn matches(&self, row: &RunRow, executed: bool) -> bool {
+        self.template.as_ref().is_none_or(|template| *template == row.template_id)
+            && (self.status.is_empty() || self.status.contains(&row.status.seen(executed)))
+            && self.mode.is_none_or(|mode| mode == row.mode)
+            && self.since.is_none_or(|since| row.started_at >= since)
+            && self.until.is_none_or(|until| row.started_at < until)
+            && self.labels.iter().all(|(key, value)| row.labels.get(key) == Some(value))
+    }
+
+    /// Filters, sorts, counts, then cuts to `limit`. Each row comes with whether a process executes it.
+    pub fn choose(&self, rows: impl Iterator<Item = (RunRow, bool)>, sort: SortBy, limit: Option<usize>) -> RunList {
+        let mut rows: Vec<(RunRow, bool)> = rows.filter(|(row, executed)| self.matches(row, *executed)).collect();
+        // Ids are in the order of creation, which tells apart what started within one tick of the clock.
+        let age = |row: &RunRow| (row.started_at, row.run_id);
+        match sort {
+            SortBy::Newest => rows.sort_by_key(|(row, _)| std::cmp::Reverse(age(row))),
+            SortBy::Oldest => rows.sort_by_key(|(row, _)| age(row)),
+            SortBy::Cost => rows.sort_by_key(|(row, _)| std::cmp::Reverse((row.cost, age(row)))),
+            SortBy::Duration => rows.sort_by_key(|(row, _)| {
+                std::cmp::Reverse((row.ended_at.map(|end| millis_between(row.started_at, end)), age(row)))
+            }),
+        }
+        let total = rows.len() as u64;
+        rows.truncate(limit.unwrap_or(usize::MAX));
+        RunList { runs: rows.iter().map(|(row, executed)| row.line(*executed)).collect(), total }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::views::run_detail::RunDetail;
+    use crate::views::sample::{self, inline};
+
+    fn fold(row: RunRow, events: &[Recorded]) -> RunRow {
+        events.iter().fold(row, RunRow::apply)
+    }
+
+    /// A row as it is after it was stored and read back.
+    fn stored(row: &RunRow) -> RunRow {
+        let config = bincode::config::standard();
+        let bytes = bincode::serde::encode_to_vec(row, config).unwrap();
+        bincode::serde::decode_from_slice(&bytes, config).unwrap().0
+    }
+
+    #[test]
+    fn a_line_sums_up_the_run() {
+        let line = fold(RunRow::new(sample::run_id()), &sample::story()).line(false);
+        assert_eq!((line.agents, line.escalations, line.cost_nusd), (2, 1, 15_500_000));
+        assert_eq!((line.status, line.verified, line.cost_complete), (RunStatus::Succeeded, true, true));
+        assert_eq!((line.duration_ms, line.labels["team"].as_str()), (Some(33_000), "core"));
+    }
+
+    #[test]
+    fn a_run_that_nobody_executes_is_interrupted_unless_it_stopped_by_itself() {
+        let row = fold(RunRow::new(sample::run_id()), &sample::story()[..10]);
+        assert_eq!(row.line(true).status, RunStatus::Running);
+        assert_eq!(row.line(false).status, RunStatus::Interrupted);
+        let row = row.apply(&sample::recorded(11, sample::suspended(crate::domain::event::SuspendReason::Form)));
+        assert_eq!(row.line(false).status, RunStatus::AwaitingInput);
+    }
+
+    #[test]
+    fn filters_come_before_the_limit_and_the_total_counts_what_they_let_through() {
+        let rows = (1..=5u8).map(|number| {
+            let mut row = RunRow::new(RunId::from_bytes([number; 16]));
+            row.started_at = i64::from(number);
+            row.template_id = if number % 2 == 0 { "even".into() } else { "odd".into() };
+            row.cost = NanoUsd(u64::from(10 - number));
+            (row, true)
+        });
+        let filter = RunFilter { template: Some("odd".into()), ..RunFilter::default() };
+        let ids = |list: &RunList| list.runs.iter().map(|run| run.cost_nusd).collect::<Vec<_>>();
+        let newest = filter.choose(rows.clone(), SortBy::Newest, Some(2));
+        assert_eq!((ids(&newest), newest.total), (vec![5, 7], 3));
+        assert_eq!(ids(&filter.choose(rows.clone(), SortBy::Cost, None)), [9, 7, 5]);
+        let filter = RunFilter { since: Some(2), until: Some(4), ..RunFilter::default() };
+        assert_eq!(ids(&filter.choose(rows, SortBy::Oldest, None)), [8, 7]);
+    }
+
+    proptest! {
+        #[test]
+        fn folding_in_pieces_through_storage_is_folding_at_once(
+            events in proptest::collection::vec(sample::any_event(), 0..60),
+            at in 0usize..60,
+        ) {
+            let events = sample::stream(events);
+            let at = at.min(events.len());
+            let whole = fold(RunRow::new(sample::run_id()), &events);
+            let first = stored(&fold(RunRow::new(sample::run_id()), &events[..at]));
+            prop_assert_eq!(&stored(&fold(first, &events[at..])), &whole);
+        }
+
+        #[test]
+        fn the_line_agrees_with_the_whole_story(events in proptest::collection::vec(sample::any_event(), 1..60)) {
+            let events = sample::stream(events);
+            let line = fold(RunRow::new(sample::run_id()), &events).line(true);
+            let detail = RunDetail::fold(events.iter(), &inline);
+            prop_assert_eq!(line.cost_nusd, detail.cost_nusd);
+            prop_assert_eq!(line.status, detail.status);
+            prop_assert_eq!(line.verified, detail.verified);
+            prop_assert_eq!(line.escalations as usize, detail.escalations.len());
+            prop_assert_eq!(line.cost_complete, detail.cost_complete);
+        }
+    }
+}

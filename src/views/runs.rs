@@ -1,0 +1,72 @@
+//! The projection behind run lists: one row per run, and how many runs there are.
+//!
+//! Rows stand under `r` and the run's id, whose order is the order of creation; the number of runs stands under `n`.
+
+use super::projection::{Projection, Rows};
+use super::run_list::RunRow;
+use crate::domain::event::Recorded;
+use crate::domain::ids::RunId;
+
+/// The projection's name, by which its rows are asked for.
+pub const NAME: &str = "runs";
+
+/// The key of the number of runs.
+pub const COUNT: &[u8] = b"n";
+
+const PREFIX: u8 = b'r';
+
+/// Returns the key of a run's row.
+pub fn key(run: RunId) -> [u8; 17] {
+    let mut key = [PREFIX; 17];
+    key[1..].copy_from_slice(&run.to_bytes());
+    key
+}
+
+/// Returns the smallest key after `key`.
+pub fn after(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
+/// Reads a row.
+///
+/// # Errors
+/// Why the bytes are no row.
+pub fn read_row(bytes: &[u8]) -> Result<RunRow, String> {
+    let read = bincode::serde::decode_from_slice(bytes, bincode::config::standard());
+    read.map(|(row, _)| row).map_err(|error| format!("a row of the run list cannot be read: {error}"))
+}
+
+/// Reads the number of runs; 0 when the bytes are none.
+pub fn read_count(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_be_bytes)
+}
+
+/// Keeps the rows of run lists.
+#[derive(Debug, Default)]
+pub struct Runs;
+
+impl Projection for Runs {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
+        let Some(run) = event.envelope.run else { return Ok(()) };
+        let key = key(run);
+        let row = match rows.get(&key) {
+            Some(bytes) => read_row(&bytes)?,
+            None => {
+                let count = rows.get(COUNT).map_or(0, |bytes| read_count(&bytes));
+                rows.put(COUNT, (count + 1).to_be_bytes().to_vec());
+                RunRow::new(run)
+            }
+        };
+        let row = bincode::serde::encode_to_vec(row.apply(event), bincode::config::standard());
+        rows.put(&key, row.map_err(|error| format!("a row of the run list cannot be written: {error}"))?);
+        Ok(())
+    }
+}
