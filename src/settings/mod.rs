@@ -1,6 +1,37 @@
 //! Settings: what the user chose, from flags, environment, the store's and the user's `config.toml`, and defaults.
 //!
-//! The resolved settings are [`crate::domain::settings`], because a run records them and decides by them.
+//! The room answers: which value counts, where it comes from, and whom it may be believed from. [`resolve()`] is pure: the
+//! environment and the files come in as values, and every value that goes out names its [`Source`]. [`load()`] is the thin shell
+//! that reads them. No secret is ever held here: a key is a variable's name, and whether it may go to a provider's address is
+//! decided by [`ProviderSettings::key_bound`].
+//!
+//! The room does not know stores, providers or the command line. Start with [`mod@file`] (what may stand in a `config.toml`) and
+//! [`resolve()`] (what follows from it).
 
+mod build;
+pub mod edit;
+pub mod environment;
+mod error;
+pub mod file;
+mod keys;
+mod layers;
+mod load;
+mod origin;
+pub mod place;
+mod recorded;
+pub mod resolve;
+mod stack;
+pub mod trust;
 pub use crate::domain::settings as types;
-pub use crate::domain::settings::*;
+pub(crate) mod write;
+
+pub use environment::Environment;
+pub use error::{Error, Problem};
+pub use file::Preset;
+pub use layers::{Shown, Source};
+pub use load::{Request, is_trusted, load};
+pub use place::{How, Places, StorePlace};
+pub use recorded::under;
+pub use resolve::{Choice, ConfigFile, Flags, Found, Inputs, Resolved, resolve};
+pub use trust::TrustedStores;
+pub use types::*;

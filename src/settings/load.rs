@@ -1,0 +1,72 @@
+//! The thin shell around [`resolve`]: reads the files that count, and whether the store is trusted.
+
+use std::path::{Path, PathBuf};
+
+use super::environment::Environment;
+use super::error::Error;
+use super::file::{self, Preset};
+use super::place::{CONFIG, How, Places, StorePlace};
+use super::resolve::{ConfigFile, Flags, Inputs, Resolved, resolve};
+use super::trust::TrustedStores;
+use super::write;
+
+/// What to load settings for.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Where things are.
+    pub places: &'a Places,
+    /// The store.
+    pub store: &'a StorePlace,
+    /// `--config FILE`.
+    pub config: Option<&'a Path>,
+    /// The rest of the command line.
+    pub flags: &'a Flags,
+    /// The providers' variables.
+    pub environment: &'a Environment,
+    /// The preset to use when nobody chose.
+    pub fallback: Option<Preset>,
+}
+
+/// Reads the user's and the store's `config.toml` and decides what counts.
+///
+/// # Errors
+/// [`Error::File`] when one of them has faults, [`Error::NotFound`] when a named one is missing, [`Error::Io`] and
+/// [`Error::TrustList`] when a file cannot be read or relied on.
+pub fn load(request: &Request<'_>) -> Result<Resolved, Error> {
+    let (user_path, named) = request.places.user_config(request.config);
+    let user = read(&user_path)?;
+    if named && user.is_none() {
+        return Err(Error::NotFound(user_path));
+    }
+    let store = read(&request.store.path.join(CONFIG))?;
+    let store_trusted = match (&store, is_trusted(request.places, request.store)) {
+        (None, _) => false,
+        (Some(_), trusted) => trusted?,
+    };
+    resolve(&Inputs {
+        flags: request.flags,
+        environment: request.environment,
+        store: store.as_ref(),
+        store_trusted,
+        user: user.as_ref(),
+        fallback: request.fallback,
+    })
+}
+
+/// Returns whether the user trusts a store: it was named, is the user's own, or stands on the list.
+///
+/// # Errors
+/// [`Error::TrustList`] and [`Error::Io`] when the list cannot be relied on or read.
+pub fn is_trusted(places: &Places, store: &StorePlace) -> Result<bool, Error> {
+    match store.how {
+        How::Named | How::Users => Ok(true),
+        How::Found => Ok(TrustedStores::read(places.trusted_stores())?.has(&store.path)),
+    }
+}
+
+fn read(path: &Path) -> Result<Option<ConfigFile>, Error> {
+    let Some(text) = write::read(path)? else { return Ok(None) };
+    let fault = |problems| Error::File { path: PathBuf::from(path), problems };
+    let config = file::parse(&text).map_err(fault)?;
+    Ok(Some(ConfigFile { path: path.to_owned(), config }))
+}
