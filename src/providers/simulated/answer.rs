@@ -207,7 +207,7 @@ impl Answer {
         match self {
             Self::Json(_) => {
                 let halves = std::iter::successors(Some(self.clone()), |longer| {
-                    let shorter = longer.map_texts(|text| halved(text));
+                    let shorter = longer.map_texts(halved);
                     (longer.words() > most && shorter != *longer).then_some(shorter)
                 });
                 halves.last().into_iter().collect()

@@ -70,7 +70,7 @@ impl Making<'_> {
             "array" => self.array(fields, key, depth),
             "integer" => self.number(fields, true),
             "number" => self.number(fields, false),
-            "boolean" => Value::Bool(self.next() % 2 == 0),
+            "boolean" => Value::Bool(self.next().is_multiple_of(2)),
             "null" => Value::Null,
             _ => Value::String(self.text(key, fields)),
         }

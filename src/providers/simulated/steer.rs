@@ -92,14 +92,26 @@ pub(super) fn steer(mut answer: Answer, demands: &[Demand], phrases: &Phrases<'_
             if demand.met(&answer.render(), facts) {
                 continue;
             }
-            let ways = ways(&answer, demand, phrases, draw).into_iter().filter(|way| demand.met(&way.render(), facts));
-            // The first of equals: ways come with the most natural first.
-            if let Some(way) = ways.min_by_key(&open) {
-                answer = way;
+            let harmless = open(&answer).saturating_sub(demand.cost);
+            let mut taken: Option<(u32, Answer)> = None;
+            for way in ways(&answer, demand, phrases, draw) {
+                if !demand.met(&way.render(), facts) {
+                    continue;
+                }
+                let left = open(&way);
+                // The first of equals: ways come with the most natural first.
+                if taken.as_ref().is_none_or(|(least, _)| left < *least) {
+                    taken = Some((left, way));
+                }
+                if left <= harmless {
+                    break;
+                }
             }
-            let left = open(&answer);
-            if left < best.0 {
-                best = (left, answer.clone());
+            if let Some((left, way)) = taken {
+                answer = way;
+                if left < best.0 {
+                    best = (left, answer.clone());
+                }
             }
         }
     }
@@ -112,8 +124,9 @@ fn ways(answer: &Answer, demand: &Demand, phrases: &Phrases<'_>, draw: &Draw) ->
         Check::Contains { value, ignore_case } => text_ways(answer, value, *ignore_case, pass, phrases),
         Check::NotContains { value, ignore_case } => text_ways(answer, value, *ignore_case, !pass, phrases),
         Check::Regex { pattern } if pass => {
-            let matches = (0..VARIANTS).filter_map(|variant| matching(pattern, variant));
-            matches.flat_map(|found| answer.put(&found.text, place(found.at_start, found.at_end), phrases)).collect()
+            let mut matches: Vec<_> = (0..VARIANTS).filter_map(|variant| matching(pattern, variant)).collect();
+            matches.dedup();
+            matches.into_iter().flat_map(|found| answer.put(&found.text, place(found.at_start, found.at_end), phrases)).collect()
         }
         Check::Regex { pattern } => erased(answer, pattern),
         Check::JsonSchema { schema } if pass => {
@@ -179,7 +192,8 @@ fn broken(answer: &Answer, schema: &Value) -> Vec<Answer> {
     let there = answer.json().cloned().unwrap_or_else(|| json!({}));
     let mut values = Vec::new();
     if let Value::Object(fields) = &there {
-        for key in fields.keys() {
+        // The last first: a summary, which says that all is simulated, usually stands at the start.
+        for key in fields.keys().rev() {
             let mut without = there.clone();
             paths::remove(&mut without, &format!("/{}", key.replace('~', "~0").replace('/', "~1")));
             values.push(without);

@@ -1,0 +1,227 @@
+//! Where requests may go: addresses of providers, and which network addresses behind them are acceptable.
+//!
+//! A key leaves only for the origin that stands beside its name in the user's own settings. Plain http is for loopback
+//! unless the settings say otherwise; addresses that hand out a machine's own credentials are never asked. Pure: names
+//! are resolved elsewhere, and the answer is judged here.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+/// Why an address is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is no URL.
+    #[error("base_url `{0}` is not a URL like https://api.example.com/v1")]
+    NotAUrl(String),
+    /// It is neither http nor https.
+    #[error("base_url must begin with https:// or http://, not `{0}:`")]
+    Scheme(String),
+    /// It holds a name or a password.
+    #[error("base_url must not hold a user or a password")]
+    UserInfo,
+    /// It is http beyond loopback.
+    #[error("plain http to `{0}` is refused; use https, or set allow_http = true for this provider")]
+    PlainHttp(String),
+    /// It is an address of the link itself, or one where clouds keep a machine's credentials.
+    #[error("the address {0} is link-local or a cloud's metadata service and is never asked")]
+    Metadata(IpAddr),
+}
+
+/// Which addresses a name may stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// This machine only: plain http without leave to go further.
+    Loopback,
+    /// Anything but link-local and metadata addresses.
+    Network,
+}
+
+/// A checked address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// The address, without a fragment.
+    pub url: Url,
+    /// Which network addresses its name may stand for.
+    pub reach: Reach,
+    /// It is on this machine by name or number: no proxy is asked.
+    pub local: bool,
+}
+
+impl Endpoint {
+    /// Checks `base_url`.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn parse(base_url: &str, allow_http: bool) -> Result<Self, Refused> {
+        let mut url = Url::parse(base_url.trim()).map_err(|_| Refused::NotAUrl(without_userinfo(base_url)))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(Refused::Scheme(url.scheme().to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Refused::UserInfo);
+        }
+        url.set_fragment(None);
+        let local = match url.host() {
+            Some(Host::Domain(name)) => is_localhost(name),
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => canonical(IpAddr::V6(ip)).is_loopback(),
+            None => return Err(Refused::NotAUrl(without_userinfo(base_url))),
+        };
+        let plain = url.scheme() == "http";
+        if plain && !local && !allow_http {
+            return Err(Refused::PlainHttp(url.host_str().unwrap_or_default().to_owned()));
+        }
+        let reach = if plain && !allow_http { Reach::Loopback } else { Reach::Network };
+        match url.host() {
+            Some(Host::Ipv4(ip)) => reach.admits(IpAddr::V4(ip))?,
+            Some(Host::Ipv6(ip)) => reach.admits(IpAddr::V6(ip))?,
+            _ => {}
+        }
+        Ok(Self { url, reach, local })
+    }
+
+    /// Returns the address of `path` below the base address; its query stays.
+    pub fn join(&self, path: &str) -> Url {
+        let mut url = self.url.clone();
+        let joined = format!("{}{path}", url.path().trim_end_matches('/'));
+        url.set_path(&joined);
+        url
+    }
+
+    /// Returns scheme, host and port: `https://api.example.com`.
+    pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+}
+
+impl Reach {
+    /// Checks an address that a name stands for.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn admits(self, ip: IpAddr) -> Result<(), Refused> {
+        let ip = canonical(ip);
+        if is_metadata(ip) {
+            return Err(Refused::Metadata(ip));
+        }
+        if self == Self::Loopback && !ip.is_loopback() {
+            return Err(Refused::PlainHttp(ip.to_string()));
+        }
+        Ok(())
+    }
+}
+
+fn is_localhost(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// Returns the IPv4 address inside an IPv6 one, mapped or translated (NAT64), so that no spelling slips through.
+fn canonical(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    let bytes = v6.octets();
+    let tail = Ipv4Addr::new(bytes[12], bytes[13], bytes[14], bytes[15]);
+    let nat64 = v6.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
+    match v6.to_ipv4_mapped() {
+        Some(v4) => IpAddr::V4(v4),
+        None if nat64 => IpAddr::V4(tail),
+        None => ip,
+    }
+}
+
+fn is_metadata(ip: IpAddr) -> bool {
+    match ip {
+        // 169.254/16 is the link and most clouds; the others are Alibaba's and Azure's services and "this network".
+        IpAddr::V4(ip) => {
+            let special = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
+            ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast() || special.contains(&ip)
+        }
+        IpAddr::V6(ip) => {
+            let amazon = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+            ip.segments()[0] & 0xffc0 == 0xfe80 || ip.is_unspecified() || ip.is_multicast() || ip == amazon
+        }
+    }
+}
+
+fn without_userinfo(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, rest)) => format!("…@{rest}"),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(base_url: &str, allow_http: bool, expected: Result<Reach, &str>) {
+        let parsed = Endpoint::parse(base_url, allow_http).map(|endpoint| endpoint.reach);
+        assert_eq!(parsed.map_err(|refused| refused.to_string()), expected.map_err(str::to_owned), "{base_url}");
+    }
+
+    #[test]
+    fn plain_http_stays_on_this_machine_unless_allowed() {
+        let refused =
+            |host: &str| format!("plain http to `{host}` is refused; use https, or set allow_http = true for this provider");
+        check("https://api.anthropic.com", false, Ok(Reach::Network));
+        for local in
+            ["http://127.0.0.1:11434", "http://[::1]:1", "http://localhost", "http://LOCALHOST.:8080/v1", "http://a.localhost"]
+        {
+            check(local, false, Ok(Reach::Loopback));
+        }
+        for far in ["10.0.0.7", "example.com", "localhost.example.com", "127.0.0.1.nip.io"] {
+            check(&format!("http://{far}/v1"), false, Err(&refused(far)));
+            check(&format!("http://{far}/v1"), true, Ok(Reach::Network));
+        }
+    }
+
+    #[test]
+    fn metadata_services_are_refused_in_every_spelling() {
+        for host in [
+            "169.254.169.254",
+            "0xa9fea9fe",
+            "2852039166",
+            "169.254.1.1",
+            "[fe80::1]",
+            "[fd00:ec2::254]",
+            "[::ffff:169.254.169.254]",
+            "[64:ff9b::a9fe:a9fe]",
+            "100.100.100.200",
+            "0.0.0.0",
+            "[::]",
+        ] {
+            let refused = Endpoint::parse(&format!("https://{host}/"), true).unwrap_err();
+            assert!(matches!(refused, Refused::Metadata(_)), "{host}: {refused}");
+        }
+        assert!(Endpoint::parse("https://192.168.1.2/v1", false).is_ok(), "the user's own network, named by the user");
+    }
+
+    #[test]
+    fn odd_addresses_are_refused_without_showing_passwords() {
+        check("https://user:pass@example.com", true, Err("base_url must not hold a user or a password"));
+        check("ftp://example.com", true, Err("base_url must begin with https:// or http://, not `ftp:`"));
+        check("api.example.com", true, Err("base_url `api.example.com` is not a URL like https://api.example.com/v1"));
+        check("user:pass@", true, Err("base_url must begin with https:// or http://, not `user:`"));
+        check("", true, Err("base_url `` is not a URL like https://api.example.com/v1"));
+    }
+
+    #[test]
+    fn names_that_resolve_elsewhere_are_seen_through() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(Reach::Loopback.admits(ip("127.3.2.1")).is_ok());
+        assert!(Reach::Loopback.admits(ip("10.0.0.1")).is_err());
+        assert!(Reach::Network.admits(ip("10.0.0.1")).is_ok());
+        assert!(Reach::Network.admits(ip("169.254.169.254")).is_err());
+    }
+
+    #[test]
+    fn paths_are_added_below_the_base() {
+        let join = |base: &str| Endpoint::parse(base, false).unwrap().join("/chat").to_string();
+        assert_eq!(join("https://h/v1"), "https://h/v1/chat");
+        assert_eq!(join("https://h/v1//"), "https://h/v1/chat");
+        assert_eq!(join("https://h"), "https://h/chat");
+        assert_eq!(join("https://h/openai/v1?api-version=1#x"), "https://h/openai/v1/chat?api-version=1");
+    }
+}
