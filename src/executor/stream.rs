@@ -10,7 +10,7 @@ use crate::domain::text::{INLINE_BYTES_MAX, Text};
 use crate::store::codec::{self, Decoded};
 use crate::store::log::{Batch, DayLimit, Log, NewEvent};
 use crate::store::payloads::Payloads;
-use crate::store::session::spool::Spool;
+use crate::store::session::{Place, spool};
 use crate::store::{self};
 use crate::workspace::world::World;
 
@@ -38,7 +38,7 @@ pub struct Stream {
     log: Arc<dyn Log>,
     payloads: Arc<Payloads>,
     world: Arc<World>,
-    spool: Spool,
+    place: Place,
     /// Told of every acknowledged event, in order.
     observe: Box<dyn FnMut(&Recorded, &Run) + Send>,
     /// Told in words when the store cannot be reached and a paid reply waits.
@@ -55,10 +55,10 @@ impl Stream {
         log: Arc<dyn Log>,
         payloads: Arc<Payloads>,
         world: Arc<World>,
-        spool: Spool,
+        place: Place,
     ) -> Result<Self, store::Error> {
         let mut stream =
-            Self { id, run: Run::default(), log, payloads, world, spool, observe: Box::new(|_, _| {}), notice: Box::new(|_| {}) };
+            Self { id, run: Run::default(), log, payloads, world, place, observe: Box::new(|_, _| {}), notice: Box::new(|_| {}) };
         stream.catch_up()?;
         Ok(stream)
     }
@@ -162,14 +162,14 @@ impl Stream {
                     Err(store::Error::Conflict { .. }) => {
                         was_spooled |= spooled;
                         if spooled {
-                            self.spool.remove(self.id, batch.id)?;
+                            spool::remove(&self.place, self.id, batch.id)?;
                         }
                         self.catch_up()?;
                         break;
                     }
                     Err(error @ (store::Error::Unreachable { .. } | store::Error::Disconnected(_))) => {
                         if !spooled {
-                            self.spool.put(self.id, &batch)?;
+                            spool::write(&self.place, self.id, &batch)?;
                             spooled = true;
                             (self.notice)(&format!("{error}; the reply is kept in the spool, waiting for the store"));
                         }
@@ -178,7 +178,7 @@ impl Stream {
                     other => {
                         other?;
                         if spooled {
-                            self.spool.remove(self.id, batch.id)?;
+                            spool::remove(&self.place, self.id, batch.id)?;
                         }
                         return Ok(());
                     }
@@ -263,8 +263,8 @@ impl Stream {
         }
         names.sort_unstable();
         names.dedup();
-        self.payloads.write(&large)?;
-        let encoded = moved.iter().map(|event| codec::encode(event, Some(self.id), self.world.random()));
+        self.payloads.write(&large.iter().map(String::as_bytes).collect::<Vec<_>>())?;
+        let encoded = moved.iter().map(|event| codec::offer(event, self.world.random(), Some(self.id), None, None));
         Ok((encoded.collect::<Result<_, _>>()?, names))
     }
 
@@ -282,9 +282,9 @@ pub fn read_texts(payloads: &Payloads, mut recorded: Recorded) -> Result<Recorde
     let mut failure = None;
     recorded.event.each_text_mut(&mut |text| {
         if let Some(hash) = text.payload() {
-            match payloads.read(&hash) {
-                Ok(Some(inline)) => *text = Text::Inline(inline),
-                Ok(None) => {}
+            match payloads.read(hash) {
+                Ok(bytes) => *text = Text::Inline(String::from_utf8_lossy(&bytes).into_owned()),
+                Err(store::Error::MissingPayloads(_)) => {}
                 Err(error) => failure = Some(error),
             }
         }

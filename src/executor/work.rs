@@ -17,7 +17,7 @@ use crate::domain::judge::{self, FileFact};
 use crate::domain::redact::Redactor;
 use crate::domain::run::{AgentStatus, Basis, CallState, Command, Effect, Phase, Refusal, pending, request};
 use crate::domain::tier::Tier;
-use crate::providers::{CallOutcome, Providers};
+use crate::providers::{CallOutcome, CallUpdate, Models};
 use crate::store;
 
 /// How often a run that waits for models looks for what others appended to it, such as a wish to cancel.
@@ -68,7 +68,7 @@ pub struct Executor {
     /// What it decides by.
     pub basis: Arc<Basis>,
     /// The models.
-    pub providers: Arc<Providers>,
+    pub models: Arc<Models>,
     /// Keeps secrets out of what is recorded and forwarded.
     pub redactor: Arc<Redactor>,
     /// Where calls run.
@@ -205,11 +205,15 @@ impl Executor {
             let Some(request) = request(run, &self.basis, call) else { continue };
             let (number, token, sender) = (call.number, CancellationToken::new(), flight.sender.clone());
             flight.tokens.insert(number, token.clone());
-            let providers = Arc::clone(&self.providers);
+            let models = Arc::clone(&self.models);
             self.runtime.spawn(async move {
                 let retries = sender.clone();
-                let on_retry = move |retry| drop(retries.send(Message::Retried(number, retry)));
-                let outcome = providers.call(&request, token, on_retry).await;
+                let update = move |update| {
+                    if let CallUpdate::Retry(retry) = update {
+                        drop(retries.send(Message::Retried(number, retry)));
+                    }
+                };
+                let outcome = models.call(&request, &token, update).await;
                 drop(sender.send(Message::Done(number, outcome)));
             });
         }

@@ -6,10 +6,12 @@ use crate::domain::text::Text;
 use crate::executor::read_texts;
 use crate::store::codec::{self, Decoded};
 use crate::store::log::{Batch, Stored};
-use crate::store::session::run_lock::{Probe, RunLock};
+use crate::store::session::{Probe, RunLock};
 use crate::store::{self};
 use crate::views::run_detail::RunDetail;
-use crate::views::run_list::{self, RunFilter, RunList, RunRow, SortBy};
+use crate::views::run_list::{RunFilter, RunList, RunRow, SortBy};
+use crate::views::runs;
+use crate::views::status::RunStatus;
 
 use super::Workspace;
 
@@ -113,8 +115,9 @@ impl Workspace {
             Text::Inline(text) => Some(text.clone()),
             _ => None,
         };
-        let detail = RunDetail::fold(events.iter(), &text);
-        Ok(detail.seen(self.probe(id)))
+        let mut detail = RunDetail::fold(events.iter(), &text);
+        detail.status = detail.status.seen(detail.status == RunStatus::Running && self.probe(id));
+        Ok(detail)
     }
 
     /// Returns the events of a run from version `from` on, at most `limit`, with their texts. Events of kinds that this
@@ -173,11 +176,11 @@ impl Workspace {
                 *text = Text::Payload { hash, bytes };
             }
         });
-        let payloads = self.payloads.write(&large)?;
+        let payloads = self.payloads.write(&large.iter().map(String::as_bytes).collect::<Vec<_>>())?;
         self.log.append(&Batch {
             id: BatchId(self.world.ulid(None)),
             expected_version: None,
-            events: vec![codec::encode(&event, Some(run), self.world.random())?],
+            events: vec![codec::offer(&event, self.world.random(), Some(run), None, None)?],
             payloads,
             day_limit: None,
         })?;
@@ -191,20 +194,25 @@ impl Workspace {
 
     /// Only a run that looks as if it were going on is asked for its lock.
     fn is_executed(&self, row: &RunRow) -> bool {
-        row.status.is_live() && self.probe(row.run_id)
+        row.status == RunStatus::Running && self.probe(row.run_id)
+    }
+
+    /// Returns the newest run.
+    pub(super) fn newest_run(&self) -> Result<Option<RunId>, store::Error> {
+        Ok(self.rows(None, 1)?.first().map(|row| row.run_id))
     }
 
     fn count_runs(&self) -> Result<u64, store::Error> {
-        let rows = self.log.view(run_list::NAME, run_list::COUNT, Some(&run_list::after(run_list::COUNT)), false, 1)?;
-        Ok(rows.rows.first().map_or(0, |(_, row)| run_list::read_count(row)))
+        let rows = self.log.view(runs::NAME, runs::COUNT, Some(&runs::after(runs::COUNT)), false, 1)?;
+        Ok(rows.rows.first().map_or(0, |(_, row)| runs::read_count(row)))
     }
 
     /// Returns the newest rows, those before run `before` when given, newest first.
     fn rows(&self, before: Option<RunId>, limit: u32) -> Result<Vec<RunRow>, store::Error> {
-        let from = run_list::key(RunId::from_bytes([0; 16]));
-        let to = before.map_or_else(|| run_list::after(&run_list::key(RunId::from_bytes([0xff; 16]))), |run| run_list::key(run).to_vec());
-        let rows = self.log.view(run_list::NAME, &from, Some(&to), true, limit)?;
-        rows.rows.iter().map(|(_, row)| run_list::read_row(row).map_err(store::Error::Index)).collect()
+        let from = runs::key(RunId::from_bytes([0; 16]));
+        let to = before.map_or_else(|| runs::after(&runs::key(RunId::from_bytes([0xff; 16]))), |run| runs::key(run).to_vec());
+        let rows = self.log.view(runs::NAME, &from, Some(&to), true, limit)?;
+        rows.rows.iter().map(|(_, row)| runs::read_row(row).map_err(store::Error::Index)).collect()
     }
 
     fn all_rows(&self) -> Result<Vec<RunRow>, store::Error> {

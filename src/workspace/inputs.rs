@@ -216,7 +216,10 @@ fn may_hold_secrets(name: &str) -> bool {
         "secrets.yaml",
         "secrets.yml",
     ];
-    ENDS.iter().any(|end| base.ends_with(end)) || NAMES.contains(&base.as_str()) || base.starts_with(".env.") || base.starts_with("id_rsa")
+    ENDS.iter().any(|end| base.ends_with(end))
+        || NAMES.contains(&base.as_str())
+        || base.starts_with(".env.")
+        || base.starts_with("id_rsa")
         || base.starts_with("id_ed25519")
         || base.starts_with("id_ecdsa")
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::domain::template::{BaseAgent, Template};
-use crate::domain::validate::{self, Checked, Context, Problem, Severity};
+use crate::domain::team;
+use crate::domain::template::{self, BadId, BaseAgent, Checked, Context, FILE_BYTES_MAX, Problem, Severity, Template};
+use crate::settings::{self, write};
 
 macro_rules! embedded {
     ($folder:literal: $($id:literal)*) => {
@@ -50,6 +51,36 @@ pub struct Entry {
     pub problems: Vec<Problem>,
 }
 
+/// A template that was written into the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Its file.
+    pub path: PathBuf,
+    /// A file of the user's was replaced.
+    pub replaced: bool,
+    /// It hides a built-in template of the same id.
+    pub hides_builtin: bool,
+}
+
+/// Why a template was not written into the store.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The id is none.
+    #[error(transparent)]
+    Id(#[from] BadId),
+    /// There is such a template already.
+    #[error("template `{id}` is there already{}", if *is_builtin { ", built in" } else { "" })]
+    Exists {
+        /// The id.
+        id: String,
+        /// It is a built-in one.
+        is_builtin: bool,
+    },
+    /// The file cannot be written.
+    #[error(transparent)]
+    Write(#[from] settings::Error),
+}
+
 impl Entry {
     /// Returns the first error, when the template is broken.
     pub fn first_error(&self) -> Option<&Problem> {
@@ -68,7 +99,7 @@ impl Library {
     /// Opens the library of the store at `store`; reads nothing but the built-in base agents yet.
     pub fn open(store: &Path) -> Self {
         let agents = AGENTS.iter().filter_map(|(id, text)| {
-            let agent = validate::parse_agent(text, Some(id)).agent;
+            let agent = template::parse_agent(text, Some(id), &Context::default()).value;
             debug_assert!(agent.is_some(), "the built-in agent {id} is valid: a test says so");
             agent.map(|agent| ((*id).to_owned(), agent))
         });
@@ -80,14 +111,54 @@ impl Library {
         &self.agents
     }
 
+    /// Returns the base agent of an id or alias.
+    pub fn agent(&self, id: &str) -> Option<&BaseAgent> {
+        team::find_base(&self.agents, id)
+    }
+
     /// Returns the folder of the user's own templates.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Checks a template's text; `stem` is the name that its file has, without `.json`.
-    pub fn check(&self, text: &str, stem: Option<&str>) -> Checked {
-        validate::parse(text, stem, &Context { agents: &self.agents })
+    pub fn check(&self, text: &str, stem: Option<&str>) -> Checked<Template> {
+        template::parse(text, stem, &Context { bases: Some(&self.agents), commands: None })
+    }
+
+    /// Checks a template file, its name included; `is_stored` tells whether its name has to be its id.
+    ///
+    /// A file that cannot be read, is too large or is not UTF-8 has that as its one problem, and then no text.
+    pub fn check_file(&self, path: &Path, is_stored: bool) -> (Option<String>, Checked<Template>) {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).filter(|_| is_stored);
+        match read_bytes(path).map(String::from_utf8) {
+            Ok(Ok(text)) => {
+                let checked = self.check(&text, stem.as_deref());
+                (Some(text), checked)
+            }
+            // Checking says where the first wrong byte stands.
+            Ok(Err(error)) => (None, template::parse_bytes(error.as_bytes(), stem.as_deref(), &Context::default())),
+            Err(error) => (None, Checked { value: None, problems: vec![unreadable(&error)] }),
+        }
+    }
+
+    /// Writes a template's text into the store, whole or not at all; tells whether it replaced a file of the user's.
+    ///
+    /// # Errors
+    /// [`TakeError::Id`] for an id that is none, [`TakeError::Exists`] when there is such a template and `replace` is not given, and
+    /// when the file cannot be written.
+    pub fn take(&self, id: &str, text: &str, replace: bool) -> Result<Taken, TakeError> {
+        let id = template::template_id(id)?;
+        write::make_folder(&self.folder)?;
+        let _lock = write::lock(&self.folder)?;
+        let path = self.folder.join(format!("{id}.json"));
+        let is_there = std::fs::symlink_metadata(&path).is_ok();
+        let is_builtin = TEMPLATES.iter().any(|(known, _)| *known == id);
+        if !replace && (is_there || is_builtin) {
+            return Err(TakeError::Exists { id: id.to_owned(), is_builtin: !is_there });
+        }
+        write::replace(&path, text)?;
+        Ok(Taken { path, replaced: is_there, hides_builtin: is_builtin })
     }
 
     /// Returns the template called `id`; `None` when there is none, or `id` is no id at all.
@@ -95,7 +166,7 @@ impl Library {
     /// # Errors
     /// When the user's file is there and cannot be read.
     pub fn find(&self, id: &str) -> std::io::Result<Option<Entry>> {
-        if validate::template_id(id).is_err() {
+        if template::template_id(id).is_err() {
             return Ok(None);
         }
         let path = self.folder.join(format!("{id}.json"));
@@ -126,7 +197,7 @@ impl Library {
                     hides_builtin: hides,
                     text: String::new(),
                     template: None,
-                    problems: vec![Problem::unreadable(&error.to_string())],
+                    problems: vec![unreadable(&error)],
                 },
             };
             entries.insert(id, entry);
@@ -135,7 +206,7 @@ impl Library {
     }
 
     fn entry(&self, id: &str, origin: Origin, text: String, hides_builtin: bool) -> Entry {
-        let Checked { template, problems } = self.check(&text, Some(id));
+        let Checked { value: template, problems } = self.check(&text, Some(id));
         Entry { id: id.to_owned(), origin, hides_builtin, text, template, problems }
     }
 }
@@ -149,9 +220,29 @@ fn user_files(folder: &Path) -> Vec<PathBuf> {
 
 /// Reads a template file: a text in UTF-8 of a size that a template can have.
 fn read_text(path: &Path) -> std::io::Result<String> {
-    let bytes = std::fs::metadata(path)?.len();
-    if bytes > validate::BYTES_MAX as u64 {
-        return Err(std::io::Error::other(format!("{bytes} bytes are more than the {} of a template", validate::BYTES_MAX)));
+    let not_text = |_| std::io::Error::new(std::io::ErrorKind::InvalidData, "the file is not UTF-8");
+    String::from_utf8(read_bytes(path)?).map_err(not_text)
+}
+
+/// Reads a plain file of a size that a template can have: a pipe planted in a stranger's folder would never end.
+fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("it is not a plain file"));
     }
-    std::fs::read_to_string(path)
+    if metadata.len() > FILE_BYTES_MAX as u64 {
+        return Err(std::io::Error::other(format!("{} bytes are more than the {FILE_BYTES_MAX} of a template", metadata.len())));
+    }
+    std::fs::read(path)
+}
+
+fn unreadable(error: &std::io::Error) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        pointer: String::new(),
+        line: 1,
+        column: 1,
+        message: format!("cannot be read: {error}"),
+        remedy: format!("make it a readable file in UTF-8 of at most {FILE_BYTES_MAX} bytes"),
+    }
 }

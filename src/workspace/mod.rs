@@ -5,14 +5,19 @@
 
 pub mod inputs;
 pub mod library;
+pub mod setup;
 pub mod world;
 
 mod empty;
 mod history;
 mod ledger;
 mod open;
+mod preview;
+mod running;
 mod start;
 
-pub use history::{Filter, FindError, Page, SortBy};
+pub use history::FindError;
 pub use open::{Access, Error, Options, Workspace};
-pub use start::{Answering, Begun, NewRun, ResumeError, StartError};
+pub use preview::{AgentPreview, Preview};
+pub use running::ModelsError;
+pub use start::{Answering, Begun, NewRun, ResumeError, StartError, mode};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use ulid::Ulid;
 
 use super::empty::EmptyLog;
@@ -12,15 +13,15 @@ use super::library::Library;
 use super::world::World;
 use crate::domain::event::Event;
 use crate::domain::ids::RunId;
-use crate::domain::prices::{PriceError, PriceTable};
+use crate::domain::prices::{PriceError, PriceFile, PriceTable};
 use crate::domain::redact::Redactor;
+use crate::providers;
 use crate::settings::{self, Environment, Flags, How, Places, Preset, Request, Resolved, StorePlace};
 use crate::store::codec::{self, Decoded};
+use crate::store::files::OsFiles;
 use crate::store::log::Log;
 use crate::store::payloads::Payloads;
-use crate::store::session::place::{Create, Place};
-use crate::store::session::spool::Spool;
-use crate::store::session::{self, Session};
+use crate::store::session::{self, Create, Notice, Place, Session, spool};
 use crate::store::{self, owned};
 use crate::views;
 
@@ -31,6 +32,8 @@ pub enum Access {
     Read,
     /// Append: a store that is not there is created where that is allowed.
     Write,
+    /// Only settings, prices and templates: the log seems empty and stays closed, so nobody is waited for.
+    Surroundings,
 }
 
 /// What to open.
@@ -58,7 +61,7 @@ pub struct Options<'a> {
     /// Time, ids and randomness.
     pub world: World,
     /// Told in words what the user should know.
-    pub notice: Arc<dyn Fn(&str) + Send + Sync>,
+    pub notice: Arc<dyn Fn(&Notice) + Send + Sync>,
 }
 
 /// Why a store cannot be opened.
@@ -104,6 +107,8 @@ pub struct Workspace {
     pub library: Library,
     /// Keeps secrets out of what is recorded.
     pub redactor: Arc<Redactor>,
+    /// The keys of all providers, to be kept out of texts.
+    secrets: Vec<SecretString>,
     pub(super) log: Arc<dyn Log>,
     pub(super) payloads: Arc<Payloads>,
     pub(super) world: Arc<World>,
@@ -127,10 +132,11 @@ impl Workspace {
             environment: &Environment::of(options.variable),
             fallback: options.fallback,
         })?;
-        let prices = prices(&options.places, options.prices)?;
-        let redactor = Arc::new(Redactor::new(secrets(&resolved, options.variable)));
+        let prices = prices(&options.places, options.prices)?.with_tariffs(providers::tariffs(&resolved.settings.providers));
+        let secrets = secrets(&resolved, options.variable);
+        let redactor = Arc::new(Redactor::new(secrets.iter().map(ExposeSecret::expose_secret)));
         let library = Library::open(&store.path);
-        let payloads = Arc::new(Payloads::open(&store.path));
+        let payloads = Arc::new(Payloads::new(Arc::new(OsFiles), &store.path));
         let world = Arc::new(options.world);
         let mut workspace = Self {
             log: Arc::new(EmptyLog(store.path.clone())),
@@ -140,29 +146,31 @@ impl Workspace {
             prices,
             library,
             redactor,
+            secrets,
             payloads,
             world,
             place: None,
             session: None,
         };
-        if options.access == Access::Read && !workspace.store.path.is_dir() {
+        let is_there = workspace.store.path.is_dir();
+        if options.access == Access::Surroundings || (options.access == Access::Read && !is_there) {
             return Ok(workspace);
         }
         let create = match (options.access, workspace.store.how) {
-            (Access::Read, _) | (Access::Write, How::Found) => Create::No,
+            (Access::Read | Access::Surroundings, _) | (Access::Write, How::Found) => Create::Never,
             (Access::Write, How::Named) => Create::Folder,
             (Access::Write, How::Users) => Create::WithParents,
         };
         let place = Place::open(&workspace.store.path, create)?;
         let session = Session::open(
-            &place,
+            place.clone(),
             opener(Arc::clone(&workspace.world)),
             session::Options {
                 wait: options.wait,
                 stay: options.stay,
                 may_own: true,
-                notice: options.notice,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                on_notice: options.notice,
             },
         )?;
         let session = Arc::new(session);
@@ -170,6 +178,11 @@ impl Workspace {
         workspace.session = Some(session);
         workspace.place = Some(place);
         Ok(workspace)
+    }
+
+    /// Returns a redactor that knows these secrets besides the providers' keys.
+    pub fn redactor_with(&self, more: &[SecretString]) -> Redactor {
+        Redactor::new(self.secrets.iter().chain(more).map(ExposeSecret::expose_secret))
     }
 
     /// Returns the log, for those who follow it.
@@ -186,13 +199,9 @@ impl Workspace {
         self.place.as_ref().ok_or_else(|| store::Error::NotFound(self.store.path.clone()))
     }
 
-    pub(super) fn spool(&self) -> Result<Spool, store::Error> {
-        Ok(Spool::new(self.place()?))
-    }
-
     /// Appends what an executor of this run had to leave in the spool.
     pub(super) fn take_in_spool(&self, run: RunId) -> Result<(), store::Error> {
-        self.spool()?.take_in(Some(run), self.log.as_ref())?;
+        spool::take_in(self.place()?, Some(run), self.log.as_ref(), &spool::at_current_version)?;
         Ok(())
     }
 
@@ -202,7 +211,7 @@ impl Workspace {
         Ok(RunId(self.world.ulid(last)))
     }
 
-    /// Returns the user's name, hashed with the store's own salt, so that it says nothing outside this store.
+    /// Returns the user's id, hashed with the store's own salt, so that it says nothing outside this store.
     ///
     /// The hash is keyed BLAKE3 with a key derived from the salt; 16 hexadecimal digits of it are kept.
     pub(super) fn user_hash(&self) -> Result<String, store::Error> {
@@ -214,22 +223,24 @@ impl Workspace {
             },
             _ => None,
         };
-        let user = (self.places.variable)("USER").or_else(|| (self.places.variable)("LOGNAME")).unwrap_or_default();
+        let user = rustix::process::getuid().as_raw();
         let key = blake3::derive_key("meno 2026-11 user id", &salt.unwrap_or_default());
-        Ok(blake3::keyed_hash(&key, user.as_bytes()).to_hex()[..16].to_owned())
+        Ok(blake3::keyed_hash(&key, &user.to_le_bytes()).to_hex()[..16].to_owned())
     }
 }
 
 /// Opens the files of a store that this process has come to own.
 fn opener(world: Arc<World>) -> session::Opener {
-    Arc::new(move |dir, progress| {
+    Arc::new(move |dir, _| {
+        let (clock, random) = (Arc::clone(&world), Arc::clone(&world));
         let options = owned::Options {
-            now: { let world = Arc::clone(&world); Box::new(move || world.now()) },
-            random: { let world = Arc::clone(&world); Box::new(move || world.random()) },
+            clock: Box::new(move || clock.now()),
+            random: Box::new(move |bytes| {
+                bytes.chunks_mut(16).for_each(|chunk| chunk.copy_from_slice(&random.random()[..chunk.len()]))
+            }),
+            ledger: Some(Box::new(DayLedger::default())),
             projections: views::projections(),
-            ledger: Box::new(DayLedger::default()),
-            progress,
-            meno_version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..owned::Options::system()
         };
         let (log, report) = owned::OwnedLog::open(dir, options)?;
         for notice in report.notices {
@@ -241,20 +252,20 @@ fn opener(world: Arc<World>) -> session::Opener {
 
 /// Reads the price table: the embedded one, the user's `prices.json` over it, `--prices FILE` over both.
 fn prices(places: &Places, flag: Option<&Path>) -> Result<PriceTable, Error> {
-    let mut table = PriceTable::embedded();
+    let mut tables =
+        vec![providers::embedded_prices().map_err(|source| Error::Prices { path: PathBuf::from("(embedded)"), source })?];
     let users = places.config.join("prices.json");
     let files = [users.is_file().then_some(users), flag.map(Path::to_path_buf)];
     for path in files.into_iter().flatten() {
         let text = std::fs::read_to_string(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
-        let over = PriceTable::parse(&text).map_err(|source| Error::Prices { path, source })?;
-        table = table.overridden_by(over);
+        tables.push(PriceFile::parse(&text).map_err(|source| Error::Prices { path, source })?);
     }
-    Ok(table)
+    Ok(PriceTable::merge(tables))
 }
 
 /// Returns the values of all variables that the settings name as holding a key.
-fn secrets(resolved: &Resolved, variable: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+fn secrets(resolved: &Resolved, variable: &dyn Fn(&str) -> Option<String>) -> Vec<SecretString> {
     let named = resolved.settings.providers.values().filter_map(|provider| provider.api_key_env.clone());
     let usual = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY", "OLLAMA_API_KEY"].map(str::to_owned);
-    named.chain(usual).filter_map(|name| variable(&name)).collect()
+    named.chain(usual).filter_map(|name| variable(&name)).map(SecretString::from).collect()
 }

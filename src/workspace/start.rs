@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::Workspace;
@@ -11,14 +12,17 @@ use super::library::Entry;
 use crate::domain::event::{AnswerSource, Event, InputAttached, Mode, RunStarted, RunStartedPrivate};
 use crate::domain::ids::{ExecutorId, Hash, RunId};
 use crate::domain::money::NanoUsd;
+use crate::domain::prices::PriceTable;
+use crate::domain::redact::Redactor;
 use crate::domain::run::{Basis, Command, Phase, Refusal};
 use crate::domain::settings::{ProviderKind, Settings};
+use crate::domain::team::PlanDefaults;
 use crate::domain::template::{BaseAgent, Capture, Template};
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
 use crate::executor::{Stream, StreamError};
 use crate::store;
-use crate::store::session::run_lock::RunLock;
+use crate::store::session::RunLock;
 
 /// What a person wants to run.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,8 @@ pub struct NewRun {
     pub seed: Option<u64>,
     /// Labels.
     pub labels: Vec<(String, String)>,
+    /// Answers that are never stored, logged or shown.
+    pub secrets: Vec<SecretString>,
 }
 
 /// Whether the form is complete when the run starts.
@@ -59,6 +65,10 @@ pub struct Begun {
     pub basis: Arc<Basis>,
     /// Held until the process lets go of the run.
     pub lock: RunLock,
+    /// The version of the first event that this process appended: what went before is known to whoever watches.
+    pub shown_from: u64,
+    /// Knows the run's own secrets too.
+    pub redactor: Arc<Redactor>,
 }
 
 /// Why a run cannot start.
@@ -157,8 +167,8 @@ impl Workspace {
         ];
         for (what, setting, asked) in levels {
             match setting.max(asked.unwrap_or_default()) {
-                Capture::Full => {}
-                Capture::Redacted => return Err(StartError::Capture { what, level: "redacted" }),
+                // Keys and tokens are redacted at every level.
+                Capture::Full | Capture::Redacted => {}
                 Capture::Hash => return Err(StartError::Capture { what, level: "hash" }),
                 Capture::None => return Err(StartError::Capture { what, level: "none" }),
             }
@@ -176,16 +186,17 @@ impl Workspace {
             return Err(StartError::Broken { id: entry.id.clone(), first });
         };
         self.check_tiers(template, wish.strategy)?;
-        let inputs = wish.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &self.redactor));
+        let redactor = Arc::new(self.redactor_with(&wish.secrets));
+        let inputs = wish.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &redactor));
         let inputs: Vec<InputAttached> = inputs.collect::<Result<_, _>>()?;
         let basis = self.basis(template);
         let id = self.new_run_id()?;
         let lock = RunLock::acquire(self.place()?, id)?;
         let executor = ExecutorId(self.world.ulid(None));
-        let mut commands = vec![Command::Begin(Box::new(self.started(entry, template, &basis, &wish, executor)?))];
+        let mut commands = vec![Command::Begin(Box::new(self.started(template, &basis, &wish, executor)?))];
         commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
         for (question, value, source, secret) in wish.answers {
-            let value = self.redacted(value);
+            let value = redacted(&redactor, value);
             commands.push(Command::Answer { question, value, source, secret });
         }
         if wish.answering == Answering::Complete {
@@ -193,7 +204,7 @@ impl Workspace {
         }
         let mut stream = self.stream(id)?;
         stream.perform(&basis, &commands)?;
-        Ok(Begun { id, stream, basis: Arc::new(basis), lock })
+        Ok(Begun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
     }
 
     /// Takes over a run that nobody executes: what it decides by is read from its own events, never from today's files.
@@ -209,10 +220,11 @@ impl Workspace {
         if stream.run().terms.as_ref().is_some_and(|terms| terms.mode == Mode::Imported) {
             return Err(ResumeError::Imported(id));
         }
+        let shown_from = stream.run().version + 1;
         let executor = ExecutorId(self.world.ulid(None));
         let meno_version = env!("CARGO_PKG_VERSION").to_owned();
         stream.perform(&basis, &[Command::Resume { executor, retry_failed, meno_version }])?;
-        Ok(Begun { id, stream, basis: Arc::new(basis), lock })
+        Ok(Begun { id, stream, basis: Arc::new(basis), lock, shown_from, redactor: Arc::clone(&self.redactor) })
     }
 
     /// Asks for the end of a run; where nobody executes it, it is ended here. Returns whether it has ended.
@@ -232,7 +244,7 @@ impl Workspace {
                 lock.end()?;
                 Ok(true)
             }
-            Err(store::Error::Unreachable { .. }) => {
+            Err(store::Error::RunHeld { .. }) => {
                 stream.perform(&basis, &[Command::AskCancel])?;
                 Ok(stream.run().phase == Phase::Cancelled)
             }
@@ -242,7 +254,7 @@ impl Workspace {
 
     /// Opens the stream of a run.
     fn stream(&self, id: RunId) -> Result<Stream, store::Error> {
-        Stream::open(id, Arc::clone(&self.log), Arc::clone(&self.payloads), Arc::clone(&self.world), self.spool()?)
+        Stream::open(id, Arc::clone(&self.log), Arc::clone(&self.payloads), Arc::clone(&self.world), self.place()?.clone())
     }
 
     /// Reads what a run decides by from its own events.
@@ -262,42 +274,60 @@ impl Workspace {
             template: read(id, "template", &private.template)?,
             bases: read(id, "base agents", &private.base_agents)?,
             settings: read(id, "settings", &private.settings)?,
-            prices: read(id, "prices", &private.prices)?,
+            prices: PriceTable::merge([read(id, "prices", &private.prices)?]),
         })
     }
 
     /// Gathers what a new run decides by: only what it may use, so that what is recorded stays small.
-    fn basis(&self, template: &Template) -> Basis {
+    pub(super) fn basis(&self, template: &Template) -> Basis {
         let settings = self.resolved.settings.clone();
         let named = template.agent_composition_rules.iter().map(|rule| rule.base_template.as_str());
-        let bases: BTreeMap<String, BaseAgent> =
-            named.chain(["generic"]).filter_map(|id| self.library.agent(id)).map(|base| (base.id.clone(), base.clone())).collect();
-        let prices = self.prices.only(&models(&settings));
+        let bases: BTreeMap<String, BaseAgent> = named
+            .chain(["generic"])
+            .filter_map(|id| self.library.agent(id))
+            .map(|base| (base.id.clone(), base.clone()))
+            .collect();
+        let models = models(&settings);
+        let prices = self.prices.narrowed(models.iter().map(|(provider, model)| (provider.as_str(), model.as_str())));
         Basis { template: template.clone(), bases, settings, prices }
     }
 
     fn started(
         &self,
-        entry: &Entry,
         template: &Template,
         basis: &Basis,
         wish: &NewRun,
         executor: ExecutorId,
     ) -> Result<RunStarted, store::Error> {
+        let mut started = self.started_without_store(template, basis, wish, executor);
+        if let Some(private) = &mut started.private {
+            private.user = self.user_hash()?;
+        }
+        Ok(started)
+    }
+
+    /// Writes down what a run starts with, but for what only the store knows.
+    pub(super) fn started_without_store(
+        &self,
+        template: &Template,
+        basis: &Basis,
+        wish: &NewRun,
+        executor: ExecutorId,
+    ) -> RunStarted {
         let settings = &basis.settings;
-        let budget_of_template =
-            template.defaults.as_ref().and_then(|defaults| defaults.budget_usd).and_then(NanoUsd::from_usd);
+        let budget_of_template = template.defaults.as_ref().and_then(|defaults| defaults.budget_usd).and_then(NanoUsd::from_usd);
         let seed = wish.seed.unwrap_or_else(|| {
             let bytes = self.world.random();
             // Seeds are shown to people and typed again: six digits are enough.
             u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])) % 1_000_000
         });
+        let recorded = serde_json::to_string(template).unwrap_or_default();
         // Text of JSON types that serialise always: strings, numbers, maps with string keys.
         let json = |value: Result<String, serde_json::Error>| Text::Inline(value.unwrap_or_default());
-        Ok(RunStarted {
+        RunStarted {
             template_id: template.template_id.clone(),
             template_version: template.version.clone(),
-            template_hash: Hash::of(entry.text.as_bytes()),
+            template_hash: Hash::of(recorded.as_bytes()),
             source: None,
             mode: mode(settings),
             strategy: wish.strategy,
@@ -306,30 +336,36 @@ impl Workspace {
             escalate: settings.run.escalate,
             jobs: settings.run.jobs,
             seed,
-            prices_as_of: self.prices.as_of().to_owned(),
+            prices_as_of: self.prices.as_of(),
             prices_hash: self.prices.hash(),
             meno_version: env!("CARGO_PKG_VERSION").to_owned(),
             executor,
             private: Some(RunStartedPrivate {
                 foreign_run_id: None,
-                template: json(serde_json::to_string(template)),
+                template: Text::Inline(recorded),
                 base_agents: json(serde_json::to_string(&basis.bases)),
                 settings: json(serde_json::to_string(settings)),
-                prices: json(serde_json::to_string(&basis.prices)),
+                prices: json(serde_json::to_string(&basis.prices.to_file())),
                 workspace: self.places.current.display().to_string(),
-                user: self.user_hash()?,
+                user: String::new(),
                 labels: wish.labels.iter().map(|(key, value)| (key.clone(), self.redactor.redact(value).into_owned())).collect(),
             }),
-        })
+        }
     }
 
-    /// Redacts the texts in an answer.
-    pub fn redacted(&self, value: Value) -> Value {
-        match value {
-            Value::String(text) => Value::String(self.redactor.redact(&text).into_owned()),
-            Value::Array(items) => Value::Array(items.into_iter().map(|item| self.redacted(item)).collect()),
-            other => other,
-        }
+    /// Returns what rules leave open, as the settings fill it.
+    pub(super) fn plan_defaults(&self, strategy_override: Option<Strategy>) -> PlanDefaults {
+        let run = &self.resolved.settings.run;
+        PlanDefaults { strategy_override, strategy: run.strategy, max_attempts_per_tier: run.max_attempts_per_tier }
+    }
+}
+
+/// Redacts the texts in an answer.
+pub(super) fn redacted(redactor: &Redactor, value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(redactor.redact(&text).into_owned()),
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| redacted(redactor, item)).collect()),
+        other => other,
     }
 }
 
@@ -341,14 +377,13 @@ pub fn mode(settings: &Settings) -> Mode {
     if simulated { Mode::Simulated } else { Mode::Real }
 }
 
-/// Returns every model that the settings may call: wire format and name.
-fn models(settings: &Settings) -> Vec<(Option<ProviderKind>, String)> {
+/// Returns every model that the settings may call: provider and name.
+fn models(settings: &Settings) -> Vec<(String, String)> {
     let tiers = Tier::ALL.into_iter().filter_map(|tier| settings.tiers.get(tier)).chain(&settings.tiers.judge);
-    let kind = |provider: &str| settings.providers.get(provider).map(|provider| provider.kind);
     tiers
         .flat_map(|tier| {
-            let first = (kind(&tier.provider), tier.model.clone());
-            std::iter::once(first).chain(tier.fallbacks.iter().map(|model| (kind(&model.provider), model.model.clone())))
+            let first = (tier.provider.clone(), tier.model.clone());
+            std::iter::once(first).chain(tier.fallbacks.iter().map(|model| (model.provider.clone(), model.model.clone())))
         })
         .collect()
 }
@@ -363,7 +398,11 @@ fn empty_template() -> Template {
         author: String::new(),
         estimated_cost_range: [0.0, 0.0],
         estimated_duration_minutes: 0.0,
-        form_schema: crate::domain::template::FormSchema { title: String::new(), description: String::new(), questions: Vec::new() },
+        form_schema: crate::domain::template::FormSchema {
+            title: String::new(),
+            description: String::new(),
+            questions: Vec::new(),
+        },
         agent_composition_rules: Vec::new(),
         inputs: Vec::new(),
         defaults: None,

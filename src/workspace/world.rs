@@ -66,7 +66,8 @@ impl World {
     /// even when the clock goes back.
     pub fn ulid(&self, after: Option<Ulid>) -> Ulid {
         let now_ms = u64::try_from(self.now() / 1_000_000).unwrap_or_default();
-        let ms = after.map_or(now_ms, |last| now_ms.max(last.timestamp_ms().saturating_add(u64::from(last.timestamp_ms() >= now_ms))));
+        let ms =
+            after.map_or(now_ms, |last| now_ms.max(last.timestamp_ms().saturating_add(u64::from(last.timestamp_ms() >= now_ms))));
         Ulid::from_parts(ms, u128::from_le_bytes(self.random()))
     }
 }

@@ -1,0 +1,130 @@
+//! What a run would do, without doing it: the team, why, how large the prompts are, and what it may cost.
+
+use crate::domain::event::{Event, InputAttached};
+use crate::domain::ids::{AgentNo, RunId};
+use crate::domain::money::NanoUsd;
+use crate::domain::run::{Basis, Command, Refusal, Run, decide, preview_prompt};
+use crate::domain::team::RuleTrace;
+use crate::domain::template::Template;
+use crate::domain::tier::Tier;
+use crate::domain::tokens::estimate_tokens;
+
+use super::Workspace;
+use super::inputs;
+use super::start::{NewRun, StartError};
+use crate::domain::event::{Envelope, Recorded};
+use crate::domain::ids::Hash;
+
+/// Share of the allowed output that an answer usually uses, for the lower end of an expectation.
+const USUAL_OUTPUT_SHARE: u64 = 8;
+
+/// What a run would be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preview {
+    /// The agents, by number.
+    pub agents: Vec<AgentPreview>,
+    /// For every rule, what became of it and why.
+    pub trace: Vec<RuleTrace>,
+    /// What it may cost; `None` when a model has no price.
+    pub cost: Option<(NanoUsd, NanoUsd)>,
+}
+
+/// What one agent would be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentPreview {
+    /// `role` or `role[item]`.
+    pub label: String,
+    /// The base agent.
+    pub base: String,
+    /// Tiers and the models that serve them, in order of use.
+    pub tiers: Vec<(Tier, String)>,
+    /// Labels of the agents that it waits for.
+    pub depends_on: Vec<String>,
+    /// Estimated input tokens of its first call, other agents' outputs not counted.
+    pub prompt_tokens: u64,
+    /// How many criteria judge it.
+    pub criteria: usize,
+    /// What it may cost: the first tier at once with an answer of usual length, and every attempt at every tier at full length.
+    pub cost: Option<(NanoUsd, NanoUsd)>,
+}
+
+impl Workspace {
+    /// Says what a run with these answers would be. Nothing is appended and nothing is called.
+    ///
+    /// # Errors
+    /// As [`Workspace::start`].
+    pub fn preview(&self, template: &Template, wish: &NewRun) -> Result<Preview, StartError> {
+        self.check_tiers(template, wish.strategy)?;
+        let basis = self.basis(template);
+        let inputs = wish.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &self.redactor));
+        let inputs: Vec<InputAttached> = inputs.collect::<Result<_, _>>()?;
+        let executor = crate::domain::ids::ExecutorId::from_bytes([0; 16]);
+        let started = self.started_without_store(template, &basis, wish, executor);
+        let mut commands = vec![Command::Begin(Box::new(started))];
+        commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
+        for (question, value, source, secret) in &wish.answers {
+            let (question, value) = (question.clone(), super::start::redacted(&self.redactor, value.clone()));
+            commands.push(Command::Answer { question, value, source: *source, secret: *secret });
+        }
+        commands.push(Command::CompleteForm);
+        let run = imagine(&basis, commands).map_err(|refusal| StartError::Stream(refusal.into()))?;
+        let trace = crate::domain::team::plan(template, &basis.bases, &answers(&run), &self.plan_defaults(wish.strategy)).trace;
+        let agents: Vec<AgentPreview> =
+            (0..run.agents.len() as AgentNo).filter_map(|agent| preview(&run, &basis, agent)).collect();
+        let sum =
+            |end: fn((NanoUsd, NanoUsd)) -> NanoUsd| agents.iter().map(|agent| agent.cost.map(end)).sum::<Option<NanoUsd>>();
+        let cost = sum(|cost| cost.0).zip(sum(|cost| cost.1));
+        Ok(Preview { agents, trace, cost })
+    }
+}
+
+fn answers(run: &Run) -> crate::domain::answers::Answers {
+    run.answers.iter().map(|(id, answer)| (id.clone(), answer.value.clone())).collect()
+}
+
+/// Folds what `commands` would cause.
+fn imagine(basis: &Basis, commands: Vec<Command>) -> Result<Run, Refusal> {
+    let mut run = Run::default();
+    for command in commands {
+        for event in decide(&run, basis, command, 0)? {
+            run.apply(&imagined(&run, event));
+        }
+    }
+    Ok(run)
+}
+
+fn imagined(run: &Run, event: Event) -> Recorded {
+    let run_id = Some(RunId::from_bytes([0; 16]));
+    let envelope = Envelope { seq: 0, run: run_id, version: run.version + 1, at: 0, occurred_at: None, cause: None };
+    Recorded { envelope, hash: Hash::default(), event }
+}
+
+fn preview(run: &Run, basis: &Basis, number: AgentNo) -> Option<AgentPreview> {
+    let agent = run.agent(number)?;
+    let prompt = preview_prompt(run, basis, number);
+    let prompt_tokens = estimate_tokens(&prompt.system) + estimate_tokens(&prompt.user);
+    let tiers: Vec<_> = agent
+        .plan
+        .strategy
+        .tiers()
+        .iter()
+        .filter_map(|tier| Some((*tier, basis.work_models(*tier).into_iter().next()?)))
+        .collect();
+    let priced = |share: u64, (_, model): &(Tier, crate::domain::run::ModelChoice)| {
+        basis.worst_case(&model.provider, &model.model, prompt_tokens, model.max_output_tokens / share)
+    };
+    let low = tiers.first().and_then(|first| priced(USUAL_OUTPUT_SHARE, first));
+    let attempts = u64::from(agent.plan.max_attempts_per_tier.max(1));
+    let high =
+        tiers.iter().map(|tier| priced(1, tier)).sum::<Option<NanoUsd>>().map(|sum| NanoUsd(sum.0.saturating_mul(attempts)));
+    let label = |number: &AgentNo| run.agent(*number).map(|agent| agent.label.clone());
+    Some(AgentPreview {
+        label: agent.label.clone(),
+        base: agent.plan.base.clone(),
+        depends_on: agent.plan.depends_on.iter().filter_map(label).collect(),
+        prompt_tokens,
+        criteria: agent.criteria.len(),
+        cost: low.zip(high),
+        tiers: tiers.into_iter().map(|(tier, model)| (tier, model.model)).collect(),
+    })
+}
