@@ -1,2 +1,8 @@
-//! meno
-fn main() {}
+//! The program `meno`: see the library's documentation for how it is built.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // No panic of a dependency is expected here: rooms that turn panics into errors say so themselves.
+    meno::cli::run(std::env::args_os(), |_| false).into()
+}

@@ -1,0 +1,84 @@
+//! What can be typed after `run` and `resume`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values::{KeyValue, RunRef, dollars, escalate, strategy};
+use crate::domain::event::Escalate;
+use crate::domain::money::NanoUsd;
+use crate::domain::tier::Strategy;
+
+/// `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  meno run release_prep\n  meno run security_audit --input code=./src --budget 2\n  \
+    meno run release_prep --no-input --set package_name=demo --dry-run\n  \
+    meno run code_refactoring --answers answers.toml --preset simulated --json")]
+pub struct RunArgs {
+    /// The template's id
+    #[arg(value_name = "TEMPLATE")]
+    pub template: String,
+    /// Answers from a JSON or TOML file; - for stdin
+    #[arg(long, value_name = "FILE", help_heading = "Answers")]
+    pub answers: Option<PathBuf>,
+    /// An answer, over those of a file; may be given several times
+    #[arg(long = "set", value_name = "ID=VALUE", help_heading = "Answers")]
+    pub set: Vec<KeyValue>,
+    /// Material for the agents: a file or a folder; may be given several times
+    #[arg(long = "input", value_name = "ID=PATH", help_heading = "Answers")]
+    pub inputs: Vec<KeyValue>,
+    /// Which tiers all agents may use, over what the template says
+    #[arg(long, value_name = "STRATEGY", value_parser = strategy(), help_heading = "Models")]
+    pub strategy: Option<Strategy>,
+    /// Fill the tiers: anthropic, openai, ollama, mixed, simulated
+    #[arg(long, value_name = "PRESET", help_heading = "Models")]
+    pub preset: Option<String>,
+    /// When an agent wants to climb a tier: auto, ask, never
+    #[arg(long, value_name = "HOW", value_parser = escalate(), help_heading = "Models", hide_possible_values = true)]
+    pub escalate: Option<Escalate>,
+    /// US dollars that the run may cost at most
+    #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true, help_heading = "Limits")]
+    pub budget: Option<NanoUsd>,
+    /// Agents at work at once, at most
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
+    pub jobs: Option<u16>,
+    /// Under a budget, allow models without a price
+    #[arg(long, help_heading = "Limits")]
+    pub allow_unpriced: bool,
+    /// Let agents write in the workspace
+    #[arg(long, help_heading = "Limits")]
+    pub allow_write: bool,
+    /// Show the team, why, and the expected cost; call nothing
+    #[arg(long, help_heading = "How to run")]
+    pub dry_run: bool,
+    /// The seed of everything random
+    #[arg(long, value_name = "N", help_heading = "How to run")]
+    pub seed: Option<u64>,
+    /// Fix time and ids by MENO_CLOCK and MENO_SEED, for tests
+    #[arg(long, help_heading = "How to run")]
+    pub deterministic: bool,
+    /// A label to find the run by; may be given several times
+    #[arg(long = "label", value_name = "K=V", help_heading = "How to run")]
+    pub labels: Vec<KeyValue>,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  meno resume last\n  meno resume last --approve\n  meno resume 7QW2 --retry-failed")]
+pub struct ResumeArgs {
+    /// The run: an id, its beginning or end, `last` or `last~N`
+    #[arg(value_name = "RUN")]
+    pub run: RunRef,
+    /// Allow the climb that the run waits for
+    #[arg(long, conflicts_with = "deny")]
+    pub approve: bool,
+    /// Forbid the climb that the run waits for
+    #[arg(long)]
+    pub deny: bool,
+    /// Let failed agents start again
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// An answer that is missing; may be given several times
+    #[arg(long = "set", value_name = "ID=VALUE")]
+    pub set: Vec<KeyValue>,
+}

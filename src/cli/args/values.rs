@@ -1,0 +1,392 @@
+//! Words on the command line that are more than words: amounts, pairs, references to runs, dates, zones.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
+use crate::cli::error::nearest;
+use crate::domain::event::{Escalate, KINDS, Mode};
+use crate::domain::ids::{RunId, TimeNs};
+use crate::domain::money::NanoUsd;
+use crate::domain::tier::Strategy;
+use crate::views::run_list::SortBy;
+use crate::views::status::RunStatus;
+
+/// Reads an amount of US dollars, exactly; a leading `$` is allowed.
+///
+/// # Errors
+/// When it is negative, finer than a nUSD, or no decimal number.
+pub fn dollars(text: &str) -> Result<NanoUsd, String> {
+    NanoUsd::from_decimal(text.strip_prefix('$').unwrap_or(text))
+        .ok_or_else(|| "not an amount of US dollars such as 2 or 0.50 (at most nine decimals)".to_owned())
+}
+
+/// Reads a number of seconds, with decimals.
+///
+/// # Errors
+/// When it is negative or not a number.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "not a number of seconds that can be waited".to_owned())
+}
+
+/// Reads a time zone: a name of the IANA database, `UTC`, or an offset.
+///
+/// # Errors
+/// When the machine knows no such zone.
+pub fn time_zone(text: &str) -> Result<TimeZone, String> {
+    jiff::fmt::temporal::DateTimeParser::new().parse_time_zone(text).map_err(|_| {
+        "not a time zone that this machine knows; give a name like Europe/Berlin, UTC, or an offset like +02:00".to_owned()
+    })
+}
+
+/// Reads the name of a kind of event, in any case.
+///
+/// # Errors
+/// When there is no such kind; names the nearest one.
+pub fn event_kind(text: &str) -> Result<&'static str, String> {
+    let names = || KINDS.iter().map(|(_, _, name)| *name);
+    names().find(|name| name.eq_ignore_ascii_case(text)).ok_or_else(|| match nearest(text, names()) {
+        Some(near) => format!("no such kind of event; did you mean {near}?"),
+        None => format!("no such kind of event; there are {}", names().collect::<Vec<_>>().join(", ")),
+    })
+}
+
+/// A parser of words that stand for values, which help and errors list.
+fn choice<T: Copy + Send + Sync + 'static>(values: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(values.iter().map(|(name, _)| *name)).try_map(move |word| {
+        // The parser before let only these words through.
+        values.iter().find(|(name, _)| *name == word).map(|(_, value)| *value).ok_or("not one of the words allowed")
+    })
+}
+
+/// Reads a run's state.
+pub fn run_status() -> impl TypedValueParser<Value = RunStatus> {
+    choice(&[
+        ("running", RunStatus::Running),
+        ("awaiting_input", RunStatus::AwaitingInput),
+        ("suspended", RunStatus::Suspended),
+        ("interrupted", RunStatus::Interrupted),
+        ("succeeded", RunStatus::Succeeded),
+        ("failed", RunStatus::Failed),
+        ("cancelled", RunStatus::Cancelled),
+    ])
+}
+
+/// Reads a run's mode.
+pub fn mode() -> impl TypedValueParser<Value = Mode> {
+    choice(&[("real", Mode::Real), ("simulated", Mode::Simulated), ("imported", Mode::Imported)])
+}
+
+/// Reads by what a list is sorted.
+pub fn sort_by() -> impl TypedValueParser<Value = SortBy> {
+    choice(&[("newest", SortBy::Newest), ("oldest", SortBy::Oldest), ("cost", SortBy::Cost), ("duration", SortBy::Duration)])
+}
+
+/// Reads a strategy.
+pub fn strategy() -> impl TypedValueParser<Value = Strategy> {
+    choice(&[
+        ("cheap_only", Strategy::CheapOnly),
+        ("progressive", Strategy::Progressive),
+        ("capable_first", Strategy::CapableFirst),
+        ("premium_only", Strategy::PremiumOnly),
+        ("adaptive", Strategy::Adaptive),
+    ])
+}
+
+/// Reads what to do when an agent wants to climb.
+pub fn escalate() -> impl TypedValueParser<Value = Escalate> {
+    choice(&[("auto", Escalate::Auto), ("ask", Escalate::Ask), ("never", Escalate::Never)])
+}
+
+/// `key=value`. The value may hold anything, also further `=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValue {
+    /// What stands before the first `=`; never empty.
+    pub key: String,
+    /// What stands behind it; may be empty.
+    pub value: String,
+}
+
+impl FromStr for KeyValue {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => Ok(Self { key: key.trim().to_owned(), value: value.to_owned() }),
+            _ => Err("not of the form KEY=VALUE".to_owned()),
+        }
+    }
+}
+
+/// `KEY` to look at, or `KEY=VALUE` to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The key.
+    pub key: String,
+    /// The new value.
+    pub value: Option<String>,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value.trim().to_owned())));
+        let key = key.trim().to_owned();
+        if key.is_empty() { Err("not of the form KEY or KEY=VALUE".to_owned()) } else { Ok(Self { key, value }) }
+    }
+}
+
+/// Characters of a run's id that must be given at least.
+pub const PART_MIN: usize = 4;
+
+/// How a user names a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunRef {
+    /// The newest run, or the one so many before it.
+    Last(u32),
+    /// The whole id.
+    Id(RunId),
+    /// The beginning or the end of an id, in upper case.
+    Part(String),
+}
+
+/// Why a reference names no run, or more than one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoSuchRun {
+    /// There is none.
+    Unknown,
+    /// There are several, newest first.
+    Ambiguous(Vec<RunId>),
+}
+
+impl RunRef {
+    /// Finds the run among `runs`, which are given newest first.
+    ///
+    /// # Errors
+    /// When there is no such run, or the part fits several.
+    pub fn find(&self, runs: &[RunId]) -> Result<RunId, NoSuchRun> {
+        match self {
+            Self::Last(back) => runs.get(*back as usize).copied().ok_or(NoSuchRun::Unknown),
+            Self::Id(id) => runs.contains(id).then_some(*id).ok_or(NoSuchRun::Unknown),
+            Self::Part(part) => {
+                let fits = |id: &&RunId| {
+                    let id = id.to_string();
+                    id.starts_with(part) || id.ends_with(part)
+                };
+                let found: Vec<RunId> = runs.iter().filter(fits).copied().collect();
+                match found.as_slice() {
+                    [] => Err(NoSuchRun::Unknown),
+                    [one] => Ok(*one),
+                    _ => Err(NoSuchRun::Ambiguous(found)),
+                }
+            }
+        }
+    }
+}
+
+impl FromStr for RunRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let lower = text.to_ascii_lowercase();
+        if lower == "last" {
+            return Ok(Self::Last(0));
+        }
+        if let Some(back) = lower.strip_prefix("last~") {
+            return back.parse().map(Self::Last).map_err(|_| "not of the form last~N".to_owned());
+        }
+        // Crockford's alphabet: no I, L, O, U.
+        let fits = |c: char| c.is_ascii_digit() || (c.is_ascii_uppercase() && !matches!(c, 'I' | 'L' | 'O' | 'U'));
+        let upper = text.to_ascii_uppercase();
+        if !upper.chars().all(fits) || upper.len() > 26 {
+            return Err("not a run: give an id, its beginning or end, last or last~N".to_owned());
+        }
+        if upper.len() < PART_MIN {
+            return Err(format!("too short for a run: give at least {PART_MIN} characters of its id, last or last~N"));
+        }
+        match upper.parse() {
+            Ok(id) => Ok(Self::Id(id)),
+            Err(_) => Ok(Self::Part(upper)),
+        }
+    }
+}
+
+impl std::fmt::Display for RunRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Last(0) => f.write_str("last"),
+            Self::Last(back) => write!(f, "last~{back}"),
+            Self::Id(id) => write!(f, "{id}"),
+            Self::Part(part) => f.write_str(part),
+        }
+    }
+}
+
+/// A moment as people name it; which one it is depends on now and on the zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// A day.
+    Day(Date),
+    /// So many days before today.
+    DaysBack(i64),
+    /// So long before now.
+    Ago(SignedDuration),
+    /// A moment.
+    At(Timestamp),
+}
+
+impl When {
+    /// Returns the moment (ns since the epoch) from which on things are meant: the first one of a day.
+    pub fn since(self, now: Timestamp, zone: &TimeZone) -> TimeNs {
+        self.moment(now, zone, 0)
+    }
+
+    /// Returns the moment (ns since the epoch) before which things are meant: a day counts to its end.
+    pub fn until(self, now: Timestamp, zone: &TimeZone) -> TimeNs {
+        self.moment(now, zone, 1)
+    }
+
+    fn moment(self, now: Timestamp, zone: &TimeZone, days_on: i64) -> TimeNs {
+        let first_of = |day: Date| day.to_zoned(zone.clone()).map(|moment| moment.timestamp());
+        let moment = match self {
+            Self::Day(day) => first_of(day.saturating_add(days_on.days())).unwrap_or(Timestamp::MAX),
+            Self::DaysBack(back) => {
+                let today = now.to_zoned(zone.clone()).date();
+                first_of(today.saturating_sub((back - days_on).days())).unwrap_or(now)
+            }
+            Self::Ago(duration) => now.saturating_sub(duration).unwrap_or(Timestamp::MIN),
+            Self::At(moment) => moment,
+        };
+        // What a log can hold ends in 2262; moments beyond are as good as its ends.
+        let nanoseconds = moment.as_nanosecond();
+        i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX })
+    }
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "now" => return Ok(Self::Ago(SignedDuration::ZERO)),
+            "today" => return Ok(Self::DaysBack(0)),
+            "yesterday" => return Ok(Self::DaysBack(1)),
+            _ => {}
+        }
+        if let Ok(day) = text.parse::<Date>()
+            && !text.contains(['T', 't', ' ', ':'])
+        {
+            return Ok(Self::Day(day));
+        }
+        if let Ok(moment) = text.parse::<Timestamp>() {
+            return Ok(Self::At(moment));
+        }
+        ago(text)
+            .map(Self::Ago)
+            .ok_or_else(|| "not a date: give 2026-10-01, 7d, 12h, 30m, 2w, today, yesterday, or RFC 3339".to_owned())
+    }
+}
+
+/// Reads `7d` and the like.
+fn ago(text: &str) -> Option<SignedDuration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let seconds: i64 = match unit {
+        "m" | "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return None,
+    };
+    number.parse::<i64>().ok()?.checked_mul(seconds).map(SignedDuration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn run(last: &str) -> RunId {
+        format!("01KAPXZ8T0M3N5Q7R9S1V3{last}").parse().unwrap()
+    }
+
+    #[test]
+    fn amounts_are_exact() {
+        assert_eq!(dollars("0.50"), Ok(NanoUsd(500_000_000)));
+        assert_eq!(dollars("$2"), Ok(NanoUsd(2_000_000_000)));
+        assert!(dollars("-1").is_err() && dollars("nan").is_err() && dollars("0.0000000001").is_err());
+    }
+
+    #[test]
+    fn pairs_split_at_the_first_equals_sign() {
+        assert_eq!("a=b=c".parse(), Ok(KeyValue { key: "a".into(), value: "b=c".into() }));
+        assert_eq!("a=".parse(), Ok(KeyValue { key: "a".into(), value: String::new() }));
+        assert!("=b".parse::<KeyValue>().is_err() && "ab".parse::<KeyValue>().is_err());
+        assert_eq!("run.jobs".parse(), Ok(Setting { key: "run.jobs".into(), value: None }));
+        assert_eq!("run.jobs = 4".parse(), Ok(Setting { key: "run.jobs".into(), value: Some("4".into()) }));
+    }
+
+    #[test]
+    fn a_run_is_named_by_id_part_or_age() {
+        let runs = [run("W5X7"), run("W5X8"), run("V4X8")];
+        let find = |text: &str| text.parse::<RunRef>().unwrap().find(&runs);
+        assert_eq!(find("last"), Ok(runs[0]));
+        assert_eq!(find("last~2"), Ok(runs[2]));
+        assert_eq!(find("last~3"), Err(NoSuchRun::Unknown));
+        assert_eq!(find("w5x8"), Ok(runs[1]));
+        assert_eq!(find(&runs[2].to_string()), Ok(runs[2]));
+        assert_eq!(find("01KA"), Err(NoSuchRun::Ambiguous(runs.to_vec())));
+        assert_eq!(find("ZZZZ"), Err(NoSuchRun::Unknown));
+        for wrong in ["", "abc", "../../x", "last~", "last~-1", "ILOU", "01KAPXZ8T0M3N5Q7R9S1V3W5X7Z"] {
+            assert!(wrong.parse::<RunRef>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn dates_mean_days_in_the_users_zone() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let now: Timestamp = "2026-11-22T23:30:00Z".parse().unwrap(); // the 23rd there
+        let at = |text: &str| i64::try_from(text.parse::<Timestamp>().unwrap().as_nanosecond()).unwrap();
+        let when = |text: &str| text.parse::<When>().unwrap();
+        assert_eq!(when("2026-10-01").since(now, &zone), at("2026-09-30T22:00:00Z"));
+        assert_eq!(when("2026-10-01").until(now, &zone), at("2026-10-01T22:00:00Z"));
+        assert_eq!(when("yesterday").since(now, &zone), at("2026-11-21T22:00:00Z"));
+        assert_eq!(when("today").until(now, &zone), at("2026-11-23T22:00:00Z"));
+        assert_eq!(when("7d").since(now, &zone), at("2026-11-15T23:30:00Z"));
+        assert_eq!(when("2026-10-01T12:00:00+01:00").since(now, &zone), at("2026-10-01T11:00:00Z"));
+        assert_eq!(when("9999-12-31").until(now, &zone), i64::MAX);
+        assert_eq!(when("0001-01-01").since(now, &zone), i64::MIN);
+        for wrong in ["", "7", "d", "7y", "2026-13-01", "99999999999999999999d", "9223372036854775807w"] {
+            assert!(wrong.parse::<When>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn kinds_of_events_are_found_in_any_case_and_near_ones_suggested() {
+        assert_eq!(event_kind("tierescalated"), Ok("TierEscalated"));
+        assert!(event_kind("TierEscalate").unwrap_err().contains("TierEscalated"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_word_is_too_strange_to_be_refused(word in any::<String>(), days in 0i64..i64::MAX) {
+            let _ = (dollars(&word), seconds(&word), time_zone(&word), event_kind(&word), word.parse::<KeyValue>());
+            let now = Timestamp::UNIX_EPOCH;
+            for word in [word, format!("{days}d")] {
+                if let Ok(when) = word.parse::<When>() {
+                    prop_assert!(when.since(now, &TimeZone::UTC) <= when.until(now, &TimeZone::UTC));
+                }
+                if let Ok(run) = word.parse::<RunRef>() {
+                    prop_assert_eq!(run.to_string().parse::<RunRef>(), Ok(run));
+                }
+            }
+        }
+    }
+}

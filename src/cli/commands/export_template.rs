@@ -1,0 +1,54 @@
+//! `meno export-template ID [-o FILE]`: a template's text as it is, broken or not.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::templates;
+use crate::cli::args::ExportTemplateArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open;
+use crate::cli::output::sanitize;
+use crate::workspace::Access;
+
+/// `export-template -o FILE --json`; without `-o` the document is the template.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TemplateExported {
+    /// Its id.
+    pub template_id: String,
+    /// The file written.
+    pub path: String,
+}
+
+/// Prints a template's text, or writes it to a file that is not there yet: an export never overwrites.
+///
+/// # Errors
+/// When there is no such template, or the file is there or cannot be written.
+pub fn run(context: &mut Context, args: &ExportTemplateArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Surroundings)?;
+    let entry = templates::find(&workspace.library, &args.template)?;
+    let Some(file) = &args.output else {
+        // On a terminal nothing in the text may act; in a pipe it is the file, byte for byte.
+        let text = if context.out.width().is_some() { sanitize::json(&entry.text) } else { entry.text.as_str().into() };
+        context.out.text(&text)?;
+        return Ok(Exit::Done);
+    };
+    let written =
+        OpenOptions::new().write(true).create_new(true).open(file).and_then(|mut file| file.write_all(entry.text.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            Report::refused(format!("{} is there already", file.display())).hint("choose another name, or remove it first")
+        }
+        _ => Report::new("io", Exit::Mendable, format!("{} cannot be written: {error}", file.display())),
+    })?;
+    let path = file.display().to_string();
+    if context.out.json() {
+        context.out.document(&TemplateExported { template_id: entry.id, path })?;
+    } else {
+        context.out.say(format!("wrote {}", sanitize::line(&path)));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,46 @@
+//! The commands, one file each: what was typed goes in, a use case is called, what it gives is rendered.
+
+pub mod cancel;
+pub mod completions;
+pub mod config;
+pub mod export_template;
+pub mod init;
+pub mod list_templates;
+pub mod prices;
+pub mod resume;
+pub mod run;
+pub mod show_template;
+pub mod template;
+mod templates;
+pub mod trust;
+pub mod validate_template;
+
+#[cfg(test)]
+mod schema_test;
+
+use super::args::Command;
+use super::context::Context;
+use super::error::{Exit, Report, Result};
+
+/// Carries out `command`; returns how the program ends when nothing went wrong.
+///
+/// # Errors
+/// Whatever keeps the command from doing what it was asked.
+pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
+    match command {
+        Command::Run(args) => run::run(context, &args),
+        Command::Resume(args) => resume::run(context, &args),
+        Command::Cancel(args) => cancel::run(context, &args),
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Init => init::run(context),
+        Command::Trust(args) => trust::run(context, &args),
+        Command::ListTemplates => list_templates::run(context),
+        Command::ShowTemplate(args) => show_template::run(context, &args),
+        Command::Template(command) => template::run(context, &command),
+        Command::ExportTemplate(args) => export_template::run(context, &args),
+        Command::ValidateTemplate(args) => validate_template::run(context, &args),
+        Command::Config(args) => config::run(context, &args),
+        Command::Prices(args) => prices::run(context, &args),
+        _ => Err(Report::refused("this build of meno has no such command")),
+    }
+}

@@ -1,0 +1,62 @@
+//! `meno resume RUN`: goes on with a run that was suspended, interrupted, waits for a person, or failed.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::run::GivenAnswers;
+use crate::cli::args::ResumeArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::{filling, open, running};
+use crate::domain::event::AnswerSource;
+use crate::domain::run::{AgentStatus, Command};
+use crate::workspace::Access;
+
+/// Goes on with a run.
+///
+/// # Errors
+/// When there is no such run, it has ended, or another process executes it.
+pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
+    let workspace = Arc::new(open::store(context, Access::Read)?);
+    let id = workspace.find_run(&args.run.to_string())?;
+    let mut begun = workspace.resume(id, args.retry_failed)?;
+    if !begun.stream.run().form_complete && !begun.stream.run().is_ended() {
+        let set = args.set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));
+        let given: GivenAnswers = set.collect();
+        if context.can_ask() {
+            filling::check_given(&begun.basis.template, &given)?;
+            filling::fill(context, &workspace, &mut begun, &given)?;
+        } else {
+            filling::complete(&mut begun, &given)?;
+        }
+    } else if !args.set.is_empty() {
+        return Err(Report::refused(format!("the form of run {id} is complete, so `--set` changes nothing"))
+            .hint("start a new run to answer otherwise"));
+    }
+    approve(args, &mut begun)?;
+    running::carry_on(context, &workspace, begun)
+}
+
+/// Answers every question about a climb as `--approve` or `--deny` says.
+fn approve(args: &ResumeArgs, begun: &mut crate::workspace::Begun) -> Result<()> {
+    let granted = match (args.approve, args.deny) {
+        (false, false) => return Ok(()),
+        (granted, _) => granted,
+    };
+    let waits = |agent: &&crate::domain::run::Agent| matches!(agent.status, AgentStatus::AwaitingApproval { .. });
+    let agents: Vec<_> = begun.stream.run().agents.iter().filter(waits).map(|agent| agent.plan.agent).collect();
+    if agents.is_empty() {
+        return Err(Report::refused(format!("run {} waits for no approval", begun.id)).hint("`meno resume RUN` goes on with it"));
+    }
+    for agent in agents {
+        let still =
+            begun.stream.run().agent(agent).is_some_and(|agent| matches!(agent.status, AgentStatus::AwaitingApproval { .. }));
+        // A denial can end the run, and with it the other questions.
+        if still {
+            let basis = Arc::clone(&begun.basis);
+            begun.stream.perform(&basis, &[Command::Approve { agent, granted }])?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! `meno run TEMPLATE`: asks, builds the team, runs it, remembers it.
+
+use std::io::{IsTerminal, Read};
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::cli::args::RunArgs;
+use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open::{self, Opening};
+use crate::cli::output::sanitize;
+use crate::cli::{filling, preview, running};
+use crate::domain::event::{AnswerSource, Mode};
+use crate::domain::form::{self, AnswerProblem};
+use crate::domain::template::{Question, QuestionKind, Template};
+use crate::settings::{Choice, Flags, Found, How, Preset, edit, is_trusted};
+use crate::workspace::library::{Entry, Origin};
+use crate::workspace::{Access, Answering, NewRun, Workspace, mode};
+
+/// What was given before anybody is asked: question → value and source.
+pub type GivenAnswers = IndexMap<String, (Value, AnswerSource)>;
+
+/// Runs a template.
+///
+/// # Errors
+/// When the template, an answer, a setting or the store is in the way; nothing was started then, unless the report says so.
+pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
+    let flags = flags(args)?;
+    let looked = open_with_models(context, args, &flags, Access::Read)?;
+    let entry = find(&looked, &args.template)?;
+    let template = entry.template.clone().ok_or_else(|| broken(&entry))?;
+    open::usable(&looked)?;
+    looked.check_tiers(&template, args.strategy)?;
+    may_be_run(context, &looked, &entry)?;
+    let given = given(context, args, &template)?;
+    let mut wish = wish(args);
+    let asks = context.can_ask() && !args.dry_run;
+    if asks {
+        // What was given is checked before anybody is asked for the rest.
+        filling::check_given(&template, &given)?;
+    } else {
+        complete(context, &template, &given, &mut wish)?;
+    }
+    warn_of_missing_material(context, &looked, &template, args);
+    if args.dry_run {
+        let preview = looked.preview(&template, &wish)?;
+        preview::show(context, &template, &preview, mode(&looked.resolved.settings))?;
+        return Ok(Exit::Done);
+    }
+    if !asks && mode(&looked.resolved.settings) == Mode::Real {
+        say_expected_cost(context, &looked, &template, &wish);
+    }
+    let workspace = if looked.session().is_some() {
+        looked
+    } else {
+        // The store is made only now that nothing else can go wrong.
+        drop(looked);
+        open_with_models(context, args, &flags, Access::Write)?
+    };
+    let workspace = Arc::new(workspace);
+    if asks {
+        wish.answering = Answering::Open;
+        let mut begun = workspace.start(&entry, wish)?;
+        filling::fill(context, &workspace, &mut begun, &given)?;
+        return running::carry_on(context, &workspace, begun);
+    }
+    let begun = workspace.start(&entry, wish)?;
+    running::carry_on(context, &workspace, begun)
+}
+
+fn flags(args: &RunArgs) -> Result<Flags> {
+    let preset = match &args.preset {
+        Some(name) => Some(name.parse::<Preset>().map_err(|_| {
+            let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
+            Report::invalid(format!("there is no preset `{}`", sanitize::line(name))).suggest(
+                name,
+                names.iter().copied(),
+                &format!("presets are {}", names.join(", ")),
+            )
+        })?),
+        None => None,
+    };
+    Ok(Flags {
+        preset,
+        strategy: args.strategy,
+        budget: args.budget,
+        jobs: args.jobs.and_then(NonZeroU16::new),
+        escalate: args.escalate,
+        allow_unpriced: args.allow_unpriced,
+        allow_write: args.allow_write,
+    })
+}
+
+/// Opens the store; when nobody chose a model, finds one or asks.
+fn open_with_models(context: &mut Context, args: &RunArgs, flags: &Flags, access: Access) -> Result<Workspace> {
+    let opening = |fallback| Opening { flags: flags.clone(), fallback, deterministic: args.deterministic, ..Opening::default() };
+    let workspace = open::store_with(context, access, opening(None))?;
+    let Choice::Nothing { found } = &workspace.resolved.choice else { return Ok(workspace) };
+    let fallback = choose_models(context, &workspace, *found)?;
+    drop(workspace);
+    open::store_with(context, access, opening(Some(fallback)))
+}
+
+/// Chooses a preset when nobody has: what is there and agreed to, or the simulation. Real money is never spent unasked.
+fn choose_models(context: &mut Context, workspace: &Workspace, found: Found) -> Result<Preset> {
+    let mut there = Vec::new();
+    if found.anthropic {
+        there.push(("an Anthropic key", Preset::Anthropic));
+    }
+    if found.openai {
+        there.push(("an OpenAI key", Preset::Openai));
+    }
+    if there.is_empty() {
+        let ollama = workspace.resolved.settings.providers.get("ollama");
+        if ollama.is_some_and(|ollama| answers(&ollama.base_url)) {
+            context.out.say("an Ollama runs here; name its models under [tiers.*] and set preset = \"ollama\" to use it");
+        }
+        context.out.say("no model is set up: this run is simulated (set one up with `meno config preset=…`)");
+        return Ok(Preset::Simulated);
+    }
+    let words: Vec<&str> = there.iter().map(|(words, _)| *words).collect();
+    if !context.can_ask() {
+        let presets: Vec<String> = there.iter().map(|(_, preset)| format!("`--preset {}`", preset.name())).collect();
+        return Err(Report::refused(format!(
+            "{} is in the environment, and nobody said that it may be used",
+            words.join(" and ")
+        ))
+        .hint(format!("say {} to spend real money, or `--preset simulated`", presets.join(" or "))));
+    }
+    let mut options: Vec<String> =
+        there.iter().map(|(words, preset)| format!("use {words} (preset {})", preset.name())).collect();
+    options.push("simulate: no model is asked, nothing is spent".to_owned());
+    let chosen = Terminal::new(true).choose("Which models shall do the work? The choice is remembered.", &options, 0)?;
+    let Some(chosen) = chosen else { return Err(Report::interrupted()) };
+    let preset = there.get(chosen).map_or(Preset::Simulated, |(_, preset)| *preset);
+    let (path, _) = workspace.places.user_config(context.global.config.as_deref());
+    edit::edit_file(&path, "preset", Some(preset.name()))?;
+    context.out.say(format!("remembered in {}", path.display()));
+    Ok(preset)
+}
+
+/// Tells whether something listens at a loopback address.
+fn answers(base_url: &str) -> bool {
+    use std::net::{TcpStream, ToSocketAddrs};
+    let Ok(url) = url::Url::parse(base_url) else { return false };
+    let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else { return false };
+    let addresses = (host, port).to_socket_addrs().into_iter().flatten().filter(|address| address.ip().is_loopback());
+    addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, std::time::Duration::from_millis(200)).is_ok())
+}
+
+fn find(workspace: &Workspace, id: &str) -> Result<Entry> {
+    let found = workspace.library.find(id);
+    let found =
+        found.map_err(|error| Report::invalid(format!("template `{}` cannot be read", sanitize::line(id))).source(&error))?;
+    found.ok_or_else(|| {
+        let known: Vec<String> = workspace.library.list().into_iter().map(|entry| entry.id).collect();
+        Report::not_found(format!("template `{}` is not known", sanitize::line(id)))
+            .cause("looked in: the store's templates, the built-in ones")
+            .suggest(id, known.iter().map(String::as_str), "`meno list-templates` shows all")
+    })
+}
+
+fn broken(entry: &Entry) -> Report {
+    let report = Report::invalid(format!("template `{}` is broken", entry.id));
+    let report =
+        entry.first_error().into_iter().fold(report, |report, problem| report.cause(sanitize::line(&problem.to_string())));
+    match &entry.origin {
+        Origin::User(path) => report.hint(format!("`meno validate-template {}` shows all its problems", path.display())),
+        Origin::BuiltIn => report,
+    }
+}
+
+/// A template of a store that the user does not trust may not spend the user's money unasked.
+fn may_be_run(context: &mut Context, workspace: &Workspace, entry: &Entry) -> Result<()> {
+    let strangers = workspace.store.how == How::Found && matches!(entry.origin, Origin::User(_));
+    if !strangers || mode(&workspace.resolved.settings) != Mode::Real || is_trusted(&workspace.places, &workspace.store)? {
+        return Ok(());
+    }
+    let what = format!("template `{}` of {}", entry.id, workspace.store.path.display());
+    let refused = || {
+        Report::refused(format!("{what} would run against real models, and the store is not trusted"))
+            .hint(format!("look at it with `meno show-template {}`, then `meno trust`", entry.id))
+    };
+    if !context.can_ask() {
+        return Err(refused());
+    }
+    let question = AskQuestion {
+        id: "trust".to_owned(),
+        text: format!("{what} comes from a store that you do not trust. Run it with your models?"),
+        help: None,
+        kind: AskKind::Confirm,
+        required: true,
+        default: Some((Value::Bool(false), "to be safe".to_owned())),
+        progress: None,
+        validate: &|value| Ok(value.clone()),
+    };
+    match Terminal::new(true).ask(&question)? {
+        Asked::Answer(Value::Bool(true)) => Ok(()),
+        _ => Err(refused()),
+    }
+}
+
+/// Gathers the answers of `--answers` and `--set`; the latter win.
+fn given(context: &mut Context, args: &RunArgs, template: &Template) -> Result<GivenAnswers> {
+    let mut given = GivenAnswers::new();
+    if let Some(path) = &args.answers {
+        let (text, name) = read_answers(path)?;
+        let file = form::parse_answers_file(&text, &name, template).map_err(|error| {
+            Report::invalid(format!("answers of {name}: {error}")).hint("`meno show-template` lists the questions")
+        })?;
+        given.extend(file.answers.into_iter().map(|(id, value)| (id, (value, AnswerSource::File))));
+    }
+    for pair in &args.set {
+        if given.get(&pair.key).is_some_and(|(_, source)| *source == AnswerSource::Flag) {
+            context.out.warn(format!("`--set {}` is given twice; the last one counts", sanitize::line(&pair.key)));
+        }
+        given.insert(pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag));
+    }
+    Ok(given)
+}
+
+/// Answers files are small; what is larger is something else.
+const ANSWERS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+fn read_answers(path: &Path) -> Result<(String, String)> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        if std::io::stdin().is_terminal() {
+            return Err(
+                Report::invalid("`--answers -` reads stdin, which is a terminal").hint("pipe a JSON or TOML text into it")
+            );
+        }
+        let read = std::io::stdin().take(ANSWERS_BYTES_MAX).read_to_string(&mut text);
+        read.map_err(|error| Report::invalid("the answers on stdin cannot be read").source(&error))?;
+        return Ok((text, "stdin".to_owned()));
+    }
+    let name = path.display().to_string();
+    let read = std::fs::File::open(path).and_then(|file| file.take(ANSWERS_BYTES_MAX).read_to_string(&mut text));
+    read.map_err(|error| Report::invalid(format!("answers file {name} cannot be read")).source(&error))?;
+    Ok((text, name))
+}
+
+/// Completes the form without asking anybody, or reports everything that is missing or wrong.
+fn complete(context: &mut Context, template: &Template, given: &GivenAnswers, wish: &mut NewRun) -> Result<()> {
+    let environment = |question: &Question| secret_of(question).map(|value| (Value::String(value), AnswerSource::Environment));
+    let completed =
+        form::complete(template, given, &environment, &|path| Path::new(path).exists()).map_err(|problems| wrong(&problems))?;
+    for notice in &completed.notices {
+        context.out.say(sanitize::line(notice));
+    }
+    for question in template.form_schema.questions.iter().filter(|question| question.kind == QuestionKind::Secret) {
+        let typed = given.get(&question.id).and_then(|(value, _)| value.as_str().map(str::to_owned));
+        wish.secrets.extend(typed.or_else(|| secret_of(question)).map(SecretString::from));
+    }
+    wish.answers = completed.answers.into_iter().map(|(id, answer)| (id, answer.value, answer.source, answer.secret)).collect();
+    Ok(())
+}
+
+/// Returns the value of a secret question's environment variable.
+pub fn secret_of(question: &Question) -> Option<String> {
+    if question.kind != QuestionKind::Secret {
+        return None;
+    }
+    question.env.as_deref().and_then(|name| std::env::var(name).ok()).filter(|value| !value.is_empty())
+}
+
+/// Reports all problems of answers at once.
+pub fn wrong(problems: &[AnswerProblem]) -> Report {
+    let message = match problems {
+        [one] => {
+            return Report::invalid(sanitize::line(&one.to_string()).into_owned())
+                .hint("answer with `--set ID=VALUE` or `--answers FILE`");
+        }
+        many => format!("{} answers are missing or wrong", many.len()),
+    };
+    let report =
+        problems.iter().fold(Report::invalid(message), |report, problem| report.cause(sanitize::line(&problem.to_string())));
+    report.hint("answer with `--set ID=VALUE` or `--answers FILE`; `meno show-template` lists the questions")
+}
+
+fn wish(args: &RunArgs) -> NewRun {
+    NewRun {
+        inputs: args.inputs.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
+        strategy: args.strategy,
+        budget: args.budget,
+        seed: args.seed,
+        labels: args.labels.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
+        ..NewRun::default()
+    }
+}
+
+/// A real run without the material that its agents need is likely wasted money.
+fn warn_of_missing_material(context: &mut Context, workspace: &Workspace, template: &Template, args: &RunArgs) {
+    let missing = template.inputs.iter().filter(|input| input.required && !args.inputs.iter().any(|given| given.key == input.id));
+    let ids: Vec<String> = missing.map(|input| format!("`--input {}=PATH`", input.id)).collect();
+    if !ids.is_empty() && mode(&workspace.resolved.settings) == Mode::Real {
+        context.out.warn(format!("the agents need material that is not given: {}", ids.join(", ")));
+    }
+}
+
+fn say_expected_cost(context: &mut Context, workspace: &Workspace, template: &Template, wish: &NewRun) {
+    // A preview that cannot be made is no reason not to start: starting says what is wrong.
+    if let Ok(preview) = workspace.preview(template, wish) {
+        context.out.say(preview::cost_line(&preview, Mode::Real));
+    }
+}

@@ -1,0 +1,17 @@
+//! The published schemas of the commands that need no run are those of their types.
+
+use crate::domain::prices::PriceFile;
+use crate::views::schema_test::check;
+
+#[test]
+fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
+    check::<super::init::InitDocument>("init.json");
+    check::<super::trust::TrustDocument>("trust.json");
+    check::<super::list_templates::TemplateList>("list-templates.json");
+    check::<super::show_template::TemplateDocument>("show-template.json");
+    check::<super::template::TemplateTaken>("template.json");
+    check::<super::export_template::TemplateExported>("export-template.json");
+    check::<super::validate_template::Validation>("validate-template.json");
+    check::<super::config::ConfigDocument>("config.json");
+    check::<PriceFile>("prices.json");
+}

@@ -1,0 +1,119 @@
+//! `meno show-template ID`: questions, rules, conditions and the cost to expect.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::list_templates::{Kind, TemplateLine};
+use super::templates;
+use crate::cli::args::ShowTemplateArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open;
+use crate::cli::output::table::{Fit, Table};
+use crate::cli::output::{HEADING, Out, sanitize, styled, words};
+use crate::domain::condition::{describe, from_required};
+use crate::domain::template::{Problem, Question, Rule, Template};
+use crate::workspace::Access;
+use crate::workspace::library::Entry;
+
+/// `show-template --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TemplateDocument {
+    /// Where it comes from.
+    pub origin: Kind,
+    /// The user's file.
+    pub path: Option<String>,
+    /// The file hides a built-in template of the same id.
+    pub hides_builtin: bool,
+    /// Warnings about it.
+    pub problems: Vec<Problem>,
+    /// The template, with all defaults.
+    pub template: Template,
+}
+
+/// Shows a template.
+///
+/// # Errors
+/// When there is none of that id, or it is broken.
+pub fn run(context: &mut Context, args: &ShowTemplateArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Surroundings)?;
+    let entry = templates::find(&workspace.library, &args.template)?;
+    show(&mut context.out, entry)
+}
+
+fn show(out: &mut Out, entry: Entry) -> Result<Exit> {
+    let line = TemplateLine::from(&entry);
+    let Some(template) = entry.template else {
+        let report = Report::new("template_broken", Exit::Mendable, format!("template `{}` is broken", entry.id));
+        let file = line.path.as_deref().unwrap_or("FILE");
+        return Err(entry
+            .problems
+            .iter()
+            .fold(report, Report::cause)
+            .hint(format!("mend {file}, then `meno validate-template {file}`")));
+    };
+    if out.json() {
+        let (origin, path, hides_builtin, problems) = (line.origin, line.path, line.hides_builtin, entry.problems);
+        out.document(&TemplateDocument { origin, path, hides_builtin, problems, template })?;
+        return Ok(Exit::Done);
+    }
+    let text = |text: &str| sanitize::text(text).into_owned();
+    out.data(format!("{}  {} {}", styled(HEADING, text(&template.template_id)), text(&template.name), text(&template.version)))?;
+    out.data(text(&template.description))?;
+    let origin = line.path.map_or_else(|| "built-in".to_owned(), |path| text(&path));
+    let [low, high] = template.estimated_cost_range;
+    out.data(format!("origin: {origin}\nexpected: ${low} to ${high}, about {} min", template.estimated_duration_minutes))?;
+    for input in &template.inputs {
+        let need = if input.required { "needed" } else { "optional" };
+        out.data(format!("input {} ({need}): {}", text(&input.id), text(&input.description)))?;
+    }
+    out.data(format!("\n{}", styled(HEADING, words::plural(template.form_schema.questions.len() as u64, "question"))))?;
+    questions(out, &template.form_schema.questions)?;
+    out.data(format!("\n{}", styled(HEADING, words::plural(template.agent_composition_rules.len() as u64, "rule"))))?;
+    rules(out, &template)
+}
+
+fn questions(out: &mut Out, questions: &[Question]) -> Result<()> {
+    let columns =
+        [("id", Fit::Whole), ("question", Fit::Words), ("type", Fit::Whole), ("default", Fit::Words), ("shown when", Fit::Words)];
+    let mut table = Table::new(out, &columns);
+    for question in questions {
+        let kind = serde_json::to_value(question.kind).unwrap_or_default();
+        let kind = if question.required { words::value(&kind) } else { format!("{}, optional", words::value(&kind)) };
+        let asked = match question.options.as_slice() {
+            [] => question.text.clone(),
+            options => format!("{} ({})", question.text, options.join(" | ")),
+        };
+        let default = question.default.as_ref().map(words::value).unwrap_or_default();
+        let when = question.when.as_ref().map(describe).unwrap_or_default();
+        table.row([question.id.clone(), asked, kind, default, when]);
+    }
+    out.data(table.finish())
+}
+
+fn rules(out: &mut Out, template: &Template) -> Result<Exit> {
+    let columns = [
+        ("role", Fit::Whole),
+        ("agent", Fit::Whole),
+        ("strategy", Fit::Whole),
+        ("made when", Fit::Words),
+        ("after", Fit::Words),
+        ("criteria", Fit::Number),
+    ];
+    let mut table = Table::new(out, &columns);
+    for rule in &template.agent_composition_rules {
+        let strategy = rule.tier_strategy.map_or("", |strategy| strategy.name());
+        let criteria = rule.success_criteria.len().to_string();
+        table.row([rule.role.as_str(), &rule.base_template, strategy, &made_when(rule), &rule.depends_on.join(", "), &criteria]);
+    }
+    out.data(table.finish())?;
+    Ok(Exit::Done)
+}
+
+/// Says when a rule makes an agent.
+fn made_when(rule: &Rule) -> String {
+    let required = (!rule.required_responses.is_empty()).then(|| describe(&from_required(&rule.required_responses)));
+    let parts: Vec<String> = required.into_iter().chain(rule.when.as_ref().map(describe)).collect();
+    let when = if parts.is_empty() { "always".to_owned() } else { parts.join("; and ") };
+    rule.foreach.as_ref().map_or(when.clone(), |question| format!("{when}; one for each of {question}"))
+}

@@ -1,0 +1,47 @@
+//! What the commands about templates share: finding one, and problems in words.
+
+use std::path::Path;
+
+use crate::cli::error::{Exit, Report, Result};
+use crate::domain::template::{Problem, template_id};
+use crate::workspace::library::{Entry, Library, TakeError};
+
+/// Returns the template called `id`.
+///
+/// # Errors
+/// When `id` is none, there is no such template, or its file cannot be read.
+pub fn find(library: &Library, id: &str) -> Result<Entry> {
+    template_id(id).map_err(bad_id)?;
+    let found = library
+        .find(id)
+        .map_err(|error| Report::new("io", Exit::Mendable, format!("template `{id}` cannot be read: {error}")))?;
+    found.ok_or_else(|| {
+        let known: Vec<String> = library.list().into_iter().map(|entry| entry.id).collect();
+        Report::new("template_not_found", Exit::Mendable, format!("template `{id}` is not known"))
+            .cause("looked in: the store's templates, the built-in ones")
+            .suggest(id, known.iter().map(String::as_str), "`meno list-templates` shows all")
+    })
+}
+
+/// Says that a text is no id.
+pub fn bad_id(error: crate::domain::template::BadId) -> Report {
+    Report::invalid(error.to_string()).hint("`meno list-templates` shows the templates there are")
+}
+
+/// Says a problem as compilers do: file, place, what is wrong, how to mend it.
+pub fn problem(path: &Path, problem: &Problem) -> String {
+    format!("{}:{problem}\n    remedy: {}", path.display(), problem.remedy)
+}
+
+impl From<TakeError> for Report {
+    fn from(error: TakeError) -> Self {
+        let message = error.to_string();
+        match error {
+            TakeError::Id(_) => Self::invalid(message).hint("choose an id of a-z, 0-9, `_` and `-`"),
+            TakeError::Exists { id, .. } => {
+                Self::refused(message).hint(format!("choose another id, or begin with `meno export-template {id} -o FILE`"))
+            }
+            TakeError::Write(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What every command is given besides its own arguments.
+
+use std::io::IsTerminal;
+
+use super::args::Global;
+use super::output::{Look, Out};
+
+/// The surroundings of a command.
+#[derive(Debug)]
+pub struct Context {
+    /// Where output goes.
+    pub out: Out,
+    /// The options of every command.
+    pub global: Global,
+}
+
+impl Context {
+    /// Opens the surroundings that the options ask for.
+    pub fn new(global: Global) -> Self {
+        let look = Look {
+            json: global.json,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            color: global.color,
+            zone: global.time_zone.clone(),
+        };
+        Self { out: Out::new(look), global }
+    }
+
+    /// Tells whether a person can be asked: there is one at a terminal, and `--no-input` and `--json` were not given.
+    ///
+    /// Questions go to stderr, so stdout may be a pipe.
+    pub fn can_ask(&self) -> bool {
+        !self.global.no_input && !self.global.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Makes surroundings for a test that print to `out`.
+    #[cfg(test)]
+    pub(crate) fn with(out: Out) -> Self {
+        use clap::Parser;
+        let cli = super::args::Cli::try_parse_from(["meno", "rebuild", "--no-input"]).unwrap();
+        Self { out, global: cli.global }
+    }
+}

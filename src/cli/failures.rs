@@ -1,0 +1,119 @@
+//! What the rooms below report, in the words and with the hints of the command line.
+
+use super::error::{Exit, Report};
+use crate::domain::run::Refusal;
+use crate::executor::StreamError;
+use crate::settings;
+use crate::workspace::{self, FindError, ModelsError, ResumeError, StartError};
+
+impl From<&settings::Error> for Report {
+    fn from(error: &settings::Error) -> Self {
+        let report = Self::new("settings", Exit::Mendable, error.to_string());
+        match error.hint() {
+            Some(hint) => report.hint(hint),
+            None => report,
+        }
+    }
+}
+
+impl From<settings::Error> for Report {
+    fn from(error: settings::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<workspace::Error> for Report {
+    fn from(error: workspace::Error) -> Self {
+        match error {
+            workspace::Error::Settings(error) => error.into(),
+            workspace::Error::Store(error) => error.into(),
+            workspace::Error::Prices { .. } => Self::new("prices", Exit::Mendable, error.to_string())
+                .hint("`meno prices --json` shows the form of a price table"),
+            workspace::Error::Io { .. } => Self::new("io", Exit::Mendable, error.to_string()),
+        }
+    }
+}
+
+impl From<FindError> for Report {
+    fn from(error: FindError) -> Self {
+        let message = error.to_string();
+        match error {
+            FindError::Store(error) => error.into(),
+            FindError::NotFound(_) => Self::new("run_not_found", Exit::Mendable, message).hint("`meno list-runs` shows the runs"),
+            FindError::Ambiguous { .. } => Self::new("run_ambiguous", Exit::Mendable, message).hint("use more letters of its id"),
+            FindError::Malformed(_) => {
+                Self::new("run_reference", Exit::Mendable, message).hint("`meno list-runs` shows the runs")
+            }
+        }
+    }
+}
+
+impl From<StreamError> for Report {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Refused(refusal) => refusal.into(),
+            StreamError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Report {
+    fn from(refusal: Refusal) -> Self {
+        let report = Self::new("refused", Exit::Mendable, refusal.to_string());
+        match refusal {
+            Refusal::NoAgents { because } => because
+                .into_iter()
+                .fold(report, |report, (role, why)| report.cause(format!("`{role}`: {why}")))
+                .hint("change the answers; `--dry-run` shows why each rule does or does not hold"),
+            Refusal::FormIncomplete(_) => report.hint("answer with `--set ID=VALUE` or `--answers FILE`"),
+            Refusal::TierWithoutModel { tier, .. } => {
+                report.hint(format!("set `tiers.{tier}.provider` and `tiers.{tier}.model`, or choose `--preset`"))
+            }
+            Refusal::Ended(how) if how == "failed" => {
+                report.hint("`meno resume RUN --retry-failed` lets failed agents start again")
+            }
+            Refusal::Ended(_) => report.hint("`meno show-run RUN` tells its story"),
+            Refusal::Suspended => report.hint("`meno resume RUN` goes on"),
+            _ => report,
+        }
+    }
+}
+
+impl From<StartError> for Report {
+    fn from(error: StartError) -> Self {
+        let message = error.to_string();
+        match error {
+            StartError::Stream(error) => error.into(),
+            StartError::Store(error) => error.into(),
+            StartError::Broken { id, .. } => Self::new("template_broken", Exit::Mendable, message)
+                .hint(format!("`meno validate-template` shows all its problems; `meno export-template {id}` its text")),
+            StartError::TierWithoutModel { tier, .. } => Self::new("tier_without_model", Exit::Mendable, message).hint(format!(
+                "set `tiers.{tier}.provider` and `tiers.{tier}.model`, or choose another `--preset` or `--strategy`"
+            )),
+            StartError::Capture { what, .. } => Self::new("capture", Exit::Mendable, message)
+                .hint(format!("set `capture.{what}` to full or redacted, or take it out of the template")),
+            StartError::Input(_) => {
+                Self::new("input", Exit::Mendable, message).hint("`meno show-template TEMPLATE` lists the inputs it takes")
+            }
+        }
+    }
+}
+
+impl From<ModelsError> for Report {
+    fn from(error: ModelsError) -> Self {
+        Self::new("script", Exit::Mendable, error.to_string()).hint("mend it, or empty `simulated.script`")
+    }
+}
+
+impl From<ResumeError> for Report {
+    fn from(error: ResumeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ResumeError::Stream(error) => error.into(),
+            ResumeError::Store(error) => error.into(),
+            ResumeError::Forgotten { .. } | ResumeError::Unreadable { .. } | ResumeError::Imported(_) => {
+                Self::new("cannot_resume", Exit::Mendable, message).hint("start a new run with `meno run TEMPLATE`")
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Fills the form of a run with a person: each answer is durable as soon as it is given, so leaving loses nothing.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::ask::{AskKind, AskQuestion, Form, Given, Terminal, interview};
+use super::commands::run::{GivenAnswers, secret_of, wrong};
+use super::context::Context;
+use super::error::{Exit, Report, Result};
+use super::output::{sanitize, words};
+use crate::domain::event::{AnswerSource, SuspendReason};
+use crate::domain::form;
+use crate::domain::run::{Basis, Command};
+use crate::domain::template::{Question, QuestionKind, Template};
+use crate::executor::Stream;
+use crate::workspace::{Begun, Workspace};
+
+/// Checks answers that were given before anybody is asked; reports everything that is wrong.
+///
+/// # Errors
+/// When one is unknown or not allowed.
+pub fn check_given(template: &Template, given: &GivenAnswers) -> Result<()> {
+    let questions = &template.form_schema.questions;
+    let problem = |(id, (value, source)): (&String, &(Value, AnswerSource))| match questions.iter().find(|known| known.id == *id)
+    {
+        Some(question) => form::check(question, value, *source, &exists).err(),
+        None => Some(form::AnswerProblem::unknown(id, value, questions)),
+    };
+    let problems: Vec<_> = given.iter().filter_map(problem).collect();
+    if problems.is_empty() { Ok(()) } else { Err(wrong(&problems)) }
+}
+
+/// Asks what is open of a run's form, then plans its team.
+///
+/// # Errors
+/// When the person leaves: the run is suspended with what was answered, and the report says how to go on.
+pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
+    let basis = Arc::clone(&begun.basis);
+    let mut filling = Filling::new(&basis, &mut begun.stream);
+    filling.give_all(given)?;
+    let mut terminal = Terminal::new(true);
+    let asked = interview(&mut terminal, &mut filling);
+    let secrets = std::mem::take(&mut filling.secrets);
+    drop(filling);
+    if !secrets.is_empty() {
+        begun.redactor = Arc::new(workspace.redactor_with(&secrets));
+    }
+    match asked {
+        Ok(()) => Ok(begun.stream.perform(&basis, &[Command::CompleteForm])?),
+        Err(report) => {
+            begun.stream.perform(&basis, &[Command::Suspend(SuspendReason::Form)])?;
+            if report.exit == Exit::Interrupted {
+                context.out.say(format!("what was answered is kept; go on with `meno resume {}`", begun.id));
+            }
+            Err(report)
+        }
+    }
+}
+
+/// Completes a run's form from answers given on the command line and the template's defaults, without asking.
+///
+/// # Errors
+/// Everything that is missing or wrong.
+pub fn complete(begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
+    let basis = Arc::clone(&begun.basis);
+    let mut known: GivenAnswers = begun
+        .stream
+        .run()
+        .answers
+        .iter()
+        .filter(|(_, answer)| !answer.secret)
+        .map(|(id, answer)| (id.clone(), (answer.value.clone(), answer.source)))
+        .collect();
+    known.extend(given.clone());
+    let environment = |question: &Question| secret_of(question).map(|value| (Value::String(value), AnswerSource::Environment));
+    let completed = form::complete(&basis.template, &known, &environment, &exists).map_err(|problems| wrong(&problems))?;
+    let answers = completed.answers.into_iter().map(|(question, answer)| Command::Answer {
+        question,
+        value: answer.value,
+        source: answer.source,
+        secret: answer.secret,
+    });
+    let commands: Vec<Command> = answers.chain([Command::CompleteForm]).collect();
+    Ok(begun.stream.perform(&basis, &commands)?)
+}
+
+fn exists(path: &str) -> bool {
+    Path::new(path).exists()
+}
+
+/// Checks a typed answer to one question.
+type TypedCheck<'a> = Box<dyn Fn(&Value) -> std::result::Result<Value, String> + 'a>;
+
+/// A form that keeps its answers in a run's stream.
+struct Filling<'a> {
+    basis: &'a Basis,
+    stream: &'a mut Stream,
+    form: form::Form<'a>,
+    secrets: Vec<SecretString>,
+    /// Checks what is typed, by question.
+    checks: Vec<TypedCheck<'a>>,
+    /// Questions that were put to the person already.
+    shown: RefCell<Vec<String>>,
+}
+
+impl<'a> Filling<'a> {
+    fn new(basis: &'a Basis, stream: &'a mut Stream) -> Self {
+        let mut form = form::Form::new(&basis.template);
+        for (id, answer) in &stream.run().answers {
+            form.restore(id, form::Answer { value: answer.value.clone(), source: answer.source, secret: answer.secret });
+        }
+        let check = |question: &'a Question| -> TypedCheck<'a> {
+            Box::new(move |value| {
+                form::check(question, value, AnswerSource::Asked, &exists).map_err(|problem| problem.to_string())
+            })
+        };
+        let checks = basis.template.form_schema.questions.iter().map(check).collect();
+        Self { basis, stream, form, secrets: Vec::new(), checks, shown: RefCell::new(Vec::new()) }
+    }
+
+    /// Takes the answers that were given before, as far as their questions are visible.
+    fn give_all(&mut self, given: &GivenAnswers) -> Result<()> {
+        loop {
+            let open = self.form.visible().into_iter().find(|question| {
+                self.form.given(&question.id).is_none() && (given.contains_key(&question.id) || secret_of(question).is_some())
+            });
+            let Some(question) = open else { return Ok(()) };
+            match given.get(&question.id) {
+                Some((value, source)) => self.keep(question, value.clone(), *source)?,
+                None => {
+                    let secret = secret_of(question).unwrap_or_default();
+                    self.keep(question, Value::String(secret), AnswerSource::Environment)?;
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, question: &Question, value: Value, source: AnswerSource) -> Result<()> {
+        if question.kind == QuestionKind::Secret
+            && let Some(secret) = value.as_str()
+        {
+            self.secrets.push(SecretString::from(secret.to_owned()));
+        }
+        let given = self.form.answer(&question.id, &value, source, &exists).map_err(|problem| wrong(&[problem]))?;
+        let mut commands = Vec::new();
+        if !self.shown.borrow().is_empty() {
+            commands.push(Command::ShowQuestions(self.shown.take()));
+        }
+        let secret = question.kind == QuestionKind::Secret;
+        commands.push(Command::Answer { question: question.id.clone(), value: given.value, source, secret });
+        Ok(self.stream.perform(self.basis, &commands)?)
+    }
+
+    fn template_question(&self, id: &str) -> Option<&'a Question> {
+        self.basis.template.form_schema.questions.iter().find(|question| question.id == id)
+    }
+}
+
+impl Form for Filling<'_> {
+    fn visible(&self) -> Vec<String> {
+        self.form.visible().into_iter().map(|question| question.id.clone()).collect()
+    }
+
+    fn question(&self, id: &str) -> Option<AskQuestion<'_>> {
+        let visible = self.form.visible();
+        let place = visible.iter().position(|question| question.id == id)?;
+        let question = visible[place];
+        let place_in_form = self.basis.template.form_schema.questions.iter().position(|known| known.id == id)?;
+        if !self.shown.borrow().iter().any(|shown| shown == id) && self.form.given(id).is_none() {
+            self.shown.borrow_mut().push(id.to_owned());
+        }
+        let own =
+            self.form.given(id).filter(|answer| !answer.secret).map(|answer| (answer.value.clone(), "your answer".to_owned()));
+        let default = own.or_else(|| Some((self.form.default_of(question)?, "from the template".to_owned())));
+        Some(AskQuestion {
+            id: question.id.clone(),
+            text: sanitize::line(&question.text).into_owned(),
+            help: question.help_text.as_deref().map(|help| sanitize::line(help).into_owned()),
+            kind: kind(question),
+            required: question.required,
+            default,
+            progress: Some(format!("{} of {}", place + 1, visible.len())),
+            validate: self.checks.get(place_in_form)?.as_ref(),
+        })
+    }
+
+    fn answer(&self, id: &str) -> Option<String> {
+        let answer = self.form.given(id)?;
+        let masked = answer.secret || self.template_question(id).is_some_and(|question| question.sensitive);
+        Some(if masked { "••••••".to_owned() } else { words::value(&answer.value) })
+    }
+
+    fn give(&mut self, id: &str, given: Given) -> Result<()> {
+        let Some(question) = self.template_question(id) else {
+            return Err(Report::fault(format!("question `{id}` is not one of the form's")));
+        };
+        match given {
+            Given::Answer { value, as_proposed } => {
+                let kept = self.form.given(id).filter(|answer| answer.value == value).map(|answer| answer.source);
+                let source = kept.unwrap_or(if as_proposed { AnswerSource::Default } else { AnswerSource::Asked });
+                self.keep(question, value, source)
+            }
+            Given::Secret(secret) => self.keep(question, Value::String(secret.expose_secret().to_owned()), AnswerSource::Asked),
+        }
+    }
+
+    fn take_back(&mut self, id: &str) -> Result<()> {
+        self.form.take_back(id);
+        Ok(self.stream.perform(self.basis, &[Command::TakeBack { question: id.to_owned() }])?)
+    }
+}
+
+fn kind(question: &Question) -> AskKind {
+    match question.kind {
+        QuestionKind::TextInput => AskKind::Text { multiline: question.multiline },
+        QuestionKind::SingleSelect => AskKind::Select { options: question.options.clone(), allow_other: question.allow_other },
+        QuestionKind::MultiSelect => AskKind::MultiSelect { options: question.options.clone() },
+        QuestionKind::Boolean => AskKind::Confirm,
+        QuestionKind::Number => AskKind::Number,
+        QuestionKind::Path => AskKind::Path,
+        QuestionKind::Secret => AskKind::Secret,
+    }
+}

@@ -1,0 +1,79 @@
+//! The command line: arguments in, words and JSON out.
+//!
+//! It knows people, terminals and exit codes; it knows nothing of how things are stored or which model answers, and calls
+//! use cases only. Start with [`args`] (what can be typed), then `commands`; [`error`] is the one way in which a command
+//! fails, [`output`] the one way out for text.
+
+pub mod args;
+pub mod ask;
+pub mod commands;
+pub mod context;
+pub mod error;
+mod failures;
+mod filling;
+pub mod open;
+pub mod output;
+pub mod preview;
+pub mod progress;
+pub mod render;
+mod running;
+pub mod trace;
+
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+
+use clap::Parser;
+
+use args::Cli;
+use context::Context;
+use error::{Exit, Report, Result, install_panic_hook};
+use output::{Look, Out};
+
+/// Runs the program with `words` as typed, the program's own name first. `known_panic` says which panics are expected and
+/// turned into errors by those who cause them, so that they are not shown.
+pub fn run(words: impl IntoIterator<Item = OsString>, known_panic: fn(&PanicHookInfo<'_>) -> bool) -> Exit {
+    let words: Vec<OsString> = words.into_iter().collect();
+    match Cli::try_parse_from(&words) {
+        Ok(cli) => {
+            install_panic_hook(cli.global.json, known_panic);
+            // The panic has been shown by the hook; what it left half done is never looked at again.
+            catch_unwind(AssertUnwindSafe(|| carry_out(cli))).unwrap_or(Exit::Fault)
+        }
+        Err(error) => misunderstood(&error, words.iter().any(|word| word == "--json")),
+    }
+}
+
+fn carry_out(cli: Cli) -> Exit {
+    let mut context = Context::new(cli.global);
+    let result = start_trace(&context).and_then(|()| commands::dispatch(&mut context, cli.command));
+    result.unwrap_or_else(|report| {
+        context.out.error(&report);
+        report.exit
+    })
+}
+
+fn start_trace(context: &Context) -> Result<()> {
+    let filter = std::env::var("MENO_LOG").ok().filter(|filter| !filter.is_empty());
+    trace::start(filter.as_deref(), context.global.log_file.as_deref())
+}
+
+/// Shows help and version on stdout, usage errors on stderr.
+fn misunderstood(error: &clap::Error, json: bool) -> Exit {
+    if !error.use_stderr() {
+        // Whoever closed the pipe has read enough of the help.
+        let _ = error.print();
+        return Exit::Done;
+    }
+    if json {
+        let words = error.render().to_string();
+        let mut lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let mut report =
+            Report::usage(first.strip_prefix("error: ").unwrap_or(first)).hint("`meno --help` shows what can be typed");
+        report.causes = lines.map(str::to_owned).filter(|line| !line.starts_with("For more information")).collect();
+        Out::new(Look { json: true, ..Look::default() }).error(&report);
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage
+}

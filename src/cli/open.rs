@@ -1,0 +1,100 @@
+//! From the options of a command to an opened store.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::error::{Report, Result};
+use super::output::sanitize;
+use crate::settings::{Choice, Flags, Places, Preset};
+use crate::store::session::Notice;
+use crate::workspace::world::World;
+use crate::workspace::{Access, Options, Workspace};
+
+/// How a command opens the store.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    /// What the command line says about settings.
+    pub flags: Flags,
+    /// The preset to use when nobody chose one.
+    pub fallback: Option<Preset>,
+    /// Own the store and stay.
+    pub stay: bool,
+    /// `--deterministic`.
+    pub deterministic: bool,
+}
+
+/// Opens the store that the options mean, to read it or to write to it, with the settings' own words about models left alone.
+///
+/// # Errors
+/// When a file or another process is in the way; the report names it.
+pub fn store(context: &mut Context, access: Access) -> Result<Workspace> {
+    store_with(context, access, Opening::default())
+}
+
+/// Like [`store`], with what `opening` says.
+///
+/// # Errors
+/// As [`store`].
+pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Result<Workspace> {
+    let places = Places::of_process()?;
+    let quiet = context.out.quiet();
+    let notice = move |notice: &Notice| {
+        if !quiet && is_for_people(notice) {
+            eprintln!("{}", sanitize::line(&notice.to_string()));
+        }
+    };
+    let global = context.global.clone();
+    let workspace = Workspace::open(Options {
+        places,
+        store: global.store.as_deref(),
+        config: global.config.as_deref(),
+        prices: global.prices.as_deref(),
+        flags: &opening.flags,
+        fallback: opening.fallback,
+        variable: &|name| std::env::var(name).ok(),
+        access,
+        wait: global.wait,
+        stay: opening.stay,
+        world: world(opening.deterministic)?,
+        notice: Arc::new(notice),
+    })?;
+    for line in &workspace.resolved.notices {
+        context.out.say(line);
+    }
+    Ok(workspace)
+}
+
+/// Changes of ownership are nobody's concern; waiting and mending are.
+fn is_for_people(notice: &Notice) -> bool {
+    !matches!(notice, Notice::Owning | Notice::HandedOver | Notice::Opening(_))
+}
+
+/// The real world, or a fixed one for tests: MENO_CLOCK (RFC 3339) and MENO_SEED (a number).
+fn world(deterministic: bool) -> Result<World> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (clock, seed) = (variable("MENO_CLOCK"), variable("MENO_SEED"));
+    let is_honoured = deterministic || cfg!(debug_assertions);
+    if !is_honoured || (clock.is_none() && seed.is_none()) {
+        return Ok(World::real());
+    }
+    let clock = clock.unwrap_or_else(|| "2026-01-01T00:00:00Z".to_owned());
+    let start = super::output::time::nanoseconds(&clock).ok_or_else(|| {
+        Report::invalid(format!("MENO_CLOCK is not a time: `{clock}`")).hint("write it like 2026-01-01T00:00:00Z")
+    })?;
+    let seed = seed.unwrap_or_else(|| "0".to_owned());
+    let seed = seed
+        .parse()
+        .map_err(|_| Report::invalid(format!("MENO_SEED is not a number: `{seed}`")).hint("use a whole number like 7"))?;
+    Ok(World::fixed(start, seed))
+}
+
+/// Refuses settings whose models cannot run.
+///
+/// # Errors
+/// What is wrong with the models chosen.
+pub fn usable(workspace: &Workspace) -> Result<()> {
+    match &workspace.resolved.choice {
+        Choice::Unusable(error) => Err(Report::from(error)),
+        Choice::Made | Choice::Nothing { .. } => Ok(()),
+    }
+}

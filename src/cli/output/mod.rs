@@ -1,0 +1,371 @@
+//! Where output goes and how it looks: data to stdout, words about it to stderr, colour only where it is wanted.
+//!
+//! Everything that a command prints passes through [`Out`], which alone knows about terminals, `--json`, `-q`, `-v` and
+//! colour. Callers clean stored text with [`sanitize`] before it gets here; [`Out`] cannot tell text from styling.
+
+pub mod sanitize;
+pub mod table;
+pub mod time;
+pub mod words;
+
+use std::cell::OnceCell;
+use std::io::{self, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::error::{Report, Result};
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always, even into a pipe.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl From<Color> for ColorChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::AlwaysAnsi,
+            Color::Never => Self::Never,
+        }
+    }
+}
+
+/// The style of headings.
+pub const HEADING: Style = Style::new().bold();
+/// The style of what went well.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// The style of what went wrong.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// The style of what needs attention.
+pub const WARN: Style = AnsiColor::Yellow.on_default();
+/// The style of what matters less.
+pub const FAINT: Style = Style::new().dimmed();
+/// The style of hints.
+pub const HINT: Style = AnsiColor::Cyan.on_default();
+
+/// Puts `text` in `style`.
+pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// What decides how output looks, as the user asked for it.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// JSON instead of words on stdout.
+    pub json: bool,
+    /// No words on stderr but errors.
+    pub quiet: bool,
+    /// More words on stderr.
+    pub verbose: bool,
+    /// When to colour.
+    pub color: Color,
+    /// The zone in which times are shown; the system's without it.
+    pub zone: Option<TimeZone>,
+}
+
+/// Stdout and stderr, as the user wants them to look.
+pub struct Out {
+    data: AutoStream<Box<dyn Write + Send>>,
+    words: AutoStream<Box<dyn Write + Send>>,
+    look: Look,
+    data_width: Option<u16>,
+    words_on_terminal: bool,
+    zone: OnceCell<TimeZone>,
+}
+
+impl std::fmt::Debug for Out {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Out").field("look", &self.look).field("data_width", &self.data_width).finish_non_exhaustive()
+    }
+}
+
+impl Out {
+    /// Opens the process's own stdout and stderr.
+    pub fn new(look: Look) -> Self {
+        let stdout = io::stdout();
+        let on_terminal = stdout.is_terminal();
+        let choose = |auto: ColorChoice| match look.color {
+            Color::Auto => auto,
+            color => color.into(),
+        };
+        let (data_color, words_color) = (choose(AutoStream::choice(&stdout)), choose(AutoStream::choice(&io::stderr())));
+        Self {
+            data: AutoStream::new(Box::new(stdout) as Box<dyn Write + Send>, data_color),
+            words: AutoStream::new(Box::new(io::stderr()) as Box<dyn Write + Send>, words_color),
+            look,
+            // The table crate asks the terminal behind stdout; a terminal that does not answer counts as 80 wide.
+            data_width: on_terminal.then(|| comfy_table::Table::new().width().unwrap_or(80)),
+            words_on_terminal: io::stderr().is_terminal(),
+            zone: OnceCell::new(),
+        }
+    }
+
+    /// Writes to `data` and `words` instead of the process's streams, as if stdout were a terminal of `width` columns (`None`: a pipe).
+    pub fn to(look: Look, data: impl Write + Send + 'static, words: impl Write + Send + 'static, width: Option<u16>) -> Self {
+        let color = match look.color {
+            Color::Auto => ColorChoice::Never,
+            color => color.into(),
+        };
+        Self {
+            data: AutoStream::new(Box::new(data) as Box<dyn Write + Send>, color),
+            words: AutoStream::new(Box::new(words) as Box<dyn Write + Send>, color),
+            look,
+            data_width: width,
+            words_on_terminal: false,
+            zone: OnceCell::new(),
+        }
+    }
+
+    /// Tells whether stdout is to be JSON.
+    pub fn json(&self) -> bool {
+        self.look.json
+    }
+
+    /// Tells whether words other than errors are unwanted.
+    pub fn quiet(&self) -> bool {
+        self.look.quiet
+    }
+
+    /// Tells whether more words are wanted.
+    pub fn verbose(&self) -> bool {
+        self.look.verbose
+    }
+
+    /// Returns the width of the terminal behind stdout in columns; `None` when it is not a terminal.
+    pub fn width(&self) -> Option<u16> {
+        self.data_width
+    }
+
+    /// Tells whether stderr is a terminal: where something can be drawn and redrawn.
+    pub fn words_on_terminal(&self) -> bool {
+        self.words_on_terminal
+    }
+
+    /// Returns the zone in which times are shown.
+    pub fn zone(&self) -> &TimeZone {
+        self.zone.get_or_init(|| self.look.zone.clone().unwrap_or_else(TimeZone::system))
+    }
+
+    /// Writes `text` and a line break to stdout.
+    ///
+    /// # Errors
+    /// When stdout cannot be written; a closed pipe gives a silent report that ends with 0.
+    pub fn data(&mut self, text: impl std::fmt::Display) -> Result<()> {
+        writeln!(self.data, "{text}")?;
+        Ok(self.data.flush()?)
+    }
+
+    /// Writes text to stdout without a line break of its own: files that are shown, completions.
+    ///
+    /// # Errors
+    /// As [`Self::data`].
+    pub fn text(&mut self, text: &str) -> Result<()> {
+        self.data.write_all(text.as_bytes())?;
+        Ok(self.data.flush()?)
+    }
+
+    /// Writes one JSON document to stdout, indented for reading.
+    ///
+    /// # Errors
+    /// As [`Self::data`], or when `value` cannot be said in JSON.
+    pub fn document(&mut self, value: &impl Serialize) -> Result<()> {
+        let json = serde_json::to_string_pretty(value).map_err(unsayable)?;
+        self.data(sanitize::json(&json))
+    }
+
+    /// Writes one line of JSON Lines to stdout.
+    ///
+    /// # Errors
+    /// As [`Self::document`].
+    pub fn json_line(&mut self, value: &impl Serialize) -> Result<()> {
+        let json = serde_json::to_string(value).map_err(unsayable)?;
+        self.data(sanitize::json(&json))
+    }
+
+    /// Writes one line of JSON Lines with a first field `type`, as `run --json` mixes events with its result.
+    ///
+    /// # Errors
+    /// As [`Self::document`].
+    pub fn typed_line(&mut self, kind: &'static str, value: &impl Serialize) -> Result<()> {
+        #[derive(Serialize)]
+        struct Typed<'a, T> {
+            r#type: &'static str,
+            #[serde(flatten)]
+            value: &'a T,
+        }
+        self.json_line(&Typed { r#type: kind, value })
+    }
+
+    /// Says something about what is done, on stderr, unless `-q`.
+    pub fn say(&mut self, text: impl std::fmt::Display) {
+        if !self.look.quiet {
+            self.stderr(text);
+        }
+    }
+
+    /// Says something that only `-v` wants to hear.
+    pub fn detail(&mut self, text: impl std::fmt::Display) {
+        if self.look.verbose && !self.look.quiet {
+            self.stderr(styled(FAINT, text));
+        }
+    }
+
+    /// Warns of something, on stderr, unless `-q`.
+    pub fn warn(&mut self, text: impl std::fmt::Display) {
+        if !self.look.quiet {
+            self.stderr(format!("{} {text}", styled(WARN, "warning:")));
+        }
+    }
+
+    /// Shows why a command failed: words, or with `--json` one JSON object. Always on stderr, `-q` or not.
+    pub fn error(&mut self, report: &Report) {
+        if report.is_silent() {
+            return;
+        }
+        if self.look.json {
+            let json = serde_json::to_string(&report.to_json()).unwrap_or_default();
+            return self.stderr(sanitize::json(&json));
+        }
+        let text = report.to_text();
+        let text = text.strip_prefix("error:").map(|rest| format!("{}{rest}", styled(BAD, "error:"))).unwrap_or(text);
+        // Only the report's own last line begins so: causes and continued lines are indented.
+        let text = match text.rsplit_once("\nhint:") {
+            Some((before, hint)) => format!("{before}\n{}{hint}", styled(HINT, "hint:")),
+            None => text,
+        };
+        self.stderr(text);
+    }
+
+    fn stderr(&mut self, text: impl std::fmt::Display) {
+        // Words are worth saying only to somebody who listens: a closed stderr ends nothing.
+        let _ = writeln!(self.words, "{text}").and_then(|()| self.words.flush());
+    }
+}
+
+fn unsayable(error: serde_json::Error) -> Report {
+    // Writing into memory cannot fail, so it is the value: a shape that JSON does not have.
+    Report::fault("the result cannot be written as JSON").source(&error)
+}
+
+#[cfg(test)]
+pub(crate) mod capture {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    /// A stream that remembers what was written.
+    #[derive(Clone, Default)]
+    pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Captured {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A pipe whose reader has gone.
+    pub(crate) struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::capture::{Captured, Closed};
+    use super::*;
+    use crate::cli::error::Exit;
+
+    fn out(look: Look) -> (Out, Captured, Captured) {
+        let (data, words) = (Captured::default(), Captured::default());
+        (Out::to(look, data.clone(), words.clone(), None), data, words)
+    }
+
+    #[test]
+    fn data_goes_to_stdout_and_words_to_stderr() {
+        let (mut out, data, words) = out(Look::default());
+        out.data("row").unwrap();
+        out.say("said");
+        out.detail("only with -v");
+        out.warn("mind the gap");
+        assert_eq!(data.text(), "row\n");
+        assert_eq!(words.text(), "said\nwarning: mind the gap\n");
+    }
+
+    #[test]
+    fn quiet_leaves_data_and_errors() {
+        let (mut out, data, words) = out(Look { quiet: true, verbose: true, ..Look::default() });
+        out.data("row").unwrap();
+        out.say("said");
+        out.detail("detail");
+        out.warn("warning");
+        out.error(&Report::refused("no"));
+        assert_eq!((data.text(), words.text()), ("row\n".to_owned(), "error: no\n".to_owned()));
+    }
+
+    #[test]
+    fn with_json_an_error_is_one_json_object_on_stderr() {
+        let (mut out, data, words) = out(Look { json: true, ..Look::default() });
+        out.error(&Report::not_found("run `x` is not known").hint("`meno list-runs` shows all"));
+        assert_eq!(data.text(), "");
+        let json: serde_json::Value = serde_json::from_str(&words.text()).unwrap();
+        assert_eq!(json["error"]["kind"], "not_found");
+        assert_eq!(json["error"]["exit_code"], 1);
+    }
+
+    #[test]
+    fn a_typed_line_begins_with_its_type() {
+        let (mut out, data, _) = out(Look::default());
+        out.typed_line("run", &serde_json::json!({"a": 1})).unwrap();
+        assert_eq!(data.text(), "{\"type\":\"run\",\"a\":1}\n");
+    }
+
+    #[test]
+    fn colour_marks_words_only_when_wanted() {
+        let report = Report::refused("no").hint("yes");
+        let (mut plain, _, words) = out(Look::default());
+        plain.error(&report);
+        assert_eq!(words.text(), "error: no\nhint: yes\n");
+        let (mut colored, _, words) = out(Look { color: Color::Always, ..Look::default() });
+        colored.error(&report);
+        assert!(words.text().contains("\u{1b}[") && words.text().contains("hint:"));
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_quietly() {
+        let words = Captured::default();
+        let mut out = Out::to(Look::default(), Closed, words.clone(), None);
+        let report = out.data("row").unwrap_err();
+        assert_eq!(report.exit, Exit::Done);
+        out.error(&report);
+        assert_eq!(words.text(), "");
+    }
+}

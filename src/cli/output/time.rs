@@ -1,0 +1,83 @@
+//! Times and durations as people read them. Stored and given to programs in UTC; shown in the user's zone, which is named.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::domain::ids::TimeNs;
+
+/// Shows a moment in `zone` with the zone's abbreviation: `2026-11-22 17:21:31 CET`.
+pub fn moment(at: TimeNs, zone: &TimeZone) -> String {
+    show(at, zone, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+/// Shows a moment to the minute, for lists: `2026-11-22 17:21 CET`.
+pub fn minute(at: TimeNs, zone: &TimeZone) -> String {
+    show(at, zone, "%Y-%m-%d %H:%M %Z")
+}
+
+/// Shows a moment that a document holds as RFC 3339; what cannot be read is shown as it is.
+pub fn moment_of(text: &str, zone: &TimeZone) -> String {
+    match nanoseconds(text) {
+        Some(at) => moment(at, zone),
+        None => super::sanitize::line(text).into_owned(),
+    }
+}
+
+/// Reads RFC 3339 as nanoseconds since the epoch.
+pub fn nanoseconds(text: &str) -> Option<TimeNs> {
+    i64::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok()
+}
+
+fn show(at: TimeNs, zone: &TimeZone, format: &str) -> String {
+    // Every i64 of nanoseconds is a timestamp.
+    let moment = Timestamp::from_nanosecond(i128::from(at)).unwrap_or(Timestamp::UNIX_EPOCH);
+    moment.to_zoned(zone.clone()).strftime(format).to_string()
+}
+
+/// Shows a duration with two units at most: `420 ms`, `3.2 s`, `2 min 05 s`, `1 h 03 min`, `2 d 04 h`.
+pub fn duration(millis: u64) -> String {
+    let seconds = millis / 1000;
+    match seconds {
+        0 => format!("{millis} ms"),
+        1..=59 => format!("{}.{} s", seconds, millis % 1000 / 100),
+        60..=3599 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        3600..=86_399 => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {:02} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_shown_in_the_zone_that_is_asked_for_and_names_it() {
+        let at = nanoseconds("2026-11-22T16:21:31.5Z").unwrap();
+        assert_eq!(moment(at, &TimeZone::UTC), "2026-11-22 16:21:31 UTC");
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        assert_eq!(minute(at, &zone), "2026-11-22 17:21 CET");
+        assert_eq!(moment_of("2026-07-01T12:00:00Z", &zone), "2026-07-01 14:00:00 CEST");
+        assert_eq!(moment_of("\u{1b}soon", &zone), "␛soon");
+    }
+
+    #[test]
+    fn the_ends_of_time_are_shown_too() {
+        assert_eq!(moment(i64::MAX, &TimeZone::UTC), "2262-04-11 23:47:16 UTC");
+        assert_eq!(moment(i64::MIN, &TimeZone::UTC), "1677-09-21 00:12:43 UTC");
+    }
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        for (millis, shown) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (3_250, "3.2 s"),
+            (59_999, "59.9 s"),
+            (125_000, "2 min 05 s"),
+            (3_780_000, "1 h 03 min"),
+            (187_200_000, "2 d 04 h"),
+        ] {
+            assert_eq!(duration(millis), shown);
+        }
+    }
+}

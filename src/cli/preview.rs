@@ -1,0 +1,135 @@
+//! What `run --dry-run` and `show-template` show: the team, why, and the expected cost.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::context::Context;
+use super::error::Result;
+use super::output::table::{Fit, Table};
+use super::output::{HEADING, sanitize, styled, words};
+use crate::domain::event::Mode;
+use crate::domain::template::Template;
+use crate::workspace::Preview;
+
+/// What `run --dry-run --json` prints. Amounts in nUSD; null when a model has no price.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "A run that was not made, as `meno run --dry-run --json` prints it")]
+pub struct DryRun {
+    /// The template's id.
+    pub template_id: String,
+    /// Whether the models would be real or simulated.
+    pub mode: Mode,
+    /// The agents, in order.
+    pub agents: Vec<DryAgent>,
+    /// Rules that would make no agent, and why.
+    pub skipped_rules: Vec<DryRule>,
+    /// What the run may cost: from.
+    pub cost_low_nusd: Option<u64>,
+    /// What the run may cost: to.
+    pub cost_high_nusd: Option<u64>,
+}
+
+/// An agent that would be made.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DryAgent {
+    /// Its role.
+    pub role: String,
+    /// Its base agent.
+    pub base: String,
+    /// Tiers that it may use, in order.
+    pub tiers: Vec<String>,
+    /// The models that serve them.
+    pub models: Vec<String>,
+    /// Roles that it waits for.
+    pub depends_on: Vec<String>,
+    /// Estimated input tokens of its first call, without other agents' outputs.
+    pub prompt_tokens: u64,
+    /// How many criteria judge it.
+    pub criteria: usize,
+    /// What it may cost: from.
+    pub cost_low_nusd: Option<u64>,
+    /// What it may cost: to.
+    pub cost_high_nusd: Option<u64>,
+}
+
+/// A rule that would make no agent.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DryRule {
+    /// Its role.
+    pub role: String,
+    /// Why not.
+    pub because: String,
+}
+
+/// Shows a preview.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn show(context: &mut Context, template: &Template, preview: &Preview, mode: Mode) -> Result<()> {
+    if context.out.json() {
+        return context.out.document(&document(template, preview, mode));
+    }
+    let mut table = Table::new(
+        &context.out,
+        &[
+            ("agent", Fit::Whole),
+            ("tiers", Fit::Words),
+            ("waits for", Fit::Words),
+            ("criteria", Fit::Number),
+            ("prompt tokens", Fit::Number),
+            ("cost", Fit::Whole),
+        ],
+    );
+    for agent in &preview.agents {
+        let tiers: Vec<&str> = agent.tiers.iter().map(|(tier, _)| tier.name()).collect();
+        let cost = agent.cost.map_or_else(|| "unknown".to_owned(), |(low, high)| format!("{low} – {high}"));
+        table.row([
+            sanitize::line(&agent.label).into_owned(),
+            tiers.join(" → "),
+            agent.depends_on.iter().map(|label| sanitize::line(label).into_owned()).collect::<Vec<_>>().join(", "),
+            agent.criteria.to_string(),
+            words::count(agent.prompt_tokens),
+            cost,
+        ]);
+    }
+    context.out.data(styled(HEADING, format!("{} agents", preview.agents.len())))?;
+    context.out.data(table.finish())?;
+    context.out.data(styled(HEADING, "rules"))?;
+    for rule in &preview.trace {
+        let verdict = if rule.agents.is_empty() { "no agent" } else { "agent" };
+        context.out.data(format!("  {}: {verdict}: {}", sanitize::line(&rule.role), sanitize::line(&rule.because)))?;
+    }
+    context.out.data(cost_line(preview, mode))
+}
+
+/// Says the expected cost in a line.
+pub fn cost_line(preview: &Preview, mode: Mode) -> String {
+    let simulated = if mode == Mode::Simulated { ", simulated: nothing is spent" } else { "" };
+    match preview.cost {
+        Some((low, high)) => format!("expected cost: {low} to {high} (estimate{simulated})"),
+        None => format!("expected cost: unknown, a model has no price{simulated}"),
+    }
+}
+
+fn document(template: &Template, preview: &Preview, mode: Mode) -> DryRun {
+    let agents = preview.agents.iter().map(|agent| DryAgent {
+        role: agent.label.clone(),
+        base: agent.base.clone(),
+        tiers: agent.tiers.iter().map(|(tier, _)| tier.name().to_owned()).collect(),
+        models: agent.tiers.iter().map(|(_, model)| model.clone()).collect(),
+        depends_on: agent.depends_on.clone(),
+        prompt_tokens: agent.prompt_tokens,
+        criteria: agent.criteria,
+        cost_low_nusd: agent.cost.map(|cost| cost.0.0),
+        cost_high_nusd: agent.cost.map(|cost| cost.1.0),
+    });
+    let skipped = preview.trace.iter().filter(|rule| rule.agents.is_empty());
+    DryRun {
+        template_id: template.template_id.clone(),
+        mode,
+        agents: agents.collect(),
+        skipped_rules: skipped.map(|rule| DryRule { role: rule.role.clone(), because: rule.because.clone() }).collect(),
+        cost_low_nusd: preview.cost.map(|cost| cost.0.0),
+        cost_high_nusd: preview.cost.map(|cost| cost.1.0),
+    }
+}

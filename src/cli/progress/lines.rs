@@ -1,0 +1,225 @@
+//! One plain line per event of note.
+
+use std::collections::HashMap;
+
+use crate::cli::output::{sanitize, time, words};
+use crate::domain::event::{AttemptOutcome, ChosenBy, Event, Mode, Purpose, Recorded, SuspendReason, Verdict};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo};
+use crate::domain::money::NanoUsd;
+
+/// What earlier events said that later lines need.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    roles: HashMap<AgentNo, String>,
+    callers: HashMap<CallNo, (AgentNo, AttemptNo)>,
+    failed: HashMap<(AgentNo, AttemptNo), Vec<(u32, String)>>,
+    costs: HashMap<(AgentNo, AttemptNo), (NanoUsd, bool)>,
+    mode: Option<Mode>,
+}
+
+impl Names {
+    /// Returns the agent's role, with its item.
+    pub fn role(&self, agent: AgentNo) -> String {
+        self.roles.get(&agent).cloned().unwrap_or_else(|| format!("agent-{agent}"))
+    }
+
+    fn caller(&self, call: CallNo) -> String {
+        self.callers.get(&call).map_or_else(|| format!("call {call}"), |(agent, _)| self.role(*agent))
+    }
+
+    /// What the call's attempt cost is not known any more.
+    fn unknown(&mut self, call: CallNo) {
+        if let Some(place) = self.callers.get(&call) {
+            self.costs.entry(*place).or_insert((NanoUsd(0), true)).1 = false;
+        }
+    }
+
+    /// Takes in what later lines need.
+    pub fn learn(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted(body) => self.mode = Some(body.mode),
+            Event::AgentPlanned(body) => {
+                let item = body.private.as_ref().and_then(|private| private.item.as_ref());
+                let role = item.map_or_else(|| body.role.clone(), |item| format!("{}[{item}]", body.role));
+                self.roles.insert(body.agent, role);
+            }
+            Event::CallStarted(body) => {
+                self.callers.insert(body.call, (body.agent, body.attempt));
+            }
+            Event::CostIncurred(body) => {
+                let (known, complete) = self.costs.entry((body.agent, body.attempt)).or_insert((NanoUsd(0), true));
+                *known = known.plus(body.amount.unwrap_or_default());
+                *complete &= body.amount.is_some();
+            }
+            Event::CallCancelled(body) if body.usage.is_none() => self.unknown(body.call),
+            Event::CallLost(body) => self.unknown(body.call),
+            Event::CriterionJudged(body) if body.verdict == Verdict::Fail => {
+                let name =
+                    body.private.as_ref().map_or_else(|| format!("criterion {}", body.criterion), |private| private.name.clone());
+                self.failed.entry((body.agent, body.attempt)).or_default().push((body.criterion, name));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Says in one line what happened, when it is of note. The line is clean for a terminal.
+pub fn line(recorded: &Recorded, names: &mut Names) -> Option<String> {
+    names.learn(&recorded.event);
+    let text = say(recorded, names)?;
+    Some(sanitize::line(&text).into_owned())
+}
+
+fn say(recorded: &Recorded, names: &Names) -> Option<String> {
+    Some(match &recorded.event {
+        Event::RunStarted(body) => {
+            let run = recorded.envelope.run.map(|run| run.to_string()).unwrap_or_default();
+            let money = if body.mode == Mode::Real { String::new() } else { format!(", {}", body.mode) };
+            format!("run {run} started: {} {}{money}", body.template_id, body.template_version)
+        }
+        Event::RunForked(body) => format!("forked from run {} at {}", body.parent, body.version),
+        Event::FormCompleted(body) => {
+            let hidden = match body.hidden.len() {
+                0 => String::new(),
+                some => format!(", {} hidden", words::plural(some as u64, "question")),
+            };
+            format!("form complete: {}{hidden}", words::plural(u64::from(body.answered), "answer"))
+        }
+        Event::InputAttached(body) => {
+            let left_out = if body.left_out == 0 { String::new() } else { format!(", {} left out", body.left_out) };
+            format!("input {}: {}{left_out}", body.input, words::plural(u64::from(body.files), "file"))
+        }
+        Event::AgentPlanned(body) => format!("{}: planned, {}", names.role(body.agent), body.strategy),
+        Event::RuleSkipped(body) => {
+            let because = body.private.as_ref().map_or_else(String::new, |private| format!(": {}", private.because));
+            format!("{}: not needed{because}", body.role)
+        }
+        Event::StartTierChosen(body) if body.by == ChosenBy::History => {
+            let because = body.private.as_ref().map_or_else(String::new, |private| format!(": {}", private.because));
+            format!("{}: starts at {}{because}", names.role(body.agent), body.tier)
+        }
+        Event::AttemptStarted(body) => format!("{}: attempt {} at {}", names.role(body.agent), body.attempt, body.tier),
+        Event::CallStarted(body) => {
+            let what = if body.purpose == Purpose::Work { "calling" } else { "judged by" };
+            format!("{}: {what} {}/{}", names.role(body.agent), body.provider, body.model)
+        }
+        Event::RequestRetried(body) => {
+            let status = body.status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
+            let wait = time::duration(body.waited_ms);
+            format!("{}: {}{status}, trying again in {wait}", names.caller(body.call), body.class)
+        }
+        Event::CallFailed(body) => {
+            let status = body.status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
+            let words = body.private.as_ref().map_or_else(String::new, |private| format!(": {}", private.message));
+            format!("{}: the call failed: {}{status}{words}", names.caller(body.call), body.class)
+        }
+        Event::CallLost(body) => format!("{}: a call was lost; what it cost is unknown", names.caller(body.call)),
+        Event::ProviderSwitched(body) => {
+            let (from, to) = ((&body.from_provider, &body.from_model), (&body.to_provider, &body.to_model));
+            format!("{}: {}/{} failed ({}), going on with {}/{}", names.role(body.agent), from.0, from.1, body.class, to.0, to.1)
+        }
+        Event::ToolStarted(body) => format!("{}: runs {}", names.caller(body.call), body.tool),
+        Event::AttemptEnded(body) => {
+            let (known, complete) = names.costs.get(&(body.agent, body.attempt)).copied().unwrap_or((NanoUsd(0), true));
+            let cost = words::cost(known.0, complete, names.mode.unwrap_or(Mode::Real));
+            let outcome = match (body.outcome, body.verified) {
+                (AttemptOutcome::Passed, false) => "passed, unverified".to_owned(),
+                (AttemptOutcome::Passed, true) => "passed".to_owned(),
+                (AttemptOutcome::FailedCriteria, _) => "did not pass".to_owned(),
+                (other, _) => other.to_string(),
+            };
+            let signals: Vec<&str> = body.signals.iter().map(|signal| signal.name()).collect();
+            let signals = if signals.is_empty() { String::new() } else { format!(" ({})", signals.join(", ")) };
+            let took = time::duration(body.duration_ms);
+            format!("{}: attempt {} {outcome}{signals} after {took}, {cost}", names.role(body.agent), body.attempt)
+        }
+        Event::TierEscalated(body) => {
+            let failed = names.failed.get(&(body.agent, body.attempt)).map(Vec::as_slice).unwrap_or_default();
+            let failed: Vec<&str> =
+                failed.iter().filter(|(number, _)| body.failed.contains(number)).map(|(_, name)| name.as_str()).collect();
+            let failed = if failed.is_empty() { String::new() } else { format!(": {}", failed.join("; ")) };
+            format!("{}: climbs from {} to {}, {}{failed}", names.role(body.agent), body.from, body.to, body.reason)
+        }
+        Event::ApprovalAsked(body) => {
+            let cost = body.worst_case.map_or_else(|| "of unknown cost".to_owned(), |cost| format!("up to {cost} more"));
+            format!("{}: wants to climb from {} to {} ({}), {cost}", names.role(body.agent), body.from, body.to, body.reason)
+        }
+        Event::ApprovalGiven(body) => {
+            format!("{}: the climb is {}", names.role(body.agent), if body.granted { "allowed" } else { "denied" })
+        }
+        Event::AgentSucceeded(body) => {
+            format!("{}: succeeded{}", names.role(body.agent), if body.verified { "" } else { ", unverified" })
+        }
+        Event::AgentFailed(body) => {
+            let words = body.private.as_ref().map_or_else(String::new, |private| format!(": {}", private.message));
+            format!("{}: failed, {}{words}", names.role(body.agent), body.reason)
+        }
+        Event::AgentSkipped(body) => {
+            let cause = body.cause.map_or_else(String::new, |cause| format!(" because of {}", names.role(cause)));
+            format!("{}: skipped, {}{cause}", names.role(body.agent), body.because)
+        }
+        Event::RunSucceeded(body) => format!("run succeeded{}", if body.verified { "" } else { ", unverified" }),
+        Event::RunFailed(body) => {
+            let words = body.private.as_ref().map_or_else(String::new, |private| format!(": {}", private.message));
+            format!("run failed, {}{words}", body.reason)
+        }
+        Event::RunSuspended(body) => match body.why {
+            SuspendReason::Interrupted => "run suspended".to_owned(),
+            SuspendReason::Approval => "run waits for an approval".to_owned(),
+            SuspendReason::Form => "run waits for answers".to_owned(),
+            SuspendReason::DayBudget => "run suspended: the day's budget is used up".to_owned(),
+        },
+        Event::RunResumed(_) => "run goes on".to_owned(),
+        Event::CancelAsked(_) => "somebody wants the run to end".to_owned(),
+        Event::RunCancelled(_) => "run cancelled".to_owned(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::sample;
+
+    #[test]
+    fn a_run_is_told_line_by_line() {
+        let mut names = Names::default();
+        let told: Vec<String> = sample::story().iter().filter_map(|recorded| line(recorded, &mut names)).collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        run 01KAPXZ8T0M3N5Q7R9S1V3W5X7 started: release_prep 1.2.0, simulated
+        form complete: 3 answers, 1 question hidden
+        linter: planned, progressive
+        auditor[src]: planned, progressive
+        publisher: not needed: publish_to is PyPI; it has no answer
+        linter: attempt 1 at cheap
+        linter: calling simulated/sim-small
+        linter: rate_limit (HTTP 429), trying again in 2.0 s
+        linter: attempt 1 did not pass after 2.0 s, $0.00200 simulated
+        linter: climbs from cheap to capable, criteria: no lint errors
+        linter: attempt 2 at capable
+        linter: calling simulated/sim-small
+        linter: judged by simulated/sim-judge
+        linter: attempt 2 passed after 2.0 s, $0.0105 simulated
+        linter: succeeded
+        auditor[src]: attempt 1 at cheap
+        auditor[src]: calling simulated/sim-small
+        auditor[src]: attempt 1 passed after 2.0 s, $0.00300 simulated
+        auditor[src]: succeeded
+        run succeeded
+        ");
+    }
+
+    #[test]
+    fn a_lost_call_is_not_said_to_be_free() {
+        let mut names = Names::default();
+        let told: Vec<String> = sample::stream([
+            sample::planned(0, "linter\u{1b}", None),
+            sample::call_started(1, 0, 1, Purpose::Work),
+            sample::lost(1),
+        ])
+        .iter()
+        .filter_map(|recorded| line(recorded, &mut names))
+        .collect();
+        assert_eq!(told.last().unwrap(), "linter␛: a call was lost; what it cost is unknown");
+    }
+}

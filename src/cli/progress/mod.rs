@@ -1,0 +1,74 @@
+//! What is shown while a run is at work: on a terminal a line per agent that is redrawn, else a plain line per event of note.
+//!
+//! It sees acknowledged events and nothing else, so what it shows is what the log says. It draws on stderr.
+
+mod lines;
+mod live;
+mod state;
+
+use super::output::Out;
+use crate::domain::event::Recorded;
+pub use lines::{Names, line};
+pub use live::Live;
+pub use state::{AgentLine, State};
+
+/// How a run's progress is shown.
+#[derive(Debug)]
+pub enum Progress {
+    /// Not at all: `-q`, or `--json`, whose events say it all.
+    Hidden,
+    /// A plain line per event of note.
+    Plain(Names),
+    /// A line per agent, redrawn.
+    Live(Box<Live>),
+}
+
+impl Progress {
+    /// Chooses what fits to where output goes.
+    pub fn new(out: &Out) -> Self {
+        if out.quiet() || out.json() {
+            Self::Hidden
+        } else if out.words_on_terminal() {
+            Self::Live(Box::default())
+        } else {
+            Self::Plain(Names::default())
+        }
+    }
+
+    /// Shows an event that was acknowledged.
+    pub fn event(&mut self, recorded: &Recorded, out: &mut Out) {
+        match self {
+            Self::Hidden => {}
+            Self::Plain(names) => {
+                if let Some(line) = line(recorded, names) {
+                    out.say(line);
+                }
+            }
+            Self::Live(live) => live.event(recorded),
+        }
+    }
+
+    /// Takes in an event of before, which is not shown but which later lines need.
+    pub fn learn(&mut self, recorded: &Recorded) {
+        match self {
+            Self::Hidden => {}
+            Self::Plain(names) => names.learn(&recorded.event),
+            Self::Live(live) => live.learn(recorded),
+        }
+    }
+
+    /// Gives the terminal to `ask` for a while, as to a question.
+    pub fn pause<T>(&self, ask: impl FnOnce() -> T) -> T {
+        match self {
+            Self::Live(live) => live.pause(ask),
+            Self::Hidden | Self::Plain(_) => ask(),
+        }
+    }
+
+    /// Takes the lines of the agents away: the outcome follows.
+    pub fn finish(self) {
+        if let Self::Live(live) = self {
+            live.finish();
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `list-runs`: one row per run.
+
+use super::{run_style, standing};
+use crate::cli::output::table::{Entry, Fit, Table};
+use crate::cli::output::{Out, time, words};
+use crate::domain::event::Mode;
+use crate::views::run_list::RunList;
+
+/// Columns below which ids are shortened.
+const NARROW: u16 = 120;
+
+/// Shows a list of runs. `all` are the ids of all runs of the store, so that a shortened one names one run only.
+pub fn list_runs(out: &Out, list: &RunList, all: &[&str]) -> String {
+    let ids: Vec<&str> = list.runs.iter().map(|run| run.run_id.as_str()).collect();
+    let narrow = out.width().is_some_and(|width| width < NARROW);
+    let shown = if narrow { words::unique_suffixes(&ids, all) } else { ids };
+    let mut table = Table::new(
+        out,
+        &[
+            ("run", Fit::Whole),
+            ("template", Fit::Words),
+            ("status", Fit::Words),
+            ("started", Fit::Whole),
+            ("took", Fit::Number),
+            ("cost", Fit::Number),
+            ("agents", Fit::Number),
+            ("climbs", Fit::Number),
+            ("mode", Fit::Whole),
+        ],
+    );
+    for (run, id) in list.runs.iter().zip(shown) {
+        let started =
+            time::nanoseconds(&run.started_at).map_or_else(|| run.started_at.clone(), |at| time::minute(at, out.zone()));
+        table.row([
+            Entry::from(id),
+            Entry::from(run.template_id.as_str()),
+            Entry::styled(run_style(run.status, run.verified), standing(run.status, run.verified)),
+            Entry::from(started),
+            Entry::from(run.duration_ms.map_or_else(|| "-".to_owned(), time::duration)),
+            // The column `mode` says what kind of money it is.
+            Entry::from(words::cost(run.cost_nusd, run.cost_complete, Mode::Real)),
+            Entry::from(u64::from(run.agents)),
+            Entry::from(u64::from(run.escalations)),
+            Entry::from(run.mode.name()),
+        ]);
+    }
+    table.finish()
+}
+
+/// Says under a list what it left out; `None` when it shows all.
+pub fn remainder(list: &RunList) -> Option<String> {
+    let shown = list.runs.len() as u64;
+    (shown < list.total).then(|| format!("{shown} of {}; more with --limit", words::plural(list.total, "run")))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::cli::output::Look;
+    use crate::views::run_list::RunRow;
+    use crate::views::sample;
+
+    fn show(width: Option<u16>) -> String {
+        let row = sample::story().iter().fold(RunRow::new(sample::run_id()), RunRow::apply);
+        let lost = sample::stream([sample::started(), sample::lost(1)]).iter().fold(RunRow::new(sample::run_id()), RunRow::apply);
+        let mut second = lost.line(false);
+        second.run_id = "01KAPXZ8T0M3N5Q7R9S1V3W5X8".into();
+        let list = RunList { runs: vec![row.line(false), second], total: 7 };
+        let all: Vec<&str> = list.runs.iter().map(|run| run.run_id.as_str()).collect();
+        let look = Look { zone: Some(TimeZone::UTC), ..Look::default() };
+        let out = Out::to(look, Vec::new(), Vec::new(), width);
+        assert_eq!(remainder(&list).unwrap(), "2 of 7 runs; more with --limit");
+        anstream::adapter::strip_str(&list_runs(&out, &list, &all)).to_string()
+    }
+
+    #[test]
+    fn a_list_is_complete_in_a_pipe() {
+        insta::assert_snapshot!(show(None), @r"
+        run                         template      status       started                 took     cost  agents  climbs  mode
+        01KAPXZ8T0M3N5Q7R9S1V3W5X7  release_prep  succeeded    2026-11-22 16:21 UTC  33.0 s  $0.0155       2       1  simulated
+        01KAPXZ8T0M3N5Q7R9S1V3W5X8  release_prep  interrupted  2026-11-22 16:21 UTC       -  unknown       0       0  simulated
+        ");
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_the_ends_of_ids() {
+        let shown = show(Some(100));
+        assert!(!shown.contains("01KAPXZ8T0M3N5Q7R9S1V3W5X7") && shown.contains("W5X7") && shown.contains("W5X8"), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    }
+}

@@ -1,0 +1,98 @@
+//! What commands show: documents of `views` in, text for people or files out. Pure; nothing is read or written here.
+
+pub mod events;
+pub mod export_run;
+pub mod list_runs;
+pub mod outcome;
+pub mod show_run;
+
+use anstyle::Style;
+
+use super::output::{BAD, FAINT, GOOD, WARN, words};
+use crate::domain::event::Mode;
+use crate::views::run_detail::RunDetail;
+use crate::views::status::{AgentStatus, AttemptStatus, RunStatus};
+
+/// Says how a run stands: `succeeded`, `succeeded, unverified`, `failed`.
+pub(super) fn standing(status: RunStatus, verified: bool) -> String {
+    if status == RunStatus::Succeeded && !verified { "succeeded, unverified".to_owned() } else { status.name().replace('_', " ") }
+}
+
+/// The style of a run's state.
+pub(super) fn run_style(status: RunStatus, verified: bool) -> Style {
+    match status {
+        RunStatus::Succeeded if verified => GOOD,
+        RunStatus::Failed => BAD,
+        RunStatus::Succeeded | RunStatus::AwaitingInput | RunStatus::Suspended | RunStatus::Interrupted => WARN,
+        RunStatus::Cancelled => FAINT,
+        RunStatus::Running => Style::new(),
+    }
+}
+
+/// The style of an agent's state.
+pub(super) fn agent_style(status: AgentStatus) -> Style {
+    match status {
+        AgentStatus::Succeeded => GOOD,
+        AgentStatus::Failed => BAD,
+        AgentStatus::Skipped | AgentStatus::Cancelled | AgentStatus::Pending => FAINT,
+        AgentStatus::Running => Style::new(),
+    }
+}
+
+/// Says how an attempt ended.
+pub(super) fn attempt_words(status: AttemptStatus, verified: bool) -> &'static str {
+    match (status, verified) {
+        (AttemptStatus::Passed, true) => "passed",
+        (AttemptStatus::Passed, false) => "passed, unverified",
+        (AttemptStatus::FailedCriteria, _) => "did not pass",
+        (AttemptStatus::Error, _) => "no usable reply",
+        (AttemptStatus::Cancelled, _) => "cancelled",
+        (AttemptStatus::Lost, _) => "lost",
+        (AttemptStatus::Running, _) => "running",
+    }
+}
+
+/// Says what a run cost, against its budget, and what of it is not known.
+pub(super) fn cost_words(run: &RunDetail) -> String {
+    let mut text = words::cost(run.cost_nusd, run.cost_complete, run.mode);
+    if let Some(budget) = run.budget_nusd {
+        text.push_str(&format!(" of {}", words::amount(Some(budget))));
+    }
+    let mut parts = Vec::new();
+    if run.verification_cost_nusd > 0 {
+        parts.push(format!("judging {}", words::amount(Some(run.verification_cost_nusd))));
+    }
+    if run.unpriced_calls > 0 {
+        parts.push(format!("{} without a price", words::plural(run.unpriced_calls, "call")));
+    }
+    if run.lost_calls > 0 {
+        parts.push(format!("{} of unknown cost", words::plural(run.lost_calls, "lost call")));
+    }
+    if !parts.is_empty() {
+        text.push_str(&format!(" ({})", parts.join(", ")));
+    }
+    text
+}
+
+/// Says what kind of run it was when no real model was called by Meno.
+pub(super) fn mode_words(run: &RunDetail) -> Option<String> {
+    match run.mode {
+        Mode::Real => None,
+        Mode::Simulated => Some("simulated: no model was called, costs are estimates".to_owned()),
+        Mode::Imported => Some(format!("imported from {}", run.source.as_deref().unwrap_or("another system"))),
+    }
+}
+
+/// Returns the agents that a filter by role lets through: `linter` finds `linter` and every `linter[item]`.
+pub fn agents_of<'a>(
+    run: &'a RunDetail,
+    role: Option<&'a str>,
+) -> impl Iterator<Item = &'a crate::views::run_detail::AgentDetail> + 'a {
+    run.agents.iter().filter(move |agent| {
+        role.is_none_or(|role| {
+            agent.role == role
+                || agent.agent_id == role
+                || agent.role.strip_prefix(role).is_some_and(|rest| rest.starts_with('['))
+        })
+    })
+}

@@ -1,0 +1,115 @@
+//! What is said at the end of a run: how it ended, what it cost by tier, and how to look closer.
+
+use super::{cost_words, mode_words, run_style, standing};
+use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
+use crate::domain::event::Purpose;
+use crate::domain::money::{NanoUsd, TokenUsage, UnitPrices};
+use crate::views::run_detail::RunDetail;
+use crate::views::status::{AgentStatus, RunStatus};
+
+/// Says how `run` ended. `premium` holds the premium model's prices, to compare with; `short` is the run's id as people type it.
+pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>) -> String {
+    let mut lines = Vec::new();
+    let mut parts = vec![styled(run_style(run.status, run.verified), standing(run.status, run.verified))];
+    parts.extend(run.duration_ms.map(time::duration));
+    let done = run.agents.iter().filter(|agent| agent.status == AgentStatus::Succeeded).count();
+    parts.push(format!("{done} of {} succeeded", words::plural(run.agents.len() as u64, "agent")));
+    if !run.escalations.is_empty() {
+        parts.push(words::plural(run.escalations.len() as u64, "climb"));
+    }
+    lines.push(format!("{} {}", styled(HEADING, sanitize::line(&run.template_id)), parts.join(", ")));
+    lines.extend(mode_words(run).map(|mode| styled(WARN, sanitize::line(&mode))));
+    if let Some(message) = run.failure.as_ref().and_then(|failure| failure.message.as_ref()) {
+        lines.push(format!("  {}", sanitize::line(message)));
+    }
+    for agent in run.agents.iter().filter(|agent| agent.status == AgentStatus::Failed) {
+        let message = agent.failure.as_ref().and_then(|failure| failure.message.as_deref()).unwrap_or("the reason was not kept");
+        lines.push(format!("  {}: {}", sanitize::line(&agent.role), sanitize::line(message)));
+    }
+    lines.push(format!("cost {}", cost_words(run)));
+    lines.extend(cost_lines(run).iter().map(|line| format!("  {line}")));
+    if let Some(estimate) = premium.and_then(|prices| all_premium(run, prices)) {
+        lines.push(styled(FAINT, format!("  all premium would have cost about {estimate} (estimate, same tokens)")));
+    }
+    let short = sanitize::line(short);
+    match run.status {
+        RunStatus::AwaitingInput | RunStatus::Suspended | RunStatus::Interrupted => {
+            let waits = run.approvals.iter().any(|approval| approval.granted.is_none());
+            let how = if waits { " --approve (or --deny)" } else { "" };
+            lines.push(format!("go on with `meno resume {short}{how}`"));
+        }
+        RunStatus::Failed => lines.push(format!("try again with `meno resume {short} --retry-failed`")),
+        RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => {}
+    }
+    lines.push(format!("outputs: `meno show-run {short} --outputs`; the whole story: `meno show-run {short}`"));
+    lines.join("\n")
+}
+
+/// Says what each tier cost, work and judging apart.
+pub(super) fn cost_lines(run: &RunDetail) -> Vec<String> {
+    let rows = run.costs_by_tier.iter().map(|row| {
+        let purpose = if row.purpose == Purpose::Work { "work" } else { "judging" };
+        let cost = words::cost(row.cost_nusd, row.unpriced_calls == 0, run.mode);
+        (row.tier.name(), purpose, words::plural(row.calls, "call"), cost, words::count(row.tokens.total()))
+    });
+    rows.map(|(tier, purpose, calls, cost, tokens)| format!("{tier:<8} {purpose:<8} {calls:<9} {cost}, {tokens} tokens"))
+        .collect()
+}
+
+/// Returns what the tokens of all work would cost at the premium model's prices. Without any work there is nothing to compare.
+fn all_premium(run: &RunDetail, prices: &UnitPrices) -> Option<NanoUsd> {
+    let mut usage = TokenUsage::default();
+    for row in run.costs_by_tier.iter().filter(|row| row.purpose == Purpose::Work) {
+        usage = usage.plus(TokenUsage {
+            input: row.tokens.input,
+            cache_read: row.tokens.cache_read,
+            // How long they live is not known here; most caches are short-lived.
+            cache_write_5m: row.tokens.cache_write,
+            cache_write_1h: 0,
+            output: row.tokens.output,
+            reasoning: row.tokens.reasoning,
+        });
+    }
+    (usage != TokenUsage::default()).then(|| prices.cost(&usage).plus(NanoUsd(run.verification_cost_nusd)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::SuspendReason;
+    use crate::views::sample::{self, inline};
+
+    fn tell(run: &RunDetail, premium: Option<&UnitPrices>) -> String {
+        anstream::adapter::strip_str(&outcome(run, "W5X7", premium)).to_string()
+    }
+
+    #[test]
+    fn the_end_of_a_run_says_what_it_cost_and_how_to_look_closer() {
+        let run = RunDetail::fold(sample::story().iter(), &inline);
+        let prices = UnitPrices { input: 5_000_000_000, output: 25_000_000_000, ..UnitPrices::default() };
+        insta::assert_snapshot!(tell(&run, Some(&prices)), @r"
+        release_prep succeeded, 33.0 s, 2 of 2 agents succeeded, 1 climb
+        simulated: no model was called, costs are estimates
+        cost $0.0155 simulated of $0.500 (judging $0.000500)
+          cheap    work     2 calls   $0.00500 simulated, 3,468 tokens
+          capable  work     1 call    $0.0100 simulated, 1,734 tokens
+          capable  judging  1 call    $0.000500 simulated, 1,734 tokens
+          all premium would have cost about $0.0530 (estimate, same tokens)
+        outputs: `meno show-run W5X7 --outputs`; the whole story: `meno show-run W5X7`
+        ");
+    }
+
+    #[test]
+    fn a_run_that_stopped_says_how_it_goes_on() {
+        let events = sample::stream([
+            sample::started(),
+            sample::planned(0, "linter", None),
+            sample::suspended(SuspendReason::Interrupted),
+        ]);
+        let told = tell(&RunDetail::fold(events.iter(), &inline), None);
+        assert!(told.contains("`meno resume W5X7`"), "{told}");
+        let events = sample::stream([sample::started(), sample::planned(0, "linter", None), sample::agent_failed(0)]);
+        let told = tell(&RunDetail::fold(events.iter(), &inline), None);
+        assert!(told.contains("linter: the next call may cost $0.09, $0.02 is left"), "{told}");
+    }
+}

@@ -1,0 +1,411 @@
+//! `show-run`: the whole story of a run, for reading.
+
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_style, standing};
+use crate::cli::output::{BAD, FAINT, GOOD, HEADING, WARN, sanitize, styled, time, words};
+use crate::domain::event::{Mode, Verdict};
+use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail, Tokens};
+use crate::views::status::{AgentStatus, AttemptStatus};
+
+/// What of a run is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// Agents' outputs and the report.
+    pub outputs: bool,
+    /// Only agents of this role, and nothing but the head of the rest.
+    pub agent: Option<&'a str>,
+    /// The zone in which times are shown.
+    pub zone: &'a TimeZone,
+}
+
+/// Tells the story of `run`, whose sensitive values are masked already.
+pub fn show_run(run: &RunDetail, shown: Shown<'_>) -> String {
+    let mut page = Page::default();
+    head(&mut page, run, shown.zone);
+    if shown.agent.is_none() {
+        answers(&mut page, run);
+        inputs(&mut page, run);
+    }
+    page.heading("Agents");
+    agents_of(run, shown.agent).for_each(|agent| tell_agent(&mut page, agent, run.mode));
+    if shown.agent.is_none() {
+        skipped(&mut page, run);
+        approvals(&mut page, run);
+        costs(&mut page, run);
+        notes(&mut page, run, shown.zone);
+    }
+    if shown.outputs {
+        for agent in agents_of(run, shown.agent) {
+            page.text(&format!("Output of {}", sanitize::line(&agent.role)), agent.output.as_deref());
+        }
+        if shown.agent.is_none() {
+            page.text("Report", run.report.as_deref());
+        }
+    }
+    page.finish()
+}
+
+/// Lines with headings between them.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, indent: usize, text: impl AsRef<str>) {
+        self.0.push_str(&" ".repeat(indent));
+        self.0.push_str(text.as_ref());
+        self.0.push('\n');
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.0.push('\n');
+        self.line(0, styled(HEADING, text));
+    }
+
+    /// Names and values in two columns, the first at least so wide. Both are cleaned.
+    fn pairs<'a>(&mut self, indent: usize, width_min: usize, pairs: impl IntoIterator<Item = (&'a str, String)>) {
+        let pairs: Vec<(String, String)> = pairs
+            .into_iter()
+            .map(|(name, value)| (sanitize::line(name).into_owned(), sanitize::line(&value).into_owned()))
+            .collect();
+        let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(width_min);
+        for (name, value) in pairs {
+            self.line(indent, format!("{name:<width$}  {value}"));
+        }
+    }
+
+    fn text(&mut self, heading: &str, text: Option<&str>) {
+        self.heading(heading);
+        match text {
+            Some(text) => self.line(0, sanitize::text(text.trim_end())),
+            None => self.line(0, styled(FAINT, "none, or not kept")),
+        }
+    }
+
+    fn finish(mut self) -> String {
+        self.0.truncate(self.0.trim_end().len());
+        self.0
+    }
+}
+
+fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
+    let name = run.template_name.as_ref().map_or_else(String::new, |name| format!(" ({})", sanitize::line(name)));
+    page.line(
+        0,
+        format!(
+            "{} {} {}{name}",
+            styled(HEADING, &run.run_id),
+            sanitize::line(&run.template_id),
+            sanitize::line(&run.template_version)
+        ),
+    );
+    if let Some(mode) = mode_words(run) {
+        page.line(0, styled(WARN, sanitize::line(&mode)));
+    }
+    let mut status = styled(run_style(run.status, run.verified), standing(run.status, run.verified));
+    if let Some(why) = run.suspended_because {
+        status.push_str(&format!(": {}", why.name().replace('_', " ")));
+    }
+    if let Some(failure) = &run.failure {
+        let message = failure.message.as_ref().map_or_else(String::new, |message| format!(": {}", sanitize::line(message)));
+        status.push_str(&format!(", {}{message}", failure.reason.name().replace('_', " ")));
+    }
+    page.line(0, format!("status   {status}"));
+    let mut pairs = Vec::new();
+    if let Some(started) = &run.started_at {
+        let took = run.duration_ms.map_or_else(String::new, |took| format!(", took {}", time::duration(took)));
+        pairs.push(("started", time::moment_of(started, zone) + &took));
+    }
+    pairs.push(("cost", cost_words(run)));
+    pairs.push(("tokens", token_words(&run.tokens)));
+    if !run.labels.is_empty() {
+        pairs.push(("labels", run.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")));
+    }
+    if let Some(folder) = &run.workspace {
+        pairs.push(("folder", folder.clone()));
+    }
+    if let Some(lineage) = &run.lineage {
+        pairs.push(("forked", format!("from {} at {}", lineage.parent, lineage.at)));
+    }
+    if run.forgotten_events > 0 {
+        pairs.push(("gone", format!("the texts of {} were forgotten", words::plural(run.forgotten_events, "event"))));
+    }
+    // As wide as `started`, so that the head is one block with the line above.
+    page.pairs(0, "started".len(), pairs);
+}
+
+fn token_words(tokens: &Tokens) -> String {
+    let mut parts = vec![format!("{} input", words::count(tokens.input))];
+    for (count, kind) in [(tokens.cache_read, "cache read"), (tokens.cache_write, "cache write")] {
+        if count > 0 {
+            parts.push(format!("{} {kind}", words::count(count)));
+        }
+    }
+    let reasoning = if tokens.reasoning > 0 { format!(" ({} reasoning)", words::count(tokens.reasoning)) } else { String::new() };
+    parts.push(format!("{} output{reasoning}", words::count(tokens.output)));
+    parts.join(", ")
+}
+
+fn answers(page: &mut Page, run: &RunDetail) {
+    if run.answers.is_empty() && run.hidden_questions.is_empty() {
+        return;
+    }
+    page.heading("Answers");
+    let shown = |id: &str, value: &Value| match value {
+        Value::Null if run.sensitive.iter().any(|sensitive| sensitive == id) => "given, never shown".to_owned(),
+        Value::Null => "not kept".to_owned(),
+        value => words::value(value),
+    };
+    let pairs = run.answers.iter().map(|(id, value)| {
+        let source =
+            run.answer_sources.get(id).map_or_else(String::new, |source| format!("  ({})", source.name().replace('_', " ")));
+        (id.as_str(), shown(id, value) + &source)
+    });
+    page.pairs(2, 0, pairs);
+    if !run.hidden_questions.is_empty() {
+        page.line(2, styled(FAINT, format!("hidden: {}", sanitize::line(&run.hidden_questions.join(", ")))));
+    }
+}
+
+fn inputs(page: &mut Page, run: &RunDetail) {
+    if run.inputs.is_empty() {
+        return;
+    }
+    page.heading("Inputs");
+    page.pairs(
+        2,
+        0,
+        run.inputs.iter().map(|input| {
+            let left_out = if input.left_out == 0 { String::new() } else { format!(", {} left out", input.left_out) };
+            let path = input.path.as_deref().unwrap_or("not kept");
+            let files = words::plural(u64::from(input.files), "file");
+            (input.id.as_str(), format!("{path}: {files}, {}{left_out}", words::plural(input.bytes, "byte")))
+        }),
+    );
+}
+
+fn tell_agent(page: &mut Page, agent: &AgentDetail, mode: Mode) {
+    let status = match agent.status {
+        AgentStatus::Succeeded if !agent.verified => "succeeded, unverified".to_owned(),
+        status => status.name().to_owned(),
+    };
+    let mut parts = vec![agent.strategy.name().to_owned()];
+    if !agent.attempts.is_empty() {
+        parts.push(words::cost(agent.cost_nusd, agent.cost_complete, mode));
+        parts.push(format!("{} tokens", words::count(agent.tokens.total())));
+    }
+    parts.extend(agent.duration_ms.map(time::duration));
+    page.line(
+        2,
+        format!(
+            "{}  {}  {}",
+            styled(HEADING, sanitize::line(&agent.role)),
+            styled(agent_style(agent.status), status),
+            parts.join(", ")
+        ),
+    );
+    if let Some(start) = &agent.start_tier
+        && let Some(because) = start.because.as_ref().filter(|because| !because.is_empty())
+    {
+        page.line(4, format!("starts at {}: {}", start.tier, sanitize::line(because)));
+    }
+    agent.attempts.iter().for_each(|attempt| tell_attempt(page, attempt, mode));
+    if let Some(failure) = &agent.failure {
+        let message = failure.message.as_ref().map_or_else(String::new, |message| format!(": {}", sanitize::line(message)));
+        page.line(4, format!("gave up, {}{message}", failure.reason.name().replace('_', " ")));
+    }
+    if let Some(because) = agent.skipped_because {
+        page.line(4, format!("never had its turn: {}", because.name().replace('_', " ")));
+    }
+}
+
+fn tell_attempt(page: &mut Page, attempt: &AttemptDetail, mode: Mode) {
+    let model = match (&attempt.provider, &attempt.model) {
+        (Some(provider), Some(model)) => format!("{provider}/{model}"),
+        (_, model) => model.clone().unwrap_or_else(|| "no model called".to_owned()),
+    };
+    let cost = words::cost(attempt.cost_nusd, attempt.cost_complete, mode);
+    let mut parts = vec![attempt_words(attempt.status, attempt.verified).to_owned(), cost];
+    parts.extend(attempt.duration_ms.map(time::duration));
+    page.line(4, format!("{} {:<8} {}  {}", attempt.attempt, attempt.tier, sanitize::line(&model), parts.join(", ")));
+    for call in &attempt.calls {
+        for retry in &call.retries {
+            let status = retry.status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
+            page.line(6, format!("retried after {}{status}, waited {}", retry.class, time::duration(retry.waited_ms)));
+        }
+    }
+    for switch in &attempt.switches {
+        let (from, to) = (sanitize::line(&switch.from), sanitize::line(&switch.to));
+        page.line(6, format!("{from} failed ({}), {to} took over", switch.class));
+    }
+    for criterion in &attempt.criteria {
+        let name = criterion.name.clone().unwrap_or_else(|| format!("criterion {}", criterion.criterion));
+        let score = criterion.score.map_or_else(String::new, |score| format!(" {score:.2}"));
+        let style = match criterion.verdict {
+            Verdict::Pass => GOOD,
+            Verdict::Fail => BAD,
+            Verdict::Unknown => WARN,
+        };
+        let evidence = criterion.evidence.as_ref().filter(|evidence| !evidence.is_empty());
+        let evidence = evidence.map_or_else(String::new, |evidence| format!(": {}", sanitize::line(evidence)));
+        page.line(6, format!("{}{score}  {}{evidence}", styled(style, criterion.verdict), sanitize::line(&name)));
+    }
+    if !attempt.signals.is_empty() {
+        let signals: Vec<String> = attempt.signals.iter().map(|signal| signal.name().replace('_', " ")).collect();
+        page.line(6, format!("spoke against it: {}", signals.join(", ")));
+    }
+    if let Some(error) = attempt.error.as_ref().filter(|_| attempt.status != AttemptStatus::Passed) {
+        page.line(6, format!("error: {}", sanitize::line(error)));
+    }
+    if let Some(to) = attempt.escalated_to {
+        page.line(6, format!("climbs to {to}"));
+    }
+}
+
+fn skipped(page: &mut Page, run: &RunDetail) {
+    if run.skipped_rules.is_empty() {
+        return;
+    }
+    page.heading("Not needed");
+    let rules = run.skipped_rules.iter();
+    page.pairs(
+        2,
+        0,
+        rules.map(|rule| (rule.role.as_str(), rule.because.clone().unwrap_or_else(|| "the reason was not kept".to_owned()))),
+    );
+}
+
+fn approvals(page: &mut Page, run: &RunDetail) {
+    if run.approvals.is_empty() {
+        return;
+    }
+    page.heading("Approvals");
+    for approval in &run.approvals {
+        let said = match approval.granted {
+            Some(true) => "allowed",
+            Some(false) => "denied",
+            None => "waits: `meno resume RUN --approve` or `--deny`",
+        };
+        let cost = words::amount(approval.worst_case_nusd);
+        let role = sanitize::line(&approval.role);
+        page.line(2, format!("{role}  {} to {} ({}), up to {cost} more: {said}", approval.from, approval.to, approval.reason));
+    }
+}
+
+fn costs(page: &mut Page, run: &RunDetail) {
+    if run.costs_by_tier.is_empty() {
+        return;
+    }
+    page.heading("Costs by tier");
+    super::outcome::cost_lines(run).iter().for_each(|line| page.line(2, line));
+}
+
+fn notes(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
+    if run.notes.is_empty() {
+        return;
+    }
+    page.heading("Notes");
+    for note in &run.notes {
+        let rating = note.rating.map_or_else(String::new, |rating| format!("  {rating}/5"));
+        let tags = if note.tags.is_empty() { String::new() } else { format!("  [{}]", sanitize::line(&note.tags.join(", "))) };
+        let text = sanitize::text(note.text.as_deref().unwrap_or("not kept")).replace('\n', "\n    ");
+        page.line(2, format!("{}{rating}{tags}  {text}", time::moment_of(&note.at, zone)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::sample::{self, inline};
+
+    fn show(run: &RunDetail, outputs: bool, agent: Option<&str>) -> String {
+        let page = show_run(run, Shown { outputs, agent, zone: &TimeZone::UTC });
+        anstream::adapter::strip_str(&page).to_string()
+    }
+
+    fn story() -> RunDetail {
+        RunDetail::fold(sample::story().iter(), &inline).masked()
+    }
+
+    #[test]
+    fn a_run_is_told_from_its_answers_to_its_notes() {
+        insta::assert_snapshot!(show(&story(), true, None), @r"
+        01KAPXZ8T0M3N5Q7R9S1V3W5X7 release_prep 1.2.0 (Release preparation)
+        simulated: no model was called, costs are estimates
+        status   succeeded
+        started  2026-11-22 16:21:31 UTC, took 33.0 s
+        cost     $0.0155 simulated of $0.500 (judging $0.000500)
+        tokens   4,000 input, 800 cache read, 136 cache write, 2,000 output (400 reasoning)
+        labels   team=core
+        folder   /home/ada/demo
+
+        Answers
+          package_name  demo  (asked)
+          customer      ***  (asked)
+          token         given, never shown  (asked)
+          hidden: publish_to
+
+        Agents
+          linter  succeeded  progressive, $0.0125 simulated, 5,202 tokens, 4.0 s
+            1 cheap    simulated/sim-small  did not pass, $0.00200 simulated, 2.0 s
+              retried after rate_limit (HTTP 429), waited 2.0 s
+              fail  no lint errors: E501 in line 3
+              climbs to capable
+            2 capable  simulated/sim-small  passed, $0.0105 simulated, 2.0 s
+              pass  no lint errors: E501 in line 3
+          auditor[src]  succeeded  progressive, $0.00300 simulated, 1,734 tokens, 2.0 s
+            1 cheap    simulated/sim-small  passed, $0.00300 simulated, 2.0 s
+
+        Not needed
+          publisher  publish_to is PyPI; it has no answer
+
+        Costs by tier
+          cheap    work     2 calls   $0.00500 simulated, 3,468 tokens
+          capable  work     1 call    $0.0100 simulated, 1,734 tokens
+          capable  judging  1 call    $0.000500 simulated, 1,734 tokens
+
+        Notes
+          2026-11-22 16:22:05 UTC  4/5  [keep]  good ␛[31mwork
+
+        Output of linter
+        All clean.
+
+        Output of auditor[src]
+        No findings.
+
+        Report
+        # Report
+
+        All clean.
+        ");
+    }
+
+    #[test]
+    fn one_agent_can_be_looked_at_alone_whatever_its_item() {
+        let page = show(&story(), true, Some("auditor"));
+        assert!(page.contains("auditor[src]") && page.contains("No findings."), "{page}");
+        assert!(!page.contains("linter") && !page.contains("Answers"), "{page}");
+    }
+
+    #[test]
+    fn what_was_forgotten_is_said_to_be_gone() {
+        let mut events = sample::story();
+        events.iter_mut().for_each(|recorded| sample::forget(&mut recorded.event));
+        let page = show(&RunDetail::fold(events.iter(), &inline), true, None);
+        assert!(page.contains("were forgotten") && page.contains("not kept") && page.contains("$0.0155"), "{page}");
+    }
+
+    #[test]
+    fn nothing_that_was_stored_reaches_the_terminal_unclean() {
+        let mut events = sample::story();
+        let evil = "\u{1b}]0;evil\u{7}\u{202e}";
+        events[1] = sample::recorded(2, sample::answer("package_name", &serde_json::to_string(evil).unwrap()));
+        events[5] = sample::recorded(6, sample::planned(0, evil, Some(evil)));
+        events[18] = sample::recorded(19, sample::replied(2, evil));
+        let page = show_run(&RunDetail::fold(events.iter(), &inline), Shown { outputs: true, agent: None, zone: &TimeZone::UTC });
+        let bare = anstream::adapter::strip_str(&page).to_string();
+        assert!(!page.contains("\u{1b}]") && !page.contains('\u{202e}') && !bare.contains('\u{7}'), "{page:?}");
+        assert!(bare.contains("␛]0;evil␇<U+202E>"), "{bare}");
+    }
+}

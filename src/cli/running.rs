@@ -1,0 +1,195 @@
+//! A run at work, as a person sees it: progress, questions about climbs, Ctrl-C, and the outcome.
+//!
+//! The executor has a thread of its own, so that a blocked or closed stdout never holds up a run. What it appends comes here
+//! over a channel and is shown.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
+use super::context::Context;
+use super::error::{Exit, Report, Result};
+use super::output::sanitize;
+use super::progress::Progress;
+use super::render::outcome;
+use crate::domain::event::{Recorded, SuspendReason};
+use crate::executor::{Approval, Control, Stop, StreamError};
+use crate::views::event_line::EventLine;
+use crate::views::status::RunStatus;
+use crate::workspace::{Begun, Workspace};
+
+/// What the executor's thread tells.
+enum News {
+    Event(Box<Recorded>),
+    Notice(String),
+    Asks(Approval, Sender<Option<bool>>),
+    Done(std::result::Result<Stop, StreamError>),
+}
+
+/// Carries a run on to its end, shows it meanwhile, and says how it came out.
+///
+/// # Errors
+/// When the store cannot take what happens; whatever was recorded stays, and the report says how to go on.
+pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, begun: Begun) -> Result<Exit> {
+    let id = begun.id;
+    let before = workspace.events_of(id, 1, u32::MAX)?;
+    let shown_from = begun.shown_from;
+    let runtime = Runtime::new().map_err(|error| Report::fault("cannot start the runtime").source(&error))?;
+    let (control, controlled) = channel();
+    listen(&runtime, workspace, control);
+    let (sender, news) = channel();
+    let lock = start(&runtime, workspace, begun, controlled, sender)?;
+    let stop = show(context, &news, &before, shown_from)?;
+    drop(runtime);
+    finish(context, workspace, id, stop, lock)
+}
+
+/// Starts the executor's thread; returns the run's lock once more, to be let go of at the end.
+fn start(
+    runtime: &Runtime,
+    workspace: &Arc<Workspace>,
+    begun: Begun,
+    control: Receiver<Control>,
+    sender: Sender<News>,
+) -> Result<crate::store::session::RunLock> {
+    let Begun { mut stream, basis, lock, redactor, .. } = begun;
+    let events = sender.clone();
+    stream.observe(move |recorded, _| drop(events.send(News::Event(Box::new(recorded.clone())))));
+    let notices = sender.clone();
+    stream.on_notice(move |notice| drop(notices.send(News::Notice(notice.to_owned()))));
+    let asks = sender.clone();
+    let ask = move |approval: &Approval| {
+        let (answer, answered) = channel();
+        asks.send(News::Asks(approval.clone(), answer)).ok()?;
+        answered.recv().ok().flatten()
+    };
+    let executor = workspace.executor(stream, basis, redactor, runtime.handle().clone(), control, Box::new(ask))?;
+    let run = move || {
+        let outcome = executor.execute().map(|(stop, _)| stop);
+        drop(sender.send(News::Done(outcome)));
+    };
+    let thread = std::thread::Builder::new().name("meno-executor".to_owned()).spawn(run);
+    thread.map_err(|error| Report::fault("cannot start the executor").source(&error))?;
+    Ok(lock)
+}
+
+/// Shows what happens until the executor is done.
+fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown_from: u64) -> Result<Stop> {
+    let mut progress = Progress::new(&context.out);
+    // A closed pipe ends what is shown, never the run.
+    let mut is_read = true;
+    for recorded in before {
+        if recorded.envelope.version < shown_from {
+            progress.learn(recorded);
+        } else {
+            progress.event(recorded, &mut context.out);
+            is_read = is_read && (!context.out.json() || event(context, recorded).is_ok());
+        }
+    }
+    let result = loop {
+        match news.recv() {
+            Ok(News::Event(recorded)) => {
+                progress.event(&recorded, &mut context.out);
+                if context.out.json() && is_read {
+                    is_read = event(context, &recorded).is_ok();
+                }
+            }
+            Ok(News::Notice(notice)) => context.out.say(sanitize::line(&notice)),
+            Ok(News::Asks(approval, answer)) => {
+                let asked = context.can_ask().then(|| progress.pause(|| ask(&approval))).flatten();
+                let _ = answer.send(asked);
+            }
+            Ok(News::Done(result)) => break result,
+            Err(_) => {
+                progress.finish();
+                return Err(
+                    Report::fault("the run's executor ended without a word").hint("`meno resume last` goes on with the run")
+                );
+            }
+        }
+    };
+    progress.finish();
+    Ok(result?)
+}
+
+fn event(context: &mut Context, recorded: &Recorded) -> Result<()> {
+    let line = EventLine::of(recorded).map_err(|error| Report::fault("an event cannot be said in JSON").source(&error))?;
+    context.out.typed_line("event", &line)
+}
+
+/// Says how the run came out; its exit code follows.
+fn finish(
+    context: &mut Context,
+    workspace: &Arc<Workspace>,
+    id: crate::domain::ids::RunId,
+    stop: Stop,
+    lock: crate::store::session::RunLock,
+) -> Result<Exit> {
+    match stop {
+        Stop::Ended => lock.end()?,
+        Stop::Suspended(_) => drop(lock),
+    }
+    let detail = workspace.detail(id)?;
+    if context.out.json() {
+        context.out.typed_line("run", &detail)?;
+    } else {
+        let premium = workspace.premium_prices();
+        context.out.data(outcome::outcome(&detail, &id.to_string(), premium.as_ref()))?;
+    }
+    Ok(match (stop, detail.status) {
+        (Stop::Ended, RunStatus::Succeeded) => Exit::Done,
+        (Stop::Suspended(SuspendReason::Interrupted | SuspendReason::Form), _) => Exit::Interrupted,
+        _ => Exit::Unsuccessful,
+    })
+}
+
+/// Asks a person whether an agent may climb; `None` when they leave.
+fn ask(approval: &Approval) -> Option<bool> {
+    let question = AskQuestion {
+        id: "approve".to_owned(),
+        text: format!("{} did not pass at {} ({}). May it try {}?", approval.role, approval.from, approval.reason, approval.to),
+        help: None,
+        kind: AskKind::Confirm,
+        required: true,
+        default: Some((serde_json::Value::Bool(true), "as with --escalate auto".to_owned())),
+        progress: None,
+        validate: &|value| Ok(value.clone()),
+    };
+    match Terminal::new(true).ask(&question) {
+        Ok(Asked::Answer(value)) => value.as_bool(),
+        _ => None,
+    }
+}
+
+/// Turns signals into wishes: the first Ctrl-C or SIGTERM pauses the run, the second leaves at once; before a stop (Ctrl-Z) the
+/// store is handed over.
+fn listen(runtime: &Runtime, workspace: &Arc<Workspace>, control: Sender<Control>) {
+    let workspace = Arc::clone(workspace);
+    runtime.spawn(async move {
+        let streams = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::from_raw(SIGTSTP)));
+        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut stop)) = streams else { return };
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = stop.recv() => {
+                    workspace.hand_over_and_stop();
+                    continue;
+                }
+            }
+            if asked {
+                // Whatever was acknowledged is durable; the run shows as interrupted and can be resumed.
+                std::process::exit(Exit::Interrupted as i32);
+            }
+            asked = true;
+            let _ = control.send(Control::Interrupt);
+        }
+    });
+}
+
+/// The signal of Ctrl-Z; the same number on Linux and macOS is not promised, so rustix is asked.
+const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();

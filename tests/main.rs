@@ -1,0 +1,8 @@
+//! All integration tests in one binary: linking the dependency tree once is most of the time they take.
+
+#[path = "suite/architecture.rs"]
+mod architecture;
+#[path = "suite/providers.rs"]
+mod providers;
+#[path = "suite/shipped_templates.rs"]
+mod shipped_templates;
