@@ -54,13 +54,12 @@ impl std::iter::Sum for NanoUsd {
     }
 }
 
-/// For people: `$1.23`, `$0.0053`, `$0.00000042`: at least two decimals and about three significant digits, rounded to nearest.
+/// For people: `$1.23`, `$0.00530`, `$0.000000420`: at least two decimals and three significant digits, rounded to nearest.
 impl fmt::Display for NanoUsd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut decimals: usize = 2;
-        while decimals < 9 && self.0 != 0 && self.0 * 10u64.pow(decimals as u32) / Self::PER_USD < 100 && self.0 < Self::PER_USD {
-            decimals += 1;
-        }
+        // As many decimals as three digits need, but two at least and the nine that there are at most.
+        let digits = self.0.checked_ilog10().map_or(0, |log| log as usize + 1);
+        let decimals = if self.0 == 0 { 2 } else { (12 - digits.min(12)).clamp(2, 9) };
         let unit = 10u64.pow(9 - decimals as u32);
         let rounded = self.0 / unit + u64::from(self.0 % unit * 2 >= unit);
         let scale = 10u64.pow(decimals as u32);
@@ -161,16 +160,17 @@ mod tests {
 
     #[test]
     fn people_see_two_decimals_or_three_digits() {
-        for (nano, shown) in [
+        let cases = [
             (0, "$0.00"),
             (1, "$0.000000001"),
-            (420, "$0.00000042"),
+            (420, "$0.000000420"),
             (5_300_000, "$0.00530"),
+            (999_999_999, "$1.000"),
             (1_234_567_890, "$1.23"),
-            (999_999_999, "$1.00"),
-        ] {
-            let shown_now = NanoUsd(nano).to_string();
-            assert!(shown_now == shown || nano == 420 && shown_now == "$0.000000420", "{nano}: {shown_now}");
+            (12_345_678_900_000, "$12345.68"),
+        ];
+        for (nano, shown) in cases {
+            assert_eq!(NanoUsd(nano).to_string(), shown, "{nano}");
         }
     }
 
