@@ -17,6 +17,7 @@ pub mod preview;
 pub mod progress;
 pub mod render;
 mod running;
+pub mod stop;
 pub mod trace;
 
 use std::ffi::OsString;

@@ -8,7 +8,7 @@ use super::output::sanitize;
 use crate::settings::{Choice, Flags, Places, Preset};
 use crate::store::session::Notice;
 use crate::workspace::world::World;
-use crate::workspace::{Access, Options, Workspace};
+use crate::workspace::{Access, Options, Upkeep, Workspace};
 
 /// How a command opens the store.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Opening {
     pub fallback: Option<Preset>,
     /// Own the store and stay.
     pub stay: bool,
+    /// What is to be done to the files.
+    pub upkeep: Upkeep,
     /// `--deterministic`.
     pub deterministic: bool,
 }
@@ -55,6 +57,7 @@ pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Re
         access,
         wait: global.wait,
         stay: opening.stay,
+        upkeep: opening.upkeep,
         world: world(opening.deterministic)?,
         notice: Arc::new(notice),
     })?;

@@ -6,7 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::event::{BodyWriter, Event, Recorded};
+use crate::domain::event::{BodyWriter, Envelope, Event, Recorded};
+use crate::domain::ids::Hash;
+
+/// How an event of a kind that this version does not know is called.
+pub const UNKNOWN: &str = "unknown";
 
 /// An event as programs read it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -88,6 +92,22 @@ impl EventLine {
             forgotten: !there,
             hash: recorded.hash.to_string(),
         })
+    }
+
+    /// Writes an event of a kind (number and version) that this version does not know: where it stands, and nothing of what it says.
+    pub fn unknown(envelope: &Envelope, (kind, kind_version): (u16, u16), forgotten: bool, hash: &Hash) -> Self {
+        let data = [("kind_number", kind), ("kind_version", kind_version)];
+        Self {
+            seq: envelope.seq,
+            run_id: envelope.run.map(|run| run.to_string()),
+            version: envelope.version,
+            at: super::utc(envelope.at),
+            occurred_at: envelope.occurred_at.map(super::utc),
+            kind: UNKNOWN.to_owned(),
+            data: data.into_iter().map(|(name, number)| (name.to_owned(), Value::from(number))).collect(),
+            forgotten,
+            hash: hash.to_string(),
+        }
     }
 }
 

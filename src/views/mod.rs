@@ -5,6 +5,7 @@
 //! log come in through a function. Start with [`run_detail`] (one run, whole) and [`run_list`] (one line per run).
 
 pub mod event_line;
+pub mod open_costs;
 pub mod projection;
 pub mod run_detail;
 pub mod run_list;

@@ -10,9 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::{Event, Mode, Purpose, Recorded};
-use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
+use crate::domain::ids::{AgentNo, AttemptNo, RunId, TimeNs};
 use crate::domain::money::NanoUsd;
 
+use super::open_costs::OpenCosts;
 use super::status::RunStatus;
 use super::{millis_between, utc};
 
@@ -51,10 +52,8 @@ pub struct RunRow {
     pub parent: Option<RunId>,
     /// Position in the run's stream of the last event taken in.
     pub version: u64,
-    /// Calls whose cost is still to come.
-    pub open_calls: BTreeSet<CallNo>,
-    /// Calls whose cost will never be known.
-    pub lost_calls: BTreeSet<CallNo>,
+    /// Calls whose cost is not known, or not yet.
+    pub open_costs: OpenCosts,
     /// Imported attempts that came without a cost.
     pub costless_attempts: BTreeSet<(AgentNo, AttemptNo)>,
 }
@@ -79,8 +78,7 @@ impl RunRow {
             workspace: None,
             parent: None,
             version: 0,
-            open_calls: BTreeSet::new(),
-            lost_calls: BTreeSet::new(),
+            open_costs: OpenCosts::default(),
             costless_attempts: BTreeSet::new(),
         }
     }
@@ -92,6 +90,7 @@ impl RunRow {
         let at = envelope.occurred_at.unwrap_or(envelope.at);
         self.version = envelope.version;
         self.status = self.status.after(&recorded.event);
+        self.open_costs.apply(&recorded.event);
         match &recorded.event {
             Event::RunStarted(body) => {
                 self.template_id.clone_from(&body.template_id);
@@ -108,27 +107,6 @@ impl RunRow {
             Event::AttemptImported(body) => {
                 self.costless_attempts.insert((body.agent, body.attempt));
             }
-            Event::CallStarted(body) => {
-                self.open_calls.insert(body.call);
-            }
-            // A reply that was saved aside may come after its call was given up for lost; its cost follows.
-            Event::CallReplied(body) if self.lost_calls.contains(&body.call) => {
-                self.lost_calls.remove(&body.call);
-                self.open_calls.insert(body.call);
-            }
-            Event::CallFailed(body) => {
-                self.open_calls.remove(&body.call);
-            }
-            Event::CallCancelled(body) => {
-                self.open_calls.remove(&body.call);
-                if body.usage.is_none() {
-                    self.lost_calls.insert(body.call);
-                }
-            }
-            Event::CallLost(body) => {
-                self.open_calls.remove(&body.call);
-                self.lost_calls.insert(body.call);
-            }
             Event::CostIncurred(body) => {
                 let known = body.amount.unwrap_or_default();
                 self.cost = self.cost.plus(known);
@@ -136,14 +114,8 @@ impl RunRow {
                     self.verification_cost = self.verification_cost.plus(known);
                 }
                 self.unpriced_calls = self.unpriced_calls.saturating_add(u32::from(body.amount.is_none()));
-                match body.call {
-                    Some(call) => {
-                        self.open_calls.remove(&call);
-                        self.lost_calls.remove(&call);
-                    }
-                    None => {
-                        self.costless_attempts.remove(&(body.agent, body.attempt));
-                    }
+                if body.call.is_none() {
+                    self.costless_attempts.remove(&(body.agent, body.attempt));
                 }
             }
             Event::RunSucceeded(body) => {
@@ -159,7 +131,7 @@ impl RunRow {
 
     /// Tells whether the cost of every call is known.
     pub fn cost_complete(&self) -> bool {
-        self.unpriced_calls == 0 && self.open_calls.is_empty() && self.lost_calls.is_empty() && self.costless_attempts.is_empty()
+        self.unpriced_calls == 0 && self.open_costs.is_settled() && self.costless_attempts.is_empty()
     }
 
     /// Returns the row as programs read it. `executed`: a process holds the run's lock.

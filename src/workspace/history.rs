@@ -1,7 +1,7 @@
 //! The past: which runs there are, and what happened in one.
 
-use crate::domain::event::{Event, NoteAdded, NoteAddedPrivate, Recorded};
-use crate::domain::ids::{BatchId, RunId};
+use crate::domain::event::{Envelope, Event, NoteAdded, NoteAddedPrivate, Recorded};
+use crate::domain::ids::{BatchId, Hash, RunId};
 use crate::domain::text::Text;
 use crate::executor::read_texts;
 use crate::store::codec::{self, Decoded};
@@ -147,6 +147,22 @@ impl Workspace {
         self.log.read(from, PAGE)
     }
 
+    /// Returns a run's events from version `from` on, at most a page, as stored.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn run_page(&self, id: RunId, from: u64) -> Result<Vec<Stored>, store::Error> {
+        self.log.read_run(id, from, PAGE)
+    }
+
+    /// Returns the ids of all runs, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn run_ids(&self) -> Result<Vec<String>, store::Error> {
+        Ok(self.all_rows()?.iter().map(|row| row.run_id.to_string()).collect())
+    }
+
     /// Decodes a stored event and reads its texts; `None` for a kind that this version does not know.
     ///
     /// # Errors
@@ -158,11 +174,11 @@ impl Workspace {
         }
     }
 
-    /// Adds a person's note to a run.
+    /// Adds a person's note to a run; returns where it came to stand.
     ///
     /// # Errors
     /// When the store cannot take it.
-    pub fn note(&self, run: RunId, text: &str, rating: Option<u8>, tags: Vec<String>) -> Result<(), store::Error> {
+    pub fn note(&self, run: RunId, text: &str, rating: Option<u8>, tags: Vec<String>) -> Result<(Envelope, Hash), store::Error> {
         let text = self.redactor.redact(text).into_owned();
         let tags = tags.iter().map(|tag| self.redactor.redact(tag).into_owned()).collect();
         let mut event = Event::from(NoteAdded { rating, private: Some(NoteAddedPrivate { text: Text::Inline(text), tags }) });
@@ -171,20 +187,21 @@ impl Workspace {
             if let Text::Inline(inline) = text
                 && inline.len() > crate::domain::text::INLINE_BYTES_MAX
             {
-                let (hash, bytes) = (crate::domain::ids::Hash::of(inline.as_bytes()), inline.len() as u64);
+                let (hash, bytes) = (Hash::of(inline.as_bytes()), inline.len() as u64);
                 large.push(std::mem::take(inline));
                 *text = Text::Payload { hash, bytes };
             }
         });
         let payloads = self.payloads.write(&large.iter().map(String::as_bytes).collect::<Vec<_>>())?;
-        self.log.append(&Batch {
+        let appended = self.log.append(&Batch {
             id: BatchId(self.world.ulid(None)),
             expected_version: None,
             events: vec![codec::offer(&event, self.world.random(), Some(run), None, None)?],
             payloads,
             day_limit: None,
         })?;
-        Ok(())
+        let first = appended.events.first().copied();
+        first.ok_or_else(|| store::Error::Disconnected("the owner did not say where the note is".to_owned()))
     }
 
     /// Returns whether a process executes the run.
@@ -215,7 +232,7 @@ impl Workspace {
         rows.rows.iter().map(|(_, row)| runs::read_row(row).map_err(store::Error::Index)).collect()
     }
 
-    fn all_rows(&self) -> Result<Vec<RunRow>, store::Error> {
+    pub(super) fn all_rows(&self) -> Result<Vec<RunRow>, store::Error> {
         let mut rows: Vec<RunRow> = Vec::new();
         loop {
             let page = self.rows(rows.last().map(|row| row.run_id), PAGE)?;

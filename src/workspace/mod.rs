@@ -15,9 +15,11 @@ mod open;
 mod preview;
 mod running;
 mod start;
+mod upkeep;
 
 pub use history::FindError;
 pub use open::{Access, Error, Options, Workspace};
 pub use preview::{AgentPreview, Preview};
 pub use running::ModelsError;
 pub use start::{Answering, Begun, NewRun, ResumeError, StartError, mode};
+pub use upkeep::{Inspection, Rebuilt, Upkeep};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -10,6 +11,7 @@ use ulid::Ulid;
 use super::empty::EmptyLog;
 use super::ledger::DayLedger;
 use super::library::Library;
+use super::upkeep::{self, Opened, Upkeep};
 use super::world::World;
 use crate::domain::event::Event;
 use crate::domain::ids::RunId;
@@ -58,6 +60,8 @@ pub struct Options<'a> {
     pub wait: Duration,
     /// Own the store and stay, as `serve` does.
     pub stay: bool,
+    /// What is to be done to the files when this process comes to own them.
+    pub upkeep: Upkeep,
     /// Time, ids and randomness.
     pub world: World,
     /// Told in words what the user should know.
@@ -112,6 +116,7 @@ pub struct Workspace {
     pub(super) log: Arc<dyn Log>,
     pub(super) payloads: Arc<Payloads>,
     pub(super) world: Arc<World>,
+    pub(super) opened: Arc<Opened>,
     /// `None` for a store that is not there.
     place: Option<Place>,
     session: Option<Arc<Session>>,
@@ -149,6 +154,7 @@ impl Workspace {
             secrets,
             payloads,
             world,
+            opened: Arc::default(),
             place: None,
             session: None,
         };
@@ -164,7 +170,7 @@ impl Workspace {
         let place = Place::open(&workspace.store.path, create)?;
         let session = Session::open(
             place.clone(),
-            opener(Arc::clone(&workspace.world)),
+            opener(Arc::clone(&workspace.world), options.upkeep, Arc::clone(&workspace.opened)),
             session::Options {
                 wait: options.wait,
                 stay: options.stay,
@@ -229,9 +235,9 @@ impl Workspace {
     }
 }
 
-/// Opens the files of a store that this process has come to own.
-fn opener(world: Arc<World>) -> session::Opener {
-    Arc::new(move |dir, _| {
+/// Opens the files of a store that this process has come to own, after what `upkeep` asks for.
+fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Opener {
+    let open = move |dir: &Path, thorough: bool| {
         let (clock, random) = (Arc::clone(&world), Arc::clone(&world));
         let options = owned::Options {
             clock: Box::new(move || clock.now()),
@@ -240,13 +246,25 @@ fn opener(world: Arc<World>) -> session::Opener {
             }),
             ledger: Some(Box::new(DayLedger::default())),
             projections: views::projections(),
+            thorough,
             ..owned::Options::system()
         };
-        let (log, report) = owned::OwnedLog::open(dir, options)?;
-        for notice in report.notices {
-            tracing::warn!("{notice}");
+        owned::OwnedLog::open(dir, options)
+    };
+    // A store that is handed over and comes back is not made anew twice.
+    let is_done = AtomicBool::new(false);
+    Arc::new(move |dir, tell| {
+        if upkeep == Upkeep::Rebuild && !is_done.load(Ordering::Relaxed) {
+            tell("rebuilding", 0);
+            let aside = upkeep::set_indexes_aside(dir, &|| open(dir, true))?;
+            store::lock(&opened.aside).extend(aside);
         }
-        Ok(Arc::new(log) as Arc<dyn Log>)
+        let thorough = upkeep == Upkeep::Thorough && !is_done.load(Ordering::Relaxed);
+        let (log, report) = open(dir, thorough)?;
+        is_done.store(true, Ordering::Relaxed);
+        let log = Arc::new(log);
+        upkeep::remember(&opened, &log, report);
+        Ok(log as Arc<dyn Log>)
     })
 }
 

@@ -17,10 +17,21 @@ pub mod validate_template;
 
 #[cfg(test)]
 mod schema_test;
+pub mod doctor;
+pub mod events;
+pub mod export_run;
+pub mod list_runs;
+pub mod note;
+pub mod rebuild;
+pub mod serve;
+pub mod show_run;
+
+#[cfg(test)]
+mod tests;
 
 use super::args::Command;
 use super::context::Context;
-use super::error::{Exit, Report, Result};
+use super::error::{Exit, Result};
 
 /// Carries out `command`; returns how the program ends when nothing went wrong.
 ///
@@ -41,6 +52,13 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::ValidateTemplate(args) => validate_template::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Prices(args) => prices::run(context, &args),
-        _ => Err(Report::refused("this build of meno has no such command")),
+        Command::ListRuns(args) => list_runs::run(context, &args),
+        Command::ShowRun(args) => show_run::run(context, &args),
+        Command::ExportRun(args) => export_run::run(context, &args),
+        Command::Events(args) => events::run(context, &args),
+        Command::Note(args) => note::run(context, &args),
+        Command::Doctor(args) => doctor::run(context, &args),
+        Command::Rebuild => rebuild::run(context),
+        Command::Serve => serve::run(context),
     }
 }

@@ -11,6 +11,7 @@ use super::{AttemptDetail, CallDetail, CallError, CallTokens, RetryDetail, TierC
 
 impl Fold {
     pub(super) fn apply_calls(&mut self, event: &Event, text: TextOf<'_>) {
+        self.open.apply(event);
         match event {
             Event::CallStarted(body) => self.call_started(body),
             Event::RequestRetried(body) => self.with_call(body.call, |call| {
@@ -23,10 +24,6 @@ impl Fold {
                 });
             }),
             Event::CallReplied(body) => {
-                self.lost.remove(&body.call);
-                if self.calls.contains_key(&body.call) && !self.is_paid(body.call) {
-                    self.open.insert(body.call);
-                }
                 self.with_call(body.call, |call| {
                     call.status = CallStatus::Replied;
                     call.stop_reason = Some(body.stop);
@@ -45,7 +42,6 @@ impl Fold {
                 }
             }
             Event::CallFailed(body) => {
-                self.open.remove(&body.call);
                 let private = body.private.as_ref();
                 self.with_call(body.call, |call| {
                     call.status = CallStatus::Failed;
@@ -65,21 +61,12 @@ impl Fold {
                 }
             }
             Event::CallCancelled(body) => {
-                self.open.remove(&body.call);
-                if body.usage.is_none() {
-                    // It may have cost something, and nobody will ever say what.
-                    self.lost.insert(body.call);
-                }
                 self.with_call(body.call, |call| {
                     call.status = CallStatus::Cancelled;
                     call.tokens = body.usage.map(|usage| CallTokens::new(usage, UsageSource::Reported));
                 });
             }
-            Event::CallLost(body) => {
-                self.open.remove(&body.call);
-                self.lost.insert(body.call);
-                self.with_call(body.call, |call| call.status = CallStatus::Lost);
-            }
+            Event::CallLost(body) => self.with_call(body.call, |call| call.status = CallStatus::Lost),
             Event::ToolStarted(body) => self.with_call(body.call, |call| {
                 call.tools.push(ToolDetail {
                     tool_call: body.tool_call,
@@ -124,7 +111,6 @@ impl Fold {
             tools: Vec::new(),
         });
         self.calls.insert(body.call, (agent, attempt, calls.len() - 1));
-        self.open.insert(body.call);
         if body.purpose == Purpose::Work {
             let attempt = &mut self.detail.agents[agent].attempts[attempt];
             attempt.provider = Some(body.provider.clone());
@@ -171,10 +157,9 @@ impl Fold {
         row.tokens.add(if told { attempt.tokens } else { tokens });
         match body.call {
             Some(number) => {
-                self.open.remove(&number);
-                self.lost.remove(&number);
                 self.with_call(number, |call| {
-                    call.cost_nusd = body.amount.map(|amount| amount.0);
+                    // Tries that failed on the way have costs of their own.
+                    call.cost_nusd = body.amount.map(|amount| call.cost_nusd.unwrap_or_default().saturating_add(amount.0));
                     call.cost_source = Some(body.source);
                     call.reported_cost_nusd = body.reported.map(|amount| amount.0);
                 });
@@ -196,11 +181,5 @@ impl Fold {
         let attempt = &mut self.detail.agents[agent].attempts[attempt];
         let purpose = attempt.calls[call].purpose;
         Some((attempt, purpose))
-    }
-
-    fn is_paid(&self, number: CallNo) -> bool {
-        self.calls
-            .get(&number)
-            .is_some_and(|&(agent, attempt, call)| self.detail.agents[agent].attempts[attempt].calls[call].cost_source.is_some())
     }
 }

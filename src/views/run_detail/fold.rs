@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use crate::views::open_costs::OpenCosts;
 use crate::domain::event::{
     AnswerSource, AttemptOutcome, Escalate, Event, JudgedBy, Mode, OnFailure, Recorded, SkipReason, Verdict,
 };
@@ -29,10 +30,8 @@ pub struct Fold {
     ended: Option<TimeNs>,
     /// Where each call stands: agent, attempt, call, each by its place in the list.
     pub(super) calls: HashMap<CallNo, (usize, usize, usize)>,
-    /// Calls whose cost is still to come.
-    pub(super) open: BTreeSet<CallNo>,
-    /// Calls whose cost will never be known, unless a late reply brings it.
-    pub(super) lost: BTreeSet<CallNo>,
+    /// Calls whose cost is not known, or not yet.
+    pub(super) open: OpenCosts,
     /// Imported attempts that came without a cost, so far.
     pub(super) costless: BTreeSet<(AgentNo, AttemptNo)>,
     /// Attempts with a call that has no price.
@@ -92,8 +91,7 @@ impl Default for Fold {
             started: None,
             ended: None,
             calls: HashMap::new(),
-            open: BTreeSet::new(),
-            lost: BTreeSet::new(),
+            open: OpenCosts::default(),
             costless: BTreeSet::new(),
             unpriced: BTreeSet::new(),
         }
@@ -120,13 +118,13 @@ impl Fold {
         detail.ended_at = self.ended.map(utc);
         detail.duration_ms = self.started.zip(self.ended).map(|(start, end)| millis_between(start, end));
         detail.cost_usd = NanoUsd(detail.cost_nusd).to_decimal();
-        detail.lost_calls = self.lost.len() as u64;
+        detail.lost_calls = self.open.n_lost();
         detail.cost_complete =
-            detail.unpriced_calls == 0 && self.lost.is_empty() && self.open.is_empty() && self.costless.is_empty();
+            detail.unpriced_calls == 0 && self.open.is_settled() && self.costless.is_empty();
         for agent in &mut detail.agents {
             for attempt in &mut agent.attempts {
                 let place = (agent.number, attempt.attempt);
-                let unknown = |call: &CallDetail| self.open.contains(&call.call) || self.lost.contains(&call.call);
+                let unknown = |call: &CallDetail| self.open.is_open(call.call);
                 attempt.cost_complete =
                     !self.unpriced.contains(&place) && !self.costless.contains(&place) && !attempt.calls.iter().any(unknown);
             }

@@ -282,7 +282,7 @@ pub(super) fn failed(draft: &mut Draft<'_>, number: CallNo, failure: CallFailure
     if let Some(usage) = failure.usage {
         cost(draft, &call, usage, CostSource::Estimated, None);
     }
-    if is_outage(class) && switch_provider(draft, &call, class) {
+    if is_outage(class) && !draft.run.is_doomed() && switch_provider(draft, &call, class) {
         return Ok(());
     }
     if call.purpose == Purpose::Judge {
@@ -354,6 +354,7 @@ pub(super) fn cancelled(draft: &mut Draft<'_>, number: CallNo, usage: Option<Tok
     if call.purpose == Purpose::Work {
         end_attempt(draft, call.agent, AttemptOutcome::Cancelled, Vec::new());
     }
+    super::end::settle(draft);
     Ok(())
 }
 

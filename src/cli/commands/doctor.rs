@@ -1,0 +1,262 @@
+//! `meno doctor`: looks at the store and everything around it, one line each, and says what to do.
+//!
+//! Looking changes nothing beyond what every opening of a store puts right. With `--repair` this process asks for the store, copies the damaged files of the journal beside them, and
+//! puts back what the index still has.
+
+use std::os::unix::fs::PermissionsExt;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::cli::args::DoctorArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open::{Opening, store_with};
+use crate::cli::output::{BAD, GOOD, HINT, WARN, sanitize, styled, words};
+use crate::domain::settings::AuthScheme;
+use crate::domain::tier::Tier;
+use crate::settings::Choice;
+use crate::workspace::{Access, Inspection, Upkeep, Workspace};
+
+/// How a thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// Worth knowing; nothing is lost and nothing fails.
+    Warning,
+    /// Something does not work.
+    Problem,
+    /// Something is not as it was written.
+    Damage,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Check {
+    /// What: a word that never changes.
+    pub name: &'static str,
+    /// How it is.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// What `doctor --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "How the store is, as `meno doctor --json` prints it")]
+pub struct DoctorDocument {
+    /// The store's folder.
+    pub store: String,
+    /// The worst of all.
+    pub state: State,
+    /// Whether mending was asked for.
+    pub repaired: bool,
+    /// What was looked at.
+    pub checks: Vec<Check>,
+}
+
+/// Looks at everything, and mends what can be mended when asked to.
+///
+/// # Errors
+/// When the store cannot be opened or read at all.
+pub fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit> {
+    let upkeep = if args.repair { Upkeep::Thorough } else { Upkeep::Usual };
+    let workspace = store_with(context, Access::Read, Opening { upkeep, ..Opening::default() })?;
+    let mut checks = Vec::new();
+    if workspace.session().is_none() {
+        checks.push(ok("store", format!("there is none at {}; the first run makes it", workspace.store.path.display())));
+    } else {
+        if args.repair {
+            workspace.own()?;
+            let swept = workspace.sweep_locks()?;
+            checks.push(ok(
+                "repair",
+                format!("the whole journal was read; {} removed", words::plural(swept as u64, "left lock file")),
+            ));
+        }
+        of_store(&workspace, &workspace.inspect()?, &mut checks);
+    }
+    of_settings(&workspace, &mut checks);
+    of_templates(&workspace, &mut checks);
+    let state = checks.iter().map(|check| check.state).max().unwrap_or(State::Ok);
+    show(context, &workspace, args.repair, state, checks)?;
+    Ok(match state {
+        State::Ok | State::Warning => Exit::Done,
+        State::Problem => Exit::Mendable,
+        State::Damage => Exit::Violation,
+    })
+}
+
+fn ok(name: &'static str, found: impl Into<String>) -> Check {
+    Check { name, state: State::Ok, found: found.into(), hint: None }
+}
+
+fn bad(name: &'static str, state: State, found: impl Into<String>, hint: impl Into<String>) -> Check {
+    Check { name, state, found: found.into(), hint: Some(hint.into()) }
+}
+
+fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
+    let folder = &workspace.store.path;
+    let mode = std::fs::metadata(folder).map_or(0, |found| found.permissions().mode() & 0o777);
+    checks.push(if mode & 0o077 == 0 {
+        ok("store", format!("{}, closed to others", folder.display()))
+    } else {
+        let hint = format!("`chmod 700 {}`", folder.display());
+        bad("store", State::Warning, format!("{} is open to others ({mode:o})", folder.display()), hint)
+    });
+    let mine = seen.owner.pid == std::process::id();
+    let whose =
+        if mine { "nobody else holds the store".to_owned() } else { format!("process {} holds the store", seen.owner.pid) };
+    checks.push(ok("owner", format!("{whose}, meno {}", seen.owner.version)));
+    for damage in seen.report.iter().flat_map(|report| &report.damage) {
+        checks.push(if damage.restored {
+            ok("opening", damage.to_string())
+        } else {
+            bad("opening", State::Damage, damage.to_string(), RESTORE)
+        });
+    }
+    let notices = seen.report.iter().flat_map(|report| &report.notices);
+    checks.extend(notices.map(|notice| Check { name: "opening", state: State::Warning, found: notice.clone(), hint: None }));
+    let journal = &seen.journal;
+    let (events, files) = (words::plural(journal.events, "event"), words::plural(journal.segments, "file"));
+    if journal.findings.is_empty() {
+        let gone = if journal.forgotten > 0 { format!(", {} with forgotten texts", journal.forgotten) } else { String::new() };
+        let new = if journal.unknown > 0 { format!(", {} of kinds of a later meno", journal.unknown) } else { String::new() };
+        checks.push(ok("journal", format!("{events} in {files}, the chain is whole{gone}{new}")));
+    }
+    checks.extend(journal.findings.iter().map(|finding| bad("journal", State::Damage, finding.to_string(), RESTORE)));
+    checks.push(match (seen.index_agrees, seen.views_behind) {
+        (true, 0) => ok("index", "has what the journal has"),
+        (true, behind) => bad("index", State::Warning, format!("the list of runs is {behind} events behind"), REBUILD),
+        (false, _) => bad("index", State::Problem, "does not have the events of the journal", REBUILD),
+    });
+    checks.push(match seen.refused.as_deref() {
+        Some([]) => ok("views", "every event could be taken in"),
+        Some([(seq, why), ..]) => {
+            let count = seen.refused.as_ref().map_or(0, Vec::len) as u64;
+            let found = format!("{} could not be taken in, first event {seq}: {why}", words::plural(count, "event"));
+            bad("views", State::Problem, found, REBUILD)
+        }
+        None => ok("views", format!("not looked at: process {} has them", seen.owner.pid)),
+    });
+    if seen.payloads_damaged.is_empty() && (seen.payloads_missing.is_empty() || journal.forgotten > 0) {
+        checks.push(ok("payloads", format!("{}, all as their names say", words::plural(seen.payloads, "text"))));
+    }
+    checks.extend(seen.payloads_damaged.iter().map(|why| bad("payloads", State::Damage, why.clone(), BACKUP)));
+    if let (Some(first), 0) = (seen.payloads_missing.first(), journal.forgotten) {
+        let found = format!("{} missing, first {first}", words::plural(seen.payloads_missing.len() as u64, "text"));
+        checks.push(bad("payloads", State::Damage, found, BACKUP));
+    }
+    checks.push(match (seen.spool_waiting.len(), seen.spool_kept.first()) {
+        (0, None) => ok("spool", "empty"),
+        (waiting, None) => {
+            let found = format!("{} to be taken in", words::plural(waiting as u64, "paid reply"));
+            bad("spool", State::Warning, found, "`meno resume RUN` takes them in")
+        }
+        (_, Some(first)) => {
+            let found = format!("{} could not be taken in and is kept", first.display());
+            bad("spool", State::Problem, found, "it can be deleted when the run does not need it")
+        }
+    });
+    if let Some(run) = seen.interrupted.first() {
+        let found = words::plural(seen.interrupted.len() as u64, "interrupted run");
+        checks.push(bad("runs", State::Warning, found, format!("`meno resume {run}` goes on, `meno cancel {run}` ends it")));
+    } else if seen.locks_left > 0 {
+        let found = format!("{} of ended runs", words::plural(seen.locks_left as u64, "lock file"));
+        checks.push(bad("runs", State::Warning, found, "`meno doctor --repair` removes them"));
+    } else {
+        checks.push(ok("runs", format!("{} live, none interrupted", seen.executed.len())));
+    }
+}
+
+const RESTORE: &str = "`meno doctor --repair` puts back what the index still has; the rest must come from a copy of the store";
+const REBUILD: &str = "`meno rebuild` makes it anew; nothing is lost";
+const BACKUP: &str = "put the file back from a copy of the store; the event that names it still proves what it was";
+
+fn of_settings(workspace: &Workspace, checks: &mut Vec<Check>) {
+    let resolved = &workspace.resolved;
+    checks.push(match &resolved.choice {
+        Choice::Made => ok("settings", "models are chosen"),
+        Choice::Nothing { .. } => {
+            bad("settings", State::Warning, "no model is chosen yet", "`meno run TEMPLATE --preset simulated` needs no key")
+        }
+        Choice::Unusable(error) => {
+            let report = Report::from(error);
+            Check { name: "settings", state: State::Problem, found: report.message, hint: report.hint }
+        }
+    });
+    let tiers: Vec<_> = Tier::ALL.into_iter().filter_map(|tier| resolved.settings.tiers.get(tier)).collect();
+    let mut asked = Vec::new();
+    for tier in &tiers {
+        let Some(provider) = resolved.settings.providers.get(&tier.provider) else { continue };
+        let Some(variable) = provider.api_key_env.as_deref().filter(|_| provider.auth != AuthScheme::None) else { continue };
+        if asked.contains(&variable) {
+            continue;
+        }
+        asked.push(variable);
+        // Whether it is there; what it is, is nobody's concern.
+        checks.push(if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
+            ok("keys", format!("{variable} is set, for {}", tier.provider))
+        } else {
+            let found = format!("{variable} is not set, and {} needs it", tier.provider);
+            bad("keys", State::Warning, found, format!("`export {variable}=…`"))
+        });
+    }
+    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let used: Vec<(&str, &str)> = tiers.iter().map(|tier| (tier.provider.as_str(), tier.model.as_str())).collect();
+    checks.push(match workspace.prices.stale(used.iter().copied(), today) {
+        None => ok("prices", format!("{} rows, newest of {}", workspace.prices.rows().count(), workspace.prices.as_of())),
+        Some(stale) => bad("prices", State::Warning, stale, "`meno prices --update FILE` takes newer ones"),
+    });
+    for (provider, model) in used {
+        if let Some(words) = workspace.prices.retiring(provider, model, today) {
+            checks.push(bad("prices", State::Warning, words, "choose another model with `meno config tiers.TIER.model=MODEL`"));
+        }
+    }
+}
+
+fn of_templates(workspace: &Workspace, checks: &mut Vec<Check>) {
+    let entries = workspace.library.list();
+    let broken: Vec<_> = entries.iter().filter(|entry| entry.template.is_none()).collect();
+    if broken.is_empty() {
+        checks.push(ok("templates", format!("{}, none broken", words::plural(entries.len() as u64, "template"))));
+    }
+    for entry in broken {
+        let why = entry.first_error().map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
+        checks.push(bad(
+            "templates",
+            State::Warning,
+            format!("{} is broken: {why}", entry.id),
+            format!(
+                "`meno validate-template {}` shows all its problems",
+                workspace.library.folder().join(format!("{}.json", entry.id)).display()
+            ),
+        ));
+    }
+}
+
+fn show(context: &mut Context, workspace: &Workspace, repaired: bool, state: State, checks: Vec<Check>) -> Result<()> {
+    if context.out.json() {
+        let store = workspace.store.path.display().to_string();
+        return context.out.document(&DoctorDocument { store, state, repaired, checks });
+    }
+    for check in checks {
+        let (style, word) = match check.state {
+            State::Ok => (GOOD, "ok"),
+            State::Warning => (WARN, "warning"),
+            State::Problem => (BAD, "problem"),
+            State::Damage => (BAD, "damage"),
+        };
+        let found = sanitize::line(&check.found).into_owned();
+        context.out.data(format!("{}  {:<9}  {found}", styled(style, format!("{word:<7}")), check.name))?;
+        if let Some(hint) = &check.hint {
+            context.out.data(format!("{:20}{}", "", styled(HINT, sanitize::line(hint))))?;
+        }
+    }
+    Ok(())
+}

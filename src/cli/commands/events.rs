@@ -1,0 +1,149 @@
+//! `meno events`: the log itself, from any process, also while it grows.
+//!
+//! Following is pull by position: whoever owns the store may change, the position does not. It ends with 0 on Ctrl-C, as that is the
+//! only way in which it can end well.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::cli::args::EventsArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::output::{FAINT, HEADING, styled, time};
+use crate::cli::progress::Names;
+use crate::cli::stop::Stop;
+use crate::cli::{open, render};
+use crate::domain::event::KINDS;
+use crate::domain::ids::RunId;
+use crate::store::{self, log::Stored};
+use crate::views::event_line::{EventLine, UNKNOWN, is_forgotten};
+use crate::workspace::{Access, Workspace};
+
+/// How long one question for more takes at most; between two of them Ctrl-C is looked for.
+const WAIT_SLICE: Duration = Duration::from_millis(500);
+
+/// Prints the events asked for.
+///
+/// # Errors
+/// When there is no such run, or the store cannot be read.
+pub fn run(context: &mut Context, args: &EventsArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    if args.follow && workspace.session().is_none() {
+        return Err(store::Error::NotFound(workspace.store.path.clone()).into());
+    }
+    let run = args.run.as_ref().map(|run| workspace.find_run(&run.to_string())).transpose()?;
+    let stop = if args.follow { Some(Stop::listen()?) } else { None };
+    let mut reader = Reader::new(&workspace, run, args);
+    loop {
+        // Asked for before reading: what comes later is either read now or passes this position.
+        let seen = match reader.read(context, stop.as_ref()) {
+            Ok(seen) => seen,
+            Err(report) if stop.is_some() && report.exit == Exit::Unreachable => {
+                context.out.warn(format!("{}; trying again", report.message));
+                continue_after(stop.as_ref())
+            }
+            Err(report) => return Err(report),
+        };
+        let Some(stop) = &stop else { return Ok(Exit::Done) };
+        while !stop.is_asked() {
+            match workspace.log().wait(seen, WAIT_SLICE) {
+                Ok(at) if at > seen => break,
+                Ok(_) => {}
+                // The session looks for the next owner for as long as it may; following has no end to that.
+                Err(error) => {
+                    let report = Report::from(error);
+                    if report.exit != Exit::Unreachable {
+                        return Err(report);
+                    }
+                    stop.wait(WAIT_SLICE);
+                }
+            }
+        }
+        if stop.is_asked() {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+/// After a failure there is no position to wait behind: the next look is for everything.
+fn continue_after(stop: Option<&Stop>) -> u64 {
+    if let Some(stop) = stop {
+        stop.wait(WAIT_SLICE);
+    }
+    0
+}
+
+/// Reads on in the log and prints.
+struct Reader<'a> {
+    workspace: &'a Workspace,
+    run: Option<RunId>,
+    kinds: Vec<u16>,
+    from: u64,
+    /// The run's next version, or the log's next position.
+    next: u64,
+    names: HashMap<Option<RunId>, Names>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(workspace: &'a Workspace, run: Option<RunId>, args: &EventsArgs) -> Self {
+        let from = args.from.unwrap_or(1);
+        let numbers = KINDS.iter().filter(|(_, _, name)| args.kinds.contains(name)).map(|(number, ..)| *number);
+        // A run is read from its beginning, so that its agents have names.
+        let next = if run.is_some() { 1 } else { from };
+        Self { workspace, run, kinds: numbers.collect(), from, next, names: HashMap::new() }
+    }
+
+    /// Prints what there is and was not printed; returns a position that the log had reached before.
+    fn read(&mut self, context: &mut Context, stop: Option<&Stop>) -> Result<u64> {
+        let seen = self.workspace.log().head()?.seq;
+        while stop.is_none_or(|stop| !stop.is_asked()) {
+            let page = match self.run {
+                Some(run) => self.workspace.run_page(run, self.next)?,
+                None => self.workspace.log_page(self.next)?,
+            };
+            if page.is_empty() {
+                break;
+            }
+            for stored in &page {
+                self.print(context, stored)?;
+                self.next = 1 + if self.run.is_some() { stored.envelope.version } else { stored.envelope.seq };
+            }
+        }
+        Ok(seen)
+    }
+
+    fn print(&mut self, context: &mut Context, stored: &Stored) -> Result<()> {
+        let envelope = &stored.envelope;
+        let wanted = envelope.seq >= self.from && (self.kinds.is_empty() || self.kinds.contains(&stored.kind));
+        if !wanted && context.out.json() {
+            return Ok(());
+        }
+        let known = self.workspace.decode(stored)?;
+        if context.out.json() {
+            let line = match &known {
+                Some(recorded) => {
+                    EventLine::of(recorded).map_err(|error| Report::fault("an event cannot be written as JSON").source(&error))?
+                }
+                None => EventLine::unknown(envelope, (stored.kind, stored.kind_version), stored.private.is_none(), &stored.hash),
+            };
+            return context.out.json_line(&line);
+        }
+        let line = match &known {
+            Some(recorded) => {
+                // Also what is not wanted says how agents are called.
+                let names = self.names.entry(envelope.run).or_default();
+                let line = render::events::event(recorded, names, context.out.zone());
+                let gone =
+                    if is_forgotten(&recorded.event) { styled(FAINT, "  (its texts are forgotten)") } else { String::new() };
+                line + &gone
+            }
+            None => {
+                let run = envelope.run.map_or_else(|| "-".repeat(6), |run| run.to_string().chars().skip(20).collect());
+                let moment = styled(FAINT, time::moment(envelope.at, context.out.zone()));
+                let kind = format!("of kind {} version {}, which this meno does not know", stored.kind, stored.kind_version);
+                format!("{:>7}  {moment}  {run}  {}  {kind}", envelope.seq, styled(HEADING, UNKNOWN))
+            }
+        };
+        if wanted { context.out.data(line) } else { Ok(()) }
+    }
+}

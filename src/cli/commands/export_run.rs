@@ -1,0 +1,68 @@
+//! `meno export-run`: a run as files.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::cli::args::ExportRunArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open;
+use crate::cli::render::export_run;
+use crate::workspace::Access;
+
+/// What `export-run --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "What was written, as `meno export-run --json` prints it")]
+pub struct Exported {
+    /// The run's id.
+    pub run_id: String,
+    /// The folder.
+    pub dir: String,
+    /// The names of the files in it.
+    pub files: Vec<String>,
+}
+
+/// Writes the run's files, each whole or not at all.
+///
+/// # Errors
+/// When there is no such run, or a file cannot be written.
+pub fn run(context: &mut Context, args: &ExportRunArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    let id = workspace.find_run(&args.run.to_string())?;
+    let detail = workspace.detail(id)?;
+    let files = export_run::export_run(&detail, args.sensitive)
+        .map_err(|error| Report::fault("the run cannot be written as JSON").source(&error))?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error: std::io::Error| {
+            Report::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
+                .hint("choose another folder with `--dir DIR`")
+        }
+    };
+    fs::create_dir_all(&args.dir).map_err(failed(&args.dir))?;
+    for (name, text) in &files {
+        let path = args.dir.join(name);
+        write(&path, text.as_bytes()).map_err(failed(&path))?;
+    }
+    let names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
+    if context.out.json() {
+        let dir = args.dir.display().to_string();
+        context.out.document(&Exported { run_id: id.to_string(), dir, files: names })?;
+    } else {
+        context.out.say(format!("run {id}: {} written to {}", names.join(", "), args.dir.display()));
+    }
+    Ok(Exit::Done)
+}
+
+/// Runs are private: only their owner may read what is exported, until they say otherwise.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let beside = path.with_extension("part");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(bytes)?;
+    fs::rename(&beside, path)
+}

@@ -1,0 +1,60 @@
+//! `meno show-run`: the whole story of a run.
+
+use crate::cli::args::ShowRunArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::progress::Names;
+use crate::cli::render::{agents_of, events, show_run};
+use crate::cli::{open, output};
+use crate::views::run_detail::RunDetail;
+use crate::workspace::Access;
+
+/// Shows a run, with sensitive values masked.
+///
+/// # Errors
+/// When there is no such run or agent, or the store cannot be read.
+pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
+    if args.events && context.out.json() {
+        return Err(Report::usage(
+            "`--events` and `--json` do not go together: a run is one document, its events are JSON Lines",
+        )
+        .hint(format!("`meno events {} --json` prints the events", args.run)));
+    }
+    let workspace = open::store(context, Access::Read)?;
+    let id = workspace.find_run(&args.run.to_string())?;
+    let mut detail = workspace.detail(id)?.masked();
+    if let Some(role) = &args.agent {
+        refuse_strangers(&detail, role)?;
+    }
+    if context.out.json() {
+        if args.agent.is_some() {
+            let agents = agents_of(&detail, args.agent.as_deref()).cloned().collect();
+            detail.agents = agents;
+        }
+        context.out.document(&detail)?;
+        return Ok(Exit::Done);
+    }
+    let shown = show_run::Shown { outputs: args.outputs, agent: args.agent.as_deref(), zone: context.out.zone() };
+    let page = show_run::show_run(&detail, shown);
+    context.out.data(page)?;
+    if args.events {
+        context.out.data(format!("\n{}", output::styled(output::HEADING, "Events")))?;
+        let mut names = Names::default();
+        for recorded in workspace.events_of(id, 1, u32::MAX)? {
+            let line = events::event(&recorded, &mut names, context.out.zone());
+            context.out.data(line)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// An agent that the run does not have is a mistake, not an empty page.
+fn refuse_strangers(run: &RunDetail, role: &str) -> Result<()> {
+    if agents_of(run, Some(role)).next().is_some() {
+        return Ok(());
+    }
+    let roles: Vec<&str> = run.agents.iter().map(|agent| agent.role.as_str()).collect();
+    let report = Report::not_found(format!("run {} has no agent `{role}`", run.run_id));
+    let report = if roles.is_empty() { report } else { report.cause(format!("it has: {}", roles.join(", "))) };
+    Err(report.suggest(role, roles.iter().copied(), &format!("`meno show-run {}` shows its team", run.run_id)))
+}

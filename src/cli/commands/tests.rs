@@ -1,0 +1,133 @@
+//! The commands about the past, on a store with runs.
+
+use std::path::Path;
+
+use clap::Parser;
+use serde_json::{Value, json};
+
+use super::{dispatch, doctor, export_run, note, rebuild, serve};
+use crate::cli::args::Cli;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report};
+use crate::cli::open::{self, Opening};
+use crate::cli::output::capture::Captured;
+use crate::cli::output::{Look, Out};
+use crate::domain::event::AnswerSource;
+use crate::settings::Preset;
+use crate::views::schema_test::check;
+use crate::workspace::{Access, NewRun};
+
+/// Types a command for the store in `dir`; returns how it ended and what stood on stdout and stderr.
+fn typed(dir: &Path, words: &[&str]) -> (Result<Exit, Report>, String, String) {
+    let store = dir.join("store");
+    let all = ["meno", "--no-input", "--store", store.to_str().unwrap()].into_iter().chain(words.iter().copied());
+    let cli = Cli::try_parse_from(all).unwrap();
+    let (data, said) = (Captured::default(), Captured::default());
+    let look = Look { json: cli.global.json, ..Look::default() };
+    let mut context = Context { out: Out::to(look, data.clone(), said.clone(), None), global: cli.global };
+    let ended = dispatch(&mut context, cli.command);
+    (ended, data.text(), said.text())
+}
+
+fn json(dir: &Path, words: &[&str]) -> Value {
+    let (ended, data, _) = typed(dir, &[words, &["--json"]].concat());
+    assert!(ended.is_ok(), "{ended:?}");
+    serde_json::from_str(&data).unwrap()
+}
+
+/// Starts `count` simulated runs in the store in `dir`; nobody executes them.
+fn begin(dir: &Path, count: usize) {
+    let (out, store) = (Out::to(Look::default(), Vec::new(), Vec::new(), None), dir.join("store"));
+    let cli = Cli::try_parse_from(["meno", "--store", store.to_str().unwrap(), "rebuild"]).unwrap();
+    let mut context = Context { out, global: cli.global };
+    let opening = Opening { fallback: Some(Preset::Simulated), ..Opening::default() };
+    let workspace = open::store_with(&mut context, Access::Write, opening).unwrap();
+    let entry = workspace.library.find("release_prep").unwrap().unwrap();
+    let answers = vec![("project_name".to_owned(), json!("demo"), AnswerSource::Asked, false)];
+    for _ in 0..count {
+        let wish = NewRun { answers: answers.clone(), answering: crate::workspace::Answering::Open, ..NewRun::default() };
+        workspace.start(&entry, wish).unwrap();
+    }
+}
+
+#[test]
+fn a_list_is_filtered_before_it_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 3);
+    let list = json(dir.path(), &["list-runs", "--limit", "2", "--status", "interrupted"]);
+    assert_eq!((list["total"].as_u64(), list["runs"].as_array().unwrap().len()), (Some(3), 2));
+    assert_eq!(json(dir.path(), &["list-runs", "--status", "failed"])["total"], 0);
+}
+
+#[test]
+fn a_store_that_is_not_there_is_empty_and_stays_away() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(json(dir.path(), &["list-runs"]), json!({"runs": [], "total": 0}));
+    let (ended, ..) = typed(dir.path(), &["note", "last", "good"]);
+    assert_eq!(ended.unwrap_err().kind, "run_not_found");
+    assert_eq!(typed(dir.path(), &["rebuild"]).0.unwrap_err().kind, "store_not_found");
+    assert!(!dir.path().join("store").exists());
+}
+
+#[test]
+fn a_note_is_an_event_that_the_log_and_the_run_show() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 1);
+    let noted = json(dir.path(), &["note", "last", "missed \u{1b}[2J a case", "--rating", "2"]);
+    let (_, lines, _) = typed(dir.path(), &["events", "last", "--kind", "NoteAdded", "--json"]);
+    let line: Value = serde_json::from_str(&lines).unwrap();
+    assert_eq!((&line["seq"], &line["hash"], &line["data"]["rating"]), (&noted["seq"], &noted["hash"], &json!(2)));
+    assert!(!lines.contains('\u{1b}'));
+    assert_eq!(json(dir.path(), &["show-run"])["notes"][0]["rating"], 2);
+    assert_eq!(typed(dir.path(), &["note", "last", " "]).0.unwrap_err().kind, "invalid_input");
+}
+
+#[test]
+fn indexes_made_anew_say_what_the_old_ones_said() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 3);
+    let before = (json(dir.path(), &["list-runs"]), typed(dir.path(), &["events", "--json"]).1);
+    let rebuilt = json(dir.path(), &["rebuild"]);
+    assert_eq!((rebuilt["runs"].as_u64(), rebuilt["events"].as_u64()), (Some(3), Some(before.1.lines().count() as u64)));
+    assert_eq!((json(dir.path(), &["list-runs"]), typed(dir.path(), &["events", "--json"]).1), before);
+    assert!(!dir.path().join("store/log/events.before").exists());
+}
+
+#[test]
+fn a_flipped_byte_of_the_journal_is_damage_that_repair_puts_back() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 2);
+    assert_eq!(typed(dir.path(), &["doctor"]).0, Ok(Exit::Done));
+    json(dir.path(), &["list-runs"]);
+    let journal = std::fs::read_dir(dir.path().join("store/journal")).unwrap().map(|entry| entry.unwrap().path());
+    let folder = journal.filter(|path| path.is_dir()).next().unwrap();
+    let segment = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[72 + 90] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let seen = json(dir.path(), &["doctor", "--repair"]);
+    assert!(seen["checks"].to_string().contains("all is restored"), "{seen}");
+    assert_eq!(typed(dir.path(), &["doctor"]).0, Ok(Exit::Done));
+}
+
+#[test]
+fn an_export_has_all_files_and_no_half_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 1);
+    let to = dir.path().join("out");
+    let written = json(dir.path(), &["export-run", "last", "--dir", to.to_str().unwrap()]);
+    let mut there: Vec<String> =
+        std::fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    there.sort();
+    assert_eq!(there, ["agents.json", "config.json", "form_responses.json", "report.md", "result.json"]);
+    assert_eq!(written["files"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn the_schemas_of_documents_are_those_of_their_types() {
+    check::<doctor::DoctorDocument>("doctor.json");
+    check::<rebuild::RebuildDocument>("rebuild.json");
+    check::<note::Noted>("note.json");
+    check::<export_run::Exported>("export-run.json");
+    check::<serve::ServeLine>("serve.json");
+}

@@ -1,0 +1,258 @@
+//! Looking after a store: is everything as it was written, and making anew what can be made anew.
+//!
+//! Looking changes nothing and works beside an owner; what only the owner knows is then left open. Mending is the owner's work, so this
+//! process asks for the store first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::Workspace;
+use crate::domain::ids::{Hash, RunId};
+use crate::store::check::{self, Digest, Scan};
+use crate::store::files::OsFiles;
+use crate::store::log::Log;
+use crate::store::owned::{OwnedLog, Report};
+use crate::store::session::{Probe, RunLock, Status};
+use crate::store::{self, Error, lock};
+use crate::views::runs;
+use crate::views::status::RunStatus;
+
+/// What is to be done to the store's files when this process comes to own them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upkeep {
+    /// What every opening does: the journal's end is looked at.
+    #[default]
+    Usual,
+    /// Every file of the journal is read, and what is damaged is restored where the index still has it.
+    Thorough,
+    /// The indexes are set aside and made anew.
+    Rebuild,
+}
+
+/// What the opening of the files leaves behind for whoever asks.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub report: Mutex<Option<Report>>,
+    /// Weak, so that a session that ends really closes the files.
+    pub log: Mutex<Weak<OwnedLog>>,
+    /// Indexes that a rebuild set aside.
+    pub aside: Mutex<Vec<PathBuf>>,
+}
+
+/// What `rebuild` made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Events in the index.
+    pub events: u64,
+    /// Runs in the list of runs.
+    pub runs: u64,
+}
+
+/// What a look at the store found.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The owner.
+    pub owner: Status,
+    /// What opening the files found; `None` when another process did.
+    pub report: Option<Report>,
+    /// The journal.
+    pub journal: Scan,
+    /// Whether the index has the same events as the journal.
+    pub index_agrees: bool,
+    /// How far the list of runs is behind the log, in events.
+    pub views_behind: u64,
+    /// Events that the list of runs could not take, and why; `None` when another process owns the store.
+    pub refused: Option<Vec<(u64, String)>>,
+    /// Payload files that are what their names say.
+    pub payloads: u64,
+    /// Payload files that are not.
+    pub payloads_damaged: Vec<String>,
+    /// Payloads that events name and that are not there.
+    pub payloads_missing: Vec<Hash>,
+    /// Paid replies that wait for being taken in.
+    pub spool_waiting: Vec<PathBuf>,
+    /// Paid replies that could not be taken in and were kept.
+    pub spool_kept: Vec<PathBuf>,
+    /// Runs that processes execute at this moment.
+    pub executed: Vec<RunId>,
+    /// Runs that their processes left.
+    pub interrupted: Vec<RunId>,
+    /// Lock files of runs that have ended.
+    pub locks_left: usize,
+}
+
+impl Workspace {
+    /// Makes this process the owner of the store, asking the present one to hand over.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] with the owner's process id when it does not hand over, [`Error::NotFound`].
+    pub fn own(&self) -> Result<(), Error> {
+        self.session().ok_or_else(|| Error::NotFound(self.store.path.clone()))?.own()
+    }
+
+    /// Makes index and views anew; the workspace must have been opened with [`Upkeep::Rebuild`].
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the journal is not whole: then the indexes stay, as they may have what it lost.
+    pub fn rebuild(&self) -> Result<Rebuilt, Error> {
+        self.own()?;
+        let head = self.log.head()?;
+        let (events, _) = self.read_index(head.seq)?;
+        let runs = self.run_ids()?.len() as u64;
+        if events != head.seq {
+            return Err(Error::Index(format!("it has {events} of {} events", head.seq)));
+        }
+        for folder in std::mem::take(&mut *lock(&self.opened.aside)) {
+            fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
+        }
+        Ok(Rebuilt { events, runs })
+    }
+
+    /// Deletes the lock files of runs that have ended; returns how many.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a file not deleted.
+    pub fn sweep_locks(&self) -> Result<usize, Error> {
+        let states = self.run_states()?;
+        RunLock::sweep(self.place()?, &|run| states.get(&run).is_some_and(|status| status.ended()))
+    }
+
+    /// Looks at everything; changes nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    pub fn inspect(&self) -> Result<Inspection, Error> {
+        let session = self.session().ok_or_else(|| Error::NotFound(self.store.path.clone()))?;
+        let dir = self.place()?.dir();
+        let owner = session.status()?;
+        let head = self.log.head()?;
+        // Reading through the index first: whatever it puts back belongs to the log that is then looked at.
+        let (_, digest) = self.read_index(head.seq)?;
+        let mut named = BTreeSet::new();
+        let journal = check::scan(&OsFiles, dir, head, &mut |mut recorded| {
+            recorded.event.each_text_mut(&mut |text| named.extend(text.payload()));
+        })?;
+        let view = self.log.view(runs::NAME, runs::COUNT, Some(&runs::after(runs::COUNT)), false, 1)?;
+        let log = lock(&self.opened.log).upgrade();
+        let refused = log.as_ref().map(|log| log.refused(runs::NAME)).transpose()?;
+        drop(log);
+        let (payloads, payloads_damaged) = self.read_payloads(&dir.join("payloads"))?;
+        let payloads_missing = self.payloads.missing(&named.into_iter().collect::<Vec<_>>());
+        let states = self.run_states()?;
+        let (mut executed, mut interrupted, mut locks_left) = (Vec::new(), Vec::new(), 0);
+        for (run, status) in &states {
+            let lock_file = dir.join("runs").join(format!("{run}.lock"));
+            match status {
+                RunStatus::Running if matches!(RunLock::probe(self.place()?, *run)?, Probe::Held { .. }) => executed.push(*run),
+                RunStatus::Running => interrupted.push(*run),
+                status if status.ended() && lock_file.exists() => locks_left += 1,
+                _ => {}
+            }
+        }
+        let mut spooled = Vec::new();
+        for folder in entries(&dir.join("spool"))? {
+            spooled.extend(if folder.is_dir() { entries(&folder)? } else { Vec::new() });
+        }
+        let (spool_waiting, spool_kept) =
+            spooled.into_iter().partition(|path| path.extension().is_some_and(|extension| extension == "batch"));
+        Ok(Inspection {
+            owner,
+            report: lock(&self.opened.report).clone(),
+            index_agrees: digest == journal.digest || !journal.findings.is_empty(),
+            journal,
+            views_behind: head.seq.saturating_sub(view.seen),
+            refused,
+            payloads,
+            payloads_damaged,
+            payloads_missing,
+            spool_waiting,
+            spool_kept,
+            executed,
+            interrupted,
+            locks_left,
+        })
+    }
+
+    fn run_states(&self) -> Result<BTreeMap<RunId, RunStatus>, Error> {
+        Ok(self.all_rows()?.into_iter().map(|row| (row.run_id, row.status)).collect())
+    }
+
+    /// Reads the whole log from the index up to position `to`: how many events there are, and their digest.
+    fn read_index(&self, to: u64) -> Result<(u64, Hash), Error> {
+        let (mut count, mut next, mut digest) = (0, 1, Digest::default());
+        while next <= to {
+            let page = self.log_page(next)?;
+            let Some(last) = page.last() else { break };
+            next = last.envelope.seq + 1;
+            for stored in page.iter().filter(|stored| stored.envelope.seq <= to) {
+                digest.add(&stored.hash);
+                count += 1;
+            }
+        }
+        Ok((count, digest.finish()))
+    }
+
+    fn read_payloads(&self, dir: &Path) -> Result<(u64, Vec<String>), Error> {
+        let (mut sound, mut damaged) = (0, Vec::new());
+        for folder in entries(dir)? {
+            for path in if folder.is_dir() { entries(&folder)? } else { Vec::new() } {
+                // Whatever has no hash for a name is a write that was cut short, and named by nobody.
+                let Some(name) = path.file_name().and_then(|name| name.to_str()?.parse::<Hash>().ok()) else { continue };
+                match self.payloads.read(name) {
+                    Ok(_) => sound += 1,
+                    Err(Error::MissingPayloads(_)) => {}
+                    Err(why) => damaged.push(why.to_string()),
+                }
+            }
+        }
+        Ok((sound, damaged))
+    }
+}
+
+/// Moves the indexes of the store in `dir` out of the way, once the journal is known to have everything; `open` opens the files.
+///
+/// # Errors
+/// [`Error::Damaged`] when the journal is not whole.
+pub(super) fn set_indexes_aside(dir: &Path, open: &dyn Fn() -> Result<(OwnedLog, Report), Error>) -> Result<Vec<PathBuf>, Error> {
+    let (log, _) = open()?;
+    // What only the index has is put back into the journal before the index goes.
+    log.read(1, 1)?;
+    let head = log.head()?;
+    drop(log);
+    let scan = check::scan(&OsFiles, dir, head, &mut |_| {})?;
+    if let Some(finding) = scan.findings.first() {
+        return Err(Error::Damaged(finding.to_string()));
+    }
+    let mut aside = Vec::new();
+    for name in ["events", "views"] {
+        let (from, to) = (dir.join("log").join(name), dir.join("log").join(format!("{name}.before")));
+        if to.exists() {
+            fs::remove_dir_all(&to).map_err(Error::io(&to))?;
+        }
+        match fs::rename(&from, &to) {
+            Ok(()) => aside.push(to),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io(from)(error)),
+        }
+    }
+    Ok(aside)
+}
+
+/// Tells others what was found when the files were opened.
+pub(super) fn remember(opened: &Opened, log: &Arc<OwnedLog>, report: Report) {
+    for notice in &report.notices {
+        tracing::warn!("{notice}");
+    }
+    *lock(&opened.log) = Arc::downgrade(log);
+    *lock(&opened.report) = Some(report);
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, store::Error> {
+    match fs::read_dir(dir) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(Error::io(dir)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Error::io(dir)(error)),
+    }
+}
