@@ -15,14 +15,14 @@ mod templates;
 pub mod trust;
 pub mod validate_template;
 
-#[cfg(test)]
-mod schema_test;
 pub mod doctor;
 pub mod events;
 pub mod export_run;
 pub mod list_runs;
 pub mod note;
 pub mod rebuild;
+#[cfg(test)]
+mod schema_test;
 pub mod serve;
 pub mod show_run;
 

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::views::open_costs::OpenCosts;
 use crate::domain::event::{
     AnswerSource, AttemptOutcome, Escalate, Event, JudgedBy, Mode, OnFailure, Recorded, SkipReason, Verdict,
 };
@@ -13,6 +12,7 @@ use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::money::NanoUsd;
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
+use crate::views::open_costs::OpenCosts;
 
 use super::super::event_line::is_forgotten;
 use super::super::status::{AgentStatus, AttemptStatus, RunStatus};
@@ -119,8 +119,7 @@ impl Fold {
         detail.duration_ms = self.started.zip(self.ended).map(|(start, end)| millis_between(start, end));
         detail.cost_usd = NanoUsd(detail.cost_nusd).to_decimal();
         detail.lost_calls = self.open.n_lost();
-        detail.cost_complete =
-            detail.unpriced_calls == 0 && self.open.is_settled() && self.costless.is_empty();
+        detail.cost_complete = detail.unpriced_calls == 0 && self.open.is_settled() && self.costless.is_empty();
         for agent in &mut detail.agents {
             for attempt in &mut agent.attempts {
                 let place = (agent.number, attempt.attempt);
