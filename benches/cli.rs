@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meno::domain::ids::RunId;
+use meno::executor::World;
 use meno::settings::{Flags, Places};
 use meno::store::log::Log;
 use meno::views::run_list::{RunFilter, SortBy};
-use meno::workspace::world::World;
-use meno::workspace::{Access, Options, Workspace};
+use meno::workspace::{Access, Options, Upkeep, Workspace};
 
 use support::Result;
 use support::data::{EVENTS_PER_RUN, run_id};
@@ -210,6 +210,7 @@ fn questions(program: &Program) -> Result<Table> {
         access: Access::Read,
         wait: Duration::from_secs(60),
         stay: false,
+        upkeep: Upkeep::default(),
         world: World::real(),
         notice: Arc::new(|_| {}),
     })?;

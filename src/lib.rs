@@ -1,4 +1,76 @@
-//! Meno.
+//! Meno runs teams of LLM agents from JSON templates and remembers every run as immutable events.
+//!
+//! This is the map of the code: a line of it should know its room.
+//!
+//! ```text
+//! people, scripts, other programs
+//!         │
+//!       cli                        arguments in, words and JSON out
+//!         │
+//!     workspace                    open a store (own it or reach its owner); the use cases, one method each
+//!         │
+//!     executor                     performs what the pure core asks for
+//!         ├──────────── providers  the models: four wire formats and a simulation
+//!         │
+//!       store                      log · codec · chain · journal · sled · payloads · projections · owner and clients
+//!         │
+//!       views                      pure folds: what we believe
+//!         │
+//!       domain                     pure rules: template · form · team · judge · prices · run (decide · evolve · pending)
+//! ```
+//!
+//! - [`domain`] is where every decision is made, without I/O, clock or randomness. Begin with [`domain::event`], what can
+//!   happen, and [`domain::run`], what follows from it.
+//! - [`views`] folds events into what is shown: [`views::run_list`] and [`views::run_detail`].
+//! - [`store`] keeps the promise: [`store::journal`] acknowledges, [`store::ordered`] is the index in sled that can always
+//!   be rebuilt, [`store::owned`] puts them together, [`store::session`] is how any number of processes share them.
+//! - [`providers`] speak to models and know nothing of runs; [`settings`] say which, and where each value comes from.
+//! - [`executor`] starts the calls that [`domain::run::pending`] asks for and feeds their outcome back as commands.
+//! - [`workspace`] is the library's door: open a store, check a template, run it, read and follow what happened.
+//! - [`cli`] is the program's door.
+//!
+//! # Example
+//!
+//! Runs a template against the simulated models and reads what happened:
+//!
+//! ```
+//! use meno::domain::event::AnswerSource;
+//! use meno::settings::Preset;
+//! use meno::workspace::{NewRun, Workspace};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let dir = folder.path().join("store");
+//! let workspace = Workspace::at(&dir, Some(Preset::Simulated))?;
+//! let template = workspace.library.find("python_package_publish")?.ok_or("it ships with Meno")?;
+//! let answer = |id: &str, value: serde_json::Value| (id.to_owned(), value, AnswerSource::Flag, false);
+//! let wish = NewRun {
+//!     answers: vec![
+//!         answer("package_name", "demo".into()),
+//!         answer("has_tests", true.into()),
+//!         answer("test_coverage_required", "80%".into()),
+//!         answer("quality_checks", vec!["Linting (ruff)"].into()),
+//!         answer("version_bump", "patch".into()),
+//!         answer("update_changelog", true.into()),
+//!         answer("create_git_tag", false.into()),
+//!         answer("publish_to", "nowhere".into()),
+//!     ],
+//!     seed: Some(7),
+//!     ..NewRun::default()
+//! };
+//! let run = workspace.run_to_end(&template, wish)?;
+//! println!("{}: {} agents, {} nUSD", run.status.name(), run.agents.len(), run.cost_nusd);
+//!
+//! // The log itself, from its first event; `Log::wait` follows it.
+//! for stored in workspace.log_page(1)? {
+//!     if let Some(recorded) = workspace.decode(&stored)? {
+//!         println!("{} {}", recorded.envelope.seq, recorded.event.name());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
 pub mod cli;
 pub mod domain;
 pub mod executor;

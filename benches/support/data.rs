@@ -150,6 +150,7 @@ fn planned(agent: AgentNo) -> Event {
             config: words("{", 250),
             criteria: words("[", 200),
             task: words("Look at it. ", 400),
+            because: "the rule has no condition".to_owned(),
         }),
     }
     .into()

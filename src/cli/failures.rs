@@ -69,9 +69,7 @@ impl From<Refusal> for Report {
             Refusal::TierWithoutModel { tier, .. } => {
                 report.hint(format!("set `tiers.{tier}.provider` and `tiers.{tier}.model`, or choose `--preset`"))
             }
-            Refusal::Ended(how) if how == "failed" => {
-                report.hint("`meno resume RUN --retry-failed` lets failed agents start again")
-            }
+            Refusal::Ended("failed") => report.hint("`meno resume RUN --retry-failed` lets failed agents start again"),
             Refusal::Ended(_) => report.hint("`meno show-run RUN` tells its story"),
             Refusal::Suspended => report.hint("`meno resume RUN` goes on"),
             _ => report,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::context::Context;
 use super::error::{Report, Result};
 use super::output::sanitize;
+use crate::executor::World;
 use crate::settings::{Choice, Flags, Places, Preset};
 use crate::store::session::Notice;
-use crate::workspace::world::World;
 use crate::workspace::{Access, Options, Upkeep, Workspace};
 
 /// How a command opens the store.

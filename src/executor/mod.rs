@@ -2,10 +2,12 @@
 //!
 //! The executor decides nothing: which call comes next, what an answer is worth and when a run ends is
 //! [`crate::domain::run`]'s. One thread holds the run and appends its events; calls run as tasks beside it and report
-//! over a channel. Start with [`execute`].
+//! over a channel. Start with [`Executor::execute`].
 
 mod stream;
 mod work;
+mod world;
 
 pub use stream::{Stream, StreamError, read_texts};
 pub use work::{Approval, Ask, Control, Executor, Stop};
+pub use world::World;

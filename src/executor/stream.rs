@@ -7,12 +7,12 @@ use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::{BatchId, Hash, RunId};
 use crate::domain::run::{Basis, Command, Refusal, Run, decide};
 use crate::domain::text::{INLINE_BYTES_MAX, Text};
+use crate::executor::World;
 use crate::store::codec::{self, Decoded};
 use crate::store::log::{Batch, DayLimit, Log, NewEvent};
 use crate::store::payloads::Payloads;
 use crate::store::session::{Place, spool};
 use crate::store::{self};
-use crate::workspace::world::World;
 
 /// Events read from the log at once.
 const PAGE: u32 = 4096;
@@ -31,6 +31,9 @@ pub enum StreamError {
     Store(#[from] store::Error),
 }
 
+/// Is told of an acknowledged event and of the run after it.
+type Observe = Box<dyn FnMut(&Recorded, &Run) + Send>;
+
 /// A run's stream: what is known of the run, and the way to append to it.
 pub struct Stream {
     id: RunId,
@@ -40,7 +43,7 @@ pub struct Stream {
     world: Arc<World>,
     place: Place,
     /// Told of every acknowledged event, in order.
-    observe: Box<dyn FnMut(&Recorded, &Run) + Send>,
+    observe: Observe,
     /// Told in words when the store cannot be reached and a paid reply waits.
     notice: Box<dyn FnMut(&str) + Send>,
 }

@@ -245,7 +245,7 @@ impl Executor {
 
     fn redacted(&self, mut reply: CallReply) -> CallReply {
         let redact = |text: &str| self.redactor.redact(text).into_owned();
-        reply.text = redact(&reply.text);
+        reply.text = self.redactor.redact(&reply.text).into_owned();
         reply.reasoning = reply.reasoning.as_deref().map(redact);
         reply.stop_details = reply.stop_details.as_deref().map(redact);
         reply

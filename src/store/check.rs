@@ -137,8 +137,7 @@ impl Walk<'_> {
 
     fn frame(&mut self, segment: &Segment, frame: &Frame<'_>) {
         let mut previous = self.at.hash;
-        let mut seq = frame.first;
-        for record in frame.records() {
+        for (seq, record) in (frame.first..).zip(frame.records()) {
             let stored = record.and_then(|record| {
                 previous = chain::next(&previous, record.head);
                 record.to_stored(previous)
@@ -165,7 +164,6 @@ impl Walk<'_> {
                 }
                 Err(why) => self.find(&segment.path, format!("event {seq} cannot be read: {why}")),
             }
-            seq += 1;
         }
         if self.known && previous != frame.hash {
             self.find(&segment.path, format!("events {} to {} do not follow the chain", frame.first, frame.last()));

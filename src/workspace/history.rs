@@ -49,14 +49,15 @@ impl Workspace {
     /// # Errors
     /// When the store cannot be read.
     pub fn runs(&self, filter: &RunFilter, sort: SortBy, limit: Option<usize>) -> Result<RunList, store::Error> {
-        if *filter == RunFilter::default() && sort == SortBy::Newest {
-            if let Some(limit) = limit.and_then(|limit| u32::try_from(limit).ok()) {
-                // The usual question reads only the rows that it shows.
-                let total = self.count_runs()?;
-                let rows = self.rows(None, limit)?;
-                let lines = rows.into_iter().map(|row| row.line(self.is_executed(&row)));
-                return Ok(RunList { runs: lines.collect(), total });
-            }
+        let limit_of_rows = limit.and_then(|limit| u32::try_from(limit).ok());
+        if let Some(limit) = limit_of_rows
+            && *filter == RunFilter::default()
+            && sort == SortBy::Newest
+        {
+            // The usual question reads only the rows that it shows.
+            let total = self.count_runs()?;
+            let lines = self.rows(None, limit)?.into_iter().map(|row| row.line(self.is_executed(&row)));
+            return Ok(RunList { runs: lines.collect(), total });
         }
         let rows = self.all_rows()?.into_iter().map(|row| {
             let executed = self.is_executed(&row);

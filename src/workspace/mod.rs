@@ -6,7 +6,6 @@
 pub mod inputs;
 pub mod library;
 pub mod setup;
-pub mod world;
 
 mod empty;
 mod history;
@@ -20,6 +19,6 @@ mod upkeep;
 pub use history::FindError;
 pub use open::{Access, Error, Options, Workspace};
 pub use preview::{AgentPreview, Preview};
-pub use running::ModelsError;
+pub use running::{ModelsError, RunError};
 pub use start::{Answering, Begun, NewRun, ResumeError, StartError, mode};
 pub use upkeep::{Inspection, Rebuilt, Upkeep};

@@ -12,11 +12,11 @@ use super::empty::EmptyLog;
 use super::ledger::DayLedger;
 use super::library::Library;
 use super::upkeep::{self, Opened, Upkeep};
-use super::world::World;
 use crate::domain::event::Event;
 use crate::domain::ids::RunId;
 use crate::domain::prices::{PriceError, PriceFile, PriceTable};
 use crate::domain::redact::Redactor;
+use crate::executor::World;
 use crate::providers;
 use crate::settings::{self, Environment, Flags, How, Places, Preset, Request, Resolved, StorePlace};
 use crate::store::codec::{self, Decoded};
@@ -123,6 +123,30 @@ pub struct Workspace {
 }
 
 impl Workspace {
+    /// Opens the store in the folder `dir`, whose parent must exist, to write to it: with the user's own settings and `preset`
+    /// over them. The short way for programs; [`Workspace::open`] is the whole one.
+    ///
+    /// # Errors
+    /// As [`Workspace::open`].
+    pub fn at(dir: &Path, preset: Option<Preset>) -> Result<Self, Error> {
+        let flags = Flags { preset, ..Flags::default() };
+        Self::open(Options {
+            places: Places::of_process()?,
+            store: Some(dir),
+            config: None,
+            prices: None,
+            flags: &flags,
+            fallback: None,
+            variable: &|name| std::env::var(name).ok(),
+            access: Access::Write,
+            wait: Duration::from_secs(10),
+            stay: false,
+            upkeep: Upkeep::default(),
+            world: World::real(),
+            notice: Arc::new(|notice| tracing::info!("{notice}")),
+        })
+    }
+
     /// Opens the store that is meant, or an empty one in its place when it is not there and is only read.
     ///
     /// # Errors

@@ -4,16 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 
-use super::Workspace;
+use super::library::Entry;
+use super::{Begun, NewRun, StartError, Workspace};
 use crate::domain::money::{TokenUsage, UnitPrices};
 use crate::domain::redact::Redactor;
 use crate::domain::run::Basis;
-use crate::executor::{Ask, Control, Executor, Stream};
+use crate::executor::{Ask, Control, Executor, Stop, Stream, StreamError};
 use crate::providers::Models;
 use crate::providers::simulated::{Script, ScriptError};
 use crate::settings;
+use crate::store;
+use crate::views::run_detail::RunDetail;
 
 /// Why the simulation's script cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +41,46 @@ pub enum ModelsError {
     },
 }
 
+/// Why a run could not be carried to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Its models cannot be made.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
+    /// The rules or the store stand in the way.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The operating system gives no threads.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(#[source] std::io::Error),
+}
+
 impl Workspace {
+    /// Starts a run whose answers are complete and carries it to where it ends or must wait; returns what there is to know of it.
+    ///
+    /// # Errors
+    /// When it cannot start, or the store cannot take what happens.
+    pub fn run_to_end(&self, entry: &Entry, wish: NewRun) -> Result<RunDetail, RunError> {
+        let Begun { id, stream, basis, lock, redactor, .. } = self.start(entry, wish)?;
+        let runtime = Runtime::new().map_err(RunError::Runtime)?;
+        // Nobody interrupts it: the sender stays until the end and says nothing.
+        let (_control, controlled) = std::sync::mpsc::channel();
+        let executor = self.executor(stream, basis, redactor, runtime.handle().clone(), controlled, Box::new(|_| None))?;
+        let (stop, stream) = executor.execute()?;
+        drop(stream);
+        match stop {
+            Stop::Ended => lock.end()?,
+            Stop::Suspended(_) => drop(lock),
+        }
+        Ok(self.detail(id)?)
+    }
+
     /// Makes the executor of a run: with the models of its recorded settings, under what today's settings allow.
     ///
     /// # Errors

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 600;
 
+/// Longer files, each with its reason.
+const LONG: [(&str, &str); 1] = [("domain/event/kinds.rs", "one table of every kind of event, read as one")];
+
 /// A wall: code whose file matches `inside` must not name any of `words`.
 struct Wall {
     inside: fn(&str) -> bool,
@@ -196,13 +199,13 @@ fn spelled_out(lines: Vec<(usize, String)>) -> Vec<(usize, String)> {
 
 /// Returns whether a file holds tests only: walls are for what is shipped.
 fn is_test(file: &str) -> bool {
-    file.ends_with("tests.rs") || file.contains("/tests/")
+    file.ends_with("tests.rs") || file.ends_with("_test.rs") || file.contains("/tests/")
 }
 
 /// Returns all that is wrong with one file of `src/`.
 fn faults(file: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
-    if text.lines().count() > LINES_MAX {
+    if text.lines().count() > LINES_MAX && !LONG.iter().any(|(long, _)| *long == file) {
         faults.push(format!("src/{file}: {} lines, more than {LINES_MAX}: let its chapters be files", text.lines().count()));
     }
     for (number, line) in code(text).into_iter().filter(|_| !is_test(file)) {

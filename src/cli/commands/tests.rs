@@ -99,8 +99,8 @@ fn a_flipped_byte_of_the_journal_is_damage_that_repair_puts_back() {
     begin(dir.path(), 2);
     assert_eq!(typed(dir.path(), &["doctor"]).0, Ok(Exit::Done));
     json(dir.path(), &["list-runs"]);
-    let journal = std::fs::read_dir(dir.path().join("store/journal")).unwrap().map(|entry| entry.unwrap().path());
-    let folder = journal.filter(|path| path.is_dir()).next().unwrap();
+    let mut journal = std::fs::read_dir(dir.path().join("store/journal")).unwrap().map(|entry| entry.unwrap().path());
+    let folder = journal.find(|path| path.is_dir()).unwrap();
     let segment = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
     let mut bytes = std::fs::read(&segment).unwrap();
     bytes[72 + 90] ^= 1;

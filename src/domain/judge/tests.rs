@@ -241,7 +241,7 @@ fn criteria_are_said_in_words() {
 /// The tables as the design page says them, in one line each.
 fn model(group: &str, verdicts: &[Verdict]) -> Verdict {
     let (decisive, other) = if group == "all" { (Verdict::Fail, Verdict::Pass) } else { (Verdict::Pass, Verdict::Fail) };
-    let found = |wanted| verdicts.iter().any(|verdict| *verdict == wanted);
+    let found = |wanted| verdicts.contains(&wanted);
     if found(decisive) {
         decisive
     } else if found(Verdict::Unknown) {

@@ -1,7 +1,7 @@
 //! Turns events into bytes and back: bodies in bincode, and the record that journal and index keep of each.
 //!
 //! Kind and version stand outside the bodies, so kinds of later releases are carried along unread and older versions
-//! are lifted by [`upcast`](super::upcast). [`offer`] reads back what it wrote before anybody may append it, because some serde
+//! are lifted by [`upcast`](mod@super::upcast). [`offer`] reads back what it wrote before anybody may append it, because some serde
 //! attributes encode and cannot be decoded. The codec knows neither files nor the chain's order.
 
 pub mod record;

@@ -1,7 +1,7 @@
 //! Batches that were paid for and could not be appended, because the owner does not answer: kept on disk until it, or the next
 //! owner, takes them in.
 //!
-//! `spool/<run>/<number>-<batch id>.batch` holds one batch with its checksum and hash, durable before [`write`] returns. Appends are
+//! `spool/<run>/<number>-<batch id>.batch` holds one batch with its checksum and hash, durable before [`write()`] returns. Appends are
 //! idempotent by batch id, so a batch may be offered by its executor and taken in here at the same time. A file that cannot be
 //! used is set aside under another name, never deleted.
 

@@ -96,8 +96,8 @@ fn choose(draft: &Draft<'_>, number: AgentNo, purpose: Purpose) -> Option<ModelC
 /// Returns the model whose work an open attempt would have judged.
 fn judged_model(run: &Run, agent: AgentNo) -> String {
     let attempt = run.agent(agent).and_then(|agent| agent.open_attempt());
-    let calls = attempt.into_iter().flat_map(|attempt| &attempt.calls).filter_map(|call| run.calls.get(call));
-    calls.filter(|call| call.purpose == Purpose::Work).last().map_or_else(String::new, |call| call.model.clone())
+    let mut calls = attempt.into_iter().flat_map(|attempt| &attempt.calls).filter_map(|call| run.calls.get(call));
+    calls.rfind(|call| call.purpose == Purpose::Work).map_or_else(String::new, |call| call.model.clone())
 }
 
 /// Output tokens to allow: the settings' and the template's limit, and twice as many after an answer that was cut off.
