@@ -31,7 +31,7 @@ mod processes;
 mod testing;
 
 pub use options::{Notice, Opener, Options};
-pub use place::{By, Candidates, Create, Found, Place};
+pub use place::{Create, Place};
 pub use protocol::{Doing, PROTOCOL, Status};
 pub use roles::{Role, Session};
 pub use run_lock::{Probe, RunLock};

@@ -9,68 +9,6 @@ use std::path::{Path, PathBuf};
 
 use super::super::Error;
 
-/// The name of a project's store, looked for from the current folder upward.
-const PROJECT_FOLDER: &str = ".meno";
-
-/// What says where the store is, in the order in which it counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Candidates<'a> {
-    /// `--store`.
-    pub flag: Option<&'a Path>,
-    /// `MENO_STORE`; an empty one counts as none.
-    pub environment: Option<&'a Path>,
-    /// The current folder, absolute.
-    pub current: &'a Path,
-    /// The user's own store, used when nothing else names one.
-    pub own: &'a Path,
-}
-
-/// What named the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// `--store`.
-    Flag,
-    /// `MENO_STORE`.
-    Environment,
-    /// A `.meno` folder in the current folder or above it.
-    Project,
-    /// Nothing: it is the user's own.
-    User,
-}
-
-/// Where the store is to be; nothing was created or checked yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The folder, absolute.
-    pub dir: PathBuf,
-    /// What named it.
-    pub by: By,
-}
-
-impl Found {
-    /// Chooses the folder: the flag, the environment, the nearest `.meno` upward, the user's own.
-    pub fn choose(candidates: Candidates<'_>) -> Self {
-        let named =
-            |path: Option<&Path>| path.filter(|path| !path.as_os_str().is_empty()).map(|path| candidates.current.join(path));
-        if let Some(dir) = named(candidates.flag) {
-            return Self { dir, by: By::Flag };
-        }
-        if let Some(dir) = named(candidates.environment) {
-            return Self { dir, by: By::Environment };
-        }
-        let project = candidates.current.ancestors().map(|folder| folder.join(PROJECT_FOLDER)).find(|dir| dir.is_dir());
-        match project {
-            Some(dir) => Self { dir, by: By::Project },
-            None => Self { dir: candidates.own.to_owned(), by: By::User },
-        }
-    }
-
-    /// Returns what the first write may create: missing parents only for the user's own store.
-    pub fn creation(&self) -> Create {
-        if self.by == By::User { Create::WithParents } else { Create::Folder }
-    }
-}
-
 /// What [`Place::open`] may create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Create {
@@ -226,28 +164,6 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
-    }
-
-    #[test]
-    fn flag_then_environment_then_project_then_user_name_the_store() {
-        let root = tempfile::tempdir().unwrap();
-        let deep = root.path().join("a/b");
-        fs::create_dir_all(&deep).unwrap();
-        fs::create_dir(root.path().join("a/.meno")).unwrap();
-        let all = Candidates {
-            flag: Some(Path::new("x")),
-            environment: Some(Path::new("/y")),
-            current: &deep,
-            own: Path::new("/home/u/.local/share/meno"),
-        };
-        assert_eq!(Found::choose(all), Found { dir: deep.join("x"), by: By::Flag });
-        assert_eq!(Found::choose(Candidates { flag: None, ..all }), Found { dir: "/y".into(), by: By::Environment });
-        let none = Candidates { flag: None, environment: Some(Path::new("")), ..all };
-        let project = Found::choose(none);
-        assert_eq!(project, Found { dir: root.path().join("a/.meno"), by: By::Project });
-        assert_eq!(project.creation(), Create::Folder);
-        let user = Found::choose(Candidates { current: root.path(), ..none });
-        assert_eq!((user.by, user.creation()), (By::User, Create::WithParents));
     }
 
     #[test]
