@@ -2,7 +2,11 @@
 
 #[path = "suite/architecture.rs"]
 mod architecture;
+#[path = "support/harness.rs"]
+mod harness;
 #[path = "suite/providers.rs"]
 mod providers;
+#[path = "suite/runs.rs"]
+mod runs;
 #[path = "suite/shipped_templates.rs"]
 mod shipped_templates;
