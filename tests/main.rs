@@ -2,6 +2,8 @@
 
 #[path = "suite/architecture.rs"]
 mod architecture;
+#[path = "suite/crash.rs"]
+mod crash;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "suite/providers.rs"]
@@ -10,3 +12,5 @@ mod providers;
 mod runs;
 #[path = "suite/shipped_templates.rs"]
 mod shipped_templates;
+#[path = "suite/together.rs"]
+mod together;
