@@ -6,6 +6,8 @@ mod architecture;
 mod crash;
 #[path = "support/harness.rs"]
 mod harness;
+#[path = "support/llm_server.rs"]
+mod llm_server;
 #[path = "suite/providers.rs"]
 mod providers;
 #[path = "suite/runs.rs"]
@@ -14,3 +16,5 @@ mod runs;
 mod shipped_templates;
 #[path = "suite/together.rs"]
 mod together;
+#[path = "suite/wire.rs"]
+mod wire;

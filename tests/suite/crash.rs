@@ -180,12 +180,16 @@ fn a_damaged_index_is_built_anew_from_the_journal() {
     house.meno(RUN).exits(0);
     let (journal, story) = (in_the_journal(&house), told(&house));
     for (number, damage) in damages.into_iter().enumerate() {
+        let mut damaged = 0;
         for file in files(&house.store().join("log")) {
-            let sound = fs::read(&file).expect("a file");
+            // Building one index anew may clear away its other files.
+            let Ok(sound) = fs::read(&file) else { continue };
+            damaged += 1;
             fs::write(&file, damage(&sound)).expect("it is damaged");
             assert_eq!(through_the_index(&house), journal, "{} after damage {number}", file.display());
             assert_eq!(told(&house), story, "{} after damage {number}", file.display());
         }
+        assert!(damaged >= 4, "both indexes have data and a configuration");
     }
     assert_eq!(in_the_journal(&house), journal);
     house.meno(RUN).exits(0);
