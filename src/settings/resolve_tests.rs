@@ -345,12 +345,12 @@ fn recorded_settings_get_no_more_rights_than_todays() {
     let recorded = World::user(text).made().settings;
     assert!(recorded.providers["evil"].key_bound);
     let today = World::user("[tools]\ncommands = [\"cargo\"]\n").resolve().settings;
-    let narrowed = recorded.clone().under(&today);
+    let narrowed = crate::settings::under(recorded.clone(), &today);
     assert!(!narrowed.providers["evil"].key_bound && !narrowed.providers["evil"].allow_http);
     assert!(narrowed.providers["anthropic"].key_bound);
     assert_eq!((narrowed.tools.commands.as_slice(), narrowed.tools.allow_write), (["cargo".to_owned()].as_slice(), false));
     assert_eq!(narrowed.tiers, recorded.tiers);
-    assert_eq!(recorded.clone().under(&recorded), recorded);
+    assert_eq!(crate::settings::under(recorded.clone(), &recorded), recorded);
 }
 
 #[test]
