@@ -2,7 +2,19 @@
 
 #[path = "suite/architecture.rs"]
 mod architecture;
+#[path = "suite/crash.rs"]
+mod crash;
+#[path = "support/harness.rs"]
+mod harness;
+#[path = "support/llm_server.rs"]
+mod llm_server;
 #[path = "suite/providers.rs"]
 mod providers;
+#[path = "suite/runs.rs"]
+mod runs;
 #[path = "suite/shipped_templates.rs"]
 mod shipped_templates;
+#[path = "suite/together.rs"]
+mod together;
+#[path = "suite/wire.rs"]
+mod wire;

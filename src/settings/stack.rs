@@ -28,8 +28,11 @@ pub(super) fn stack(inputs: &Inputs<'_>, fallback: Option<Preset>) -> (Layers, V
     if let Some(file) = inputs.store {
         let mut values = file_values(file);
         if !inputs.store_trusted {
-            let ignored: Vec<Path> =
-                values.extract_if(.., |(path, value)| !heard(path, value, &layers)).map(|(path, _)| path).collect();
+            let unheard = values.extract_if(.., |(path, value)| !heard(path, value, &layers));
+            // Who repeats what counts anyway changes nothing, so there is nothing to tell; but it stays the user's word: said by the
+            // store, it would take the key from its address, and the user's tiers from their preset.
+            let repeats = |path: &Path, value: &Value| layers.get(&segments(path)).is_some_and(|(own, _)| own == value);
+            let ignored: Vec<Path> = unheard.filter(|(path, value)| !repeats(path, value)).map(|(path, _)| path).collect();
             notices.extend(not_heard(file, &ignored));
         }
         layers.say_file(values, &Source::Store(file.path.clone()));
@@ -65,7 +68,7 @@ fn heard(path: &Path, value: &Value, below: &Layers) -> bool {
         ["run", "escalate"] => at_least(&[Escalate::Auto, Escalate::Ask, Escalate::Never].map(Escalate::name)),
         ["capture", _] => at_least(&["full", "redacted", "hash", "none"]),
         ["run", "allow_unpriced"] | ["tools", "allow_write"] => value.as_bool() == Some(false),
-        _ => own == Some(value),
+        _ => false,
     }
 }
 

@@ -1,13 +1,10 @@
 //! Calls over real sockets: what the server does, what becomes of it.
 
-#[path = "../support/llm_server.rs"]
-mod llm_server;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use llm_server::{LlmServer, Turn};
+use crate::llm_server::{LlmServer, Turn};
 use meno::domain::call::{CallContext, CallFailure, CallReply, CallRequest};
 use meno::domain::event::{ErrorClass, Purpose, StopReason};
 use meno::domain::money::{NanoUsd, TokenUsage, UsageSource};

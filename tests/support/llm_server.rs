@@ -47,6 +47,10 @@ struct Answer {
     tool: Option<(String, Value)>,
     input_tokens: u64,
     output_tokens: u64,
+    /// Read from the cache and written to it, besides the input tokens.
+    cached: (u64, u64),
+    /// Of the output tokens, those spent on reasoning.
+    reasoning: u64,
     /// Of the body's bytes, how many are sent before the connection breaks.
     cut: Option<usize>,
     /// Bytes per piece of the body; a pause follows each.
@@ -74,6 +78,8 @@ impl Turn {
             tool: None,
             input_tokens: 10,
             output_tokens: 5,
+            cached: (0, 0),
+            reasoning: 0,
             cut: None,
             piece: None,
             plain: false,
@@ -131,6 +137,11 @@ impl Turn {
     /// Counts these tokens.
     pub fn usage(self, input_tokens: u64, output_tokens: u64) -> Self {
         self.answer(|answer| (answer.input_tokens, answer.output_tokens) = (input_tokens, output_tokens))
+    }
+
+    /// Counts tokens read from the cache and written to it, besides the input tokens, and reasoning among the output tokens.
+    pub fn cached(self, read: u64, written: u64, reasoning: u64) -> Self {
+        self.answer(|answer| (answer.cached, answer.reasoning) = ((read, written), reasoning))
     }
 
     /// Breaks the connection after `bytes` bytes of the body.
@@ -394,6 +405,28 @@ impl Dialect {
         }
     }
 
+    /// Returns the token counts: the OpenAI formats count cached tokens inside the input, Anthropic's beside it, Ollama's not.
+    fn usage(self, answer: &Answer) -> Value {
+        let Answer { input_tokens, output_tokens, cached: (read, written), reasoning, .. } = answer;
+        let input = input_tokens + read + written;
+        match self {
+            Self::Anthropic => json!({"input_tokens": input_tokens, "cache_read_input_tokens": read,
+                "cache_creation_input_tokens": written, "output_tokens": output_tokens,
+                "output_tokens_details": {"thinking_tokens": reasoning}}),
+            Self::Chat => {
+                json!({"prompt_tokens": input, "completion_tokens": output_tokens, "total_tokens": input + output_tokens,
+                "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
+                "completion_tokens_details": {"reasoning_tokens": reasoning}})
+            }
+            Self::Responses => {
+                json!({"input_tokens": input, "output_tokens": output_tokens, "total_tokens": input + output_tokens,
+                "input_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
+                "output_tokens_details": {"reasoning_tokens": reasoning}})
+            }
+            Self::Ollama => json!({"prompt_eval_count": input_tokens, "eval_count": output_tokens}),
+        }
+    }
+
     /// Returns the reply as one body.
     fn plain(self, answer: &Answer, model: &str) -> Value {
         let Answer { text, tool, input_tokens, output_tokens, .. } = answer;
@@ -405,7 +438,7 @@ impl Dialect {
                 );
                 json!({"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": content,
                     "stop_reason": anthropic_stop(answer.stop), "stop_details": anthropic_details(answer.stop),
-                    "usage": {"input_tokens": input_tokens, "output_tokens": output_tokens}})
+                    "usage": self.usage(answer)})
             }
             Self::Chat => {
                 let calls: Vec<Value> = tool.iter().map(chat_call).collect();
@@ -414,7 +447,7 @@ impl Dialect {
                     "role": "assistant", "content": if refused { Value::Null } else { json!(text) },
                     "refusal": if refused { json!(text) } else { Value::Null }, "tool_calls": calls},
                     "finish_reason": chat_stop(answer.stop)}],
-                    "usage": {"prompt_tokens": input_tokens, "completion_tokens": output_tokens, "total_tokens": input_tokens + output_tokens}})
+                    "usage": self.usage(answer)})
             }
             Self::Responses => {
                 let part = match answer.stop {
@@ -429,7 +462,7 @@ impl Dialect {
                 json!({"id": "resp_1", "object": "response", "model": model, "output": output, "error": null,
                     "status": if length { "incomplete" } else { "completed" },
                     "incomplete_details": if length { json!({"reason": "max_output_tokens"}) } else { Value::Null },
-                    "usage": {"input_tokens": input_tokens, "output_tokens": output_tokens, "total_tokens": input_tokens + output_tokens}})
+                    "usage": self.usage(answer)})
             }
             Self::Ollama => {
                 let calls: Vec<Value> =
@@ -444,13 +477,13 @@ impl Dialect {
 
     /// Returns the reply as a stream.
     fn stream(self, answer: &Answer, model: &str) -> String {
-        let Answer { text, tool, input_tokens, output_tokens, .. } = answer;
+        let Answer { text, tool, .. } = answer;
         let pieces = halves(text);
         let mut events = Vec::new();
         match self {
             Self::Anthropic => {
                 events.push(json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant",
-                    "model": model, "content": [], "stop_reason": null, "usage": {"input_tokens": input_tokens, "output_tokens": 1}}}));
+                    "model": model, "content": [], "stop_reason": null, "usage": self.usage(&Answer { output_tokens: 1, reasoning: 0, ..answer.clone() })}}));
                 events.push(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}));
                 events.extend(pieces.map(
                     |piece| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}),
@@ -463,7 +496,7 @@ impl Dialect {
                         "delta": {"type": "input_json_delta", "partial_json": input.to_string()}}));
                     events.push(json!({"type": "content_block_stop", "index": 1}));
                 }
-                events.push(json!({"type": "message_delta", "usage": {"output_tokens": output_tokens},
+                events.push(json!({"type": "message_delta", "usage": self.usage(answer),
                     "delta": {"stop_reason": anthropic_stop(answer.stop), "stop_sequence": null,
                               "stop_details": anthropic_details(answer.stop)}}));
                 events.push(json!({"type": "message_stop"}));
@@ -482,8 +515,8 @@ impl Dialect {
                 events.extend(pieces.map(|piece| chunk(json!({key: piece}), Value::Null)));
                 events.extend(tool.iter().map(|tool| chunk(json!({"tool_calls": [chat_call(tool)]}), Value::Null)));
                 events.push(chunk(json!({}), chat_stop(answer.stop)));
-                events.push(json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": model, "choices": [], "usage": {
-                    "prompt_tokens": input_tokens, "completion_tokens": output_tokens, "total_tokens": input_tokens + output_tokens}}));
+                events.push(json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": model, "choices": [],
+                    "usage": self.usage(answer)}));
                 let chunks: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
                 format!("{chunks}data: [DONE]\n\n")
             }

@@ -1,0 +1,107 @@
+//! Many processes on one store: whoever owns it may be killed or stopped in the middle, and nobody's run is lost or doubled.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use meno::domain::event::Event;
+use meno::workspace::Access;
+use rustix::process::Signal;
+
+use crate::harness::{Done, House, Running, assert_kept, assert_nothing_repeated};
+
+const RUNS: usize = 8;
+
+fn run(house: &House, seed: usize) -> Running {
+    let seed = seed.to_string();
+    house.start(["run", "python_package_publish", "--no-input", "--seed", &seed, "--json", "--wait", "60"])
+}
+
+/// Checks that the journal has exactly these runs, whole, and what each process had said of them.
+#[track_caller]
+fn check(house: &House, all: &[Done]) {
+    let journal = house.journal();
+    let mut runs = BTreeSet::new();
+    for done in all {
+        let events = done.events();
+        assert_kept(&events, &journal);
+        let id = events[0]["run_id"].as_str().expect("an id").to_owned();
+        let versions: Vec<u64> = events.iter().map(|event| event["version"].as_u64().expect("a version")).collect();
+        let first = versions[0];
+        assert!(versions.iter().zip(first..).all(|(version, expected)| *version == expected), "{id}: {versions:?}");
+        runs.insert(id);
+    }
+    let started = journal.iter().filter(|recorded| matches!(recorded.event, Event::RunStarted(_))).count();
+    assert_eq!((runs.len(), started), (RUNS, RUNS));
+    let ended = |event: &Event| matches!(event, Event::RunSucceeded(_) | Event::RunFailed(_));
+    assert_eq!(journal.iter().filter(|recorded| ended(&recorded.event)).count(), RUNS);
+    assert_nothing_repeated(&journal);
+}
+
+#[test]
+fn eight_processes_run_on_one_store_while_another_reads() {
+    let house = House::with_delay(5);
+    let done = AtomicBool::new(false);
+    let all = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut most, mut looks) = (0, 0);
+            while !done.load(Ordering::Relaxed) {
+                // Before the first write there is no store, which reads as an empty one.
+                let workspace = house.workspace(Access::Read, false);
+                let runs = workspace.runs(&Default::default(), meno::views::run_list::SortBy::Newest, None).expect("a list");
+                assert!(runs.total >= most, "{} runs after {most}", runs.total);
+                for row in &runs.runs {
+                    let id = row.run_id.parse().expect("an id");
+                    let events = workspace.events_of(id, 1, u32::MAX).expect("its events");
+                    assert!(events.iter().zip(1..).all(|(event, version)| event.envelope.version == version));
+                }
+                (most, looks) = (runs.total, looks + 1);
+            }
+            looks
+        });
+        let running: Vec<Running> = (0..RUNS).map(|seed| run(&house, seed)).collect();
+        let all: Vec<Done> = running.into_iter().map(|running| running.end().ends()).collect();
+        done.store(true, Ordering::Relaxed);
+        assert!(reader.join().expect("the reader saw nothing wrong") > 0);
+        all
+    });
+    check(&house, &all);
+    let workspace = house.workspace(Access::Read, false);
+    let list = workspace.runs(&Default::default(), meno::views::run_list::SortBy::Newest, None).expect("a list");
+    assert_eq!(list.total, RUNS as u64);
+}
+
+#[test]
+fn the_others_go_on_when_the_owner_is_killed() {
+    let house = House::with_delay(25);
+    let mut owner = run(&house, 0);
+    // The first one to write made the store, and owns it.
+    owner.until("RunStarted");
+    let others: Vec<Running> = (1..RUNS).map(|seed| run(&house, seed)).collect();
+    owner.until("CallReplied");
+    let killed = owner.kill();
+    let mut all: Vec<Done> = others.into_iter().map(|running| running.end().ends()).collect();
+    let id = killed.events()[0]["run_id"].as_str().expect("an id").to_owned();
+    let resumed = house.meno(["resume", &id, "--json"]).ends();
+    assert_kept(&killed.events(), &house.journal());
+    all.push(resumed);
+    check(&house, &all);
+}
+
+#[test]
+fn the_others_wait_for_an_owner_that_is_stopped_and_goes_on_again() {
+    let house = House::with_delay(25);
+    let mut owner = run(&house, 0);
+    owner.until("RunStarted");
+    let others: Vec<Running> = (1..RUNS).map(|seed| run(&house, seed)).collect();
+    owner.until("CallReplied");
+    for _ in 0..3 {
+        owner.signal(Signal::STOP);
+        std::thread::sleep(Duration::from_millis(400));
+        owner.signal(Signal::CONT);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut all = vec![owner.end().ends()];
+    all.extend(others.into_iter().map(|running| running.end().ends()));
+    check(&house, &all);
+}

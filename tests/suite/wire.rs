@@ -1,0 +1,243 @@
+//! Whole runs against a server that speaks the four wire formats and fails first: what a run makes of it, what it costs, and who
+//! gets to see a key.
+
+use std::fs;
+
+use meno::domain::event::Event;
+use serde_json::{Value, json};
+
+use crate::harness::{Done, House, assert_kept, files_with, finish};
+use crate::llm_server::{LlmServer, Turn};
+
+const KEY: &str = "wire-key-0123456789abcdef0123456789";
+
+/// Each format with the path of its base URL, its scheme, and the header in which a key travels.
+const FORMATS: [(&str, &str, &str, &str); 4] = [
+    ("anthropic", "", "x-api-key", "x-api-key"),
+    ("openai-chat", "/v1", "bearer", "authorization"),
+    ("openai-responses", "/v1", "bearer", "authorization"),
+    ("ollama", "", "bearer", "authorization"),
+];
+
+/// Two agents, one after the other, each of which has to say a word.
+fn relay() -> Value {
+    let agent = |role: &str, prompt: &str, word: &str| {
+        json!({"role": role, "base_template": "generic", "tier_strategy": "progressive", "prompt": prompt,
+               "success_criteria": [{"name": "says the word", "type": "contains", "value": word}]})
+    };
+    json!({
+        "template_id": "relay", "name": "Relay", "description": "Two agents, one after the other", "version": "1.0.0",
+        "estimated_cost_range": [0.01, 0.1], "estimated_duration_minutes": 1,
+        "form_schema": {"title": "Relay", "description": "What is handed on", "questions": [
+            {"id": "package_name", "text": "Which package?", "type": "text_input", "default": "demo"}]},
+        "agent_composition_rules": [
+            agent("builder", "Build {{answers.package_name}}.", "twine check"),
+            agent("publisher", "Publish it.\n\n{{agents.builder.output}}", "twine upload")],
+        "report": "{{agents.publisher.output}}"
+    })
+}
+
+/// Prices in whole nUSD per token, so that sums are exact.
+fn prices() -> Value {
+    let row = |model: &str, factor: u64| {
+        json!({"provider": "wire", "model": model, "context_tokens": 100_000, "max_output_tokens": 4096, "nusd_per_mtok": {
+            "input": 1000 * factor * 1_000_000, "output": 5000 * factor * 1_000_000,
+            "cache_read": 100 * factor * 1_000_000, "cache_write": 1250 * factor * 1_000_000}})
+    };
+    json!({"as_of": "2026-11-22", "currency": "USD", "unit": "nUSD per million tokens",
+           "rows": [row("small", 1), row("medium", 2), row("large", 4)]})
+}
+
+fn prices_text() -> String {
+    prices().to_string()
+}
+
+/// Returns settings for a server at `base_url`.
+fn settings(kind: &str, base_url: &str, auth: &str) -> String {
+    let tiers = [("cheap", "small"), ("capable", "medium"), ("premium", "large")]
+        .map(|(tier, model)| format!("[tiers.{tier}]\nprovider = \"wire\"\nmodel = \"{model}\"\nmax_output_tokens = 512\n"));
+    format!(
+        "{}[providers.wire]\nkind = \"{kind}\"\nbase_url = \"{base_url}\"\napi_key_env = \"WIRE_KEY\"\nauth = \"{auth}\"\nretries = 4\n",
+        tiers.concat()
+    )
+}
+
+/// Runs the template with the key in the environment, on a thread of its own while the server answers.
+async fn relayed(house: &House, more: &[&str]) -> Done {
+    let prices = house.path("prices.json");
+    fs::write(&prices, prices_text()).expect("written");
+    let base = ["run", "relay", "--no-input", "--json", "--jobs", "1", "--prices", prices.to_str().expect("a text")];
+    let mut command = house.command(base.iter().chain(more).copied());
+    command.env("WIRE_KEY", KEY);
+    tokio::task::spawn_blocking(move || finish(command)).await.expect("no panic")
+}
+
+fn at_once(turn: Turn) -> Turn {
+    turn.header("retry-after", "0")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_outlasts_a_server_that_fails_first_in_every_format() {
+    for (kind, path, auth, header) in FORMATS {
+        let server = LlmServer::start([
+            at_once(Turn::status(429, "")),
+            at_once(Turn::status(529, "")),
+            at_once(Turn::status(500, "")),
+            Turn::text("a reply that never comes to its end, because the line breaks").cut_after(40),
+            Turn::text("Run twine check on both archives.").usage(100, 20).cached(30, 40, 7),
+            Turn::text("I would rather not.").usage(200, 10),
+            Turn::text("Then twine upload them.").usage(300, 30).cached(50, 0, 0),
+        ])
+        .await;
+        let house = House::new();
+        house.template("relay", &relay());
+        house.configure(&settings(kind, &server.base_url(path), auth));
+        let done = relayed(&house, &[]).await.exits(0);
+
+        let run = done.run();
+        assert_eq!(
+            (&run["status"], &run["mode"], &run["verified"]),
+            (&json!("succeeded"), &json!("real"), &json!(true)),
+            "{kind}"
+        );
+        assert_eq!(server.requests().len(), 7, "{kind}");
+        assert_eq!(server.open_most(), 1, "{kind}");
+        assert_kept(&done.events(), &house.journal());
+
+        let [builder, publisher] = run["agents"].as_array().expect("agents").as_slice() else { panic!("{kind}: two agents") };
+        let [only] = builder["attempts"].as_array().expect("attempts").as_slice() else { panic!("{kind}: one attempt") };
+        assert_eq!((&only["status"], &only["provider"], &only["model"]), (&json!("passed"), &json!("wire"), &json!("small")));
+        assert_eq!(only["calls"].as_array().map(Vec::len), Some(1), "{kind}: tries are not calls");
+        let retries = only["calls"][0]["retries"].as_array().expect("retries");
+        let told: Vec<Value> =
+            retries.iter().map(|retry| json!([retry["failed_try"], retry["class"], retry["status"]])).collect();
+        let expected = [
+            json!([1, "rate_limit", 429]),
+            json!([2, "server", 529]),
+            json!([3, "server", 500]),
+            json!([4, "connection", retries[3]["status"]]),
+        ];
+        assert_eq!(told, expected, "{kind}");
+        assert!(retries[..3].iter().all(|retry| retry["waited_ms"] == 0), "{kind}: {retries:?}");
+
+        let climbed: Vec<Value> = publisher["attempts"]
+            .as_array()
+            .expect("attempts")
+            .iter()
+            .map(|attempt| {
+                json!([attempt["attempt"], attempt["tier"], attempt["model"], attempt["status"], attempt["escalated_to"]])
+            })
+            .collect();
+        let expected =
+            [json!([1, "cheap", "small", "failed_criteria", "capable"]), json!([2, "capable", "medium", "passed", null])];
+        assert_eq!(climbed, expected, "{kind}");
+
+        // Ollama knows no cache and counts no reasoning.
+        let plain = kind == "ollama";
+        let of = |cached: u64| if plain { 0 } else { cached };
+        let tokens = json!({"input": 600, "cache_read": of(80), "cache_write": of(40), "output": 60, "reasoning": of(7)});
+        assert_eq!(run["tokens"], tokens, "{kind}");
+        let builders = 100 * 1000 + of(30) * 100 + of(40) * 1250 + 20 * 5000;
+        let publishers = 200 * 1000 + 10 * 5000 + 300 * 2000 + of(50) * 200 + 30 * 10_000;
+        // Ollama costs nothing, whatever a price table says of its models.
+        let (builders, publishers) = if plain { (0, 0) } else { (builders, publishers) };
+        assert_eq!((&builder["cost_nusd"], &publisher["cost_nusd"]), (&json!(builders), &json!(publishers)), "{kind}");
+        assert_eq!(run["cost_nusd"], builders + publishers, "{kind}");
+
+        for request in server.requests() {
+            let key = request.header(header).unwrap_or_default().trim_start_matches("Bearer ").to_owned();
+            assert_eq!(key, KEY, "{kind}");
+            let elsewhere = |(name, value): &(String, String)| name != header && value.contains(KEY);
+            assert!(!request.headers.iter().any(elsewhere) && !request.path.contains(KEY), "{kind}");
+            assert!(!request.body.to_string().contains(KEY), "{kind}");
+        }
+        assert!(files_with(&house.store(), KEY).is_empty() && !done.stdout.contains(KEY) && !done.stderr.contains(KEY), "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_key_fails_the_run_without_climbing() {
+    let server = LlmServer::start([Turn::status(401, "")]).await;
+    let house = House::new();
+    house.template("relay", &relay());
+    house.configure(&settings("anthropic", &server.base_url(""), "x-api-key"));
+    let done = relayed(&house, &[]).await.exits(3);
+    assert_eq!(server.requests().len(), 1);
+    assert!(!done.events().iter().any(|event| event["kind"] == "TierEscalated"));
+    assert!(done.events().iter().any(|event| event["kind"] == "AgentFailed" && event["data"]["reason"] == "configuration"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_is_a_wall_for_calls_that_cost_money() {
+    let server = LlmServer::start([]).await;
+    let house = House::new();
+    house.template("relay", &relay());
+    house.configure(&settings("openai-chat", &server.base_url("/v1"), "bearer"));
+    // 512 output tokens at 5,000 nUSD alone are more than this.
+    relayed(&house, &["--budget", "0.002"]).await.exits(3);
+    assert_eq!(server.requests().len(), 0);
+    assert!(!house.journal().iter().any(|recorded| matches!(recorded.event, Event::CallStarted(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_settings_bring_no_key_to_the_strangers_server() {
+    let strangers = LlmServer::start([]).await;
+    let users = LlmServer::start([Turn::text("Run twine check."), Turn::text("Then twine upload.")]).await;
+    let house = House::new();
+    let store = house.path("work/.meno");
+    fs::create_dir_all(store.join("templates")).expect("a folder");
+    fs::write(store.join("templates/relay.json"), relay().to_string()).expect("written");
+    fs::write(store.join("config.toml"), settings("openai-chat", &strangers.base_url("/v1"), "bearer")).expect("written");
+    let run = |args: &[&str]| {
+        let prices = house.path("prices.json");
+        fs::write(&prices, prices_text()).expect("written");
+        let mut command = house.command(args);
+        // Nobody names the store: it is found by walking up.
+        command.env_remove("MENO_STORE").env("WIRE_KEY", KEY).env("OPENAI_API_KEY", KEY);
+        tokio::task::spawn_blocking(move || finish(command))
+    };
+    let relay = ["run", "relay", "--no-input", "--json"];
+
+    // Nothing of the stranger's counts: neither their server nor their variable's name.
+    let done = run(&relay).await.expect("no panic");
+    assert_eq!(strangers.requests().len(), 0, "{done:?}");
+    assert_eq!(done.code, Some(1), "{done:?}");
+
+    // The user's own settings for the same provider stay the user's, and the stranger's template does not spend their money.
+    house.configure(&settings("openai-chat", &users.base_url("/v1"), "bearer"));
+    let done = run(&relay).await.expect("no panic");
+    assert_eq!((strangers.requests().len(), users.requests().len(), done.code), (0, 0, Some(1)), "{done:?}");
+    assert!(done.stderr.contains("trust"), "{}", done.stderr);
+
+    // What the user says on the command line does not make the stranger's server a place for keys either.
+    let done = run(&["run", "relay", "--no-input", "--json", "--preset", "openai"]).await.expect("no panic");
+    assert_eq!((strangers.requests().len(), done.code), (0, Some(1)), "{done:?}");
+
+    // A built-in template may run there: with the user's server and key, however the stranger's file names the same provider.
+    let done = run(&["run", "python_package_publish", "--no-input", "--json"]).await.expect("no panic");
+    assert!(matches!(done.code, Some(0 | 3)), "{}", done.stderr);
+    assert_eq!(strangers.requests().len(), 0);
+    let with_key = |request: &crate::llm_server::Received| request.header("authorization") == Some(&format!("Bearer {KEY}"));
+    assert!(!users.requests().is_empty() && users.requests().iter().all(with_key));
+    assert_eq!(done.run()["mode"], "real");
+
+    assert!(files_with(&store, KEY).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_stays_with_the_origin_that_it_was_bound_to() {
+    // The user binds the key to one server; a store that is named, and so believed, moves the base URL but names no key.
+    let (bound, other) = (LlmServer::start([]).await, LlmServer::start([]).await);
+    let house = House::new();
+    house.template("relay", &relay());
+    house.configure(&settings("openai-chat", &bound.base_url("/v1"), "bearer"));
+    let moved = format!("[providers.wire]\nbase_url = \"{}\"\n", other.base_url("/v1"));
+    fs::write(house.store().join("config.toml"), moved).expect("written");
+    let done = relayed(&house, &[]).await;
+    for request in other.requests() {
+        let seen = request.headers.iter().any(|(_, value)| value.contains(KEY));
+        assert!(!seen, "the key went to a server that it was not bound to");
+    }
+    assert_eq!((bound.requests().len(), done.code), (0, Some(3)), "{}", done.stderr);
+    assert!(done.events().iter().any(|event| event["kind"] == "AgentFailed" && event["data"]["reason"] == "configuration"));
+}
