@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 
 use meno::domain::event::{Event, Recorded};
 use meno::domain::ids::{Hash, NodeId, RunId};
+use meno::executor::World;
 use meno::settings::{Flags, Places};
 use meno::store::chain;
 use meno::store::codec::{self, Decoded};
 use meno::store::files::OsFiles;
 use meno::store::journal::segment::{self, Item};
 use meno::store::payloads::Payloads;
-use meno::workspace::world::World;
-use meno::workspace::{Access, Options, Workspace};
+use meno::workspace::{Access, Options, Upkeep, Workspace};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -121,6 +121,7 @@ impl House {
             access,
             wait: DEADLINE,
             stay,
+            upkeep: Upkeep::default(),
             world: World::real(),
             notice: Arc::new(|_| {}),
         })

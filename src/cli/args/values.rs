@@ -279,10 +279,6 @@ mod tests {
 
     use super::*;
 
-    fn run(last: &str) -> RunId {
-        format!("01KAPXZ8T0M3N5Q7R9S1V3{last}").parse().unwrap()
-    }
-
     #[test]
     fn amounts_are_exact() {
         assert_eq!(dollars("0.50"), Ok(NanoUsd(500_000_000)));
