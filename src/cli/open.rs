@@ -39,7 +39,7 @@ pub fn store(context: &mut Context, access: Access) -> Result<Workspace> {
 /// As [`store`].
 pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Result<Workspace> {
     let places = Places::of_process()?;
-    let quiet = context.out.quiet();
+    let quiet = context.out.quiet() || context.out.json();
     let notice = move |notice: &Notice| {
         if !quiet && is_for_people(notice) {
             eprintln!("{}", sanitize::line(&notice.to_string()));

@@ -80,6 +80,10 @@ impl EventLine {
         let mut fields = Fields::default();
         recorded.event.write_public(&mut fields)?;
         let there = recorded.event.write_private(&mut fields)?;
+        if matches!(recorded.event, Event::StoreCreated(_)) {
+            // Whoever has the salt can guess the users behind the hashes: it does not leave the store by this way.
+            fields.0.remove("user_salt");
+        }
         let envelope = &recorded.envelope;
         Ok(Self {
             seq: envelope.seq,

@@ -68,6 +68,13 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
         wish.answering = Answering::Open;
         let mut begun = workspace.start(&entry, wish)?;
         filling::fill(context, &workspace, &mut begun, &given)?;
+        if mode(&workspace.resolved.settings) == Mode::Real {
+            let answers = begun.stream.run().answers.iter();
+            let mut known = self::wish(args);
+            known.answers =
+                answers.map(|(id, answer)| (id.clone(), answer.value.clone(), answer.source, answer.secret)).collect();
+            say_expected_cost(context, &workspace, &template, &known);
+        }
         return running::carry_on(context, &workspace, begun);
     }
     let begun = workspace.start(&entry, wish)?;

@@ -207,9 +207,9 @@ impl Out {
         self.json_line(&Typed { r#type: kind, value })
     }
 
-    /// Says something about what is done, on stderr, unless `-q`.
+    /// Says something about what is done, on stderr, unless `-q`. With `--json` stderr holds nothing but an error's document.
     pub fn say(&mut self, text: impl std::fmt::Display) {
-        if !self.look.quiet {
+        if !self.look.quiet && !self.look.json {
             self.stderr(text);
         }
     }
@@ -221,9 +221,9 @@ impl Out {
         }
     }
 
-    /// Warns of something, on stderr, unless `-q`.
+    /// Warns of something, on stderr, unless `-q` or `--json`.
     pub fn warn(&mut self, text: impl std::fmt::Display) {
-        if !self.look.quiet {
+        if !self.look.quiet && !self.look.json {
             self.stderr(format!("{} {text}", styled(WARN, "warning:")));
         }
     }
