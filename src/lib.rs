@@ -74,6 +74,7 @@
 pub mod cli;
 pub mod domain;
 pub mod executor;
+pub mod memory;
 pub mod providers;
 pub mod settings;
 pub mod store;

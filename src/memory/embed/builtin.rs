@@ -1,0 +1,22 @@
+//! The model that ships: all-MiniLM-L6-v2 with weights kept as 8-bit integers, in the binary itself.
+
+/// Its name in the settings.
+pub const NAME: &str = "all-MiniLM-L6-v2";
+/// Its id beside vectors: other weights would give other vectors.
+pub const ID: &str = "all-MiniLM-L6-v2-w8";
+/// Numbers in a vector.
+pub const DIMS: usize = 384;
+
+macro_rules! file {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/all-MiniLM-L6-v2-w8/", $name))
+    };
+}
+
+/// The network; its output is pooled.
+pub const NETWORK: &[u8] = file!("model.onnx");
+/// The four files that make a tokenizer.
+pub const TOKENIZER: &[u8] = file!("tokenizer.json");
+pub const CONFIG: &[u8] = file!("config.json");
+pub const SPECIAL_TOKENS: &[u8] = file!("special_tokens_map.json");
+pub const TOKENIZER_CONFIG: &[u8] = file!("tokenizer_config.json");

@@ -1,0 +1,308 @@
+//! The index of one store: both sides of it, kept up to the log, made anew when they cannot be trusted.
+//!
+//! Everything lies in one folder that can be deleted at any time. One process changes it, by a lock of its own, so that appends
+//! never wait for it; the others read what the last change left. How far the words' side has seen the log stands in its last
+//! commit; the meanings' side holds whatever passages were embedded, newest first.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::document;
+use super::embed::{self, Embedder};
+use super::lexical::{self, DocRef, Lexical, Seen};
+use super::passages;
+use super::vectors::{Appender, Vectors};
+use crate::domain::ids::{Hash, RunId};
+use crate::store;
+use crate::views::run_detail::RunDetail;
+
+/// The form of documents and passages. Another number makes the index anew.
+const FORM: u32 = 1;
+/// Runs between two commits: what a crash makes to be done again.
+const COMMIT_RUNS: usize = 2_000;
+/// Events looked through at once for the runs that they belong to.
+const WINDOW_EVENTS: u32 = 20_000;
+/// Passages embedded between two writes.
+const EMBED_PASSAGES: usize = 256;
+
+/// Why the index cannot be brought up to the log.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] store::Error),
+    /// The words' side.
+    #[error(transparent)]
+    Lexical(#[from] lexical::Error),
+    /// The embedding model.
+    #[error(transparent)]
+    Embed(#[from] embed::Error),
+    /// A file is in the way.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The log, as the index needs it.
+pub trait Source {
+    /// Returns the store's identity, the last position and the hash there.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn head(&self) -> Result<(String, u64, Hash), store::Error>;
+
+    /// Returns the hash at position `seq`; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn hash_at(&self, seq: u64) -> Result<Option<Hash>, store::Error>;
+
+    /// Returns the runs with events after position `after`, of at most `limit` events, and the last of these positions with its
+    /// hash; `None` when there are no such events.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn touched(&self, after: u64, limit: u32) -> Result<Option<(Vec<RunId>, u64, Hash)>, store::Error>;
+
+    /// Returns everything that is known of a run.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn detail(&self, run: RunId) -> Result<RunDetail, store::Error>;
+}
+
+/// Says whether to go on: told how many of how many things are done.
+pub type GoOn<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
+
+/// The index in one folder.
+#[derive(Clone, Debug)]
+pub struct Place(PathBuf);
+
+/// Held by the process that changes the index.
+#[derive(Debug)]
+pub struct Hold {
+    place: Place,
+    _lock: File,
+}
+
+impl Place {
+    /// Returns the index in the folder `dir`.
+    pub fn new(dir: PathBuf) -> Self {
+        Self(dir)
+    }
+
+    /// Returns whether there is one.
+    pub fn exists(&self) -> bool {
+        self.lexical_dir().is_dir()
+    }
+
+    /// Takes the index for changing; `None` while another process has it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn hold(&self) -> Result<Option<Hold>, Error> {
+        let path = self.0.join("lock");
+        let io = |source| Error::Io { path: path.clone(), source };
+        std::fs::create_dir_all(&self.0).map_err(io)?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Hold { place: self.clone(), _lock: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+
+    /// Opens the words' side for reading; `None` when there is none, or none that can be read.
+    pub fn lexical(&self) -> Option<Lexical> {
+        self.exists().then(|| Lexical::open(&self.lexical_dir()).ok()).flatten()
+    }
+
+    /// Opens the vectors of an embedder for reading; `None` when there are none.
+    pub fn vectors(&self, embedder: &Embedder) -> Option<Vectors> {
+        Vectors::open(&self.vectors_dir(embedder.id()), embedder.dims()).ok().flatten()
+    }
+
+    /// Returns the folder that holds the vectors of an embedder.
+    pub fn vectors_dir(&self, embedder: &str) -> PathBuf {
+        self.0.join("vectors").join(embedder)
+    }
+
+    fn lexical_dir(&self) -> PathBuf {
+        self.0.join("lexical")
+    }
+}
+
+/// What bringing the index up to the log did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaughtUp {
+    /// The position that the index has seen now.
+    pub seq: u64,
+    /// Runs indexed.
+    pub runs: u64,
+    /// Why it was made anew, in words.
+    pub anew: Option<String>,
+    /// It reached the head that the log had when it began.
+    pub whole: bool,
+}
+
+impl Hold {
+    /// Brings the words' side up to the log, as long as `go_on` says so, which is told positions.
+    ///
+    /// # Errors
+    /// An [`Error`]; what was committed until then stays.
+    pub fn catch_up(&self, source: &dyn Source, go_on: GoOn<'_>) -> Result<CaughtUp, Error> {
+        let (node, head, _) = source.head()?;
+        let (lexical, mut anew) = self.open()?;
+        let seen = lexical.seen()?;
+        let mut from = match &seen {
+            Some(seen) if self.is_of(seen, &node, source)? => seen.seq,
+            None => 0,
+            Some(_) => {
+                anew = Some("it was made from another log or in another form".to_owned());
+                0
+            }
+        };
+        let mut done = CaughtUp { seq: from, runs: 0, anew, whole: from >= head };
+        if done.whole && seen.is_some() {
+            return Ok(done);
+        }
+        let mut writer = lexical.writer()?;
+        if from == 0 {
+            writer.clear()?;
+        }
+        // Nothing is as new as the log itself: a run that is touched again later is simply indexed again.
+        while let Some((runs, reached, hash)) = source.touched(from, WINDOW_EVENTS)? {
+            for (index, run) in runs.iter().enumerate() {
+                let detail = source.detail(*run)?;
+                writer.replace(&detail.run_id, &document::of_run(&detail))?;
+                done.runs += 1;
+                let commit_now = (index + 1) % COMMIT_RUNS == 0;
+                if commit_now && !go_on(from, head) {
+                    // The window is not whole: it will be looked through again.
+                    writer.commit(&self.seen(&node, from, source.hash_at(from)?.unwrap_or_default()))?;
+                    done.seq = from;
+                    return Ok(done);
+                }
+            }
+            from = reached;
+            let is_last = from >= head;
+            writer.commit(&self.seen(&node, from, hash))?;
+            done.seq = from;
+            if is_last || !go_on(from, head) {
+                break;
+            }
+        }
+        done.whole = done.seq >= head;
+        writer.finish()?;
+        Ok(done)
+    }
+
+    /// Removes the words' side, to be made anew. Vectors stay: they are found again by the texts that they stand for.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn clear(&self) -> Result<(), Error> {
+        remove(&self.place.lexical_dir())
+    }
+
+    /// Embeds passages that have no vector, those of the newest runs first, as long as `go_on` says so. Returns how many were
+    /// embedded and how many are missing still.
+    ///
+    /// # Errors
+    /// An [`Error`]; what was written until then stays.
+    pub fn embed(&self, embedder: &Embedder, go_on: GoOn<'_>) -> Result<(u64, u64), Error> {
+        let dir = self.place.vectors_dir(embedder.id());
+        let io = |source| Error::Io { path: dir.clone(), source };
+        let Some(lexical) = self.place.lexical() else { return Ok((0, 0)) };
+        let searcher = lexical.searcher()?;
+        let known = self.place.vectors(embedder);
+        let mut keys: HashSet<u64> = HashSet::new();
+        let mut documents: HashSet<DocRef> = HashSet::new();
+        searcher.each_passage(&mut |doc, key| {
+            if known.as_ref().is_none_or(|known| known.row(key).is_none()) {
+                keys.insert(key);
+                documents.insert(doc);
+            }
+        })?;
+        let total = keys.len() as u64;
+        if total == 0 || !go_on(0, total) {
+            return Ok((0, total));
+        }
+        let mut newest: Vec<(i64, DocRef)> = Vec::new();
+        searcher.each_start(&mut |doc, start| {
+            if documents.contains(&doc) {
+                newest.push((start, doc));
+            }
+        })?;
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        let mut appender = Appender::open(&dir, embedder.dims()).map_err(io)?;
+        let mut done = 0;
+        let mut texts: Vec<(u64, String)> = Vec::new();
+        let mut rest = newest.into_iter().peekable();
+        while rest.peek().is_some() {
+            for (_, doc) in rest.by_ref() {
+                let found = searcher.fetch(doc)?;
+                for passage in passages::split(&found.body) {
+                    let text = passages::embedded(&found.title, &found.body[passage]);
+                    let key = passages::key(&text);
+                    if keys.remove(&key) {
+                        texts.push((key, text));
+                    }
+                }
+                if texts.len() >= EMBED_PASSAGES {
+                    break;
+                }
+            }
+            let words: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
+            let vectors = embedder.embed_with(&words, &|more| go_on(done + more as u64, total))?;
+            let asked = vectors.len();
+            let rows: Vec<(u64, Vec<f32>)> =
+                texts.drain(..).zip(vectors).filter_map(|((key, _), vector)| Some((key, vector?))).collect();
+            appender.append(&rows).map_err(io)?;
+            done += rows.len() as u64;
+            if rows.len() < asked || !go_on(done, total) {
+                break;
+            }
+        }
+        Ok((done, total - done))
+    }
+
+    /// Opens the words' side, which is made anew when it cannot be read.
+    fn open(&self) -> Result<(Lexical, Option<String>), Error> {
+        let dir = self.place.lexical_dir();
+        let opened = Lexical::open(&dir).and_then(|lexical| lexical.seen().and(lexical.searcher()).map(|_| lexical));
+        match opened {
+            Ok(lexical) => Ok((lexical, None)),
+            Err(lexical::Error::Busy) => Err(lexical::Error::Busy.into()),
+            Err(why) => {
+                remove(&dir)?;
+                Ok((Lexical::open(&dir)?, Some(why.to_string())))
+            }
+        }
+    }
+
+    /// Returns whether what the index has seen is the beginning of this log.
+    fn is_of(&self, seen: &Seen, node: &str, source: &dyn Source) -> Result<bool, Error> {
+        if seen.form != FORM || seen.node != node {
+            return Ok(false);
+        }
+        Ok(seen.seq == 0 || source.hash_at(seen.seq)?.is_some_and(|hash| hash.to_string() == seen.hash))
+    }
+
+    fn seen(&self, node: &str, seq: u64, hash: Hash) -> Seen {
+        Seen { form: FORM, node: node.to_owned(), seq, hash: hash.to_string() }
+    }
+}
+
+fn remove(dir: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(dir) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Io { path: dir.to_owned(), source }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,659 @@
+//! The words' side of the index, in tantivy: documents in, the best of them out, and which ones a filter lets through.
+//!
+//! The only file that names tantivy. One process writes at a time (the index's own lock sees to that); any number read, each the
+//! state of the last commit. What the last commit has seen of the log stands in its payload.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tantivy::collector::{Collector, SegmentCollector, TopDocs};
+use tantivy::query::{
+    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, FuzzyTermQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
+    TermSetQuery,
+};
+use tantivy::schema::{
+    FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value as _,
+};
+use tantivy::snippet::SnippetGenerator;
+use tantivy::tokenizer::{
+    AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream,
+    Tokenizer,
+};
+use tantivy::{DocAddress, DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentReader, TantivyDocument, Term};
+
+use super::document::{Document, Facts, Kind};
+use super::{passages, words};
+
+/// Memory for documents that are not written yet, in bytes: the least that tantivy takes.
+const WRITER_BYTES: usize = 15_000_000;
+/// Characters of a snippet.
+const SNIPPET_CHARS: usize = 180;
+/// Names of the two analyzers: words by their stem, and identifiers as they are written.
+const STEMMED: &str = "meno_stemmed";
+const EXACT: &str = "meno_exact";
+/// A word that no document holds is searched with one letter changed, from this length on and with this weight.
+const FUZZY_CHARS_MIN: usize = 5;
+const FUZZY_WEIGHT: Score = 0.5;
+/// What a word in a title counts beside the same word in the body.
+const TITLE_WEIGHT: Score = 0.4;
+/// What an identifier counts that a document holds exactly as it is written.
+const EXACT_WEIGHT: Score = 2.0;
+/// An identifier is rare when at most one in so many documents holds it.
+const RARE_SHARE: u64 = 200;
+
+/// Why the index cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process writes.
+    #[error("another process writes to the index")]
+    Busy,
+    /// It is damaged, or the disk is in the way.
+    #[error("the search index: {0}")]
+    Broken(String),
+}
+
+impl From<tantivy::TantivyError> for Error {
+    fn from(error: tantivy::TantivyError) -> Self {
+        match error {
+            tantivy::TantivyError::LockFailure(..) => Self::Busy,
+            error => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+/// What the last commit has seen of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The form of the documents: others are made anew.
+    pub form: u32,
+    /// The store's identity.
+    pub node: String,
+    /// The last position.
+    pub seq: u64,
+    /// The chain's hash there.
+    pub hash: String,
+}
+
+/// A fact that can be asked for in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WordFact {
+    /// Run, agent or note.
+    Kind,
+    /// The run's id.
+    Run,
+    /// The template's id.
+    Template,
+    /// Where the run stands.
+    Status,
+    /// Real, simulated or imported.
+    Mode,
+    /// A role.
+    Role,
+    /// A tier used.
+    Tier,
+    /// A model used.
+    Model,
+    /// A provider used.
+    Provider,
+    /// A tag of a note.
+    Tag,
+    /// A label, `key=value`.
+    Label,
+    /// `yes` or `no`.
+    Verified,
+}
+
+/// A fact that can be asked for by range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberFact {
+    /// Seconds since 1970.
+    StartedAt,
+    /// nUSD.
+    Cost,
+    /// Milliseconds.
+    Duration,
+    /// 1 to 5.
+    Rating,
+    /// Attempts of all agents.
+    Attempts,
+    /// Climbs of all agents.
+    Escalations,
+}
+
+/// What a document must be to be found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// It has one of these words for that fact, whatever their case.
+    Is(WordFact, Vec<String>),
+    /// Its number for that fact lies between these, both included.
+    Within(NumberFact, Option<i64>, Option<i64>),
+    /// It holds these words one after the other.
+    Phrase(String),
+    /// It does not hold this word.
+    Without(String),
+    /// It is not that.
+    Not(Box<Test>),
+}
+
+/// A document of one state of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocRef {
+    segment: u32,
+    doc: DocId,
+}
+
+/// A document as it was stored.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What it is about.
+    pub kind: Kind,
+    /// What it is called.
+    pub title: String,
+    /// Its words.
+    pub body: String,
+    /// Its facts.
+    pub facts: Facts,
+}
+
+#[derive(Clone, Copy)]
+struct Fields {
+    title: Field,
+    body: Field,
+    exact: Field,
+    facts: Field,
+    passages: Field,
+    words: [Field; 12],
+    numbers: [Field; 6],
+}
+
+const WORD_FIELDS: [&str; 12] =
+    ["kind", "run", "template", "status", "mode", "role", "tier", "model", "provider", "tag", "label", "verified"];
+const NUMBER_FIELDS: [&str; 6] = ["started_at", "cost", "duration", "rating", "attempts", "escalations"];
+
+/// The words' side of the index in one folder.
+pub struct Lexical {
+    index: Index,
+    reader: IndexReader,
+    fields: Fields,
+}
+
+impl Lexical {
+    /// Opens the index in the folder `dir`, which is created with its parents when it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let (schema, fields) = schema();
+        std::fs::create_dir_all(dir).map_err(|error| Error::Broken(format!("{}: {error}", dir.display())))?;
+        let directory = tantivy::directory::MmapDirectory::open(dir).map_err(|error| Error::Broken(error.to_string()))?;
+        let index = Index::open_or_create(directory, schema)?;
+        index.tokenizers().register(STEMMED, stemmed());
+        index.tokenizers().register(EXACT, TextAnalyzer::builder(Identifiers::default()).build());
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        Ok(Self { index, reader, fields })
+    }
+
+    /// Returns what the last commit has seen; `None` for an index that has seen nothing.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn seen(&self) -> Result<Option<Seen>, Error> {
+        let payload = self.index.load_metas()?.payload;
+        Ok(payload.and_then(|payload| serde_json::from_str(&payload).ok()))
+    }
+
+    /// Returns a writer: there is only one at a time.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::Broken`].
+    pub fn writer(&self) -> Result<Writer, Error> {
+        let writer = self.index.writer_with_num_threads(1, WRITER_BYTES)?;
+        Ok(Writer { writer, fields: self.fields })
+    }
+
+    /// Returns the state of the last commit, for searching.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn searcher(&self) -> Result<Searcher, Error> {
+        self.reader.reload()?;
+        Ok(Searcher { searcher: self.reader.searcher(), fields: self.fields })
+    }
+}
+
+/// Changes the index.
+pub struct Writer {
+    writer: IndexWriter,
+    fields: Fields,
+}
+
+impl Writer {
+    /// Puts `documents` in the place of all documents of the run `run`.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn replace(&self, run: &str, documents: &[Document]) -> Result<(), Error> {
+        self.writer.delete_term(Term::from_field_text(self.word(WordFact::Run), &run.to_lowercase()));
+        for document in documents {
+            self.writer.add_document(self.document(document))?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn clear(&self) -> Result<(), Error> {
+        self.writer.delete_all_documents()?;
+        Ok(())
+    }
+
+    /// Makes the changes durable and visible, together with what they have seen of the log.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn commit(&mut self, seen: &Seen) -> Result<(), Error> {
+        let mut commit = self.writer.prepare_commit()?;
+        let payload = serde_json::to_string(seen).map_err(|error| Error::Broken(error.to_string()))?;
+        commit.set_payload(&payload);
+        commit.commit()?;
+        Ok(())
+    }
+
+    /// Waits until segments that are being merged are merged.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn finish(self) -> Result<(), Error> {
+        Ok(self.writer.wait_merging_threads()?)
+    }
+
+    fn word(&self, fact: WordFact) -> Field {
+        self.fields.words[fact as usize]
+    }
+
+    fn document(&self, from: &Document) -> TantivyDocument {
+        let Document { kind, title, body, facts } = from;
+        let mut document = TantivyDocument::new();
+        document.add_text(self.fields.title, title);
+        document.add_text(self.fields.body, body);
+        document.add_text(self.fields.exact, format!("{}\n{title}\n{body}", facts.run_id));
+        // Facts are strings, numbers and lists of them: their JSON cannot fail.
+        document.add_text(self.fields.facts, serde_json::to_string(facts).unwrap_or_default());
+        for passage in passages::split(body) {
+            document.add_u64(self.fields.passages, passages::key(&passages::embedded(title, &body[passage])));
+        }
+        let mut words = |fact, values: &[String]| {
+            for value in values {
+                document.add_text(self.word(fact), value.to_lowercase());
+            }
+        };
+        let one = |value: &str| [value.to_owned()];
+        words(WordFact::Kind, &one(kind.name()));
+        words(WordFact::Run, &one(&facts.run_id));
+        words(WordFact::Template, &one(&facts.template));
+        words(WordFact::Status, &one(&facts.status));
+        words(WordFact::Mode, &one(&facts.mode));
+        words(WordFact::Role, &facts.roles);
+        words(WordFact::Tier, &facts.tiers);
+        words(WordFact::Model, &facts.models);
+        words(WordFact::Provider, &facts.providers);
+        words(WordFact::Tag, &facts.tags);
+        words(WordFact::Label, &facts.labels);
+        words(WordFact::Verified, &one(if facts.verified { "yes" } else { "no" }));
+        let mut numbers = |fact: NumberFact, values: &[i64]| {
+            for value in values {
+                document.add_i64(self.fields.numbers[fact as usize], *value);
+            }
+        };
+        numbers(NumberFact::StartedAt, &[facts.started_at]);
+        numbers(NumberFact::Cost, &[facts.cost_nusd]);
+        numbers(NumberFact::Duration, facts.duration_ms.as_slice());
+        numbers(NumberFact::Rating, &facts.ratings);
+        numbers(NumberFact::Attempts, &[facts.attempts]);
+        numbers(NumberFact::Escalations, &[facts.escalations]);
+        document
+    }
+}
+
+/// One state of the index.
+pub struct Searcher {
+    searcher: tantivy::Searcher,
+    fields: Fields,
+}
+
+/// The words of a question, ready for searching.
+pub struct Words {
+    query: Box<dyn Query>,
+    /// Stems with the number of documents that hold them.
+    pub stems: BTreeMap<String, u64>,
+}
+
+impl Searcher {
+    /// Returns how many documents there are.
+    pub fn len(&self) -> u64 {
+        self.searcher.num_docs()
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads a question's words; `None` when it has none that documents could hold.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn words(&self, text: &str, soft: &[Test]) -> Result<Option<Words>, Error> {
+        let Fields { title, body, exact, .. } = self.fields;
+        let mut should: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+        let mut stems = BTreeMap::new();
+        for stem in tokens(stemmed(), text) {
+            if stems.len() == words::MAX || stems.contains_key(&stem) {
+                continue;
+            }
+            let term = Term::from_field_text(body, &stem);
+            let frequency = self.searcher.doc_freq(&term)?;
+            if frequency == 0 && stem.chars().count() >= FUZZY_CHARS_MIN {
+                let fuzzy = FuzzyTermQuery::new(term, 1, true);
+                should.push((Occur::Should, Box::new(BoostQuery::new(Box::new(fuzzy), FUZZY_WEIGHT))));
+            } else {
+                should.push((Occur::Should, Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))));
+            }
+            let in_title = TermQuery::new(Term::from_field_text(title, &stem), IndexRecordOption::WithFreqs);
+            should.push((Occur::Should, Box::new(BoostQuery::new(Box::new(in_title), TITLE_WEIGHT))));
+            stems.insert(stem, frequency);
+        }
+        for identifier in tokens(TextAnalyzer::builder(Identifiers::default()).build(), text).into_iter().take(words::MAX) {
+            let term = TermQuery::new(Term::from_field_text(exact, &identifier), IndexRecordOption::Basic);
+            should.push((Occur::Should, Box::new(BoostQuery::new(Box::new(term), EXACT_WEIGHT))));
+        }
+        if should.is_empty() {
+            return Ok(None);
+        }
+        for test in soft {
+            let soft = ConstScoreQuery::new(self.test(test), 1.0);
+            should.push((Occur::Should, Box::new(soft)));
+        }
+        Ok(Some(Words { query: Box::new(BooleanQuery::new(should)), stems }))
+    }
+
+    /// Returns the documents that pass all `tests` and hold most of `words`, best first, with their BM25 scores. Those of equal
+    /// score stand in the order of the index.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn best(&self, words: &Words, tests: &[Test], limit: usize) -> Result<Vec<(DocRef, f32)>, Error> {
+        let mut clauses: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, words.query.box_clone())];
+        clauses.extend(tests.iter().map(|test| (Occur::Must, Box::new(ConstScoreQuery::new(self.test(test), 0.0)) as _)));
+        let found = self.searcher.search(&BooleanQuery::new(clauses), &TopDocs::with_limit(limit).order_by_score())?;
+        Ok(found.into_iter().map(|(score, at)| (DocRef { segment: at.segment_ord, doc: at.doc_id }, score)).collect())
+    }
+
+    /// Returns which documents pass all `tests`, as bits by segment; `None` when all do.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn passing(&self, tests: &[Test]) -> Result<Option<Passing>, Error> {
+        if tests.is_empty() {
+            return Ok(None);
+        }
+        let clauses = tests.iter().map(|test| (Occur::Must, self.test(test))).collect();
+        Ok(Some(self.searcher.search(&BooleanQuery::new(clauses), &Bits)?))
+    }
+
+    /// Returns, for each identifier of `text` that only few documents hold, which ones do.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn rare_identifiers(&self, text: &str) -> Result<Vec<Passing>, Error> {
+        let few = 3.max(self.len() / RARE_SHARE);
+        let mut rare = Vec::new();
+        for identifier in
+            words::identifiers(text).into_iter().filter(|identifier| words::is_telling(&identifier.text)).take(words::MAX)
+        {
+            let term = Term::from_field_text(self.fields.exact, &identifier.text);
+            if (1..=few).contains(&self.searcher.doc_freq(&term)?) {
+                rare.push(self.searcher.search(&TermQuery::new(term, IndexRecordOption::Basic), &Bits)?);
+            }
+        }
+        Ok(rare)
+    }
+
+    /// Calls `take` with every live document and the keys of its passages.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn each_passage(&self, take: &mut dyn FnMut(DocRef, u64)) -> Result<(), Error> {
+        for (segment, reader) in (0u32..).zip(self.searcher.segment_readers()) {
+            let keys = reader.fast_fields().u64("passages")?;
+            for doc in reader.doc_ids_alive() {
+                keys.values_for_doc(doc).for_each(|key| take(DocRef { segment, doc }, key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `take` with every live document and the second in which its run began.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn each_start(&self, take: &mut dyn FnMut(DocRef, i64)) -> Result<(), Error> {
+        for (segment, reader) in (0u32..).zip(self.searcher.segment_readers()) {
+            let starts = reader.fast_fields().i64("started_at")?;
+            for doc in reader.doc_ids_alive() {
+                take(DocRef { segment, doc }, starts.first(doc).unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a document.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn fetch(&self, at: DocRef) -> Result<Found, Error> {
+        let document: TantivyDocument = self.searcher.doc(DocAddress::new(at.segment, at.doc))?;
+        let text = |field| document.get_first(field).and_then(|value| value.as_str()).unwrap_or_default();
+        let facts = serde_json::from_str(text(self.fields.facts)).map_err(|error| Error::Broken(error.to_string()))?;
+        let kind = match text(self.fields.words[WordFact::Kind as usize]) {
+            "agent" => Kind::Agent,
+            "note" => Kind::Note,
+            _ => Kind::Run,
+        };
+        Ok(Found { kind, title: text(self.fields.title).to_owned(), body: text(self.fields.body).to_owned(), facts })
+    }
+
+    /// Returns the part of `text` that holds most of `words`, and where they are in it; `None` when it holds none.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn snippet(&self, words: &Words, text: &str) -> Result<Option<(String, Vec<std::ops::Range<usize>>)>, Error> {
+        let mut generator = SnippetGenerator::create(&self.searcher, &*words.query, self.fields.body)?;
+        generator.set_max_num_chars(SNIPPET_CHARS);
+        let snippet = generator.snippet(text);
+        Ok((!snippet.is_empty()).then(|| (snippet.fragment().to_owned(), snippet.highlighted().to_vec())))
+    }
+
+    fn test(&self, test: &Test) -> Box<dyn Query> {
+        match test {
+            Test::Is(fact, values) => {
+                let field = self.fields.words[*fact as usize];
+                Box::new(TermSetQuery::new(values.iter().map(|value| Term::from_field_text(field, &value.to_lowercase()))))
+            }
+            Test::Within(fact, from, to) => {
+                let field = self.fields.numbers[*fact as usize];
+                let bound = |value: &Option<i64>| {
+                    value.map_or(Bound::Unbounded, |value| Bound::Included(Term::from_field_i64(field, value)))
+                };
+                match (from, to) {
+                    (None, None) => Box::new(AllQuery),
+                    _ => Box::new(RangeQuery::new(bound(from), bound(to))),
+                }
+            }
+            Test::Phrase(words) => {
+                let stems = tokens(stemmed(), words);
+                let either = [self.fields.body, self.fields.title].map(|field| {
+                    let terms: Vec<Term> = stems.iter().map(|stem| Term::from_field_text(field, stem)).collect();
+                    let query: Box<dyn Query> = match terms.as_slice() {
+                        [] => Box::new(AllQuery),
+                        [one] => Box::new(TermQuery::new(one.clone(), IndexRecordOption::Basic)),
+                        _ => Box::new(PhraseQuery::new_with_offset(positions(words, field))),
+                    };
+                    (Occur::Should, query)
+                });
+                Box::new(BooleanQuery::new(either.into()))
+            }
+            Test::Without(word) => self.test(&Test::Not(Box::new(Test::Phrase(word.clone())))),
+            Test::Not(test) => {
+                Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(AllQuery)), (Occur::MustNot, self.test(test))]))
+            }
+        }
+    }
+}
+
+fn schema() -> (Schema, Fields) {
+    let mut schema = Schema::builder();
+    let words = |analyzer, positions: bool| {
+        let option = if positions { IndexRecordOption::WithFreqsAndPositions } else { IndexRecordOption::WithFreqs };
+        TextFieldIndexing::default().set_tokenizer(analyzer).set_index_option(option)
+    };
+    let title = schema.add_text_field("title", TextOptions::default().set_indexing_options(words(STEMMED, true)).set_stored());
+    let body = schema.add_text_field("body", TextOptions::default().set_indexing_options(words(STEMMED, true)).set_stored());
+    let exact = words(EXACT, false).set_fieldnorms(false).set_index_option(IndexRecordOption::Basic);
+    let exact = schema.add_text_field("exact", TextOptions::default().set_indexing_options(exact));
+    let facts = schema.add_text_field("facts", STORED);
+    let passages = schema.add_u64_field("passages", FAST);
+    let word_fields = WORD_FIELDS.map(|name| {
+        if name == "kind" { schema.add_text_field(name, STRING | STORED) } else { schema.add_text_field(name, STRING) }
+    });
+    let number_fields = NUMBER_FIELDS.map(|name| schema.add_i64_field(name, INDEXED | FAST));
+    (schema.build(), Fields { title, body, exact, facts, passages, words: word_fields, numbers: number_fields })
+}
+
+fn stemmed() -> TextAnalyzer {
+    let stop = StopWordFilter::remove(words::STOP.iter().map(|word| (*word).to_owned()));
+    TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(RemoveLongFilter::limit(60))
+        .filter(LowerCaser)
+        .filter(AsciiFoldingFilter)
+        .filter(stop)
+        .filter(Stemmer::default())
+        .build()
+}
+
+fn tokens(mut analyzer: TextAnalyzer, text: &str) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let mut tokens = Vec::new();
+    analyzer.token_stream(text).process(&mut |token: &Token| {
+        if seen.insert(token.text.clone()) {
+            tokens.push(token.text.clone());
+        }
+    });
+    tokens
+}
+
+/// Returns the terms of a phrase with their places, stop words leaving gaps.
+fn positions(text: &str, field: Field) -> Vec<(usize, Term)> {
+    let mut terms = Vec::new();
+    stemmed().token_stream(text).process(&mut |token: &Token| {
+        terms.push((token.position, Term::from_field_text(field, &token.text)));
+    });
+    terms
+}
+
+/// Keeps what is no plain word, as it is written but in lower case: `release_prep`, `v1.2.3`, `src/main.rs`, `E0502`.
+#[derive(Clone, Default)]
+struct Identifiers(Token);
+
+struct IdentifierStream<'a> {
+    rest: std::vec::IntoIter<words::Identifier>,
+    token: &'a mut Token,
+}
+
+impl Tokenizer for Identifiers {
+    type TokenStream<'a> = IdentifierStream<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> IdentifierStream<'a> {
+        self.0.reset();
+        IdentifierStream { rest: words::identifiers(text).into_iter(), token: &mut self.0 }
+    }
+}
+
+impl TokenStream for IdentifierStream<'_> {
+    fn advance(&mut self) -> bool {
+        let Some(identifier) = self.rest.next() else { return false };
+        self.token.position = self.token.position.wrapping_add(1);
+        (self.token.offset_from, self.token.offset_to) = (identifier.range.start, identifier.range.end);
+        self.token.text = identifier.text;
+        true
+    }
+
+    fn token(&self) -> &Token {
+        self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        self.token
+    }
+}
+
+/// Which documents pass, as bits by segment.
+#[derive(Clone, Debug, Default)]
+pub struct Passing(Vec<Vec<u64>>);
+
+impl Passing {
+    /// Returns whether a document does.
+    pub fn has(&self, at: DocRef) -> bool {
+        let word = self.0.get(at.segment as usize).and_then(|words| words.get(at.doc as usize / 64));
+        word.is_some_and(|word| word >> (at.doc % 64) & 1 == 1)
+    }
+
+    /// Returns how many do.
+    pub fn count(&self) -> usize {
+        self.0.iter().flatten().map(|word| word.count_ones() as usize).sum()
+    }
+}
+
+struct Bits;
+
+struct SegmentBits(u32, Vec<u64>);
+
+impl Collector for Bits {
+    type Fruit = Passing;
+    type Child = SegmentBits;
+
+    fn for_segment(&self, segment: u32, reader: &SegmentReader) -> tantivy::Result<SegmentBits> {
+        Ok(SegmentBits(segment, vec![0; reader.max_doc() as usize / 64 + 1]))
+    }
+
+    fn requires_scoring(&self) -> bool {
+        false
+    }
+
+    fn merge_fruits(&self, fruits: Vec<(u32, Vec<u64>)>) -> tantivy::Result<Passing> {
+        let mut passing = Passing(vec![Vec::new(); fruits.len()]);
+        for (segment, bits) in fruits {
+            if passing.0.len() <= segment as usize {
+                passing.0.resize(segment as usize + 1, Vec::new());
+            }
+            passing.0[segment as usize] = bits;
+        }
+        Ok(passing)
+    }
+}
+
+impl SegmentCollector for SegmentBits {
+    type Fruit = (u32, Vec<u64>);
+
+    fn collect(&mut self, doc: DocId, _score: Score) {
+        self.1[doc as usize / 64] |= 1 << (doc % 64);
+    }
+
+    fn harvest(self) -> (u32, Vec<u64>) {
+        (self.0, self.1)
+    }
+}

@@ -1,0 +1,15 @@
+//! What can be recalled: sentences as vectors, past runs by search.
+//!
+//! Everything here is derived from the log and can be deleted; nothing here appends. [`document`] says what of a run is
+//! searched, [`lexical`] and [`vectors`] are the two sides of the index, [`index`] keeps them up to the log, [`fuse`] makes one
+//! order of two, [`search`] puts it together. [`embed`] turns sentences into vectors.
+
+pub mod document;
+pub mod embed;
+pub mod fuse;
+pub mod index;
+pub mod lexical;
+pub mod passages;
+pub mod search;
+pub mod vectors;
+pub mod words;

@@ -1,0 +1,289 @@
+//! Search: both sides are asked, their answers become one order, and each run is named once, by its best document.
+//!
+//! Nothing here changes the index or waits for it. What of the index is missing is said in the answer.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use super::document::{Facts, Kind};
+use super::embed::Embedder;
+use super::fuse::{self, Fused};
+use super::index::Place;
+use super::lexical::{self, DocRef, Found, Lexical, Passing, Searcher, Seen, Test, Words};
+use super::passages;
+use super::vectors::Vectors;
+
+/// Documents that each side puts forward.
+pub const RECALL: usize = 200;
+/// What holding a rare identifier of the question exactly as it is written counts: more than any cosine.
+const IDENTIFIER_BONUS: f32 = 2.0;
+
+/// A question, understood.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// The words to search for.
+    pub text: String,
+    /// What every hit must be.
+    pub hard: Vec<Test>,
+    /// What hits must be unless nothing is, each with its number for the caller.
+    pub from_words: Vec<Test>,
+    /// What is better than not.
+    pub soft: Vec<Test>,
+    /// Runs to be named, at most.
+    pub limit: usize,
+}
+
+/// Which side to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sides {
+    /// Both, when there are vectors.
+    Both,
+    /// Only words.
+    Lexical,
+    /// Only meanings.
+    Semantic,
+}
+
+/// A run that was found.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// What its best document is about.
+    pub kind: Kind,
+    /// That document's title.
+    pub title: String,
+    /// The run's facts.
+    pub facts: Facts,
+    /// Scores and ranks of that document.
+    pub score: Fused<DocRef>,
+    /// The part of that document that says why, and where the words are in it.
+    pub snippet: (String, Vec<Range<usize>>),
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Runs, best first.
+    pub hits: Vec<Hit>,
+    /// How many runs there were before the limit.
+    pub total: usize,
+    /// Meanings were asked too.
+    pub hybrid: bool,
+    /// Numbers of the filters from words that would have emptied the answer and were dropped.
+    pub dropped: Vec<usize>,
+    /// Passages of all documents.
+    pub passages: u64,
+    /// How many of them have no vector yet.
+    pub without_vector: u64,
+}
+
+/// Both sides of the index, opened for many searches.
+pub struct Opened {
+    lexical: Lexical,
+    vectors: Option<Vectors>,
+    table: Option<Table>,
+}
+
+/// Which rows belong to which document, for one state of both sides.
+struct Table {
+    searcher: Searcher,
+    rows: Vec<(u32, DocRef)>,
+    passages: u64,
+    vectors: usize,
+    seen: Option<Seen>,
+}
+
+impl Opened {
+    /// Opens the index at `place`; `None` when there is none.
+    pub fn open(place: &Place, embedder: &Embedder) -> Option<Self> {
+        let lexical = place.lexical()?;
+        Some(Self { lexical, vectors: place.vectors(embedder), table: None })
+    }
+
+    /// Takes in what was committed since, on both sides.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn refresh(&mut self, place: &Place, embedder: &Embedder) -> Result<(), lexical::Error> {
+        let is_whole = self.vectors.as_mut().is_some_and(|vectors| vectors.reload().unwrap_or(false));
+        if !is_whole {
+            self.vectors = place.vectors(embedder);
+        }
+        let seen = self.lexical.seen()?;
+        let vectors = self.vectors.as_ref().map_or(0, Vectors::len);
+        if self.table.as_ref().is_none_or(|table| table.seen != seen || table.vectors != vectors) {
+            let searcher = self.lexical.searcher()?;
+            let mut rows = Vec::new();
+            let mut passages = 0;
+            searcher.each_passage(&mut |doc, key| {
+                passages += 1;
+                if let Some(row) = self.vectors.as_ref().and_then(|vectors| vectors.row(key)) {
+                    rows.push((row, doc));
+                }
+            })?;
+            rows.sort_unstable();
+            self.table = Some(Table { searcher, rows, passages, vectors, seen });
+        }
+        Ok(())
+    }
+
+    /// Returns what the index has seen of the log.
+    pub fn seen(&self) -> Option<&Seen> {
+        self.table.as_ref().and_then(|table| table.seen.as_ref())
+    }
+
+    /// Answers a question. `embed` gives its vector and is only asked when there are vectors to compare it with; a question whose
+    /// vector cannot be had is answered by words alone.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn answer(
+        &self,
+        question: &Question,
+        sides: Sides,
+        embed: &dyn Fn(&str) -> Option<Vec<f32>>,
+    ) -> Result<Answer, lexical::Error> {
+        let Some(table) = &self.table else { return Ok(Answer::default()) };
+        let searcher = &table.searcher;
+        let mut answer =
+            Answer { passages: table.passages, without_vector: table.passages - table.rows.len() as u64, ..Answer::default() };
+        let (tests, passing) = self.filter(searcher, question, &mut answer)?;
+        let words = searcher.words(&question.text, &question.soft)?;
+        let mut fused = if question.text.trim().is_empty() {
+            newest(searcher, passing.as_ref())?
+        } else {
+            let lexical = match &words {
+                Some(words) if sides != Sides::Semantic => searcher.best(words, &tests, RECALL)?,
+                _ => Vec::new(),
+            };
+            let query = match (&self.vectors, sides) {
+                (None, _) | (_, Sides::Lexical) => None,
+                (Some(_), _) if table.rows.is_empty() => None,
+                (Some(_), _) => embed(&question.text),
+            };
+            let (semantic, cosines) = match (&self.vectors, &query) {
+                (Some(vectors), Some(query)) => meanings(table, vectors, query, passing.as_ref(), &lexical),
+                _ => Default::default(),
+            };
+            answer.hybrid = query.is_some();
+            fuse::fuse(fuse::RULE, &lexical, &semantic, &cosines)
+        };
+        if sides != Sides::Semantic {
+            self.put_identifiers_first(searcher, &question.text, &mut fused)?;
+        }
+        let mut seen: HashSet<String> = HashSet::new();
+        for one in fused {
+            let found = searcher.fetch(one.item)?;
+            if seen.insert(found.facts.run_id.clone()) && answer.hits.len() < question.limit {
+                let snippet = snippet(searcher, words.as_ref(), &found)?;
+                answer.hits.push(Hit { kind: found.kind, title: found.title, facts: found.facts, score: one, snippet });
+            }
+        }
+        answer.total = seen.len();
+        Ok(answer)
+    }
+
+    /// Returns the tests that count and what passes them: those from words only as far as something passes.
+    fn filter(
+        &self,
+        searcher: &Searcher,
+        question: &Question,
+        answer: &mut Answer,
+    ) -> Result<(Vec<Test>, Option<Passing>), lexical::Error> {
+        let mut tests = question.hard.clone();
+        let mut passing = searcher.passing(&tests)?;
+        for (number, test) in question.from_words.iter().enumerate() {
+            tests.push(test.clone());
+            let narrower = searcher.passing(&tests)?;
+            if narrower.as_ref().is_some_and(|passing| passing.count() == 0) {
+                tests.pop();
+                answer.dropped.push(number);
+            } else {
+                passing = narrower;
+            }
+        }
+        Ok((tests, passing))
+    }
+
+    fn put_identifiers_first(&self, searcher: &Searcher, text: &str, fused: &mut [Fused<DocRef>]) -> Result<(), lexical::Error> {
+        let rare = searcher.rare_identifiers(text)?;
+        if rare.is_empty() {
+            return Ok(());
+        }
+        for one in fused.iter_mut() {
+            let held = rare.iter().filter(|passing| passing.has(one.item)).count();
+            one.score += IDENTIFIER_BONUS * held as f32 / rare.len() as f32;
+        }
+        fused.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Ok(())
+    }
+}
+
+/// Returns the nearest documents, best first, and the cosines of those in `lexical`.
+fn meanings(
+    table: &Table,
+    vectors: &Vectors,
+    query: &[f32],
+    passing: Option<&Passing>,
+    lexical: &[(DocRef, f32)],
+) -> (Vec<(DocRef, f32)>, HashMap<DocRef, f32>) {
+    let passes = |doc: &DocRef| passing.is_none_or(|passing| passing.has(*doc));
+    let mut documents: HashMap<u32, Vec<DocRef>> = HashMap::new();
+    let mut best: HashMap<DocRef, f32> = HashMap::new();
+    let rows: Vec<u32> = table.rows.iter().filter(|(_, doc)| passes(doc)).map(|(row, _)| *row).collect();
+    let near = vectors.nearest(query, rows, RECALL).unwrap_or_default();
+    let wanted: HashSet<u32> = near.iter().map(|(row, _)| *row).collect();
+    for (row, doc) in table.rows.iter().filter(|(row, doc)| wanted.contains(row) && passes(doc)) {
+        documents.entry(*row).or_default().push(*doc);
+    }
+    let mut take = |row: u32, cosine: f32, documents: &HashMap<u32, Vec<DocRef>>| {
+        for doc in documents.get(&row).into_iter().flatten() {
+            let known = best.entry(*doc).or_insert(f32::MIN);
+            *known = known.max(cosine);
+        }
+    };
+    near.iter().for_each(|(row, cosine)| take(*row, *cosine, &documents));
+    // What only the words found has its own nearness.
+    let found: HashSet<DocRef> = lexical.iter().map(|(doc, _)| *doc).collect();
+    let mut more: HashMap<u32, Vec<DocRef>> = HashMap::new();
+    for (row, doc) in table.rows.iter().filter(|(row, doc)| found.contains(doc) && !wanted.contains(row)) {
+        more.entry(*row).or_default().push(*doc);
+    }
+    let mut rows: Vec<u32> = more.keys().copied().collect();
+    rows.sort_unstable();
+    for (row, cosine) in vectors.cosines(query, &rows).unwrap_or_default() {
+        take(row, cosine, &more);
+    }
+    let cosines: HashMap<DocRef, f32> = found.iter().filter_map(|doc| Some((*doc, *best.get(doc)?))).collect();
+    let mut semantic: Vec<(DocRef, f32)> = best.into_iter().collect();
+    semantic.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    semantic.truncate(RECALL);
+    (semantic, cosines)
+}
+
+/// Without words to go by, the newest come first: runs as a whole before their parts.
+fn newest(searcher: &Searcher, passing: Option<&Passing>) -> Result<Vec<Fused<DocRef>>, lexical::Error> {
+    let mut starts: Vec<(i64, DocRef)> = Vec::new();
+    searcher.each_start(&mut |doc, start| {
+        if passing.is_none_or(|passing| passing.has(doc)) {
+            starts.push((start, doc));
+        }
+    })?;
+    starts.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    let none = |item| Fused { item, score: 0.0, lexical_rank: None, semantic_rank: None, bm25: None, cosine: None };
+    Ok(starts.into_iter().map(|(_, doc)| none(doc)).collect())
+}
+
+/// Returns the part of a document that says why it was found; its beginning when no word of the question is in it.
+fn snippet(searcher: &Searcher, words: Option<&Words>, found: &Found) -> Result<(String, Vec<Range<usize>>), lexical::Error> {
+    /// Bytes of a beginning.
+    const BYTES: usize = 180;
+    if let Some(words) = words
+        && let Some(snippet) = searcher.snippet(words, &found.body)?
+    {
+        return Ok(snippet);
+    }
+    let first = passages::split(&found.body).into_iter().next().unwrap_or(0..0);
+    let text = &found.body[first];
+    let end = text.floor_char_boundary(BYTES);
+    Ok((text[..end].to_owned(), Vec::new()))
+}
