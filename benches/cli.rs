@@ -198,6 +198,7 @@ fn questions(program: &Program) -> Result<Table> {
             current: program.home.clone(),
             data: program.home.join("data"),
             config: program.home.join("config"),
+            cache: program.home.join("cache"),
             store_variable: None,
             config_variable: None,
         },

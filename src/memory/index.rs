@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::document;
+use super::document::{self, Document};
 use super::embed::{self, Embedder};
 use super::lexical::{self, DocRef, Lexical, Seen};
 use super::passages;
@@ -201,6 +201,21 @@ impl Hold {
         done.whole = done.seq >= head;
         writer.finish()?;
         Ok(done)
+    }
+
+    /// Puts `documents` in the place of everything on the words' side: for an index that is made from no log.
+    ///
+    /// # Errors
+    /// An [`Error`].
+    pub fn fill(&self, documents: &[Document], seen: &Seen) -> Result<(), Error> {
+        let (lexical, _) = self.open()?;
+        let mut writer = lexical.writer()?;
+        writer.clear()?;
+        for document in documents {
+            writer.replace(&document.facts.run_id, std::slice::from_ref(document))?;
+        }
+        writer.commit(seen)?;
+        Ok(writer.finish()?)
     }
 
     /// Removes the words' side, to be made anew. Vectors stay: they are found again by the texts that they stand for.

@@ -2,8 +2,9 @@
 //!
 //! Everything here is derived from the log and can be deleted; nothing here appends. [`document`] says what of a run is
 //! searched, [`lexical`] and [`vectors`] are the two sides of the index, [`index`] keeps them up to the log, [`fuse`] makes one
-//! order of two, [`search`] puts it together. [`embed`] turns sentences into vectors.
+//! order of two, [`search`] puts it together, [`collection`] measures it. [`embed`] turns sentences into vectors.
 
+pub mod collection;
 pub mod document;
 pub mod embed;
 pub mod fuse;

@@ -45,6 +45,8 @@ pub struct Places {
     pub data: PathBuf,
     /// The user's configuration folder for Meno, `$XDG_CONFIG_HOME/meno`.
     pub config: PathBuf,
+    /// The user's cache folder for Meno, `$XDG_CACHE_HOME/meno`: what can be made again.
+    pub cache: PathBuf,
     /// MENO_STORE.
     pub store_variable: Option<PathBuf>,
     /// MENO_CONFIG.
@@ -63,6 +65,7 @@ impl Places {
             current: env::current_dir().map_err(Error::io("."))?,
             data: user.data_dir().join("meno"),
             config: user.config_dir().join("meno"),
+            cache: user.cache_dir().join("meno"),
             store_variable: variable("MENO_STORE"),
             config_variable: variable("MENO_CONFIG"),
         })
@@ -105,6 +108,7 @@ mod tests {
             current: "/home/u/work/deep".into(),
             data: "/home/u/.local/share/meno".into(),
             config: "/home/u/.config/meno".into(),
+            cache: "/home/u/.cache/meno".into(),
             store_variable: store_variable.map(PathBuf::from),
             config_variable: None,
         }

@@ -7,6 +7,7 @@ pub mod inputs;
 pub mod library;
 pub mod setup;
 
+mod bench;
 mod empty;
 mod history;
 mod ledger;
@@ -16,6 +17,7 @@ mod running;
 mod start;
 mod upkeep;
 
+pub use bench::BenchError;
 pub use history::FindError;
 pub use open::{Access, Error, Options, Workspace};
 pub use preview::{AgentPreview, Preview};

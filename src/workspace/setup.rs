@@ -89,6 +89,7 @@ mod tests {
             current: home.into(),
             data: home.join("data"),
             config: home.join("config"),
+            cache: home.join("cache"),
             store_variable: None,
             config_variable: None,
         }

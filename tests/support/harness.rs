@@ -107,6 +107,7 @@ impl House {
             current: self.path("work"),
             data: self.path("data/meno"),
             config: self.path("config/meno"),
+            cache: self.path("cache/meno"),
             store_variable: None,
             config_variable: None,
         };

@@ -3,6 +3,7 @@
 //! This is the only place that knows clap. Values arrive parsed into types that cannot be wrong; whether a template or a
 //! run exists is for the commands to find out.
 
+pub mod bench;
 pub mod run;
 pub mod values;
 
@@ -136,6 +137,9 @@ pub enum Command {
     Rebuild,
     /// Hold the store and keep it warm for other commands
     Serve,
+    /// Measure search and advice on collections and tables of your own
+    #[command(subcommand, arg_required_else_help = true)]
+    Bench(bench::BenchCommand),
     /// Print completions for a shell
     Completions(CompletionsArgs),
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each: what was typed goes in, a use case is called, what it gives is rendered.
 
+pub mod bench;
 pub mod cancel;
 pub mod completions;
 pub mod config;
@@ -60,5 +61,6 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Rebuild => rebuild::run(context),
         Command::Serve => serve::run(context),
+        Command::Bench(command) => bench::run(context, &command),
     }
 }

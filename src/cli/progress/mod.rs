@@ -2,6 +2,7 @@
 //!
 //! It sees acknowledged events and nothing else, so what it shows is what the log says. It draws on stderr.
 
+pub mod counting;
 mod lines;
 mod live;
 mod state;

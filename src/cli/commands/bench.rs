@@ -1,0 +1,58 @@
+//! `meno bench`: how good search and advice are, measured on collections and tables that people bring.
+
+use crate::cli::args::bench::{BenchCommand, BenchSearchArgs};
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open;
+use crate::cli::output::table::{Fit, Table};
+use crate::cli::progress::counting::Counting;
+use crate::workspace::Access;
+
+/// Measures.
+///
+/// # Errors
+/// When the collection or the table is not what it must be.
+pub fn run(context: &mut Context, command: &BenchCommand) -> Result<Exit> {
+    match command {
+        BenchCommand::Search(args) => search(context, args),
+    }
+}
+
+fn search(context: &mut Context, args: &BenchSearchArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Surroundings)?;
+    let counting = Counting::new(&context.out, "embedding");
+    let quality = workspace.bench_search(&args.collection, &|done, total| counting.show(done, total)).map_err(|error| {
+        Report::invalid("the collection cannot be measured")
+            .source(&error)
+            .hint("`meno bench search --help` says what a collection is")
+    })?;
+    counting.finish();
+    if context.out.json() {
+        context.out.document(&quality)?;
+        return Ok(Exit::Done);
+    }
+    let columns = [
+        ("mode", Fit::Whole),
+        ("nDCG@10", Fit::Number),
+        ("recall@10", Fit::Number),
+        ("MRR", Fit::Number),
+        ("p50 ms", Fit::Number),
+        ("p99 ms", Fit::Number),
+    ];
+    let mut table = Table::new(&context.out, &columns);
+    for measured in &quality.modes {
+        table.row([
+            measured.mode.clone(),
+            format!("{:.3}", measured.ndcg_at_10),
+            format!("{:.3}", measured.recall_at_10),
+            format!("{:.3}", measured.mrr),
+            format!("{:.1}", measured.p50_ms),
+            format!("{:.1}", measured.p99_ms),
+        ]);
+    }
+    context.out.data(table.finish())?;
+    context
+        .out
+        .say(format!("{} questions over {} documents, embedded by {}", quality.queries, quality.documents, quality.embedder));
+    Ok(Exit::Done)
+}
