@@ -23,3 +23,4 @@ pub mod template;
 pub mod text;
 pub mod tier;
 pub mod tokens;
+pub mod when;

@@ -1,0 +1,281 @@
+//! What a query means: which words are filters, which are searched, which are ids.
+//!
+//! [`understand`] is pure and total: any text has a meaning, at worst that of its words. `key:value` is always a filter; words
+//! are one only in a clear pattern about runs. It does not know the index, the clock, or whether anything will be found.
+//! Start with [`understand`]; `table.rs` shows by example what is understood and what is not.
+
+mod amounts;
+pub mod filter;
+mod keys;
+mod period;
+mod phrase;
+#[cfg(test)]
+mod properties;
+mod resolve;
+mod scan;
+mod subject;
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use filter::{Bounds, Filter, FilterReport, Kind, Origin, Outcome, Test};
+pub use keys::KEYS;
+pub use scan::QUERY_BYTES_MAX;
+pub use vocabulary::{Known, Vocabulary};
+
+use period::Calendar;
+use phrase::Reader;
+use resolve::{Decided, Resolver};
+use scan::{Piece, Word, clean, scan};
+use subject::STOP;
+
+/// How to ask, for the end of `meno search --help`.
+pub const SYNTAX: &str = "\
+Keys (always filters; -key:value for the opposite; quote values with spaces):
+  status:failed,cancelled   also succeeded, running, awaiting_input, suspended,
+                            interrupted, verified, unverified
+  since:2026-10-01 until:yesterday on:\"last month\" on:2026-10-01..2026-10-15
+  cost:>1 cost:<20c cost:1..2 (US dollars)      duration:>5m duration:30s..2m
+  template:release_prep  role:\"type checker\"  model:claude  provider:openai
+  tier:premium (reached) only:cheap (nothing else)  escalated:yes
+  escalations:>1  attempts:>=3  rating:>3  tag:flaky  label:team=core
+  mode:simulated  kind:run,agent,note  run:last  run:W5X7
+Words:
+  \"exact phrase\"  what must occur as it stands
+  -word  -\"two words\"  what must not occur
+  Plain English works where it clearly speaks of runs; all else is text:
+    failed release_prep runs since May
+    successful security audits that cost more than $1 last month
+    what failed yesterday
+    runs that took over 5 minutes and escalated to premium
+The line `understood: …` says what was taken as a filter. What was read from
+words is dropped when nothing would be left; what was typed as a key is not.";
+
+/// The most notes about a query that are kept.
+const NOTES_MAX: usize = 8;
+/// The most words in which meaning is looked for; the others are only searched.
+const WORDS_MAX: usize = 256;
+/// Characters of a run's id that are taken for one.
+const ID_PART_MIN: usize = 6;
+/// Digits of a run's id.
+const ID_LEN: usize = 26;
+
+/// What a query means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Understood {
+    /// What is asked of runs; all of it must hold.
+    pub filters: Vec<Filter>,
+    /// The words to search for: all of the query but `key:value` and `-word`. Words that are filters stay in.
+    pub text: String,
+    /// What is left of the text without filters and words of no meaning: for showing.
+    pub rest: String,
+    /// What must occur as it stands.
+    pub phrases: Vec<String>,
+    /// What must not occur.
+    pub without: Vec<String>,
+    /// What would rank higher, though it is not clear enough for a filter.
+    pub boosts: Vec<Test>,
+    /// What may be ids or names in code; exact hits come first.
+    pub ids: Vec<Id>,
+    /// What was typed like a key and is searched as text, and why.
+    pub notes: Vec<String>,
+}
+
+/// A word that is meant literally.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Id {
+    /// A run's id, or at least six characters of its beginning or end, in upper case.
+    Run(String),
+    /// A name as in code: `parse_date`, `http::Error`, `#123`, `src/lib.rs`.
+    Name(String),
+}
+
+/// What a query means, for other programs.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct UnderstoodReport {
+    /// The words that are searched.
+    pub text: String,
+    /// What is asked of runs.
+    pub filters: Vec<FilterReport>,
+    /// What must occur as it stands.
+    pub phrases: Vec<String>,
+    /// What must not occur.
+    pub without: Vec<String>,
+    /// What was typed like a key and is searched as text, and why.
+    pub notes: Vec<String>,
+}
+
+impl Understood {
+    /// Says what was understood in one line: `understood: failed · since 1 Oct · cost > $1 · text "type errors"`.
+    pub fn line(&self) -> String {
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', ""));
+        let mut parts: Vec<String> = self.filters.iter().map(|filter| filter.words.clone()).collect();
+        let rest = if self.filters.is_empty() { &self.text } else { &self.rest };
+        if !rest.is_empty() {
+            parts.push(format!("text {}", quoted(rest)));
+        }
+        parts.extend(self.phrases.iter().map(|phrase| format!("exactly {}", quoted(phrase))));
+        parts.extend(self.without.iter().map(|word| format!("without {}", quoted(word))));
+        if parts.is_empty() {
+            parts.push("everything".to_owned());
+        }
+        format!("understood: {}", parts.join(" · "))
+    }
+
+    /// Returns the form for other programs.
+    pub fn report(&self) -> UnderstoodReport {
+        UnderstoodReport {
+            text: self.text.clone(),
+            filters: self.filters.iter().map(Filter::report).collect(),
+            phrases: self.phrases.clone(),
+            without: self.without.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+}
+
+/// Reads a query: never fails, in time and memory linear in its length, of which [`QUERY_BYTES_MAX`] bytes are read.
+///
+/// Dates are read in the zone of `now`.
+pub fn understand(query: &str, vocabulary: &Vocabulary, now: &jiff::Zoned) -> Understood {
+    let (query, cut) = clean(query);
+    let calendar = Calendar::new(now);
+    let mut understood = Understood::default();
+    if cut {
+        understood.notes.push(format!("only the first {QUERY_BYTES_MAX} bytes are searched"));
+    }
+    let mut words: Vec<Word> = Vec::new();
+    let mut text: Vec<String> = Vec::new();
+    for piece in scan(&query) {
+        match piece {
+            Piece::Word(word) => {
+                text.push(word.raw.clone());
+                words.push(word);
+            }
+            Piece::Phrase(phrase) => {
+                text.push(phrase.clone());
+                // Nothing is read across a quotation.
+                if let Some(last) = words.last_mut() {
+                    last.stop = true;
+                }
+                understood.phrases.push(phrase);
+            }
+            Piece::Without(word) => understood.without.push(word),
+            Piece::Pair(pair) => match keys::read(&pair, &calendar, vocabulary) {
+                Some(Ok(test)) => {
+                    let filter = Filter::new(test, pair.negated, Origin::Hard, now);
+                    if !understood.filters.contains(&filter) {
+                        understood.filters.push(filter);
+                    }
+                }
+                unread => {
+                    let note = match unread {
+                        Some(Err(note)) => note,
+                        _ => format!("`{}` is searched as text: there is no key `{}`", pair.raw.trim(), pair.key),
+                    };
+                    if understood.notes.len() < NOTES_MAX {
+                        understood.notes.push(note);
+                    }
+                    text.push(pair.raw.trim().to_owned());
+                    if let Some(last) = words.last_mut() {
+                        last.stop = true;
+                    }
+                    words.push(opaque(&pair.raw));
+                }
+            },
+        }
+    }
+    understood.ids = ids(&words);
+    understood.text = text.join(" ");
+    let keyed = !understood.filters.is_empty();
+    let head = words.get(..WORDS_MAX.min(words.len())).unwrap_or_default();
+    let decided = read_words(head, &calendar, vocabulary, keyed);
+    understood.rest = rest(&words, &decided.used);
+    understood.filters.extend(decided.filters.into_iter().map(|(test, negated)| Filter::new(test, negated, Origin::Words, now)));
+    understood.boosts = decided.boosts;
+    understood
+}
+
+fn read_words(words: &[Word], calendar: &Calendar<'_>, vocabulary: &Vocabulary, keyed: bool) -> Decided {
+    let is_state = |at: usize| phrase::is_state(words, at);
+    let subjects = subject::subjects(words, calendar, vocabulary, &is_state);
+    let phrases = Reader { words, calendar, vocabulary, subjects: &subjects }.phrases();
+    Resolver { words, calendar, subjects: &subjects, phrases, keyed }.decide()
+}
+
+/// A word that means nothing but itself.
+fn opaque(raw: &str) -> Word {
+    let raw = raw.trim().to_owned();
+    Word { text: raw.to_lowercase(), raw, capital: false, possessive: false, stop: true }
+}
+
+/// Finds what may be ids or names in code.
+fn ids(words: &[Word]) -> Vec<Id> {
+    let mut ids: Vec<Id> = Vec::new();
+    for word in words.iter().take(WORDS_MAX) {
+        let bare = word.raw.trim_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '#' | '_' | '/' | '$'));
+        if let Some(part) = run_part(bare) {
+            ids.push(Id::Run(part));
+        }
+        if is_name(bare) {
+            ids.push(Id::Name(bare.to_owned()));
+        }
+    }
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+/// Returns a part of a run's id in upper case. An English word of six letters is none: there must be a digit.
+fn run_part(text: &str) -> Option<String> {
+    let upper = text.to_ascii_uppercase();
+    let fits = (ID_PART_MIN..=ID_LEN).contains(&upper.len()) && upper.chars().all(keys::is_ulid_digit);
+    let mixed = upper.contains(|c: char| c.is_ascii_digit()) && upper.contains(|c: char| c.is_ascii_alphabetic());
+    (fits && (mixed || upper.len() == ID_LEN)).then_some(upper)
+}
+
+/// Tells whether `text` looks like a name in code, a path, or a number of an issue.
+fn is_name(text: &str) -> bool {
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    if text.len() < 3 || text.len() > 200 {
+        return false;
+    }
+    if text.starts_with('#') {
+        return text.chars().skip(1).all(|c| c.is_ascii_alphanumeric());
+    }
+    let inner = text.trim_matches(|c: char| !c.is_alphanumeric());
+    let joined = inner.contains(['_', '/']) || inner.contains("::") || inner.contains("->");
+    let dotted = inner.split('.').count() > 1 && inner.split('.').all(|part| !part.is_empty());
+    let camel = inner.chars().zip(inner.chars().skip(1)).any(|(a, b)| a.is_lowercase() && b.is_uppercase());
+    let digits = inner.chars().any(|c| c.is_ascii_digit());
+    letters > 0 && (joined || dotted || camel || (digits && letters > 1))
+}
+
+/// Returns the words that nothing was made of, without those of no meaning at the edges.
+fn rest(words: &[Word], used: &[(usize, usize)]) -> String {
+    let mut taken = vec![false; words.len()];
+    for (from, to) in used {
+        taken.iter_mut().take(*to).skip(*from).for_each(|word| *word = true);
+    }
+    let mut kept: Vec<&str> = Vec::new();
+    let free: Vec<(usize, &Word)> = words.iter().enumerate().filter(|(at, _)| !taken.get(*at).copied().unwrap_or(false)).collect();
+    let meaningless = |word: &Word| STOP.contains(&word.text.as_str());
+    let mut at = 0;
+    while let Some((place, _)) = free.get(at) {
+        // One stretch of words that stand together.
+        let len = free.iter().skip(at).enumerate().take_while(|(n, (other, _))| *other == place + n).count();
+        let stretch = free.get(at..at + len).unwrap_or_default();
+        let first = stretch.iter().position(|(_, word)| !meaningless(word));
+        let last = stretch.iter().rposition(|(_, word)| !meaningless(word));
+        if let (Some(first), Some(last)) = (first, last) {
+            kept.extend(stretch.get(first..=last).unwrap_or_default().iter().map(|(_, word)| word.raw.as_str()));
+        }
+        at += len.max(1);
+    }
+    kept.join(" ").trim_end_matches([',', '.', '?', '!', ';', ':']).to_owned()
+}
