@@ -135,6 +135,10 @@ pub enum Test {
     Without(String),
     /// It is not that.
     Not(Box<Test>),
+    /// It is one of those.
+    Any(Vec<Test>),
+    /// It is all of those.
+    All(Vec<Test>),
 }
 
 /// A document of one state of the index.
@@ -303,6 +307,9 @@ impl Writer {
         words(WordFact::Provider, &facts.providers);
         words(WordFact::Tag, &facts.tags);
         words(WordFact::Label, &facts.labels);
+        // A label's key alone asks for any value of it.
+        let keys = facts.labels.iter().filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
+        words(WordFact::Label, &keys.collect::<Vec<_>>());
         words(WordFact::Verified, &one(if facts.verified { "yes" } else { "no" }));
         let mut numbers = |fact: NumberFact, values: &[i64]| {
             for value in values {
@@ -333,6 +340,23 @@ pub struct Words {
 }
 
 impl Searcher {
+    /// Returns the words that documents have for a fact, in lower case, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn values(&self, fact: WordFact, limit: usize) -> Result<BTreeSet<String>, Error> {
+        let broken = |error: std::io::Error| Error::Broken(error.to_string());
+        let mut values = BTreeSet::new();
+        for reader in self.searcher.segment_readers() {
+            let index = reader.inverted_index(self.fields.words[fact as usize])?;
+            let mut terms = index.terms().stream().map_err(broken)?;
+            while values.len() < limit && terms.advance() {
+                values.extend(std::str::from_utf8(terms.key()).ok().map(str::to_owned));
+            }
+        }
+        Ok(values)
+    }
+
     /// Returns how many documents there are.
     pub fn len(&self) -> u64 {
         self.searcher.num_docs()
@@ -508,6 +532,10 @@ impl Searcher {
                 Box::new(BooleanQuery::new(either.into()))
             }
             Test::Without(word) => self.test(&Test::Not(Box::new(Test::Phrase(word.clone())))),
+            Test::Any(tests) => {
+                Box::new(BooleanQuery::new(tests.iter().map(|test| (Occur::Should, self.test(test))).collect()))
+            }
+            Test::All(tests) => Box::new(BooleanQuery::new(tests.iter().map(|test| (Occur::Must, self.test(test))).collect())),
             Test::Not(test) => {
                 Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(AllQuery)), (Occur::MustNot, self.test(test))]))
             }

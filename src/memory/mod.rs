@@ -11,6 +11,8 @@ pub mod fuse;
 pub mod index;
 pub mod lexical;
 pub mod passages;
+pub mod query;
+pub mod question;
 pub mod search;
 pub mod vectors;
 pub mod words;

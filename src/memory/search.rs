@@ -2,14 +2,14 @@
 //!
 //! Nothing here changes the index or waits for it. What of the index is missing is said in the answer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use super::document::{Facts, Kind};
 use super::embed::Embedder;
 use super::fuse::{self, Fused};
 use super::index::Place;
-use super::lexical::{self, DocRef, Found, Lexical, Passing, Searcher, Seen, Test, Words};
+use super::lexical::{self, DocRef, Found, Lexical, Passing, Searcher, Seen, Test, WordFact, Words};
 use super::passages;
 use super::vectors::Vectors;
 
@@ -25,7 +25,7 @@ pub struct Question {
     pub text: String,
     /// What every hit must be.
     pub hard: Vec<Test>,
-    /// What hits must be unless nothing is, each with its number for the caller.
+    /// What hits must be unless nothing would be left.
     pub from_words: Vec<Test>,
     /// What is better than not.
     pub soft: Vec<Test>,
@@ -126,6 +126,14 @@ impl Opened {
         Ok(())
     }
 
+    /// Returns the words that documents have for a fact, in lower case, at most `limit`.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn values(&self, fact: WordFact, limit: usize) -> Result<BTreeSet<String>, lexical::Error> {
+        self.table.as_ref().map_or_else(|| Ok(BTreeSet::new()), |table| table.searcher.values(fact, limit))
+    }
+
     /// Returns what the index has seen of the log.
     pub fn seen(&self) -> Option<&Seen> {
         self.table.as_ref().and_then(|table| table.seen.as_ref())
@@ -180,6 +188,17 @@ impl Opened {
         }
         answer.total = seen.len();
         Ok(answer)
+    }
+
+    /// Returns a run by its whole id, as a hit; `None` when the index does not have it.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn run(&self, run: &str) -> Result<Option<Hit>, lexical::Error> {
+        let is = |fact, word: &str| Test::Is(fact, vec![word.to_owned()]);
+        let hard = vec![is(WordFact::Run, run), is(WordFact::Kind, Kind::Run.name())];
+        let question = Question { hard, limit: 1, ..Question::default() };
+        Ok(self.answer(&question, Sides::Lexical, &|_| None)?.hits.pop())
     }
 
     /// Returns the tests that count and what passes them: those from words only as far as something passes.

@@ -138,4 +138,10 @@ pub trait Log: Send + Sync {
     /// Returns rows of the projection `view` whose keys lie in `[from, to)`, newest (largest key) first when `reverse`, at most
     /// `limit`, once the view has reached the log's head of this moment.
     fn view(&self, view: &str, from: &[u8], to: Option<&[u8]>, reverse: bool, limit: u32) -> Result<ViewRows, super::Error>;
+
+    /// Asks the process that holds the log something that it may know better than the log, in words that the store does not
+    /// understand. `None` when it does not answer such questions, which is the usual case.
+    fn ask(&self, _question: &[u8]) -> Result<Option<Vec<u8>>, super::Error> {
+        Ok(None)
+    }
 }

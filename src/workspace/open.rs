@@ -10,6 +10,7 @@ use ulid::Ulid;
 
 use super::empty::EmptyLog;
 use super::ledger::DayLedger;
+use super::recall::Memory;
 use super::library::Library;
 use super::upkeep::{self, Opened, Upkeep};
 use crate::domain::event::Event;
@@ -117,6 +118,7 @@ pub struct Workspace {
     pub(super) payloads: Arc<Payloads>,
     pub(super) world: Arc<World>,
     pub(super) opened: Arc<Opened>,
+    pub(super) memory: Memory,
     /// `None` for a store that is not there.
     place: Option<Place>,
     session: Option<Arc<Session>>,
@@ -179,6 +181,7 @@ impl Workspace {
             payloads,
             world,
             opened: Arc::default(),
+            memory: Memory::default(),
             place: None,
             session: None,
         };

@@ -126,6 +126,7 @@ pub(super) enum Request<'a> {
     View { view: Cow<'a, str>, from: Cow<'a, [u8]>, to: Option<Cow<'a, [u8]>>, reverse: bool, limit: u32 },
     HandOver,
     Status,
+    Ask(Cow<'a, [u8]>),
 }
 
 /// What the owner answers. Grows only at its end.
@@ -147,6 +148,8 @@ pub(super) enum Response {
     Status(Status),
     /// The request made no sense; the connection ends.
     Malformed(String),
+    /// What it knows; nothing when it does not answer such questions.
+    Said(Option<Vec<u8>>),
 }
 
 /// What an owner is busy with before it can serve.

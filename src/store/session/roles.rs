@@ -241,6 +241,18 @@ impl Log for Session {
             },
         )
     }
+
+    fn ask(&self, question: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.inner.call(
+            &Request::Ask(Cow::Borrowed(question)),
+            Duration::ZERO,
+            |log| log.ask(question),
+            |response| match response {
+                Response::Said(answer) => Some(answer),
+                _ => None,
+            },
+        )
+    }
 }
 
 fn events(response: Response) -> Option<Vec<Stored>> {

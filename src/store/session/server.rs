@@ -227,6 +227,7 @@ fn ask(log: &Pass<'_>, request: Request<'_>) -> Result<Response, Error> {
         Request::View { view, from, to, reverse, limit } => {
             Response::Rows(log.view(&view, &from, to.as_deref(), reverse, limit)?)
         }
+        Request::Ask(question) => Response::Said(log.ask(&question)?),
         Request::HandOver | Request::Status => Response::Malformed("the log is not asked this".to_owned()),
     })
 }

@@ -1,0 +1,116 @@
+//! From what a query means to what the index is asked.
+
+use std::ops::Bound;
+
+use super::lexical::{NumberFact, Test, WordFact};
+use super::query::filter::{self, Bounds, Filter, Origin, Outcome};
+use super::query::{Understood, filter::mode_name};
+use super::search::Question;
+use crate::domain::tier::Tier;
+use crate::views::status::RunStatus;
+
+const NS_PER_S: i64 = 1_000_000_000;
+
+/// Returns the question for the index. Filters that name runs are `runs`, each in full, because only the store knows which run a
+/// part of an id means.
+pub fn ask(understood: &Understood, limit: usize, run: &dyn Fn(&str) -> Option<String>) -> Question {
+    let of = |origin: Origin| {
+        let filters = understood.filters.iter().filter(move |filter| filter.origin == origin);
+        filters.map(|filter| test(filter, run)).collect::<Vec<_>>()
+    };
+    let mut hard = of(Origin::Hard);
+    hard.extend(understood.phrases.iter().map(|phrase| Test::Phrase(phrase.clone())));
+    hard.extend(understood.without.iter().map(|word| Test::Without(word.clone())));
+    Question {
+        text: understood.text.clone(),
+        hard,
+        from_words: of(Origin::Words),
+        soft: understood.boosts.iter().map(|boost| of_test(boost, run)).collect(),
+        limit,
+    }
+}
+
+fn test(filter: &Filter, run: &dyn Fn(&str) -> Option<String>) -> Test {
+    let test = of_test(&filter.test, run);
+    if filter.negated { Test::Not(Box::new(test)) } else { test }
+}
+
+fn of_test(test: &filter::Test, run: &dyn Fn(&str) -> Option<String>) -> Test {
+    use filter::Test as Asked;
+    let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let numbers = |fact, bounds: &Bounds<u64>| within(fact, bounds, |number| i64::try_from(number).unwrap_or(i64::MAX));
+    match test {
+        Asked::Status(outcomes) => Test::Any(outcomes.iter().map(|outcome| of_outcome(*outcome)).collect()),
+        Asked::Time(bounds) => {
+            // Whole seconds are indexed: a run that began within a second is within it.
+            let low = match bounds.low {
+                Bound::Included(low) | Bound::Excluded(low) => Some(low.div_euclid(NS_PER_S)),
+                Bound::Unbounded => None,
+            };
+            let high = match bounds.high {
+                Bound::Included(high) => Some(high.div_euclid(NS_PER_S)),
+                Bound::Excluded(high) => Some((high - 1).div_euclid(NS_PER_S)),
+                Bound::Unbounded => None,
+            };
+            Test::Within(NumberFact::StartedAt, low, high)
+        }
+        Asked::Cost(bounds) => within(NumberFact::Cost, bounds, |cost| i64::try_from(cost.0).unwrap_or(i64::MAX)),
+        Asked::DurationMs(bounds) => numbers(NumberFact::Duration, bounds),
+        Asked::Tier { tiers, only } => {
+            let used = Test::Is(WordFact::Tier, names(tiers.iter().map(|tier| tier.name()).collect()));
+            if !only {
+                return used;
+            }
+            let others = [Tier::Cheap, Tier::Capable, Tier::Premium].into_iter().filter(|tier| !tiers.contains(tier));
+            let others = Test::Is(WordFact::Tier, others.map(|tier| tier.name().to_owned()).collect());
+            Test::All(vec![used, Test::Not(Box::new(others))])
+        }
+        Asked::Escalated(true) => Test::Within(NumberFact::Escalations, Some(1), None),
+        Asked::Escalated(false) => Test::Within(NumberFact::Escalations, None, Some(0)),
+        Asked::Escalations(bounds) => numbers(NumberFact::Escalations, bounds),
+        Asked::Attempts(bounds) => numbers(NumberFact::Attempts, bounds),
+        Asked::Template(ids) => Test::Is(WordFact::Template, ids.clone()),
+        Asked::Role(roles) => Test::Is(WordFact::Role, roles.clone()),
+        Asked::Model(models) => Test::Is(WordFact::Model, models.clone()),
+        Asked::Provider(providers) => Test::Is(WordFact::Provider, providers.clone()),
+        Asked::Tag(tags) => Test::Is(WordFact::Tag, tags.clone()),
+        Asked::Label(labels) => {
+            let label = |(key, value): &(String, Option<String>)| match value {
+                Some(value) => format!("{key}={value}"),
+                None => key.clone(),
+            };
+            Test::Is(WordFact::Label, labels.iter().map(label).collect())
+        }
+        Asked::Mode(modes) => Test::Is(WordFact::Mode, names(modes.iter().map(|mode| mode_name(*mode)).collect())),
+        Asked::Rating(bounds) => numbers(NumberFact::Rating, bounds),
+        Asked::Kind(kinds) => Test::Is(WordFact::Kind, names(kinds.iter().map(|kind| kind.name()).collect())),
+        Asked::Run(runs) => Test::Is(WordFact::Run, runs.iter().map(|name| run(name).unwrap_or_else(|| name.clone())).collect()),
+    }
+}
+
+fn of_outcome(outcome: Outcome) -> Test {
+    let is = |fact, word: &str| Test::Is(fact, vec![word.to_owned()]);
+    match outcome {
+        Outcome::Is(status) => is(WordFact::Status, status.name()),
+        Outcome::Verified => is(WordFact::Verified, "yes"),
+        Outcome::Unverified => {
+            let ended = [RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled];
+            let ended = Test::Is(WordFact::Status, ended.map(|status| status.name().to_owned()).into());
+            Test::All(vec![ended, is(WordFact::Verified, "no")])
+        }
+    }
+}
+
+fn within<T: Copy>(fact: NumberFact, bounds: &Bounds<T>, number: impl Fn(T) -> i64) -> Test {
+    let low = match bounds.low {
+        Bound::Included(low) => Some(number(low)),
+        Bound::Excluded(low) => Some(number(low).saturating_add(1)),
+        Bound::Unbounded => None,
+    };
+    let high = match bounds.high {
+        Bound::Included(high) => Some(number(high)),
+        Bound::Excluded(high) => Some(number(high).saturating_sub(1)),
+        Bound::Unbounded => None,
+    };
+    Test::Within(fact, low, high)
+}

@@ -1,0 +1,504 @@
+//! Recalling the past: the index kept up to the log, and questions put to it.
+//!
+//! Any process may look after the index, one at a time; appends never wait for it. A process that stays (`serve`) keeps both
+//! sides open and the model loaded, and answers for the others.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Workspace;
+use crate::domain::ids::{Hash, RunId};
+use crate::memory::document::Kind;
+use crate::memory::embed::{self, Embedder};
+use crate::memory::index::{self, CaughtUp, GoOn, Place, Source};
+use crate::memory::lexical::WordFact;
+use crate::memory::query::{Id, Known, Understood, Vocabulary, understand};
+use crate::memory::search::{Answer, Opened, Sides};
+use crate::memory::{lexical, question};
+use crate::store::{self, lock};
+use crate::views::run_detail::RunDetail;
+
+/// Names of each sort that a query is searched for.
+const NAMES_MAX: usize = 5_000;
+
+/// Why nothing could be recalled.
+#[derive(Debug, thiserror::Error)]
+pub enum RecallError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The index cannot be brought up to the log.
+    #[error(transparent)]
+    Index(#[from] index::Error),
+    /// The index cannot be read.
+    #[error(transparent)]
+    Lexical(#[from] lexical::Error),
+    /// The embedding model.
+    #[error(transparent)]
+    Embed(#[from] embed::Error),
+    /// Another process is indexing.
+    #[error("another process is changing the index")]
+    Busy,
+}
+
+/// A search.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Search {
+    /// The question.
+    pub query: String,
+    /// Runs to be named, at most.
+    pub limit: usize,
+    /// By words alone.
+    pub lexical_only: bool,
+    /// The moment and the zone in which dates are read: RFC 9557.
+    pub now: String,
+    /// How long the index may take to catch up before the answer, in milliseconds.
+    pub catch_up_ms: u64,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "What was found, as `meno search --json` prints it")]
+pub struct Found {
+    /// The question as it was asked.
+    pub query: String,
+    /// What it was understood to mean.
+    pub understood: UnderstoodDocument,
+    /// `hybrid`: by words and meaning; `lexical`: by words alone.
+    pub mode: String,
+    /// The last position of the log that the index has seen.
+    pub indexed_to: u64,
+    /// The last position of the log.
+    pub log_head: u64,
+    /// Passages of the index.
+    pub passages: u64,
+    /// Passages that have no vector yet: they are found by their words alone.
+    pub passages_without_vector: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: f64,
+    /// Runs that were found, before the limit: of each side at most two hundred documents are looked at.
+    pub total: u64,
+    /// What is missing from the answer, in words.
+    pub notices: Vec<String>,
+    /// Runs, best first.
+    pub hits: Vec<HitDocument>,
+}
+
+/// What a query was understood to mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnderstoodDocument {
+    /// The words that were searched.
+    pub text: String,
+    /// The same for people.
+    pub line: String,
+    /// What was asked of runs.
+    pub filters: Vec<FilterDocument>,
+    /// What had to occur as it stands.
+    pub phrases: Vec<String>,
+    /// What was not to occur.
+    pub without: Vec<String>,
+    /// What was typed like a key and searched as text, and why.
+    pub notes: Vec<String>,
+}
+
+/// A filter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FilterDocument {
+    /// What is looked at: `status`, `time`, `cost`, `template` …
+    pub key: String,
+    /// How it is said to people.
+    pub words: String,
+    /// The `key:value` form, which means the same when it is typed.
+    pub typed: String,
+    /// `hard`: typed as a key; `words`: read from words.
+    pub origin: String,
+    /// It must not hold.
+    pub negated: bool,
+    /// It was dropped because it would have emptied the answer.
+    pub dropped: bool,
+    /// Everything else about it: values, or the ends of a range.
+    #[serde(flatten)]
+    pub more: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A run that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HitDocument {
+    /// Its place, from 1.
+    pub rank: u64,
+    /// The run's id.
+    pub run_id: String,
+    /// What its best document is about.
+    pub kind: Kind,
+    /// That document's title.
+    pub title: String,
+    /// The score that ordered it.
+    pub score: f64,
+    /// Its place by words alone; null when the words did not find it.
+    pub lexical_rank: Option<u32>,
+    /// Its place by meaning alone; null when the meaning did not find it.
+    pub semantic_rank: Option<u32>,
+    /// Its BM25 score.
+    pub bm25: Option<f64>,
+    /// Its cosine with the question.
+    pub cosine: Option<f64>,
+    /// The part of the document that says why.
+    pub snippet: String,
+    /// Where words of the question are in the snippet: from and to, in bytes.
+    pub highlights: Vec<(usize, usize)>,
+    /// Where the run stands.
+    pub status: String,
+    /// Every agent that counts is known to have met its criteria.
+    pub verified: bool,
+    /// `real`, `simulated` or `imported`.
+    pub mode: String,
+    /// The template's id.
+    pub template_id: String,
+    /// When the run began.
+    pub started_at: String,
+    /// What is known of its cost.
+    pub cost_nusd: i64,
+    /// Whether that is all of it.
+    pub cost_complete: bool,
+}
+
+/// What keeps memory at hand within one process.
+#[derive(Default)]
+pub struct Memory {
+    embedder: Mutex<Option<Arc<Embedder>>>,
+    opened: Mutex<Option<Opened>>,
+}
+
+/// How much was indexed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "What was indexed, as `meno reindex --json` prints it")]
+pub struct Indexed {
+    /// The last position of the log that the words' side has seen.
+    pub indexed_to: u64,
+    /// The last position of the log.
+    pub log_head: u64,
+    /// Runs indexed now.
+    pub runs: u64,
+    /// Passages embedded now.
+    pub embedded: u64,
+    /// Passages without a vector still.
+    pub without_vector: u64,
+}
+
+impl Workspace {
+    /// Answers a search: the process that stays with the store does so when there is one, else this one.
+    ///
+    /// # Errors
+    /// A [`RecallError`].
+    pub fn search(&self, search: &Search) -> Result<Found, RecallError> {
+        if let Ok(question) = serde_json::to_vec(search)
+            && let Some(answer) = self.log.ask(&question)?
+            && let Ok(found) = serde_json::from_slice(&answer)
+        {
+            return Ok(found);
+        }
+        self.search_here(search)
+    }
+
+    /// Answers a search in this process.
+    ///
+    /// # Errors
+    /// A [`RecallError`].
+    pub fn search_here(&self, search: &Search) -> Result<Found, RecallError> {
+        let begun = Instant::now();
+        let place = self.index_place();
+        let mut notices = Vec::new();
+        let patience = Duration::from_millis(search.catch_up_ms);
+        let embedder = if search.lexical_only { Err("only words were asked for".to_owned()) } else { self.shared_embedder() };
+        if self.store.path.is_dir() {
+            let in_time = |_, _| begun.elapsed() < patience;
+            match self.catch_up(&in_time) {
+                Ok(Some(done)) => notices.extend(done.anew.map(|why| format!("the index was made anew: {why}"))),
+                Ok(None) => {}
+                // An index that cannot be written is still searched as far as it goes.
+                Err(error) => notices.push(format!("the index could not be brought up to the log: {error}")),
+            }
+            if let Ok(embedder) = &embedder {
+                let slice = |_, _| begun.elapsed() < patience;
+                let embedded = place.hold().and_then(|hold| hold.map(|hold| hold.embed(embedder, &slice)).transpose());
+                if let Err(error) = embedded {
+                    notices.push(format!("not everything could be embedded: {error}"));
+                }
+            }
+        }
+        let builtin = Embedder::builtin();
+        let model = embedder.as_deref().unwrap_or(&builtin);
+        let mut opened = lock(&self.memory.opened);
+        if opened.is_none() {
+            *opened = Opened::open(&place, model);
+        }
+        if let Some(open) = opened.as_mut()
+            && open.refresh(&place, model).is_err()
+        {
+            // It was made anew under our feet.
+            *opened = Opened::open(&place, model);
+            opened.as_mut().map(|open| open.refresh(&place, model)).transpose()?;
+        }
+        let log_head = self.log.head()?.seq;
+        let vocabulary = self.vocabulary(opened.as_ref())?;
+        let now = search.now.parse().unwrap_or_else(|_| jiff::Zoned::now());
+        let understood = understand(&search.query, &vocabulary, &now);
+        let run = |name: &str| self.find_run(name).ok().map(|run| run.to_string());
+        let asked = question::ask(&understood, search.limit, &run);
+        let sides = if search.lexical_only { Sides::Lexical } else { Sides::Both };
+        let embed = |text: &str| embedder.as_ref().ok().and_then(|embedder| embedder.query(text).ok());
+        let mut answer = match opened.as_ref() {
+            Some(open) => open.answer(&asked, sides, &embed)?,
+            None => Answer::default(),
+        };
+        self.named_runs_first(&understood, &mut answer, opened.as_ref(), search.limit)?;
+        let indexed_to = opened.as_ref().and_then(|open| open.seen()).map_or(0, |seen| seen.seq);
+        if indexed_to < log_head {
+            notices.push(format!("the index has seen events up to {indexed_to} of {log_head}; `meno reindex` brings it up to the log"));
+        }
+        if !search.lexical_only && !answer.hybrid && answer.passages > 0 && !understood.text.trim().is_empty() {
+            let why = embedder.as_ref().err().cloned().unwrap_or_else(|| "nothing is embedded yet".to_owned());
+            notices.push(format!("searched by words alone: {why}"));
+        } else if answer.hybrid && answer.without_vector > 0 {
+            notices.push(format!(
+                "{} of {} passages are not embedded yet and are found by their words alone; `meno reindex` embeds them",
+                answer.without_vector, answer.passages
+            ));
+        }
+        Ok(Found {
+            query: search.query.clone(),
+            understood: understood_document(&understood, &answer.dropped),
+            mode: if answer.hybrid { "hybrid" } else { "lexical" }.to_owned(),
+            indexed_to,
+            log_head,
+            passages: answer.passages,
+            passages_without_vector: answer.without_vector,
+            took_ms: (begun.elapsed().as_secs_f64() * 1e5).round() / 1e2,
+            total: answer.total as u64,
+            notices,
+            hits: answer.hits.iter().zip(1..).map(|(hit, rank)| hit_document(hit, rank)).collect(),
+        })
+    }
+
+    /// Answers what another process asks, in JSON; `None` when it is no search.
+    pub fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
+        let search: Search = serde_json::from_slice(question).ok()?;
+        let found = self.search_here(&search).inspect_err(|error| tracing::warn!("a search failed: {error}")).ok()?;
+        serde_json::to_vec(&found).ok()
+    }
+
+    /// Brings the words' side of the index up to the log as long as `go_on` says so; `None` while another process does.
+    ///
+    /// # Errors
+    /// A [`RecallError`].
+    pub fn catch_up(&self, go_on: GoOn<'_>) -> Result<Option<CaughtUp>, RecallError> {
+        let Some(hold) = self.index_place().hold()? else { return Ok(None) };
+        Ok(Some(hold.catch_up(&Logged(self), go_on)?))
+    }
+
+    /// Embeds what has no vector yet as long as `go_on` says so; returns how many passages were embedded and how many are left.
+    ///
+    /// # Errors
+    /// A [`RecallError`]; [`RecallError::Busy`] while another process looks after the index.
+    pub fn embed_missing(&self, go_on: GoOn<'_>) -> Result<(u64, u64), RecallError> {
+        let embedder = self.shared_embedder().map_err(|_| RecallError::Busy);
+        let hold = self.index_place().hold()?.ok_or(RecallError::Busy)?;
+        Ok(hold.embed(&*embedder?, go_on)?)
+    }
+
+    /// Brings both sides of the index to the log's head; `anew` makes the words' side from nothing.
+    ///
+    /// # Errors
+    /// A [`RecallError`]; [`RecallError::Busy`] when another process does not let go of the index within `patience`.
+    pub fn reindex(&self, anew: bool, patience: Duration, words: GoOn<'_>, meanings: GoOn<'_>) -> Result<Indexed, RecallError> {
+        /// Between two looks whether the index is free.
+        const LOOK_EVERY: Duration = Duration::from_millis(50);
+        let embedder = self.embedder()?;
+        let deadline = Instant::now() + patience;
+        let hold = loop {
+            match self.index_place().hold()? {
+                Some(hold) => break hold,
+                None if Instant::now() >= deadline => return Err(RecallError::Busy),
+                None => std::thread::sleep(LOOK_EVERY),
+            }
+        };
+        if anew {
+            hold.clear()?;
+        }
+        let mut indexed = Indexed::default();
+        loop {
+            let done = hold.catch_up(&Logged(self), words)?;
+            let (embedded, left) = hold.embed(&embedder, meanings)?;
+            indexed.runs += done.runs;
+            indexed.embedded += embedded;
+            (indexed.indexed_to, indexed.without_vector) = (done.seq, left);
+            indexed.log_head = self.log.head()?.seq;
+            // What was appended meanwhile is taken in too.
+            if !done.whole || done.seq >= indexed.log_head || left > 0 {
+                return Ok(indexed);
+            }
+        }
+    }
+
+    /// Loads the embedding model, so that a search that follows need not wait for it.
+    pub fn warm_up(&self) {
+        if let Ok(embedder) = self.shared_embedder() {
+            let warmed = embedder.query("warm");
+            tracing::debug!("the embedding model is loaded: {}", warmed.is_ok());
+        }
+    }
+
+    pub(super) fn index_place(&self) -> Place {
+        Place::new(self.store.path.join("index"))
+    }
+
+    /// Returns the embedding model, loaded once for this process; why it cannot be had, in words.
+    pub(super) fn shared_embedder(&self) -> Result<Arc<Embedder>, String> {
+        let mut embedder = lock(&self.memory.embedder);
+        if let Some(embedder) = &*embedder {
+            return Ok(Arc::clone(embedder));
+        }
+        let opened = Arc::new(self.embedder().map_err(|error| error.to_string())?);
+        *embedder = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// What the query may speak of: templates, and what past runs had.
+    fn vocabulary(&self, opened: Option<&Opened>) -> Result<Vocabulary, RecallError> {
+        let values = |fact| opened.map_or_else(|| Ok(Default::default()), |open| open.values(fact, NAMES_MAX));
+        let list = |fact| values(fact).map(|values| values.into_iter().collect::<Vec<_>>());
+        let mut templates: Vec<(String, String)> = self.library.names();
+        let known: std::collections::HashSet<String> = templates.iter().map(|(id, _)| id.to_lowercase()).collect();
+        templates.extend(values(WordFact::Template)?.into_iter().filter(|id| !known.contains(id)).map(|id| (id.clone(), id)));
+        let labels = list(WordFact::Label)?;
+        let labels = labels.iter().filter_map(|label| label.split_once('='));
+        Ok(Vocabulary::new(Known {
+            templates,
+            roles: list(WordFact::Role)?,
+            models: list(WordFact::Model)?,
+            providers: list(WordFact::Provider)?,
+            tags: list(WordFact::Tag)?,
+            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        }))
+    }
+
+    /// A run whose id is in the query is what is sought.
+    fn named_runs_first(
+        &self,
+        understood: &Understood,
+        answer: &mut Answer,
+        opened: Option<&Opened>,
+        limit: usize,
+    ) -> Result<(), RecallError> {
+        let named = understood.ids.iter().filter_map(|id| match id {
+            Id::Run(part) => self.find_run(part).ok().map(|run| run.to_string()),
+            Id::Name(_) => None,
+        });
+        let named: Vec<String> = named.collect();
+        for run in named.iter().rev() {
+            let place = answer.hits.iter().position(|hit| hit.facts.run_id == *run);
+            let hit = match (place, opened) {
+                (Some(place), _) => Some(answer.hits.remove(place)),
+                (None, Some(open)) => open.run(run)?.inspect(|_| answer.total += 1),
+                (None, None) => None,
+            };
+            if let Some(hit) = hit {
+                answer.hits.insert(0, hit);
+            }
+        }
+        answer.hits.truncate(limit);
+        Ok(())
+    }
+}
+
+fn understood_document(understood: &Understood, dropped: &[usize]) -> UnderstoodDocument {
+    let report = understood.report();
+    let mut from_words = 0..;
+    let filters = report.filters.iter().map(|filter| {
+        let mut more = match serde_json::to_value(filter) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => serde_json::Map::new(),
+        };
+        for said in ["key", "words", "typed", "origin", "negated"] {
+            more.remove(said);
+        }
+        let is_words = filter.origin == crate::memory::query::Origin::Words;
+        FilterDocument {
+            key: filter.key.to_owned(),
+            words: filter.words.clone(),
+            typed: filter.typed.clone(),
+            origin: if is_words { "words" } else { "hard" }.to_owned(),
+            negated: filter.negated,
+            dropped: is_words && from_words.next().is_some_and(|number| dropped.contains(&number)),
+            more,
+        }
+    });
+    let filters: Vec<FilterDocument> = filters.collect();
+    UnderstoodDocument {
+        text: report.text,
+        line: understood.line(),
+        filters,
+        phrases: report.phrases,
+        without: report.without,
+        notes: report.notes,
+    }
+}
+
+fn hit_document(hit: &crate::memory::search::Hit, rank: u64) -> HitDocument {
+    let started = jiff::Timestamp::from_second(hit.facts.started_at).unwrap_or_default();
+    HitDocument {
+        rank,
+        run_id: hit.facts.run_id.clone(),
+        kind: hit.kind,
+        title: hit.title.clone(),
+        score: f64::from(hit.score.score),
+        lexical_rank: hit.score.lexical_rank,
+        semantic_rank: hit.score.semantic_rank,
+        bm25: hit.score.bm25.map(f64::from),
+        cosine: hit.score.cosine.map(f64::from),
+        snippet: hit.snippet.0.clone(),
+        highlights: hit.snippet.1.iter().map(|range| (range.start, range.end)).collect(),
+        status: hit.facts.status.clone(),
+        verified: hit.facts.verified,
+        mode: hit.facts.mode.clone(),
+        template_id: hit.facts.template.clone(),
+        started_at: started.to_string(),
+        cost_nusd: hit.facts.cost_nusd,
+        cost_complete: hit.facts.cost_complete,
+    }
+}
+
+/// The log of a workspace, as the index reads it.
+struct Logged<'a>(&'a Workspace);
+
+impl Source for Logged<'_> {
+    fn head(&self) -> Result<(String, u64, Hash), store::Error> {
+        let head = self.0.log.head()?;
+        Ok((head.node.to_string(), head.seq, head.hash))
+    }
+
+    fn hash_at(&self, seq: u64) -> Result<Option<Hash>, store::Error> {
+        let event = self.0.log.read(seq, 1)?;
+        Ok(event.first().filter(|event| event.envelope.seq == seq).map(|event| event.hash))
+    }
+
+    fn touched(&self, after: u64, limit: u32) -> Result<Option<(Vec<RunId>, u64, Hash)>, store::Error> {
+        let mut runs = std::collections::BTreeSet::new();
+        let mut last = None;
+        let mut from = after + 1;
+        while from - after <= u64::from(limit) {
+            let page = self.0.log_page(from)?;
+            let Some(end) = page.last() else { break };
+            (from, last) = (end.envelope.seq + 1, Some((end.envelope.seq, end.hash)));
+            runs.extend(page.iter().filter_map(|event| event.envelope.run));
+        }
+        Ok(last.map(|(seq, hash)| (runs.into_iter().collect(), seq, hash)))
+    }
+
+    fn detail(&self, run: RunId) -> Result<RunDetail, store::Error> {
+        self.0.detail(run)
+    }
+}
