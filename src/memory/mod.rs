@@ -2,7 +2,7 @@
 //!
 //! Everything here is derived from the log and can be deleted; nothing here appends. [`document`] says what of a run is
 //! searched, [`lexical`] and [`vectors`] are the two sides of the index, [`index`] keeps them up to the log, [`fuse`] makes one
-//! order of two, [`search`] puts it together, [`collection`] measures it. [`embed`] turns sentences into vectors.
+//! order of two, [`query`] reads what is asked for, [`search`] puts it together, [`collection`] measures it. [`embed`] turns sentences into vectors.
 
 pub mod collection;
 pub mod document;
@@ -11,6 +11,7 @@ pub mod fuse;
 pub mod index;
 pub mod lexical;
 pub mod passages;
+pub mod query;
 pub mod search;
 pub mod vectors;
 pub mod words;

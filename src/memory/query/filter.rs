@@ -233,12 +233,9 @@ impl Test {
             }
             Self::Mode(all) => all.iter().map(|mode| owned(mode_name(*mode))).collect(),
             Self::Kind(all) => all.iter().map(|kind| owned(kind.name())).collect(),
-            Self::Time(_)
-            | Self::Cost(_)
-            | Self::DurationMs(_)
-            | Self::Escalations(_)
-            | Self::Attempts(_)
-            | Self::Rating(_) => Vec::new(),
+            Self::Time(_) | Self::Cost(_) | Self::DurationMs(_) | Self::Escalations(_) | Self::Attempts(_) | Self::Rating(_) => {
+                Vec::new()
+            }
         }
     }
 
