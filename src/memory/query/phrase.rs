@@ -135,9 +135,9 @@ impl Reader<'_> {
                 | "covering"
                 | "version"
         );
-        let need = if content || (matches!(lead, "of" | "for" | "at" | "over") && !attached && !owner) {
-            Need::Never
-        } else if lead == "from" && !attached && !STOP.contains(&previous) {
+        // "a report for last month", "emails from last week": it is said of another noun.
+        let loose = matches!(lead, "of" | "for" | "at" | "over") && !owner || lead == "from" && !STOP.contains(&previous);
+        let need = if content || (loose && !attached) {
             Need::Never
         } else if owner {
             Need::Before

@@ -204,7 +204,11 @@ fn one(
         if matches!(w(words, noun), "run" | "runs" | "execution" | "executions") && !adverb(w(words, noun + 1)) {
             return found(noun + 1, Subject::Runs(ids));
         }
-        return mention(words, at, end, calendar, is_state).then(|| Place { from: at, to: end, subject: Subject::Template(ids) });
+        return mention(words, at, end, calendar, is_state).then_some(Place {
+            from: at,
+            to: end,
+            subject: Subject::Template(ids),
+        });
     }
     let word = w(words, at);
     match word {
@@ -235,7 +239,7 @@ fn one(
                     &["i wrote", "i made", "i left", "we wrote", "that i wrote", "with rating", "with a rating"],
                 )
                 .is_some();
-            (mine || said).then_some(()).and_then(|()| found(at + 1, Subject::Notes))
+            if mine || said { found(at + 1, Subject::Notes) } else { None }
         }
         "workflows" => found(at + 1, Subject::Plural),
         word if vocabulary.is_plural_subject(word) && (ends_here(words, at + 1, calendar) || is_state(at + 1)) => {
@@ -321,7 +325,7 @@ fn run_noun(
         return false;
     }
     let modified = last.is_some_and(|last| last.possessive)
-        || at.checked_sub(1).is_some_and(|before| is_state(before))
+        || at.checked_sub(1).is_some_and(is_state)
         || matches!(
             before,
             "premium" | "capable" | "cheap" | "tier" | "premium-tier" | "cheap-tier" | "capable-tier" | "free" | "agent"
