@@ -73,7 +73,7 @@ fn value(key: &str, typed: &str, pair: &Pair, calendar: &Calendar<'_>, vocabular
         "status" => Test::Status(each(values, |text| outcome(&text.to_lowercase().replace([' ', '-'], "_")))?),
         "verified" => Test::Status(vec![if yes(values)? { Outcome::Verified } else { Outcome::Unverified }]),
         "escalated" => Test::Escalated(yes(values)?),
-        "since" | "until" | "on" => Test::Time(time(key, typed, values, calendar)?),
+        "since" | "until" | "on" => Test::Time(time(key, typed, values, calendar).filter(|bounds| !bounds.is_empty())?),
         "cost" => Test::Cost(range(values, cost)?),
         "duration" => Test::DurationMs(range(values, duration)?),
         "escalations" => Test::Escalations(range(values, |text| text.parse().ok())?),

@@ -32,7 +32,7 @@ impl Reader<'_> {
     }
 
     /// Reads roles, models, providers and tags.
-    pub fn name(&self, at: usize) -> Option<Found> {
+    pub fn name(&self, at: usize, before: Option<&Found>) -> Option<Found> {
         let words = self.words;
         const LEADS: &[&str] = &[
             "by the",
@@ -65,6 +65,15 @@ impl Reader<'_> {
         ];
         let lead = any_phrase(words, at, LEADS)
             .filter(|start| self.vocabulary.longest(texts(words, *start)).is_some() || self.model_word(*start).is_some());
+        // "with gpt-5 or sonnet"
+        let joined = before.is_some_and(|found| {
+            found.to + 1 == at
+                && found.need == Need::Context
+                && matches!(w(words, found.to), "or" | "and")
+                && matches!(found.test, Test::Model(_) | Test::Provider(_) | Test::Role(_) | Test::Tag(_))
+        });
+        let tag_joined = joined && before.is_some_and(|found| matches!(found.test, Test::Tag(_)));
+        let lead = lead.or(joined.then_some(at));
         let start = lead.unwrap_or(at);
         let led = words.get(at..start).unwrap_or_default().iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
         let (len, terms) = match self.vocabulary.longest(texts(words, start)) {
@@ -76,7 +85,7 @@ impl Reader<'_> {
             }
         };
         let to = start + len;
-        let tagged = led.contains("tag");
+        let tagged = led.contains("tag") || tag_joined;
         let pick = |wanted: fn(&Term) -> Option<String>| {
             let all: Vec<String> = terms.iter().filter_map(wanted).collect();
             (!all.is_empty()).then_some(all)

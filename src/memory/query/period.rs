@@ -467,6 +467,14 @@ impl<'a> Calendar<'a> {
         {
             return self.ordered(after, low, high);
         }
+        // "in January or February": all from the first to the last.
+        if led.is_some()
+            && low.vague
+            && let Some(after) = any_phrase(words, next, &["and", "or"])
+            && let Some((after, high)) = self.point(words, after).filter(|(_, high)| high.vague)
+        {
+            return self.ordered(after, low, high);
+        }
         let vague = low.vague && led.is_none_or(|_| matches!(w(words, at), "for" | "of" | "at" | "within"));
         if matches!(low.stretch, Stretch::Moments(from, to) if from == to) {
             return None;

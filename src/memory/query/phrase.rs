@@ -96,7 +96,7 @@ impl Reader<'_> {
             .or_else(|| self.tier(at))
             .or_else(|| state(self.words, at))
             .or_else(|| self.label(at))
-            .or_else(|| self.name(at))
+            .or_else(|| self.name(at, before))
     }
 
     fn subject_ends(&self, at: usize) -> bool {

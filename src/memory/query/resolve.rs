@@ -3,7 +3,7 @@
 //! In doubt a phrase is a hint and no filter: a wrong filter hides what was looked for, a missing one only ranks it lower.
 
 use super::amounts::w;
-use super::filter::{Bounds, Test};
+use super::filter::{Bounds, Outcome, Test};
 use super::period::Calendar;
 use super::phrase::{Found, Need};
 use super::scan::Word;
@@ -362,7 +362,8 @@ impl Resolver<'_> {
 fn merge(filters: &mut Vec<(Test, bool)>, test: Test, negated: bool) {
     for (seen, not) in filters.iter_mut().filter(|(_, not)| *not == negated) {
         let merged = match (&mut *seen, &test) {
-            (Test::Status(all), Test::Status(more)) => extend(all, more),
+            // A run is verified besides being in a state: "verified and successful" asks for both.
+            (Test::Status(all), Test::Status(more)) if states(all) == states(more) => extend(all, more),
             (Test::Mode(all), Test::Mode(more)) => extend(all, more),
             (Test::Model(all), Test::Model(more))
             | (Test::Provider(all), Test::Provider(more))
@@ -384,6 +385,11 @@ fn merge(filters: &mut Vec<(Test, bool)>, test: Test, negated: bool) {
         }
     }
     filters.push((test, negated));
+}
+
+/// Tells whether the list is of states, not of verdicts.
+fn states(all: &[Outcome]) -> bool {
+    all.iter().all(|one| matches!(one, Outcome::Is(_)))
 }
 
 fn extend<T: Clone + PartialEq>(all: &mut Vec<T>, more: &[T]) -> bool {

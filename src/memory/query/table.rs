@@ -216,6 +216,9 @@ pub const FILTERS: &[(&str, &str)] = &[
     ("runs in which the type checker escalated to premium", "role type_checker · tier premium"),
     ("that failed security audit from last week", "template security_audit · failed · since 9 Nov until 15 Nov"),
     ("have any runs failed today", "failed · on 22 Nov"),
+    ("verified and successful runs", "verified · succeeded"),
+    ("runs in January or February", "since 1 Jan until 28 Feb"),
+    ("runs with gpt-5 or sonnet", "model gpt-5 or claude-sonnet-4-5"),
     // Keys.
     ("since:last-week", "since 9 Nov"),
     ("status:failed", "failed"),
