@@ -1,8 +1,9 @@
 //! What can be recalled: sentences as vectors, past runs by search.
 //!
 //! Everything here is derived from the log and can be deleted; nothing here appends. [`document`] says what of a run is
-//! searched, [`lexical`] and [`vectors`] are the two sides of the index, [`index`] keeps them up to the log, [`fuse`] makes one
-//! order of two, [`search`] puts it together, [`collection`] measures it. [`embed`] turns sentences into vectors.
+//! searched, [`lexical`] and [`vectors`] are the two sides of the index, [`index`] keeps them up to the log, [`query`] reads what
+//! is asked for, [`fuse`] makes one order of two, [`search`] puts it together, [`collection`] measures it. [`embed`] turns
+//! sentences into vectors.
 
 pub mod collection;
 pub mod document;

@@ -151,7 +151,8 @@ fn decimal(text: &str) -> Option<String> {
     let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let groups: Vec<&str> = whole.split(',').collect();
-    let grouped = groups.len() == 1 || groups.iter().enumerate().all(|(n, group)| group.len() == 3 || (n == 0 && group.len() < 3));
+    let grouped =
+        groups.len() == 1 || groups.iter().enumerate().all(|(n, group)| group.len() == 3 || (n == 0 && group.len() < 3));
     if !grouped || !groups.iter().all(|group| digits(group)) || !digits(rest) || text.trim_matches(['.', ',']).is_empty() {
         return None;
     }
@@ -231,7 +232,10 @@ pub fn money(words: &[Word], at: usize) -> Option<(usize, NanoUsd)> {
     let (next, amount) = money_at(words, at)?;
     let rate = matches!(w(words, next), "per" | "each" | "apiece" | "/")
         || (matches!(w(words, next), "a" | "an" | "every")
-            && matches!(w(words, next + 1), "day" | "week" | "month" | "year" | "hour" | "piece" | "seat" | "user" | "person" | "head"));
+            && matches!(
+                w(words, next + 1),
+                "day" | "week" | "month" | "year" | "hour" | "piece" | "seat" | "user" | "person" | "head"
+            ));
     (!rate).then_some((next, amount))
 }
 
@@ -294,9 +298,15 @@ fn unit_ms(unit: &str, short: bool) -> Option<u64> {
     })
 }
 
+/// Returns `value` units in ms, rounded down.
 fn scaled(value: &str, unit_ms: u64) -> Option<u64> {
-    let nano = NanoUsd::from_decimal(value)?.0; // A decimal number with nine decimals, exactly.
-    u64::try_from(u128::from(nano) * u128::from(unit_ms) / u128::from(NanoUsd::PER_USD)).ok()
+    let (whole, rest) = value.split_once('.').unwrap_or((value, ""));
+    let whole = whole.parse::<u64>().ok()?.checked_mul(unit_ms)?;
+    if rest.is_empty() {
+        return Some(whole);
+    }
+    let rest: f64 = format!("0.{rest}").parse().ok()?;
+    whole.checked_add((rest * unit_ms as f64) as u64)
 }
 
 /// Reads a duration in one word, in ms: `5m`, `1h30m`, `90s`, `500ms`.
@@ -366,6 +376,35 @@ pub fn between<T: Copy + Ord>(
     let (after, high) = read(next + 1)?;
     let bounds = Bounds::new(Bound::Included(low.min(high)), Bound::Included(low.max(high)));
     Some((after, bounds))
+}
+
+/// Splits `1-2` and `$1-$2`, whose sides are numbers, at the dash.
+fn dashed(words: &[Word], at: usize) -> Option<(&str, &str)> {
+    let (low, high) = w(words, at).split_once('-').or_else(|| w(words, at).split_once(".."))?;
+    let number = |text: &str| decimal(text.trim_start_matches('$').trim_end_matches('$')).is_some();
+    (number(low) && number(high)).then_some((low, high))
+}
+
+/// Reads `$1-$2` and "1-2 dollars".
+pub fn dashed_money(words: &[Word], at: usize) -> Option<(usize, Bounds<NanoUsd>)> {
+    let (low, high) = dashed(words, at)?;
+    let unit = w(words, at + 1);
+    let read = |text: &str| {
+        let value = decimal(text.trim_start_matches('$').trim_end_matches('$'))?;
+        if is_cents(unit) { cents(&value) } else { NanoUsd::from_decimal(&value) }
+    };
+    let (low_amount, high_amount) = (read(low)?, read(high)?);
+    let named = is_dollars(unit) || is_cents(unit);
+    (named || low.contains('$') || high.contains('$'))
+        .then_some((at + 1 + usize::from(named), Bounds::new(Bound::Included(low_amount), Bound::Included(high_amount))))
+}
+
+/// Reads "5-10 minutes", in ms.
+pub fn dashed_duration(words: &[Word], at: usize) -> Option<(usize, Bounds<u64>)> {
+    let (low, high) = dashed(words, at)?;
+    let unit = unit_ms(w(words, at + 1), true)?;
+    let read = |text: &str| scaled(&decimal(text)?, unit);
+    Some((at + 2, Bounds::new(Bound::Included(read(low)?), Bound::Included(read(high)?))))
 }
 
 /// Reads the number at `at` with the unit that stands at `unit`: dollars or cents.

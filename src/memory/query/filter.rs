@@ -233,12 +233,9 @@ impl Test {
             }
             Self::Mode(all) => all.iter().map(|mode| owned(mode_name(*mode))).collect(),
             Self::Kind(all) => all.iter().map(|kind| owned(kind.name())).collect(),
-            Self::Time(_)
-            | Self::Cost(_)
-            | Self::DurationMs(_)
-            | Self::Escalations(_)
-            | Self::Attempts(_)
-            | Self::Rating(_) => Vec::new(),
+            Self::Time(_) | Self::Cost(_) | Self::DurationMs(_) | Self::Escalations(_) | Self::Attempts(_) | Self::Rating(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -302,12 +299,13 @@ fn moment(at: TimeNs) -> Timestamp {
 }
 
 /// Where a filter comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// It was typed as `key:value` and always holds.
     Hard,
     /// It was read from words, and may be dropped when nothing would be left.
+    #[default]
     Words,
 }
 
@@ -417,12 +415,6 @@ pub struct FilterReport {
     /// The unit of the four: `nUSD` or `ms`; absent for counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'static str>,
-}
-
-impl Default for Origin {
-    fn default() -> Self {
-        Self::Words
-    }
 }
 
 /// Says a test in few words.

@@ -17,8 +17,28 @@ use crate::domain::money::NanoUsd;
 
 /// The keys that are understood.
 pub const KEYS: &[&str] = &[
-    "status", "verified", "since", "until", "on", "cost", "duration", "tier", "only", "escalated", "escalations", "attempts",
-    "template", "role", "model", "provider", "tag", "label", "mode", "rating", "kind", "run",
+    "status",
+    "verified",
+    "since",
+    "until",
+    "on",
+    "cost",
+    "duration",
+    "tier",
+    "only",
+    "escalated",
+    "escalations",
+    "attempts",
+    "template",
+    "role",
+    "model",
+    "provider",
+    "tag",
+    "label",
+    "mode",
+    "rating",
+    "kind",
+    "run",
 ];
 
 /// Reads a pair. `None` when there is no such key; otherwise the test, or why the value cannot be read.
@@ -53,7 +73,7 @@ fn value(key: &str, typed: &str, pair: &Pair, calendar: &Calendar<'_>, vocabular
         "status" => Test::Status(each(values, |text| outcome(&text.to_lowercase().replace([' ', '-'], "_")))?),
         "verified" => Test::Status(vec![if yes(values)? { Outcome::Verified } else { Outcome::Unverified }]),
         "escalated" => Test::Escalated(yes(values)?),
-        "since" | "until" | "on" => Test::Time(time(key, typed, values, calendar)?),
+        "since" | "until" | "on" => Test::Time(time(key, typed, values, calendar).filter(|bounds| !bounds.is_empty())?),
         "cost" => Test::Cost(range(values, cost)?),
         "duration" => Test::DurationMs(range(values, duration)?),
         "escalations" => Test::Escalations(range(values, |text| text.parse().ok())?),
@@ -212,7 +232,8 @@ fn range<T: Copy + Ord>(values: &[String], read: impl Fn(&str) -> Option<T>) -> 
         };
         bounds = bounds.and(next);
     }
-    Some(bounds)
+    // `cost:1,000` and `cost:5..1` cannot be meant.
+    (!bounds.is_empty()).then_some(bounds)
 }
 
 fn cost(text: &str) -> Option<NanoUsd> {
@@ -227,8 +248,7 @@ fn duration(text: &str) -> Option<u64> {
     let text = text.to_lowercase();
     duration_word(&text).or_else(|| {
         // A number alone is of seconds.
-        let nano = NanoUsd::from_decimal(&text)?.0;
-        Some(nano / 1_000_000)
+        text.starts_with(|c: char| c.is_ascii_digit()).then(|| duration_word(&format!("{text}s"))).flatten()
     })
 }
 
@@ -241,7 +261,11 @@ fn words(text: &str) -> Vec<Word> {
 }
 
 fn time(key: &str, typed: &str, values: &[String], calendar: &Calendar<'_>) -> Option<Bounds<i64>> {
-    let read = |text: &str| calendar.value(text.trim(), &words(text));
+    // `since:last-week` spares the quotes.
+    let read = |text: &str| {
+        let spaced = || text.replace(['-', '_'], " ");
+        calendar.value(text.trim(), &words(text)).or_else(|| calendar.value("", &words(&spaced())))
+    };
     let [value] = values else { return None };
     let low = |at| Bounds::new(Bound::Included(at), Bound::Unbounded);
     let high = |at| Bounds::new(Bound::Unbounded, Bound::Excluded(at));

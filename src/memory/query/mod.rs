@@ -5,14 +5,17 @@
 //! Start with [`understand`]; `table.rs` shows by example what is understood and what is not.
 
 mod amounts;
+mod calendar_words;
 pub mod filter;
 mod keys;
+mod names;
 mod period;
 mod phrase;
 #[cfg(test)]
 mod properties;
 mod resolve;
 mod scan;
+mod states;
 mod subject;
 #[cfg(test)]
 mod table;
@@ -202,7 +205,7 @@ pub fn understand(query: &str, vocabulary: &Vocabulary, now: &jiff::Zoned) -> Un
 }
 
 fn read_words(words: &[Word], calendar: &Calendar<'_>, vocabulary: &Vocabulary, keyed: bool) -> Decided {
-    let is_state = |at: usize| phrase::is_state(words, at);
+    let is_state = |at: usize| states::is_state(words, at);
     let subjects = subject::subjects(words, calendar, vocabulary, &is_state);
     let phrases = Reader { words, calendar, vocabulary, subjects: &subjects }.phrases();
     Resolver { words, calendar, subjects: &subjects, phrases, keyed }.decide()
@@ -253,7 +256,8 @@ fn is_name(text: &str) -> bool {
     let dotted = inner.split('.').count() > 1 && inner.split('.').all(|part| !part.is_empty());
     let camel = inner.chars().zip(inner.chars().skip(1)).any(|(a, b)| a.is_lowercase() && b.is_uppercase());
     let digits = inner.chars().any(|c| c.is_ascii_digit());
-    letters > 0 && (joined || dotted || camel || (digits && letters > 1))
+    letters > 0
+        && (joined || dotted || camel || (digits && (letters > 1 || (inner.len() > 3 && inner.starts_with(char::is_alphabetic)))))
 }
 
 /// Returns the words that nothing was made of, without those of no meaning at the edges.
@@ -263,7 +267,8 @@ fn rest(words: &[Word], used: &[(usize, usize)]) -> String {
         taken.iter_mut().take(*to).skip(*from).for_each(|word| *word = true);
     }
     let mut kept: Vec<&str> = Vec::new();
-    let free: Vec<(usize, &Word)> = words.iter().enumerate().filter(|(at, _)| !taken.get(*at).copied().unwrap_or(false)).collect();
+    let free: Vec<(usize, &Word)> =
+        words.iter().enumerate().filter(|(at, _)| !taken.get(*at).copied().unwrap_or(false)).collect();
     let meaningless = |word: &Word| STOP.contains(&word.text.as_str());
     let mut at = 0;
     while let Some((place, _)) = free.get(at) {

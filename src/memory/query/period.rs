@@ -5,13 +5,14 @@
 
 use std::ops::Bound;
 
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Date;
 use jiff::{Span, ToSpan, Zoned};
 
 use crate::domain::ids::TimeNs;
 use crate::domain::when::When;
 
 use super::amounts::{Cmp, any_phrase, comparison, count, phrase, w};
+use super::calendar_words::{ambiguous, clock_ms, compact, day_number, month, quarter, unit, weekday, year};
 use super::filter::Bounds;
 use super::scan::Word;
 
@@ -39,47 +40,6 @@ pub struct Period {
     pub bounds: Bounds<TimeNs>,
     /// It is a bare month, year or weekday without a preposition: only good directly before its noun.
     pub vague: bool,
-}
-
-const MONTHS: [&str; 12] =
-    ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
-const DAYS: [(&str, Weekday); 7] = [
-    ("monday", Weekday::Monday),
-    ("tuesday", Weekday::Tuesday),
-    ("wednesday", Weekday::Wednesday),
-    ("thursday", Weekday::Thursday),
-    ("friday", Weekday::Friday),
-    ("saturday", Weekday::Saturday),
-    ("sunday", Weekday::Sunday),
-];
-
-fn month(word: &str) -> Option<i8> {
-    let word = if word == "sept" { "sep" } else { word };
-    let at = MONTHS.iter().position(|name| *name == word || (word.len() == 3 && name.starts_with(word)))?;
-    i8::try_from(at + 1).ok()
-}
-
-fn weekday(word: &str) -> Option<Weekday> {
-    let word = match word {
-        "tues" => "tuesday",
-        "thur" | "thurs" => "thursday",
-        other => other,
-    };
-    let word = word.strip_suffix('s').filter(|stem| stem.ends_with("day")).unwrap_or(word);
-    DAYS.iter().find(|(name, _)| *name == word || (word.len() == 3 && name.starts_with(word))).map(|(_, day)| *day)
-}
-
-fn year(word: &str) -> Option<i16> {
-    (word.len() == 4 && word.bytes().all(|byte| byte.is_ascii_digit()))
-        .then(|| word.parse().ok())
-        .flatten()
-        .filter(|year| (1990..=2099).contains(year))
-}
-
-fn day_number(word: &str) -> Option<i8> {
-    let digits = ["st", "nd", "rd", "th"].iter().find_map(|ending| word.strip_suffix(ending)).unwrap_or(word);
-    let plain = (1..=2).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().ok()).flatten().filter(|day| (1..=31).contains(day))
 }
 
 fn month_of(year: i16, month: i8) -> Option<Stretch> {
@@ -145,9 +105,9 @@ impl<'a> Calendar<'a> {
         let date = match year {
             Some(year) => Date::new(year, month, day).ok()?,
             // The latest one: 29 February may lie some years back.
-            None => (0..8)
-                .filter_map(|back| Date::new(self.today.year() - back, month, day).ok())
-                .find(|date| *date <= self.today)?,
+            None => {
+                (0..8).filter_map(|back| Date::new(self.today.year() - back, month, day).ok()).find(|date| *date <= self.today)?
+            }
         };
         Some(self.day(date))
     }
@@ -161,7 +121,12 @@ impl<'a> Calendar<'a> {
             [y, m, d] if y.len() == 4 => {
                 return Some(self.day(Date::new(year(y)?, number(m)?.try_into().ok()?, number(d)?.try_into().ok()?).ok()?));
             }
+            // A day goes before a month here, and both may: that is read below.
+            [_, _, y] if y.len() == 4 => {}
             [y, m] if y.len() == 4 && m.len() == 2 => return month_of(year(y)?, number(m)?.try_into().ok()?),
+            [m, y] if y.len() == 4 && m.len() <= 2 && word.contains('/') => {
+                return month_of(year(y)?, number(m)?.try_into().ok()?);
+            }
             [y, q] | [q, y] if q.starts_with('q') && y.len() == 4 => return quarter_of(year(y)?, quarter(q)?),
             _ => {}
         }
@@ -179,7 +144,7 @@ impl<'a> Calendar<'a> {
             return Some(Stretch::Moments(at, at));
         }
         let dotted = word.contains('.');
-        let parts: Vec<&str> = word.split(['/', '.']).collect();
+        let parts: Vec<&str> = word.split(['/', '.', '-']).collect();
         let [a, b, y] = parts.as_slice() else { return None };
         let (a, b, y) = (day_number(a)?, day_number(b)?, year(y)?);
         let (british, american) = (Date::new(y, b, a).ok(), Date::new(y, a, b).ok());
@@ -250,7 +215,20 @@ impl<'a> Calendar<'a> {
             let stretch = Stretch::Days(saturday, saturday.saturating_add(1.days()));
             return Some((next, Point { stretch, vague: word == "weekend", yearless: false }));
         }
-        if let Some(found) = self.relative(words, the) {
+        if let Some(next) = any_phrase(words, the, &["beginning of", "start of", "end of"]) {
+            let next = next + usize::from(w(words, next) == "the");
+            let whole = unit(w(words, next), true).filter(|(_, single)| *single);
+            let (next, stretch) = match whole {
+                Some((unit, _)) => (next + 1, self.around(self.today, unit)?),
+                None => self.point(words, next).map(|(next, point)| (next, point.stretch))?,
+            };
+            let Stretch::Days(first, last) = stretch else { return None };
+            return sure(next, self.day(if word == "end" { last } else { first }));
+        }
+        if let Some(next) = any_phrase(words, the, &["last fortnight", "past fortnight"]) {
+            return sure(next, Stretch::Days(self.back(14, "day")?, self.today));
+        }
+        if let Some(found) = self.relative(words, the, the > at) {
             return Some(found);
         }
         if let Some((next, n)) = count(words, the)
@@ -287,6 +265,9 @@ impl<'a> Calendar<'a> {
         if let Some(m) = month(word) {
             return Some((the + 1, Point { stretch: self.latest_month(m)?, vague: true, yearless: true }));
         }
+        if let (Some(y), Some(q)) = (year(word), quarter(w(words, the + 1))) {
+            return sure(the + 2, quarter_of(y, q)?);
+        }
         if let Some(y) = year(word) {
             return Some((the + 1, Point { stretch: year_of(y)?, vague: true, yearless: false }));
         }
@@ -298,11 +279,13 @@ impl<'a> Calendar<'a> {
     }
 
     /// Reads "last month", "this week", "past year", "last 10 days", "last Monday", "last October".
-    fn relative(&self, words: &[Word], at: usize) -> Option<(usize, Point)> {
+    ///
+    /// "last week" is the calendar's, "the last week" and "the past week" end now.
+    fn relative(&self, words: &[Word], at: usize, the: bool) -> Option<(usize, Point)> {
         let sure = |next: usize, stretch: Stretch| Some((next, Point { stretch, vague: false, yearless: false }));
         let at = any_phrase(words, at, &["earlier this", "later this", "so far this"]).map_or(at, |end| end - 1);
         let which = w(words, at);
-        let rolling = matches!(which, "past");
+        let rolling = which == "past" || (the && which == "last");
         if !matches!(which, "last" | "past" | "previous" | "this" | "current" | "preceding") {
             return None;
         }
@@ -407,17 +390,47 @@ impl<'a> Calendar<'a> {
                 Cmp::Equal => None,
             };
         }
+        if let Some((next, cmp)) = comparison(words, at)
+            && let Some((next, from)) = self.age(words, next)
+            && w(words, next) == "old"
+        {
+            return match cmp {
+                Cmp::More | Cmp::Least => found(next + 1, None, Some(from)),
+                Cmp::Less | Cmp::Most => found(next + 1, Some(from), None),
+                Cmp::Equal => None,
+            };
+        }
         if let Some(next) = any_phrase(words, at, &["older than", "newer than", "younger than"]) {
             let (next, from) = self.age(words, next)?;
             return if w(words, at) == "older" { found(next, None, Some(from)) } else { found(next, Some(from), None) };
         }
-        let since: &[&str] = &["since the end of", "ever since", "since", "starting from", "starting on", "starting in", "starting", "as of",
-            "not before", "from"];
+        let since: &[&str] = &[
+            "since the end of",
+            "ever since",
+            "since",
+            "starting from",
+            "starting on",
+            "starting in",
+            "starting",
+            "as of",
+            "not before",
+            "from",
+        ];
         if let Some(next) = any_phrase(words, at, since) {
-            let (next, point) = self.point(words, next)?;
+            let Some((next, point)) = self.point(words, next) else {
+                // "since 2 days"
+                let (next, from) = self.age(words, next).filter(|_| w(words, at) == "since")?;
+                return found(next, Some(from), None);
+            };
+            if let Stretch::Moments(from, to) = point.stretch
+                && from == to
+            {
+                return found(next, Some(from), None);
+            }
             if w(words, at) == "from" && !point.vague && !open_end(point.stretch, self.today) {
                 // "from yesterday" is that day, "from October 1" is a beginning.
-                let relative = !point.yearless && !matches!(point.stretch, Stretch::Days(a, b) if a == b && digits(words, at, next));
+                let relative =
+                    !point.yearless && !matches!(point.stretch, Stretch::Days(a, b) if a == b && digits(words, at, next));
                 if relative {
                     return found(next, Some(self.start(point.stretch)), Some(self.end(point.stretch)));
                 }
@@ -425,7 +438,8 @@ impl<'a> Calendar<'a> {
             if w(words, at) == "from" && point.vague {
                 return found(next, Some(self.start(point.stretch)), Some(self.end(point.stretch)));
             }
-            let next = next + usize::from(w(words, at) == "from" && any_phrase(words, next, &["on", "onwards", "onward"]).is_some());
+            let next =
+                next + usize::from(w(words, at) == "from" && any_phrase(words, next, &["on", "onwards", "onward"]).is_some());
             return found(next, Some(self.start(point.stretch)), None);
         }
         if let Some(next) = any_phrase(words, at, &["later than", "after"]) {
@@ -436,7 +450,9 @@ impl<'a> Calendar<'a> {
             let (next, point) = self.point(words, next)?;
             return found(next, None, Some(self.start(point.stretch)));
         }
-        if let Some(next) = any_phrase(words, at, &["until", "till", "up to", "up until", "through", "no later than", "not after"]) {
+        if let Some(next) =
+            any_phrase(words, at, &["until", "till", "up to", "up until", "through", "no later than", "not after"])
+        {
             let (next, point) = self.point(words, next)?;
             return found(next, None, Some(self.end(point.stretch)));
         }
@@ -448,6 +464,14 @@ impl<'a> Calendar<'a> {
         }
         if let Some(after) = any_phrase(words, next, &["to", "until", "till", "through", "–", "-", ".."])
             && let Some((after, high)) = self.point(words, after)
+        {
+            return self.ordered(after, low, high);
+        }
+        // "in January or February": all from the first to the last.
+        if led.is_some()
+            && low.vague
+            && let Some(after) = any_phrase(words, next, &["and", "or"])
+            && let Some((after, high)) = self.point(words, after).filter(|(_, high)| high.vague)
         {
             return self.ordered(after, low, high);
         }
@@ -515,63 +539,4 @@ fn open_end(stretch: Stretch, today: Date) -> bool {
 fn digits(words: &[Word], from: usize, to: usize) -> bool {
     let dated = (from..to).any(|at| w(words, at).contains(|c: char| c.is_ascii_digit()));
     dated && w(words, to.saturating_sub(1)) != "ago"
-}
-
-/// "may" and "march" are verbs too, unless they are written like names.
-fn ambiguous(words: &[Word], at: usize) -> bool {
-    let word = words.get(at);
-    let short = w(words, at);
-    matches!(short, "may" | "march" | "mar" | "sat" | "sun" | "dec" | "jan" | "wed" | "second")
-        && word.is_none_or(|word| !word.capital || matches!(short, "may" | "march") && at == 0)
-}
-
-fn quarter(word: &str) -> Option<i8> {
-    match word {
-        "q1" => Some(1),
-        "q2" => Some(2),
-        "q3" => Some(3),
-        "q4" => Some(4),
-        _ => None,
-    }
-}
-
-/// Returns the name of a unit of time and whether it is singular; `bare` leaves out those that are ordinals too.
-fn unit(word: &str, bare: bool) -> Option<(&'static str, bool)> {
-    const UNITS: [&str; 8] = ["second", "minute", "hour", "day", "week", "month", "quarter", "year"];
-    let long = match word {
-        "min" | "mins" => "minutes",
-        "hr" | "hrs" => "hours",
-        "sec" | "secs" => "seconds",
-        other => other,
-    };
-    let name = UNITS.iter().find(|name| **name == long || long.strip_suffix('s') == Some(**name))?;
-    if bare && (*name == "second" || *name == "minute") {
-        return None;
-    }
-    Some((name, *name == long))
-}
-
-/// Reads `24h`, `7d`, `2w`.
-fn compact(word: &str) -> Option<(i64, &'static str)> {
-    let at = word.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0)?;
-    let (n, unit) = word.split_at(at);
-    let unit = match unit {
-        "h" | "hr" | "hrs" => "hour",
-        "d" => "day",
-        "w" => "week",
-        "min" | "m" => "minute",
-        "y" => "year",
-        _ => return None,
-    };
-    Some((n.parse().ok()?, unit))
-}
-
-/// Returns the milliseconds of units that are counted by the clock; the others are counted by the calendar.
-fn clock_ms(unit: &str) -> Option<i64> {
-    match unit {
-        "second" => Some(1_000),
-        "minute" => Some(60_000),
-        "hour" => Some(3_600_000),
-        _ => None,
-    }
 }

@@ -2,19 +2,19 @@
 //!
 //! It reads phrases one by one and decides nothing: [`super::resolve`] does, when it knows of whom the query speaks.
 
-use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Tier;
-use crate::views::status::RunStatus;
 
 use super::amounts::{
-    Cmp, any_phrase, bare_money, between, comparison, count, duration, duration_with_unit, money, money_with_unit, w,
+    Cmp, any_phrase, bare_money, between, comparison, count, dashed_duration, dashed_money, duration, duration_with_unit, money,
+    money_with_unit, w,
 };
-use super::filter::{Bounds, Kind, Outcome, Test};
+use super::filter::{Bounds, Kind, Test};
 use super::period::Calendar;
 use super::scan::Word;
+use super::states::{is_state, state};
 use super::subject::{Place, STOP, Subject, ends_here};
-use super::vocabulary::{Term, Vocabulary};
+use super::vocabulary::Vocabulary;
 
 /// What a phrase needs to be a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,109 +47,6 @@ pub struct Found {
     pub negated: bool,
     /// What it needs.
     pub need: Need,
-}
-
-/// The states and what people call them; `true` for those that may stand before a noun.
-const STATES: &[(&str, &[RunStatus], bool)] = &[
-    ("ended in failure", &[RunStatus::Failed], false),
-    ("ended with failure", &[RunStatus::Failed], false),
-    ("ran successfully", &[RunStatus::Succeeded], false),
-    ("completed successfully", &[RunStatus::Succeeded], false),
-    ("finished successfully", &[RunStatus::Succeeded], false),
-    ("ended successfully", &[RunStatus::Succeeded], false),
-    ("successfully completed", &[RunStatus::Succeeded], true),
-    ("successfully finished", &[RunStatus::Succeeded], true),
-    ("ended in success", &[RunStatus::Succeeded], false),
-    ("ended well", &[RunStatus::Succeeded], false),
-    ("ended badly", &[RunStatus::Failed], false),
-    ("without success", &[RunStatus::Failed], false),
-    ("failed", &[RunStatus::Failed], true),
-    ("failing", &[RunStatus::Failed], true),
-    ("unsuccessful", &[RunStatus::Failed], true),
-    ("unsuccessfully", &[RunStatus::Failed], false),
-    ("fail", &[RunStatus::Failed], false),
-    ("fails", &[RunStatus::Failed], false),
-    ("failures", &[RunStatus::Failed], false),
-    ("succeeded", &[RunStatus::Succeeded], true),
-    ("successful", &[RunStatus::Succeeded], true),
-    ("succeed", &[RunStatus::Succeeded], false),
-    ("succeeds", &[RunStatus::Succeeded], false),
-    ("succeeding", &[RunStatus::Succeeded], false),
-    ("successes", &[RunStatus::Succeeded], false),
-    ("passed", &[RunStatus::Succeeded], true),
-    ("passing", &[RunStatus::Succeeded], true),
-    ("pass", &[RunStatus::Succeeded], false),
-    ("worked", &[RunStatus::Succeeded], false),
-    ("cancelled", &[RunStatus::Cancelled], true),
-    ("canceled", &[RunStatus::Cancelled], true),
-    ("aborted", &[RunStatus::Cancelled], true),
-    ("cancellations", &[RunStatus::Cancelled], false),
-    ("suspended", &[RunStatus::Suspended], true),
-    ("paused", &[RunStatus::Suspended], true),
-    ("interrupted", &[RunStatus::Interrupted], true),
-    ("still running", &[RunStatus::Running], true),
-    ("currently running", &[RunStatus::Running], true),
-    ("running", &[RunStatus::Running], true),
-    ("in progress", &[RunStatus::Running], true),
-    ("ongoing", &[RunStatus::Running], true),
-    ("waiting for input", &[RunStatus::AwaitingInput], true),
-    ("waiting for approval", &[RunStatus::AwaitingInput], true),
-    ("waiting for me", &[RunStatus::AwaitingInput], false),
-    ("waiting for an answer", &[RunStatus::AwaitingInput], false),
-    ("awaiting input", &[RunStatus::AwaitingInput], true),
-    ("awaiting approval", &[RunStatus::AwaitingInput], true),
-    ("awaiting_input", &[RunStatus::AwaitingInput], true),
-    ("waiting", &[RunStatus::AwaitingInput], true),
-    ("unfinished", UNFINISHED, true),
-    ("incomplete", UNFINISHED, true),
-    ("finished", ENDED, true),
-    ("completed", ENDED, true),
-    ("finish", ENDED, false),
-    ("complete", ENDED, false),
-    ("ended", ENDED, true),
-];
-const UNFINISHED: &[RunStatus] = &[RunStatus::Running, RunStatus::AwaitingInput, RunStatus::Suspended, RunStatus::Interrupted];
-const ENDED: &[RunStatus] = &[RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled];
-
-/// Tells whether a state, mode or the like stands at `at`.
-pub fn is_state(words: &[Word], at: usize) -> bool {
-    state(words, at).is_some()
-}
-
-/// Reads a state, mode, or whether it escalated.
-fn state(words: &[Word], at: usize) -> Option<Found> {
-    let found = |to: usize, test: Test, adjective: bool| {
-        Some(Found { from: at, to, test, negated: false, need: Need::Attached { adjective } })
-    };
-    for (text, states, adjective) in STATES {
-        if let Some(to) = any_phrase(words, at, &[text]) {
-            return found(to, Test::Status(states.iter().map(|status| Outcome::Is(*status)).collect()), *adjective);
-        }
-    }
-    match w(words, at) {
-        "verified" => found(at + 1, Test::Status(vec![Outcome::Verified]), true),
-        "unverified" => found(at + 1, Test::Status(vec![Outcome::Unverified]), true),
-        "simulated" => found(at + 1, Test::Mode(vec![Mode::Simulated]), true),
-        "imported" => found(at + 1, Test::Mode(vec![Mode::Imported]), true),
-        "real" => found(at + 1, Test::Mode(vec![Mode::Real]), true),
-        "escalated" | "escalating" => found(at + 1, Test::Escalated(true), true),
-        "escalate" | "escalates" | "climbed" => found(at + 1, Test::Escalated(true), false),
-        "non-escalated" | "unescalated" => found(at + 1, Test::Escalated(false), true),
-        "free" => found(at + 1, Test::Cost(Bounds::exactly(NanoUsd(0))), true),
-        _ => {
-            let with = any_phrase(words, at, &["with escalations", "with escalation", "with an escalation"]);
-            let none = any_phrase(
-                words,
-                at,
-                &["without escalations", "without escalation", "without any escalation", "without any escalations", "without escalating", "with no escalations", "with no escalation"],
-            );
-            match (with, none) {
-                (Some(to), _) => Some(Found { from: at, to, test: Test::Escalated(true), negated: false, need: Need::Context }),
-                (_, Some(to)) => Some(Found { from: at, to, test: Test::Escalated(false), negated: false, need: Need::Context }),
-                _ => None,
-            }
-        }
-    }
 }
 
 /// What phrases are read against.
@@ -199,20 +96,23 @@ impl Reader<'_> {
             .or_else(|| self.tier(at))
             .or_else(|| state(self.words, at))
             .or_else(|| self.label(at))
-            .or_else(|| self.name(at))
+            .or_else(|| self.name(at, before))
     }
 
     fn subject_ends(&self, at: usize) -> bool {
         self.subjects.iter().any(|place| place.to == at)
     }
 
-    fn ends(&self, at: usize) -> bool {
+    /// Tells whether nothing of the same noun phrase follows at `at`.
+    pub fn ends(&self, at: usize) -> bool {
         ends_here(self.words, at, self.calendar) || is_state(self.words, at) || self.subjects.iter().any(|place| place.from == at)
     }
 
     /// "for 5 minutes" and "over 5 minutes" are durations, where a date would be read next.
     fn amount_of_time(&self, at: usize) -> Option<Found> {
-        (matches!(w(self.words, at), "for" | "over") && duration(self.words, at + 1).is_some()).then(|| self.duration(at)).flatten()
+        (matches!(w(self.words, at), "for" | "over") && duration(self.words, at + 1).is_some())
+            .then(|| self.duration(at))
+            .flatten()
     }
 
     fn time(&self, at: usize, before: Option<&Found>) -> Option<Found> {
@@ -223,18 +123,32 @@ impl Reader<'_> {
         let attached = at == 0 || self.subject_ends(at) || before.is_some_and(|found| found.to == at);
         let content = matches!(
             previous,
-            "about" | "mentioning" | "mention" | "mentions" | "regarding" | "concerning" | "titled" | "called" | "named" | "covering" | "version"
+            "about"
+                | "mentioning"
+                | "mention"
+                | "mentions"
+                | "regarding"
+                | "concerning"
+                | "titled"
+                | "called"
+                | "named"
+                | "covering"
+                | "version"
         );
-        let need = if content || (matches!(lead, "of" | "for" | "at" | "over") && !attached && !owner) {
-            Need::Never
-        } else if lead == "from" && !attached && !STOP.contains(&previous) {
+        // "a report for last month", "emails from last week": it is said of another noun.
+        let loose = matches!(lead, "of" | "for" | "at" | "over") && !owner || lead == "from" && !STOP.contains(&previous);
+        let need = if content || (loose && !attached) {
             Need::Never
         } else if owner {
             Need::Before
         } else if period.vague {
             // "runs of October", but not "October" alone.
             if matches!(lead, "of" | "for") && self.subject_ends(at) { Need::Context } else { Need::Before }
-        } else if !self.ends(to) && !self.words.get(to - 1).is_some_and(|word| word.stop) && at == 0 && !matches!(lead, "since" | "in") {
+        } else if !self.ends(to)
+            && !self.words.get(to - 1).is_some_and(|word| word.stop)
+            && at == 0
+            && !matches!(lead, "since" | "in")
+        {
             // "yesterday meeting notes": a noun's adjective.
             Need::Before
         } else {
@@ -244,7 +158,8 @@ impl Reader<'_> {
     }
 
     fn money_range(&self, at: usize) -> Option<(usize, Bounds<NanoUsd>)> {
-        between(self.words, at, |at| money(self.words, at), |at, unit| money_with_unit(self.words, at, unit))
+        dashed_money(self.words, at)
+            .or_else(|| between(self.words, at, |at| money(self.words, at), |at, unit| money_with_unit(self.words, at, unit)))
     }
 
     /// Reads "more than $1", "between 1 and 2 dollars", "$5 or more", "$1+"; with `bare`, numbers without a unit too.
@@ -253,7 +168,9 @@ impl Reader<'_> {
         if let Some(found) = self.money_range(at) {
             return Some(found);
         }
-        let amount = |at: usize| money(words, at).or_else(|| if bare { bare_money(words, at).filter(|(next, _)| self.ends(*next)) } else { None });
+        let amount = |at: usize| {
+            money(words, at).or_else(|| if bare { bare_money(words, at).filter(|(next, _)| self.ends(*next)) } else { None })
+        };
         if bare && let Some(found) = between(words, at, amount, |_, _| None) {
             return Some(found);
         }
@@ -276,11 +193,31 @@ impl Reader<'_> {
         };
         let word = w(words, at);
         let verb = matches!(word, "cost" | "costs" | "costed" | "costing");
-        let spent = matches!(word, "spent" | "spend" | "spending" | "paid" | "burned" | "burnt" | "price" | "priced" | "bill" | "used" | "spends");
+        let spent = matches!(
+            word,
+            "spent" | "spend" | "spending" | "paid" | "burned" | "burnt" | "price" | "priced" | "bill" | "used" | "spends"
+        );
         if verb || spent {
             let mut next = at + 1;
-            while matches!(w(words, next), "was" | "were" | "is" | "are" | "of" | "us" | "me" | "a" | "an" | "total" | "has" | "had" | "been" | "only" | "at" | ":")
-                && !(matches!(w(words, next), "a" | "an" | "at") && self.money_compared(next, false).is_some())
+            while matches!(
+                w(words, next),
+                "was"
+                    | "were"
+                    | "is"
+                    | "are"
+                    | "of"
+                    | "us"
+                    | "me"
+                    | "a"
+                    | "an"
+                    | "total"
+                    | "has"
+                    | "had"
+                    | "been"
+                    | "only"
+                    | "at"
+                    | ":"
+            ) && !(matches!(w(words, next), "a" | "an" | "at") && self.money_compared(next, false).is_some())
             {
                 next += 1;
             }
@@ -300,7 +237,8 @@ impl Reader<'_> {
         if let Some(to) = any_phrase(words, at, &["for free", "free of charge", "for nothing"]) {
             return found(to, Bounds::exactly(NanoUsd(0)), Need::Context);
         }
-        let lead = at + usize::from(matches!(word, "for" | "at" | "with" | "worth") && !matches!(w(words, at + 1), "least" | "most"));
+        let lead =
+            at + usize::from(matches!(word, "for" | "at" | "with" | "worth") && !matches!(w(words, at + 1), "least" | "most"));
         let (to, bounds) = self.money_compared(lead, false)?;
         found(to, bounds, Need::Context)
     }
@@ -310,13 +248,30 @@ impl Reader<'_> {
         let word = w(words, at);
         let leads = matches!(
             word,
-            "took" | "take" | "takes" | "taking" | "taken" | "lasted" | "lasts" | "lasting" | "ran" | "running" | "needed" | "needing" | "duration" | "for" | "within" | "in"
+            "took"
+                | "take"
+                | "takes"
+                | "taking"
+                | "taken"
+                | "lasted"
+                | "lasts"
+                | "lasting"
+                | "ran"
+                | "running"
+                | "needed"
+                | "needing"
+                | "duration"
+                | "for"
+                | "within"
+                | "in"
         );
         let mut next = at + usize::from(leads);
         while leads && matches!(w(words, next), "for" | "of" | "was" | "is" | "in" | "me" | "us" | ":") {
             next += 1;
         }
-        let range = between(words, next, |at| duration(words, at), |at, unit| duration_with_unit(words, at, unit));
+        let dashed = dashed_duration(words, next).filter(|_| leads);
+        let range =
+            dashed.or_else(|| between(words, next, |at| duration(words, at), |at, unit| duration_with_unit(words, at, unit)));
         let (to, bounds) = match range {
             Some(found) if leads || word == "between" || word == "from" => found,
             Some(_) => return None,
@@ -336,7 +291,10 @@ impl Reader<'_> {
             },
         };
         // "more than 3 days old" and "5 minutes ago" are dates; "every", "per" and the like are rates.
-        let other = matches!(w(words, to), "ago" | "old" | "per" | "each" | "later" | "earlier" | "apart" | "window" | "timeout" | "limit");
+        let other = matches!(
+            w(words, to),
+            "ago" | "old" | "per" | "each" | "later" | "earlier" | "apart" | "window" | "timeout" | "limit"
+        );
         (!other).then_some(Found { from: at, to, test: Test::DurationMs(bounds), negated: false, need: Need::Context })
     }
 
@@ -345,9 +303,22 @@ impl Reader<'_> {
         let lead = any_phrase(
             words,
             at,
-            &["with a rating of", "with rating of", "with a rating", "with rating", "rating of", "rated as", "rated with", "rated", "rating is", "rating"],
+            &[
+                "with a rating of",
+                "with rating of",
+                "with a rating",
+                "with rating",
+                "rating of",
+                "rated as",
+                "rated with",
+                "rated",
+                "rating is",
+                "rating",
+            ],
         );
-        let found = |to: usize, bounds: Bounds<u64>| Some(Found { from: at, to, test: Test::Rating(bounds), negated: false, need: Need::Context });
+        let found = |to: usize, bounds: Bounds<u64>| {
+            Some(Found { from: at, to, test: Test::Rating(bounds), negated: false, need: Need::Context })
+        };
         let Some(next) = lead else {
             let stars = w(words, at).strip_suffix("-star").and_then(|n| n.parse().ok()).filter(|n| (1..=5).contains(n));
             return stars.and_then(|n| found(at + 1, Bounds::exactly(n)));
@@ -382,11 +353,58 @@ impl Reader<'_> {
 
     fn tier(&self, at: usize) -> Option<Found> {
         const REACHED: &[&str] = &[
-            "escalated all the way to", "escalated up to", "escalated to", "escalating to", "climbed to", "climbed up to", "went up to", "made it to",
-            "got to", "went to", "ended at", "ended up at", "ended on", "reached", "reaching", "reach", "hit", "needed", "needing", "need", "required",
-            "requiring", "used", "using", "uses", "use", "started at", "started on", "ran at", "ran on", "run at", "run on", "at", "on", "with", "via",
+            "escalated all the way to",
+            "escalated up to",
+            "escalated to",
+            "escalating to",
+            "climbed to",
+            "climbed up to",
+            "went up to",
+            "made it to",
+            "got to",
+            "went to",
+            "ended at",
+            "ended up at",
+            "ended on",
+            "reached",
+            "reaching",
+            "reach",
+            "hit",
+            "needed",
+            "needing",
+            "need",
+            "required",
+            "requiring",
+            "used",
+            "using",
+            "uses",
+            "use",
+            "started at",
+            "started on",
+            "ran at",
+            "ran on",
+            "run at",
+            "run on",
+            "at",
+            "on",
+            "with",
+            "via",
         ];
-        const ONLY: &[&str] = &["only used", "used only", "using only", "only using", "only on", "only at", "only with", "nothing but", "stayed at", "stayed on", "stayed in", "never left", "only"];
+        const ONLY: &[&str] = &[
+            "only used",
+            "used only",
+            "using only",
+            "only using",
+            "only on",
+            "only at",
+            "only with",
+            "nothing but",
+            "stayed at",
+            "stayed on",
+            "stayed in",
+            "never left",
+            "only",
+        ];
         const NONE: &[&str] = &["without", "never reached", "never used", "never needed", "never hit", "not using", "not at"];
         let words = self.words;
         let read = |start: usize| {
@@ -399,6 +417,8 @@ impl Reader<'_> {
                 tiers.push(tier);
                 next = after;
             }
+            tiers.sort();
+            tiers.dedup();
             let unit = matches!(w(words, next), "tier" | "tiers" | "level" | "model" | "models");
             let only = (start..just).any(|at| matches!(w(words, at), "only" | "just"));
             Some((next + usize::from(unit), tiers, only, unit))
@@ -410,6 +430,9 @@ impl Reader<'_> {
             if let Some(start) = any_phrase(words, at, leads)
                 && let Some((to, tiers, just, unit)) = read(start)
             {
+                if w(words, to) == "only" && self.ends(to + 1) {
+                    return found(to + 1, tiers, true, negated, Need::Context);
+                }
                 // "premium account" is no tier.
                 let whole = unit || self.ends(to);
                 return found(to, tiers, only || just, negated, if whole { Need::Context } else { Need::Never });
@@ -425,88 +448,6 @@ impl Reader<'_> {
         let need = if dashed || clear { if unit && self.ends(to) { Need::Context } else { Need::Before } } else { Need::Never };
         found(to, tiers, dashed, false, need)
     }
-
-    fn label(&self, at: usize) -> Option<Found> {
-        let words = self.words;
-        let lead = any_phrase(words, at, &["labelled with", "labeled with", "labelled", "labeled", "with the label", "with label", "label"]);
-        let next = lead.unwrap_or(at);
-        let (key, value) = w(words, next).split_once('=').filter(|(key, value)| !key.is_empty() && !value.is_empty())?;
-        let known = lead.is_some() || self.vocabulary.has_label(key, value);
-        // As typed, for labels are compared as they are.
-        let typed = words.get(next).map_or("", |word| word.raw.as_str()).trim_matches(|c: char| matches!(c, ',' | '.' | ';' | '(' | ')' | '?'));
-        let (key, value) = typed.split_once('=')?;
-        let test = Test::Label(vec![(key.to_owned(), Some(value.to_owned()))]);
-        known.then_some(Found { from: at, to: next + 1, test, negated: false, need: Need::Context })
-    }
-
-    /// Reads roles, models, providers and tags.
-    fn name(&self, at: usize) -> Option<Found> {
-        let words = self.words;
-        const LEADS: &[&str] = &["by the", "with the", "using the", "by", "with", "using", "used the", "used", "on", "via", "through", "from", "tagged with", "tagged as", "tagged", "with tag", "with the tag", "with role", "role", "with model", "model", "provider", "where the", "in which the", "whose"];
-        let lead = any_phrase(words, at, LEADS).filter(|start| self.vocabulary.longest(texts(words, *start)).is_some() || self.model_word(*start).is_some());
-        let start = lead.unwrap_or(at);
-        let led = words.get(at..start).unwrap_or_default().iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
-        let (len, terms) = match self.vocabulary.longest(texts(words, start)) {
-            Some(found) => found,
-            None => {
-                let models = self.model_word(start).filter(|_| lead.is_some())?;
-                let need = if self.ends(start + 1) && led != "role" { Need::Context } else { Need::Never };
-                return Some(Found { from: at, to: start + 1, test: Test::Model(models), negated: false, need });
-            }
-        };
-        let to = start + len;
-        let tagged = led.contains("tag");
-        let pick = |wanted: fn(&Term) -> Option<String>| {
-            let all: Vec<String> = terms.iter().filter_map(wanted).collect();
-            (!all.is_empty()).then_some(all)
-        };
-        let tags = pick(|term| if let Term::Tag(tag) = term { Some(tag.clone()) } else { None });
-        let models = pick(|term| if let Term::Model(model) = term { Some(model.clone()) } else { None });
-        let providers = pick(|term| if let Term::Provider(name) = term { Some(name.clone()) } else { None });
-        let roles = pick(|term| if let Term::Role(role) = term { Some(role.clone()) } else { None });
-        let agent = matches!(w(words, to), "agent" | "agents" | "role");
-        let before_runs = self.subjects.iter().any(|place| place.from == to && matches!(place.subject, Subject::Runs(_)));
-        let whole = self.ends(to) && (lead.is_some() || before_runs);
-        let (test, good) = if let Some(tags) = tags.filter(|_| tagged) {
-            (Test::Tag(tags), true)
-        } else if let Some(models) = models.filter(|_| !tagged) {
-            (Test::Model(models), whole)
-        } else if let Some(providers) = providers.filter(|_| !tagged) {
-            (Test::Provider(providers), whole)
-        } else {
-            let roles = roles.filter(|_| !tagged)?;
-            (Test::Role(roles), whole && !matches!(led.as_str(), "on" | "through" | "from" | "via") || agent)
-        };
-        let to = to + usize::from(agent && matches!(test, Test::Role(_)));
-        Some(Found { from: at, to, test, negated: false, need: if good { Need::Context } else { Need::Never } })
-    }
-
-    /// Reads a part of models' names that names a family: "sonnet", "gpt-5".
-    fn model_word(&self, at: usize) -> Option<Vec<String>> {
-        const COMMON: &[&str] = &[
-            "mini", "large", "small", "turbo", "instruct", "chat", "preview", "latest", "base", "nano", "fast", "medium", "high", "code", "coder",
-            "vision", "test", "simulated", "model", "cheap", "capable", "premium", "text", "embedding", "realtime", "audio", "image",
-        ];
-        let word = w(self.words, at);
-        if word.len() < 3 || COMMON.contains(&word) {
-            return None;
-        }
-        let whole = |model: &String| {
-            let model = model.to_lowercase();
-            model.match_indices(word).any(|(from, _)| {
-                let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
-                edge(model.get(..from).and_then(|head| head.chars().next_back())) && edge(model.get(from + word.len()..).and_then(|tail| tail.chars().next()))
-            })
-        };
-        let models: Vec<String> = self.vocabulary.models_like(word).into_iter().filter(whole).collect();
-        (!models.is_empty()).then_some(models)
-    }
-}
-
-fn texts(words: &[Word], at: usize) -> impl Iterator<Item = &str> {
-    let rest = words.get(at..).unwrap_or_default();
-    let reach = rest.iter().position(|word| word.stop).map_or(rest.len(), |stop| stop + 1);
-    rest.iter().take(reach).map(|word| word.text.as_str())
 }
 
 fn one_tier(words: &[Word], at: usize) -> Option<(usize, Tier)> {
@@ -521,8 +462,33 @@ fn one_tier(words: &[Word], at: usize) -> Option<(usize, Tier)> {
 
 /// Reads "or more", "or less" and their like.
 fn or_more(words: &[Word], at: usize) -> Option<(usize, Cmp)> {
-    let more = ["or more", "or higher", "or above", "or over", "or better", "or longer", "and up", "and more", "and above", "and over", "upwards", "plus"];
-    let less = ["or less", "or lower", "or under", "or below", "or worse", "or shorter", "or fewer", "and under", "and below", "tops", "max"];
+    let more = [
+        "or more",
+        "or higher",
+        "or above",
+        "or over",
+        "or better",
+        "or longer",
+        "and up",
+        "and more",
+        "and above",
+        "and over",
+        "upwards",
+        "plus",
+    ];
+    let less = [
+        "or less",
+        "or lower",
+        "or under",
+        "or below",
+        "or worse",
+        "or shorter",
+        "or fewer",
+        "and under",
+        "and below",
+        "tops",
+        "max",
+    ];
     any_phrase(words, at, &more).map(|to| (to, Cmp::Least)).or_else(|| any_phrase(words, at, &less).map(|to| (to, Cmp::Most)))
 }
 
@@ -530,6 +496,8 @@ fn or_more(words: &[Word], at: usize) -> Option<(usize, Cmp)> {
 fn money_unit(words: &[Word], from: usize, to: usize) -> bool {
     (from..to).any(|at| {
         let word = w(words, at);
-        word.contains(['$', '¢', '<', '>', '=']) || matches!(word, "dollar" | "dollars" | "cent" | "cents" | "usd" | "buck" | "bucks" | "ct" | "cts") || super::amounts::money_word(word).is_some()
+        word.contains(['$', '¢', '<', '>', '='])
+            || matches!(word, "dollar" | "dollars" | "cent" | "cents" | "usd" | "buck" | "bucks" | "ct" | "cts")
+            || super::amounts::money_word(word).is_some()
     })
 }

@@ -12,7 +12,24 @@ fn read(query: &str) -> Understood {
 fn piece() -> impl Strategy<Value = String> {
     let pieces = FILTERS.iter().map(|(query, _)| *query).chain(TEXT.iter().copied()).flat_map(str::split_whitespace);
     let mut pieces: Vec<String> = pieces.map(str::to_owned).collect();
-    for more in ["\"", "-", "..", ">", "<=", ":", "since:", "cost:>", "-\"", "(", "\u{201c}", "99999999999999999999", "\u{0}", "31", "29", "Feb"] {
+    for more in [
+        "\"",
+        "-",
+        "..",
+        ">",
+        "<=",
+        ":",
+        "since:",
+        "cost:>",
+        "-\"",
+        "(",
+        "\u{201c}",
+        "99999999999999999999",
+        "\u{0}",
+        "31",
+        "29",
+        "Feb",
+    ] {
         pieces.push(more.to_owned());
     }
     pieces.sort();
@@ -22,11 +39,11 @@ fn piece() -> impl Strategy<Value = String> {
 
 /// The `key:value` form of any filter.
 fn typed() -> impl Strategy<Value = String> {
-    let time = "20(1[0-9]|2[0-6])-0[1-9]-[12][0-9]";
+    let time = "20(1[0-9]|2[0-6])-0[1-9]-(1[0-9]|2[0-8])";
     prop_oneof![
         "-?status:(failed|succeeded|cancelled|running|verified)(,(suspended|unverified))?",
         "-?cost:(>|>=|<|<=|)[0-9]{1,6}(\\.[0-9]{1,9})?",
-        "cost:[0-9]\\.\\.[0-9]{2}",
+        "cost:[0-9]\\.\\.[1-9][0-9]",
         "duration:(>|>=|<|<=|)[0-9]{1,6}(ms|s|m|h)",
         time.prop_map(|day| format!("since:{day}")),
         time.prop_map(|day| format!("until:{day}")),

@@ -3,23 +3,94 @@
 //! In doubt a phrase is a hint and no filter: a wrong filter hides what was looked for, a missing one only ranks it lower.
 
 use super::amounts::w;
-use super::filter::{Bounds, Test};
+use super::filter::{Bounds, Outcome, Test};
+use super::period::Calendar;
 use super::phrase::{Found, Need};
 use super::scan::Word;
-use super::subject::{Place, STOP, Subject, ends_here};
-use super::period::Calendar;
+use super::subject::{POLITE, Place, STOP, Subject, ends_here};
 
 /// Words between a subject and what is said of it.
 const AUXILIARIES: &[&str] = &[
-    "have", "has", "had", "were", "was", "are", "is", "been", "being", "be", "got", "get", "getting", "do", "does", "did", "also", "then", "all",
-    "both", "eventually", "finally", "later", "already", "just", "still", "ever", "last", "first", "again", "recently", "actually", "either",
-    "that've", "they", "completely", "always", "sometimes", "often", "usually",
+    "have",
+    "has",
+    "had",
+    "were",
+    "was",
+    "are",
+    "is",
+    "been",
+    "being",
+    "be",
+    "got",
+    "get",
+    "getting",
+    "do",
+    "does",
+    "did",
+    "also",
+    "then",
+    "all",
+    "both",
+    "eventually",
+    "finally",
+    "later",
+    "already",
+    "just",
+    "still",
+    "ever",
+    "last",
+    "first",
+    "again",
+    "recently",
+    "actually",
+    "either",
+    "they",
+    "i",
+    "we",
+    "you",
+    "he",
+    "she",
+    "completely",
+    "always",
+    "sometimes",
+    "often",
+    "usually",
+    "ran",
+    "started",
+    "created",
+    "executed",
+    "happened",
+    "done",
+    "tried",
+    "having",
 ];
 const NEGATIONS: &[&str] = &[
-    "not", "never", "didn't", "don't", "doesn't", "haven't", "hasn't", "hadn't", "weren't", "wasn't", "isn't", "aren't", "didnt", "dont",
+    "not",
+    "never",
+    "didn't",
+    "don't",
+    "doesn't",
+    "haven't",
+    "hasn't",
+    "hadn't",
+    "weren't",
+    "wasn't",
+    "except",
+    "excluding",
+    "besides",
+    "isn't",
+    "aren't",
+    "didnt",
+    "dont",
 ];
 const RELATIVES: &[&str] = &["that", "which", "who"];
 const CONJUNCTIONS: &[&str] = &["and", "or", "but", "nor"];
+
+/// Words that join filters where nothing else is said: "failed and over $2".
+const GLUE: &[&str] = &[
+    "and", "or", "but", "the", "a", "in", "at", "on", "with", "from", "that", "which", "were", "was", "have", "has", "all",
+    "only", "also", "ones", "–", "-", "&", "+", "/", "i", "we",
+];
 
 /// The most words of a noun between an adjective and "runs": "failed database migration runs".
 const GAP_MAX: usize = 3;
@@ -79,12 +150,16 @@ impl Resolver<'_> {
             let accepted = match found.need {
                 Need::Nothing => true,
                 Need::Context => speaks,
-                Need::Before | Need::Attached { .. } => tie.is_some_and(|tie| match self.subjects.get(tie.subject).map(|place| &place.subject) {
-                    Some(subject) if firm(subject) => true,
-                    Some(Subject::Plural | Subject::Open { .. }) => any_candidate && speaks,
-                    Some(Subject::Parts) => matches!(found.test, Test::Escalated(_)),
-                    _ => false,
-                }) || (covered && found.need != Need::Before) || (covered && matches!(found.test, Test::Tier { .. })),
+                Need::Before | Need::Attached { .. } => {
+                    tie.is_some_and(|tie| match self.subjects.get(tie.subject).map(|place| &place.subject) {
+                        Some(subject) if firm(subject) => true,
+                        Some(Subject::Plural | Subject::Open { .. }) => any_candidate && speaks,
+                        Some(Subject::Parts) => matches!(found.test, Test::Escalated(_)),
+                        _ => false,
+                    }) || (covered
+                        && !self.subjects.iter().any(|place| firm(&place.subject))
+                        && (found.need != Need::Before || matches!(found.test, Test::Tier { .. })))
+                }
                 Need::Never => false,
             };
             if !accepted {
@@ -93,7 +168,12 @@ impl Resolver<'_> {
                 }
                 continue;
             }
-            let (negated, from) = tie.map_or((false, found.from), |tie| (tie.negated, tie.from.min(found.from)));
+            // "runs that didn't use premium", "that did not cost more than $1".
+            let denied = tie.is_none()
+                && !matches!(found.test, Test::Time(_))
+                && found.from.checked_sub(1).is_some_and(|before| NEGATIONS.contains(&w(self.words, before)));
+            let (negated, from) =
+                tie.map_or((denied, found.from - usize::from(denied)), |tie| (tie.negated, tie.from.min(found.from)));
             if let Some(tie) = tie
                 && let Some(said) = said.get_mut(tie.subject)
             {
@@ -131,11 +211,15 @@ impl Resolver<'_> {
     /// Tells whether what is said of a weak subject makes it stand for runs: "releases that failed last month".
     fn carries(&self, place: &Place, ties: &[Option<Tie>]) -> bool {
         let candidate = |found: &Found| matches!(found.need, Need::Context | Need::Nothing);
-        let stated = ties.iter().flatten().any(|tie| self.subjects.get(tie.subject).is_some_and(|tied| tied.from == place.from && tied.to == place.to));
+        let stated = ties
+            .iter()
+            .flatten()
+            .any(|tie| self.subjects.get(tie.subject).is_some_and(|tied| tied.from == place.from && tied.to == place.to));
         let relative = RELATIVES.contains(&w(self.words, place.to));
         let behind = place.to + usize::from(relative);
         let next = self.phrases.iter().find(|found| {
-            let gap = (behind..found.from).all(|at| AUXILIARIES.contains(&w(self.words, at)) || NEGATIONS.contains(&w(self.words, at)));
+            let gap =
+                (behind..found.from).all(|at| AUXILIARIES.contains(&w(self.words, at)) || NEGATIONS.contains(&w(self.words, at)));
             found.from >= behind && gap && candidate(found)
         });
         let next = next.is_some_and(|found| match (&place.subject, &found.test) {
@@ -152,9 +236,14 @@ impl Resolver<'_> {
     fn covered(&self) -> bool {
         let inside = |at: usize| {
             self.phrases.iter().any(|found| found.need != Need::Never && found.from <= at && at < found.to)
-                || self.subjects.iter().any(|place| place.from <= at && at < place.to)
+                || self
+                    .subjects
+                    .iter()
+                    .any(|place| !matches!(place.subject, Subject::Plural | Subject::Parts) && place.from <= at && at < place.to)
         };
-        let all = (0..self.words.len()).all(|at| inside(at) || STOP.contains(&w(self.words, at)) || NEGATIONS.contains(&w(self.words, at)));
+        let polite = self.words.iter().take_while(|word| POLITE.contains(&word.text.as_str())).count();
+        let glue = |word: &str| GLUE.contains(&word) || NEGATIONS.contains(&word);
+        let all = (0..self.words.len()).all(|at| at < polite || inside(at) || glue(w(self.words, at)));
         // A state alone is a word like any other; a date or an amount is not.
         all && self.phrases.iter().any(|found| found.need == Need::Context)
             && !self.phrases.iter().any(|found| found.need == Need::Never)
@@ -186,11 +275,17 @@ impl Resolver<'_> {
                 return reachable.then_some(Tie { subject, negated, from });
             }
             let word = w(self.words, at);
-            if let Some(next) = self.starts(at).filter(|next| matches!(next.need, Need::Before | Need::Attached { adjective: true } | Need::Never) || next.to == at + 1) {
+            if let Some(next) = self.starts(at).filter(|next| {
+                matches!(next.need, Need::Before | Need::Attached { adjective: true } | Need::Never) || next.to == at + 1
+            }) {
                 at = next.to;
-            } else if matches!(word, "and" | "or") {
+            } else if matches!(word, "and" | "or" | "&" | "/" | "+") {
                 at += 1;
-            } else if !word.is_empty() && !STOP.contains(&word) && gap < GAP_MAX && !self.words.get(at - 1).is_some_and(|word| word.stop) {
+            } else if !word.is_empty()
+                && !STOP.contains(&word)
+                && gap < GAP_MAX
+                && !self.words.get(at - 1).is_some_and(|word| word.stop)
+            {
                 gap += 1;
                 at += 1;
             } else {
@@ -216,10 +311,13 @@ impl Resolver<'_> {
             }
             let last = at.checked_sub(1)?;
             let word = w(self.words, last);
-            if let Some(other) = self.phrases.iter().find(|other| other.to == at && other.from < at && other.need != Need::Never) {
+            if let Some(other) = self.phrases.iter().find(|other| other.to == at && other.from < at && other.need != Need::Never)
+            {
                 // Two sayings need a link: "since May and failed", "since May that failed", "last week, failed".
                 let comma = self.words.get(last).is_some_and(|word| word.stop);
-                if !(linked || comma || !matches!(other.need, Need::Attached { .. })) {
+                // "runs where the linter failed": the linter did, not the run.
+                let another = matches!(other.test, Test::Role(_));
+                if !(linked || comma || !(another || matches!(other.need, Need::Attached { .. }))) {
                     return None;
                 }
                 at = other.from;
@@ -238,7 +336,14 @@ impl Resolver<'_> {
                 open = true;
                 linked = true;
                 at = last;
+            } else if word == "than" && last > 0 && w(self.words, last - 1) == "other" {
+                (negated, from, open) = (true, last - 1, true);
+                at = last - 1;
             } else if CONJUNCTIONS.contains(&word) {
+                if word == "but" && !linked && matches!(w(self.words, found.to), "ones" | "one") {
+                    // "all runs but failed ones"
+                    (negated, from) = (true, last);
+                }
                 linked = true;
                 at = last;
             } else {
@@ -257,13 +362,18 @@ impl Resolver<'_> {
 fn merge(filters: &mut Vec<(Test, bool)>, test: Test, negated: bool) {
     for (seen, not) in filters.iter_mut().filter(|(_, not)| *not == negated) {
         let merged = match (&mut *seen, &test) {
-            (Test::Status(all), Test::Status(more)) => extend(all, more),
+            // A run is verified besides being in a state: "verified and successful" asks for both.
+            (Test::Status(all), Test::Status(more)) if states(all) == states(more) => extend(all, more),
             (Test::Mode(all), Test::Mode(more)) => extend(all, more),
             (Test::Model(all), Test::Model(more))
             | (Test::Provider(all), Test::Provider(more))
             | (Test::Role(all), Test::Role(more))
             | (Test::Tag(all), Test::Tag(more)) => extend(all, more),
-            (Test::Tier { tiers, only }, Test::Tier { tiers: more, only: other }) if only == other => extend(tiers, more),
+            (Test::Tier { tiers, only }, Test::Tier { tiers: more, only: other }) if only == other => {
+                extend(tiers, more);
+                tiers.sort();
+                true
+            }
             (Test::Kind(all), Test::Kind(more)) => extend(all, more),
             (Test::Time(one), Test::Time(other)) if !*not => narrow(one, other),
             (Test::Cost(one), Test::Cost(other)) if !*not => narrow(one, other),
@@ -275,6 +385,11 @@ fn merge(filters: &mut Vec<(Test, bool)>, test: Test, negated: bool) {
         }
     }
     filters.push((test, negated));
+}
+
+/// Tells whether the list is of states, not of verdicts.
+fn states(all: &[Outcome]) -> bool {
+    all.iter().all(|one| matches!(one, Outcome::Is(_)))
 }
 
 fn extend<T: Clone + PartialEq>(all: &mut Vec<T>, more: &[T]) -> bool {

@@ -137,15 +137,11 @@ fn pair<'q>(rest: &'q str, body: &'q str, negated: bool) -> Option<(Pair, &'q st
     let mut values = vec![joined.get(..operator).unwrap_or_default().to_owned()];
     let mut inside = false;
     let mut end = start;
-    // A quote that is never closed ends with its word.
-    let closes = joined.get(start..).unwrap_or_default().matches(is_quote).take(1024).count();
-    let mut quotes_left = closes - closes % 2;
     for c in joined.get(start..).unwrap_or_default().chars() {
         if is_quote(c) {
-            if quotes_left > 0 {
-                quotes_left -= 1;
-                inside = !inside;
-            }
+            // A quote that is never closed counts for nothing; it is the last one, so this is looked for only once.
+            let closed = joined.get(end + c.len_utf8()..).is_some_and(|tail| tail.contains(is_quote));
+            inside = !inside && closed;
         } else if c.is_whitespace() && !inside {
             break;
         } else if c == ',' && !inside {
@@ -172,7 +168,14 @@ fn pair<'q>(rest: &'q str, body: &'q str, negated: bool) -> Option<(Pair, &'q st
 /// Returns `text` without the punctuation around it.
 fn trimmed(text: &str) -> &str {
     let text = text.trim_end_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '$' | '¢' | '€' | '%' | '+' | '#' | '_'));
-    text.trim_start_matches(|c: char| matches!(c, '(' | '[' | '{' | ',' | ';' | ':' | '!' | '?' | '\'' | '`' | '*' | '¿' | '¡' | '\u{2018}'))
+    // "Oct '25"
+    let year = |text: &str| text.len() == 3 && text.bytes().skip(1).all(|byte| byte.is_ascii_digit());
+    if text.starts_with('\'') && year(text) {
+        return text;
+    }
+    text.trim_start_matches(|c: char| {
+        matches!(c, '(' | '[' | '{' | ',' | ';' | ':' | '!' | '?' | '\'' | '`' | '*' | '¿' | '¡' | '\u{2018}')
+    })
 }
 
 /// Cuts what stands between spaces into words: at dashes, at commas outside numbers, at an operator before an amount.
@@ -191,7 +194,9 @@ fn split(raw: &str, pieces: &mut Vec<Piece>) {
         let cut = rest.char_indices().find(|(at, c)| match c {
             '–' | '—' | ';' | '|' | '·' | '•' => true,
             ',' => !digits(rest, *at, ','),
-            '<' | '>' | '≤' | '≥' => rest.get(at + c.len_utf8()..).is_none_or(|tail| tail.is_empty() || tail == "=" || amount(tail)),
+            '<' | '>' | '≤' | '≥' => {
+                rest.get(at + c.len_utf8()..).is_none_or(|tail| tail.is_empty() || tail == "=" || amount(tail))
+            }
             _ => false,
         });
         let Some((at, c)) = cut else {

@@ -41,38 +41,95 @@ pub struct Place {
 
 /// Words that carry no meaning of their own.
 pub const STOP: &[&str] = &[
-    "a", "an", "the", "and", "or", "but", "of", "for", "to", "in", "on", "at", "by", "with", "without", "from", "as", "is", "are", "was",
-    "were", "be", "been", "being", "has", "have", "had", "do", "does", "did", "that", "which", "who", "whose", "where", "when", "why",
-    "how", "what", "i", "we", "you", "it", "they", "me", "my", "our", "us", "this", "these", "those", "there", "all", "any", "some",
-    "because", "due", "since", "until", "before", "after", "during", "then", "so", "if", "not", "no", "only", "just", "also", "again",
-    "please", "show", "list", "find", "give", "get", "search", "about", "ones", "one", "each", "every", "ever", "than", "more", "less",
-    "over", "under", "between", "into", "out", "up", "many", "much", "can", "could", "would", "should", "last", "first", "while",
-    "whenever", "though", "although", "however", "once", "twice", "using", "used", "via", "both", "either", "yet", "too", "–", "-", "&", "+",
-    "despite", "through", "within", "against",
+    "a", "an", "the", "and", "or", "but", "of", "for", "to", "in", "on", "at", "by", "with", "without", "from", "as", "is",
+    "are", "was", "were", "be", "been", "being", "has", "have", "had", "do", "does", "did", "that", "which", "who", "whose",
+    "where", "when", "why", "how", "what", "i", "we", "you", "it", "they", "me", "my", "our", "us", "this", "these", "those",
+    "there", "all", "any", "some", "because", "due", "since", "until", "before", "after", "during", "then", "so", "if", "not",
+    "no", "only", "just", "also", "again", "please", "show", "list", "find", "give", "get", "search", "about", "ones", "one",
+    "each", "every", "ever", "than", "more", "less", "over", "under", "between", "into", "out", "up", "many", "much", "can",
+    "could", "would", "should", "last", "first", "while", "whenever", "though", "although", "however", "once", "twice", "using",
+    "used", "via", "both", "either", "yet", "too", "–", "-", "&", "+", "despite", "through", "within", "against",
 ];
 
 /// Words before the subject of a wish.
-const POLITE: &[&str] = &[
-    "show", "me", "us", "list", "find", "give", "get", "please", "search", "for", "can", "could", "you", "i", "want", "to", "see", "look",
-    "up", "the", "any", "all", "of", "display", "fetch", "only", "recent", "my", "our", "need", "would", "like", "hey", "and", "also",
-    "just", "let", "where", "are", "were", "was", "there", "is",
+pub const POLITE: &[&str] = &[
+    "show", "me", "us", "list", "find", "give", "get", "please", "search", "for", "can", "could", "you", "i", "want", "to",
+    "see", "look", "up", "the", "any", "all", "of", "display", "fetch", "only", "recent", "my", "our", "need", "would", "like",
+    "hey", "and", "also", "just", "let", "where", "are", "were", "was", "there", "is", "did", "has", "have", "do",
 ];
 
 /// Words before "run" that make it another thing.
-const COMPOUND: &[&str] = &[
-    "test", "tests", "dry", "trial", "training", "ci", "pytest", "print", "bank", "ski", "home", "long", "pilot", "migration", "cron",
-];
+const COMPOUND: &[&str] =
+    &["test", "tests", "dry", "trial", "training", "ci", "pytest", "print", "bank", "ski", "home", "long", "pilot"];
 
 /// Words after which "runs" is a verb.
 const DOES: &[&str] = &[
-    "that", "it", "he", "she", "who", "code", "script", "suite", "server", "program", "always", "never", "usually", "often", "also", "then",
-    "job", "service", "function", "command", "process", "team", "app", "water", "time", "tool", "binary", "loop", "ci",
+    "that", "it", "he", "she", "who", "code", "script", "suite", "server", "program", "always", "never", "usually", "often",
+    "also", "then", "job", "service", "function", "command", "process", "team", "app", "water", "time", "tool", "binary", "loop",
+    "ci",
 ];
 
 /// Words after which "run" is a noun.
 const DETERMINERS: &[&str] = &[
-    "a", "the", "my", "our", "your", "this", "last", "latest", "previous", "any", "each", "every", "no", "one", "another", "recent", "newest",
-    "most", "oldest", "longest", "cheapest", "dearest", "expensive", "single", "which", "what", "of", "in", "nightly", "past",
+    "a",
+    "the",
+    "my",
+    "our",
+    "your",
+    "this",
+    "last",
+    "latest",
+    "previous",
+    "any",
+    "each",
+    "every",
+    "no",
+    "one",
+    "another",
+    "recent",
+    "newest",
+    "most",
+    "oldest",
+    "longest",
+    "cheapest",
+    "dearest",
+    "expensive",
+    "single",
+    "which",
+    "what",
+    "of",
+    "in",
+    "nightly",
+    "past",
+    "first",
+];
+
+/// Verbs with which something is said of a run.
+const VERBS: &[&str] = &[
+    "took",
+    "takes",
+    "taking",
+    "cost",
+    "costs",
+    "costing",
+    "lasted",
+    "lasting",
+    "ran",
+    "reached",
+    "reaching",
+    "rated",
+    "tagged",
+    "labelled",
+    "labeled",
+    "started",
+    "happened",
+    "needed",
+    "needing",
+    "exceeded",
+    "exceeding",
+    "ending",
+    "finishing",
+    "starting",
 ];
 
 /// Tells whether nothing of the same noun phrase follows behind `at`.
@@ -82,15 +139,31 @@ pub fn ends_here(words: &[Word], at: usize, calendar: &Calendar<'_>) -> bool {
     stopped
         || next.is_empty()
         || STOP.contains(&next)
+        || VERBS.contains(&next)
         || next.ends_with("ly")
         || comparison(words, at).is_some()
         || calendar.period(words, at).is_some()
 }
 
 /// Finds all subjects, in order, none inside another.
-pub fn subjects(words: &[Word], calendar: &Calendar<'_>, vocabulary: &Vocabulary, is_state: &dyn Fn(usize) -> bool) -> Vec<Place> {
+pub fn subjects(
+    words: &[Word],
+    calendar: &Calendar<'_>,
+    vocabulary: &Vocabulary,
+    is_state: &dyn Fn(usize) -> bool,
+) -> Vec<Place> {
     let mut places = Vec::new();
-    if let Some(place) = open(words, is_state, calendar) {
+    // "how do I cancel a run": a question about doing, not about what was done.
+    if any_phrase(
+        words,
+        0,
+        &["how to", "how do i", "how do we", "how do you", "how can i", "how can we", "how should", "how would"],
+    )
+    .is_some()
+    {
+        return places;
+    }
+    if let Some(place) = open(words, calendar) {
         places.push(place);
     }
     let mut at = 0;
@@ -106,7 +179,13 @@ pub fn subjects(words: &[Word], calendar: &Calendar<'_>, vocabulary: &Vocabulary
     places
 }
 
-fn one(words: &[Word], at: usize, calendar: &Calendar<'_>, vocabulary: &Vocabulary, is_state: &dyn Fn(usize) -> bool) -> Option<Place> {
+fn one(
+    words: &[Word],
+    at: usize,
+    calendar: &Calendar<'_>,
+    vocabulary: &Vocabulary,
+    is_state: &dyn Fn(usize) -> bool,
+) -> Option<Place> {
     let found = |to: usize, subject: Subject| Some(Place { from: at, to, subject });
     let mut end = at;
     let mut ids: Vec<String> = Vec::new();
@@ -125,7 +204,11 @@ fn one(words: &[Word], at: usize, calendar: &Calendar<'_>, vocabulary: &Vocabula
         if matches!(w(words, noun), "run" | "runs" | "execution" | "executions") && !adverb(w(words, noun + 1)) {
             return found(noun + 1, Subject::Runs(ids));
         }
-        return mention(words, at, end, calendar, is_state).then(|| Place { from: at, to: end, subject: Subject::Template(ids) });
+        return mention(words, at, end, calendar, is_state).then_some(Place {
+            from: at,
+            to: end,
+            subject: Subject::Template(ids),
+        });
     }
     let word = w(words, at);
     match word {
@@ -141,17 +224,24 @@ fn one(words: &[Word], at: usize, calendar: &Calendar<'_>, vocabulary: &Vocabula
             }
             found(at + 1, Subject::Runs(Vec::new()))
         }
-        "agents" | "attempts" if w(words, at + 1) == "that" || w(words, at + 1) == "which" || w(words, at + 1).starts_with("escalat") => {
+        "agents" | "attempts"
+            if w(words, at + 1) == "that" || w(words, at + 1) == "which" || w(words, at + 1).starts_with("escalat") =>
+        {
             found(at + 1, Subject::Parts)
         }
         "notes" | "note" => {
             let next = w(words, at + 1);
             let mine = at > 0 && matches!(w(words, at - 1), "my" | "our" | "only");
             let said = matches!(next, "rated" | "tagged" | "only")
-                || any_phrase(words, at + 1, &["i wrote", "i made", "i left", "we wrote", "that i wrote", "with rating", "with a rating"]).is_some();
-            (mine || said).then_some(()).and_then(|()| found(at + 1, Subject::Notes))
+                || any_phrase(
+                    words,
+                    at + 1,
+                    &["i wrote", "i made", "i left", "we wrote", "that i wrote", "with rating", "with a rating"],
+                )
+                .is_some();
+            if mine || said { found(at + 1, Subject::Notes) } else { None }
         }
-        "workflows" | "executed" => (word == "workflows").then_some(()).and_then(|()| found(at + 1, Subject::Plural)),
+        "workflows" => found(at + 1, Subject::Plural),
         word if vocabulary.is_plural_subject(word) && (ends_here(words, at + 1, calendar) || is_state(at + 1)) => {
             found(at + 1, Subject::Plural)
         }
@@ -160,7 +250,9 @@ fn one(words: &[Word], at: usize, calendar: &Calendar<'_>, vocabulary: &Vocabula
 }
 
 fn adverb(word: &str) -> bool {
-    word.len() > 4 && word.ends_with("ly") && !matches!(word, "only" | "early" | "july" | "nightly" | "recently" | "currently" | "successfully")
+    word.len() > 4
+        && word.ends_with("ly")
+        && !matches!(word, "only" | "early" | "july" | "nightly" | "recently" | "currently" | "successfully")
 }
 
 /// Reads the name of a template; several ids when templates share it.
@@ -183,9 +275,27 @@ fn mention(words: &[Word], at: usize, end: usize, calendar: &Calendar<'_>, is_st
     let before = at.checked_sub(1).map_or("", |before| w(words, before));
     if matches!(
         before,
-        "about" | "mention" | "mentions" | "mentioning" | "regarding" | "write" | "writing" | "create" | "build" | "make" | "do" | "perform"
-            | "design" | "a" | "an" | "new" | "our" | "like" | "plan"
+        "about"
+            | "mention"
+            | "mentions"
+            | "mentioning"
+            | "regarding"
+            | "write"
+            | "writing"
+            | "create"
+            | "build"
+            | "make"
+            | "do"
+            | "perform"
+            | "design"
+            | "a"
+            | "an"
+            | "new"
+            | "our"
+            | "like"
+            | "plan"
     ) && !typed
+        && !matches!(w(words, end), "that" | "which")
     {
         return false;
     }
@@ -200,7 +310,13 @@ fn mention(words: &[Word], at: usize, end: usize, calendar: &Calendar<'_>, is_st
 }
 
 /// Tells whether "run" or "runs" at `at` is the noun.
-fn run_noun(words: &[Word], at: usize, calendar: &Calendar<'_>, vocabulary: &Vocabulary, is_state: &dyn Fn(usize) -> bool) -> bool {
+fn run_noun(
+    words: &[Word],
+    at: usize,
+    calendar: &Calendar<'_>,
+    vocabulary: &Vocabulary,
+    is_state: &dyn Fn(usize) -> bool,
+) -> bool {
     let plural = w(words, at).ends_with('s');
     let last = at.checked_sub(1).and_then(|before| words.get(before)).filter(|before| !before.stop);
     let before = last.map_or("", |last| last.text.as_str());
@@ -209,16 +325,25 @@ fn run_noun(words: &[Word], at: usize, calendar: &Calendar<'_>, vocabulary: &Voc
         return false;
     }
     let modified = last.is_some_and(|last| last.possessive)
-        || at.checked_sub(1).is_some_and(|before| is_state(before))
-        || matches!(before, "premium" | "capable" | "cheap" | "tier" | "premium-tier" | "cheap-tier" | "capable-tier" | "free" | "agent")
+        || at.checked_sub(1).is_some_and(is_state)
+        || matches!(
+            before,
+            "premium" | "capable" | "cheap" | "tier" | "premium-tier" | "cheap-tier" | "capable-tier" | "free" | "agent"
+        )
         || (at > 0 && vocabulary.longest(std::iter::once(before)).is_some());
     if !plural {
+        // "when a run is cancelled" speaks of any run, "a run that was cancelled" of one that can be found.
+        let any = |before: usize| at.checked_sub(before).is_some_and(|before| matches!(w(words, before), "a" | "an"));
+        if (any(1) || (modified && any(2))) && !matches!(next, "that" | "which" | "where" | "from" | "with") {
+            return false;
+        }
         let begins = before.is_empty() && matches!(next, "that" | "which" | "with" | "where" | "from" | "of") || before == "the";
         return begins || modified || DETERMINERS.contains(&before);
     }
     if before == "which" || before == "what" {
         // "the tool which runs tests"
-        return at < 2 || words.get(at - 2).is_none_or(|word| word.stop || POLITE.contains(&word.text.as_str()) || word.text == "know");
+        return at < 2
+            || words.get(at - 2).is_none_or(|word| word.stop || POLITE.contains(&word.text.as_str()) || word.text == "know");
     }
     if DOES.contains(&before) {
         return false;
@@ -231,24 +356,49 @@ fn run_noun(words: &[Word], at: usize, calendar: &Calendar<'_>, vocabulary: &Voc
     }
     let follows = matches!(
         next,
-        "" | "that" | "which" | "where" | "with" | "without" | "since" | "from" | "before" | "after" | "until" | "costing" | "taking" | "over"
-            | "above" | "below" | "between" | "last" | "yesterday" | "today" | "were" | "was" | "have" | "did"
+        "" | "that"
+            | "which"
+            | "where"
+            | "with"
+            | "without"
+            | "since"
+            | "from"
+            | "before"
+            | "after"
+            | "until"
+            | "costing"
+            | "taking"
+            | "over"
+            | "above"
+            | "below"
+            | "between"
+            | "last"
+            | "yesterday"
+            | "today"
+            | "were"
+            | "was"
+            | "have"
+            | "did"
     );
     follows || is_state(at + 1) || calendar.period(words, at + 1).is_some()
 }
 
 /// Finds "what", "anything", "failures" at the beginning.
-fn open(words: &[Word], is_state: &dyn Fn(usize) -> bool, calendar: &Calendar<'_>) -> Option<Place> {
+fn open(words: &[Word], calendar: &Calendar<'_>) -> Option<Place> {
     let polite = words.iter().take(8).take_while(|word| POLITE.contains(&word.text.as_str())).count();
     let all = polite > 0 && w(words, polite - 1) == "all" && matches!(w(words, polite), "that" | "which");
     let at = if all { polite - 1 } else { polite };
     let word = w(words, at);
     // "failures since May": the noun is subject and state in one.
-    if matches!(word, "failures" | "successes" | "cancellations") && ends_here(words, at + 1, calendar) {
+    let dated = |at: usize| w(words, at).is_empty() || calendar.period(words, at).is_some() || comparison(words, at).is_some();
+    if matches!(word, "failures" | "successes" | "cancellations") && dated(at + 1) {
         return Some(Place { from: at, to: at, subject: Subject::Open { asks: false } });
     }
     let pronoun = all
-        || matches!(word, "what" | "which" | "anything" | "everything" | "something" | "things" | "stuff" | "those" | "ones" | "whatever");
+        || matches!(
+            word,
+            "what" | "which" | "anything" | "everything" | "something" | "things" | "stuff" | "those" | "ones" | "whatever"
+        );
     if !pronoun {
         return None;
     }
@@ -261,13 +411,42 @@ fn open(words: &[Word], is_state: &dyn Fn(usize) -> bool, calendar: &Calendar<'_
         words,
         verb,
         &[
-            "ran", "happened", "did i run", "did we run", "did i do", "did we do", "did i try", "did we try", "did i start", "did we start",
-            "did i execute", "was run", "were run", "was executed", "was done", "has run", "have i run", "have we run", "have i done",
-            "have we done", "i ran", "we ran", "i did", "we did", "i've run", "we've run", "got run", "has happened", "did you run",
-            "did it run", "was started", "started", "finished",
+            "ran",
+            "happened",
+            "did i run",
+            "did we run",
+            "did i do",
+            "did we do",
+            "did i try",
+            "did we try",
+            "did i start",
+            "did we start",
+            "did i execute",
+            "was run",
+            "were run",
+            "was executed",
+            "was done",
+            "has run",
+            "have i run",
+            "have we run",
+            "have i done",
+            "have we done",
+            "i ran",
+            "we ran",
+            "i did",
+            "we did",
+            "i've run",
+            "we've run",
+            "got run",
+            "has happened",
+            "did you run",
+            "did it run",
+            "was started",
+            "started",
+            "finished",
+            "went wrong",
         ],
     )
     .is_some();
-    let _ = is_state;
     Some(Place { from: at, to, subject: Subject::Open { asks } })
 }

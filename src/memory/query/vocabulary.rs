@@ -104,7 +104,11 @@ impl Vocabulary {
         let mut seen: Vec<String> = Vec::new();
         let mut best = None;
         for (n, word) in words.take(self.longest).enumerate() {
-            seen.extend(parts(word));
+            let more = parts(word);
+            if more.is_empty() {
+                break;
+            }
+            seen.extend(more);
             if seen.is_empty() || seen.len() > self.longest {
                 break;
             }

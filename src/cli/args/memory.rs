@@ -1,0 +1,59 @@
+//! Arguments of the commands that recall the past: `search`, `suggest`, `reindex`, `model`.
+
+use clap::{Args, Subcommand};
+
+use crate::memory::query::SYNTAX;
+
+/// `search`.
+#[derive(Debug, Args)]
+#[command(after_help = SYNTAX)]
+pub struct SearchArgs {
+    /// What to look for, in your own words; key:value filters. A part that begins with `-` needs `--` before it
+    #[arg(value_name = "QUERY", required = true, num_args = 1.., allow_hyphen_values = false)]
+    pub query: Vec<String>,
+    /// Show at most so many runs
+    #[arg(long, short = 'n', value_name = "N", default_value = "10")]
+    pub limit: usize,
+    /// Search by words alone, without the embedding model
+    #[arg(long)]
+    pub lexical: bool,
+    /// Show ranks, scores and filters
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// `suggest`.
+#[derive(Debug, Args)]
+pub struct SuggestArgs {
+    /// What you want to do, in your own words
+    #[arg(value_name = "WORDS", required = true, num_args = 1..)]
+    pub words: Vec<String>,
+}
+
+/// `reindex`.
+#[derive(Debug, Args)]
+pub struct ReindexArgs {
+    /// Make the index anew instead of bringing it up to the log; what was embedded is not embedded again
+    #[arg(long)]
+    pub anew: bool,
+}
+
+/// `model`.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// List embedding models: the built-in one and those that can be fetched
+    List,
+    /// Fetch a model; the only command that ever downloads one
+    Fetch(ModelFetchArgs),
+}
+
+/// `model fetch`.
+#[derive(Debug, Args)]
+pub struct ModelFetchArgs {
+    /// The model's name, as `meno model list` shows it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = super::values::seconds)]
+    pub deadline: std::time::Duration,
+}

@@ -1,0 +1,109 @@
+//! `meno search`, `meno suggest`, `meno reindex`: what happened before, found by asking.
+
+use std::time::Duration;
+
+use jiff::Zoned;
+
+use crate::cli::args::memory::{ReindexArgs, SearchArgs, SuggestArgs};
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::output::words;
+use crate::cli::progress::counting::Counting;
+use crate::cli::{open, render};
+use crate::workspace::{Access, RecallError, Search};
+
+/// How long the index may take to catch up before an answer.
+const CATCH_UP: Duration = Duration::from_millis(1500);
+
+/// Searches the past.
+///
+/// # Errors
+/// When the store or its index cannot be read.
+pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    let search = Search {
+        query: args.query.join(" "),
+        limit: args.limit,
+        lexical_only: args.lexical,
+        now: Zoned::now().with_time_zone(context.out.zone().clone()).to_string(),
+        catch_up_ms: CATCH_UP.as_millis() as u64,
+    };
+    let found = workspace.search(&search).map_err(report)?;
+    if context.out.json() {
+        context.out.document(&found)?;
+        return Ok(Exit::Done);
+    }
+    context.out.say(render::search::understood(&found));
+    for notice in found.understood.notes.iter().chain(&found.notices) {
+        context.out.say(notice);
+    }
+    if found.hits.is_empty() {
+        context.out.say(match found.log_head {
+            0 | 1 => format!("no runs yet in {}; `meno list-templates` shows what can be run", workspace.store.path.display()),
+            _ => "nothing was found; fewer filters find more, and `meno list-runs` shows all runs".to_owned(),
+        });
+        return Ok(Exit::Done);
+    }
+    let all = if context.out.width().is_some() { workspace.run_ids()? } else { Vec::new() };
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    context.out.data(render::search::hits(&context.out, &found, &all, args.explain))?;
+    if (found.hits.len() as u64) < found.total {
+        let total = words::plural(found.total, "run");
+        context.out.say(format!("{} of {total}; more with --limit", found.hits.len()));
+    }
+    Ok(Exit::Done)
+}
+
+/// Says which template fits to what a person wants to do.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn suggest(context: &mut Context, args: &SuggestArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    let suggested = workspace.suggest(&args.words.join(" ")).map_err(report)?;
+    if context.out.json() {
+        context.out.document(&suggested)?;
+        return Ok(Exit::Done);
+    }
+    if suggested.templates.is_empty() {
+        context.out.say("no template fits; `meno list-templates` shows all, `meno template new ID` begins a new one");
+        return Ok(Exit::Done);
+    }
+    context.out.data(render::search::suggested(&context.out, &suggested))?;
+    Ok(Exit::Done)
+}
+
+/// Brings both sides of the index up to the log.
+///
+/// # Errors
+/// When the index cannot be written.
+pub fn reindex(context: &mut Context, args: &ReindexArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    let patience = context.global.wait;
+    let (events, passages) = (Counting::new(&context.out, "events"), Counting::new(&context.out, "embedding"));
+    let indexed = workspace.reindex(args.anew, patience, &|done, all| events.show(done, all), &|done, all| passages.show(done, all));
+    events.finish();
+    passages.finish();
+    let indexed = indexed.map_err(report)?;
+    if context.out.json() {
+        context.out.document(&indexed)?;
+        return Ok(Exit::Done);
+    }
+    let (runs, embedded) = (words::plural(indexed.runs, "run"), words::plural(indexed.embedded, "passage"));
+    context.out.say(format!("indexed {runs} and embedded {embedded}; the index has seen all {} events", indexed.indexed_to));
+    Ok(Exit::Done)
+}
+
+/// What kept the past from being recalled, for people.
+pub fn report(error: RecallError) -> Report {
+    match error {
+        RecallError::Store(error) => error.into(),
+        RecallError::Busy => Report::new("index_busy", Exit::Unreachable, "another process is changing the search index")
+            .hint("wait for it, or raise --wait"),
+        RecallError::Embed(error) => Report::new("model", Exit::Mendable, error.to_string())
+            .hint("`meno model list` shows the models, `meno model fetch NAME` fetches one"),
+        other => Report::new("index", Exit::Mendable, "the search index cannot be used")
+            .source(&other)
+            .hint("the index can be deleted at any time: `meno reindex --anew` makes it again"),
+    }
+}

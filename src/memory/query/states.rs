@@ -1,0 +1,130 @@
+//! How a run ended or stands, in words: "failed", "ran successfully", "waiting for input", "simulated", "escalated".
+
+use crate::domain::event::Mode;
+use crate::domain::money::NanoUsd;
+use crate::views::status::RunStatus;
+
+use super::amounts::{any_phrase, w};
+use super::filter::{Bounds, Outcome, Test};
+use super::phrase::{Found, Need};
+use super::scan::Word;
+
+/// The states and what people call them; `true` for those that may stand before a noun.
+const STATES: &[(&str, &[RunStatus], bool)] = &[
+    ("ended in failure", &[RunStatus::Failed], false),
+    ("ended with failure", &[RunStatus::Failed], false),
+    ("ran successfully", &[RunStatus::Succeeded], false),
+    ("completed successfully", &[RunStatus::Succeeded], false),
+    ("finished successfully", &[RunStatus::Succeeded], false),
+    ("ended successfully", &[RunStatus::Succeeded], false),
+    ("successfully completed", &[RunStatus::Succeeded], true),
+    ("successfully finished", &[RunStatus::Succeeded], true),
+    ("ended in success", &[RunStatus::Succeeded], false),
+    ("ended well", &[RunStatus::Succeeded], false),
+    ("ended badly", &[RunStatus::Failed], false),
+    ("without success", &[RunStatus::Failed], false),
+    ("failed", &[RunStatus::Failed], true),
+    ("failing", &[RunStatus::Failed], true),
+    ("unsuccessful", &[RunStatus::Failed], true),
+    ("unsuccessfully", &[RunStatus::Failed], false),
+    ("fail", &[RunStatus::Failed], false),
+    ("fails", &[RunStatus::Failed], false),
+    ("failures", &[RunStatus::Failed], false),
+    ("succeeded", &[RunStatus::Succeeded], true),
+    ("successful", &[RunStatus::Succeeded], true),
+    ("succeed", &[RunStatus::Succeeded], false),
+    ("succeeds", &[RunStatus::Succeeded], false),
+    ("succeeding", &[RunStatus::Succeeded], false),
+    ("successes", &[RunStatus::Succeeded], false),
+    ("passed", &[RunStatus::Succeeded], true),
+    ("passing", &[RunStatus::Succeeded], true),
+    ("pass", &[RunStatus::Succeeded], false),
+    ("worked", &[RunStatus::Succeeded], false),
+    ("cancelled", &[RunStatus::Cancelled], true),
+    ("canceled", &[RunStatus::Cancelled], true),
+    ("aborted", &[RunStatus::Cancelled], true),
+    ("cancellations", &[RunStatus::Cancelled], false),
+    ("suspended", &[RunStatus::Suspended], true),
+    ("paused", &[RunStatus::Suspended], true),
+    ("interrupted", &[RunStatus::Interrupted], true),
+    ("still running", &[RunStatus::Running], true),
+    ("currently running", &[RunStatus::Running], true),
+    ("running", &[RunStatus::Running], true),
+    ("in progress", &[RunStatus::Running], true),
+    ("ongoing", &[RunStatus::Running], true),
+    ("waiting for input", &[RunStatus::AwaitingInput], true),
+    ("waiting for approval", &[RunStatus::AwaitingInput], true),
+    ("waiting for me", &[RunStatus::AwaitingInput], false),
+    ("waiting for an answer", &[RunStatus::AwaitingInput], false),
+    ("awaiting input", &[RunStatus::AwaitingInput], true),
+    ("awaiting approval", &[RunStatus::AwaitingInput], true),
+    ("awaiting_input", &[RunStatus::AwaitingInput], true),
+    ("waiting", &[RunStatus::AwaitingInput], true),
+    ("unfinished", UNFINISHED, true),
+    ("incomplete", UNFINISHED, true),
+    ("finished", ENDED, true),
+    ("completed", ENDED, true),
+    ("finish", ENDED, false),
+    ("complete", ENDED, false),
+    ("ended", ENDED, true),
+];
+const UNFINISHED: &[RunStatus] = &[RunStatus::Running, RunStatus::AwaitingInput, RunStatus::Suspended, RunStatus::Interrupted];
+const ENDED: &[RunStatus] = &[RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled];
+
+/// Tells whether a state, mode or the like stands at `at`.
+pub fn is_state(words: &[Word], at: usize) -> bool {
+    state(words, at).is_some()
+}
+
+/// Reads a state, mode, or whether it escalated.
+pub fn state(words: &[Word], at: usize) -> Option<Found> {
+    let found = |to: usize, test: Test, adjective: bool| {
+        Some(Found { from: at, to, test, negated: false, need: Need::Attached { adjective } })
+    };
+    for (text, states, adjective) in STATES {
+        if let Some(to) = any_phrase(words, at, &[text]) {
+            return found(to, Test::Status(states.iter().map(|status| Outcome::Is(*status)).collect()), *adjective);
+        }
+    }
+    if let Some(next) = any_phrase(words, at, &["status is", "status was", "status =", "status", "outcome"])
+        && let Some(state) = state(words, next).filter(|state| matches!(state.test, Test::Status(_)))
+    {
+        return Some(Found { from: at, need: Need::Context, ..state });
+    }
+    let modes = [("in real mode", Mode::Real), ("in simulated mode", Mode::Simulated), ("in simulation", Mode::Simulated)];
+    if let Some((to, mode)) = modes.iter().find_map(|(text, mode)| any_phrase(words, at, &[text]).map(|to| (to, *mode))) {
+        return Some(Found { from: at, to, test: Test::Mode(vec![mode]), negated: false, need: Need::Context });
+    }
+    match w(words, at) {
+        "verified" => found(at + 1, Test::Status(vec![Outcome::Verified]), true),
+        "unverified" => found(at + 1, Test::Status(vec![Outcome::Unverified]), true),
+        "simulated" => found(at + 1, Test::Mode(vec![Mode::Simulated]), true),
+        "imported" => found(at + 1, Test::Mode(vec![Mode::Imported]), true),
+        "real" => found(at + 1, Test::Mode(vec![Mode::Real]), true),
+        "escalated" | "escalating" => found(at + 1, Test::Escalated(true), true),
+        "escalate" | "escalates" | "climbed" => found(at + 1, Test::Escalated(true), false),
+        "non-escalated" | "unescalated" => found(at + 1, Test::Escalated(false), true),
+        "free" => found(at + 1, Test::Cost(Bounds::exactly(NanoUsd(0))), true),
+        _ => {
+            let with = any_phrase(words, at, &["with escalations", "with escalation", "with an escalation"]);
+            let none = any_phrase(
+                words,
+                at,
+                &[
+                    "without escalations",
+                    "without escalation",
+                    "without any escalation",
+                    "without any escalations",
+                    "without escalating",
+                    "with no escalations",
+                    "with no escalation",
+                ],
+            );
+            match (with, none) {
+                (Some(to), _) => Some(Found { from: at, to, test: Test::Escalated(true), negated: false, need: Need::Context }),
+                (_, Some(to)) => Some(Found { from: at, to, test: Test::Escalated(false), negated: false, need: Need::Context }),
+                _ => None,
+            }
+        }
+    }
+}
