@@ -9,6 +9,7 @@ pub mod setup;
 
 mod empty;
 mod history;
+mod import;
 mod ledger;
 mod open;
 mod preview;
@@ -17,6 +18,7 @@ mod start;
 mod upkeep;
 
 pub use history::FindError;
+pub use import::{Changed, ImportError, ImportProgress, Imported, LineProblem};
 pub use open::{Access, Error, Options, Workspace};
 pub use preview::{AgentPreview, Preview};
 pub use running::{ModelsError, RunError};

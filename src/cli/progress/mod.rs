@@ -2,12 +2,14 @@
 //!
 //! It sees acknowledged events and nothing else, so what it shows is what the log says. It draws on stderr.
 
+mod counting;
 mod lines;
 mod live;
 mod state;
 
 use super::output::Out;
 use crate::domain::event::Recorded;
+pub use counting::Counting;
 pub use lines::{Names, line};
 pub use live::Live;
 pub use state::{AgentLine, State};

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod export_run;
+pub mod import;
 pub mod list_runs;
 pub mod outcome;
 pub mod show_run;
