@@ -53,8 +53,9 @@ impl From<ImportError> for Report {
         let message = error.to_string();
         match error {
             ImportError::Store(error) => error.into(),
-            ImportError::Read { .. } => Self::new("io", Exit::Mendable, message)
-                .hint("what was read before is imported; import the file again to go on"),
+            ImportError::Read { .. } => {
+                Self::new("io", Exit::Mendable, message).hint("what was read before is imported; import the file again to go on")
+            }
             ImportError::Source => Self::invalid(message).hint("give a short name: `--source ci`"),
             ImportError::Busy { .. } => Self::new("import_busy", Exit::Mendable, message).hint("wait until it has ended"),
         }

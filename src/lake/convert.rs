@@ -215,7 +215,11 @@ pub(super) fn run_status(run: &ImportedRun) -> RunStatus {
     let mut had_their_turn = run.agents.iter().map(status).filter(|status| !skipped(status)).peekable();
     run.status.unwrap_or_else(|| {
         let any = had_their_turn.peek().is_some();
-        if any && had_their_turn.all(|status| status == AgentStatus::Succeeded) { RunStatus::Succeeded } else { RunStatus::Failed }
+        if any && had_their_turn.all(|status| status == AgentStatus::Succeeded) {
+            RunStatus::Succeeded
+        } else {
+            RunStatus::Failed
+        }
     })
 }
 

@@ -5,8 +5,8 @@
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::ser::{SerializeStruct, Serializer};
 use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
 use serde_json::Value;
 
 use crate::domain::ids::{Hash, TimeNs};

@@ -90,10 +90,13 @@ mod tests {
         let mut lines = Lines::with_max(text, max);
         let mut found = Vec::new();
         while let Some((number, line)) = lines.next().unwrap() {
-            found.push((number, match line {
-                Line::Text(text) => Some(String::from_utf8(text.to_vec()).unwrap()),
-                Line::TooLong => None,
-            }));
+            found.push((
+                number,
+                match line {
+                    Line::Text(text) => Some(String::from_utf8(text.to_vec()).unwrap()),
+                    Line::TooLong => None,
+                },
+            ));
         }
         assert_eq!(lines.bytes(), text.len() as u64);
         found

@@ -68,7 +68,11 @@ fn not_json(text: &[u8], error: &serde_json::Error) -> Problem {
     // serde_json counts lines within the text, of which there is one.
     let reason = error.to_string();
     let reason = reason.split(" at line ").next().unwrap_or_default();
-    Problem { field: String::new(), reason: format!("is not JSON at column {}: {reason}", error.column()), remedy: remedy.to_owned() }
+    Problem {
+        field: String::new(),
+        reason: format!("is not JSON at column {}: {reason}", error.column()),
+        remedy: remedy.to_owned(),
+    }
 }
 
 #[derive(Default)]
@@ -133,9 +137,8 @@ impl Reader {
     }
 
     fn run(&mut self, value: &Value) -> Option<ImportedRun> {
-        let known = [
-            "run_id", "template_id", "started_at", "ended_at", "status", "labels", "answers", "agents", "report", "notes",
-        ];
+        let known =
+            ["run_id", "template_id", "started_at", "ended_at", "status", "labels", "answers", "agents", "report", "notes"];
         let line = self.object(value, "", &known)?;
         let run_id = self.name(&line, "run_id", false);
         let template_id = self.name(&line, "template_id", true);
@@ -176,7 +179,15 @@ impl Reader {
 
     fn attempt(&mut self, value: &Value, path: &str) -> Option<ImportedAttempt> {
         let known = [
-            "tier", "provider", "model", "passed", "cost_usd", "input_tokens", "output_tokens", "duration_ms", "output",
+            "tier",
+            "provider",
+            "model",
+            "passed",
+            "cost_usd",
+            "input_tokens",
+            "output_tokens",
+            "duration_ms",
+            "output",
             "failed_criteria",
         ];
         let attempt = self.object(value, path, &known)?;
@@ -455,7 +466,8 @@ impl Reader {
         let rating = match note.get("rating") {
             None => None,
             Some(value) => {
-                let rating = value.as_u64().and_then(|rating| u8::try_from(rating).ok()).filter(|rating| (1..=5).contains(rating));
+                let rating =
+                    value.as_u64().and_then(|rating| u8::try_from(rating).ok()).filter(|rating| (1..=5).contains(rating));
                 if rating.is_none() {
                     self.problem(note.at("rating"), "is no rating", "use a whole number from 1 (bad) to 5 (good)");
                 }

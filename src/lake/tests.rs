@@ -130,6 +130,7 @@ proptest! {
         let events = recorded(&converted);
         let told = RunDetail::fold(events.iter(), &inline);
         prop_assert_eq!((told.mode, told.source.as_deref()), (Mode::Imported, Some("ci")));
+        prop_assert_eq!(&told.foreign_run_id, &run.run_id);
         prop_assert_eq!((&told.template_id, told.status), (&run.template_id, match run_status(&run) {
             RunStatus::Interrupted => RunStatus::Running,
             status => status,
@@ -275,12 +276,15 @@ fn what_is_taken_but_not_as_it_stands_is_told() {
     odd["agents"][0]["attempts"][0]["duration_ms"] = json!(12.4);
     let (run, notices) = line(odd.to_string().as_bytes()).unwrap();
     let told: Vec<_> = notices.iter().map(|notice| (notice.field.as_str(), notice.what.as_str())).collect();
-    assert_eq!(told, [
-        ("tempalte_id", "is no field of the form and is left out; did you mean `template_id`?"),
-        ("started_at", "has no zone and is read as UTC"),
-        ("agents[].attempts[].cost_usd", "is finer than a billionth of a dollar and was rounded to one"),
-        ("agents[].attempts[].duration_ms", "is not whole and was rounded"),
-    ]);
+    assert_eq!(
+        told,
+        [
+            ("tempalte_id", "is no field of the form and is left out; did you mean `template_id`?"),
+            ("started_at", "has no zone and is read as UTC"),
+            ("agents[].attempts[].cost_usd", "is finer than a billionth of a dollar and was rounded to one"),
+            ("agents[].attempts[].duration_ms", "is not whole and was rounded"),
+        ]
+    );
     let attempt = &run.agents[0].attempts[0];
     assert_eq!((attempt.cost, attempt.duration_ms), (Some(NanoUsd(123_456_789)), Some(12)));
     assert_eq!(run.started_at, good(&small()).started_at);
@@ -312,11 +316,11 @@ fn a_run_is_the_same_for_the_same_id_and_its_ids_sort_by_the_start() {
 fn climbs_stand_between_a_failed_attempt_and_one_at_a_higher_tier() {
     let mut value = small();
     let attempt = |tier: &str, passed: bool, failed: &[&str]| json!({"tier": tier, "passed": passed, "failed_criteria": failed});
-    value["agents"][0]["attempts"] = json!([
-        attempt("cheap", false, &["cites"]), attempt("cheap", false, &["long", "cites"]), attempt("premium", true, &[]),
-    ]);
+    value["agents"][0]["attempts"] =
+        json!([attempt("cheap", false, &["cites"]), attempt("cheap", false, &["long", "cites"]), attempt("premium", true, &[]),]);
     let told = RunDetail::fold(recorded(&convert(good(&value), "ci", &Redactor::default())).iter(), &inline);
-    let climbs: Vec<_> = told.escalations.iter().map(|climb| (climb.attempt, climb.from, climb.to, &climb.failed_criteria)).collect();
+    let climbs: Vec<_> =
+        told.escalations.iter().map(|climb| (climb.attempt, climb.from, climb.to, &climb.failed_criteria)).collect();
     assert_eq!(climbs, [(2, Tier::Cheap, Tier::Premium, &vec!["long".to_owned(), "cites".to_owned()])]);
     let numbers: Vec<u32> = told.agents[0].attempts[1].criteria.iter().map(|criterion| criterion.criterion).collect();
     assert_eq!(numbers, [1, 0], "a criterion keeps its number over the attempts");

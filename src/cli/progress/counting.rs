@@ -18,7 +18,11 @@ impl Counting {
             Some(bytes) => ProgressBar::new(bytes),
             None => ProgressBar::no_length(),
         };
-        let form = if bytes.is_some() { "{prefix} {wide_bar} {percent:>3} %  {msg} {eta:>4}" } else { "{spinner} {prefix} {bytes}  {msg}" };
+        let form = if bytes.is_some() {
+            "{prefix} {wide_bar} {percent:>3} %  {msg} {eta:>4}"
+        } else {
+            "{spinner} {prefix} {bytes}  {msg}"
+        };
         // A template that indicatif does not take would leave its own form.
         let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = bar.with_style(style).with_prefix(what);

@@ -95,14 +95,7 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
         "" => String::new(),
         version => format!(" {}", sanitize::line(version)),
     };
-    page.line(
-        0,
-        format!(
-            "{} {}{version}{name}",
-            styled(HEADING, &run.run_id),
-            sanitize::line(&run.template_id),
-        ),
-    );
+    page.line(0, format!("{} {}{version}{name}", styled(HEADING, &run.run_id), sanitize::line(&run.template_id),));
     if let Some(mode) = mode_words(run) {
         page.line(0, styled(WARN, sanitize::line(&mode)));
     }

@@ -51,6 +51,7 @@ impl Default for Fold {
                 verified: false,
                 mode: Mode::Real,
                 source: None,
+                foreign_run_id: None,
                 started_at: None,
                 ended_at: None,
                 duration_ms: None,
@@ -173,6 +174,7 @@ impl Fold {
                 detail.meno_version.clone_from(&body.meno_version);
                 if let Some(private) = &body.private {
                     detail.workspace = Some(private.workspace.clone()).filter(|folder| !folder.is_empty());
+                    detail.foreign_run_id.clone_from(&private.foreign_run_id);
                     detail.labels = private.labels.iter().cloned().collect();
                     if let Some(template) = text(&private.template).and_then(|json| serde_json::from_str(&json).ok()) {
                         read_template(detail, &template);
