@@ -11,6 +11,7 @@
 //!         │
 //!     executor                     performs what the pure core asks for
 //!         ├──────────── providers  the models: four wire formats and a simulation
+//!         ├──────────── lake       histories of other systems, line by line
 //!         │
 //!       store                      log · codec · chain · journal · sled · payloads · projections · owner and clients
 //!         │
@@ -26,6 +27,7 @@
 //!   be rebuilt, [`store::owned`] puts them together, [`store::session`] is how any number of processes share them.
 //! - [`providers`] speak to models and know nothing of runs; [`settings`] say which, and where each value comes from.
 //! - [`executor`] starts the calls that [`domain::run::pending`] asks for and feeds their outcome back as commands.
+//! - [`lake`] reads what other systems wrote down and makes events of it.
 //! - [`workspace`] is the library's door: open a store, check a template, run it, read and follow what happened.
 //! - [`cli`] is the program's door.
 //!
@@ -75,6 +77,7 @@ pub mod cli;
 pub mod domain;
 pub mod executor;
 pub mod memory;
+pub mod lake;
 pub mod providers;
 pub mod settings;
 pub mod store;

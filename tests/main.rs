@@ -6,6 +6,8 @@ mod architecture;
 mod crash;
 #[path = "support/harness.rs"]
 mod harness;
+#[path = "suite/import.rs"]
+mod import;
 #[path = "support/llm_server.rs"]
 mod llm_server;
 #[path = "suite/providers.rs"]

@@ -4,7 +4,7 @@ use super::error::{Exit, Report};
 use crate::domain::run::Refusal;
 use crate::executor::StreamError;
 use crate::settings;
-use crate::workspace::{self, FindError, ModelsError, ResumeError, StartError};
+use crate::workspace::{self, FindError, ImportError, ModelsError, ResumeError, StartError};
 
 impl From<&settings::Error> for Report {
     fn from(error: &settings::Error) -> Self {
@@ -44,6 +44,20 @@ impl From<FindError> for Report {
             FindError::Malformed(_) => {
                 Self::new("run_reference", Exit::Mendable, message).hint("`meno list-runs` shows the runs")
             }
+        }
+    }
+}
+
+impl From<ImportError> for Report {
+    fn from(error: ImportError) -> Self {
+        let message = error.to_string();
+        match error {
+            ImportError::Store(error) => error.into(),
+            ImportError::Read { .. } => {
+                Self::new("io", Exit::Mendable, message).hint("what was read before is imported; import the file again to go on")
+            }
+            ImportError::Source => Self::invalid(message).hint("give a short name: `--source ci`"),
+            ImportError::Busy { .. } => Self::new("import_busy", Exit::Mendable, message).hint("wait until it has ended"),
         }
     }
 }

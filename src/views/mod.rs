@@ -5,6 +5,7 @@
 //! log come in through a function. Start with [`run_detail`] (one run, whole) and [`run_list`] (one line per run).
 
 pub mod event_line;
+pub mod imports;
 pub mod open_costs;
 pub mod projection;
 pub mod run_detail;
@@ -25,7 +26,7 @@ use crate::domain::ids::TimeNs;
 
 /// Returns every projection that a store keeps.
 pub fn projections() -> Vec<Arc<dyn Projection>> {
-    vec![Arc::new(runs::Runs)]
+    vec![Arc::new(runs::Runs), Arc::new(imports::Imports)]
 }
 
 /// Writes a moment (ns since the epoch) as RFC 3339 in UTC, with as many decimals as it has.

@@ -46,7 +46,7 @@ pub struct RunRow {
     pub escalations: u32,
     /// Labels; empty once forgotten.
     pub labels: IndexMap<String, String>,
-    /// The folder that it was started in; `None` once forgotten.
+    /// The folder that it was started in; `None` when not known or forgotten.
     pub workspace: Option<String>,
     /// The run it was forked from.
     pub parent: Option<RunId>,
@@ -88,6 +88,8 @@ impl RunRow {
     pub fn apply(mut self, recorded: &Recorded) -> Self {
         let envelope = &recorded.envelope;
         let at = envelope.occurred_at.unwrap_or(envelope.at);
+        // When an imported run ended is what its record says, or not known: never when it was imported.
+        let ended = if self.mode == Mode::Imported { envelope.occurred_at } else { Some(at) };
         self.version = envelope.version;
         self.status = self.status.after(&recorded.event);
         self.open_costs.apply(&recorded.event);
@@ -98,7 +100,7 @@ impl RunRow {
                 self.started_at = at;
                 if let Some(private) = &body.private {
                     self.labels = private.labels.iter().cloned().collect();
-                    self.workspace = Some(private.workspace.clone());
+                    self.workspace = Some(private.workspace.clone()).filter(|folder| !folder.is_empty());
                 }
             }
             Event::RunForked(body) => self.parent = Some(body.parent),
@@ -120,9 +122,9 @@ impl RunRow {
             }
             Event::RunSucceeded(body) => {
                 self.verified = body.verified;
-                self.ended_at = Some(at);
+                self.ended_at = ended;
             }
-            Event::RunFailed(_) | Event::RunCancelled(_) => self.ended_at = Some(at),
+            Event::RunFailed(_) | Event::RunCancelled(_) => self.ended_at = ended,
             Event::RunResumed(_) => self.ended_at = None,
             _ => {}
         }

@@ -216,8 +216,8 @@ impl Workspace {
     }
 
     /// Returns the newest run.
-    pub(super) fn newest_run(&self) -> Result<Option<RunId>, store::Error> {
-        Ok(self.rows(None, 1)?.first().map(|row| row.run_id))
+    pub(super) fn newest_run(&self) -> Result<Option<RunRow>, store::Error> {
+        Ok(self.rows(None, 1)?.pop())
     }
 
     fn count_runs(&self) -> Result<u64, store::Error> {

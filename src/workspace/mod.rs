@@ -10,6 +10,7 @@ pub mod setup;
 mod bench;
 mod empty;
 mod history;
+mod import;
 mod ledger;
 mod open;
 mod preview;
@@ -20,6 +21,7 @@ mod upkeep;
 
 pub use bench::BenchError;
 pub use history::FindError;
+pub use import::{Changed, ImportError, ImportProgress, Imported, LineProblem};
 pub use open::{Access, Error, Options, Workspace};
 pub use preview::{AgentPreview, Preview};
 pub use recall::{FilterDocument, Found, HitDocument, Indexed, Memory, RecallError, Search, UnderstoodDocument};

@@ -13,7 +13,7 @@ use super::ledger::DayLedger;
 use super::recall::Memory;
 use super::library::Library;
 use super::upkeep::{self, Opened, Upkeep};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Mode};
 use crate::domain::ids::RunId;
 use crate::domain::prices::{PriceError, PriceFile, PriceTable};
 use crate::domain::redact::Redactor;
@@ -238,9 +238,10 @@ impl Workspace {
         Ok(())
     }
 
-    /// Returns an id for a new run that comes after every run so far, whatever the clock says.
+    /// Returns an id for a new run that comes after every run so far, whatever the clock says. Imported runs do not count: one
+    /// that is dated in the future must not push every later run there.
     pub(super) fn new_run_id(&self) -> Result<RunId, store::Error> {
-        let last: Option<Ulid> = self.newest_run()?.map(|run| run.0);
+        let last: Option<Ulid> = self.newest_run()?.filter(|row| row.mode != Mode::Imported).map(|row| row.run_id.0);
         Ok(RunId(self.world.ulid(last)))
     }
 

@@ -216,10 +216,10 @@ impl Workspace {
         let lock = RunLock::acquire(self.place()?, id)?;
         self.take_in_spool(id)?;
         let mut stream = self.stream(id)?;
-        let basis = self.recorded_basis(id)?;
         if stream.run().terms.as_ref().is_some_and(|terms| terms.mode == Mode::Imported) {
             return Err(ResumeError::Imported(id));
         }
+        let basis = self.recorded_basis(id)?;
         let shown_from = stream.run().version + 1;
         let executor = ExecutorId(self.world.ulid(None));
         let meno_version = env!("CARGO_PKG_VERSION").to_owned();

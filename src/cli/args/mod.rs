@@ -4,6 +4,7 @@
 //! run exists is for the commands to find out.
 
 pub mod bench;
+pub mod import;
 pub mod run;
 pub mod values;
 
@@ -16,6 +17,7 @@ use super::output::Color;
 use crate::domain::event::Mode;
 use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
+pub use import::{ImportCommand, ImportRunsArgs};
 pub use run::{ResumeArgs, RunArgs};
 use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
 
@@ -127,6 +129,9 @@ pub enum Command {
     Events(EventsArgs),
     /// Say something about a run; it is remembered with it
     Note(NoteArgs),
+    /// Take in what other systems wrote down
+    #[command(subcommand, arg_required_else_help = true)]
+    Import(ImportCommand),
     /// Show settings with their sources, or change one of the store
     Config(ConfigArgs),
     /// Show the price table

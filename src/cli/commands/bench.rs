@@ -5,7 +5,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open;
 use crate::cli::output::table::{Fit, Table};
-use crate::cli::progress::counting::Counting;
+use crate::cli::progress::Counting;
 use crate::workspace::Access;
 
 /// Measures.

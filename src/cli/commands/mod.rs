@@ -19,6 +19,7 @@ pub mod validate_template;
 pub mod doctor;
 pub mod events;
 pub mod export_run;
+pub mod import;
 pub mod list_runs;
 pub mod note;
 pub mod rebuild;
@@ -58,6 +59,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::ExportRun(args) => export_run::run(context, &args),
         Command::Events(args) => events::run(context, &args),
         Command::Note(args) => note::run(context, &args),
+        Command::Import(command) => import::run(context, &command),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Rebuild => rebuild::run(context),
         Command::Serve => serve::run(context),

@@ -8,7 +8,7 @@ use crate::cli::args::memory::{ReindexArgs, SearchArgs, SuggestArgs};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::output::words;
-use crate::cli::progress::counting::Counting;
+use crate::cli::progress::Counting;
 use crate::cli::{open, render};
 use crate::workspace::{Access, RecallError, Search};
 

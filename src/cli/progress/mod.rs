@@ -2,15 +2,18 @@
 //!
 //! It sees acknowledged events and nothing else, so what it shows is what the log says. It draws on stderr.
 
-pub mod counting;
+mod counting;
 mod lines;
 mod live;
+mod reading;
 mod state;
 
 use super::output::Out;
 use crate::domain::event::Recorded;
+pub use counting::Counting;
 pub use lines::{Names, line};
 pub use live::Live;
+pub use reading::Reading;
 pub use state::{AgentLine, State};
 
 /// How a run's progress is shown.

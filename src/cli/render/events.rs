@@ -1,4 +1,4 @@
-//! `events`: the log for reading, one line per event.
+//! `events`: the log for reading, one line per event. What was imported stands with the time at which it happened.
 
 use jiff::tz::TimeZone;
 
@@ -11,7 +11,7 @@ pub fn event(recorded: &Recorded, names: &mut Names, zone: &TimeZone) -> String 
     let envelope = &recorded.envelope;
     let run = envelope.run.map_or_else(|| "-".repeat(6), |run| run.to_string().chars().skip(20).collect());
     let words = line(recorded, names).unwrap_or_default();
-    let moment = time::moment(envelope.at, zone);
+    let moment = time::moment(envelope.occurred_at.unwrap_or(envelope.at), zone);
     let kind = sanitize::line(recorded.event.name());
     format!("{:>7}  {}  {run}  {}  {words}", envelope.seq, styled(FAINT, moment), styled(HEADING, kind)).trim_end().to_owned()
 }

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod export_run;
+pub mod import;
 pub mod list_runs;
 pub mod outcome;
 pub mod show_run;
@@ -79,7 +80,10 @@ pub(super) fn mode_words(run: &RunDetail) -> Option<String> {
     match run.mode {
         Mode::Real => None,
         Mode::Simulated => Some("simulated: no model was called, costs are estimates".to_owned()),
-        Mode::Imported => Some(format!("imported from {}", run.source.as_deref().unwrap_or("another system"))),
+        Mode::Imported => {
+            let id = run.foreign_run_id.as_ref().map_or_else(String::new, |id| format!(", {id} there"));
+            Some(format!("imported from {}{id}", run.source.as_deref().unwrap_or("another system")))
+        }
     }
 }
 

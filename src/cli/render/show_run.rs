@@ -91,15 +91,11 @@ impl Page {
 
 fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
     let name = run.template_name.as_ref().map_or_else(String::new, |name| format!(" ({})", sanitize::line(name)));
-    page.line(
-        0,
-        format!(
-            "{} {} {}{name}",
-            styled(HEADING, &run.run_id),
-            sanitize::line(&run.template_id),
-            sanitize::line(&run.template_version)
-        ),
-    );
+    let version = match run.template_version.as_str() {
+        "" => String::new(),
+        version => format!(" {}", sanitize::line(version)),
+    };
+    page.line(0, format!("{} {}{version}{name}", styled(HEADING, &run.run_id), sanitize::line(&run.template_id),));
     if let Some(mode) = mode_words(run) {
         page.line(0, styled(WARN, sanitize::line(&mode)));
     }
@@ -223,7 +219,8 @@ fn tell_agent(page: &mut Page, agent: &AgentDetail, mode: Mode) {
 fn tell_attempt(page: &mut Page, attempt: &AttemptDetail, mode: Mode) {
     let model = match (&attempt.provider, &attempt.model) {
         (Some(provider), Some(model)) => format!("{provider}/{model}"),
-        (_, model) => model.clone().unwrap_or_else(|| "no model called".to_owned()),
+        (_, Some(model)) => model.clone(),
+        (_, None) => if attempt.imported { "model not known" } else { "no model called" }.to_owned(),
     };
     let cost = words::cost(attempt.cost_nusd, attempt.cost_complete, mode);
     let mut parts = vec![attempt_words(attempt.status, attempt.verified).to_owned(), cost];

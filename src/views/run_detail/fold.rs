@@ -51,6 +51,7 @@ impl Default for Fold {
                 verified: false,
                 mode: Mode::Real,
                 source: None,
+                foreign_run_id: None,
                 started_at: None,
                 ended_at: None,
                 duration_ms: None,
@@ -150,7 +151,9 @@ impl Fold {
         self.apply_calls(&recorded.event, text);
         self.apply_attempts(&recorded.event, at, text);
         self.apply_judgement(&recorded.event, at);
-        self.apply_end(&recorded.event, at, text);
+        // When an imported run ended is what its record says, or not known: never when it was imported.
+        let ended = if self.detail.mode == Mode::Imported { envelope.occurred_at } else { Some(at) };
+        self.apply_end(&recorded.event, at, ended, text);
     }
 
     fn apply_form(&mut self, event: &Event, at: TimeNs, text: TextOf<'_>) {
@@ -170,7 +173,8 @@ impl Fold {
                 detail.prices_as_of.clone_from(&body.prices_as_of);
                 detail.meno_version.clone_from(&body.meno_version);
                 if let Some(private) = &body.private {
-                    detail.workspace = Some(private.workspace.clone());
+                    detail.workspace = Some(private.workspace.clone()).filter(|folder| !folder.is_empty());
+                    detail.foreign_run_id.clone_from(&private.foreign_run_id);
                     detail.labels = private.labels.iter().cloned().collect();
                     if let Some(template) = text(&private.template).and_then(|json| serde_json::from_str(&json).ok()) {
                         read_template(detail, &template);
@@ -301,6 +305,7 @@ impl Fold {
                 attempt.provider.clone_from(&body.provider);
                 attempt.model.clone_from(&body.model);
                 attempt.status = if body.passed { AttemptStatus::Passed } else { AttemptStatus::FailedCriteria };
+                attempt.verified = body.passed;
                 attempt.tokens.add(usage);
                 attempt.duration_ms = body.duration_ms;
                 attempt.output = body.private.as_ref().and_then(|private| private.output.as_ref()).and_then(text);
@@ -322,10 +327,18 @@ impl Fold {
         match event {
             Event::CriterionJudged(body) => {
                 let (agent, attempt) = self.attempt(body.agent, body.attempt, Tier::Cheap);
-                let criteria = &mut self.detail.agents[agent].attempts[attempt].criteria;
+                let attempt = &mut self.detail.agents[agent].attempts[attempt];
+                let imported = attempt.imported;
+                let criteria = &mut attempt.criteria;
+                let name = body.private.as_ref().map(|private| private.name.clone());
+                if imported && let Some(told) = criteria.iter_mut().find(|told| told.name.is_some() && told.name == name) {
+                    // The attempt has named what it failed; its verdict says which number that has within the agent.
+                    told.criterion = body.criterion;
+                    return;
+                }
                 criteria.push(CriterionDetail {
                     criterion: body.criterion,
-                    name: body.private.as_ref().map(|private| private.name.clone()),
+                    name,
                     verdict: body.verdict,
                     score: body.score,
                     evidence: body.private.as_ref().map(|private| private.evidence.clone()),
@@ -397,21 +410,21 @@ impl Fold {
         }
     }
 
-    fn apply_end(&mut self, event: &Event, at: TimeNs, text: TextOf<'_>) {
+    fn apply_end(&mut self, event: &Event, at: TimeNs, ended: Option<TimeNs>, text: TextOf<'_>) {
         let detail = &mut self.detail;
         match event {
             Event::ReportComposed(body) => detail.report = body.private.as_ref().and_then(|private| text(&private.report)),
             Event::RunSucceeded(body) => {
-                self.ended = Some(at);
+                self.ended = ended;
                 detail.verified = body.verified;
             }
             Event::RunFailed(body) => {
-                self.ended = Some(at);
+                self.ended = ended;
                 let message = body.private.as_ref().map(|private| private.message.clone());
                 detail.failure = Some(RunFailureDetail { reason: body.reason, message });
             }
             Event::RunCancelled(_) => {
-                self.ended = Some(at);
+                self.ended = ended;
                 for agent in &mut detail.agents {
                     if matches!(agent.status, AgentStatus::Pending | AgentStatus::Running) {
                         agent.status = AgentStatus::Cancelled;

@@ -48,6 +48,8 @@ pub struct RunDetail {
     pub mode: Mode,
     /// The system that the run was imported from.
     pub source: Option<String>,
+    /// Its id in that system.
+    pub foreign_run_id: Option<String>,
     /// When it began.
     pub started_at: Option<String>,
     /// When it ended; null while it has not.

@@ -1,0 +1,33 @@
+//! `import …`: what comes in from elsewhere.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `import …`.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Take in run histories, one JSON object per line
+    Runs(ImportRunsArgs),
+}
+
+/// `import runs`.
+#[derive(Debug, Args)]
+#[command(after_help = "A line looks like this (the whole form: schemas/import/run.schema.json):\n  \
+        {\"run_id\": \"build-17\", \"template_id\": \"code_review\", \"started_at\": \"2026-10-01T09:30:00Z\",\n   \
+        \"agents\": [{\"role\": \"reviewer\", \"task\": \"review the parser\",\n     \
+        \"attempts\": [{\"tier\": \"cheap\", \"passed\": true, \"cost_usd\": 0.0042, \"output\": \"two findings\"}]}]}\n\n\
+        Runs that are here already are not imported again, so a file may be imported as often as it grows.\n\n\
+        Examples:\n  meno import runs histories.jsonl\n  zcat old.jsonl.gz | meno import runs - --source ci\n  \
+        meno list-runs --mode imported")]
+pub struct ImportRunsArgs {
+    /// The file; `-` reads stdin
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The system that the runs come from; the ids of its runs are its own
+    #[arg(long, value_name = "NAME", default_value = "file")]
+    pub source: String,
+    /// Import nothing unless every line is good
+    #[arg(long)]
+    pub strict: bool,
+}
