@@ -11,8 +11,10 @@ mod empty;
 mod history;
 mod ledger;
 mod open;
+pub mod patterns;
 mod preview;
 mod running;
+mod spending;
 mod start;
 mod upkeep;
 
