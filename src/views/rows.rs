@@ -1,5 +1,7 @@
 //! Keys and rows of projections: composite keys that can be read by their beginning, and rows in bincode.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -97,6 +99,24 @@ impl<'a> KeyReader<'a> {
     pub fn signed(&mut self) -> Option<i64> {
         let bytes = u64::from_be_bytes(self.bytes(8)?.try_into().ok()?);
         Some((bytes ^ (1 << 63)).cast_signed())
+    }
+}
+
+/// Rows in memory, for a fold over a part of the log.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MapRows(pub BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Rows for MapRows {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.get(key).cloned()
+    }
+
+    fn put(&mut self, key: &[u8], row: Vec<u8>) {
+        self.0.insert(key.to_vec(), row);
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        self.0.remove(key);
     }
 }
 

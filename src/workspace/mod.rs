@@ -7,6 +7,7 @@ pub mod inputs;
 pub mod library;
 pub mod setup;
 
+mod analysis;
 mod empty;
 mod history;
 mod ledger;
@@ -18,6 +19,7 @@ mod spending;
 mod start;
 mod upkeep;
 
+pub use analysis::AnalyticsQuestion;
 pub use history::FindError;
 pub use open::{Access, Error, Options, Workspace};
 pub use preview::{AgentPreview, Preview};

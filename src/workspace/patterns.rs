@@ -7,79 +7,22 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Workspace;
+pub use crate::analytics::material::{AnswerHistory, Follower, Material, Outcome, PastRun, Pattern};
 use crate::domain::event::Mode;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::store::{self, Error};
-use crate::views::memory::answers::{AnswerKey, AnswerRow, LastRow, QuestionRow};
+use crate::views::memory::answers::{AnswerKey, LastRow, QuestionRow};
 use crate::views::memory::associations::{FollowRow, PairRow};
 use crate::views::memory::criteria::{CriterionKey, CriterionRow};
 use crate::views::memory::outcomes::{OutcomeRow, RunFact};
-use crate::views::memory::patterns::{PatternKey, PatternRow};
+use crate::views::memory::patterns::PatternKey;
 use crate::views::memory::tools::ToolRow;
-use crate::views::memory::{self, day_of};
-use crate::views::rows::{self, Key, order_of};
+use crate::views::Projection;
+use crate::views::memory::{self, Memory, day_of};
+use crate::views::rows::{self, Key, MapRows, order_of};
 
 /// Rows read from a view at once.
 const PAGE: u32 = 2000;
-
-/// Attempts of one template, role, tier and model in one mode.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pattern {
-    /// What it is about.
-    pub key: PatternKey,
-    /// How the attempts went.
-    pub row: PatternRow,
-}
-
-/// Runs of one template in one mode.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// The template's id.
-    pub template: String,
-    /// Whether models were real.
-    pub mode: Mode,
-    /// How the runs went.
-    pub row: OutcomeRow,
-}
-
-/// One ended run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PastRun {
-    /// The run.
-    pub run: RunId,
-    /// When it began, in ns since the epoch.
-    pub started_at: TimeNs,
-    /// How it went.
-    pub fact: RunFact,
-}
-
-/// What one template's runs were told.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct AnswerHistory {
-    /// By mode, question and value.
-    pub values: Vec<(AnswerKey, AnswerRow)>,
-    /// By mode and question.
-    pub questions: Vec<(Mode, String, QuestionRow)>,
-    /// By question: the last answers, newest first.
-    pub last: Vec<(String, LastRow)>,
-}
-
-/// How often another template was run within a day after this one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Follower {
-    /// The template that follows.
-    pub template: String,
-    /// Whether models were real.
-    pub mode: Mode,
-    /// Its runs in the day after a run of this one.
-    pub pair: PairRow,
-    /// Its runs.
-    pub runs: u64,
-    /// Runs of any template in the day after a run of this one.
-    pub followed: u64,
-    /// All runs.
-    pub all: u64,
-}
 
 impl Workspace {
     /// Returns how attempts went, of one template or of all.
@@ -115,11 +58,7 @@ impl Workspace {
         let from = since.map_or_else(|| begin.clone().finish(), |since| begin.clone().bytes(&order_of(since)).finish());
         let to = until.map_or_else(|| begin.end(), |until| Some(begin.clone().bytes(&order_of(until)).finish()));
         let rows = self.view_rows(memory::NAME, from, to, true, limit)?;
-        let past = |(key, row): &(Vec<u8>, Vec<u8>)| {
-            let (_, started_at, run) = RunFact::read_key(key).ok_or_else(malformed)?;
-            Ok(PastRun { run, started_at, fact: rows::read(row).map_err(Error::Index)? })
-        };
-        rows.iter().map(past).collect()
+        rows.iter().map(|(key, row)| past(key, row)).collect()
     }
 
     /// Returns what criteria said, of one template or of all.
@@ -170,6 +109,55 @@ impl Workspace {
             }
         }
         Ok(followers)
+    }
+
+    /// Returns everything that is known of one template, with at most `past_max` single runs. Within a window only the runs that
+    /// began in it count: their events are read and folded anew, all but what follows the template, which is over all time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn material(
+        &self,
+        template: &str,
+        since: Option<TimeNs>,
+        until: Option<TimeNs>,
+        past_max: usize,
+    ) -> Result<Material, store::Error> {
+        let followers = self.followers(template)?;
+        let past = self.past_runs(template, since, until, past_max)?;
+        if since.is_none() && until.is_none() {
+            let tools = self.tool_history(template)?;
+            let criteria = self.criteria(Some(template))?;
+            let answers = self.answer_history(template)?;
+            let (outcomes, patterns) = (self.outcomes(Some(template))?, self.patterns(Some(template))?);
+            return Ok(Material { outcomes, patterns, criteria, answers, tools, past, followers });
+        }
+        let mut rows = MapRows::default();
+        for run in self.past_runs(template, since, until, usize::MAX)? {
+            for event in self.events_of(run.run, 1, u32::MAX)? {
+                // What a fold cannot take it cannot take in the view either; `doctor` names it.
+                if let Err(why) = Memory.apply(&mut rows, &event) {
+                    tracing::warn!("event {} does not count: {why}", event.envelope.seq);
+                }
+            }
+        }
+        let outcomes = folded(&rows, &OutcomeRow::of(Some(template)), OutcomeRow::read_key)?;
+        let patterns = folded(&rows, &PatternKey::of(Some(template)), PatternKey::read)?;
+        let questions = folded(&rows, &QuestionRow::of(template), QuestionRow::read_key)?;
+        let tools = folded(&rows, &ToolRow::of(template), ToolRow::read_key)?;
+        Ok(Material {
+            outcomes: outcomes.into_iter().map(|((template, mode), row)| Outcome { template, mode, row }).collect(),
+            patterns: patterns.into_iter().map(|(key, row)| Pattern { key, row }).collect(),
+            criteria: folded(&rows, &CriterionKey::of(Some(template)), CriterionKey::read)?,
+            answers: AnswerHistory {
+                values: folded(&rows, &AnswerKey::of(template), AnswerKey::read)?,
+                questions: questions.into_iter().map(|((mode, question), row)| (mode, question, row)).collect(),
+                last: folded(&rows, &LastRow::of(template), LastRow::read_key)?,
+            },
+            tools: tools.into_iter().map(|((_, mode, tool), row)| (mode, tool, row)).collect(),
+            past,
+            followers,
+        })
     }
 
     /// Returns the present UTC day, in days since the epoch: what ages are counted from.
@@ -223,6 +211,22 @@ impl Workspace {
         }
         Ok(rows)
     }
+}
+
+fn past(key: &[u8], row: &[u8]) -> Result<PastRun, store::Error> {
+    let (_, started_at, run) = RunFact::read_key(key).ok_or_else(malformed)?;
+    Ok(PastRun { run, started_at, fact: rows::read(row).map_err(Error::Index)? })
+}
+
+/// Reads the rows of one kind out of a fold over a part of the log.
+fn folded<K, R: DeserializeOwned>(
+    rows: &MapRows,
+    begin: &Key,
+    read: impl Fn(&[u8]) -> Option<K>,
+) -> Result<Vec<(K, R)>, store::Error> {
+    let (from, end) = (begin.clone().finish(), begin.end());
+    let rows = rows.0.range(from..).take_while(|(key, _)| end.as_ref().is_none_or(|end| *key < end));
+    rows.map(|(key, row)| Ok((read(key).ok_or_else(malformed)?, rows::read(row).map_err(Error::Index)?))).collect()
 }
 
 fn malformed() -> store::Error {

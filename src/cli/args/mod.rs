@@ -3,6 +3,7 @@
 //! This is the only place that knows clap. Values arrive parsed into types that cannot be wrong; whether a template or a
 //! run exists is for the commands to find out.
 
+pub mod analysis;
 pub mod run;
 pub mod values;
 
@@ -15,6 +16,7 @@ use super::output::Color;
 use crate::domain::event::Mode;
 use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
+pub use analysis::{AnalyticsArgs, CostsArgs};
 pub use run::{ResumeArgs, RunArgs};
 use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
 
@@ -122,6 +124,10 @@ pub enum Command {
     ShowRun(ShowRunArgs),
     /// Write a run as files: config, answers, agents, result, report
     ExportRun(ExportRunArgs),
+    /// Show how templates do: success, cost, tiers, failures, and what may be concluded
+    Analytics(AnalyticsArgs),
+    /// Show what was spent, by day, model, template or whatever else
+    Costs(CostsArgs),
     /// Print the event log
     Events(EventsArgs),
     /// Say something about a run; it is remembered with it

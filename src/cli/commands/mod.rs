@@ -15,6 +15,8 @@ mod templates;
 pub mod trust;
 pub mod validate_template;
 
+pub mod analytics;
+pub mod costs;
 pub mod doctor;
 pub mod events;
 pub mod export_run;
@@ -57,6 +59,8 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::ExportRun(args) => export_run::run(context, &args),
         Command::Events(args) => events::run(context, &args),
         Command::Note(args) => note::run(context, &args),
+        Command::Analytics(args) => analytics::run(context, &args),
+        Command::Costs(args) => costs::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Rebuild => rebuild::run(context),
         Command::Serve => serve::run(context),

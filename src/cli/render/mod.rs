@@ -1,5 +1,9 @@
 //! What commands show: documents of `views` in, text for people or files out. Pure; nothing is read or written here.
 
+pub mod analytics;
+pub mod analytics_html;
+pub mod chart;
+pub mod costs;
 pub mod events;
 pub mod export_run;
 pub mod list_runs;

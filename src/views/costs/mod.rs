@@ -6,6 +6,8 @@
 
 pub mod calls;
 mod payer;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 

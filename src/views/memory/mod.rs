@@ -14,7 +14,7 @@ pub mod patterns;
 pub mod tools;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
@@ -169,7 +169,7 @@ impl Evidence {
     fn count(&mut self, at: TimeNs, run: RunId, sign: Sign) {
         match sign {
             Sign::In => self.merge(&Self(vec![(at, run)])),
-            Sign::Out => self.0.retain(|(_, known)| *known != run),
+            Sign::Out => self.0.retain(|known| *known != (at, run)),
         }
     }
 

@@ -68,6 +68,20 @@ pub struct DayAttempts {
     pub failed: u32,
 }
 
+impl DayAttempts {
+    /// Counts up or down what is not zero in `one`.
+    fn count(&mut self, one: Self, sign: Sign) {
+        let pairs = [(&mut self.passed, one.passed), (&mut self.unverified, one.unverified), (&mut self.failed, one.failed)];
+        pairs.into_iter().filter(|(_, one)| *one > 0).for_each(|(held, _)| shift(held, sign));
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.passed = self.passed.saturating_add(other.passed);
+        self.unverified = self.unverified.saturating_add(other.unverified);
+        self.failed = self.failed.saturating_add(other.failed);
+    }
+}
+
 /// How attempts went.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PatternRow {
@@ -87,6 +101,8 @@ pub struct PatternRow {
     pub reasons: BTreeMap<String, u64>,
     /// Passes and failures by UTC day since the epoch: ages are counted from these when the row is read, whatever the half-life.
     pub days: BTreeMap<i32, DayAttempts>,
+    /// Passes and failures of agents' first attempts: later ones had the tasks on which others had failed.
+    pub first: DayAttempts,
     /// What attempts cost, judging included, in nUSD; those whose cost is wholly known.
     pub cost: Sketch,
     /// Attempts some of whose cost is not known.
@@ -103,7 +119,7 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) 
     for (number, attempt) in &draft.attempts {
         let Some(outcome) = attempt.outcome else { continue };
         rows::change(rows, &key(draft, number.0, attempt).finish(), |row: &mut PatternRow| {
-            row.count(attempt, outcome, !unsettled.contains(number), sign);
+            row.count(attempt, outcome, !unsettled.contains(number), number.1 == 1, sign);
             row.evidence.count(draft.started_at, run, sign);
         })?;
     }
@@ -120,7 +136,7 @@ fn key(draft: &Draft, agent: AgentNo, attempt: &AttemptDraft) -> Key {
 }
 
 impl PatternRow {
-    fn count(&mut self, attempt: &AttemptDraft, outcome: AttemptOutcome, cost_known: bool, sign: Sign) {
+    fn count(&mut self, attempt: &AttemptDraft, outcome: AttemptOutcome, cost_known: bool, is_first: bool, sign: Sign) {
         shift(&mut self.attempts, sign);
         let mut day = DayAttempts::default();
         match outcome {
@@ -140,10 +156,10 @@ impl PatternRow {
             AttemptOutcome::Cancelled | AttemptOutcome::Lost => {}
         }
         if day != DayAttempts::default() {
-            shift_day(&mut self.days, day_of(attempt.at), |held| {
-                let pairs = [(&mut held.passed, day.passed), (&mut held.unverified, day.unverified), (&mut held.failed, day.failed)];
-                pairs.into_iter().filter(|(_, one)| *one > 0).for_each(|(held, _)| shift(held, sign));
-            });
+            shift_day(&mut self.days, day_of(attempt.at), |held| held.count(day, sign));
+        }
+        if is_first {
+            self.first.count(day, sign);
         }
         if attempt.escalated {
             shift(&mut self.escalated, sign);
@@ -177,11 +193,9 @@ impl PatternRow {
             *self.reasons.entry(reason.clone()).or_default() += held;
         }
         for (day, held) in &other.days {
-            let day = self.days.entry(*day).or_default();
-            day.passed += held.passed;
-            day.unverified += held.unverified;
-            day.failed += held.failed;
+            self.days.entry(*day).or_default().merge(*held);
         }
+        self.first.merge(other.first);
         self.cost.merge(&other.cost);
         self.cost_unknown += other.cost_unknown;
         self.latency.merge(&other.latency);
