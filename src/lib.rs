@@ -23,6 +23,7 @@
 //! - [`domain`] is where every decision is made, without I/O, clock or randomness. Begin with [`domain::event`], what can
 //!   happen, and [`domain::run`], what follows from it.
 //! - [`views`] folds events into what is shown: [`views::run_list`] and [`views::run_detail`].
+//! - [`analytics`] says what those rows mean: reports with their uncertainty, over [`views::memory`] and [`views::costs`].
 //! - [`store`] keeps the promise: [`store::journal`] acknowledges, [`store::ordered`] is the index in sled that can always
 //!   be rebuilt, [`store::owned`] puts them together, [`store::session`] is how any number of processes share them.
 //! - [`providers`] speak to models and know nothing of runs; [`settings`] say which, and where each value comes from.
@@ -73,11 +74,12 @@
 //! # }
 //! ```
 
+pub mod analytics;
 pub mod cli;
 pub mod domain;
 pub mod executor;
-pub mod memory;
 pub mod lake;
+pub mod memory;
 pub mod providers;
 pub mod settings;
 pub mod store;

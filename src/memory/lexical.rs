@@ -532,9 +532,7 @@ impl Searcher {
                 Box::new(BooleanQuery::new(either.into()))
             }
             Test::Without(word) => self.test(&Test::Not(Box::new(Test::Phrase(word.clone())))),
-            Test::Any(tests) => {
-                Box::new(BooleanQuery::new(tests.iter().map(|test| (Occur::Should, self.test(test))).collect()))
-            }
+            Test::Any(tests) => Box::new(BooleanQuery::new(tests.iter().map(|test| (Occur::Should, self.test(test))).collect())),
             Test::All(tests) => Box::new(BooleanQuery::new(tests.iter().map(|test| (Occur::Must, self.test(test))).collect())),
             Test::Not(test) => {
                 Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(AllQuery)), (Occur::MustNot, self.test(test))]))

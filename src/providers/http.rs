@@ -153,6 +153,36 @@ impl Response {
     }
 }
 
+/// Asks for a file at `url` and waits for the head of the response. Redirections are followed, as places that keep large files
+/// send them, and never from https to http.
+///
+/// # Errors
+/// That it could not be asked for, or that no response began within `patience`.
+pub async fn get(endpoint: &Endpoint, patience: Duration) -> Result<Response, Fault> {
+    /// Redirections followed.
+    const HOPS_MAX: usize = 5;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("meno/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::limited(HOPS_MAX))
+        .referer(false)
+        .https_only(endpoint.url.scheme() == "https")
+        .connect_timeout(patience)
+        .dns_resolver(JudgingResolver(endpoint.reach));
+    if endpoint.local {
+        builder = builder.no_proxy();
+    }
+    if endpoint.url.scheme() == "http" {
+        builder = builder.tls_certs_only([]);
+    }
+    let client = builder.build().map_err(|error| Fault::lasting(ErrorClass::Connection, causes(&error)))?;
+    match tokio::time::timeout(patience, client.get(endpoint.url.clone()).send()).await {
+        Ok(Ok(response)) => Ok(Response { response, idle: patience }),
+        Ok(Err(error)) => Err(fault_of(error)),
+        Err(_) => Err(silent("no response began", patience)),
+    }
+}
+
 fn silent(what: &str, after: Duration) -> Fault {
     Fault::passing(ErrorClass::Timeout, format!("{what} within {} s", after.as_secs_f64()))
 }

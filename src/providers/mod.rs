@@ -5,6 +5,7 @@
 //! what it is asked and tells what happened. Start with [`Providers::call`]; `wire` is the map of the dialects.
 
 pub mod anthropic;
+pub mod download;
 pub mod endpoint;
 pub mod fault;
 mod http;

@@ -4,13 +4,17 @@
 //! folding at once gives. Nothing here knows a file, a clock, a terminal or the store's encoding; texts kept beside the
 //! log come in through a function. Start with [`run_detail`] (one run, whole) and [`run_list`] (one line per run).
 
+pub mod costs;
 pub mod event_line;
 pub mod imports;
+pub mod memory;
 pub mod open_costs;
 pub mod projection;
+pub mod rows;
 pub mod run_detail;
 pub mod run_list;
 pub mod runs;
+pub mod sketch;
 pub mod status;
 
 #[cfg(test)]
@@ -26,7 +30,7 @@ use crate::domain::ids::TimeNs;
 
 /// Returns every projection that a store keeps.
 pub fn projections() -> Vec<Arc<dyn Projection>> {
-    vec![Arc::new(runs::Runs), Arc::new(imports::Imports)]
+    vec![Arc::new(runs::Runs), Arc::new(imports::Imports), Arc::new(memory::Memory), Arc::new(costs::Costs)]
 }
 
 /// Writes a moment (ns since the epoch) as RFC 3339 in UTC, with as many decimals as it has.

@@ -183,7 +183,11 @@ impl Library {
     /// Returns ids and names of all templates that can be read.
     pub fn names(&self) -> Vec<(String, String)> {
         let entries = self.list().into_iter();
-        entries.map(|entry| (entry.id.clone(), entry.template.as_ref().map_or_else(|| entry.id.clone(), |template| template.name.clone()))).collect()
+        entries
+            .map(|entry| {
+                (entry.id.clone(), entry.template.as_ref().map_or_else(|| entry.id.clone(), |template| template.name.clone()))
+            })
+            .collect()
     }
 
     /// Returns all templates by id. A broken one is listed as broken and stops nothing.

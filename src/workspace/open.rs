@@ -10,8 +10,8 @@ use ulid::Ulid;
 
 use super::empty::EmptyLog;
 use super::ledger::DayLedger;
-use super::recall::Memory;
 use super::library::Library;
+use super::recall::Memory;
 use super::upkeep::{self, Opened, Upkeep};
 use crate::domain::event::{Event, Mode};
 use crate::domain::ids::RunId;

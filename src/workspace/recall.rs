@@ -257,7 +257,9 @@ impl Workspace {
         self.named_runs_first(&understood, &mut answer, opened.as_ref(), search.limit)?;
         let indexed_to = opened.as_ref().and_then(|open| open.seen()).map_or(0, |seen| seen.seq);
         if indexed_to < log_head {
-            notices.push(format!("the index has seen events up to {indexed_to} of {log_head}; `meno reindex` brings it up to the log"));
+            notices.push(format!(
+                "the index has seen events up to {indexed_to} of {log_head}; `meno reindex` brings it up to the log"
+            ));
         }
         if !search.lexical_only && !answer.hybrid && answer.passages > 0 && !understood.text.trim().is_empty() {
             let why = embedder.as_ref().err().cloned().unwrap_or_else(|| "nothing is embedded yet".to_owned());

@@ -55,8 +55,11 @@ impl Workspace {
     pub fn suggest(&self, wish: &str) -> Result<Suggested, RecallError> {
         let embedder = self.embedder()?;
         let templates: Vec<Template> = self.library.list().into_iter().filter_map(|entry| entry.template).collect();
-        let texts: Vec<(usize, String)> =
-            templates.iter().enumerate().flat_map(|(at, template)| texts(template).into_iter().map(move |text| (at, text))).collect();
+        let texts: Vec<(usize, String)> = templates
+            .iter()
+            .enumerate()
+            .flat_map(|(at, template)| texts(template).into_iter().map(move |text| (at, text)))
+            .collect();
         let words: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
         let vectors = embed_once(&embedder, &self.bench_cache(), &words, &|_, _| true)?;
         let query = embedder.query(wish)?;

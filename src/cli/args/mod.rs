@@ -3,8 +3,10 @@
 //! This is the only place that knows clap. Values arrive parsed into types that cannot be wrong; whether a template or a
 //! run exists is for the commands to find out.
 
+pub mod analysis;
 pub mod bench;
 pub mod import;
+pub mod memory;
 pub mod run;
 pub mod values;
 
@@ -17,6 +19,7 @@ use super::output::Color;
 use crate::domain::event::Mode;
 use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
+pub use analysis::{AnalyticsArgs, CostsArgs};
 pub use import::{ImportCommand, ImportRunsArgs};
 pub use run::{ResumeArgs, RunArgs};
 use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
@@ -125,6 +128,10 @@ pub enum Command {
     ShowRun(ShowRunArgs),
     /// Write a run as files: config, answers, agents, result, report
     ExportRun(ExportRunArgs),
+    /// Show how templates do: success, cost, tiers, failures, and what may be concluded
+    Analytics(AnalyticsArgs),
+    /// Show what was spent, by day, model, template or whatever else
+    Costs(CostsArgs),
     /// Print the event log
     Events(EventsArgs),
     /// Say something about a run; it is remembered with it
@@ -142,6 +149,15 @@ pub enum Command {
     Rebuild,
     /// Hold the store and keep it warm for other commands
     Serve,
+    /// Search past runs in your own words
+    Search(memory::SearchArgs),
+    /// Say which template fits to what you want to do
+    Suggest(memory::SuggestArgs),
+    /// Bring the search index up to the log
+    Reindex(memory::ReindexArgs),
+    /// Embedding models: list them, fetch one
+    #[command(subcommand, arg_required_else_help = true)]
+    Model(memory::ModelCommand),
     /// Measure search and advice on collections and tables of your own
     #[command(subcommand, arg_required_else_help = true)]
     Bench(bench::BenchCommand),

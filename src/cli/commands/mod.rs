@@ -7,15 +7,19 @@ pub mod config;
 pub mod export_template;
 pub mod init;
 pub mod list_templates;
+pub mod model;
 pub mod prices;
 pub mod resume;
 pub mod run;
+pub mod search;
 pub mod show_template;
 pub mod template;
 mod templates;
 pub mod trust;
 pub mod validate_template;
 
+pub mod analytics;
+pub mod costs;
 pub mod doctor;
 pub mod events;
 pub mod export_run;
@@ -60,9 +64,15 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Events(args) => events::run(context, &args),
         Command::Note(args) => note::run(context, &args),
         Command::Import(command) => import::run(context, &command),
+        Command::Analytics(args) => analytics::run(context, &args),
+        Command::Costs(args) => costs::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Rebuild => rebuild::run(context),
         Command::Serve => serve::run(context),
+        Command::Search(args) => search::search(context, &args),
+        Command::Suggest(args) => search::suggest(context, &args),
+        Command::Reindex(args) => search::reindex(context, &args),
+        Command::Model(command) => model::run(context, &command),
         Command::Bench(command) => bench::run(context, &command),
     }
 }

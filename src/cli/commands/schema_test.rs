@@ -14,4 +14,6 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<super::validate_template::Validation>("validate-template.json");
     check::<super::config::ConfigDocument>("config.json");
     check::<PriceFile>("prices.json");
+    check::<crate::analytics::report::Analytics>("analytics.json");
+    check::<crate::analytics::spending::CostReport>("costs.json");
 }

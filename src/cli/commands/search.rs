@@ -81,7 +81,8 @@ pub fn reindex(context: &mut Context, args: &ReindexArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     let patience = context.global.wait;
     let (events, passages) = (Counting::new(&context.out, "events"), Counting::new(&context.out, "embedding"));
-    let indexed = workspace.reindex(args.anew, patience, &|done, all| events.show(done, all), &|done, all| passages.show(done, all));
+    let indexed =
+        workspace.reindex(args.anew, patience, &|done, all| events.show(done, all), &|done, all| passages.show(done, all));
     events.finish();
     passages.finish();
     let indexed = indexed.map_err(report)?;

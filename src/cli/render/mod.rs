@@ -1,10 +1,15 @@
 //! What commands show: documents of `views` in, text for people or files out. Pure; nothing is read or written here.
 
+pub mod analytics;
+pub mod analytics_html;
+pub mod chart;
+pub mod costs;
 pub mod events;
 pub mod export_run;
 pub mod import;
 pub mod list_runs;
 pub mod outcome;
+pub mod search;
 pub mod show_run;
 
 use anstyle::Style;

@@ -40,8 +40,8 @@ pub fn hits(out: &Out, found: &Found, all: &[&str], explain: bool) -> String {
     columns.push(("what", Fit::Words));
     let mut table = Table::new(out, &columns);
     for (hit, id) in found.hits.iter().zip(shown) {
-        let started = time::nanoseconds(&hit.started_at)
-            .map_or_else(|| hit.started_at.clone(), |at| time::minute(at, out.zone()));
+        let started =
+            time::nanoseconds(&hit.started_at).map_or_else(|| hit.started_at.clone(), |at| time::minute(at, out.zone()));
         let style = match hit.status.as_str() {
             "succeeded" => GOOD,
             "failed" => BAD,

@@ -1,0 +1,309 @@
+//! Money by whatever it is asked by. Every charge is in one row, so the totals are the sums of the rows; real, imported and simulated
+//! money stand in rows of their own, whatever is asked.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::event::Mode;
+use crate::domain::money::{NanoUsd, TokenUsage};
+use crate::views::costs::{CostKey, CostRow};
+
+/// By what costs are asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Dimension {
+    /// The day of the zone.
+    Day,
+    /// The ISO week of the zone.
+    Week,
+    /// The month of the zone.
+    Month,
+    /// Real, imported or simulated.
+    Mode,
+    /// The provider.
+    Provider,
+    /// The model.
+    Model,
+    /// The tier.
+    Tier,
+    /// The template.
+    Template,
+    /// The role.
+    Role,
+    /// Work or judging.
+    Purpose,
+    /// The folder that the run was started in.
+    Workspace,
+    /// All labels of the run together.
+    Label,
+    /// One label's value.
+    LabelOf(String),
+}
+
+impl Dimension {
+    /// The words for dimensions, in the order of help.
+    pub const NAMES: [&'static str; 12] =
+        ["day", "week", "month", "mode", "provider", "model", "tier", "template", "role", "purpose", "workspace", "label"];
+
+    /// Returns the word for it.
+    pub fn name(&self) -> String {
+        let place = match self {
+            Self::Day => 0,
+            Self::Week => 1,
+            Self::Month => 2,
+            Self::Mode => 3,
+            Self::Provider => 4,
+            Self::Model => 5,
+            Self::Tier => 6,
+            Self::Template => 7,
+            Self::Role => 8,
+            Self::Purpose => 9,
+            Self::Workspace => 10,
+            Self::Label => 11,
+            Self::LabelOf(label) => return format!("label.{label}"),
+        };
+        Self::NAMES[place].to_owned()
+    }
+
+    /// Returns the part of `key` that is asked for; `None` where it is not known or not there.
+    fn value(&self, key: &CostKey, zone: &TimeZone) -> Option<String> {
+        let day = || Timestamp::from_second(key.hour.saturating_mul(3600)).ok().map(|at| at.to_zoned(zone.clone()).date());
+        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        match self {
+            Self::Day => day().map(|day| day.to_string()),
+            Self::Week => day().map(|day| {
+                let week = day.iso_week_date();
+                format!("{}-W{:02}", week.year(), week.week())
+            }),
+            Self::Month => day().map(|day| format!("{:04}-{:02}", day.year(), day.month())),
+            Self::Mode => Some(key.mode.name().to_owned()),
+            Self::Provider => known(&key.provider),
+            Self::Model => known(&key.model),
+            Self::Tier => Some(key.tier.name().to_owned()),
+            Self::Template => known(&key.template),
+            Self::Role => known(&key.role),
+            Self::Purpose => Some(key.purpose.name().to_owned()),
+            Self::Workspace => known(&key.workspace),
+            Self::Label => known(&key.labels.replace('\n', ", ")),
+            Self::LabelOf(label) => {
+                let values = key.labels.lines().filter_map(|line| line.split_once('='));
+                values.into_iter().find(|(name, _)| name == label).map(|(_, value)| value.to_owned())
+            }
+        }
+    }
+}
+
+impl std::str::FromStr for Dimension {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [
+            Self::Day,
+            Self::Week,
+            Self::Month,
+            Self::Mode,
+            Self::Provider,
+            Self::Model,
+            Self::Tier,
+            Self::Template,
+            Self::Role,
+            Self::Purpose,
+            Self::Workspace,
+            Self::Label,
+        ];
+        if let Some(label) = word.strip_prefix("label.").filter(|label| !label.is_empty()) {
+            return Ok(Self::LabelOf(label.to_owned()));
+        }
+        let known = all.into_iter().find(|dimension| dimension.name() == word);
+        known.ok_or_else(|| format!("not one of {}, label.NAME", Self::NAMES.join(", ")))
+    }
+}
+
+/// What `costs --json` prints. Amounts in nUSD.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "Costs, as `meno costs --json` prints them")]
+pub struct CostReport {
+    /// By what it was asked.
+    pub by: Vec<String>,
+    /// From this moment on, rounded down to a UTC hour; null: from the beginning.
+    pub since: Option<String>,
+    /// Up to this moment, rounded up to a UTC hour; null: to the end.
+    pub until: Option<String>,
+    /// The zone whose days, weeks and months are meant.
+    pub time_zone: String,
+    /// One row for each mode and combination of values, times in order, else the dearest first.
+    pub rows: Vec<CostLine>,
+    /// The sums of the rows, for each mode by itself.
+    pub totals: Vec<CostTotal>,
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct CostLine {
+    /// Value by dimension; null where it is not known or not there.
+    pub key: IndexMap<String, Option<String>>,
+    /// Its sum.
+    #[serde(flatten)]
+    pub total: CostTotal,
+}
+
+/// A sum.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct CostTotal {
+    /// What kind of money it is.
+    pub mode: Mode,
+    /// Model calls.
+    pub calls: u64,
+    /// Of them, those whose cost is not known: without a price, lost, or imported without one. More than one charge of a call can be.
+    pub unknown: u64,
+    /// What is known.
+    pub cost_nusd: u64,
+    /// The same in US dollars.
+    pub cost_usd: String,
+    /// Tokens, as far as known.
+    pub tokens: TokenSum,
+}
+
+/// Tokens by kind; `reasoning` is a part of `output`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TokenSum {
+    /// Input that touched no cache.
+    pub input: u64,
+    /// Read from a cache.
+    pub cache_read: u64,
+    /// Written to a cache.
+    pub cache_write: u64,
+    /// Output.
+    pub output: u64,
+    /// Of the output, reasoning.
+    pub reasoning: u64,
+}
+
+impl From<TokenUsage> for TokenSum {
+    fn from(usage: TokenUsage) -> Self {
+        Self {
+            input: usage.input,
+            cache_read: usage.cache_read,
+            cache_write: usage.cache_write_5m.saturating_add(usage.cache_write_1h),
+            output: usage.output,
+            reasoning: usage.reasoning,
+        }
+    }
+}
+
+impl CostTotal {
+    fn new(mode: Mode, sum: &CostRow) -> Self {
+        let amount = NanoUsd(u64::try_from(sum.amount).unwrap_or(u64::MAX));
+        Self {
+            mode,
+            calls: sum.calls,
+            unknown: sum.unknown,
+            cost_nusd: amount.0,
+            cost_usd: amount.to_decimal(),
+            tokens: sum.usage.into(),
+        }
+    }
+}
+
+/// A row's place among the rows, and how much is in it.
+type Group = ((Mode, Vec<Option<String>>), CostRow);
+
+/// Groups charges. `span` is what was asked for, as it is to be said.
+pub fn group(
+    charges: &[(CostKey, CostRow)],
+    by: &[Dimension],
+    zone: &TimeZone,
+    span: (Option<String>, Option<String>),
+) -> CostReport {
+    let mut groups: BTreeMap<(Mode, Vec<Option<String>>), CostRow> = BTreeMap::new();
+    let mut totals: BTreeMap<Mode, CostRow> = BTreeMap::new();
+    for (key, row) in charges {
+        let values = by.iter().map(|dimension| dimension.value(key, zone)).collect();
+        groups.entry((key.mode, values)).or_default().merge(row);
+        totals.entry(key.mode).or_default().merge(row);
+    }
+    let mut groups: Vec<Group> = groups.into_iter().collect();
+    let is_time = matches!(by.first(), Some(Dimension::Day | Dimension::Week | Dimension::Month));
+    if is_time {
+        groups.sort_by(|(a, x), (b, y)| (&a.1[0], a.0, y.amount).cmp(&(&b.1[0], b.0, x.amount)));
+    } else {
+        groups.sort_by_key(|(key, row)| (key.0, std::cmp::Reverse(row.amount)));
+    }
+    let line = |((mode, values), sum): &Group| CostLine {
+        key: by.iter().map(Dimension::name).zip(values.iter().cloned()).collect(),
+        total: CostTotal::new(*mode, sum),
+    };
+    CostReport {
+        by: by.iter().map(Dimension::name).collect(),
+        since: span.0,
+        until: span.1,
+        time_zone: zone.iana_name().unwrap_or("UTC").to_owned(),
+        rows: groups.iter().map(line).collect(),
+        totals: totals.iter().map(|(mode, sum)| CostTotal::new(*mode, sum)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::event::Purpose;
+    use crate::domain::tier::Tier;
+
+    fn charge(hour: i64, mode: u8, tier: usize, role: &str, amount: u64) -> (CostKey, CostRow) {
+        let mode = [Mode::Real, Mode::Simulated, Mode::Imported][usize::from(mode % 3)];
+        let key = CostKey {
+            hour,
+            mode,
+            provider: String::new(),
+            model: "m".into(),
+            tier: Tier::ALL[tier % 3],
+            template: "t".into(),
+            role: role.into(),
+            purpose: Purpose::Work,
+            workspace: String::new(),
+            labels: format!("team={role}\nurgent=yes"),
+        };
+        (key, CostRow { calls: 1, unknown: u64::from(amount == 0), amount: amount.into(), usage: TokenUsage::default() })
+    }
+
+    #[test]
+    fn a_day_is_that_of_the_zone_and_what_is_not_known_is_null() {
+        let charges = [charge(23, 0, 0, "a", 5), charge(24, 0, 0, "b", 7)];
+        let by = ["day", "provider", "label.team"].map(|word| word.parse().unwrap());
+        let report = group(&charges, &by, &TimeZone::fixed(jiff::tz::offset(1)), (None, None));
+        let keys: Vec<Vec<Option<&str>>> =
+            report.rows.iter().map(|row| row.key.values().map(Option::as_deref).collect()).collect();
+        assert_eq!(keys, [[Some("1970-01-02"), None, Some("b")], [Some("1970-01-02"), None, Some("a")]]);
+        assert!("hour".parse::<Dimension>().is_err() && "label.".parse::<Dimension>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_totals_are_the_sums_of_the_rows_for_each_mode(
+            charges in proptest::collection::vec((0i64..3000, 0u8..3, 0usize..3, "[ab]", 0u64..1000), 0..40),
+            by in proptest::sample::subsequence(Dimension::NAMES.to_vec(), 1..4),
+        ) {
+            let charges: Vec<_> =
+                charges.iter().map(|(hour, mode, tier, role, amount)| charge(*hour, *mode, *tier, role, *amount)).collect();
+            let by: Vec<Dimension> = by.iter().map(|word| word.parse().unwrap()).collect();
+            let report = group(&charges, &by, &TimeZone::UTC, (None, None));
+            for mode in [Mode::Real, Mode::Simulated, Mode::Imported] {
+                let sum = |of: &dyn Fn(&CostTotal) -> u64| {
+                    report.rows.iter().map(|row| &row.total).filter(|total| total.mode == mode).map(of).sum::<u64>()
+                };
+                let of_charges = charges.iter().filter(|(key, _)| key.mode == mode);
+                let expected: u64 = of_charges.clone().map(|(_, row)| row.amount as u64).sum();
+                let total = report.totals.iter().find(|total| total.mode == mode);
+                prop_assert_eq!(total.map_or(0, |total| total.cost_nusd), expected);
+                prop_assert_eq!(sum(&|total| total.cost_nusd), expected);
+                prop_assert_eq!(sum(&|total| total.calls), of_charges.count() as u64);
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! `costs`, `telemetry` and `analytics`: questions about what was spent and how things went.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values::When;
+use crate::analytics::spending::Dimension;
+
+/// `analytics`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  meno analytics\n  meno analytics release_prep\n  meno analytics release_prep --since 30d --html report.html\n\n\
+    Shares stand with the interval that holds them with 95 %. Nothing is claimed from fewer observations than memory.min_sample; \
+    what is older than memory.half_life_days counts half where it says `recent`."
+)]
+pub struct AnalyticsArgs {
+    /// Everything about this template; without it one line per template
+    #[arg(value_name = "TEMPLATE")]
+    pub template: Option<String>,
+    /// Only runs begun then or later: 2026-10-01, 7d, 12h, yesterday, or RFC 3339
+    #[arg(long, value_name = "DATE")]
+    pub since: Option<When>,
+    /// Only runs begun before then; a day counts to its end
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<When>,
+    /// Count simulated runs too
+    #[arg(long)]
+    pub include_simulated: bool,
+    /// Count successes that nobody could verify as successes
+    #[arg(long)]
+    pub include_unverified: bool,
+    /// Write one page with charts that needs no network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+/// `costs`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  meno costs\n  meno costs --by week,model --since 90d\n  meno costs --by label.team --since 2026-10-01 --json\n\n\
+    Every charge is in one row: the totals are the sums of the rows. Real, imported and simulated money are never added together, \
+    and what is not known is said to be unknown. Charges are kept by UTC hour, so --since and --until widen to whole hours."
+)]
+pub struct CostsArgs {
+    /// By what, separated by commas: day, week, month, mode, provider, model, tier, template, role, purpose, workspace, label, label.NAME
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', default_value = "day", hide_default_value = false)]
+    pub by: Vec<Dimension>,
+    /// Only what was spent then or later: 2026-10-01, 7d, 12h, yesterday, or RFC 3339
+    #[arg(long, value_name = "DATE")]
+    pub since: Option<When>,
+    /// Only what was spent before then; a day counts to its end
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<When>,
+}

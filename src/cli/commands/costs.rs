@@ -1,0 +1,30 @@
+//! `meno costs`: what was spent, by day, model, template or whatever else.
+
+use jiff::Timestamp;
+
+use crate::cli::args::CostsArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Result};
+use crate::cli::{open, render};
+use crate::workspace::Access;
+
+/// Shows what was spent.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn run(context: &mut Context, args: &CostsArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    let (now, zone) = (Timestamp::now(), context.out.zone().clone());
+    let since = args.since.map(|when| when.since(now, &zone));
+    let until = args.until.map(|when| when.until(now, &zone));
+    let report = workspace.costs(&args.by, since, until, &zone)?;
+    if context.out.json() {
+        context.out.document(&report)?;
+    } else if report.rows.is_empty() {
+        context.out.say("nothing was spent then; `meno list-runs` shows the runs");
+    } else {
+        let table = render::costs::costs(&context.out, &report);
+        context.out.data(table)?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,372 @@
+//! `analytics`: how templates do, for people. What is not claimed is left out, or said to be too little.
+
+use super::chart::{bar, sparkline};
+use crate::analytics::report::*;
+use crate::cli::output::table::{Fit, Table};
+use crate::cli::output::{FAINT, HEADING, Out, sanitize, styled, time, words};
+use crate::domain::event::Mode;
+use crate::domain::money::NanoUsd;
+
+/// Columns of a bar, and of a line of days at most.
+const BAR: usize = 12;
+const DAYS_MAX: usize = 60;
+
+/// Shows a report.
+pub fn analytics(out: &Out, analytics: &Analytics) -> String {
+    let mut parts = vec![templates(out, analytics)];
+    if let Some(report) = &analytics.template {
+        parts.extend(template(out, report, analytics));
+    }
+    let modes: Vec<&str> = analytics.modes.iter().map(|mode| mode.name()).collect();
+    parts.push(styled(
+        FAINT,
+        format!(
+            "counted: {} runs{}; shares with their 95 % interval; nothing is claimed under {} observations",
+            modes.join(" and "),
+            if analytics.unverified_counts { ", unverified successes too" } else { "" },
+            analytics.min_sample
+        ),
+    ));
+    parts.join("\n\n")
+}
+
+fn templates(out: &Out, analytics: &Analytics) -> String {
+    let on_terminal = out.width().is_some();
+    let mut columns = vec![
+        ("template", Fit::Words),
+        ("runs", Fit::Number),
+        ("succeeded", Fit::Number),
+        ("unverified", Fit::Number),
+        ("failed", Fit::Number),
+        ("success", Fit::Words),
+        ("cost p50 / p90", Fit::Words),
+        ("took p50 / p90", Fit::Words),
+    ];
+    if on_terminal {
+        columns.push(("", Fit::Whole));
+    }
+    let mut table = Table::new(out, &columns);
+    let most = analytics.templates.iter().map(|line| line.runs).max().unwrap_or(0);
+    for line in &analytics.templates {
+        let mut cells = vec![
+            line.template_id.clone(),
+            words::count(line.runs),
+            words::count(line.succeeded),
+            words::count(line.unverified),
+            words::count(line.failed),
+            share(line.success),
+            money_each(&line.money),
+            lengths(&line.duration),
+        ];
+        if on_terminal {
+            cells.push(bar(line.runs as f64, most as f64, BAR));
+        }
+        table.row(cells);
+    }
+    table.finish()
+}
+
+fn template(out: &Out, report: &TemplateReport, analytics: &Analytics) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut lines = Vec::new();
+    if let Some(recent) = report.success_recent {
+        lines.push(format!("recently {} (half-life {} days)", share(Some(recent)), analytics.half_life_days));
+    }
+    if let Some(drift) = &report.drift {
+        lines.push(format!(
+            "changed on {}: {} before, {} since (p {})",
+            drift.date,
+            share(Some(drift.before)),
+            share(Some(drift.after)),
+            p_value(drift.p)
+        ));
+    }
+    if out.width().is_some() && report.days.len() > 1 {
+        let shown = &report.days[report.days.len().saturating_sub(DAYS_MAX)..];
+        let values: Vec<Option<f64>> = shown.iter().map(success_of).collect();
+        lines.push(format!("by day   {}  {} to {}", sparkline(&values), shown[0].date, shown[shown.len() - 1].date));
+    }
+    section(&mut parts, "Success", lines);
+    section(&mut parts, "Escalation", escalation(&report.escalation));
+    let forecast = report.forecast.iter().map(|forecast| {
+        let held = forecast.held.map_or_else(String::new, |held| format!("; such intervals held {}", share(Some(held))));
+        format!(
+            "{}: ${} to {} (p10 to p90), median {}, success {}, from the last {}{held}",
+            forecast.mode,
+            NanoUsd(forecast.cost_p10_nusd).to_string().trim_start_matches('$'),
+            NanoUsd(forecast.cost_p90_nusd),
+            NanoUsd(forecast.cost_p50_nusd),
+            share(forecast.success),
+            words::plural(forecast.n, "run"),
+        )
+    });
+    section(&mut parts, "Next run", forecast.collect());
+    table_section(&mut parts, "Tiers and models", !report.tiers.is_empty(), || tiers(out, &report.tiers));
+    section(&mut parts, "Advice", report.advice.iter().map(advice).chain(report.dominated.iter().map(dominated)).collect());
+    table_section(&mut parts, "Criteria", !report.criteria.is_empty(), || criteria(out, &report.criteria, analytics.min_sample));
+    section(&mut parts, "Failures", failures(&report.failures));
+    let mut answers: Vec<String> = report.answers.found.iter().map(answer).collect();
+    if report.answers.tested > 0 {
+        answers.push(format!(
+            "{} tested; of the findings at most {:.0} % are expected to be chance",
+            words::plural(report.answers.tested, "answer"),
+            report.answers.false_discovery_rate * 100.0
+        ));
+    }
+    section(&mut parts, "Answers that go with failure or success", answers);
+    section(&mut parts, "Unlike the others", report.anomalies.iter().map(anomaly).collect());
+    let next = report.next.iter().map(|next| {
+        let lift = next.lift;
+        format!(
+            "{} followed within a day {} times, {:.1} times as likely as otherwise ({:.1} to {:.1})",
+            sanitize::line(&next.template_id),
+            words::count(next.runs),
+            lift.value,
+            lift.low,
+            lift.high
+        )
+    });
+    section(&mut parts, "What follows", next.collect());
+    table_section(&mut parts, "Tools", !report.tools.is_empty(), || tools(out, &report.tools));
+    if !report.evidence.is_empty() {
+        section(&mut parts, "Newest runs", vec![report.evidence.join(" ")]);
+    }
+    parts
+}
+
+fn section(parts: &mut Vec<String>, title: &str, lines: Vec<String>) {
+    if !lines.is_empty() {
+        parts.push(format!("{}\n  {}", styled(HEADING, title), lines.join("\n  ")));
+    }
+}
+
+fn table_section(parts: &mut Vec<String>, title: &str, has_rows: bool, table: impl FnOnce() -> String) {
+    if has_rows {
+        parts.push(format!("{}\n{}", styled(HEADING, title), table()));
+    }
+}
+
+fn escalation(escalation: &Escalation) -> Vec<String> {
+    if escalation.climbs == 0 {
+        return Vec::new();
+    }
+    let mut lines = vec![format!(
+        "{}; of agents {}, of runs {}",
+        words::plural(escalation.climbs, "climb"),
+        share(escalation.agents),
+        share(escalation.runs)
+    )];
+    for cost in escalation.cost.iter().filter(|cost| cost.cost_nusd > 0) {
+        let of = cost.share.map_or_else(String::new, |share| format!(", {:.0} % of what was spent", share * 100.0));
+        lines.push(format!("attempts that were climbed from cost {}{of}", words::cost(cost.cost_nusd, true, cost.mode)));
+    }
+    lines
+}
+
+fn tiers(out: &Out, tiers: &[TierLine]) -> String {
+    let on_terminal = out.width().is_some();
+    let mut columns = vec![
+        ("role", Fit::Words),
+        ("tier", Fit::Whole),
+        ("model", Fit::Words),
+        ("attempts", Fit::Number),
+        ("passed", Fit::Words),
+        ("recently", Fit::Words),
+        ("cost p50 / p90", Fit::Words),
+        ("took p50 / p90", Fit::Words),
+    ];
+    if on_terminal {
+        columns.push(("", Fit::Whole));
+    }
+    let mut table = Table::new(out, &columns);
+    for line in tiers {
+        let mut cells = vec![
+            line.role.clone(),
+            line.tier.name().to_owned(),
+            line.model.clone().unwrap_or_else(|| "unknown".to_owned()),
+            words::count(line.attempts),
+            share(line.pass),
+            line.pass_recent.map_or_else(|| "-".to_owned(), |share| percent(share.value)),
+            money_each(&line.money),
+            lengths(&line.latency),
+        ];
+        if on_terminal {
+            cells.push(line.pass.map_or_else(String::new, |share| bar(share.value, 1.0, BAR)));
+        }
+        table.row(cells);
+    }
+    table.finish()
+}
+
+fn criteria(out: &Out, criteria: &[CriterionLine], min_sample: u64) -> String {
+    let mut table = Table::new(
+        out,
+        &[
+            ("role", Fit::Words),
+            ("criterion", Fit::Words),
+            ("passed", Fit::Number),
+            ("failed", Fit::Number),
+            ("unknown", Fit::Number),
+            ("caught alone", Fit::Number),
+            ("", Fit::Words),
+        ],
+    );
+    for line in criteria {
+        let never = line.failed == 0 && line.passed >= min_sample;
+        table.row([
+            line.role.clone(),
+            line.criterion.clone(),
+            words::count(line.passed),
+            words::count(line.failed),
+            words::count(line.unknown),
+            words::count(line.caught_alone),
+            if never { "has never caught anything".to_owned() } else { String::new() },
+        ]);
+    }
+    table.finish()
+}
+
+fn failures(failures: &Failures) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !failures.attempts.is_empty() {
+        let mut reasons: Vec<(&String, &u64)> = failures.attempts.iter().collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let each: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {}", words::count(**count))).collect();
+        lines.push(format!("attempts: {}", each.join(", ")));
+    }
+    let agents = failures.agents.iter();
+    lines.extend(agents.map(|line| format!("{} gave up: {}, {} times", sanitize::line(&line.role), line.reason, line.count)));
+    lines
+}
+
+fn tools(out: &Out, tools: &[ToolLine]) -> String {
+    let columns = [
+        ("tool", Fit::Words),
+        ("calls", Fit::Number),
+        ("ok", Fit::Number),
+        ("failed", Fit::Number),
+        ("took p50 / p90", Fit::Words),
+    ];
+    let mut table = Table::new(out, &columns);
+    for line in tools {
+        let cells = [words::count(line.calls), words::count(line.ok), words::count(line.failed), lengths(&line.latency)];
+        table.row(std::iter::once(line.tool.clone()).chain(cells));
+    }
+    table.finish()
+}
+
+/// Says where another start is cheaper.
+pub(super) fn advice(advice: &Advice) -> String {
+    let verb = match advice.advice {
+        Move::Downgrade => "could start lower",
+        Move::Upgrade => "should start higher",
+    };
+    format!(
+        "{} {verb}, at {} instead of {}: expected {} instead of {} per task; {} passes {} of first attempts for {}, one at the higher tier costs {}",
+        sanitize::line(&advice.role),
+        advice.to,
+        advice.from,
+        words::cost(advice.expected_to_nusd, true, advice.mode),
+        NanoUsd(advice.expected_from_nusd),
+        advice.lower.tier,
+        share(Some(advice.lower.pass)),
+        NanoUsd(advice.lower.mean_nusd),
+        NanoUsd(advice.higher_mean_nusd),
+    )
+}
+
+/// Says what is dearer and not better.
+pub(super) fn dominated(found: &Dominated) -> String {
+    let side = |side: &Side| {
+        let model = side.model.as_deref().map_or_else(String::new, |model| format!(" ({})", sanitize::line(model)));
+        format!("{}{model}, {} at {}", side.tier, share(Some(side.pass)), NanoUsd(side.mean_nusd))
+    };
+    format!(
+        "{}: {} is dearer and not better than {}; difference {} points ({} to {}), {} money",
+        sanitize::line(&found.role),
+        side(&found.dearer),
+        side(&found.cheaper),
+        points(found.difference.value),
+        points(found.difference.low),
+        points(found.difference.high),
+        found.mode,
+    )
+}
+
+/// Says which answer goes with what.
+pub(super) fn answer(found: &AnswerFinding) -> String {
+    let what = if found.difference.value > 0.0 { "failure" } else { "success" };
+    format!(
+        "{} = {} goes with {what}: {} of {} failed, {} of {} without it; difference {} points ({} to {}), q {}",
+        sanitize::line(&found.question),
+        words::value(&found.value),
+        percent(found.with.value),
+        words::plural(found.with.n, "run"),
+        percent(found.without.value),
+        words::count(found.without.n),
+        points(found.difference.value),
+        points(found.difference.low),
+        points(found.difference.high),
+        p_value(found.q),
+    )
+}
+
+/// Says in what a run is unlike the others.
+pub(super) fn anomaly(found: &Anomaly) -> String {
+    let (what, value, median) = match found.what.as_str() {
+        "cost_nusd" => ("cost", NanoUsd(found.value).to_string(), NanoUsd(found.median).to_string()),
+        "duration_ms" => ("took", time::duration(found.value), time::duration(found.median)),
+        _ => ("attempts", words::count(found.value), words::count(found.median)),
+    };
+    let day: String = found.started_at.chars().take(10).collect();
+    format!("{} of {day}: {what} {value}, median {median} (z {:.1})", found.run_id, found.z)
+}
+
+/// Shows a share: `83 % (61–94, n 20)`.
+pub(super) fn share(share: Option<Share>) -> String {
+    share.map_or_else(
+        || "too few".to_owned(),
+        |share| {
+            format!("{} ({:.0}–{:.0}, n {})", percent(share.value), share.low * 100.0, share.high * 100.0, words::count(share.n))
+        },
+    )
+}
+
+fn percent(value: f64) -> String {
+    format!("{:.0} %", value * 100.0)
+}
+
+fn points(value: f64) -> String {
+    format!("{:+.0}", value * 100.0)
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// Shows what something cost, each kind of money by itself.
+pub(super) fn money_each(money: &[Money]) -> String {
+    let each = money.iter().map(|money| {
+        let kind = if money.mode == Mode::Real { String::new() } else { format!(" {}", money.mode) };
+        let unknown = if money.unknown > 0 { format!(" ({} unknown)", words::count(money.unknown)) } else { String::new() };
+        match (money.p50_nusd, money.p90_nusd) {
+            (Some(p50), Some(p90)) => format!("{} / {}{kind}{unknown}", NanoUsd(p50), NanoUsd(p90)),
+            _ => format!("unknown{kind}"),
+        }
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Shows lengths of time.
+pub(super) fn lengths(lengths: &Lengths) -> String {
+    match (lengths.p50_ms, lengths.p90_ms) {
+        (Some(p50), Some(p90)) => format!("{} / {}", time::duration(p50), time::duration(p90)),
+        _ => "unknown".to_owned(),
+    }
+}
+
+/// Returns the share of successes on a day; `None` when nothing was judged.
+pub(super) fn success_of(day: &DayLine) -> Option<f64> {
+    let all = day.succeeded + day.failed;
+    (all > 0).then(|| day.succeeded as f64 / all as f64)
+}

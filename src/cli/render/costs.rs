@@ -1,0 +1,59 @@
+//! `costs`: one row per combination, then one total per kind of money.
+
+use super::chart::bar;
+use crate::analytics::spending::{CostReport, CostTotal};
+use crate::cli::output::table::{Entry, Fit, Table};
+use crate::cli::output::{HEADING, Out, words};
+use crate::domain::event::Mode;
+
+/// Columns of a bar.
+const BAR: usize = 16;
+
+/// Shows what was spent.
+pub fn costs(out: &Out, report: &CostReport) -> String {
+    let by_mode = report.by.iter().any(|word| word == "mode");
+    let mut columns: Vec<(&str, Fit)> = report.by.iter().map(|word| (word.as_str(), Fit::Words)).collect();
+    if !by_mode {
+        columns.push(("mode", Fit::Whole));
+    }
+    columns.extend([("calls", Fit::Number), ("tokens in", Fit::Number), ("tokens out", Fit::Number), ("cost", Fit::Number)]);
+    let on_terminal = out.width().is_some();
+    if on_terminal {
+        columns.push(("", Fit::Whole));
+    }
+    let mut table = Table::new(out, &columns);
+    for row in &report.rows {
+        let mut cells: Vec<Entry> = row.key.values().map(|value| Entry::from(value.as_deref().unwrap_or("unknown"))).collect();
+        if !by_mode {
+            cells.push(row.total.mode.name().into());
+        }
+        cells.extend(sums(&row.total));
+        if on_terminal {
+            // A bar compares money of one kind only.
+            let largest =
+                report.rows.iter().filter(|other| other.total.mode == row.total.mode).map(|other| other.total.cost_nusd);
+            cells.push(bar(row.total.cost_nusd as f64, largest.max().unwrap_or(0) as f64, BAR).into());
+        }
+        table.row(cells);
+    }
+    for total in &report.totals {
+        let text = if by_mode { format!("total {}", total.mode.name()) } else { "total".to_owned() };
+        let mut cells: Vec<Entry> = vec![Entry::styled(HEADING, text)];
+        cells.extend(report.by.iter().skip(1).map(|_| Entry::from("")));
+        if !by_mode {
+            cells.push(total.mode.name().into());
+        }
+        cells.extend(sums(total));
+        table.row(cells);
+    }
+    table.finish()
+}
+
+fn sums(total: &CostTotal) -> [Entry; 4] {
+    let input = total.tokens.input + total.tokens.cache_read + total.tokens.cache_write;
+    let mut cost = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);
+    if total.unknown > 0 {
+        cost.push_str(&format!(" ({} unknown)", words::count(total.unknown)));
+    }
+    [words::count(total.calls), words::count(input), words::count(total.tokens.output), cost].map(Entry::from)
+}

@@ -1,0 +1,164 @@
+//! Where the money went: charges by UTC hour and by everything that they can be asked by, and one row per model call.
+//!
+//! Money counts at once, not when its run ends, and every charge is in exactly one row: the sum of the rows is the sum of the
+//! `CostIncurred` events, for each mode by itself. What has no price, was lost, or came without a cost from another system is counted as
+//! unknown. A run's payer stays when the run has ended, because a charge can come late. Prompts and outputs never get here.
+
+pub mod calls;
+mod payer;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use super::rows::{self, Key, KeyReader};
+use super::{Projection, Rows};
+use crate::domain::event::{Mode, Purpose, Recorded};
+use crate::domain::ids::RunId;
+use crate::domain::money::TokenUsage;
+use crate::domain::tier::Tier;
+pub use payer::Payer;
+
+/// The projection's name, by which its rows are asked for.
+pub const NAME: &str = "costs";
+
+/// First byte of the keys of sums.
+pub const KIND: u8 = b'h';
+/// First byte of the keys of payers.
+pub const KIND_PAYER: u8 = b'p';
+
+const HOUR_NS: i64 = 3_600_000_000_000;
+
+/// Keeps charges and calls.
+#[derive(Debug, Default)]
+pub struct Costs;
+
+impl Projection for Costs {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
+        let Some(run) = event.envelope.run.filter(|_| payer::looks_at(&event.event)) else { return Ok(()) };
+        let key = Payer::key(run);
+        let before: Option<Payer> = rows.get(&key).as_deref().map(rows::read).transpose()?;
+        let mut payer = before.clone().unwrap_or_default();
+        payer.apply(rows, run, event)?;
+        if before.as_ref() != Some(&payer) {
+            rows.put(&key, rows::write(&payer)?);
+        }
+        Ok(())
+    }
+}
+
+/// What a sum of charges is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CostKey {
+    /// The hour, in UTC hours since the epoch.
+    pub hour: i64,
+    /// Whether models were real.
+    pub mode: Mode,
+    /// The provider's name in the settings; empty when not known.
+    pub provider: String,
+    /// The model; empty when not known.
+    pub model: String,
+    /// The tier.
+    pub tier: Tier,
+    /// The template's id.
+    pub template: String,
+    /// The agent's role.
+    pub role: String,
+    /// Work or judging.
+    pub purpose: Purpose,
+    /// The folder that the run was started in; empty when not known.
+    pub workspace: String,
+    /// The run's labels as `key=value`, sorted, one per line.
+    pub labels: String,
+}
+
+impl CostKey {
+    /// Returns the key's bytes; they begin with the hour.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        Self::from_hour(self.hour)
+            .byte(self.mode as u8)
+            .text(&self.provider)
+            .text(&self.model)
+            .byte(self.tier as u8)
+            .text(&self.template)
+            .text(&self.role)
+            .byte(self.purpose as u8)
+            .text(&self.workspace)
+            .text(&self.labels)
+            .finish()
+    }
+
+    /// Returns the beginning of the keys of an hour.
+    pub fn from_hour(hour: i64) -> Key {
+        Key::new(KIND).signed(hour)
+    }
+
+    /// Reads a key.
+    pub fn read(key: &[u8]) -> Option<Self> {
+        let mut reader = KeyReader::new(key);
+        Some(Self {
+            hour: reader.signed()?,
+            mode: {
+                let byte = reader.byte()?;
+                [Mode::Real, Mode::Simulated, Mode::Imported].into_iter().find(|mode| *mode as u8 == byte)?
+            },
+            provider: reader.text()?.to_owned(),
+            model: reader.text()?.to_owned(),
+            tier: {
+                let byte = reader.byte()?;
+                Tier::ALL.into_iter().find(|tier| *tier as u8 == byte)?
+            },
+            template: reader.text()?.to_owned(),
+            role: reader.text()?.to_owned(),
+            purpose: {
+                let byte = reader.byte()?;
+                [Purpose::Work, Purpose::Judge].into_iter().find(|purpose| *purpose as u8 == byte)?
+            },
+            workspace: reader.text()?.to_owned(),
+            labels: reader.text()?.to_owned(),
+        })
+    }
+}
+
+/// Returns the UTC hour of a moment (ns since the epoch), in hours since the epoch.
+pub fn hour_of(at: i64) -> i64 {
+    at.div_euclid(HOUR_NS)
+}
+
+/// A sum of charges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostRow {
+    /// Model calls; an attempt of another system counts as one.
+    pub calls: u64,
+    /// Charges whose amount is not known.
+    pub unknown: u64,
+    /// What is known, in nUSD.
+    pub amount: u128,
+    /// Tokens, as far as known.
+    pub usage: TokenUsage,
+}
+
+impl CostRow {
+    /// Adds everything that `other` holds.
+    pub fn merge(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.unknown += other.unknown;
+        self.amount += other.amount;
+        self.usage = self.usage.plus(other.usage);
+    }
+}
+
+impl Payer {
+    /// Returns the key of a run's payer.
+    pub fn key(run: RunId) -> Vec<u8> {
+        Key::new(KIND_PAYER).bytes(&run.to_bytes()).finish()
+    }
+}

@@ -1,0 +1,319 @@
+//! Who pays for the calls of a run, and how each of them becomes a row of its own and a part of one sum.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::Rows;
+use super::super::rows;
+use super::super::status::CallStatus;
+use super::calls::{CallKey, CallRow};
+use super::{CostKey, CostRow, hour_of};
+use crate::domain::event::{CostIncurred, Event, Mode, Purpose, Recorded};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
+use crate::domain::money::TokenUsage;
+use crate::domain::tier::Tier;
+
+/// Bytes of all labels of a run together that sums are told apart by.
+const LABELS_BYTES_MAX: usize = 1000;
+
+/// What the charges of a run have in common, and its calls that are not settled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Payer {
+    /// The template's id.
+    pub template: String,
+    /// Whether models were real.
+    pub mode: Mode,
+    /// The folder that it was started in; empty once forgotten.
+    pub workspace: String,
+    /// The user, hashed with the store's salt; empty once forgotten.
+    pub user: String,
+    /// Its labels as `key=value`, sorted, one per line.
+    pub labels: String,
+    /// Roles by agent.
+    pub roles: BTreeMap<AgentNo, String>,
+    /// Where each agent's attempts are.
+    tiers: BTreeMap<AgentNo, Tier>,
+    /// Calls that may still change.
+    open: BTreeMap<CallNo, CallKey>,
+    /// Attempts of another system that came without a cost so far, and when.
+    costless: BTreeMap<(AgentNo, AttemptNo), TimeNs>,
+    /// When calls were counted as lost.
+    lost: BTreeMap<CallNo, TimeNs>,
+}
+
+impl Default for Payer {
+    fn default() -> Self {
+        Self {
+            template: String::new(),
+            mode: Mode::Real,
+            workspace: String::new(),
+            user: String::new(),
+            labels: String::new(),
+            roles: BTreeMap::new(),
+            tiers: BTreeMap::new(),
+            open: BTreeMap::new(),
+            costless: BTreeMap::new(),
+            lost: BTreeMap::new(),
+        }
+    }
+}
+
+/// Tells whether payers look at this kind of event.
+pub(super) fn looks_at(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::RunStarted(_)
+            | Event::AgentPlanned(_)
+            | Event::AttemptStarted(_)
+            | Event::AttemptImported(_)
+            | Event::CallStarted(_)
+            | Event::RequestRetried(_)
+            | Event::CallReplied(_)
+            | Event::CallFailed(_)
+            | Event::CallCancelled(_)
+            | Event::CallLost(_)
+            | Event::CostIncurred(_)
+    )
+}
+
+impl Payer {
+    /// Takes in the run's next event.
+    pub(super) fn apply(&mut self, rows: &mut dyn Rows, run: RunId, recorded: &Recorded) -> Result<(), String> {
+        let at = recorded.envelope.occurred_at.unwrap_or(recorded.envelope.at);
+        match &recorded.event {
+            Event::RunStarted(body) => {
+                self.template.clone_from(&body.template_id);
+                self.mode = body.mode;
+                if let Some(private) = &body.private {
+                    self.workspace.clone_from(&private.workspace);
+                    self.user.clone_from(&private.user);
+                    self.labels = labels(&private.labels);
+                }
+                Ok(())
+            }
+            Event::AgentPlanned(body) => {
+                self.roles.insert(body.agent, body.role.clone());
+                Ok(())
+            }
+            Event::AttemptStarted(body) => {
+                self.tiers.insert(body.agent, body.tier);
+                Ok(())
+            }
+            Event::CallStarted(body) => {
+                let key = CallKey { at, run, agent: body.agent, attempt: body.attempt, call: body.call };
+                self.open.insert(body.call, key);
+                let tier = self.tiers.get(&body.agent).copied().unwrap_or(Tier::Cheap);
+                let row = call(body.purpose, tier, &body.provider, &body.model, CallStatus::Running);
+                rows.put(&key.to_bytes(), rows::write(&row)?);
+                Ok(())
+            }
+            Event::RequestRetried(body) => self.with_call(rows, body.call, |row| row.retries = row.retries.saturating_add(1)),
+            Event::CallReplied(body) => {
+                self.found(rows, body.call)?;
+                self.with_call(rows, body.call, |row| {
+                    row.status = CallStatus::Replied;
+                    row.latency_ms = Some(body.latency_ms);
+                    row.first_token_ms = body.first_token_ms;
+                })
+            }
+            Event::CallFailed(body) => {
+                self.with_call(rows, body.call, |row| {
+                    row.status = CallStatus::Failed;
+                    row.latency_ms = Some(body.latency_ms);
+                })?;
+                if body.usage.is_none() {
+                    self.open.remove(&body.call);
+                }
+                Ok(())
+            }
+            Event::CallCancelled(body) => {
+                self.with_call(rows, body.call, |row| row.status = CallStatus::Cancelled)?;
+                if body.usage.is_none() { self.lose(rows, body.call, at) } else { Ok(()) }
+            }
+            Event::CallLost(body) => {
+                self.with_call(rows, body.call, |row| row.status = CallStatus::Lost)?;
+                self.lose(rows, body.call, at)
+            }
+            Event::AttemptImported(body) => {
+                let provider = body.provider.as_deref().unwrap_or_default();
+                let model = body.model.as_deref().unwrap_or_default();
+                let mut row = call(Purpose::Work, body.tier, provider, model, CallStatus::Replied);
+                row.usage = body.usage.unwrap_or_default();
+                row.latency_ms = body.duration_ms;
+                // Until a cost is told it is not known, and the call counts as one of unknown cost.
+                row.unknown = 1;
+                let key = CallKey { at, run, agent: body.agent, attempt: body.attempt, call: 0 };
+                self.costless.insert((body.agent, body.attempt), at);
+                let sum = CostRow { calls: 1, unknown: 1, amount: 0, usage: row.usage };
+                rows.put(&key.to_bytes(), rows::write(&row)?);
+                self.charge(rows, &row, body.agent, at, |held| held.merge(&sum))
+            }
+            Event::CostIncurred(body) => self.incur(rows, run, body, at),
+            _ => Ok(()),
+        }
+    }
+
+    fn incur(&mut self, rows: &mut dyn Rows, run: RunId, body: &CostIncurred, at: TimeNs) -> Result<(), String> {
+        let imported = match body.call {
+            Some(_) => None,
+            None => self.costless.remove(&(body.agent, body.attempt)),
+        };
+        let known = body.call.and_then(|call| self.open.get(&call).copied());
+        let key = known.unwrap_or(CallKey {
+            at: imported.unwrap_or(at),
+            run,
+            agent: body.agent,
+            attempt: body.attempt,
+            call: body.call.unwrap_or(0),
+        });
+        let held: Option<CallRow> = rows.get(&key.to_bytes()).as_deref().map(rows::read).transpose()?;
+        let is_first = held.as_ref().is_none_or(|row| row.charges == 0);
+        let provider = body.provider.as_deref().unwrap_or_default();
+        let model = body.model.as_deref().unwrap_or_default();
+        let mut row = held.unwrap_or_else(|| call(body.purpose, body.tier, provider, model, CallStatus::Replied));
+        if let Some(imported) = imported {
+            // What was counted when the attempt came without a cost is taken back and counted anew, with it.
+            let usage = row.usage;
+            row.unknown = 0;
+            self.charge(rows, &row, body.agent, imported, |sum| {
+                sum.calls = sum.calls.saturating_sub(1);
+                sum.unknown = sum.unknown.saturating_sub(1);
+                sum.usage = minus(sum.usage, usage);
+            })?;
+        }
+        // An attempt of another system has told its tokens itself; those of the charge are the same ones.
+        let told = body.call.is_none() && row.usage != TokenUsage::default();
+        let usage = if told { TokenUsage::default() } else { body.usage.unwrap_or_default() };
+        let counted = if imported.is_some() { row.usage.plus(usage) } else { usage };
+        row.tier = body.tier;
+        row.purpose = body.purpose;
+        if !provider.is_empty() {
+            row.provider = provider.to_owned();
+        }
+        if !model.is_empty() {
+            row.model = model.to_owned();
+        }
+        row.usage = row.usage.plus(usage);
+        row.charges = row.charges.saturating_add(1);
+        row.unknown = row.unknown.saturating_add(u32::from(body.amount.is_none()));
+        row.amount = row.amount.saturating_add(body.amount.unwrap_or_default().0);
+        rows.put(&key.to_bytes(), rows::write(&row)?);
+        // A charge counts at its own hour, under what it says of itself.
+        let sum = CostRow {
+            calls: u64::from(is_first),
+            unknown: u64::from(body.amount.is_none()),
+            amount: u128::from(body.amount.unwrap_or_default().0),
+            usage: counted,
+        };
+        let own = call(body.purpose, body.tier, provider, model, row.status);
+        self.charge(rows, &own, body.agent, at, |held| held.merge(&sum))?;
+        if let Some(call) = body.call
+            && row.status != CallStatus::Running
+        {
+            self.open.remove(&call);
+        }
+        Ok(())
+    }
+
+    /// A call's cost will never be known, as far as anybody can tell now.
+    fn lose(&mut self, rows: &mut dyn Rows, number: CallNo, at: TimeNs) -> Result<(), String> {
+        let Some((agent, row)) = self.call_of(rows, number)? else { return Ok(()) };
+        if self.lost.insert(number, at).is_some() {
+            return Ok(());
+        }
+        self.charge(rows, &row, agent, at, |sum| {
+            sum.calls += 1;
+            sum.unknown += 1;
+        })
+    }
+
+    /// A call that was lost has come back.
+    fn found(&mut self, rows: &mut dyn Rows, number: CallNo) -> Result<(), String> {
+        let Some(at) = self.lost.remove(&number) else { return Ok(()) };
+        let Some((agent, row)) = self.call_of(rows, number)? else { return Ok(()) };
+        self.charge(rows, &row, agent, at, |sum| {
+            sum.calls = sum.calls.saturating_sub(1);
+            sum.unknown = sum.unknown.saturating_sub(1);
+        })
+    }
+
+    fn call_of(&self, rows: &dyn Rows, number: CallNo) -> Result<Option<(AgentNo, CallRow)>, String> {
+        let Some(key) = self.open.get(&number) else { return Ok(None) };
+        let row = rows.get(&key.to_bytes()).as_deref().map(rows::read).transpose()?;
+        Ok(row.map(|row| (key.agent, row)))
+    }
+
+    fn with_call(&self, rows: &mut dyn Rows, number: CallNo, change: impl FnOnce(&mut CallRow)) -> Result<(), String> {
+        let Some(key) = self.open.get(&number).map(|key| key.to_bytes()) else { return Ok(()) };
+        let Some(mut row) = rows.get(&key).as_deref().map(rows::read::<CallRow>).transpose()? else { return Ok(()) };
+        change(&mut row);
+        rows.put(&key, rows::write(&row)?);
+        Ok(())
+    }
+
+    /// Changes the sum that `row` belongs to at the hour of `at`.
+    fn charge(
+        &self,
+        rows: &mut dyn Rows,
+        row: &CallRow,
+        agent: AgentNo,
+        at: TimeNs,
+        change: impl FnOnce(&mut CostRow),
+    ) -> Result<(), String> {
+        let key = CostKey {
+            hour: hour_of(at),
+            mode: self.mode,
+            provider: row.provider.clone(),
+            model: row.model.clone(),
+            tier: row.tier,
+            template: self.template.clone(),
+            role: self.roles.get(&agent).cloned().unwrap_or_default(),
+            purpose: row.purpose,
+            workspace: self.workspace.clone(),
+            labels: self.labels.clone(),
+        };
+        rows::change(rows, &key.to_bytes(), change)
+    }
+}
+
+fn call(purpose: Purpose, tier: Tier, provider: &str, model: &str, status: CallStatus) -> CallRow {
+    CallRow {
+        purpose,
+        tier,
+        provider: provider.to_owned(),
+        model: model.to_owned(),
+        status,
+        amount: 0,
+        charges: 0,
+        unknown: 0,
+        usage: TokenUsage::default(),
+        latency_ms: None,
+        first_token_ms: None,
+        retries: 0,
+    }
+}
+
+fn minus(from: TokenUsage, usage: TokenUsage) -> TokenUsage {
+    TokenUsage {
+        input: from.input.saturating_sub(usage.input),
+        cache_read: from.cache_read.saturating_sub(usage.cache_read),
+        cache_write_5m: from.cache_write_5m.saturating_sub(usage.cache_write_5m),
+        cache_write_1h: from.cache_write_1h.saturating_sub(usage.cache_write_1h),
+        output: from.output.saturating_sub(usage.output),
+        reasoning: from.reasoning.saturating_sub(usage.reasoning),
+    }
+}
+
+/// Writes labels in one way, whatever order they were given in.
+fn labels(labels: &[(String, String)]) -> String {
+    let mut lines: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={}", value.replace('\n', " "))).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    let mut bytes = 0;
+    lines.retain(|line| {
+        bytes += line.len() + 1;
+        bytes <= LABELS_BYTES_MAX
+    });
+    lines.join("\n")
+}

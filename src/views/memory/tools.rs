@@ -1,0 +1,67 @@
+//! How tools did, by template × tool.
+
+use serde::{Deserialize, Serialize};
+
+use super::draft::Draft;
+use super::{Evidence, Sign, mode_of, shift};
+use crate::domain::event::Mode;
+use crate::domain::ids::RunId;
+use crate::views::Rows;
+use crate::views::rows::{self, Key, KeyReader};
+use crate::views::sketch::Sketch;
+
+/// First byte of these rows' keys.
+pub const KIND: u8 = b'u';
+
+/// The calls of a tool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ToolRow {
+    /// All calls.
+    pub calls: u64,
+    /// Calls that did what they were asked.
+    pub ok: u64,
+    /// Calls that did not.
+    pub failed: u64,
+    /// Calls that may have changed something.
+    pub writes: u64,
+    /// How long calls took, in milliseconds.
+    pub latency: Sketch,
+    /// The newest runs.
+    pub evidence: Evidence,
+}
+
+impl ToolRow {
+    /// Returns the beginning of the keys of a template's tools.
+    pub fn of(template: &str) -> Key {
+        Key::new(KIND).text(template)
+    }
+
+    /// Reads a key: template, mode and tool.
+    pub fn read_key(key: &[u8]) -> Option<(String, Mode, String)> {
+        let mut reader = KeyReader::new(key);
+        Some((reader.text()?.to_owned(), mode_of(reader.byte()?)?, reader.text()?.to_owned()))
+    }
+}
+
+/// Takes the draft's tool calls in or out.
+pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+    for tool in draft.tools.values() {
+        let key = ToolRow::of(&draft.template).byte(draft.mode as u8).text(&tool.tool).finish();
+        rows::change(rows, &key, |row: &mut ToolRow| {
+            shift(&mut row.calls, sign);
+            if tool.writes {
+                shift(&mut row.writes, sign);
+            }
+            match tool.ok {
+                Some(true) => shift(&mut row.ok, sign),
+                Some(false) => shift(&mut row.failed, sign),
+                None => {}
+            }
+            if tool.ok.is_some() {
+                sign.sketch(&mut row.latency, tool.latency_ms);
+            }
+            row.evidence.count(draft.started_at, run, sign);
+        })?;
+    }
+    Ok(())
+}

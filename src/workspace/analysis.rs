@@ -1,0 +1,101 @@
+//! Reports over the past: what was spent, and how templates do.
+
+use jiff::tz::TimeZone;
+
+use super::Workspace;
+use crate::analytics::build::{self, Terms};
+use crate::analytics::report::Analytics;
+use crate::analytics::spending::{self, CostReport, Dimension};
+use crate::domain::ids::TimeNs;
+use crate::store;
+use crate::views::{costs, utc};
+
+const HOUR_NS: i64 = 3_600_000_000_000;
+
+/// Single runs that a report looks at, the newest.
+const PAST_MAX: usize = 2000;
+
+/// What `analytics` is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnalyticsQuestion {
+    /// Only this template, and everything about it.
+    pub template: Option<String>,
+    /// Only runs begun at this moment or later.
+    pub since: Option<TimeNs>,
+    /// Only runs begun before this moment.
+    pub until: Option<TimeNs>,
+    /// Simulated runs count too.
+    pub simulated: bool,
+    /// Successes that nobody could verify count as successes.
+    pub unverified: bool,
+}
+
+impl Workspace {
+    /// Returns what experience says: a line per template, and everything about the one that is asked for.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn analytics(&self, question: &AnalyticsQuestion) -> Result<Analytics, store::Error> {
+        let template = question.template.as_deref();
+        let terms = self.terms(question);
+        let (lines, report) = match template {
+            Some(template) => {
+                let material = self.material(template, question.since, question.until, PAST_MAX)?;
+                (build::lines(&material.outcomes, &terms), build::template(template, &material, &terms))
+            }
+            None if question.since.is_none() && question.until.is_none() => (build::lines(&self.outcomes(None)?, &terms), None),
+            None => {
+                let mut outcomes = Vec::new();
+                let mut known: Vec<String> = self.outcomes(None)?.into_iter().map(|outcome| outcome.template).collect();
+                known.dedup();
+                for template in known {
+                    outcomes.extend(self.material(&template, question.since, question.until, 0)?.outcomes);
+                }
+                (build::lines(&outcomes, &terms), None)
+            }
+        };
+        Ok(Analytics {
+            modes: terms.modes(),
+            unverified_counts: terms.unverified,
+            min_sample: terms.min_sample,
+            half_life_days: terms.half_life_days,
+            since: question.since.map(utc),
+            until: question.until.map(utc),
+            templates: lines,
+            template: report,
+        })
+    }
+
+    fn terms(&self, question: &AnalyticsQuestion) -> Terms {
+        let memory = &self.resolved.settings.memory;
+        let found = question.template.as_deref().and_then(|id| self.library.find(id).ok().flatten());
+        let template = found.and_then(|entry| entry.template);
+        let questions = template.iter().flat_map(|template| &template.form_schema.questions);
+        Terms {
+            simulated: question.simulated,
+            unverified: question.unverified,
+            min_sample: u64::from(memory.min_sample.max(1)),
+            half_life_days: memory.half_life_days,
+            today: self.today(),
+            sensitive: questions.filter(|question| question.sensitive).map(|question| question.id.clone()).collect(),
+        }
+    }
+
+    /// Returns what was spent between `since` and `until` (ns since the epoch, widened to whole UTC hours), by `by`, with the days of
+    /// `zone`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn costs(
+        &self,
+        by: &[Dimension],
+        since: Option<TimeNs>,
+        until: Option<TimeNs>,
+        zone: &TimeZone,
+    ) -> Result<CostReport, store::Error> {
+        let charges = self.charges(since, until)?;
+        let since = since.map(|since| costs::hour_of(since).saturating_mul(HOUR_NS));
+        let until = until.map(|until| (costs::hour_of(until.saturating_sub(1)).saturating_add(1)).saturating_mul(HOUR_NS));
+        Ok(spending::group(&charges, by, zone, (since.map(utc), until.map(utc))))
+    }
+}

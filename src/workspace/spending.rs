@@ -1,0 +1,68 @@
+//! Money and model calls, read from the views.
+
+use super::Workspace;
+use crate::domain::ids::{RunId, TimeNs};
+use crate::store::{self, Error};
+use crate::views::costs::calls::{self, CallKey, CallRow};
+use crate::views::costs::{self, CostKey, CostRow, Payer, hour_of};
+use crate::views::rows::{self, Key};
+
+impl Workspace {
+    /// Returns the charges of the UTC hours that touch `[since, until)` (ns since the epoch), in the order of time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn charges(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<Vec<(CostKey, CostRow)>, store::Error> {
+        let all = Key::new(costs::KIND);
+        let from = since.map_or_else(|| all.clone().finish(), |since| CostKey::from_hour(hour_of(since)).finish());
+        // The hour in which the last moment lies is the last one.
+        let last = |until: TimeNs| CostKey::from_hour(hour_of(until.saturating_sub(1)).saturating_add(1)).finish();
+        let to = until.map_or_else(|| all.end(), |until| Some(last(until)));
+        let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
+            let key = CostKey::read(key).ok_or_else(|| Error::Index("a key of the costs is malformed".to_owned()))?;
+            Ok((key, rows::read(row).map_err(Error::Index)?))
+        };
+        self.view_rows(costs::NAME, from, to, false, usize::MAX)?.iter().map(read).collect()
+    }
+
+    /// Calls `each` with every model call that began in `[since, until)` (ns since the epoch), in the order of time, with who paid.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or what `each` says.
+    pub fn each_call<E: From<store::Error>>(
+        &self,
+        since: Option<TimeNs>,
+        until: Option<TimeNs>,
+        mut each: impl FnMut(CallKey, &CallRow, &Payer) -> Result<(), E>,
+    ) -> Result<(), E> {
+        const PAGE: usize = 2000;
+        let all = Key::new(calls::KIND);
+        let mut from = since.map_or_else(|| all.clone().finish(), |since| CallKey::from_time(since).finish());
+        let to = until.map_or_else(|| all.end(), |until| Some(CallKey::from_time(until).finish()));
+        let mut payer: Option<(RunId, Payer)> = None;
+        loop {
+            let page = self.view_rows(costs::NAME, from, to.clone(), false, PAGE)?;
+            for (key, row) in &page {
+                let key = CallKey::read(key).ok_or_else(|| Error::Index("a key of the calls is malformed".to_owned()))?;
+                let row: CallRow = rows::read(row).map_err(Error::Index)?;
+                if payer.as_ref().is_none_or(|(run, _)| *run != key.run) {
+                    payer = Some((key.run, self.payer(key.run)?));
+                }
+                if let Some((_, payer)) = &payer {
+                    each(key, &row, payer)?;
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => from = [&last[..], &[0]].concat(),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn payer(&self, run: RunId) -> Result<Payer, store::Error> {
+        let key = Payer::key(run);
+        let end = [&key[..], &[0]].concat();
+        let found = self.view_rows(costs::NAME, key, Some(end), false, 1)?;
+        found.first().map_or(Ok(Payer::default()), |(_, row)| rows::read(row).map_err(Error::Index))
+    }
+}
