@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -139,11 +140,20 @@ fn finish(
         let premium = workspace.premium_prices();
         context.out.data(outcome::outcome(&detail, &id.to_string(), premium.as_ref()))?;
     }
+    remember(context, workspace);
     Ok(match (stop, detail.status) {
         (Stop::Ended, RunStatus::Succeeded) => Exit::Done,
         (Stop::Suspended(SuspendReason::Interrupted | SuspendReason::Form), _) => Exit::Interrupted,
         _ => Exit::Unsuccessful,
     })
+}
+
+/// Makes what was appended searchable, as far as the settings give it time. What fails here is done by the next search.
+pub fn remember(context: &mut Context, workspace: &Workspace) {
+    let slice = Duration::from_millis(workspace.resolved.settings.memory.embed_ms);
+    if let Err(error) = workspace.remember(slice) {
+        context.out.warn(format!("the search index is behind: {}", sanitize::line(&error.to_string())));
+    }
 }
 
 /// Asks a person whether an agent may climb; `None` when they leave.

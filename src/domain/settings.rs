@@ -193,6 +193,9 @@ pub struct MemorySettings {
     pub half_life_days: f64,
     /// Observations below which nothing is claimed.
     pub min_sample: u32,
+    /// How long the end of a run may take for embedding what is new, in milliseconds.
+    #[serde(default)]
+    pub embed_ms: u64,
 }
 
 /// The simulated provider.

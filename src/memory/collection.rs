@@ -1,7 +1,8 @@
 //! Test collections: documents, questions, and which document answers which, to measure search instead of feeling it.
 //!
-//! A collection is a folder with `docs.jsonl` {id, title?, text}, `queries.jsonl` {id, text} and `qrels.tsv` (question,
-//! document, grade; a first line of names is left out). It is searched by the very index and rule that runs are searched by.
+//! A collection is a folder with `docs.jsonl` {id, title?, text}, or `histories.jsonl` with runs as `meno import runs` takes them,
+//! `queries.jsonl` {id, text} and `qrels.tsv` (question, document, grade; a first line of names is left out). It is searched by
+//! the very index and rule that runs are searched by.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -84,8 +85,8 @@ impl From<serde_json::Value> for Id {
 /// A collection.
 #[derive(Clone, Debug)]
 pub struct Collection {
-    /// What is searched.
-    pub documents: Vec<Item>,
+    /// What is searched; the id that judgements name is that of the run.
+    pub documents: Vec<Document>,
     /// What is asked.
     pub queries: Vec<Item>,
     /// For each question the documents that answer it, with their grades above 0.
@@ -93,12 +94,17 @@ pub struct Collection {
 }
 
 impl Collection {
-    /// Reads the collection in the folder `dir`.
+    /// Reads the collection in the folder `dir`; `histories` reads a file of runs.
     ///
     /// # Errors
     /// An [`Error`] with file and line.
-    pub fn read(dir: &Path) -> Result<Self, Error> {
-        let documents = items(&dir.join("docs.jsonl"))?;
+    pub fn read(dir: &Path, histories: &dyn Fn(&Path) -> Result<Vec<Document>, String>) -> Result<Self, Error> {
+        let runs = dir.join("histories.jsonl");
+        let documents = if runs.is_file() {
+            histories(&runs).map_err(|why| Error::Useless { path: runs, why })?
+        } else {
+            items(&dir.join("docs.jsonl"))?.into_iter().map(document).collect()
+        };
         let queries = items(&dir.join("queries.jsonl"))?;
         let judgements = judgements(&dir.join("qrels.tsv"))?;
         let collection = Self { documents, queries, judgements };
@@ -202,8 +208,7 @@ pub fn measure(
     let place = Place::new(scratch.to_owned());
     let io = |source| Error::Io { path: scratch.to_owned(), source };
     let mut texts = Vec::new();
-    let documents: Vec<Document> = collection.documents.iter().map(document).collect();
-    for document in &documents {
+    for document in &collection.documents {
         for passage in passages::split(&document.body) {
             texts.push(passages::embedded(&document.title, &document.body[passage]));
         }
@@ -214,7 +219,7 @@ pub fn measure(
     appender.append(&rows).map_err(io)?;
     let hold =
         place.hold()?.ok_or_else(|| Error::Useless { path: scratch.to_owned(), why: "the folder is in use".to_owned() })?;
-    hold.fill(&documents, &Seen { form: 0, node: String::new(), seq: 0, hash: String::new() })?;
+    hold.fill(&collection.documents, &Seen { form: 0, node: String::new(), seq: 0, hash: String::new() })?;
     let queries: Vec<&str> = collection.judged().map(|(query, _)| query.text.as_str()).collect();
     let mut modes = Vec::new();
     for (name, sides) in [("lexical", Sides::Lexical), ("semantic", Sides::Semantic), ("hybrid", Sides::Both)] {
@@ -223,15 +228,20 @@ pub fn measure(
         opened.refresh(&place, embedder).map_err(index::Error::from)?;
         modes.push(ask(collection, name, sides, &opened, embedder)?);
     }
-    Ok(Quality { documents: documents.len() as u64, queries: queries.len() as u64, embedder: embedder.id().to_owned(), modes })
+    Ok(Quality {
+        documents: collection.documents.len() as u64,
+        queries: queries.len() as u64,
+        embedder: embedder.id().to_owned(),
+        modes,
+    })
 }
 
-fn document(item: &Item) -> Document {
+fn document(item: Item) -> Document {
     Document {
         kind: Kind::Run,
-        title: item.title.clone().unwrap_or_default(),
-        body: item.text.clone(),
-        facts: Facts { run_id: item.id.0.clone(), ..Facts::default() },
+        title: item.title.unwrap_or_default(),
+        body: item.text,
+        facts: Facts { run_id: item.id.0, ..Facts::default() },
     }
 }
 
@@ -344,22 +354,26 @@ mod tests {
         assert_eq!(ndcg(&eleventh, &judgements), 0.0, "only ten count");
     }
 
+    fn no_runs(_: &Path) -> Result<Vec<Document>, String> {
+        Ok(Vec::new())
+    }
+
     #[test]
     fn a_broken_collection_is_refused_with_file_and_line() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-        assert!(matches!(Collection::read(dir.path()), Err(Error::Io { .. })));
+        assert!(matches!(Collection::read(dir.path(), &no_runs), Err(Error::Io { .. })));
         write("docs.jsonl", "{\"id\": 7, \"text\": \"seven\"}\n\n{\"id\": \"8\"}\n");
         write("queries.jsonl", "{\"id\": \"q\", \"text\": \"which one\"}\n");
         write("qrels.tsv", "query\tdoc\tgrade\nq\t7\tone\n");
-        let message = |dir| Collection::read(dir).unwrap_err().to_string();
+        let message = |dir| Collection::read(dir, &no_runs).unwrap_err().to_string();
         assert!(message(dir.path()).contains("docs.jsonl, line 3: missing field `text`"), "{}", message(dir.path()));
         write("docs.jsonl", "{\"id\": 7, \"text\": \"seven\"}\n");
         assert!(message(dir.path()).ends_with("qrels.tsv, line 2: the grade is no number"));
         write("qrels.tsv", "q\t7\t0\n");
         assert!(message(dir.path()).contains("no question of queries.jsonl has a relevant document"));
         write("qrels.tsv", "q\t0\t7\t2\n");
-        let collection = Collection::read(dir.path()).unwrap();
+        let collection = Collection::read(dir.path(), &no_runs).unwrap();
         assert_eq!(collection.judged().next().unwrap().1["7"], 2.0);
     }
 }

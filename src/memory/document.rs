@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use crate::domain::event::Verdict;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail};
-use crate::views::status::AgentStatus;
 
 /// Bytes of one document's words, at most: what a search can still be expected to go by.
 const BODY_BYTES_MAX: usize = 200_000;
@@ -163,7 +162,6 @@ fn run_body(run: &RunDetail) -> String {
         body.push_str(words);
         body.push('\n');
     };
-    line(&run.template_id);
     for (question, answer) in &run.answers {
         if let Some(words) = said(answer) {
             line(&format!("{}: {words}", question.replace('_', " ")));
@@ -179,10 +177,6 @@ fn run_body(run: &RunDetail) -> String {
     }
     if let Some(failure) = run.failure.as_ref().and_then(|failure| failure.message.as_deref()) {
         line(&format!("The run failed: {failure}"));
-    }
-    for agent in run.agents.iter().filter(|agent| agent.status == AgentStatus::Failed) {
-        let why = agent.failure.as_ref().and_then(|failure| failure.message.as_deref()).unwrap_or("it did not meet its criteria");
-        line(&format!("{} failed: {why}", agent.role));
     }
     for escalation in &run.escalations {
         let why = match escalation.failed_criteria.as_slice() {

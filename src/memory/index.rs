@@ -212,7 +212,7 @@ impl Hold {
         let mut writer = lexical.writer()?;
         writer.clear()?;
         for document in documents {
-            writer.replace(&document.facts.run_id, std::slice::from_ref(document))?;
+            writer.add(document)?;
         }
         writer.commit(seen)?;
         Ok(writer.finish()?)

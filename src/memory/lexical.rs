@@ -240,9 +240,15 @@ impl Writer {
     /// [`Error::Broken`].
     pub fn replace(&self, run: &str, documents: &[Document]) -> Result<(), Error> {
         self.writer.delete_term(Term::from_field_text(self.word(WordFact::Run), &run.to_lowercase()));
-        for document in documents {
-            self.writer.add_document(self.document(document))?;
-        }
+        documents.iter().try_for_each(|document| self.add(document))
+    }
+
+    /// Adds a document.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn add(&self, document: &Document) -> Result<(), Error> {
+        self.writer.add_document(self.document(document))?;
         Ok(())
     }
 

@@ -299,10 +299,11 @@ fn snippet(searcher: &Searcher, words: Option<&Words>, found: &Found) -> Result<
     if let Some(words) = words
         && let Some(snippet) = searcher.snippet(words, &found.body)?
     {
-        return Ok(snippet);
+        // A line break and a space are one byte each: the places of the words stay.
+        return Ok((snippet.0.replace('\n', " "), snippet.1));
     }
     let first = passages::split(&found.body).into_iter().next().unwrap_or(0..0);
     let text = &found.body[first];
     let end = text.floor_char_boundary(BYTES);
-    Ok((text[..end].to_owned(), Vec::new()))
+    Ok((text[..end].replace('\n', " "), Vec::new()))
 }

@@ -231,6 +231,7 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
             model: required(merged.memory.model, "memory.model")?,
             half_life_days: required(merged.memory.half_life_days, "memory.half_life_days")?,
             min_sample: required(merged.memory.min_sample, "memory.min_sample")?,
+            embed_ms: required(merged.memory.embed_ms, "memory.embed_ms")?,
         },
         retention_days: required(merged.retention.days, "retention.days")?,
         simulated: SimulatedSettings {

@@ -238,6 +238,10 @@ pub struct MemoryConfig {
     /// Observations below which nothing is claimed. Default 10.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub min_sample: Option<u32>,
+    /// How long the end of a run may take for embedding what is new, in milliseconds; the rest is done by the next search, by
+    /// `meno serve` and by `meno reindex`. 0 leaves all of it to them. Default 500.
+    #[schemars(range(min = 0, max = 600_000))]
+    pub embed_ms: Option<u64>,
 }
 
 /// How long runs are kept.

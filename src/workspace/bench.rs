@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Workspace;
 use crate::memory::collection::{self, Collection, Quality};
+use crate::memory::document::{self, Document};
 use crate::memory::embed::{self, Embedder};
 use crate::memory::index::GoOn;
 
@@ -27,10 +28,11 @@ impl Workspace {
     /// # Errors
     /// A [`BenchError`].
     pub fn bench_search(&self, dir: &Path, progress: GoOn<'_>) -> Result<Quality, BenchError> {
-        let collection = Collection::read(dir)?;
         let embedder = self.embedder()?;
         let scratch = self.bench_folder().map_err(BenchError::Scratch)?;
-        let measured = collection::measure(&collection, &embedder, &scratch, &self.bench_cache(), progress);
+        let measured = Collection::read(dir, &|file| documents(file, &scratch.join("store"))).and_then(|collection| {
+            collection::measure(&collection, &embedder, &scratch.join("index"), &self.bench_cache(), progress)
+        });
         // What was made on the way is of no use to anybody; a folder that cannot be removed is in nobody's way.
         let _ = std::fs::remove_dir_all(&scratch);
         Ok(measured?)
@@ -55,4 +57,24 @@ impl Workspace {
         std::fs::create_dir_all(&folder)?;
         Ok(folder)
     }
+}
+
+/// Reads a file of histories into a store of its own, and returns what would be searched there, under the runs' own ids.
+fn documents(file: &Path, store: &Path) -> Result<Vec<Document>, String> {
+    let words = |error: &dyn std::error::Error| error.to_string();
+    let text = std::io::BufReader::new(std::fs::File::open(file).map_err(|error| words(&error))?);
+    let workspace = Workspace::at(store, None).map_err(|error| words(&error))?;
+    let imported = workspace.import_runs(text, "collection", &mut |_| ()).map_err(|error| words(&error))?;
+    if let Some(told) = imported.problems.first() {
+        return Err(format!("line {}: {}: {}", told.line, told.problem.field, told.problem.reason));
+    }
+    let mut documents = Vec::new();
+    for row in workspace.all_rows().map_err(|error| words(&error))? {
+        let run = workspace.detail(row.run_id).map_err(|error| words(&error))?;
+        documents.extend(document::of_run(&run).into_iter().map(|mut document| {
+            document.facts.run_id = run.foreign_run_id.clone().unwrap_or_else(|| run.run_id.clone());
+            document
+        }));
+    }
+    Ok(documents)
 }

@@ -12,7 +12,7 @@ use super::empty::EmptyLog;
 use super::ledger::DayLedger;
 use super::library::Library;
 use super::recall::Memory;
-use super::upkeep::{self, Opened, Upkeep};
+use super::upkeep::{self, Attended, Opened, Upkeep};
 use crate::domain::event::{Event, Mode};
 use crate::domain::ids::RunId;
 use crate::domain::prices::{PriceError, PriceFile, PriceTable};
@@ -292,7 +292,7 @@ fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Op
         is_done.store(true, Ordering::Relaxed);
         let log = Arc::new(log);
         upkeep::remember(&opened, &log, report);
-        Ok(log as Arc<dyn Log>)
+        Ok(Arc::new(Attended { log, opened: Arc::clone(&opened) }) as Arc<dyn Log>)
     })
 }
 

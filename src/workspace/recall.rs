@@ -24,6 +24,9 @@ use crate::views::run_detail::RunDetail;
 /// Names of each sort that a query is searched for.
 const NAMES_MAX: usize = 5_000;
 
+/// Answered with nothing by a process that stays with the store.
+const IS_ANYBODY_THERE: &[u8] = b"";
+
 /// Why nothing could be recalled.
 #[derive(Debug, thiserror::Error)]
 pub enum RecallError {
@@ -212,7 +215,11 @@ impl Workspace {
         let place = self.index_place();
         let mut notices = Vec::new();
         let patience = Duration::from_millis(search.catch_up_ms);
-        let embedder = if search.lexical_only { Err("only words were asked for".to_owned()) } else { self.shared_embedder() };
+        let embedder = if search.lexical_only {
+            Err("only words were asked for".to_owned())
+        } else {
+            self.open_embedder().map_err(|error| error.to_string())
+        };
         if self.store.path.is_dir() {
             let in_time = |_, _| begun.elapsed() < patience;
             match self.catch_up(&in_time) {
@@ -287,6 +294,9 @@ impl Workspace {
 
     /// Answers what another process asks, in JSON; `None` when it is no search.
     pub fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
+        if question == IS_ANYBODY_THERE {
+            return Some(Vec::new());
+        }
         let search: Search = serde_json::from_slice(question).ok()?;
         let found = self.search_here(&search).inspect_err(|error| tracing::warn!("a search failed: {error}")).ok()?;
         serde_json::to_vec(&found).ok()
@@ -306,9 +316,9 @@ impl Workspace {
     /// # Errors
     /// A [`RecallError`]; [`RecallError::Busy`] while another process looks after the index.
     pub fn embed_missing(&self, go_on: GoOn<'_>) -> Result<(u64, u64), RecallError> {
-        let embedder = self.shared_embedder().map_err(|_| RecallError::Busy);
+        let embedder = self.open_embedder()?;
         let hold = self.index_place().hold()?.ok_or(RecallError::Busy)?;
-        Ok(hold.embed(&*embedder?, go_on)?)
+        Ok(hold.embed(&embedder, go_on)?)
     }
 
     /// Brings both sides of the index to the log's head; `anew` makes the words' side from nothing.
@@ -345,9 +355,69 @@ impl Workspace {
         }
     }
 
+    /// Makes what was appended searchable: by its words at once, by its meaning within `slice`. Another process that does so
+    /// already, or that stays with the store and will, is left to it.
+    ///
+    /// # Errors
+    /// A [`RecallError`].
+    pub fn remember(&self, slice: Duration) -> Result<(), RecallError> {
+        let begun = Instant::now();
+        self.catch_up(&|_, _| true)?;
+        if slice.is_zero() || self.log.ask(IS_ANYBODY_THERE)?.is_some() {
+            return Ok(());
+        }
+        match self.embed_missing(&|_, _| begun.elapsed() < slice) {
+            Err(RecallError::Busy) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the index up to the log, and the answers to searches at hand, until `stop` says so: the work of a process that
+    /// stays. Others that ask are answered meanwhile.
+    pub fn attend(self: &Arc<Self>, stop: &(dyn Fn() -> bool + Sync)) {
+        /// Between two looks at the log.
+        const LOOK_EVERY: Duration = Duration::from_millis(500);
+        let me = Arc::downgrade(self);
+        // Set once; a second time is the same answerer.
+        let _ = self.opened.answerer.set(Box::new(move |question| me.upgrade()?.answer(question)));
+        self.warm_up();
+        let mut seen = 0;
+        let mut left = true;
+        while !stop() {
+            let head = match self.log.wait(seen, LOOK_EVERY) {
+                Ok(head) => head,
+                Err(error) => {
+                    tracing::warn!("the log cannot be followed: {error}");
+                    std::thread::sleep(LOOK_EVERY);
+                    continue;
+                }
+            };
+            if head > seen {
+                match self.catch_up(&|_, _| !stop()) {
+                    Ok(Some(done)) => (seen, left) = (done.seq, true),
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::warn!("the index cannot be brought up to the log: {error}");
+                        std::thread::sleep(LOOK_EVERY);
+                    }
+                }
+            }
+            if left {
+                match self.embed_missing(&|_, _| !stop()) {
+                    Ok((_, missing)) => left = missing > 0,
+                    Err(RecallError::Busy) => {}
+                    Err(error) => {
+                        tracing::warn!("nothing can be embedded: {error}");
+                        left = false;
+                    }
+                }
+            }
+        }
+    }
+
     /// Loads the embedding model, so that a search that follows need not wait for it.
     pub fn warm_up(&self) {
-        if let Ok(embedder) = self.shared_embedder() {
+        if let Ok(embedder) = self.open_embedder() {
             let warmed = embedder.query("warm");
             tracing::debug!("the embedding model is loaded: {}", warmed.is_ok());
         }
@@ -357,13 +427,13 @@ impl Workspace {
         Place::new(self.store.path.join("index"))
     }
 
-    /// Returns the embedding model, loaded once for this process; why it cannot be had, in words.
-    pub(super) fn shared_embedder(&self) -> Result<Arc<Embedder>, String> {
+    /// Returns the embedding model, opened once for this process.
+    fn open_embedder(&self) -> Result<Arc<Embedder>, embed::Error> {
         let mut embedder = lock(&self.memory.embedder);
         if let Some(embedder) = &*embedder {
             return Ok(Arc::clone(embedder));
         }
-        let opened = Arc::new(self.embedder().map_err(|error| error.to_string())?);
+        let opened = Arc::new(self.embedder()?);
         *embedder = Some(Arc::clone(&opened));
         Ok(opened)
     }

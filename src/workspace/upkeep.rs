@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
 
 use super::Workspace;
 use crate::domain::ids::{Hash, RunId};
 use crate::store::check::{self, Digest, Scan};
 use crate::store::files::OsFiles;
-use crate::store::log::Log;
+use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
 use crate::store::owned::{OwnedLog, Report};
 use crate::store::session::{Probe, RunLock, Status};
 use crate::store::{self, Error, lock};
@@ -39,6 +40,47 @@ pub(super) struct Opened {
     pub log: Mutex<Weak<OwnedLog>>,
     /// Indexes that a rebuild set aside.
     pub aside: Mutex<Vec<PathBuf>>,
+    /// What answers the questions of other processes, in a process that stays with the store.
+    pub answerer: OnceLock<Answerer>,
+}
+
+/// Answers what another process asks; `None` when it does not understand.
+pub(super) type Answerer = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
+
+/// A log whose owner answers questions beside it.
+pub(super) struct Attended {
+    pub log: Arc<OwnedLog>,
+    pub opened: Arc<Opened>,
+}
+
+impl Log for Attended {
+    fn append(&self, batch: &Batch) -> Result<Appended, Error> {
+        self.log.append(batch)
+    }
+
+    fn head(&self) -> Result<Head, Error> {
+        self.log.head()
+    }
+
+    fn read(&self, from: u64, limit: u32) -> Result<Vec<Stored>, Error> {
+        self.log.read(from, limit)
+    }
+
+    fn read_run(&self, run: RunId, from: u64, limit: u32) -> Result<Vec<Stored>, Error> {
+        self.log.read_run(run, from, limit)
+    }
+
+    fn wait(&self, seen: u64, patience: Duration) -> Result<u64, Error> {
+        self.log.wait(seen, patience)
+    }
+
+    fn view(&self, view: &str, from: &[u8], to: Option<&[u8]>, reverse: bool, limit: u32) -> Result<ViewRows, Error> {
+        self.log.view(view, from, to, reverse, limit)
+    }
+
+    fn ask(&self, question: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.opened.answerer.get().and_then(|answer| answer(question)))
+    }
 }
 
 /// What `rebuild` made.

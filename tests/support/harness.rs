@@ -48,7 +48,7 @@ impl House {
     /// Makes an empty home whose simulated models take so long per call.
     pub fn with_delay(delay_ms: u64) -> Self {
         let house = Self::new();
-        house.configure(&format!("preset = \"simulated\"\n[simulated]\ndelay_ms = {delay_ms}\n"));
+        house.configure(&format!("preset = \"simulated\"\n[memory]\nembed_ms = 0\n[simulated]\ndelay_ms = {delay_ms}\n"));
         house
     }
 
@@ -79,7 +79,10 @@ impl House {
         let mut command = Command::new(env!("CARGO_BIN_EXE_meno"));
         command.args(args).env_clear().current_dir(self.path("work"));
         command.env("HOME", self.path("home")).env("MENO_STORE", self.store());
-        command.env("XDG_CONFIG_HOME", self.path("config")).env("XDG_DATA_HOME", self.path("data"));
+        command
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("XDG_DATA_HOME", self.path("data"))
+            .env("XDG_CACHE_HOME", self.path("cache"));
         command
     }
 

@@ -14,7 +14,7 @@ pub enum BenchCommand {
 /// `bench search`.
 #[derive(Debug, Args)]
 pub struct BenchSearchArgs {
-    /// A folder with docs.jsonl {id, title?, text}, queries.jsonl {id, text} and qrels.tsv (question, document, grade)
+    /// A folder with docs.jsonl {id, title?, text} or histories.jsonl (as `import runs` takes), queries.jsonl {id, text} and qrels.tsv (question, document, grade)
     #[arg(value_name = "COLLECTION")]
     pub collection: PathBuf,
 }

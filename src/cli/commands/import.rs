@@ -11,6 +11,7 @@ use crate::cli::args::{ImportCommand, ImportRunsArgs};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::progress::Reading;
+use crate::cli::running::remember;
 use crate::cli::{open, render};
 use crate::domain::money::NanoUsd;
 use crate::workspace::{Access, Imported};
@@ -127,6 +128,7 @@ fn runs(context: &mut Context, args: &ImportRunsArgs) -> Result<Exit> {
     let imported = workspace.import_runs(file, &args.source, &mut |at| counting.reached(at.bytes, Some(at.runs)))?;
     counting.end();
     show(context, args, &imported)?;
+    remember(context, &workspace);
     Ok(if imported.failed > 0 { Exit::Mendable } else { Exit::Done })
 }
 

@@ -1,5 +1,7 @@
 //! `meno serve`: holds the store and keeps it warm for the other commands, until Ctrl-C or SIGTERM.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -46,7 +48,14 @@ pub enum ServeState {
 /// When the store cannot be opened.
 pub fn run(context: &mut Context) -> Result<Exit> {
     let stop = Stop::listen()?;
-    let workspace = store_with(context, Access::Write, Opening { stay: true, ..Opening::default() })?;
+    let workspace = Arc::new(store_with(context, Access::Write, Opening { stay: true, ..Opening::default() })?);
+    let ending = Arc::new(AtomicBool::new(false));
+    let attending = {
+        let (workspace, ending) = (Arc::clone(&workspace), Arc::clone(&ending));
+        std::thread::Builder::new()
+            .name("meno-attend".to_owned())
+            .spawn(move || workspace.attend(&|| ending.load(Ordering::Relaxed)))?
+    };
     let folder = workspace.store.path.display().to_string();
     let session = workspace.session().ok_or_else(|| store::Error::NotFound(workspace.store.path.clone()))?;
     let mut told = None;
@@ -61,6 +70,9 @@ pub fn run(context: &mut Context) -> Result<Exit> {
             break;
         }
     }
+    ending.store(true, Ordering::Relaxed);
+    // A panic in there has ended it as well.
+    let _ = attending.join();
     drop(workspace);
     tell(context, &ServeLine { state: ServeState::Stopped, store: folder, pid: Some(std::process::id()) })?;
     Ok(Exit::Done)
