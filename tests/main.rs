@@ -1,5 +1,7 @@
 //! All integration tests in one binary: linking the dependency tree once is most of the time they take.
 
+#[path = "suite/analytics.rs"]
+mod analytics;
 #[path = "suite/architecture.rs"]
 mod architecture;
 #[path = "suite/crash.rs"]

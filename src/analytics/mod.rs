@@ -9,3 +9,7 @@ pub mod material;
 pub mod report;
 pub mod spending;
 pub mod stats;
+pub mod telemetry;
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,11 @@ use super::error::{Exit, Report, Result};
 use super::output::{sanitize, words};
 use crate::domain::event::{AnswerSource, SuspendReason};
 use crate::domain::form;
+use crate::domain::ids::RunId;
 use crate::domain::run::{Basis, Command};
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::executor::Stream;
+use crate::workspace::patterns::DefaultAnswer;
 use crate::workspace::{Begun, Workspace};
 
 /// Checks answers that were given before anybody is asked; reports everything that is wrong.
@@ -42,6 +44,7 @@ pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun
     let basis = Arc::clone(&begun.basis);
     let mut filling = Filling::new(&basis, &mut begun.stream);
     filling.give_all(given)?;
+    filling.history = history(workspace, &basis.template);
     let mut terminal = Terminal::new(true);
     let asked = interview(&mut terminal, &mut filling);
     let secrets = std::mem::take(&mut filling.secrets);
@@ -88,6 +91,18 @@ pub fn complete(begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
     Ok(begun.stream.perform(&basis, &commands)?)
 }
 
+/// Returns what history proposes. Secret questions are in no history, sensitive ones are left out of it here.
+fn history(workspace: &Workspace, template: &Template) -> Vec<DefaultAnswer> {
+    let questions = &template.form_schema.questions;
+    let hidden = questions.iter().filter(|question| question.sensitive || question.kind == QuestionKind::Secret);
+    let hidden: Vec<&str> = hidden.map(|question| question.id.as_str()).collect();
+    // A proposal that cannot be made is no reason not to ask.
+    workspace.default_answers(&template.template_id, &hidden).unwrap_or_else(|error| {
+        tracing::warn!("history proposes nothing: {error}");
+        Vec::new()
+    })
+}
+
 fn exists(path: &str) -> bool {
     Path::new(path).exists()
 }
@@ -103,6 +118,8 @@ struct Filling<'a> {
     secrets: Vec<SecretString>,
     /// Checks what is typed, by question.
     checks: Vec<TypedCheck<'a>>,
+    /// What earlier runs answered.
+    history: Vec<DefaultAnswer>,
     /// Questions that were put to the person already.
     shown: RefCell<Vec<String>>,
 }
@@ -119,7 +136,7 @@ impl<'a> Filling<'a> {
             })
         };
         let checks = basis.template.form_schema.questions.iter().map(check).collect();
-        Self { basis, stream, form, secrets: Vec::new(), checks, shown: RefCell::new(Vec::new()) }
+        Self { basis, stream, form, secrets: Vec::new(), checks, history: Vec::new(), shown: RefCell::new(Vec::new()) }
     }
 
     /// Takes the answers that were given before, as far as their questions are visible.
@@ -155,6 +172,23 @@ impl<'a> Filling<'a> {
         Ok(self.stream.perform(self.basis, &commands)?)
     }
 
+    /// Returns the last answer to a question and its run, if it may still be given.
+    fn last_answer(&self, id: &str) -> Option<(&Value, RunId)> {
+        let place = self.basis.template.form_schema.questions.iter().position(|known| known.id == id)?;
+        let (value, run) = self.history.iter().find(|known| known.question == id)?.last.as_ref()?;
+        self.checks.get(place)?(value).is_ok().then_some((value, *run))
+    }
+
+    /// Says what successful runs chose, if that is more than one run's word.
+    fn chosen(&self, id: &str) -> Option<String> {
+        let chosen = self.history.iter().find(|known| known.question == id)?.chosen.as_ref()?;
+        let run = chosen.evidence.first()?;
+        (chosen.successes > 1).then(|| {
+            let value = words::value(&chosen.value);
+            format!("{} of {} successful runs chose {value}, last {run}", chosen.successes, chosen.of)
+        })
+    }
+
     fn template_question(&self, id: &str) -> Option<&'a Question> {
         self.basis.template.form_schema.questions.iter().find(|question| question.id == id)
     }
@@ -175,11 +209,14 @@ impl Form for Filling<'_> {
         }
         let own =
             self.form.given(id).filter(|answer| !answer.secret).map(|answer| (answer.value.clone(), "your answer".to_owned()));
-        let default = own.or_else(|| Some((self.form.default_of(question)?, "from the template".to_owned())));
+        let last = || self.last_answer(id).map(|(value, run)| (value.clone(), format!("as last time, run {run}")));
+        let default = own.or_else(last).or_else(|| Some((self.form.default_of(question)?, "from the template".to_owned())));
+        let help = question.help_text.as_deref().map(|help| sanitize::line(help).into_owned());
+        let help: Vec<String> = help.into_iter().chain(self.chosen(id)).collect();
         Some(AskQuestion {
             id: question.id.clone(),
             text: sanitize::line(&question.text).into_owned(),
-            help: question.help_text.as_deref().map(|help| sanitize::line(help).into_owned()),
+            help: (!help.is_empty()).then(|| help.join(" · ")),
             kind: kind(question),
             required: question.required,
             default,
@@ -201,7 +238,12 @@ impl Form for Filling<'_> {
         match given {
             Given::Answer { value, as_proposed } => {
                 let kept = self.form.given(id).filter(|answer| answer.value == value).map(|answer| answer.source);
-                let source = kept.unwrap_or(if as_proposed { AnswerSource::Default } else { AnswerSource::Asked });
+                let is_last = self.last_answer(id).is_some_and(|(last, _)| *last == value);
+                let source = kept.unwrap_or(match as_proposed {
+                    true if is_last => AnswerSource::LastRun,
+                    true => AnswerSource::Default,
+                    false => AnswerSource::Asked,
+                });
                 self.keep(question, value, source)
             }
             Given::Secret(secret) => self.keep(question, Value::String(secret.expose_secret().to_owned()), AnswerSource::Asked),

@@ -1,11 +1,14 @@
 //! Keeps projections up to the log: rows and the position they have reached change together, or not at all.
 //!
-//! Each projection has one tree of its own. A tree of another version, or one that has seen another log, is made anew. An event that a
-//! projection cannot take is kept by position and reason, never skipped silently. What projections mean is not known here.
+//! Each version of a projection has a tree of its own. A new version is built beside the tree of the old one, which is dropped once the
+//! new one has caught up: a crash in between leaves both, and the building goes on where it was. Whoever reads waits for the version
+//! that they can read, and for no other projection. A tree that has seen another log is made anew. An event that a projection cannot
+//! take is kept by position and reason, never skipped silently. What projections mean is not known here.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::codec::{self, Decoded};
@@ -32,8 +35,13 @@ pub struct Projector {
     path: PathBuf,
     projections: Vec<Arc<dyn Projection>>,
     open: RwLock<Option<Arc<dyn Ordered>>>,
-    /// Held by whoever changes rows or swaps the index.
+    /// Held by whoever changes rows or swaps the index, for one chunk at a time.
     folding: Mutex<()>,
+    /// Projections beside which no tree of another version is left.
+    alone: Mutex<BTreeSet<&'static str>>,
+    /// The furthest position that was taken in here: a projection that is beyond somebody's head but not beyond this has seen the same
+    /// log, only more of it.
+    furthest: AtomicU64,
 }
 
 /// Reads events in order: from a position on, at most so many.
@@ -53,7 +61,15 @@ pub struct Checkpoint {
 impl Projector {
     /// Keeps `projections` in the index at `path`.
     pub fn new(shelf: Arc<dyn Shelf>, path: PathBuf, projections: Vec<Arc<dyn Projection>>) -> Self {
-        Self { shelf, path, projections, open: RwLock::default(), folding: Mutex::default() }
+        Self {
+            shelf,
+            path,
+            projections,
+            open: RwLock::default(),
+            folding: Mutex::default(),
+            alone: Mutex::default(),
+            furthest: AtomicU64::new(0),
+        }
     }
 
     /// Returns whether there is nothing to keep.
@@ -70,14 +86,25 @@ impl Projector {
         self.with(|index| checkpoint(index, projection))
     }
 
-    /// Brings every projection up to `head`, reading events from `source`.
+    /// Brings the projection `name`, or every one, up to `head`, reading events from `source`. Others may fold in between.
     ///
     /// # Errors
     /// [`Error::Index`], or what `source` says.
-    pub fn reach(&self, head: Head, source: Source<'_>) -> Result<(), Error> {
+    pub fn reach(&self, name: Option<&str>, head: Head, source: Source<'_>) -> Result<(), Error> {
+        let wanted = |projection: &&Arc<dyn Projection>| name.is_none_or(|name| projection.name() == name);
+        let wanted: Vec<&dyn Projection> = self.projections.iter().filter(wanted).map(|projection| &**projection).collect();
         self.with(|index| {
-            let _folding = lock(&self.folding);
-            self.fold(index, head, source)
+            {
+                let _folding = lock(&self.folding);
+                wanted.iter().try_for_each(|projection| self.keep_or_clear(index, *projection, head, source))?;
+            }
+            loop {
+                // One chunk at a time: whoever waits for a projection that is nearly there need not wait for one that is built anew.
+                let _folding = lock(&self.folding);
+                if self.fold(index, &wanted, head, source)? {
+                    return wanted.iter().try_for_each(|projection| self.drop_others(index, *projection));
+                }
+            }
         })
     }
 
@@ -93,7 +120,7 @@ impl Projector {
             let seen = checkpoint(index, projection)?.map_or(0, |checkpoint| checkpoint.seq);
             let mut rows: Vec<Row> = Vec::new();
             if limit > 0 {
-                index.scan(name, &from, Some(&to), reverse, &mut |key, row| {
+                index.scan(&tree(projection), &from, Some(&to), reverse, &mut |key, row| {
                     rows.push((key[1..].to_vec(), row.to_vec()));
                     rows.len() < limit as usize
                 })?;
@@ -107,10 +134,10 @@ impl Projector {
     /// # Errors
     /// As [`Self::rows`].
     pub fn refused(&self, name: &str) -> Result<Vec<(u64, String)>, Error> {
-        self.find(name)?;
+        let tree = tree(self.find(name)?);
         self.with(|index| {
             let mut refused = Vec::new();
-            index.scan(name, &[REFUSED], Some(&[REFUSED + 1]), false, &mut |key, why| {
+            index.scan(&tree, &[REFUSED], Some(&[REFUSED + 1]), false, &mut |key, why| {
                 let seq = key.get(1..9).and_then(|seq| seq.try_into().ok()).map_or(0, u64::from_be_bytes);
                 refused.push((seq, String::from_utf8_lossy(why).into_owned()));
                 true
@@ -169,33 +196,62 @@ impl Projector {
         Ok(())
     }
 
-    fn fold(&self, index: &dyn Ordered, head: Head, source: Source<'_>) -> Result<(), Error> {
+    /// Begins a tree anew that has seen another log, or more of this one than there is.
+    fn keep_or_clear(
+        &self,
+        index: &dyn Ordered,
+        projection: &dyn Projection,
+        head: Head,
+        source: Source<'_>,
+    ) -> Result<(), Error> {
+        match checkpoint(index, projection)? {
+            Some(reached) if reached.seq > head.seq && reached.seq <= self.furthest.load(Ordering::Acquire) => Ok(()),
+            Some(reached) if reached.seq <= head.seq && is_of_this_log(reached, head, source)? => Ok(()),
+            _ => index.clear(&tree(projection)),
+        }
+    }
+
+    /// Takes one chunk into those of `wanted` that are furthest behind; returns whether all have reached `head`.
+    fn fold(&self, index: &dyn Ordered, wanted: &[&dyn Projection], head: Head, source: Source<'_>) -> Result<bool, Error> {
         let mut behind = Vec::new();
-        for projection in &self.projections {
-            let reached = match checkpoint(index, &**projection)? {
-                Some(reached) if reached.seq <= head.seq && is_of_this_log(reached, head, source)? => reached.seq,
-                _ => {
-                    index.clear(projection.name())?;
-                    0
-                }
-            };
+        for projection in wanted {
+            let reached = checkpoint(index, *projection)?.map_or(0, |reached| reached.seq);
             if reached < head.seq {
-                behind.push((reached, projection));
+                behind.push((reached, *projection));
             }
         }
-        while let Some(from) = behind.iter().map(|(reached, _)| *reached).min() {
-            let events = source(from + 1, CHUNK_EVENTS)?;
-            let Some(last) = events.last() else { break };
-            let last = Head { seq: last.envelope.seq, hash: last.hash, ..head };
-            let events: Vec<_> = events.iter().map(|stored| (stored, codec::decode(stored))).collect();
-            for (reached, projection) in &mut behind {
-                take(index, &***projection, *reached, &events, last)?;
-                *reached = last.seq.max(*reached);
-            }
-            behind.retain(|(reached, _)| *reached < head.seq);
+        let Some(from) = behind.iter().map(|(reached, _)| *reached).min() else { return Ok(true) };
+        let events = source(from + 1, CHUNK_EVENTS)?;
+        let Some(last) = events.last() else { return Ok(true) };
+        let last = Head { seq: last.envelope.seq, hash: last.hash, ..head };
+        let events: Vec<_> = events.iter().map(|stored| (stored, codec::decode(stored))).collect();
+        for (reached, projection) in behind.into_iter().filter(|(reached, _)| *reached < last.seq) {
+            take(index, projection, reached, &events, last)?;
         }
+        self.furthest.fetch_max(last.seq, Ordering::AcqRel);
+        Ok(false)
+    }
+
+    /// Drops what other versions of a projection left, once this one has caught up.
+    fn drop_others(&self, index: &dyn Ordered, projection: &dyn Projection) -> Result<(), Error> {
+        let name = projection.name();
+        if lock(&self.alone).contains(name) {
+            return Ok(());
+        }
+        let own = tree(projection);
+        let is_other = |tree: &String| {
+            let version = tree.strip_prefix(name);
+            *tree != own && version.is_some_and(|version| version.is_empty() || version.starts_with('@'))
+        };
+        index.trees()?.iter().filter(|tree| is_other(tree)).try_for_each(|tree| index.clear(tree))?;
+        lock(&self.alone).insert(name);
         Ok(())
     }
+}
+
+/// Returns the tree of a projection's version.
+fn tree(projection: &dyn Projection) -> String {
+    format!("{}@{}", projection.name(), projection.version())
 }
 
 /// A checkpoint of another log, or of a log that was rolled back and written anew, has another hash.
@@ -215,8 +271,8 @@ fn take(
     events: &[(&Stored, Result<Decoded, Error>)],
     last: Head,
 ) -> Result<(), Error> {
-    let mut rows =
-        Overlay { index, tree: projection.name(), chunk: BTreeMap::new(), event: BTreeMap::new(), failed: RefCell::new(None) };
+    let tree = tree(projection);
+    let mut rows = Overlay { index, tree: &tree, chunk: BTreeMap::new(), event: BTreeMap::new(), failed: RefCell::new(None) };
     for (stored, decoded) in events.iter().filter(|(stored, _)| stored.envelope.seq > reached) {
         let outcome = match decoded {
             Ok(Decoded::Known(recorded)) => apply(projection, &mut rows, recorded),
@@ -238,7 +294,8 @@ fn take(
     }
     let checkpoint = [&projection.version().to_be_bytes()[..], &last.seq.to_be_bytes(), &last.hash.0].concat();
     rows.chunk.insert(CHECKPOINT.to_vec(), Some(checkpoint));
-    index.apply(projection.name(), rows.chunk.into_iter().collect())
+    let chunk = rows.chunk.into_iter().collect();
+    index.apply(&tree, chunk)
 }
 
 fn apply(projection: &dyn Projection, rows: &mut Overlay<'_>, event: &Recorded) -> Result<(), String> {
@@ -246,7 +303,7 @@ fn apply(projection: &dyn Projection, rows: &mut Overlay<'_>, event: &Recorded) 
 }
 
 fn checkpoint(index: &dyn Ordered, projection: &dyn Projection) -> Result<Option<Checkpoint>, Error> {
-    let Some(row) = index.get(projection.name(), CHECKPOINT)? else { return Ok(None) };
+    let Some(row) = index.get(&tree(projection), CHECKPOINT)? else { return Ok(None) };
     let found = (|| {
         let (version, rest) = row.split_first_chunk::<4>()?;
         let (seq, hash) = rest.split_first_chunk::<8>()?;

@@ -6,6 +6,7 @@ use super::Workspace;
 use crate::analytics::build::{self, Terms};
 use crate::analytics::report::Analytics;
 use crate::analytics::spending::{self, CostReport, Dimension};
+use crate::analytics::telemetry::{Gathering, PriceOf, TelemetryReport};
 use crate::domain::ids::TimeNs;
 use crate::store;
 use crate::views::{costs, utc};
@@ -64,6 +65,24 @@ impl Workspace {
             templates: lines,
             template: report,
         })
+    }
+
+    /// Returns sums over the model calls that began in `[since, until)` (ns since the epoch), with an estimate of what the same tokens
+    /// would have cost at the prices of the premium model that is set.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn telemetry(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<TelemetryReport, store::Error> {
+        let premium = self.resolved.settings.tiers.premium.as_ref().map(|tier| {
+            let price: PriceOf<'_> = Box::new(|usage| Some(self.prices.price(&tier.provider, &tier.model, usage)?.amount));
+            (tier.model.clone(), price)
+        });
+        let mut gathering = Gathering::new(premium);
+        self.each_call(since, until, |_, row, payer| -> Result<(), store::Error> {
+            gathering.add(row, payer);
+            Ok(())
+        })?;
+        Ok(gathering.finish((since.map(utc), until.map(utc))))
     }
 
     fn terms(&self, question: &AnalyticsQuestion) -> Terms {

@@ -58,7 +58,7 @@ impl Workspace {
         let from = since.map_or_else(|| begin.clone().finish(), |since| begin.clone().bytes(&order_of(since)).finish());
         let to = until.map_or_else(|| begin.end(), |until| Some(begin.clone().bytes(&order_of(until)).finish()));
         let rows = self.view_rows(memory::NAME, from, to, true, limit)?;
-        rows.iter().map(|(key, row)| past(key, row)).collect()
+        rows.iter().map(|(key, row)| PastRun::read(key, row).map_err(Error::Index)).collect()
     }
 
     /// Returns what criteria said, of one template or of all.
@@ -141,23 +141,8 @@ impl Workspace {
                 }
             }
         }
-        let outcomes = folded(&rows, &OutcomeRow::of(Some(template)), OutcomeRow::read_key)?;
-        let patterns = folded(&rows, &PatternKey::of(Some(template)), PatternKey::read)?;
-        let questions = folded(&rows, &QuestionRow::of(template), QuestionRow::read_key)?;
-        let tools = folded(&rows, &ToolRow::of(template), ToolRow::read_key)?;
-        Ok(Material {
-            outcomes: outcomes.into_iter().map(|((template, mode), row)| Outcome { template, mode, row }).collect(),
-            patterns: patterns.into_iter().map(|(key, row)| Pattern { key, row }).collect(),
-            criteria: folded(&rows, &CriterionKey::of(Some(template)), CriterionKey::read)?,
-            answers: AnswerHistory {
-                values: folded(&rows, &AnswerKey::of(template), AnswerKey::read)?,
-                questions: questions.into_iter().map(|((mode, question), row)| (mode, question, row)).collect(),
-                last: folded(&rows, &LastRow::of(template), LastRow::read_key)?,
-            },
-            tools: tools.into_iter().map(|((_, mode, tool), row)| (mode, tool, row)).collect(),
-            past,
-            followers,
-        })
+        let material = Material::of_rows(&rows, template).map_err(Error::Index)?;
+        Ok(Material { past, followers, ..material })
     }
 
     /// Returns the present UTC day, in days since the epoch: what ages are counted from.
@@ -210,22 +195,6 @@ impl Workspace {
         }
         Ok(rows)
     }
-}
-
-fn past(key: &[u8], row: &[u8]) -> Result<PastRun, store::Error> {
-    let (_, started_at, run) = RunFact::read_key(key).ok_or_else(malformed)?;
-    Ok(PastRun { run, started_at, fact: rows::read(row).map_err(Error::Index)? })
-}
-
-/// Reads the rows of one kind out of a fold over a part of the log.
-fn folded<K, R: DeserializeOwned>(
-    rows: &MapRows,
-    begin: &Key,
-    read: impl Fn(&[u8]) -> Option<K>,
-) -> Result<Vec<(K, R)>, store::Error> {
-    let (from, end) = (begin.clone().finish(), begin.end());
-    let rows = rows.0.range(from..).take_while(|(key, _)| end.as_ref().is_none_or(|end| *key < end));
-    rows.map(|(key, row)| Ok((read(key).ok_or_else(malformed)?, rows::read(row).map_err(Error::Index)?))).collect()
 }
 
 fn malformed() -> store::Error {

@@ -17,7 +17,7 @@ use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
 use crate::store::owned::{OwnedLog, Report};
 use crate::store::session::{Probe, RunLock, Status};
 use crate::store::{self, Error, lock};
-use crate::views::runs;
+use crate::views;
 use crate::views::status::RunStatus;
 
 /// What is to be done to the store's files when this process comes to own them.
@@ -103,9 +103,9 @@ pub struct Inspection {
     pub journal: Scan,
     /// Whether the index has the same events as the journal.
     pub index_agrees: bool,
-    /// How far the list of runs is behind the log, in events.
+    /// How far the view that is furthest behind the log is behind it, in events.
     pub views_behind: u64,
-    /// Events that the list of runs could not take, and why; `None` when another process owns the store.
+    /// Events that a view could not take, with its name and why; `None` when another process owns the store.
     pub refused: Option<Vec<(u64, String)>>,
     /// Payload files that are what their names say.
     pub payloads: u64,
@@ -142,6 +142,7 @@ impl Workspace {
         self.own()?;
         let head = self.log.head()?;
         let (events, _) = self.read_index(head.seq)?;
+        self.bring_up_views()?;
         let runs = self.run_ids()?.len() as u64;
         if events != head.seq {
             return Err(Error::Index(format!("it has {events} of {} events", head.seq)));
@@ -176,9 +177,9 @@ impl Workspace {
         let journal = check::scan(&OsFiles, dir, head, &mut |mut recorded| {
             recorded.event.each_text_mut(&mut |text| named.extend(text.payload()));
         })?;
-        let view = self.log.view(runs::NAME, runs::COUNT, Some(&runs::after(runs::COUNT)), false, 1)?;
+        let seen = self.bring_up_views()?;
         let log = lock(&self.opened.log).upgrade();
-        let refused = log.as_ref().map(|log| log.refused(runs::NAME)).transpose()?;
+        let refused = log.as_ref().map(|log| refused_by_views(log)).transpose()?;
         drop(log);
         let (payloads, payloads_damaged) = self.read_payloads(&dir.join("payloads"))?;
         let payloads_missing = self.payloads.missing(&named.into_iter().collect::<Vec<_>>());
@@ -204,7 +205,7 @@ impl Workspace {
             report: lock(&self.opened.report).clone(),
             index_agrees: digest == journal.digest || !journal.findings.is_empty(),
             journal,
-            views_behind: head.seq.saturating_sub(view.seen),
+            views_behind: head.seq.saturating_sub(seen),
             refused,
             payloads,
             payloads_damaged,
@@ -215,6 +216,15 @@ impl Workspace {
             interrupted,
             locks_left,
         })
+    }
+
+    /// Brings every view up to the log; returns how far the last of them has come.
+    fn bring_up_views(&self) -> Result<u64, Error> {
+        let mut seen = u64::MAX;
+        for view in views::projections() {
+            seen = seen.min(self.log.view(view.name(), &[], None, false, 1)?.seen);
+        }
+        Ok(seen)
     }
 
     fn run_states(&self) -> Result<BTreeMap<RunId, RunStatus>, Error> {
@@ -251,6 +261,17 @@ impl Workspace {
         }
         Ok((sound, damaged))
     }
+}
+
+/// Returns the events that views could not take.
+fn refused_by_views(log: &OwnedLog) -> Result<Vec<(u64, String)>, Error> {
+    let mut refused = Vec::new();
+    for view in views::projections() {
+        let name = view.name();
+        refused.extend(log.refused(name)?.into_iter().map(|(seq, why)| (seq, format!("{name}: {why}"))));
+    }
+    refused.sort();
+    Ok(refused)
 }
 
 /// Moves the indexes of the store in `dir` out of the way, once the journal is known to have everything; `open` opens the files.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::values::When;
 use crate::analytics::spending::Dimension;
@@ -52,4 +52,46 @@ pub struct CostsArgs {
     /// Only what was spent before then; a day counts to its end
     #[arg(long, value_name = "DATE")]
     pub until: Option<When>,
+}
+
+/// `telemetry …`.
+#[derive(Debug, Subcommand)]
+pub enum TelemetryCommand {
+    /// Show sums over the model calls by tier and model, with an estimate of what tiers save
+    Show(TelemetrySpan),
+    /// Write one line per model call: when, what it was for, tokens, cost, time; nothing that was said
+    #[command(
+        after_help = "Examples:\n  meno telemetry export --format csv -o calls.csv\n  meno telemetry export --since 7d | jq .cost_nusd"
+    )]
+    Export {
+        /// From when to when.
+        #[command(flatten)]
+        span: TelemetrySpan,
+        /// In which form
+        #[arg(long, value_enum, default_value = "jsonl", value_name = "FORM")]
+        format: TelemetryFormat,
+        /// Where to; stdout without it
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// From when to when.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TelemetrySpan {
+    /// Only calls begun then or later: 2026-10-01, 7d, 12h, yesterday, or RFC 3339
+    #[arg(long, value_name = "DATE")]
+    pub since: Option<When>,
+    /// Only calls begun before then; a day counts to its end
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<When>,
+}
+
+/// How telemetry is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TelemetryFormat {
+    /// A table with a line of names
+    Csv,
+    /// One JSON object per line
+    Jsonl,
 }

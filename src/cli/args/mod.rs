@@ -19,7 +19,7 @@ use super::output::Color;
 use crate::domain::event::Mode;
 use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
-pub use analysis::{AnalyticsArgs, CostsArgs};
+pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
 pub use import::{ImportCommand, ImportRunsArgs};
 pub use run::{ResumeArgs, RunArgs};
 use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
@@ -132,6 +132,9 @@ pub enum Command {
     Analytics(AnalyticsArgs),
     /// Show what was spent, by day, model, template or whatever else
     Costs(CostsArgs),
+    /// Show or export the model calls, without anything that was said
+    #[command(subcommand, arg_required_else_help = true)]
+    Telemetry(TelemetryCommand),
     /// Print the event log
     Events(EventsArgs),
     /// Say something about a run; it is remembered with it

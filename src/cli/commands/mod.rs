@@ -31,6 +31,7 @@ pub mod rebuild;
 mod schema_test;
 pub mod serve;
 pub mod show_run;
+pub mod telemetry;
 
 #[cfg(test)]
 mod tests;
@@ -66,6 +67,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Import(command) => import::run(context, &command),
         Command::Analytics(args) => analytics::run(context, &args),
         Command::Costs(args) => costs::run(context, &args),
+        Command::Telemetry(command) => telemetry::run(context, &command),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Rebuild => rebuild::run(context),
         Command::Serve => serve::run(context),

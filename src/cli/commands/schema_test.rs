@@ -16,4 +16,6 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<PriceFile>("prices.json");
     check::<crate::analytics::report::Analytics>("analytics.json");
     check::<crate::analytics::spending::CostReport>("costs.json");
+    check::<crate::analytics::telemetry::TelemetryReport>("telemetry.json");
+    check::<crate::analytics::telemetry::TelemetryLine>("telemetry-export.json");
 }

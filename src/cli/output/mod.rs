@@ -175,6 +175,14 @@ impl Out {
         Ok(self.data.flush()?)
     }
 
+    /// Writes bytes to stdout as they are: long exports, which their writer has made safe.
+    ///
+    /// # Errors
+    /// What stdout says.
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.data.write_all(bytes)
+    }
+
     /// Writes one JSON document to stdout, indented for reading.
     ///
     /// # Errors

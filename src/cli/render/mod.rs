@@ -11,6 +11,7 @@ pub mod list_runs;
 pub mod outcome;
 pub mod search;
 pub mod show_run;
+pub mod telemetry;
 
 use anstyle::Style;
 

@@ -164,6 +164,10 @@ impl Ordered for MemoryIndex {
         })
     }
 
+    fn trees(&self) -> Result<Vec<String>, Error> {
+        self.call(|state| state.trees.keys().cloned().collect())
+    }
+
     fn clear(&self, tree: &str) -> Result<(), Error> {
         self.call(|state| state.write(tree, None))
     }

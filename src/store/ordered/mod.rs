@@ -37,6 +37,9 @@ pub trait Ordered: Send + Sync {
     /// Inserts rows one after the other: after a crash the first so many are there. Quicker than [`Self::apply`].
     fn fill(&self, tree: &str, rows: Vec<Row>) -> Result<(), Error>;
 
+    /// Returns the names of all trees.
+    fn trees(&self) -> Result<Vec<String>, Error>;
+
     /// Removes a tree.
     fn clear(&self, tree: &str) -> Result<(), Error>;
 
@@ -154,7 +157,9 @@ mod tests {
             assert_eq!(last(&*index, "tree").unwrap(), Some((b"d".to_vec(), vec![2])));
             assert_eq!(index.get("tree", b"d").unwrap(), Some(vec![2]));
             assert_eq!(index.get("other", b"d").unwrap(), None);
+            assert!(index.trees().unwrap().contains(&"tree".to_owned()));
             index.clear("tree").unwrap();
+            assert!(!index.trees().unwrap().contains(&"tree".to_owned()));
             assert_eq!(last(&*index, "tree").unwrap(), None);
         });
     }

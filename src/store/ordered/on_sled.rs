@@ -172,6 +172,10 @@ impl Ordered for SledIndex {
         })
     }
 
+    fn trees(&self) -> Result<Vec<String>, Error> {
+        self.call(|db| Ok(db.tree_names().iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()))
+    }
+
     fn clear(&self, tree: &str) -> Result<(), Error> {
         self.call(|db| {
             self.trees.write().unwrap_or_else(PoisonError::into_inner).remove(tree);

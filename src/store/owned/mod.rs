@@ -292,7 +292,7 @@ impl Log for OwnedLog {
         for _ in 0..2 {
             let reached = inner.projector.checkpoint(view)?;
             if reached.is_none_or(|reached| (reached.seq, reached.hash) != (head.seq, head.hash)) {
-                inner.project(head)?;
+                inner.project(Some(view), head)?;
             }
             let rows = inner.projector.rows(view, from, to, reverse, limit)?;
             if rows.seen >= head.seq {
@@ -364,14 +364,15 @@ impl Inner {
         }
     }
 
-    /// Brings the projections up to `head`.
-    fn project(&self, head: Head) -> Result<(), Error> {
+    /// Brings the projection `view`, or every one, up to `head`.
+    fn project(&self, view: Option<&str>, head: Head) -> Result<(), Error> {
         // The index is waited for here and not while folding: the thread that fills it may be waiting to fold.
         self.with_index(head.seq, |_| Ok(()))?;
         // Opening the index may have put back what the journal had lost; then the log is longer than it was.
         let reached = self.index.reached();
         let head = if reached.seq > head.seq { reached } else { head };
-        self.projector.reach(head, &|from, limit| self.with_index(head.seq, |index| rows::read(index, from, head.seq, limit)))
+        self.projector
+            .reach(view, head, &|from, limit| self.with_index(head.seq, |index| rows::read(index, from, head.seq, limit)))
     }
 
     /// Keeps index and projections up to the journal until the log is closed.
@@ -402,7 +403,7 @@ impl Inner {
         if self.projector.is_empty() || self.index.current().is_none() {
             return;
         }
-        if let Err(why) = self.project(self.index.reached()) {
+        if let Err(why) = self.project(None, self.index.reached()) {
             tracing::error!("the views cannot be kept up: {why}");
         }
     }

@@ -121,6 +121,84 @@ fn views_that_were_deleted_broken_behind_or_of_another_version_are_made_anew() {
 }
 
 #[test]
+fn a_new_version_is_built_beside_the_old_one_which_goes_when_it_has_caught_up() {
+    for writes in (0..120).step_by(7) {
+        let first = world(1, false, World::default());
+        let log = first.log();
+        (1..30).for_each(|id| drop(log.append(&some(id)).unwrap()));
+        check_view(&log);
+        drop(log);
+        let trees = || first.shelf.open(Path::new(VIEWS), 0).unwrap().trees().unwrap();
+        assert_eq!(trees(), ["counts@1"]);
+        let next = world(2, false, first.clone());
+        drop(next.open());
+        assert_eq!(trees(), ["counts@1"], "nobody has asked for the new one yet");
+        check_view(&next.log());
+        assert_eq!(trees(), ["counts@2"]);
+        // Whatever a crash leaves of it, the building goes on.
+        first.shelf.truncate(Path::new(VIEWS), writes);
+        check_view(&next.log());
+        assert_eq!(trees(), ["counts@2"]);
+    }
+}
+
+/// Another view.
+struct Last;
+
+impl Projection for Last {
+    fn name(&self) -> &'static str {
+        "last"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
+        rows.put(b"seen", event.envelope.seq.to_be_bytes().to_vec());
+        Ok(())
+    }
+}
+
+#[test]
+fn reading_one_view_brings_up_no_other() {
+    let alone = world(1, false, World::default());
+    (1..30).for_each(|id| drop(alone.log().append(&some(id)).unwrap()));
+    let both = World { projections: vec![Arc::new(Counts { version: 1, picky: false }), Arc::new(Last)], ..alone.clone() };
+    let log = both.log();
+    check_view(&log);
+    assert_eq!(log.inner.projector.checkpoint("last").unwrap(), None);
+    assert_eq!(log.view("last", b"", None, false, 1).unwrap().seen, log.head().unwrap().seq);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_the_batches_rows_are_those_of_a_rebuild(batches in proptest::collection::vec((0u64..60, 1usize..6), 1..30)) {
+        let projections: Vec<Arc<dyn Projection>> = crate::views::projections();
+        let world = World { projections, ..World::default() };
+        let log = world.log();
+        let mut id = 0;
+        for (seed, count) in &batches {
+            id += 1;
+            let events = (0..*count as u64).map(|number| event(Some(run(1 + u128::from(seed % 3))), seed + number)).collect();
+            log.append(&batch(id, events)).unwrap();
+            if seed % 2 == 0 {
+                let _ = log.view("memory", b"", None, false, 1).unwrap();
+            }
+        }
+        let rows = |log: &OwnedLog| {
+            ["runs", "memory", "costs"].map(|view| log.view(view, b"", None, false, u32::MAX).unwrap())
+        };
+        let kept = rows(&log);
+        drop(log);
+        let _ = world.shelf.set_aside(Path::new(VIEWS)).unwrap();
+        proptest::prop_assert_eq!(rows(&world.log()), kept);
+    }
+}
+
+#[test]
 fn views_of_a_log_that_was_rolled_back_are_made_anew() {
     let world = world(1, false, World::default());
     let log = world.log();

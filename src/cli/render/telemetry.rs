@@ -1,0 +1,60 @@
+//! `telemetry show`: sums over model calls, each kind of money by itself.
+
+use super::analytics::{lengths, share};
+use crate::analytics::telemetry::{CallSum, ModeCalls, TelemetryReport};
+use crate::cli::output::table::{Entry, Fit, Table};
+use crate::cli::output::{HEADING, Out, styled, words};
+use crate::domain::event::Mode;
+use crate::domain::money::NanoUsd;
+
+/// Shows the sums.
+pub fn telemetry(out: &Out, report: &TelemetryReport) -> String {
+    report.modes.iter().map(|mode| of_mode(out, mode)).collect::<Vec<_>>().join("\n\n")
+}
+
+fn of_mode(out: &Out, calls: &ModeCalls) -> String {
+    let mut table = Table::new(
+        out,
+        &[
+            ("tier", Fit::Whole),
+            ("provider", Fit::Words),
+            ("model", Fit::Words),
+            ("calls", Fit::Number),
+            ("failed", Fit::Number),
+            ("tokens in", Fit::Number),
+            ("tokens out", Fit::Number),
+            ("took p50 / p90", Fit::Words),
+            ("cost", Fit::Number),
+        ],
+    );
+    for line in &calls.models {
+        let text = |text: &Option<String>| Entry::from(text.as_deref().unwrap_or("unknown"));
+        let head = [Entry::from(line.tier.name()), text(&line.provider), text(&line.model)];
+        table.row(head.into_iter().chain(sums(&line.sum)));
+    }
+    let head = [Entry::styled(HEADING, "total"), Entry::from(""), Entry::from("")];
+    table.row(head.into_iter().chain(sums(&calls.total)));
+    let mut lines = vec![styled(HEADING, format!("{} calls", calls.mode)), table.finish()];
+    lines.push(format!("input out of the provider's cache: {} of calls", share(calls.cache_hits)));
+    if let Some(savings) = &calls.savings {
+        lines.push(format!(
+            "estimate: the same tokens at the prices of {} would have cost {} instead of {} ({})",
+            savings.premium_model,
+            NanoUsd(savings.premium_nusd),
+            words::cost(savings.cost_nusd, true, calls.mode),
+            words::plural(savings.calls, "call")
+        ));
+    }
+    lines.join("\n")
+}
+
+fn sums(sum: &CallSum) -> [Entry; 6] {
+    let input = sum.tokens.input + sum.tokens.cache_read + sum.tokens.cache_write;
+    let mut cost = words::cost(sum.cost_nusd, sum.unknown == 0, Mode::Real);
+    if sum.unknown > 0 {
+        cost.push_str(&format!(" ({} unknown)", words::count(sum.unknown)));
+    }
+    let took = lengths(&sum.latency);
+    [words::count(sum.calls), words::count(sum.failed), words::count(input), words::count(sum.tokens.output), took, cost]
+        .map(Entry::from)
+}

@@ -1,0 +1,121 @@
+//! What was spent and how things went, from the command line: every number is the sum of the events, whatever it is asked by.
+
+use std::fs;
+
+use meno::domain::event::Event;
+use serde_json::Value;
+
+use crate::harness::{House, files_with};
+
+const PUBLISH: [&str; 6] = ["run", "python_package_publish", "--no-input", "--preset", "simulated", "--json"];
+
+fn house_with_runs() -> House {
+    let house = House::new();
+    for seed in ["1", "2", "3"] {
+        house.meno(PUBLISH.into_iter().chain(["--seed", seed, "--label", "team=core"])).ends();
+    }
+    house
+}
+
+fn json(house: &House, words: &[&str]) -> Value {
+    let done = house.meno(words.iter().copied().chain(["--json"])).exits(0);
+    serde_json::from_str(&done.stdout).expect("one document")
+}
+
+fn spent(house: &House) -> (u64, u64) {
+    let costs = house.journal().into_iter().filter_map(|recorded| match recorded.event {
+        Event::CostIncurred(body) => body.amount,
+        _ => None,
+    });
+    costs.fold((0, 0), |(sum, count), amount| (sum + amount.0, count + 1))
+}
+
+fn sum(rows: &Value, field: &str) -> u64 {
+    rows.as_array().expect("rows").iter().map(|row| row[field].as_u64().expect("a number")).sum()
+}
+
+#[test]
+fn costs_add_up_to_the_events_whatever_they_are_asked_by() {
+    let house = house_with_runs();
+    let (amount, _) = spent(&house);
+    assert!(amount > 0);
+    let all = ["day", "week,model", "month,tier,role", "mode", "provider", "template,purpose", "workspace", "label", "label.team"];
+    for by in all {
+        let report = json(&house, &["costs", "--by", by]);
+        assert_eq!((sum(&report["rows"], "cost_nusd"), sum(&report["totals"], "cost_nusd")), (amount, amount), "{by}");
+        assert_eq!(report["totals"][0]["mode"], "simulated", "and never another kind of money");
+    }
+    let before = json(&house, &["costs", "--until", "2000-01-01"]);
+    assert_eq!(before["rows"].as_array().map(Vec::len), Some(0));
+    let words = house.meno(["costs", "--by", "tier,label.team"]).exits(0).stdout;
+    assert!(words.contains("core") && words.contains("total") && !words.contains('█'), "{words}");
+    assert!(house.meno(["costs", "--by", "colour"]).exits(2).stderr.contains("day, week, month"));
+}
+
+#[test]
+fn telemetry_has_a_line_for_every_call_and_none_of_its_words() {
+    let house = house_with_runs();
+    let (amount, count) = spent(&house);
+    let lines: Vec<Value> = house.meno(["telemetry", "export"]).exits(0).lines();
+    assert_eq!(lines.iter().map(|line| line["cost_nusd"].as_u64().expect("a number")).sum::<u64>(), amount);
+    assert_eq!(lines.len() as u64, count);
+    for line in &lines {
+        for field in ["v", "ts", "workflow", "tier", "model", "provider", "cost", "tokens", "cache", "duration_ms", "user_id", "stage"] {
+            assert!(!line[field].is_null(), "{field} of {line}");
+        }
+    }
+    let file = house.path("calls.csv");
+    house.meno(["telemetry", "export", "--format", "csv", "-o", file.to_str().expect("a text")]).exits(0);
+    let table = fs::read_to_string(&file).expect("the file");
+    assert_eq!(table.lines().count() as u64, count + 1);
+    let report = json(&house, &["telemetry", "show"]);
+    assert_eq!((sum_of(&report, "cost_nusd"), sum_of(&report, "calls")), (amount, count));
+    assert_eq!(report["modes"][0]["savings"]["is_estimate"], true);
+}
+
+fn sum_of(report: &Value, field: &str) -> u64 {
+    report["modes"].as_array().expect("modes").iter().map(|mode| mode["total"][field].as_u64().expect("a number")).sum()
+}
+
+#[test]
+fn simulated_runs_teach_nothing_unless_asked() {
+    let house = house_with_runs();
+    let report = json(&house, &["analytics", "python_package_publish"]);
+    assert_eq!((&report["template"], report["templates"].as_array().map(Vec::len)), (&Value::Null, Some(0)));
+    let page = house.path("page.html");
+    let asked = ["analytics", "python_package_publish", "--include-simulated", "--include-unverified"];
+    let report = json(&house, &asked);
+    assert_eq!(report["templates"][0]["runs"], 3);
+    assert_eq!(report["template"]["summary"]["success"], Value::Null, "three are too few to claim anything from");
+    assert_eq!(report["template"]["summary"]["money"][0]["total_nusd"], spent(&house).0);
+    // A window that holds everything gives what the views give.
+    let within = json(&house, &[&asked[..], &["--since", "2000-01-01"]].concat());
+    assert_eq!(within["template"], report["template"]);
+    let words = house.meno(asked.into_iter().chain(["--html", page.to_str().expect("a text")])).exits(0).stdout;
+    assert!(words.contains("too few") && words.contains("Tiers and models"), "{words}");
+    let page = fs::read_to_string(page).expect("the page");
+    assert!(page.starts_with("<!doctype html>") && !page.contains("<script") && !page.contains("http"));
+    let unknown = house.meno(["analytics", "python_package_publsh"]).exits(1).stderr;
+    assert!(unknown.contains("did you mean `python_package_publish`"), "{unknown}");
+}
+
+#[test]
+fn a_secret_answer_is_in_no_view() {
+    let house = House::new();
+    let question = |id: &str, kind: &str| serde_json::json!({"id": id, "text": id, "type": kind, "required": true});
+    house.template(
+        "keeper",
+        &serde_json::json!({
+            "template_id": "keeper", "name": "Keeper", "description": "Has a secret", "version": "1.0.0",
+            "form_schema": {"title": "t", "description": "d", "questions": [
+                question("topic", "text_input"), {"id": "token", "text": "Token?", "type": "secret", "env": "KEEPER_TOKEN"}]},
+            "agent_composition_rules": [{"role": "writer", "base_template": "generic", "prompt": "Write about {{answers.topic}}."}]
+        }),
+    );
+    let mut command = house.command(["run", "keeper", "--no-input", "--preset", "simulated", "--set", "topic=otters", "--json"]);
+    command.env("KEEPER_TOKEN", "quite-unguessable-words");
+    crate::harness::finish(command).ends();
+    house.meno(["rebuild"]).exits(0);
+    assert!(files_with(&house.store(), "quite-unguessable-words").is_empty());
+    assert!(!files_with(&house.store().join("log"), "otters").is_empty(), "and what is no secret is found, so the search works");
+}
