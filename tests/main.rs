@@ -12,6 +12,8 @@ mod harness;
 mod import;
 #[path = "support/llm_server.rs"]
 mod llm_server;
+#[path = "suite/memory.rs"]
+mod memory;
 #[path = "suite/providers.rs"]
 mod providers;
 #[path = "suite/runs.rs"]

@@ -137,7 +137,7 @@ proptest! {
         }));
         prop_assert_eq!(told.started_at, Some(utc(run.started_at)));
         let has_end = run_status(&run).ended();
-        prop_assert_eq!(told.ended_at, run.ended_at.filter(|_| has_end).map(utc));
+        prop_assert_eq!(told.ended_at.clone(), run.ended_at.filter(|_| has_end).map(utc));
         prop_assert_eq!(&told.labels, &run.labels);
         prop_assert_eq!(&told.answers, &run.answers);
         prop_assert_eq!(&told.report, &run.report);

@@ -321,3 +321,7 @@ fn remove(dir: &Path) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

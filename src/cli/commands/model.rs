@@ -1,5 +1,8 @@
 //! `meno model`: embedding models, and the only download that Meno ever makes.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::cli::args::memory::{ModelCommand, ModelFetchArgs};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
@@ -8,6 +11,16 @@ use crate::cli::output::sanitize;
 use crate::cli::output::table::{Fit, Table};
 use crate::cli::progress::Counting;
 use crate::workspace::{Access, FetchError};
+
+/// What `model fetch --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "A model that was fetched, as `meno model fetch --json` prints it")]
+pub struct ModelFetched {
+    /// The model's name.
+    pub name: String,
+    /// The folder that holds it.
+    pub folder: String,
+}
 
 /// Lists models or fetches one.
 ///
@@ -62,7 +75,7 @@ fn fetch(context: &mut Context, args: &ModelFetchArgs) -> Result<Exit> {
     counting.finish();
     let folder = fetched.map_err(|error| report(&error))?;
     if context.out.json() {
-        context.out.document(&serde_json::json!({"name": args.name, "folder": folder}))?;
+        context.out.document(&ModelFetched { name: args.name.clone(), folder: folder.display().to_string() })?;
     } else {
         let folder = sanitize::line(&folder.display().to_string()).into_owned();
         context.out.say(format!("fetched into {folder}; `meno config memory.model={}` uses it", args.name));

@@ -14,6 +14,12 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<super::validate_template::Validation>("validate-template.json");
     check::<super::config::ConfigDocument>("config.json");
     check::<PriceFile>("prices.json");
+    check::<crate::workspace::Found>("search.json");
+    check::<crate::workspace::Suggested>("suggest.json");
+    check::<crate::workspace::Indexed>("reindex.json");
+    check::<crate::workspace::ModelList>("model-list.json");
+    check::<super::model::ModelFetched>("model-fetch.json");
+    check::<crate::memory::collection::Quality>("bench-search.json");
     check::<crate::analytics::report::Analytics>("analytics.json");
     check::<crate::analytics::spending::CostReport>("costs.json");
     check::<crate::analytics::telemetry::TelemetryReport>("telemetry.json");
