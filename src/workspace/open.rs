@@ -110,6 +110,8 @@ pub struct Workspace {
     pub prices: PriceTable,
     /// Templates and base agents.
     pub library: Library,
+    /// What is wrong with settings files that were left out, when that was allowed.
+    pub faults: Vec<settings::Error>,
     /// Keeps secrets out of what is recorded.
     pub redactor: Arc<Redactor>,
     /// The keys of all providers, to be kept out of texts.
@@ -154,8 +156,27 @@ impl Workspace {
     /// # Errors
     /// An [`Error`] that names the file or the process in the way.
     pub fn open(options: Options<'_>) -> Result<Self, Error> {
+        Self::open_as(options, settings::load)
+    }
+
+    /// Like [`Workspace::open`], but a settings file with faults counts as if it were not there, and [`Workspace::faults`] says what
+    /// is wrong with it: for those who look for what is wrong.
+    ///
+    /// # Errors
+    /// As [`Workspace::open`], but for faults within settings files.
+    pub fn open_forgiving(options: Options<'_>) -> Result<Self, Error> {
+        let mut faults = Vec::new();
+        let mut workspace = Self::open_as(options, |request| settings::load_forgiving(request, &mut faults))?;
+        workspace.faults = faults;
+        Ok(workspace)
+    }
+
+    fn open_as(
+        options: Options<'_>,
+        load: impl FnOnce(&Request<'_>) -> Result<Resolved, settings::Error>,
+    ) -> Result<Self, Error> {
         let store = options.places.store(options.store, Path::is_dir);
-        let resolved = settings::load(&Request {
+        let resolved = load(&Request {
             places: &options.places,
             store: &store,
             config: options.config,
@@ -176,6 +197,7 @@ impl Workspace {
             resolved,
             prices,
             library,
+            faults: Vec::new(),
             redactor,
             secrets,
             payloads,
