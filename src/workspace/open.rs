@@ -287,7 +287,7 @@ impl Workspace {
 
 /// Opens the files of a store that this process has come to own, after what `upkeep` asks for.
 fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Opener {
-    let open = move |dir: &Path, thorough: bool| {
+    let open = move |dir: &Path, thorough: bool, tell: &session::Tell| {
         let (clock, random) = (Arc::clone(&world), Arc::clone(&world));
         let options = owned::Options {
             clock: Box::new(move || clock.now()),
@@ -297,6 +297,7 @@ fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Op
             ledger: Some(Box::new(DayLedger::default())),
             projections: views::projections(),
             thorough,
+            progress: rebuilding(Arc::clone(tell)),
             ..owned::Options::system()
         };
         owned::OwnedLog::open(dir, options)
@@ -306,15 +307,27 @@ fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Op
     Arc::new(move |dir, tell| {
         if upkeep == Upkeep::Rebuild && !is_done.load(Ordering::Relaxed) {
             tell("rebuilding", 0);
-            let aside = upkeep::set_indexes_aside(dir, &|| open(dir, true))?;
+            let aside = upkeep::set_indexes_aside(dir, &|| open(dir, true, tell))?;
             store::lock(&opened.aside).extend(aside);
         }
         let thorough = upkeep == Upkeep::Thorough && !is_done.load(Ordering::Relaxed);
-        let (log, report) = open(dir, thorough)?;
+        let (log, report) = open(dir, thorough, tell)?;
         is_done.store(true, Ordering::Relaxed);
         let log = Arc::new(log);
         upkeep::remember(&opened, &log, report);
         Ok(log as Arc<dyn Log>)
+    })
+}
+
+/// Tells how far the filling of an index is, where that takes long enough for anybody to notice.
+fn rebuilding(tell: session::Tell) -> Box<dyn Fn(owned::Progress) + Send + Sync> {
+    /// Fewer events than this are in the index before somebody could read what is told.
+    const EVENTS_TOLD: u64 = 20_000;
+    Box::new(move |progress| {
+        if progress.total >= EVENTS_TOLD {
+            let percent = progress.done.saturating_mul(100) / progress.total;
+            tell("rebuilding", u8::try_from(percent).unwrap_or(100));
+        }
     })
 }
 
