@@ -4,6 +4,8 @@
 mod architecture;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/fuzz.rs"]
+mod fuzz;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "suite/import.rs"]
