@@ -94,6 +94,6 @@ pub fn query(query: &str) {
     let typed: Vec<String> = understood.filters.iter().map(Filter::to_key_value).collect();
     for (filter, typed) in understood.filters.iter().zip(typed) {
         let again = understand(&typed, &VOCABULARY, &now);
-        assert!(again.filters.iter().any(|other| other.key() == filter.key()), "{typed}");
+        assert!(again.filters.iter().any(|other| other.test.key() == filter.test.key()), "{typed}");
     }
 }

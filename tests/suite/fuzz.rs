@@ -8,7 +8,8 @@ mod checks;
 const TEMPLATE: &str = include_str!("../../templates/release_prep.json");
 const LINE: &str = r#"{"run_id": "a", "template_id": "t", "started_at": "2026-10-01T09:30:00Z", "notes": ["x"], "agents": [
     {"role": "r", "attempts": [{"tier": "cheap", "passed": true, "cost_usd": 0.5}]}]}"#;
-const QUERY: &str = "failed releases since May that cost more than $1 status:failed role:\"type checker\" -draft \"exact phrase\"";
+const QUERY: &str =
+    "failed releases since May that cost more than $1 status:failed role:\"type checker\" -draft \"exact phrase\"";
 const STREAM: &str = "data: {\"choices\": [{\"delta\": {\"content\": \"hi\"}, \"finish_reason\": \"stop\"}]}\n\ndata: [DONE]\n\n";
 
 /// A sound text with a few bytes changed, a piece taken out and a piece doubled.
