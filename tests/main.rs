@@ -6,6 +6,8 @@ mod analytics;
 mod architecture;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/fuzz.rs"]
+mod fuzz;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "suite/import.rs"]

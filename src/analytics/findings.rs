@@ -155,7 +155,7 @@ pub(super) fn anomalies(past: &[PastRun], terms: &Terms) -> Vec<Anomaly> {
     type Of = fn(&PastRun) -> Option<u64>;
     let asked: [(&str, Of); 3] = [
         ("cost_nusd", |past| past.fact.cost_complete.then_some(past.fact.cost)),
-        ("duration_ms", |past| Some(past.fact.duration_ms)),
+        ("duration_ms", |past| past.fact.duration_ms),
         ("attempts", |past| Some(u64::from(past.fact.attempts))),
     ];
     let mut found = Vec::new();

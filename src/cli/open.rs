@@ -23,6 +23,10 @@ pub struct Opening {
     pub upkeep: Upkeep,
     /// `--deterministic`.
     pub deterministic: bool,
+    /// A settings file with faults counts as if it were not there; the faults are in [`Workspace::faults`].
+    pub forgiving: bool,
+    /// What the settings have to tell is not told: it was before, or will be.
+    pub hush: bool,
 }
 
 /// Opens the store that the options mean, to read it or to write to it, with the settings' own words about models left alone.
@@ -46,7 +50,7 @@ pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Re
         }
     };
     let global = context.global.clone();
-    let workspace = Workspace::open(Options {
+    let options = Options {
         places,
         store: global.store.as_deref(),
         config: global.config.as_deref(),
@@ -60,9 +64,12 @@ pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Re
         upkeep: opening.upkeep,
         world: world(opening.deterministic)?,
         notice: Arc::new(notice),
-    })?;
-    for line in &workspace.resolved.notices {
-        context.out.say(line);
+    };
+    let workspace = if opening.forgiving { Workspace::open_forgiving(options) } else { Workspace::open(options) }?;
+    if !opening.hush {
+        for line in &workspace.resolved.notices {
+            context.out.say(line);
+        }
     }
     Ok(workspace)
 }

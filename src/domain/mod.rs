@@ -12,6 +12,7 @@ pub mod form;
 pub mod ids;
 pub mod judge;
 pub mod money;
+pub(crate) mod named;
 pub mod nearest;
 pub mod placeholder;
 pub mod prices;

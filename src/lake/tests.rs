@@ -137,7 +137,7 @@ proptest! {
         }));
         prop_assert_eq!(told.started_at, Some(utc(run.started_at)));
         let has_end = run_status(&run).ended();
-        prop_assert_eq!(told.ended_at.clone(), run.ended_at.filter(|_| has_end).map(utc));
+        prop_assert_eq!(&told.ended_at, &run.ended_at.filter(|_| has_end).map(utc));
         prop_assert_eq!(&told.labels, &run.labels);
         prop_assert_eq!(&told.answers, &run.answers);
         prop_assert_eq!(&told.report, &run.report);
@@ -189,7 +189,7 @@ proptest! {
 
 fn schema() -> Value {
     schemars::generate::SchemaSettings::draft2020_12()
-        .for_serialize()
+        .for_deserialize()
         .into_generator()
         .into_root_schema_for::<ImportedRun>()
         .to_value()

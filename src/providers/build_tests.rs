@@ -1,14 +1,12 @@
 //! Byte for byte what is sent in each dialect.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::*;
 use crate::domain::call::{CallContext, OutputSchema};
 use crate::domain::event::Purpose;
 use crate::domain::tier::Tier;
-use crate::settings::AuthScheme;
+use crate::providers::settings_for_tests::provider_settings as settings;
 
 const KINDS: [ProviderKind; 4] =
     [ProviderKind::Anthropic, ProviderKind::OpenaiChat, ProviderKind::OpenaiResponses, ProviderKind::Ollama];
@@ -40,24 +38,6 @@ fn request() -> CallRequest {
 fn full_request() -> CallRequest {
     let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
     CallRequest { schema: Some(OutputSchema { name: "verdict".to_owned(), schema }), effort: Some("low".to_owned()), ..request() }
-}
-
-fn settings(kind: ProviderKind, base_url: &str) -> ProviderSettings {
-    ProviderSettings {
-        kind,
-        base_url: base_url.to_owned(),
-        api_key_env: None,
-        auth: AuthScheme::None,
-        api_version: None,
-        headers: BTreeMap::new(),
-        max_concurrent: 1,
-        connect_s: 1.0,
-        first_byte_s: 1.0,
-        idle_s: 1.0,
-        retries: 0,
-        allow_http: false,
-        key_bound: false,
-    }
 }
 
 #[track_caller]

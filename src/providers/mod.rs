@@ -377,30 +377,18 @@ fn random_share() -> f64 {
 }
 
 #[cfg(test)]
+use crate::settings::AuthScheme;
+#[cfg(test)]
+#[path = "../../tests/support/provider_settings.rs"]
+mod settings_for_tests;
+
+#[cfg(test)]
 mod tests {
     use serde_json::Value;
 
+    use super::settings_for_tests::provider_settings as provider;
     use super::*;
     use crate::domain::prices::PriceTable;
-    use crate::settings::AuthScheme;
-
-    fn provider(kind: ProviderKind, base_url: &str) -> ProviderSettings {
-        ProviderSettings {
-            kind,
-            base_url: base_url.to_owned(),
-            api_key_env: None,
-            auth: AuthScheme::None,
-            api_version: None,
-            headers: BTreeMap::new(),
-            max_concurrent: 1,
-            connect_s: 1.0,
-            first_byte_s: 1.0,
-            idle_s: 1.0,
-            retries: 0,
-            allow_http: false,
-            key_bound: false,
-        }
-    }
 
     #[test]
     fn the_embedded_table_prices_every_golden_call_exactly() {

@@ -33,9 +33,27 @@ pub struct Request<'a> {
 /// [`Error::File`] when one of them has faults, [`Error::NotFound`] when a named one is missing, [`Error::Io`] and
 /// [`Error::TrustList`] when a file cannot be read or relied on.
 pub fn load(request: &Request<'_>) -> Result<Resolved, Error> {
+    load_with(request, read)
+}
+
+/// Like [`load`], but a file with faults counts as if it were not there, and `faults` gets what is wrong with it.
+///
+/// # Errors
+/// As [`load`], but for [`Error::File`].
+pub fn load_forgiving(request: &Request<'_>, faults: &mut Vec<Error>) -> Result<Resolved, Error> {
+    load_with(request, |path| match read(path) {
+        Err(fault @ Error::File { .. }) => {
+            faults.push(fault);
+            Ok(None)
+        }
+        outcome => outcome,
+    })
+}
+
+fn load_with(request: &Request<'_>, mut read: impl FnMut(&Path) -> Result<Option<ConfigFile>, Error>) -> Result<Resolved, Error> {
     let (user_path, named) = request.places.user_config(request.config);
     let user = read(&user_path)?;
-    if named && user.is_none() {
+    if named && user.is_none() && !user_path.exists() {
         return Err(Error::NotFound(user_path));
     }
     let store = read(&request.store.path.join(CONFIG))?;

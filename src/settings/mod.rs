@@ -29,7 +29,7 @@ pub use environment::Environment;
 pub use error::{Error, Problem};
 pub use file::Preset;
 pub use layers::{Shown, Source};
-pub use load::{Request, is_trusted, load};
+pub use load::{Request, is_trusted, load, load_forgiving};
 pub use place::{How, Places, StorePlace};
 pub use recorded::under;
 pub use resolve::{Choice, ConfigFile, Flags, Found, Inputs, Resolved, resolve};

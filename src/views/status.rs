@@ -1,36 +1,11 @@
 //! The states in which runs, agents, attempts and calls are shown, and the one fold that decides a run's state.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::{Event, SuspendReason};
+use crate::domain::named::named_enums;
 
-/// Declares states: snake_case in JSON, the same word for people.
-macro_rules! states {
-    ($( $(#[$doc:meta])* $name:ident { $( $(#[$vdoc:meta])* $variant:ident = $text:literal, )* } )*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-        pub enum $name { $( $(#[$vdoc])* #[serde(rename = $text)] $variant, )* }
-
-        impl $name {
-            /// All states, in the order of the documentation.
-            pub const ALL: &[Self] = &[$( Self::$variant, )*];
-
-            /// Returns the name used in files and output.
-            pub fn name(self) -> &'static str {
-                match self { $( Self::$variant => $text, )* }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.name())
-            }
-        }
-    )*};
-}
-
-states! {
+named_enums! {
     /// Where a run stands.
     RunStatus {
         /// Its events have not come to an end.

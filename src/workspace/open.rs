@@ -110,6 +110,8 @@ pub struct Workspace {
     pub prices: PriceTable,
     /// Templates and base agents.
     pub library: Library,
+    /// What is wrong with settings files that were left out, when that was allowed.
+    pub faults: Vec<settings::Error>,
     /// Keeps secrets out of what is recorded.
     pub redactor: Arc<Redactor>,
     /// The keys of all providers, to be kept out of texts.
@@ -154,8 +156,27 @@ impl Workspace {
     /// # Errors
     /// An [`Error`] that names the file or the process in the way.
     pub fn open(options: Options<'_>) -> Result<Self, Error> {
+        Self::open_as(options, settings::load)
+    }
+
+    /// Like [`Workspace::open`], but a settings file with faults counts as if it were not there, and [`Workspace::faults`] says what
+    /// is wrong with it: for those who look for what is wrong.
+    ///
+    /// # Errors
+    /// As [`Workspace::open`], but for faults within settings files.
+    pub fn open_forgiving(options: Options<'_>) -> Result<Self, Error> {
+        let mut faults = Vec::new();
+        let mut workspace = Self::open_as(options, |request| settings::load_forgiving(request, &mut faults))?;
+        workspace.faults = faults;
+        Ok(workspace)
+    }
+
+    fn open_as(
+        options: Options<'_>,
+        load: impl FnOnce(&Request<'_>) -> Result<Resolved, settings::Error>,
+    ) -> Result<Self, Error> {
         let store = options.places.store(options.store, Path::is_dir);
-        let resolved = settings::load(&Request {
+        let resolved = load(&Request {
             places: &options.places,
             store: &store,
             config: options.config,
@@ -176,6 +197,7 @@ impl Workspace {
             resolved,
             prices,
             library,
+            faults: Vec::new(),
             redactor,
             secrets,
             payloads,
@@ -265,7 +287,7 @@ impl Workspace {
 
 /// Opens the files of a store that this process has come to own, after what `upkeep` asks for.
 fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Opener {
-    let open = move |dir: &Path, thorough: bool| {
+    let open = move |dir: &Path, thorough: bool, tell: &session::Tell| {
         let (clock, random) = (Arc::clone(&world), Arc::clone(&world));
         let options = owned::Options {
             clock: Box::new(move || clock.now()),
@@ -275,6 +297,7 @@ fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Op
             ledger: Some(Box::new(DayLedger::default())),
             projections: views::projections(),
             thorough,
+            progress: rebuilding(Arc::clone(tell)),
             ..owned::Options::system()
         };
         owned::OwnedLog::open(dir, options)
@@ -284,15 +307,27 @@ fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Op
     Arc::new(move |dir, tell| {
         if upkeep == Upkeep::Rebuild && !is_done.load(Ordering::Relaxed) {
             tell("rebuilding", 0);
-            let aside = upkeep::set_indexes_aside(dir, &|| open(dir, true))?;
+            let aside = upkeep::set_indexes_aside(dir, &|| open(dir, true, tell))?;
             store::lock(&opened.aside).extend(aside);
         }
         let thorough = upkeep == Upkeep::Thorough && !is_done.load(Ordering::Relaxed);
-        let (log, report) = open(dir, thorough)?;
+        let (log, report) = open(dir, thorough, tell)?;
         is_done.store(true, Ordering::Relaxed);
         let log = Arc::new(log);
         upkeep::remember(&opened, &log, report);
         Ok(Arc::new(Attended { log, opened: Arc::clone(&opened) }) as Arc<dyn Log>)
+    })
+}
+
+/// Tells how far the filling of an index is, where that takes long enough for anybody to notice.
+fn rebuilding(tell: session::Tell) -> Box<dyn Fn(owned::Progress) + Send + Sync> {
+    /// Fewer events than this are in the index before somebody could read what is told.
+    const EVENTS_TOLD: u64 = 20_000;
+    Box::new(move |progress| {
+        if progress.total >= EVENTS_TOLD {
+            let percent = progress.done.saturating_mul(100) / progress.total;
+            tell("rebuilding", u8::try_from(percent).unwrap_or(100));
+        }
     })
 }
 

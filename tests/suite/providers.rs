@@ -16,6 +16,10 @@ use tokio_util::sync::CancellationToken;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+#[path = "../support/provider_settings.rs"]
+mod settings_for_tests;
+use settings_for_tests::provider_settings;
+
 const KINDS: [(ProviderKind, &str); 4] = [
     (ProviderKind::Anthropic, ""),
     (ProviderKind::OpenaiChat, "/v1"),
@@ -25,19 +29,16 @@ const KINDS: [(ProviderKind, &str); 4] = [
 
 fn settings(kind: ProviderKind, base_url: String) -> ProviderSettings {
     ProviderSettings {
-        kind,
-        base_url,
         api_key_env: Some("TEST_KEY".to_owned()),
         auth: if kind == ProviderKind::Anthropic { AuthScheme::XApiKey } else { AuthScheme::Bearer },
-        api_version: None,
         headers: BTreeMap::from([("x-team".to_owned(), "blue".to_owned())]),
         max_concurrent: 8,
         connect_s: 5.0,
         first_byte_s: 5.0,
         idle_s: 5.0,
         retries: 2,
-        allow_http: false,
         key_bound: true,
+        ..provider_settings(kind, &base_url)
     }
 }
 

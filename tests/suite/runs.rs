@@ -381,3 +381,32 @@ fn two_runs_at_once_are_two_runs() {
     assert_eq!(journal.iter().filter(|recorded| matches!(recorded.event, Event::RunSucceeded(_))).count(), 2);
     assert_nothing_repeated(&journal);
 }
+
+#[test]
+fn settings_with_faults_are_a_finding_of_the_doctor_who_goes_on_without_them() {
+    let house = House::new();
+    house.configure("preset = \"simulated\"\n");
+    house.meno(PUBLISH).ends();
+    house.configure("[run]\njobs = \"many\n");
+    assert!(house.meno(["list-runs"]).exits(1).stderr.contains("config.toml"));
+    let done = house.meno(["doctor", "--json"]).exits(1);
+    let seen: Value = serde_json::from_str(&done.stdout).expect("a document");
+    let checks = seen["checks"].as_array().expect("checks");
+    let of = |name: &str| checks.iter().filter(|check| check["name"] == name).cloned().collect::<Vec<_>>();
+    let fault = &of("settings")[0];
+    assert!(fault["state"] == "problem" && fault["found"].as_str().is_some_and(|found| found.contains("config.toml")), "{fault}");
+    assert!(fault["hint"].is_string());
+    assert_eq!((&of("journal")[0]["state"], &of("index")[0]["state"]), (&json!("ok"), &json!("ok")));
+}
+
+#[test]
+fn what_an_untrusted_store_may_not_say_is_told_once_when_a_setting_of_it_is_changed() {
+    let house = House::new();
+    let project = house.path("work");
+    std::fs::create_dir_all(project.join(".meno")).expect("a store that came with the project");
+    std::fs::write(project.join(".meno/config.toml"), "[tools]\ncommands = [\"sh\"]\n").expect("its settings");
+    let mut command = house.command(["config", "run.jobs=2"]);
+    command.env_remove("MENO_STORE");
+    let done = finish(command).exits(0);
+    assert_eq!(done.stderr.matches("tools.commands").count(), 1, "{}", done.stderr);
+}

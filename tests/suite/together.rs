@@ -105,3 +105,46 @@ fn the_others_wait_for_an_owner_that_is_stopped_and_goes_on_again() {
     all.extend(others.into_iter().map(|running| running.end().ends()));
     check(&house, &all);
 }
+
+#[test]
+fn a_serving_process_owns_for_everybody_and_when_it_is_killed_the_next_command_takes_over() {
+    let house = House::with_delay(0);
+    let mut server = house.start(["serve", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(server.line().expect("a line")).expect("JSON");
+    assert_eq!(said["state"], "serving", "{said}");
+    let serving = said["pid"].as_u64().expect("a process id");
+    let whose = |house: &House| -> String {
+        let done = house.meno(["doctor", "--json"]);
+        let seen: serde_json::Value = serde_json::from_str(&done.stdout).expect("a document");
+        let checks = seen["checks"].as_array().expect("checks");
+        checks.iter().find(|check| check["name"] == "owner").expect("the owner")["found"].as_str().expect("words").to_owned()
+    };
+    let list = |house: &House| -> serde_json::Value {
+        serde_json::from_str(&house.meno(["list-runs", "--json"]).exits(0).stdout).expect("a document")
+    };
+
+    // Two append through it at once, a third reads and notes.
+    let runs = [run(&house, 1), run(&house, 2)].map(|running| running.end().ends());
+    assert_eq!(list(&house)["total"], 2);
+    house.meno(["note", "last", "kept by the server", "--rating", "4"]).exits(0);
+    assert!(whose(&house).contains(&format!("process {serving} holds the store")), "{}", whose(&house));
+
+    server.kill();
+    let shown = house.meno(["show-run", "last"]).exits(0).stdout;
+    assert!(shown.contains("kept by the server"), "{shown}");
+    assert!(whose(&house).contains("nobody else holds the store"));
+    let after = run(&house, 3).end().ends();
+    assert_eq!(list(&house)["total"], 3);
+    let journal = house.journal();
+    for done in runs.iter().chain([&after]) {
+        assert_kept(&done.events(), &journal);
+    }
+    assert_nothing_repeated(&journal);
+
+    // One that serves again finds everything, and goes when it is asked to.
+    let mut server = house.start(["serve", "--json"]);
+    assert!(server.line().expect("a line").contains("serving"));
+    assert_eq!(list(&house)["total"], 3);
+    server.signal(Signal::TERM);
+    server.end().exits(0);
+}

@@ -4,6 +4,7 @@
 //! given, so that nothing is lost when the person leaves. It does not know the terminal either: a [`Prompter`] does, and
 //! tests play one from a script.
 
+mod paths;
 mod terminal;
 
 use std::collections::HashSet;

@@ -7,6 +7,7 @@ use inquire::{Confirm, InquireError, MultiSelect, Password, PasswordDisplayMode,
 use secrecy::SecretString;
 use serde_json::{Number, Value};
 
+use super::paths::Paths;
 use super::{AskError, AskKind, AskQuestion, Asked, Check, Prompter};
 use crate::cli::output::sanitize;
 use crate::cli::output::words;
@@ -39,6 +40,9 @@ impl Terminal {
         }
         if let Some(default) = &default {
             prompt = prompt.with_default(default);
+        }
+        if matches!(question.kind, AskKind::Path) {
+            prompt = prompt.with_autocomplete(Paths::new());
         }
         match prompt.prompt() {
             Ok(words) if words.trim().is_empty() && !required => Ok(Asked::Skipped),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::args::ConfigArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
-use crate::cli::open;
+use crate::cli::open::{self, Opening, store_with};
 use crate::cli::output::table::{Fit, Table};
 use crate::cli::output::{Out, sanitize, words};
 use crate::settings::place::CONFIG;
@@ -80,13 +80,15 @@ pub fn run(context: &mut Context, args: &ConfigArgs) -> Result<Exit> {
 }
 
 fn change(context: &mut Context, key: &str, value: &str) -> Result<()> {
-    let mut place = open::store(context, Access::Surroundings)?.store;
+    // What the settings have to tell is told when they are shown, after the change.
+    let hushed = || Opening { hush: true, ..Opening::default() };
+    let mut place = store_with(context, Access::Surroundings, hushed())?.store;
     if !place.path.is_dir() {
         // A wrong key or value leaves no store behind.
         edit::set(&place.path.join(CONFIG), "", key, value)
             .map(drop)
             .or_else(|error| if value.is_empty() { Ok(()) } else { Err(error) })?;
-        place = open::store(context, Access::Write)?.store;
+        place = store_with(context, Access::Write, hushed())?.store;
     }
     let file = place.path.join(CONFIG);
     edit::edit_file(&file, key, Some(value).filter(|value| !value.is_empty()))?;

@@ -66,7 +66,8 @@ pub struct DoctorDocument {
 /// When the store cannot be opened or read at all.
 pub fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit> {
     let upkeep = if args.repair { Upkeep::Thorough } else { Upkeep::Usual };
-    let workspace = store_with(context, Access::Read, Opening { upkeep, ..Opening::default() })?;
+    // Settings with faults are something to be found here, not a reason to look at nothing.
+    let workspace = store_with(context, Access::Read, Opening { upkeep, forgiving: true, ..Opening::default() })?;
     let mut checks = Vec::new();
     if workspace.session().is_none() {
         checks.push(ok("store", format!("there is none at {}; the first run makes it", workspace.store.path.display())));
@@ -180,6 +181,11 @@ const BACKUP: &str = "put the file back from a copy of the store; the event that
 
 fn of_settings(workspace: &Workspace, checks: &mut Vec<Check>) {
     let resolved = &workspace.resolved;
+    for fault in &workspace.faults {
+        let report = Report::from(fault);
+        let hint = report.hint.or_else(|| Some("mend the file; until then only this command goes on without it".to_owned()));
+        checks.push(Check { name: "settings", state: State::Problem, found: report.message, hint });
+    }
     checks.push(match &resolved.choice {
         Choice::Made => ok("settings", "models are chosen"),
         Choice::Nothing { .. } => {

@@ -12,6 +12,7 @@ use crate::cli::open;
 use crate::cli::output::table::{Fit, Table};
 use crate::cli::output::{HEADING, Out, sanitize, styled, words};
 use crate::domain::condition::{describe, from_required};
+use crate::domain::judge;
 use crate::domain::template::{Problem, Question, Rule, Template};
 use crate::workspace::Access;
 use crate::workspace::library::Entry;
@@ -98,12 +99,12 @@ fn rules(out: &mut Out, template: &Template) -> Result<Exit> {
         ("strategy", Fit::Whole),
         ("made when", Fit::Words),
         ("after", Fit::Words),
-        ("criteria", Fit::Number),
+        ("criteria", Fit::Words),
     ];
     let mut table = Table::new(out, &columns);
     for rule in &template.agent_composition_rules {
         let strategy = rule.tier_strategy.map_or("", |strategy| strategy.name());
-        let criteria = rule.success_criteria.len().to_string();
+        let criteria = rule.success_criteria.iter().map(judge::name).collect::<Vec<_>>().join("; ");
         table.row([rule.role.as_str(), &rule.base_template, strategy, &made_when(rule), &rule.depends_on.join(", "), &criteria]);
     }
     out.data(table.finish())?;
@@ -116,4 +117,24 @@ fn made_when(rule: &Rule) -> String {
     let parts: Vec<String> = required.into_iter().chain(rule.when.as_ref().map(describe)).collect();
     let when = if parts.is_empty() { "always".to_owned() } else { parts.join("; and ") };
     rule.foreach.as_ref().map_or(when.clone(), |question| format!("{when}; one for each of {question}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::Look;
+    use crate::cli::output::capture::Captured;
+    use crate::workspace::library::Library;
+
+    #[test]
+    fn a_rule_is_shown_with_the_names_of_its_criteria() {
+        let library = Library::open(std::path::Path::new(""));
+        let entry = library.find("python_package_publish").unwrap().unwrap();
+        let template = entry.template.clone().unwrap();
+        let wanted =
+            template.agent_composition_rules.iter().flat_map(|rule| &rule.success_criteria).map(judge::name).next().unwrap();
+        let data = Captured::default();
+        show(&mut Out::to(Look::default(), data.clone(), Vec::new(), None), entry).unwrap();
+        assert!(data.text().contains(&wanted), "{wanted} is not in\n{}", data.text());
+    }
 }

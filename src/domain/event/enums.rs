@@ -3,30 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{AgentNo, CallNo};
+use crate::domain::named::named_enums;
 
-/// Declares enums of event bodies: snake_case names in JSON, and they only grow at the end.
-macro_rules! body_enums {
-    ($( $(#[$doc:meta])* $name:ident { $( $(#[$vdoc:meta])* $variant:ident = $text:literal, )* } )*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-        pub enum $name { $( $(#[$vdoc])* #[serde(rename = $text)] $variant, )* }
-
-        impl $name {
-            /// Returns the name used in files and output.
-            pub fn name(self) -> &'static str {
-                match self { $( Self::$variant => $text, )* }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.name())
-            }
-        }
-    )*};
-}
-
-body_enums! {
+named_enums! {
     /// Whether a run's models were real.
     Mode {
         /// Real models.

@@ -6,15 +6,21 @@ use super::quote::clip;
 /// A name made from words is at most so many bytes long.
 const NAME_BYTES_MAX: usize = 80;
 
-/// Returns a criterion's own name, or the start of its words.
+/// Returns a criterion's own name, or a short one: the start of its words, or of the names of its parts.
 pub fn name(criterion: &Criterion) -> String {
-    match criterion {
-        Criterion::Typed(typed) => match typed.name.as_deref().map(str::trim) {
-            Some(name) if !name.is_empty() => clip(name, NAME_BYTES_MAX),
-            _ => clip(&in_words(criterion), NAME_BYTES_MAX),
-        },
-        Criterion::Sentence(_) => clip(&in_words(criterion), NAME_BYTES_MAX),
+    let Criterion::Typed(typed) = criterion else { return clip(&in_words(criterion), NAME_BYTES_MAX) };
+    if let Some(name) = typed.name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
+        return clip(name, NAME_BYTES_MAX);
     }
+    let parts = |criteria: &[Criterion]| criteria.iter().map(name).collect::<Vec<_>>().join("; ");
+    let words = match &typed.check {
+        Check::JsonSchema { .. } => "valid JSON by its schema".to_owned(),
+        Check::All { criteria } => format!("all of: {}", parts(criteria)),
+        Check::Any { criteria } => format!("one of: {}", parts(criteria)),
+        Check::Not { criterion } => format!("not: {}", name(criterion)),
+        _ => in_words(criterion),
+    };
+    clip(&words, NAME_BYTES_MAX)
 }
 
 /// Says what a criterion asks for, complete enough to be met by who reads it.
@@ -63,4 +69,21 @@ fn path_test(test: &PathTest) -> String {
         _ => {}
     }
     tests.join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_criterion_of_criteria_is_named_by_the_names_of_its_parts() {
+        let read = |json: &str| serde_json::from_str::<Criterion>(json).unwrap();
+        let nested = r#"{"type": "all", "criteria": [
+            {"type": "any", "criteria": [{"type": "min_words", "value": 3, "name": "long"}, "is polite"]},
+            {"type": "not", "criterion": {"type": "contains", "value": "x", "name": "has x"}},
+            {"type": "json_schema", "schema": {"type": "object"}}]}"#;
+        assert_eq!(name(&read(nested)), "all of: one of: long; is polite; not: has x; valid JSON by its schema");
+        let long = format!(r#"{{"type": "all", "criteria": [{}]}}"#, ["\"a sentence of some length\""; 9].join(","));
+        assert!(name(&read(&long)).len() <= NAME_BYTES_MAX);
+    }
 }

@@ -12,6 +12,7 @@ use super::basis::Basis;
 use super::state::{Agent, AgentStatus, Attempt, Call, Run};
 use crate::domain::answers::prose;
 use crate::domain::call::{CallContext, CallRequest, OutputSchema};
+use crate::domain::criterion::{Check, Criterion};
 use crate::domain::event::{OnFailure, Purpose, Signal, Verdict};
 use crate::domain::ids::{AgentNo, Hash};
 use crate::domain::judge;
@@ -123,8 +124,9 @@ fn work(run: &Run, basis: &Basis, agent: &Agent) -> Prompt {
     upstream(&mut user, run, agent, task);
     if !agent.criteria.is_empty() {
         user.push_str("\n# The answer is accepted only if\n\n");
+        let shown = base.and_then(|base| base.output_contract.as_ref()).and_then(shown_schema);
         for criterion in &agent.criteria {
-            let _ = writeln!(user, "- {}", judge::in_words(criterion));
+            let _ = writeln!(user, "- {}", asked(criterion, shown));
         }
     }
     if let Some(former) = agent.attempts.iter().rev().find(|attempt| attempt.outcome.is_some() && attempt.output.is_some()) {
@@ -249,9 +251,32 @@ fn in_words(signal: Signal) -> &'static str {
     }
 }
 
+/// The schema that [`form`] shows, if it shows one.
+fn shown_schema(contract: &OutputContract) -> Option<&Value> {
+    contract.schema.as_ref().filter(|_| contract.format == OutputFormat::Json)
+}
+
+/// Says what a criterion asks for; a schema that stands at the end of the prompt anyway is not repeated here.
+fn asked(criterion: &Criterion, shown: Option<&Value>) -> String {
+    fn demands(criterion: &Criterion, wanted: &Value) -> bool {
+        let Criterion::Typed(typed) = criterion else { return false };
+        match &typed.check {
+            Check::JsonSchema { schema } => schema == wanted,
+            Check::All { criteria } | Check::Any { criteria } => criteria.iter().any(|part| demands(part, wanted)),
+            Check::Not { criterion } => demands(criterion, wanted),
+            _ => false,
+        }
+    }
+    let words = judge::in_words(criterion);
+    match shown.filter(|shown| demands(criterion, shown)) {
+        Some(shown) => words.replace(&format!("the schema {shown}"), "the schema at the end"),
+        None => words,
+    }
+}
+
 fn form(user: &mut String, contract: &OutputContract) {
     let _ = write!(user, "\n# Form of the answer\n\n{}\n", contract.description);
-    if let (OutputFormat::Json, Some(schema)) = (contract.format, &contract.schema) {
+    if let Some(schema) = shown_schema(contract) {
         let schema = serde_json::to_string_pretty(schema).unwrap_or_default();
         let _ = write!(user, "\nAnswer with JSON alone, valid against this schema:\n\n```json\n{schema}\n```\n");
     }
@@ -277,4 +302,33 @@ fn fence(user: &mut String, tag: &str, text: &str) {
 /// Returns the value of an answer or of a configuration key as JSON, for reports.
 pub(super) fn value_of<'a>(run: &'a Run, id: &str) -> Option<&'a Value> {
     run.answers.get(id).filter(|answer| !answer.secret).map(|answer| &answer.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_schema_that_the_form_of_the_answer_shows_is_not_shown_by_criteria_too() {
+        let schema = json!({"type": "object", "properties": {"verdict": {"type": "string"}}});
+        let contract = |format| OutputContract { description: "A verdict.".to_owned(), format, schema: Some(schema.clone()) };
+        let read = |value: Value| serde_json::from_value::<Criterion>(value).unwrap();
+        let plain = read(json!({"type": "json_schema", "schema": schema}));
+        let nested = read(
+            json!({"type": "all", "criteria": [{"type": "min_words", "value": 3}, {"type": "json_schema", "schema": schema}]}),
+        );
+        let other = read(json!({"type": "json_schema", "schema": {"type": "array"}}));
+        let with = contract(OutputFormat::Json);
+        for criterion in [&plain, &nested] {
+            let words = asked(criterion, shown_schema(&with));
+            assert!(words.contains("the schema at the end") && !words.contains("verdict"), "{words}");
+            assert_eq!(asked(criterion, shown_schema(&contract(OutputFormat::Markdown))), judge::in_words(criterion));
+        }
+        assert_eq!(asked(&other, shown_schema(&with)), judge::in_words(&other));
+        let mut user = String::new();
+        form(&mut user, &with);
+        assert!(user.contains("verdict"));
+    }
 }

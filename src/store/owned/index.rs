@@ -238,6 +238,15 @@ impl Index {
 
     /// Fills the index from the journal, after `from` and up to position `to`. Returns false when `from` is not in the journal's chain.
     fn catch_up(&self, index: &dyn Ordered, from: Head, to: u64) -> Result<bool, Error> {
+        let total = to.saturating_sub(from.seq);
+        (self.progress)(Progress { done: 0, total });
+        let outcome = self.fill_from(index, from, to);
+        // It is over, well or not: nobody must be told to wait for it any more.
+        (self.progress)(Progress { done: total, total });
+        outcome
+    }
+
+    fn fill_from(&self, index: &dyn Ordered, from: Head, to: u64) -> Result<bool, Error> {
         *lock(&self.reached) = from;
         let mut fill = Fill::after(from);
         let mut linked = from.seq == 0;
@@ -281,7 +290,6 @@ impl Index {
             fill.head.seq = to;
         }
         self.write(index, fill)?;
-        (self.progress)(Progress { done: total, total });
         Ok(true)
     }
 

@@ -12,6 +12,9 @@ use super::place::Place;
 use super::protocol::{AGREED, Greeting, HAND_OVER, Response, decode, read_message};
 use super::socket::{self, Connecting};
 
+/// An answer that takes longer than this is late: whoever waits looks why.
+const LATE: Duration = Duration::from_millis(300);
+
 /// A connection on which greetings were exchanged.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -79,10 +82,14 @@ fn greet(stream: UnixStream, own: &Greeting, deadline: Instant) -> io::Result<Re
 }
 
 impl Connection {
-    /// Sends an encoded request and waits for the answer until `deadline`.
-    pub(super) fn ask(&self, request: &[u8], deadline: Instant) -> Result<Response, Lost> {
+    /// Sends an encoded request and waits for the answer until `deadline`; every [`LATE`] without one `late` is called.
+    pub(super) fn ask(&self, request: &[u8], deadline: Instant, late: &mut dyn FnMut()) -> Result<Response, Lost> {
         let mut timed = Timed { stream: &self.stream, deadline };
-        let answer = timed.write_all(request).and_then(|()| match read_message(&mut timed)? {
+        let answer = timed.write_all(request).and_then(|()| {
+            let first = timed.first(late)?;
+            read_message(&mut first.as_slice().chain(&mut timed))
+        });
+        let answer = answer.and_then(|message| match message {
             Some(message) => decode(&message),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         });
@@ -106,6 +113,23 @@ impl Timed<'_> {
         match self.deadline.saturating_duration_since(Instant::now()) {
             Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
             left => Ok(Some(left)),
+        }
+    }
+}
+
+impl Timed<'_> {
+    /// Waits for the first byte; none at the end of the stream. Nothing else has come before it, so waiting in pieces loses nothing.
+    fn first(&mut self, late: &mut dyn FnMut()) -> io::Result<Vec<u8>> {
+        loop {
+            let left = self.left()?;
+            self.stream.set_read_timeout(left.map(|left| left.min(LATE)))?;
+            let mut byte = [0];
+            match self.stream.read(&mut byte) {
+                Ok(had) => return Ok(byte[..had].to_vec()),
+                Err(error) if is_late(&error) => late(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Gate {
 struct Inside {
     phase: Phase,
     passes: usize,
+    /// What the open log is at, when that takes long: whoever comes now would wait for it.
+    doing: Option<Doing>,
 }
 
 enum Phase {
@@ -45,14 +47,16 @@ impl Gate {
     /// A gate before a log that is being opened.
     pub(super) fn opening() -> Self {
         let doing = Doing { words: "opening the store".to_owned(), percent: 0 };
-        Self { inside: Mutex::new(Inside { phase: Phase::Opening(doing), passes: 0 }), changed: Condvar::new() }
+        Self { inside: Mutex::new(Inside { phase: Phase::Opening(doing), passes: 0, doing: None }), changed: Condvar::new() }
     }
 
-    /// Says how far the opening is.
+    /// Says how far the opening is, or long work of the log once it is open.
     pub(super) fn report(&self, doing: Doing) {
         let mut inside = self.lock();
         if matches!(inside.phase, Phase::Opening(_)) {
             inside.phase = Phase::Opening(doing);
+        } else {
+            inside.doing = Some(doing).filter(|doing| doing.percent < 100);
         }
     }
 
@@ -75,11 +79,12 @@ impl Gate {
         Entry::Open(Pass { log, counted: Counted(self) })
     }
 
-    /// What keeps the gate shut, if it will open.
+    /// What keeps the gate shut, if it will open, or makes everybody inside wait.
     pub(super) fn doing(&self) -> Option<Doing> {
-        match &self.lock().phase {
+        let inside = self.lock();
+        match &inside.phase {
             Phase::Opening(doing) => Some(doing.clone()),
-            _ => None,
+            _ => inside.doing.clone(),
         }
     }
 

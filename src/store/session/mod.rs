@@ -30,7 +30,7 @@ mod processes;
 #[cfg(test)]
 mod testing;
 
-pub use options::{Notice, Opener, Options};
+pub use options::{Notice, Opener, Options, Tell};
 pub use place::{Create, Place};
 pub use protocol::{Doing, PROTOCOL, Status};
 pub use roles::{Role, Session};

@@ -12,9 +12,13 @@ use super::spool;
 use crate::store::Error;
 use crate::store::log::Log;
 
-/// Opens the log in the store's folder once this process owns it; called with a way to say in words what it does and how many
-/// percent of it are done. It keeps no [`Arc`] of the log for itself: when the session drops its own, the files must be closed.
-pub type Opener = Arc<dyn Fn(&Path, &dyn Fn(&str, u8)) -> Result<Arc<dyn Log>, Error> + Send + Sync>;
+/// Says in words what is done to the log, and how many percent of it are done; at 100 it is over.
+pub type Tell = Arc<dyn Fn(&str, u8) + Send + Sync>;
+
+/// Opens the log in the store's folder once this process owns it; called with a way to say what it does. The log may keep that and
+/// tell of long work later too, when an index has to be made again. The opener keeps no [`Arc`] of the log for itself: when the
+/// session drops its own, the files must be closed.
+pub type Opener = Arc<dyn Fn(&Path, &Tell) -> Result<Arc<dyn Log>, Error> + Send + Sync>;
 
 /// How a session behaves.
 #[derive(Clone)]

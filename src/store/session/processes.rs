@@ -261,6 +261,85 @@ fn clients_of_an_owner_that_is_still_opening_learn_what_it_does_and_wait() {
     });
 }
 
+/// A log that makes its index again when it is first read, and says so, until it is told to be done.
+struct Rebuilding {
+    log: FileLog,
+    tell: super::Tell,
+    begun: std::sync::Mutex<mpsc::Sender<()>>,
+    go: std::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+impl Log for Rebuilding {
+    fn append(&self, batch: &crate::store::log::Batch) -> Result<crate::store::log::Appended, Error> {
+        self.log.append(batch)
+    }
+
+    fn head(&self) -> Result<crate::store::log::Head, Error> {
+        self.log.head()
+    }
+
+    fn read(&self, from: u64, limit: u32) -> Result<Vec<crate::store::log::Stored>, Error> {
+        (self.tell)("rebuilding", 40);
+        self.begun.lock().unwrap().send(()).unwrap();
+        // Whoever drops the other end wants it to be done as well.
+        let _ = self.go.lock().unwrap().recv();
+        (self.tell)("rebuilding", 100);
+        self.log.read(from, limit)
+    }
+
+    fn read_run(&self, run: crate::domain::ids::RunId, from: u64, limit: u32) -> Result<Vec<crate::store::log::Stored>, Error> {
+        self.log.read_run(run, from, limit)
+    }
+
+    fn wait(&self, seen: u64, patience: Duration) -> Result<u64, Error> {
+        self.log.wait(seen, patience)
+    }
+
+    fn view(
+        &self,
+        view: &str,
+        from: &[u8],
+        to: Option<&[u8]>,
+        reverse: bool,
+        limit: u32,
+    ) -> Result<crate::store::log::ViewRows, Error> {
+        self.log.view(view, from, to, reverse, limit)
+    }
+}
+
+#[test]
+fn clients_of_an_owner_that_rebuilds_in_the_middle_are_told_how_far_it_is() {
+    let root = folder();
+    let (go, wait_for_go) = mpsc::channel::<()>();
+    let (begun, has_begun) = mpsc::channel();
+    let parts = std::sync::Mutex::new(Some((begun, wait_for_go)));
+    let slow: super::Opener = Arc::new(move |dir, tell| {
+        let (begun, go) = parts.lock().unwrap().take().unwrap();
+        let (begun, go) = (std::sync::Mutex::new(begun), std::sync::Mutex::new(go));
+        Ok(Arc::new(Rebuilding { log: FileLog::open(dir)?, tell: Arc::clone(tell), begun, go }))
+    });
+    let owner = Session::open(place(root.path()), slow, options(Duration::from_secs(20))).unwrap();
+    owner.head().unwrap();
+    thread::scope(|scope| {
+        // Dropped when an assertion fails, so that the reader's thread ends too.
+        let go = go;
+        // The one whose question began it, and one who comes later and asks for something else.
+        let (opts, first_told) = noticed(impatient());
+        let first = Session::open(place(root.path()), opener(), opts).unwrap();
+        let reading = scope.spawn(move || first.read(1, 10).unwrap_err());
+        has_begun.recv().unwrap();
+        let (opts, later_told) = noticed(impatient());
+        let later = Session::open(place(root.path()), opener(), opts).unwrap();
+        for (error, told) in [(later.head().unwrap_err(), later_told), (reading.join().unwrap(), first_told)] {
+            assert!(matches!(&error, Error::Busy { words, percent: 40, .. } if words == "rebuilding"), "{error}");
+            assert!(told.try_iter().any(|notice| matches!(notice, Notice::OwnerBusy { .. })));
+        }
+        go.send(()).unwrap();
+        eventually("it is done", || later.head().is_ok());
+    });
+    drop(owner);
+}
+
 #[test]
 fn an_opener_that_fails_or_panics_leaves_the_store_free() {
     let root = folder();

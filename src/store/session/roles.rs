@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::client::{self, Connection, Lost, Reach};
 use super::gate::{Entry, Pass};
 use super::lock::StoreLock;
-use super::options::{Notice, Opener, Options};
+use super::options::{Notice, Opener, Options, Tell};
 use super::owner::Owner;
 use super::place::Place;
 use super::protocol::{Doing, Greeting, Request, Response, Status, encode};
@@ -21,6 +21,8 @@ use crate::domain::ids::RunId;
 use crate::store::Error;
 use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
 
+/// How long an owner may take to say what it does, while another question waits for its answer.
+const DOING_PATIENCE: Duration = Duration::from_millis(500);
 /// However short the patience, a living owner gets this long to answer.
 const ANSWER_MIN: Duration = Duration::from_millis(250);
 /// Whoever gives the store up leaves it alone for this long, so that another can have it, or the process can be stopped.
@@ -291,7 +293,16 @@ impl Inner {
                 none => none.insert(encode(request).map_err(Error::BadBatch)?),
             };
             let pid = connection.owner.pid;
-            match connection.ask(bytes, deadline) {
+            let mut busy = None;
+            let answer = connection.ask(bytes, deadline, &mut || {
+                // The answer is late: perhaps the question itself made the owner begin something long.
+                if let Some(doing) = self.doing(pid, deadline) {
+                    self.tell(&Notice::OwnerBusy { pid, doing: doing.clone() });
+                    busy = Some(Error::Busy { pid, words: doing.words, percent: doing.percent });
+                }
+            });
+            last = busy.or(last);
+            match answer {
                 Ok(Response::Failed(error)) => {
                     self.keep(connection);
                     return Err(error.into());
@@ -335,7 +346,7 @@ impl Inner {
         let bytes = encode(request).map_err(Error::BadBatch)?;
         loop {
             let Turn::Client(connection) = self.turn(deadline)? else { return Ok(None) };
-            match connection.ask(&bytes, deadline) {
+            match connection.ask(&bytes, deadline, &mut || {}) {
                 Ok(response) => {
                     self.keep(connection);
                     return Ok(Some(response));
@@ -347,6 +358,17 @@ impl Inner {
                     pause(0);
                 }
             }
+        }
+    }
+
+    /// Asks the owner on another connection what it does that takes long; `None` when it does not say at once.
+    fn doing(&self, pid: u32, deadline: Instant) -> Option<Doing> {
+        let deadline = deadline.min(Instant::now() + DOING_PATIENCE);
+        let Ok(Reach::Connected(connection)) = client::reach(&self.place, &self.greeting, deadline) else { return None };
+        let request = encode(&Request::Status).ok()?;
+        match connection.ask(&request, deadline, &mut || {}) {
+            Ok(Response::Status(status)) if status.pid == pid => status.doing,
+            _ => None,
         }
     }
 
@@ -422,11 +444,16 @@ impl Inner {
         let me = Weak::clone(&self.me);
         let hand_over = move |could_go_on| me.upgrade().is_some_and(|inner| inner.hand_over(could_go_on));
         let owner = Owner::start(&self.place, lock, self.greeting.clone(), Box::new(hand_over))?;
-        let log = (self.opener)(self.place.dir(), &|words, percent| {
+        let (gate, on_notice) = (Arc::downgrade(&owner.gate), Arc::clone(&self.options.on_notice));
+        // The log keeps this as long as it lives, and the gate keeps the log.
+        let tell: Tell = Arc::new(move |words, percent| {
             let doing = Doing { words: words.to_owned(), percent };
-            owner.gate.report(doing.clone());
-            self.tell(&Notice::Opening(doing));
-        })?;
+            if let Some(gate) = gate.upgrade() {
+                gate.report(doing.clone());
+            }
+            on_notice(&Notice::Opening(doing));
+        });
+        let log = (self.opener)(self.place.dir(), &tell)?;
         // A log that can be read but not appended to is worth serving.
         match spool::take_in(&self.place, None, &*log, &spool::at_current_version) {
             Ok(taken) if taken == spool::Taken::default() => {}

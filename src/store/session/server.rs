@@ -208,6 +208,9 @@ fn answer(shared: &Shared, request: Request<'_>) -> Response {
         Request::Status => return Response::Status(status(&shared.greeting, shared.gate.doing())),
         _ => {}
     }
+    if let Some(doing) = shared.gate.doing() {
+        return Response::Busy(doing);
+    }
     match shared.gate.enter() {
         Entry::Open(log) => ask(&log, request).unwrap_or_else(|error| Response::Failed(error.into())),
         Entry::Busy(doing) => Response::Busy(doing),

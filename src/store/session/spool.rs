@@ -96,6 +96,9 @@ pub fn take_in(
     folders.sort();
     let mut taken = Taken::default();
     for folder in folders {
+        if only.is_none() {
+            sweep(&folder)?;
+        }
         for file in batches(&folder)? {
             let Some(read) = read(&file.path)? else { continue };
             let Ok(batch) = read else {
@@ -122,6 +125,13 @@ pub fn take_in(
         let _ = fs::remove_dir(&folder);
     }
     Ok(taken)
+}
+
+/// Deletes what crashes left half written in a folder. A living executor whose file is among them writes it again: it finds the
+/// name gone, as when its folder was emptied.
+fn sweep(folder: &Path) -> Result<(), Error> {
+    let unfinished = entries(folder)?.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "tmp"));
+    unfinished.into_iter().try_for_each(|path| delete(&path))
 }
 
 /// The renumbering that an owner does: what was paid for is appended behind whatever the run has become.
@@ -307,6 +317,21 @@ mod tests {
         let taken = take_in(&place, None, &log, &at_current_version).unwrap();
         assert_eq!((taken.appended, taken.kept.len()), (1, 1));
         assert_eq!(fs::read(&taken.kept[0].0).unwrap(), &bytes[..bytes.len() - 1]);
+    }
+
+    #[test]
+    fn what_a_crash_left_half_written_is_swept_by_the_next_owner() {
+        let (_root, place) = place();
+        let log = FileLog::open(place.dir()).unwrap();
+        let run = run_of(1);
+        write(&place, run, &batch_of(1, run, Some(0))).unwrap();
+        let folder = place.dir().join("spool").join(run.to_string());
+        fs::write(folder.join("00000002-half.tmp"), b"menospl1 and no more").unwrap();
+        // Who resumes one run sweeps nothing: the run's own executor may be writing.
+        assert_eq!(take_in(&place, Some(run), &log, &at_current_version).unwrap().appended, 1);
+        assert!(folder.exists());
+        assert_eq!(take_in(&place, None, &log, &at_current_version).unwrap(), Taken::default());
+        assert!(!folder.exists());
     }
 
     #[test]

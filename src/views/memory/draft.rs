@@ -44,8 +44,8 @@ pub struct Draft {
 /// A run's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// When, in ns since the epoch.
-    pub at: TimeNs,
+    /// When, in ns since the epoch; `None` when the record of an imported run does not say.
+    pub at: Option<TimeNs>,
     /// How.
     pub status: RunStatus,
     /// Every agent that counts is known to have met its criteria.
@@ -169,6 +169,8 @@ impl Draft {
     /// Takes in the run's next event.
     pub fn apply(&mut self, recorded: &Recorded) {
         let at = at(recorded);
+        // When an imported run ended is what its record says, or not known: never when it was imported.
+        let ended = if self.mode == Mode::Imported { recorded.envelope.occurred_at } else { Some(at) };
         self.open.apply(&recorded.event);
         match &recorded.event {
             Event::AnswerGiven(body) => {
@@ -185,10 +187,10 @@ impl Draft {
             Event::AgentSucceeded(body) => self.agents.entry(body.agent).or_default().failed = None,
             Event::AgentFailed(body) => self.agents.entry(body.agent).or_default().failed = Some(body.reason),
             Event::RunSucceeded(body) => {
-                self.ended = Some(Ended { at, status: RunStatus::Succeeded, verified: body.verified });
+                self.ended = Some(Ended { at: ended, status: RunStatus::Succeeded, verified: body.verified });
             }
-            Event::RunFailed(_) => self.ended = Some(Ended { at, status: RunStatus::Failed, verified: false }),
-            Event::RunCancelled(_) => self.ended = Some(Ended { at, status: RunStatus::Cancelled, verified: false }),
+            Event::RunFailed(_) => self.ended = Some(Ended { at: ended, status: RunStatus::Failed, verified: false }),
+            Event::RunCancelled(_) => self.ended = Some(Ended { at: ended, status: RunStatus::Cancelled, verified: false }),
             Event::RunResumed(_) => self.ended = None,
             event => self.apply_to_attempts(event, at),
         }
@@ -245,7 +247,11 @@ impl Draft {
                     JudgedBy::Nobody => Judge::Nobody,
                 };
                 if let Some(attempt) = self.attempts.get_mut(&(body.agent, body.attempt)) {
-                    attempt.verdicts.push((name, body.verdict, judge));
+                    // An imported attempt has named what it failed; the verdict on it says so once more, with its number.
+                    let is_told = attempt.verdicts.iter().any(|(told, _, by)| *by == Judge::Foreign && *told == name);
+                    if !is_told {
+                        attempt.verdicts.push((name, body.verdict, judge));
+                    }
                 }
             }
             Event::TierEscalated(body) => {

@@ -48,7 +48,7 @@ impl Projection for Memory {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {

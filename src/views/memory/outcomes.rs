@@ -110,8 +110,8 @@ pub struct RunFact {
     pub cost: u64,
     /// The whole cost is known.
     pub cost_complete: bool,
-    /// From beginning to end, in milliseconds.
-    pub duration_ms: u64,
+    /// From beginning to end, in milliseconds; `None` when it is not known.
+    pub duration_ms: Option<u64>,
     /// Attempts of all agents.
     pub attempts: u32,
     /// Climbs.
@@ -162,7 +162,7 @@ impl RunFact {
 pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended, sign: Sign) -> Result<(), String> {
     let cost = draft.attempts.values().fold(0u64, |sum, attempt| sum.saturating_add(attempt.cost));
     let cost_complete = draft.unsettled().is_empty();
-    let duration_ms = millis_between(draft.started_at, ended.at);
+    let duration_ms = ended.at.map(|end| millis_between(draft.started_at, end));
     let climbed = || draft.attempts.iter().filter(|(_, attempt)| attempt.escalated);
     let climbs = climbed().count();
     let mut climbers: Vec<_> = climbed().map(|((agent, _), _)| *agent).collect();
@@ -176,7 +176,9 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended
             true => sign.sketch(&mut row.cost, cost),
             false => shift(&mut row.cost_unknown, sign),
         }
-        sign.sketch(&mut row.duration, duration_ms);
+        if let Some(duration_ms) = duration_ms {
+            sign.sketch(&mut row.duration, duration_ms);
+        }
         sign.sketch(&mut row.attempts, draft.attempts.len() as u64);
         sign.sketch(&mut row.agents, draft.agents.len() as u64);
         if climbs > 0 {

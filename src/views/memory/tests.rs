@@ -118,6 +118,31 @@ fn a_run_counts_when_it_ends_with_its_attempts_criteria_and_answers() {
 }
 
 #[test]
+fn an_imported_run_counts_each_failed_criterion_once_and_no_duration_that_its_record_does_not_give() {
+    let verdict: Event = CriterionJudged {
+        agent: 0,
+        attempt: 1,
+        criterion: 0,
+        verdict: Verdict::Fail,
+        score: None,
+        by: JudgedBy::Nobody,
+        private: Some(CriterionJudgedPrivate { name: "no lint errors".into(), evidence: String::new() }),
+    }
+    .into();
+    let mut story = log(vec![(2, started(2)), (2, imported(0, 1, false, true)), (2, verdict), (2, failed())]);
+    story[0].envelope.occurred_at = Some(1_000_000_000);
+    let rows = fold(&story);
+    let criteria: Vec<(_, CriterionRow)> = only(&rows, &CriterionKey::of(None));
+    assert_eq!(criteria.iter().map(|(_, row)| row.failed).sum::<u64>(), 1);
+    let facts: Vec<(_, RunFact)> = only(&rows, &RunFact::of("release_prep"));
+    assert_eq!(facts[0].1.duration_ms, None);
+    let outcomes: Vec<(_, OutcomeRow)> = only(&rows, &OutcomeRow::of(Some("release_prep")));
+    assert_eq!((outcomes[0].1.duration.count(), outcomes[0].1.ends.failed), (0, 1));
+    story[3].envelope.occurred_at = Some(3_500_000_000);
+    assert_eq!(only::<RunFact>(&fold(&story), &RunFact::of("release_prep"))[0].1.duration_ms, Some(2500));
+}
+
+#[test]
 fn half_a_half_life_of_age_is_a_root_of_a_half() {
     let mut row = PatternRow::default();
     row.days.insert(100, patterns::DayAttempts { passed: 4, unverified: 2, failed: 1 });

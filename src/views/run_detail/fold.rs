@@ -331,7 +331,8 @@ impl Fold {
                 let imported = attempt.imported;
                 let criteria = &mut attempt.criteria;
                 let name = body.private.as_ref().map(|private| private.name.clone());
-                if imported && let Some(told) = criteria.iter_mut().find(|told| told.name.is_some() && told.name == name) {
+                let is_told = |told: &&mut CriterionDetail| told.evidence.is_none() && told.name.is_some() && told.name == name;
+                if imported && let Some(told) = criteria.iter_mut().find(is_told) {
                     // The attempt has named what it failed; its verdict says which number that has within the agent.
                     told.criterion = body.criterion;
                     return;
