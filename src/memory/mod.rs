@@ -6,6 +6,7 @@
 //! sentences into vectors.
 
 pub mod collection;
+pub mod advice;
 pub mod document;
 pub mod embed;
 pub mod fuse;
