@@ -74,10 +74,9 @@ pub fn dominated_by(offers: &[Offer]) -> Vec<Option<usize>> {
             let better = |other: &Offer| {
                 other.cost <= one.cost && other.quality >= one.quality && (other.cost < one.cost || other.quality > one.quality)
             };
-            let candidates = offers.iter().enumerate().filter(|(_, other)| better(other));
-            candidates
-                .max_by(|a, b| a.1.quality.total_cmp(&b.1.quality).then(b.1.cost.total_cmp(&a.1.cost)))
-                .map(|(index, _)| index)
+            let order = |a: &Offer, b: &Offer| b.quality.total_cmp(&a.quality).then(a.cost.total_cmp(&b.cost));
+            let better = offers.iter().enumerate().filter(|(_, other)| better(other));
+            better.min_by(|a, b| order(a.1, b.1)).map(|(index, _)| index)
         })
         .collect()
 }

@@ -16,4 +16,5 @@ pub mod neighbours;
 pub mod posterior;
 pub mod space;
 pub mod summary;
+pub mod table;
 pub mod trial;

@@ -235,8 +235,8 @@ fn mix(seen: &[Seen]) -> [f64; 2] {
     if found.iter().all(|share| share.is_finite()) { found.map(|share| share.clamp(0.0, 2.0)) } else { PRIOR_MIX }
 }
 
-/// Turns a raw prediction into a chance: a logistic curve through the overall mean (Platt). It always rises, so that calibration
-/// never changes an order.
+/// Turns a raw prediction into a chance: a logistic curve over its log-odds (Platt). With slope 1 and no shift a prediction between
+/// 0.02 and 0.98 is the chance. It always rises, so that calibration never changes an order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Calibration {
     centre: f64,
@@ -247,14 +247,15 @@ struct Calibration {
 impl Calibration {
     /// Fits shift and slope by Newton's method, drawn to "the prediction is right as it is".
     fn of(centre: f64, seen: &[Seen], mix: [f64; 2]) -> Self {
-        let centre = centre.clamp(0.01, 0.99);
+        let centre = logit(centre.clamp(0.02, 0.98));
         let mut fitted = Self { centre, shift: 0.0, slope: 1.0 };
-        let pull = 5.0 * centre * (1.0 - centre);
+        // As much as twenty answers of an even chance say.
+        let pull = 20.0 * 0.25;
         for _ in 0..20 {
             let (mut gradient, mut curve) = ([-pull * fitted.shift, -pull * (fitted.slope - 1.0)], [[pull, 0.0], [0.0, pull]]);
             for one in seen {
                 let score = fitted.score(one.mean + mix[0] * one.parts[0] + mix[1] * one.parts[1]);
-                let chance = logistic(fitted.shift + fitted.slope * score + logit(centre));
+                let chance = logistic(fitted.centre + fitted.shift + fitted.slope * score);
                 let (error, spread) = (one.weight * (one.answer - chance), one.weight * chance * (1.0 - chance));
                 gradient[0] += error;
                 gradient[1] += error * score;
@@ -271,7 +272,7 @@ impl Calibration {
                 break;
             }
             fitted.shift = (fitted.shift + step[0].clamp(-1.0, 1.0)).clamp(-2.0, 2.0);
-            fitted.slope = (fitted.slope + step[1].clamp(-1.0, 1.0)).clamp(0.1, 4.0);
+            fitted.slope = (fitted.slope + step[1].clamp(-1.0, 1.0)).clamp(0.3, 3.0);
             if step.iter().all(|part| part.abs() < 1e-6) {
                 break;
             }
@@ -279,18 +280,21 @@ impl Calibration {
         fitted
     }
 
-    /// Returns a prediction as a distance from the mean, on the scale of log-odds.
+    /// Returns how far the log-odds of a prediction are from those of the mean.
     fn score(self, prediction: f64) -> f64 {
-        (prediction - self.centre) / (self.centre * (1.0 - self.centre))
+        logit(prediction) - self.centre
     }
 
     fn chance(self, prediction: f64) -> f64 {
-        logistic(self.shift + self.slope * self.score(prediction) + logit(self.centre))
+        logistic(self.centre + self.shift + self.slope * self.score(prediction))
     }
 }
 
-fn logit(chance: f64) -> f64 {
-    (chance / (1.0 - chance)).ln()
+/// Returns the log-odds of a prediction, which may lie outside of 0 to 1: towards the ends the curve goes on as a straight line.
+fn logit(prediction: f64) -> f64 {
+    const END: f64 = 0.02;
+    let inside = prediction.clamp(END, 1.0 - END);
+    (inside / (1.0 - inside)).ln() + (prediction - inside) / (END * (1.0 - END))
 }
 
 fn logistic(score: f64) -> f64 {
