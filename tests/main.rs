@@ -4,6 +4,8 @@
 mod analytics;
 #[path = "suite/architecture.rs"]
 mod architecture;
+#[path = "suite/bench_route.rs"]
+mod bench_route;
 #[path = "suite/crash.rs"]
 mod crash;
 #[path = "suite/fuzz.rs"]

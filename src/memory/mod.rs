@@ -3,8 +3,9 @@
 //! Everything here is derived from the log and can be deleted; nothing here appends. [`document`] says what of a run is
 //! searched, [`lexical`] and [`vectors`] are the two sides of the index, [`index`] keeps them up to the log, [`query`] reads what
 //! is asked for, [`fuse`] makes one order of two, [`search`] puts it together, [`collection`] measures it. [`embed`] turns
-//! sentences into vectors.
+//! sentences into vectors. [`advice`] says from past outcomes which tier a task needs.
 
+pub mod advice;
 pub mod collection;
 pub mod document;
 pub mod embed;

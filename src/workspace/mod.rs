@@ -9,6 +9,7 @@ pub mod setup;
 
 mod analysis;
 mod bench;
+pub mod bench_route;
 mod empty;
 mod history;
 mod import;

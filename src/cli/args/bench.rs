@@ -9,6 +9,8 @@ use clap::{Args, Subcommand};
 pub enum BenchCommand {
     /// Measure search on a test collection: nDCG@10, recall@10, MRR, latency
     Search(BenchSearchArgs),
+    /// Measure routing on a table of known outcomes: who gets the stronger model, at what cost and quality
+    Route(BenchRouteArgs),
 }
 
 /// `bench search`.
@@ -17,4 +19,38 @@ pub struct BenchSearchArgs {
     /// A folder with docs.jsonl {id, title?, text} or histories.jsonl (as `import runs` takes), queries.jsonl {id, text} and qrels.tsv (question, document, grade)
     #[arg(value_name = "COLLECTION")]
     pub collection: PathBuf,
+}
+
+/// `bench route`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "DATA is JSON Lines, {\"text\", \"models\": {NAME: {\"correct\" or \"score\", \"cost_usd\"}}}, or CSV with the columns text and, \
+        for each model, NAME.correct and NAME.cost_usd. Each split learns from its history alone and is measured on other tasks.\n\n\
+        APGR is the mean share of the quality gap between the two models that is recovered over all shares of calls to the \
+        stronger one: 0.5 is chance. CPT(50) is the share of calls that recovers half of the gap.\n\n\
+        Examples:\n  meno bench route outcomes.jsonl\n  \
+        meno bench route outcomes.csv --weak small --strong large --history 800 --test 519 --splits 20 --json"
+)]
+pub struct BenchRouteArgs {
+    /// The table of outcomes
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+    /// Tasks to learn from, per split; 60 % of the table without it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub history: Option<u64>,
+    /// Tasks to measure on, per split; all others without it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub test: Option<u64>,
+    /// How often history and test are drawn
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub splits: u64,
+    /// The first split's seed
+    #[arg(long, value_name = "SEED", default_value = "0")]
+    pub seed: u64,
+    /// Only chains that begin with this model
+    #[arg(long, value_name = "MODEL")]
+    pub weak: Option<String>,
+    /// Only chains that end with this model
+    #[arg(long, value_name = "MODEL")]
+    pub strong: Option<String>,
 }

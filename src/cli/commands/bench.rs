@@ -1,5 +1,6 @@
 //! `meno bench`: how good search and advice are, measured on collections and tables that people bring.
 
+use super::bench_route;
 use crate::cli::args::bench::{BenchCommand, BenchSearchArgs};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
@@ -15,6 +16,7 @@ use crate::workspace::Access;
 pub fn run(context: &mut Context, command: &BenchCommand) -> Result<Exit> {
     match command {
         BenchCommand::Search(args) => search(context, args),
+        BenchCommand::Route(args) => bench_route::run(context, args),
     }
 }
 

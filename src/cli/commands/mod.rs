@@ -1,6 +1,7 @@
 //! The commands, one file each: what was typed goes in, a use case is called, what it gives is rendered.
 
 pub mod bench;
+mod bench_route;
 pub mod cancel;
 pub mod completions;
 pub mod config;

@@ -1,0 +1,60 @@
+//! `meno bench route`: what advice is worth on a table of known outcomes.
+
+use crate::cli::args::bench::BenchRouteArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::progress::counting::Counting;
+use crate::cli::{open, render};
+use crate::workspace::Access;
+use crate::workspace::bench_route::{RouteError, RouteWish};
+
+/// Measures routing.
+///
+/// # Errors
+/// When the table is not what it must be.
+pub fn run(context: &mut Context, args: &BenchRouteArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Surroundings)?;
+    let number = |wish: u64| usize::try_from(wish).unwrap_or(usize::MAX);
+    let wish = RouteWish {
+        history: args.history.map(number),
+        test: args.test.map(number),
+        splits: number(args.splits),
+        seed: args.seed,
+        weak: args.weak.clone(),
+        strong: args.strong.clone(),
+    };
+    let embedding = Counting::new(&context.out, "embedding");
+    let measuring = Counting::new(&context.out, "measuring");
+    let report = workspace
+        .bench_route(&args.data, &wish, &|done, total| embedding.show(done, total), &|done, total| measuring.show(done, total))
+        .map_err(|error| report(args, &error))?;
+    embedding.finish();
+    measuring.finish();
+    if context.out.json() {
+        context.out.document(&report)?;
+        return Ok(Exit::Done);
+    }
+    let text = render::bench_route::bench_route(&context.out, &report);
+    context.out.data(text)?;
+    context.out.say(render::bench_route::about(&report));
+    Ok(Exit::Done)
+}
+
+fn report(args: &BenchRouteArgs, error: &RouteError) -> Report {
+    let file = args.data.display();
+    let report = match error {
+        RouteError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            Report::not_found(format!("there is no file {file}"))
+        }
+        _ => Report::invalid(format!("{file} cannot be measured")).source(error),
+    };
+    match error {
+        RouteError::Io(_) | RouteError::Table(_) => report.hint("`meno bench route --help` says what a table is"),
+        RouteError::Model { meant: Some(meant), .. } => report.hint(format!("did you mean `{meant}`?")),
+        RouteError::Model { .. } | RouteError::NoChain | RouteError::SameModel(_) => {
+            report.hint("without --weak and --strong all chains are measured")
+        }
+        RouteError::Split { .. } => report.hint("ask for less with --history N and --test N"),
+        RouteError::Embed(_) | RouteError::Vectors(_) => report.hint("`meno config memory.model` shows which model is asked for"),
+    }
+}

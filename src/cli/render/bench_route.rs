@@ -1,0 +1,171 @@
+//! `bench route`: models, chains of two models with their routers, calibration, and strategies.
+
+use crate::cli::output::Out;
+use crate::cli::output::table::{Fit, Table};
+use crate::memory::advice::metrics::Interval;
+use crate::memory::advice::summary::{Bin, ChainLine, Difference, RouterLine};
+use crate::workspace::bench_route::RouteReport;
+
+/// Chains up to which calibration and thresholds are shown for each.
+const DETAILED_MAX: usize = 4;
+
+/// Shows what was measured.
+pub fn bench_route(out: &Out, measured: &RouteReport) -> String {
+    let report = &measured.report;
+    let mut parts = vec![models(out, measured)];
+    for chain in &report.chains {
+        parts.push(format!(
+            "{} ({}) -> {} ({})\n{}",
+            chain.weak,
+            percent(chain.weak_quality),
+            chain.strong,
+            percent(chain.strong_quality),
+            routers(out, chain)
+        ));
+        if report.chains.len() <= DETAILED_MAX {
+            parts.push(format!("benefit, expected and observed\n{}", bins(out, &chain.benefit_calibration)));
+            parts.push(format!(
+                "chance that {} passes, expected and observed\n{}",
+                chain.weak,
+                bins(out, &chain.pass_calibration)
+            ));
+            parts.push(format!("ranked by benefit: quality and cost by share\n{}", thresholds(out, chain)));
+        }
+    }
+    parts.push(strategies(out, measured));
+    if let Some(difference) = &report.adaptive_over_progressive {
+        parts.push(against(difference));
+    }
+    parts.join("\n\n")
+}
+
+/// Says how it was measured.
+pub fn about(measured: &RouteReport) -> String {
+    let report = &measured.report;
+    format!(
+        "{} of {} tasks to learn from, {} to measure on, {} splits from seed {}; embedded by {}; learned in {:.0} ms, {:.2} ms a task",
+        report.history,
+        report.tasks,
+        report.test,
+        report.splits,
+        report.seed,
+        measured.embedder,
+        measured.fit_ms,
+        measured.answer_ms
+    )
+}
+
+fn models(out: &Out, measured: &RouteReport) -> String {
+    let columns = [("model", Fit::Whole), ("quality", Fit::Number), ("cost", Fit::Number), ("dominated by", Fit::Whole)];
+    let mut table = Table::new(out, &columns);
+    for line in &measured.report.models {
+        table.row([
+            line.model.clone(),
+            percent(line.quality),
+            cost(line.cost_usd),
+            line.dominated_by.clone().unwrap_or_default(),
+        ]);
+    }
+    table.finish()
+}
+
+fn routers(out: &Out, chain: &ChainLine) -> String {
+    let columns = [
+        ("ranked by", Fit::Whole),
+        ("APGR", Fit::Number),
+        ("sd", Fit::Number),
+        ("95 % of one split", Fit::Number),
+        ("CPT(50)", Fit::Number),
+        ("CPT(80)", Fit::Number),
+        ("cost at best quality", Fit::Number),
+    ];
+    let mut table = Table::new(out, &columns);
+    for line in &chain.routers {
+        table.row(router(line));
+    }
+    table.finish()
+}
+
+fn router(line: &RouterLine) -> [String; 7] {
+    [
+        line.router.to_owned(),
+        number(line.apgr),
+        number(line.apgr_sd),
+        line.apgr_interval.map_or_else(none, |interval| between(&interval, |value| format!("{value:.3}"))),
+        line.cpt50.map_or_else(none, percent),
+        line.cpt80.map_or_else(none, percent),
+        line.cost_at_best_share.map_or_else(none, percent),
+    ]
+}
+
+fn bins(out: &Out, bins: &[Bin]) -> String {
+    let mut table = Table::new(out, &[("expected", Fit::Number), ("observed", Fit::Number), ("tasks", Fit::Number)]);
+    for bin in bins {
+        table.row([percent(bin.expected), percent(bin.observed), bin.count.to_string()]);
+    }
+    table.finish()
+}
+
+fn thresholds(out: &Out, chain: &ChainLine) -> String {
+    let mut table = Table::new(out, &[("share", Fit::Number), ("quality", Fit::Number), ("cost", Fit::Number)]);
+    let line = chain.routers.iter().find(|line| line.router == "benefit");
+    for share in line.map_or(&[][..], |line| &line.shares) {
+        table.row([percent(share.share), percent(share.quality), cost(share.cost_usd)]);
+    }
+    table.finish()
+}
+
+fn strategies(out: &Out, measured: &RouteReport) -> String {
+    let mut table = Table::new(out, &[("strategy", Fit::Whole), ("quality", Fit::Number), ("cost", Fit::Number)]);
+    for line in &measured.report.strategies {
+        table.row([line.strategy.clone(), percent(line.quality), cost(line.cost_usd)]);
+    }
+    table.finish()
+}
+
+fn against(difference: &Difference) -> String {
+    let signed = |value: f64| format!("{:+.1} %", value * 100.0);
+    let interval = |interval: &Option<Interval>| interval.as_ref().map_or_else(none, |interval| between(interval, signed));
+    format!(
+        "adaptive against progressive: cost {} ({}), quality {} ({})",
+        signed(difference.cost),
+        interval(&difference.cost_interval),
+        signed(difference.quality),
+        interval(&difference.quality_interval)
+    )
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(none, |value| format!("{value:.3}"))
+}
+
+fn between(interval: &Interval, show: impl Fn(f64) -> String) -> String {
+    format!("{} to {}", show(interval.low), show(interval.high))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// Shows US dollars with four significant digits: costs of single tasks are small.
+fn cost(usd: f64) -> String {
+    if usd == 0.0 {
+        return "$0".to_owned();
+    }
+    let digits = usize::try_from((3.0 - usd.abs().log10().floor()).clamp(2.0, 12.0) as i64).unwrap_or(2);
+    format!("${usd:.digits$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_costs_keep_their_digits() {
+        assert_eq!((cost(0.0), cost(0.000_075_72), cost(12.5)), ("$0".to_owned(), "$0.00007572".to_owned(), "$12.50".to_owned()));
+    }
+}

@@ -1,0 +1,122 @@
+//! Where to start: the expected cost of each start tier with the climb that may follow, and which tiers are not worth their price.
+//!
+//! Knows chances and costs only, in any unit of money.
+
+/// How much of the best start's chance of success a cheaper start may lack.
+const EQUAL_SUCCESS: f64 = 0.02;
+
+/// A tier as the choice sees it, lowest first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rung {
+    /// The chance that it passes.
+    pub pass: f64,
+    /// The chance that it passes and the next lower one fails.
+    pub benefit: f64,
+    /// What an attempt costs.
+    pub cost: f64,
+}
+
+/// What is to be expected of starting at a tier and climbing while it fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Start {
+    /// The expected cost: each tier's cost times the chance that it is reached.
+    pub cost: f64,
+    /// The chance that some tier passes.
+    pub success: f64,
+}
+
+/// Returns what is to be expected of starting at each of `rungs`. Whether a tier passes depends on whether the one below it failed,
+/// and not on those further below.
+pub fn starts(rungs: &[Rung]) -> Vec<Start> {
+    (0..rungs.len())
+        .map(|start| {
+            let (mut reached, mut cost) = (1.0, 0.0);
+            for (index, rung) in rungs.iter().enumerate().skip(start) {
+                cost += reached * rung.cost;
+                let pass = if index == start { rung.pass } else { rescue(rungs[index - 1].pass, rung.benefit) };
+                reached *= 1.0 - pass.clamp(0.0, 1.0);
+            }
+            Start { cost, success: 1.0 - reached }
+        })
+        .collect()
+}
+
+/// Returns the chance that a tier passes once the one below it, which passes with the chance `below`, has failed.
+fn rescue(below: f64, benefit: f64) -> f64 {
+    let fails = 1.0 - below;
+    if fails > 1e-9 { (benefit / fails).clamp(0.0, 1.0) } else { 0.0 }
+}
+
+/// Returns which of `starts` to take: the cheapest of those that succeed as often as the best, but for a fiftieth. Of equal ones the
+/// lowest. `None` when there is none.
+pub fn best(starts: &[Start]) -> Option<usize> {
+    let most = starts.iter().map(|start| start.success).fold(0.0, f64::max);
+    let mut good = starts.iter().enumerate().filter(|(_, start)| start.success >= most - EQUAL_SUCCESS);
+    let first = good.next()?;
+    Some(good.fold(first, |best, other| if other.1.cost < best.1.cost - 1e-12 { other } else { best }).0)
+}
+
+/// A model or tier as its price and its worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Offer {
+    /// Mean cost of an attempt.
+    pub cost: f64,
+    /// Mean quality of an attempt, 0 to 1.
+    pub quality: f64,
+}
+
+/// Returns for each of `offers` the index of one that costs no more, is no worse, and is better in one of the two; of several the
+/// best.
+pub fn dominated_by(offers: &[Offer]) -> Vec<Option<usize>> {
+    offers
+        .iter()
+        .map(|one| {
+            let better = |other: &Offer| {
+                other.cost <= one.cost && other.quality >= one.quality && (other.cost < one.cost || other.quality > one.quality)
+            };
+            let order = |a: &Offer, b: &Offer| b.quality.total_cmp(&a.quality).then(a.cost.total_cmp(&b.cost));
+            let better = offers.iter().enumerate().filter(|(_, other)| better(other));
+            better.min_by(|a, b| order(a.1, b.1)).map(|(index, _)| index)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expected_cost_adds_what_is_reached() {
+        let rungs = [
+            Rung { pass: 0.5, benefit: 0.5, cost: 1.0 },
+            Rung { pass: 0.8, benefit: 0.3, cost: 10.0 },
+            Rung { pass: 0.9, benefit: 0.1, cost: 100.0 },
+        ];
+        let starts = starts(&rungs);
+        // 1 + 0.5 * 10 + 0.5 * (1 - 0.6) * 100; the last is reached by those that fail twice.
+        assert!((starts[0].cost - 26.0).abs() < 1e-9, "{}", starts[0].cost);
+        assert!((starts[0].success - (1.0 - 0.2 * 0.5)).abs() < 1e-9);
+        assert!((starts[2].cost - 100.0).abs() < 1e-9 && (starts[2].success - 0.9).abs() < 1e-9);
+        assert_eq!(best(&starts), Some(0));
+    }
+
+    #[test]
+    fn a_tier_that_nearly_always_fails_is_left_out() {
+        let rungs = [Rung { pass: 0.05, benefit: 0.05, cost: 4.0 }, Rung { pass: 0.9, benefit: 0.86, cost: 10.0 }];
+        assert_eq!(best(&starts(&rungs)), Some(1));
+    }
+
+    #[test]
+    fn success_is_not_given_up_for_money() {
+        let rungs = [Rung { pass: 0.6, benefit: 0.6, cost: 9.9 }, Rung { pass: 0.6, benefit: 0.3, cost: 10.0 }];
+        assert_eq!(best(&starts(&rungs)), Some(0));
+        assert_eq!(best(&[]), None);
+    }
+
+    #[test]
+    fn dearer_and_not_better_is_dominated() {
+        let offer = |cost: f64, quality: f64| Offer { cost, quality };
+        let offers = [offer(1.0, 0.5), offer(2.0, 0.5), offer(3.0, 0.7), offer(3.0, 0.6), offer(1.0, 0.5)];
+        assert_eq!(dominated_by(&offers), [None, Some(0), None, Some(2), None]);
+    }
+}

@@ -1,0 +1,20 @@
+//! Advice before money is spent: how likely is a tier to pass a task, what does it buy over the next lower one, where to start.
+//!
+//! Pure arithmetic over outcomes, texts and vectors that are passed in: no files, no clock, and chance only from seeds. Begin with
+//! [`advisor`], which puts questions to a history; [`space`] answers them from means ([`posterior`]), a regression ([`linear`] over
+//! [`features`]) and the nearest past tasks ([`neighbours`]); [`choose`] makes a decision of chances and costs; [`metrics`] says what
+//! a ranking is worth, and [`trial`] and [`summary`] try everything on
+//! tables of known outcomes, cut in two by [`chance`].
+
+pub mod advisor;
+pub mod chance;
+pub mod choose;
+pub mod features;
+pub mod linear;
+pub mod metrics;
+pub mod neighbours;
+pub mod posterior;
+pub mod space;
+pub mod summary;
+pub mod table;
+pub mod trial;
