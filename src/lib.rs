@@ -11,6 +11,7 @@
 //!         │
 //!     executor                     performs what the pure core asks for
 //!         ├──────────── providers  the models: four wire formats and a simulation
+//!         ├──────────── memory     recall and advice: embeddings, index, search, chances
 //!         ├──────────── lake       histories of other systems, line by line
 //!         │
 //!       store                      log · codec · chain · journal · sled · payloads · projections · owner and clients
@@ -28,6 +29,8 @@
 //!   be rebuilt, [`store::owned`] puts them together, [`store::session`] is how any number of processes share them.
 //! - [`providers`] speak to models and know nothing of runs; [`settings`] say which, and where each value comes from.
 //! - [`executor`] starts the calls that [`domain::run::pending`] asks for and feeds their outcome back as commands.
+//! - [`memory`] finds past runs by words and by meaning ([`memory::search`]) and learns from outcomes ([`memory::advice`]); all
+//!   of it is derived from the log and can be deleted.
 //! - [`lake`] reads what other systems wrote down and makes events of it.
 //! - [`workspace`] is the library's door: open a store, check a template, run it, read and follow what happened.
 //! - [`cli`] is the program's door.

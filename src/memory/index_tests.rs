@@ -73,7 +73,7 @@ fn all(place: &Place) -> Vec<(String, String)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
     #[test]
     fn however_the_log_was_cut_the_same_is_found(cuts in proptest::collection::vec(1u64..60, 1..6), stop in any::<bool>()) {
         let story = Story::new(6);

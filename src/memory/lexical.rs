@@ -23,7 +23,8 @@ use tantivy::tokenizer::{
 };
 use tantivy::{DocAddress, DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentReader, TantivyDocument, Term};
 
-use super::document::{Document, Facts, Kind};
+pub use super::asked::{DocRef, Found, NumberFact, Passing, Test, WordFact};
+use super::document::{Document, Kind};
 use super::{passages, words};
 
 /// Memory for documents that are not written yet, in bytes: the least that tantivy takes.
@@ -76,91 +77,6 @@ pub struct Seen {
     pub hash: String,
 }
 
-/// A fact that can be asked for in words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WordFact {
-    /// Run, agent or note.
-    Kind,
-    /// The run's id.
-    Run,
-    /// The template's id.
-    Template,
-    /// Where the run stands.
-    Status,
-    /// Real, simulated or imported.
-    Mode,
-    /// A role.
-    Role,
-    /// A tier used.
-    Tier,
-    /// A model used.
-    Model,
-    /// A provider used.
-    Provider,
-    /// A tag of a note.
-    Tag,
-    /// A label, `key=value`.
-    Label,
-    /// `yes` or `no`.
-    Verified,
-}
-
-/// A fact that can be asked for by range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NumberFact {
-    /// Seconds since 1970.
-    StartedAt,
-    /// nUSD.
-    Cost,
-    /// Milliseconds.
-    Duration,
-    /// 1 to 5.
-    Rating,
-    /// Attempts of all agents.
-    Attempts,
-    /// Climbs of all agents.
-    Escalations,
-}
-
-/// What a document must be to be found.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Test {
-    /// It has one of these words for that fact, whatever their case.
-    Is(WordFact, Vec<String>),
-    /// Its number for that fact lies between these, both included.
-    Within(NumberFact, Option<i64>, Option<i64>),
-    /// It holds these words one after the other.
-    Phrase(String),
-    /// It does not hold this word.
-    Without(String),
-    /// It is not that.
-    Not(Box<Test>),
-    /// It is one of those.
-    Any(Vec<Test>),
-    /// It is all of those.
-    All(Vec<Test>),
-}
-
-/// A document of one state of the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DocRef {
-    segment: u32,
-    doc: DocId,
-}
-
-/// A document as it was stored.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// What it is about.
-    pub kind: Kind,
-    /// What it is called.
-    pub title: String,
-    /// Its words.
-    pub body: String,
-    /// Its facts.
-    pub facts: Facts,
-}
-
 #[derive(Clone, Copy)]
 struct Fields {
     title: Field,
@@ -168,6 +84,7 @@ struct Fields {
     exact: Field,
     facts: Field,
     passages: Field,
+    run_key: Field,
     words: [Field; 12],
     numbers: [Field; 6],
 }
@@ -296,6 +213,7 @@ impl Writer {
         for passage in passages::split(body) {
             document.add_u64(self.fields.passages, passages::key(&passages::embedded(title, &body[passage])));
         }
+        document.add_u64(self.fields.run_key, passages::key(&facts.run_id));
         let mut words = |fact, values: &[String]| {
             for value in values {
                 document.add_text(self.word(fact), value.to_lowercase());
@@ -361,16 +279,6 @@ impl Searcher {
             }
         }
         Ok(values)
-    }
-
-    /// Returns how many documents there are.
-    pub fn len(&self) -> u64 {
-        self.searcher.num_docs()
-    }
-
-    /// Returns whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Reads a question's words; `None` when it has none that documents could hold.
@@ -440,7 +348,7 @@ impl Searcher {
     /// # Errors
     /// [`Error::Broken`].
     pub fn rare_identifiers(&self, text: &str) -> Result<Vec<Passing>, Error> {
-        let few = 3.max(self.len() / RARE_SHARE);
+        let few = 3.max(self.searcher.num_docs() / RARE_SHARE);
         let mut rare = Vec::new();
         for identifier in
             words::identifiers(text).into_iter().filter(|identifier| words::is_telling(&identifier.text)).take(words::MAX)
@@ -479,6 +387,17 @@ impl Searcher {
             }
         }
         Ok(())
+    }
+
+    /// Returns for each document a number that the documents of its run share, and those of no other run.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn run_keys(&self, documents: &[DocRef]) -> Result<Vec<u64>, Error> {
+        let readers = self.searcher.segment_readers().iter();
+        let columns: Vec<_> = readers.map(|reader| reader.fast_fields().u64("run_key")).collect::<Result<_, _>>()?;
+        let key = |at: &DocRef| columns.get(at.segment as usize).and_then(|column| column.first(at.doc)).unwrap_or_default();
+        Ok(documents.iter().map(key).collect())
     }
 
     /// Returns a document.
@@ -559,11 +478,12 @@ fn schema() -> (Schema, Fields) {
     let exact = schema.add_text_field("exact", TextOptions::default().set_indexing_options(exact));
     let facts = schema.add_text_field("facts", STORED);
     let passages = schema.add_u64_field("passages", FAST);
+    let run_key = schema.add_u64_field("run_key", FAST);
     let word_fields = WORD_FIELDS.map(|name| {
         if name == "kind" { schema.add_text_field(name, STRING | STORED) } else { schema.add_text_field(name, STRING) }
     });
     let number_fields = NUMBER_FIELDS.map(|name| schema.add_i64_field(name, INDEXED | FAST));
-    (schema.build(), Fields { title, body, exact, facts, passages, words: word_fields, numbers: number_fields })
+    (schema.build(), Fields { title, body, exact, facts, passages, run_key, words: word_fields, numbers: number_fields })
 }
 
 fn stemmed() -> TextAnalyzer {
@@ -630,23 +550,6 @@ impl TokenStream for IdentifierStream<'_> {
 
     fn token_mut(&mut self) -> &mut Token {
         self.token
-    }
-}
-
-/// Which documents pass, as bits by segment.
-#[derive(Clone, Debug, Default)]
-pub struct Passing(Vec<Vec<u64>>);
-
-impl Passing {
-    /// Returns whether a document does.
-    pub fn has(&self, at: DocRef) -> bool {
-        let word = self.0.get(at.segment as usize).and_then(|words| words.get(at.doc as usize / 64));
-        word.is_some_and(|word| word >> (at.doc % 64) & 1 == 1)
-    }
-
-    /// Returns how many do.
-    pub fn count(&self) -> usize {
-        self.0.iter().flatten().map(|word| word.count_ones() as usize).sum()
     }
 }
 

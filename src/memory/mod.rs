@@ -6,6 +6,7 @@
 //! sentences into vectors. [`advice`] says from past outcomes which tier a task needs.
 
 pub mod advice;
+mod asked;
 pub mod collection;
 pub mod document;
 pub mod embed;

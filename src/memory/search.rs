@@ -178,10 +178,11 @@ impl Opened {
         if sides != Sides::Semantic {
             self.put_identifiers_first(searcher, &question.text, &mut fused)?;
         }
-        let mut seen: HashSet<String> = HashSet::new();
-        for one in fused {
-            let found = searcher.fetch(one.item)?;
-            if seen.insert(found.facts.run_id.clone()) && answer.hits.len() < question.limit {
+        let documents: Vec<DocRef> = fused.iter().map(|one| one.item).collect();
+        let mut seen: HashSet<u64> = HashSet::new();
+        for (one, run) in fused.into_iter().zip(searcher.run_keys(&documents)?) {
+            if seen.insert(run) && answer.hits.len() < question.limit {
+                let found = searcher.fetch(one.item)?;
                 let snippet = snippet(searcher, words.as_ref(), &found)?;
                 answer.hits.push(Hit { kind: found.kind, title: found.title, facts: found.facts, score: one, snippet });
             }

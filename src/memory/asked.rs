@@ -1,0 +1,107 @@
+//! What the index is asked and what it answers with, in Meno's own terms: tests, documents, and which of them pass.
+
+use super::document::{Facts, Kind};
+
+/// A fact that can be asked for in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WordFact {
+    /// Run, agent or note.
+    Kind,
+    /// The run's id.
+    Run,
+    /// The template's id.
+    Template,
+    /// Where the run stands.
+    Status,
+    /// Real, simulated or imported.
+    Mode,
+    /// A role.
+    Role,
+    /// A tier used.
+    Tier,
+    /// A model used.
+    Model,
+    /// A provider used.
+    Provider,
+    /// A tag of a note.
+    Tag,
+    /// A label, `key=value`.
+    Label,
+    /// `yes` or `no`.
+    Verified,
+}
+
+/// A fact that can be asked for by range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberFact {
+    /// Seconds since 1970.
+    StartedAt,
+    /// nUSD.
+    Cost,
+    /// Milliseconds.
+    Duration,
+    /// 1 to 5.
+    Rating,
+    /// Attempts of all agents.
+    Attempts,
+    /// Climbs of all agents.
+    Escalations,
+}
+
+/// What a document must be to be found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// It has one of these words for that fact, whatever their case.
+    Is(WordFact, Vec<String>),
+    /// Its number for that fact lies between these, both included.
+    Within(NumberFact, Option<i64>, Option<i64>),
+    /// It holds these words one after the other.
+    Phrase(String),
+    /// It does not hold this word.
+    Without(String),
+    /// It is not that.
+    Not(Box<Test>),
+    /// It is one of those.
+    Any(Vec<Test>),
+    /// It is all of those.
+    All(Vec<Test>),
+}
+
+/// A document of one state of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocRef {
+    /// The part of the index that it is in.
+    pub(super) segment: u32,
+    /// Its number there.
+    pub(super) doc: u32,
+}
+
+/// A document as it was stored.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What it is about.
+    pub kind: Kind,
+    /// What it is called.
+    pub title: String,
+    /// Its words.
+    pub body: String,
+    /// Its facts.
+    pub facts: Facts,
+}
+
+/// Which documents pass, as bits by segment.
+#[derive(Clone, Debug, Default)]
+pub struct Passing(pub(super) Vec<Vec<u64>>);
+
+impl Passing {
+    /// Returns whether a document does.
+    pub fn has(&self, at: DocRef) -> bool {
+        let word = self.0.get(at.segment as usize).and_then(|words| words.get(at.doc as usize / 64));
+        word.is_some_and(|word| word >> (at.doc % 64) & 1 == 1)
+    }
+
+    /// Returns how many do.
+    pub fn count(&self) -> usize {
+        self.0.iter().flatten().map(|word| word.count_ones() as usize).sum()
+    }
+}
