@@ -39,7 +39,8 @@ fn costs_add_up_to_the_events_whatever_they_are_asked_by() {
     let house = house_with_runs();
     let (amount, _) = spent(&house);
     assert!(amount > 0);
-    let all = ["day", "week,model", "month,tier,role", "mode", "provider", "template,purpose", "workspace", "label", "label.team"];
+    let all =
+        ["day", "week,model", "month,tier,role", "mode", "provider", "template,purpose", "workspace", "label", "label.team"];
     for by in all {
         let report = json(&house, &["costs", "--by", by]);
         assert_eq!((sum(&report["rows"], "cost_nusd"), sum(&report["totals"], "cost_nusd")), (amount, amount), "{by}");
@@ -60,7 +61,9 @@ fn telemetry_has_a_line_for_every_call_and_none_of_its_words() {
     assert_eq!(lines.iter().map(|line| line["cost_nusd"].as_u64().expect("a number")).sum::<u64>(), amount);
     assert_eq!(lines.len() as u64, count);
     for line in &lines {
-        for field in ["v", "ts", "workflow", "tier", "model", "provider", "cost", "tokens", "cache", "duration_ms", "user_id", "stage"] {
+        for field in
+            ["v", "ts", "workflow", "tier", "model", "provider", "cost", "tokens", "cache", "duration_ms", "user_id", "stage"]
+        {
             assert!(!line[field].is_null(), "{field} of {line}");
         }
     }
