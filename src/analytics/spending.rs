@@ -241,10 +241,16 @@ pub fn group(
         by: by.iter().map(Dimension::name).collect(),
         since: span.0,
         until: span.1,
-        time_zone: zone.iana_name().unwrap_or("UTC").to_owned(),
+        time_zone: name_of(zone),
         rows: groups.iter().map(line).collect(),
         totals: totals.iter().map(|(mode, sum)| CostTotal::new(*mode, sum)).collect(),
     }
+}
+
+/// Returns a zone's name, or its offset when it has none.
+fn name_of(zone: &TimeZone) -> String {
+    let offset = || zone.to_fixed_offset().map(|offset| offset.to_string());
+    zone.iana_name().map_or_else(|| offset().unwrap_or_else(|_| "of this machine".to_owned()), str::to_owned)
 }
 
 #[cfg(test)]

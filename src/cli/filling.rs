@@ -209,7 +209,11 @@ impl Form for Filling<'_> {
         }
         let own =
             self.form.given(id).filter(|answer| !answer.secret).map(|answer| (answer.value.clone(), "your answer".to_owned()));
-        let last = || self.last_answer(id).map(|(value, run)| (value.clone(), format!("as last time, run {run}")));
+        // What a template makes of the answers given now is nearer than what was right for those of last time.
+        let is_derived = question.default.as_ref().and_then(Value::as_str).is_some_and(|default| default.contains("{{"));
+        let last = || {
+            self.last_answer(id).filter(|_| !is_derived).map(|(value, run)| (value.clone(), format!("as last time, run {run}")))
+        };
         let default = own.or_else(last).or_else(|| Some((self.form.default_of(question)?, "from the template".to_owned())));
         let help = question.help_text.as_deref().map(|help| sanitize::line(help).into_owned());
         let help: Vec<String> = help.into_iter().chain(self.chosen(id)).collect();

@@ -269,3 +269,35 @@ fn chosen(history: &AnswerHistory, question: &str) -> Option<ChosenAnswer> {
     })?;
     Some(ChosenAnswer { value: serde_json::from_str(value).ok()?, successes, of, evidence: evidence.runs() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::memory::answers::AnswerRow;
+    use crate::views::memory::outcomes::Ends;
+
+    #[test]
+    fn what_successful_runs_chose_is_counted_over_real_and_imported_ones() {
+        let value = |mode, value: &str, succeeded, failed| {
+            let key = AnswerKey { template: "t".into(), mode, question: "q".into(), value: value.into() };
+            (key, AnswerRow { ends: Ends { succeeded, failed, ..Ends::default() }, ..AnswerRow::default() })
+        };
+        let asked = |mode, succeeded, failed| {
+            let ends = Ends { succeeded, failed, ..Ends::default() };
+            (mode, "q".to_owned(), QuestionRow { ends, ..QuestionRow::default() })
+        };
+        let history = AnswerHistory {
+            values: vec![
+                value(Mode::Real, "true", 2, 9),
+                value(Mode::Real, "false", 2, 0),
+                value(Mode::Imported, "false", 3, 0),
+                value(Mode::Simulated, "true", 50, 0),
+            ],
+            questions: vec![asked(Mode::Real, 4, 9), asked(Mode::Imported, 3, 0), asked(Mode::Simulated, 50, 0)],
+            last: Vec::new(),
+        };
+        let chosen = chosen(&history, "q").unwrap();
+        assert_eq!((chosen.value, chosen.successes, chosen.of), (Value::Bool(false), 5, 7));
+        assert_eq!(super::chosen(&history, "other"), None);
+    }
+}

@@ -3,6 +3,7 @@
 use std::fs;
 
 use meno::domain::event::Event;
+use meno::workspace::Access;
 use serde_json::Value;
 
 use crate::harness::{House, files_with};
@@ -56,6 +57,7 @@ fn costs_add_up_to_the_events_whatever_they_are_asked_by() {
 #[test]
 fn telemetry_has_a_line_for_every_call_and_none_of_its_words() {
     let house = house_with_runs();
+    house.configure("preset = \"simulated\"\n");
     let (amount, count) = spent(&house);
     let lines: Vec<Value> = house.meno(["telemetry", "export"]).exits(0).lines();
     assert_eq!(lines.iter().map(|line| line["cost_nusd"].as_u64().expect("a number")).sum::<u64>(), amount);
@@ -100,6 +102,19 @@ fn simulated_runs_teach_nothing_unless_asked() {
     assert!(page.starts_with("<!doctype html>") && !page.contains("<script") && !page.contains("http"));
     let unknown = house.meno(["analytics", "python_package_publsh"]).exits(1).stderr;
     assert!(unknown.contains("did you mean `python_package_publish`"), "{unknown}");
+}
+
+#[test]
+fn what_was_answered_last_is_proposed_with_its_run() {
+    let house = house_with_runs();
+    let ended = house.meno([&PUBLISH[..], &["--set", "package_name=otter", "--seed", "4"]].concat()).ends().run();
+    let workspace = house.workspace(Access::Read, false);
+    let defaults = workspace.default_answers("python_package_publish", &["publish_to"]).expect("the store can be read");
+    let of = |id: &str| defaults.iter().find(|default| default.question == id);
+    let (value, run) = of("package_name").and_then(|default| default.last.clone()).expect("it was answered");
+    assert_eq!((value, Value::from(run.to_string())), (Value::from("otter"), ended["run_id"].clone()));
+    assert_eq!(of("package_name").and_then(|default| default.chosen.clone()), None, "simulated success is no advice");
+    assert_eq!(of("publish_to"), None, "what is sensitive is not proposed");
 }
 
 #[test]

@@ -92,6 +92,19 @@ pub struct AttemptDraft {
     pub verdicts: Vec<(String, Verdict, Judge)>,
 }
 
+impl AttemptDraft {
+    /// Takes in a verdict. What another system says of a criterion that failed may be told twice, and counts once.
+    fn judge(&mut self, name: String, verdict: Verdict, judge: Judge) {
+        let told = |known: &&mut (String, Verdict, Judge)| known.0 == name && known.1 == verdict;
+        match self.verdicts.iter_mut().find(told) {
+            Some(known) if known.2 == Judge::Foreign || judge == Judge::Foreign => {
+                known.2 = if known.2 == Judge::Foreign { judge } else { known.2 };
+            }
+            _ => self.verdicts.push((name, verdict, judge)),
+        }
+    }
+}
+
 /// Who gave a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Judge {
@@ -227,8 +240,9 @@ impl Draft {
                 attempt.verified = body.passed;
                 attempt.duration_ms = body.duration_ms;
                 attempt.costless = true;
-                let failed = body.private.iter().flat_map(|private| &private.failed_criteria);
-                attempt.verdicts = failed.map(|name| (cut(name), Verdict::Fail, Judge::Foreign)).collect();
+                for name in body.private.iter().flat_map(|private| &private.failed_criteria) {
+                    attempt.judge(cut(name), Verdict::Fail, Judge::Foreign);
+                }
             }
             Event::CostIncurred(body) => {
                 let attempt = self.attempt(body.agent, body.attempt, body.tier, at);
@@ -247,11 +261,7 @@ impl Draft {
                     JudgedBy::Nobody => Judge::Nobody,
                 };
                 if let Some(attempt) = self.attempts.get_mut(&(body.agent, body.attempt)) {
-                    // An imported attempt has named what it failed; the verdict on it says so once more, with its number.
-                    let is_told = attempt.verdicts.iter().any(|(told, _, by)| *by == Judge::Foreign && *told == name);
-                    if !is_told {
-                        attempt.verdicts.push((name, body.verdict, judge));
-                    }
+                    attempt.judge(name, body.verdict, judge);
                 }
             }
             Event::TierEscalated(body) => {

@@ -143,6 +143,20 @@ fn an_imported_run_counts_each_failed_criterion_once_and_no_duration_that_its_re
 }
 
 #[test]
+fn a_criterion_that_failed_elsewhere_counts_once_however_often_it_is_told() {
+    let told = [
+        (1, sample::started()),
+        (1, sample::planned(0, "linter", None)),
+        (1, imported(0, 1, false, false)),
+        (1, sample::judged(0, 1, 0, Verdict::Fail)),
+        (1, sample::succeeded()),
+    ];
+    let rows = fold(&log(told.to_vec()));
+    let criteria: Vec<(_, CriterionRow)> = only(&rows, &CriterionKey::of(None));
+    assert_eq!((criteria.len(), criteria[0].1.failed, criteria[0].1.caught_alone), (1, 1, 1));
+}
+
+#[test]
 fn half_a_half_life_of_age_is_a_root_of_a_half() {
     let mut row = PatternRow::default();
     row.days.insert(100, patterns::DayAttempts { passed: 4, unverified: 2, failed: 1 });
