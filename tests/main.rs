@@ -16,6 +16,8 @@ mod import;
 mod llm_server;
 #[path = "suite/providers.rs"]
 mod providers;
+#[path = "suite/recommend.rs"]
+mod recommend;
 #[path = "suite/runs.rs"]
 mod runs;
 #[path = "suite/shipped_templates.rs"]

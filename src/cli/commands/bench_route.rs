@@ -3,7 +3,7 @@
 use crate::cli::args::bench::BenchRouteArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
-use crate::cli::progress::counting::Counting;
+use crate::cli::progress::Counting;
 use crate::cli::{open, render};
 use crate::workspace::Access;
 use crate::workspace::bench_route::{RouteError, RouteWish};
