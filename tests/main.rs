@@ -20,6 +20,8 @@ mod llm_server;
 mod memory;
 #[path = "suite/providers.rs"]
 mod providers;
+#[path = "suite/recommend.rs"]
+mod recommend;
 #[path = "suite/runs.rs"]
 mod runs;
 #[path = "suite/shipped_templates.rs"]

@@ -19,6 +19,7 @@ mod open;
 pub mod patterns;
 mod preview;
 mod recall;
+pub mod recommend_tasks;
 mod running;
 mod spending;
 mod start;

@@ -1,4 +1,4 @@
-//! Arguments of the commands that recall the past: `search`, `suggest`, `reindex`, `model`.
+//! Arguments of the commands that recall the past: `search`, `suggest`, `recommend`, `reindex`, `model`.
 
 use clap::{Args, Subcommand};
 
@@ -28,6 +28,26 @@ pub struct SuggestArgs {
     /// What you want to do, in your own words
     #[arg(value_name = "WORDS", required = true, num_args = 1..)]
     pub words: Vec<String>,
+}
+
+/// `recommend`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "FILE is JSON Lines: {\"id\", \"template_id\"?, \"role\", \"text\"}. For each task comes one line: {\"id\", \"start_tier\", \
+        \"tiers\": [{\"tier\", \"p_pass\", \"low\", \"high\", \"n\", \"benefit\"}], \"evidence\": [run ids]}. benefit is the chance that the tier \
+        passes and the next lower listed one fails; start_tier is null while too little is known.\n\n\
+        Example:\n  meno recommend --tasks tasks.jsonl"
+)]
+pub struct RecommendArgs {
+    /// The tasks; - reads them from stdin
+    #[arg(long, value_name = "FILE", required = true)]
+    pub tasks: std::path::PathBuf,
+    /// Learn from simulated runs too
+    #[arg(long)]
+    pub include_simulated: bool,
+    /// Take successes that nobody could verify as successes
+    #[arg(long)]
+    pub include_unverified: bool,
 }
 
 /// `reindex`.

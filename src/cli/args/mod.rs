@@ -156,6 +156,8 @@ pub enum Command {
     Search(memory::SearchArgs),
     /// Say which template fits to what you want to do
     Suggest(memory::SuggestArgs),
+    /// Say from past runs which tier each of many tasks should start at
+    Recommend(memory::RecommendArgs),
     /// Bring the search index up to the log
     Reindex(memory::ReindexArgs),
     /// Embedding models: list them, fetch one

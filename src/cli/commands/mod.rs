@@ -10,6 +10,7 @@ pub mod init;
 pub mod list_templates;
 pub mod model;
 pub mod prices;
+pub mod recommend;
 pub mod resume;
 pub mod run;
 pub mod search;
@@ -74,6 +75,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Serve => serve::run(context),
         Command::Search(args) => search::search(context, &args),
         Command::Suggest(args) => search::suggest(context, &args),
+        Command::Recommend(args) => recommend::run(context, &args),
         Command::Reindex(args) => search::reindex(context, &args),
         Command::Model(command) => model::run(context, &command),
         Command::Bench(command) => bench::run(context, &command),

@@ -25,4 +25,5 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<crate::analytics::telemetry::TelemetryReport>("telemetry.json");
     check::<crate::analytics::telemetry::TelemetryLine>("telemetry-export.json");
     check::<crate::workspace::bench_route::RouteReport>("bench-route.json");
+    check::<crate::workspace::recommend_tasks::TaskAdvice>("recommend-tasks.json");
 }

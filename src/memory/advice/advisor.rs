@@ -10,6 +10,8 @@
 //!
 //! Tiers are levels here, lowest first: models of an outcome table are levels as well.
 
+use std::rc::Rc;
+
 use super::posterior::Tally;
 use super::space::{Chance, Learned, Located, Question, Space, Task};
 
@@ -95,7 +97,7 @@ fn question(history: &[Past], answer: impl Fn(&Past) -> Option<(f64, f64)>) -> Q
 /// What was learned from a history about all its levels.
 #[derive(Debug)]
 pub struct Advisor {
-    space: Space,
+    space: Rc<Space>,
     levels: Vec<Level>,
 }
 
@@ -110,7 +112,11 @@ struct Level {
 impl Advisor {
     /// Learns from `history`, in which each task has `levels` outcomes.
     pub fn new(history: &[Past], levels: usize) -> Self {
-        let space = Space::new(history.iter().map(|past| past.task.clone()).collect());
+        Self::over(Rc::new(Space::new(history.iter().map(|past| past.task.clone()).collect())), history, levels)
+    }
+
+    /// Learns from `history`, whose tasks are those of `space` in their order.
+    pub fn over(space: Rc<Space>, history: &[Past], levels: usize) -> Self {
         let levels = (0..levels)
             .map(|level| Level {
                 pass: space.learn(&pass_question(history, level)),
@@ -126,7 +132,8 @@ impl Advisor {
         self.space.locate(task)
     }
 
-    /// Returns what is to be expected of a task at each level. No level's chance to pass is below its benefit.
+    /// Returns what is to be expected of a task at each level. The chances are those of one world: no level's chance to pass is below
+    /// its benefit, nor above what the lower one passes and it adds.
     pub fn estimate(&self, located: &Located) -> Vec<Estimate> {
         let mut estimates: Vec<Estimate> = self
             .levels
@@ -137,6 +144,10 @@ impl Advisor {
                 Estimate { pass, benefit, n: level.tried.known_for(located.task()) }
             })
             .collect();
+        for index in 1..estimates.len() {
+            let most = estimates[index - 1].pass.expected + estimates[index].benefit;
+            lower(&mut estimates[index].pass, most);
+        }
         for index in (0..estimates.len()).rev() {
             let benefit = estimates[index].benefit;
             raise(&mut estimates[index].pass, benefit);

@@ -13,6 +13,7 @@ pub mod features;
 pub mod linear;
 pub mod metrics;
 pub mod neighbours;
+pub mod past;
 pub mod posterior;
 pub mod space;
 pub mod summary;

@@ -4,6 +4,8 @@
 //! [`Split::measure`] meets the other tasks. [`super::summary`] makes one report of all splits. Where a router is said to know a
 //! *cheap-first history*, it is shown the stronger model's outcome only where the weaker one failed, as a store of runs would.
 
+use std::rc::Rc;
+
 use super::advisor::{Advisor, Past};
 use super::chance::split;
 use super::choose::{Offer, Rung, best, dominated_by, starts};
@@ -150,7 +152,7 @@ pub struct Split<'a> {
     plan: &'a Plan,
     seed: u64,
     test: Vec<usize>,
-    space: Space,
+    space: Rc<Space>,
     chains: Vec<Asked>,
     ladder: Vec<usize>,
     costs: Vec<f64>,
@@ -170,12 +172,12 @@ impl<'a> Split<'a> {
     pub fn fit(table: &'a Table, tasks: &'a [Task], plan: &'a Plan, index: usize) -> Self {
         let seed = plan.seed.wrapping_add(index as u64);
         let (history, test) = split(table.texts.len(), plan.history, plan.test, seed);
-        let space = Space::new(history.iter().map(|&task| tasks[task].clone()).collect());
+        let space = Rc::new(Space::new(history.iter().map(|&task| tasks[task].clone()).collect()));
         let chains = plan.chains.iter().map(|&chain| Asked::of(&space, table, &history, chain)).collect();
         let offers = table.offers(&history);
         let ladder = ladder(&offers);
         let past: Vec<Past> = history.iter().map(|&task| cheap_first(table, tasks, task, &ladder)).collect();
-        let advisor = Advisor::new(&past, ladder.len());
+        let advisor = Advisor::over(Rc::clone(&space), &past, ladder.len());
         let costs = ladder.iter().map(|&model| offers[model].cost).collect();
         Self { table, tasks, plan, seed, test, space, chains, ladder, costs, advisor }
     }
@@ -219,7 +221,7 @@ impl<'a> Split<'a> {
 
     /// Returns where advice starts a task.
     fn start(&self, place: &Located) -> usize {
-        let estimates = self.advisor.estimate(&self.advisor.locate(place.task().clone()));
+        let estimates = self.advisor.estimate(place);
         let rungs: Vec<Rung> = estimates
             .iter()
             .zip(&self.costs)

@@ -1,0 +1,246 @@
+//! Advice for many tasks in one pass: learned once from the store's past, answered for each.
+
+use std::io::BufRead;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Workspace;
+use crate::domain::ids::RunId;
+use crate::domain::tier::Tier;
+use crate::memory::advice::advisor::{Advisor, Estimate};
+use crate::memory::advice::choose::{Rung, best, starts};
+use crate::memory::advice::past::{self, Collector, Costs, Counts, PastTask};
+use crate::memory::advice::space::{Located, Task};
+use crate::memory::collection::embed_once;
+use crate::memory::embed;
+use crate::memory::index::{self, GoOn};
+use crate::store;
+
+/// Past tasks that are learned from, at most: the newest.
+const PAST_MAX: usize = 10_000;
+
+/// Past runs named as evidence for one task, at most.
+const EVIDENCE_MAX: usize = 5;
+
+/// One task that advice is asked for.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct AskedTask {
+    /// What the caller calls it: a text or a number.
+    pub id: Value,
+    /// The template that it belongs to.
+    #[serde(default)]
+    pub template_id: Option<String>,
+    /// The role of the agent that is to do it.
+    #[serde(default)]
+    pub role: String,
+    /// What is to be done.
+    pub text: String,
+}
+
+/// Advice for one task.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "One line of `meno recommend --tasks`")]
+pub struct TaskAdvice {
+    /// What the caller called it.
+    pub id: Value,
+    /// Where to start: the least expected cost with the climbs that may follow. Null when the history is too small to know.
+    pub start_tier: Option<Tier>,
+    /// The tiers with data in this history, lowest first.
+    pub tiers: Vec<TierAdvice>,
+    /// Past runs with the most similar tasks.
+    pub evidence: Vec<String>,
+}
+
+/// What is to be expected of a task at one tier.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct TierAdvice {
+    /// The tier.
+    pub tier: Tier,
+    /// The chance that it passes.
+    pub p_pass: f64,
+    /// The lower end of the chance's 95 % interval.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+    /// Past tasks of the same role and template (or role, where the template is new) with an outcome at this tier.
+    pub n: u64,
+    /// The chance that it passes and the next lower listed tier fails; of the lowest, the chance that it passes.
+    pub benefit: f64,
+}
+
+/// Why no advice can be given.
+#[derive(Debug, thiserror::Error)]
+pub enum RecommendError {
+    /// The tasks cannot be read.
+    #[error("the tasks cannot be read: {0}")]
+    Io(#[source] std::io::Error),
+    /// A line is no task.
+    #[error("line {line} is no task: {why}")]
+    Line {
+        /// The line, from 1.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+    /// The past cannot be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Advice for all tasks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TasksAdvice {
+    /// In the order of the tasks.
+    pub tasks: Vec<TaskAdvice>,
+    /// Past tasks learned from.
+    pub learned_from: usize,
+    /// Why texts were compared by their features alone, when they were.
+    pub without_meaning: Option<String>,
+}
+
+/// Reads tasks: JSON Lines.
+///
+/// # Errors
+/// [`RecommendError::Io`], [`RecommendError::Line`].
+pub fn read_tasks(lines: impl BufRead) -> Result<Vec<AskedTask>, RecommendError> {
+    let mut tasks = Vec::new();
+    for (index, line) in lines.lines().enumerate() {
+        let line = line.map_err(RecommendError::Io)?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let at = |why: String| RecommendError::Line { line: index + 1, why };
+        let task: AskedTask = serde_json::from_str(&line).map_err(|error| {
+            let words = error.to_string();
+            at(words[..words.rfind(" at line ").unwrap_or(words.len())].to_owned())
+        })?;
+        if !matches!(task.id, Value::String(_) | Value::Number(_)) {
+            return Err(at("`id` is neither a text nor a number".to_owned()));
+        }
+        tasks.push(task);
+    }
+    Ok(tasks)
+}
+
+impl Workspace {
+    /// Returns the past tasks that count, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn past_tasks(&self, counts: Counts) -> Result<Vec<PastTask>, store::Error> {
+        let mut collector = Collector::new(counts);
+        let mut next = 1;
+        loop {
+            let page = self.log_page(next)?;
+            let Some(last) = page.last() else { break };
+            next = last.envelope.seq + 1;
+            for stored in &page {
+                // Texts beside the log are not needed: a task stands in its event.
+                if let store::codec::Decoded::Known(recorded) = store::codec::decode(stored)? {
+                    collector.apply(&recorded);
+                }
+            }
+        }
+        Ok(collector.finish(PAST_MAX))
+    }
+
+    /// Returns advice for `tasks` from what the store remembers. `progress` is told how many of how many texts are embedded.
+    ///
+    /// # Errors
+    /// A [`RecommendError`].
+    pub fn recommend_tasks(
+        &self,
+        tasks: &[AskedTask],
+        counts: Counts,
+        progress: GoOn<'_>,
+    ) -> Result<TasksAdvice, RecommendError> {
+        let past = self.past_tasks(counts)?;
+        let tiers = past::tiers(&past);
+        let texts: Vec<&str> =
+            past.iter().map(|task| &task.text).chain(tasks.iter().map(|task| &task.text)).map(String::as_str).collect();
+        // Without a past there is nothing to compare a text with.
+        let (mut vectors, without_meaning) = if past.is_empty() { (Vec::new(), None) } else { self.meanings(&texts, progress) };
+        let asked = vectors.split_off(past.len().min(vectors.len()));
+        let settings = &self.resolved.settings.memory;
+        let history = past::history(&past, &vectors, &tiers, self.world.now(), settings.half_life_days);
+        let advisor = Advisor::new(&history, tiers.len());
+        let known = past.len() >= settings.min_sample as usize;
+        let costs = Costs::of(&past);
+        let advice = tasks.iter().enumerate().map(|(index, task)| {
+            let vector = asked.get(index).cloned().unwrap_or_default();
+            let located = advisor.locate(Task::new(&task.text, vector, &task.role, task.template_id.as_deref()));
+            let estimates = advisor.estimate(&located);
+            TaskAdvice {
+                id: task.id.clone(),
+                start_tier: if known { start(&costs, &tiers, &task.role, &estimates) } else { None },
+                tiers: tiers.iter().zip(&estimates).map(|(tier, estimate)| line(*tier, estimate)).collect(),
+                evidence: evidence(&past, &located),
+            }
+        });
+        Ok(TasksAdvice { tasks: advice.collect(), learned_from: past.len(), without_meaning })
+    }
+
+    /// Embeds `texts`, with what was embedded before kept below the store's index; without vectors and with the reason when that
+    /// cannot be done.
+    fn meanings(&self, texts: &[&str], progress: GoOn<'_>) -> (Vec<Vec<f32>>, Option<String>) {
+        let embedded = || -> Result<Vec<Vec<f32>>, index::Error> {
+            let embedder = self.embedder().map_err(|error: embed::Error| index::Error::from(error))?;
+            embed_once(&embedder, &self.store.path.join("index").join("tasks"), texts, progress)
+        };
+        embedded().map_or_else(|error| (Vec::new(), Some(error.to_string())), |vectors| (vectors, None))
+    }
+}
+
+/// Returns where to start: the least expected cost; the lowest tier where a cost is not known.
+fn start(costs: &Costs, tiers: &[Tier], role: &str, estimates: &[Estimate]) -> Option<Tier> {
+    let rungs: Option<Vec<Rung>> = tiers
+        .iter()
+        .zip(estimates)
+        .map(|(tier, estimate)| {
+            let cost = costs.mean(role, *tier)?;
+            Some(Rung { pass: estimate.pass.expected, benefit: estimate.benefit, cost })
+        })
+        .collect();
+    rungs.map_or_else(|| tiers.first().copied(), |rungs| best(&starts(&rungs)).and_then(|start| tiers.get(start).copied()))
+}
+
+fn line(tier: Tier, estimate: &Estimate) -> TierAdvice {
+    TierAdvice {
+        tier,
+        p_pass: estimate.pass.expected,
+        low: estimate.pass.low,
+        high: estimate.pass.high,
+        n: estimate.n as u64,
+        benefit: estimate.benefit,
+    }
+}
+
+fn evidence(past: &[PastTask], located: &Located) -> Vec<String> {
+    let mut runs: Vec<RunId> = Vec::new();
+    for run in located.nearest().filter_map(|index| past.get(index)).map(|task| task.run) {
+        if runs.len() == EVIDENCE_MAX {
+            break;
+        }
+        if !runs.contains(&run) {
+            runs.push(run);
+        }
+    }
+    runs.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_no_task_is_named() {
+        let message = |text: &str| read_tasks(text.as_bytes()).unwrap_err().to_string();
+        assert!(message("{\"id\": 1, \"text\": \"a\"}\n\n{\"id\": 2}").starts_with("line 3 is no task: missing field `text`"));
+        assert!(message("{\"id\": [], \"text\": \"a\"}").contains("neither a text nor a number"));
+        assert!(message("task").starts_with("line 1 is no task"));
+        let tasks = read_tasks("{\"id\": \"x\", \"role\": \"r\", \"template_id\": null, \"text\": \"a\"}\n".as_bytes()).unwrap();
+        assert_eq!((tasks[0].role.as_str(), &tasks[0].template_id), ("r", &None));
+    }
+}
