@@ -27,6 +27,10 @@ const NAMES_MAX: usize = 5_000;
 /// Answered with nothing by a process that stays with the store.
 const IS_ANYBODY_THERE: &[u8] = b"";
 
+/// By how much indexing in the background is put behind everything else.
+#[cfg(target_os = "linux")]
+const BACKGROUND_NICE: i32 = 10;
+
 /// Why nothing could be recalled.
 #[derive(Debug, thiserror::Error)]
 pub enum RecallError {
@@ -221,20 +225,24 @@ impl Workspace {
             self.open_embedder().map_err(|error| error.to_string())
         };
         if self.store.path.is_dir() {
-            let in_time = |_, _| begun.elapsed() < patience;
-            match self.catch_up(&in_time) {
-                Ok(Some(done)) => notices.extend(done.anew.map(|why| format!("the index was made anew: {why}"))),
-                Ok(None) => {}
-                // An index that cannot be written is still searched as far as it goes.
-                Err(error) => notices.push(format!("the index could not be brought up to the log: {error}")),
-            }
-            if let Ok(embedder) = &embedder {
-                let slice = |_, _| begun.elapsed() < patience;
-                let embedded = place.hold().and_then(|hold| hold.map(|hold| hold.embed(embedder, &slice)).transpose());
-                if let Err(error) = embedded {
-                    notices.push(format!("not everything could be embedded: {error}"));
+            std::thread::scope(|scope| {
+                // The model is loaded while the index is brought up to the log. Why it cannot be is said when it is asked.
+                let loading = embedder.as_ref().ok().map(|embedder| scope.spawn(|| embedder.load()));
+                let in_time = |_, _| begun.elapsed() < patience;
+                match self.catch_up(&in_time) {
+                    Ok(Some(done)) => notices.extend(done.anew.map(|why| format!("the index was made anew: {why}"))),
+                    Ok(None) => {}
+                    // An index that cannot be written is still searched as far as it goes.
+                    Err(error) => notices.push(format!("the index could not be brought up to the log: {error}")),
                 }
-            }
+                drop(loading.map(std::thread::ScopedJoinHandle::join));
+                if let Ok(embedder) = &embedder {
+                    let embedded = place.hold().and_then(|hold| hold.map(|hold| hold.embed(embedder, &in_time)).transpose());
+                    if let Err(error) = embedded {
+                        notices.push(format!("not everything could be embedded: {error}"));
+                    }
+                }
+            });
         }
         let builtin = Embedder::builtin();
         let model = embedder.as_deref().unwrap_or(&builtin);
@@ -381,6 +389,9 @@ impl Workspace {
         // Set once; a second time is the same answerer.
         let _ = self.opened.answerer.set(Box::new(move |question| me.upgrade()?.answer(question)));
         self.warm_up();
+        // Who appends or asks comes first. Elsewhere than on Linux a thread has no priority of its own.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::nice(BACKGROUND_NICE);
         let mut seen = 0;
         let mut left = true;
         while !stop() {
@@ -418,8 +429,8 @@ impl Workspace {
     /// Loads the embedding model, so that a search that follows need not wait for it.
     pub fn warm_up(&self) {
         if let Ok(embedder) = self.open_embedder() {
-            let warmed = embedder.query("warm");
-            tracing::debug!("the embedding model is loaded: {}", warmed.is_ok());
+            let loaded = embedder.load();
+            tracing::debug!("the embedding model is loaded: {}", loaded.is_ok());
         }
     }
 

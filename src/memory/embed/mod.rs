@@ -116,6 +116,19 @@ impl Embedder {
         self.dims
     }
 
+    /// Loads the model unless it is loaded already, so that the next question need not wait for it.
+    ///
+    /// # Errors
+    /// [`Error::Engine`], [`Error::Io`] when it cannot be loaded.
+    pub fn load(&self) -> Result<(), Error> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle().is_empty() {
+            let session = self.files.load(&self.id)?;
+            idle().push(session);
+        }
+        Ok(())
+    }
+
     /// Returns the vector of one question.
     ///
     /// # Errors
