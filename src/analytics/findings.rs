@@ -23,6 +23,9 @@ const FORECAST_RUNS: usize = 200;
 /// Past forecasts that are looked back on.
 const FORECASTS_MAX: usize = 300;
 
+/// How many of how many.
+type Of = (u64, u64);
+
 /// First attempts that passed, and those that passed or failed.
 fn first(row: &PatternRow, terms: &Terms) -> (u64, u64) {
     let passed = u64::from(row.first.passed) + if terms.unverified { u64::from(row.first.unverified) } else { 0 };
@@ -111,7 +114,7 @@ pub(super) fn answers(history: &AnswerHistory, terms: &Terms) -> Answers {
         let held = asked.entry(question).or_default();
         *held = (held.0 + of - succeeded, held.1 + of);
     }
-    let mut values: BTreeMap<(&str, &str), ((u64, u64), Evidence)> = BTreeMap::new();
+    let mut values: BTreeMap<(&str, &str), (Of, Evidence)> = BTreeMap::new();
     for (key, row) in history.values.iter().filter(|(key, _)| terms.counts(key.mode) && !terms.sensitive.contains(&key.question))
     {
         let (succeeded, of) = row.ends.judged(key.mode, terms.unverified);
@@ -152,8 +155,8 @@ pub(super) fn answers(history: &AnswerHistory, terms: &Terms) -> Answers {
 
 /// Finds runs unlike the template's other runs of the same mode in cost, duration or attempts; the newest first.
 pub(super) fn anomalies(past: &[PastRun], terms: &Terms) -> Vec<Anomaly> {
-    type Of = fn(&PastRun) -> Option<u64>;
-    let asked: [(&str, Of); 3] = [
+    type NumberOf = fn(&PastRun) -> Option<u64>;
+    let asked: [(&str, NumberOf); 3] = [
         ("cost_nusd", |past| past.fact.cost_complete.then_some(past.fact.cost)),
         ("duration_ms", |past| past.fact.duration_ms),
         ("attempts", |past| Some(u64::from(past.fact.attempts))),
@@ -194,7 +197,7 @@ pub(super) fn anomalies(past: &[PastRun], terms: &Terms) -> Vec<Anomaly> {
 pub(super) fn drift(days: &BTreeMap<i32, (u64, u64)>, terms: &Terms) -> Option<Drift> {
     let all = days.values().fold((0, 0), |sum, (hits, misses)| (sum.0 + hits, sum.1 + hits + misses));
     let (mut before, mut tried) = ((0, 0), 0u64);
-    let mut best: Option<(f64, i32, (u64, u64), (u64, u64))> = None;
+    let mut best: Option<(f64, i32, Of, Of)> = None;
     for (day, (hits, misses)) in days {
         let after = (all.0 - before.0, all.1 - before.1);
         if before.1 >= terms.min_sample && after.1 >= terms.min_sample {

@@ -10,6 +10,7 @@ use super::Workspace;
 pub use crate::analytics::material::{AnswerHistory, Follower, Material, Outcome, PastRun, Pattern};
 use crate::domain::event::Mode;
 use crate::domain::ids::{RunId, TimeNs};
+use crate::store::ordered::Row;
 use crate::store::{self, Error};
 use crate::views::Projection;
 use crate::views::memory::answers::{AnswerKey, LastRow, QuestionRow};
@@ -176,7 +177,7 @@ impl Workspace {
         mut to: Option<Vec<u8>>,
         reverse: bool,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, store::Error> {
+    ) -> Result<Vec<Row>, store::Error> {
         let mut rows = Vec::new();
         while rows.len() < limit {
             let wanted = u32::try_from(limit - rows.len()).unwrap_or(PAGE).min(PAGE);

@@ -47,7 +47,7 @@ fn show(context: &mut Context, workspace: &Workspace, span: &TelemetrySpan) -> R
 
 /// How lines are written: as rows of a table or as JSON.
 enum Writer<W: Write> {
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
     Jsonl(W),
 }
 
@@ -57,7 +57,7 @@ impl<W: Write> Writer<W> {
             TelemetryFormat::Csv => {
                 let mut csv = csv::Writer::from_writer(to);
                 csv.write_record(TelemetryLine::COLUMNS)?;
-                Self::Csv(csv)
+                Self::Csv(Box::new(csv))
             }
             TelemetryFormat::Jsonl => Self::Jsonl(to),
         })
