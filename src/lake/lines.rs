@@ -43,7 +43,7 @@ impl<R: BufRead> Lines<R> {
     ///
     /// # Errors
     /// When the source cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
+    pub fn next_line(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
         loop {
             self.buffer.clear();
             let limit = self.line_max as u64 + 1;
@@ -89,7 +89,7 @@ mod tests {
     fn all(text: &[u8], max: usize) -> Vec<(u64, Option<String>)> {
         let mut lines = Lines::with_max(text, max);
         let mut found = Vec::new();
-        while let Some((number, line)) = lines.next().unwrap() {
+        while let Some((number, line)) = lines.next_line().unwrap() {
             found.push((
                 number,
                 match line {

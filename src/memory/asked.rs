@@ -76,6 +76,9 @@ pub struct DocRef {
     pub(super) doc: u32,
 }
 
+/// A part of a text, and where words that were sought are in it.
+pub type Snippet = (String, Vec<std::ops::Range<usize>>);
+
 /// A document as it was stored.
 #[derive(Clone, Debug)]
 pub struct Found {

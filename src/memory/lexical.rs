@@ -23,7 +23,7 @@ use tantivy::tokenizer::{
 };
 use tantivy::{DocAddress, DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentReader, TantivyDocument, Term};
 
-pub use super::asked::{DocRef, Found, NumberFact, Passing, Test, WordFact};
+pub use super::asked::{DocRef, Found, NumberFact, Passing, Snippet, Test, WordFact};
 use super::document::{Document, Kind};
 use super::{passages, words};
 
@@ -420,7 +420,7 @@ impl Searcher {
     ///
     /// # Errors
     /// [`Error::Broken`].
-    pub fn snippet(&self, words: &Words, text: &str) -> Result<Option<(String, Vec<std::ops::Range<usize>>)>, Error> {
+    pub fn snippet(&self, words: &Words, text: &str) -> Result<Option<Snippet>, Error> {
         let mut generator = SnippetGenerator::create(&self.searcher, &*words.query, self.fields.body)?;
         generator.set_max_num_chars(SNIPPET_CHARS);
         let snippet = generator.snippet(text);

@@ -3,13 +3,12 @@
 //! Nothing here changes the index or waits for it. What of the index is missing is said in the answer.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ops::Range;
 
 use super::document::{Facts, Kind};
 use super::embed::Embedder;
 use super::fuse::{self, Fused};
 use super::index::Place;
-use super::lexical::{self, DocRef, Found, Lexical, Passing, Searcher, Seen, Test, WordFact, Words};
+use super::lexical::{self, DocRef, Found, Lexical, Passing, Searcher, Seen, Snippet, Test, WordFact, Words};
 use super::passages;
 use super::vectors::Vectors;
 
@@ -56,7 +55,7 @@ pub struct Hit {
     /// Scores and ranks of that document.
     pub score: Fused<DocRef>,
     /// The part of that document that says why, and where the words are in it.
-    pub snippet: (String, Vec<Range<usize>>),
+    pub snippet: Snippet,
 }
 
 /// What was found.
@@ -294,7 +293,7 @@ fn newest(searcher: &Searcher, passing: Option<&Passing>) -> Result<Vec<Fused<Do
 }
 
 /// Returns the part of a document that says why it was found; its beginning when no word of the question is in it.
-fn snippet(searcher: &Searcher, words: Option<&Words>, found: &Found) -> Result<(String, Vec<Range<usize>>), lexical::Error> {
+fn snippet(searcher: &Searcher, words: Option<&Words>, found: &Found) -> Result<Snippet, lexical::Error> {
     /// Bytes of a beginning.
     const BYTES: usize = 180;
     if let Some(words) = words

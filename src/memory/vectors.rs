@@ -328,7 +328,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let query = vector(1, dims);
         let mixed = |n: u64| {
-            let share = if n % 1000 == 0 { 0.9 } else { 0.0 };
+            let share = if n.is_multiple_of(1000) { 0.9 } else { 0.0 };
             let other = vector(n + 10, dims);
             query.iter().zip(other).map(|(a, b)| share * a + (1.0 - share) * b).collect::<Vec<f32>>()
         };

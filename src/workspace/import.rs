@@ -177,7 +177,7 @@ impl<'a> Import<'a> {
     fn all(mut self, mut lines: Lines<impl BufRead>, tell: &mut dyn FnMut(ImportProgress)) -> Result<Imported, ImportError> {
         let mut last = 0;
         loop {
-            let next = lines.next().map_err(|source| ImportError::Read { line: last, source })?;
+            let next = lines.next_line().map_err(|source| ImportError::Read { line: last, source })?;
             let Some((number, line)) = next else { break };
             last = number;
             self.done.lines += 1;

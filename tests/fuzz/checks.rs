@@ -63,7 +63,7 @@ pub fn template(bytes: &[u8]) {
 /// Any text is lines, and every line a run or a list of problems.
 pub fn import(bytes: &[u8]) {
     let mut lines = Lines::new(bytes);
-    while let Ok(Some((_, line))) = lines.next() {
+    while let Ok(Some((_, line))) = lines.next_line() {
         if let Line::Text(text) = line {
             match read::line(text) {
                 Ok((run, _)) => drop(run.digest()),

@@ -13,8 +13,6 @@ use meno::providers::{CallOutcome, CallUpdate, Providers};
 use meno::settings::{AuthScheme, ProviderKind, ProviderSettings};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use wiremock::matchers::{header, method, path};
-use wiremock::{Mock, MockServer, ResponseTemplate};
 
 #[path = "../support/provider_settings.rs"]
 mod settings_for_tests;
@@ -294,17 +292,12 @@ async fn usage_that_nobody_reported_is_marked_as_estimated() {
 
 #[tokio::test]
 async fn keys_that_a_server_echoes_do_not_reach_the_message() {
-    let server = MockServer::start().await;
     let echo =
         json!({"error": {"message": "Incorrect API key provided: hush-hush-key (sk-abcd****wxyz).", "code": "invalid_api_key"}});
-    Mock::given(method("POST"))
-        .and(path("/v1/chat/completions"))
-        .and(header("authorization", "Bearer hush-hush-key"))
-        .respond_with(ResponseTemplate::new(401).set_body_json(echo).insert_header("x-request-id", "req-1"))
-        .expect(1)
-        .mount(&server)
-        .await;
-    let failure = failure(call(&providers(settings(ProviderKind::OpenaiChat, format!("{}/v1", server.uri())))).await.0);
+    let server = LlmServer::start([Turn::status(401, &echo.to_string()).header("x-request-id", "req-1")]).await;
+    let failure = failure(call(&providers(settings(ProviderKind::OpenaiChat, server.base_url("/v1")))).await.0);
+    let [request] = server.requests().try_into().expect("one request");
+    assert_eq!(request.header("authorization"), Some("Bearer hush-hush-key"));
     assert_eq!(
         failure.message,
         "provider `p` answered 401: Incorrect API key provided: [redacted:known-secret] ([redacted:api-key]). (check the key in TEST_KEY)"

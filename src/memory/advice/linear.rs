@@ -260,7 +260,7 @@ mod tests {
         weights[4] = 2.0;
         let once = Normal::of(&rows, &weights, &folds, 1.0).fit(&rows, &folds, &targets);
         let mut more = rows.clone();
-        more.push(rows.row(4)[..2].to_vec().into_iter());
+        more.push(rows.row(4)[..2].iter().copied());
         targets.push(40.0);
         let mut folds = folds;
         folds.push(folds[4]);

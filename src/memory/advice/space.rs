@@ -210,8 +210,8 @@ fn mix(seen: &[Seen]) -> [f64; 2] {
         let residual = one.answer - one.mean;
         for i in 0..2 {
             side[i] += one.weight * one.parts[i] * residual;
-            for j in 0..2 {
-                gram[i][j] += one.weight * one.parts[i] * one.parts[j];
+            for (cell, part) in gram[i].iter_mut().zip(one.parts) {
+                *cell += one.weight * one.parts[i] * part;
             }
         }
     }
