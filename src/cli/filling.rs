@@ -1,6 +1,7 @@
 //! Fills the form of a run with a person: each answer is durable as soon as it is given, so leaving loses nothing.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,19 +22,23 @@ use crate::executor::Stream;
 use crate::workspace::patterns::DefaultAnswer;
 use crate::workspace::{Begun, Workspace};
 
-/// Checks answers that were given before anybody is asked; reports everything that is wrong.
+/// Checks answers that were given before anybody is asked and returns them as their questions keep them; reports everything that is
+/// wrong.
 ///
 /// # Errors
 /// When one is unknown or not allowed.
-pub fn check_given(template: &Template, given: &GivenAnswers) -> Result<()> {
+pub fn check_given(template: &Template, given: &GivenAnswers) -> Result<BTreeMap<String, Value>> {
     let questions = &template.form_schema.questions;
-    let problem = |(id, (value, source)): (&String, &(Value, AnswerSource))| match questions.iter().find(|known| known.id == *id)
-    {
-        Some(question) => form::check(question, value, *source, &exists).err(),
-        None => Some(form::AnswerProblem::unknown(id, value, questions)),
-    };
-    let problems: Vec<_> = given.iter().filter_map(problem).collect();
-    if problems.is_empty() { Ok(()) } else { Err(wrong(&problems)) }
+    let (mut checked, mut problems) = (BTreeMap::new(), Vec::new());
+    for (id, (value, source)) in given {
+        let question = questions.iter().find(|known| known.id == *id);
+        let kept = question.ok_or_else(|| form::AnswerProblem::unknown(id, value, questions));
+        match kept.and_then(|question| form::check(question, value, *source, &exists)) {
+            Ok(value) => drop(checked.insert(id.clone(), value)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(checked) } else { Err(wrong(&problems)) }
 }
 
 /// Asks what is open of a run's form, then plans its team.
@@ -53,7 +58,10 @@ pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun
         begun.redactor = Arc::new(workspace.redactor_with(&secrets));
     }
     match asked {
-        Ok(()) => Ok(begun.stream.perform(&basis, &[Command::CompleteForm])?),
+        Ok(()) => {
+            let completion = workspace.completion(begun.stream.run(), &basis.template)?;
+            Ok(begun.stream.perform(&basis, &[completion])?)
+        }
         Err(report) => {
             begun.stream.perform(&basis, &[Command::Suspend(SuspendReason::Form)])?;
             if report.exit == Exit::Interrupted {
@@ -68,7 +76,7 @@ pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun
 ///
 /// # Errors
 /// Everything that is missing or wrong.
-pub fn complete(begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
+pub fn complete(workspace: &Workspace, begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
     let basis = Arc::clone(&begun.basis);
     let mut known: GivenAnswers = begun
         .stream
@@ -87,7 +95,7 @@ pub fn complete(begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
         source: answer.source,
         secret: answer.secret,
     });
-    let commands: Vec<Command> = answers.chain([Command::CompleteForm]).collect();
+    let commands: Vec<Command> = answers.chain([workspace.completion(begun.stream.run(), &basis.template)?]).collect();
     Ok(begun.stream.perform(&basis, &commands)?)
 }
 

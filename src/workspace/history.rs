@@ -182,7 +182,12 @@ impl Workspace {
     pub fn note(&self, run: RunId, text: &str, rating: Option<u8>, tags: Vec<String>) -> Result<(Envelope, Hash), store::Error> {
         let text = self.redactor.redact(text).into_owned();
         let tags = tags.iter().map(|tag| self.redactor.redact(tag).into_owned()).collect();
-        let mut event = Event::from(NoteAdded { rating, private: Some(NoteAddedPrivate { text: Text::Inline(text), tags }) });
+        let note = NoteAdded { rating, private: Some(NoteAddedPrivate { text: Text::Inline(text), tags }) };
+        self.append_one(Event::from(note), Some(run))
+    }
+
+    /// Appends one event, of a run or of none; returns where it came to stand.
+    pub(super) fn append_one(&self, mut event: Event, run: Option<RunId>) -> Result<(Envelope, Hash), store::Error> {
         let mut large = Vec::new();
         event.each_text_mut(&mut |text| {
             if let Text::Inline(inline) = text
@@ -197,12 +202,12 @@ impl Workspace {
         let appended = self.log.append(&Batch {
             id: BatchId(self.world.ulid(None)),
             expected_version: None,
-            events: vec![codec::offer(&event, self.world.random(), Some(run), None, None)?],
+            events: vec![codec::offer(&event, self.world.random(), run, None, None)?],
             payloads,
             day_limit: None,
         })?;
         let first = appended.events.first().copied();
-        first.ok_or_else(|| store::Error::Disconnected("the owner did not say where the note is".to_owned()))
+        first.ok_or_else(|| store::Error::Disconnected("the owner did not say where the event is".to_owned()))
     }
 
     /// Returns whether a process executes the run.

@@ -66,7 +66,10 @@ impl Workspace {
             let (question, value) = (question.clone(), super::start::redacted(&self.redactor, value.clone()));
             commands.push(Command::Answer { question, value, source: *source, secret: *secret });
         }
-        commands.push(Command::CompleteForm);
+        let advice = self
+            .start_advice(template, wish.strategy, super::start::mode(&self.resolved.settings))
+            .map_err(|error| StartError::Stream(error.into()))?;
+        commands.push(Command::CompleteForm(advice));
         let run = imagine(&basis, commands).map_err(|refusal| StartError::Stream(refusal.into()))?;
         let trace = crate::domain::team::plan(template, &basis.bases, &answers(&run), &self.plan_defaults(wish.strategy)).trace;
         let agents: Vec<AgentPreview> =

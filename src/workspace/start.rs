@@ -200,7 +200,7 @@ impl Workspace {
             commands.push(Command::Answer { question, value, source, secret });
         }
         if wish.answering == Answering::Complete {
-            commands.push(Command::CompleteForm);
+            commands.push(Command::CompleteForm(self.start_advice(template, wish.strategy, mode(&self.resolved.settings))?));
         }
         let mut stream = self.stream(id)?;
         stream.perform(&basis, &commands)?;

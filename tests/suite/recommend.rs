@@ -89,3 +89,76 @@ fn what_is_no_task_is_named_with_its_line() {
     assert!(done.stdout.is_empty(), "{}", done.stdout);
     house.meno(["recommend", "--tasks", "nothing.jsonl"]).exits(1);
 }
+
+/// Runs of a template that ships, whose agent the cheap tier hardly ever satisfies.
+fn hard_history() -> String {
+    let mut lines = String::new();
+    for index in 0..40u32 {
+        let attempt =
+            |tier: &str, passed: bool, cost: f64| json!({"tier": tier, "passed": passed, "cost_usd": cost, "duration_ms": 900});
+        let mut attempts = vec![attempt("cheap", index == 0, 0.004)];
+        if index > 0 {
+            attempts.push(attempt("capable", index % 20 != 1, 0.01));
+        }
+        let status = if index % 20 == 1 { "failed" } else { "succeeded" };
+        let agents = json!([{"role": "worker", "task": "sort the errands", "status": status, "attempts": attempts}]);
+        let answers = json!({"mood": if index % 20 == 1 { "bad" } else { "good" }});
+        let run = json!({"run_id": format!("hard-{index}"), "template_id": "errands", "started_at": "2026-10-01T09:00:00Z",
+            "ended_at": "2026-10-01T09:00:30Z", "status": status, "answers": answers, "agents": agents});
+        writeln!(lines, "{run}").expect("a line");
+    }
+    lines
+}
+
+fn errands() -> Value {
+    json!({
+        "template_id": "errands", "name": "Errands", "description": "Sorts errands", "version": "1.0.0",
+        "form_schema": {"title": "t", "description": "d", "questions": [
+            {"id": "mood", "text": "Which mood?", "type": "choice", "options": ["good", "bad"], "default": "good"}]},
+        "agent_composition_rules": [{"role": "worker", "base_template": "technical_writer", "config": {"prompt": "sort"},
+            "conditions": {}, "success_criteria": ["non_empty"]}]
+    })
+}
+
+#[test]
+fn a_template_is_advised_on_from_its_history_and_adaptive_agents_start_there() {
+    let house = House::new();
+    let file = house.path("errands.json");
+    fs::write(&file, errands().to_string()).expect("a template");
+    let checked = house.meno(["validate-template", file.to_str().expect("a text")]);
+    assert_eq!(checked.code, Some(0), "{}{}", checked.stdout, checked.stderr);
+    house.meno(["template", "add", file.to_str().expect("a text")]).exits(0);
+    let nothing: Value = serde_json::from_str(&house.meno(["recommend", "errands", "--json"]).exits(0).stdout).expect("JSON");
+    assert_eq!((&nothing["success"], &nothing["agents"][0]["start_tier"]), (&Value::Null, &Value::Null), "{nothing}");
+
+    fs::write(house.path("work/history.jsonl"), hard_history()).expect("a file");
+    house.meno(["import", "runs", "history.jsonl"]).exits(0);
+    let done = house.meno(["recommend", "errands", "--json"]).exits(0);
+    let advice: Value = serde_json::from_str(&done.stdout).expect("JSON");
+    assert_eq!(advice["n_similar"], 40);
+    assert!((advice["success"]["p"].as_f64().expect("a share") - 0.95).abs() < 1e-9, "{advice}");
+    assert_eq!(advice["cost_nusd"]["p50"], 14_000_000, "cheap and capable together");
+    assert_eq!(advice["duration_ms"]["p50"], 30_000);
+    let worker = &advice["agents"][0];
+    assert_eq!(worker["start_tier"], "capable", "{worker}");
+    let tier = |at: usize, field: &str| worker["tiers"][at][field].as_f64().expect("a number");
+    assert!(tier(0, "p_pass") < 0.2 && tier(1, "benefit") > 0.7 && tier(1, "expected_cost_nusd") < tier(0, "expected_cost_nusd"));
+    assert_eq!(advice["answers"][0]["value"], "good");
+    let shown = house.journal().iter().filter(|recorded| recorded.event.name() == "RecommendationShown").count();
+    assert_eq!(shown, 1, "advice that was given is an event; where there was none, nothing is");
+    assert!(house.meno(["recommend", "errands"]).exits(0).stdout.contains("capable"));
+    assert!(house.meno(["recommend", "erands"]).exits(1).stderr.contains("did you mean `errands`"));
+
+    // The simulation learns from real histories and its own; a plain run still starts at the strategy's first tier.
+    let start = |strategy: &str| {
+        let run = house.meno(["run", "errands", "--no-input", "--json", "--strategy", strategy]).ends();
+        let chosen = run.events().into_iter().find(|event| event["kind"] == "StartTierChosen").expect("a choice");
+        (chosen["data"]["tier"].clone(), chosen["data"]["by"].clone(), chosen["data"]["evidence"].as_array().map_or(0, Vec::len))
+    };
+    assert_eq!(start("progressive"), (json!("cheap"), json!("strategy"), 0));
+    let (tier, by, evidence) = start("adaptive");
+    assert_eq!((tier, by), (json!("capable"), json!("history")));
+    assert!(evidence > 0);
+    let preview = house.meno(["run", "errands", "--no-input", "--dry-run", "--strategy", "adaptive"]).exits(0);
+    assert!(preview.stdout.contains("capable"), "{}", preview.stdout);
+}

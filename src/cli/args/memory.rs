@@ -33,15 +33,26 @@ pub struct SuggestArgs {
 /// `recommend`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "FILE is JSON Lines: {\"id\", \"template_id\"?, \"role\", \"text\"}. For each task comes one line: {\"id\", \"start_tier\", \
+    after_help = "With TEMPLATE: how a run will probably go, where each agent should start, what to answer. The strategy `adaptive` \
+        (`meno run TEMPLATE --strategy adaptive`) starts agents there.\n\n\
+        With --tasks: FILE is JSON Lines: {\"id\", \"template_id\"?, \"role\", \"text\"}. For each task comes one line: {\"id\", \"start_tier\", \
         \"tiers\": [{\"tier\", \"p_pass\", \"low\", \"high\", \"n\", \"benefit\"}], \"evidence\": [run ids]}. benefit is the chance that the tier \
         passes and the next lower listed one fails; start_tier is null while too little is known.\n\n\
-        Example:\n  meno recommend --tasks tasks.jsonl"
+        Examples:\n  meno recommend release_prep --set checks=Security\n  meno recommend --tasks tasks.jsonl"
 )]
 pub struct RecommendArgs {
+    /// The template
+    #[arg(value_name = "TEMPLATE", required_unless_present = "tasks", conflicts_with = "tasks")]
+    pub template: Option<String>,
+    /// Answers that will be given: JSON, JSON with comments or TOML
+    #[arg(long, value_name = "FILE", conflicts_with = "tasks")]
+    pub answers: Option<std::path::PathBuf>,
+    /// An answer that will be given
+    #[arg(long = "set", value_name = "ID=VALUE", conflicts_with = "tasks")]
+    pub set: Vec<super::values::KeyValue>,
     /// The tasks; - reads them from stdin
-    #[arg(long, value_name = "FILE", required = true)]
-    pub tasks: std::path::PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub tasks: Option<std::path::PathBuf>,
     /// Learn from simulated runs too
     #[arg(long)]
     pub include_simulated: bool,

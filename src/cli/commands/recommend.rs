@@ -1,30 +1,68 @@
-//! `meno recommend --tasks`: which tier each of many tasks should start at.
+//! `meno recommend`: how a template's next run will probably go, and which tier each of many tasks should start at.
 
 use std::io::BufReader;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::cli::args::memory::RecommendArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
-use crate::cli::open;
+use crate::cli::{filling, open, render};
+
+use super::{run, templates};
 use crate::cli::output::words;
 use crate::cli::progress::Counting;
 use crate::memory::advice::past::Counts;
-use crate::workspace::Access;
 use crate::workspace::recommend_tasks::{AskedTask, RecommendError, read_tasks};
+use crate::workspace::{Access, Wish};
 
-/// Prints one line of advice per task, JSON Lines.
+/// Advises on a template, or on each of many tasks.
 ///
 /// # Errors
-/// When the tasks or the store cannot be read.
+/// When the template is not known, or tasks or the store cannot be read.
 pub fn run(context: &mut Context, args: &RecommendArgs) -> Result<Exit> {
-    let tasks = tasks(&args.tasks)?;
+    match (&args.template, &args.tasks) {
+        (Some(template), _) => on_template(context, args, template),
+        (None, Some(file)) => on_tasks(context, args, file),
+        (None, None) => Err(Report::usage("a template or --tasks is needed")),
+    }
+}
+
+fn on_template(context: &mut Context, args: &RecommendArgs, id: &str) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    // Histories of other tools come without template files: what they name is known by its runs.
+    let known = workspace.library.find(id).ok().flatten();
+    let template = known.as_ref().and_then(|entry| entry.template.as_ref());
+    let answers = match template {
+        Some(template) => {
+            let given = run::given(context, args.answers.as_deref(), &args.set, template)?;
+            filling::check_given(template, &given)?
+        }
+        None => args.set.iter().map(|pair| (pair.key.clone(), Value::String(pair.value.clone()))).collect(),
+    };
+    let wish = Wish { answers, simulated: args.include_simulated, unverified: args.include_unverified };
+    let recommendation = workspace.recommend(id, template, &wish)?;
+    if template.is_none() && recommendation.n_similar == 0 {
+        templates::find(&workspace.library, id)?;
+    }
+    if context.out.json() {
+        context.out.document(&recommendation)?;
+    } else {
+        context.out.data(render::recommend::recommendation(&context.out, &recommendation))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints one line of advice per task, JSON Lines.
+fn on_tasks(context: &mut Context, args: &RecommendArgs, file: &Path) -> Result<Exit> {
+    let tasks = tasks(file)?;
     let workspace = open::store(context, Access::Read)?;
     let embedding = Counting::new(&context.out, "embedding");
     let counts = Counts { simulated: args.include_simulated, unverified: args.include_unverified };
     let advice = workspace
         .recommend_tasks(&tasks, counts, &|done, total| embedding.show(done, total))
-        .map_err(|error| report(&args.tasks, error))?;
+        .map_err(|error| report(file, error))?;
     embedding.finish();
     for line in &advice.tasks {
         context.out.json_line(line)?;

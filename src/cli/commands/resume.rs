@@ -28,7 +28,7 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
             filling::check_given(&begun.basis.template, &given)?;
             filling::fill(context, &workspace, &mut begun, &given)?;
         } else {
-            filling::complete(&mut begun, &given)?;
+            filling::complete(&workspace, &mut begun, &given)?;
         }
     } else if !args.set.is_empty() {
         return Err(Report::refused(format!("the form of run {id} is complete, so `--set` changes nothing"))

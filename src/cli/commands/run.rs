@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::cli::args::RunArgs;
+use crate::cli::args::values::KeyValue;
 use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
@@ -38,7 +39,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     open::usable(&looked)?;
     looked.check_tiers(&template, args.strategy)?;
     may_be_run(context, &looked, &entry)?;
-    let given = given(context, args, &template)?;
+    let given = given(context, args.answers.as_deref(), &args.set, &template)?;
     let mut wish = wish(args);
     let asks = context.can_ask() && !args.dry_run;
     if asks {
@@ -214,16 +215,16 @@ fn may_be_run(context: &mut Context, workspace: &Workspace, entry: &Entry) -> Re
 }
 
 /// Gathers the answers of `--answers` and `--set`; the latter win.
-fn given(context: &mut Context, args: &RunArgs, template: &Template) -> Result<GivenAnswers> {
+pub fn given(context: &mut Context, answers: Option<&Path>, set: &[KeyValue], template: &Template) -> Result<GivenAnswers> {
     let mut given = GivenAnswers::new();
-    if let Some(path) = &args.answers {
+    if let Some(path) = answers {
         let (text, name) = read_answers(path)?;
         let file = form::parse_answers_file(&text, &name, template).map_err(|error| {
             Report::invalid(format!("answers of {name}: {error}")).hint("`meno show-template` lists the questions")
         })?;
         given.extend(file.answers.into_iter().map(|(id, value)| (id, (value, AnswerSource::File))));
     }
-    for pair in &args.set {
+    for pair in set {
         if given.get(&pair.key).is_some_and(|(_, source)| *source == AnswerSource::Flag) {
             context.out.warn(format!("`--set {}` is given twice; the last one counts", sanitize::line(&pair.key)));
         }

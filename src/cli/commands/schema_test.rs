@@ -15,6 +15,7 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<super::config::ConfigDocument>("config.json");
     check::<PriceFile>("prices.json");
     check::<crate::workspace::Found>("search.json");
+    check::<crate::workspace::Recommendation>("recommend.json");
     check::<crate::workspace::Suggested>("suggest.json");
     check::<crate::workspace::Indexed>("reindex.json");
     check::<crate::workspace::ModelList>("model-list.json");

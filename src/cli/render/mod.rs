@@ -10,6 +10,7 @@ pub mod export_run;
 pub mod import;
 pub mod list_runs;
 pub mod outcome;
+pub mod recommend;
 pub mod search;
 pub mod show_run;
 pub mod telemetry;

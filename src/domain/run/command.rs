@@ -6,10 +6,23 @@ use serde_json::Value;
 
 use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::event::{AnswerSource, InputAttached, Purpose, RunStarted, SuspendReason};
-use crate::domain::ids::{AgentNo, CallNo, ExecutorId};
+use crate::domain::ids::{AgentNo, CallNo, ExecutorId, RunId};
 use crate::domain::judge::FileFact;
 use crate::domain::money::TokenUsage;
 use crate::domain::tier::Tier;
+
+/// Where an agent of the strategy `adaptive` should start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartAdvice {
+    /// The rule's role.
+    pub role: String,
+    /// The tier.
+    pub tier: Tier,
+    /// Why, in words and numbers.
+    pub because: String,
+    /// Past runs that speak for it.
+    pub evidence: Vec<RunId>,
+}
 
 /// A wish. Time, ids and what the world said are inside; texts are redacted already.
 #[derive(Clone, Debug)]
@@ -36,8 +49,8 @@ pub enum Command {
         /// The question.
         question: String,
     },
-    /// Close the form and plan the team.
-    CompleteForm,
+    /// Close the form and plan the team, with what history says of where adaptive agents should start.
+    CompleteForm(Vec<StartAdvice>),
     /// Start a model call for an agent, with an attempt around it where one must begin.
     StartCall {
         /// The agent.

@@ -16,7 +16,7 @@ mod state;
 mod tests;
 
 pub use basis::{Basis, ModelChoice};
-pub use command::{Command, Refusal};
+pub use command::{Command, Refusal, StartAdvice};
 pub use decide::decide;
 pub use pending::{Effect, pending};
 pub use prompt::{Prompt, preview_prompt, request};

@@ -117,7 +117,7 @@ impl World {
             secret: false,
         };
         world.perform(answer).expect("the form is open");
-        world.perform(Command::CompleteForm).expect("the form is complete");
+        world.perform(Command::CompleteForm(Vec::new())).expect("the form is complete");
         world
     }
 
@@ -375,6 +375,6 @@ fn a_template_whose_rules_make_no_agent_is_refused_before_anything_is_spent() {
         secret: false,
     };
     world.perform(answer).expect("the form is open");
-    assert!(matches!(world.perform(Command::CompleteForm), Err(Refusal::NoAgents { .. })));
+    assert!(matches!(world.perform(Command::CompleteForm(Vec::new())), Err(Refusal::NoAgents { .. })));
     assert_eq!(world.names(), ["RunStarted", "AnswerGiven"]);
 }

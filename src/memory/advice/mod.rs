@@ -18,4 +18,5 @@ pub mod posterior;
 pub mod space;
 pub mod summary;
 pub mod table;
+pub mod team;
 pub mod trial;

@@ -10,10 +10,11 @@ use crate::domain::event::{
     RuleSkippedPrivate, RunStarted, StartTierChosen, StartTierChosenPrivate,
 };
 use crate::domain::placeholder;
-use crate::domain::run::command::Refusal;
+use crate::domain::run::command::{Refusal, StartAdvice};
 use crate::domain::run::state::Phase;
 use crate::domain::team::{self, PlanDefaults, PlannedAgent};
 use crate::domain::template::Question;
+use crate::domain::tier::Strategy;
 
 pub(super) fn begin(draft: &mut Draft<'_>, started: RunStarted) -> Result<(), Refusal> {
     if draft.run.phase != Phase::New {
@@ -66,7 +67,7 @@ pub(super) fn take_back(draft: &mut Draft<'_>, question: String) -> Result<(), R
     Ok(())
 }
 
-pub(super) fn complete(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+pub(super) fn complete(draft: &mut Draft<'_>, advice: &[StartAdvice]) -> Result<(), Refusal> {
     must_ask(draft)?;
     let template = &draft.basis.template;
     let values: Answers = draft.run.answers.iter().map(|(id, answer)| (id.clone(), answer.value.clone())).collect();
@@ -88,10 +89,10 @@ pub(super) fn complete(draft: &mut Draft<'_>) -> Result<(), Refusal> {
         }
     }
     draft.emit(FormCompleted { answered: draft.run.answers.len() as u32, hidden, private: Some(FormCompletedPrivate {}) });
-    plan(draft)
+    plan(draft, advice)
 }
 
-fn plan(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+fn plan(draft: &mut Draft<'_>, advice: &[StartAdvice]) -> Result<(), Refusal> {
     let settings = &draft.basis.settings;
     let started = draft.run.terms.as_ref();
     let defaults = PlanDefaults {
@@ -115,10 +116,22 @@ fn plan(draft: &mut Draft<'_>) -> Result<(), Refusal> {
             }
         }
         let (number, strategy) = (agent.number, agent.strategy);
+        let advised = advice
+            .iter()
+            .find(|one| one.role == agent.role && strategy == Strategy::Adaptive && strategy.tiers().contains(&one.tier))
+            .cloned();
         let because =
             team.trace.iter().find(|rule| rule.rule == agent.rule).map_or_else(String::new, |rule| rule.because.clone());
         draft.emit(planned(agent, because));
-        if let Some(tier) = strategy.tiers().first() {
+        if let Some(advised) = advised {
+            draft.emit(StartTierChosen {
+                agent: number,
+                tier: advised.tier,
+                by: ChosenBy::History,
+                evidence: advised.evidence,
+                private: Some(StartTierChosenPrivate { because: advised.because }),
+            });
+        } else if let Some(tier) = strategy.tiers().first() {
             draft.emit(StartTierChosen {
                 agent: number,
                 tier: *tier,

@@ -25,7 +25,7 @@ pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result
         Command::ShowQuestions(questions) => form::show(&mut draft, questions)?,
         Command::Answer { question, value, source, secret } => form::answer(&mut draft, question, &value, source, secret)?,
         Command::TakeBack { question } => form::take_back(&mut draft, question)?,
-        Command::CompleteForm => form::complete(&mut draft)?,
+        Command::CompleteForm(advice) => form::complete(&mut draft, &advice)?,
         Command::StartCall { agent, purpose } => call::start(&mut draft, agent, purpose)?,
         Command::RecordRetry { call, retry } => call::retried(&mut draft, call, retry)?,
         Command::RecordReply { call, reply, files } => call::replied(&mut draft, call, *reply, files)?,
