@@ -14,7 +14,7 @@ use super::lexical::{self, DocRef, Lexical, Seen};
 use super::passages;
 use super::vectors::{Appender, Vectors};
 use crate::domain::ids::{Hash, RunId};
-use crate::store;
+use crate::store::{self, guard::guarded};
 use crate::views::run_detail::RunDetail;
 
 /// The form of documents and passages. Another number makes the index anew.
@@ -120,7 +120,7 @@ impl Place {
 
     /// Opens the words' side for reading; `None` when there is none, or none that can be read.
     pub fn lexical(&self) -> Option<Lexical> {
-        self.exists().then(|| Lexical::open(&self.lexical_dir()).ok()).flatten()
+        self.exists().then(|| guarded(|| Lexical::open(&self.lexical_dir())).ok()?.ok()).flatten()
     }
 
     /// Opens the vectors of an embedder for reading; `None` when there are none.
@@ -291,7 +291,8 @@ impl Hold {
     /// Opens the words' side, which is made anew when it cannot be read.
     fn open(&self) -> Result<(Lexical, Option<String>), Error> {
         let dir = self.place.lexical_dir();
-        let opened = Lexical::open(&dir).and_then(|lexical| lexical.seen().and(lexical.searcher()).map(|_| lexical));
+        let open = || Lexical::open(&dir).and_then(|lexical| lexical.seen().and(lexical.searcher()).map(|_| lexical));
+        let opened = guarded(open).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic)));
         match opened {
             Ok(lexical) => Ok((lexical, None)),
             Err(lexical::Error::Busy) => Err(lexical::Error::Busy.into()),

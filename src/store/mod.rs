@@ -7,7 +7,7 @@ pub mod check;
 pub mod codec;
 pub mod error;
 pub mod files;
-mod guard;
+pub(crate) mod guard;
 pub mod journal;
 pub mod log;
 pub mod ordered;

@@ -13,11 +13,12 @@ use super::Workspace;
 use crate::domain::ids::{Hash, RunId};
 use crate::memory::document::Kind;
 use crate::memory::embed::{self, Embedder};
-use crate::memory::index::{self, CaughtUp, GoOn, Place, Source};
+use crate::memory::index::{self, CaughtUp, GoOn, Hold, Place, Source};
 use crate::memory::lexical::WordFact;
 use crate::memory::query::{Id, Known, Understood, Vocabulary, understand};
 use crate::memory::search::{Answer, Opened, Sides};
 use crate::memory::{lexical, question};
+use crate::store::guard::guarded;
 use crate::store::{self, lock};
 use crate::views::run_detail::RunDetail;
 
@@ -247,29 +248,21 @@ impl Workspace {
         let builtin = Embedder::builtin();
         let model = embedder.as_deref().unwrap_or(&builtin);
         let mut opened = lock(&self.memory.opened);
-        if opened.is_none() {
-            *opened = Opened::open(&place, model);
-        }
-        if let Some(open) = opened.as_mut()
-            && open.refresh(&place, model).is_err()
-        {
-            // It was made anew under our feet.
-            *opened = Opened::open(&place, model);
-            opened.as_mut().map(|open| open.refresh(&place, model)).transpose()?;
-        }
         let log_head = self.log.head()?.seq;
-        let vocabulary = self.vocabulary(opened.as_ref())?;
-        let now = search.now.parse().unwrap_or_else(|_| jiff::Zoned::now());
-        let understood = understand(&search.query, &vocabulary, &now);
-        let run = |name: &str| self.find_run(name).ok().map(|run| run.to_string());
-        let asked = question::ask(&understood, search.limit, &run);
-        let sides = if search.lexical_only { Sides::Lexical } else { Sides::Both };
         let embed = |text: &str| embedder.as_ref().ok().and_then(|embedder| embedder.query(text).ok());
-        let mut answer = match opened.as_ref() {
-            Some(open) => open.answer(&asked, sides, &embed)?,
-            None => Answer::default(),
+        let (understood, answer) = match self.look(search, &place, model, &mut opened, &embed) {
+            Err(RecallError::Lexical(why)) => {
+                // What the index says cannot be read: it is made anew from the log, and asked once more.
+                notices.push(format!("the index was made anew: {why}"));
+                *opened = None;
+                let hold = place.hold()?.ok_or(RecallError::Busy)?;
+                hold.clear()?;
+                self.bring_up(&hold, &|_, _| true)?;
+                drop(hold);
+                self.look(search, &place, model, &mut opened, &embed)?
+            }
+            looked => looked?,
         };
-        self.named_runs_first(&understood, &mut answer, opened.as_ref(), search.limit)?;
         let indexed_to = opened.as_ref().and_then(|open| open.seen()).map_or(0, |seen| seen.seq);
         if indexed_to < log_head {
             notices.push(format!(
@@ -300,6 +293,42 @@ impl Workspace {
         })
     }
 
+    /// Puts the question to the index as far as it has come. What panics over a damaged index is an error.
+    fn look(
+        &self,
+        search: &Search,
+        place: &Place,
+        model: &Embedder,
+        opened: &mut Option<Opened>,
+        embed: &dyn Fn(&str) -> Option<Vec<f32>>,
+    ) -> Result<(Understood, Answer), RecallError> {
+        let look = || {
+            if opened.is_none() {
+                *opened = Opened::open(place, model);
+            }
+            if let Some(open) = opened.as_mut()
+                && open.refresh(place, model).is_err()
+            {
+                // It was made anew under our feet.
+                *opened = Opened::open(place, model);
+                opened.as_mut().map(|open| open.refresh(place, model)).transpose()?;
+            }
+            let vocabulary = self.vocabulary(opened.as_ref())?;
+            let now = search.now.parse().unwrap_or_else(|_| jiff::Zoned::now());
+            let understood = understand(&search.query, &vocabulary, &now);
+            let run = |name: &str| self.find_run(name).ok().map(|run| run.to_string());
+            let asked = question::ask(&understood, search.limit, &run);
+            let sides = if search.lexical_only { Sides::Lexical } else { Sides::Both };
+            let mut answer = match opened.as_ref() {
+                Some(open) => open.answer(&asked, sides, embed)?,
+                None => Answer::default(),
+            };
+            self.named_runs_first(&understood, &mut answer, opened.as_ref(), search.limit)?;
+            Ok((understood, answer))
+        };
+        guarded(look).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into()))
+    }
+
     /// Answers what another process asks, in JSON; `None` when it is no search.
     pub fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
         if question == IS_ANYBODY_THERE {
@@ -316,7 +345,22 @@ impl Workspace {
     /// A [`RecallError`].
     pub fn catch_up(&self, go_on: GoOn<'_>) -> Result<Option<CaughtUp>, RecallError> {
         let Some(hold) = self.index_place().hold()? else { return Ok(None) };
-        Ok(Some(hold.catch_up(&Logged(self), go_on)?))
+        Ok(Some(self.bring_up(&hold, go_on)?))
+    }
+
+    /// Brings the words' side up to the log; one that cannot be read or changed is made anew.
+    fn bring_up(&self, hold: &Hold, go_on: GoOn<'_>) -> Result<CaughtUp, RecallError> {
+        let bring = || {
+            guarded(|| hold.catch_up(&Logged(self), go_on))
+                .unwrap_or_else(|panic| Err(index::Error::Lexical(lexical::Error::Broken(panic))))
+        };
+        match bring() {
+            Err(index::Error::Lexical(lexical::Error::Broken(why))) => {
+                hold.clear()?;
+                Ok(CaughtUp { anew: Some(why), ..bring()? })
+            }
+            done => Ok(done?),
+        }
     }
 
     /// Embeds what has no vector yet as long as `go_on` says so; returns how many passages were embedded and how many are left.
@@ -350,7 +394,7 @@ impl Workspace {
         }
         let mut indexed = Indexed::default();
         loop {
-            let done = hold.catch_up(&Logged(self), words)?;
+            let done = self.bring_up(&hold, words)?;
             let (embedded, left) = hold.embed(&embedder, meanings)?;
             indexed.runs += done.runs;
             indexed.embedded += embedded;

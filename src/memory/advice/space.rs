@@ -14,7 +14,7 @@ use super::linear::{FOLDS, Normal, Ridge, Rows};
 use super::neighbours::{Near, Place, how_many, mean, nearest};
 use super::posterior::{Beta, Tally};
 
-/// The penalty of the regression. Chosen once on public outcome tables among 10 to 1000, between which little changes.
+/// The penalty of the regression. On public outcome tables 30 to 300 do about as well; 10 and 1000 are worse.
 const LAMBDA: f64 = 100.0;
 
 /// What the numbers of a unit vector are multiplied by, so that the penalty weighs as much on them as on the features.
