@@ -24,7 +24,7 @@ const COMMIT_RUNS: usize = 2_000;
 /// Events looked through at once for the runs that they belong to.
 const WINDOW_EVENTS: u32 = 20_000;
 /// Passages embedded between two writes.
-const EMBED_PASSAGES: usize = 256;
+const EMBED_PASSAGES: usize = 64;
 
 /// Why the index cannot be brought up to the log.
 #[derive(Debug, thiserror::Error)]

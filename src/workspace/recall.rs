@@ -30,7 +30,7 @@ const IS_ANYBODY_THERE: &[u8] = b"";
 
 /// By how much indexing in the background is put behind everything else.
 #[cfg(target_os = "linux")]
-const BACKGROUND_NICE: i32 = 10;
+const BACKGROUND_NICE: i32 = 5;
 
 /// Why nothing could be recalled.
 #[derive(Debug, thiserror::Error)]

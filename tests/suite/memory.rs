@@ -209,7 +209,7 @@ fn a_process_that_stays_answers_for_the_others_and_keeps_the_index() {
     let mut serve = house.start(["serve", "--json"]);
     assert!(serve.line().is_some_and(|line| line.contains("serving")));
     house.meno(["import", "runs", &histories()]).exits(0);
-    let until = Instant::now() + Duration::from_secs(120);
+    let until = Instant::now() + Duration::from_secs(240);
     loop {
         let found = search(&house, &["somebody's departure led to an expired credential"]);
         if found["mode"] == "hybrid" && found["passages_without_vector"] == 0 {

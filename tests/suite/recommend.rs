@@ -114,9 +114,9 @@ fn errands() -> Value {
     json!({
         "template_id": "errands", "name": "Errands", "description": "Sorts errands", "version": "1.0.0",
         "form_schema": {"title": "t", "description": "d", "questions": [
-            {"id": "mood", "text": "Which mood?", "type": "choice", "options": ["good", "bad"], "default": "good"}]},
-        "agent_composition_rules": [{"role": "worker", "base_template": "technical_writer", "config": {"prompt": "sort"},
-            "conditions": {}, "success_criteria": ["non_empty"]}]
+            {"id": "mood", "text": "Which mood?", "type": "single_select", "options": ["good", "bad"], "default": "good"}]},
+        "agent_composition_rules": [{"role": "worker", "base_template": "generic", "config": {"prompt": "sort"},
+            "prompt": "Sort these errands for a {{answers.mood}} day.", "success_criteria": [{"name": "says something", "type": "regex", "pattern": "."}]}]
     })
 }
 
