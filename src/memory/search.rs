@@ -133,6 +133,11 @@ impl Opened {
         self.table.as_ref().map_or_else(|| Ok(BTreeSet::new()), |table| table.searcher.values(fact, limit))
     }
 
+    /// Returns whether every passage has its vector.
+    pub fn is_embedded(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| table.passages == table.rows.len() as u64)
+    }
+
     /// Returns what the index has seen of the log.
     pub fn seen(&self) -> Option<&Seen> {
         self.table.as_ref().and_then(|table| table.seen.as_ref())

@@ -14,7 +14,7 @@ use super::found::{Found, hit_document, understood_document};
 use crate::domain::ids::{Hash, RunId};
 use crate::memory::embed::{self, Embedder};
 use crate::memory::index::{self, CaughtUp, GoOn, Hold, Place, Source};
-use crate::memory::lexical::WordFact;
+use crate::memory::lexical::{Seen, WordFact};
 use crate::memory::query::{Id, Known, Understood, Vocabulary, understand};
 use crate::memory::search::{Answer, Opened, Sides};
 use crate::memory::{lexical, question};
@@ -72,6 +72,8 @@ pub struct Search {
 pub struct Memory {
     embedder: Mutex<Option<Arc<Embedder>>>,
     opened: Mutex<Option<Opened>>,
+    /// What queries may speak of, as of a state of the index.
+    vocabulary: Mutex<Option<(Option<Seen>, Arc<Vocabulary>)>>,
 }
 
 /// How much was indexed.
@@ -119,7 +121,11 @@ impl Workspace {
         } else {
             self.open_embedder().map_err(|error| error.to_string())
         };
-        if self.store.path.is_dir() {
+        let log_head = self.log.head()?.seq;
+        let is_current = lock(&self.memory.opened).as_ref().is_some_and(|open| {
+            open.seen().is_some_and(|seen| seen.seq >= log_head) && (open.is_embedded() || embedder.is_err())
+        });
+        if !is_current && self.store.path.is_dir() {
             std::thread::scope(|scope| {
                 // The model is loaded while the index is brought up to the log. Why it cannot be is said when it is asked.
                 let loading = embedder.as_ref().ok().map(|embedder| scope.spawn(|| embedder.load()));
@@ -142,7 +148,6 @@ impl Workspace {
         let builtin = Embedder::builtin();
         let model = embedder.as_deref().unwrap_or(&builtin);
         let mut opened = lock(&self.memory.opened);
-        let log_head = self.log.head()?.seq;
         let embed = |text: &str| embedder.as_ref().ok().and_then(|embedder| embedder.query(text).ok());
         let (understood, answer) = match self.look(search, &place, model, &mut opened, &embed) {
             Err(RecallError::Lexical(why)) => {
@@ -387,8 +392,15 @@ impl Workspace {
         Ok(opened)
     }
 
-    /// What the query may speak of: templates, and what past runs had.
-    fn vocabulary(&self, opened: Option<&Opened>) -> Result<Vocabulary, RecallError> {
+    /// What the query may speak of: templates, and what past runs had. Gathered once for each state of the index.
+    fn vocabulary(&self, opened: Option<&Opened>) -> Result<Arc<Vocabulary>, RecallError> {
+        let seen = opened.and_then(|open| open.seen().cloned());
+        let mut kept = lock(&self.memory.vocabulary);
+        if let Some((of, vocabulary)) = &*kept
+            && *of == seen
+        {
+            return Ok(Arc::clone(vocabulary));
+        }
         let values = |fact| opened.map_or_else(|| Ok(Default::default()), |open| open.values(fact, NAMES_MAX));
         let list = |fact| values(fact).map(|values| values.into_iter().collect::<Vec<_>>());
         let mut templates: Vec<(String, String)> = self.library.names();
@@ -396,14 +408,16 @@ impl Workspace {
         templates.extend(values(WordFact::Template)?.into_iter().filter(|id| !known.contains(id)).map(|id| (id.clone(), id)));
         let labels = list(WordFact::Label)?;
         let labels = labels.iter().filter_map(|label| label.split_once('='));
-        Ok(Vocabulary::new(Known {
+        let vocabulary = Arc::new(Vocabulary::new(Known {
             templates,
             roles: list(WordFact::Role)?,
             models: list(WordFact::Model)?,
             providers: list(WordFact::Provider)?,
             tags: list(WordFact::Tag)?,
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-        }))
+        }));
+        *kept = Some((seen, Arc::clone(&vocabulary)));
+        Ok(vocabulary)
     }
 
     /// A run whose id is in the query is what is sought.

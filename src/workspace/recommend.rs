@@ -3,7 +3,7 @@
 //! Everything is read from the views; which past runs are like the one to come is said by their answers. What rests on less than the
 //! minimum sample says that it does not know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -227,16 +227,13 @@ impl Workspace {
         let times: Vec<u64> = similar.iter().filter_map(|run| run.fact.duration_ms).collect();
         let (cost, duration) = (Sorted::new(costs), Sorted::new(times));
         let patterns = self.patterns(None)?;
-        let mut roles: Vec<String> = match template {
-            Some(template) => template.agent_composition_rules.iter().map(|rule| rule.role.clone()).collect(),
-            None => {
-                patterns.iter().filter(|pattern| pattern.key.template == id).map(|pattern| pattern.key.role.clone()).collect()
-            }
-        };
-        if template.is_none() {
-            roles.sort();
-            roles.dedup();
-        }
+        // The template's own roles in its order, then those that only its past has: of older versions, or of other tools.
+        let rules = template.iter().flat_map(|template| &template.agent_composition_rules);
+        let mut roles: Vec<String> = rules.map(|rule| rule.role.clone()).collect();
+        let past_roles: BTreeSet<&String> =
+            patterns.iter().filter(|pattern| pattern.key.template == id).map(|pattern| &pattern.key.role).collect();
+        let others: Vec<String> = past_roles.into_iter().filter(|role| !roles.contains(role)).cloned().collect();
+        roles.extend(others);
         let agents = roles.iter().map(|role| self.agent_advice(id, role, &patterns, wish)).collect();
         let question = AnalyticsQuestion {
             template: Some(id.to_owned()),
