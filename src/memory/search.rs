@@ -85,7 +85,12 @@ pub struct Opened {
 /// Which rows belong to which document, for one state of both sides.
 struct Table {
     searcher: Searcher,
+    /// Rows with their documents, in order of rows.
     rows: Vec<(u32, DocRef)>,
+    /// The same in order of documents.
+    documents: Vec<(DocRef, u32)>,
+    /// The rows, each once.
+    distinct: Vec<u32>,
     passages: u64,
     vectors: usize,
     seen: Option<Seen>,
@@ -120,7 +125,11 @@ impl Opened {
                 }
             })?;
             rows.sort_unstable();
-            self.table = Some(Table { searcher, rows, passages, vectors, seen });
+            let mut documents: Vec<(DocRef, u32)> = rows.iter().map(|(row, doc)| (*doc, *row)).collect();
+            documents.sort_unstable();
+            let mut distinct: Vec<u32> = rows.iter().map(|(row, _)| *row).collect();
+            distinct.dedup();
+            self.table = Some(Table { searcher, rows, documents, distinct, passages, vectors, seen });
         }
         Ok(())
     }
@@ -242,6 +251,18 @@ impl Opened {
     }
 }
 
+impl Table {
+    fn documents_of(&self, row: u32) -> impl Iterator<Item = DocRef> + '_ {
+        let from = self.rows.partition_point(|(other, _)| *other < row);
+        self.rows[from..].iter().take_while(move |(other, _)| *other == row).map(|(_, doc)| *doc)
+    }
+
+    fn rows_of(&self, doc: DocRef) -> impl Iterator<Item = u32> + '_ {
+        let from = self.documents.partition_point(|(other, _)| *other < doc);
+        self.documents[from..].iter().take_while(move |(other, _)| *other == doc).map(|(_, row)| *row)
+    }
+}
+
 /// Returns the nearest documents, best first, and the cosines of those in `lexical`.
 fn meanings(
     table: &Table,
@@ -251,31 +272,31 @@ fn meanings(
     lexical: &[(DocRef, f32)],
 ) -> (Vec<(DocRef, f32)>, HashMap<DocRef, f32>) {
     let passes = |doc: &DocRef| passing.is_none_or(|passing| passing.has(*doc));
-    let mut documents: HashMap<u32, Vec<DocRef>> = HashMap::new();
-    let mut best: HashMap<DocRef, f32> = HashMap::new();
-    let rows: Vec<u32> = table.rows.iter().filter(|(_, doc)| passes(doc)).map(|(row, _)| *row).collect();
-    let near = vectors.nearest(query, rows, RECALL).unwrap_or_default();
-    let wanted: HashSet<u32> = near.iter().map(|(row, _)| *row).collect();
-    for (row, doc) in table.rows.iter().filter(|(row, doc)| wanted.contains(row) && passes(doc)) {
-        documents.entry(*row).or_default().push(*doc);
-    }
-    let mut take = |row: u32, cosine: f32, documents: &HashMap<u32, Vec<DocRef>>| {
-        for doc in documents.get(&row).into_iter().flatten() {
-            let known = best.entry(*doc).or_insert(f32::MIN);
-            *known = known.max(cosine);
+    let filtered: Vec<u32>;
+    let rows = match passing {
+        None => &table.distinct,
+        Some(_) => {
+            let mut rows: Vec<u32> = table.rows.iter().filter(|(_, doc)| passes(doc)).map(|(row, _)| *row).collect();
+            rows.dedup();
+            filtered = rows;
+            &filtered
         }
     };
-    near.iter().for_each(|(row, cosine)| take(*row, *cosine, &documents));
+    let near = vectors.nearest(query, rows, RECALL).unwrap_or_default();
     // What only the words found has its own nearness.
     let found: HashSet<DocRef> = lexical.iter().map(|(doc, _)| *doc).collect();
-    let mut more: HashMap<u32, Vec<DocRef>> = HashMap::new();
-    for (row, doc) in table.rows.iter().filter(|(row, doc)| found.contains(doc) && !wanted.contains(row)) {
-        more.entry(*row).or_default().push(*doc);
-    }
-    let mut rows: Vec<u32> = more.keys().copied().collect();
-    rows.sort_unstable();
-    for (row, cosine) in vectors.cosines(query, &rows).unwrap_or_default() {
-        take(row, cosine, &more);
+    let mut more: Vec<u32> = found.iter().flat_map(|doc| table.rows_of(*doc)).collect();
+    more.sort_unstable();
+    more.dedup();
+    let known: HashSet<u32> = near.iter().map(|(row, _)| *row).collect();
+    more.retain(|row| !known.contains(row));
+    let more = vectors.cosines(query, &more).unwrap_or_default();
+    let mut best: HashMap<DocRef, f32> = HashMap::new();
+    for (row, cosine) in near.into_iter().chain(more) {
+        for doc in table.documents_of(row).filter(|doc| passes(doc)) {
+            let known = best.entry(doc).or_insert(f32::MIN);
+            *known = known.max(cosine);
+        }
     }
     let cosines: HashMap<DocRef, f32> = found.iter().filter_map(|doc| Some((*doc, *best.get(doc)?))).collect();
     let mut semantic: Vec<(DocRef, f32)> = best.into_iter().collect();

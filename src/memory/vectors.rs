@@ -108,20 +108,17 @@ impl Vectors {
         Ok(numbers(&bytes).collect())
     }
 
-    /// Returns the cosines of `query` with the rows of `candidates` that are nearest to it, at least `wanted` of them when there
+    /// Returns the cosines of `query` with the rows of `candidates` (in ascending order, each once) that are nearest to it, at least `wanted` of them when there
     /// are as many, in no order. Exact when there are at most [`EXACT_MAX`] candidates; else those whose signs agree most are
     /// compared exactly.
     ///
     /// # Errors
     /// When vectors cannot be read.
-    pub fn nearest(&self, query: &[f32], mut candidates: Vec<u32>, wanted: usize) -> io::Result<Vec<(u32, f32)>> {
-        candidates.retain(|row| (*row as usize) < self.keys.len());
-        if candidates.len() > EXACT_MAX {
-            candidates = self.promising(query, candidates, (4 * wanted).max(EXACT_MAX / 8));
+    pub fn nearest(&self, query: &[f32], candidates: &[u32], wanted: usize) -> io::Result<Vec<(u32, f32)>> {
+        if candidates.len() <= EXACT_MAX {
+            return self.cosines(query, candidates);
         }
-        candidates.sort_unstable();
-        candidates.dedup();
-        self.cosines(query, &candidates)
+        self.cosines(query, &self.promising(query, candidates, (4 * wanted).max(EXACT_MAX / 8)))
     }
 
     /// Returns the cosines of `query` with `rows`, which are in ascending order.
@@ -154,7 +151,7 @@ impl Vectors {
     }
 
     /// Returns the `wanted` candidates whose signs agree most with those of `query`.
-    fn promising(&self, query: &[f32], candidates: Vec<u32>, wanted: usize) -> Vec<u32> {
+    fn promising(&self, query: &[f32], candidates: &[u32], wanted: usize) -> Vec<u32> {
         let words = self.words();
         let query = signs(query);
         let distance = |row: &u32| -> u32 {
@@ -171,7 +168,7 @@ impl Vectors {
             sum >= wanted
         });
         let border = border.unwrap_or(self.dims) as u32;
-        candidates.into_iter().zip(distances).filter(|(_, distance)| *distance <= border).map(|(row, _)| row).collect()
+        candidates.iter().zip(distances).filter(|(_, distance)| *distance <= border).map(|(row, _)| *row).collect()
     }
 
     fn words(&self) -> usize {
@@ -335,7 +332,7 @@ mod tests {
         let rows: Vec<(u64, Vec<f32>)> = (0..count).map(|n| (n, mixed(n))).collect();
         Appender::open(dir.path(), dims).unwrap().append(&rows).unwrap();
         let vectors = Vectors::open(dir.path(), dims).unwrap().unwrap();
-        let mut near = vectors.nearest(&query, (0..count as u32).collect(), 10).unwrap();
+        let mut near = vectors.nearest(&query, &(0..count as u32).collect::<Vec<_>>(), 10).unwrap();
         assert!(near.len() < count as usize / 2);
         near.sort_by(|a, b| b.1.total_cmp(&a.1));
         assert!(near[..count.div_ceil(1000) as usize].iter().all(|(row, _)| row % 1000 == 0));
