@@ -208,8 +208,13 @@ impl Workspace {
     fn advise_on(&self, id: &str, template: Option<&Template>, wish: &Wish) -> Result<Recommendation, store::Error> {
         let memory = &self.resolved.settings.memory;
         let past = self.past_runs(id, None, None, PAST_MAX)?;
+        let all = past.len();
         let past: Vec<PastRun> = past.into_iter().filter(|run| wish.simulated || run.fact.mode != Mode::Simulated).collect();
         let mut warnings = Vec::new();
+        if past.len() < all {
+            let left_out = all - past.len();
+            warnings.push(format!("left out: {left_out} simulated runs; `--include-simulated` counts them"));
+        }
         let similar = self.similar(past, &wish.answers, &mut warnings)?;
         let judged: Vec<bool> = similar.iter().filter_map(|run| run.fact.judged(wish.unverified)).collect();
         let enough = judged.len() >= memory.min_sample as usize;
