@@ -1,4 +1,4 @@
-//! From rows to the report: sums and shares; what is concluded from them is in [`findings`](super::findings).
+//! From rows to the report: sums and shares; what is concluded from them is in [`super::findings`].
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Sentences as vectors: which model, how many at once, and never the same text twice.
 //!
 //! An [`Embedder`] answers for one model; its vectors have unit length, so that their dot product is the cosine. What the
-//! texts are and what the vectors are for is not known here. [`engine`] is the only file that names fastembed.
+//! texts are and what the vectors are for is not known here. `engine` is the only file that names fastembed.
 
 mod builtin;
 mod engine;
