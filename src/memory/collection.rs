@@ -300,7 +300,6 @@ pub fn embed_once<S: AsRef<str> + Sync>(
 ) -> Result<Vec<Vec<f32>>, index::Error> {
     let dir = cache.join(embedder.id());
     let io = |source| index::Error::Io { path: dir.clone(), source };
-    let mut appender = Appender::open(&dir, embedder.dims()).map_err(io)?;
     let known = Vectors::open(&dir, embedder.dims()).map_err(io)?;
     let keys: Vec<u64> = texts.iter().map(|text| passages::key(text.as_ref())).collect();
     let mut found: HashMap<u64, Vec<f32>> = HashMap::new();
@@ -329,10 +328,18 @@ pub fn embed_once<S: AsRef<str> + Sync>(
         })?;
         let rows: Vec<(u64, Vec<f32>)> =
             chunk.iter().zip(vectors).filter_map(|((key, _), vector)| Some((*key, vector?))).collect();
-        appender.append(&rows).map_err(io)?;
+        append_alone(&dir, embedder.dims(), &rows).map_err(io)?;
         found.extend(rows);
     }
     Ok(keys.iter().map(|key| found.get(key).cloned().unwrap_or_default()).collect())
+}
+
+/// Appends rows while no other process does: several may embed for the same cache at once.
+fn append_alone(dir: &Path, dims: usize, rows: &[(u64, Vec<f32>)]) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    let lock = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"))?;
+    lock.lock()?;
+    Appender::open(dir, dims)?.append(rows)
 }
 
 #[cfg(test)]
@@ -375,5 +382,28 @@ mod tests {
         write("qrels.tsv", "q\t0\t7\t2\n");
         let collection = Collection::read(dir.path(), &no_runs).unwrap();
         assert_eq!(collection.judged().next().unwrap().1["7"], 2.0);
+    }
+
+    #[test]
+    fn those_who_fill_a_cache_at_once_do_not_mix_their_vectors() {
+        let dir = tempfile::tempdir().unwrap();
+        let vector = |key: u64| vec![key as f32; 8];
+        std::thread::scope(|scope| {
+            for writer in 0..4u64 {
+                let dir = dir.path();
+                scope.spawn(move || {
+                    for round in 0..40u64 {
+                        let rows: Vec<(u64, Vec<f32>)> =
+                            (0..1 + round % 5).map(|n| writer * 10_000 + round * 10 + n).map(|key| (key, vector(key))).collect();
+                        append_alone(dir, 8, &rows).unwrap();
+                    }
+                });
+            }
+        });
+        let vectors = Vectors::open(dir.path(), 8).unwrap().unwrap();
+        assert_eq!(vectors.len(), 4 * 8 * 15);
+        for key in (0..4).flat_map(|writer| (0..40).map(move |round| writer * 10_000 + round * 10)) {
+            assert_eq!(vectors.vector(vectors.row(key).unwrap()).unwrap(), vector(key));
+        }
     }
 }

@@ -280,6 +280,10 @@ impl Workspace {
         /// Between two looks whether the index is free.
         const LOOK_EVERY: Duration = Duration::from_millis(50);
         let embedder = self.embedder()?;
+        if !self.store.path.is_dir() {
+            // A store that is not there has nothing to index, and looking at it creates nothing.
+            return Ok(Indexed::default());
+        }
         let deadline = Instant::now() + patience;
         let hold = loop {
             match self.index_place().hold()? {

@@ -30,6 +30,9 @@ const COMPARED_MAX: usize = 300;
 /// Runs named as evidence.
 const EVIDENCE_MAX: usize = 8;
 
+/// Kinds of money, the one that says most first.
+const MONEY: [Mode; 3] = [Mode::Real, Mode::Imported, Mode::Simulated];
+
 /// Advice for a template.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(title = "Advice for a template, as `meno recommend TEMPLATE --json` prints it")]
@@ -155,9 +158,12 @@ impl Workspace {
     /// # Errors
     /// When the store cannot be read.
     pub fn recommend(&self, id: &str, template: Option<&Template>, wish: &Wish) -> Result<Recommendation, store::Error> {
-        let recommendation = self.advise_on(id, template, wish)?;
-        if recommendation.n_similar > 0 {
-            self.record_advice(&recommendation)?;
+        let mut recommendation = self.advise_on(id, template, wish)?;
+        // Advice that cannot be recorded is given all the same.
+        if recommendation.n_similar > 0
+            && let Err(why) = self.record_advice(&recommendation)
+        {
+            recommendation.warnings.push(format!("that this advice was given could not be recorded: {why}"));
         }
         Ok(recommendation)
     }
@@ -195,7 +201,7 @@ impl Workspace {
         if roles.is_empty() {
             return Ok(Vec::new());
         }
-        let wish = Wish { simulated: mode == Mode::Simulated, unverified: true, ..Wish::default() };
+        let wish = Wish { simulated: mode == Mode::Simulated, ..Wish::default() };
         let patterns = self.patterns(None)?;
         let advice = roles.into_iter().filter_map(|role| {
             let advice = self.agent_advice(&template.template_id, role, &patterns, &wish);
@@ -228,7 +234,14 @@ impl Workspace {
         let passed = judged.iter().filter(|passed| **passed).count();
         let success = stats::wilson(passed as f64, judged.len() as f64).filter(|_| enough);
         let success = success.map(|share| Chance { p: share.value, low: share.low, high: share.high });
-        let costs: Vec<u64> = similar.iter().filter(|run| run.fact.cost_complete).map(|run| run.fact.cost).collect();
+        // Money of different kinds is never put together: real runs say what a run costs, else imported ones, else simulated ones.
+        let paid: Vec<&PastRun> = similar.iter().filter(|run| run.fact.cost_complete).collect();
+        let kind = MONEY.into_iter().find(|mode| paid.iter().any(|run| run.fact.mode == *mode));
+        if paid.iter().any(|run| Some(run.fact.mode) != kind) {
+            let kind = kind.map_or("real", Mode::name);
+            warnings.push(format!("what runs cost is that of {kind} runs alone; other kinds of money are left out"));
+        }
+        let costs: Vec<u64> = paid.iter().filter(|run| Some(run.fact.mode) == kind).map(|run| run.fact.cost).collect();
         let times: Vec<u64> = similar.iter().filter_map(|run| run.fact.duration_ms).collect();
         let (cost, duration) = (Sorted::new(costs), Sorted::new(times));
         let patterns = self.patterns(None)?;
@@ -336,6 +349,10 @@ impl Workspace {
         };
         let mut evidence: Vec<RunId> = Vec::new();
         let mut known = Vec::new();
+        // Costs are compared with each other, so they are of one kind of money: the first that any attempt here was paid in.
+        let own = |pattern: &&&Pattern| pattern.key.template == template && pattern.key.role == role;
+        let is_paid = |mode: &Mode| patterns.iter().filter(own).any(|one| one.key.mode == *mode && one.row.cost.count() > 0);
+        let money = MONEY.into_iter().find(is_paid);
         for tier in [Tier::Cheap, Tier::Capable, Tier::Premium] {
             let here =
                 |pattern: &Pattern| pattern.key.template == template && pattern.key.role == role && pattern.key.tier == tier;
@@ -345,7 +362,7 @@ impl Workspace {
                 continue;
             }
             let mut cost = Sketch::default();
-            rows.iter().for_each(|pattern| cost.merge(&pattern.row.cost));
+            rows.iter().filter(|one| Some(one.key.mode) == money).for_each(|one| cost.merge(&one.row.cost));
             evidence.extend(rows.iter().flat_map(|pattern| pattern.row.evidence.runs()));
             known.push(TierKnown {
                 tier,

@@ -242,6 +242,17 @@ fn a_model_that_cannot_be_fetched_is_a_clear_error_and_search_goes_on() {
 }
 
 #[test]
+fn looking_at_a_store_that_is_not_there_creates_nothing() {
+    let house = House::new();
+    let indexed = document(house.meno(["reindex", "--json"]));
+    assert_eq!(indexed["indexed_to"], 0);
+    assert_eq!(runs(&search(&house, &["anything"])), [] as [String; 0]);
+    house.meno(["suggest", "anything"]).exits(0);
+    house.meno(["recommend", "release_prep"]).exits(0);
+    assert!(!house.store().exists());
+}
+
+#[test]
 fn a_wish_finds_its_template_or_none() {
     let house = House::new();
     let suggested = document(house.meno(["suggest", "--json", "put my python library on pypi"]));

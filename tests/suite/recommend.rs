@@ -159,6 +159,11 @@ fn a_template_is_advised_on_from_its_history_and_adaptive_agents_start_there() {
     let (tier, by, evidence) = start("adaptive");
     assert_eq!((tier, by), (json!("capable"), json!("history")));
     assert!(evidence > 0);
+    let both: Value =
+        serde_json::from_str(&house.meno(["recommend", "errands", "--include-simulated", "--json"]).exits(0).stdout)
+            .expect("JSON");
+    assert_eq!(both["cost_nusd"]["p50"], 14_000_000, "simulated money is not put to imported money");
+    assert!(both["warnings"].to_string().contains("other kinds of money are left out"), "{}", both["warnings"]);
     let preview = house.meno(["run", "errands", "--no-input", "--dry-run", "--strategy", "adaptive"]).exits(0);
     assert!(preview.stdout.contains("capable"), "{}", preview.stdout);
 }
