@@ -95,7 +95,8 @@ fn a_frozen_owner_is_named_within_the_patience_and_all_goes_on_once_it_thaws() {
     owner.signal(Signal::STOP);
     let batch = batch_of(1, run_of(1), Some(0));
     for _ in 0..2 {
-        assert!(matches!(client.append(&batch), Err(Error::Unreachable { pid }) if pid == Some(owner.pid())));
+        let answer = client.append(&batch);
+        assert!(matches!(answer, Err(Error::Unreachable { pid }) if pid == Some(owner.pid())), "{answer:?}");
     }
     let late = Session::open(place(root.path()), opener(), impatient());
     assert!(matches!(late.err(), Some(Error::Unreachable { pid }) if pid == Some(owner.pid())));
