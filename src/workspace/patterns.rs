@@ -198,7 +198,7 @@ impl Workspace {
     }
 }
 
-fn malformed() -> store::Error {
+pub(super) fn malformed() -> store::Error {
     Error::Index("a key of a view is malformed".to_owned())
 }
 

@@ -1,5 +1,6 @@
 //! Advice for many tasks in one pass: learned once from the store's past, answered for each.
 
+use std::collections::HashMap;
 use std::io::BufRead;
 
 use schemars::JsonSchema;
@@ -7,16 +8,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Workspace;
+use super::patterns::malformed;
 use crate::domain::ids::RunId;
 use crate::domain::tier::Tier;
 use crate::memory::advice::advisor::{Advisor, Estimate};
 use crate::memory::advice::choose::{Rung, best, starts};
-use crate::memory::advice::past::{self, Collector, Costs, Counts, PastTask};
+use crate::memory::advice::past::{self, Costs, Counts, PastTask};
 use crate::memory::advice::space::{Located, Task};
 use crate::memory::collection::embed_once;
 use crate::memory::embed;
 use crate::memory::index::{self, GoOn};
 use crate::store;
+use crate::views::memory::tasks::TaskRow;
+use crate::views::{memory, rows};
 
 /// Past tasks that are learned from, at most: the newest.
 const PAST_MAX: usize = 10_000;
@@ -45,7 +49,7 @@ pub struct AskedTask {
 pub struct TaskAdvice {
     /// What the caller called it.
     pub id: Value,
-    /// Where to start: the least expected cost with the climbs that may follow. Null when the history is too small to know.
+    /// Where to start: the least expected cost with the climbs that may follow. Null when the role's past is too small to know.
     pub start_tier: Option<Tier>,
     /// The tiers with data in this history, lowest first.
     pub tiers: Vec<TierAdvice>,
@@ -125,25 +129,30 @@ pub fn read_tasks(lines: impl BufRead) -> Result<Vec<AskedTask>, RecommendError>
 }
 
 impl Workspace {
-    /// Returns the past tasks that count, newest first.
+    /// Returns the past tasks that `wanted` takes, newest first, at most `limit`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn past_tasks(&self, counts: Counts) -> Result<Vec<PastTask>, store::Error> {
-        let mut collector = Collector::new(counts);
-        let mut next = 1;
+    pub(super) fn past_tasks(&self, wanted: &dyn Fn(&PastTask) -> bool, limit: usize) -> Result<Vec<PastTask>, store::Error> {
+        /// Rows read at once.
+        const PAGE: usize = 2000;
+        let (begin, mut end) = (TaskRow::of_all().finish(), TaskRow::of_all().end());
+        let mut tasks = Vec::new();
         loop {
-            let page = self.log_page(next)?;
-            let Some(last) = page.last() else { break };
-            next = last.envelope.seq + 1;
-            for stored in &page {
-                // Texts beside the log are not needed: a task stands in its event.
-                if let store::codec::Decoded::Known(recorded) = store::codec::decode(stored)? {
-                    collector.apply(&recorded);
+            let rows = self.view_rows(memory::NAME, begin.clone(), end, true, PAGE)?;
+            for (key, row) in &rows {
+                let (at, run, agent) = TaskRow::read_key(key).ok_or_else(malformed)?;
+                let task = PastTask { run, at, agent, row: rows::read(row).map_err(store::Error::Index)? };
+                if wanted(&task) {
+                    tasks.push(task);
+                }
+                if tasks.len() == limit {
+                    return Ok(tasks);
                 }
             }
+            let Some((last, _)) = rows.last().filter(|_| rows.len() == PAGE) else { return Ok(tasks) };
+            end = Some(last.clone());
         }
-        Ok(collector.finish(PAST_MAX))
     }
 
     /// Returns advice for `tasks` from what the store remembers. `progress` is told how many of how many texts are embedded.
@@ -156,17 +165,19 @@ impl Workspace {
         counts: Counts,
         progress: GoOn<'_>,
     ) -> Result<TasksAdvice, RecommendError> {
-        let past = self.past_tasks(counts)?;
-        let tiers = past::tiers(&past);
+        let past = self.past_tasks(&|task| counts.takes(&task.row), PAST_MAX)?;
+        let tiers = past::tiers(&past, counts);
         let texts: Vec<&str> =
-            past.iter().map(|task| &task.text).chain(tasks.iter().map(|task| &task.text)).map(String::as_str).collect();
+            past.iter().map(|task| &task.row.text).chain(tasks.iter().map(|task| &task.text)).map(String::as_str).collect();
         // Without a past there is nothing to compare a text with.
         let (mut vectors, without_meaning) = if past.is_empty() { (Vec::new(), None) } else { self.meanings(&texts, progress) };
         let asked = vectors.split_off(past.len().min(vectors.len()));
         let settings = &self.resolved.settings.memory;
-        let history = past::history(&past, &vectors, &tiers, self.world.now(), settings.half_life_days);
+        let history = past::history(&past, counts, &vectors, &tiers, self.world.now(), settings.half_life_days);
         let advisor = Advisor::new(&history, tiers.len());
-        let known = past.len() >= settings.min_sample as usize;
+        let mut of_role: HashMap<&str, u32> = HashMap::new();
+        past.iter().for_each(|task| *of_role.entry(&task.row.role).or_default() += 1);
+        let is_known = |role: &str| of_role.get(role).is_some_and(|tasks| *tasks >= settings.min_sample);
         let costs = Costs::of(&past);
         let advice = tasks.iter().enumerate().map(|(index, task)| {
             let vector = asked.get(index).cloned().unwrap_or_default();
@@ -174,7 +185,7 @@ impl Workspace {
             let estimates = advisor.estimate(&located);
             TaskAdvice {
                 id: task.id.clone(),
-                start_tier: if known { start(&costs, &tiers, &task.role, &estimates) } else { None },
+                start_tier: if is_known(&task.role) { start(&costs, &tiers, &task.role, &estimates) } else { None },
                 tiers: tiers.iter().zip(&estimates).map(|(tier, estimate)| line(*tier, estimate)).collect(),
                 evidence: evidence(&past, &located),
             }
@@ -195,15 +206,10 @@ impl Workspace {
 
 /// Returns where to start: the least expected cost; the lowest tier where a cost is not known.
 fn start(costs: &Costs, tiers: &[Tier], role: &str, estimates: &[Estimate]) -> Option<Tier> {
-    let rungs: Option<Vec<Rung>> = tiers
-        .iter()
-        .zip(estimates)
-        .map(|(tier, estimate)| {
-            let cost = costs.mean(role, *tier)?;
-            Some(Rung { pass: estimate.pass.expected, benefit: estimate.benefit, cost })
-        })
-        .collect();
-    rungs.map_or_else(|| tiers.first().copied(), |rungs| best(&starts(&rungs)).and_then(|start| tiers.get(start).copied()))
+    let Some(costs) = costs.means(role, tiers) else { return tiers.first().copied() };
+    let rung = |(estimate, cost): (&Estimate, f64)| Rung { pass: estimate.pass.expected, benefit: estimate.benefit, cost };
+    let rungs: Vec<Rung> = estimates.iter().zip(costs).map(rung).collect();
+    best(&starts(&rungs)).and_then(|start| tiers.get(start).copied())
 }
 
 fn line(tier: Tier, estimate: &Estimate) -> TierAdvice {

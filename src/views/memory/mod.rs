@@ -11,6 +11,7 @@ pub mod criteria;
 pub mod draft;
 pub mod outcomes;
 pub mod patterns;
+pub mod tasks;
 pub mod tools;
 
 #[cfg(test)]
@@ -24,7 +25,7 @@ use super::rows::{self, Key};
 use super::sketch::Sketch;
 use super::status::RunStatus;
 use super::{Projection, Rows};
-use crate::domain::event::{Mode, Recorded};
+use crate::domain::event::{Event, Mode, Recorded};
 use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::tier::Tier;
 use draft::Draft;
@@ -48,7 +49,7 @@ impl Projection for Memory {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
@@ -65,6 +66,9 @@ impl Projection for Memory {
         };
         count(rows, run, &draft, Sign::Out)?;
         draft.apply(event);
+        if let Event::AgentPlanned(planned) = &event.event {
+            tasks::begin(rows, run, &draft, planned)?;
+        }
         count(rows, run, &draft, Sign::In)?;
         let may_go_on = draft.ended.is_none_or(|ended| ended.status == RunStatus::Failed && draft.mode != Mode::Imported);
         if may_go_on {
@@ -83,6 +87,7 @@ fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(
     patterns::count(rows, run, draft, sign)?;
     criteria::count(rows, run, draft, sign)?;
     answers::count(rows, run, draft, ended, sign)?;
+    tasks::count(rows, run, draft, sign)?;
     tools::count(rows, run, draft, sign)
 }
 
