@@ -8,6 +8,7 @@ pub mod library;
 pub mod setup;
 
 mod analysis;
+pub mod backtest;
 mod bench;
 pub mod bench_route;
 mod empty;

@@ -167,3 +167,57 @@ fn a_template_is_advised_on_from_its_history_and_adaptive_agents_start_there() {
     let preview = house.meno(["run", "errands", "--no-input", "--dry-run", "--strategy", "adaptive"]).exits(0);
     assert!(preview.stdout.contains("capable"), "{}", preview.stdout);
 }
+
+#[test]
+fn a_backtest_uses_what_was_recorded_and_says_what_was_not() {
+    let house = House::new();
+    fs::write(house.path("work/history.jsonl"), history()).expect("a file");
+    house.meno(["import", "runs", "history.jsonl"]).exits(0);
+    let report = |args: &[&str]| -> Value {
+        let done = house.meno([&["backtest", "--json", "--strategy"], args].concat()).exits(0);
+        serde_json::from_str(&done.stdout).expect("a document")
+    };
+    let asked = report(&["cheap_only,progressive,capable_first,adaptive"]);
+    assert_eq!((&asked["runs"], &asked["tasks"], &asked["money"]), (&json!(90), &json!(90), &json!("imported")));
+    let policies = asked["policies"].as_array().expect("policies");
+    let [record, cheap, progressive, capable, adaptive] = &policies[..] else { panic!("{asked}") };
+    let close = |number: &Value, wanted: f64| (number.as_f64().expect("a number") - wanted).abs() < 1e-6;
+    assert!(record["strategy"].is_null() && close(&record["success"]["value"], 2.0 / 3.0), "{record}");
+    // A third passes at the cheap tier, for a tenth of a cent each.
+    assert!(close(&cheap["success"]["value"], 1.0 / 3.0) && close(&cheap["cost_nusd"]["value"], 1e6), "{cheap}");
+    assert!(close(&cheap["success_gain"]["value"], -1.0 / 3.0) && cheap["unknown"] == 0, "{cheap}");
+    assert!(cheap["success"]["low"].as_f64() < cheap["success"]["value"].as_f64(), "{cheap}");
+    // Proofs failed at both tiers, and nobody knows what the premium tier would have made of them.
+    assert_eq!((&progressive["unknown"], &progressive["unknown_at"]), (&json!(30), &json!({"premium": 30})));
+    assert!(close(&progressive["success_bounds"]["low"], 2.0 / 3.0) && close(&progressive["success_bounds"]["high"], 1.0));
+    assert_eq!(capable["unknown_at"], json!({"capable": 30, "premium": 30}));
+    assert_eq!(capable["told_more"], 30, "poems were tried again after a failure");
+    assert!(adaptive["known"].as_u64().expect("a number") >= 60, "{adaptive}");
+    assert_eq!(report(&["cheap_only"])["policies"][1], *cheap, "the same record gives the same report");
+
+    let few = report(&["cheap_only", "--runs", "template:errands escalations:0"]);
+    assert_eq!((&few["runs"], &few["policies"][1]["success"]["value"]), (&json!(30), &json!(1.0)), "{few}");
+    assert!(few["understood"].as_str().expect("words").contains("errands"), "{few}");
+    let done = house.meno(["backtest", "--strategy", "cheap_only", "--runs", "moonlight sonata"]);
+    assert!(done.exits(1).stderr.contains("filters nothing"));
+}
+
+#[test]
+fn what_if_says_agent_by_agent_what_one_run_tells() {
+    let house = House::new();
+    fs::write(house.path("work/history.jsonl"), history()).expect("a file");
+    house.meno(["import", "runs", "history.jsonl"]).exits(0);
+    let runs: Value = serde_json::from_str(&house.meno(["list-runs", "--json"]).exits(0).stdout).expect("a document");
+    let id =
+        runs["runs"].as_array().expect("runs").iter().find(|run| run["escalations"] == 1).expect("a climb")["run_id"].clone();
+    let id = id.as_str().expect("an id");
+    let done = house.meno(["whatif", id, "--strategy", "cheap_only,premium_only", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&done.stdout).expect("a document");
+    assert_eq!(told["recorded_cost_nusd"], 11_000_000);
+    let [cheap, premium] = &told["strategies"].as_array().expect("strategies")[..] else { panic!("{told}") };
+    assert_eq!((&cheap["agents"][0]["outcome"], &cheap["cost_nusd"]), (&json!("failed"), &json!(1_000_000)));
+    assert_eq!((&premium["agents"][0]["outcome"], &premium["agents"][0]["unknown_at"]), (&json!("unknown"), &json!("premium")));
+    assert!(premium["cost_nusd"].is_null() && premium["unknown_share"] == 1.0, "{premium}");
+    let shown = house.meno(["whatif", id, "--strategy", "premium_only"]).exits(0).stdout;
+    assert!(shown.contains("never tried at premium"), "{shown}");
+}

@@ -1,7 +1,8 @@
-//! Arguments of the commands that recall the past: `search`, `suggest`, `recommend`, `reindex`, `model`.
+//! Arguments of the commands that recall the past: `search`, `suggest`, `recommend`, `backtest`, `whatif`, `reindex`, `model`.
 
 use clap::{Args, Subcommand};
 
+use crate::domain::tier::Strategy;
 use crate::memory::query::SYNTAX;
 
 /// `search`.
@@ -59,6 +60,41 @@ pub struct RecommendArgs {
     /// Take successes that nobody could verify as successes
     #[arg(long)]
     pub include_unverified: bool,
+}
+
+/// `backtest`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each task of the recorded runs is walked along the strategy's tiers, with the outcomes and costs recorded for it there. \
+        Where a task never met a tier, its outcome is unknown: it is counted, and never made up. `adaptive` is advised by what \
+        began before each run.\n\n\
+        Examples:\n  meno backtest --strategy adaptive,cheap_only\n  meno backtest --strategy capable_first --runs \"template:release_prep since:30d\""
+)]
+pub struct BacktestArgs {
+    /// The strategies: cheap_only, progressive, capable_first, premium_only, adaptive
+    #[arg(long, value_name = "S,…", value_delimiter = ',', required = true, value_parser = super::values::strategy(), hide_possible_values = true)]
+    pub strategy: Vec<Strategy>,
+    /// Only runs that this filter finds, as in `meno search`
+    #[arg(long, value_name = "FILTER")]
+    pub runs: Option<String>,
+    /// Look at simulated runs too
+    #[arg(long)]
+    pub include_simulated: bool,
+    /// Take successes that nobody could verify as successes
+    #[arg(long)]
+    pub include_unverified: bool,
+}
+
+/// `whatif`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  meno whatif last --strategy cheap_only,premium_only")]
+pub struct WhatifArgs {
+    /// The run: an id, its beginning or end, `last` or `last~N`
+    #[arg(value_name = "RUN")]
+    pub run: super::values::RunRef,
+    /// The strategies: cheap_only, progressive, capable_first, premium_only, adaptive
+    #[arg(long, value_name = "S,…", value_delimiter = ',', required = true, value_parser = super::values::strategy(), hide_possible_values = true)]
+    pub strategy: Vec<Strategy>,
 }
 
 /// `reindex`.

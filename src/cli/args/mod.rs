@@ -156,8 +156,12 @@ pub enum Command {
     Search(memory::SearchArgs),
     /// Say which template fits to what you want to do
     Suggest(memory::SuggestArgs),
-    /// Say from past runs which tier each of many tasks should start at
+    /// Say from past runs how the next one will go, and which tier to start at
     Recommend(memory::RecommendArgs),
+    /// Say what the record of past runs tells about other strategies
+    Backtest(memory::BacktestArgs),
+    /// Say what a run's own record tells about another strategy
+    Whatif(memory::WhatifArgs),
     /// Bring the search index up to the log
     Reindex(memory::ReindexArgs),
     /// Embedding models: list them, fetch one

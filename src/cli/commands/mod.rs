@@ -1,5 +1,6 @@
 //! The commands, one file each: what was typed goes in, a use case is called, what it gives is rendered.
 
+pub mod backtest;
 pub mod bench;
 mod bench_route;
 pub mod cancel;
@@ -76,6 +77,8 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Search(args) => search::search(context, &args),
         Command::Suggest(args) => search::suggest(context, &args),
         Command::Recommend(args) => recommend::run(context, &args),
+        Command::Backtest(args) => backtest::backtest(context, &args),
+        Command::Whatif(args) => backtest::whatif(context, &args),
         Command::Reindex(args) => search::reindex(context, &args),
         Command::Model(command) => model::run(context, &command),
         Command::Bench(command) => bench::run(context, &command),

@@ -16,6 +16,8 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<PriceFile>("prices.json");
     check::<crate::workspace::Found>("search.json");
     check::<crate::workspace::Recommendation>("recommend.json");
+    check::<crate::workspace::backtest::Backtest>("backtest.json");
+    check::<crate::workspace::backtest::Whatif>("whatif.json");
     check::<crate::workspace::Suggested>("suggest.json");
     check::<crate::workspace::Indexed>("reindex.json");
     check::<crate::workspace::ModelList>("model-list.json");

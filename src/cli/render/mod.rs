@@ -2,6 +2,7 @@
 
 pub mod analytics;
 pub mod analytics_html;
+pub mod backtest;
 pub mod bench_route;
 pub mod chart;
 pub mod costs;

@@ -272,7 +272,7 @@ impl Sample {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::prelude::{any, prop_assert, proptest};
 
     use super::*;
     use crate::domain::event::Mode;

@@ -1,0 +1,81 @@
+//! `meno backtest` and `meno whatif`: what the record says about other strategies.
+
+use std::collections::HashSet;
+
+use jiff::Zoned;
+
+use super::search;
+use crate::cli::args::memory::{BacktestArgs, WhatifArgs};
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::{open, render};
+use crate::domain::ids::RunId;
+use crate::memory::advice::past::Counts;
+use crate::workspace::{Access, Search};
+
+/// Asks the record of many runs.
+///
+/// # Errors
+/// When the filter is no filter, or the store or its index cannot be read.
+pub fn backtest(context: &mut Context, args: &BacktestArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    let (mut only, mut understood, mut notices) = (None, None, Vec::new());
+    if let Some(filter) = &args.runs {
+        let search = Search {
+            query: filter.clone(),
+            limit: usize::MAX,
+            lexical_only: true,
+            now: Zoned::now().with_time_zone(context.out.zone().clone()).to_string(),
+            catch_up_ms: context.global.wait.as_millis() as u64,
+        };
+        let found = workspace.search(&search).map_err(search::report)?;
+        if found.understood.filters.is_empty() {
+            return Err(Report::invalid(format!("`{filter}` filters nothing: {}", found.understood.line))
+                .hint("say it like `template:release_prep since:30d`; `meno search --help` lists the keys"));
+        }
+        let runs: HashSet<RunId> = found.hits.iter().filter_map(|hit| hit.run_id.parse().ok()).collect();
+        understood = Some(found.understood.line);
+        notices = found.understood.notes;
+        notices.extend(found.notices);
+        only = Some(runs);
+    }
+    let counts = Counts { simulated: args.include_simulated, unverified: args.include_unverified };
+    let mut report = workspace.backtest(&args.strategy, only.as_ref(), counts)?;
+    report.understood = understood;
+    report.notices.extend(notices);
+    if context.out.json() {
+        context.out.document(&report)?;
+        return Ok(Exit::Done);
+    }
+    if let Some(line) = &report.understood {
+        context.out.say(line);
+    }
+    if report.tasks == 0 {
+        report.notices.iter().for_each(|notice| context.out.say(notice));
+        context.out.say("no task of an ended run is recorded here; `meno list-runs` shows the runs");
+        return Ok(Exit::Done);
+    }
+    context.out.data(render::backtest::backtest(&context.out, &report))?;
+    Ok(Exit::Done)
+}
+
+/// Asks the record of one run.
+///
+/// # Errors
+/// When there is no such run, it has not ended, or the store cannot be read.
+pub fn whatif(context: &mut Context, args: &WhatifArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    let run = workspace.find_run(&args.run.to_string())?;
+    let Some(report) = workspace.whatif(run, &args.strategy)? else {
+        return Err(Report::refused(format!(
+            "run {run} has not ended, or tried nothing: its record says nothing of other strategies"
+        ))
+        .hint(format!("`meno show-run {run}` shows how far it came")));
+    };
+    if context.out.json() {
+        context.out.document(&report)?;
+    } else {
+        context.out.data(render::backtest::whatif(&context.out, &report))?;
+    }
+    Ok(Exit::Done)
+}
