@@ -8,7 +8,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::ask::{AskKind, AskQuestion, Form, Given, Terminal, interview};
+use super::ask::{AskKind, AskQuestion, Asked, Form, Given, Prompter, Terminal, interview};
 use super::commands::run::{GivenAnswers, secret_of, wrong};
 use super::context::Context;
 use super::error::{Exit, Report, Result};
@@ -20,7 +20,7 @@ use crate::domain::run::{Basis, Command};
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::executor::Stream;
 use crate::workspace::patterns::DefaultAnswer;
-use crate::workspace::{Begun, Workspace};
+use crate::workspace::{Begun, StartOffer, Workspace};
 
 /// Checks answers that were given before anybody is asked and returns them as their questions keep them; reports everything that is
 /// wrong.
@@ -59,7 +59,8 @@ pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun
     }
     match asked {
         Ok(()) => {
-            let completion = workspace.completion(begun.stream.run(), &basis.template)?;
+            let agreed = agreed_starts(&mut terminal, workspace, begun)?;
+            let completion = workspace.completion(begun.stream.run(), &basis.template, &agreed)?;
             Ok(begun.stream.perform(&basis, &[completion])?)
         }
         Err(report) => {
@@ -70,6 +71,42 @@ pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun
             Err(report)
         }
     }
+}
+
+/// Asks whether agents may start where their history says that it pays; what was shown and what was taken is remembered.
+fn agreed_starts(prompter: &mut dyn Prompter, workspace: &Workspace, begun: &Begun) -> Result<Vec<StartOffer>> {
+    let offers = match workspace.start_offers(begun.stream.run(), &begun.basis) {
+        Ok(offers) if offers.is_empty() => return Ok(Vec::new()),
+        Ok(offers) => offers,
+        Err(error) => {
+            // A start that cannot be advised is no reason not to run.
+            tracing::warn!("history advises nothing: {error}");
+            return Ok(Vec::new());
+        }
+    };
+    let shown: Vec<String> = offers
+        .iter()
+        .map(|offer| format!("{} at {} instead of {}: {}", offer.role, offer.start_tier, offer.usual, offer.because))
+        .collect();
+    let question = AskQuestion {
+        id: "starts".to_owned(),
+        text: "Past runs advise to start elsewhere. Which of this shall be done?".to_owned(),
+        help: None,
+        kind: AskKind::MultiSelect { options: shown.clone() },
+        required: false,
+        default: Some((Value::from(shown.clone()), "from history".to_owned())),
+        progress: None,
+        validate: &|value| Ok(value.clone()),
+    };
+    let taken: Vec<usize> = match prompter.ask(&question)? {
+        Asked::Answer(Value::Array(chosen)) => {
+            let is_chosen = |index: &usize| chosen.iter().any(|one| one.as_str() == Some(shown[*index].as_str()));
+            (0..offers.len()).filter(is_chosen).collect()
+        }
+        _ => Vec::new(),
+    };
+    workspace.offered(begun.id, &begun.basis.template.template_id, &offers, &taken)?;
+    Ok(taken.into_iter().map(|index| offers[index].clone()).collect())
 }
 
 /// Completes a run's form from answers given on the command line and the template's defaults, without asking.
@@ -95,7 +132,7 @@ pub fn complete(workspace: &Workspace, begun: &mut Begun, given: &GivenAnswers) 
         source: answer.source,
         secret: answer.secret,
     });
-    let commands: Vec<Command> = answers.chain([workspace.completion(begun.stream.run(), &basis.template)?]).collect();
+    let commands: Vec<Command> = answers.chain([workspace.completion(begun.stream.run(), &basis.template, &[])?]).collect();
     Ok(begun.stream.perform(&basis, &commands)?)
 }
 
@@ -187,13 +224,14 @@ impl<'a> Filling<'a> {
         self.checks.get(place)?(value).is_ok().then_some((value, *run))
     }
 
-    /// Says what successful runs chose, if that is more than one run's word.
-    fn chosen(&self, id: &str) -> Option<String> {
+    /// Returns what successful runs chose and in what words to say so, if that is more than one run's word and may still be given.
+    fn chosen(&self, id: &str) -> Option<(&Value, String)> {
+        let place = self.basis.template.form_schema.questions.iter().position(|known| known.id == id)?;
         let chosen = self.history.iter().find(|known| known.question == id)?.chosen.as_ref()?;
         let run = chosen.evidence.first()?;
-        (chosen.successes > 1).then(|| {
+        (chosen.successes > 1 && self.checks.get(place)?(&chosen.value).is_ok()).then(|| {
             let value = words::value(&chosen.value);
-            format!("{} of {} successful runs chose {value}, last {run}", chosen.successes, chosen.of)
+            (&chosen.value, format!("{} of {} successful runs chose {value}, last {run}", chosen.successes, chosen.of))
         })
     }
 
@@ -222,9 +260,14 @@ impl Form for Filling<'_> {
         let last = || {
             self.last_answer(id).filter(|_| !is_derived).map(|(value, run)| (value.clone(), format!("as last time, run {run}")))
         };
-        let default = own.or_else(last).or_else(|| Some((self.form.default_of(question)?, "from the template".to_owned())));
+        let chosen = self.chosen(id);
+        let recommended = || {
+            chosen.as_ref().filter(|_| !is_derived).map(|(value, _)| ((*value).clone(), "what successful runs chose".to_owned()))
+        };
+        let own_or_past = own.or_else(last).or_else(recommended);
+        let default = own_or_past.or_else(|| Some((self.form.default_of(question)?, "from the template".to_owned())));
         let help = question.help_text.as_deref().map(|help| sanitize::line(help).into_owned());
-        let help: Vec<String> = help.into_iter().chain(self.chosen(id)).collect();
+        let help: Vec<String> = help.into_iter().chain(chosen.map(|(_, words)| words)).collect();
         Some(AskQuestion {
             id: question.id.clone(),
             text: sanitize::line(&question.text).into_owned(),
@@ -251,8 +294,10 @@ impl Form for Filling<'_> {
             Given::Answer { value, as_proposed } => {
                 let kept = self.form.given(id).filter(|answer| answer.value == value).map(|answer| answer.source);
                 let is_last = self.last_answer(id).is_some_and(|(last, _)| *last == value);
+                let is_chosen = self.chosen(id).is_some_and(|(chosen, _)| *chosen == value);
                 let source = kept.unwrap_or(match as_proposed {
                     true if is_last => AnswerSource::LastRun,
+                    true if is_chosen => AnswerSource::Recommended,
                     true => AnswerSource::Default,
                     false => AnswerSource::Asked,
                 });
@@ -279,3 +324,6 @@ fn kind(question: &Question) -> AskKind {
         QuestionKind::Secret => AskKind::Secret,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ pub mod recommend_tasks;
 mod running;
 mod spending;
 mod start;
+mod starts;
 mod suggest;
 mod upkeep;
 
@@ -41,5 +42,6 @@ pub use recall::{Indexed, Memory, RecallError, Search};
 pub use recommend::{Recommendation, Wish};
 pub use running::{ModelsError, RunError};
 pub use start::{Answering, Begun, NewRun, ResumeError, StartError, mode};
+pub use starts::StartOffer;
 pub use suggest::{Suggested, SuggestedTemplate};
 pub use upkeep::{Inspection, Rebuilt, Upkeep};

@@ -67,7 +67,7 @@ impl Workspace {
             commands.push(Command::Answer { question, value, source: *source, secret: *secret });
         }
         let advice = self
-            .start_advice(template, wish.strategy, super::start::mode(&self.resolved.settings))
+            .adaptive_starts(template, wish.strategy, super::start::mode(&self.resolved.settings))
             .map_err(|error| StartError::Stream(error.into()))?;
         commands.push(Command::CompleteForm(advice));
         let run = imagine(&basis, commands).map_err(|refusal| StartError::Stream(refusal.into()))?;

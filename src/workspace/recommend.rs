@@ -12,16 +12,16 @@ use serde_json::Value;
 use super::Workspace;
 use super::analysis::AnalyticsQuestion;
 use super::patterns::{PastRun, Pattern};
-use crate::analytics::stats;
 use crate::domain::event::{Event, Mode, RecommendationShown, RecommendationShownPrivate};
 use crate::domain::ids::RunId;
-use crate::domain::run::{Command, Run, StartAdvice as StartWish};
 use crate::domain::template::Template;
 use crate::domain::text::Text;
-use crate::domain::tier::{Strategy, Tier};
-use crate::memory::advice::team::{StartAdvice, TierKnown, TierPast, advise};
+use crate::domain::tier::Tier;
+use crate::memory::advice::outlook::{Chance, Spread, most_alike, outlook};
+use crate::memory::advice::past::Counts;
+use crate::memory::advice::role::{RoleAdvice, Terms, on_role};
+use crate::memory::advice::team::TierAdvice;
 use crate::store;
-use crate::views::sketch::Sketch;
 
 /// Past runs looked at, the newest.
 const PAST_MAX: usize = 2_000;
@@ -29,9 +29,6 @@ const PAST_MAX: usize = 2_000;
 const COMPARED_MAX: usize = 300;
 /// Runs named as evidence.
 const EVIDENCE_MAX: usize = 8;
-
-/// Kinds of money, the one that says most first.
-const MONEY: [Mode; 3] = [Mode::Real, Mode::Imported, Mode::Simulated];
 
 /// Advice for a template.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -59,28 +56,6 @@ pub struct Recommendation {
     pub warnings: Vec<String>,
     /// The newest of the runs that the advice rests on.
     pub evidence: Vec<String>,
-}
-
-/// A probability with its interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Chance {
-    /// The share observed.
-    pub p: f64,
-    /// The interval's lower end (Wilson, 95 %).
-    pub low: f64,
-    /// Its upper end.
-    pub high: f64,
-}
-
-/// Percentiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Spread {
-    /// One of ten is at most this.
-    pub p10: u64,
-    /// The median.
-    pub p50: u64,
-    /// Nine of ten are at most this.
-    pub p90: u64,
 }
 
 /// Where an agent should start.
@@ -152,6 +127,33 @@ pub struct Wish {
     pub unverified: bool,
 }
 
+impl Wish {
+    fn counts(&self) -> Counts {
+        Counts { simulated: self.simulated, unverified: self.unverified }
+    }
+}
+
+impl AgentAdvice {
+    fn new(role: &str, advice: RoleAdvice) -> Self {
+        let line = |tier: &TierAdvice| TierLine {
+            tier: tier.tier,
+            p_pass: tier.p_pass,
+            low: tier.low,
+            high: tier.high,
+            n: tier.n,
+            benefit: tier.benefit,
+            expected_cost_nusd: tier.expected_cost.map(|cost| cost.round() as u64),
+        };
+        Self {
+            role: role.to_owned(),
+            start_tier: advice.start.start,
+            tiers: advice.start.tiers.iter().map(line).collect(),
+            because: advice.because,
+            evidence: advice.evidence.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 impl Workspace {
     /// Advises on a run of the template `id`, and appends that it did when there is a history to advise from.
     ///
@@ -168,49 +170,6 @@ impl Workspace {
         Ok(recommendation)
     }
 
-    /// Returns the command that closes a run's form and plans its team, with what history says of where adaptive agents should start.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn completion(&self, run: &Run, template: &Template) -> Result<Command, store::Error> {
-        let terms = run.terms.as_ref();
-        let mode = terms.map_or(Mode::Real, |terms| terms.mode);
-        Ok(Command::CompleteForm(self.start_advice(template, terms.and_then(|terms| terms.strategy), mode)?))
-    }
-
-    /// Returns where the agents of `template` should start that the strategy `adaptive` leaves to history: by role. Agents of which
-    /// too little is known are left out.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub(super) fn start_advice(
-        &self,
-        template: &Template,
-        strategy: Option<Strategy>,
-        mode: Mode,
-    ) -> Result<Vec<StartWish>, store::Error> {
-        let usual = self.resolved.settings.run.strategy;
-        let of = |own: Option<Strategy>| strategy.or(own).unwrap_or(usual);
-        let adaptive = |own| of(own) == Strategy::Adaptive;
-        let roles: Vec<&str> = template
-            .agent_composition_rules
-            .iter()
-            .filter(|rule| adaptive(rule.tier_strategy.or(template.defaults.as_ref().and_then(|defaults| defaults.strategy))))
-            .map(|rule| rule.role.as_str())
-            .collect();
-        if roles.is_empty() {
-            return Ok(Vec::new());
-        }
-        let wish = Wish { simulated: mode == Mode::Simulated, ..Wish::default() };
-        let patterns = self.patterns(None)?;
-        let advice = roles.into_iter().filter_map(|role| {
-            let advice = self.agent_advice(&template.template_id, role, &patterns, &wish);
-            let evidence = advice.evidence.iter().filter_map(|run| run.parse().ok()).collect();
-            Some(StartWish { role: role.to_owned(), tier: advice.start_tier?, because: advice.because, evidence })
-        });
-        Ok(advice.collect())
-    }
-
     fn advise_on(&self, id: &str, template: Option<&Template>, wish: &Wish) -> Result<Recommendation, store::Error> {
         let memory = &self.resolved.settings.memory;
         let past = self.past_runs(id, None, None, PAST_MAX)?;
@@ -222,28 +181,8 @@ impl Workspace {
             warnings.push(format!("left out: {left_out} simulated runs; `--include-simulated` counts them"));
         }
         let similar = self.similar(past, &wish.answers, &mut warnings)?;
-        let judged: Vec<bool> = similar.iter().filter_map(|run| run.fact.judged(wish.unverified)).collect();
-        let enough = judged.len() >= memory.min_sample as usize;
-        if !enough {
-            warnings.push(format!(
-                "runs of this template that ended and could be judged: {}; under {} the chance of success is not known",
-                judged.len(),
-                memory.min_sample
-            ));
-        }
-        let passed = judged.iter().filter(|passed| **passed).count();
-        let success = stats::wilson(passed as f64, judged.len() as f64).filter(|_| enough);
-        let success = success.map(|share| Chance { p: share.value, low: share.low, high: share.high });
-        // Money of different kinds is never put together: real runs say what a run costs, else imported ones, else simulated ones.
-        let paid: Vec<&PastRun> = similar.iter().filter(|run| run.fact.cost_complete).collect();
-        let kind = MONEY.into_iter().find(|mode| paid.iter().any(|run| run.fact.mode == *mode));
-        if paid.iter().any(|run| Some(run.fact.mode) != kind) {
-            let kind = kind.map_or("real", Mode::name);
-            warnings.push(format!("what runs cost is that of {kind} runs alone; other kinds of money are left out"));
-        }
-        let costs: Vec<u64> = paid.iter().filter(|run| Some(run.fact.mode) == kind).map(|run| run.fact.cost).collect();
-        let times: Vec<u64> = similar.iter().filter_map(|run| run.fact.duration_ms).collect();
-        let (cost, duration) = (Sorted::new(costs), Sorted::new(times));
+        let outlook = outlook(&similar, memory.min_sample, wish.unverified);
+        warnings.extend(outlook.warnings);
         let patterns = self.patterns(None)?;
         // The template's own roles in its order, then those that only its past has: of older versions, or of other tools.
         let rules = template.iter().flat_map(|template| &template.agent_composition_rules);
@@ -252,7 +191,8 @@ impl Workspace {
             patterns.iter().filter(|pattern| pattern.key.template == id).map(|pattern| &pattern.key.role).collect();
         let others: Vec<String> = past_roles.into_iter().filter(|role| !roles.contains(role)).cloned().collect();
         roles.extend(others);
-        let agents = roles.iter().map(|role| self.agent_advice(id, role, &patterns, wish)).collect();
+        let agents =
+            roles.iter().map(|role| AgentAdvice::new(role, self.role_advice(id, role, &patterns, wish.counts()))).collect();
         let question = AnalyticsQuestion {
             template: Some(id.to_owned()),
             simulated: wish.simulated,
@@ -284,10 +224,10 @@ impl Workspace {
         Ok(Recommendation {
             template_id: id.to_owned(),
             n_similar: similar.len() as u64,
-            success,
-            cost_nusd: cost.spread(),
-            duration_ms: duration.spread(),
-            budget_p95_nusd: cost.at(0.95),
+            success: outlook.success,
+            cost_nusd: outlook.cost,
+            duration_ms: outlook.duration_ms,
+            budget_p95_nusd: outlook.budget_p95,
             agents,
             answers: self.answer_advice(id, template, wish)?,
             next,
@@ -310,92 +250,21 @@ impl Workspace {
         for run in past.iter().take(COMPARED_MAX) {
             let told = self.detail(run.run)?.answers;
             let agree = answers.iter().filter(|(question, value)| told.get(*question) == Some(value)).count();
-            alike.push((agree, run));
+            alike.push((agree, run.clone()));
         }
         let min = self.resolved.settings.memory.min_sample as usize;
-        for wanted in (1..=answers.len()).rev() {
-            let chosen: Vec<PastRun> =
-                alike.iter().filter(|(agree, _)| *agree >= wanted).map(|(_, run)| (*run).clone()).collect();
-            if chosen.len() >= min {
-                return Ok(chosen);
-            }
+        if let Some(chosen) = most_alike(&alike, answers.len(), min) {
+            return Ok(chosen);
         }
         warnings.push("too few past runs had these answers; all runs of the template are looked at".to_owned());
         Ok(past)
     }
 
-    fn agent_advice(&self, template: &str, role: &str, patterns: &[Pattern], wish: &Wish) -> AgentAdvice {
+    /// Advises on a role of a template from what all templates' attempts say.
+    pub(super) fn role_advice(&self, template: &str, role: &str, patterns: &[Pattern], counts: Counts) -> RoleAdvice {
         let memory = &self.resolved.settings.memory;
-        let counts = |pattern: &&Pattern| wish.simulated || pattern.key.mode != Mode::Simulated;
-        let patterns: Vec<&Pattern> = patterns.iter().filter(counts).collect();
-        let today = self.today();
-        let sum = |wanted: &dyn Fn(&Pattern) -> bool| {
-            let mut past = TierPast::default();
-            for pattern in patterns.iter().filter(|pattern| wanted(pattern)) {
-                let (passed, failed) = pattern.row.decayed(today, memory.half_life_days, wish.unverified);
-                let held = pattern.row.first;
-                let whole = f64::from(held.passed + if wish.unverified { held.unverified } else { 0 });
-                // First attempts fade as all attempts of the row do.
-                let all_passed = (pattern.row.passed + if wish.unverified { pattern.row.unverified } else { 0 }) as f64;
-                let share = |part: f64, all: f64| if all > 0.0 { (part / all).clamp(0.0, 1.0) } else { 0.0 };
-                let first_passed = passed * share(whole, all_passed);
-                let first_failed = failed * share(f64::from(held.failed), pattern.row.failed as f64);
-                past.first.passed += first_passed;
-                past.first.failed += first_failed;
-                past.later.passed += passed - first_passed;
-                past.later.failed += failed - first_failed;
-            }
-            past
-        };
-        let mut evidence: Vec<RunId> = Vec::new();
-        let mut known = Vec::new();
-        // Costs are compared with each other, so they are of one kind of money: the first that any attempt here was paid in.
-        let own = |pattern: &&&Pattern| pattern.key.template == template && pattern.key.role == role;
-        let is_paid = |mode: &Mode| patterns.iter().filter(own).any(|one| one.key.mode == *mode && one.row.cost.count() > 0);
-        let money = MONEY.into_iter().find(is_paid);
-        for tier in [Tier::Cheap, Tier::Capable, Tier::Premium] {
-            let here =
-                |pattern: &Pattern| pattern.key.template == template && pattern.key.role == role && pattern.key.tier == tier;
-            let rows: Vec<&&Pattern> = patterns.iter().filter(|pattern| here(pattern)).collect();
-            let n: u64 = rows.iter().map(|pattern| pattern.row.passed + pattern.row.unverified + pattern.row.failed).sum();
-            if n == 0 {
-                continue;
-            }
-            let mut cost = Sketch::default();
-            rows.iter().filter(|one| Some(one.key.mode) == money).for_each(|one| cost.merge(&one.row.cost));
-            evidence.extend(rows.iter().flat_map(|pattern| pattern.row.evidence.runs()));
-            known.push(TierKnown {
-                tier,
-                here: sum(&here),
-                role: sum(&|pattern| pattern.key.role == role && pattern.key.tier == tier),
-                all: sum(&|pattern| pattern.key.tier == tier),
-                cost: cost.mean(),
-                n,
-            });
-        }
-        evidence.sort_unstable_by(|a, b| b.cmp(a));
-        evidence.dedup();
-        evidence.truncate(EVIDENCE_MAX);
-        let advice = advise(&known, u64::from(memory.min_sample));
-        AgentAdvice {
-            role: role.to_owned(),
-            start_tier: advice.start,
-            because: because(&advice, memory.min_sample),
-            tiers: advice
-                .tiers
-                .iter()
-                .map(|tier| TierLine {
-                    tier: tier.tier,
-                    p_pass: tier.p_pass,
-                    low: tier.low,
-                    high: tier.high,
-                    n: tier.n,
-                    benefit: tier.benefit,
-                    expected_cost_nusd: tier.expected_cost.map(|cost| cost.round() as u64),
-                })
-                .collect(),
-            evidence: evidence.iter().map(ToString::to_string).collect(),
-        }
+        let terms = Terms { counts, today: self.today(), half_life_days: memory.half_life_days, min_sample: memory.min_sample };
+        on_role(template, role, patterns, terms, EVIDENCE_MAX)
     }
 
     fn answer_advice(&self, id: &str, template: Option<&Template>, wish: &Wish) -> Result<Vec<AnswerAdvice>, store::Error> {
@@ -424,56 +293,23 @@ impl Workspace {
     /// Appends that advice was shown, so that its worth can be measured.
     fn record_advice(&self, recommendation: &Recommendation) -> Result<(), store::Error> {
         let advice = serde_json::to_string(recommendation).unwrap_or_default();
+        let evidence = recommendation.evidence.iter().filter_map(|run| run.parse().ok()).collect();
+        self.advice_shown(&recommendation.template_id, evidence, advice, None).map(drop)
+    }
+
+    /// Appends that advice was shown, in a run or before any; returns the event's position.
+    pub(super) fn advice_shown(
+        &self,
+        template: &str,
+        evidence: Vec<RunId>,
+        advice: String,
+        run: Option<RunId>,
+    ) -> Result<u64, store::Error> {
         let event = RecommendationShown {
-            template_id: recommendation.template_id.clone(),
-            evidence: recommendation.evidence.iter().filter_map(|run| run.parse().ok()).collect(),
+            template_id: template.to_owned(),
+            evidence,
             private: Some(RecommendationShownPrivate { advice: Text::Inline(advice) }),
         };
-        self.append_one(Event::from(event), None).map(drop)
-    }
-}
-
-fn because(advice: &StartAdvice, min_sample: u32) -> String {
-    let Some(lowest) = advice.tiers.first() else { return "this role was never tried here".to_owned() };
-    let tier = |tier: &crate::memory::advice::team::TierAdvice| {
-        let cost = tier.expected_cost.map_or_else(String::new, |cost| {
-            format!(", starting there costs ${} on average", crate::domain::money::NanoUsd(cost.round() as u64).to_decimal())
-        });
-        format!(
-            "{} passes {:.0} % ({:.0} to {:.0} %, {} attempts){cost}",
-            tier.tier,
-            tier.p_pass * 100.0,
-            tier.low * 100.0,
-            tier.high * 100.0,
-            tier.n
-        )
-    };
-    let words: Vec<String> = advice.tiers.iter().map(tier).collect();
-    match advice.start {
-        Some(_) => words.join("; "),
-        None if lowest.n < u64::from(min_sample) => {
-            format!("not known: {} attempts, under {min_sample} nothing is claimed", lowest.n)
-        }
-        None => format!("not known: some attempts have no known cost; {}", words.join("; ")),
-    }
-}
-
-/// Numbers in order.
-struct Sorted(Vec<u64>);
-
-impl Sorted {
-    fn new(mut numbers: Vec<u64>) -> Self {
-        numbers.sort_unstable();
-        Self(numbers)
-    }
-
-    /// Returns the smallest number that at least `share` of all are at most.
-    fn at(&self, share: f64) -> Option<u64> {
-        let rank = (self.0.len() as f64 * share).ceil() as usize;
-        self.0.get(rank.saturating_sub(1)).copied()
-    }
-
-    fn spread(&self) -> Option<Spread> {
-        Some(Spread { p10: self.at(0.1)?, p50: self.at(0.5)?, p90: self.at(0.9)? })
+        Ok(self.append_one(Event::from(event), run)?.0.seq)
     }
 }

@@ -200,7 +200,7 @@ impl Workspace {
             commands.push(Command::Answer { question, value, source, secret });
         }
         if wish.answering == Answering::Complete {
-            commands.push(Command::CompleteForm(self.start_advice(template, wish.strategy, mode(&self.resolved.settings))?));
+            commands.push(Command::CompleteForm(self.adaptive_starts(template, wish.strategy, mode(&self.resolved.settings))?));
         }
         let mut stream = self.stream(id)?;
         stream.perform(&basis, &commands)?;

@@ -11,7 +11,7 @@ use crate::domain::judge::FileFact;
 use crate::domain::money::TokenUsage;
 use crate::domain::tier::Tier;
 
-/// Where an agent of the strategy `adaptive` should start.
+/// Where an agent should start, as its history says: under the strategy `adaptive`, or because a person agreed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartAdvice {
     /// The rule's role.
@@ -49,7 +49,7 @@ pub enum Command {
         /// The question.
         question: String,
     },
-    /// Close the form and plan the team, with what history says of where adaptive agents should start.
+    /// Close the form and plan the team, with the starts that history says and that the strategy or a person agrees to.
     CompleteForm(Vec<StartAdvice>),
     /// Start a model call for an agent, with an attempt around it where one must begin.
     StartCall {

@@ -14,7 +14,6 @@ use crate::domain::run::command::{Refusal, StartAdvice};
 use crate::domain::run::state::Phase;
 use crate::domain::team::{self, PlanDefaults, PlannedAgent};
 use crate::domain::template::Question;
-use crate::domain::tier::Strategy;
 
 pub(super) fn begin(draft: &mut Draft<'_>, started: RunStarted) -> Result<(), Refusal> {
     if draft.run.phase != Phase::New {
@@ -116,10 +115,7 @@ fn plan(draft: &mut Draft<'_>, advice: &[StartAdvice]) -> Result<(), Refusal> {
             }
         }
         let (number, strategy) = (agent.number, agent.strategy);
-        let advised = advice
-            .iter()
-            .find(|one| one.role == agent.role && strategy == Strategy::Adaptive && strategy.tiers().contains(&one.tier))
-            .cloned();
+        let advised = advice.iter().find(|one| one.role == agent.role && strategy.tiers().contains(&one.tier)).cloned();
         let because =
             team.trace.iter().find(|rule| rule.rule == agent.rule).map_or_else(String::new, |rule| rule.because.clone());
         draft.emit(planned(agent, because));

@@ -1,0 +1,155 @@
+//! How a run will probably go, from past runs like it: success, cost and duration, each with its uncertainty.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::past::MONEY;
+use crate::analytics::material::PastRun;
+use crate::analytics::stats;
+use crate::domain::event::Mode;
+
+/// A probability with its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Chance {
+    /// The share observed.
+    pub p: f64,
+    /// The interval's lower end (Wilson, 95 %).
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+/// Percentiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Spread {
+    /// One of ten is at most this.
+    pub p10: u64,
+    /// The median.
+    pub p50: u64,
+    /// Nine of ten are at most this.
+    pub p90: u64,
+}
+
+/// What is to be expected.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outlook {
+    /// The chance of success; `None` under the minimum sample.
+    pub success: Option<Chance>,
+    /// What a run costs, in nUSD; `None` when no cost is wholly known.
+    pub cost: Option<Spread>,
+    /// How long a run takes, in milliseconds; `None` when that is not known.
+    pub duration_ms: Option<Spread>,
+    /// The budget that would have covered 95 of 100 runs, in nUSD.
+    pub budget_p95: Option<u64>,
+    /// What to know of these numbers.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at past runs; successes that nobody verified count if `unverified`.
+pub fn outlook(runs: &[PastRun], min_sample: u32, unverified: bool) -> Outlook {
+    let mut warnings = Vec::new();
+    let judged: Vec<bool> = runs.iter().filter_map(|run| run.fact.judged(unverified)).collect();
+    let is_enough = judged.len() >= min_sample as usize;
+    if !is_enough {
+        let judged = judged.len();
+        warnings.push(format!(
+            "runs of this template that ended and could be judged: {judged}; under {min_sample} the chance of success is not known"
+        ));
+    }
+    let passed = judged.iter().filter(|passed| **passed).count();
+    let success = stats::wilson(passed as f64, judged.len() as f64).filter(|_| is_enough);
+    // Money of different kinds is never put together: real runs say what a run costs, else imported ones, else simulated ones.
+    let paid: Vec<&PastRun> = runs.iter().filter(|run| run.fact.cost_complete).collect();
+    let kind = MONEY.into_iter().find(|mode| paid.iter().any(|run| run.fact.mode == *mode));
+    if paid.iter().any(|run| Some(run.fact.mode) != kind) {
+        let kind = kind.map_or("real", Mode::name);
+        warnings.push(format!("what runs cost is that of {kind} runs alone; other kinds of money are left out"));
+    }
+    let cost = Sorted::new(paid.iter().filter(|run| Some(run.fact.mode) == kind).map(|run| run.fact.cost).collect());
+    let duration = Sorted::new(runs.iter().filter_map(|run| run.fact.duration_ms).collect());
+    Outlook {
+        success: success.map(|share| Chance { p: share.value, low: share.low, high: share.high }),
+        cost: cost.spread(),
+        duration_ms: duration.spread(),
+        budget_p95: cost.at(0.95),
+        warnings,
+    }
+}
+
+/// Returns the runs that agree most with what is given: those that agree in as many of the `given` answers as `min` runs do. `alike`
+/// has each run with the number of answers that it agrees in. `None` when too few agree in anything.
+pub fn most_alike(alike: &[(usize, PastRun)], given: usize, min: usize) -> Option<Vec<PastRun>> {
+    (1..=given).rev().find_map(|wanted| {
+        let chosen: Vec<PastRun> = alike.iter().filter(|(agree, _)| *agree >= wanted).map(|(_, run)| run.clone()).collect();
+        (chosen.len() >= min).then_some(chosen)
+    })
+}
+
+/// Numbers in order.
+struct Sorted(Vec<u64>);
+
+impl Sorted {
+    fn new(mut numbers: Vec<u64>) -> Self {
+        numbers.sort_unstable();
+        Self(numbers)
+    }
+
+    /// Returns the smallest number that at least `share` of all are at most.
+    fn at(&self, share: f64) -> Option<u64> {
+        let rank = (self.0.len() as f64 * share).ceil() as usize;
+        self.0.get(rank.saturating_sub(1)).copied()
+    }
+
+    fn spread(&self) -> Option<Spread> {
+        Some(Spread { p10: self.at(0.1)?, p50: self.at(0.5)?, p90: self.at(0.9)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::RunId;
+    use crate::views::memory::outcomes::RunFact;
+    use crate::views::status::RunStatus;
+
+    fn run(number: u8, mode: Mode, cost: u64) -> PastRun {
+        let fact = RunFact {
+            mode,
+            status: RunStatus::Succeeded,
+            verified: true,
+            cost,
+            cost_complete: true,
+            duration_ms: Some(cost * 2),
+            attempts: 1,
+            climbs: 0,
+        };
+        PastRun { run: RunId::from_bytes([number; 16]), started_at: 0, fact }
+    }
+
+    #[test]
+    fn ten_costs_have_the_percentiles_counted_by_hand() {
+        let runs: Vec<PastRun> = (1..=10).map(|number| run(number, Mode::Real, u64::from(number) * 10)).collect();
+        let seen = outlook(&runs, 10, false);
+        assert_eq!(seen.cost, Some(Spread { p10: 10, p50: 50, p90: 90 }));
+        assert_eq!((seen.budget_p95, seen.duration_ms.map(|spread| spread.p50)), (Some(100), Some(100)));
+        assert_eq!(seen.success.map(|chance| (chance.p, chance.high)), Some((1.0, 1.0)));
+        assert_eq!(outlook(&runs, 11, false).success, None);
+        assert_eq!(outlook(&[], 1, false).cost, None);
+    }
+
+    #[test]
+    fn real_money_is_not_mixed_with_any_other() {
+        let seen = outlook(&[run(1, Mode::Imported, 1000), run(2, Mode::Real, 10)], 1, false);
+        assert_eq!(seen.cost.map(|spread| spread.p90), Some(10));
+        assert!(seen.warnings.iter().any(|warning| warning.contains("real runs alone")), "{seen:?}");
+    }
+
+    #[test]
+    fn of_runs_alike_those_that_agree_most_are_taken_while_they_are_enough() {
+        let alike: Vec<(usize, PastRun)> =
+            [2, 2, 1, 0].into_iter().zip(1..).map(|(agree, n)| (agree, run(n, Mode::Real, 1))).collect();
+        assert_eq!(most_alike(&alike, 2, 2).map(|runs| runs.len()), Some(2));
+        assert_eq!(most_alike(&alike, 2, 3).map(|runs| runs.len()), Some(3));
+        assert_eq!(most_alike(&alike, 2, 4), None);
+    }
+}
