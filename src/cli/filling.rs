@@ -86,11 +86,11 @@ fn agreed_starts(prompter: &mut dyn Prompter, workspace: &Workspace, begun: &Beg
     };
     let shown: Vec<String> = offers
         .iter()
-        .map(|offer| format!("{} at {} instead of {}: {}", offer.role, offer.start_tier, offer.usual, offer.because))
+        .map(|offer| format!("{} at {} instead of {} ({})", offer.role, offer.start_tier, offer.usual, offer.because))
         .collect();
     let question = AskQuestion {
         id: "starts".to_owned(),
-        text: "Past runs advise to start elsewhere. Which of this shall be done?".to_owned(),
+        text: "History advises other starts. Which shall be taken?".to_owned(),
         help: None,
         kind: AskKind::MultiSelect { options: shown.clone() },
         required: false,

@@ -215,7 +215,8 @@ fn message(question: &AskQuestion<'_>) -> String {
 /// What helps to answer: more words, and where the default comes from.
 fn help(question: &AskQuestion<'_>) -> Option<String> {
     let default = question.default.as_ref().map(|(value, source)| match question.kind {
-        AskKind::Secret => format!("default {}", sanitize::line(source)),
+        // What is marked is seen.
+        AskKind::Secret | AskKind::MultiSelect { .. } => format!("default {}", sanitize::line(source)),
         _ => format!("default {} {}", words::value(value), sanitize::line(source)),
     });
     let optional = (!question.required).then(|| "may be left open".to_owned());

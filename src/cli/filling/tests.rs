@@ -93,7 +93,7 @@ fn start(events: &[Event]) -> Tier {
 #[test]
 fn a_start_that_history_advises_is_taken_when_the_person_agrees() {
     let (asked, agreed, events) = filled(true, None);
-    assert!(asked.len() == 1 && asked[0].starts_with("test_runner at capable instead of cheap: cheap passes"), "{asked:?}");
+    assert!(asked.len() == 1 && asked[0].starts_with("test_runner at capable instead of cheap (cheap passes"), "{asked:?}");
     assert_eq!(agreed.iter().map(|offer| (offer.usual, offer.start_tier)).collect::<Vec<_>>(), [(Tier::Cheap, Tier::Capable)]);
     assert!(events.iter().any(|event| matches!(event, Event::RecommendationShown(body) if !body.evidence.is_empty())));
     assert!(events.iter().any(|event| matches!(event, Event::RecommendationTaken(body) if body.item == 0)));

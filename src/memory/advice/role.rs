@@ -100,9 +100,9 @@ fn because(advice: &StartAdvice, min_sample: u32) -> String {
         .tiers
         .iter()
         .map(|tier| {
-            let cost = tier.expected_cost.map_or_else(String::new, |cost| {
-                format!(", starting there costs ${} on average", NanoUsd(cost.round() as u64).to_decimal())
-            });
+            let cost = tier
+                .expected_cost
+                .map_or_else(String::new, |cost| format!(", starting there costs {} on average", NanoUsd(cost.round() as u64)));
             format!(
                 "{} passes {:.0} % ({:.0} to {:.0} %, {} attempts){cost}",
                 tier.tier,
