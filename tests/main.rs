@@ -18,6 +18,8 @@ mod import;
 mod llm_server;
 #[path = "suite/memory.rs"]
 mod memory;
+#[path = "suite/power_cut.rs"]
+mod power_cut;
 #[path = "suite/providers.rs"]
 mod providers;
 #[path = "suite/recommend.rs"]
