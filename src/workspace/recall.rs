@@ -128,7 +128,9 @@ impl Workspace {
         if !is_current && self.store.path.is_dir() {
             std::thread::scope(|scope| {
                 // The model is loaded while the index is brought up to the log. Why it cannot be is said when it is asked.
-                let loading = embedder.as_ref().ok().map(|embedder| scope.spawn(|| embedder.load()));
+                // A store of which only the beginning is written has nothing to compare.
+                let model = embedder.as_ref().ok().filter(|_| log_head > 1);
+                let loading = model.map(|embedder| scope.spawn(|| embedder.load()));
                 let in_time = |_, _| begun.elapsed() < patience;
                 match self.catch_up(&in_time) {
                     Ok(Some(done)) => notices.extend(done.anew.map(|why| format!("the index was made anew: {why}"))),
@@ -310,14 +312,19 @@ impl Workspace {
         }
     }
 
-    /// Makes what was appended searchable: by its words at once, by its meaning within `slice`. Another process that does so
-    /// already, or that stays with the store and will, is left to it.
+    /// Makes what was appended searchable: by its words at once, by its meaning within `slice`. What takes longer, as after a large
+    /// import, is left to the next search; and another process that does so already, or that stays with the store and will, to it.
     ///
     /// # Errors
     /// A [`RecallError`].
     pub fn remember(&self, slice: Duration) -> Result<(), RecallError> {
+        /// How long words may take.
+        const WORDS_MAX: Duration = Duration::from_secs(2);
         let begun = Instant::now();
-        self.catch_up(&|_, _| true)?;
+        let words = self.catch_up(&|_, _| begun.elapsed() < WORDS_MAX)?;
+        if words.is_some_and(|done| !done.whole) {
+            return Ok(());
+        }
         if slice.is_zero() || self.log.ask(IS_ANYBODY_THERE)?.is_some() {
             return Ok(());
         }
