@@ -24,6 +24,8 @@ mod recall;
 mod recommend;
 pub mod recommend_tasks;
 mod running;
+#[cfg(test)]
+mod simulator;
 mod spending;
 mod start;
 mod starts;

@@ -13,7 +13,7 @@ mod prompt;
 mod report;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use basis::{Basis, ModelChoice};
 pub use command::{Command, Refusal, StartAdvice};

@@ -46,7 +46,7 @@ fn settings() -> Settings {
     .expect("the settings are complete")
 }
 
-fn basis(rules: serde_json::Value) -> Basis {
+pub(crate) fn basis(rules: serde_json::Value) -> Basis {
     let template: Template = serde_json::from_value(json!({
         "template_id": "t", "name": "T", "description": "d",
         "form_schema": {"title": "f", "description": "", "questions": [{"id": "name", "text": "Name?", "type": "text_input"}]},
@@ -58,7 +58,7 @@ fn basis(rules: serde_json::Value) -> Basis {
     Basis { template, bases: BTreeMap::from([("generic".to_owned(), generic)]), settings: settings(), prices: prices() }
 }
 
-fn team() -> serde_json::Value {
+pub(crate) fn team() -> serde_json::Value {
     json!([
         {"role": "a", "base_template": "generic", "tier_strategy": "progressive", "prompt": "say ok to {{answers.name}}",
          "success_criteria": [{"type": "contains", "value": "ok"}]},
@@ -69,6 +69,51 @@ fn team() -> serde_json::Value {
          "success_criteria": ["is it good?"]},
         {"role": "d", "base_template": "generic", "tier_strategy": "premium_only", "depends_on": ["b", "c"]}
     ])
+}
+
+/// The command that begins a run.
+pub(crate) fn begin(budget: Option<NanoUsd>) -> Command {
+    begin_with(budget, Escalate::Auto)
+}
+
+fn begin_with(budget: Option<NanoUsd>, escalate: Escalate) -> Command {
+    Command::Begin(Box::new(RunStarted {
+        template_id: "t".into(),
+        template_version: "1.0.0".into(),
+        template_hash: Hash::default(),
+        source: None,
+        mode: Mode::Real,
+        strategy: None,
+        budget,
+        allow_unpriced: false,
+        escalate,
+        jobs: 3,
+        seed: 1,
+        prices_as_of: String::new(),
+        prices_hash: Hash::default(),
+        meno_version: String::new(),
+        executor: ExecutorId::from_bytes([1; 16]),
+        private: Some(RunStartedPrivate {
+            foreign_run_id: None,
+            template: Text::Withheld,
+            base_agents: Text::Withheld,
+            settings: Text::Withheld,
+            prices: Text::Withheld,
+            workspace: String::new(),
+            user: String::new(),
+            labels: Vec::new(),
+        }),
+    }))
+}
+
+/// The only answer that the form wants.
+pub(crate) fn answer() -> Command {
+    Command::Answer {
+        question: "name".into(),
+        value: json!("you"),
+        source: crate::domain::event::AnswerSource::Flag,
+        secret: false,
+    }
 }
 
 /// A world with a log in memory.
@@ -82,41 +127,8 @@ struct World {
 impl World {
     fn start(basis: Basis, budget: Option<NanoUsd>, escalate: Escalate) -> Self {
         let mut world = Self { basis, run: Run::default(), log: Vec::new(), now: 1_000_000_000_000_000_000 };
-        let started = RunStarted {
-            template_id: "t".into(),
-            template_version: "1.0.0".into(),
-            template_hash: Hash::default(),
-            source: None,
-            mode: Mode::Real,
-            strategy: None,
-            budget,
-            allow_unpriced: false,
-            escalate,
-            jobs: 3,
-            seed: 1,
-            prices_as_of: String::new(),
-            prices_hash: Hash::default(),
-            meno_version: String::new(),
-            executor: ExecutorId::from_bytes([1; 16]),
-            private: Some(RunStartedPrivate {
-                foreign_run_id: None,
-                template: Text::Withheld,
-                base_agents: Text::Withheld,
-                settings: Text::Withheld,
-                prices: Text::Withheld,
-                workspace: String::new(),
-                user: String::new(),
-                labels: Vec::new(),
-            }),
-        };
-        world.perform(Command::Begin(Box::new(started))).expect("a run starts");
-        let answer = Command::Answer {
-            question: "name".into(),
-            value: json!("you"),
-            source: crate::domain::event::AnswerSource::Flag,
-            secret: false,
-        };
-        world.perform(answer).expect("the form is open");
+        world.perform(begin_with(budget, escalate)).expect("a run starts");
+        world.perform(answer()).expect("the form is open");
         world.perform(Command::CompleteForm(Vec::new())).expect("the form is complete");
         world
     }
@@ -218,10 +230,10 @@ impl World {
 }
 
 /// A small generator, so that a seed means the same for ever (SplitMix64).
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -368,13 +380,7 @@ fn a_template_whose_rules_make_no_agent_is_refused_before_anything_is_spent() {
     let started = World::start(basis(team()), None, Escalate::Auto).log.remove(0).event;
     let Event::RunStarted(started) = started else { panic!("a run starts with its start") };
     world.perform(Command::Begin(Box::new(started))).expect("a run starts");
-    let answer = Command::Answer {
-        question: "name".into(),
-        value: json!("you"),
-        source: crate::domain::event::AnswerSource::Flag,
-        secret: false,
-    };
-    world.perform(answer).expect("the form is open");
+    world.perform(answer()).expect("the form is open");
     assert!(matches!(world.perform(Command::CompleteForm(Vec::new())), Err(Refusal::NoAgents { .. })));
     assert_eq!(world.names(), ["RunStarted", "AnswerGiven"]);
 }
