@@ -11,6 +11,7 @@ use super::index::Place;
 use super::lexical::{self, DocRef, Found, Lexical, Passing, Searcher, Seen, Snippet, Test, WordFact, Words};
 use super::passages;
 use super::vectors::Vectors;
+use crate::store::guard::guarded;
 
 /// Documents that each side puts forward.
 pub const RECALL: usize = 200;
@@ -172,15 +173,23 @@ impl Opened {
         let mut fused = if question.text.trim().is_empty() {
             newest(searcher, passing.as_ref())?
         } else {
-            let lexical = match &words {
-                Some(words) if sides != Sides::Semantic => searcher.best(words, &tests, RECALL)?,
-                _ => Vec::new(),
+            let by_words = || match &words {
+                Some(words) if sides != Sides::Semantic => searcher.best(words, &tests, RECALL),
+                _ => Ok(Vec::new()),
             };
-            let query = match (&self.vectors, sides) {
-                (None, _) | (_, Sides::Lexical) => None,
-                (Some(_), _) if table.rows.is_empty() => None,
-                (Some(_), _) => embed(&question.text),
+            let has_meanings = sides != Sides::Lexical && self.vectors.is_some() && !table.rows.is_empty();
+            let (lexical, query) = if has_meanings {
+                // The model takes longer than the words do: both work at once.
+                std::thread::scope(|scope| {
+                    let by_words = scope.spawn(|| guarded(by_words).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic))));
+                    let query = embed(&question.text);
+                    let broken = |_| Err(lexical::Error::Broken("a search by words ended early".to_owned()));
+                    (by_words.join().unwrap_or_else(broken), query)
+                })
+            } else {
+                (by_words(), None)
             };
+            let lexical = lexical?;
             let (semantic, cosines) = match (&self.vectors, &query) {
                 (Some(vectors), Some(query)) => meanings(table, vectors, query, passing.as_ref(), &lexical),
                 _ => Default::default(),
