@@ -290,9 +290,13 @@ impl Workspace {
         Ok(advice)
     }
 
-    /// Appends that advice was shown, so that its worth can be measured.
+    /// Appends that advice was shown, so that its worth can be measured; without the answers that it repeats, which belong to the
+    /// runs that gave them and are forgotten with those.
     fn record_advice(&self, recommendation: &Recommendation) -> Result<(), store::Error> {
-        let advice = serde_json::to_string(recommendation).unwrap_or_default();
+        let mut told = recommendation.clone();
+        told.answers.iter_mut().for_each(|answer| answer.value = Value::Null);
+        told.warnings.clear();
+        let advice = serde_json::to_string(&told).unwrap_or_default();
         let evidence = recommendation.evidence.iter().filter_map(|run| run.parse().ok()).collect();
         self.advice_shown(&recommendation.template_id, evidence, advice, None).map(drop)
     }
