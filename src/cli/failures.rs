@@ -4,6 +4,7 @@ use super::error::{Exit, Report};
 use crate::domain::run::Refusal;
 use crate::executor::StreamError;
 use crate::settings;
+use crate::store::archive;
 use crate::workspace::{self, FindError, ImportError, ModelsError, ResumeError, StartError};
 
 impl From<&settings::Error> for Report {
@@ -58,6 +59,26 @@ impl From<ImportError> for Report {
             }
             ImportError::Source => Self::invalid(message).hint("give a short name: `--source ci`"),
             ImportError::Busy { .. } => Self::new("import_busy", Exit::Mendable, message).hint("wait until it has ended"),
+        }
+    }
+}
+
+impl From<archive::Error> for Report {
+    fn from(error: archive::Error) -> Self {
+        use archive::Error;
+        let message = error.to_string();
+        match error {
+            Error::Store(error) => error.into(),
+            Error::Exists(_) => Self::new("exists", Exit::Mendable, message).hint("give another name"),
+            Error::Busy(_) => Self::new("busy", Exit::Mendable, message).hint("wait until it has ended"),
+            Error::Unsound { .. } => Self::new("backup_unsound", Exit::Violation, message)
+                .hint("nothing was restored; use another copy of it, or an older backup"),
+            Error::Newer { .. } => {
+                Self::new("backup_newer", Exit::Mendable, message).hint("use the version of meno that wrote it, or a newer one")
+            }
+            Error::NotEmpty { .. } => Self::new("store_not_empty", Exit::Mendable, message)
+                .hint("restore into a new folder: `meno restore FILE --store DIR`"),
+            _ => Self::new("io", Exit::Mendable, message),
         }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! The store treats event bodies as opaque bytes with kind and version; it never knows providers or people.
 
+pub mod archive;
 pub mod chain;
 pub mod check;
 pub mod codec;
 pub mod error;
 pub mod files;
+pub mod forget;
 pub(crate) mod guard;
 pub mod journal;
 pub mod log;
@@ -16,6 +18,7 @@ pub mod payloads;
 pub mod projector;
 pub mod session;
 pub mod upcast;
+pub mod verify;
 
 pub use error::Error;
 

@@ -9,6 +9,7 @@ pub mod setup;
 
 mod analysis;
 pub mod backtest;
+mod backup;
 mod bench;
 pub mod bench_route;
 mod empty;
@@ -33,6 +34,7 @@ mod suggest;
 mod upkeep;
 
 pub use analysis::AnalyticsQuestion;
+pub use backup::check_backup;
 pub use bench::BenchError;
 pub use found::{FilterDocument, Found, HitDocument, UnderstoodDocument};
 pub use history::FindError;

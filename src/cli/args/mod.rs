@@ -6,6 +6,7 @@
 pub mod analysis;
 pub mod bench;
 pub mod import;
+pub mod keeping;
 pub mod memory;
 pub mod run;
 pub mod values;
@@ -21,6 +22,7 @@ use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
 pub use import::{ImportCommand, ImportRunsArgs};
+pub use keeping::{BackupArgs, RestoreArgs};
 pub use run::{ResumeArgs, RunArgs};
 use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
 
@@ -142,6 +144,10 @@ pub enum Command {
     /// Take in what other systems wrote down
     #[command(subcommand, arg_required_else_help = true)]
     Import(ImportCommand),
+    /// Write the store into one file, verified, while others go on
+    Backup(BackupArgs),
+    /// Make a store out of a backup
+    Restore(RestoreArgs),
     /// Show settings with their sources, or change one of the store
     Config(ConfigArgs),
     /// Show the price table

@@ -1,6 +1,7 @@
 //! The commands, one file each: what was typed goes in, a use case is called, what it gives is rendered.
 
 pub mod backtest;
+pub mod backup;
 pub mod bench;
 mod bench_route;
 pub mod cancel;
@@ -68,6 +69,8 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Events(args) => events::run(context, &args),
         Command::Note(args) => note::run(context, &args),
         Command::Import(command) => import::run(context, &command),
+        Command::Backup(args) => backup::backup(context, &args),
+        Command::Restore(args) => backup::restore(context, &args),
         Command::Analytics(args) => analytics::run(context, &args),
         Command::Costs(args) => costs::run(context, &args),
         Command::Telemetry(command) => telemetry::run(context, &command),

@@ -21,14 +21,17 @@ const REPLACED_MAX: u32 = 16;
 /// The store's lock, held by its owner: on `store.lock`, and on the folder itself, which nobody can delete by mistake. Whoever
 /// deletes `store.lock` of a living owner still meets the second lock, so there is never a second writer.
 #[derive(Debug)]
-pub(super) struct StoreLock {
+pub struct StoreLock {
     file: Flock,
     folder: File,
 }
 
 impl StoreLock {
     /// Takes the lock if nobody holds it, and writes the own process id and `version` into it; `None` when it is held.
-    pub(super) fn take(place: &Place, version: &str) -> Result<Option<Self>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Unsuited`], [`Error::Refused`].
+    pub fn take(place: &Place, version: &str) -> Result<Option<Self>, Error> {
         let Some(file) = Flock::exclusive(&place.dir().join("store.lock"))? else { return Ok(None) };
         let folder = File::open(place.dir()).map_err(Error::io(place.dir()))?;
         if !locked(place.dir(), folder.try_lock())? {
@@ -39,7 +42,7 @@ impl StoreLock {
     }
 
     /// Who holds the lock, as its text says; only a hint, since the text outlives a killed owner.
-    pub(super) fn holder(place: &Place) -> Option<u32> {
+    pub fn holder(place: &Place) -> Option<u32> {
         holder(&place.dir().join("store.lock"))
     }
 }

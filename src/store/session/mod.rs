@@ -30,6 +30,7 @@ mod processes;
 #[cfg(test)]
 mod testing;
 
+pub use lock::StoreLock;
 pub use options::{Notice, Opener, Options, Tell};
 pub use place::{Create, Place};
 pub use protocol::{Doing, PROTOCOL, Status};

@@ -127,6 +127,36 @@ pub fn take_in(
     Ok(taken)
 }
 
+/// Returns the payloads that batches in the spool of the store in `store` name.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn payloads(store: &Path) -> Result<Vec<Hash>, Error> {
+    let mut named = Vec::new();
+    for folder in entries(&store.join("spool"))?.into_iter().filter(|path| path.is_dir()) {
+        for file in batches(&folder)? {
+            if let Some(Ok(batch)) = read(&file.path)? {
+                named.extend(batch.payloads);
+            }
+        }
+    }
+    Ok(named)
+}
+
+/// Deletes what was set aside of a run's batches: files that could not be appended and are no use any more.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn delete_kept(store: &Path, run: RunId) -> Result<(), Error> {
+    let folder = store.join("spool").join(run.to_string());
+    for path in entries(&folder)?.into_iter().filter(|path| path.extension().is_some_and(|end| end != "batch")) {
+        delete(&path)?;
+    }
+    // Fails while batches wait, as it should.
+    let _ = fs::remove_dir(&folder);
+    Ok(())
+}
+
 /// Deletes what crashes left half written in a folder. A living executor whose file is among them writes it again: it finds the
 /// name gone, as when its folder was emptied.
 fn sweep(folder: &Path) -> Result<(), Error> {

@@ -1,0 +1,50 @@
+//! A store in one file and back: backup beside whoever writes, restore where nothing is yet.
+
+use std::path::Path;
+
+use super::Workspace;
+use crate::store::archive::unpack::{Restored, refuse_full};
+use crate::store::archive::{self, Contents, Error};
+use crate::store::session::{Create, Place, StoreLock};
+use crate::store::{self};
+use crate::views;
+
+impl Workspace {
+    /// Writes everything that was acknowledged so far into `file`, which must not exist; others may write meanwhile. The file is read
+    /// back and verified before it gets its name.
+    ///
+    /// # Errors
+    /// An [`Error`]; then there is no such file.
+    pub fn back_up(&self, file: &Path) -> Result<Contents, Error> {
+        let head = self.log.head()?;
+        archive::pack(self.place()?.dir(), head, file, views::utc(self.world.now()))
+    }
+
+    /// Makes the store out of a backup; the folder may be missing, or hold a store in which nothing has happened yet. The workspace
+    /// must not have opened it.
+    ///
+    /// # Errors
+    /// An [`Error`]; then the folder is as it was.
+    pub fn restore(&self, file: &Path) -> Result<Restored, Error> {
+        let folder = &self.store.path;
+        refuse_full(folder)?;
+        let lock = if folder.is_dir() {
+            let place = Place::open(folder, Create::Never)?;
+            let lock = StoreLock::take(&place, env!("CARGO_PKG_VERSION"))?;
+            Some(lock.ok_or_else(|| store::Error::Unreachable { pid: StoreLock::holder(&place) })?)
+        } else {
+            None
+        };
+        let restored = archive::unpack::unpack(file, folder);
+        drop(lock);
+        restored
+    }
+}
+
+/// Reads a backup through and checks all that can be checked.
+///
+/// # Errors
+/// [`Error::Unsound`] with what is wrong, [`Error::Newer`], [`Error::Io`].
+pub fn check_backup(file: &Path) -> Result<Contents, Error> {
+    archive::verify(file)
+}
