@@ -4,8 +4,8 @@ use super::error::{Exit, Report};
 use crate::domain::run::Refusal;
 use crate::executor::StreamError;
 use crate::settings;
-use crate::store::archive;
-use crate::workspace::{self, FindError, ImportError, ModelsError, ResumeError, StartError};
+use crate::store::{archive, hand_over};
+use crate::workspace::{self, FindError, HandOverError, ImportError, ModelsError, ResumeError, StartError};
 
 impl From<&settings::Error> for Report {
     fn from(error: &settings::Error) -> Self {
@@ -79,6 +79,30 @@ impl From<archive::Error> for Report {
             Error::NotEmpty { .. } => Self::new("store_not_empty", Exit::Mendable, message)
                 .hint("restore into a new folder: `meno restore FILE --store DIR`"),
             _ => Self::new("io", Exit::Mendable, message),
+        }
+    }
+}
+
+impl From<HandOverError> for Report {
+    fn from(error: HandOverError) -> Self {
+        let message = error.to_string();
+        match error {
+            HandOverError::Store(error) => error.into(),
+            HandOverError::Archive(error) => error.into(),
+            HandOverError::File { source: hand_over::Error::Unsound { .. }, .. } => {
+                Self::new("events_unsound", Exit::Violation, message).hint("nothing was taken in; ask for the file again")
+            }
+            HandOverError::File { source: hand_over::Error::Newer(_), .. } => {
+                Self::new("events_newer", Exit::Mendable, message).hint("use the version of meno that wrote them, or a newer one")
+            }
+            HandOverError::File { .. } => Self::new("io", Exit::Mendable, message),
+            HandOverError::NoFiles(_) => {
+                Self::new("not_found", Exit::Mendable, message).hint("`meno export DIR` writes such files")
+            }
+            HandOverError::Gap { .. } => Self::new("events_gap", Exit::Mendable, message).hint("import the earlier files first"),
+            HandOverError::Beyond { .. } => Self::new("events_beyond", Exit::Mendable, message)
+                .hint("a store's own log only grows by what happens in it; import into a new store: `--store DIR`"),
+            HandOverError::Busy { .. } => Self::new("import_busy", Exit::Mendable, message).hint("wait until it has ended"),
         }
     }
 }

@@ -24,10 +24,12 @@ use super::session::spool;
 use crate::domain::event::{Event, ForgottenParts};
 use crate::domain::ids::{Hash, NodeId, RunId};
 
+/// Where logs from elsewhere are made before they are moved beside the store's own, in the journal's folder.
+pub const STAGING: &str = "importing";
 /// The mark, in the journal's folder.
 const MARK: &str = "forgetting";
 /// The kind of the events that say that something is forgotten; why is kept.
-const FORGOTTEN: u16 = 82;
+pub const FORGOTTEN: u16 = 82;
 
 /// Kinds whose private parts hold answers and inputs, or what was made of them: tasks, prompts, criteria, conditions.
 const ANSWERS: &[u16] = &[3, 4, 6, 10, 11, 12, 21, 50, 55];
@@ -99,6 +101,7 @@ pub fn carry_out(files: &dyn Files, store: &Path, own: NodeId, payloads: &Payloa
         }
         delete_copies(files, &dir)?;
     }
+    delete_folder(&store.join("journal").join(STAGING))?;
     delete_indexes(&store.join("log"))?;
     for run in plan.runs() {
         spool::delete_kept(store, run)?;
@@ -296,6 +299,13 @@ fn delete_copies(files: &dyn Files, dir: &Path) -> Result<(), Error> {
         }
     }
     files.sync_dir(dir).map_err(Error::io(dir))
+}
+
+fn delete_folder(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(Error::io(path)(why)),
+        _ => Ok(()),
+    }
 }
 
 /// Deletes index and views, and those that were set aside. They may be folders of the index's own making, so this is done past

@@ -10,6 +10,7 @@ pub mod error;
 pub mod files;
 pub mod forget;
 pub(crate) mod guard;
+pub mod hand_over;
 pub mod journal;
 pub mod log;
 pub mod ordered;

@@ -18,7 +18,7 @@ use crate::views::imports::{self, Known};
 /// Problems and notices that are kept to be told; the others are counted.
 const TOLD_MAX: usize = 200;
 /// Who imports holds the lock of this run, which cannot be: no other import looks for what is here meanwhile.
-const IMPORT_LOCK: [u8; 16] = [0; 16];
+pub(super) const IMPORT_LOCK: [u8; 16] = [0; 16];
 /// Lines between two words about how far it has come.
 const TELL_EVERY: u64 = 64;
 

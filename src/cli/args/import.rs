@@ -9,6 +9,8 @@ use clap::{Args, Subcommand};
 pub enum ImportCommand {
     /// Take in run histories, one JSON object per line
     Runs(ImportRunsArgs),
+    /// Take in the log of another store, verified and bit for bit
+    Events(ImportEventsArgs),
 }
 
 /// `import runs`.
@@ -30,4 +32,19 @@ pub struct ImportRunsArgs {
     /// Import nothing unless every line is good
     #[arg(long)]
     pub strict: bool,
+}
+
+/// `import events`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Files come from `meno export DIR`; a folder of them is taken in order. Every byte is checked: the chain, each \
+        private part against its commitment, each text against its name. A store in which nothing has happened becomes the store that \
+        the events come from; else they are kept beside its own log, as a chain of their own. Importing twice changes nothing, and what \
+        was forgotten here does not come back.\n\nExamples:\n  meno import events handover --store ~/theirs\n  \
+        meno import events handover/events-01J….jsonl"
+)]
+pub struct ImportEventsArgs {
+    /// The file, or a folder of such files
+    #[arg(value_name = "FILE")]
+    pub path: PathBuf,
 }

@@ -1,8 +1,8 @@
-//! `backup`, `restore`: a store in one file, and back.
+//! What a store keeps: `backup` and `restore`, `export`, `forget` and `purge`.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// `backup`.
 #[derive(Debug, Args)]
@@ -32,4 +32,31 @@ pub struct RestoreArgs {
     /// Only verify the file; restore nothing
     #[arg(long)]
     pub check: bool,
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The log is written bit for bit, with the texts beside it, as one file per export: a second export into the same \
+        folder writes only what is new. `meno import events DIR` verifies such files and makes the same chain of them. Without private \
+        parts (answers, prompts, outputs, notes) the chain and its head are the same and still verify: the form for an auditor.\n\n\
+        Examples:\n  meno export handover\n  meno export for-audit --without-private\n  meno export - | zstd > events.jsonl.zst"
+)]
+pub struct ExportArgs {
+    /// The folder to write to, made when it is not there; `-` writes everything to stdout
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The form of the files
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "jsonl")]
+    pub format: ExportFormat,
+    /// Leave out every text that a person, a model or a tool wrote
+    #[arg(long)]
+    pub without_private: bool,
+}
+
+/// The forms of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Events as JSON Lines, bit for bit
+    Jsonl,
 }

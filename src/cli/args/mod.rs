@@ -21,8 +21,8 @@ use crate::domain::event::Mode;
 use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
-pub use import::{ImportCommand, ImportRunsArgs};
-pub use keeping::{BackupArgs, RestoreArgs};
+pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs};
+pub use keeping::{BackupArgs, ExportArgs, ExportFormat, RestoreArgs};
 pub use run::{ResumeArgs, RunArgs};
 use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
 
@@ -148,6 +148,8 @@ pub enum Command {
     Backup(BackupArgs),
     /// Make a store out of a backup
     Restore(RestoreArgs),
+    /// Hand the log over to somebody: verifiable, with or without private parts
+    Export(ExportArgs),
     /// Show settings with their sources, or change one of the store
     Config(ConfigArgs),
     /// Show the price table

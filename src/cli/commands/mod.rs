@@ -26,8 +26,10 @@ pub mod analytics;
 pub mod costs;
 pub mod doctor;
 pub mod events;
+pub mod export;
 pub mod export_run;
 pub mod import;
+mod import_events;
 pub mod list_runs;
 pub mod note;
 pub mod rebuild;
@@ -71,6 +73,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Import(command) => import::run(context, &command),
         Command::Backup(args) => backup::backup(context, &args),
         Command::Restore(args) => backup::restore(context, &args),
+        Command::Export(args) => export::run(context, &args),
         Command::Analytics(args) => analytics::run(context, &args),
         Command::Costs(args) => costs::run(context, &args),
         Command::Telemetry(command) => telemetry::run(context, &command),

@@ -40,15 +40,24 @@ pub struct Restored {
 /// # Errors
 /// An [`Error`]; then the folder is as it was.
 pub fn unpack(file: &Path, store: &Path) -> Result<Restored, Error> {
+    let (contents, before) = make_store(store, |beside| fill(file, beside))?;
+    Ok(Restored { contents, before })
+}
+
+/// Makes the store in the folder `store` by filling a folder beside, which takes its place when `fill` has returned well. Returns what
+/// that gave, and where settings and templates are that were there before and are not any more.
+///
+/// # Errors
+/// What `fill` says, or why the folder cannot be put in place; then it is as it was.
+pub fn make_store<T, E: From<Error>>(store: &Path, fill: impl FnOnce(&Path) -> Result<T, E>) -> Result<(T, Option<PathBuf>), E> {
     refuse_full(store)?;
     let beside = with_end(store, ".restoring");
     let _lock = begin(&beside, store)?;
-    let contents = fill(file, &beside).inspect_err(|_| {
+    let made = fill(&beside).inspect_err(|_| {
         // What cannot be removed has a name that no store has, and is begun anew by the next restore.
         let _ = fs::remove_dir_all(&beside);
     })?;
-    let before = put_in_place(&beside, store)?;
-    Ok(Restored { contents, before })
+    Ok((made, put_in_place(&beside, store)?))
 }
 
 /// Makes the folder beside, empty, and holds it; what a killed restore left in it is removed.
@@ -110,8 +119,15 @@ fn put_in_place(beside: &Path, store: &Path) -> Result<Option<PathBuf>, Error> {
     let aside = aside.unwrap_or_else(|| with_end(store, ".before"));
     exchange(beside, store, &aside)?;
     sync_parent(store)?;
-    let keeps = |name: &str| aside.join(name).exists();
-    if keeps("config.toml") || keeps("templates") {
+    let mut kept = false;
+    for name in ["config.toml", "templates"] {
+        let (before, now) = (aside.join(name), store.join(name));
+        if before.exists() && !now.exists() {
+            fs::rename(&before, &now).map_err(Error::io(&now))?;
+        }
+        kept |= before.exists();
+    }
+    if kept {
         return Ok(Some(aside));
     }
     fs::remove_dir_all(&aside).map_err(Error::io(&aside))?;

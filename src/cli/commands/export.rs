@@ -1,0 +1,102 @@
+//! `meno export`: the log for somebody else, bit for bit.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::backup::HeadDocument;
+use crate::cli::args::{ExportArgs, ExportFormat};
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open;
+use crate::cli::output::{Out, words};
+use crate::store::archive::LogEnd;
+use crate::workspace::{Access, Exported};
+
+/// What `export --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "What was exported, as `meno export --json` prints it")]
+pub struct ExportDocument {
+    /// The file that was written; null when nothing was new.
+    pub file: Option<String>,
+    /// Whether private parts are in it.
+    pub private: bool,
+    /// The first position that was not exported before.
+    pub from: u64,
+    /// Where the log ends.
+    pub head: HeadDocument,
+    /// Events written.
+    pub events: u64,
+    /// Texts written that are kept beside the log.
+    pub payloads: u64,
+}
+
+/// Writes the log's events.
+///
+/// # Errors
+/// When the folder cannot be written, or the log is damaged.
+pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
+    let ExportFormat::Jsonl = args.format;
+    let is_stdout = args.dir == Path::new("-");
+    if is_stdout && context.out.json() {
+        return Err(
+            Report::usage("`--json` prints a document where the events go").hint("export into a folder, or leave `--json` out")
+        );
+    }
+    let workspace = open::store(context, Access::Read)?;
+    let private = !args.without_private;
+    let exported = if is_stdout {
+        let mut out = BufWriter::with_capacity(1 << 20, Stdout(&mut context.out));
+        workspace.write_events(&mut out, private)?
+    } else {
+        workspace.export_events(&args.dir, private)?
+    };
+    show(context, &exported, private)?;
+    Ok(Exit::Done)
+}
+
+fn show(context: &mut Context, exported: &Exported, private: bool) -> Result<()> {
+    let Exported { file, from, head, events, payloads } = exported;
+    if context.out.json() {
+        return context.out.document(&ExportDocument {
+            file: file.as_ref().map(|file| file.display().to_string()),
+            private,
+            from: *from,
+            head: (&LogEnd::from(*head)).into(),
+            events: *events,
+            payloads: *payloads,
+        });
+    }
+    let what = if private { words::plural(*payloads, "text") + " beside them" } else { "no private parts".to_owned() };
+    match file {
+        Some(file) => context.out.say(format!("{}: {}, {what}", file.display(), words::plural(*events, "event"))),
+        None if *events > 0 => context.out.say(format!("{}, {what}", words::plural(*events, "event"))),
+        None => context.out.say("nothing is new since the last export"),
+    }
+    context.out.say(format!("head: event {}, {}", head.seq, head.hash));
+    Ok(())
+}
+
+/// Standard output, as exports write to it.
+struct Stdout<'a>(&'a mut Out);
+
+impl Write for Stdout<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.bytes(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_schema_of_an_export_is_that_of_its_type() {
+        crate::views::schema_test::check::<super::ExportDocument>("export.json");
+    }
+}

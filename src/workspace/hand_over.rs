@@ -1,0 +1,436 @@
+//! Handing a log to somebody else and taking one in, bit for bit.
+//!
+//! A store without anything in it becomes the store that the events come from; beside a log of its own, another log is kept apart, as
+//! its own verified chain.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::Workspace;
+use super::import::IMPORT_LOCK;
+use crate::domain::event::{Event, ForgottenParts, SegmentImported, SegmentImportedPrivate};
+use crate::domain::ids::{Hash, NodeId, RunId};
+use crate::store::archive::pack::other_logs;
+use crate::store::archive::unpack::{make_store, refuse_full};
+use crate::store::codec::{self, Decoded};
+use crate::store::files::{Files, OsFiles};
+use crate::store::hand_over::read::{Contents, read};
+use crate::store::hand_over::stage::{Stage, publish};
+use crate::store::hand_over::write::{Wanted, write};
+use crate::store::hand_over::{End, Error as LinesError};
+use crate::store::log::{Head, Stored};
+use crate::store::session::{Create, Place, RunLock, StoreLock};
+use crate::store::{self, archive, chain, forget};
+
+/// Why events cannot be handed over or taken in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandOverError {
+    /// A file is not what was written.
+    #[error("{}: {source}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: LinesError,
+    },
+    /// There is nothing to take in.
+    #[error("{}: there are no files of events", .0.display())]
+    NoFiles(PathBuf),
+    /// Events between what is here and what the file has are missing.
+    #[error("{}: it begins with event {from}, and events {missing} to {} are not here", file.display(), from - 1)]
+    Gap {
+        /// The file.
+        file: PathBuf,
+        /// The first event that is missing.
+        missing: u64,
+        /// The first event that it has.
+        from: u64,
+    },
+    /// The events are this store's own, and go on where it has ended.
+    #[error("{}: it goes on to event {to} of this store's own log, which ends at {head}", file.display())]
+    Beyond {
+        /// The file.
+        file: PathBuf,
+        /// Its last event.
+        to: u64,
+        /// This store's last event.
+        head: u64,
+    },
+    /// Another process takes something in, or removes something.
+    #[error("process {} is changing this store", pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string()))]
+    Busy {
+        /// Its id, when known.
+        pid: Option<u32>,
+    },
+    /// A store cannot be made of the events.
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// What was exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// The file that was written; `None` when there was nothing new.
+    pub file: Option<PathBuf>,
+    /// The first position in it.
+    pub from: u64,
+    /// Where the log ends.
+    pub head: Head,
+    /// Events written.
+    pub events: u64,
+    /// Payloads written.
+    pub payloads: u64,
+}
+
+/// How events were taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenAs {
+    /// The store was empty: the log is its own now.
+    Own,
+    /// Kept beside the store's own log.
+    Beside,
+    /// Nothing of it was new.
+    Nothing,
+}
+
+/// What was taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenIn {
+    /// How it was taken in.
+    pub taken_as: TakenAs,
+    /// Where the log ends.
+    pub head: Head,
+    /// Events that are new here.
+    pub imported: u64,
+    /// Events that were here already.
+    pub already_there: u64,
+    /// Events that came without their private part.
+    pub without_private: u64,
+    /// Payloads that events name and that did not come.
+    pub missing_payloads: u64,
+}
+
+impl Workspace {
+    /// Writes the store's events into the folder `dir`, those that earlier exports of the same kind there do not have yet; with
+    /// private parts and payloads when `private`. A file that was begun and not ended is not to be seen.
+    ///
+    /// # Errors
+    /// A [`HandOverError`].
+    pub fn export_events(&self, dir: &Path, private: bool) -> Result<Exported, HandOverError> {
+        let head = self.log.head()?;
+        let store = self.place()?.dir();
+        fs::create_dir_all(dir).map_err(store::Error::io(dir))?;
+        let mut from = 1;
+        for file in event_files(dir)?.iter().filter(|file| file.node == head.node && file.private == private) {
+            if file.from == from {
+                from = file.to + 1;
+            }
+        }
+        let exported = |file, events, payloads| Exported { file, from, head, events, payloads };
+        if from > head.seq {
+            return Ok(exported(None, 0, 0));
+        }
+        let file = dir.join(EventFile { node: head.node, private, from, to: head.seq, path: PathBuf::new() }.name());
+        let partial = dir.join(format!("{}.partial", file.file_name().unwrap_or_default().to_string_lossy()));
+        let written = || -> Result<End, LinesError> {
+            let mut out = BufWriter::with_capacity(1 << 20, restricted(&partial)?);
+            let end = write(&OsFiles, store, &self.payloads, Wanted { from, head, private }, &mut out)?;
+            out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            fs::rename(&partial, &file)?;
+            OsFiles.sync_dir(dir)?;
+            Ok(end)
+        };
+        let end = written().map_err(|source| {
+            let _ = fs::remove_file(&partial);
+            of_file(&file)(source)
+        })?;
+        Ok(exported(Some(file), end.events, end.payloads))
+    }
+
+    /// Writes all of the store's events to `out`.
+    ///
+    /// # Errors
+    /// A [`HandOverError`].
+    pub fn write_events(&self, out: &mut dyn Write, private: bool) -> Result<Exported, HandOverError> {
+        let head = self.log.head()?;
+        let store = self.place()?.dir();
+        let wanted = Wanted { from: 1, head, private };
+        let end = write(&OsFiles, store, &self.payloads, wanted, out).map_err(of_file(Path::new("-")))?;
+        Ok(Exported { file: None, from: 1, head, events: end.events, payloads: end.payloads })
+    }
+
+    /// Returns whether nothing has happened in the store yet, so that it may become another's.
+    pub fn is_empty(&self) -> bool {
+        refuse_full(&self.store.path).is_ok()
+    }
+
+    /// Makes the store, which must be empty and not opened by this workspace, out of files of events of one log from its first event
+    /// on. Everything is verified; when anything is not as it was written, there is no store.
+    ///
+    /// # Errors
+    /// A [`HandOverError`].
+    pub fn adopt_events(&self, path: &Path) -> Result<TakenIn, HandOverError> {
+        let folder = &self.store.path;
+        let (files, all) = checked(path)?;
+        let node = files[0].1.begin.node;
+        let lock = if folder.is_dir() {
+            let place = Place::open(folder, Create::Never)?;
+            let lock = StoreLock::take(&place, env!("CARGO_PKG_VERSION"))?;
+            Some(lock.ok_or_else(|| store::Error::Unreachable { pid: StoreLock::holder(&place) })?)
+        } else {
+            None
+        };
+        let start = Head { node, seq: 0, hash: chain::genesis(node) };
+        let fill = |beside: &Path| -> Result<Head, HandOverError> {
+            let head = stage(&files, beside, start, &|stored| is_forgotten(&all, stored))?;
+            let name = beside.join("journal").join("node");
+            store::files::write_whole(&OsFiles, &name, format!("{node}\n").as_bytes()).map_err(store::Error::io(&name))?;
+            Ok(head)
+        };
+        let (head, _) = make_store(folder, fill)?;
+        drop(lock);
+        Ok(taken(&files, TakenAs::Own, head, start))
+    }
+
+    /// Takes in files of events of one log, beside the store's own. What is here already is compared and left as it is; private parts
+    /// that were forgotten here do not come back.
+    ///
+    /// # Errors
+    /// A [`HandOverError`].
+    pub fn import_events(&self, path: &Path) -> Result<TakenIn, HandOverError> {
+        let (files, mut all) = checked(path)?;
+        let node = files[0].1.begin.node;
+        let lock = RunLock::acquire(self.place()?, RunId::from_bytes(IMPORT_LOCK)).map_err(|error| match error {
+            store::Error::RunHeld { pid, .. } => HandOverError::Busy { pid },
+            error => error.into(),
+        })?;
+        let own = self.log.head()?;
+        let done = if node == own.node {
+            self.compare(&files, own)
+        } else {
+            self.own_forgets(&mut all)?;
+            self.take_in_beside(&files, &all)
+        };
+        lock.end()?;
+        done
+    }
+
+    /// Compares files of this store's own log with it.
+    fn compare(&self, files: &[(PathBuf, Contents)], own: Head) -> Result<TakenIn, HandOverError> {
+        for (file, contents) in files {
+            let to = contents.end.to;
+            if to > own.seq {
+                return Err(HandOverError::Beyond { file: file.clone(), to, head: own.seq });
+            }
+            let here = self.log.read(to, 1)?;
+            if to > 0 && here.first().map(|event| event.hash) != Some(contents.end.head) {
+                return Err(of_file(file)(store::hand_over::stage::other_chain(to)));
+            }
+        }
+        Ok(taken(files, TakenAs::Nothing, own, own))
+    }
+
+    fn take_in_beside(&self, files: &[(PathBuf, Contents)], all: &Forgets) -> Result<TakenIn, HandOverError> {
+        let (store, node) = (self.place()?.dir(), files[0].1.begin.node);
+        let others = other_logs(store, self.log.head()?.node)?;
+        let start = others.into_iter().find(|head| head.node == node);
+        let start = start.unwrap_or(Head { node, seq: 0, hash: chain::genesis(node) });
+        for (file, contents) in files.iter().filter(|(_, contents)| contents.end.to < start.seq) {
+            if hash_at(store, node, contents.end.to)? != Some(contents.end.head) {
+                return Err(of_file(file)(store::hand_over::stage::other_chain(contents.end.to)));
+            }
+        }
+        let staging = store.join("journal").join(forget::STAGING);
+        let head = stage(files, &staging, start, &|stored| is_forgotten(all, stored)).inspect_err(|_| {
+            // What cannot be removed is begun anew by the next import.
+            let _ = fs::remove_dir_all(&staging);
+        })?;
+        publish(&staging, store, head).map_err(of_file(&staging))?;
+        if head.seq == start.seq {
+            return Ok(taken(files, TakenAs::Nothing, head, start));
+        }
+        let private = Some(SegmentImportedPrivate {});
+        let imported = SegmentImported { node, from: start.seq + 1, to: head.seq, head: head.hash, private };
+        self.append_one(imported.into(), None)?;
+        Ok(taken(files, TakenAs::Beside, head, start))
+    }
+
+    /// Adds what the store's own log says is forgotten, wherever it stands.
+    fn own_forgets(&self, all: &mut Forgets) -> Result<(), HandOverError> {
+        let mut next = 1;
+        loop {
+            let page = self.log_page(next)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            next = last.envelope.seq + 1;
+            for stored in page.iter().filter(|stored| stored.kind == forget::FORGOTTEN) {
+                if let Decoded::Known(recorded) = codec::decode(stored)?
+                    && let Event::PrivatePartsForgotten(body) = recorded.event
+                {
+                    all.entry(body.run).or_default().push((body.which, u64::MAX));
+                }
+            }
+        }
+    }
+}
+
+/// By run: which parts of the events before which position.
+type Forgets = BTreeMap<RunId, Vec<(ForgottenParts, u64)>>;
+
+fn is_forgotten(all: &Forgets, stored: &Stored) -> bool {
+    let said = stored.envelope.run.and_then(|run| all.get(&run));
+    said.is_some_and(|said| said.iter().any(|(which, to)| stored.envelope.seq < *to && forget::concerns(*which, stored.kind)))
+}
+
+/// Makes a journal of `files` in `into`, after `start`; returns its end.
+fn stage(
+    files: &[(PathBuf, Contents)],
+    into: &Path,
+    start: Head,
+    forgotten: &dyn Fn(&Stored) -> bool,
+) -> Result<Head, HandOverError> {
+    let mut stage = Stage::begin(into, start).map_err(of_file(into))?;
+    for (file, contents) in files {
+        let here = stage.head().seq;
+        if contents.begin.from > here + 1 {
+            return Err(HandOverError::Gap { file: file.clone(), missing: here + 1, from: contents.begin.from });
+        }
+        stage.file(file, forgotten).map_err(of_file(file))?;
+    }
+    let head = stage.head();
+    stage.finish().map_err(of_file(into))?;
+    Ok(head)
+}
+
+/// Reads the files through that `path` means; returns them with what they hold, and what they say is forgotten.
+fn checked(path: &Path) -> Result<(Vec<(PathBuf, Contents)>, Forgets), HandOverError> {
+    let paths = if path.is_dir() { of_one_log(path)? } else { vec![path.to_owned()] };
+    let (mut files, mut all): (Vec<(PathBuf, Contents)>, Forgets) = Default::default();
+    for path in paths {
+        let open = || File::open(&path).map_err(LinesError::from);
+        let found = open().and_then(|file| read(&mut BufReader::with_capacity(1 << 20, file), &mut |_| Ok(())));
+        let contents = found.map_err(of_file(&path))?;
+        for (run, which, seq) in &contents.forgets {
+            all.entry(*run).or_default().push((*which, *seq));
+        }
+        files.push((path, contents));
+    }
+    if files.is_empty() {
+        return Err(HandOverError::NoFiles(path.to_owned()));
+    }
+    Ok((files, all))
+}
+
+/// Returns the files of events in a folder, which must be of one log: those with private parts where there are any.
+fn of_one_log(dir: &Path) -> Result<Vec<PathBuf>, HandOverError> {
+    let files = event_files(dir)?;
+    let private = files.iter().any(|file| file.private);
+    let node = files.first().map(|file| file.node);
+    if let Some(other) = files.iter().find(|file| Some(file.node) != node) {
+        let why = format!("{} is of another log than the others: import one after the other", other.path.display());
+        return Err(store::Error::Refused(why).into());
+    }
+    Ok(files.into_iter().filter(|file| file.private == private).map(|file| file.path).collect())
+}
+
+fn taken(files: &[(PathBuf, Contents)], taken_as: TakenAs, head: Head, start: Head) -> TakenIn {
+    let imported = head.seq - start.seq;
+    let events: u64 = files.iter().map(|(_, contents)| contents.end.events).sum();
+    TakenIn {
+        taken_as,
+        head,
+        imported,
+        already_there: events.saturating_sub(imported),
+        without_private: files.iter().map(|(_, contents)| contents.without_private).sum(),
+        missing_payloads: files.iter().map(|(_, contents)| contents.missing_payloads).sum(),
+    }
+}
+
+/// Returns the hash at the end of a batch of a log that is kept beside.
+fn hash_at(store: &Path, node: NodeId, seq: u64) -> Result<Option<Hash>, store::Error> {
+    use crate::store::journal::segment::{Item, segments};
+    let dir = store::journal::folder(store, node);
+    for segment in segments(&OsFiles, &dir, node, seq)? {
+        let segment = segment?;
+        for item in segment.items() {
+            match item {
+                Item::Frame(_, frame) if frame.last() == seq => return Ok(Some(frame.hash)),
+                Item::Frame(_, frame) if frame.last() > seq => return Ok(None),
+                _ => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn of_file(file: &Path) -> impl FnOnce(LinesError) -> HandOverError {
+    let file = file.to_owned();
+    move |source| match source {
+        LinesError::Store(source) => source.into(),
+        source => HandOverError::File { file, source },
+    }
+}
+
+/// Opens a file for writing that only its owner can read.
+fn restricted(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// A file of events, as its name says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct EventFile {
+    node: NodeId,
+    private: bool,
+    from: u64,
+    to: u64,
+    path: PathBuf,
+}
+
+impl EventFile {
+    /// `events-<node>-<from>-<to>.jsonl`, and `events-public-…` without private parts.
+    fn name(&self) -> String {
+        let kind = if self.private { "events" } else { "events-public" };
+        format!("{kind}-{}-{:020}-{:020}.jsonl", self.node, self.from, self.to)
+    }
+
+    fn parse(path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.strip_prefix("events-")?.strip_suffix(".jsonl")?.to_owned();
+        let (private, name) = name.strip_prefix("public-").map_or((true, name.as_str()), |name| (false, name));
+        let mut parts = name.split('-');
+        let (node, from, to) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        parts.next().is_none().then_some(Self { node, private, from, to, path })
+    }
+}
+
+/// Returns the files of events in a folder, by log, kind and position.
+fn event_files(dir: &Path) -> Result<Vec<EventFile>, store::Error> {
+    let names = OsFiles.list(dir).map_err(store::Error::io(dir))?;
+    let mut files: Vec<EventFile> = names.iter().filter_map(|name| EventFile::parse(dir.join(name))).collect();
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_file_says_what_is_in_it() {
+        for private in [true, false] {
+            let node = NodeId::from_bytes([7; 16]);
+            let mut file = EventFile { node, private, from: 1, to: 42, path: PathBuf::new() };
+            file.path = Path::new("x").join(file.name());
+            assert_eq!(EventFile::parse(file.path.clone()), Some(file));
+        }
+        for name in ["events.jsonl", "events-1-2-3.jsonl", "events-01ARZ3NDEKTSV4RRFFQ69G5FAV-1-2.jsonl.partial"] {
+            assert_eq!(EventFile::parse(PathBuf::from(name)), None, "{name}");
+        }
+    }
+}
