@@ -5,7 +5,7 @@ use crate::domain::run::Refusal;
 use crate::executor::StreamError;
 use crate::settings;
 use crate::store::{archive, hand_over};
-use crate::workspace::{self, FindError, HandOverError, ImportError, ModelsError, ResumeError, StartError};
+use crate::workspace::{self, FindError, ForgetError, HandOverError, ImportError, ModelsError, ResumeError, StartError};
 
 impl From<&settings::Error> for Report {
     fn from(error: &settings::Error) -> Self {
@@ -103,6 +103,21 @@ impl From<HandOverError> for Report {
             HandOverError::Beyond { .. } => Self::new("events_beyond", Exit::Mendable, message)
                 .hint("a store's own log only grows by what happens in it; import into a new store: `--store DIR`"),
             HandOverError::Busy { .. } => Self::new("import_busy", Exit::Mendable, message).hint("wait until it has ended"),
+        }
+    }
+}
+
+impl From<ForgetError> for Report {
+    fn from(error: ForgetError) -> Self {
+        let message = error.to_string();
+        match error {
+            ForgetError::Store(error) => error.into(),
+            ForgetError::Open(run) => Self::new("run_open", Exit::Mendable, message).hint(format!("`meno cancel {run}` ends it")),
+            ForgetError::Busy { .. } => Self::new("busy", Exit::Mendable, message).hint("wait until it has ended"),
+            ForgetError::NotYet(_) => Self::new("not_forgotten_yet", Exit::Unreachable, message)
+                .hint("the next opening of the store tries again; `meno doctor` says what is in the way"),
+            ForgetError::Index(_) => Self::new("index_not_cleared", Exit::Unreachable, message)
+                .hint("`meno reindex` clears it as soon as nobody else is changing it"),
         }
     }
 }

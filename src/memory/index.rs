@@ -12,7 +12,7 @@ use super::document::{self, Document};
 use super::embed::{self, Embedder};
 use super::lexical::{self, DocRef, Lexical, Seen};
 use super::passages;
-use super::vectors::{Appender, Vectors};
+use super::vectors::{self, Appender, Vectors};
 use crate::domain::ids::{Hash, RunId};
 use crate::store::{self, guard::guarded};
 use crate::views::run_detail::RunDetail;
@@ -25,6 +25,11 @@ const COMMIT_RUNS: usize = 2_000;
 const WINDOW_EVENTS: u32 = 20_000;
 /// Passages embedded between two writes.
 const EMBED_PASSAGES: usize = 64;
+
+/// Says that texts in the index are forgotten: words and kept answers are cleared before anything else is done.
+const STALE: &str = "stale";
+/// Says that there are vectors of forgotten texts: once the words' side is whole, it tells which vectors are needed.
+const UNPRUNED: &str = "unpruned";
 
 /// Why the index cannot be brought up to the log.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +107,21 @@ impl Place {
         self.lexical_dir().is_dir()
     }
 
-    /// Takes the index for changing; `None` while another process has it.
+    /// Sees to it that whoever takes the index next clears it first, because texts in it are forgotten. Without an index there is
+    /// nothing to see to.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn mark_stale(&self) -> std::io::Result<()> {
+        if !self.0.is_dir() {
+            return Ok(());
+        }
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.0.join(STALE))?;
+        file.sync_all()?;
+        File::open(&self.0)?.sync_all()
+    }
+
+    /// Takes the index for changing, and clears it first when it is stale; `None` while another process has it.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -112,7 +131,11 @@ impl Place {
         std::fs::create_dir_all(&self.0).map_err(io)?;
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Hold { place: self.clone(), _lock: file })),
+            Ok(()) => {
+                let hold = Hold { place: self.clone(), _lock: file };
+                hold.clear_stale()?;
+                Ok(Some(hold))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(io(source)),
         }
@@ -170,6 +193,7 @@ impl Hold {
         };
         let mut done = CaughtUp { seq: from, runs: 0, anew, whole: from >= head };
         if done.whole && seen.is_some() {
+            self.prune()?;
             return Ok(done);
         }
         let mut writer = lexical.writer()?;
@@ -200,7 +224,41 @@ impl Hold {
         }
         done.whole = done.seq >= head;
         writer.finish()?;
+        if done.whole {
+            self.prune()?;
+        }
         Ok(done)
+    }
+
+    /// Clears what is stale: words, and vectors that are kept beside the index for tasks. The vectors of passages are looked through once
+    /// it is known which passages there are.
+    fn clear_stale(&self) -> Result<(), Error> {
+        let (dir, stale) = (&self.place.0, self.place.0.join(STALE));
+        if !stale.exists() {
+            return Ok(());
+        }
+        let io = |source| Error::Io { path: stale.clone(), source };
+        File::create(dir.join(UNPRUNED)).and_then(|file| file.sync_all()).map_err(io)?;
+        self.clear()?;
+        remove(&dir.join("tasks"))?;
+        std::fs::remove_file(&stale).and_then(|()| File::open(dir)?.sync_all()).map_err(io)
+    }
+
+    /// Drops the vectors that no passage needs, when some are of forgotten texts.
+    fn prune(&self) -> Result<(), Error> {
+        let flag = self.place.0.join(UNPRUNED);
+        if !flag.exists() {
+            return Ok(());
+        }
+        let mut needed = HashSet::new();
+        if let Some(lexical) = self.place.lexical() {
+            lexical.searcher()?.each_passage(&mut |_, key| needed.extend([key]))?;
+        }
+        let folder = self.place.0.join("vectors");
+        let io = |source| Error::Io { path: folder.clone(), source };
+        let embedders: Vec<_> = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        embedders.iter().try_for_each(|dir| vectors::retain(dir, &needed)).map_err(io)?;
+        std::fs::remove_file(&flag).map_err(io)
     }
 
     /// Puts `documents` in the place of everything on the words' side: for an index that is made from no log.

@@ -111,6 +111,10 @@ impl Opened {
     pub fn refresh(&mut self, place: &Place, embedder: &Embedder) -> Result<(), lexical::Error> {
         let is_whole = self.vectors.as_mut().is_some_and(|vectors| vectors.reload().unwrap_or(false));
         if !is_whole {
+            if self.vectors.take().is_some() {
+                // Rows have other places in other files.
+                self.table = None;
+            }
             self.vectors = place.vectors(embedder);
         }
         let seen = self.lexical.seen()?;

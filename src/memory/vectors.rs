@@ -7,15 +7,17 @@
 //!
 //! The sign bits of unit vectors as a first look: Charikar, "Similarity estimation techniques from rounding algorithms", 2002.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// First bytes of the file of keys; another form has other ones.
 const MAGIC: &[u8; 8] = b"menovec1";
 const HEADER_BYTES: usize = 16;
+/// More numbers than the vectors of any model have.
+const DIMS_MAX: usize = 1 << 20;
 
 /// Up to so many rows are compared exactly; of more, the most promising ones are.
 pub const EXACT_MAX: usize = 8_192;
@@ -57,6 +59,11 @@ impl Vectors {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
+        let (opened, named) = (self.numbers.metadata()?, std::fs::metadata(self.dir.join("vectors"))?);
+        if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
+            // Rows were dropped: every row has another place now.
+            return Ok(false);
+        }
         let mut header = [0; HEADER_BYTES];
         if file.read_exact(&mut header).is_err() || header != self.header() {
             return Ok(false);
@@ -259,6 +266,54 @@ impl Appender {
             rows.iter().flat_map(|(key, vector)| std::iter::once(*key).chain(signs(vector))).flat_map(u64::to_le_bytes).collect();
         self.keys.write_all(&keys)
     }
+}
+
+/// Keeps the rows of the folder `dir` whose keys are in `needed`, and drops the others. Nobody may append meanwhile; readers notice.
+///
+/// # Errors
+/// When the files cannot be read or written; then the rows are as they were, or all gone.
+pub fn retain(dir: &Path, needed: &HashSet<u64>) -> io::Result<()> {
+    const BESIDE: &str = ".retained";
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    if name.ends_with(BESIDE) {
+        // What a crash left of an earlier look.
+        return std::fs::remove_dir_all(dir);
+    }
+    let mut keys = match File::open(dir.join("keys")) {
+        Ok(keys) => io::BufReader::new(keys),
+        // Without keys there are no rows.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return std::fs::remove_dir_all(dir),
+        Err(error) => return Err(error),
+    };
+    let mut header = [0; HEADER_BYTES];
+    keys.read_exact(&mut header)?;
+    let mut dims = [0; 8];
+    dims.copy_from_slice(&header[8..]);
+    let dims = usize::try_from(u64::from_le_bytes(dims)).unwrap_or(usize::MAX).min(DIMS_MAX);
+    let numbers = File::open(dir.join("vectors"))?;
+    let beside = dir.with_file_name(format!("{name}{BESIDE}"));
+    if beside.exists() {
+        std::fs::remove_dir_all(&beside)?;
+    }
+    std::fs::create_dir(&beside)?;
+    let create = |name: &str| File::create_new(beside.join(name)).map(io::BufWriter::new);
+    let (mut new_keys, mut new_numbers) = (create("keys")?, create("vectors")?);
+    new_keys.write_all(&header)?;
+    let (mut row, mut vector) = (vec![0; 8 + 8 * dims.div_ceil(64)], vec![0; 4 * dims]);
+    let mut at = 0;
+    while keys.read_exact(&mut row).is_ok() && numbers.read_exact_at(&mut vector, at).is_ok() {
+        at += vector.len() as u64;
+        let key = row.first_chunk::<8>().map(|key| u64::from_le_bytes(*key));
+        if key.is_some_and(|key| needed.contains(&key)) {
+            new_keys.write_all(&row)?;
+            new_numbers.write_all(&vector)?;
+        }
+    }
+    new_keys.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    new_numbers.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    // Between the two there are no vectors, which only means that they are made again.
+    std::fs::remove_dir_all(dir)?;
+    std::fs::rename(&beside, dir)
 }
 
 fn header(dims: usize) -> [u8; HEADER_BYTES] {

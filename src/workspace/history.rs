@@ -198,14 +198,22 @@ impl Workspace {
                 *text = Text::Payload { hash, bytes };
             }
         });
-        let payloads = self.payloads.write(&large.iter().map(String::as_bytes).collect::<Vec<_>>())?;
-        let appended = self.log.append(&Batch {
+        let large: Vec<&[u8]> = large.iter().map(String::as_bytes).collect();
+        let batch = Batch {
             id: BatchId(self.world.ulid(None)),
             expected_version: None,
             events: vec![codec::offer(&event, self.world.random(), run, None, None)?],
-            payloads,
+            payloads: self.payloads.write(&large)?,
             day_limit: None,
-        })?;
+        };
+        let appended = match self.log.append(&batch) {
+            Err(store::Error::MissingPayloads(_)) => {
+                // Somebody removed them between the two: once more.
+                self.payloads.write(&large)?;
+                self.log.append(&batch)?
+            }
+            appended => appended?,
+        };
         let first = appended.events.first().copied();
         first.ok_or_else(|| store::Error::Disconnected("the owner did not say where the event is".to_owned()))
     }

@@ -267,7 +267,12 @@ impl<'a> Import<'a> {
         let after = [&key[..], &[0]].concat();
         let rows = self.workspace.log.view(imports::NAME, &key, Some(&after), false, 1)?;
         let row = rows.rows.first().map(|(_, row)| imports::read_row(row).map_err(store::Error::Index));
-        Ok(row.transpose()?)
+        if let Some(row) = row.transpose()? {
+            return Ok(Some(row));
+        }
+        // What it said may have been forgotten since; its id follows from where it comes from, and it must not come back.
+        let is_here = !self.workspace.log.read_run(run.id, 1, 1)?.is_empty();
+        Ok(is_here.then_some(Known { run: run.id, line: run.origin.line }))
     }
 
     fn append(&mut self) -> Result<(), ImportError> {

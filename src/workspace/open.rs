@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use ulid::Ulid;
 
 use super::empty::EmptyLog;
+use super::forget;
 use super::ledger::DayLedger;
 use super::library::Library;
 use super::recall::Memory;
@@ -305,13 +306,16 @@ fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Op
     // A store that is handed over and comes back is not made anew twice.
     let is_done = AtomicBool::new(false);
     Arc::new(move |dir, tell| {
+        let told = || tell("removing what was forgotten", 0);
+        let unforgotten = forget::carry_out(dir, &opened, &told, &|| open(dir, true, tell))?;
         if upkeep == Upkeep::Rebuild && !is_done.load(Ordering::Relaxed) {
             tell("rebuilding", 0);
             let aside = upkeep::set_indexes_aside(dir, &|| open(dir, true, tell))?;
             store::lock(&opened.aside).extend(aside);
         }
         let thorough = upkeep == Upkeep::Thorough && !is_done.load(Ordering::Relaxed);
-        let (log, report) = open(dir, thorough, tell)?;
+        let (log, mut report) = open(dir, thorough, tell)?;
+        report.notices.extend(unforgotten);
         is_done.store(true, Ordering::Relaxed);
         let log = Arc::new(log);
         upkeep::remember(&opened, &log, report);

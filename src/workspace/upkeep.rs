@@ -40,6 +40,8 @@ pub(super) struct Opened {
     pub log: Mutex<Weak<OwnedLog>>,
     /// Indexes that a rebuild set aside.
     pub aside: Mutex<Vec<PathBuf>>,
+    /// Why what is forgotten could not be removed, when the files were opened last.
+    pub unforgotten: Mutex<Option<String>>,
     /// What answers the questions of other processes, in a process that stays with the store.
     pub answerer: OnceLock<Answerer>,
 }

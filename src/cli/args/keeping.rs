@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::values::{RunRef, When};
+
 /// `backup`.
 #[derive(Debug, Args)]
 #[command(
@@ -59,4 +61,50 @@ pub struct ExportArgs {
 pub enum ExportFormat {
     /// Events as JSON Lines, bit for bit
     Jsonl,
+}
+
+/// `forget`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What is forgotten is gone from the log, the texts beside it and the search index; hashes, numbers and times stay, \
+        and the log verifies as before. Backups, exports and copies elsewhere keep theirs. Outputs may quote answers and prompts quote \
+        both: only --all leaves nothing.\n\nExamples:\n  meno forget last --outputs\n  meno forget 7QW2 --all --why \"asked by the customer\""
+)]
+pub struct ForgetArgs {
+    /// The run: an id, its beginning or end, `last` or `last~N`; it must have ended
+    #[arg(value_name = "RUN")]
+    pub run: RunRef,
+    /// Answers and inputs, with the tasks, prompts and criteria made of them
+    #[arg(long, group = "which")]
+    pub answers: bool,
+    /// What models and tools wrote, with prompts, evidence and reports that quote it
+    #[arg(long, group = "which")]
+    pub outputs: bool,
+    /// Every text of the run, labels and notes too; this is what is meant when nothing is said
+    #[arg(long, group = "which")]
+    pub all: bool,
+    /// Why; it is kept in the log
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub why: String,
+    /// Do not ask whether it is meant
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `purge`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every text of these runs is forgotten, as by `meno forget RUN --all`; what they cost and how they went stays.\n\n\
+        Examples:\n  meno purge --older-than 90d --dry-run\n  meno purge --older-than 2026-01-01 --yes"
+)]
+pub struct PurgeArgs {
+    /// Runs that ended before then: 90d, 2026-10-01, or RFC 3339
+    #[arg(long, value_name = "AGE")]
+    pub older_than: When,
+    /// Only show which runs these are
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask whether it is meant
+    #[arg(short, long)]
+    pub yes: bool,
 }

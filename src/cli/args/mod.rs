@@ -22,7 +22,7 @@ use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
 pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs};
-pub use keeping::{BackupArgs, ExportArgs, ExportFormat, RestoreArgs};
+pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PurgeArgs, RestoreArgs};
 pub use run::{ResumeArgs, RunArgs};
 use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
 
@@ -150,6 +150,10 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Hand the log over to somebody: verifiable, with or without private parts
     Export(ExportArgs),
+    /// Remove what was said in a run from every file of the store, for good
+    Forget(ForgetArgs),
+    /// Forget runs that ended long ago
+    Purge(PurgeArgs),
     /// Show settings with their sources, or change one of the store
     Config(ConfigArgs),
     /// Show the price table

@@ -28,6 +28,7 @@ pub mod doctor;
 pub mod events;
 pub mod export;
 pub mod export_run;
+pub mod forget;
 pub mod import;
 mod import_events;
 pub mod list_runs;
@@ -74,6 +75,8 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Backup(args) => backup::backup(context, &args),
         Command::Restore(args) => backup::restore(context, &args),
         Command::Export(args) => export::run(context, &args),
+        Command::Forget(args) => forget::forget(context, &args),
+        Command::Purge(args) => forget::purge(context, &args),
         Command::Analytics(args) => analytics::run(context, &args),
         Command::Costs(args) => costs::run(context, &args),
         Command::Telemetry(command) => telemetry::run(context, &command),

@@ -1,0 +1,190 @@
+//! `meno forget` and `meno purge`: what was said in runs is removed for good.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::cli::args::{ForgetArgs, PurgeArgs};
+use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open;
+use crate::cli::output::words;
+use crate::domain::event::ForgottenParts;
+use crate::domain::ids::RunId;
+use crate::views::{self, run_list::RunRow};
+use crate::workspace::{Access, Forgotten, Workspace};
+
+/// What `forget --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "What was forgotten, as `meno forget --json` prints it")]
+pub struct ForgetDocument {
+    /// The run.
+    pub run_id: String,
+    /// Which parts: answers, outputs or all.
+    pub which: String,
+    /// Events whose texts are gone now; 0 when they were gone before.
+    pub events: u64,
+    /// Runs that were forked from it.
+    pub children: Vec<String>,
+}
+
+/// What `purge --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Runs that were purged or would be, as `meno purge --json` prints it")]
+pub struct PurgeDocument {
+    /// Runs that ended before this moment are meant.
+    pub before: String,
+    /// Nothing was changed.
+    pub dry_run: bool,
+    /// The runs, the oldest first.
+    pub runs: Vec<PurgeLine>,
+    /// Runs that began before the moment and have not ended; they are left alone.
+    pub open: u64,
+    /// Events whose texts are gone now.
+    pub events: u64,
+}
+
+/// A run to be purged.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PurgeLine {
+    /// The run.
+    pub run_id: String,
+    /// Its template.
+    pub template_id: String,
+    /// How it ended.
+    pub status: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+}
+
+/// Forgets what was said in a run.
+///
+/// # Errors
+/// When there is no such run, it has not ended, or the store's files cannot be had.
+pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    let run = workspace.find_run(&args.run.to_string())?;
+    let which = match (args.answers, args.outputs) {
+        (true, _) => ForgottenParts::Answers,
+        (_, true) => ForgottenParts::Outputs,
+        _ => ForgottenParts::All,
+    };
+    let what = if which == ForgottenParts::All { "all texts" } else { which.name() };
+    confirm(context, args.yes, format!("Forget {what} of run {run} for good?"))?;
+    let forgotten = workspace.forget(&[run], which, &args.why, context.global.wait)?;
+    if context.out.json() {
+        context.out.document(&ForgetDocument {
+            run_id: run.to_string(),
+            which: which.name().to_owned(),
+            events: forgotten.events,
+            children: forgotten.children.iter().map(ToString::to_string).collect(),
+        })?;
+        return Ok(Exit::Done);
+    }
+    let gone = match forgotten.events {
+        0 => "they were gone already".to_owned(),
+        events => format!("the texts of {} are gone", words::plural(events, "event")),
+    };
+    context.out.say(format!("run {run}: {what} forgotten; {gone}"));
+    told(context, &workspace, &forgotten)?;
+    Ok(Exit::Done)
+}
+
+/// Forgets what was said in runs that ended long ago.
+///
+/// # Errors
+/// As [`forget`].
+pub fn purge(context: &mut Context, args: &PurgeArgs) -> Result<Exit> {
+    let workspace = open::store(context, Access::Read)?;
+    let before = args.older_than.since(Timestamp::now(), context.out.zone());
+    let found = workspace.purgeable(before)?;
+    let count = words::plural(found.runs.len() as u64, "run");
+    if !context.out.json() {
+        for run in &found.runs {
+            let ended = run.ended_at.map(views::utc).unwrap_or_default();
+            context.out.data(format!("{}  {}  {}  {ended}", run.run_id, run.template_id, run.status.name()))?;
+        }
+        if found.open > 0 {
+            let open = words::plural(found.open, "run");
+            context.out.say(format!("{open} of that age can still go on and are left alone; `meno cancel RUN` ends one"));
+        }
+    }
+    let mut forgotten = Forgotten { events: 0, children: Vec::new() };
+    if !args.dry_run && !found.runs.is_empty() {
+        confirm(context, args.yes, format!("Forget all texts of {count} for good?"))?;
+        let runs: Vec<RunId> = found.runs.iter().map(|run| run.run_id).collect();
+        let why = format!("purged: ended before {}", views::utc(before));
+        forgotten = workspace.forget(&runs, ForgottenParts::All, &why, context.global.wait)?;
+    }
+    if context.out.json() {
+        context.out.document(&PurgeDocument {
+            before: views::utc(before),
+            dry_run: args.dry_run,
+            runs: found.runs.iter().map(line).collect(),
+            open: found.open,
+            events: forgotten.events,
+        })?;
+        return Ok(Exit::Done);
+    }
+    if found.runs.is_empty() {
+        context.out.say(format!("no run that ended before {} has texts", views::utc(before)));
+    } else if args.dry_run {
+        context.out.say(format!("{count} would be forgotten; nothing was changed"));
+    } else {
+        context.out.say(format!("{count} forgotten; the texts of {} are gone", words::plural(forgotten.events, "event")));
+        told(context, &workspace, &forgotten)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn line(run: &RunRow) -> PurgeLine {
+    PurgeLine {
+        run_id: run.run_id.to_string(),
+        template_id: run.template_id.clone(),
+        status: run.status.name().to_owned(),
+        ended_at: run.ended_at.map(views::utc),
+    }
+}
+
+/// Says what forgetting leaves, here and elsewhere.
+fn told(context: &mut Context, workspace: &Workspace, forgotten: &Forgotten) -> Result<()> {
+    let head = workspace.log().head()?;
+    context.out.say(format!("the log verifies as before; head: event {}, {}", head.seq, head.hash));
+    if !forgotten.children.is_empty() {
+        let children: Vec<String> = forgotten.children.iter().map(ToString::to_string).collect();
+        context.out.warn(format!("runs forked from it keep what they wrote themselves: {}", children.join(", ")));
+    }
+    context.out.say("backups, exports and copies that others pulled keep theirs");
+    Ok(())
+}
+
+/// Asks a person whether it is meant, where there is one to ask.
+fn confirm(context: &Context, yes: bool, text: String) -> Result<()> {
+    if yes || !context.can_ask() {
+        return Ok(());
+    }
+    let question = AskQuestion {
+        id: "forget".to_owned(),
+        text,
+        help: Some("it cannot be undone".to_owned()),
+        kind: AskKind::Confirm,
+        required: true,
+        default: Some((serde_json::Value::Bool(false), "to be on the safe side".to_owned())),
+        progress: None,
+        validate: &|value| Ok(value.clone()),
+    };
+    match Terminal::new(true).ask(&question) {
+        Ok(Asked::Answer(value)) if value.as_bool() == Some(true) => Ok(()),
+        _ => Err(Report::refused("nothing was forgotten").hint("`--yes` goes ahead without asking")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_schemas_of_forgetting_are_those_of_their_types() {
+        crate::views::schema_test::check::<super::ForgetDocument>("forget.json");
+        crate::views::schema_test::check::<super::PurgeDocument>("purge.json");
+    }
+}

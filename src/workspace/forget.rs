@@ -1,0 +1,240 @@
+//! Forgetting what was said in a run: from the journal, the indexes, the payloads and the search index, and for good.
+//!
+//! That it is forgotten is recorded first. The files are then changed by whoever opens them next, which is this process as soon as it
+//! has given the store up once: so there is one way, whether the command lives to see it or not.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Workspace;
+use super::import::IMPORT_LOCK;
+use super::recall::RecallError;
+use super::upkeep::Opened;
+use crate::domain::event::{Event, ForgottenParts, PrivatePartsForgotten, PrivatePartsForgottenPrivate};
+use crate::domain::ids::{BatchId, RunId, TimeNs};
+use crate::memory::index;
+use crate::store::files::OsFiles;
+use crate::store::log::{Batch, Log};
+use crate::store::owned::{OwnedLog, Report};
+use crate::store::payloads::Payloads;
+use crate::store::session::{Role, RunLock};
+use crate::store::{Error, check, codec, forget, lock};
+use crate::views::run_list::RunRow;
+
+/// Between two looks whether something is free or done.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Why nothing was forgotten, or not all of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForgetError {
+    /// The run can still go on, and would miss what it is to forget.
+    #[error("run {0} has not ended")]
+    Open(RunId),
+    /// Another process changes the store's files.
+    #[error("process {} is changing this store", pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string()))]
+    Busy {
+        /// Its id, when known.
+        pid: Option<u32>,
+    },
+    /// It is recorded, and the files could not be changed yet.
+    #[error("that it is forgotten is recorded, and not carried out yet: {0}")]
+    NotYet(String),
+    /// It is gone from the log, and the search index could not be cleared yet.
+    #[error("the texts are gone from the log, and the search index could not be cleared yet: {0}")]
+    Index(#[source] RecallError),
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// What was forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Events whose texts are gone now.
+    pub events: u64,
+    /// Runs that were forked from these and show what they inherited without its texts.
+    pub children: Vec<RunId>,
+}
+
+/// What a purge is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Purgeable {
+    /// Runs that ended before the moment and have texts still, the oldest first.
+    pub runs: Vec<RunRow>,
+    /// How many began before and have not ended: they are left alone.
+    pub open: u64,
+}
+
+impl Workspace {
+    /// Forgets the private parts of ended runs that `which` says, with `why` in the log. When this returns well, no file of the store
+    /// holds them any more; backups, exports and copies elsewhere are not known here. `patience` is for processes in the way.
+    ///
+    /// # Errors
+    /// A [`ForgetError`]; what was recorded is carried out by the next opening of the store.
+    pub fn forget(&self, runs: &[RunId], which: ForgottenParts, why: &str, patience: Duration) -> Result<Forgotten, ForgetError> {
+        let deadline = Instant::now() + patience;
+        let place = self.place()?;
+        let busy = |error| match error {
+            Error::RunHeld { pid, .. } => ForgetError::Busy { pid },
+            error => error.into(),
+        };
+        let held = RunLock::acquire(place, RunId::from_bytes(IMPORT_LOCK)).map_err(busy)?;
+        let rows = self.all_rows()?;
+        for run in runs {
+            if rows.iter().any(|row| row.run_id == *run && !row.status.ended()) {
+                return Err(ForgetError::Open(*run));
+            }
+            self.take_in_spool(*run)?;
+        }
+        let mut forgotten = Forgotten { events: 0, children: Vec::new() };
+        for run in runs {
+            forgotten.events += self.texts_of(*run, which)?;
+            forgotten.children.extend(rows.iter().filter(|row| row.parent == Some(*run)).map(|row| row.run_id));
+        }
+        if forgotten.events > 0 {
+            let damage = check::scan(&OsFiles, place.dir(), self.log.head()?, &mut |_| {})?;
+            if let Some(finding) = damage.findings.first() {
+                return Err(Error::Damaged(finding.to_string()).into());
+            }
+            self.record_forgotten(runs, which, why)?;
+            self.see_it_done(deadline)?;
+            for run in runs {
+                if self.texts_of(*run, which)? > 0 {
+                    return Err(ForgetError::NotYet("texts are there still".to_owned()));
+                }
+            }
+        }
+        self.clear_index(deadline).map_err(ForgetError::Index)?;
+        held.end()?;
+        Ok(forgotten)
+    }
+
+    /// Returns the runs that ended before `moment` and whose texts are there still.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn purgeable(&self, moment: TimeNs) -> Result<Purgeable, Error> {
+        let mut found = Purgeable { runs: Vec::new(), open: 0 };
+        for row in self.all_rows()? {
+            match row.ended_at {
+                Some(ended) if ended < moment && row.status.ended() => {
+                    if self.texts_of(row.run_id, ForgottenParts::All)? > 0 {
+                        found.runs.push(row);
+                    }
+                }
+                _ => found.open += u64::from(!row.status.ended() && row.started_at < moment),
+            }
+        }
+        found.runs.reverse();
+        Ok(found)
+    }
+
+    /// Returns how many events of a run have private parts that forgetting `which` removes.
+    fn texts_of(&self, run: RunId, which: ForgottenParts) -> Result<u64, Error> {
+        let (mut count, mut next) = (0, 1);
+        loop {
+            let page = self.run_page(run, next)?;
+            let Some(last) = page.last() else { return Ok(count) };
+            next = last.envelope.version + 1;
+            count += page.iter().filter(|event| event.private.is_some() && forget::concerns(which, event.kind)).count() as u64;
+        }
+    }
+
+    fn record_forgotten(&self, runs: &[RunId], which: ForgottenParts, why: &str) -> Result<(), Error> {
+        let (dir, why) = (self.place()?.dir(), self.redactor.redact(why).into_owned());
+        let event = |run: &RunId| {
+            let private = Some(PrivatePartsForgottenPrivate { why: why.clone() });
+            let body = Event::from(PrivatePartsForgotten { run: *run, which, private });
+            codec::offer(&body, self.world.random(), Some(*run), None, None)
+        };
+        let events = runs.iter().map(event).collect::<Result<_, _>>()?;
+        forget::mark(&OsFiles, dir)?;
+        let id = BatchId(self.world.ulid(None));
+        self.log.append(&Batch { id, expected_version: None, events, payloads: Vec::new(), day_limit: None })?;
+        // Somebody may have opened the store in between, found nothing to do, and taken the mark away.
+        forget::mark(&OsFiles, dir)
+    }
+
+    /// Has the store opened anew, which carries out what is recorded.
+    fn see_it_done(&self, deadline: Instant) -> Result<(), ForgetError> {
+        let session = self.session().ok_or_else(|| Error::NotFound(self.store.path.clone()))?;
+        let dir = self.place()?.dir();
+        while forget::is_marked(&OsFiles, dir) {
+            let given = match session.role() {
+                Role::Owner => session.release(),
+                Role::Client => session.own(),
+            };
+            // Whoever comes first opens the files.
+            given.and_then(|()| self.log.head()).map_err(|why| ForgetError::NotYet(why.to_string()))?;
+            if let Some(why) = lock(&self.opened.unforgotten).take() {
+                return Err(ForgetError::NotYet(why));
+            }
+            if Instant::now() >= deadline {
+                return Err(ForgetError::NotYet("other processes kept the store".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the search index anew without what is forgotten.
+    fn clear_index(&self, deadline: Instant) -> Result<(), RecallError> {
+        let place = self.index_place();
+        loop {
+            // Holding it clears what is stale.
+            match place.hold()? {
+                Some(hold) => drop(hold),
+                None if Instant::now() >= deadline => return Err(RecallError::Busy),
+                None => {
+                    std::thread::sleep(LOOK_EVERY);
+                    continue;
+                }
+            }
+            if let Some(done) = self.catch_up(&|_, _| true)?
+                && done.whole
+            {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Carries out what the log of the store in `dir` says is forgotten, if that may not be done yet; `open` opens the files thoroughly. What
+/// cannot be done is said in words: the store can be used all the same.
+pub(super) fn carry_out(
+    dir: &Path,
+    opened: &Opened,
+    tell: &dyn Fn(),
+    open: &dyn Fn() -> Result<(OwnedLog, Report), Error>,
+) -> Result<Option<String>, Error> {
+    if !forget::is_marked(&OsFiles, dir) {
+        return Ok(None);
+    }
+    tell();
+    let (log, _) = open()?;
+    // What only the index has is put back into the journal before the index goes.
+    log.read(1, 1)?;
+    let node = log.node();
+    drop(log);
+    let place = index::Place::new(dir.join("index"));
+    let index = |source| Error::Io { path: dir.join("index"), source };
+    place.mark_stale().map_err(index)?;
+    let payloads = Payloads::new(Arc::new(OsFiles), dir);
+    match forget::carry_out(&OsFiles, dir, node, &payloads) {
+        Ok(removed) => tracing::info!("{} private parts and {} payloads were removed", removed.events, removed.payloads),
+        Err(Error::Damaged(why)) => {
+            let words = format!("what was forgotten cannot be removed while the journal is damaged: {why}");
+            tracing::warn!("{words}");
+            *lock(&opened.unforgotten) = Some(words.clone());
+            return Ok(Some(words));
+        }
+        Err(why) => return Err(why),
+    }
+    // A process that is changing the search index clears it when it is done, or the next one does.
+    match place.hold() {
+        Ok(hold) => drop(hold),
+        Err(why) => tracing::warn!("the search index cannot be cleared yet: {why}"),
+    }
+    Ok(None)
+}
