@@ -14,6 +14,8 @@ mod fuzz;
 mod harness;
 #[path = "suite/import.rs"]
 mod import;
+#[path = "suite/keeping.rs"]
+mod keeping;
 #[path = "support/llm_server.rs"]
 mod llm_server;
 #[path = "suite/memory.rs"]

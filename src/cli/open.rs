@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::error::{Report, Result};
-use super::output::sanitize;
+use super::output::{sanitize, words};
 use crate::executor::World;
 use crate::settings::{Choice, Flags, Places, Preset};
 use crate::store::session::Notice;
@@ -66,12 +66,25 @@ pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Re
         notice: Arc::new(notice),
     };
     let workspace = if opening.forgiving { Workspace::open_forgiving(options) } else { Workspace::open(options) }?;
+    retain(context, &workspace);
     if !opening.hush {
         for line in &workspace.resolved.notices {
             context.out.say(line);
         }
     }
     Ok(workspace)
+}
+
+/// Forgets what the settings say is too old, and says so.
+pub fn retain(context: &mut Context, workspace: &Workspace) {
+    match workspace.enforce_retention(context.global.wait) {
+        Ok(0) => {}
+        Ok(runs) => {
+            let runs = words::plural(runs, "run");
+            context.out.say(format!("{runs} ended more than retention.days ago: their texts were forgotten"));
+        }
+        Err(error) => context.out.warn(format!("old runs could not be forgotten: {}", sanitize::line(&error.to_string()))),
+    }
 }
 
 /// Changes of ownership are nobody's concern; waiting and mending are.

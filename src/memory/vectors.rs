@@ -407,6 +407,26 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_nobody_needs_are_dropped_and_readers_notice() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("model-1.5");
+        let rows: Vec<(u64, Vec<f32>)> = (0..50).map(|n| (n, vector(n, 70))).collect();
+        Appender::open(&dir, 70).unwrap().append(&rows).unwrap();
+        let mut reader = Vectors::open(&dir, 70).unwrap().unwrap();
+        retain(&dir, &(10..13).collect()).unwrap();
+        // Even when there are more rows than before, they are others.
+        Appender::open(&dir, 70).unwrap().append(&(100..200).map(|n| (n, vector(n, 70))).collect::<Vec<_>>()).unwrap();
+        assert!(!reader.reload().unwrap());
+        let vectors = Vectors::open(&dir, 70).unwrap().unwrap();
+        assert_eq!(vectors.len(), 103);
+        assert_eq!(vectors.vector(vectors.row(11).unwrap()).unwrap(), rows[11].1);
+        assert_eq!((vectors.row(9), vectors.row(150).is_some()), (None, true));
+        retain(&dir, &HashSet::new()).unwrap();
+        assert!(Vectors::open(&dir, 70).unwrap().unwrap().is_empty());
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn of_many_vectors_the_nearest_are_found_by_their_signs_first() {
         let (dims, count) = (128, EXACT_MAX as u64 + 4000);
         let dir = tempfile::tempdir().unwrap();

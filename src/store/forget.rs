@@ -326,3 +326,7 @@ fn delete_indexes(log: &Path) -> Result<(), Error> {
     }
     fs::File::open(log).and_then(|dir| dir.sync_all()).map_err(Error::io(log))
 }
+
+#[cfg(test)]
+#[path = "forget_tests.rs"]
+mod tests;

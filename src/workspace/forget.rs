@@ -3,6 +3,7 @@
 //! That it is forgotten is recorded first. The files are then changed by whoever opens them next, which is this process as soon as it
 //! has given the store up once: so there is one way, whether the command lives to see it or not.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,14 +15,17 @@ use super::upkeep::Opened;
 use crate::domain::event::{Event, ForgottenParts, PrivatePartsForgotten, PrivatePartsForgottenPrivate};
 use crate::domain::ids::{BatchId, RunId, TimeNs};
 use crate::memory::index;
-use crate::store::files::OsFiles;
+use crate::store::files::{OsFiles, write_whole};
 use crate::store::log::{Batch, Log};
 use crate::store::owned::{OwnedLog, Report};
 use crate::store::payloads::Payloads;
 use crate::store::session::{Role, RunLock};
 use crate::store::{Error, check, codec, forget, lock};
-use crate::views::run_list::RunRow;
+use crate::views::{self, run_list::RunRow};
 
+/// Says on which UTC day old runs were looked for, in the journal's folder.
+const RETENTION: &str = "retention";
+const DAY_NS: TimeNs = 86_400 * 1_000_000_000;
 /// Between two looks whether something is free or done.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -81,26 +85,24 @@ impl Workspace {
             error => error.into(),
         };
         let held = RunLock::acquire(place, RunId::from_bytes(IMPORT_LOCK)).map_err(busy)?;
-        let rows = self.all_rows()?;
-        for run in runs {
-            if rows.iter().any(|row| row.run_id == *run && !row.status.ended()) {
-                return Err(ForgetError::Open(*run));
-            }
-            self.take_in_spool(*run)?;
+        let (wanted, rows) = (runs.iter().copied().collect::<BTreeSet<_>>(), self.all_rows()?);
+        if let Some(open) = rows.iter().find(|row| wanted.contains(&row.run_id) && !row.status.ended()) {
+            return Err(ForgetError::Open(open.run_id));
         }
-        let mut forgotten = Forgotten { events: 0, children: Vec::new() };
-        for run in runs {
+        let children = rows.iter().filter(|row| row.parent.is_some_and(|parent| wanted.contains(&parent)));
+        let mut forgotten = Forgotten { events: 0, children: children.map(|row| row.run_id).collect() };
+        for run in &wanted {
+            self.take_in_spool(*run)?;
             forgotten.events += self.texts_of(*run, which)?;
-            forgotten.children.extend(rows.iter().filter(|row| row.parent == Some(*run)).map(|row| row.run_id));
         }
         if forgotten.events > 0 {
             let damage = check::scan(&OsFiles, place.dir(), self.log.head()?, &mut |_| {})?;
             if let Some(finding) = damage.findings.first() {
                 return Err(Error::Damaged(finding.to_string()).into());
             }
-            self.record_forgotten(runs, which, why)?;
+            self.record_forgotten(&wanted, which, why)?;
             self.see_it_done(deadline)?;
-            for run in runs {
+            for run in &wanted {
                 if self.texts_of(*run, which)? > 0 {
                     return Err(ForgetError::NotYet("texts are there still".to_owned()));
                 }
@@ -131,6 +133,30 @@ impl Workspace {
         Ok(found)
     }
 
+    /// Forgets runs that ended more than `retention.days` ago, when the settings say so: in the process that owns the store, at most once
+    /// a UTC day. Returns how many runs these were.
+    ///
+    /// # Errors
+    /// A [`ForgetError`]; the next day tries again.
+    pub fn enforce_retention(&self, patience: Duration) -> Result<u64, ForgetError> {
+        let days = i64::from(self.resolved.settings.retention_days);
+        if days == 0 || self.session().is_none_or(|session| session.role() != Role::Owner) {
+            return Ok(0);
+        }
+        let (now, path) = (self.world.now(), self.place()?.dir().join("journal").join(RETENTION));
+        let today = views::utc(now).chars().take(10).collect::<String>();
+        if std::fs::read_to_string(&path).is_ok_and(|day| day.trim() == today) {
+            return Ok(0);
+        }
+        write_whole(&OsFiles, &path, format!("{today}\n").as_bytes()).map_err(Error::io(&path))?;
+        let runs: Vec<RunId> =
+            self.purgeable(now.saturating_sub(days.saturating_mul(DAY_NS)))?.runs.iter().map(|row| row.run_id).collect();
+        if !runs.is_empty() {
+            self.forget(&runs, ForgottenParts::All, &format!("retention.days = {days}"), patience)?;
+        }
+        Ok(runs.len() as u64)
+    }
+
     /// Returns how many events of a run have private parts that forgetting `which` removes.
     fn texts_of(&self, run: RunId, which: ForgottenParts) -> Result<u64, Error> {
         let (mut count, mut next) = (0, 1);
@@ -142,7 +168,7 @@ impl Workspace {
         }
     }
 
-    fn record_forgotten(&self, runs: &[RunId], which: ForgottenParts, why: &str) -> Result<(), Error> {
+    fn record_forgotten(&self, runs: &BTreeSet<RunId>, which: ForgottenParts, why: &str) -> Result<(), Error> {
         let (dir, why) = (self.place()?.dir(), self.redactor.redact(why).into_owned());
         let event = |run: &RunId| {
             let private = Some(PrivatePartsForgottenPrivate { why: why.clone() });

@@ -23,6 +23,7 @@ use crate::domain::tier::{Strategy, Tier};
 use crate::executor::{Stream, StreamError};
 use crate::store;
 use crate::store::session::RunLock;
+use crate::views::event_line::is_forgotten;
 
 /// What a person wants to run.
 #[derive(Clone, Debug, Default)]
@@ -220,6 +221,10 @@ impl Workspace {
             return Err(ResumeError::Imported(id));
         }
         let basis = self.recorded_basis(id)?;
+        if self.events_of(id, 1, u32::MAX)?.iter().any(|recorded| is_forgotten(&recorded.event)) {
+            // What a model is told next may have to quote what is gone.
+            return Err(ResumeError::Forgotten { run: id, part: "earlier text" });
+        }
         let shown_from = stream.run().version + 1;
         let executor = ExecutorId(self.world.ulid(None));
         let meno_version = env!("CARGO_PKG_VERSION").to_owned();

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
-use crate::cli::open::{Opening, store_with};
+use crate::cli::open::{Opening, retain, store_with};
 use crate::cli::stop::Stop;
 use crate::store::session::{Role, Session};
 use crate::store::{self};
@@ -17,6 +17,9 @@ use crate::workspace::Access;
 
 /// How often it is looked who owns the store.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether another day has begun, on which old runs may have to be forgotten.
+const RETENTION_EVERY: Duration = Duration::from_secs(600);
 
 /// A line of `serve --json`: who holds the store from now on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -58,7 +61,7 @@ pub fn run(context: &mut Context) -> Result<Exit> {
     };
     let folder = workspace.store.path.display().to_string();
     let session = workspace.session().ok_or_else(|| store::Error::NotFound(workspace.store.path.clone()))?;
-    let mut told = None;
+    let (mut told, mut looked) = (None, Instant::now());
     loop {
         let role = session.role();
         if told != Some(role) {
@@ -68,6 +71,10 @@ pub fn run(context: &mut Context) -> Result<Exit> {
         }
         if stop.wait(LOOK_EVERY) {
             break;
+        }
+        if looked.elapsed() >= RETENTION_EVERY {
+            looked = Instant::now();
+            retain(context, &workspace);
         }
     }
     ending.store(true, Ordering::Relaxed);

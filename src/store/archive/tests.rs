@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ulid::Ulid;
 
 use super::*;
-use crate::domain::event::{NoteAdded, NoteAddedPrivate};
+use crate::domain::event::{ForgottenParts, NoteAdded, NoteAddedPrivate, PrivatePartsForgotten, PrivatePartsForgottenPrivate};
 use crate::domain::ids::{BatchId, RunId};
 use crate::domain::text::Text;
 use crate::store::codec::offer;
@@ -184,10 +184,35 @@ fn only_an_empty_store_is_replaced_and_its_settings_are_kept_beside() {
     let empty = root.path().join("empty");
     store(&empty, 0);
     fs::write(empty.join("config.toml"), "# mine\n").unwrap();
-    let restored = unpack(&file, &empty).unwrap();
-    assert_eq!(fs::read_to_string(restored.before.unwrap().join("config.toml")).unwrap(), "# mine\n");
+    // What the backup has not got stays; what it has got is put in place, and the other is kept beside.
+    assert_eq!(unpack(&file, &empty).unwrap().before, None);
+    assert_eq!(fs::read_to_string(empty.join("config.toml")).unwrap(), "# mine\n");
     let (log, _) = OwnedLog::open(&empty, Options::system()).unwrap();
     assert_eq!(log.head().unwrap().seq, 5);
+    let (with_settings, third) = (root.path().join("with-settings"), root.path().join("third"));
+    pack(&empty, log.head().unwrap(), &with_settings, String::new()).unwrap();
+    store(&third, 0);
+    fs::write(third.join("config.toml"), "# third\n").unwrap();
+    let restored = unpack(&with_settings, &third).unwrap();
+    assert_eq!(fs::read_to_string(third.join("config.toml")).unwrap(), "# mine\n");
+    assert_eq!(fs::read_to_string(restored.before.unwrap().join("config.toml")).unwrap(), "# third\n");
+}
+
+#[test]
+fn what_the_log_says_is_forgotten_is_carried_out_by_the_first_opening_of_what_is_restored() {
+    let root = tempfile::tempdir().unwrap();
+    let from = root.path().join("store");
+    store(&from, 3);
+    let (log, _) = OwnedLog::open(&from, Options::system()).unwrap();
+    let private = Some(PrivatePartsForgottenPrivate { why: String::new() });
+    let forgotten = PrivatePartsForgotten { run: RunId(Ulid(1)), which: ForgottenParts::All, private };
+    let events = vec![offer(&forgotten.into(), [1; 16], Some(RunId(Ulid(1))), None, None).unwrap()];
+    let id = BatchId(Ulid(99));
+    log.append(&Batch { id, expected_version: None, events, payloads: vec![], day_limit: None }).unwrap();
+    let (file, to) = (root.path().join("backup"), root.path().join("to"));
+    pack(&from, log.head().unwrap(), &file, String::new()).unwrap();
+    unpack(&file, &to).unwrap();
+    assert!(crate::store::forget::is_marked(&OsFiles, &to) && !crate::store::forget::is_marked(&OsFiles, &from));
 }
 
 #[test]
