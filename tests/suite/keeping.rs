@@ -376,12 +376,23 @@ fn runs_older_than_the_settings_allow_are_forgotten_once_a_day_and_it_is_said() 
 }
 
 #[test]
-fn a_run_whose_texts_are_forgotten_does_not_go_on() {
-    let house = House::with_delay(0);
-    // A script that answers nothing of use makes every agent fail.
-    house.meno(["run", "python_package_publish", "--no-input", "--seed", "3", "--budget", "0.000001", "--json"]);
+fn a_failed_run_goes_on_until_its_texts_are_forgotten() {
+    let house = House::new();
+    let script = house.path("script.json");
+    fs::write(&script, json!({"replies": vec![json!({"text": "no"}); 20]}).to_string()).expect("the script");
+    house.configure(&format!("preset = \"simulated\"\n[simulated]\nscript = {:?}\n", text(&script)));
+    let rule = json!({"role": "writer", "base_template": "generic", "prompt": "Write about {{answers.topic}}.",
+        "success_criteria": [{"name": "long enough", "type": "min_words", "value": 3}]});
+    let question = json!({"id": "topic", "text": "About what?", "type": "text_input", "default": "rust"});
+    let template = json!({"template_id": "hard", "name": "Hard", "description": "One agent", "version": "1.0.0",
+        "estimated_cost_range": [0.01, 0.1], "estimated_duration_minutes": 1, "agent_composition_rules": [rule],
+        "form_schema": {"title": "Hard", "description": "As little as there can be", "questions": [question]}});
+    house.template("hard", &template);
+    house.meno(["run", "hard", "--no-input", "--strategy", "cheap_only", "--json"]).exits(3);
     let id = document(house.meno(["show-run", "--json"]))["run_id"].as_str().expect("an id").to_owned();
-    house.meno(["cancel", &id]);
+    house.meno(["resume", &id, "--retry-failed", "--json"]).exits(3);
     house.meno(["forget", &id, "--outputs"]).exits(0);
-    house.meno(["resume", &id, "--retry-failed", "--json"]).exits(1);
+    let refused = house.meno(["resume", &id, "--retry-failed", "--json"]).exits(1);
+    let error: Value = serde_json::from_str(&refused.stderr).expect("an error");
+    assert_eq!(error["error"]["kind"], "cannot_resume");
 }
