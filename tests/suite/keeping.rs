@@ -16,8 +16,11 @@ fn document(done: Done) -> Value {
     serde_json::from_str(&done.exits(0).stdout).expect("one document")
 }
 
+/// An event's head and private part.
+type Bytes = (Vec<u8>, Option<Vec<u8>>);
+
 /// Every batch of the store's own log as its files have it: the batch's id, then head and private part of each event.
-fn batches(store: &Path) -> Vec<(String, Vec<(Vec<u8>, Option<Vec<u8>>)>)> {
+fn batches(store: &Path) -> Vec<(String, Vec<Bytes>)> {
     let node = fs::read_to_string(store.join("journal/node")).expect("a node").trim().parse().expect("an id");
     let dir = meno::store::journal::folder(store, node);
     let mut batches = Vec::new();
@@ -279,7 +282,7 @@ fn what_is_forgotten_is_in_no_file_and_found_by_no_search_and_the_chain_verifies
     assert_eq!(after[..before.len()], before);
     let told = house.meno(["doctor"]).exits(0);
     assert!(told.stdout.contains("the chain is whole") && told.stdout.contains("forgotten texts"), "{}", told.stdout);
-    let heads = |batches: &[(String, Vec<(Vec<u8>, Option<Vec<u8>>)>)]| {
+    let heads = |batches: &[(String, Vec<Bytes>)]| {
         batches.iter().flat_map(|(_, events)| events.iter().map(|(head, _)| head.clone())).collect::<Vec<_>>()
     };
     assert_eq!(heads(&batches(&house.store()))[..before.len()], heads(&journal));

@@ -37,6 +37,9 @@ fn store(dir: &Path, notes: u128) -> Head {
     log.head().unwrap()
 }
 
+/// Makes another entry of one, or none.
+type Change<'a> = &'a dyn Fn(&str, Vec<u8>) -> Option<(String, Vec<u8>)>;
+
 fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -126,7 +129,7 @@ fn every_flipped_byte_and_every_cut_is_refused_and_leaves_nothing() {
 fn a_sealed_file_with_other_contents_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let (_, file) = backup(root.path(), 4);
-    let sealed = |change: &dyn Fn(&str, Vec<u8>) -> Option<(String, Vec<u8>)>| {
+    let sealed = |change: Change<'_>| {
         let bytes = fs::read(&file).unwrap();
         let mut tar = tar::Archive::new(zstd::Decoder::new(&bytes[..bytes.len() - SEAL_BYTES]).unwrap());
         let mut again = tar::Builder::new(Vec::new());
@@ -149,7 +152,7 @@ fn a_sealed_file_with_other_contents_is_refused() {
     };
     assert!(sealed(&|name, content| Some((name.to_owned(), content))).is_ok());
     let is_segment = |name: &str| name.ends_with(".seg");
-    let cases: [(&str, &dyn Fn(&str, Vec<u8>) -> Option<(String, Vec<u8>)>); 6] = [
+    let cases: [(&str, Change<'_>); 6] = [
         ("a segment less", &|name, content| (!is_segment(name)).then(|| (name.to_owned(), content))),
         ("a payload changed", &|name, content| {
             let changed = if name.starts_with("payloads") { zstd::encode_all(&b"other"[..], 1).unwrap() } else { content };

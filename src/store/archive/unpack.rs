@@ -205,8 +205,11 @@ pub fn refuse_full(store: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Takes an entry: its name and its bytes.
+type Each<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<(), Error>;
+
 /// Reads a backup and gives each sound entry but the manifest to `each`.
-fn read(path: &Path, each: &mut dyn FnMut(&str, &[u8]) -> Result<(), Error>) -> Result<Contents, Error> {
+fn read(path: &Path, each: Each<'_>) -> Result<Contents, Error> {
     let unsound = |why: String| Error::Unsound { file: path.to_owned(), why };
     let mut file = File::options().read(true).open(path).map_err(Error::io(path))?;
     let bytes = sealed(path, &mut file)?;

@@ -53,8 +53,11 @@ fn read(bytes: &[u8]) -> Result<Contents, Error> {
     read::read(&mut &*bytes, &mut |_| Ok(()))
 }
 
+/// An event's head and private part.
+type Bytes = (Vec<u8>, Option<Vec<u8>>);
+
 /// Returns batch, head and private part of every event of a log.
-fn frames(dir: &Path, node: NodeId) -> Vec<(BatchId, u64, Vec<(Vec<u8>, Option<Vec<u8>>)>)> {
+fn frames(dir: &Path, node: NodeId) -> Vec<(BatchId, u64, Vec<Bytes>)> {
     let mut found = Vec::new();
     for segment in segments(&OsFiles, &folder(dir, node), node, 1).unwrap() {
         for item in segment.unwrap().items() {
