@@ -89,6 +89,10 @@ impl From<HandOverError> for Report {
         match error {
             HandOverError::Store(error) => error.into(),
             HandOverError::Archive(error) => error.into(),
+            HandOverError::File { source: hand_over::Error::OtherChain(_), .. } => {
+                Self::new("events_other_chain", Exit::Violation, message)
+                    .hint("one of them was restored and went on, or was written anew; import it into a new store: `--store DIR`")
+            }
             HandOverError::File { source: hand_over::Error::Unsound { .. }, .. } => {
                 Self::new("events_unsound", Exit::Violation, message).hint("nothing was taken in; ask for the file again")
             }
@@ -162,8 +166,6 @@ impl From<StartError> for Report {
             StartError::TierWithoutModel { tier, .. } => Self::new("tier_without_model", Exit::Mendable, message).hint(format!(
                 "set `tiers.{tier}.provider` and `tiers.{tier}.model`, or choose another `--preset` or `--strategy`"
             )),
-            StartError::Capture { what, .. } => Self::new("capture", Exit::Mendable, message)
-                .hint(format!("set `capture.{what}` to full or redacted, or take it out of the template")),
             StartError::Input(_) => {
                 Self::new("input", Exit::Mendable, message).hint("`meno show-template TEMPLATE` lists the inputs it takes")
             }

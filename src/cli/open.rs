@@ -75,8 +75,11 @@ pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Re
     Ok(workspace)
 }
 
-/// Forgets what the settings say is too old, and says so.
+/// Forgets what the settings say is too old, and says so; deletes what killed processes could not.
 pub fn retain(context: &mut Context, workspace: &Workspace) {
+    if let Err(error) = workspace.sweep_withheld() {
+        tracing::warn!("texts of ended runs could not be deleted: {error}");
+    }
     match workspace.enforce_retention(context.global.wait) {
         Ok(0) => {}
         Ok(runs) => {

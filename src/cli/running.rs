@@ -16,7 +16,8 @@ use super::error::{Exit, Report, Result};
 use super::output::sanitize;
 use super::progress::Progress;
 use super::render::outcome;
-use crate::domain::event::{Recorded, SuspendReason};
+use crate::domain::event::{Event, Recorded, ReportComposed, SuspendReason};
+use crate::domain::text::Text;
 use crate::executor::{Approval, Control, Stop, StreamError};
 use crate::views::event_line::EventLine;
 use crate::views::status::RunStatus;
@@ -43,9 +44,9 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, begun: Begun)
     listen(&runtime, workspace, control);
     let (sender, news) = channel();
     let lock = start(&runtime, workspace, begun, controlled, sender)?;
-    let stop = show(context, &news, &before, shown_from)?;
+    let (stop, report) = show(context, &news, &before, shown_from)?;
     drop(runtime);
-    finish(context, workspace, id, stop, lock)
+    finish(context, workspace, id, stop, lock, report)
 }
 
 /// Starts the executor's thread; returns the run's lock once more, to be let go of at the end.
@@ -77,8 +78,9 @@ fn start(
     Ok(lock)
 }
 
-/// Shows what happens until the executor is done.
-fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown_from: u64) -> Result<Stop> {
+/// Shows what happens until the executor is done; returns why it stopped, and the report if one was composed.
+fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown_from: u64) -> Result<(Stop, Option<String>)> {
+    let mut report = None;
     let mut progress = Progress::new(&context.out);
     // A closed pipe ends what is shown, never the run.
     let mut is_read = true;
@@ -93,6 +95,11 @@ fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown
     let result = loop {
         match news.recv() {
             Ok(News::Event(recorded)) => {
+                if let Event::ReportComposed(ReportComposed { private: Some(private), .. }) = &recorded.event
+                    && let Text::Inline(text) = &private.report
+                {
+                    report = Some(text.clone());
+                }
                 progress.event(&recorded, &mut context.out);
                 if context.out.json() && is_read {
                     is_read = event(context, &recorded).is_ok();
@@ -113,7 +120,7 @@ fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown
         }
     };
     progress.finish();
-    Ok(result?)
+    Ok((result?, report))
 }
 
 fn event(context: &mut Context, recorded: &Recorded) -> Result<()> {
@@ -128,6 +135,7 @@ fn finish(
     id: crate::domain::ids::RunId,
     stop: Stop,
     lock: crate::store::session::RunLock,
+    report: Option<String>,
 ) -> Result<Exit> {
     match stop {
         Stop::Ended => lock.end()?,
@@ -137,6 +145,10 @@ fn finish(
     if context.out.json() {
         context.out.typed_line("run", &detail)?;
     } else {
+        if let (Some(report), None) = (report, &detail.report) {
+            // It may not be kept: this is the only time that it can be read.
+            context.out.data(sanitize::text(&report))?;
+        }
         let premium = workspace.premium_prices();
         context.out.data(outcome::outcome(&detail, &id.to_string(), premium.as_ref()))?;
     }

@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod call;
+pub mod capture;
 pub mod condition;
 pub mod criterion;
 pub mod event;

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::capture::{self, Levels};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::{BatchId, Hash, RunId};
 use crate::domain::run::{Basis, Command, Refusal, Run, decide};
 use crate::domain::text::{INLINE_BYTES_MAX, Text};
 use crate::executor::World;
 use crate::store::codec::{self, Decoded};
-use crate::store::log::{Batch, DayLimit, Log, NewEvent};
+use crate::store::log::{Batch, DayLimit, Log, NewEvent, Stored};
 use crate::store::payloads::Payloads;
 use crate::store::session::{Place, spool};
+use crate::store::withheld::Withheld;
 use crate::store::{self};
 
 /// Events read from the log at once.
@@ -96,7 +98,7 @@ impl Stream {
             if page.is_empty() {
                 return Ok(());
             }
-            for stored in &page {
+            for stored in &self.with_withheld(page)? {
                 let recorded = match codec::decode(stored)? {
                     Decoded::Known(recorded) => self.with_texts(recorded)?,
                     Decoded::Unknown { .. } => {
@@ -136,7 +138,7 @@ impl Stream {
             if events.is_empty() {
                 return Ok(());
             }
-            match self.append(&batch, &events) {
+            match self.append(&batch, &events, Levels::of(basis)) {
                 Err(store::Error::Conflict { .. }) => self.catch_up()?,
                 other => return Ok(other?),
             }
@@ -161,7 +163,7 @@ impl Stream {
             }
             let mut spooled = false;
             loop {
-                match self.append(&batch, &events) {
+                match self.append(&batch, &events, Levels::of(basis)) {
                     Err(store::Error::Conflict { .. }) => {
                         was_spooled |= spooled;
                         if spooled {
@@ -207,7 +209,7 @@ impl Stream {
             run = Some(next);
             events.extend(decided);
         }
-        let (encoded, payloads) = self.encode(&events)?;
+        let (encoded, payloads) = self.encode(&events, Levels::of(basis))?;
         let reserved = events.iter().find_map(|event| match event {
             Event::CallStarted(call) => Some((call.day, call.reserved?)),
             _ => None,
@@ -223,10 +225,10 @@ impl Stream {
         Ok((events, batch))
     }
 
-    fn append(&mut self, batch: &Batch, events: &[Event]) -> Result<(), store::Error> {
+    fn append(&mut self, batch: &Batch, events: &[Event], levels: Levels) -> Result<(), store::Error> {
         let appended = match self.log.append(batch) {
             Err(store::Error::MissingPayloads(_)) => {
-                self.encode(events)?;
+                self.encode(events, levels)?;
                 self.log.append(batch)?
             }
             other => other?,
@@ -240,17 +242,48 @@ impl Stream {
             self.run.apply(&recorded);
             (self.observe)(&recorded, &self.run);
         }
+        if events.iter().any(is_end) {
+            // What was only there for the run to go on has no use any more.
+            self.withheld().end()?;
+        }
         Ok(())
     }
 
-    /// Encodes events; texts that are large go to payload files, which are durable when this returns.
-    fn encode(&self, events: &[Event]) -> Result<(Vec<NewEvent>, Vec<Hash>), store::Error> {
+    /// The texts of this run that are not kept.
+    fn withheld(&self) -> Withheld {
+        Withheld::of(&self.place, self.id)
+    }
+
+    /// Gives stored events the private parts that they had before texts were withheld, while these are there.
+    fn with_withheld(&self, mut page: Vec<Stored>) -> Result<Vec<Stored>, store::Error> {
+        let withheld = self.withheld();
+        if withheld.exists() {
+            for stored in page.iter_mut().filter(|stored| stored.private.is_some()) {
+                if let Some(whole) = withheld.read(stored.commitment)? {
+                    stored.private = Some(whole);
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// Encodes events; texts that are large go to payload files, and those that may not be kept to the run's own folder. Both are
+    /// durable when this returns.
+    fn encode(&self, events: &[Event], levels: Levels) -> Result<(Vec<NewEvent>, Vec<Hash>), store::Error> {
+        let withheld = self.withheld();
+        if levels.withhold() {
+            withheld.begin()?;
+        }
         let mut large: Vec<String> = Vec::new();
         let mut names = Vec::new();
         let mut moved = Vec::with_capacity(events.len());
         for event in events {
             let most = if matches!(event, Event::RunStarted(_)) { REPEATED_BYTES_MAX } else { INLINE_BYTES_MAX };
-            let mut event = event.clone();
+            let salt = self.world.random();
+            let hash = |text: &str| Hash(*blake3::Hasher::new().update(&salt).update(text.as_bytes()).finalize().as_bytes());
+            let kept = if levels.withhold() { capture::withheld(event, levels, &hash) } else { None };
+            let whole = kept.is_some().then_some(event);
+            let mut event = kept.unwrap_or_else(|| event.clone());
             event.each_text_mut(&mut |text| {
                 if let Text::Inline(inline) = text
                     && inline.len() > most
@@ -262,13 +295,20 @@ impl Stream {
                     large.push(inline);
                 }
             });
-            moved.push(event);
+            moved.push((event, whole, salt));
         }
         names.sort_unstable();
         names.dedup();
         self.payloads.write(&large.iter().map(String::as_bytes).collect::<Vec<_>>())?;
-        let encoded = moved.iter().map(|event| codec::offer(event, self.world.random(), Some(self.id), None, None));
-        Ok((encoded.collect::<Result<_, _>>()?, names))
+        let mut encoded = Vec::with_capacity(moved.len());
+        for (event, whole, salt) in moved {
+            let offered = codec::offer(&event, salt, Some(self.id), None, None)?;
+            if let Some(whole) = whole {
+                withheld.write(offered.commitment, &codec::encode(whole, salt)?.private)?;
+            }
+            encoded.push(offered);
+        }
+        Ok((encoded, names))
     }
 
     /// Reads large texts back in. A payload that is gone counts as forgotten.
@@ -296,6 +336,11 @@ pub fn read_texts(payloads: &Payloads, mut recorded: Recorded) -> Result<Recorde
         Some(error) => Err(error),
         None => Ok(recorded),
     }
+}
+
+/// Whether a run has ended for good, or until somebody lets failed agents start again.
+fn is_end(event: &Event) -> bool {
+    matches!(event, Event::RunSucceeded(_) | Event::RunFailed(_) | Event::RunCancelled(_))
 }
 
 /// An event as it will stand when it is appended: good enough to decide the next command of the same batch.

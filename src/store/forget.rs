@@ -31,6 +31,10 @@ const MARK: &str = "forgetting";
 /// The kind of the events that say that something is forgotten; why is kept.
 pub const FORGOTTEN: u16 = 82;
 
+/// The kind of the events that begin a run, and of advice from past runs to later ones, which belongs to no run.
+const STARTED: u16 = 1;
+const ADVICE: u16 = 71;
+
 /// Kinds whose private parts hold answers and inputs, or what was made of them: tasks, prompts, criteria, conditions.
 const ANSWERS: &[u16] = &[3, 4, 6, 10, 11, 12, 21, 50, 55];
 /// Kinds whose private parts hold what models and tools wrote, or what was made of that: prompts of later agents, evidence, reports.
@@ -149,6 +153,8 @@ struct Plan {
     own: NodeId,
     /// By run: which parts of the events before which position of whose log.
     forgotten: BTreeMap<RunId, Vec<(NodeId, ForgottenParts, u64)>>,
+    /// By template: between which positions of whose log advice may quote answers that are forgotten.
+    advised: BTreeMap<String, Vec<(NodeId, u64, u64)>>,
     events: u64,
     /// Payloads named by what is removed, and by what stays.
     doomed: BTreeSet<Hash>,
@@ -159,8 +165,8 @@ struct Plan {
 
 impl Plan {
     fn new(own: NodeId) -> Self {
-        let (forgotten, doomed, kept) = Default::default();
-        Self { own, forgotten, events: 0, doomed, kept, opaque: false }
+        let (forgotten, advised, doomed, kept) = Default::default();
+        Self { own, forgotten, advised, events: 0, doomed, kept, opaque: false }
     }
 
     fn learn(&mut self, node: NodeId, stored: &Stored) {
@@ -174,9 +180,36 @@ impl Plan {
         }
     }
 
+    /// Learns where advice may quote the answers of a run that begins here: advice names its evidence, but not all of it.
+    fn learn_start(&mut self, node: NodeId, stored: &Stored) {
+        let Some(said) = stored.envelope.run.and_then(|run| self.forgotten.get(&run)) else { return };
+        let answers = said.iter().filter(|(_, which, _)| *which != ForgottenParts::Outputs);
+        let until = answers.filter_map(|(by, _, seq)| match *by {
+            by if by == node => Some(*seq),
+            by if by == self.own => Some(u64::MAX),
+            _ => None,
+        });
+        if let (Some(until), Ok(Decoded::Known(recorded))) = (until.max(), codec::decode(stored))
+            && let Event::RunStarted(body) = recorded.event
+        {
+            self.advised.entry(body.template_id).or_default().push((node, stored.envelope.seq, until));
+        }
+    }
+
+    /// Whether an event is advice that may quote answers that are forgotten.
+    fn is_advice_by_forgotten(&self, node: NodeId, stored: &Stored) -> bool {
+        let Ok(Decoded::Known(recorded)) = codec::decode(stored) else { return false };
+        let Event::RecommendationShown(body) = recorded.event else { return false };
+        let within = |(of, from, to): &(NodeId, u64, u64)| *of == node && (*from..*to).contains(&stored.envelope.seq);
+        self.advised.get(&body.template_id).is_some_and(|spans| spans.iter().any(within))
+    }
+
     /// Whether the private part of an event is to go. What this store's own log forgets is forgotten in every log here; what another
     /// log forgets, only there.
     fn is_forgotten(&self, node: NodeId, stored: &Stored) -> bool {
+        if stored.kind == ADVICE && self.is_advice_by_forgotten(node, stored) {
+            return true;
+        }
         let Some(said) = stored.envelope.run.and_then(|run| self.forgotten.get(&run)) else { return false };
         said.iter().any(|(by, which, seq)| {
             let before = if *by == node { stored.envelope.seq < *seq } else { *by == self.own };
@@ -185,6 +218,9 @@ impl Plan {
     }
 
     fn sort_out(&mut self, node: NodeId, stored: &Stored, is_there: bool) {
+        if stored.kind == STARTED {
+            self.learn_start(node, stored);
+        }
         if !is_there {
             return;
         }

@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ulid::Ulid;
 
 use super::*;
-use crate::domain::event::{KINDS, NoteAdded, NoteAddedPrivate, PrivatePartsForgotten, PrivatePartsForgottenPrivate};
+use crate::domain::event::{
+    KINDS, NoteAdded, NoteAddedPrivate, PrivatePartsForgotten, PrivatePartsForgottenPrivate, RecommendationShown,
+    RecommendationShownPrivate, RunStarted,
+};
 use crate::domain::ids::BatchId;
 use crate::domain::text::Text;
 use crate::store::check;
 use crate::store::codec::offer;
+use crate::store::codec::sample::sample;
 use crate::store::files::{DataFile, OsFiles};
 use crate::store::log::{Batch, Log, NewEvent};
 use crate::store::owned::{Options, OwnedLog};
@@ -190,6 +194,39 @@ fn copies_that_were_set_aside_and_what_was_never_finished_go_too() {
     carry_out(&OsFiles, root.path(), head.node, &Payloads::new(Arc::new(OsFiles), root.path())).unwrap();
     assert!(alive.exists(), "a process that is at it is left alone");
     check_gone(root.path(), head, names);
+}
+
+#[test]
+fn advice_that_may_quote_a_forgotten_answer_goes_with_it_and_other_advice_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let (log, _) = OwnedLog::open(root.path(), Options::system()).unwrap();
+    let started = |of: u128, template: &str| {
+        let Event::RunStarted(body) = sample(STARTED, of as u64) else { panic!("kind 1") };
+        let body = RunStarted { template_id: template.to_owned(), ..body };
+        offer(&body.into(), [1; 16], Some(run(of)), None, None).unwrap()
+    };
+    let advice = |template: &str, words: &str| {
+        let private = Some(RecommendationShownPrivate { advice: Text::Inline(words.to_owned()) });
+        let shown = RecommendationShown { template_id: template.to_owned(), evidence: vec![], private };
+        offer(&shown.into(), [2; 16], None, None, None).unwrap()
+    };
+    let forgotten = |of: u128, which: ForgottenParts| {
+        let private = Some(PrivatePartsForgottenPrivate { why: String::new() });
+        let body = PrivatePartsForgotten { run: run(of), which, private };
+        offer(&body.into(), [3; 16], Some(run(of)), None, None).unwrap()
+    };
+    append(&log, 1, vec![advice("review", "before it"), started(1, "review"), started(2, "release")], vec![]);
+    append(&log, 2, vec![advice("review", CANARY), advice("release", "of another")], vec![]);
+    append(&log, 3, vec![forgotten(1, ForgottenParts::Answers), forgotten(2, ForgottenParts::Outputs)], vec![]);
+    append(&log, 4, vec![advice("review", "afterwards")], vec![]);
+    let node = log.node();
+    drop(log);
+    mark(&OsFiles, root.path()).unwrap();
+    carry_out(&OsFiles, root.path(), node, &Payloads::new(Arc::new(OsFiles), root.path())).unwrap();
+    assert_eq!(files_with(root.path(), CANARY), Vec::<PathBuf>::new());
+    for kept in ["before it", "of another", "afterwards"] {
+        assert_eq!(files_with(root.path(), kept).len(), 1, "{kept}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod projector;
 pub mod session;
 pub mod upcast;
 pub mod verify;
+pub mod withheld;
 
 pub use error::Error;
 

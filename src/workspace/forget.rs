@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Workspace;
+use super::hand_over::STAGING_LOCK;
 use super::import::IMPORT_LOCK;
 use super::recall::RecallError;
 use super::upkeep::Opened;
@@ -19,7 +20,8 @@ use crate::store::files::{OsFiles, write_whole};
 use crate::store::log::{Batch, Log};
 use crate::store::owned::{OwnedLog, Report};
 use crate::store::payloads::Payloads;
-use crate::store::session::{Role, RunLock};
+use crate::store::session::{Create, Place, Role, RunLock};
+use crate::store::withheld::Withheld;
 use crate::store::{Error, check, codec, forget, lock};
 use crate::views::{self, run_list::RunRow};
 
@@ -78,7 +80,6 @@ impl Workspace {
     /// # Errors
     /// A [`ForgetError`]; what was recorded is carried out by the next opening of the store.
     pub fn forget(&self, runs: &[RunId], which: ForgottenParts, why: &str, patience: Duration) -> Result<Forgotten, ForgetError> {
-        let deadline = Instant::now() + patience;
         let place = self.place()?;
         let busy = |error| match error {
             Error::RunHeld { pid, .. } => ForgetError::Busy { pid },
@@ -92,6 +93,7 @@ impl Workspace {
         let children = rows.iter().filter(|row| row.parent.is_some_and(|parent| wanted.contains(&parent)));
         let mut forgotten = Forgotten { events: 0, children: children.map(|row| row.run_id).collect() };
         for run in &wanted {
+            Withheld::of(place, *run).end()?;
             self.take_in_spool(*run)?;
             forgotten.events += self.texts_of(*run, which)?;
         }
@@ -101,14 +103,14 @@ impl Workspace {
                 return Err(Error::Damaged(finding.to_string()).into());
             }
             self.record_forgotten(&wanted, which, why)?;
-            self.see_it_done(deadline)?;
+            self.see_it_done(Instant::now() + patience)?;
             for run in &wanted {
                 if self.texts_of(*run, which)? > 0 {
                     return Err(ForgetError::NotYet("texts are there still".to_owned()));
                 }
             }
         }
-        self.clear_index(deadline).map_err(ForgetError::Index)?;
+        self.clear_index(Instant::now() + patience).map_err(ForgetError::Index)?;
         held.end()?;
         Ok(forgotten)
     }
@@ -157,6 +159,29 @@ impl Workspace {
         Ok(runs.len() as u64)
     }
 
+    /// Deletes the texts that were only there for runs to go on, of runs that have ended: their process may have been killed before it
+    /// could. Does nothing in a process that does not own the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a file not deleted.
+    pub fn sweep_withheld(&self) -> Result<(), Error> {
+        if self.session().is_none_or(|session| session.role() != Role::Owner) {
+            return Ok(());
+        }
+        let runs = Withheld::runs(self.place()?)?;
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let rows = self.all_rows()?;
+        for run in runs {
+            let ended = rows.iter().any(|row| row.run_id == run && row.status.ended());
+            if ended && !self.probe(run) {
+                Withheld::of(self.place()?, run).end()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns how many events of a run have private parts that forgetting `which` removes.
     fn texts_of(&self, run: RunId, which: ForgottenParts) -> Result<u64, Error> {
         let (mut count, mut next) = (0, 1);
@@ -197,7 +222,7 @@ impl Workspace {
             if let Some(why) = lock(&self.opened.unforgotten).take() {
                 return Err(ForgetError::NotYet(why));
             }
-            if Instant::now() >= deadline {
+            if forget::is_marked(&OsFiles, dir) && Instant::now() >= deadline {
                 return Err(ForgetError::NotYet("other processes kept the store".to_owned()));
             }
         }
@@ -238,6 +263,13 @@ pub(super) fn carry_out(
         return Ok(None);
     }
     tell();
+    let store = Place::open(dir, Create::Never)?;
+    let staging = match RunLock::acquire(&store, RunId::from_bytes(STAGING_LOCK)) {
+        Ok(staging) => staging,
+        // What comes in is not sorted out yet, and its texts would be taken for nobody's.
+        Err(Error::RunHeld { .. }) => return Ok(Some(postponed(opened, "another process takes a log in".to_owned()))),
+        Err(why) => return Err(why),
+    };
     let (log, _) = open()?;
     // What only the index has is put back into the journal before the index goes.
     log.read(1, 1)?;
@@ -249,18 +281,22 @@ pub(super) fn carry_out(
     let payloads = Payloads::new(Arc::new(OsFiles), dir);
     match forget::carry_out(&OsFiles, dir, node, &payloads) {
         Ok(removed) => tracing::info!("{} private parts and {} payloads were removed", removed.events, removed.payloads),
-        Err(Error::Damaged(why)) => {
-            let words = format!("what was forgotten cannot be removed while the journal is damaged: {why}");
-            tracing::warn!("{words}");
-            *lock(&opened.unforgotten) = Some(words.clone());
-            return Ok(Some(words));
-        }
+        Err(Error::Damaged(why)) => return Ok(Some(postponed(opened, format!("the journal is damaged: {why}")))),
         Err(why) => return Err(why),
     }
+    staging.end()?;
     // A process that is changing the search index clears it when it is done, or the next one does.
     match place.hold() {
         Ok(hold) => drop(hold),
         Err(why) => tracing::warn!("the search index cannot be cleared yet: {why}"),
     }
     Ok(None)
+}
+
+/// Says why what is forgotten is there still; the store can be used all the same.
+fn postponed(opened: &Opened, why: String) -> String {
+    let words = format!("what was forgotten cannot be removed yet: {why}");
+    tracing::warn!("{words}");
+    *lock(&opened.unforgotten) = Some(why);
+    words
 }

@@ -24,6 +24,9 @@ use crate::store::log::{Head, Stored};
 use crate::store::session::{Create, Place, RunLock, StoreLock};
 use crate::store::{self, archive, chain, forget};
 
+/// Who takes a log in holds the lock of this run, which cannot be: nothing is removed meanwhile.
+pub(super) const STAGING_LOCK: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
 /// Why events cannot be handed over or taken in.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -192,6 +195,10 @@ impl Workspace {
             let head = stage(&files, beside, start, &|stored| is_forgotten(&all, stored))?;
             let name = beside.join("journal").join("node");
             store::files::write_whole(&OsFiles, &name, format!("{node}\n").as_bytes()).map_err(store::Error::io(&name))?;
+            if !all.is_empty() {
+                // What other events quote of it goes when the store is opened.
+                forget::mark(&OsFiles, beside)?;
+            }
             Ok(head)
         };
         let (head, _) = make_store(folder, fill)?;
@@ -231,7 +238,7 @@ impl Workspace {
             }
             let here = self.log.read(to, 1)?;
             if to > 0 && here.first().map(|event| event.hash) != Some(contents.end.head) {
-                return Err(of_file(file)(store::hand_over::stage::other_chain(to)));
+                return Err(of_file(file)(LinesError::OtherChain(to)));
             }
         }
         Ok(taken(files, TakenAs::Nothing, own, own))
@@ -244,17 +251,22 @@ impl Workspace {
         let start = start.unwrap_or(Head { node, seq: 0, hash: chain::genesis(node) });
         for (file, contents) in files.iter().filter(|(_, contents)| contents.end.to < start.seq) {
             if hash_at(store, node, contents.end.to)? != Some(contents.end.head) {
-                return Err(of_file(file)(store::hand_over::stage::other_chain(contents.end.to)));
+                return Err(of_file(file)(LinesError::OtherChain(contents.end.to)));
             }
         }
+        let held = RunLock::acquire(self.place()?, RunId::from_bytes(STAGING_LOCK))?;
         let staging = store.join("journal").join(forget::STAGING);
         let head = stage(files, &staging, start, &|stored| is_forgotten(all, stored)).inspect_err(|_| {
             // What cannot be removed is begun anew by the next import.
             let _ = fs::remove_dir_all(&staging);
         })?;
         publish(&staging, store, head).map_err(of_file(&staging))?;
+        held.end()?;
         if head.seq == start.seq {
             return Ok(taken(files, TakenAs::Nothing, head, start));
+        }
+        if !all.is_empty() {
+            forget::mark(&OsFiles, store)?;
         }
         let private = Some(SegmentImportedPrivate {});
         let imported = SegmentImported { node, from: start.seq + 1, to: head.seq, head: head.hash, private };

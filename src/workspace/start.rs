@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Workspace;
 use super::inputs::{self, InputError};
 use super::library::Entry;
+use crate::domain::capture::Levels;
 use crate::domain::event::{AnswerSource, Event, InputAttached, Mode, RunStarted, RunStartedPrivate};
 use crate::domain::ids::{ExecutorId, Hash, RunId};
 use crate::domain::money::NanoUsd;
@@ -17,12 +18,13 @@ use crate::domain::redact::Redactor;
 use crate::domain::run::{Basis, Command, Phase, Refusal};
 use crate::domain::settings::{ProviderKind, Settings};
 use crate::domain::team::PlanDefaults;
-use crate::domain::template::{BaseAgent, Capture, Template};
+use crate::domain::template::{BaseAgent, Template};
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
 use crate::executor::{Stream, StreamError};
 use crate::store;
 use crate::store::session::RunLock;
+use crate::store::withheld::Withheld;
 use crate::views::event_line::is_forgotten;
 
 /// What a person wants to run.
@@ -93,14 +95,6 @@ pub enum StartError {
         /// The tier.
         tier: Tier,
     },
-    /// The settings ask for what this version cannot do.
-    #[error("capture level `{level}` for {what} is not available in this version")]
-    Capture {
-        /// Prompts, outputs or answers.
-        what: &'static str,
-        /// The level.
-        level: &'static str,
-    },
     /// Material cannot be taken.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -148,7 +142,7 @@ impl Workspace {
     /// Refuses a template whose rules need a tier that no model serves, before anything is asked.
     ///
     /// # Errors
-    /// [`StartError::TierWithoutModel`] names the first rule and tier; [`StartError::Capture`] a capture level that is not available.
+    /// [`StartError::TierWithoutModel`] names the first rule and tier.
     pub fn check_tiers(&self, template: &Template, strategy: Option<Strategy>) -> Result<(), StartError> {
         let settings = &self.resolved.settings;
         for rule in &template.agent_composition_rules {
@@ -158,20 +152,6 @@ impl Workspace {
                 if settings.tiers.get(*tier).is_none() {
                     return Err(StartError::TierWithoutModel { role: rule.role.clone(), strategy, tier: *tier });
                 }
-            }
-        }
-        let asked = template.capture.unwrap_or_default();
-        let levels = [
-            ("prompts", settings.capture.prompts, asked.prompts),
-            ("outputs", settings.capture.outputs, asked.outputs),
-            ("answers", settings.capture.answers, asked.answers),
-        ];
-        for (what, setting, asked) in levels {
-            match setting.max(asked.unwrap_or_default()) {
-                // Keys and tokens are redacted at every level.
-                Capture::Full | Capture::Redacted => {}
-                Capture::Hash => return Err(StartError::Capture { what, level: "hash" }),
-                Capture::None => return Err(StartError::Capture { what, level: "none" }),
             }
         }
         Ok(())
@@ -221,7 +201,8 @@ impl Workspace {
             return Err(ResumeError::Imported(id));
         }
         let basis = self.recorded_basis(id)?;
-        if self.events_of(id, 1, u32::MAX)?.iter().any(|recorded| is_forgotten(&recorded.event)) {
+        let is_gone = Levels::of(&basis).withhold() && !Withheld::of(self.place()?, id).exists();
+        if is_gone || self.events_of(id, 1, u32::MAX)?.iter().any(|recorded| is_forgotten(&recorded.event)) {
             // What a model is told next may have to quote what is gone.
             return Err(ResumeError::Forgotten { run: id, part: "earlier text" });
         }

@@ -399,3 +399,55 @@ fn a_failed_run_goes_on_until_its_texts_are_forgotten() {
     let error: Value = serde_json::from_str(&refused.stderr).expect("an error");
     assert_eq!(error["error"]["kind"], "cannot_resume");
 }
+
+/// The first words of every output that a run printed.
+fn outputs(lines: &[Value]) -> Vec<String> {
+    let replies = lines.iter().filter(|line| line["kind"] == "CallReplied");
+    let texts = replies.filter_map(|line| line["data"]["output"]["inline"].as_str());
+    // The last line of a text; first ones are much alike.
+    texts.filter_map(|text| text.lines().rfind(|line| line.len() > 30)).map(str::to_owned).collect()
+}
+
+#[test]
+fn texts_that_may_not_be_kept_are_there_until_the_run_ends_and_nowhere_else() {
+    let run = |house: &House| {
+        let args = ["run", "python_package_publish", "--no-input", "--seed", "7", "--set", "package_name=quokkage", "--json"];
+        house.start(args)
+    };
+    let open = House::with_delay(0);
+    let whole = run(&open).end();
+    assert!(!files_with(&open.store(), "quokkage").is_empty());
+    for level in ["hash", "none"] {
+        let house = House::new();
+        house.configure(&format!(
+            "preset = \"simulated\"\n[memory]\nembed_ms = 0\n[simulated]\ndelay_ms = 20\n\
+             [capture]\nprompts = \"{level}\"\noutputs = \"{level}\"\nanswers = \"{level}\"\n"
+        ));
+        let mut live = run(&house);
+        live.until("AttemptEnded");
+        let killed = live.kill();
+        let id = killed.lines()[0]["run_id"].as_str().expect("an id").to_owned();
+        let folder = house.store().join(format!("runs/{id}.private"));
+        let said = outputs(&killed.lines());
+        assert!(!said.is_empty() && folder.is_dir());
+        let is_kept = |word: &String| files_with(&house.store(), word).iter().any(|path| !path.starts_with(&folder));
+        assert!(!said.iter().any(is_kept) && !is_kept(&"quokkage".to_owned()), "{level}");
+        // What was said is there for the run to go on, and then it is not.
+        let resumed = house.meno(["resume", &id, "--json"]).exits(0);
+        assert!(!folder.exists());
+        let all: Vec<String> = said.into_iter().chain(outputs(&resumed.lines())).collect();
+        for word in all.iter().map(String::as_str).chain(["quokkage"]) {
+            assert_eq!(files_with(&house.store(), word), Vec::<std::path::PathBuf>::new(), "{level}: {word}");
+        }
+        // Judged by the same words it climbs the same tiers; only what the kill interrupted was tried again.
+        let (told, open) = (resumed.run(), whole.run());
+        let passed = |run: &Value| -> Vec<Value> {
+            let agents = run["agents"].as_array().expect("agents").iter();
+            agents.map(|agent| json!([agent["role"], agent["status"], agent["tier"]])).collect()
+        };
+        assert_eq!((&told["status"], passed(&told)), (&open["status"], passed(&open)), "{level}");
+        assert_eq!((&told["answers"]["package_name"], &told["agents"][0]["output"]), (&Value::Null, &Value::Null));
+        house.meno(["doctor"]).exits(0);
+        house.meno(["resume", &id, "--retry-failed"]).exits(1);
+    }
+}

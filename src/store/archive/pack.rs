@@ -196,7 +196,11 @@ pub fn other_logs(store: &Path, own: NodeId) -> Result<Vec<Head>, Error> {
 
 fn settings_and_templates(store: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = vec![store.join("config.toml")];
-    files.extend(sorted(&store.join("templates"))?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "json")));
+    files.extend(sorted(&store.join("templates"))?.into_iter().filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(".json") && !name.starts_with('.')
+    }));
+    files.retain(|path| path.is_file());
     Ok(files)
 }
 

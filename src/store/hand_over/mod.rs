@@ -97,6 +97,9 @@ pub enum Error {
     /// A later release wrote it.
     #[error("the events are of form {0}, newer than this version knows ({FORMAT})")]
     Newer(u32),
+    /// The events do not go on where the log that is here has ended, or are not its.
+    #[error("event {0} is not the one that is here: the two logs have gone different ways")]
+    OtherChain(u64),
     /// The events cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -68,7 +68,7 @@ impl Stage {
     /// Takes in one file, which was read through before and found sound; `forgotten` says whose private parts are not to be kept.
     ///
     /// # Errors
-    /// [`Error::Unsound`] when it is of another chain, and as [`read`].
+    /// [`Error::OtherChain`], and as [`read`].
     pub fn file(&mut self, path: &Path, forgotten: &dyn Fn(&Stored) -> bool) -> Result<(), Error> {
         let before = self.head();
         let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
@@ -88,7 +88,7 @@ impl Stage {
                 if stored.hash == before.hash {
                     Ok(())
                 } else {
-                    Err(other_chain(before.seq))
+                    Err(Error::OtherChain(before.seq))
                 }
             }
             Found::Event(batch, record, stored) => {
@@ -127,11 +127,6 @@ impl Stage {
     }
 }
 
-/// Says that a file and what is here part ways at position `seq`.
-pub fn other_chain(seq: u64) -> Error {
-    Error::Unsound { line: 0, why: format!("event {seq} is not the one that is here: the two logs have gone different ways") }
-}
-
 /// Writes sealed segments.
 struct SegmentWriter {
     dir: PathBuf,
@@ -160,7 +155,7 @@ impl SegmentWriter {
         }
         let (_, frame) = self.open.get_or_insert_with(|| (batch, NewFrame::begin(batch, self.head)));
         if frame.push(record) != hash {
-            return Err(other_chain(self.head.seq));
+            return Err(Error::OtherChain(self.head.seq));
         }
         if frame.length() > FRAME_BYTES_MAX {
             return Err(store::Error::BadBatch("a batch is longer than one can be".to_owned()).into());
