@@ -89,6 +89,18 @@ fn a_backup_beside_three_writers_comes_back_byte_for_byte_and_a_killed_one_is_ne
     assert_eq!(batches(&again), all);
     let runs = |store: &Path| document(house.meno(["list-runs", "--json", "--store", text(store)]));
     assert_eq!(runs(&again), runs(&house.store()));
+    for round in 0..6u64 {
+        let to = house.path(&format!("killed-{round}"));
+        let restore = house.start(["restore", text(&whole), "--store", text(&to)]);
+        std::thread::sleep(Duration::from_millis(5 + round * 5));
+        restore.kill();
+        // All of it or nothing.
+        if !to.exists() {
+            house.meno(["restore", text(&whole), "--store", text(&to)]).exits(0);
+        }
+        assert_eq!(batches(&to), all, "round {round}");
+        assert!(!house.path(&format!("killed-{round}.restoring")).exists());
+    }
     // A store in which something happened is left alone.
     house.meno(["restore", text(&file), "--store", text(&again)]).exits(1);
     assert_eq!(batches(&again), all);
