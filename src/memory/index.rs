@@ -121,6 +121,11 @@ impl Place {
         File::open(&self.0)?.sync_all()
     }
 
+    /// Returns whether the index is to be cleared because texts in it are forgotten.
+    pub fn is_stale(&self) -> bool {
+        self.0.join(STALE).exists()
+    }
+
     /// Takes the index for changing, and clears it first when it is stale; `None` while another process has it.
     ///
     /// # Errors
@@ -234,7 +239,7 @@ impl Hold {
     /// it is known which passages there are.
     fn clear_stale(&self) -> Result<(), Error> {
         let (dir, stale) = (&self.place.0, self.place.0.join(STALE));
-        if !stale.exists() {
+        if !self.place.is_stale() {
             return Ok(());
         }
         let io = |source| Error::Io { path: stale.clone(), source };

@@ -259,7 +259,11 @@ pub(super) fn carry_out(
     tell: &dyn Fn(),
     open: &dyn Fn() -> Result<(OwnedLog, Report), Error>,
 ) -> Result<Option<String>, Error> {
+    let place = index::Place::new(dir.join("index"));
     if !forget::is_marked(&OsFiles, dir) {
+        if place.is_stale() {
+            clear(&place);
+        }
         return Ok(None);
     }
     tell();
@@ -275,7 +279,6 @@ pub(super) fn carry_out(
     log.read(1, 1)?;
     let node = log.node();
     drop(log);
-    let place = index::Place::new(dir.join("index"));
     let index = |source| Error::Io { path: dir.join("index"), source };
     place.mark_stale().map_err(index)?;
     let payloads = Payloads::new(Arc::new(OsFiles), dir);
@@ -285,12 +288,17 @@ pub(super) fn carry_out(
         Err(why) => return Err(why),
     }
     staging.end()?;
-    // A process that is changing the search index clears it when it is done, or the next one does.
+    clear(&place);
+    Ok(None)
+}
+
+/// Clears a search index with forgotten texts. While another process is changing it, it is left to the next one that does or that opens
+/// the store.
+fn clear(place: &index::Place) {
     match place.hold() {
         Ok(hold) => drop(hold),
         Err(why) => tracing::warn!("the search index cannot be cleared yet: {why}"),
     }
-    Ok(None)
 }
 
 /// Says why what is forgotten is there still; the store can be used all the same.
