@@ -286,7 +286,10 @@ pub fn retain(dir: &Path, needed: &HashSet<u64>) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     let mut header = [0; HEADER_BYTES];
-    keys.read_exact(&mut header)?;
+    if keys.read_exact(&mut header).is_err() || header[..8] != MAGIC[..] {
+        // Rows of another form, or none that were ever whole: they are made again.
+        return std::fs::remove_dir_all(dir);
+    }
     let mut dims = [0; 8];
     dims.copy_from_slice(&header[8..]);
     let dims = usize::try_from(u64::from_le_bytes(dims)).unwrap_or(usize::MAX).min(DIMS_MAX);
@@ -424,6 +427,9 @@ mod tests {
         retain(&dir, &HashSet::new()).unwrap();
         assert!(Vectors::open(&dir, 70).unwrap().unwrap().is_empty());
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+        std::fs::write(dir.join("keys"), "torn").unwrap();
+        retain(&dir, &HashSet::new()).unwrap();
+        assert!(!dir.exists());
     }
 
     #[test]
