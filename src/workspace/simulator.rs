@@ -322,7 +322,7 @@ impl Life {
             (0, _) => failure(call, ErrorClass::Server),
             (1, _) => failure(call, [ErrorClass::Auth, ErrorClass::Context, ErrorClass::Quota][self.dice.roll(3) as usize]),
             (2, _) => Command::RecordCancelled { call, usage: None },
-            (3 | 4 | 5, Purpose::Work) => reply(call, "bad"),
+            (3..=5, Purpose::Work) => reply(call, "bad"),
             (_, Purpose::Work) => reply(call, "ok, this is good"),
             (score, Purpose::Judge) => {
                 let score = if score < 6 { "0.1" } else { "0.9" };
