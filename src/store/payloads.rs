@@ -102,6 +102,15 @@ impl Payloads {
         if Hash::of(&text) == name { Ok(text) } else { Err(damaged("its text does not have this hash")) }
     }
 
+    /// Returns whether the payload's file has the very bytes that this release writes for `text`. Where it has not and the text is right,
+    /// another release of the compressor wrote it, or a bit was changed that means nothing. A file in another form than a plain zstd
+    /// frame is not judged.
+    pub fn is_as_written(&self, name: Hash, text: &[u8]) -> bool {
+        const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+        let (Ok(bytes), Ok(again)) = (self.files.read(&self.path(name)), zstd::encode_all(text, LEVEL)) else { return false };
+        !bytes.starts_with(&ZSTD_MAGIC) || bytes == again
+    }
+
     /// Returns where a payload lies.
     pub fn path(&self, name: Hash) -> PathBuf {
         let name = name.to_string();

@@ -13,9 +13,8 @@ use crate::domain::capture::Levels;
 use crate::domain::event::{AnswerSource, Event, InputAttached, Mode, RunStarted, RunStartedPrivate};
 use crate::domain::ids::{ExecutorId, Hash, RunId};
 use crate::domain::money::NanoUsd;
-use crate::domain::prices::PriceTable;
 use crate::domain::redact::Redactor;
-use crate::domain::run::{Basis, Command, Phase, Refusal};
+use crate::domain::run::{Basis, BasisError, Command, Phase, Refusal};
 use crate::domain::settings::{ProviderKind, Settings};
 use crate::domain::team::PlanDefaults;
 use crate::domain::template::{BaseAgent, Template};
@@ -252,15 +251,9 @@ impl Workspace {
         let Some(Event::RunStarted(RunStarted { private: Some(private), .. })) = first.map(|recorded| recorded.event) else {
             return Err(ResumeError::Forgotten { run: id, part: "start" });
         };
-        fn read<T: serde::de::DeserializeOwned>(run: RunId, part: &'static str, text: &Text) -> Result<T, ResumeError> {
-            let Text::Inline(text) = text else { return Err(ResumeError::Forgotten { run, part }) };
-            serde_json::from_str(text).map_err(|error| ResumeError::Unreadable { run, part, why: error.to_string() })
-        }
-        Ok(Basis {
-            template: read(id, "template", &private.template)?,
-            bases: read(id, "base agents", &private.base_agents)?,
-            settings: read(id, "settings", &private.settings)?,
-            prices: PriceTable::merge([read(id, "prices", &private.prices)?]),
+        Basis::recorded(&private).map_err(|error| match error {
+            BasisError::Gone(part) => ResumeError::Forgotten { run: id, part },
+            BasisError::Unreadable { part, why } => ResumeError::Unreadable { run: id, part, why: why.to_string() },
         })
     }
 

@@ -266,7 +266,7 @@ impl Workspace {
 }
 
 /// Returns the events that views could not take.
-fn refused_by_views(log: &OwnedLog) -> Result<Vec<(u64, String)>, Error> {
+pub(super) fn refused_by_views(log: &OwnedLog) -> Result<Vec<(u64, String)>, Error> {
     let mut refused = Vec::new();
     for view in views::projections() {
         let name = view.name();

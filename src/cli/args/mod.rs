@@ -8,6 +8,7 @@ pub mod bench;
 pub mod import;
 pub mod keeping;
 pub mod memory;
+pub mod proof;
 pub mod run;
 pub mod values;
 
@@ -23,6 +24,7 @@ use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
 pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs};
 pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PurgeArgs, RestoreArgs};
+pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ResumeArgs, RunArgs};
 use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
 
@@ -158,6 +160,14 @@ pub enum Command {
     Config(ConfigArgs),
     /// Show the price table
     Prices(PricesArgs),
+    /// Prove that everything is as it was written and holds together
+    Audit(AuditArgs),
+    /// Go through a run again, or make every decision anew and compare
+    Replay(ReplayArgs),
+    /// Show how two runs differ
+    Diff(DiffArgs),
+    /// Write down what the log is now, to be kept elsewhere
+    Seal(SealArgs),
     /// Check the store and everything around it, and say what to do
     Doctor(DoctorArgs),
     /// Make the store's indexes anew from its journal

@@ -33,6 +33,15 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "not a number of seconds that can be waited".to_owned())
 }
 
+/// Reads by how much faster something goes.
+///
+/// # Errors
+/// When it is not a number above 0.
+pub fn speed(text: &str) -> Result<f64, String> {
+    let speed: Option<f64> = text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed > 0.0);
+    speed.ok_or_else(|| "not a number above 0 such as 1 or 10".to_owned())
+}
+
 /// Reads a time zone: a name of the IANA database, `UTC`, or an offset.
 ///
 /// # Errors

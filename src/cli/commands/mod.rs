@@ -23,7 +23,9 @@ pub mod trust;
 pub mod validate_template;
 
 pub mod analytics;
+pub mod audit;
 pub mod costs;
+pub mod diff;
 pub mod doctor;
 pub mod events;
 pub mod export;
@@ -34,8 +36,10 @@ mod import_events;
 pub mod list_runs;
 pub mod note;
 pub mod rebuild;
+pub mod replay;
 #[cfg(test)]
 mod schema_test;
+pub mod seal;
 pub mod serve;
 pub mod show_run;
 pub mod telemetry;
@@ -80,6 +84,10 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Analytics(args) => analytics::run(context, &args),
         Command::Costs(args) => costs::run(context, &args),
         Command::Telemetry(command) => telemetry::run(context, &command),
+        Command::Audit(args) => audit::run(context, &args),
+        Command::Replay(args) => replay::run(context, &args),
+        Command::Diff(args) => diff::run(context, &args),
+        Command::Seal(args) => seal::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Rebuild => rebuild::run(context),
         Command::Serve => serve::run(context),

@@ -29,4 +29,8 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<crate::analytics::telemetry::TelemetryLine>("telemetry-export.json");
     check::<crate::workspace::bench_route::RouteReport>("bench-route.json");
     check::<crate::workspace::recommend_tasks::TaskAdvice>("recommend-tasks.json");
+    check::<crate::workspace::AuditDocument>("audit.json");
+    check::<crate::workspace::ReplayDocument>("replay-verify.json");
+    check::<crate::audit::diff::RunDiff>("diff.json");
+    check::<crate::audit::seal::Seal>("seal.json");
 }

@@ -222,7 +222,7 @@ fn agent_section(page: &mut String, agent: &AgentDetail, mode: Mode) {
 }
 
 /// Text on one line of Markdown that means nothing but itself.
-fn inline(text: &str) -> String {
+pub(super) fn inline(text: &str) -> String {
     let clean = sanitize::line(text);
     let mut escaped = String::with_capacity(clean.len());
     for c in clean.chars() {
@@ -235,7 +235,7 @@ fn inline(text: &str) -> String {
 }
 
 /// Text in a fence that is longer than any in the text, so that it cannot end it.
-fn fenced(text: &str) -> String {
+pub(super) fn fenced(text: &str) -> String {
     let mut longest = 0;
     let mut run = 0;
     for c in text.chars() {

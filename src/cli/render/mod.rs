@@ -2,16 +2,20 @@
 
 pub mod analytics;
 pub mod analytics_html;
+pub mod audit;
+pub mod audit_report;
 pub mod backtest;
 pub mod bench_route;
 pub mod chart;
 pub mod costs;
+pub mod diff;
 pub mod events;
 pub mod export_run;
 pub mod import;
 pub mod list_runs;
 pub mod outcome;
 pub mod recommend;
+pub mod replay;
 pub mod search;
 pub mod show_run;
 pub mod telemetry;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::event::Purpose;
+use crate::domain::event::{Purpose, RunStartedPrivate};
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::prices::{PriceTable, Priced};
 use crate::domain::settings::{ProviderKind, Settings, TierSettings};
 use crate::domain::template::{BaseAgent, Template};
+use crate::domain::text::Text;
 use crate::domain::tier::Tier;
 
 /// The recorded ground of every decision of a run.
@@ -37,7 +38,40 @@ pub struct ModelChoice {
     pub effort: Option<String>,
 }
 
+/// Why a run's ground cannot be read from its own events.
+#[derive(Debug, thiserror::Error)]
+pub enum BasisError {
+    /// A text of it is forgotten, or was never kept.
+    #[error("its {0} is not kept any more")]
+    Gone(&'static str),
+    /// A text of it is not what it should be.
+    #[error("its recorded {part} cannot be read: {why}")]
+    Unreadable {
+        /// Which text.
+        part: &'static str,
+        /// Why.
+        why: serde_json::Error,
+    },
+}
+
 impl Basis {
+    /// Reads what a run recorded when it started; large texts must have been read in.
+    ///
+    /// # Errors
+    /// [`BasisError`] names the text that is gone or cannot be read.
+    pub fn recorded(started: &RunStartedPrivate) -> Result<Self, BasisError> {
+        fn read<T: serde::de::DeserializeOwned>(part: &'static str, text: &Text) -> Result<T, BasisError> {
+            let Text::Inline(text) = text else { return Err(BasisError::Gone(part)) };
+            serde_json::from_str(text).map_err(|why| BasisError::Unreadable { part, why })
+        }
+        Ok(Self {
+            template: read("template", &started.template)?,
+            bases: read("base agents", &started.base_agents)?,
+            settings: read("settings", &started.settings)?,
+            prices: PriceTable::merge([read("prices", &started.prices)?]),
+        })
+    }
+
     /// Returns the models that may do an agent's work at `tier`, the first choice first; empty when the tier has none.
     pub fn work_models(&self, tier: Tier) -> Vec<ModelChoice> {
         self.settings.tiers.get(tier).map_or_else(Vec::new, |settings| self.choices(settings))

@@ -15,9 +15,9 @@ mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use basis::{Basis, ModelChoice};
+pub use basis::{Basis, BasisError, ModelChoice};
 pub use command::{Command, Refusal, StartAdvice};
 pub use decide::decide;
 pub use pending::{Effect, pending};
-pub use prompt::{Prompt, preview_prompt, request};
+pub use prompt::{Prompt, input_files, preview_prompt, request};
 pub use state::{Agent, AgentStatus, Answer, Attempt, Call, CallState, Input, JudgedCriterion, Phase, Run, Terms};

@@ -102,7 +102,7 @@ pub(super) fn schema_of(run: &Run, basis: &Basis, agent: AgentNo) -> Option<Outp
 }
 
 /// Returns the input files: name, as quotes must write it, and number of lines.
-pub(super) fn input_files(run: &Run) -> Vec<(String, u64)> {
+pub fn input_files(run: &Run) -> Vec<(String, u64)> {
     let files = run.inputs.iter().flat_map(|input| &input.files);
     files.map(|(name, text)| (name.clone(), text.as_deref().map_or(0, |text| text.lines().count() as u64))).collect()
 }

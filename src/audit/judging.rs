@@ -1,0 +1,89 @@
+//! Verdicts: every criterion that needs neither a model nor a file is judged again, a judging model's scores are read again from what it
+//! said, and the attempt's end must follow from the verdicts.
+
+use super::finding::{Book, Check, Place};
+use super::story::RunAudit;
+use crate::domain::event::{AttemptEnded, AttemptOutcome, JudgedBy, Purpose, Verdict};
+use crate::domain::judge::{self, DecidedBy, Facts, Judged, Scores};
+use crate::domain::run::{Agent, Attempt, CallState, input_files};
+
+/// Looks at the verdicts of an attempt that ends, and at its end.
+pub(super) fn look(audit: &RunAudit, body: &AttemptEnded, at: Place, book: &mut Book<'_>) {
+    if !matches!(body.outcome, AttemptOutcome::Passed | AttemptOutcome::FailedCriteria) {
+        return book.same(Check::Criteria, at, "whether an attempt without a verdict is verified", &false, &body.verified);
+    }
+    let Some(agent) = audit.run.agent(body.agent) else { return };
+    let Some(attempt) = agent.open_attempt() else { return };
+    if audit.gone.plans {
+        return book.not_verifiable(Check::Criteria);
+    }
+    follows(agent, attempt, body, at, book);
+    again(audit, agent, attempt, at, book);
+}
+
+/// The attempt's end follows from its verdicts.
+fn follows(agent: &Agent, attempt: &Attempt, body: &AttemptEnded, at: Place, book: &mut Book<'_>) {
+    let numbers = 0..u32::try_from(agent.criteria.len()).unwrap_or(u32::MAX);
+    let missing: Vec<u32> = numbers.clone().filter(|number| !attempt.judged.contains_key(number)).collect();
+    book.same(Check::Criteria, at, "criteria without a verdict", &Vec::new(), &missing);
+    let judged: Vec<Judged> = numbers
+        .map(|number| {
+            let judged = attempt.judged.get(&number);
+            Judged {
+                verdict: judged.map_or(Verdict::Unknown, |judged| judged.verdict),
+                score: judged.and_then(|judged| judged.score),
+                evidence: String::new(),
+                by: DecidedBy::Code,
+            }
+        })
+        .collect();
+    let verdict = judge::verdict(&agent.criteria, &judged, agent.plan.strict, agent.plan.threshold);
+    let passed = verdict.passed && body.signals.is_empty();
+    let outcome = if passed { AttemptOutcome::Passed } else { AttemptOutcome::FailedCriteria };
+    let (expected, found) = ((outcome, passed && verdict.verified), (body.outcome, body.verified));
+    book.same(Check::Criteria, at, "the end that follows from the verdicts, and whether it is verified", &expected, &found);
+}
+
+/// Judges the answer again.
+fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, at: Place, book: &mut Book<'_>) {
+    let count = agent.criteria.len();
+    let answer = attempt.output.as_deref();
+    let judge = attempt.calls.iter().rev().find(|call| {
+        let call = audit.run.calls.get(call);
+        call.is_some_and(|call| call.purpose == Purpose::Judge && matches!(call.state, CallState::Replied { .. }))
+    });
+    let said = judge.map(|call| audit.judge_replies.get(call).cloned().flatten());
+    let (Some(answer), false) = (answer, said == Some(None)) else {
+        return (0..count).for_each(|_| book.not_verifiable(Check::Criteria));
+    };
+    let scores = said.flatten().map(|said| judge::read_scores(&said, judge::sentences(&agent.criteria).len()));
+    // Who did not judge, and why, is in the words of the evidence only: words are not compared.
+    let scores = scores.as_deref().map_or(Scores::Nobody(""), Scores::Given);
+    let facts = Facts { input_files: input_files(&audit.run), ..Facts::default() };
+    let judged = judge::judge(&agent.criteria, answer, &facts, scores);
+    for ((index, criterion), derived) in (0..).zip(&agent.criteria).zip(judged) {
+        let Some(recorded) = attempt.judged.get(&index) else { continue };
+        let needs_files = !judge::files_asked(std::slice::from_ref(criterion)).is_empty();
+        let needs_inputs = audit.gone.inputs;
+        if needs_files || needs_inputs {
+            book.not_verifiable(Check::Criteria);
+            continue;
+        }
+        let who = match recorded.by {
+            JudgedBy::Code => DecidedBy::Code,
+            JudgedBy::Model(_) => DecidedBy::Model,
+            JudgedBy::Nobody => DecidedBy::Nobody,
+        };
+        let expected = (derived.verdict, derived.score, who_name(derived.by));
+        let what = format!("verdict, score and judge of criterion {index} ({})", judge::name(criterion));
+        book.same(Check::Criteria, at, &what, &expected, &(recorded.verdict, recorded.score, who_name(who)));
+    }
+}
+
+fn who_name(by: DecidedBy) -> &'static str {
+    match by {
+        DecidedBy::Code => "code",
+        DecidedBy::Model => "model",
+        DecidedBy::Nobody => "nobody",
+    }
+}

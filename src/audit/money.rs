@@ -1,0 +1,118 @@
+//! Money: every call's tokens are paid for once, at the prices recorded with the run, and no call was made that a budget forbade.
+
+use super::finding::{Book, Check, Place};
+use super::story::RunAudit;
+use crate::domain::event::{CallStarted, CostIncurred, CostSource, Event};
+use crate::domain::ids::CallNo;
+use crate::domain::money::{TokenUsage, UsageSource};
+
+/// Tokens that were used and whose cost must be the next event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owed {
+    call: CallNo,
+    usage: TokenUsage,
+    source: CostSource,
+}
+
+/// Looks at an event's money, against what is known before it.
+pub(super) fn look(audit: &mut RunAudit, event: &Event, at: Place, book: &mut Book<'_>) {
+    let owed = audit.owed.take();
+    match event {
+        Event::CostIncurred(body) => cost(audit, body, owed, at, book),
+        _ => unpaid(owed, at, book),
+    }
+    audit.owed = match event {
+        Event::CallReplied(body) => Some(Owed {
+            call: body.call,
+            usage: body.usage,
+            source: match body.usage_source {
+                UsageSource::Reported => CostSource::Computed,
+                UsageSource::Estimated => CostSource::Estimated,
+            },
+        }),
+        Event::CallFailed(body) => estimated(body.call, body.usage),
+        Event::CallCancelled(body) => estimated(body.call, body.usage),
+        Event::RequestRetried(body) => estimated(body.call, body.usage),
+        _ => None,
+    };
+    if let Event::CallStarted(body) = event {
+        reservation(audit, body, at, book);
+    }
+}
+
+/// At the end of the stream nothing may be owed.
+pub(super) fn settle(audit: &mut RunAudit, at: Place, book: &mut Book<'_>) {
+    unpaid(audit.owed.take(), at, book);
+}
+
+fn estimated(call: CallNo, usage: Option<TokenUsage>) -> Option<Owed> {
+    usage.map(|usage| Owed { call, usage, source: CostSource::Estimated })
+}
+
+fn unpaid(owed: Option<Owed>, at: Place, book: &mut Book<'_>) {
+    if let Some(owed) = owed {
+        let what = format!("call {} used tokens that nothing was booked for", owed.call);
+        book.broken(Check::Money, at, what, "CostIncurred as the next event", "none");
+    }
+}
+
+fn cost(audit: &RunAudit, body: &CostIncurred, owed: Option<Owed>, at: Place, book: &mut Book<'_>) {
+    let Some(number) = body.call else {
+        // Another system's amount: there is nothing that it could be computed from.
+        let imported = (CostSource::Imported, None);
+        return book.same(
+            Check::Money,
+            at,
+            "source and prices of a cost without a call",
+            &imported,
+            &(body.source, body.unit_prices),
+        );
+    };
+    let expected = owed.map(|owed| (owed.call, Some(owed.usage), owed.source));
+    book.same(Check::Money, at, "the call, tokens and source of a cost", &expected, &Some((number, body.usage, body.source)));
+    let call = audit.run.calls.get(&number);
+    let expected = call.map(|call| (call.agent, call.attempt, call.purpose, Some(&call.provider), Some(&call.model)));
+    let found = Some((body.agent, body.attempt, body.purpose, body.provider.as_ref(), body.model.as_ref()));
+    book.same(Check::Money, at, "agent, attempt, purpose and model that a cost is booked on", &expected, &found);
+    if let (Some(usage), Some(prices)) = (&body.usage, &body.unit_prices) {
+        book.same(Check::Money, at, "tokens times unit prices", &Some(prices.cost(usage)), &body.amount);
+    } else {
+        book.same(Check::Money, at, "the amount of a cost without prices", &None, &body.amount);
+    }
+    match (&audit.basis, &body.usage, call) {
+        (Some(basis), Some(usage), Some(call)) => {
+            let priced = basis.price(&call.provider, &call.model, usage);
+            let expected = priced.as_ref().map(|priced| (priced.unit, priced.band_above));
+            let found = body.unit_prices.map(|prices| (prices, body.band_above));
+            book.same(Check::Money, at, "unit prices, against the price table recorded with the run", &expected, &found);
+        }
+        _ => book.not_verifiable(Check::Money),
+    }
+}
+
+/// What is set aside is the worst case, and it fitted the budgets.
+fn reservation(audit: &RunAudit, body: &CallStarted, at: Place, book: &mut Book<'_>) {
+    match &audit.basis {
+        Some(basis) => {
+            let worst = basis.worst_case(&body.provider, &body.model, body.estimated_input, body.max_output);
+            book.same(Check::Money, at, "the worst case of a call", &worst, &body.reserved);
+        }
+        None => book.not_verifiable(Check::Money),
+    }
+    let Some(terms) = &audit.run.terms else { return };
+    let agents = audit.run.agent(body.agent).and_then(|agent| agent.plan.budget);
+    for (limit, scope, whose) in [(terms.budget, None, "run"), (agents, Some(body.agent), "agent")] {
+        let Some(limit) = limit else { continue };
+        let Some(worst) = body.reserved else {
+            book.holds(Check::Money, at, terms.allow_unpriced, || {
+                [format!("a call without a price under the {whose}'s budget"), "none".into(), body.model.clone()]
+            });
+            continue;
+        };
+        let (settled, open) = audit.run.committed(scope);
+        let total = settled.plus(open).plus(worst);
+        book.holds(Check::Money, at, total <= limit, || {
+            [format!("what the {whose} may come to cost with this call"), format!("at most {limit}"), total.to_string()]
+        });
+    }
+}

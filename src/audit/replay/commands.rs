@@ -1,0 +1,322 @@
+//! From a recorded event back to the command that it came by.
+//!
+//! Most inputs are recorded whole. Two are not: what files of the workspace were like when a criterion asked for them, and whether a
+//! cancel that stands before a reply was known when the reply was judged (a reply that had to wait in the spool was judged before). For
+//! these every possibility is tried, and the record must follow from one.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::domain::call::{CallFailure, CallReply, Retry};
+use crate::domain::criterion::{Check, Criterion};
+use crate::domain::event::{AttemptOutcome, CallReplied, ChosenBy, Event, FailureReason, Purpose, Recorded, SkipReason, Verdict};
+use crate::domain::ids::AgentNo;
+use crate::domain::judge::{FileFact, files_asked};
+use crate::domain::run::{Command, Run, StartAdvice};
+use crate::domain::text::Text;
+
+/// So many files that criteria ask about are tried in all their states; a run with more is counted as not verifiable where it differs.
+const FILES_TRIED_MAX: usize = 3;
+/// How the evidence begins when judging was not paid for.
+const JUDGE_UNPAID: &str = "judging it does not fit the budget: ";
+
+/// Commands by which an event may have come.
+pub(super) struct Candidates {
+    /// The likeliest first.
+    pub list: Vec<Candidate>,
+    /// There is no other possibility.
+    pub exhaustive: bool,
+}
+
+/// A command, and the run as it was known when it was decided, where that is not what the stream says.
+pub(super) struct Candidate {
+    pub command: Command,
+    pub run: Option<Run>,
+}
+
+/// Tells whether an event neither comes by a decision nor changes one.
+pub(super) fn is_bystander(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::NoteAdded(_)
+            | Event::RecommendationShown(_)
+            | Event::RecommendationTaken(_)
+            | Event::ToolStarted(_)
+            | Event::ToolEnded(_)
+            | Event::WriteUndone(_)
+            | Event::AttemptImported(_)
+            | Event::StoreCreated(_)
+            | Event::CheckpointSealed(_)
+            | Event::PrivatePartsForgotten(_)
+            | Event::SegmentImported(_)
+            | Event::ClockMovedBack(_)
+    )
+}
+
+/// Tells whether an event records what came from outside, rather than what follows from it.
+pub(super) fn is_input(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::QuestionsShown(_)
+            | Event::AnswerGiven(_)
+            | Event::AnswerChanged(_)
+            | Event::InputAttached(_)
+            | Event::RequestRetried(_)
+            | Event::CallReplied(_)
+            | Event::CallFailed(_)
+            | Event::CallCancelled(_)
+            | Event::ApprovalGiven(_)
+            | Event::RunSuspended(_)
+            | Event::RunResumed(_)
+            | Event::CancelAsked(_)
+    )
+}
+
+/// Tells whether something that later decisions need is gone from an event.
+pub(super) fn lacks_input(event: &Event) -> bool {
+    let mut text_gone = false;
+    event.clone().each_text_mut(&mut |text| text_gone |= !matches!(text, Text::Inline(_)));
+    text_gone
+        || match event {
+            Event::AnswerGiven(body) => body.private.is_none(),
+            Event::AnswerChanged(body) => body.private.is_none(),
+            Event::InputAttached(body) => body.private.is_none(),
+            Event::AgentPlanned(body) => body.private.is_none(),
+            Event::CallReplied(body) => body.private.is_none(),
+            Event::CallFailed(body) => body.private.is_none(),
+            Event::AgentFailed(body) => body.private.is_none(),
+            Event::CriterionJudged(body) => body.private.is_none(),
+            _ => false,
+        }
+}
+
+/// Returns the commands by which the first of `events` may have come in `run`; none when it can only follow from another event.
+pub(super) fn candidates(run: &Run, events: &[Recorded]) -> Candidates {
+    let Some(head) = events.first() else { return Candidates { list: Vec::new(), exhaustive: true } };
+    let mut exhaustive = true;
+    let commands = match &head.event {
+        Event::QuestionsShown(body) => vec![Command::ShowQuestions(body.questions.clone())],
+        Event::InputAttached(body) => vec![Command::Attach(Box::new(body.clone()))],
+        Event::AnswerGiven(body) => {
+            vec![answer(&body.question, body.private.as_ref().map(|private| &private.value), body.source, body.secret)]
+        }
+        // Whoever completes the form takes back the answers that are hidden by then.
+        Event::AnswerChanged(body) if body.removed => {
+            vec![Command::CompleteForm(advice(events)), Command::TakeBack { question: body.question.clone() }]
+        }
+        Event::AnswerChanged(body) => {
+            vec![answer(&body.question, body.private.as_ref().map(|private| &private.value), body.source, body.secret)]
+        }
+        Event::FormCompleted(_) => vec![Command::CompleteForm(advice(events))],
+        Event::AttemptStarted(body) => vec![Command::StartCall { agent: body.agent, purpose: Purpose::Work }],
+        Event::CallStarted(body) => vec![Command::StartCall { agent: body.agent, purpose: body.purpose }],
+        Event::RequestRetried(body) => {
+            let retry = Retry {
+                failed_try: body.failed_try,
+                class: body.class,
+                status: body.status,
+                wait_ms: body.waited_ms,
+                usage: body.usage,
+                message: body.private.as_ref().map_or_else(String::new, |private| private.message.clone()),
+            };
+            vec![Command::RecordRetry { call: body.call, retry }]
+        }
+        Event::CallReplied(body) => {
+            let (files, all) = file_facts(run, body, &events[1..]);
+            exhaustive = all;
+            let reply = reply(body, events.get(1).map(|next| &next.event));
+            files
+                .into_iter()
+                .map(|files| Command::RecordReply { call: body.call, reply: Box::new(reply.clone()), files })
+                .collect()
+        }
+        Event::CallFailed(body) => {
+            let private = body.private.as_ref();
+            let failure = CallFailure {
+                class: body.class,
+                status: body.status,
+                code: private.and_then(|private| private.code.clone()),
+                message: private.map_or_else(String::new, |private| private.message.clone()),
+                retryable: body.retryable,
+                usage: body.usage,
+                request_id: private.and_then(|private| private.request_id.clone()),
+                latency_ms: body.latency_ms,
+            };
+            vec![Command::RecordFailure { call: body.call, failure }]
+        }
+        Event::CallCancelled(body) => vec![Command::RecordCancelled { call: body.call, usage: body.usage }],
+        // Without a reply before it, an attempt ends, an agent fails or a verdict is missing because a call could not start.
+        Event::AttemptEnded(body) if body.outcome == AttemptOutcome::Cancelled => vec![Command::Cancel],
+        Event::AttemptEnded(body) => {
+            let mut commands = not_started(body.agent, Purpose::Work, day_budget(events));
+            commands.push(Command::StartCall { agent: body.agent, purpose: Purpose::Judge });
+            commands
+        }
+        Event::AgentFailed(body) if body.reason == FailureReason::Budget => {
+            not_started(body.agent, Purpose::Work, day_budget(events))
+        }
+        Event::CriterionJudged(body) => not_started(body.agent, Purpose::Judge, unpaid_judge(events)),
+        Event::ApprovalGiven(body) => vec![Command::Approve { agent: body.agent, granted: body.granted }],
+        Event::RunSuspended(body) => vec![Command::Suspend(body.why)],
+        Event::RunResumed(body) => vec![Command::Resume {
+            executor: body.executor,
+            retry_failed: body.retry_failed,
+            meno_version: body.meno_version.clone(),
+        }],
+        Event::CancelAsked(_) => vec![Command::Cancel, Command::AskCancel],
+        Event::CallLost(_) | Event::RunCancelled(_) => vec![Command::Cancel],
+        Event::AgentSkipped(body) if body.because == SkipReason::Cancelled => vec![Command::Cancel],
+        _ => Vec::new(),
+    };
+    let unaware = unaware(run, &head.event);
+    let later: Vec<Candidate> = match &unaware {
+        Some(run) => commands.iter().map(|command| Candidate { command: command.clone(), run: Some(run.clone()) }).collect(),
+        None => Vec::new(),
+    };
+    let mut list: Vec<Candidate> = commands.into_iter().map(|command| Candidate { command, run: None }).collect();
+    list.extend(later);
+    Candidates { list, exhaustive }
+}
+
+/// The run before anybody asked for its end, for replies that may have been judged before that was known.
+fn unaware(run: &Run, event: &Event) -> Option<Run> {
+    let is_paid =
+        matches!(event, Event::CallReplied(_) | Event::CallFailed(_) | Event::CallCancelled(_) | Event::RequestRetried(_));
+    (is_paid && run.cancel_asked).then(|| Run { cancel_asked: false, ..run.clone() })
+}
+
+fn answer(question: &str, value: Option<&String>, source: crate::domain::event::AnswerSource, secret: bool) -> Command {
+    let value = value.and_then(|value| serde_json::from_str(value).ok()).unwrap_or(Value::Null);
+    Command::Answer { question: question.to_owned(), value, source, secret }
+}
+
+/// What history said of where agents should start: an input, recorded with the tiers chosen by it.
+fn advice(events: &[Recorded]) -> Vec<StartAdvice> {
+    let mut roles: BTreeMap<AgentNo, &str> = BTreeMap::new();
+    let mut advice = Vec::new();
+    for recorded in events {
+        match &recorded.event {
+            Event::AgentPlanned(body) => drop(roles.insert(body.agent, &body.role)),
+            Event::StartTierChosen(body) if body.by == ChosenBy::History => advice.push(StartAdvice {
+                role: roles.get(&body.agent).copied().unwrap_or_default().to_owned(),
+                tier: body.tier,
+                because: body.private.as_ref().map_or_else(String::new, |private| private.because.clone()),
+                evidence: body.evidence.clone(),
+            }),
+            Event::AnswerChanged(_) | Event::FormCompleted(_) | Event::RuleSkipped(_) | Event::StartTierChosen(_) => {}
+            _ => break,
+        }
+    }
+    advice
+}
+
+/// A call could not start: no budget or no model by the run's own rules, or the day's budget, which other runs share.
+fn not_started(agent: AgentNo, purpose: Purpose, day: Option<String>) -> Vec<Command> {
+    let day = day.map(|message| Command::RefuseForDayBudget { agent, purpose, message });
+    std::iter::once(Command::StartCall { agent, purpose }).chain(day).collect()
+}
+
+/// The words with which the day's budget was refused, if it was.
+fn day_budget(events: &[Recorded]) -> Option<String> {
+    events.iter().take(2).find_map(|recorded| match &recorded.event {
+        Event::AgentFailed(body) if body.reason == FailureReason::Budget => {
+            body.private.as_ref().map(|private| private.message.clone()).filter(|message| is_of_day_budget(message))
+        }
+        _ => None,
+    })
+}
+
+/// The same, where a judge was to be paid.
+fn unpaid_judge(events: &[Recorded]) -> Option<String> {
+    let verdicts = events.iter().map_while(|recorded| match &recorded.event {
+        Event::CriterionJudged(body) => Some(body.private.as_ref()),
+        _ => None,
+    });
+    let mut said = verdicts.flatten().filter_map(|private| private.evidence.strip_prefix(JUDGE_UNPAID));
+    said.next().map(str::to_owned).filter(|message| is_of_day_budget(message))
+}
+
+/// The run's and the agent's own budgets are decided again; only the day's is taken as it was told.
+fn is_of_day_budget(message: &str) -> bool {
+    message.starts_with("the day's budget")
+}
+
+fn reply(body: &CallReplied, next: Option<&Event>) -> CallReply {
+    let private = body.private.as_ref();
+    let text = |text: &Text| match text {
+        Text::Inline(text) => text.clone(),
+        _ => String::new(),
+    };
+    CallReply {
+        text: private.map_or_else(String::new, |private| text(&private.output)),
+        reasoning: private.and_then(|private| private.reasoning.as_ref()).map(text),
+        tool_calls: private.and_then(|private| serde_json::from_str(&private.tool_calls).ok()).unwrap_or_default(),
+        stop: body.stop,
+        stop_details: private.and_then(|private| private.stop_details.clone()),
+        usage: body.usage,
+        usage_source: body.usage_source,
+        // What the provider itself said is recorded with the cost.
+        reported_cost: match next {
+            Some(Event::CostIncurred(cost)) if cost.call == Some(body.call) => cost.reported,
+            _ => None,
+        },
+        model: private.and_then(|private| private.model.clone()),
+        request_id: private.and_then(|private| private.request_id.clone()),
+        latency_ms: body.latency_ms,
+        first_token_ms: body.first_token_ms,
+    }
+}
+
+/// Returns what the files that an agent's criteria ask about may have been like, the likeliest first, and whether that is all.
+fn file_facts(run: &Run, body: &CallReplied, follow: &[Recorded]) -> (Vec<BTreeMap<String, FileFact>>, bool) {
+    let agent = run.calls.get(&body.call).and_then(|call| run.agent(call.agent));
+    let Some(agent) = agent else { return (vec![BTreeMap::new()], true) };
+    let files = files_asked(&agent.criteria);
+    if files.is_empty() {
+        return (vec![BTreeMap::new()], true);
+    }
+    let likely = files.iter().map(|path| ((*path).to_owned(), likely(path, &agent.criteria, follow)));
+    let mut all: Vec<BTreeMap<String, FileFact>> = vec![likely.collect()];
+    if files.len() > FILES_TRIED_MAX {
+        return (all, false);
+    }
+    let states =
+        [true, false].into_iter().flat_map(|exists| [None, Some(true), Some(false)].map(|changed| FileFact { exists, changed }));
+    let mut tried: Vec<BTreeMap<String, FileFact>> = vec![BTreeMap::new()];
+    for path in files {
+        let with = |facts: &BTreeMap<String, FileFact>, state: FileFact| {
+            let mut facts = facts.clone();
+            facts.insert(path.to_owned(), state);
+            facts
+        };
+        tried = tried.iter().flat_map(|facts| states.clone().map(|state| with(facts, state))).collect();
+    }
+    all.extend(tried);
+    (all, true)
+}
+
+/// What a file was like if the verdicts on it are right.
+fn likely(path: &str, criteria: &[Criterion], follow: &[Recorded]) -> FileFact {
+    let mut fact = FileFact { exists: true, changed: None };
+    for recorded in follow {
+        let judged = match &recorded.event {
+            Event::CriterionJudged(judged) => judged,
+            Event::CostIncurred(_) => continue,
+            _ => break,
+        };
+        let Some(Criterion::Typed(typed)) = criteria.get(judged.criterion as usize) else { continue };
+        match &typed.check {
+            Check::FileExists { path: asked } if asked == path => fact.exists = judged.verdict == Verdict::Pass,
+            Check::FileChanged { path: asked } if asked == path => {
+                fact.changed = match judged.verdict {
+                    Verdict::Pass => Some(true),
+                    Verdict::Fail => Some(false),
+                    Verdict::Unknown => None,
+                };
+            }
+            _ => {}
+        }
+    }
+    fact
+}

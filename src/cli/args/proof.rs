@@ -1,0 +1,85 @@
+//! Arguments of the commands that prove what happened: `audit`, `replay`, `diff`, `seal`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values::{RunRef, speed};
+
+/// `audit`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Follows the chain through every byte of the journal, then looks at every run: texts and payloads against their hashes, \
+        costs against recorded prices, a failed verdict before every climb, an end for every attempt, criteria judged again where that \
+        needs no model, index and views against the log. What cannot be told because a text is forgotten is counted apart. Nothing is \
+        changed. Ends with 4 when something is violated.\n\n\
+        Examples:\n  meno audit\n  meno audit last --json\n  meno audit --against seal.json --report audit.md"
+)]
+pub struct AuditArgs {
+    /// Look closely at this run only: an id, its beginning or end, `last` or `last~N`
+    #[arg(value_name = "RUN", conflicts_with = "all")]
+    pub run: Option<RunRef>,
+    /// All runs, as without RUN
+    #[arg(long)]
+    pub all: bool,
+    /// Hold the log against a seal that was kept elsewhere
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// Write a report to hand over, in Markdown: who, when, which models, which answers, what it cost, what was judged how
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without --verify: walks through a run's events as they happened. With --verify: makes every decision of the run again, \
+        from the template, settings, prices, answers and replies that it recorded, and shows the first event that comes out \
+        differently; ends with 4 then. No model is called and nothing is paid.\n\n\
+        Examples:\n  meno replay last\n  meno replay last --speed 10\n  meno replay last --at 42\n  meno replay --verify --all"
+)]
+pub struct ReplayArgs {
+    /// The run: an id, its beginning or end, `last` or `last~N`
+    #[arg(value_name = "RUN", required_unless_present = "all", conflicts_with = "all")]
+    pub run: Option<RunRef>,
+    /// Make every decision again and compare
+    #[arg(long, conflicts_with_all = ["speed", "step", "at"])]
+    pub verify: bool,
+    /// All runs
+    #[arg(long, requires = "verify")]
+    pub all: bool,
+    /// Wait between events as long as it took then, divided by this; without it nothing waits
+    #[arg(long, value_name = "FACTOR", value_parser = speed, conflicts_with_all = ["step", "at"])]
+    pub speed: Option<f64>,
+    /// Wait for Enter before every event
+    #[arg(long, conflicts_with = "at")]
+    pub step: bool,
+    /// Show the run as it was when the log had reached this position
+    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+    pub at: Option<u64>,
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  meno diff last~1 last")]
+pub struct DiffArgs {
+    /// The first run: an id, its beginning or end, `last` or `last~N`
+    #[arg(value_name = "A")]
+    pub a: RunRef,
+    /// The second run
+    #[arg(value_name = "B")]
+    pub b: RunRef,
+}
+
+/// `seal`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A seal says which event stood last and what its hash was. Keep it where the store is not: `meno audit --against FILE` \
+        finds a log that was cut before it, or rewritten. That the log was sealed is noted in the log.\n\n\
+        Example:\n  meno seal -o ~/seals/2026-11.json"
+)]
+pub struct SealArgs {
+    /// Where to; stdout without it
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}

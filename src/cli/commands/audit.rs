@@ -1,0 +1,79 @@
+//! `meno audit`: is everything as it was written, and does it hold together?
+
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::audit::seal::Seal;
+use crate::cli::args::AuditArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open;
+use crate::cli::render::{audit, audit_report};
+use crate::workspace::{Access, AuditDocument, AuditWish, Workspace};
+
+/// Audits the store or one run, and writes the report that was asked for.
+///
+/// # Errors
+/// When there is no store or no such run, a file cannot be read or written, or the store cannot be read at all.
+pub fn run(context: &mut Context, args: &AuditArgs) -> Result<Exit> {
+    let against = args.against.as_deref().map(seal).transpose()?;
+    let workspace = open::store(context, Access::Read)?;
+    let run = args.run.as_ref().map(|run| workspace.find_run(&run.to_string())).transpose()?;
+    let wish = AuditWish { run, against };
+    let is_told = !context.out.json();
+    let mut failure = None;
+    let document = workspace.audit(&wish, &mut |violation| {
+        if is_told && failure.is_none() {
+            failure = context.out.data(audit::violation(violation)).err();
+        }
+    })?;
+    if let Some(report) = failure {
+        return Err(report);
+    }
+    if let Some(path) = &args.report {
+        write_report(&workspace, &wish, &document, path)?;
+        context.out.say(format!("the report is written to {}", path.display()));
+    }
+    if context.out.json() {
+        context.out.document(&document)?;
+    } else {
+        let page = audit::audit(&context.out, &document);
+        context.out.data(page)?;
+    }
+    Ok(if document.sound { Exit::Done } else { Exit::Violation })
+}
+
+fn seal(path: &Path) -> Result<Seal> {
+    let failed = |why: String| {
+        Report::new("seal", Exit::Mendable, format!("cannot use the seal {}: {why}", path.display()))
+            .hint("give the file that `meno seal -o FILE` wrote")
+    };
+    let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    Seal::parse(&text).map_err(|error| failed(error.to_string()))
+}
+
+/// Writes the report beside its place, then puts it there: run by run, so that nothing grows with the log.
+fn write_report(workspace: &Workspace, wish: &AuditWish, document: &AuditDocument, path: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Report::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
+            .hint("choose another place with `--report FILE`")
+    };
+    let beside = path.with_extension("part");
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
+    let mut file = BufWriter::new(file);
+    file.write_all(audit_report::head(document).as_bytes()).map_err(failed)?;
+    let mut section = |run| -> Result<()> {
+        let detail = workspace.detail(run)?.masked();
+        let by = workspace.started_by(run)?;
+        file.write_all(audit_report::run(&detail, by.as_deref()).as_bytes()).map_err(failed)
+    };
+    match wish.run {
+        Some(run) => section(run)?,
+        None => workspace.each_run(section)?,
+    }
+    file.flush().map_err(failed)?;
+    drop(file);
+    fs::rename(&beside, path).map_err(failed)
+}

@@ -1,0 +1,75 @@
+//! `audit`: violations as they are found, then what was looked at.
+
+use crate::audit::finding::Violation;
+use crate::cli::output::table::{Entry, Fit, Table};
+use crate::cli::output::{BAD, FAINT, GOOD, Out, WARN, sanitize, styled, words};
+use crate::workspace::AuditDocument;
+
+/// Shows a violation: position, what, expected and found.
+pub fn violation(found: &Violation) -> String {
+    let place = match (found.seq, &found.run_id) {
+        (Some(seq), Some(run)) => format!("event {seq} of run {run}"),
+        (Some(seq), None) => format!("event {seq}"),
+        (None, Some(run)) => format!("run {run}"),
+        (None, None) => "the log".to_owned(),
+    };
+    let clean = |text: &str| sanitize::line(text).into_owned();
+    format!(
+        "{}  {}  {place}: {}\n  expected {}\n  found    {}",
+        styled(BAD, "violated"),
+        found.check,
+        clean(&found.what),
+        clean(&found.expected),
+        clean(&found.found)
+    )
+}
+
+/// Shows what was looked at, and whether it holds.
+pub fn audit(out: &Out, document: &AuditDocument) -> String {
+    let columns = [
+        ("", Fit::Whole),
+        ("check", Fit::Whole),
+        ("looked at", Fit::Number),
+        ("violated", Fit::Number),
+        ("cannot be told", Fit::Number),
+    ];
+    let mut table = Table::new(out, &columns);
+    for tally in &document.checks {
+        let (style, word) = match (tally.violations, tally.checked) {
+            (0, 0) => (WARN, "?"),
+            (0, _) => (GOOD, "ok"),
+            _ => (BAD, "violated"),
+        };
+        let cells: [Entry; 5] = [
+            Entry::styled(style, word),
+            tally.check.name().into(),
+            words::count(tally.checked).into(),
+            words::count(tally.violations).into(),
+            words::count(tally.not_verifiable).into(),
+        ];
+        table.row(cells);
+    }
+    let mut page = table.finish();
+    for note in &document.notes {
+        page.push_str(&format!("\n{} {}", styled(WARN, "note:"), sanitize::line(note)));
+    }
+    let scope = match &document.run_id {
+        Some(run) => format!("run {run}"),
+        None => words::plural(document.runs, "run"),
+    };
+    let (events, at) = (words::plural(document.events, "event"), document.position);
+    page.push_str(&format!("\n{}", styled(FAINT, format!("{events}, {scope}; the head at event {at} is {}", document.head))));
+    if let Some(seal) = &document.against {
+        page.push_str(&format!(
+            "\n{}",
+            styled(FAINT, format!("held against the seal of event {}, made {}", seal.position, seal.at))
+        ));
+    }
+    page.push('\n');
+    page.push_str(&if document.sound {
+        styled(GOOD, "everything that can be told is as it was written")
+    } else {
+        styled(BAD, words::plural(document.violations_total, "violation"))
+    });
+    page
+}

@@ -1,0 +1,89 @@
+//! Going through what happened again: as it was at one moment, and with every decision made anew.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Workspace;
+use super::every_run::each_run;
+use crate::audit::replay::{Verification, verify};
+use crate::domain::ids::RunId;
+use crate::domain::text::Text;
+use crate::store;
+use crate::views::run_detail::RunDetail;
+
+/// So many runs that differ stand in the document; each is told when it is found.
+const DIFFERING_KEPT_MAX: usize = 10_000;
+
+/// What the making anew of decisions gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "What making decisions anew gave, as `meno replay --verify --json` prints it")]
+pub struct ReplayDocument {
+    /// No decision differs.
+    pub sound: bool,
+    /// Runs gone through.
+    pub runs: u64,
+    /// Their events.
+    pub events: u64,
+    /// Events that are inputs: nothing decides them.
+    pub inputs: u64,
+    /// Events that follow from the inputs, and were derived again and found equal.
+    pub verified: u64,
+    /// Events that could not be derived again, because a text is forgotten or was never kept.
+    pub not_verifiable: u64,
+    /// Runs with a difference.
+    pub differing: u64,
+    /// Those runs, at most the first 10,000.
+    pub differences: Vec<Verification>,
+}
+
+impl Workspace {
+    /// Makes every decision of one run or of all anew, from what they recorded; `tell` hears of each run.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn verify(&self, run: Option<RunId>, tell: &mut dyn FnMut(&Verification)) -> Result<ReplayDocument, store::Error> {
+        let mut document = ReplayDocument { sound: true, ..ReplayDocument::default() };
+        let mut one = |run: RunId| -> Result<(), store::Error> {
+            let verification = verify(&self.events_of(run, 1, u32::MAX)?, env!("CARGO_PKG_VERSION"));
+            document.add(&verification);
+            tell(&verification);
+            Ok(())
+        };
+        match run {
+            Some(run) => one(run)?,
+            None => each_run(self.log.as_ref(), one)?,
+        }
+        Ok(document)
+    }
+
+    /// Returns what was known of a run when the log had reached position `seq`; `None` when the run had not begun.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn detail_at(&self, id: RunId, seq: u64) -> Result<Option<RunDetail>, store::Error> {
+        let events = self.events_of(id, 1, u32::MAX)?;
+        let until = events.partition_point(|recorded| recorded.envelope.seq <= seq);
+        let text = |text: &Text| match text {
+            Text::Inline(text) => Some(text.clone()),
+            _ => None,
+        };
+        Ok((until > 0).then(|| RunDetail::fold(events[..until].iter(), &text)))
+    }
+}
+
+impl ReplayDocument {
+    fn add(&mut self, run: &Verification) {
+        self.runs += 1;
+        self.events += run.events;
+        self.inputs += run.inputs;
+        self.verified += run.verified;
+        self.not_verifiable += run.not_verifiable;
+        if run.difference.is_some() {
+            self.sound = false;
+            self.differing += 1;
+            if self.differences.len() < DIFFERING_KEPT_MAX {
+                self.differences.push(run.clone());
+            }
+        }
+    }
+}
