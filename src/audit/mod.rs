@@ -15,3 +15,8 @@ mod money;
 pub mod replay;
 pub mod seal;
 pub mod story;
+
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;

@@ -531,3 +531,7 @@ fn first_difference(expected: &RunRow, found: &RunRow) -> Option<(String, String
     let (field, value) = differs?;
     Some((field.clone(), value.to_string(), found.get(field).map(ToString::to_string).unwrap_or_default()))
 }
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

@@ -176,6 +176,8 @@ impl<'a> Replay<'a> {
         let head = &self.events[self.at];
         self.gone |= commands::lacks_input(&head.event);
         let mut nearest: Option<(usize, Unlike)> = None;
+        // What follows from one command may begin like what follows from another: the one that accounts for most is meant.
+        let mut agreed: Option<(usize, Comparison)> = None;
         let candidates = commands::candidates(&self.run, &self.events[self.at..]);
         for candidate in candidates.list {
             let derived = decide(candidate.run.as_ref().unwrap_or(&self.run), basis, candidate.command, head.envelope.at);
@@ -192,12 +194,18 @@ impl<'a> Replay<'a> {
                 }
             };
             match self.compare(&derived) {
-                Ok(comparison) => return self.agree(derived.len(), comparison),
+                Ok(comparison) if agreed.is_none_or(|(most, _)| derived.len() > most) => {
+                    agreed = Some((derived.len(), comparison));
+                }
+                Ok(_) => {}
                 Err((matched, unlike)) if nearest.as_ref().is_none_or(|(most, _)| matched > *most) => {
                     nearest = Some((matched, unlike));
                 }
                 Err(_) => {}
             }
+        }
+        if let Some((events, comparison)) = agreed {
+            return self.agree(events, comparison);
         }
         let (matched, unlike) = nearest.unwrap_or_else(|| {
             let derived = "nothing: no recorded input leads to it".to_owned();
@@ -247,6 +255,7 @@ impl<'a> Replay<'a> {
     /// Goes on behind the next `count` events, with what is recorded.
     fn take(&mut self, count: usize) {
         for recorded in &self.events[self.at..self.at + count] {
+            self.gone |= commands::lacks_input(&recorded.event);
             self.run.apply(recorded);
         }
         self.at += count;

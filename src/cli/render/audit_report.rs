@@ -57,7 +57,7 @@ pub fn run(run: &RunDetail, by: Option<&str>) -> String {
     let name = run.template_name.as_deref().unwrap_or(&run.template_id);
     let _ = writeln!(
         page,
-        "- Template: {} (`{}` {}), hash `{}`",
+        "- Template: {} ({} {}), hash `{}`",
         inline(name),
         inline(&run.template_id),
         inline(&run.template_version),

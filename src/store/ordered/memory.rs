@@ -14,6 +14,18 @@ type Tree = BTreeMap<Vec<u8>, Vec<u8>>;
 pub struct MemoryShelf(Arc<Mutex<BTreeMap<PathBuf, Arc<MemoryIndex>>>>);
 
 impl MemoryShelf {
+    /// Returns indexes with the same rows that share nothing with these.
+    #[cfg(test)]
+    pub(crate) fn copy(&self) -> Self {
+        let copied = |index: &Arc<MemoryIndex>| {
+            let state = lock(&index.0);
+            let trees = state.trees.clone();
+            Arc::new(MemoryIndex(Mutex::new(State { trees, ..State::default() })))
+        };
+        let indexes = lock(&self.0).iter().map(|(path, index)| (path.clone(), copied(index))).collect();
+        Self(Arc::new(Mutex::new(indexes)))
+    }
+
     /// Loses what was not flushed, in every index.
     pub fn crash(&self) {
         for index in lock(&self.0).values() {

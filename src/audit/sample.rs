@@ -1,0 +1,330 @@
+//! Runs made by the pure core for tests: with everything recorded that an audit needs, in a world that a seed draws.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::domain::call::{CallFailure, CallReply, Retry};
+use crate::domain::event::{
+    AnswerSource, Envelope, ErrorClass, Escalate, InputAttached, InputAttachedPrivate, InputKind, Mode, Purpose, Recorded,
+    RunStarted, RunStartedPrivate, StopReason, SuspendReason,
+};
+use crate::domain::ids::{CallNo, ExecutorId, Hash, RunId};
+use crate::domain::judge::{FileFact, files_asked};
+use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
+use crate::domain::prices::{PriceFile, PriceTable, Tariff};
+use crate::domain::run::{Basis, Command, Effect, Phase, Refusal, Run, decide, pending};
+use crate::domain::template::{BaseAgent, Template};
+use crate::domain::text::Text;
+
+pub(crate) const VERSION: &str = "1.2.3";
+const MODELS: [&str; 3] = ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"];
+
+/// One agent that climbs, for stores that must be small.
+pub(crate) fn lone() -> Value {
+    json!([{"role": "a", "base_template": "generic", "tier_strategy": "progressive", "prompt": "say ok to {{answers.name}}",
+        "success_criteria": [{"type": "contains", "value": "ok"}]}])
+}
+
+/// Four agents: judged by code, by a model, by files and not at all.
+pub(crate) fn team() -> Value {
+    json!([
+        {"role": "a", "base_template": "generic", "tier_strategy": "progressive", "prompt": "say ok to {{answers.name}}",
+         "success_criteria": [{"type": "contains", "value": "ok"}, {"type": "file_exists", "path": "out.md"}]},
+        {"role": "b", "base_template": "generic", "tier_strategy": "capable_first", "depends_on": ["a"],
+         "prompt": "continue {{agents.a.output}} with {{inputs.notes}}",
+         "success_criteria": [{"type": "contains", "value": "ok"}, "is it good?"], "max_attempts_per_tier": 2},
+        {"role": "c", "base_template": "generic", "tier_strategy": "cheap_only", "on_failure": "continue",
+         "success_criteria": ["is it good?", {"type": "any", "criteria": [{"type": "file_changed", "path": "x"}, "is it short?"]}]},
+        {"role": "d", "base_template": "generic", "tier_strategy": "premium_only", "depends_on": ["b", "c"]},
+        {"role": "e", "base_template": "generic", "required_responses": {"name": "somebody else"}}
+    ])
+}
+
+pub(crate) fn basis(rules: &Value) -> Basis {
+    let template: Template = serde_json::from_value(json!({
+        "template_id": "t", "name": "T", "description": "d", "version": "1.0.0",
+        "form_schema": {"title": "f", "description": "", "questions": [
+            {"id": "name", "text": "Name?", "type": "text_input", "sensitive": true},
+            {"id": "why", "text": "Why?", "type": "text_input", "required": false}]},
+        "inputs": [{"id": "notes", "description": "n", "kind": "text", "required": false}],
+        "agent_composition_rules": rules
+    }))
+    .expect("the template has its form");
+    let generic: BaseAgent = serde_json::from_value(json!({"id": "generic", "description": "d", "instructions": "Do the task."}))
+        .expect("a base agent");
+    let tier = |model: &str| {
+        json!({"provider": "p", "model": model, "max_output_tokens": 1000, "context_tokens": null, "effort": null,
+        "fallbacks": [{"provider": "q", "model": model}]})
+    };
+    let provider = json!({"kind": "anthropic", "base_url": "http://127.0.0.1:1", "api_key_env": null, "auth": "none", "api_version": null,
+        "headers": {}, "max_concurrent": 4, "connect_s": 1.0, "first_byte_s": 1.0, "idle_s": 1.0, "retries": 0, "allow_http": false,
+        "key_bound": false});
+    let settings = serde_json::from_value(json!({
+        "preset": null,
+        "tiers": {"cheap": tier(MODELS[0]), "capable": tier(MODELS[1]), "premium": tier(MODELS[2]), "judge": null},
+        "providers": {"p": provider, "q": provider},
+        "run": {"strategy": "progressive", "jobs": 3, "max_attempts_per_tier": 1, "escalate": "auto", "budget": null, "allow_unpriced": false},
+        "per_day_budget": null,
+        "tools": {"commands": [], "allow_write": false},
+        "capture": {"prompts": "full", "outputs": "full", "answers": "full"},
+        "memory": {"model": "m", "half_life_days": 90.0, "min_sample": 10},
+        "retention_days": 0,
+        "simulated": {"delay_ms": 0, "script": ""}
+    }))
+    .expect("the settings are complete");
+    let embedded = PriceFile::parse(include_str!("../providers/prices.json")).expect("the embedded prices are sound");
+    let prices = PriceTable::merge([embedded])
+        .with_tariffs(["p", "q"].map(|name| (name.to_owned(), Tariff::SameAs("anthropic".to_owned()))));
+    let prices = prices.narrowed(MODELS.iter().flat_map(|model| [("p", *model), ("q", *model)]));
+    Basis { template, bases: BTreeMap::from([("generic".to_owned(), generic)]), settings, prices }
+}
+
+/// A world with one run's log in memory.
+pub(crate) struct World {
+    pub basis: Basis,
+    pub run: Run,
+    pub log: Vec<Recorded>,
+    now: i64,
+}
+
+impl World {
+    pub(crate) fn start(rules: &Value, budget: Option<NanoUsd>, escalate: Escalate) -> Self {
+        let basis = basis(rules);
+        let json = |value: Result<String, serde_json::Error>| Text::Inline(value.expect("sayable"));
+        let template = serde_json::to_string(&basis.template).expect("sayable");
+        let started = RunStarted {
+            template_id: "t".into(),
+            template_version: basis.template.version.clone(),
+            template_hash: Hash::of(template.as_bytes()),
+            source: None,
+            mode: Mode::Real,
+            strategy: None,
+            budget,
+            allow_unpriced: false,
+            escalate,
+            jobs: 3,
+            seed: 1,
+            prices_as_of: basis.prices.as_of(),
+            prices_hash: basis.prices.hash(),
+            meno_version: VERSION.into(),
+            executor: ExecutorId::from_bytes([1; 16]),
+            private: Some(RunStartedPrivate {
+                foreign_run_id: None,
+                template: Text::Inline(template),
+                base_agents: json(serde_json::to_string(&basis.bases)),
+                settings: json(serde_json::to_string(&basis.settings)),
+                prices: json(serde_json::to_string(&basis.prices.to_file())),
+                workspace: "/w".into(),
+                user: "u".into(),
+                labels: Vec::new(),
+            }),
+        };
+        let mut world = Self { basis, run: Run::default(), log: Vec::new(), now: 1_700_000_000_000_000_000 };
+        world.must(Command::Begin(Box::new(started)));
+        world.must(Command::Attach(Box::new(InputAttached {
+            input: "notes".into(),
+            kind: InputKind::Text,
+            files: 1,
+            bytes: 5,
+            left_out: 0,
+            private: Some(InputAttachedPrivate {
+                path: "-".into(),
+                texts: vec![("notes".into(), Text::Inline("one\ntwo".into()))],
+                omissions: Vec::new(),
+            }),
+        })));
+        world.must(Command::ShowQuestions(vec!["name".into(), "why".into()]));
+        let answer = |question: &str, value: &str| Command::Answer {
+            question: question.into(),
+            value: json!(value),
+            source: AnswerSource::Flag,
+            secret: false,
+        };
+        world.must(answer("name", "Somebody"));
+        world.must(answer("why", "so"));
+        world.must(answer("name", "Nobody"));
+        world.must(Command::TakeBack { question: "why".into() });
+        world.must(Command::CompleteForm(Vec::new()));
+        world
+    }
+
+    #[track_caller]
+    fn must(&mut self, command: Command) {
+        self.perform(command).expect("nothing forbids it");
+    }
+
+    pub(crate) fn perform(&mut self, command: Command) -> Result<(), Refusal> {
+        self.now += 1_000_000;
+        for event in decide(&self.run, &self.basis, command, self.now)? {
+            let envelope = Envelope {
+                seq: self.log.len() as u64 + 1,
+                run: Some(RunId::from_bytes([7; 16])),
+                version: self.run.version + 1,
+                // The log's clock is read later than the one by which was decided.
+                at: self.now + 2_000,
+                occurred_at: None,
+                cause: None,
+            };
+            let recorded = Recorded { envelope, hash: Hash::default(), event };
+            self.run.apply(&recorded);
+            self.log.push(recorded);
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, call: CallNo, text: &str, stop: StopReason, facts: FileFact) -> Result<(), Refusal> {
+        let agent = self.run.calls.get(&call).and_then(|call| self.run.agent(call.agent)).expect("a call has an agent");
+        let files = files_asked(&agent.criteria).into_iter().map(|path| (path.to_owned(), facts)).collect();
+        let reply = CallReply {
+            text: text.to_owned(),
+            reasoning: Some("hm".into()),
+            tool_calls: Vec::new(),
+            stop,
+            stop_details: None,
+            usage: TokenUsage { input: 100, output: 200, ..TokenUsage::default() },
+            usage_source: UsageSource::Reported,
+            reported_cost: Some(NanoUsd(5)),
+            model: None,
+            request_id: Some("r".into()),
+            latency_ms: 5,
+            first_token_ms: None,
+        };
+        self.perform(Command::RecordReply { call, reply: Box::new(reply), files })
+    }
+
+    fn fail(&mut self, call: CallNo, class: ErrorClass) -> Result<(), Refusal> {
+        let usage = TokenUsage { input: 7, ..TokenUsage::default() };
+        let failure = CallFailure {
+            class,
+            status: None,
+            code: None,
+            message: "the world is like that".into(),
+            retryable: false,
+            usage: (class == ErrorClass::Server).then_some(usage),
+            request_id: None,
+            latency_ms: 1,
+        };
+        self.perform(Command::RecordFailure { call, failure })
+    }
+
+    /// Carries the run to its end; `answer` says what models reply to the n-th call.
+    pub(crate) fn to_end(mut self, mut answer: impl FnMut(usize, Purpose) -> String) -> Self {
+        let there = FileFact { exists: true, changed: Some(true) };
+        for step in 0.. {
+            let Some(Effect::StartCall { agent, purpose }) = pending(&self.run).into_iter().next() else { break };
+            self.must(Command::StartCall { agent, purpose });
+            let call = self.run.open_calls().next().expect("a call is open").number;
+            self.reply(call, &answer(step, purpose), StopReason::End, there).expect("the call is open");
+        }
+        assert!(self.run.is_ended());
+        self
+    }
+
+    /// Lives a life that `seed` draws: failures, crashes, pauses, approvals, cancels and retries.
+    pub(crate) fn live(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let budget = (dice.roll(3) == 0).then(|| NanoUsd(dice.roll(200_000_000)));
+        let escalate = [Escalate::Auto, Escalate::Ask, Escalate::Never][dice.roll(3) as usize];
+        let mut world = Self::start(&team(), budget, escalate);
+        for _ in 0..2_000 {
+            if world.run.is_ended() {
+                let again = world.run.phase == Phase::Failed && dice.roll(3) == 0;
+                if !again {
+                    break;
+                }
+                world.must(resume(true));
+            }
+            if matches!(world.run.phase, Phase::Suspended(_)) || dice.roll(40) == 0 {
+                world.must(resume(false));
+                continue;
+            }
+            match dice.roll(60) {
+                0 => {
+                    world.must(Command::AskCancel);
+                    continue;
+                }
+                1 => {
+                    world.must(Command::Cancel);
+                    continue;
+                }
+                2 => {
+                    world.must(Command::Suspend(SuspendReason::Interrupted));
+                    continue;
+                }
+                _ => {}
+            }
+            world.turn(&mut dice);
+        }
+        world
+    }
+
+    fn turn(&mut self, dice: &mut Dice) {
+        let open: Vec<(CallNo, Purpose)> = self.run.open_calls().map(|call| (call.number, call.purpose)).collect();
+        let effects = pending(&self.run);
+        if open.is_empty() || (!effects.is_empty() && dice.roll(2) == 0) {
+            match effects.get(dice.roll(effects.len().max(1) as u64) as usize) {
+                Some(Effect::StartCall { agent, purpose }) if dice.roll(30) == 0 => {
+                    let (agent, purpose, message) = (*agent, *purpose, "the day's budget of $1.00 is used up".to_owned());
+                    self.must(Command::RefuseForDayBudget { agent, purpose, message });
+                }
+                Some(Effect::StartCall { agent, purpose }) => {
+                    match self.perform(Command::StartCall { agent: *agent, purpose: *purpose }) {
+                        Ok(()) | Err(Refusal::WaitsForBudget) => {}
+                        Err(refusal) => panic!("{refusal}"),
+                    }
+                }
+                Some(Effect::AskApproval { agent, .. }) => {
+                    let (agent, granted) = (*agent, dice.roll(3) != 0);
+                    self.must(Command::Approve { agent, granted });
+                }
+                Some(Effect::CompleteForm) => panic!("the form is complete"),
+                None => self.must(Command::Cancel),
+            }
+            return;
+        }
+        let (call, purpose) = open[dice.roll(open.len() as u64) as usize];
+        let facts = FileFact { exists: dice.roll(4) != 0, changed: [None, Some(true), Some(false)][dice.roll(3) as usize] };
+        let outcome = match (dice.roll(11), purpose) {
+            (0, _) => self.fail(call, ErrorClass::Server),
+            (1, _) => self.fail(call, [ErrorClass::Auth, ErrorClass::Context, ErrorClass::Quota][dice.roll(3) as usize]),
+            (2, _) => self.perform(Command::RecordCancelled { call, usage: None }),
+            (10, _) => {
+                let usage = Some(TokenUsage { input: 3, ..TokenUsage::default() });
+                let retry =
+                    Retry { failed_try: 1, class: ErrorClass::Server, status: Some(500), wait_ms: 1, usage, message: "x".into() };
+                self.perform(Command::RecordRetry { call, retry })
+            }
+            (3, Purpose::Work) => self.reply(call, "ok but", StopReason::MaxTokens, facts),
+            (4, Purpose::Work) => self.reply(call, "no", StopReason::Refusal, facts),
+            (5 | 6, Purpose::Work) => self.reply(call, "bad", StopReason::End, facts),
+            (_, Purpose::Work) => self.reply(call, "ok, this is good", StopReason::End, facts),
+            (3, Purpose::Judge) => self.reply(call, "I cannot say", StopReason::End, facts),
+            (score, Purpose::Judge) => self.reply(call, &scores(if score < 6 { 0.1 } else { 0.9 }), StopReason::End, facts),
+        };
+        outcome.expect("the call is open");
+    }
+}
+
+/// What a judge says.
+pub(crate) fn scores(score: f64) -> String {
+    json!({"scores": [{"criterion": 1, "score": score, "reason": "so"}, {"criterion": 2, "score": 0.8, "reason": "short"}]})
+        .to_string()
+}
+
+fn resume(retry_failed: bool) -> Command {
+    Command::Resume { executor: ExecutorId::from_bytes([2; 16]), retry_failed, meno_version: VERSION.into() }
+}
+
+/// A small generator, so that a seed means the same for ever (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % sides
+    }
+}

@@ -1,0 +1,324 @@
+//! What an audit and a replay find in runs that the pure core made, and in runs that somebody changed afterwards.
+
+use proptest::prelude::*;
+
+use super::diff::RunDiff;
+use super::finding::{Book, Check, Tally, Violation};
+use super::replay::{Cause, Difference, verify};
+use super::sample::{VERSION, World, lone, scores, team};
+use super::seal::{BadSeal, Seal};
+use super::story::RunAudit;
+use crate::domain::event::{AttemptOutcome, Escalate, Event, Purpose, Recorded, Verdict};
+use crate::domain::ids::{Hash, NodeId, RunId};
+use crate::domain::money::NanoUsd;
+use crate::domain::text::Text;
+use crate::domain::tier::Tier;
+use crate::store::codec::{self, Body, Decoded};
+use crate::store::log::Stored;
+use crate::views::run_detail::{MASK, RunDetail};
+
+/// A run that climbs: the first answer of `a` is poor, the judge is content with everything.
+fn climbing() -> Vec<Recorded> {
+    let answer = |step: usize, purpose: Purpose| match (step, purpose) {
+        (0, _) => "bad".to_owned(),
+        (_, Purpose::Work) => "ok, this is good".to_owned(),
+        (_, Purpose::Judge) => scores(0.9),
+    };
+    World::start(&team(), Some(NanoUsd(900_000_000)), Escalate::Auto).to_end(answer).log
+}
+
+fn audit(events: &[Recorded]) -> (Vec<Violation>, Vec<Tally>) {
+    let mut found = Vec::new();
+    let mut tell = |violation: &Violation| found.push(violation.clone());
+    let mut book = Book::new(&mut tell);
+    let mut audit = RunAudit::new(RunId::from_bytes([7; 16]));
+    events.iter().for_each(|recorded| audit.take(recorded, &mut book));
+    audit.finish(&mut book);
+    let tallies = book.tallies();
+    (found, tallies)
+}
+
+/// Takes an event's private part away, as forgetting does.
+fn forget(recorded: &mut Recorded) {
+    let Body { kind, kind_version, public, commitment, .. } = codec::encode(&recorded.event, [0; 16]).expect("encodable");
+    let stored =
+        Stored { envelope: recorded.envelope, kind, kind_version, public, commitment, private: None, hash: recorded.hash };
+    match codec::decode(&stored).expect("readable") {
+        Decoded::Known(forgotten) => *recorded = forgotten,
+        unknown => panic!("{unknown:?}"),
+    }
+}
+
+/// Returns the place of the n-th event of a kind.
+#[track_caller]
+fn nth(events: &[Recorded], kind: &str, n: usize) -> usize {
+    let mut places = (0..events.len()).filter(|place| events[*place].event.name() == kind);
+    places.nth(n).unwrap_or_else(|| panic!("no {kind} {n}"))
+}
+
+/// Takes an event out, so that positions and versions stay gapless.
+fn take_out(events: &mut Vec<Recorded>, kind: &str, n: usize) {
+    let place = nth(events, kind, n);
+    events.remove(place);
+    for (recorded, number) in events.iter_mut().zip(1..) {
+        (recorded.envelope.seq, recorded.envelope.version) = (number, number);
+    }
+}
+
+macro_rules! change {
+    ($events:expr, $kind:ident, $n:expr, $body:ident => $change:expr) => {{
+        let place = nth($events, stringify!($kind), $n);
+        let Event::$kind($body) = &mut $events[place].event else { unreachable!("asked by kind") };
+        $change;
+        place
+    }};
+}
+
+#[track_caller]
+fn differs(events: &[Recorded]) -> Difference {
+    verify(events, VERSION).difference.expect("a difference")
+}
+
+#[test]
+fn a_run_as_it_was_made_holds_together_and_follows_from_its_inputs() {
+    let events = climbing();
+    let (found, tallies) = audit(&events);
+    assert_eq!(found, []);
+    let looked_at: Vec<Check> = tallies.iter().filter(|tally| tally.checked > 0).map(|tally| tally.check).collect();
+    for check in
+        [Check::Positions, Check::Hashes, Check::Agents, Check::Attempts, Check::Escalations, Check::Criteria, Check::Money]
+    {
+        assert!(looked_at.contains(&check), "{check} was not looked at");
+    }
+    let verification = verify(&events, VERSION);
+    assert_eq!(verification.difference, None);
+    assert_eq!(verification.inputs + verification.verified, verification.events);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_life_of_a_run_holds_together_and_follows_from_its_inputs(seed in any::<u64>()) {
+        let world = World::live(seed);
+        prop_assert_eq!(audit(&world.log).0, Vec::new());
+        let verification = verify(&world.log, VERSION);
+        prop_assert_eq!(verification.difference, None);
+        prop_assert_eq!(verification.not_verifiable, 0);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_counted_and_is_no_difference(seed in any::<u64>(), kinds in any::<u64>()) {
+        let mut world = World::live(seed);
+        for recorded in &mut world.log {
+            // Whole kinds are forgotten, as `forget --answers` does it.
+            if kinds >> (recorded.event.kind().0 % 64) & 1 == 1 {
+                forget(recorded);
+            }
+        }
+        prop_assert_eq!(audit(&world.log).0, Vec::new());
+        prop_assert_eq!(verify(&world.log, VERSION).difference, None);
+    }
+
+    #[test]
+    fn no_log_makes_audit_or_replay_panic(seed in any::<u64>(), order in any::<u64>()) {
+        let mut log = World::live(seed).log;
+        let n = log.len() as u64;
+        for step in 0..3 {
+            let (from, to) = ((order >> (step * 16)) % n, (order >> (step * 16 + 8)) % n);
+            log.swap(from as usize, to as usize);
+        }
+        let _ = audit(&log);
+        let _ = verify(&log, VERSION);
+    }
+}
+
+#[test]
+fn each_rule_that_is_broken_is_found_by_its_check() {
+    type Break = fn(&mut Vec<Recorded>);
+    let broken: [(&str, Check, Break); 22] = [
+        ("a cost is smaller", Check::Money, |e| {
+            change!(e, CostIncurred, 1, body => body.amount = Some(NanoUsd(1)));
+        }),
+        ("a unit price is another", Check::Money, |e| {
+            change!(e, CostIncurred, 1, body => if let Some(prices) = &mut body.unit_prices { prices.output += 1_000_000 });
+        }),
+        ("tokens are fewer than the reply's", Check::Money, |e| {
+            change!(e, CostIncurred, 1, body => if let Some(usage) = &mut body.usage { usage.output = 1 });
+        }),
+        ("a cost is missing", Check::Money, |e| take_out(e, "CostIncurred", 0)),
+        ("less is set aside", Check::Money, |e| {
+            change!(e, CallStarted, 0, body => body.reserved = Some(NanoUsd(1)));
+        }),
+        ("the budget was smaller", Check::Money, |e| {
+            change!(e, RunStarted, 0, body => body.budget = Some(NanoUsd(1_000)));
+        }),
+        ("a poor attempt passed", Check::Criteria, |e| {
+            change!(e, AttemptEnded, 0, body => body.outcome = AttemptOutcome::Passed);
+        }),
+        ("a verdict is turned", Check::Criteria, |e| {
+            change!(e, CriterionJudged, 0, body => body.verdict = Verdict::Pass);
+        }),
+        ("a judge's score is another", Check::Criteria, |e| {
+            let judged = |recorded: &Recorded| matches!(&recorded.event, Event::CriterionJudged(body) if body.score.is_some());
+            let place = e.iter().position(judged).expect("a judge was asked");
+            let Event::CriterionJudged(body) = &mut e[place].event else { unreachable!() };
+            body.score = Some(0.95);
+        }),
+        ("a verdict is missing", Check::Criteria, |e| take_out(e, "CriterionJudged", 0)),
+        ("an agent is verified", Check::Criteria, |e| {
+            change!(e, AgentSucceeded, 3, body => body.verified = true);
+        }),
+        ("the run is verified", Check::Criteria, |e| {
+            change!(e, RunSucceeded, 0, body => body.verified = true);
+        }),
+        ("a climb after a pass", Check::Escalations, |e| {
+            change!(e, TierEscalated, 0, body => body.failed = vec![1]);
+        }),
+        ("a climb down", Check::Escalations, |e| {
+            change!(e, TierEscalated, 0, body => (body.from, body.to) = (Tier::Capable, Tier::Cheap));
+        }),
+        ("a climb without an attempt", Check::Escalations, |e| {
+            change!(e, TierEscalated, 0, body => body.attempt = 9);
+        }),
+        ("climbing was switched off", Check::Escalations, |e| {
+            change!(e, RunStarted, 0, body => body.escalate = Escalate::Never);
+        }),
+        ("nobody allowed the climb", Check::Escalations, |e| {
+            change!(e, RunStarted, 0, body => body.escalate = Escalate::Ask);
+        }),
+        ("an attempt has no end", Check::Attempts, |e| take_out(e, "AttemptEnded", 0)),
+        ("a call has no end", Check::Attempts, |e| take_out(e, "CallReplied", 0)),
+        ("an agent that no answer calls for", Check::Agents, |e| {
+            change!(e, AgentPlanned, 1, body => body.rule = 4);
+        }),
+        ("the template's hash is another", Check::Hashes, |e| {
+            change!(e, RunStarted, 0, body => body.template_hash = Hash::of(b"another"));
+        }),
+        ("a version is missing", Check::Positions, |e| drop(e.remove(3))),
+    ];
+    let events = climbing();
+    for (what, check, break_it) in broken {
+        let mut events = events.clone();
+        break_it(&mut events);
+        let found = audit(&events).0;
+        assert!(found.iter().any(|violation| violation.check == check), "{what}: {found:#?}");
+    }
+}
+
+#[test]
+fn taking_out_or_doubling_any_event_is_found_by_audit_or_replay() {
+    let events = climbing();
+    // Notes of what was shown decide nothing: that one is missing is only seen in the chain.
+    let counts = |recorded: &&Recorded| !matches!(recorded.event, Event::QuestionsShown(_));
+    for (place, recorded) in events.iter().enumerate().filter(|(_, recorded)| counts(recorded)) {
+        let mut without = events.clone();
+        without.remove(place);
+        let mut doubled = events.clone();
+        doubled.insert(place, recorded.clone());
+        for (how, mut changed) in [("without", without), ("doubled", doubled)] {
+            for (recorded, number) in changed.iter_mut().zip(1..) {
+                (recorded.envelope.seq, recorded.envelope.version) = (number, number);
+            }
+            let is_found = !audit(&changed).0.is_empty() || verify(&changed, VERSION).difference.is_some();
+            let last = place + 1 == events.len() && how == "without";
+            // An end that is missing is a run that still goes on; an input given twice is the input.
+            let is_input = matches!(recorded.event, Event::InputAttached(_));
+            assert!(is_found || last || is_input, "{how} event {place}, {}", recorded.event.name());
+        }
+    }
+}
+
+#[test]
+fn a_changed_price_is_shown_as_the_first_event_that_differs() {
+    let mut events = climbing();
+    let place = change!(&mut events, CostIncurred, 0, body => body.amount = body.amount.map(|amount| amount.plus(NanoUsd(1))));
+    let found = differs(&events);
+    assert_eq!((found.seq, found.kind.as_str(), found.field.as_str()), (place as u64 + 1, "CostIncurred", "amount"));
+    assert_eq!(found.recorded.parse::<u64>().ok(), found.derived.parse::<u64>().ok().map(|derived| derived + 1));
+    assert_eq!(found.cause, Cause::Prices);
+}
+
+#[test]
+fn changed_price_rows_make_the_first_call_differ() {
+    let mut events = climbing();
+    let mut prices = super::sample::basis(&team()).prices.to_file();
+    prices.rows.iter_mut().for_each(|row| row.nusd_per_mtok.output = 7);
+    change!(&mut events, RunStarted, 0, body => {
+        body.private.as_mut().unwrap().prices = Text::Inline(serde_json::to_string(&prices).unwrap());
+    });
+    let found = differs(&events);
+    assert_eq!((found.kind.as_str(), found.field.as_str(), found.cause), ("CallStarted", "reserved", Cause::Prices));
+    assert_eq!(found.seq, nth(&events, "CallStarted", 0) as u64 + 1);
+}
+
+#[test]
+fn a_changed_verdict_is_shown_as_the_first_event_that_differs() {
+    let mut events = climbing();
+    let place = change!(&mut events, CriterionJudged, 0, body => body.verdict = Verdict::Pass);
+    let found = differs(&events);
+    assert_eq!((found.seq, found.kind.as_str(), found.field.as_str()), (place as u64 + 1, "CriterionJudged", "verdict"));
+    assert_eq!((found.recorded.as_str(), found.derived.as_str(), found.cause), ("pass", "fail", Cause::Criteria));
+    let other = verify(&events, "9.9.9").difference.expect("a difference");
+    assert!(other.because.contains("decided by meno 1.2.3, derived by meno 9.9.9"), "{}", other.because);
+}
+
+#[test]
+fn a_changed_team_is_shown_without_sensitive_answers() {
+    let mut events = climbing();
+    change!(&mut events, AgentPlanned, 0, body => body.private.as_mut().unwrap().task = "say no to Nobody".into());
+    let found = differs(&events);
+    assert_eq!((found.field.as_str(), found.cause), ("task", Cause::Template));
+    assert_eq!((found.recorded.as_str(), found.derived.as_str()), (&*format!("say no to {MASK}"), &*format!("say ok to {MASK}")));
+}
+
+#[test]
+fn an_event_that_nothing_leads_to_is_a_difference() {
+    let mut events = climbing();
+    take_out(&mut events, "CallReplied", 0);
+    let found = differs(&events);
+    assert_eq!((found.field.as_str(), found.kind.as_str()), ("kind", "CostIncurred"));
+    assert_eq!(found.derived, "nothing: no recorded input leads to it");
+}
+
+#[test]
+fn two_runs_differ_where_they_do() {
+    let detail = |events: &[Recorded]| {
+        RunDetail::fold(events.iter(), &|text| match text {
+            Text::Inline(text) => Some(text.clone()),
+            _ => None,
+        })
+        .masked()
+    };
+    let a = World::start(&lone(), None, Escalate::Auto).to_end(|_, _| "ok\nfirst".into()).log;
+    let b = World::start(&lone(), None, Escalate::Auto)
+        .to_end(|step, _| if step == 0 { "bad".into() } else { "ok\nsecond".into() })
+        .log;
+    let same = RunDiff::of(&detail(&a), &detail(&a));
+    assert!(same.same && same.agents.is_empty() && same.cost_difference_nusd == Some(0));
+    let found = RunDiff::of(&detail(&a), &detail(&b));
+    let [agent] = found.agents.as_slice() else { panic!("one agent") };
+    assert_eq!(
+        agent.output.as_deref(),
+        Some("--- a\n+++ b\n@@ -1,2 +1,2 @@\n ok\n-first\n\\ No newline at end of file\n+second\n\\ No newline at end of file\n")
+    );
+    assert_eq!(agent.b.as_ref().map(|side| side.attempts.len()), Some(2));
+    assert!(!found.same && found.cost_difference_nusd > Some(0));
+    let answers = serde_json::to_string(&found).unwrap();
+    assert!(!answers.contains("Nobody"), "a sensitive answer shows");
+}
+
+#[test]
+fn a_seal_reads_back_and_a_later_format_is_named() {
+    let seal = Seal {
+        meno_seal: 1,
+        node: NodeId::from_bytes([3; 16]),
+        position: 9,
+        head: Hash::of(b"x"),
+        at: "2026-11-23T00:00:00Z".into(),
+    };
+    let text = serde_json::to_string(&seal).unwrap();
+    assert_eq!(Seal::parse(&text).unwrap(), seal);
+    assert!(matches!(Seal::parse("{\"meno_seal\": 2, \"new\": true}"), Err(BadSeal::Newer { found: 2 })));
+    assert!(matches!(Seal::parse("[]"), Err(BadSeal::Malformed(_))));
+}
