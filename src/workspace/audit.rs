@@ -232,7 +232,7 @@ impl Auditor<'_> {
                 Err(why) => return Err(why),
             };
             let Some(last) = page.last() else { break };
-            let reached = last.envelope.seq;
+            let reached = last.envelope.seq.max(next + page.len() as u64 - 1);
             for stored in page.iter().filter(|stored| stored.envelope.seq <= self.head.seq) {
                 let at = Place { seq: Some(stored.envelope.seq), run: stored.envelope.run };
                 bytes.clear();
@@ -374,7 +374,8 @@ impl Auditor<'_> {
                 Err(why) => return Err(why),
             };
             let Some(last) = page.last() else { break };
-            next = last.envelope.version.saturating_add(1);
+            // Versions that do not go up are a violation, found below; they must not keep this from its end.
+            next = last.envelope.version.max(next + page.len() as u64 - 1).saturating_add(1);
             for stored in &page {
                 if stored.envelope.seq > self.head.seq {
                     break 'pages;

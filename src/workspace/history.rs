@@ -132,7 +132,8 @@ impl Workspace {
         while (events.len() as u64) < u64::from(limit) {
             let page = self.log.read_run(id, next, limit.saturating_sub(events.len() as u32).min(PAGE))?;
             let Some(last) = page.last() else { break };
-            next = last.envelope.version + 1;
+            // In a damaged log versions may not go up: that is for an audit to say, and no reason to read for ever.
+            next = last.envelope.version.max(next).saturating_add(1);
             for stored in &page {
                 events.extend(self.decode(stored)?);
             }

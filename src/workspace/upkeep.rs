@@ -239,7 +239,7 @@ impl Workspace {
         while next <= to {
             let page = self.log_page(next)?;
             let Some(last) = page.last() else { break };
-            next = last.envelope.seq + 1;
+            next = last.envelope.seq.max(next).saturating_add(1);
             for stored in page.iter().filter(|stored| stored.envelope.seq <= to) {
                 digest.add(&stored.hash);
                 count += 1;
