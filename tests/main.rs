@@ -32,5 +32,7 @@ mod runs;
 mod shipped_templates;
 #[path = "suite/together.rs"]
 mod together;
+#[path = "suite/trust.rs"]
+mod trust;
 #[path = "suite/wire.rs"]
 mod wire;

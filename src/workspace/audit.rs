@@ -344,14 +344,22 @@ impl Auditor<'_> {
     /// Looks at every run that the list of runs has, and at the list.
     fn all_runs(&mut self) -> Result<u64, Error> {
         let (mut runs, mut events) = (0, 0);
-        each_run(self.material.log, |run| {
+        let listed = each_run(self.material.log, |run| {
             let found = self.run(run)?;
             // A run that began since the audit did has no event up to its end.
             runs += u64::from(found > 0);
             events += found;
             Ok::<(), Error>(())
-        })?;
+        });
         let at = Place::default();
+        match listed {
+            Ok(()) => {}
+            Err(why @ (Error::Damaged(_) | Error::Index(_))) => {
+                self.book.broken(Check::Views, at, "the list of runs cannot be read", "the runs of the log", why.to_string());
+                return Ok(runs);
+            }
+            Err(why) => return Err(why),
+        }
         self.book.same(Check::Views, at, "runs in the list of runs", &self.runs, &runs);
         self.book.same(Check::Views, at, "events of the runs in the list of runs", &self.run_events, &events);
         self.costs()?;

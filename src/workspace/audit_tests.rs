@@ -164,21 +164,24 @@ fn every_changed_byte_of_the_journal_is_found() {
 #[test]
 fn every_byte_put_into_or_taken_out_of_the_journal_is_found() {
     let (shut, head) = small(&lone());
-    let (base, _) = shut.copy().open().expect("opens");
-    let live = |changed: &Shut| !changed.audit_with(&base, &AuditWish::default()).sound;
+    // The audit's reading of the journal is enough to find these.
+    let found = |changed: &Shut| {
+        let scan = check::scan(&changed.files, Path::new(STORE), head, &mut |_| {}).expect("a finding, not an error");
+        !scan.findings.is_empty()
+    };
     for path in shut.segments(head) {
         for at in 0..end_of_frames(&shut, head, &path) {
             let without = shut.copy();
             without.files.tamper(&path, |bytes| {
                 bytes.remove(at);
             });
-            assert!(live(&without), "without byte {at} of {}", path.display());
+            assert!(found(&without), "without byte {at} of {}", path.display());
             let with = shut.copy();
             with.files.tamper(&path, |bytes| bytes.insert(at, b'M'));
-            assert!(live(&with), "with a byte before {at} of {}", path.display());
+            assert!(found(&with), "with a byte before {at} of {}", path.display());
             let cut = shut.copy();
             cut.files.tamper(&path, |bytes| bytes.truncate(at));
-            assert!(how_it_is_found(&base, &cut).is_some(), "cut at {at} of {}", path.display());
+            assert!(found(&cut), "cut at {at} of {}", path.display());
         }
     }
 }

@@ -19,8 +19,9 @@ struct Wall {
     advice: &'static str,
 }
 
-const ROOMS: [&str; 13] = [
+const ROOMS: [&str; 14] = [
     "analytics",
+    "audit",
     "cli",
     "executor",
     "lake",
@@ -35,7 +36,7 @@ const ROOMS: [&str; 13] = [
     "workspace",
 ];
 
-const WALLS: [Wall; 9] = [
+const WALLS: [Wall; 10] = [
     Wall {
         inside: |file| is_pure(file),
         words: &[
@@ -61,6 +62,23 @@ const WALLS: [Wall; 9] = [
         inside: |file| is_pure(file),
         words: &["async fn", ".await"],
         advice: "`domain` and `views` never wait: waiting is for `executor`",
+    },
+    Wall {
+        inside: |file| room(file) == "audit",
+        words: &[
+            "std::fs",
+            "std::env",
+            "std::process",
+            "std::thread",
+            "SystemTime",
+            "Instant",
+            "crate::store",
+            "crate::providers",
+            "crate::settings",
+            "crate::executor",
+            "crate::memory",
+        ],
+        advice: "`audit` judges events that it is given: read them in `workspace`, and pass them in",
     },
     Wall {
         inside: |file| room(file) == "store",

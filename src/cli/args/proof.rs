@@ -76,7 +76,7 @@ pub struct DiffArgs {
 #[command(
     after_help = "A seal says which event stood last and what its hash was. Keep it where the store is not: `meno audit --against FILE` \
         finds a log that was cut before it, or rewritten. That the log was sealed is noted in the log.\n\n\
-        Example:\n  meno seal -o ~/seals/2026-11.json"
+        Examples:\n  meno seal -o ~/seals/2026-11.json\n  ssh-keygen -Y sign -n meno-seal -f ~/.ssh/id_ed25519 ~/seals/2026-11.json"
 )]
 pub struct SealArgs {
     /// Where to; stdout without it

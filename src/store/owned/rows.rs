@@ -110,9 +110,9 @@ pub(super) fn read(index: &dyn Ordered, from: u64, to: u64, limit: u32) -> Resul
     if limit == 0 || to == u64::MAX {
         return Ok(events);
     }
-    index.scan(EVENTS, &place(from), Some(&place(to + 1)), false, &mut |_, row| {
+    index.scan(EVENTS, &place(from), Some(&place(to + 1)), false, &mut |key, row| {
         bytes += row.len();
-        match stored(row) {
+        match stored_at(key, row) {
             Ok(event) => events.push(event),
             Err(why) => failed = Some(why),
         }
@@ -137,7 +137,7 @@ pub(super) fn read_run(index: &dyn Ordered, run: RunId, from: u64, to: u64, limi
         }
         let row = index.get(EVENTS, &key)?.ok_or_else(malformed)?;
         bytes += row.len();
-        events.push(stored(&row)?);
+        events.push(stored_at(&key, &row)?);
         if bytes >= READ_BYTES_MAX {
             break;
         }
@@ -255,6 +255,16 @@ fn parse(row: &[u8]) -> Option<(Record<'_>, Hash)> {
 fn stored(row: &[u8]) -> Result<Stored, Error> {
     let (record, hash) = parse(row).ok_or_else(malformed)?;
     record.to_stored(hash)
+}
+
+/// Reads the event at `key`. Whoever goes on behind the last event that was read must get further each time, so one that stands at a
+/// place that is not its own is not given out.
+fn stored_at(key: &[u8], row: &[u8]) -> Result<Stored, Error> {
+    let stored = stored(row)?;
+    match seq_of(key) {
+        Some(seq) if seq == stored.envelope.seq => Ok(stored),
+        place => Err(Error::Index(format!("event {} stands at position {}", stored.envelope.seq, place.unwrap_or_default()))),
+    }
 }
 
 /// A row that is not as we write it means the same as a panic: the index is not to be trusted.

@@ -1,0 +1,242 @@
+//! Proving what happened, through the program: what holds is said to hold, and whatever was changed afterwards is shown with exit 4.
+
+use std::fs;
+use std::path::Path;
+
+use meno::domain::event::{Event, Recorded, Verdict};
+use meno::domain::ids::BatchId;
+use meno::domain::money::NanoUsd;
+use meno::store::codec;
+use meno::store::log::Batch;
+use meno::workspace::Access;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Done, House, files};
+
+#[track_caller]
+fn document(done: &Done) -> Value {
+    serde_json::from_str(&done.stdout).unwrap_or_else(|why| panic!("{why}: {}", done.stdout))
+}
+
+fn simulated() -> House {
+    let house = House::new();
+    house.configure("preset = \"simulated\"\n[memory]\nembed_ms = 0\n");
+    house
+}
+
+const PUBLISH: [&str; 5] = ["run", "python_package_publish", "--no-input", "--seed", "7"];
+
+/// Writes the answers of a shipped template's n-th test into a file; gives the template's id and the file.
+fn answers(house: &House, path: &Path, n: usize) -> (String, String) {
+    let template: Value = serde_json::from_str(&fs::read_to_string(path).expect("a template")).expect("JSON");
+    let tests = template["tests"].as_array().expect("tests");
+    let file = house.path("answers.json");
+    fs::write(&file, tests[n % tests.len()]["answers"].to_string()).expect("written");
+    (template["template_id"].as_str().expect("an id").to_owned(), file.display().to_string())
+}
+
+#[track_caller]
+fn assert_sound(house: &House) {
+    let verified = document(&house.meno(["replay", "--verify", "--all", "--json"]).exits(0));
+    assert_eq!((&verified["sound"], &verified["not_verifiable"]), (&json!(true), &json!(0)), "{verified}");
+    let audit = document(&house.meno(["audit", "--json"]).exits(0));
+    assert_eq!((&audit["sound"], &audit["violations"], &audit["notes"]), (&json!(true), &json!([]), &json!([])));
+    let told: u64 =
+        audit["checks"].as_array().expect("checks").iter().map(|tally| tally["not_verifiable"].as_u64().expect("a count")).sum();
+    // Whether a file was there is the only thing that is not recorded.
+    assert!(told <= 20, "{audit}");
+}
+
+#[test]
+fn every_decision_of_every_shipped_template_is_made_again_and_comes_out_as_recorded() {
+    let house = simulated();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut paths: Vec<_> = fs::read_dir(folder).expect("templates").map(|entry| entry.expect("an entry").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    let ways: [&[&str]; 5] =
+        [&[], &["--strategy", "capable_first"], &["--escalate", "ask"], &["--budget", "0.01"], &["--escalate", "never"]];
+    for (n, path) in paths.iter().enumerate() {
+        let (id, file) = answers(&house, path, n);
+        let seed = n.to_string();
+        let base = ["run", &id, "--answers", &file, "--no-input", "--seed", &seed, "-q"];
+        house.meno(base.iter().chain(ways[n % ways.len()])).ends();
+        if n % ways.len() == 2 {
+            let _ = house.meno(["resume", "last", "--approve", "--no-input", "-q"]);
+        }
+        if n % 3 == 0 {
+            let _ = house.meno(["resume", "last", "--retry-failed", "--no-input", "-q"]);
+        }
+    }
+    let collection = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/collections/runs/histories.jsonl");
+    house.meno(["import", "runs", collection.to_str().expect("a text"), "-q"]).exits(0);
+    house.meno(["note", "last", "kept", "--rating", "4"]).exits(0);
+    assert_sound(&house);
+}
+
+#[test]
+fn a_run_that_was_killed_stopped_resumed_and_cancelled_still_follows_from_its_inputs() {
+    let house = House::with_delay(30);
+    for signal in [Signal::KILL, Signal::INT] {
+        let mut running = house.start(PUBLISH.iter().chain(&["--json"]));
+        running.until("CallReplied");
+        running.until("CallStarted");
+        running.signal(signal);
+        let _ = running.end();
+        house.meno(["resume", "last", "--no-input", "-q"]).ends();
+    }
+    let mut running = house.start(PUBLISH.iter().chain(&["--json"]));
+    running.until("CallReplied");
+    house.meno(["cancel", "last"]).exits(0);
+    let _ = running.end();
+    assert_sound(&house);
+}
+
+#[test]
+fn damage_ends_an_audit_with_4_and_names_what_was_expected_and_found() {
+    let house = simulated();
+    house.meno(PUBLISH).exits(0);
+    let payload = files(&house.store().join("payloads")).into_iter().next().expect("a payload");
+    let bytes = fs::read(&payload).expect("read");
+    fs::remove_file(&payload).expect("removed");
+    let found = document(&house.meno(["audit", "last", "--json"]).exits(4));
+    let violation = &found["violations"][0];
+    assert_eq!((&violation["check"], &found["sound"]), (&json!("payloads"), &json!(false)));
+    for field in ["seq", "run_id", "what", "expected", "found"] {
+        assert!(violation.get(field).is_some(), "`{field}` is missing: {violation}");
+    }
+    fs::write(&payload, bytes).expect("put back");
+
+    let segment = files(&house.store().join("journal")).into_iter().find(|path| path.extension().is_some()).expect("a segment");
+    let mut bytes = fs::read(&segment).expect("read");
+    bytes[300] ^= 1;
+    fs::write(&segment, bytes).expect("written");
+    // The index still has what the byte was, so opening puts it back, and says so.
+    let done = house.meno(["audit", "--json"]);
+    let told =
+        done.stderr.contains("damage") || done.code == Some(4) || !document(&done)["notes"].as_array().expect("notes").is_empty();
+    assert!(told, "{done:?}");
+}
+
+/// Writes another store whose chain is whole, with a run that was changed before.
+fn rewritten(house: &House, change: impl FnOnce(&mut [Recorded])) -> House {
+    let mut events: Vec<Recorded> = house.journal().into_iter().filter(|recorded| recorded.envelope.run.is_some()).collect();
+    change(&mut events);
+    let other = simulated();
+    let workspace = other.workspace(Access::Write, false);
+    let payloads = house.store().join("payloads");
+    for file in files(&payloads) {
+        let to = other.store().join("payloads").join(file.strip_prefix(&payloads).expect("inside"));
+        fs::create_dir_all(to.parent().expect("a folder")).expect("made");
+        fs::copy(&file, to).expect("copied");
+    }
+    let events = events
+        .iter()
+        .map(|recorded| codec::offer(&recorded.event, [9; 16], recorded.envelope.run, None, None).expect("encodable"));
+    let batch = Batch {
+        id: BatchId::from_bytes([4; 16]),
+        expected_version: None,
+        events: events.collect(),
+        payloads: Vec::new(),
+        day_limit: None,
+    };
+    workspace.log().append(&batch).expect("appended");
+    drop(workspace);
+    other
+}
+
+#[test]
+fn a_rewritten_price_or_verdict_is_shown_as_the_first_event_that_differs() {
+    let house = simulated();
+    house.meno(PUBLISH).exits(0);
+    let untouched = rewritten(&house, |_| {});
+    untouched.meno(["replay", "last", "--verify"]).exits(0);
+    untouched.meno(["audit"]).exits(0);
+
+    let cheaper = rewritten(&house, |events| {
+        let cost = events.iter_mut().find_map(|recorded| match &mut recorded.event {
+            Event::CostIncurred(body) => Some(body),
+            _ => None,
+        });
+        cost.expect("a cost").amount = Some(NanoUsd(1));
+    });
+    let found = document(&cheaper.meno(["replay", "last", "--verify", "--json"]).exits(4));
+    let difference = &found["differences"][0]["difference"];
+    assert_eq!((&difference["kind"], &difference["field"]), (&json!("CostIncurred"), &json!("amount")));
+    assert_eq!((&difference["recorded"], &difference["cause"]), (&json!("1"), &json!("prices")));
+    let audit = document(&cheaper.meno(["audit", "--json"]).exits(4));
+    assert!(audit["violations"].as_array().expect("violations").iter().all(|violation| violation["check"] == "money"), "{audit}");
+
+    let kinder = rewritten(&house, |events| {
+        let judged = events.iter_mut().find_map(|recorded| match &mut recorded.event {
+            Event::CriterionJudged(body) if body.verdict == Verdict::Fail => Some(body),
+            _ => None,
+        });
+        judged.expect("a criterion that failed").verdict = Verdict::Pass;
+    });
+    let done = kinder.meno(["replay", "last", "--verify"]).exits(4);
+    assert!(done.stdout.contains("CriterionJudged") && done.stdout.contains("criteria"), "{}", done.stdout);
+    assert!(done.stdout.contains("recorded pass") && done.stdout.contains("derived  fail"), "{}", done.stdout);
+    let audit = kinder.meno(["audit"]).exits(4);
+    assert!(audit.stdout.contains("escalations") && audit.stdout.contains("violated"), "{}", audit.stdout);
+}
+
+#[test]
+fn a_store_that_was_rolled_back_is_found_against_its_seal() {
+    let house = simulated();
+    house.meno(PUBLISH).exits(0);
+    let before = house.path("before");
+    copy(&house.store(), &before);
+    let seal = house.path("seal.json").display().to_string();
+    house.meno(["seal", "-o", &seal]).exits(0);
+    house.meno(["seal", "-o", &seal]).exits(1);
+    house.meno(["note", "last", "goes on"]).exits(0);
+    let held = document(&house.meno(["audit", "--against", &seal, "--json"]).exits(0));
+    assert_eq!(held["against"]["position"].as_u64().map(|position| position + 1), held["position"].as_u64());
+
+    fs::remove_dir_all(house.store()).expect("removed");
+    copy(&before, &house.store());
+    house.meno(["audit"]).exits(0);
+    let done = house.meno(["audit", "--against", &seal]).exits(4);
+    assert!(done.stdout.contains("cut before the position that was sealed"), "{}", done.stdout);
+    fs::write(house.path("seal.json"), "{}").expect("written");
+    assert!(house.meno(["audit", "--against", &seal]).exits(1).stderr.contains("hint:"));
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let to = to.join(file.strip_prefix(from).expect("inside"));
+        fs::create_dir_all(to.parent().expect("a folder")).expect("made");
+        fs::copy(&file, to).expect("copied");
+    }
+}
+
+#[test]
+fn a_run_is_walked_shown_as_it_was_compared_and_reported() {
+    let house = simulated();
+    house.meno(PUBLISH).exits(0);
+    house.meno(["run", "python_package_publish", "--no-input", "--seed", "8"]).exits(0);
+    let walked = house.meno(["replay", "last", "--json"]).exits(0).lines();
+    let events = house.meno(["events", "last", "--json"]).exits(0).lines();
+    assert_eq!(walked, events);
+    let first = walked[0]["seq"].as_u64().expect("a position");
+    let planned = walked.iter().find(|line| line["kind"] == "CallStarted").expect("a call")["seq"].to_string();
+    let then = document(&house.meno(["replay", "last", "--at", &planned, "--json"]).exits(0));
+    assert_eq!((&then["status"], &then["cost_nusd"]), (&json!("running"), &json!(0)));
+    house.meno(["replay", "last", "--at", &(first - 1).to_string()]).exits(1);
+    house.meno(["replay", "last", "--verify", "--at", "3"]).exits(2);
+
+    let diff = document(&house.meno(["diff", "last~1", "last", "--json"]).exits(0));
+    assert_eq!((&diff["same"], &diff["answers"]), (&json!(false), &json!([])));
+    assert!(diff["agents"].as_array().expect("agents").iter().any(|agent| agent["output"].is_string()));
+    assert_eq!(document(&house.meno(["diff", "last", "last", "--json"]).exits(0))["same"], true);
+
+    let report = house.path("report.md");
+    house.meno(["audit", "--report", report.to_str().expect("a text")]).exits(0);
+    let text = fs::read_to_string(report).expect("a report");
+    for part in ["# Audit", "Started by user", "### Models", "### Answers", "### Team", "was judged", "Cost: ", "| money |"] {
+        assert!(text.contains(part), "`{part}` is missing");
+    }
+    assert_eq!(text.matches("## Run ").count(), 2);
+}
