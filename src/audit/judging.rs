@@ -75,7 +75,7 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, at: Place, book: &m
             JudgedBy::Nobody => DecidedBy::Nobody,
         };
         let expected = (derived.verdict, derived.score, who_name(derived.by));
-        let what = format!("verdict, score and judge of criterion {index} ({})", judge::name(criterion));
+        let what = format!("verdict, score and judge of criterion {index}");
         book.same(Check::Criteria, at, &what, &expected, &(recorded.verdict, recorded.score, who_name(who)));
     }
 }

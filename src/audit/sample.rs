@@ -209,7 +209,7 @@ impl World {
     }
 
     /// Carries the run to its end; `answer` says what models reply to the n-th call.
-    pub(crate) fn to_end(mut self, mut answer: impl FnMut(usize, Purpose) -> String) -> Self {
+    pub(crate) fn carried_to_end(mut self, mut answer: impl FnMut(usize, Purpose) -> String) -> Self {
         let there = FileFact { exists: true, changed: Some(true) };
         for step in 0.. {
             let Some(Effect::StartCall { agent, purpose }) = pending(&self.run).into_iter().next() else { break };

@@ -26,6 +26,8 @@ pub struct RunAudit {
     pub(super) run: Run,
     pub(super) basis: Option<Basis>,
     is_imported: bool,
+    /// It began with what another run recorded, which is not in its own stream.
+    is_forked: bool,
     /// Some private part or text is gone, so what depends on it cannot be told.
     pub(super) gone: Gone,
     /// The team that the answers call for; made when the form is complete.
@@ -71,6 +73,7 @@ impl RunAudit {
             run: Run::default(),
             basis: None,
             is_imported: false,
+            is_forked: false,
             gone: Gone::default(),
             team: None,
             granted: BTreeSet::new(),
@@ -92,6 +95,12 @@ impl RunAudit {
         self.step(&recorded.envelope, book);
         self.note_what_is_gone(&recorded.event);
         let at = Place { seq: Some(recorded.envelope.seq), run: Some(self.id) };
+        self.is_forked |= matches!(recorded.event, Event::RunForked(_));
+        if self.is_forked {
+            // What came before is its parent's to tell, and is told there.
+            book.not_verifiable(Check::Attempts);
+            return self.add(recorded);
+        }
         self.must_be_possible(&recorded.event, at, book);
         money::look(self, &recorded.event, at, book);
         match &recorded.event {
@@ -126,6 +135,10 @@ impl RunAudit {
             Event::RunFailed(_) | Event::RunCancelled(_) => self.ended(at, book),
             _ => {}
         }
+        self.add(recorded);
+    }
+
+    fn add(&mut self, recorded: &Recorded) {
         if let Event::CostIncurred(body) = &recorded.event {
             self.cost = self.cost.plus(body.amount.unwrap_or_default());
         }
@@ -284,9 +297,14 @@ impl RunAudit {
         book.same(Check::Agents, at, "the role of the agent's rule", &rule.map(|rule| &rule.role), &Some(&body.role));
         let (Some(team), Some(private)) = (&self.team, &body.private) else { return book.not_verifiable(Check::Agents) };
         let planned = team.agents.iter().find(|agent| agent.number == body.agent);
-        let expected = planned.map(|agent| (agent.rule, &agent.item, agent.strategy, &agent.depends_on));
-        let found = Some((body.rule, &private.item, body.strategy, &body.depends_on));
-        book.same(Check::Agents, at, "rule, item, strategy and order of the agent that the answers call for", &expected, &found);
+        let expected = planned.map(|agent| (agent.rule, agent.strategy, &agent.depends_on));
+        let found = Some((body.rule, body.strategy, &body.depends_on));
+        book.same(Check::Agents, at, "rule, strategy and order of the agent that the answers call for", &expected, &found);
+        // An item is part of an answer, which may be sensitive: that it differs is enough.
+        let is_item = planned.is_some_and(|agent| agent.item == private.item);
+        book.holds(Check::Agents, at, is_item, || {
+            ["the item that the agent is for".into(), "the item of the answer".into(), "another one".into()]
+        });
     }
 
     /// A climb has an attempt before it that did not pass, and goes up within the strategy.

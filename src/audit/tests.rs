@@ -8,7 +8,7 @@ use super::replay::{Cause, Difference, verify};
 use super::sample::{VERSION, World, lone, scores, team};
 use super::seal::{BadSeal, Seal};
 use super::story::RunAudit;
-use crate::domain::event::{AttemptOutcome, Escalate, Event, Purpose, Recorded, Verdict};
+use crate::domain::event::{AttemptOutcome, Escalate, Event, Purpose, Recorded, RunForked, RunForkedPrivate, Verdict};
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::text::Text;
@@ -24,7 +24,7 @@ fn climbing() -> Vec<Recorded> {
         (_, Purpose::Work) => "ok, this is good".to_owned(),
         (_, Purpose::Judge) => scores(0.9),
     };
-    World::start(&team(), Some(NanoUsd(900_000_000)), Escalate::Auto).to_end(answer).log
+    World::start(&team(), Some(NanoUsd(900_000_000)), Escalate::Auto).carried_to_end(answer).log
 }
 
 fn audit(events: &[Recorded]) -> (Vec<Violation>, Vec<Tally>) {
@@ -282,6 +282,25 @@ fn an_event_that_nothing_leads_to_is_a_difference() {
 }
 
 #[test]
+fn a_fork_is_told_apart_from_what_its_own_stream_proves() {
+    let mut events = climbing();
+    let private = Some(RunForkedPrivate {});
+    let forked = RunForked { parent: RunId::from_bytes([8; 16]), version: 9, head: Hash::default(), private };
+    let started = events[0].clone();
+    events.truncate(30);
+    events.drain(..20);
+    events.insert(0, started);
+    events.insert(1, Recorded { event: forked.into(), ..events[1].clone() });
+    for (recorded, number) in events.iter_mut().zip(1..) {
+        (recorded.envelope.seq, recorded.envelope.version) = (number, number);
+    }
+    assert_eq!(audit(&events).0, []);
+    let verification = verify(&events, VERSION);
+    assert_eq!(verification.difference, None);
+    assert!(verification.not_verifiable > 0);
+}
+
+#[test]
 fn two_runs_differ_where_they_do() {
     let detail = |events: &[Recorded]| {
         RunDetail::fold(events.iter(), &|text| match text {
@@ -290,9 +309,9 @@ fn two_runs_differ_where_they_do() {
         })
         .masked()
     };
-    let a = World::start(&lone(), None, Escalate::Auto).to_end(|_, _| "ok\nfirst".into()).log;
+    let a = World::start(&lone(), None, Escalate::Auto).carried_to_end(|_, _| "ok\nfirst".into()).log;
     let b = World::start(&lone(), None, Escalate::Auto)
-        .to_end(|step, _| if step == 0 { "bad".into() } else { "ok\nsecond".into() })
+        .carried_to_end(|step, _| if step == 0 { "bad".into() } else { "ok\nsecond".into() })
         .log;
     let same = RunDiff::of(&detail(&a), &detail(&a));
     assert!(same.same && same.agents.is_empty() && same.cost_difference_nusd == Some(0));

@@ -90,8 +90,8 @@ fn append(log: &OwnedLog, payloads: &Payloads, id: u128, run: Option<RunId>, eve
 
 /// A store with one run whose first answer was poor.
 fn small(rules: &serde_json::Value) -> (Shut, Head) {
-    let world =
-        World::start(rules, None, Escalate::Auto).to_end(|step, _| if step == 0 { "bad".into() } else { "ok, good".into() });
+    let world = World::start(rules, None, Escalate::Auto)
+        .carried_to_end(|step, _| if step == 0 { "bad".into() } else { "ok, good".into() });
     store_of(world.log.into_iter().map(|recorded| recorded.event).collect())
 }
 
@@ -327,7 +327,7 @@ fn a_log_that_was_cut_or_rewritten_is_found_against_a_seal() {
     let events = |poor: bool| {
         let answer = move |step: usize, _| if poor && step == 0 { "bad".to_owned() } else { "ok, good".to_owned() };
         World::start(&lone(), None, Escalate::Auto)
-            .to_end(answer)
+            .carried_to_end(answer)
             .log
             .into_iter()
             .map(|recorded| recorded.event)

@@ -77,7 +77,7 @@ fn every_decision_of_every_shipped_template_is_made_again_and_comes_out_as_recor
 
 #[test]
 fn a_run_that_was_killed_stopped_resumed_and_cancelled_still_follows_from_its_inputs() {
-    let house = House::with_delay(30);
+    let house = House::with_delay(100);
     for signal in [Signal::KILL, Signal::INT] {
         let mut running = house.start(PUBLISH.iter().chain(&["--json"]));
         running.until("CallReplied");
@@ -86,8 +86,11 @@ fn a_run_that_was_killed_stopped_resumed_and_cancelled_still_follows_from_its_in
         let _ = running.end();
         house.meno(["resume", "last", "--no-input", "-q"]).ends();
     }
+    assert_sound(&house);
+
+    let house = House::with_delay(20_000);
     let mut running = house.start(PUBLISH.iter().chain(&["--json"]));
-    running.until("CallReplied");
+    running.until("CallStarted");
     house.meno(["cancel", "last"]).exits(0);
     let _ = running.end();
     assert_sound(&house);
@@ -239,4 +242,9 @@ fn a_run_is_walked_shown_as_it_was_compared_and_reported() {
         assert!(text.contains(part), "`{part}` is missing");
     }
     assert_eq!(text.matches("## Run ").count(), 2);
+    let report = house.path("report.json");
+    house.meno(["audit", "last", "--report", report.to_str().expect("a text")]).exits(0);
+    let report: Value = serde_json::from_str(&fs::read_to_string(report).expect("a report")).expect("JSON");
+    assert_eq!((&report["audit"]["sound"], report["runs"].as_array().map(Vec::len)), (&json!(true), Some(1)));
+    assert!(report["runs"][0]["started_by"].is_string() && report["runs"][0]["run"]["agents"].is_array());
 }

@@ -25,7 +25,7 @@ pub struct AuditArgs {
     /// Hold the log against a seal that was kept elsewhere
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
-    /// Write a report to hand over, in Markdown: who, when, which models, which answers, what it cost, what was judged how
+    /// Write a report to hand over, in Markdown or, to FILE.json, in JSON: who, when, which models and answers, what it cost, what was judged how
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }

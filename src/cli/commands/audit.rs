@@ -10,6 +10,7 @@ use crate::cli::args::AuditArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open;
+use crate::cli::render::audit_report::ReportedRun;
 use crate::cli::render::{audit, audit_report};
 use crate::workspace::{Access, AuditDocument, AuditWish, Workspace};
 
@@ -63,15 +64,32 @@ fn write_report(workspace: &Workspace, wish: &AuditWish, document: &AuditDocumen
     let beside = path.with_extension("part");
     let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
     let mut file = BufWriter::new(file);
-    file.write_all(audit_report::head(document).as_bytes()).map_err(failed)?;
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    let unsayable = |error: serde_json::Error| Report::fault("the report cannot be written as JSON").source(&error);
+    let head = if is_json {
+        format!("{{\"audit\":{},\"runs\":[", serde_json::to_string(document).map_err(unsayable)?)
+    } else {
+        audit_report::head(document)
+    };
+    file.write_all(head.as_bytes()).map_err(failed)?;
+    let mut separator = "\n";
     let mut section = |run| -> Result<()> {
         let detail = workspace.detail(run)?.masked();
-        let by = workspace.started_by(run)?;
-        file.write_all(audit_report::run(&detail, by.as_deref()).as_bytes()).map_err(failed)
+        let started_by = workspace.started_by(run)?;
+        let text = if is_json {
+            let text = serde_json::to_string(&ReportedRun { started_by, run: detail }).map_err(unsayable)?;
+            std::mem::replace(&mut separator, ",\n").to_owned() + &text
+        } else {
+            audit_report::run(&detail, started_by.as_deref())
+        };
+        file.write_all(text.as_bytes()).map_err(failed)
     };
     match wish.run {
         Some(run) => section(run)?,
         None => workspace.each_run(section)?,
+    }
+    if is_json {
+        file.write_all(b"]}\n").map_err(failed)?;
     }
     file.flush().map_err(failed)?;
     drop(file);

@@ -30,6 +30,7 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<crate::workspace::bench_route::RouteReport>("bench-route.json");
     check::<crate::workspace::recommend_tasks::TaskAdvice>("recommend-tasks.json");
     check::<crate::workspace::AuditDocument>("audit.json");
+    check::<crate::cli::render::audit_report::AuditReport>("audit-report.json");
     check::<crate::workspace::ReplayDocument>("replay-verify.json");
     check::<crate::audit::diff::RunDiff>("diff.json");
     check::<crate::audit::seal::Seal>("seal.json");

@@ -1,7 +1,10 @@
-//! `audit --report`: Markdown to hand to somebody: what was looked at, then every run with who, when, which models, which answers, what
+//! `audit --report`: Markdown or JSON to hand to somebody: what was looked at, then every run with who, when, which models, which answers, what
 //! it cost and what was judged how. Sensitive answers come masked, secret ones are not known here at all.
 
 use std::fmt::Write as _;
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::export_run::inline;
 use super::{attempt_words, cost_words, mode_words, standing};
@@ -9,6 +12,25 @@ use crate::cli::output::words;
 use crate::domain::event::AnswerSource;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail};
 use crate::workspace::AuditDocument;
+
+/// The report as JSON.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "A report to hand over, as `meno audit --report FILE.json` writes it")]
+pub struct AuditReport {
+    /// What the audit looked at and found.
+    pub audit: AuditDocument,
+    /// The runs.
+    pub runs: Vec<ReportedRun>,
+}
+
+/// A run in a report.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReportedRun {
+    /// The hash of the user who started it; null when it is forgotten or was never known.
+    pub started_by: Option<String>,
+    /// The run, with sensitive answers masked.
+    pub run: RunDetail,
+}
 
 /// Writes what the audit looked at and found.
 pub fn head(document: &AuditDocument) -> String {
