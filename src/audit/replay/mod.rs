@@ -23,6 +23,9 @@ use crate::views::run_detail::MASK;
 /// Longer values are cut: the event has the whole.
 const VALUE_BYTES_MAX: usize = 600;
 
+/// Fields of a cost that follow from tokens and prices alone.
+const AMOUNT: [&str; 3] = ["amount", "unit_prices", "band_above"];
+
 named_enums! {
     /// What probably differs when a decision comes out differently.
     Cause {
@@ -212,9 +215,10 @@ impl<'a> Replay<'a> {
             (0, Unlike { field: "kind".to_owned(), recorded: head.event.name().to_owned(), derived })
         });
         let at = self.at + matched;
-        // A cost depends on numbers only, which are never gone.
-        let is_cost = unlike.field != "kind" && matches!(self.events.get(at).map(|e| &e.event), Some(Event::CostIncurred(_)));
-        if (self.gone && !is_cost) || !candidates.exhaustive {
+        // What tokens cost depends on numbers only, which are never gone.
+        let is_of_cost = matches!(self.events.get(at).map(|recorded| &recorded.event), Some(Event::CostIncurred(_)));
+        let is_amount = is_of_cost && AMOUNT.contains(&unlike.field.as_str());
+        if (self.gone && !is_amount) || !candidates.exhaustive {
             self.outcome.not_verifiable += 1;
             self.take(1);
         } else {
@@ -284,7 +288,7 @@ impl<'a> Replay<'a> {
         let is_of_another_version = ground.meno_version != self.own_version;
         let versions = || format!("decided by meno {}, derived by meno {}", ground.meno_version, self.own_version);
         let cause = match event {
-            Event::CostIncurred(_) if unlike.field != "kind" => Cause::Prices,
+            Event::CostIncurred(_) if AMOUNT.contains(&unlike.field.as_str()) => Cause::Prices,
             Event::CallStarted(_) if unlike.field == "reserved" => Cause::Prices,
             Event::CriterionJudged(_) => Cause::Criteria,
             Event::FormCompleted(_) | Event::RuleSkipped(_) | Event::AgentPlanned(_) | Event::StartTierChosen(_) => {
