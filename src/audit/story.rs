@@ -56,15 +56,6 @@ pub struct Gone {
     pub plans: bool,
 }
 
-/// What the audit of a run leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Audited {
-    /// How many events it has.
-    pub events: u64,
-    /// The sum of its costs.
-    pub cost: NanoUsd,
-}
-
 impl RunAudit {
     /// Begins with a run that has no events.
     pub fn new(id: RunId) -> Self {
@@ -146,11 +137,10 @@ impl RunAudit {
     }
 
     /// Ends the audit of the run.
-    pub fn finish(mut self, book: &mut Book<'_>) -> Audited {
+    pub fn finish(mut self, book: &mut Book<'_>) {
         let at = Place { seq: None, run: Some(self.id) };
         money::settle(&mut self, at, book);
         book.same(Check::Money, at, "the sum of the run's costs", &self.cost, &self.run.spent);
-        Audited { events: self.versions, cost: self.cost }
     }
 
     /// Versions follow each other without a gap, all of one run.
