@@ -1,8 +1,8 @@
 //! Makes every decision of a run again, from its recorded inputs and with the code that decides, and compares.
 //!
 //! An event is either an input (an answer, a reply, a wish of a person) or follows from one. For each input the command that it came
-//! by is made again ([`commands`]), decided with what the run recorded when it started, and each event that follows is compared field
-//! by field ([`compare`]). The first difference ends the comparison of a run: what comes after it follows from something else.
+//! by is made again (`commands`), decided with what the run recorded when it started, and each event that follows is compared field
+//! by field (`compare`). The first difference ends the comparison of a run: what comes after it follows from something else.
 //! What depends on texts that are gone is counted, not judged.
 
 mod commands;
