@@ -16,6 +16,8 @@ mod harness;
 mod import;
 #[path = "suite/keeping.rs"]
 mod keeping;
+#[path = "suite/laws.rs"]
+mod laws;
 #[path = "support/llm_server.rs"]
 mod llm_server;
 #[path = "suite/memory.rs"]
