@@ -6,7 +6,7 @@
 //! seal:       0x184d2a5e u32 · 40 u32 · "menobak1" · BLAKE3 of all bytes before 32
 //! ```
 //! Numbers are little-endian. The seal is a frame that zstd readers skip, so `tar --zstd -xf` unpacks a backup without Meno; it is
-//! written last, and no byte of the file can change, or be missing, without it saying so. [`pack`] makes a backup, [`unpack`] reads one.
+//! written last, and no byte of the file can change, or be missing, without it saying so. [`pack()`] makes a backup, [`unpack()`] reads one.
 //! Index, views and search index are not in it: they are made again from the log.
 
 pub mod pack;

@@ -8,7 +8,7 @@
 //! ```
 //! An event's `head` and `private` are its bytes in base64 as the journal has them, `private` null where it is gone or left out; the
 //! other fields only say in words what these bytes say. `digest` is the BLAKE3 of all lines before. Without private parts the chain
-//! and its head are the same: what is there is proved, what is not is seen to be gone. [`write`] makes such a file, [`read`] reads it, and [`stage`] makes a
+//! and its head are the same: what is there is proved, what is not is seen to be gone. [`mod@write`] makes such a file, [`mod@read`] reads it, and [`stage`] makes a
 //! journal of it.
 
 pub mod read;
