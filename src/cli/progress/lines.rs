@@ -23,7 +23,8 @@ impl Names {
         self.roles.get(&agent).cloned().unwrap_or_else(|| format!("agent-{agent}"))
     }
 
-    fn caller(&self, call: CallNo) -> String {
+    /// Returns the role of the agent that made the call.
+    pub fn caller(&self, call: CallNo) -> String {
         self.callers.get(&call).map_or_else(|| format!("call {call}"), |(agent, _)| self.role(*agent))
     }
 

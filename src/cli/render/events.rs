@@ -2,18 +2,45 @@
 
 use jiff::tz::TimeZone;
 
-use crate::cli::output::{FAINT, HEADING, sanitize, styled, time};
+use crate::cli::output::{FAINT, HEADING, sanitize, styled, time, words};
 use crate::cli::progress::{Names, line};
-use crate::domain::event::Recorded;
+use crate::domain::event::{Event, Recorded};
 
 /// Shows an event: position, time, the end of the run's id, kind, and what happened when it is of note.
 pub fn event(recorded: &Recorded, names: &mut Names, zone: &TimeZone) -> String {
     let envelope = &recorded.envelope;
     let run = envelope.run.map_or_else(|| "-".repeat(6), |run| run.to_string().chars().skip(20).collect());
-    let words = line(recorded, names).unwrap_or_default();
+    let words = line(recorded, names).or_else(|| aside(&recorded.event, names)).unwrap_or_default();
+    let words = sanitize::line(&words);
     let moment = time::moment(envelope.occurred_at.unwrap_or(envelope.at), zone);
     let kind = sanitize::line(recorded.event.name());
     format!("{:>7}  {}  {run}  {}  {words}", envelope.seq, styled(FAINT, moment), styled(HEADING, kind)).trim_end().to_owned()
+}
+
+/// Says what an event is about that is not of note while a run goes on. Answers themselves are not shown: they may be sensitive.
+fn aside(event: &Event, names: &Names) -> Option<String> {
+    Some(match event {
+        Event::AnswerGiven(body) => format!("{}: {}", body.question, body.source),
+        Event::AnswerChanged(body) => format!("{}: {}", body.question, if body.removed { "taken back" } else { "changed" }),
+        Event::StartTierChosen(body) => format!("{}: starts at {}", names.role(body.agent), body.tier),
+        Event::CallReplied(body) => {
+            let tokens = body.usage.input.saturating_add(body.usage.output);
+            format!("{}: {} after {}", names.caller(body.call), words::plural(tokens, "token"), time::duration(body.latency_ms))
+        }
+        Event::CostIncurred(body) => {
+            format!("{}: {}", names.role(body.agent), words::amount(body.amount.map(|amount| amount.0)))
+        }
+        Event::CriterionJudged(body) => {
+            let name = body.private.as_ref().map_or_else(|| format!("criterion {}", body.criterion), |told| told.name.clone());
+            format!("{}: {name}: {}", names.role(body.agent), body.verdict)
+        }
+        Event::NoteAdded(body) => {
+            body.rating.map_or_else(|| "a note".to_owned(), |rating| format!("a note, rated {rating} of 5"))
+        }
+        Event::RecommendationShown(body) => format!("advice on {}", body.template_id),
+        Event::RecommendationTaken(body) => format!("the advice of event {} was taken", body.shown),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -27,5 +54,15 @@ mod tests {
         let shown = event(&sample::story()[5], &mut names, &TimeZone::UTC);
         let shown = anstream::adapter::strip_str(&shown).to_string();
         assert_eq!(shown, "      7  2026-11-22 16:21:36 UTC  V3W5X7  AgentPlanned  linter: planned, progressive");
+    }
+
+    #[test]
+    fn an_answer_is_named_and_not_shown() {
+        let mut names = Names::default();
+        let story = sample::story();
+        let given = story.iter().find(|recorded| matches!(recorded.event, Event::AnswerGiven(_))).unwrap();
+        let Event::AnswerGiven(body) = &given.event else { unreachable!() };
+        let shown = anstream::adapter::strip_str(&event(given, &mut names, &TimeZone::UTC)).to_string();
+        assert!(shown.ends_with(&format!("AnswerGiven  {}: {}", body.question, body.source)), "{shown}");
     }
 }
