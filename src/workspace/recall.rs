@@ -14,9 +14,9 @@ use super::found::{Found, hit_document, understood_document};
 use crate::domain::ids::{Hash, RunId};
 use crate::memory::embed::{self, Embedder};
 use crate::memory::index::{self, CaughtUp, GoOn, Hold, Place, Source};
-use crate::memory::lexical::{Seen, WordFact};
+use crate::memory::lexical::{Seen, Test, WordFact};
 use crate::memory::query::{Id, Known, Understood, Vocabulary, understand};
-use crate::memory::search::{Answer, Opened, Sides};
+use crate::memory::search::{Answer, Opened, Question, Sides};
 use crate::memory::{lexical, question};
 use crate::store::guard::guarded;
 use crate::store::{self, lock};
@@ -228,6 +228,28 @@ impl Workspace {
             Ok((understood, answer))
         };
         guarded(look).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into()))
+    }
+
+    /// Returns the runs of `template` whose texts are nearest to `text` by words and by meaning, the nearest first, at most `limit`. Only what
+    /// is indexed already can be near.
+    ///
+    /// # Errors
+    /// A [`RecallError`].
+    pub(super) fn nearest_runs(&self, template: &str, text: &str, limit: usize) -> Result<Vec<RunId>, RecallError> {
+        let (place, embedder) = (self.index_place(), self.open_embedder()?);
+        let mut opened = lock(&self.memory.opened);
+        if opened.is_none() {
+            *opened = Opened::open(&place, &embedder);
+        }
+        let Some(open) = opened.as_mut() else { return Ok(Vec::new()) };
+        let hard = vec![Test::Is(WordFact::Template, vec![template.to_lowercase()])];
+        let question = Question { text: text.to_owned(), hard, limit, ..Question::default() };
+        let near = || -> Result<Vec<RunId>, RecallError> {
+            open.refresh(&place, &embedder)?;
+            let answer = open.answer(&question, Sides::Both, &|text| embedder.query(text).ok())?;
+            Ok(answer.hits.iter().filter_map(|hit| hit.facts.run_id.parse().ok()).collect())
+        };
+        guarded(near).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into()))
     }
 
     /// Answers what another process asks, in JSON; `None` when it is no search.

@@ -180,7 +180,7 @@ impl Workspace {
             let left_out = all - past.len();
             warnings.push(format!("left out: {left_out} simulated runs; `--include-simulated` counts them"));
         }
-        let similar = self.similar(past, &wish.answers, &mut warnings)?;
+        let similar = self.similar(id, past, &wish.answers, &mut warnings)?;
         let outlook = outlook(&similar, memory.min_sample, wish.unverified);
         warnings.extend(outlook.warnings);
         let patterns = self.patterns(None)?;
@@ -236,9 +236,11 @@ impl Workspace {
         })
     }
 
-    /// Returns the past runs whose answers agree most with those given; all when nothing was given or too few agree.
+    /// Returns the past runs that are most like the one to come: an equal answer says most, nearness to the texts that were given is
+    /// next. All when nothing was given or too few are alike.
     fn similar(
         &self,
+        template: &str,
         past: Vec<PastRun>,
         answers: &BTreeMap<String, Value>,
         warnings: &mut Vec<String>,
@@ -246,17 +248,34 @@ impl Workspace {
         if answers.is_empty() || past.is_empty() {
             return Ok(past);
         }
+        let min = self.resolved.settings.memory.min_sample as usize;
+        // Answers of several words are hardly ever given twice; what they mean may be.
+        let texts: Vec<&str> =
+            answers.values().filter_map(Value::as_str).filter(|text| text.contains(char::is_whitespace)).collect();
+        let near: BTreeSet<RunId> = if texts.is_empty() {
+            BTreeSet::new()
+        } else {
+            self.nearest_runs(template, &texts.join("\n"), 2 * min).map(|runs| runs.into_iter().collect()).unwrap_or_else(
+                |error| {
+                    warnings.push(format!("runs are compared by equal answers alone, and not by what their texts mean: {error}"));
+                    BTreeSet::new()
+                },
+            )
+        };
         let mut alike = Vec::new();
-        for run in past.iter().take(COMPARED_MAX) {
+        for (place, run) in past.iter().enumerate() {
+            let is_near = near.contains(&run.run);
+            if place >= COMPARED_MAX && !is_near {
+                continue;
+            }
             let told = self.detail(run.run)?.answers;
             let agree = answers.iter().filter(|(question, value)| told.get(*question) == Some(value)).count();
-            alike.push((agree, run.clone()));
+            alike.push((2 * agree + usize::from(is_near), run.clone()));
         }
-        let min = self.resolved.settings.memory.min_sample as usize;
-        if let Some(chosen) = most_alike(&alike, answers.len(), min) {
+        if let Some(chosen) = most_alike(&alike, 2 * answers.len() + 1, min) {
             return Ok(chosen);
         }
-        warnings.push("too few past runs had these answers; all runs of the template are looked at".to_owned());
+        warnings.push("too few past runs are like this one; all runs of the template are looked at".to_owned());
         Ok(past)
     }
 

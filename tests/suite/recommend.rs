@@ -221,3 +221,32 @@ fn what_if_says_agent_by_agent_what_one_run_tells() {
     let shown = house.meno(["whatif", id, "--strategy", "premium_only"]).exits(0).stdout;
     assert!(shown.contains("never tried at premium"), "{shown}");
 }
+
+#[test]
+fn advice_looks_at_runs_whose_texts_mean_the_same() {
+    let house = House::new();
+    let mut lines = String::new();
+    for index in 0..60u32 {
+        let (topic, passed) = match index % 2 {
+            0 => (format!("a short rhyme about the night sky, number {index}"), true),
+            _ => (format!("filing the yearly corporate tax return, case {index}"), false),
+        };
+        let run = json!({"run_id": format!("h-{index}"), "template_id": "errands", "started_at": "2026-10-01T09:00:00Z",
+            "status": if passed { "succeeded" } else { "failed" }, "answers": {"topic": topic},
+            "agents": [{"role": "worker", "task": format!("Write about {topic}"),
+                "attempts": [{"tier": "cheap", "passed": passed, "cost_usd": 0.001}]}]});
+        writeln!(lines, "{run}").expect("a line");
+    }
+    fs::write(house.path("work/history.jsonl"), lines).expect("a file");
+    house.meno(["import", "runs", "history.jsonl"]).exits(0);
+    house.meno(["reindex"]).exits(0);
+    let success = |topic: &str| -> f64 {
+        let set = format!("topic={topic}");
+        let done = house.meno(["recommend", "errands", "--set", &set, "--json"]).exits(0);
+        let advice: Value = serde_json::from_str(&done.stdout).expect("a document");
+        assert_eq!(advice["n_similar"], 20, "twice the minimum sample: {advice}");
+        advice["success"]["p"].as_f64().expect("a chance")
+    };
+    assert!(success("some verses on the moon and the stars") > 0.9);
+    assert!(success("how a company reports its income to the revenue office") < 0.1);
+}

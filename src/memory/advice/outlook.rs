@@ -76,11 +76,11 @@ pub fn outlook(runs: &[PastRun], min_sample: u32, unverified: bool) -> Outlook {
     }
 }
 
-/// Returns the runs that agree most with what is given: those that agree in as many of the `given` answers as `min` runs do. `alike`
-/// has each run with the number of answers that it agrees in. `None` when too few agree in anything.
-pub fn most_alike(alike: &[(usize, PastRun)], given: usize, min: usize) -> Option<Vec<PastRun>> {
-    (1..=given).rev().find_map(|wanted| {
-        let chosen: Vec<PastRun> = alike.iter().filter(|(agree, _)| *agree >= wanted).map(|(_, run)| run.clone()).collect();
+/// Returns the runs that are most like the one to come: those with as many points of likeness, of at most `most`, as `min` runs have.
+/// `None` when too few have any.
+pub fn most_alike(alike: &[(usize, PastRun)], most: usize, min: usize) -> Option<Vec<PastRun>> {
+    (1..=most).rev().find_map(|wanted| {
+        let chosen: Vec<PastRun> = alike.iter().filter(|(points, _)| *points >= wanted).map(|(_, run)| run.clone()).collect();
         (chosen.len() >= min).then_some(chosen)
     })
 }
