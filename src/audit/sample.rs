@@ -12,13 +12,12 @@ use crate::domain::event::{
 use crate::domain::ids::{CallNo, ExecutorId, Hash, RunId};
 use crate::domain::judge::{FileFact, files_asked};
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
-use crate::domain::prices::{PriceFile, PriceTable, Tariff};
+use crate::domain::run::tests::{Dice, MODELS, prices, settings};
 use crate::domain::run::{Basis, Command, Effect, Phase, Refusal, Run, decide, pending};
 use crate::domain::template::{BaseAgent, Template};
 use crate::domain::text::Text;
 
 pub(crate) const VERSION: &str = "1.2.3";
-const MODELS: [&str; 3] = ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"];
 
 /// One agent that climbs, for stores that must be small.
 pub(crate) fn lone() -> Value {
@@ -53,30 +52,8 @@ pub(crate) fn basis(rules: &Value) -> Basis {
     .expect("the template has its form");
     let generic: BaseAgent = serde_json::from_value(json!({"id": "generic", "description": "d", "instructions": "Do the task."}))
         .expect("a base agent");
-    let tier = |model: &str| {
-        json!({"provider": "p", "model": model, "max_output_tokens": 1000, "context_tokens": null, "effort": null,
-        "fallbacks": [{"provider": "q", "model": model}]})
-    };
-    let provider = json!({"kind": "anthropic", "base_url": "http://127.0.0.1:1", "api_key_env": null, "auth": "none", "api_version": null,
-        "headers": {}, "max_concurrent": 4, "connect_s": 1.0, "first_byte_s": 1.0, "idle_s": 1.0, "retries": 0, "allow_http": false,
-        "key_bound": false});
-    let settings = serde_json::from_value(json!({
-        "preset": null,
-        "tiers": {"cheap": tier(MODELS[0]), "capable": tier(MODELS[1]), "premium": tier(MODELS[2]), "judge": null},
-        "providers": {"p": provider, "q": provider},
-        "run": {"strategy": "progressive", "jobs": 3, "max_attempts_per_tier": 1, "escalate": "auto", "budget": null, "allow_unpriced": false},
-        "per_day_budget": null,
-        "tools": {"commands": [], "allow_write": false},
-        "capture": {"prompts": "full", "outputs": "full", "answers": "full"},
-        "memory": {"model": "m", "half_life_days": 90.0, "min_sample": 10},
-        "retention_days": 0,
-        "simulated": {"delay_ms": 0, "script": ""}
-    }))
-    .expect("the settings are complete");
-    let embedded = PriceFile::parse(include_str!("../providers/prices.json")).expect("the embedded prices are sound");
-    let prices = PriceTable::merge([embedded])
-        .with_tariffs(["p", "q"].map(|name| (name.to_owned(), Tariff::SameAs("anthropic".to_owned()))));
-    let prices = prices.narrowed(MODELS.iter().flat_map(|model| [("p", *model), ("q", *model)]));
+    let settings = settings();
+    let prices = prices().narrowed(MODELS.iter().flat_map(|model| [("p", *model), ("q", *model)]));
     Basis { template, bases: BTreeMap::from([("generic".to_owned(), generic)]), settings, prices }
 }
 
@@ -314,17 +291,4 @@ pub(crate) fn scores(score: f64) -> String {
 
 fn resume(retry_failed: bool) -> Command {
     Command::Resume { executor: ExecutorId::from_bytes([2; 16]), retry_failed, meno_version: VERSION.into() }
-}
-
-/// A small generator, so that a seed means the same for ever (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % sides
-    }
 }

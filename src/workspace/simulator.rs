@@ -12,11 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use super::ledger::DayLedger;
-use crate::domain::call::{CallFailure, CallReply};
 use crate::domain::event::{AttemptOutcome, ErrorClass, Event, Purpose, Recorded, StopReason};
 use crate::domain::ids::{CallNo, ExecutorId, Hash, RunId};
-use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
-use crate::domain::run::tests::{Dice, answer, basis, begin, team};
+use crate::domain::money::NanoUsd;
+use crate::domain::run::tests::{Dice, answer, basis, begin, failure, reply, team};
 use crate::domain::run::{Basis, Command, Effect, Phase, Refusal, Run, decide, pending};
 use crate::executor::{Stream, StreamError, World};
 use crate::store::codec::{Decoded, decode};
@@ -322,11 +321,15 @@ impl Life {
             (0, _) => failure(call, ErrorClass::Server),
             (1, _) => failure(call, [ErrorClass::Auth, ErrorClass::Context, ErrorClass::Quota][self.dice.roll(3) as usize]),
             (2, _) => Command::RecordCancelled { call, usage: None },
-            (3..=5, Purpose::Work) => reply(call, "bad"),
-            (_, Purpose::Work) => reply(call, "ok, this is good"),
+            (3..=5, Purpose::Work) => reply(call, "bad", StopReason::End),
+            (_, Purpose::Work) => reply(call, "ok, this is good", StopReason::End),
             (score, Purpose::Judge) => {
                 let score = if score < 6 { "0.1" } else { "0.9" };
-                reply(call, &format!("{{\"scores\": [{{\"criterion\": 1, \"score\": {score}, \"reason\": \"so\"}}]}}"))
+                reply(
+                    call,
+                    &format!("{{\"scores\": [{{\"criterion\": 1, \"score\": {score}, \"reason\": \"so\"}}]}}"),
+                    StopReason::End,
+                )
             }
         };
         match self.perform(which, command)? {
@@ -469,38 +472,6 @@ fn open(
 
 fn all(log: &dyn Log) -> Result<Vec<Stored>, String> {
     log.read(1, u32::MAX).map_err(|error| error.to_string())
-}
-
-fn reply(call: CallNo, text: &str) -> Command {
-    let reply = CallReply {
-        text: text.to_owned(),
-        reasoning: None,
-        tool_calls: Vec::new(),
-        stop: StopReason::End,
-        stop_details: None,
-        usage: TokenUsage { input: 100, output: 200, ..TokenUsage::default() },
-        usage_source: UsageSource::Reported,
-        reported_cost: None,
-        model: None,
-        request_id: None,
-        latency_ms: 5,
-        first_token_ms: None,
-    };
-    Command::RecordReply { call, reply: Box::new(reply), files: BTreeMap::new() }
-}
-
-fn failure(call: CallNo, class: ErrorClass) -> Command {
-    let failure = CallFailure {
-        class,
-        status: None,
-        code: None,
-        message: "the world is like that".into(),
-        retryable: false,
-        usage: None,
-        request_id: None,
-        latency_ms: 1,
-    };
-    Command::RecordFailure { call, failure }
 }
 
 /// Lives one life; returns which law was broken.

@@ -16,14 +16,14 @@ use crate::domain::settings::Settings;
 use crate::domain::template::{BaseAgent, Template};
 use crate::domain::text::Text;
 
-fn prices() -> PriceTable {
+pub(crate) fn prices() -> PriceTable {
     PriceTable::merge([PriceFile::parse(include_str!("../../providers/prices.json")).expect("the embedded prices are sound")])
         .with_tariffs(["p", "q"].map(|name| (name.to_owned(), crate::domain::prices::Tariff::SameAs("anthropic".to_owned()))))
 }
 
-const MODELS: [&str; 3] = ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"];
+pub(crate) const MODELS: [&str; 3] = ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"];
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let tier = |model: &str| {
         json!({"provider": "p", "model": model, "max_output_tokens": 1000, "context_tokens": null, "effort": null,
         "fallbacks": [{"provider": "q", "model": model}]})
@@ -116,6 +116,40 @@ pub(crate) fn answer() -> Command {
     }
 }
 
+/// The command that records what a model answered.
+pub(crate) fn reply(call: CallNo, text: &str, stop: StopReason) -> Command {
+    let reply = CallReply {
+        text: text.to_owned(),
+        reasoning: None,
+        tool_calls: Vec::new(),
+        stop,
+        stop_details: None,
+        usage: TokenUsage { input: 100, output: 200, ..TokenUsage::default() },
+        usage_source: UsageSource::Reported,
+        reported_cost: None,
+        model: None,
+        request_id: None,
+        latency_ms: 5,
+        first_token_ms: None,
+    };
+    Command::RecordReply { call, reply: Box::new(reply), files: BTreeMap::new() }
+}
+
+/// The command that records that a call failed.
+pub(crate) fn failure(call: CallNo, class: ErrorClass) -> Command {
+    let failure = CallFailure {
+        class,
+        status: None,
+        code: None,
+        message: "the world is like that".into(),
+        retryable: false,
+        usage: None,
+        request_id: None,
+        latency_ms: 1,
+    };
+    Command::RecordFailure { call, failure }
+}
+
 /// A world with a log in memory.
 struct World {
     basis: Basis,
@@ -156,35 +190,11 @@ impl World {
     }
 
     fn reply_with(&mut self, call: CallNo, text: &str, stop: StopReason) -> Result<(), Refusal> {
-        let reply = CallReply {
-            text: text.to_owned(),
-            reasoning: None,
-            tool_calls: Vec::new(),
-            stop,
-            stop_details: None,
-            usage: TokenUsage { input: 100, output: 200, ..TokenUsage::default() },
-            usage_source: UsageSource::Reported,
-            reported_cost: None,
-            model: None,
-            request_id: None,
-            latency_ms: 5,
-            first_token_ms: None,
-        };
-        self.perform(Command::RecordReply { call, reply: Box::new(reply), files: BTreeMap::new() })
+        self.perform(reply(call, text, stop))
     }
 
     fn fail(&mut self, call: CallNo, class: ErrorClass) -> Result<(), Refusal> {
-        let failure = CallFailure {
-            class,
-            status: None,
-            code: None,
-            message: "the world is like that".into(),
-            retryable: false,
-            usage: None,
-            request_id: None,
-            latency_ms: 1,
-        };
-        self.perform(Command::RecordFailure { call, failure })
+        self.perform(failure(call, class))
     }
 
     fn names(&self) -> Vec<&'static str> {
