@@ -28,6 +28,7 @@ impl Disk {
         let file = std::fs::File::create(&disk.image).map_err(|error| error.to_string())?;
         file.set_len(DISK).map_err(|error| error.to_string())?;
         std::fs::create_dir(&disk.mount).map_err(|error| error.to_string())?;
+        run(Command::new("perl").args(["-e", "1"]))?;
         run(Command::new("mkfs.ext4").arg("-q").arg(&disk.image))?;
         disk.mount()?;
         Ok(disk)
@@ -46,6 +47,13 @@ impl Disk {
     }
 
     fn unmount(&self) -> Result<(), String> {
+        // Somebody else may look at the mounts of this machine for a moment.
+        for _ in 0..50 {
+            if run(Command::new("umount").arg(&self.mount)).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
         run(Command::new("umount").arg(&self.mount))
     }
 }
