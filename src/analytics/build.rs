@@ -85,6 +85,7 @@ fn line(template: &str, outcomes: &[&Outcome], terms: &Terms) -> TemplateLine {
         unverified: ends.unverified - said,
         failed: ends.failed,
         cancelled: ends.cancelled,
+        forks: outcomes.iter().map(|outcome| outcome.row.forks).sum(),
         success: terms.share(judged.0, judged.1),
         money: outcomes.iter().map(|outcome| money_of_runs(outcome.mode, &outcome.row)).collect(),
         duration: lengths(&duration),

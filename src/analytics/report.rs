@@ -96,6 +96,8 @@ pub struct TemplateLine {
     pub failed: u64,
     /// Cancelled; says nothing of success.
     pub cancelled: u64,
+    /// Runs that took over work of another one; they count in no other number of this line but the total cost.
+    pub forks: u64,
     /// The share of successes (Wilson); null under the minimum sample.
     pub success: Option<Share>,
     /// What its runs cost.

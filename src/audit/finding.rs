@@ -29,6 +29,8 @@ named_enums! {
         Agents = "agents",
         /// Every attempt and call has one end, or a loss.
         Attempts = "attempts",
+        /// What a fork took over is what the other run recorded.
+        Lineage = "lineage",
         /// Every climb has a failed verdict before it.
         Escalations = "escalations",
         /// Criteria, judged again where that needs no model and no file.

@@ -6,16 +6,17 @@ use serde_json::{Value, json};
 
 use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::event::{
-    AnswerSource, Envelope, ErrorClass, Escalate, InputAttached, InputAttachedPrivate, InputKind, Mode, Purpose, Recorded,
+    AnswerSource, Envelope, ErrorClass, Escalate, Event, InputAttached, InputAttachedPrivate, InputKind, Mode, Purpose, Recorded,
     RunStarted, RunStartedPrivate, StopReason, SuspendReason,
 };
 use crate::domain::ids::{CallNo, ExecutorId, Hash, RunId};
 use crate::domain::judge::{FileFact, files_asked};
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::run::tests::{Dice, MODELS, prices, settings};
-use crate::domain::run::{Basis, Command, Effect, Phase, Refusal, Run, decide, pending};
+use crate::domain::run::{Basis, Command, Effect, Parent, Phase, Refusal, Run, TakeOver, decide, pending, take_over};
 use crate::domain::template::{BaseAgent, Template};
 use crate::domain::text::Text;
+use crate::domain::tier::Strategy;
 
 pub(crate) const VERSION: &str = "1.2.3";
 
@@ -126,6 +127,29 @@ impl World {
         world
     }
 
+    /// Forks a run off this one as it is now, as a caller that takes over `what` does; `strategy` holds for the whole of it.
+    pub(crate) fn fork(&self, what: &TakeOver, strategy: Option<Strategy>) -> Self {
+        let mut fork = Self { basis: self.basis.clone(), run: Run::default(), log: Vec::new(), now: self.now };
+        let parent = RunId::from_bytes([7; 16]);
+        fork.must(Command::Fork(Parent { run: parent, version: self.run.version, head: self.run.head }));
+        let inputs = self.log.iter().filter_map(|recorded| match &recorded.event {
+            Event::RunStarted(body) => {
+                Some(Command::Begin(Box::new(RunStarted { strategy: strategy.or(body.strategy), ..body.clone() })))
+            }
+            Event::InputAttached(body) => Some(Command::Attach(Box::new(body.clone()))),
+            _ => None,
+        });
+        inputs.for_each(|command| fork.must(command));
+        for (question, answer) in &self.run.answers {
+            let (question, value, source) = (question.clone(), answer.value.clone(), answer.source);
+            fork.must(Command::Answer { question, value, source, secret: answer.secret });
+        }
+        fork.must(Command::CompleteForm(Vec::new()));
+        let taken = take_over(&self.run, parent, &fork.run, &fork.basis, what, fork.now).expect("nothing forbids it");
+        taken.into_iter().for_each(|command| fork.must(command));
+        fork
+    }
+
     #[track_caller]
     fn must(&mut self, command: Command) {
         self.perform(command).expect("nothing forbids it");
@@ -186,16 +210,39 @@ impl World {
     }
 
     /// Carries the run to its end; `answer` says what models reply to the n-th call.
-    pub(crate) fn carried_to_end(mut self, mut answer: impl FnMut(usize, Purpose) -> String) -> Self {
-        let there = FileFact { exists: true, changed: Some(true) };
+    pub(crate) fn carried_to_end(self, answer: impl FnMut(usize, Purpose) -> String) -> Self {
+        let world = self.carried_on(answer);
+        assert!(world.run.is_ended());
+        world
+    }
+
+    /// Carries the run on until it ends or waits for a person or for money.
+    pub(crate) fn carried_on(mut self, mut answer: impl FnMut(usize, Purpose) -> String) -> Self {
         for step in 0.. {
             let Some(Effect::StartCall { agent, purpose }) = pending(&self.run).into_iter().next() else { break };
-            self.must(Command::StartCall { agent, purpose });
-            let call = self.run.open_calls().next().expect("a call is open").number;
-            self.reply(call, &answer(step, purpose), StopReason::End, there).expect("the call is open");
+            if self.perform(Command::StartCall { agent, purpose }).is_err() {
+                break;
+            }
+            // Where the call does not fit a budget, its agent has ended instead.
+            let call = self.run.open_calls().next().map(|call| call.number);
+            if let Some(call) = call {
+                self.reply_well(call, &answer(step, purpose));
+            }
         }
-        assert!(self.run.is_ended());
         self
+    }
+
+    /// Starts the first call that is owed and has it answered.
+    pub(crate) fn answer_next(&mut self, text: &str) {
+        let Some(Effect::StartCall { agent, purpose }) = pending(&self.run).into_iter().next() else { panic!("no call is owed") };
+        self.must(Command::StartCall { agent, purpose });
+        let call = self.run.open_calls().next().expect("a call is open").number;
+        self.reply_well(call, text);
+    }
+
+    fn reply_well(&mut self, call: CallNo, text: &str) {
+        let there = FileFact { exists: true, changed: Some(true) };
+        self.reply(call, text, StopReason::End, there).expect("the call is open");
     }
 
     /// Lives a life that `seed` draws: failures, crashes, pauses, approvals, cancels and retries.

@@ -26,8 +26,6 @@ pub struct RunAudit {
     pub(super) run: Run,
     pub(super) basis: Option<Basis>,
     is_imported: bool,
-    /// It began with what another run recorded, which is not in its own stream.
-    is_forked: bool,
     /// Some private part or text is gone, so what depends on it cannot be told.
     pub(super) gone: Gone,
     /// The team that the answers call for; made when the form is complete.
@@ -64,7 +62,6 @@ impl RunAudit {
             run: Run::default(),
             basis: None,
             is_imported: false,
-            is_forked: false,
             gone: Gone::default(),
             team: None,
             granted: BTreeSet::new(),
@@ -86,12 +83,6 @@ impl RunAudit {
         self.step(&recorded.envelope, book);
         self.note_what_is_gone(&recorded.event);
         let at = Place { seq: Some(recorded.envelope.seq), run: Some(self.id) };
-        self.is_forked |= matches!(recorded.event, Event::RunForked(_));
-        if self.is_forked {
-            // What came before is its parent's to tell, and is told there.
-            book.not_verifiable(Check::Attempts);
-            return self.add(recorded);
-        }
         self.must_be_possible(&recorded.event, at, book);
         money::look(self, &recorded.event, at, book);
         match &recorded.event {
@@ -168,11 +159,26 @@ impl RunAudit {
 
     /// An event must concern something that is there, and in a state in which it can happen.
     fn must_be_possible(&self, event: &Event, at: Place, book: &mut Book<'_>) {
-        let first = matches!(event, Event::RunStarted(_));
-        book.holds(Check::Positions, at, first == (self.versions == 1), || {
-            ["a run begins with RunStarted, once".into(), "RunStarted as its first event".into(), event.name().into()]
-        });
         let run = &self.run;
+        let is_fork = run.parent.is_some();
+        let in_place = match event {
+            Event::RunForked(_) => self.versions == 1,
+            Event::RunStarted(_) => self.versions == 1 + u64::from(is_fork),
+            _ => self.versions > 1 + u64::from(is_fork),
+        };
+        book.holds(Check::Positions, at, in_place, || {
+            let expected = "RunStarted first, or RunForked and then RunStarted".into();
+            ["how a run begins".into(), expected, format!("{} as event {}", event.name(), self.versions)]
+        });
+        if let Event::AttemptInherited(body) = event {
+            let agent = run.agent(body.agent);
+            let idle = agent.is_some_and(|agent| agent.status == AgentStatus::Waiting && agent.open_attempt().is_none());
+            let is_next = agent.and_then(|agent| agent.attempts.last()).is_none_or(|last| last.number < body.attempt);
+            book.holds(Check::Lineage, at, is_fork && idle && is_next, || {
+                let expected = "a fork, and an agent that waits and has no later attempt".into();
+                ["an attempt is taken over".into(), expected, status(agent)]
+            });
+        }
         let may_follow_the_end = matches!(
             event,
             Event::NoteAdded(_)

@@ -3,16 +3,18 @@
 use proptest::prelude::*;
 
 use super::diff::RunDiff;
-use super::finding::{Book, Check, Tally, Violation};
+use super::finding::{Book, Check, Place, Tally, Violation};
+use super::lineage;
 use super::replay::{Cause, Difference, verify};
 use super::sample::{VERSION, World, lone, scores, team};
 use super::seal::{BadSeal, Seal};
 use super::story::RunAudit;
-use crate::domain::event::{AttemptOutcome, Escalate, Event, Purpose, Recorded, RunForked, RunForkedPrivate, Verdict};
+use crate::domain::event::{AttemptOutcome, Escalate, Event, Purpose, Recorded, Verdict};
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::domain::money::NanoUsd;
+use crate::domain::run::{AgentStatus, Phase, Run, TakeOver};
 use crate::domain::text::Text;
-use crate::domain::tier::Tier;
+use crate::domain::tier::{Strategy, Tier};
 use crate::store::codec::{self, Body, Decoded};
 use crate::store::log::Stored;
 use crate::views::run_detail::{MASK, RunDetail};
@@ -281,23 +283,145 @@ fn an_event_that_nothing_leads_to_is_a_difference() {
     assert_eq!(found.derived, "nothing: no recorded input leads to it");
 }
 
-#[test]
-fn a_fork_is_told_apart_from_what_its_own_stream_proves() {
-    let mut events = climbing();
-    let private = Some(RunForkedPrivate {});
-    let forked = RunForked { parent: RunId::from_bytes([8; 16]), version: 9, head: Hash::default(), private };
-    let started = events[0].clone();
-    events.truncate(30);
-    events.drain(..20);
-    events.insert(0, started);
-    events.insert(1, Recorded { event: forked.into(), ..events[1].clone() });
-    for (recorded, number) in events.iter_mut().zip(1..) {
-        (recorded.envelope.seq, recorded.envelope.version) = (number, number);
+/// Holds what a fork took over against the run it comes from.
+fn lineage(fork: &World, origin: &World) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut tell = |violation: &Violation| found.push(violation.clone());
+    let mut book = Book::new(&mut tell);
+    for recorded in &fork.log {
+        match &recorded.event {
+            Event::RunForked(body) => lineage::forked(body, Some(origin.run.head), Place::default(), &mut book),
+            Event::AttemptInherited(body) => lineage::inherited(body, Some(&origin.run), Place::default(), &mut book),
+            _ => {}
+        }
     }
-    assert_eq!(audit(&events).0, []);
-    let verification = verify(&events, VERSION);
-    assert_eq!(verification.difference, None);
-    assert!(verification.not_verifiable > 0);
+    found
+}
+
+fn good(_: usize, purpose: Purpose) -> String {
+    if purpose == Purpose::Work { "ok, this is good".to_owned() } else { scores(0.9) }
+}
+
+fn count(world: &World, kind: &str) -> usize {
+    world.log.iter().filter(|recorded| recorded.event.name() == kind).count()
+}
+
+#[test]
+fn a_fork_takes_over_what_would_be_asked_for_again_and_pays_for_nothing_of_it() {
+    let origin = World::start(&team(), None, Escalate::Auto).carried_to_end(good);
+    let whole = origin.fork(&TakeOver::Succeeded, None);
+    assert!(whole.run.is_ended() && whole.run.spent == NanoUsd(0));
+    assert_eq!((count(&whole, "AttemptInherited"), count(&whole, "CallStarted")), (4, 0));
+    assert_eq!(whole.run.report, origin.run.report);
+    // `b` and whoever waits for it works anew, the others' work stands.
+    let anew = origin.fork(&TakeOver::AllBut("b".into()), None);
+    assert_eq!(count(&anew, "AttemptInherited"), 2);
+    let anew = anew.carried_to_end(good);
+    let works = |world: &World| world.run.calls.values().filter(|call| call.purpose == Purpose::Work).count();
+    assert_eq!(works(&anew), 2);
+    assert!(anew.run.spent > NanoUsd(0) && anew.run.spent < origin.run.spent);
+    // A fork of a fork knows where the work was really done.
+    let again = anew.fork(&TakeOver::Succeeded, None);
+    assert!(again.run.is_ended() && count(&again, "AttemptInherited") == 4);
+    for world in [&whole, &anew] {
+        assert_eq!(audit(&world.log).0, []);
+        assert_eq!(lineage(world, &origin), []);
+        let verified = verify(&world.log, VERSION);
+        assert_eq!((&verified.difference, verified.not_verifiable), (&None, 0));
+    }
+    assert_eq!(audit(&again.log).0, []);
+}
+
+#[test]
+fn a_fork_goes_on_where_the_run_was_under_its_own_strategy() {
+    let mut origin = World::start(&team(), None, Escalate::Auto);
+    origin.answer_next("bad");
+    assert_eq!((origin.run.agents[0].attempts.len(), origin.run.agents[0].tier), (1, Tier::Capable));
+    let same = origin.fork(&TakeOver::All, None);
+    assert_eq!((count(&same, "AttemptInherited"), count(&same, "TierEscalated")), (1, 1));
+    assert_eq!(same.run.agents[0].tier, Tier::Capable);
+    let dear = origin.fork(&TakeOver::All, Some(Strategy::PremiumOnly));
+    assert_eq!(dear.run.agents[0].tier, Tier::Premium);
+    let cheap = origin.fork(&TakeOver::All, Some(Strategy::CheapOnly));
+    assert_eq!(cheap.run.phase, Phase::Failed, "there is nowhere to climb to");
+    let dear = dear.carried_to_end(good);
+    for world in [&same, &dear, &cheap] {
+        assert_eq!(audit(&world.log).0, []);
+        assert_eq!(verify(&world.log, VERSION).difference, None);
+    }
+    // What the agent is told next quotes the answer that did not pass there.
+    let told = dear.run.calls.values().find(|call| call.agent == 0).expect("a call");
+    assert!(told.prompt.contains("Your former answer was not accepted") && told.prompt.contains("bad"), "{}", told.prompt);
+}
+
+#[test]
+fn work_for_other_words_or_by_other_measures_is_not_taken_over() {
+    let origin = World::start(&team(), None, Escalate::Auto).carried_to_end(good);
+    let mut other = World::start(&team(), None, Escalate::Auto).carried_to_end(good);
+    // The answer reaches `a` by its prompt and everybody who waits for `a` by its output; `c` was told nothing of it.
+    other.run.answers.get_mut("name").expect("answered").value = "Anybody".into();
+    let fork = other.fork(&TakeOver::Succeeded, None);
+    assert_eq!(count(&fork, "AttemptInherited"), 1);
+    assert_eq!(fork.run.agents.iter().filter(|agent| !agent.attempts.is_empty()).map(|agent| &*agent.label).collect::<Vec<_>>(), ["c"]);
+    let mut stricter = origin;
+    stricter.basis.template.agent_composition_rules[0].success_criteria.pop();
+    assert_eq!(count(&stricter.fork(&TakeOver::AllBut("c".into()), None), "AttemptInherited"), 0);
+}
+
+#[test]
+fn a_fork_that_claims_what_its_origin_does_not_say_is_found() {
+    let origin = World::start(&team(), None, Escalate::Auto).carried_to_end(good);
+    let sound = origin.fork(&TakeOver::AllBut("d".into()), None);
+    type Change = fn(&mut crate::domain::event::AttemptInherited);
+    let changes: [Change; 5] = [
+        |body| body.version += 1,
+        |body| body.tier = Tier::Premium,
+        |body| body.verified = !body.verified,
+        |body| body.verdicts.clear(),
+        |body| body.private.as_mut().expect("there").output = Some(Text::Inline("better".into())),
+    ];
+    for change in changes {
+        let mut claims = World::start(&team(), None, Escalate::Auto);
+        claims.log.clone_from(&sound.log);
+        let place = nth(&claims.log, "AttemptInherited", 0);
+        if let Event::AttemptInherited(body) = &mut claims.log[place].event {
+            change(body);
+        }
+        assert!(lineage(&claims, &origin).iter().any(|violation| violation.check == Check::Lineage));
+    }
+    let mut claims = sound;
+    if let Event::RunForked(body) = &mut claims.log[0].event {
+        body.head = Hash::of(b"another");
+    }
+    assert_eq!(lineage(&claims, &origin).len(), 1);
+    claims.log.swap(0, 1);
+    assert!(audit(&claims.log).0.iter().any(|violation| violation.check == Check::Positions));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn a_fork_of_any_run_at_any_moment_follows_from_what_it_took_over(seed in any::<u64>(), at in 0usize..400, what in 0u8..3, strategy in 0usize..6) {
+        let mut origin = World::live(seed);
+        // The moment: the run as it was after so many of its events, if its team was planned by then.
+        let planned = nth(&origin.log, "StartTierChosen", 3) + 1;
+        let until = (planned + at).min(origin.log.len());
+        origin.log.truncate(until);
+        origin.run = origin.log.iter().fold(Run::default(), |run, recorded| run.evolve(recorded));
+        let what = [TakeOver::All, TakeOver::Succeeded, TakeOver::AllBut("b".into())][usize::from(what)].clone();
+        let fork = origin.fork(&what, Strategy::ALL.get(strategy).copied());
+        prop_assert_eq!(audit(&fork.log).0, vec![]);
+        prop_assert_eq!(lineage(&fork, &origin), vec![]);
+        let verified = verify(&fork.log, VERSION);
+        prop_assert_eq!((verified.difference, verified.not_verifiable), (None, 0));
+        prop_assert_eq!(fork.run.spent, NanoUsd(0));
+        if !fork.run.is_ended() && fork.run.agents.iter().all(|agent| !matches!(agent.status, AgentStatus::AwaitingApproval { .. })) {
+            let fork = fork.carried_on(good);
+            prop_assert_eq!(audit(&fork.log).0, vec![]);
+            prop_assert_eq!(verify(&fork.log, VERSION).difference, None);
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::domain::run::Refusal;
 use crate::executor::StreamError;
 use crate::settings;
 use crate::store::{archive, hand_over};
-use crate::workspace::{self, FindError, ForgetError, HandOverError, ImportError, ModelsError, ResumeError, StartError};
+use crate::workspace::{self, FindError, ForgetError, ForkError, HandOverError, ImportError, ModelsError, ResumeError, StartError};
 
 impl From<&settings::Error> for Report {
     fn from(error: &settings::Error) -> Self {
@@ -176,6 +176,28 @@ impl From<StartError> for Report {
 impl From<ModelsError> for Report {
     fn from(error: ModelsError) -> Self {
         Self::new("script", Exit::Mendable, error.to_string()).hint("mend it, or empty `simulated.script`")
+    }
+}
+
+impl From<ForkError> for Report {
+    fn from(error: ForkError) -> Self {
+        let message = error.to_string();
+        match error {
+            ForkError::Gone(error) => error.into(),
+            ForkError::Stream(error) => error.into(),
+            ForkError::Store(error) => error.into(),
+            ForkError::TooEarly { run, .. } => {
+                Self::new("fork_position", Exit::Mendable, message).hint(format!("`meno events {run}` shows its positions"))
+            }
+            ForkError::Ended { last, .. } => Self::new("fork_position", Exit::Mendable, message)
+                .hint(format!("its last position before that is {last}; `--agent ROLE` lets a role work anew")),
+            ForkError::NoSuchAgent { role, known, run } => Self::new("not_found", Exit::Mendable, message)
+                .cause(format!("it has: {}", known.join(", ")))
+                .suggest(&role, known.iter().map(String::as_str), &format!("`meno show-run {run}` shows its team")),
+            ForkError::NoTeam(run) => {
+                Self::new("no_team", Exit::Mendable, message).hint(format!("`meno resume {run}` goes on with the form"))
+            }
+        }
     }
 }
 

@@ -110,6 +110,18 @@ pub fn withheld(event: &Event, levels: Levels, hash: &dyn Fn(&str) -> Hash) -> O
                 hide(&mut private.evidence, outputs.max(answers), "");
             }
         }
+        Event::AttemptInherited(body) => {
+            if let Some(private) = &mut body.private {
+                if prompts.max(answers) >= Capture::Hash {
+                    private.prompt = Hash::default();
+                }
+                private.output.iter_mut().for_each(|text| cover(text, outputs));
+                for (name, evidence) in &mut private.criteria {
+                    hide(name, answers, "");
+                    hide(evidence, outputs.max(answers), "");
+                }
+            }
+        }
         Event::AgentFailed(body) => {
             body.private.iter_mut().for_each(|private| hide(&mut private.message, outputs.max(answers), ""));
         }

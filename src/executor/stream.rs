@@ -192,23 +192,35 @@ impl Stream {
         }
     }
 
+    /// Returns the run as it would be after `commands`; nothing is appended.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the rules forbid one of them.
+    pub fn foresee(&self, basis: &Basis, commands: &[Command]) -> Result<Run, StreamError> {
+        Ok(self.decide(basis, commands, self.world.now())?.1)
+    }
+
+    /// Returns the events that `commands` cause one after the other, and the run after them.
+    fn decide(&self, basis: &Basis, commands: &[Command], now: i64) -> Result<(Vec<Event>, Run), Refusal> {
+        let mut events = Vec::new();
+        let mut run = self.run.clone();
+        for command in commands {
+            let decided = decide(&run, basis, command.clone(), now)?;
+            for event in &decided {
+                run.apply(&provisional(self.id, &run, event.clone(), now));
+            }
+            events.extend(decided);
+        }
+        Ok((events, run))
+    }
+
     fn draft(
         &self,
         basis: &Basis,
         commands: &[Command],
         day: Option<crate::domain::money::NanoUsd>,
     ) -> Result<(Vec<Event>, Batch), StreamError> {
-        let now = self.world.now();
-        let mut events = Vec::new();
-        let mut run = None;
-        for command in commands {
-            let current = run.as_ref().unwrap_or(&self.run);
-            let decided = decide(current, basis, command.clone(), now)?;
-            let mut next = current.clone();
-            decided.iter().for_each(|event| next.apply(&provisional(self.id, &next, event.clone(), now)));
-            run = Some(next);
-            events.extend(decided);
-        }
+        let (events, _) = self.decide(basis, commands, self.world.now())?;
         let (encoded, payloads) = self.encode(&events, Levels::of(basis))?;
         let reserved = events.iter().find_map(|event| match event {
             Event::CallStarted(call) => Some((call.day, call.reserved?)),

@@ -1,10 +1,11 @@
 //! The projection behind run lists: one row per run, and how many runs there are.
 //!
-//! Rows stand under `r` and the run's id, whose order is the order of creation; the number of runs stands under `n`.
+//! Rows stand under `r` and the run's id, whose order is the order of creation; the number of runs stands under `n`. Under `c`, a run's
+//! id and another one's stands that the second was forked from the first.
 
 use super::projection::{Projection, Rows};
 use super::run_list::RunRow;
-use crate::domain::event::Recorded;
+use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::RunId;
 
 /// The projection's name, by which its rows are asked for.
@@ -14,12 +15,25 @@ pub const NAME: &str = "runs";
 pub const COUNT: &[u8] = b"n";
 
 const PREFIX: u8 = b'r';
+const CHILD: u8 = b'c';
 
 /// Returns the key of a run's row.
 pub fn key(run: RunId) -> [u8; 17] {
     let mut key = [PREFIX; 17];
     key[1..].copy_from_slice(&run.to_bytes());
     key
+}
+
+/// Returns the bounds of the keys of the runs that were forked from `parent`: the first, and the first after them.
+pub fn children(parent: RunId) -> (Vec<u8>, Vec<u8>) {
+    let from = [&[CHILD], &parent.to_bytes()[..]].concat();
+    let to = [&from[..], &[0xff; 17]].concat();
+    (from, to)
+}
+
+/// Reads such a row: the run that was forked, and the parent's version where that was.
+pub fn read_child(key: &[u8], row: &[u8]) -> Option<(RunId, u64)> {
+    Some((RunId::from_bytes(key.last_chunk::<16>().copied()?), u64::from_be_bytes(row.try_into().ok()?)))
 }
 
 /// Returns the smallest key after `key`.
@@ -51,7 +65,7 @@ impl Projection for Runs {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
@@ -65,6 +79,10 @@ impl Projection for Runs {
                 RunRow::new(run)
             }
         };
+        if let Event::RunForked(body) = &event.event {
+            let (parent, _) = children(body.parent);
+            rows.put(&[&parent[..], &run.to_bytes()].concat(), body.version.to_be_bytes().to_vec());
+        }
         let row = bincode::serde::encode_to_vec(row.apply(event), bincode::config::standard());
         rows.put(&key, row.map_err(|error| format!("a row of the run list cannot be written: {error}"))?);
         Ok(())

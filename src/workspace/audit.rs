@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Workspace;
 use super::every_run::each_run;
+use super::origins::Origins;
 use super::upkeep::refused_by_views;
 use crate::audit::finding::{Book, Check, Place, Tally, Violation};
+use crate::audit::lineage;
 use crate::audit::seal::Seal;
 use crate::audit::story::RunAudit;
 use crate::domain::event::{Event, Mode, Recorded};
@@ -121,11 +123,8 @@ impl Workspace {
     /// # Errors
     /// When the store cannot be read.
     pub fn started_by(&self, run: RunId) -> Result<Option<String>, store::Error> {
-        let first = self.events_of(run, 1, 1)?.into_iter().next();
-        Ok(first.and_then(|first| match first.event {
-            Event::RunStarted(body) => body.private.map(|private| private.user).filter(|user| !user.is_empty()),
-            _ => None,
-        }))
+        let private = self.started(run)?.and_then(|started| started.private);
+        Ok(private.map(|private| private.user).filter(|user| !user.is_empty()))
     }
 
     /// Calls `each` with every run, in the order of their ids.
@@ -163,6 +162,7 @@ pub(super) fn audit(
         runs: 0,
         costs: HashMap::new(),
         other_bytes: 0,
+        origins: Origins::default(),
     };
     let digest = auditor.index()?;
     let scan = auditor.journal()?;
@@ -210,6 +210,8 @@ struct Auditor<'a> {
     costs: HashMap<Mode, u128>,
     /// Payload files that hold their text in bytes of their own.
     other_bytes: u64,
+    /// Runs from which others took work over.
+    origins: Origins,
 }
 
 /// What index and journal agree on: how many events, and the digest of their hashes.
@@ -394,6 +396,7 @@ impl Auditor<'_> {
                         row = row.apply(&recorded);
                         self.texts(stored, &mut recorded);
                         audit.take(&recorded, &mut self.book);
+                        self.lineage(&recorded)?;
                         if let Event::CostIncurred(body) = &recorded.event {
                             let sum = self.costs.entry(row.mode).or_default();
                             *sum = sum.saturating_add(u128::from(body.amount.unwrap_or_default().0));
@@ -413,6 +416,23 @@ impl Auditor<'_> {
             self.shown_row(run, &row)?;
         }
         Ok(count)
+    }
+
+    /// What a fork says of other runs must be what they recorded.
+    fn lineage(&mut self, recorded: &Recorded) -> Result<(), Error> {
+        let at = Place { seq: Some(recorded.envelope.seq), run: recorded.envelope.run };
+        match &recorded.event {
+            Event::RunForked(body) => {
+                let there = Origins::head(self.material, body.parent, body.version)?;
+                lineage::forked(body, there, at, &mut self.book);
+            }
+            Event::AttemptInherited(body) => {
+                let origin = self.origins.run(self.material, body.run)?;
+                lineage::inherited(body, origin, at, &mut self.book);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Reads the large texts of an event in, where they are; those that are gone must have been forgotten.

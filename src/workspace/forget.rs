@@ -60,7 +60,7 @@ pub enum ForgetError {
 pub struct Forgotten {
     /// Events whose texts are gone now.
     pub events: u64,
-    /// Runs that were forked from these and show what they inherited without its texts.
+    /// Runs that were forked from these and hold copies of what they took over.
     pub children: Vec<RunId>,
 }
 

@@ -118,6 +118,7 @@ impl Workspace {
         };
         let mut detail = RunDetail::fold(events.iter(), &text);
         detail.status = detail.status.seen(detail.status == RunStatus::Running && self.probe(id));
+        detail.forks = self.children(id)?.iter().map(|(child, _)| child.to_string()).collect();
         Ok(detail)
     }
 
@@ -225,13 +226,20 @@ impl Workspace {
     }
 
     /// Only a run that looks as if it were going on is asked for its lock.
-    fn is_executed(&self, row: &RunRow) -> bool {
+    pub(super) fn is_executed(&self, row: &RunRow) -> bool {
         row.status == RunStatus::Running && self.probe(row.run_id)
     }
 
     /// Returns the newest run.
     pub(super) fn newest_run(&self) -> Result<Option<RunRow>, store::Error> {
         Ok(self.rows(None, 1)?.pop())
+    }
+
+    /// Returns what the list of runs has of a run.
+    pub(super) fn row(&self, id: RunId) -> Result<Option<RunRow>, store::Error> {
+        let key = runs::key(id);
+        let rows = self.log.view(runs::NAME, &key, Some(&runs::after(&key)), false, 1)?;
+        rows.rows.first().map(|(_, row)| runs::read_row(row).map_err(store::Error::Index)).transpose()
     }
 
     fn count_runs(&self) -> Result<u64, store::Error> {

@@ -173,7 +173,7 @@ impl Workspace {
         let id = self.new_run_id()?;
         let lock = RunLock::acquire(self.place()?, id)?;
         let executor = ExecutorId(self.world.ulid(None));
-        let mut commands = vec![Command::Begin(Box::new(self.started(template, &basis, &wish, executor)?))];
+        let mut commands = vec![Command::Begin(Box::new(self.started_now(template, &basis, &wish, executor)?))];
         commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
         for (question, value, source, secret) in wish.answers {
             let value = redacted(&redactor, value);
@@ -238,7 +238,7 @@ impl Workspace {
     }
 
     /// Opens the stream of a run.
-    fn stream(&self, id: RunId) -> Result<Stream, store::Error> {
+    pub(super) fn stream(&self, id: RunId) -> Result<Stream, store::Error> {
         Stream::open(id, Arc::clone(&self.log), Arc::clone(&self.payloads), Arc::clone(&self.world), self.place()?.clone())
     }
 
@@ -247,14 +247,19 @@ impl Workspace {
     /// # Errors
     /// When a part is forgotten or cannot be read.
     pub fn recorded_basis(&self, id: RunId) -> Result<Basis, ResumeError> {
-        let first = self.events_of(id, 1, 1)?.into_iter().next();
-        let Some(Event::RunStarted(RunStarted { private: Some(private), .. })) = first.map(|recorded| recorded.event) else {
-            return Err(ResumeError::Forgotten { run: id, part: "start" });
-        };
+        let Some(private) = self.started(id)?.and_then(|started| started.private) else { return Err(ResumeError::Forgotten { run: id, part: "start" }) };
         Basis::recorded(&private).map_err(|error| match error {
             BasisError::Gone(part) => ResumeError::Forgotten { run: id, part },
             BasisError::Unreadable { part, why } => ResumeError::Unreadable { run: id, part, why: why.to_string() },
         })
+    }
+
+    /// Returns what a run started with; its first event, or the second of a fork.
+    pub(super) fn started(&self, id: RunId) -> Result<Option<RunStarted>, store::Error> {
+        Ok(self.events_of(id, 1, 2)?.into_iter().find_map(|recorded| match recorded.event {
+            Event::RunStarted(body) => Some(body),
+            _ => None,
+        }))
     }
 
     /// Gathers what a new run decides by: only what it may use, so that what is recorded stays small.
@@ -271,7 +276,7 @@ impl Workspace {
         Basis { template: template.clone(), bases, settings, prices }
     }
 
-    fn started(
+    fn started_now(
         &self,
         template: &Template,
         basis: &Basis,

@@ -62,6 +62,7 @@ pub(super) fn is_input(event: &Event) -> bool {
             | Event::AnswerGiven(_)
             | Event::AnswerChanged(_)
             | Event::InputAttached(_)
+            | Event::AttemptInherited(_)
             | Event::RequestRetried(_)
             | Event::CallReplied(_)
             | Event::CallFailed(_)
@@ -85,6 +86,7 @@ pub(super) fn lacks_input(event: &Event) -> bool {
             Event::AgentPlanned(body) => body.private.is_none(),
             Event::CallReplied(body) => body.private.is_none(),
             Event::CallFailed(body) => body.private.is_none(),
+            Event::AttemptInherited(body) => body.private.is_none(),
             Event::AgentFailed(body) => body.private.is_none(),
             Event::CriterionJudged(body) => body.private.is_none(),
             _ => false,
@@ -109,6 +111,13 @@ pub(super) fn candidates(run: &Run, events: &[Recorded]) -> Candidates {
             vec![answer(&body.question, body.private.as_ref().map(|private| &private.value), body.source, body.secret)]
         }
         Event::FormCompleted(_) => vec![Command::CompleteForm(advice(events))],
+        Event::AttemptInherited(body) => {
+            let attempts = events.iter().map_while(|recorded| match &recorded.event {
+                Event::AttemptInherited(attempt) if attempt.agent == body.agent => Some(attempt.clone()),
+                _ => None,
+            });
+            vec![Command::Inherit(attempts.collect())]
+        }
         Event::AttemptStarted(body) => vec![Command::StartCall { agent: body.agent, purpose: Purpose::Work }],
         Event::CallStarted(body) => vec![Command::StartCall { agent: body.agent, purpose: body.purpose }],
         Event::RequestRetried(body) => {

@@ -129,11 +129,8 @@ impl<'a> Replay<'a> {
                 self.ground.meno_version.clone_from(&body.meno_version);
                 self.decision();
             }
-            // A fork begins with what its parent recorded, which is not in this stream.
-            Event::RunForked(_) => {
-                self.gone = true;
-                self.input();
-            }
+            // Whether it is true of the parent is for an audit to say.
+            Event::RunForked(_) => self.input(),
             event if self.ground.is_imported || commands::is_bystander(event) => self.input(),
             _ => self.decision(),
         }
@@ -247,7 +244,11 @@ impl<'a> Replay<'a> {
     /// The head is the input, the rest follows from it and is as recorded.
     fn agree(&mut self, events: usize, comparison: Comparison) {
         let head = &self.events[self.at].event;
-        let inputs = u64::from(commands::is_input(head));
+        let inherited = self.events[self.at..self.at + events]
+            .iter()
+            .take_while(|recorded| matches!(recorded.event, Event::AttemptInherited(_)))
+            .count() as u64;
+        let inputs = inherited.max(u64::from(commands::is_input(head)));
         self.outcome.inputs += inputs;
         let follow = events as u64 - inputs;
         let gone = comparison.gone.min(follow);

@@ -83,6 +83,9 @@ pub struct ForgetArgs {
     /// Every text of the run, labels and notes too; this is what is meant when nothing is said
     #[arg(long, group = "which")]
     pub all: bool,
+    /// The same of every run that was forked from it: they hold copies of what they took over
+    #[arg(long)]
+    pub with_forks: bool,
     /// Why; it is kept in the log
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub why: String,

@@ -25,7 +25,7 @@ pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, 
 pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs};
 pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PurgeArgs, RestoreArgs};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
-pub use run::{ResumeArgs, RunArgs};
+pub use run::{ForkArgs, NewTerms, RerunArgs, ResumeArgs, RunArgs};
 use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
 
 /// Run teams of LLM agents from templates; remember everything
@@ -123,6 +123,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Go on with a run that stopped
     Resume(ResumeArgs),
+    /// Begin a run where another one was, with the work of it that still counts
+    Fork(ForkArgs),
+    /// Run once more what another run did, as it was recorded
+    Rerun(RerunArgs),
     /// End a run for good
     Cancel(CancelArgs),
     /// List runs, newest first

@@ -1,4 +1,4 @@
-//! What can be typed after `run` and `resume`.
+//! What can be typed after `run`, `resume`, `fork` and `rerun`.
 
 use std::path::PathBuf;
 
@@ -81,4 +81,72 @@ pub struct ResumeArgs {
     /// An answer that is missing; may be given several times
     #[arg(long = "set", value_name = "ID=VALUE")]
     pub set: Vec<KeyValue>,
+}
+
+/// `fork`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A new run begins where the other one was: with its template, settings, prices, answers and material as they were recorded, \
+        and with the work of it that still counts, which is marked and paid for there.\n\n\
+        With --at it goes on from that position in the log. With --agent that role works anew, and whoever waits for it. With neither, \
+        agents that succeeded are kept where they would be told the same, and all others work anew: --set changes answers, --strategy \
+        how the others climb.\n\n\
+        Examples:\n  meno fork last --agent reviewer --strategy premium_only\n  meno fork 7QW2 --set checks=Security\n  \
+        meno fork last --at 42"
+)]
+pub struct ForkArgs {
+    /// The run: an id, its beginning or end, `last` or `last~N`
+    #[arg(value_name = "RUN")]
+    pub run: RunRef,
+    /// Go on from this position in the log (`meno events RUN` shows them)
+    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "agent")]
+    pub at: Option<u64>,
+    /// Let this role work anew, and the agents that wait for it
+    #[arg(long, value_name = "ROLE")]
+    pub agent: Option<String>,
+    /// Another answer; may be given several times
+    #[arg(long = "set", value_name = "ID=VALUE")]
+    pub set: Vec<KeyValue>,
+    /// How it differs otherwise.
+    #[command(flatten)]
+    pub terms: NewTerms,
+}
+
+/// `rerun`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Everything is as the run recorded it: template, settings, prices, answers, material. Nothing of its work is kept; with \
+        --agent only what that role and those who wait for it did is done again.\n\n\
+        Examples:\n  meno rerun last --seed 8\n  meno rerun last --agent reviewer"
+)]
+pub struct RerunArgs {
+    /// The run: an id, its beginning or end, `last` or `last~N`
+    #[arg(value_name = "RUN")]
+    pub run: RunRef,
+    /// Only this role, and the agents that wait for it
+    #[arg(long, value_name = "ROLE")]
+    pub agent: Option<String>,
+    /// How it differs otherwise.
+    #[command(flatten)]
+    pub terms: NewTerms,
+}
+
+/// What a run that begins with another one's record may have of its own.
+#[derive(Clone, Debug, Args)]
+pub struct NewTerms {
+    /// Which tiers all agents may use, instead of what held there
+    #[arg(long, value_name = "STRATEGY", value_parser = strategy())]
+    pub strategy: Option<Strategy>,
+    /// US dollars that it may cost at most, instead of what held there
+    #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true)]
+    pub budget: Option<NanoUsd>,
+    /// When an agent wants to climb a tier: auto, ask, never
+    #[arg(long, value_name = "HOW", value_parser = escalate(), hide_possible_values = true)]
+    pub escalate: Option<Escalate>,
+    /// Another seed of everything random
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// A label, beside those of the other run; may be given several times
+    #[arg(long = "label", value_name = "K=V")]
+    pub labels: Vec<KeyValue>,
 }

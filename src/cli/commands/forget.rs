@@ -25,7 +25,7 @@ pub struct ForgetDocument {
     pub which: String,
     /// Events whose texts are gone now; 0 when they were gone before.
     pub events: u64,
-    /// Runs that were forked from it.
+    /// Runs that were forked from it and still hold what they took over.
     pub children: Vec<String>,
 }
 
@@ -71,14 +71,29 @@ pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
         _ => ForgottenParts::All,
     };
     let what = if which == ForgottenParts::All { "all texts" } else { which.name() };
-    confirm(context, args.yes, format!("Forget {what} of run {run} for good?"))?;
-    let forgotten = workspace.forget(&[run], which, &args.why, context.global.wait)?;
+    let forks = workspace.descendants(run)?;
+    let mut runs = vec![run];
+    if args.with_forks {
+        runs.extend(&forks);
+    } else if !forks.is_empty() {
+        let forks: Vec<String> = forks.iter().map(ToString::to_string).collect();
+        context.out.warn(format!(
+            "what was taken over from it is in other runs too, and stays there without `--with-forks`: {}",
+            forks.join(", ")
+        ));
+    }
+    let of = match runs.len() {
+        1 => format!("run {run}"),
+        more => format!("run {run} and {} forked from it", words::plural(more as u64 - 1, "run")),
+    };
+    confirm(context, args.yes, format!("Forget {what} of {of} for good?"))?;
+    let forgotten = workspace.forget(&runs, which, &args.why, context.global.wait)?;
     if context.out.json() {
         context.out.document(&ForgetDocument {
             run_id: run.to_string(),
             which: which.name().to_owned(),
             events: forgotten.events,
-            children: forgotten.children.iter().map(ToString::to_string).collect(),
+            children: left(&forgotten, &runs).iter().map(ToString::to_string).collect(),
         })?;
         return Ok(Exit::Done);
     }
@@ -86,9 +101,14 @@ pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
         0 => "they were gone already".to_owned(),
         events => format!("the texts of {} are gone", words::plural(events, "event")),
     };
-    context.out.say(format!("run {run}: {what} forgotten; {gone}"));
-    told(context, &workspace, &forgotten)?;
+    context.out.say(format!("{of}: {what} forgotten; {gone}"));
+    told(context, &workspace)?;
     Ok(Exit::Done)
+}
+
+/// Returns the forks that were not forgotten too.
+fn left(forgotten: &Forgotten, runs: &[RunId]) -> Vec<RunId> {
+    forgotten.children.iter().copied().filter(|child| !runs.contains(child)).collect()
 }
 
 /// Forgets what was said in runs that ended long ago.
@@ -133,7 +153,12 @@ pub fn purge(context: &mut Context, args: &PurgeArgs) -> Result<Exit> {
         context.out.say(format!("{count} would be forgotten; nothing was changed"));
     } else {
         context.out.say(format!("{count} forgotten; the texts of {} are gone", words::plural(forgotten.events, "event")));
-        told(context, &workspace, &forgotten)?;
+        let runs: Vec<RunId> = found.runs.iter().map(|run| run.run_id).collect();
+        let left: Vec<String> = left(&forgotten, &runs).iter().map(ToString::to_string).collect();
+        if !left.is_empty() {
+            context.out.warn(format!("what was taken over from them stays in later runs: {}", left.join(", ")));
+        }
+        told(context, &workspace)?;
     }
     Ok(Exit::Done)
 }
@@ -148,13 +173,9 @@ fn line(run: &RunRow) -> PurgeLine {
 }
 
 /// Says what forgetting leaves, here and elsewhere.
-fn told(context: &mut Context, workspace: &Workspace, forgotten: &Forgotten) -> Result<()> {
+fn told(context: &mut Context, workspace: &Workspace) -> Result<()> {
     let head = workspace.log().head()?;
     context.out.say(format!("the log verifies as before; head: event {}, {}", head.seq, head.hash));
-    if !forgotten.children.is_empty() {
-        let children: Vec<String> = forgotten.children.iter().map(ToString::to_string).collect();
-        context.out.warn(format!("runs forked from it keep what they wrote themselves: {}", children.join(", ")));
-    }
     context.out.say("backups, exports and copies that others pulled keep theirs");
     Ok(())
 }

@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod completions;
 pub mod config;
 pub mod export_template;
+pub mod fork;
 pub mod init;
 pub mod list_templates;
 pub mod model;
@@ -59,6 +60,8 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
     match command {
         Command::Run(args) => run::run(context, &args),
         Command::Resume(args) => resume::run(context, &args),
+        Command::Fork(args) => fork::fork(context, &args),
+        Command::Rerun(args) => fork::rerun(context, &args),
         Command::Cancel(args) => cancel::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
         Command::Init => init::run(context),

@@ -66,7 +66,7 @@ fn show(context: &mut Context, workspace: &Workspace, run: RunId, seq: u64) -> R
     if context.out.json() {
         context.out.document(&detail)?;
     } else {
-        let shown = show_run::Shown { outputs: false, agent: None, zone: context.out.zone() };
+        let shown = show_run::Shown { outputs: false, agent: None, zone: context.out.zone(), family: &[] };
         let page = show_run::show_run(&detail, shown);
         context.out.data(page)?;
     }

@@ -34,7 +34,9 @@ pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
         context.out.document(&detail)?;
         return Ok(Exit::Done);
     }
-    let shown = show_run::Shown { outputs: args.outputs, agent: args.agent.as_deref(), zone: context.out.zone() };
+    let family = workspace.family(id)?;
+    let (agent, zone) = (args.agent.as_deref(), context.out.zone());
+    let shown = show_run::Shown { outputs: args.outputs, agent, zone, family: &family };
     let page = show_run::show_run(&detail, shown);
     context.out.data(page)?;
     if args.events {

@@ -18,6 +18,11 @@ pub fn analytics(out: &Out, analytics: &Analytics) -> String {
         parts.extend(template(out, report, analytics));
     }
     let modes: Vec<&str> = analytics.modes.iter().map(|mode| mode.name()).collect();
+    let forks: u64 = analytics.templates.iter().map(|line| line.forks).sum();
+    if forks > 0 {
+        let forks = words::plural(forks, "fork");
+        parts.push(styled(FAINT, format!("{forks} took over work of other runs and count in attempts and costs alone")));
+    }
     parts.push(styled(
         FAINT,
         format!(

@@ -184,6 +184,7 @@ mod tests {
             unverified: 0,
             failed: 0,
             cancelled: 0,
+            forks: 0,
             success: None,
             money: Vec::new(),
             duration: Lengths { n: 0, p50_ms: None, p90_ms: None },

@@ -8,6 +8,7 @@ use crate::cli::output::{BAD, FAINT, GOOD, HEADING, WARN, sanitize, styled, time
 use crate::domain::event::{Mode, Verdict};
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail, Tokens};
 use crate::views::status::{AgentStatus, AttemptStatus};
+use crate::workspace::Relative;
 
 /// What of a run is shown.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,8 @@ pub struct Shown<'a> {
     pub agent: Option<&'a str>,
     /// The zone in which times are shown.
     pub zone: &'a TimeZone,
+    /// The tree of forks that the run belongs to; empty when there is none.
+    pub family: &'a [Relative],
 }
 
 /// Tells the story of `run`, whose sensitive values are masked already.
@@ -25,6 +28,7 @@ pub fn show_run(run: &RunDetail, shown: Shown<'_>) -> String {
     let mut page = Page::default();
     head(&mut page, run, shown.zone);
     if shown.agent.is_none() {
+        family(&mut page, run, shown.family);
         answers(&mut page, run);
         inputs(&mut page, run);
     }
@@ -122,7 +126,7 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
         pairs.push(("folder", folder.clone()));
     }
     if let Some(lineage) = &run.lineage {
-        pairs.push(("forked", format!("from {} at {}", lineage.parent, lineage.at)));
+        pairs.push(("forked", format!("from {} at its event {}", lineage.parent, lineage.at)));
     }
     if run.forgotten_events > 0 {
         pairs.push(("gone", format!("the texts of {} were forgotten", words::plural(run.forgotten_events, "event"))));
@@ -141,6 +145,27 @@ fn token_words(tokens: &Tokens) -> String {
     let reasoning = if tokens.reasoning > 0 { format!(" ({} reasoning)", words::count(tokens.reasoning)) } else { String::new() };
     parts.push(format!("{} output{reasoning}", words::count(tokens.output)));
     parts.join(", ")
+}
+
+fn family(page: &mut Page, run: &RunDetail, family: &[Relative]) {
+    if family.is_empty() {
+        return;
+    }
+    page.heading("Forks");
+    for relative in family {
+        let branch = if relative.depth == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(relative.depth - 1)) };
+        let id = relative.id.to_string();
+        let at = relative.at.map_or_else(String::new, |at| format!("  at event {at}"));
+        let standing = match &relative.line {
+            Some(line) => {
+                let cost = words::cost(line.cost_nusd, line.cost_complete, line.mode);
+                format!("{}, {cost}", styled(run_style(line.status, line.verified), standing(line.status, line.verified)))
+            }
+            None => "not in this store".to_owned(),
+        };
+        let this = if id == run.run_id { "  (this run)" } else { "" };
+        page.line(2, format!("{branch}{id}{at}  {standing}{this}"));
+    }
 }
 
 fn answers(page: &mut Page, run: &RunDetail) {
@@ -222,7 +247,10 @@ fn tell_attempt(page: &mut Page, attempt: &AttemptDetail, mode: Mode) {
         (_, Some(model)) => model.clone(),
         (_, None) => if attempt.imported { "model not known" } else { "no model called" }.to_owned(),
     };
-    let cost = words::cost(attempt.cost_nusd, attempt.cost_complete, mode);
+    let cost = match &attempt.inherited_from {
+        Some(origin) => format!("taken over from {origin}, nothing paid here"),
+        None => words::cost(attempt.cost_nusd, attempt.cost_complete, mode),
+    };
     let mut parts = vec![attempt_words(attempt.status, attempt.verified).to_owned(), cost];
     parts.extend(attempt.duration_ms.map(time::duration));
     page.line(4, format!("{} {:<8} {}  {}", attempt.attempt, attempt.tier, sanitize::line(&model), parts.join(", ")));
@@ -317,7 +345,7 @@ mod tests {
     use crate::views::sample::{self, inline};
 
     fn show(run: &RunDetail, outputs: bool, agent: Option<&str>) -> String {
-        let page = show_run(run, Shown { outputs, agent, zone: &TimeZone::UTC });
+        let page = show_run(run, Shown { outputs, agent, zone: &TimeZone::UTC, family: &[] });
         anstream::adapter::strip_str(&page).to_string()
     }
 
@@ -400,7 +428,7 @@ mod tests {
         events[1] = sample::recorded(2, sample::answer("package_name", &serde_json::to_string(evil).unwrap()));
         events[5] = sample::recorded(6, sample::planned(0, evil, Some(evil)));
         events[18] = sample::recorded(19, sample::replied(2, evil));
-        let page = show_run(&RunDetail::fold(events.iter(), &inline), Shown { outputs: true, agent: None, zone: &TimeZone::UTC });
+        let page = show_run(&RunDetail::fold(events.iter(), &inline), Shown { outputs: true, agent: None, zone: &TimeZone::UTC, family: &[] });
         let bare = anstream::adapter::strip_str(&page).to_string();
         assert!(!page.contains("\u{1b}]") && !page.contains('\u{202e}') && !bare.contains('\u{7}'), "{page:?}");
         assert!(bare.contains("␛]0;evil␇<U+202E>"), "{bare}");

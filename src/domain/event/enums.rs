@@ -277,6 +277,19 @@ pub enum JudgedBy {
     Nobody,
 }
 
+/// A verdict that was reached in another run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InheritedVerdict {
+    /// The criterion's number within its agent.
+    pub criterion: u32,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// A judge's score, 0 to 1.
+    pub score: Option<f64>,
+    /// Who judged; a call is one of the run that made the attempt.
+    pub by: JudgedBy,
+}
+
 /// Who wrote a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

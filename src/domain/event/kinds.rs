@@ -506,6 +506,43 @@ kinds! {
         failed_criteria: Vec<String>,
     }
 
+    /// An attempt of the run that this one was forked from counts here too. It was made and paid for there.
+    AttemptInherited = 32 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// The attempt: its number there and here.
+        attempt: AttemptNo,
+        /// The tier.
+        tier: Tier,
+        /// The run that made it.
+        run: RunId,
+        /// Where that run's stream has its end.
+        version: u64,
+        /// The provider that worked last; empty when none did.
+        provider: String,
+        /// The model that worked last; empty when none did.
+        model: String,
+        /// Output tokens allowed, at most; 0 when no model was called.
+        max_output: u64,
+        /// Why the model stopped.
+        stop: Option<StopReason>,
+        /// How it ended.
+        outcome: AttemptOutcome,
+        /// It passed and every criterion is known.
+        verified: bool,
+        /// What else spoke against it.
+        signals: Vec<Signal>,
+        /// The verdicts on its criteria, in their order.
+        verdicts: Vec<InheritedVerdict>,
+    } private AttemptInheritedPrivate {
+        /// BLAKE3 of what the agent was first told, by which a later fork sees whether that changed.
+        prompt: Hash,
+        /// The answer.
+        output: Option<Text>,
+        /// Name and evidence of each verdict.
+        criteria: Vec<(String, String)>,
+    }
+
     // ---- money ---------------------------------------------------------------------------------------------------
 
     /// A call cost something, or its cost is not known.

@@ -41,6 +41,9 @@ impl Event {
             Self::AttemptImported(body) => {
                 body.private.iter_mut().filter_map(|private| private.output.as_mut()).for_each(visit);
             }
+            Self::AttemptInherited(body) => {
+                body.private.iter_mut().filter_map(|private| private.output.as_mut()).for_each(visit);
+            }
             Self::ReportComposed(body) => body.private.iter_mut().for_each(|private| visit(&mut private.report)),
             Self::NoteAdded(body) => body.private.iter_mut().for_each(|private| visit(&mut private.text)),
             Self::RecommendationShown(body) => body.private.iter_mut().for_each(|private| visit(&mut private.advice)),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::state::Parent;
 use crate::domain::call::{CallFailure, CallReply, Retry};
-use crate::domain::event::{AnswerSource, InputAttached, Purpose, RunStarted, SuspendReason};
+use crate::domain::event::{AnswerSource, AttemptInherited, InputAttached, Purpose, RunStarted, SuspendReason};
 use crate::domain::ids::{AgentNo, CallNo, ExecutorId, RunId};
 use crate::domain::judge::FileFact;
 use crate::domain::money::TokenUsage;
@@ -27,6 +28,10 @@ pub struct StartAdvice {
 /// A wish. Time, ids and what the world said are inside; texts are redacted already.
 #[derive(Clone, Debug)]
 pub enum Command {
+    /// Fork the run off another one; it is to be started next.
+    Fork(Parent),
+    /// Let attempts of the parent count here: those of one agent, in their order.
+    Inherit(Vec<AttemptInherited>),
     /// Start the run.
     Begin(Box<RunStarted>),
     /// Attach material.

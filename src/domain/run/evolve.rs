@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::state::{Agent, AgentStatus, Answer, Attempt, Call, CallState, Input, JudgedCriterion, Phase, Run, Terms};
-use crate::domain::event::{AttemptOutcome, Event, Purpose, Recorded};
-use crate::domain::ids::{AgentNo, AttemptNo, CallNo};
+use super::state::{
+    Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms,
+};
+use crate::domain::event::{AttemptInherited, AttemptOutcome, Envelope, Event, InheritedVerdict, Purpose, Recorded};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, Hash};
 use crate::domain::money::UsageSource;
 use crate::domain::text::Text;
 use crate::domain::tier::Tier;
@@ -92,7 +94,12 @@ impl Run {
                         cost: None,
                     },
                 );
-                self.with_attempt(body.agent, body.attempt, |attempt| attempt.calls.push(body.call));
+                self.with_attempt(body.agent, body.attempt, |attempt| {
+                    attempt.calls.push(body.call);
+                    if body.purpose == Purpose::Work {
+                        attempt.max_output = attempt.max_output.max(body.max_output);
+                    }
+                });
             }
             Event::CallReplied(body) => {
                 let reported = body.usage_source == UsageSource::Reported;
@@ -140,6 +147,7 @@ impl Run {
                     attempt.outcome = Some(body.outcome);
                     attempt.verified = body.verified;
                     attempt.signals.clone_from(&body.signals);
+                    attempt.ended = envelope.version;
                 });
                 self.with_agent(body.agent, |agent| agent.status = AgentStatus::Waiting);
             }
@@ -150,6 +158,10 @@ impl Run {
                 agent.tier = body.tier;
                 agent.attempts.push(attempt);
             }),
+            Event::AttemptInherited(body) => self.inherit(body, envelope),
+            Event::RunForked(body) => {
+                self.parent = Some(Parent { run: body.parent, version: body.version, head: body.head });
+            }
             Event::CostIncurred(body) => {
                 self.spent = self.spent.plus(body.amount.unwrap_or_default());
                 if let Some(call) = body.call.and_then(|call| self.calls.get_mut(&call)) {
@@ -196,7 +208,6 @@ impl Run {
             | Event::ToolStarted(_)
             | Event::ToolEnded(_)
             | Event::ApprovalGiven(_)
-            | Event::RunForked(_)
             | Event::WriteUndone(_)
             | Event::NoteAdded(_)
             | Event::RecommendationShown(_)
@@ -241,6 +252,38 @@ impl Run {
         self.agents.push(agent);
     }
 
+    fn inherit(&mut self, body: &AttemptInherited, envelope: &Envelope) {
+        let private = body.private.as_ref();
+        let texts = |index: usize| private.and_then(|private| private.criteria.get(index).cloned()).unwrap_or_default();
+        let judged = body.verdicts.iter().enumerate().map(|(index, verdict)| {
+            let (name, evidence) = texts(index);
+            let InheritedVerdict { criterion, verdict, score, by } = *verdict;
+            (criterion, JudgedCriterion { verdict, score, by, name, evidence })
+        });
+        let attempt = Attempt {
+            output: private.and_then(|private| inline(private.output.as_ref()?)),
+            stop: body.stop,
+            judged: judged.collect(),
+            outcome: Some(body.outcome),
+            verified: body.verified,
+            signals: body.signals.clone(),
+            max_output: body.max_output,
+            ended: envelope.version,
+            inherited: Some(Inherited {
+                run: body.run,
+                version: body.version,
+                provider: body.provider.clone(),
+                model: body.model.clone(),
+                prompt: private.map(|private| private.prompt).filter(|prompt| *prompt != Hash::default()),
+            }),
+            ..Attempt::new(body.attempt, body.tier, envelope.at)
+        };
+        self.with_agent(body.agent, |agent| {
+            agent.tier = body.tier;
+            agent.attempts.push(attempt);
+        });
+    }
+
     fn end_call(&mut self, number: CallNo, state: CallState) -> Option<(AgentNo, AttemptNo, Purpose)> {
         let call = self.calls.get_mut(&number)?;
         call.state = state;
@@ -277,6 +320,9 @@ impl Attempt {
             outcome: None,
             verified: false,
             signals: Vec::new(),
+            max_output: 0,
+            ended: 0,
+            inherited: None,
         }
     }
 }

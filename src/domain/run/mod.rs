@@ -8,6 +8,7 @@ mod basis;
 mod command;
 mod decide;
 mod evolve;
+mod fork;
 mod pending;
 mod prompt;
 mod report;
@@ -18,6 +19,9 @@ pub(crate) mod tests;
 pub use basis::{Basis, BasisError, ModelChoice};
 pub use command::{Command, Refusal, StartAdvice};
 pub use decide::decide;
+pub use fork::{TakeOver, take_over};
 pub use pending::{Effect, pending};
 pub use prompt::{Prompt, input_files, preview_prompt, request};
-pub use state::{Agent, AgentStatus, Answer, Attempt, Call, CallState, Input, JudgedCriterion, Phase, Run, Terms};
+pub use state::{
+    Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms,
+};

@@ -46,6 +46,19 @@ pub struct Run {
     pub cancel_asked: bool,
     /// The report.
     pub report: Option<Arc<str>>,
+    /// The run that it was forked from, and where.
+    pub parent: Option<Parent>,
+}
+
+/// Where a run was forked off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// The run that it was forked from.
+    pub run: RunId,
+    /// The last event of that run which it knows of.
+    pub version: u64,
+    /// The chain's hash there.
+    pub head: Hash,
 }
 
 /// How far a run is.
@@ -194,6 +207,27 @@ pub struct Attempt {
     pub verified: bool,
     /// What else spoke against it.
     pub signals: Vec<Signal>,
+    /// Output tokens that its calls for work were allowed, at most; 0 before the first.
+    pub max_output: u64,
+    /// Position in the run's stream of its end; 0 while it is open.
+    pub ended: u64,
+    /// It was made by another run.
+    pub inherited: Option<Inherited>,
+}
+
+/// Where an attempt was made that counts in this run too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inherited {
+    /// The run that made it.
+    pub run: RunId,
+    /// Where that run's stream has its end.
+    pub version: u64,
+    /// The provider that worked last.
+    pub provider: String,
+    /// The model that worked last.
+    pub model: String,
+    /// BLAKE3 of what the agent was first told; `None` when that is gone.
+    pub prompt: Option<Hash>,
 }
 
 /// A verdict with its reasons.

@@ -34,6 +34,8 @@ pub struct Draft {
     pub attempts: BTreeMap<(AgentNo, AttemptNo), AttemptDraft>,
     /// Its answers as JSON, without secret ones.
     pub answers: BTreeMap<String, String>,
+    /// Agents that began with attempts of the run it was forked from.
+    pub heirs: BTreeSet<AgentNo>,
     /// Its tool calls.
     pub tools: BTreeMap<(CallNo, u32), ToolDraft>,
     /// Whose calls they were.
@@ -143,6 +145,7 @@ impl Draft {
             agents: BTreeMap::new(),
             attempts: BTreeMap::new(),
             answers: BTreeMap::new(),
+            heirs: BTreeSet::new(),
             tools: BTreeMap::new(),
             calls: BTreeMap::new(),
             open: OpenCosts::default(),
@@ -160,6 +163,7 @@ impl Draft {
                 | Event::AttemptStarted(_)
                 | Event::AttemptEnded(_)
                 | Event::AttemptImported(_)
+                | Event::AttemptInherited(_)
                 | Event::CallStarted(_)
                 | Event::CallReplied(_)
                 | Event::CallFailed(_)
@@ -197,6 +201,7 @@ impl Draft {
             Event::AgentPlanned(body) => {
                 self.agents.insert(body.agent, AgentDraft { role: body.role.clone(), failed: None });
             }
+            Event::AttemptInherited(body) => drop(self.heirs.insert(body.agent)),
             Event::AgentSucceeded(body) => self.agents.entry(body.agent).or_default().failed = None,
             Event::AgentFailed(body) => self.agents.entry(body.agent).or_default().failed = Some(body.reason),
             Event::RunSucceeded(body) => {

@@ -49,7 +49,7 @@ impl Projection for Memory {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
@@ -83,10 +83,15 @@ impl Projection for Memory {
 /// Takes an ended run in or out of every sum; one that goes on is in none.
 fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
     let Some(ended) = draft.ended else { return Ok(()) };
-    outcomes::count(rows, run, draft, ended, sign)?;
+    // A run that took over work of another one says nothing of whole runs; what it did itself counts like any other work.
+    if draft.heirs.is_empty() {
+        outcomes::count(rows, run, draft, ended, sign)?;
+        answers::count(rows, run, draft, ended, sign)?;
+    } else {
+        outcomes::count_fork(rows, draft, sign)?;
+    }
     patterns::count(rows, run, draft, sign)?;
     criteria::count(rows, run, draft, sign)?;
-    answers::count(rows, run, draft, ended, sign)?;
     tasks::count(rows, run, draft, sign)?;
     tools::count(rows, run, draft, sign)
 }

@@ -71,6 +71,8 @@ pub struct OutcomeRow {
     pub ends: Ends,
     /// By UTC day of their beginning, in days since the epoch.
     pub days: BTreeMap<i32, Ends>,
+    /// Runs that took over work of another one; only their cost is in these sums, and only in what is known of it.
+    pub forks: u64,
     /// What is known of their cost, in nUSD, over all of them.
     pub cost_known: u128,
     /// What runs cost, in nUSD; those whose cost is wholly known.
@@ -156,6 +158,16 @@ impl RunFact {
             _ => Some(false),
         }
     }
+}
+
+/// Takes a run that took over work of another one in or out.
+pub(super) fn count_fork(rows: &mut dyn Rows, draft: &Draft, sign: Sign) -> Result<(), String> {
+    let cost = draft.attempts.values().fold(0u64, |sum, attempt| sum.saturating_add(attempt.cost));
+    let key = OutcomeRow::of(Some(&draft.template)).byte(draft.mode as u8).finish();
+    rows::change(rows, &key, |row: &mut OutcomeRow| {
+        shift(&mut row.forks, sign);
+        sign.sum(&mut row.cost_known, cost);
+    })
 }
 
 /// Takes the draft's run in or out.

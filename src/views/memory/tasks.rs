@@ -98,7 +98,8 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) 
         let Some(bytes) = rows.get(&key) else { continue };
         let mut row: TaskRow = rows::read(&bytes)?;
         row.tiers = [None; Tier::ALL.len()];
-        if sign == Sign::In {
+        // What came of the task began in another run, and is told there.
+        if sign == Sign::In && !draft.heirs.contains(agent) {
             for ((_, number), attempt) in draft.attempts.iter().filter(|((of, _), _)| of == agent) {
                 let is_known = !unsettled.contains(&(*agent, *number));
                 let tried = row.tiers[attempt.tier as usize].get_or_insert(Tried { end: None, cost: Some(0), attempts: 0 });

@@ -28,6 +28,8 @@ pub struct AttemptDetail {
     pub verified: bool,
     /// Another system made it.
     pub imported: bool,
+    /// The run that made it and paid for it, when it was taken over from there.
+    pub inherited_from: Option<String>,
     /// Why the model stopped.
     pub stop_reason: Option<StopReason>,
     /// What went wrong, in words.

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::domain::event::{
-    AnswerSource, AttemptOutcome, Escalate, Event, JudgedBy, Mode, OnFailure, Recorded, SkipReason, Verdict,
+    AnswerSource, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::money::NanoUsd;
@@ -17,6 +17,7 @@ use crate::views::open_costs::OpenCosts;
 use super::super::event_line::is_forgotten;
 use super::super::status::{AgentStatus, AttemptStatus, RunStatus};
 use super::super::{millis_between, utc};
+use super::inherit::{ended, judge_name};
 use super::{
     AgentDetail, AgentFailure, Approval, AttemptDetail, CallDetail, CriterionDetail, Escalation, InputDetail, Lineage, Note,
     RunDetail, RunFailureDetail, SkippedRule, StartTier, Switch, Tokens,
@@ -81,6 +82,7 @@ impl Default for Fold {
                 labels: IndexMap::new(),
                 notes: Vec::new(),
                 lineage: None,
+                forks: Vec::new(),
                 workspace: None,
                 seed: 0,
                 prices_as_of: String::new(),
@@ -275,13 +277,7 @@ impl Fold {
                 let (agent, attempt) = self.attempt(body.agent, body.attempt, Tier::Cheap);
                 let agent = &mut self.detail.agents[agent];
                 let attempt = &mut agent.attempts[attempt];
-                attempt.status = match body.outcome {
-                    AttemptOutcome::Passed => AttemptStatus::Passed,
-                    AttemptOutcome::FailedCriteria => AttemptStatus::FailedCriteria,
-                    AttemptOutcome::Error => AttemptStatus::Error,
-                    AttemptOutcome::Cancelled => AttemptStatus::Cancelled,
-                    AttemptOutcome::Lost => AttemptStatus::Lost,
-                };
+                attempt.status = ended(body.outcome);
                 attempt.verified = body.verified;
                 attempt.signals.clone_from(&body.signals);
                 attempt.duration_ms = Some(body.duration_ms);
@@ -319,6 +315,7 @@ impl Fold {
                     by: "nobody".to_owned(),
                 }));
             }
+            Event::AttemptInherited(body) => self.inherit(body, at, text),
             _ => {}
         }
     }
@@ -343,12 +340,7 @@ impl Fold {
                     verdict: body.verdict,
                     score: body.score,
                     evidence: body.private.as_ref().map(|private| private.evidence.clone()),
-                    by: match body.by {
-                        JudgedBy::Code => "code",
-                        JudgedBy::Model(_) => "model",
-                        JudgedBy::Nobody => "nobody",
-                    }
-                    .to_owned(),
+                    by: judge_name(body.by).to_owned(),
                 });
             }
             Event::TierEscalated(body) => {
@@ -503,6 +495,7 @@ impl Fold {
             status: AttemptStatus::Running,
             verified: false,
             imported: false,
+            inherited_from: None,
             stop_reason: None,
             error: None,
             signals: Vec::new(),

@@ -6,6 +6,7 @@
 mod attempt;
 mod calls;
 mod fold;
+mod inherit;
 mod mask;
 
 use indexmap::IndexMap;
@@ -108,6 +109,8 @@ pub struct RunDetail {
     pub notes: Vec<Note>,
     /// The run it was forked from.
     pub lineage: Option<Lineage>,
+    /// Runs that were forked from it, the oldest first; they are not in its own events.
+    pub forks: Vec<String>,
     /// The folder that it was started in.
     pub workspace: Option<String>,
     /// The seed of everything random in it.

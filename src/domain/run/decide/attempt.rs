@@ -221,22 +221,16 @@ fn worst_case(draft: &Draft<'_>, agent: AgentNo, tier: Tier) -> Option<crate::do
 }
 
 /// Returns the output limit at which the agent's last attempt at its tier was cut off.
-pub(super) fn truncated_at(run: &Run, agent: &Agent) -> Option<u64> {
-    let last =
-        agent.attempts.last().filter(|attempt| attempt.tier == agent.tier && attempt.signals.contains(&Signal::Truncated))?;
-    last.calls
-        .iter()
-        .filter_map(|call| run.calls.get(call))
-        .filter(|call| call.purpose == Purpose::Work)
-        .map(|call| call.max_output)
-        .max()
+pub(super) fn truncated_at(agent: &Agent) -> Option<u64> {
+    let last = agent.attempts.last()?;
+    (last.tier == agent.tier && last.signals.contains(&Signal::Truncated) && last.max_output > 0).then_some(last.max_output)
 }
 
 /// An answer that was cut off gets more room once per tier, if the model can give more.
 fn has_more_room(draft: &Draft<'_>, agent: &Agent) -> bool {
     let cut = |attempt: &&crate::domain::run::Attempt| attempt.tier == agent.tier && attempt.signals.contains(&Signal::Truncated);
     let times = agent.attempts.iter().skip(agent.retried_from).filter(cut).count();
-    let Some(limit) = truncated_at(&draft.run, agent) else { return false };
+    let Some(limit) = truncated_at(agent) else { return false };
     let most = draft.basis.work_models(agent.tier).first().and_then(|choice| draft.basis.max_output_of(choice));
     times == 1 && most.is_none_or(|most| most > limit)
 }

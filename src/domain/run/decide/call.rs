@@ -108,7 +108,7 @@ fn output_limit(draft: &Draft<'_>, number: AgentNo, purpose: Purpose, choice: &M
         return usual.min(JUDGE_OUTPUT_MAX);
     }
     let Some(agent) = draft.run.agent(number) else { return usual };
-    match attempt::truncated_at(&draft.run, agent) {
+    match attempt::truncated_at(agent) {
         Some(limit) => limit.saturating_mul(2).min(draft.basis.max_output_of(choice).unwrap_or(u64::MAX)).max(usual),
         None => usual,
     }

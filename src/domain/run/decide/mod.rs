@@ -3,6 +3,7 @@
 mod attempt;
 mod call;
 mod end;
+mod fork;
 mod form;
 
 use super::basis::Basis;
@@ -20,6 +21,8 @@ use crate::domain::ids::{AgentNo, TimeNs};
 pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result<Vec<Event>, Refusal> {
     let mut draft = Draft { run: run.clone(), basis, now, events: Vec::new() };
     match command {
+        Command::Fork(parent) => fork::fork(&mut draft, parent)?,
+        Command::Inherit(attempts) => fork::inherit(&mut draft, attempts)?,
         Command::Begin(started) => form::begin(&mut draft, *started)?,
         Command::Attach(input) => form::attach(&mut draft, *input)?,
         Command::ShowQuestions(questions) => form::show(&mut draft, questions)?,

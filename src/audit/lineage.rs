@@ -1,0 +1,44 @@
+//! What a fork took over, held against the run that made it.
+
+use super::finding::{Book, Check, Place, shown};
+use crate::domain::event::{AttemptInherited, RunForked};
+use crate::domain::ids::Hash;
+use crate::domain::run::Run;
+use crate::domain::text::Text;
+
+/// Holds where a run says that it was forked off against the hash that its parent has there: `None` when the parent is not at hand.
+pub fn forked(body: &RunForked, there: Option<Hash>, at: Place, book: &mut Book<'_>) {
+    match there {
+        Some(there) => book.same(Check::Lineage, at, "the hash of the parent where the run was forked off", &there, &body.head),
+        None => book.not_verifiable(Check::Lineage),
+    }
+}
+
+/// Holds an attempt that was taken over against the run that made it, folded to its end: `None` when that is not at hand.
+pub fn inherited(body: &AttemptInherited, origin: Option<&Run>, at: Place, book: &mut Book<'_>) {
+    let Some(origin) = origin else { return book.not_verifiable(Check::Lineage) };
+    let mut attempts = origin.agents.iter().flat_map(|agent| &agent.attempts);
+    let made = attempts.find(|attempt| attempt.ended == body.version && attempt.inherited.is_none());
+    let Some(made) = made else {
+        let what = format!("the attempt that ends at version {} of run {}", body.version, body.run);
+        return book.broken(Check::Lineage, at, what, "an attempt made there", "none");
+    };
+    let expected = (made.number, made.tier, made.outcome, made.verified, made.stop, made.max_output);
+    let found = (body.attempt, body.tier, Some(body.outcome), body.verified, body.stop, body.max_output);
+    book.same(Check::Lineage, at, "number, tier and end of an attempt that was taken over", &expected, &found);
+    book.same(Check::Lineage, at, "the signals of an attempt that was taken over", &made.signals, &body.signals);
+    let verdicts = made.judged.iter().map(|(criterion, judged)| (*criterion, judged.verdict, judged.score, judged.by));
+    let taken = body.verdicts.iter().map(|verdict| (verdict.criterion, verdict.verdict, verdict.score, verdict.by));
+    let (expected, found): (Vec<_>, Vec<_>) = (verdicts.collect(), taken.collect());
+    book.same(Check::Lineage, at, "the verdicts on an attempt that was taken over", &expected, &found);
+    let Some(private) = &body.private else { return book.not_verifiable(Check::Lineage) };
+    match (&made.output, &private.output) {
+        (Some(expected), Some(Text::Inline(found))) => {
+            book.holds(Check::Lineage, at, **expected == **found, || {
+                ["the answer of an attempt that was taken over".into(), shown(&expected.as_ref()), shown(found)]
+            });
+        }
+        (None, None) => {}
+        _ => book.not_verifiable(Check::Lineage),
+    }
+}

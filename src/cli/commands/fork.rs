@@ -1,0 +1,113 @@
+//! `meno fork` and `meno rerun`: a run that begins with what another one recorded.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::run::{GivenAnswers, secret_of, wrong};
+use crate::cli::args::values::{KeyValue, RunRef};
+use crate::cli::args::{ForkArgs, NewTerms, RerunArgs};
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Result};
+use crate::cli::output::{sanitize, words};
+use crate::cli::{filling, open, running};
+use crate::domain::event::AnswerSource;
+use crate::domain::form;
+use crate::domain::run::{Run, TakeOver};
+use crate::domain::template::{Question, QuestionKind, Template};
+use crate::workspace::{Access, Begun, Fork};
+
+/// Forks a run.
+///
+/// # Errors
+/// When there is no such run, position, role or answer, or what the run decided by is gone.
+pub fn fork(context: &mut Context, args: &ForkArgs) -> Result<Exit> {
+    let wish = Fork { take_over: args.agent.clone().map(TakeOver::AllBut), ..own(&args.terms) };
+    begin(context, &args.run, args.at, wish, &args.set)
+}
+
+/// Runs once more what a run did.
+///
+/// # Errors
+/// As [`fork`].
+pub fn rerun(context: &mut Context, args: &RerunArgs) -> Result<Exit> {
+    let take_over = Some(args.agent.clone().map_or(TakeOver::Nothing, TakeOver::AllBut));
+    begin(context, &args.run, None, Fork { take_over, ..own(&args.terms) }, &[])
+}
+
+fn own(terms: &NewTerms) -> Fork {
+    Fork {
+        strategy: terms.strategy,
+        budget: terms.budget,
+        escalate: terms.escalate,
+        seed: terms.seed,
+        labels: terms.labels.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
+        ..Fork::default()
+    }
+}
+
+fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut wish: Fork, set: &[KeyValue]) -> Result<Exit> {
+    let workspace = Arc::new(open::store(context, Access::Read)?);
+    let id = workspace.find_run(&run.to_string())?;
+    let point = workspace.fork_point(id, at)?;
+    if !set.is_empty() {
+        let given = set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));
+        answer(context, &point.basis.template, &point.run, &given.collect(), &mut wish)?;
+    }
+    let mut begun = workspace.fork(&point, wish)?;
+    if !begun.stream.run().form_complete {
+        let none = IndexMap::new();
+        if context.can_ask() {
+            filling::fill(context, &workspace, &mut begun, &none)?;
+        } else {
+            filling::complete(&workspace, &mut begun, &none)?;
+        }
+    }
+    say(context, &begun);
+    running::carry_on(context, &workspace, begun)
+}
+
+/// Completes the form with what is answered otherwise; what is not takes the other run's answer where that is still asked for.
+fn answer(context: &mut Context, template: &Template, parent: &Run, given: &GivenAnswers, wish: &mut Fork) -> Result<()> {
+    let former = |question: &Question| {
+        if question.kind == QuestionKind::Secret {
+            let secret = secret_of(question).map(|secret| (Value::String(secret), AnswerSource::Environment));
+            // That it was given is all that was ever recorded of it.
+            return secret.or_else(|| {
+                let answer = parent.answers.get(&question.id)?;
+                Some((Value::String("given".to_owned()), answer.source))
+            });
+        }
+        parent.answers.get(&question.id).map(|answer| (answer.value.clone(), answer.source))
+    };
+    let exists = |path: &str| std::path::Path::new(path).exists();
+    let completed = form::complete(template, given, &former, &exists).map_err(|problems| wrong(&problems))?;
+    for notice in &completed.notices {
+        context.out.say(sanitize::line(notice));
+    }
+    for question in template.form_schema.questions.iter().filter(|question| question.kind == QuestionKind::Secret) {
+        let typed = given.get(&question.id).and_then(|(value, _)| value.as_str().map(str::to_owned));
+        wish.secrets.extend(typed.or_else(|| secret_of(question)).map(SecretString::from));
+    }
+    let answers = completed.answers.into_iter();
+    wish.answers = Some(answers.map(|(id, answer)| (id, answer.value, answer.source, answer.secret)).collect());
+    Ok(())
+}
+
+/// Says what was taken over and what is to be done.
+fn say(context: &mut Context, begun: &Begun) {
+    let run = begun.stream.run();
+    let taken = run.agents.iter().filter(|agent| agent.status.is_ended()).count() as u64;
+    let begun_there = run.agents.iter().filter(|agent| !agent.status.is_ended() && !agent.attempts.is_empty()).count() as u64;
+    let anew = run.agents.len() as u64 - taken - begun_there;
+    let mut parts = vec![format!("{} taken over", words::plural(taken, "agent"))];
+    if begun_there > 0 {
+        parts.push(format!("{begun_there} go on"));
+    }
+    parts.push(format!("{anew} to work anew"));
+    if let Some(parent) = run.parent {
+        context.out.say(format!("run {} is forked from {}: {}", begun.id, parent.run, parts.join(", ")));
+    }
+}

@@ -1,0 +1,257 @@
+//! A new run that begins where another one was: with its answers and material, and with the work of it that still counts.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::start::{ResumeError, redacted};
+use super::{Begun, Workspace};
+use crate::domain::capture::Levels;
+use crate::domain::event::{
+    AnswerSource, ChosenBy, Escalate, Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate,
+};
+use crate::domain::ids::{ExecutorId, RunId};
+use crate::domain::money::NanoUsd;
+use crate::domain::run::{Basis, Command, Parent, Run, StartAdvice, TakeOver, take_over};
+use crate::domain::tier::Strategy;
+use crate::executor::StreamError;
+use crate::store;
+use crate::store::session::RunLock;
+use crate::views::event_line::is_forgotten;
+
+/// How a new run shall differ from the one it is forked from.
+#[derive(Clone, Debug, Default)]
+pub struct Fork {
+    /// What of the work is taken over; when not given, all with a position, else what succeeded.
+    pub take_over: Option<TakeOver>,
+    /// All answers, when some are other ones: question, value, where it came from, whether it is a secret.
+    pub answers: Option<Vec<(String, Value, AnswerSource, bool)>>,
+    /// Another strategy for the whole run.
+    pub strategy: Option<Strategy>,
+    /// Another budget for the whole run.
+    pub budget: Option<NanoUsd>,
+    /// What to do when an agent wants to climb, if something else.
+    pub escalate: Option<Escalate>,
+    /// Another seed.
+    pub seed: Option<u64>,
+    /// Further labels.
+    pub labels: Vec<(String, String)>,
+    /// Answers that are never stored, logged or shown.
+    pub secrets: Vec<secrecy::SecretString>,
+}
+
+/// A run as it was where another one is forked off.
+pub struct ForkPoint {
+    /// The run as it was.
+    pub run: Run,
+    /// What it decides by.
+    pub basis: Basis,
+    id: RunId,
+    started: RunStarted,
+    inputs: Vec<InputAttached>,
+    advice: Vec<StartAdvice>,
+    has_position: bool,
+}
+
+/// Why a run cannot be forked.
+#[derive(Debug, thiserror::Error)]
+pub enum ForkError {
+    /// It had not begun by then.
+    #[error("run {run} begins at {first}, after position {at}")]
+    TooEarly {
+        /// The run.
+        run: RunId,
+        /// The position.
+        at: u64,
+        /// Where it begins.
+        first: u64,
+    },
+    /// It had ended by then.
+    #[error("at position {at} run {run} had ended: there is nothing to go on with")]
+    Ended {
+        /// The run.
+        run: RunId,
+        /// The position.
+        at: u64,
+        /// The last position before its end.
+        last: u64,
+    },
+    /// No agent has the role.
+    #[error("run {run} has no agent `{role}`")]
+    NoSuchAgent {
+        /// The run.
+        run: RunId,
+        /// The role.
+        role: String,
+        /// The roles that it has.
+        known: Vec<String>,
+    },
+    /// Its form is not complete.
+    #[error("the form of run {0} is not complete: it has no agents")]
+    NoTeam(RunId),
+    /// Texts are missing, or it was imported.
+    #[error(transparent)]
+    Gone(#[from] ResumeError),
+    /// The rules forbid it, or the store could not take it.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Workspace {
+    /// Reads a run as it was when the log stood at position `at`, or as it is now, to fork another one off it.
+    ///
+    /// # Errors
+    /// A [`ForkError`]: it had not begun or had ended by then, was imported, or misses texts.
+    pub fn fork_point(&self, id: RunId, at: Option<u64>) -> Result<ForkPoint, ForkError> {
+        let events = self.events_of(id, 1, u32::MAX)?;
+        let until = at.map_or(events.len(), |at| events.partition_point(|recorded| recorded.envelope.seq <= at));
+        let first = events.first().map_or(0, |recorded| recorded.envelope.seq);
+        let (before, _) = events.split_at(until);
+        let too_early = ForkError::TooEarly { run: id, at: at.unwrap_or_default(), first };
+        let Some(started) = before.iter().find_map(started) else { return Err(too_early) };
+        if started.mode == Mode::Imported {
+            return Err(ResumeError::Imported(id).into());
+        }
+        let basis = self.recorded_basis(id)?;
+        if Levels::of(&basis).withhold() || before.iter().any(|recorded| is_forgotten(&recorded.event)) {
+            return Err(ResumeError::Forgotten { run: id, part: "earlier text" }.into());
+        }
+        let mut run = Run::default();
+        let mut last = first;
+        for recorded in before {
+            if !run.is_ended() {
+                last = recorded.envelope.seq.saturating_sub(1);
+            }
+            run.apply(recorded);
+        }
+        if let Some(at) = at.filter(|_| run.is_ended()) {
+            return Err(ForkError::Ended { run: id, at, last });
+        }
+        let inputs = before.iter().filter_map(|recorded| match &recorded.event {
+            Event::InputAttached(body) => Some(body.clone()),
+            _ => None,
+        });
+        Ok(ForkPoint {
+            inputs: inputs.collect(),
+            advice: advice(before, &run),
+            started: started.clone(),
+            has_position: at.is_some(),
+            basis,
+            run,
+            id,
+        })
+    }
+
+    /// Starts a run that is forked off another one: one append with everything that it takes over. What that cost is the other run's.
+    ///
+    /// # Errors
+    /// A [`ForkError`]; nothing was appended then.
+    pub fn fork(&self, point: &ForkPoint, wish: Fork) -> Result<Begun, ForkError> {
+        let what = wish.take_over.clone().unwrap_or(match point.has_position && wish.answers.is_none() {
+            true => TakeOver::All,
+            false => TakeOver::Succeeded,
+        });
+        point.check(&what)?;
+        let redactor = Arc::new(self.redactor_with(&wish.secrets));
+        let id = self.new_run_id()?;
+        let lock = RunLock::acquire(self.place()?, id)?;
+        let parent = Parent { run: point.id, version: point.run.version, head: point.run.head };
+        let mut commands = vec![Command::Fork(parent), Command::Begin(Box::new(self.started_from(point, &wish)?))];
+        commands.extend(point.inputs.iter().map(|input| Command::Attach(Box::new(input.clone()))));
+        let is_answered = wish.answers.is_some() || point.run.form_complete;
+        let answers = wish.answers.unwrap_or_else(|| {
+            let answers = point.run.answers.iter();
+            answers.map(|(id, answer)| (id.clone(), answer.value.clone(), answer.source, answer.secret)).collect()
+        });
+        for (question, value, source, secret) in answers {
+            commands.push(Command::Answer { question, value: redacted(&redactor, value), source, secret });
+        }
+        if is_answered {
+            commands.push(Command::CompleteForm(match wish.strategy {
+                Some(_) => self.adaptive_starts(&point.basis.template, wish.strategy, point.started.mode)?,
+                None => point.advice.clone(),
+            }));
+        }
+        let mut stream = self.stream(id)?;
+        if is_answered {
+            let child = stream.foresee(&point.basis, &commands)?;
+            let taken = take_over(&point.run, point.id, &child, &point.basis, &what, self.world.now());
+            commands.extend(taken.map_err(StreamError::from)?);
+        }
+        stream.perform(&point.basis, &commands)?;
+        Ok(Begun { id, stream, basis: Arc::new(point.basis.clone()), lock, shown_from: 1, redactor })
+    }
+
+    /// What the parent started with, but for what is this run's own.
+    fn started_from(&self, point: &ForkPoint, wish: &Fork) -> Result<RunStarted, store::Error> {
+        let user = self.user_hash()?;
+        let old = &point.started;
+        let private = old.private.as_ref().map(|private| {
+            let mut labels = private.labels.clone();
+            for (key, value) in &wish.labels {
+                labels.retain(|(known, _)| known != key);
+                labels.push((key.clone(), self.redactor.redact(value).into_owned()));
+            }
+            RunStartedPrivate {
+                foreign_run_id: None,
+                workspace: self.places.current.display().to_string(),
+                user,
+                labels,
+                ..private.clone()
+            }
+        });
+        Ok(RunStarted {
+            strategy: wish.strategy.or(old.strategy),
+            budget: wish.budget.or(old.budget),
+            escalate: wish.escalate.unwrap_or(old.escalate),
+            seed: wish.seed.unwrap_or(old.seed),
+            meno_version: env!("CARGO_PKG_VERSION").to_owned(),
+            executor: ExecutorId(self.world.ulid(None)),
+            private,
+            ..old.clone()
+        })
+    }
+}
+
+impl ForkPoint {
+    fn check(&self, what: &TakeOver) -> Result<(), ForkError> {
+        let TakeOver::AllBut(role) = what else { return Ok(()) };
+        if self.run.agents.is_empty() {
+            return Err(ForkError::NoTeam(self.id));
+        }
+        let known = |agent: &crate::domain::run::Agent| agent.plan.role == *role || agent.label == *role;
+        if self.run.agents.iter().any(known) {
+            return Ok(());
+        }
+        let mut roles: Vec<String> = self.run.agents.iter().map(|agent| agent.label.clone()).collect();
+        roles.dedup();
+        Err(ForkError::NoSuchAgent { run: self.id, role: role.clone(), known: roles })
+    }
+}
+
+fn started(recorded: &Recorded) -> Option<&RunStarted> {
+    match &recorded.event {
+        Event::RunStarted(body) => Some(body),
+        _ => None,
+    }
+}
+
+/// What history said, then, of where agents should start.
+fn advice(events: &[Recorded], run: &Run) -> Vec<StartAdvice> {
+    let chosen = events.iter().filter_map(|recorded| match &recorded.event {
+        Event::StartTierChosen(body) if body.by == ChosenBy::History => Some(body),
+        _ => None,
+    });
+    let advice = chosen.filter_map(|body| {
+        Some(StartAdvice {
+            role: run.agent(body.agent)?.plan.role.clone(),
+            tier: body.tier,
+            because: body.private.as_ref()?.because.clone(),
+            evidence: body.evidence.clone(),
+        })
+    });
+    advice.collect()
+}
