@@ -8,6 +8,8 @@ mod architecture;
 mod bench_route;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/fork.rs"]
+mod fork;
 #[path = "suite/fuzz.rs"]
 mod fuzz;
 #[path = "support/harness.rs"]

@@ -362,7 +362,10 @@ fn work_for_other_words_or_by_other_measures_is_not_taken_over() {
     other.run.answers.get_mut("name").expect("answered").value = "Anybody".into();
     let fork = other.fork(&TakeOver::Succeeded, None);
     assert_eq!(count(&fork, "AttemptInherited"), 1);
-    assert_eq!(fork.run.agents.iter().filter(|agent| !agent.attempts.is_empty()).map(|agent| &*agent.label).collect::<Vec<_>>(), ["c"]);
+    assert_eq!(
+        fork.run.agents.iter().filter(|agent| !agent.attempts.is_empty()).map(|agent| &*agent.label).collect::<Vec<_>>(),
+        ["c"]
+    );
     let mut stricter = origin;
     stricter.basis.template.agent_composition_rules[0].success_criteria.pop();
     assert_eq!(count(&stricter.fork(&TakeOver::AllBut("c".into()), None), "AttemptInherited"), 0);

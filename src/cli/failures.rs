@@ -5,7 +5,9 @@ use crate::domain::run::Refusal;
 use crate::executor::StreamError;
 use crate::settings;
 use crate::store::{archive, hand_over};
-use crate::workspace::{self, FindError, ForgetError, ForkError, HandOverError, ImportError, ModelsError, ResumeError, StartError};
+use crate::workspace::{
+    self, FindError, ForgetError, ForkError, HandOverError, ImportError, ModelsError, ResumeError, StartError,
+};
 
 impl From<&settings::Error> for Report {
     fn from(error: &settings::Error) -> Self {

@@ -49,7 +49,9 @@ impl Workspace {
     pub fn descendants(&self, id: RunId) -> Result<Vec<RunId>, Error> {
         let (mut found, mut next) = (BTreeSet::new(), vec![id]);
         while let Some(run) = next.pop() {
-            next.extend(self.children(run)?.into_iter().map(|(child, _)| child).filter(|child| *child != id && found.insert(*child)));
+            next.extend(
+                self.children(run)?.into_iter().map(|(child, _)| child).filter(|child| *child != id && found.insert(*child)),
+            );
         }
         Ok(found.into_iter().collect())
     }

@@ -247,7 +247,9 @@ impl Workspace {
     /// # Errors
     /// When a part is forgotten or cannot be read.
     pub fn recorded_basis(&self, id: RunId) -> Result<Basis, ResumeError> {
-        let Some(private) = self.started(id)?.and_then(|started| started.private) else { return Err(ResumeError::Forgotten { run: id, part: "start" }) };
+        let Some(private) = self.started(id)?.and_then(|started| started.private) else {
+            return Err(ResumeError::Forgotten { run: id, part: "start" });
+        };
         Basis::recorded(&private).map_err(|error| match error {
             BasisError::Gone(part) => ResumeError::Forgotten { run: id, part },
             BasisError::Unreadable { part, why } => ResumeError::Unreadable { run: id, part, why: why.to_string() },

@@ -40,10 +40,11 @@ fn document(house: &House, args: &[&str]) -> Value {
     serde_json::from_str(&house.meno(args.iter().chain(&["--json"])).exits(0).stdout).expect("a document")
 }
 
-/// A store in which this and that happened: simulated runs, one of them cut short, imported ones, a note.
+/// A store in which this and that happened: simulated runs, one of them cut short, a fork, imported runs, a note.
 fn lived_in(seed: u64) -> House {
     let house = House::with_delay(0);
-    run(&house, seed, &[]).ends();
+    let first = run(&house, seed, &[]).ends().run()["run_id"].as_str().expect("an id").to_owned();
+    house.meno(["fork", &first, "--set", "version_bump=minor"]).ends();
     let attempt = |tier: &str, passed: bool, cost: f64| json!({"tier": tier, "passed": passed, "cost_usd": cost});
     let history = (0..5).map(|number| {
         json!({"run_id": format!("h-{seed}-{number}"), "template_id": "errands", "started_at": "2026-10-01T09:00:00Z",
@@ -66,7 +67,7 @@ fn law_1_the_log_is_the_truth() {
             let questions: [&[&str]; 7] = [
                 &["list-runs", "--json"],
                 &["show-run", "last", "--json"],
-                &["show-run", "last~6", "--json"],
+                &["show-run", "last~7", "--json"],
                 &["analytics", "errands", "--json"],
                 &["costs", "--by", "day,template,model,tier,role", "--json"],
                 &["telemetry", "show", "--json"],
@@ -147,14 +148,15 @@ fn law_5_nothing_is_paid_twice() {
         running.kill();
         let id = id.expect("the run has begun");
         house.meno(["resume", &id, "--json"]);
+        house.meno(["fork", &id, "--json"]);
         house.meno(["rebuild"]).exits(0);
         house.meno(["replay", &id, "--verify"]).exits(0);
         let journal = house.journal();
         assert_nothing_repeated(&journal);
-        let mut paid: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut paid: BTreeMap<(Option<RunId>, u32), u32> = BTreeMap::new();
         for recorded in &journal {
             if let Event::CostIncurred(cost) = &recorded.event {
-                *paid.entry(cost.call.expect("a call was paid")).or_default() += 1;
+                *paid.entry((recorded.envelope.run, cost.call.expect("a call was paid"))).or_default() += 1;
             }
         }
         assert!(paid.values().all(|times| *times == 1), "{paid:?}");

@@ -64,6 +64,16 @@ impl Names {
     }
 }
 
+/// Says how an attempt ended.
+fn ended(outcome: AttemptOutcome, verified: bool) -> &'static str {
+    match (outcome, verified) {
+        (AttemptOutcome::Passed, false) => "passed, unverified",
+        (AttemptOutcome::Passed, true) => "passed",
+        (AttemptOutcome::FailedCriteria, _) => "did not pass",
+        (other, _) => other.name(),
+    }
+}
+
 /// Says in one line what happened, when it is of note. The line is clean for a terminal.
 pub fn line(recorded: &Recorded, names: &mut Names) -> Option<String> {
     names.learn(&recorded.event);
@@ -78,7 +88,7 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
             let money = if body.mode == Mode::Real { String::new() } else { format!(", {}", body.mode) };
             format!("run {run} started: {} {}{money}", body.template_id, body.template_version)
         }
-        Event::RunForked(body) => format!("forked from run {} at {}", body.parent, body.version),
+        Event::RunForked(body) => format!("forked from run {} at its event {}", body.parent, body.version),
         Event::FormCompleted(body) => {
             let hidden = match body.hidden.len() {
                 0 => String::new(),
@@ -123,16 +133,15 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
         Event::AttemptEnded(body) => {
             let (known, complete) = names.costs.get(&(body.agent, body.attempt)).copied().unwrap_or((NanoUsd(0), true));
             let cost = words::cost(known.0, complete, names.mode.unwrap_or(Mode::Real));
-            let outcome = match (body.outcome, body.verified) {
-                (AttemptOutcome::Passed, false) => "passed, unverified".to_owned(),
-                (AttemptOutcome::Passed, true) => "passed".to_owned(),
-                (AttemptOutcome::FailedCriteria, _) => "did not pass".to_owned(),
-                (other, _) => other.to_string(),
-            };
+            let outcome = ended(body.outcome, body.verified);
             let signals: Vec<&str> = body.signals.iter().map(|signal| signal.name()).collect();
             let signals = if signals.is_empty() { String::new() } else { format!(" ({})", signals.join(", ")) };
             let took = time::duration(body.duration_ms);
             format!("{}: attempt {} {outcome}{signals} after {took}, {cost}", names.role(body.agent), body.attempt)
+        }
+        Event::AttemptInherited(body) => {
+            let (role, outcome) = (names.role(body.agent), ended(body.outcome, body.verified));
+            format!("{role}: attempt {} at {} {outcome} in run {}, taken over", body.attempt, body.tier, body.run)
         }
         Event::TierEscalated(body) => {
             let failed = names.failed.get(&(body.agent, body.attempt)).map(Vec::as_slice).unwrap_or_default();

@@ -84,6 +84,10 @@ impl State {
                 agent.tier = Some(body.tier);
                 agent.doing = format!("attempt {}", body.attempt);
             }),
+            Event::AttemptInherited(body) => self.change(body.agent, |agent| {
+                agent.tier = Some(body.tier);
+                agent.doing = format!("attempt {} taken over", body.attempt);
+            }),
             Event::CallStarted(body) => {
                 self.calls.insert(body.call, body.agent);
                 self.change(body.agent, |agent| match body.purpose {

@@ -14,6 +14,13 @@ pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>) -> St
     parts.extend(run.duration_ms.map(time::duration));
     let done = run.agents.iter().filter(|agent| agent.status == AgentStatus::Succeeded).count();
     parts.push(format!("{done} of {} succeeded", words::plural(run.agents.len() as u64, "agent")));
+    let is_taken = |agent: &&crate::views::run_detail::AgentDetail| {
+        !agent.attempts.is_empty() && agent.attempts.iter().all(|attempt| attempt.inherited_from.is_some())
+    };
+    match run.agents.iter().filter(is_taken).count() {
+        0 => {}
+        taken => parts.push(format!("{taken} of them taken over")),
+    }
     if !run.escalations.is_empty() {
         parts.push(words::plural(run.escalations.len() as u64, "climb"));
     }

@@ -212,7 +212,7 @@ fn tell_agent(page: &mut Page, agent: &AgentDetail, mode: Mode) {
         status => status.name().to_owned(),
     };
     let mut parts = vec![agent.strategy.name().to_owned()];
-    if !agent.attempts.is_empty() {
+    if agent.attempts.iter().any(|attempt| attempt.inherited_from.is_none()) {
         parts.push(words::cost(agent.cost_nusd, agent.cost_complete, mode));
         parts.push(format!("{} tokens", words::count(agent.tokens.total())));
     }
@@ -428,7 +428,10 @@ mod tests {
         events[1] = sample::recorded(2, sample::answer("package_name", &serde_json::to_string(evil).unwrap()));
         events[5] = sample::recorded(6, sample::planned(0, evil, Some(evil)));
         events[18] = sample::recorded(19, sample::replied(2, evil));
-        let page = show_run(&RunDetail::fold(events.iter(), &inline), Shown { outputs: true, agent: None, zone: &TimeZone::UTC, family: &[] });
+        let page = show_run(
+            &RunDetail::fold(events.iter(), &inline),
+            Shown { outputs: true, agent: None, zone: &TimeZone::UTC, family: &[] },
+        );
         let bare = anstream::adapter::strip_str(&page).to_string();
         assert!(!page.contains("\u{1b}]") && !page.contains('\u{202e}') && !bare.contains('\u{7}'), "{page:?}");
         assert!(bare.contains("␛]0;evil␇<U+202E>"), "{bare}");

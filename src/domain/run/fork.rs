@@ -60,11 +60,14 @@ pub fn take_over(
         if !is_wanted || !is_asked_for(parent, there, &child, basis) {
             continue;
         }
-        let Some(number) = child.agents.iter().find(|here| here.label == there.label).map(|here| here.plan.agent) else { continue };
+        let Some(number) = child.agents.iter().find(|here| here.label == there.label).map(|here| here.plan.agent) else {
+            continue;
+        };
         let attempts = attempts.into_iter().map(|attempt| inherited(parent, parent_id, there, attempt, number));
         let command = Command::Inherit(attempts.collect());
         for event in decide(&child, basis, command.clone(), now)? {
-            let envelope = Envelope { seq: 0, run: child.id, version: child.version + 1, at: now, occurred_at: None, cause: None };
+            let envelope =
+                Envelope { seq: 0, run: child.id, version: child.version + 1, at: now, occurred_at: None, cause: None };
             child.apply(&Recorded { envelope, hash: child.head, event });
         }
         commands.push(command);

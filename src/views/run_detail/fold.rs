@@ -5,9 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::domain::event::{
-    AnswerSource, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict,
-};
+use crate::domain::event::{AnswerSource, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::money::NanoUsd;
 use crate::domain::text::Text;

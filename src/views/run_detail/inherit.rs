@@ -5,8 +5,8 @@ use crate::domain::ids::TimeNs;
 use crate::views::status::{AgentStatus, AttemptStatus};
 use crate::views::utc;
 
-use super::fold::{Fold, TextOf};
 use super::CriterionDetail;
+use super::fold::{Fold, TextOf};
 
 impl Fold {
     pub(super) fn inherit(&mut self, body: &AttemptInherited, at: TimeNs, text: TextOf<'_>) {

@@ -37,7 +37,8 @@ pub(super) fn inherit(draft: &mut Draft<'_>, attempts: Vec<AttemptInherited>) ->
     if agent.status != AgentStatus::Waiting || !is_rising || attempts.iter().any(|attempt| attempt.agent != number) {
         return Err(Refusal::NotWaiting(number));
     }
-    let failed = last.verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Fail).map(|verdict| verdict.criterion).collect();
+    let failed =
+        last.verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Fail).map(|verdict| verdict.criterion).collect();
     for attempt in attempts {
         draft.emit(attempt);
     }

@@ -1,0 +1,187 @@
+//! Runs that begin with what another one recorded: what they take over, what they pay, and what of it can be proved and forgotten.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Done, House, assert_kept, assert_nothing_repeated, files_with};
+
+const PUBLISH: [&str; 5] = ["run", "python_package_publish", "--no-input", "--seed", "7"];
+
+#[track_caller]
+fn document(done: &Done) -> Value {
+    serde_json::from_str(&done.stdout).unwrap_or_else(|why| panic!("{why}: {}", done.stdout))
+}
+
+/// A home with one run that ended; gives its id.
+fn with_a_run() -> (House, String) {
+    let house = House::with_delay(0);
+    house.meno(PUBLISH).exits(0);
+    let id = document(&house.meno(["show-run", "last", "--json"]).exits(0))["run_id"].as_str().expect("an id").to_owned();
+    (house, id)
+}
+
+fn of<'a>(events: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    events.iter().filter(move |event| event["kind"] == kind)
+}
+
+#[track_caller]
+fn assert_sound(house: &House) {
+    let verified = document(&house.meno(["replay", "--verify", "--all", "--json"]).exits(0));
+    assert_eq!((&verified["sound"], &verified["not_verifiable"]), (&json!(true), &json!(0)), "{verified}");
+    let audit = document(&house.meno(["audit", "--json"]).exits(0));
+    assert_eq!(audit["violations"], json!([]));
+    let lineage = audit["checks"].as_array().expect("checks").iter().find(|tally| tally["check"] == "lineage");
+    assert!(lineage.is_some_and(|tally| tally["checked"].as_u64() > Some(0)), "{audit}");
+}
+
+#[test]
+fn a_fork_keeps_the_work_that_still_counts_and_pays_for_the_rest_alone() {
+    let (house, parent) = with_a_run();
+    let done = house.meno(["fork", &parent, "--agent", "publisher", "--label", "try=2", "--json"]).exits(0);
+    let (events, run) = (done.events(), done.run());
+    assert_eq!((&events[0]["kind"], &events[0]["data"]["parent"]), (&json!("RunForked"), &json!(parent)));
+    assert_eq!((of(&events, "AgentPlanned").count(), of(&events, "CallStarted").count()), (8, 2));
+    let paid: u64 = of(&events, "CostIncurred").map(|event| event["data"]["amount"].as_u64().expect("a price")).sum();
+    assert_eq!((run["cost_nusd"].as_u64(), &run["status"]), (Some(paid), &json!("succeeded")));
+    assert_eq!((&run["lineage"]["parent"], &run["labels"]["try"]), (&json!(parent), &json!("2")));
+    for agent in run["agents"].as_array().expect("agents") {
+        let is_new = agent["role"] == "publisher";
+        for attempt in agent["attempts"].as_array().expect("attempts") {
+            assert_eq!(attempt["inherited_from"], if is_new { Value::Null } else { json!(parent) });
+        }
+        assert_eq!(agent["cost_nusd"] == 0, !is_new, "{agent}");
+    }
+    // With the same seed, words and models the same comes out.
+    let diff = document(&house.meno(["diff", &parent, "last", "--json"]).exits(0));
+    assert!(diff["agents"].as_array().expect("agents").iter().all(|agent| agent["output"].is_null()), "{diff}");
+
+    let there = document(&house.meno(["show-run", &parent, "--json"]).exits(0));
+    assert_eq!(there["forks"], json!([run["run_id"]]));
+    let page = house.meno(["show-run", "last"]).exits(0).stdout;
+    let tree = page.split("Forks").nth(1).and_then(|rest| rest.split("Answers").next()).expect("a tree");
+    assert!(tree.contains(&parent) && tree.contains("└─") && tree.contains("(this run)"), "{page}");
+    assert!(page.contains(&format!("taken over from {parent}, nothing paid here")), "{page}");
+
+    let analytics = document(&house.meno(["analytics", "--include-simulated", "--json"]).exits(0));
+    let line = &analytics["templates"][0];
+    assert_eq!((&line["runs"], &line["forks"]), (&json!(1), &json!(1)), "{analytics}");
+    let costs = document(&house.meno(["costs", "--by", "template", "--json"]).exits(0));
+    assert_eq!(costs["totals"][0]["cost_nusd"], json!(paid + there["cost_nusd"].as_u64().expect("a cost")));
+    assert_kept(&events, &house.journal());
+    assert_sound(&house);
+}
+
+#[test]
+fn a_fork_goes_on_from_a_position_and_may_be_killed_and_resumed_and_forked_again() {
+    let (house, parent) = with_a_run();
+    let events = house.meno(["events", &parent, "--json"]).exits(0).lines();
+    let second_climb = of(&events, "TierEscalated").nth(1).expect("it climbs")["seq"].to_string();
+    house.configure("preset = \"simulated\"\n[memory]\nembed_ms = 0\n[simulated]\ndelay_ms = 200\n");
+    let mut running = house.start(["fork", &parent, "--at", &second_climb, "--json"]);
+    running.until("CallReplied");
+    let killed = running.kill();
+    let resumed = house.meno(["resume", "last", "--json"]).exits(0);
+    assert_eq!(resumed.run()["lineage"]["parent"], json!(parent));
+    assert_kept(&killed.events(), &house.journal());
+    let again = house.meno(["fork", "last", "--json"]).exits(0);
+    assert_eq!((of(&again.events(), "CallStarted").count(), &again.run()["cost_nusd"]), (0, &json!(0)));
+    // What was made in the first run is known to be from there.
+    let origins: std::collections::BTreeSet<String> =
+        of(&again.events(), "AttemptInherited").map(|event| event["data"]["run"].to_string()).collect();
+    assert_eq!(origins.len(), 2, "{origins:?}");
+    assert_nothing_repeated(&house.journal());
+    assert_sound(&house);
+
+    // Another store knows the family too, and can prove it.
+    house.meno(["export", house.path("out").to_str().expect("a text")]).exits(0);
+    let other = House::new();
+    other.meno(["import", "events", house.path("out").to_str().expect("a text")]).exits(0);
+    assert_sound(&other);
+}
+
+#[test]
+fn another_answer_costs_only_what_depends_on_it() {
+    let (house, parent) = with_a_run();
+    let done = house.meno(["fork", &parent, "--set", "version_bump=minor", "--json"]).exits(0);
+    let worked: Vec<Value> = of(&done.events(), "AttemptStarted").map(|event| event["data"]["agent"].clone()).collect();
+    let run = done.run();
+    assert_eq!(run["answers"]["version_bump"], "minor");
+    let roles = |taken: bool| -> Vec<&str> {
+        let agents = run["agents"].as_array().expect("agents").iter();
+        agents
+            .filter(|agent| agent["attempts"][0]["inherited_from"].is_string() == taken)
+            .filter_map(|agent| agent["role"].as_str())
+            .collect()
+    };
+    assert_eq!(roles(true), ["test_runner", "type_checker", "linter", "security_auditor"]);
+    assert_eq!(roles(false), ["version_manager", "changelog_updater", "package_builder", "publisher"]);
+    assert!(!worked.is_empty());
+    // A check that is not wanted any more has no agent.
+    let fewer = house.meno(["fork", &parent, "--set", "quality_checks=Linting (ruff)", "--json"]).exits(0).run();
+    let roles: Vec<&str> =
+        fewer["agents"].as_array().expect("agents").iter().filter_map(|agent| agent["role"].as_str()).collect();
+    assert!(roles.contains(&"linter") && !roles.contains(&"type_checker"), "{roles:?}");
+    assert!(house.meno(["fork", &parent, "--set", "version_bump=enormous"]).exits(1).stderr.contains("version_bump"));
+    assert_sound(&house);
+}
+
+#[test]
+fn a_rerun_does_everything_again_as_it_was_recorded() {
+    let (house, parent) = with_a_run();
+    // Today's files are not asked.
+    house.configure("preset = \"simulated\"\n[memory]\nembed_ms = 0\n[run]\nstrategy = \"premium_only\"\n");
+    let rerun = house.meno(["rerun", &parent, "--json"]).exits(0);
+    assert_eq!(of(&rerun.events(), "AttemptInherited").count(), 0);
+    let diff = document(&house.meno(["diff", &parent, "last", "--json"]).exits(0));
+    assert_eq!((&diff["same"], &rerun.run()["lineage"]["parent"]), (&json!(true), &json!(parent)), "{diff}");
+    let other = house.meno(["rerun", &parent, "--seed", "8", "--json"]).exits(0).run();
+    assert_eq!(other["seed"], 8);
+    assert_eq!(of(&house.meno(["rerun", &parent, "--agent", "publisher", "--json"]).exits(0).events(), "CallStarted").count(), 2);
+    assert_sound(&house);
+}
+
+#[test]
+fn a_fork_that_cannot_be_is_refused_and_nothing_is_written() {
+    let (house, parent) = with_a_run();
+    let before = house.journal().len();
+    let events = house.meno(["events", &parent, "--json"]).exits(0).lines();
+    let last = events.last().expect("events")["seq"].as_u64().expect("a position");
+    let refused = house.meno(["fork", &parent, "--at", &last.to_string()]).exits(1);
+    assert!(refused.stderr.contains("had ended") && refused.stderr.contains("hint:"), "{}", refused.stderr);
+    assert!(house.meno(["fork", &parent, "--at", "1"]).exits(1).stderr.contains("begins at"));
+    assert!(house.meno(["fork", &parent, "--agent", "publishr"]).exits(1).stderr.contains("did you mean `publisher`"));
+    house.meno(["fork", &parent, "--agent", "publisher", "--at", "9"]).exits(2);
+    house.meno(["fork", "01ARZ3NDEKTSV4RRFFQ69G5FAV"]).exits(1);
+    assert_eq!(house.journal().len(), before);
+    // Just before its end it can be forked, and needs nothing but the end.
+    let run = house.meno(["fork", &parent, "--at", &(last - 2).to_string(), "--json"]).exits(0).run();
+    assert_eq!((&run["status"], &run["cost_nusd"]), (&json!("succeeded"), &json!(0)));
+
+    house.meno(["forget", &parent, "--outputs", "--yes"]).exits(0);
+    assert!(house.meno(["fork", &parent]).exits(1).stderr.contains("not kept"));
+    let collection = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/collections/runs/histories.jsonl");
+    house.meno(["import", "runs", collection, "-q"]).exits(0);
+    let imported = document(&house.meno(["list-runs", "--mode", "imported", "--limit", "1", "--json"]).exits(0));
+    let imported = imported["runs"][0]["run_id"].as_str().expect("an id");
+    assert!(house.meno(["fork", imported]).exits(1).stderr.contains("imported"));
+}
+
+#[test]
+fn forgetting_says_which_forks_hold_copies_and_forgets_them_too_when_asked() {
+    let (house, parent) = with_a_run();
+    house.meno(["fork", &parent, "--agent", "publisher"]).exits(0);
+    house.meno(["fork", "last"]).exits(0);
+    let output = document(&house.meno(["show-run", &parent, "--json"]).exits(0))["agents"][2]["output"].clone();
+    let words: String = output.as_str().expect("an output").chars().take(60).collect();
+    let words = words.lines().max_by_key(|line| line.len()).expect("a line").to_owned();
+    let warned = house.meno(["forget", &parent, "--yes"]).exits(0);
+    assert!(warned.stderr.contains("--with-forks"), "{}", warned.stderr);
+    assert!(!files_with(&house.store(), &words).is_empty(), "the forks have copies");
+    // What was taken over can still be told; whether it is what was made there cannot.
+    let audit = document(&house.meno(["audit", "--json"]).exits(0));
+    assert_eq!(audit["violations"], json!([]));
+    let gone = document(&house.meno(["forget", &parent, "--with-forks", "--yes", "--json"]).exits(0));
+    assert!(gone["events"].as_u64() > Some(0) && gone["children"] == json!([]), "{gone}");
+    let still = files_with(&house.store(), &words);
+    assert!(still.is_empty(), "{words:?} is still in {still:?}");
+    assert_eq!(document(&house.meno(["audit", "--json"]).exits(0))["violations"], json!([]));
+}
