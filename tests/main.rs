@@ -32,6 +32,8 @@ mod providers;
 mod recommend;
 #[path = "suite/runs.rs"]
 mod runs;
+#[path = "suite/sealing.rs"]
+mod sealing;
 #[path = "suite/shipped_templates.rs"]
 mod shipped_templates;
 #[path = "suite/together.rs"]

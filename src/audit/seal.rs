@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::finding::{Book, Check, Place};
 use crate::domain::ids::{Hash, NodeId};
 
 /// The format of seals that this release writes.
@@ -25,6 +26,32 @@ pub struct Seal {
     pub head: Hash,
     /// When it was made, RFC 3339 in UTC, as the clock of the store's machine said.
     pub at: String,
+}
+
+/// What the signature of a seal says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The fingerprint of the key that signed.
+    pub by: String,
+    /// It is that key's, over this very seal.
+    pub holds: bool,
+    /// The fingerprints of the keys that may sign, when that was said.
+    pub allowed: Option<Vec<String>>,
+}
+
+impl Signed {
+    /// Looks at the signature.
+    pub fn look(&self, at: Place, book: &mut Book<'_>) {
+        book.holds(Check::Seals, at, self.holds, || {
+            let (what, expected) = ("the signature of the seal".into(), format!("one by {} over this seal", self.by));
+            [what, expected, "one over something else".into()]
+        });
+        if let Some(allowed) = &self.allowed {
+            book.holds(Check::Seals, at, allowed.contains(&self.by), || {
+                ["who signed the seal".into(), allowed.join(" or "), self.by.clone()]
+            });
+        }
+    }
 }
 
 /// Why a text is no seal.

@@ -222,53 +222,56 @@ impl From<store::Error> for Report {
     fn from(error: store::Error) -> Self {
         use store::Error;
         let message = error.to_string();
-        let report =
-            match &error {
-                Error::Conflict { .. } => Self::new("conflict", Exit::Mendable, message)
-                    .hint("somebody else changed the run at the same moment; try again"),
-                Error::BatchReused(_) | Error::MissingPayloads(_) | Error::BadBatch(_) => Self::fault(message),
-                Error::DayLimit { .. } => Self::new("day_budget", Exit::Mendable, message)
-                    .hint("raise it with `meno config budget.per_day_usd=USD`, or wait until midnight UTC"),
-                Error::NotFound(_) => {
-                    Self::new("store_not_found", Exit::Mendable, message).hint("`meno init` makes one in the current folder")
+        let report = match &error {
+            Error::Conflict { .. } => {
+                Self::new("conflict", Exit::Mendable, message).hint("somebody else changed the run at the same moment; try again")
+            }
+            Error::BatchReused(_) | Error::MissingPayloads(_) | Error::BadBatch(_) => Self::fault(message),
+            Error::DayLimit { .. } => Self::new("day_budget", Exit::Mendable, message)
+                .hint("raise it with `meno config budget.per_day_usd=USD`, or wait until midnight UTC"),
+            Error::NotFound(_) => {
+                Self::new("store_not_found", Exit::Mendable, message).hint("`meno init` makes one in the current folder")
+            }
+            Error::Refused(_) => {
+                Self::new("store_refused", Exit::Mendable, message).hint("use a store of your own: `--store DIR` or `meno init`")
+            }
+            Error::Unsuited(_) => Self::new("store_unsuited", Exit::Mendable, message)
+                .hint("keep the store on a local file system: `--store DIR` or MENO_STORE"),
+            Error::Unreachable { pid } => {
+                let hint = pid.map_or_else(
+                    || "`meno doctor` looks for the process that holds it".to_owned(),
+                    |pid| format!("wait longer with `--wait SECONDS`, or end process {pid}"),
+                );
+                Self::new("store_unreachable", Exit::Unreachable, message).hint(hint)
+            }
+            Error::Busy { .. } => Self::new("store_busy", Exit::Unreachable, message).hint("wait longer with `--wait SECONDS`"),
+            Error::RunHeld { .. } => Self::new("run_held", Exit::Mendable, message)
+                .hint("another process executes it: `meno events RUN --follow` watches, `meno cancel RUN` ends it"),
+            Error::Version { pid, .. } => Self::new("store_version", Exit::Unreachable, message)
+                .hint(format!("end process {pid}, or use the same version of meno")),
+            Error::Damaged(_) => Self::new("store_damaged", Exit::Violation, message)
+                .hint("`meno doctor` says what is lost and what can be restored"),
+            Error::Locked(_) => Self::new("store_locked", Exit::Mendable, message)
+                .hint("`meno config encryption` names where the key is looked for; all but the encrypted texts works without it"),
+            Error::Newer { .. } => {
+                Self::new("store_newer", Exit::Mendable, message).hint("use the version of meno that wrote it, or a newer one")
+            }
+            Error::Closed(_) => Self::new("store_closed", Exit::Unreachable, message)
+                .hint("what was acknowledged is safe; check disk space and permissions, then try again"),
+            Error::Io { source, .. } => {
+                let report = Self::new("store_io", Exit::Unreachable, message);
+                match source.kind() {
+                    io::ErrorKind::StorageFull => report.hint("the disk is full; make room, then try again"),
+                    io::ErrorKind::PermissionDenied => report.hint("check who owns the store and may write there"),
+                    _ => report,
                 }
-                Error::Refused(_) => Self::new("store_refused", Exit::Mendable, message)
-                    .hint("use a store of your own: `--store DIR` or `meno init`"),
-                Error::Unsuited(_) => Self::new("store_unsuited", Exit::Mendable, message)
-                    .hint("keep the store on a local file system: `--store DIR` or MENO_STORE"),
-                Error::Unreachable { pid } => {
-                    let hint = pid.map_or_else(
-                        || "`meno doctor` looks for the process that holds it".to_owned(),
-                        |pid| format!("wait longer with `--wait SECONDS`, or end process {pid}"),
-                    );
-                    Self::new("store_unreachable", Exit::Unreachable, message).hint(hint)
-                }
-                Error::Busy { .. } => {
-                    Self::new("store_busy", Exit::Unreachable, message).hint("wait longer with `--wait SECONDS`")
-                }
-                Error::RunHeld { .. } => Self::new("run_held", Exit::Mendable, message)
-                    .hint("another process executes it: `meno events RUN --follow` watches, `meno cancel RUN` ends it"),
-                Error::Version { pid, .. } => Self::new("store_version", Exit::Unreachable, message)
-                    .hint(format!("end process {pid}, or use the same version of meno")),
-                Error::Damaged(_) => Self::new("store_damaged", Exit::Violation, message)
-                    .hint("`meno doctor` says what is lost and what can be restored"),
-                Error::Newer { .. } => Self::new("store_newer", Exit::Mendable, message)
-                    .hint("use the version of meno that wrote it, or a newer one"),
-                Error::Closed(_) => Self::new("store_closed", Exit::Unreachable, message)
-                    .hint("what was acknowledged is safe; check disk space and permissions, then try again"),
-                Error::Io { source, .. } => {
-                    let report = Self::new("store_io", Exit::Unreachable, message);
-                    match source.kind() {
-                        io::ErrorKind::StorageFull => report.hint("the disk is full; make room, then try again"),
-                        io::ErrorKind::PermissionDenied => report.hint("check who owns the store and may write there"),
-                        _ => report,
-                    }
-                }
-                Error::Index(_) => Self::new("store_index", Exit::Unreachable, message)
-                    .hint("nothing is lost; `meno rebuild` makes the index anew"),
-                Error::Disconnected(_) => Self::new("store_unreachable", Exit::Unreachable, message)
-                    .hint("the process that held the store ended; try again"),
-            };
+            }
+            Error::Index(_) => {
+                Self::new("store_index", Exit::Unreachable, message).hint("nothing is lost; `meno rebuild` makes the index anew")
+            }
+            Error::Disconnected(_) => Self::new("store_unreachable", Exit::Unreachable, message)
+                .hint("the process that held the store ended; try again"),
+        };
         report.source(&error)
     }
 }

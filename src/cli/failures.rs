@@ -5,8 +5,10 @@ use crate::domain::run::Refusal;
 use crate::executor::StreamError;
 use crate::settings;
 use crate::store::{archive, hand_over};
+use crate::workspace::saved::SavedError;
+use crate::workspace::signing::SignError;
 use crate::workspace::{
-    self, FindError, ForgetError, ForkError, HandOverError, ImportError, ModelsError, ResumeError, StartError,
+    self, FindError, ForgetError, ForkError, HandOverError, ImportError, ModelsError, RekeyError, ResumeError, StartError,
 };
 
 impl From<&settings::Error> for Report {
@@ -181,6 +183,49 @@ impl From<ModelsError> for Report {
     }
 }
 
+impl From<SavedError> for Report {
+    fn from(error: SavedError) -> Self {
+        Self::new("saved_runs", Exit::Mendable, error.to_string())
+            .hint("save runs with `meno export DIR`, or one with `meno events RUN --json > FILE`")
+    }
+}
+
+impl From<SignError> for Report {
+    fn from(error: SignError) -> Self {
+        let report = Self::new("signature", Exit::Mendable, error.to_string());
+        match error {
+            SignError::NoKey { .. } => report.hint("`ssh-keygen -t ed25519 -f KEY` makes one"),
+            SignError::NoPassphrase(_) => {
+                report.hint("run it on a terminal, or sign with `ssh-keygen -Y sign -n meno-seal -f KEY FILE`")
+            }
+            SignError::WrongPassphrase(_) => report.hint("try again; nothing was sealed"),
+            SignError::Io { .. } | SignError::NoSignature { .. } => {
+                report.hint("the signature of a seal lies beside it as FILE.sig; `meno seal --sign KEY` writes it")
+            }
+            SignError::NoSigners(_) => report.hint("give the signer's .pub file, or a file of lines `NAME ssh-ed25519 KEY`"),
+        }
+    }
+}
+
+impl From<RekeyError> for Report {
+    fn from(error: RekeyError) -> Self {
+        let message = error.to_string();
+        match error {
+            RekeyError::Store(error) => error.into(),
+            RekeyError::Settings(error) => error.into(),
+            RekeyError::Key(_) => Self::new("key", Exit::Mendable, message)
+                .hint("`--key-file FILE --generate` makes a key; `meno config encryption` shows where keys are looked for"),
+            RekeyError::Untrusted(_) => {
+                Self::new("untrusted", Exit::Mendable, message).hint("look at its config.toml, then `meno trust` it")
+            }
+            RekeyError::InUse { .. } => Self::new("busy", Exit::Mendable, message)
+                .hint("it would go on under the old key: end it (`meno serve`, a run, an import), then try again"),
+            RekeyError::Executed(_) => Self::new("busy", Exit::Mendable, message)
+                .hint("it would go on under the old key: wait for its end, or pause it with Ctrl-C"),
+        }
+    }
+}
+
 impl From<ForkError> for Report {
     fn from(error: ForkError) -> Self {
         let message = error.to_string();
@@ -209,6 +254,9 @@ impl From<ResumeError> for Report {
         match error {
             ResumeError::Stream(error) => error.into(),
             ResumeError::Store(error) => error.into(),
+            ResumeError::Locked { .. } => {
+                Self::new("store_locked", Exit::Mendable, message).hint("`meno doctor` says where the key is looked for")
+            }
             ResumeError::Forgotten { .. } | ResumeError::Unreadable { .. } | ResumeError::Imported(_) => {
                 Self::new("cannot_resume", Exit::Mendable, message).hint("start a new run with `meno run TEMPLATE`")
             }

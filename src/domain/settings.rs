@@ -1,6 +1,7 @@
 //! The settings after resolution: every value is valid, every tier that can run names its provider.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct Settings {
     pub tools: ToolSettings,
     /// What is kept.
     pub capture: CaptureSettings,
+    /// Where the keys of encrypted payloads are. That is this machine's affair and is recorded with no run.
+    #[serde(skip)]
+    pub encryption: EncryptionSettings,
     /// Search and recommendations.
     pub memory: MemorySettings,
     /// Days after which runs may be purged; 0 keeps everything.
@@ -182,6 +186,24 @@ pub struct CaptureSettings {
     pub outputs: Capture,
     /// Answers.
     pub answers: Capture,
+}
+
+/// Where the keys of encrypted payloads are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncryptionSettings {
+    /// The key for new payloads; without it they are not encrypted.
+    pub key: Option<KeySource>,
+    /// The key before, while payloads are being brought under the new one.
+    pub old_key: Option<KeySource>,
+}
+
+/// Where a key is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// In a file.
+    File(PathBuf),
+    /// In whatever this program with its arguments asks; it prints the key.
+    Command(Vec<String>),
 }
 
 /// Search and recommendations.

@@ -329,7 +329,7 @@ impl Stream {
     }
 }
 
-/// Replaces the names of payloads in an event by their texts. A payload that is gone stays a name.
+/// Replaces the names of payloads in an event by their texts. A payload that is gone, or whose key is not at hand, stays a name.
 ///
 /// # Errors
 /// When a payload is there and cannot be read or is damaged.
@@ -339,7 +339,7 @@ pub fn read_texts(payloads: &Payloads, mut recorded: Recorded) -> Result<Recorde
         if let Some(hash) = text.payload() {
             match payloads.read(hash) {
                 Ok(bytes) => *text = Text::Inline(String::from_utf8_lossy(&bytes).into_owned()),
-                Err(store::Error::MissingPayloads(_)) => {}
+                Err(store::Error::MissingPayloads(_) | store::Error::Locked(_)) => {}
                 Err(error) => failure = Some(error),
             }
         }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::error::Error;
-use super::file::{Config, TierConfig};
+use super::file::{Config, EncryptionConfig, TierConfig};
 use super::layers::{Layers, Source};
 use super::types::{
-    AuthScheme, CaptureSettings, MemorySettings, ProviderKind, ProviderSettings, RunSettings, Settings, SimulatedSettings,
-    TierSettings, Tiers, ToolSettings,
+    AuthScheme, CaptureSettings, EncryptionSettings, KeySource, MemorySettings, ProviderKind, ProviderSettings, RunSettings,
+    Settings, SimulatedSettings, TierSettings, Tiers, ToolSettings,
 };
 use super::{keys, origin};
 use crate::domain::money::NanoUsd;
@@ -227,6 +227,7 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
             outputs: capture(merged.capture.outputs),
             answers: capture(merged.capture.answers),
         },
+        encryption: encryption(merged.encryption)?,
         memory: MemorySettings {
             model: required(merged.memory.model, "memory.model")?,
             half_life_days: required(merged.memory.half_life_days, "memory.half_life_days")?,
@@ -238,6 +239,25 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
             delay_ms: required(merged.simulated.delay_ms, "simulated.delay_ms")?,
             script: required(merged.simulated.script, "simulated.script")?,
         },
+    })
+}
+
+/// Returns where the keys of payloads are. What is empty counts as not said.
+fn encryption(config: EncryptionConfig) -> Result<EncryptionSettings, Error> {
+    let source = |file: Option<String>, command: Option<Vec<String>>, key: &str| {
+        let (file, command) = (file.filter(|file| !file.is_empty()), command.filter(|command| !command.is_empty()));
+        match (file, command) {
+            (Some(_), Some(_)) => {
+                let hint = format!("take one of them away: `meno config encryption.{key}_file=`");
+                Err(Error::setting(format!("encryption.{key}_command"), "is set beside a file, and there is one key", hint))
+            }
+            (Some(file), None) => Ok(Some(KeySource::File(file.into()))),
+            (None, command) => Ok(command.map(KeySource::Command)),
+        }
+    };
+    Ok(EncryptionSettings {
+        key: source(config.key_file, config.key_command, "key")?,
+        old_key: source(config.old_key_file, config.old_key_command, "old_key")?,
     })
 }
 

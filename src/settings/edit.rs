@@ -281,7 +281,7 @@ mod tests {
         edit_file(&link, "run.jobs", Some("0")).expect_err("refused");
         assert_eq!(fs::read_to_string(&path).expect("there"), "\n[run]\njobs = 5\n");
         edit_file(&path, "run.jobs", None).expect("taken away");
-        assert_eq!(fs::read_dir(folder.path().join("new")).expect("there").count(), 1);
+        assert_eq!(fs::read_dir(folder.path().join("new")).expect("there").count(), 2);
     }
 
     #[test]

@@ -91,6 +91,8 @@ pub struct Config {
     pub tools: ToolsConfig,
     /// What is kept.
     pub capture: CaptureConfig,
+    /// Large texts at rest.
+    pub encryption: EncryptionConfig,
     /// Search and recommendations.
     pub memory: MemoryConfig,
     /// How long runs are kept.
@@ -223,6 +225,20 @@ pub struct CaptureConfig {
     pub outputs: Option<Capture>,
     /// Of answers. Default full.
     pub answers: Option<Capture>,
+}
+
+/// Large texts at rest: with a key they are encrypted. `meno rekey` sets these and brings what is there already under the key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EncryptionConfig {
+    /// A file with the key: 32 random bytes in hexadecimal or Base64; a relative path starts at this file's folder. No default.
+    pub key_file: Option<String>,
+    /// A program with its arguments that prints the key, instead of a file. No default.
+    pub key_command: Option<Vec<String>>,
+    /// Where the key before was, while `meno rekey` is under way.
+    pub old_key_file: Option<String>,
+    /// The command for the key before, while `meno rekey` is under way.
+    pub old_key_command: Option<Vec<String>>,
 }
 
 /// Search and recommendations.

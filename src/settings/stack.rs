@@ -46,7 +46,8 @@ pub(super) fn stack(inputs: &Inputs<'_>, fallback: Option<Preset>) -> (Layers, V
 fn file_values(file: &ConfigFile) -> Vec<(Path, Value)> {
     let mut values = values_of(&file.config);
     for (path, value) in &mut values {
-        if let (["simulated", "script"], Some(script)) = (segments(path).as_slice(), value.as_str())
+        if let (["simulated", "script"] | ["encryption", "key_file" | "old_key_file"], Some(script)) =
+            (segments(path).as_slice(), value.as_str())
             && !script.is_empty()
             && let Some(folder) = file.path.parent()
         {

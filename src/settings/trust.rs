@@ -146,7 +146,8 @@ mod tests {
         assert!(read.has(&store) && !read.has(&other) && !read.has(&folder.path().join("missing")));
         assert_eq!(read.stores().len(), 1);
         assert_eq!(fs::metadata(&list).expect("there").permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(folder.path().join("config")).expect("there").count(), 1);
+        // The list and the lock that it was changed under, and nothing that was left over.
+        assert_eq!(fs::read_dir(folder.path().join("config")).expect("there").count(), 2);
         assert!(TrustedStores::remove(&list, &store).expect("removed"));
         assert!(!TrustedStores::remove(&list, &store).expect("nothing to remove"));
         assert!(!TrustedStores::read(&list).expect("read").has(&store));

@@ -33,10 +33,16 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), Error> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::io(folder))
 }
 
+/// The file in a folder that is locked while its files change. Not the folder itself: a store's owner holds a lock on that for as long as it
+/// lives, and its settings can be changed all the same.
+pub(crate) const LOCK: &str = ".lock";
+
 /// Holds off other processes that change files in `folder`, until the result is dropped.
 pub(crate) fn lock(folder: &Path) -> Result<File, Error> {
-    let file = File::open(folder).map_err(Error::io(folder))?;
-    file.lock().map_err(Error::io(folder))?;
+    let path = folder.join(LOCK);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = file.map_err(Error::io(&path))?;
+    file.lock().map_err(Error::io(&path))?;
     Ok(file)
 }
 

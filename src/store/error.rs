@@ -85,6 +85,9 @@ pub enum Error {
     /// Stored bytes are not what was written.
     #[error("the log is damaged: {0}")]
     Damaged(String),
+    /// A text is encrypted, or is to be, and the key is not at hand.
+    #[error("texts of this store are encrypted and their key is not at hand: {0}")]
+    Locked(String),
     /// The store was written by a newer version.
     #[error("the store is of format {found}, newer than this version knows ({known})")]
     Newer {

@@ -5,6 +5,7 @@
 pub mod archive;
 pub mod chain;
 pub mod check;
+pub mod cipher;
 pub mod codec;
 pub mod error;
 pub mod files;

@@ -1,15 +1,17 @@
-//! Large private texts beside the log: one file per content, named by its BLAKE3, compressed with zstd.
+//! Large private texts beside the log: one file per content, named by its BLAKE3, compressed with zstd, and encrypted when the store has a key.
 //!
 //! A payload is durable before the event that names it is appended; a crash in between leaves a file that nobody names, which harms
 //! nothing. This room does not know who names what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Error;
-use super::files::{Files, make_dirs};
+use super::cipher::{self, KeyId, Keyring};
+use super::files::{Files, make_dirs, write_whole};
 use crate::domain::ids::Hash;
 
 /// The zstd level: texts shrink to about a third at several hundred MB/s.
@@ -22,12 +24,23 @@ const SYNC_ALL_FROM: usize = 32;
 pub struct Payloads {
     files: Arc<dyn Files>,
     dir: PathBuf,
+    keyring: Arc<Keyring>,
 }
 
 impl Payloads {
-    /// The payloads of the store in the folder `store`.
+    /// The payloads of the store in the folder `store`, without keys: new ones are written as they are.
     pub fn new(files: Arc<dyn Files>, store: &Path) -> Self {
-        Self { files, dir: store.join("payloads") }
+        Self::with_keys(files, store, Arc::default())
+    }
+
+    /// The payloads of the store in the folder `store`, encrypted under the keys of `keyring`.
+    pub fn with_keys(files: Arc<dyn Files>, store: &Path, keyring: Arc<Keyring>) -> Self {
+        Self { files, dir: store.join("payloads"), keyring }
+    }
+
+    /// Returns the keys.
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
     }
 
     /// Returns whether the payload is there.
@@ -43,7 +56,8 @@ impl Payloads {
     /// Writes `texts` and returns their names once all are durable.
     ///
     /// # Errors
-    /// [`Error::Io`]; some may have been written then, which does no harm.
+    /// [`Error::Io`]; some may have been written then, which does no harm. [`Error::Locked`] when they are to be encrypted and the key
+    /// cannot be had; nothing is written then.
     pub fn write(&self, texts: &[&[u8]]) -> Result<Vec<Hash>, Error> {
         /// Tells the temporary files of threads apart.
         static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -51,6 +65,7 @@ impl Payloads {
             // There may be no folder yet that could be synced.
             return Ok(Vec::new());
         }
+        let key = self.keyring.current()?;
         let names: Vec<Hash> = texts.iter().map(|text| Hash::of(text)).collect();
         let (mut written, mut seen) = (Vec::new(), BTreeSet::new());
         let mut folders: BTreeSet<PathBuf> = self.dir.parent().into_iter().chain([&*self.dir]).map(Path::to_owned).collect();
@@ -66,7 +81,7 @@ impl Payloads {
             let write = || {
                 path.parent().map_or(Ok(()), |folder| make_dirs(&*self.files, folder))?;
                 let file = self.files.create(&beside)?;
-                file.write_at(&zstd::encode_all(*text, LEVEL)?, 0)?;
+                file.write_at(&packed(*name, text, key)?, 0)?;
                 Ok(file)
             };
             written.push((write().map_err(Error::io(&beside))?, beside, path));
@@ -90,25 +105,84 @@ impl Payloads {
     /// Returns a payload's text.
     ///
     /// # Errors
-    /// [`Error::MissingPayloads`] when it is not there, [`Error::Damaged`] when it is not what its name says, [`Error::Io`].
+    /// [`Error::MissingPayloads`] when it is not there, [`Error::Damaged`] when it is not what its name says, [`Error::Locked`] when it
+    /// is encrypted and the key is not at hand, [`Error::Io`].
     pub fn read(&self, name: Hash) -> Result<Vec<u8>, Error> {
         let path = self.path(name);
         if !self.files.exists(&path) {
             return Err(Error::MissingPayloads(vec![name]));
         }
         let bytes = self.files.read(&path).map_err(Error::io(&path))?;
-        let damaged = |why: &str| Error::Damaged(format!("payload {}: {why}", path.display()));
-        let text = zstd::decode_all(&*bytes).map_err(|why| damaged(&why.to_string()))?;
-        if Hash::of(&text) == name { Ok(text) } else { Err(damaged("its text does not have this hash")) }
+        self.unpacked(name, bytes).map_err(|why| match why {
+            Error::Damaged(why) => Error::Damaged(format!("payload {}: {why}", path.display())),
+            why => why,
+        })
+    }
+
+    /// Returns the text that the file of payload `name` with these bytes holds.
+    ///
+    /// # Errors
+    /// As [`Payloads::read`].
+    pub fn unpacked(&self, name: Hash, file: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let packed = self.keyring.open(name, file)?;
+        let text = zstd::decode_all(&*packed).map_err(|why| Error::Damaged(why.to_string()))?;
+        if Hash::of(&text) == name { Ok(text) } else { Err(Error::Damaged("its text does not have this hash".to_owned())) }
+    }
+
+    /// Writes every payload anew that is not as the current key wants it: encrypted under it, or not encrypted without one. Returns how
+    /// many these were; all are durable then. A kill in between leaves each one as it was or as it is to be.
+    ///
+    /// # Errors
+    /// As [`Payloads::read`], and [`Error::Io`].
+    pub fn rekey(&self) -> Result<u64, Error> {
+        let key = self.keyring.current()?;
+        let mut changed = 0;
+        for (name, path) in self.all()? {
+            let file = self.files.read(&path).map_err(Error::io(&path))?;
+            if cipher::key_of(&file)? == key.map(cipher::Key::id) {
+                continue;
+            }
+            let bytes = packed(name, &self.unpacked(name, file)?, key).map_err(Error::io(&path))?;
+            write_whole(&*self.files, &path, &bytes).map_err(Error::io(&path))?;
+            changed += 1;
+        }
+        Ok(changed)
+    }
+
+    /// Returns how many payloads there are under each key, and how many under none. A file that is damaged counts as it seems.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn by_key(&self) -> Result<BTreeMap<Option<KeyId>, u64>, Error> {
+        let mut counts = BTreeMap::new();
+        for (_, path) in self.all()? {
+            let file = self.files.read(&path).map_err(Error::io(&path))?;
+            *counts.entry(cipher::key_of(&file).unwrap_or_default()).or_default() += 1;
+        }
+        Ok(counts)
+    }
+
+    /// Returns the names of all payloads with their files. What has no hash for a name is a write that was cut short.
+    fn all(&self) -> Result<Vec<(Hash, PathBuf)>, Error> {
+        let list = |dir: &Path| match self.files.list(dir) {
+            Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
+            names => names.map_err(Error::io(dir)),
+        };
+        let mut all = Vec::new();
+        for folder in list(&self.dir)? {
+            let folder = self.dir.join(folder);
+            let names = list(&folder)?.into_iter().filter_map(|name| Some((name.parse().ok()?, folder.join(name))));
+            all.extend(names);
+        }
+        Ok(all)
     }
 
     /// Returns whether the payload's file has the very bytes that this release writes for `text`. Where it has not and the text is right,
-    /// another release of the compressor wrote it, or a bit was changed that means nothing. A file in another form than a plain zstd
-    /// frame is not judged.
+    /// another release of the compressor wrote it, or a bit was changed that means nothing. An encrypted file is not judged: there no bit
+    /// means nothing.
     pub fn is_as_written(&self, name: Hash, text: &[u8]) -> bool {
-        const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-        let (Ok(bytes), Ok(again)) = (self.files.read(&self.path(name)), zstd::encode_all(text, LEVEL)) else { return false };
-        !bytes.starts_with(&ZSTD_MAGIC) || bytes == again
+        let (Ok(bytes), Ok(again)) = (self.files.read(&self.path(name)), packed(name, text, None)) else { return false };
+        matches!(cipher::key_of(&bytes), Ok(Some(_))) || bytes == again
     }
 
     /// Returns where a payload lies.
@@ -116,6 +190,15 @@ impl Payloads {
         let name = name.to_string();
         self.dir.join(&name[..2]).join(name)
     }
+}
+
+/// Returns the bytes of a payload's file: compressed, then encrypted when there is a key.
+fn packed(name: Hash, text: &[u8], key: Option<&cipher::Key>) -> std::io::Result<Vec<u8>> {
+    let packed = zstd::encode_all(text, LEVEL)?;
+    Ok(match key {
+        Some(key) => key.encrypt(name, &packed),
+        None => packed,
+    })
 }
 
 #[cfg(test)]
@@ -156,6 +239,31 @@ mod tests {
         let absent = Hash::of(b"absent");
         assert_eq!(payloads.missing(&[names[0], absent]), [absent]);
         assert!(matches!(payloads.read(absent), Err(Error::MissingPayloads(names)) if names == [absent]));
+    }
+
+    #[test]
+    fn payloads_are_encrypted_rekeyed_and_read_without_a_trace_of_the_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let with = |keys: cipher::Keys| Payloads::with_keys(Arc::new(OsFiles), dir.path(), Arc::new(Keyring::of(keys)));
+        let key = |byte: u8| cipher::Key::new(&[byte; cipher::KEY_BYTES]);
+        let plain = with(cipher::Keys::default());
+        let texts: Vec<String> = (0..5).map(|number| format!("text number {number}, which nobody may read")).collect();
+        let names = plain.write(&texts.iter().map(String::as_bytes).collect::<Vec<_>>()).unwrap();
+        let first = with(cipher::Keys { current: Some(key(1)), older: vec![] });
+        assert_eq!((first.rekey().unwrap(), first.rekey().unwrap()), (5, 0));
+        assert_eq!(first.by_key().unwrap(), BTreeMap::from([(Some(key(1).id()), 5)]));
+        assert_eq!(first.read(names[2]).unwrap(), texts[2].as_bytes());
+        assert!(matches!(plain.read(names[2]), Err(Error::Locked(_))));
+        let both = with(cipher::Keys { current: Some(key(2)), older: vec![key(1)] });
+        let sixth = both.write(&[b"a sixth text"]).unwrap()[0];
+        assert_eq!((both.rekey().unwrap(), both.read(sixth).unwrap()), (5, b"a sixth text".to_vec()));
+        let second = with(cipher::Keys { current: Some(key(2)), older: vec![] });
+        assert_eq!(second.read(names[4]).unwrap(), texts[4].as_bytes());
+        let off = with(cipher::Keys { current: None, older: vec![key(2)] });
+        assert_eq!((off.rekey().unwrap(), plain.read(names[0]).unwrap()), (6, texts[0].as_bytes().to_vec()));
+        let away = Payloads::with_keys(Arc::new(OsFiles), dir.path(), Arc::new(Keyring::new(|| Err("away".to_owned()), |_| {})));
+        assert!(matches!(away.write(&[b"not to be written in clear"]), Err(Error::Locked(_))));
+        assert_eq!(plain.by_key().unwrap(), BTreeMap::from([(None, 6)]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::event::{BodyWriter, Envelope, Event, Recorded};
+use crate::domain::event::{BodyReader, BodyWriter, Envelope, Event, KINDS, Recorded};
 use crate::domain::ids::Hash;
 
 /// How an event of a kind that this version does not know is called.
@@ -115,6 +115,65 @@ impl EventLine {
     }
 }
 
+/// Why a line is no event.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAnEvent {
+    /// Its kind is not known to this version.
+    #[error("its kind `{0}` is not known")]
+    Kind(String),
+    /// Its body is not one of its kind.
+    #[error("its data is no {kind}: {why}")]
+    Body {
+        /// The kind.
+        kind: String,
+        /// Why.
+        why: serde_json::Error,
+    },
+    /// It does not say where it stands.
+    #[error("its {0} cannot be read")]
+    Envelope(&'static str),
+}
+
+/// Reads a part of a body from the JSON object that has all of its fields.
+struct FromFields<'a>(&'a Map<String, Value>);
+
+impl BodyReader for FromFields<'_> {
+    type Error = serde_json::Error;
+
+    fn read<T: for<'de> Deserialize<'de>>(self) -> Result<T, Self::Error> {
+        serde_json::from_value(Value::Object(self.0.clone()))
+    }
+}
+
+impl EventLine {
+    /// Reads back what [`EventLine::of`] wrote. What did not leave the store with it is not there.
+    ///
+    /// # Errors
+    /// [`NotAnEvent`].
+    pub fn recorded(&self) -> Result<Recorded, NotAnEvent> {
+        let number = KINDS.iter().find(|(_, _, name)| *name == self.kind).map(|(number, ..)| *number);
+        let unknown = || NotAnEvent::Kind(self.kind.clone());
+        let private = (!self.forgotten).then_some(FromFields(&self.data));
+        let event = Event::read(number.ok_or_else(unknown)?, FromFields(&self.data), private).ok_or_else(unknown)?;
+        let time = |text: &str, what| {
+            let at = text.parse::<jiff::Timestamp>().ok().and_then(|at| i64::try_from(at.as_nanosecond()).ok());
+            at.ok_or(NotAnEvent::Envelope(what))
+        };
+        Ok(Recorded {
+            envelope: Envelope {
+                seq: self.seq,
+                run: self.run_id.as_ref().map(|run| run.parse().map_err(|_| NotAnEvent::Envelope("run_id"))).transpose()?,
+                version: self.version,
+                at: time(&self.at, "at")?,
+                occurred_at: self.occurred_at.as_ref().map(|at| time(at, "occurred_at")).transpose()?,
+                cause: None,
+            },
+            hash: self.hash.parse().map_err(|_| NotAnEvent::Envelope("hash"))?,
+            event: event.map_err(|why| NotAnEvent::Body { kind: self.kind.clone(), why })?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +192,22 @@ mod tests {
         assert_eq!(line.data.get("value"), None);
         assert!(line.forgotten && is_forgotten(&recorded.event));
         assert_eq!(serde_json::to_value(&line).unwrap()["forgotten"], true);
+    }
+
+    #[test]
+    fn a_line_reads_back_as_the_event_that_it_was_written_from() {
+        for mut recorded in sample::story() {
+            recorded.envelope.cause = None;
+            let text = serde_json::to_string(&EventLine::of(&recorded).unwrap()).unwrap();
+            let line: EventLine = serde_json::from_str(&text).unwrap();
+            assert_eq!(line.recorded().unwrap(), recorded);
+            sample::forget(&mut recorded.event);
+            assert_eq!(EventLine::of(&recorded).unwrap().recorded().unwrap(), recorded);
+        }
+        let mut line = EventLine::of(&sample::story()[0]).unwrap();
+        line.data.remove("seed");
+        assert!(line.recorded().unwrap_err().to_string().contains("seed"));
+        line.kind = "Nonsense".to_owned();
+        assert!(matches!(line.recorded(), Err(NotAnEvent::Kind(_))));
     }
 }

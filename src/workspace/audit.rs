@@ -15,7 +15,7 @@ use super::origins::Origins;
 use super::upkeep::refused_by_views;
 use crate::audit::finding::{Book, Check, Place, Tally, Violation};
 use crate::audit::lineage;
-use crate::audit::seal::Seal;
+use crate::audit::seal::{Seal, Signed};
 use crate::audit::story::RunAudit;
 use crate::domain::event::{Event, Mode, Recorded};
 use crate::domain::ids::{Hash, RunId};
@@ -71,6 +71,8 @@ pub struct AuditDocument {
     pub notes: Vec<String>,
     /// The seal that the log was held against.
     pub against: Option<Seal>,
+    /// The fingerprint of the key that signed the seal; null for one without a signature.
+    pub signed_by: Option<String>,
 }
 
 /// What to audit, and against what.
@@ -80,6 +82,8 @@ pub struct AuditWish {
     pub run: Option<RunId>,
     /// A seal that was kept elsewhere.
     pub against: Option<Seal>,
+    /// What its signature says, when it has one.
+    pub signed: Option<Signed>,
 }
 
 /// What an audit reads.
@@ -191,6 +195,7 @@ pub(super) fn audit(
         violations,
         notes,
         against: wish.against.clone(),
+        signed_by: wish.signed.as_ref().map(|signed| signed.by.clone()),
     })
 }
 
@@ -292,6 +297,9 @@ impl Auditor<'_> {
             let at = Place { seq: finding.seq, run: None };
             let words = || [finding.to_string(), finding.expected.clone(), finding.found.clone()];
             self.book.holds(Check::Chain, at, false, words);
+        }
+        if let Some(signed) = &wish.signed {
+            signed.look(Place::default(), &mut self.book);
         }
         if let Some(seal) = &wish.against {
             self.book.same(Check::Seals, Place::default(), "the store that the seal is of", &seal.node, &head.node);
@@ -468,6 +476,7 @@ impl Auditor<'_> {
                     recent.keep(name, &read);
                     *text = Text::Inline(read);
                 }
+                Err(Error::Locked(_)) => book.not_verifiable(Check::Payloads),
                 Err(Error::MissingPayloads(_)) if is_forgotten => book.not_verifiable(Check::Payloads),
                 Err(Error::MissingPayloads(_)) => {
                     book.broken(Check::Payloads, at, format!("payload {name} is missing"), "a file with its text", "none");

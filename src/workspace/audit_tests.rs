@@ -320,7 +320,7 @@ fn a_log_that_was_cut_or_rewritten_is_found_against_a_seal() {
     let (shut, head) = small(&lone());
     let seal = |position, hash| Some(Seal { meno_seal: 1, node: head.node, position, head: hash, at: String::new() });
     let (log, _) = shut.open().expect("opens");
-    let sealed = shut.audit_with(&log, &AuditWish { run: None, against: seal(head.seq, head.hash) });
+    let sealed = shut.audit_with(&log, &AuditWish { run: None, against: seal(head.seq, head.hash), signed: None });
     assert!(sealed.sound, "{:?}", sealed.violations);
 
     // A shorter history, and one in which the first answer was good, are whole in themselves.
@@ -340,11 +340,11 @@ fn a_log_that_was_cut_or_rewritten_is_found_against_a_seal() {
         assert_eq!(other_head.node, head.node, "a copy of the same store");
         let (log, _) = other.open().expect("opens");
         assert!(other.audit_with(&log, &AuditWish::default()).sound, "{what}");
-        let wish = AuditWish { run: None, against: seal(head.seq, head.hash) };
+        let wish = AuditWish { run: None, against: seal(head.seq, head.hash), signed: None };
         let checks: Vec<Check> = other.audit_with(&log, &wish).violations.iter().map(|violation| violation.check).collect();
         assert_eq!(checks, [Check::Seals], "{what}");
     }
-    let wish = AuditWish { run: None, against: seal(5, Hash::of(b"another")) };
+    let wish = AuditWish { run: None, against: seal(5, Hash::of(b"another")), signed: None };
     let [violation] = &shut.audit_with(&log, &wish).violations[..] else { panic!("one violation") };
     assert_eq!((violation.check, violation.seq), (Check::Seals, Some(5)));
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Workspace;
 use super::import::IMPORT_LOCK;
@@ -14,6 +15,7 @@ use crate::domain::event::{Event, ForgottenParts, SegmentImported, SegmentImport
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::store::archive::pack::other_logs;
 use crate::store::archive::unpack::{make_store, refuse_full};
+use crate::store::cipher::Keyring;
 use crate::store::codec::{self, Decoded};
 use crate::store::files::{Files, OsFiles};
 use crate::store::hand_over::read::{Contents, read};
@@ -192,7 +194,7 @@ impl Workspace {
         };
         let start = Head { node, seq: 0, hash: chain::genesis(node) };
         let fill = |beside: &Path| -> Result<Head, HandOverError> {
-            let head = stage(&files, beside, start, &|stored| is_forgotten(&all, stored))?;
+            let head = stage(&files, beside, start, self.payloads.keyring(), &|stored| is_forgotten(&all, stored))?;
             let name = beside.join("journal").join("node");
             store::files::write_whole(&OsFiles, &name, format!("{node}\n").as_bytes()).map_err(store::Error::io(&name))?;
             if !all.is_empty() {
@@ -256,10 +258,11 @@ impl Workspace {
         }
         let held = RunLock::acquire(self.place()?, RunId::from_bytes(STAGING_LOCK))?;
         let staging = store.join("journal").join(forget::STAGING);
-        let head = stage(files, &staging, start, &|stored| is_forgotten(all, stored)).inspect_err(|_| {
-            // What cannot be removed is begun anew by the next import.
-            let _ = fs::remove_dir_all(&staging);
-        })?;
+        let head =
+            stage(files, &staging, start, self.payloads.keyring(), &|stored| is_forgotten(all, stored)).inspect_err(|_| {
+                // What cannot be removed is begun anew by the next import.
+                let _ = fs::remove_dir_all(&staging);
+            })?;
         publish(&staging, store, head).map_err(of_file(&staging))?;
         held.end()?;
         if head.seq == start.seq {
@@ -305,9 +308,10 @@ fn stage(
     files: &[(PathBuf, Contents)],
     into: &Path,
     start: Head,
+    keyring: &Arc<Keyring>,
     forgotten: &dyn Fn(&Stored) -> bool,
 ) -> Result<Head, HandOverError> {
-    let mut stage = Stage::begin(into, start).map_err(of_file(into))?;
+    let mut stage = Stage::begin(into, start, Arc::clone(keyring)).map_err(of_file(into))?;
     for (file, contents) in files {
         let here = stage.head().seq;
         if contents.begin.from > here + 1 {

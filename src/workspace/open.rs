@@ -10,6 +10,7 @@ use ulid::Ulid;
 
 use super::empty::EmptyLog;
 use super::forget;
+use super::keys;
 use super::ledger::DayLedger;
 use super::library::Library;
 use super::recall::Memory;
@@ -189,7 +190,8 @@ impl Workspace {
         let secrets = secrets(&resolved, options.variable);
         let redactor = Arc::new(Redactor::new(secrets.iter().map(ExposeSecret::expose_secret)));
         let library = Library::open(&store.path);
-        let payloads = Arc::new(Payloads::new(Arc::new(OsFiles), &store.path));
+        let keyring = keys::ring(&resolved.settings.encryption, Arc::clone(&options.notice));
+        let payloads = Arc::new(Payloads::with_keys(Arc::new(OsFiles), &store.path, Arc::new(keyring)));
         let world = Arc::new(options.world);
         let mut workspace = Self {
             log: Arc::new(EmptyLog(store.path.clone())),

@@ -72,7 +72,7 @@ impl Workspace {
 }
 
 impl ReplayDocument {
-    fn add(&mut self, run: &Verification) {
+    pub(super) fn add(&mut self, run: &Verification) {
         self.runs += 1;
         self.events += run.events;
         self.inputs += run.inputs;

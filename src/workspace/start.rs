@@ -116,6 +116,14 @@ pub enum ResumeError {
         /// Which part.
         part: &'static str,
     },
+    /// What it decides by is encrypted.
+    #[error("run {run} cannot go on: its {part} is encrypted and the key is not at hand")]
+    Locked {
+        /// The run.
+        run: RunId,
+        /// Which part.
+        part: &'static str,
+    },
     /// What it decides by cannot be read.
     #[error("run {run} cannot go on: its recorded {part} cannot be read: {why}")]
     Unreadable {
@@ -251,6 +259,7 @@ impl Workspace {
             return Err(ResumeError::Forgotten { run: id, part: "start" });
         };
         Basis::recorded(&private).map_err(|error| match error {
+            BasisError::Gone(part) if self.payloads.keyring().is_locked() => ResumeError::Locked { run: id, part },
             BasisError::Gone(part) => ResumeError::Forgotten { run: id, part },
             BasisError::Unreadable { part, why } => ResumeError::Unreadable { run: id, part, why: why.to_string() },
         })

@@ -113,6 +113,12 @@ pub struct Inspection {
     pub payloads: u64,
     /// Payload files that are not.
     pub payloads_damaged: Vec<String>,
+    /// Payload files that could not be looked into, because their key is not at hand.
+    pub payloads_locked: u64,
+    /// Why the key that the settings name cannot be had, when they name one that cannot.
+    pub key_away: Option<String>,
+    /// Payload files that are under another key than the settings name, or in clear though they name one; `None` when that cannot be had.
+    pub payloads_to_rekey: Option<u64>,
     /// Payloads that events name and that are not there.
     pub payloads_missing: Vec<Hash>,
     /// Paid replies that wait for being taken in.
@@ -183,7 +189,14 @@ impl Workspace {
         let log = lock(&self.opened.log).upgrade();
         let refused = log.as_ref().map(|log| refused_by_views(log)).transpose()?;
         drop(log);
-        let (payloads, payloads_damaged) = self.read_payloads(&dir.join("payloads"))?;
+        let (payloads, payloads_locked, payloads_damaged) = self.read_payloads(&dir.join("payloads"))?;
+        let (key, key_away) = match self.payloads.keyring().current() {
+            Ok(key) => (Some(key.map(crate::store::cipher::Key::id)), None),
+            Err(Error::Locked(why)) => (None, Some(why)),
+            Err(why) => return Err(why),
+        };
+        let counts = self.payloads.by_key()?;
+        let others = |key: &Option<_>| counts.iter().filter(|(of, _)| *of != key).map(|(_, count)| count).sum();
         let payloads_missing = self.payloads.missing(&named.into_iter().collect::<Vec<_>>());
         let states = self.run_states()?;
         let (mut executed, mut interrupted, mut locks_left) = (Vec::new(), Vec::new(), 0);
@@ -211,6 +224,9 @@ impl Workspace {
             refused,
             payloads,
             payloads_damaged,
+            payloads_locked,
+            key_away,
+            payloads_to_rekey: key.as_ref().map(others),
             payloads_missing,
             spool_waiting,
             spool_kept,
@@ -248,8 +264,9 @@ impl Workspace {
         Ok((count, digest.finish()))
     }
 
-    fn read_payloads(&self, dir: &Path) -> Result<(u64, Vec<String>), Error> {
-        let (mut sound, mut damaged) = (0, Vec::new());
+    /// Reads every payload: how many are sound, how many locked, and what is wrong with the others.
+    fn read_payloads(&self, dir: &Path) -> Result<(u64, u64, Vec<String>), Error> {
+        let (mut sound, mut locked, mut damaged) = (0, 0, Vec::new());
         for folder in entries(dir)? {
             for path in if folder.is_dir() { entries(&folder)? } else { Vec::new() } {
                 // Whatever has no hash for a name is a write that was cut short, and named by nobody.
@@ -257,11 +274,12 @@ impl Workspace {
                 match self.payloads.read(name) {
                     Ok(_) => sound += 1,
                     Err(Error::MissingPayloads(_)) => {}
+                    Err(Error::Locked(_)) => locked += 1,
                     Err(why) => damaged.push(why.to_string()),
                 }
             }
         }
-        Ok((sound, damaged))
+        Ok((sound, locked, damaged))
     }
 }
 

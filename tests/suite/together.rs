@@ -39,6 +39,20 @@ fn check(house: &House, all: &[Done]) {
 }
 
 #[test]
+fn settings_can_be_changed_while_somebody_holds_the_store() {
+    let house = House::with_delay(0);
+    let held = house.workspace(Access::Write, true);
+    held.log().head().expect("the store is open");
+    house.meno(["config", "run.jobs=3"]).exits(0);
+    let template = serde_json::json!({"template_id": "one", "name": "One", "description": "One agent", "version": "1.0.0",
+        "form_schema": {"title": "One", "description": "", "questions": []},
+        "agent_composition_rules": [{"role": "a", "base_template": "generic"}]});
+    house.template("one", &template);
+    drop(held);
+    assert!(house.meno(["config", "run.jobs"]).exits(0).stdout.contains('3'));
+}
+
+#[test]
 fn eight_processes_run_on_one_store_while_another_reads() {
     let house = House::with_delay(5);
     let done = AtomicBool::new(false);

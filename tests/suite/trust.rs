@@ -248,3 +248,40 @@ fn a_run_is_walked_shown_as_it_was_compared_and_reported() {
     assert_eq!((&report["audit"]["sound"], report["runs"].as_array().map(Vec::len)), (&json!(true), Some(1)));
     assert!(report["runs"][0]["started_by"].is_string() && report["runs"][0]["run"]["agents"].is_array());
 }
+
+#[test]
+fn saved_runs_are_held_against_what_this_version_decides_without_their_store() {
+    let house = simulated();
+    house.meno(PUBLISH).exits(0);
+    house.meno(["fork", "last", "--set", "version_bump=minor", "-q"]).ends();
+    let lines = house.path("lines.jsonl");
+    fs::write(&lines, house.meno(["events", "last~1", "--json"]).exits(0).stdout).expect("written");
+    let told = house.path("told.jsonl");
+    fs::write(&told, house.meno(["run", "release_prep", "--no-input", "--seed", "5", "--json"]).ends().stdout).expect("written");
+    let export = house.path("export");
+    house.meno(["export", export.to_str().expect("a text")]).exits(0);
+
+    let elsewhere = House::new();
+    let from = |paths: &[&Path]| {
+        let paths = paths.iter().map(|path| path.to_str().expect("a text"));
+        elsewhere.meno(["replay", "--verify", "--json", "--from"].into_iter().chain(paths))
+    };
+    let verified = document(&from(&[&lines, &told]).exits(0));
+    assert_eq!((&verified["runs"], &verified["not_verifiable"]), (&json!(2), &json!(0)), "{verified}");
+    let all = document(&from(&[&export]).exits(0));
+    assert_eq!((&all["runs"], &all["sound"], &all["not_verifiable"]), (&json!(3), &json!(true), &json!(0)), "{all}");
+    assert!(!elsewhere.store().exists());
+
+    let text = fs::read_to_string(&lines).expect("lines");
+    let kinder = text.replacen("\"verdict\":\"fail\"", "\"verdict\":\"pass\"", 1);
+    assert_ne!(text, kinder);
+    fs::write(&lines, kinder).expect("written");
+    let found = document(&from(&[&lines]).exits(4));
+    assert_eq!(found["differences"][0]["difference"]["kind"], "CriterionJudged");
+    let without: String = text.lines().enumerate().filter(|(line, _)| *line != 5).map(|(_, line)| format!("{line}\n")).collect();
+    fs::write(&lines, without).expect("written");
+    assert!(from(&[&lines]).exits(1).stderr.contains("event 6 of it is missing"));
+    fs::write(&lines, "{\"nonsense\": true, \"run_id\": \"x\"}\n").expect("written");
+    assert!(from(&[&lines]).exits(1).stderr.contains("line 1"));
+    house.meno(["replay", "last", "--verify", "--from", "x"]).exits(2);
+}

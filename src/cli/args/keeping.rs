@@ -111,3 +111,27 @@ pub struct PurgeArgs {
     #[arg(short, long)]
     pub yes: bool,
 }
+
+/// `rekey`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Encrypted are the payloads: prompts, outputs, material and reports of more than 8 KiB, and the templates and settings \
+        that runs recorded. Shorter texts are in the log itself, words are in the search index: for those there is encryption of the disk. \
+        The store keeps only where the key is, in its config.toml; without the key everything but payloads works. Keep the key: there is no \
+        way around it.\n\nExamples:\n  meno rekey --key-file ~/.config/meno/payloads.key --generate\n  \
+        meno rekey --key-command secret-tool lookup meno payloads\n  meno rekey --off"
+)]
+pub struct RekeyArgs {
+    /// Encrypt under the key in this file: 32 random bytes in hexadecimal or Base64
+    #[arg(long, value_name = "FILE", group = "to")]
+    pub key_file: Option<PathBuf>,
+    /// Make the file, with a new random key
+    #[arg(long, requires = "key_file")]
+    pub generate: bool,
+    /// Encrypt under the key that this program prints
+    #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true, group = "to")]
+    pub key_command: Vec<String>,
+    /// Decrypt everything, and encrypt nothing any more
+    #[arg(long, group = "to")]
+    pub off: bool,
+}

@@ -23,7 +23,7 @@ use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
 pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs};
-pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PurgeArgs, RestoreArgs};
+pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PurgeArgs, RekeyArgs, RestoreArgs};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResumeArgs, RunArgs};
 use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
@@ -160,6 +160,8 @@ pub enum Command {
     Forget(ForgetArgs),
     /// Forget runs that ended long ago
     Purge(PurgeArgs),
+    /// Encrypt the texts beside the log, or change their key
+    Rekey(RekeyArgs),
     /// Show settings with their sources, or change one of the store
     Config(ConfigArgs),
     /// Show the price table

@@ -13,7 +13,8 @@ use super::values::{RunRef, speed};
         costs against recorded prices, a failed verdict before every climb, an end for every attempt, criteria judged again where that \
         needs no model, index and views against the log. What cannot be told because a text is forgotten is counted apart. Nothing is \
         changed. Ends with 4 when something is violated.\n\n\
-        Examples:\n  meno audit\n  meno audit last --json\n  meno audit --against seal.json --report audit.md"
+        Examples:\n  meno audit\n  meno audit last --json\n  meno audit --against seal.json --report audit.md\n  \
+        meno audit --against seal.json --signer auditor.pub"
 )]
 pub struct AuditArgs {
     /// Look closely at this run only: an id, its beginning or end, `last` or `last~N`
@@ -25,6 +26,9 @@ pub struct AuditArgs {
     /// Hold the log against a seal that was kept elsewhere
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
+    /// Accept the seal only when it is signed by a key in this file: a .pub file, or OpenSSH's allowed_signers
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub signer: Option<PathBuf>,
     /// Write a report to hand over, in Markdown or, to FILE.json, in JSON: who, when, which models and answers, what it cost, what was judged how
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -36,11 +40,12 @@ pub struct AuditArgs {
     after_help = "Without --verify: walks through a run's events as they happened. With --verify: makes every decision of the run again, \
         from the template, settings, prices, answers and replies that it recorded, and shows the first event that comes out \
         differently; ends with 4 then. No model is called and nothing is paid.\n\n\
-        Examples:\n  meno replay last\n  meno replay last --speed 10\n  meno replay last --at 42\n  meno replay --verify --all"
+        Examples:\n  meno replay last\n  meno replay last --speed 10\n  meno replay last --at 42\n  meno replay --verify --all\n  \
+        meno events last --json > saved.jsonl && meno replay --verify --from saved.jsonl"
 )]
 pub struct ReplayArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
-    #[arg(value_name = "RUN", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "RUN", required_unless_present_any = ["all", "from"], conflicts_with = "all")]
     pub run: Option<RunRef>,
     /// Make every decision again and compare
     #[arg(long, conflicts_with_all = ["speed", "step", "at"])]
@@ -48,6 +53,9 @@ pub struct ReplayArgs {
     /// All runs
     #[arg(long, requires = "verify")]
     pub all: bool,
+    /// Runs that were saved, instead of the store's: what `meno export DIR`, `meno events RUN --json` or `meno run … --json` wrote
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "verify", conflicts_with_all = ["run", "all"])]
+    pub from: Vec<PathBuf>,
     /// Wait between events as long as it took then, divided by this; without it nothing waits
     #[arg(long, value_name = "FACTOR", value_parser = speed, conflicts_with_all = ["step", "at"])]
     pub speed: Option<f64>,
@@ -75,11 +83,15 @@ pub struct DiffArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "A seal says which event stood last and what its hash was. Keep it where the store is not: `meno audit --against FILE` \
-        finds a log that was cut before it, or rewritten. That the log was sealed is noted in the log.\n\n\
-        Examples:\n  meno seal -o ~/seals/2026-11.json\n  ssh-keygen -Y sign -n meno-seal -f ~/.ssh/id_ed25519 ~/seals/2026-11.json"
+        finds a log that was cut before it, or rewritten. That the log was sealed is noted in the log. A signature says who sealed: it is \
+        what `ssh-keygen -Y sign -n meno-seal` makes, and either checks the other's.\n\n\
+        Examples:\n  meno seal -o ~/seals/2026-11.json\n  meno seal -o ~/seals/2026-11.json --sign ~/.ssh/id_ed25519"
 )]
 pub struct SealArgs {
     /// Where to; stdout without it
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Sign it with this ed25519 key in OpenSSH's form; the signature goes beside the seal, as FILE.sig
+    #[arg(long, value_name = "KEY", requires = "output")]
+    pub sign: Option<PathBuf>,
 }

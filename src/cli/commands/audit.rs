@@ -5,24 +5,30 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::audit::seal::Seal;
+use crate::audit::seal::{Seal, Signed};
 use crate::cli::args::AuditArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open;
 use crate::cli::render::audit_report::ReportedRun;
 use crate::cli::render::{audit, audit_report};
-use crate::workspace::{Access, AuditDocument, AuditWish, Workspace};
+use crate::workspace::{Access, AuditDocument, AuditWish, Workspace, signing};
 
 /// Audits the store or one run, and writes the report that was asked for.
 ///
 /// # Errors
 /// When there is no store or no such run, a file cannot be read or written, or the store cannot be read at all.
 pub fn run(context: &mut Context, args: &AuditArgs) -> Result<Exit> {
-    let against = args.against.as_deref().map(seal).transpose()?;
+    let (against, signed) = match &args.against {
+        Some(path) => {
+            let (seal, signed) = seal(path, args.signer.as_deref())?;
+            (Some(seal), signed)
+        }
+        None => (None, None),
+    };
     let workspace = open::store(context, Access::Read)?;
     let run = args.run.as_ref().map(|run| workspace.find_run(&run.to_string())).transpose()?;
-    let wish = AuditWish { run, against };
+    let wish = AuditWish { run, against, signed };
     let is_told = !context.out.json();
     let mut failure = None;
     let document = workspace.audit(&wish, &mut |violation| {
@@ -46,13 +52,20 @@ pub fn run(context: &mut Context, args: &AuditArgs) -> Result<Exit> {
     Ok(if document.sound { Exit::Done } else { Exit::Violation })
 }
 
-fn seal(path: &Path) -> Result<Seal> {
+/// Reads a seal, and checks its signature when there is one or one is asked for.
+fn seal(path: &Path, signers: Option<&Path>) -> Result<(Seal, Option<Signed>)> {
     let failed = |why: String| {
         Report::new("seal", Exit::Mendable, format!("cannot use the seal {}: {why}", path.display()))
             .hint("give the file that `meno seal -o FILE` wrote")
     };
     let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    Seal::parse(&text).map_err(|error| failed(error.to_string()))
+    let seal = Seal::parse(&text).map_err(|error| failed(error.to_string()))?;
+    let signature = signing::signature_of(path);
+    let signed = match signature.exists() || signers.is_some() {
+        true => Some(signing::check(text.as_bytes(), &signature, signers)?),
+        false => None,
+    };
+    Ok((seal, signed))
 }
 
 /// Writes the report beside its place, then puts it there: run by run, so that nothing grows with the log.

@@ -35,6 +35,8 @@ pub struct BackupDocument {
     pub forgotten_events: u64,
     /// Texts kept beside the log.
     pub payloads: u64,
+    /// Of them, encrypted ones: that they are the right ones cannot be told without the key, which is not in the backup.
+    pub encrypted_payloads: u64,
     /// Such texts that events name and that are not in it.
     pub missing_payloads: u64,
 }
@@ -102,12 +104,17 @@ fn show(context: &mut Context, file: &str, contents: &Contents, store: Option<&s
             events: contents.events,
             forgotten_events: contents.without_private,
             payloads: contents.payloads,
+            encrypted_payloads: contents.encrypted_payloads,
             missing_payloads: contents.missing_payloads.len() as u64,
         });
     }
     let (events, texts) = (words::plural(contents.events, "event"), words::plural(contents.payloads, "text"));
     context.out.say(format!("{file}: {what}: {events} and {texts} beside them in {} bytes", words::count(contents.bytes)));
     context.out.say(format!("head: event {}, {}", log.seq, log.hash));
+    if contents.encrypted_payloads > 0 {
+        let encrypted = words::plural(contents.encrypted_payloads, "text");
+        context.out.say(format!("{encrypted} are encrypted, and their key is not in the file: keep it elsewhere"));
+    }
     if !contents.missing_payloads.is_empty() {
         let missing = words::plural(contents.missing_payloads.len() as u64, "text");
         context.out.warn(format!("{missing} that events name are not there; `meno doctor` says more"));

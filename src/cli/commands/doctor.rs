@@ -148,6 +148,20 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
     if seen.payloads_damaged.is_empty() && (seen.payloads_missing.is_empty() || journal.forgotten > 0) {
         checks.push(ok("payloads", format!("{}, all as their names say", words::plural(seen.payloads, "text"))));
     }
+    if let Some(why) = &seen.key_away {
+        let found = format!("{} cannot be looked into: {why}", words::plural(seen.payloads_locked, "encrypted text"));
+        checks.push(bad("encryption", State::Warning, found, "make the key available; all but these texts works without it"));
+    } else if seen.payloads_locked > 0 {
+        let found = format!("{} are under a key that the settings do not name", words::plural(seen.payloads_locked, "text"));
+        checks.push(bad("encryption", State::Warning, found, "`meno config encryption.key_file=FILE` names it"));
+    } else if workspace.resolved.settings.encryption.old_key.is_some() {
+        checks.push(bad("encryption", State::Warning, "a rekey was begun and not finished", "`meno rekey` goes on with it"));
+    } else if let Some(texts @ 1..) = seen.payloads_to_rekey {
+        let found = format!("{} are not under the key that the settings name", words::plural(texts, "text"));
+        checks.push(bad("encryption", State::Warning, found, "`meno rekey` brings them under it"));
+    } else if workspace.resolved.settings.encryption.key.is_some() {
+        checks.push(ok("encryption", "every text beside the log is encrypted"));
+    }
     checks.extend(seen.payloads_damaged.iter().map(|why| bad("payloads", State::Damage, why.clone(), BACKUP)));
     if let (Some(first), 0) = (seen.payloads_missing.first(), journal.forgotten) {
         let found = format!("{} missing, first {first}", words::plural(seen.payloads_missing.len() as u64, "text"));

@@ -37,6 +37,7 @@ mod import_events;
 pub mod list_runs;
 pub mod note;
 pub mod rebuild;
+pub mod rekey;
 pub mod replay;
 #[cfg(test)]
 mod schema_test;
@@ -83,6 +84,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Restore(args) => backup::restore(context, &args),
         Command::Export(args) => export::run(context, &args),
         Command::Forget(args) => forget::forget(context, &args),
+        Command::Rekey(args) => rekey::run(context, &args),
         Command::Purge(args) => forget::purge(context, &args),
         Command::Analytics(args) => analytics::run(context, &args),
         Command::Costs(args) => costs::run(context, &args),

@@ -3,6 +3,7 @@
 use std::io::BufRead;
 use std::time::Duration;
 
+use crate::audit::replay::Verification;
 use crate::cli::args::ReplayArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
@@ -12,7 +13,8 @@ use crate::cli::render::{events, replay, show_run};
 use crate::cli::stop::Stop;
 use crate::domain::ids::RunId;
 use crate::views::event_line::EventLine;
-use crate::workspace::{Access, Workspace};
+use crate::workspace::saved::verify_saved;
+use crate::workspace::{Access, ReplayDocument, Workspace};
 
 /// Longer pauses than this are cut: nobody waits a night for a run that was resumed in the morning.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -22,6 +24,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// # Errors
 /// When there is no such run, or the store cannot be read.
 pub fn run(context: &mut Context, args: &ReplayArgs) -> Result<Exit> {
+    if !args.from.is_empty() {
+        return told(context, |tell| Ok(verify_saved(&args.from, tell)?));
+    }
     let workspace = open::store(context, Access::Read)?;
     let run = args.run.as_ref().map(|run| workspace.find_run(&run.to_string())).transpose()?;
     match (run, args.at) {
@@ -33,13 +38,18 @@ pub fn run(context: &mut Context, args: &ReplayArgs) -> Result<Exit> {
 }
 
 fn verify(context: &mut Context, workspace: &Workspace, run: Option<RunId>) -> Result<Exit> {
+    told(context, |tell| Ok(workspace.verify(run, tell)?))
+}
+
+/// Tells each run in which `verify` finds a difference, and what it found in all.
+fn told(context: &mut Context, verify: impl FnOnce(&mut dyn FnMut(&Verification)) -> Result<ReplayDocument>) -> Result<Exit> {
     let is_told = !context.out.json();
     let mut failure = None;
-    let document = workspace.verify(run, &mut |one| {
+    let document = verify(&mut |one| {
         if is_told && failure.is_none() {
-            failure = match (&one.difference, run) {
-                (Some(difference), _) => context.out.data(replay::difference(&one.run_id, difference)).err(),
-                (None, _) => {
+            failure = match &one.difference {
+                Some(difference) => context.out.data(replay::difference(&one.run_id, difference)).err(),
+                None => {
                     context.out.detail(replay::agreement(one));
                     None
                 }

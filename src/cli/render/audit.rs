@@ -60,10 +60,9 @@ pub fn audit(out: &Out, document: &AuditDocument) -> String {
     let (events, at) = (words::plural(document.events, "event"), document.position);
     page.push_str(&format!("\n{}", styled(FAINT, format!("{events}, {scope}; the head at event {at} is {}", document.head))));
     if let Some(seal) = &document.against {
-        page.push_str(&format!(
-            "\n{}",
-            styled(FAINT, format!("held against the seal of event {}, made {}", seal.position, seal.at))
-        ));
+        let signed = document.signed_by.as_ref().map_or_else(|| "not signed".to_owned(), |by| format!("signed by {by}"));
+        let held = format!("held against the seal of event {}, made {}, {}", seal.position, seal.at, sanitize::line(&signed));
+        page.push_str(&format!("\n{}", styled(FAINT, held)));
     }
     page.push('\n');
     page.push_str(&if document.sound {

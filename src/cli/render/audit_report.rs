@@ -45,7 +45,8 @@ pub fn head(document: &AuditDocument) -> String {
     let _ = writeln!(page, "- Head: `{}`", document.head);
     let _ = writeln!(page, "- Events whose texts are forgotten: {}", document.forgotten_events);
     if let Some(seal) = &document.against {
-        let _ = writeln!(page, "- Held against the seal of position {}, made {}", seal.position, seal.at);
+        let signed = document.signed_by.as_ref().map_or_else(String::new, |by| format!(", signed by {by}"));
+        let _ = writeln!(page, "- Held against the seal of position {}, made {}{signed}", seal.position, seal.at);
     }
     page.push_str("\n| Check | Looked at | Violated | Cannot be told |\n|---|---:|---:|---:|\n");
     for tally in &document.checks {

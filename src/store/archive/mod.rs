@@ -77,6 +77,8 @@ pub struct Contents {
     pub without_private: u64,
     /// Payloads.
     pub payloads: u64,
+    /// Of them, encrypted ones: that they are the texts which events name cannot be told without the key.
+    pub encrypted_payloads: u64,
     /// Payloads that events name and that are not in it.
     pub missing_payloads: Vec<Hash>,
     /// Templates and settings files.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{Contents, Error, FORMAT, LogEnd, MANIFEST, Manifest, SEAL_BYTES, SEAL_HEAD, sync_parent, with_end};
 use crate::domain::ids::{Hash, NodeId};
 use crate::store;
+use crate::store::cipher;
 use crate::store::files::{Files, OsFiles, make_dirs};
 use crate::store::journal::frame::{FRAME_BYTES_MAX, Header};
 use crate::store::journal::segment::{self, Item, Segment, file_name};
@@ -160,6 +161,7 @@ pub fn refuse_full(store: &Path) -> Result<(), Error> {
     let full = |what: String| Err(Error::NotEmpty { folder: store.to_owned(), what });
     let known = [
         ".gitignore",
+        ".lock",
         "config.toml",
         "index",
         "journal",
@@ -280,6 +282,7 @@ struct Checking {
     node_named: bool,
     walks: BTreeMap<NodeId, ChainWalk>,
     payloads: BTreeSet<Hash>,
+    encrypted: u64,
     files: u64,
 }
 
@@ -287,7 +290,7 @@ impl Checking {
     fn new(manifest: Manifest) -> Self {
         let logs = std::iter::once(&manifest.log).chain(&manifest.others);
         let walks = logs.map(|log| (log.node, ChainWalk::begin(log.node))).collect();
-        Self { manifest, node_named: false, walks, payloads: BTreeSet::new(), files: 0 }
+        Self { manifest, node_named: false, walks, payloads: BTreeSet::new(), encrypted: 0, files: 0 }
     }
 
     /// Checks one entry by what its name says it is. Names of any other form are refused, so that no backup writes elsewhere.
@@ -310,6 +313,11 @@ impl Checking {
             ["templates", file] if file.ends_with(".json") && !file.starts_with('.') => self.files += 1,
             ["payloads", folder, file] if file.starts_with(folder) && folder.len() == 2 => {
                 let Ok(hash) = file.parse::<Hash>() else { return refuse("its name is no hash") };
+                if cipher::key_of(content)?.is_some() {
+                    self.encrypted += 1;
+                    self.payloads.insert(hash);
+                    return Ok(());
+                }
                 let mut hasher = blake3::Hasher::new();
                 let text =
                     zstd::Decoder::new(content).and_then(|text| hasher.update_reader(text).map(|hasher| hasher.finalize()));
@@ -339,6 +347,7 @@ impl Checking {
             events: sum(|walk| walk.events),
             without_private: sum(|walk| walk.without_private),
             payloads: self.payloads.len() as u64,
+            encrypted_payloads: self.encrypted,
             missing_payloads: named.difference(&self.payloads).copied().collect(),
             files: self.files,
             forgets: sum(|walk| walk.forgets) > 0,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::Error;
 use super::read::{Found, read};
 use crate::domain::ids::{BatchId, Hash};
+use crate::store::cipher::Keyring;
 use crate::store::codec::record::Record;
 use crate::store::codec::{self, Decoded};
 use crate::store::files::{Files, OsFiles, make_dirs};
@@ -38,11 +39,11 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Begins after `head`, in the folder `into`, which is emptied or made.
+    /// Begins after `head`, in the folder `into`, which is emptied or made; payloads are encrypted as `keyring` wants it.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn begin(into: &Path, head: Head) -> Result<Self, Error> {
+    pub fn begin(into: &Path, head: Head, keyring: Arc<Keyring>) -> Result<Self, Error> {
         match fs::remove_dir_all(into) {
             Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why.into()),
             _ => {}
@@ -52,7 +53,7 @@ impl Stage {
         Ok(Self {
             into: into.to_owned(),
             segments: SegmentWriter::after(dir, head),
-            payloads: Payloads::new(Arc::new(OsFiles), into),
+            payloads: Payloads::with_keys(Arc::new(OsFiles), into, keyring),
             waiting: Vec::new(),
             waiting_bytes: 0,
             written: BTreeSet::new(),

@@ -77,7 +77,7 @@ fn what_is_taken_in_is_the_same_log_batch_by_batch_and_byte_by_byte() {
     let (from, to, file) = (root.path().join("from"), root.path().join("to"), root.path().join("events"));
     let head = store(&from);
     std::fs::write(&file, written(&from, 1, head, true).unwrap()).unwrap();
-    let mut stage = Stage::begin(&to, Head { seq: 0, hash: chain::genesis(head.node), ..head }).unwrap();
+    let mut stage = Stage::begin(&to, Head { seq: 0, hash: chain::genesis(head.node), ..head }, Arc::default()).unwrap();
     stage.file(&file, &|_| false).unwrap();
     assert_eq!(stage.head(), head);
     stage.finish().unwrap();
@@ -155,7 +155,7 @@ fn what_is_forgotten_is_not_taken_in_and_neither_are_payloads_that_only_it_names
     let (from, to, file) = (root.path().join("from"), root.path().join("to"), root.path().join("events"));
     let head = store(&from);
     std::fs::write(&file, written(&from, 1, head, true).unwrap()).unwrap();
-    let mut stage = Stage::begin(&to, Head { seq: 0, hash: chain::genesis(head.node), ..head }).unwrap();
+    let mut stage = Stage::begin(&to, Head { seq: 0, hash: chain::genesis(head.node), ..head }, Arc::default()).unwrap();
     stage.file(&file, &|stored| stored.envelope.run == Some(RunId(Ulid(1)))).unwrap();
     stage.finish().unwrap();
     let (mut kept, mut gone) = (0, 0);

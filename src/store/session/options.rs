@@ -62,6 +62,8 @@ pub enum Notice {
     SpoolLeft(String),
     /// The store is free, but this process cannot open it.
     CannotOwn(String),
+    /// Encrypted texts are left out, because their key is not at hand.
+    Locked(String),
 }
 
 impl fmt::Display for Notice {
@@ -81,6 +83,7 @@ impl fmt::Display for Notice {
             }
             Self::SpoolLeft(why) => write!(f, "the spool stays for later: {why}"),
             Self::CannotOwn(why) => write!(f, "cannot open the store, trying again: {why}"),
+            Self::Locked(why) => write!(f, "encrypted texts are left out, their key is not at hand: {why}"),
         }
     }
 }

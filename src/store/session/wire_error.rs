@@ -34,6 +34,7 @@ pub(super) enum WireError {
     Io { path: Vec<u8>, code: Option<i32>, words: String },
     Index(String),
     Disconnected(String),
+    Locked(String),
 }
 
 impl From<Error> for WireError {
@@ -59,6 +60,7 @@ impl From<Error> for WireError {
             }
             Error::Index(words) => Self::Index(words),
             Error::Disconnected(words) => Self::Disconnected(words),
+            Error::Locked(words) => Self::Locked(words),
         }
     }
 }
@@ -87,6 +89,7 @@ impl From<WireError> for Error {
             }
             WireError::Index(words) => Self::Index(words),
             WireError::Disconnected(words) => Self::Disconnected(words),
+            WireError::Locked(words) => Self::Locked(words),
         }
     }
 }
