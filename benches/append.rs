@@ -13,13 +13,17 @@ use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use meno::domain::redact::Redactor;
+use meno::store::cipher::{KEY_BYTES, Key, Keyring, Keys};
+use meno::store::files::OsFiles;
 use meno::store::log::{Batch, Log};
 use meno::store::owned::OwnedLog;
+use meno::store::payloads::Payloads;
 use redb::{Database, TableDefinition};
 use rusqlite::Connection;
 
 use support::Result;
-use support::data::{Events, record};
+use support::data::{self, Events, record};
 use support::numbers::{Table, median, ms, percentile, rate, settle, timed, times, verdict};
 use support::stores::{self, Scratch};
 
@@ -38,6 +42,7 @@ fn main() -> Result<()> {
     let awake = Awake::keep();
     bursts()?;
     sustained()?;
+    guarded()?;
     drop(awake);
     through_the_owner()
 }
@@ -301,6 +306,79 @@ fn sustained() -> Result<()> {
         }
     }
     table.print("Sustained append, index and views included");
+    Ok(())
+}
+
+/// A log with texts beside it, which are redacted and encrypted on their way, or neither.
+struct Texts {
+    log: OwnedLog,
+    payloads: Payloads,
+    redactor: Option<Redactor>,
+}
+
+impl Texts {
+    fn open(dir: &Path, guarded: bool) -> Result<Self> {
+        let keys = Keys { current: guarded.then(|| Key::new(&[7; KEY_BYTES])), older: Vec::new() };
+        let payloads = Payloads::with_keys(Arc::new(OsFiles), dir, Arc::new(Keyring::of(keys)));
+        let redactor = guarded.then(|| Redactor::new(["sk-ant-a-key-of-the-environment", "what-somebody-typed-as-a-secret"]));
+        Ok(Self { log: stores::open(dir)?, payloads, redactor })
+    }
+
+    fn append(&self, batch: &Batch, texts: &[String]) -> Result<()> {
+        let texts: Vec<_> = match &self.redactor {
+            Some(redactor) => texts.iter().map(|text| redactor.redact(text)).collect(),
+            None => texts.iter().map(|text| text.as_str().into()).collect(),
+        };
+        let payloads = self.payloads.write(&texts.iter().map(|text| text.as_bytes()).collect::<Vec<_>>())?;
+        self.log.append(&Batch { payloads, ..batch.clone() })?;
+        Ok(())
+    }
+}
+
+/// Prompts and answers of 20 kB beside the log, redacted and encrypted, against the same as they are.
+fn guarded() -> Result<()> {
+    const ROUNDS: usize = 20;
+    const TEXT_BYTES: usize = 20_000;
+    let scratch = Scratch::new("guarded")?;
+    let mut table =
+        Table::new(["events per commit", "texts per commit", "as they are", "redacted, encrypted", "ratio", "bar", "reached"]);
+    for (maker, (per_commit, texts_per_commit, commits)) in (50..).zip([(1, 1, 20), (64, 8, 6)]) {
+        let open = |name: &str, guarded| Texts::open(&scratch.path(&format!("{per_commit}-{name}")), guarded);
+        let contenders = [open("plain", false)?, open("guarded", true)?];
+        let mut source = Events::new(maker)?;
+        let (mut rates, mut number) = ([Vec::new(), Vec::new()], 0);
+        for round in 0..ROUNDS {
+            let batches = source.batches(commits * per_commit, per_commit);
+            let texts: Vec<Vec<String>> = batches
+                .iter()
+                .map(|_| {
+                    let text = |number: usize| data::words(&format!("Text {number} says that "), TEXT_BYTES);
+                    number += texts_per_commit;
+                    (number - texts_per_commit..number).map(text).collect()
+                })
+                .collect();
+            // Who goes first changes from round to round.
+            for turn in [round % 2, 1 - round % 2] {
+                let (seconds, outcome) =
+                    timed(|| batches.iter().zip(&texts).try_for_each(|(batch, texts)| contenders[turn].append(batch, texts)));
+                outcome?;
+                rates[turn].push((commits * per_commit) as f64 / seconds);
+                stores::drain(&contenders[turn].log)?;
+                settle();
+            }
+        }
+        let ratio = median(&rates[1].iter().zip(&rates[0]).map(|(guarded, plain)| guarded / plain).collect::<Vec<_>>());
+        table.row([
+            per_commit.to_string(),
+            texts_per_commit.to_string(),
+            rate(median(&rates[0])),
+            rate(median(&rates[1])),
+            times(ratio),
+            format!(">= {BAR_APPEND}"),
+            verdict(ratio, BAR_APPEND, true),
+        ]);
+    }
+    table.print("Texts beside the log, redacted and encrypted");
     Ok(())
 }
 

@@ -6,6 +6,8 @@ mod analytics;
 mod architecture;
 #[path = "suite/bench_route.rs"]
 mod bench_route;
+#[path = "suite/canary.rs"]
+mod canary;
 #[path = "suite/crash.rs"]
 mod crash;
 #[path = "suite/fork.rs"]

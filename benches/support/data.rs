@@ -251,7 +251,7 @@ fn usage() -> TokenUsage {
 }
 
 /// Returns about `bytes` bytes of text that begin with `start`.
-fn words(start: &str, bytes: usize) -> String {
+pub fn words(start: &str, bytes: usize) -> String {
     let words = "the second parameter of this function is never read and the test does not say why it should be ";
     start.chars().chain(words.chars().cycle()).take(bytes).collect()
 }

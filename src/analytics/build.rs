@@ -266,7 +266,7 @@ fn tools(material: &Material, terms: &Terms) -> Vec<ToolLine> {
 }
 
 fn money_of_runs(mode: Mode, row: &OutcomeRow) -> Money {
-    money(mode, &row.cost, row.cost_unknown, row.cost_known)
+    money(mode, &row.cost, row.cost_unknown + row.fork_cost_unknown, row.cost_known + row.fork_cost)
 }
 
 fn money(mode: Mode, cost: &Sketch, unknown: u64, total: u128) -> Money {

@@ -40,6 +40,11 @@ pub struct Signed {
 }
 
 impl Signed {
+    /// Tells whether the signature counts: it holds, and is by somebody who may sign.
+    pub fn counts(&self) -> bool {
+        self.holds && self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&self.by))
+    }
+
     /// Looks at the signature.
     pub fn look(&self, at: Place, book: &mut Book<'_>) {
         book.holds(Check::Seals, at, self.holds, || {

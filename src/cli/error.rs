@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::output::sanitize;
+use crate::domain::redact::Redactor;
 use crate::store;
 
 /// How the program ends.
@@ -222,58 +223,65 @@ impl From<store::Error> for Report {
     fn from(error: store::Error) -> Self {
         use store::Error;
         let message = error.to_string();
-        let report = match &error {
-            Error::Conflict { .. } => {
-                Self::new("conflict", Exit::Mendable, message).hint("somebody else changed the run at the same moment; try again")
-            }
-            Error::BatchReused(_) | Error::MissingPayloads(_) | Error::BadBatch(_) => Self::fault(message),
-            Error::DayLimit { .. } => Self::new("day_budget", Exit::Mendable, message)
-                .hint("raise it with `meno config budget.per_day_usd=USD`, or wait until midnight UTC"),
-            Error::NotFound(_) => {
-                Self::new("store_not_found", Exit::Mendable, message).hint("`meno init` makes one in the current folder")
-            }
-            Error::Refused(_) => {
-                Self::new("store_refused", Exit::Mendable, message).hint("use a store of your own: `--store DIR` or `meno init`")
-            }
-            Error::Unsuited(_) => Self::new("store_unsuited", Exit::Mendable, message)
-                .hint("keep the store on a local file system: `--store DIR` or MENO_STORE"),
-            Error::Unreachable { pid } => {
-                let hint = pid.map_or_else(
-                    || "`meno doctor` looks for the process that holds it".to_owned(),
-                    |pid| format!("wait longer with `--wait SECONDS`, or end process {pid}"),
-                );
-                Self::new("store_unreachable", Exit::Unreachable, message).hint(hint)
-            }
-            Error::Busy { .. } => Self::new("store_busy", Exit::Unreachable, message).hint("wait longer with `--wait SECONDS`"),
-            Error::RunHeld { .. } => Self::new("run_held", Exit::Mendable, message)
-                .hint("another process executes it: `meno events RUN --follow` watches, `meno cancel RUN` ends it"),
-            Error::Version { pid, .. } => Self::new("store_version", Exit::Unreachable, message)
-                .hint(format!("end process {pid}, or use the same version of meno")),
-            Error::Damaged(_) => Self::new("store_damaged", Exit::Violation, message)
-                .hint("`meno doctor` says what is lost and what can be restored"),
-            Error::Locked(_) => Self::new("store_locked", Exit::Mendable, message)
-                .hint("`meno config encryption` names where the key is looked for; all but the encrypted texts works without it"),
-            Error::Newer { .. } => {
-                Self::new("store_newer", Exit::Mendable, message).hint("use the version of meno that wrote it, or a newer one")
-            }
-            Error::Closed(_) => Self::new("store_closed", Exit::Unreachable, message)
-                .hint("what was acknowledged is safe; check disk space and permissions, then try again"),
-            Error::Io { source, .. } => {
-                let report = Self::new("store_io", Exit::Unreachable, message);
-                match source.kind() {
-                    io::ErrorKind::StorageFull => report.hint("the disk is full; make room, then try again"),
-                    io::ErrorKind::PermissionDenied => report.hint("check who owns the store and may write there"),
-                    _ => report,
+        let report =
+            match &error {
+                Error::Conflict { .. } => Self::new("conflict", Exit::Mendable, message)
+                    .hint("somebody else changed the run at the same moment; try again"),
+                Error::BatchReused(_) | Error::MissingPayloads(_) | Error::BadBatch(_) => Self::fault(message),
+                Error::DayLimit { .. } => Self::new("day_budget", Exit::Mendable, message)
+                    .hint("raise it with `meno config budget.per_day_usd=USD`, or wait until midnight UTC"),
+                Error::NotFound(_) => {
+                    Self::new("store_not_found", Exit::Mendable, message).hint("`meno init` makes one in the current folder")
                 }
-            }
-            Error::Index(_) => {
-                Self::new("store_index", Exit::Unreachable, message).hint("nothing is lost; `meno rebuild` makes the index anew")
-            }
-            Error::Disconnected(_) => Self::new("store_unreachable", Exit::Unreachable, message)
-                .hint("the process that held the store ended; try again"),
-        };
+                Error::Refused(_) => Self::new("store_refused", Exit::Mendable, message)
+                    .hint("use a store of your own: `--store DIR` or `meno init`"),
+                Error::Unsuited(_) => Self::new("store_unsuited", Exit::Mendable, message)
+                    .hint("keep the store on a local file system: `--store DIR` or MENO_STORE"),
+                Error::Unreachable { pid } => {
+                    let hint = pid.map_or_else(
+                        || "`meno doctor` looks for the process that holds it".to_owned(),
+                        |pid| format!("wait longer with `--wait SECONDS`, or end process {pid}"),
+                    );
+                    Self::new("store_unreachable", Exit::Unreachable, message).hint(hint)
+                }
+                Error::Busy { .. } => {
+                    Self::new("store_busy", Exit::Unreachable, message).hint("wait longer with `--wait SECONDS`")
+                }
+                Error::RunHeld { .. } => Self::new("run_held", Exit::Mendable, message)
+                    .hint("another process executes it: `meno events RUN --follow` watches, `meno cancel RUN` ends it"),
+                Error::Version { pid, .. } => Self::new("store_version", Exit::Unreachable, message)
+                    .hint(format!("end process {pid}, or use the same version of meno")),
+                Error::Damaged(_) => Self::new("store_damaged", Exit::Violation, message)
+                    .hint("`meno doctor` says what is lost and what can be restored"),
+                Error::Locked(_) => Self::new("store_locked", Exit::Mendable, message)
+                    .hint("`meno doctor` shows where the key is looked for; all but the encrypted texts works without it"),
+                Error::Newer { .. } => Self::new("store_newer", Exit::Mendable, message)
+                    .hint("use the version of meno that wrote it, or a newer one"),
+                Error::Closed(_) => Self::new("store_closed", Exit::Unreachable, message)
+                    .hint("what was acknowledged is safe; check disk space and permissions, then try again"),
+                Error::Io { source, .. } => {
+                    let report = Self::new("store_io", Exit::Unreachable, message);
+                    match source.kind() {
+                        io::ErrorKind::StorageFull => report.hint("the disk is full; make room, then try again"),
+                        io::ErrorKind::PermissionDenied => report.hint("check who owns the store and may write there"),
+                        _ => report,
+                    }
+                }
+                Error::Index(_) => Self::new("store_index", Exit::Unreachable, message)
+                    .hint("nothing is lost; `meno rebuild` makes the index anew"),
+                Error::Disconnected(_) => Self::new("store_unreachable", Exit::Unreachable, message)
+                    .hint("the process that held the store ended; try again"),
+            };
         report.source(&error)
     }
+}
+
+/// What a panic says may quote anything: takes out what looks like a key, and the values of variables whose names say that they are secret.
+fn clean(words: &str, variables: impl Iterator<Item = (String, String)>) -> String {
+    let is_secret =
+        |name: &str| ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|part| name.to_ascii_uppercase().contains(part));
+    let secrets = variables.filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
+    Redactor::new(secrets).redact(words).into_owned()
 }
 
 /// Makes panics say what they are: a fault of Meno's own, on one line, in the form that was asked for.
@@ -284,6 +292,7 @@ pub fn install_panic_hook(json: bool, known: fn(&std::panic::PanicHookInfo<'_>) 
         let payload = info.payload();
         let words = payload.downcast_ref::<&str>().map(|words| (*words).to_owned());
         let words = words.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned());
+        let words = clean(&words, std::env::vars());
         let place = info.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
         tracing::error!(panic = %words, place = %place, "panic");
         if !known(info) {
@@ -298,6 +307,14 @@ pub fn install_panic_hook(json: bool, known: fn(&std::panic::PanicHookInfo<'_>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_quotes_no_secret() {
+        let variables = [("WIRE_TOKEN", "plain-words-that-are-secret"), ("HOME", "/home/ada")];
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let said = clean("index 3 of sk-ant-api03-AbCdEf123456 at plain-words-that-are-secret in /home/ada", variables);
+        assert_eq!(said, "index 3 of [redacted:anthropic-key] at [redacted:known-secret] in /home/ada");
+    }
 
     #[test]
     fn a_report_is_shown_with_causes_and_a_hint_that_can_be_typed() {

@@ -214,7 +214,9 @@ impl From<RekeyError> for Report {
             RekeyError::Store(error) => error.into(),
             RekeyError::Settings(error) => error.into(),
             RekeyError::Key(_) => Self::new("key", Exit::Mendable, message)
-                .hint("`--key-file FILE --generate` makes a key; `meno config encryption` shows where keys are looked for"),
+                .hint("`meno doctor` shows where the key is looked for; `--key-file FILE --generate` makes a new one"),
+            RekeyError::Left(_) => Self::new("key", Exit::Mendable, message)
+                .hint("everything else is done; make that key available, then `meno rekey` goes on"),
             RekeyError::Untrusted(_) => {
                 Self::new("untrusted", Exit::Mendable, message).hint("look at its config.toml, then `meno trust` it")
             }

@@ -16,11 +16,12 @@ use super::output::{sanitize, words};
 use crate::domain::event::{AnswerSource, SuspendReason};
 use crate::domain::form;
 use crate::domain::ids::RunId;
+use crate::domain::redact::Redactor;
 use crate::domain::run::{Basis, Command};
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::executor::Stream;
 use crate::workspace::patterns::DefaultAnswer;
-use crate::workspace::{Begun, StartOffer, Workspace};
+use crate::workspace::{Begun, StartOffer, Workspace, redacted};
 
 /// Checks answers that were given before anybody is asked and returns them as their questions keep them; reports everything that is
 /// wrong.
@@ -47,16 +48,15 @@ pub fn check_given(template: &Template, given: &GivenAnswers) -> Result<BTreeMap
 /// When the person leaves: the run is suspended with what was answered, and the report says how to go on.
 pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
     let basis = Arc::clone(&begun.basis);
-    let mut filling = Filling::new(&basis, &mut begun.stream);
+    let mut filling = Filling::new(workspace, &basis, &mut begun.stream);
     filling.give_all(given)?;
     filling.history = history(workspace, &basis.template);
     let mut terminal = Terminal::new(true);
     let asked = interview(&mut terminal, &mut filling);
-    let secrets = std::mem::take(&mut filling.secrets);
+    let mut secrets = std::mem::take(&mut filling.secrets);
     drop(filling);
-    if !secrets.is_empty() {
-        begun.redactor = Arc::new(workspace.redactor_with(&secrets));
-    }
+    secrets.extend(secrets_of(&basis.template, &GivenAnswers::new()));
+    begun.redactor = workspace.redactor_of(&basis, &secrets);
     match asked {
         Ok(()) => {
             let agreed = agreed_starts(&mut terminal, workspace, begun)?;
@@ -126,14 +126,32 @@ pub fn complete(workspace: &Workspace, begun: &mut Begun, given: &GivenAnswers) 
     known.extend(given.clone());
     let environment = |question: &Question| secret_of(question).map(|value| (Value::String(value), AnswerSource::Environment));
     let completed = form::complete(&basis.template, &known, &environment, &exists).map_err(|problems| wrong(&problems))?;
+    begun.redactor = workspace.redactor_of(&basis, &secrets_of(&basis.template, given));
     let answers = completed.answers.into_iter().map(|(question, answer)| Command::Answer {
+        value: redacted(&begun.redactor, &basis.template, &question, answer.value),
         question,
-        value: answer.value,
         source: answer.source,
         secret: answer.secret,
     });
     let commands: Vec<Command> = answers.chain([workspace.completion(begun.stream.run(), &basis.template, &[])?]).collect();
     Ok(begun.stream.perform(&basis, &commands)?)
+}
+
+/// Returns the answers to secret questions that are known here: given, or in the variables that the questions name.
+pub fn secrets_of(template: &Template, given: &GivenAnswers) -> Vec<SecretString> {
+    let questions = template.form_schema.questions.iter().filter(|question| question.kind == QuestionKind::Secret);
+    let known = questions.filter_map(|question| {
+        let typed = given.get(&question.id).and_then(|(value, _)| value.as_str().map(str::to_owned));
+        typed.or_else(|| secret_of(question))
+    });
+    known.map(SecretString::from).collect()
+}
+
+/// Returns what makes a remark about a run fit to be kept: answers to its secret questions that are known here are not in it.
+pub fn redactor_about(workspace: &Workspace, run: RunId) -> Redactor {
+    let template = workspace.recorded_basis(run).map(|basis| basis.template);
+    let secrets = template.map(|template| secrets_of(&template, &GivenAnswers::new())).unwrap_or_default();
+    workspace.redactor_with(&secrets)
 }
 
 /// Returns what history proposes. Secret questions are in no history, sensitive ones are left out of it here.
@@ -157,6 +175,7 @@ type TypedCheck<'a> = Box<dyn Fn(&Value) -> std::result::Result<Value, String> +
 
 /// A form that keeps its answers in a run's stream.
 struct Filling<'a> {
+    workspace: &'a Workspace,
     basis: &'a Basis,
     stream: &'a mut Stream,
     form: form::Form<'a>,
@@ -170,7 +189,7 @@ struct Filling<'a> {
 }
 
 impl<'a> Filling<'a> {
-    fn new(basis: &'a Basis, stream: &'a mut Stream) -> Self {
+    fn new(workspace: &'a Workspace, basis: &'a Basis, stream: &'a mut Stream) -> Self {
         let mut form = form::Form::new(&basis.template);
         for (id, answer) in &stream.run().answers {
             form.restore(id, form::Answer { value: answer.value.clone(), source: answer.source, secret: answer.secret });
@@ -181,7 +200,7 @@ impl<'a> Filling<'a> {
             })
         };
         let checks = basis.template.form_schema.questions.iter().map(check).collect();
-        Self { basis, stream, form, secrets: Vec::new(), checks, history: Vec::new(), shown: RefCell::new(Vec::new()) }
+        Self { workspace, basis, stream, form, secrets: Vec::new(), checks, history: Vec::new(), shown: RefCell::new(Vec::new()) }
     }
 
     /// Takes the answers that were given before, as far as their questions are visible.
@@ -213,7 +232,9 @@ impl<'a> Filling<'a> {
             commands.push(Command::ShowQuestions(self.shown.take()));
         }
         let secret = question.kind == QuestionKind::Secret;
-        commands.push(Command::Answer { question: question.id.clone(), value: given.value, source, secret });
+        let redactor = self.workspace.redactor_of(self.basis, &self.secrets);
+        let value = redacted(&redactor, &self.basis.template, &question.id, given.value);
+        commands.push(Command::Answer { question: question.id.clone(), value, source, secret });
         Ok(self.stream.perform(self.basis, &commands)?)
     }
 

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod money;
 pub(crate) mod named;
 pub mod nearest;
+pub mod personal;
 pub mod placeholder;
 pub mod prices;
 pub mod redact;

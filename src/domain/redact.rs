@@ -7,15 +7,23 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use regex::{Captures, Regex, RegexBuilder};
+
+use super::capture::Levels;
+use super::personal;
+use super::settings::RedactionSettings;
+use super::template::Capture;
 
 /// A secret shorter than this is only removed where it stands alone, lest every text be torn to pieces.
 const ANYWHERE_MIN: usize = 4;
 
 /// The kind of secrets that are known by value.
 const KNOWN: &str = "known-secret";
+
+/// Kinds of what is removed on request; see [`super::personal`].
+const OTHERS: [&str; 4] = ["email", "phone", "name", "random"];
 
 /// Bytes of a candidate, beyond which one that is not proven is not looked into again.
 const SECRET_MAX: usize = 512;
@@ -107,6 +115,9 @@ static PATTERNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 pub struct Redactor {
     known: Option<Regex>,
     n_known: usize,
+    /// What is removed on request, of what people gave and of what models wrote.
+    of_answers: Option<Arc<RedactionSettings>>,
+    of_outputs: Option<Arc<RedactionSettings>>,
 }
 
 impl Redactor {
@@ -143,7 +154,36 @@ impl Redactor {
             })
             .collect();
         let known = (!parts.is_empty()).then(|| RegexBuilder::new(&parts.join("|")).size_limit(64 << 20).build().ok()).flatten();
-        Self { known, n_known }
+        Self { known, n_known, of_answers: None, of_outputs: None }
+    }
+
+    /// Also removes what `rules` name, wherever `levels` say `redacted` or stricter. Prompts quote answers, material and outputs, so a level
+    /// for prompts is one for all of these.
+    #[must_use]
+    pub fn on_request(mut self, rules: &RedactionSettings, levels: Levels) -> Self {
+        let rules = (*rules != RedactionSettings::default()).then(|| Arc::new(rules.clone()));
+        let at = |level: Capture| rules.clone().filter(|_| level.max(levels.prompts) >= Capture::Redacted);
+        (self.of_answers, self.of_outputs) = (at(levels.answers), at(levels.outputs));
+        self
+    }
+
+    /// Returns what somebody wrote, or gave as material, as it may be used and kept.
+    pub fn redact_answer<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.redact_all(text, self.of_answers.as_deref())
+    }
+
+    /// Returns what a model or its provider wrote as it may be used and kept.
+    pub fn redact_output<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.redact_all(text, self.of_outputs.as_deref())
+    }
+
+    fn redact_all<'a>(&self, text: &'a str, rules: Option<&RedactionSettings>) -> Cow<'a, str> {
+        let text = self.redact(text);
+        let Some(rules) = rules else { return text };
+        match personal::redact(rules, &text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(redacted) => Cow::Owned(redacted),
+        }
     }
 
     /// Returns `text` with every secret replaced by `[redacted:KIND]`; borrowed when there was none.
@@ -174,7 +214,7 @@ impl fmt::Debug for Redactor {
     }
 }
 
-fn replace<'a>(
+pub(super) fn replace<'a>(
     text: &'a str,
     regex: &Regex,
     mut secret: impl FnMut(regex::Match<'_>) -> Option<(usize, usize, &'static str)>,
@@ -201,7 +241,7 @@ fn inside_mark(text: &str, start: usize, end: usize) -> bool {
     let open = if text[start..].starts_with('[') { Some(start) } else { text[..start].rfind('[') };
     let Some((open, rest)) = open.and_then(|open| Some((open, text[open..].strip_prefix("[redacted:")?))) else { return false };
     let Some((kind, _)) = rest.split_once(']') else { return false };
-    let known = kind == KNOWN || FORMS.iter().any(|(form, ..)| *form == kind);
+    let known = kind == KNOWN || OTHERS.contains(&kind) || FORMS.iter().any(|(form, ..)| *form == kind);
     known && end <= open + "[redacted:]".len() + kind.len()
 }
 
@@ -255,7 +295,7 @@ fn proven(secret: &str, proof: Proof) -> bool {
 }
 
 /// Returns the Shannon entropy of the text's characters.
-fn bits_per_char(text: &str) -> f64 {
+pub(super) fn bits_per_char(text: &str) -> f64 {
     let mut counts = std::collections::BTreeMap::new();
     text.chars().for_each(|char| *counts.entry(char).or_insert(0u32) += 1);
     let n = f64::from(counts.values().sum::<u32>().max(1));

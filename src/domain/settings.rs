@@ -31,6 +31,9 @@ pub struct Settings {
     /// Where the keys of encrypted payloads are. That is this machine's affair and is recorded with no run.
     #[serde(skip)]
     pub encryption: EncryptionSettings,
+    /// What the capture level `redacted` removes besides keys and tokens. It has names in it, and is recorded with no run.
+    #[serde(skip)]
+    pub redaction: RedactionSettings,
     /// Search and recommendations.
     pub memory: MemorySettings,
     /// Days after which runs may be purged; 0 keeps everything.
@@ -188,6 +191,19 @@ pub struct CaptureSettings {
     pub answers: Capture,
 }
 
+/// What the capture level `redacted` removes besides keys and tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedactionSettings {
+    /// E-mail addresses.
+    pub emails: bool,
+    /// Telephone numbers.
+    pub phones: bool,
+    /// These names.
+    pub names: Vec<String>,
+    /// Whatever looks random.
+    pub entropy: bool,
+}
+
 /// Where the keys of encrypted payloads are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncryptionSettings {
@@ -204,6 +220,22 @@ pub enum KeySource {
     File(PathBuf),
     /// In whatever this program with its arguments asks; it prints the key.
     Command(Vec<String>),
+    /// A file and a command at once: nobody can say which is meant.
+    Both,
+    /// Where a store says that is not trusted: nobody looks there, and nothing is written in clear instead.
+    Untrusted,
+}
+
+impl CaptureSettings {
+    /// Returns the stricter level of both for each kind of text.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            prompts: self.prompts.max(other.prompts),
+            outputs: self.outputs.max(other.outputs),
+            answers: self.answers.max(other.answers),
+        }
+    }
 }
 
 /// Search and recommendations.

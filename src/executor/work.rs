@@ -1,11 +1,13 @@
 //! The loop that carries a run to its end: start what is owed, record what comes back.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +16,7 @@ use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::event::{EscalationReason, Mode, Purpose, SuspendReason};
 use crate::domain::ids::{AgentNo, CallNo, Hash};
 use crate::domain::judge::{self, FileFact};
+use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
 use crate::domain::run::{AgentStatus, Basis, CallState, Command, Effect, Phase, Refusal, pending, request};
 use crate::domain::tier::Tier;
@@ -73,6 +76,8 @@ pub struct Executor {
     pub redactor: Arc<Redactor>,
     /// Where calls run.
     pub runtime: Handle,
+    /// What real runs of a UTC day may cost together.
+    pub per_day: Option<NanoUsd>,
     /// The folder that criteria about files look at.
     pub workspace: PathBuf,
     /// What a person says meanwhile.
@@ -182,7 +187,7 @@ impl Executor {
             let Some((agent, purpose)) = next else { return Ok(()) };
             self.look_before(flight, agent, purpose);
             let real = run.terms.as_ref().is_some_and(|terms| terms.mode == Mode::Real);
-            let day = self.basis.settings.per_day_budget.filter(|_| real);
+            let day = self.per_day.filter(|_| real);
             match self.stream.perform_within(&self.basis, &[Command::StartCall { agent, purpose }], day) {
                 Ok(()) => self.launch(flight),
                 Err(StreamError::Refused(Refusal::WaitsForBudget | Refusal::NotWaiting(_))) => waiting.push(agent),
@@ -222,7 +227,7 @@ impl Executor {
     fn record(&mut self, flight: &mut InFlight, message: Message) -> Result<(), StreamError> {
         let command = match message {
             Message::Retried(call, mut retry) => {
-                retry.message = self.redactor.redact(&retry.message).into_owned();
+                retry.message = self.redactor.redact_output(&retry.message).into_owned();
                 Command::RecordRetry { call, retry }
             }
             Message::Done(call, outcome) => {
@@ -244,16 +249,26 @@ impl Executor {
     }
 
     fn redacted(&self, mut reply: CallReply) -> CallReply {
-        let redact = |text: &str| self.redactor.redact(text).into_owned();
-        reply.text = self.redactor.redact(&reply.text).into_owned();
-        reply.reasoning = reply.reasoning.as_deref().map(redact);
-        reply.stop_details = reply.stop_details.as_deref().map(redact);
+        let redact = |text: &mut String| {
+            if let Cow::Owned(redacted) = self.redactor.redact_output(text) {
+                *text = redacted;
+            }
+        };
+        redact(&mut reply.text);
+        for call in &mut reply.tool_calls {
+            redact_json(&mut call.arguments, &redact);
+        }
+        // Whatever a server says may quote what it was told, also where it names itself or the request.
+        let others = [&mut reply.reasoning, &mut reply.stop_details, &mut reply.model, &mut reply.request_id];
+        others.into_iter().flatten().for_each(redact);
         reply
     }
 
     fn redacted_failure(&self, mut failure: CallFailure) -> CallFailure {
-        failure.message = self.redactor.redact(&failure.message).into_owned();
-        failure.code = failure.code.as_deref().map(|code| self.redactor.redact(code).into_owned());
+        failure.message = self.redactor.redact_output(&failure.message).into_owned();
+        for text in [&mut failure.code, &mut failure.request_id].into_iter().flatten() {
+            *text = self.redactor.redact_output(text).into_owned();
+        }
         failure
     }
 
@@ -278,6 +293,16 @@ impl Executor {
             (path.to_owned(), FileFact { exists: now.is_some(), changed })
         };
         judge::files_asked(&agent.criteria).into_iter().map(fact).collect()
+    }
+}
+
+/// Redacts the texts inside a value.
+fn redact_json(value: &mut Value, redact: &dyn Fn(&mut String)) {
+    match value {
+        Value::String(text) => redact(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact_json(item, redact)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| redact_json(field, redact)),
+        _ => {}
     }
 }
 

@@ -6,8 +6,8 @@ use super::error::Error;
 use super::file::{Config, EncryptionConfig, TierConfig};
 use super::layers::{Layers, Source};
 use super::types::{
-    AuthScheme, CaptureSettings, EncryptionSettings, KeySource, MemorySettings, ProviderKind, ProviderSettings, RunSettings,
-    Settings, SimulatedSettings, TierSettings, Tiers, ToolSettings,
+    AuthScheme, CaptureSettings, EncryptionSettings, KeySource, MemorySettings, ProviderKind, ProviderSettings,
+    RedactionSettings, RunSettings, Settings, SimulatedSettings, TierSettings, Tiers, ToolSettings,
 };
 use super::{keys, origin};
 use crate::domain::money::NanoUsd;
@@ -227,7 +227,13 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
             outputs: capture(merged.capture.outputs),
             answers: capture(merged.capture.answers),
         },
-        encryption: encryption(merged.encryption)?,
+        redaction: RedactionSettings {
+            emails: required(merged.redaction.emails, "redaction.emails")?,
+            phones: required(merged.redaction.phones, "redaction.phones")?,
+            names: required(merged.redaction.names, "redaction.names")?,
+            entropy: required(merged.redaction.entropy, "redaction.entropy")?,
+        },
+        encryption: encryption(merged.encryption),
         memory: MemorySettings {
             model: required(merged.memory.model, "memory.model")?,
             half_life_days: required(merged.memory.half_life_days, "memory.half_life_days")?,
@@ -243,22 +249,20 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
 }
 
 /// Returns where the keys of payloads are. What is empty counts as not said.
-fn encryption(config: EncryptionConfig) -> Result<EncryptionSettings, Error> {
-    let source = |file: Option<String>, command: Option<Vec<String>>, key: &str| {
+fn encryption(config: EncryptionConfig) -> EncryptionSettings {
+    let source = |file: Option<String>, command: Option<Vec<String>>| {
         let (file, command) = (file.filter(|file| !file.is_empty()), command.filter(|command| !command.is_empty()));
         match (file, command) {
-            (Some(_), Some(_)) => {
-                let hint = format!("take one of them away: `meno config encryption.{key}_file=`");
-                Err(Error::setting(format!("encryption.{key}_command"), "is set beside a file, and there is one key", hint))
-            }
-            (Some(file), None) => Ok(Some(KeySource::File(file.into()))),
-            (None, command) => Ok(command.map(KeySource::Command)),
+            // Everything that needs no key goes on, the mending of the settings too.
+            (Some(_), Some(_)) => Some(KeySource::Both),
+            (Some(file), None) => Some(KeySource::File(file.into())),
+            (None, command) => command.map(KeySource::Command),
         }
     };
-    Ok(EncryptionSettings {
-        key: source(config.key_file, config.key_command, "key")?,
-        old_key: source(config.old_key_file, config.old_key_command, "old_key")?,
-    })
+    EncryptionSettings {
+        key: source(config.key_file, config.key_command),
+        old_key: source(config.old_key_file, config.old_key_command),
+    }
 }
 
 fn required<T>(value: Option<T>, key: impl Into<String>) -> Result<T, Error> {

@@ -65,6 +65,24 @@ pub fn edit_file(path: &Path, key: &str, value: Option<&str>) -> Result<(), Erro
     write::replace(path, &edited)
 }
 
+/// Sets or takes away several keys of the file at `path` at once: all of them or none.
+///
+/// # Errors
+/// As [`edit_file`].
+pub fn edit_all(path: &Path, edits: &[(&str, Option<String>)]) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    write::make_folder(folder)?;
+    let _lock = write::lock(folder)?;
+    let mut text = write::read(path)?.unwrap_or_default();
+    for (key, value) in edits {
+        text = match value {
+            Some(value) => set(path, &text, key, value)?,
+            None => unset(path, &text, key)?,
+        };
+    }
+    write::replace(path, &text)
+}
+
 /// Writes the commented starter file to `path` unless something is there; returns whether it did.
 ///
 /// # Errors

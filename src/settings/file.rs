@@ -91,6 +91,8 @@ pub struct Config {
     pub tools: ToolsConfig,
     /// What is kept.
     pub capture: CaptureConfig,
+    /// What the capture level `redacted` removes.
+    pub redaction: RedactionConfig,
     /// Large texts at rest.
     pub encryption: EncryptionConfig,
     /// Search and recommendations.
@@ -225,6 +227,20 @@ pub struct CaptureConfig {
     pub outputs: Option<Capture>,
     /// Of answers. Default full.
     pub answers: Option<Capture>,
+}
+
+/// What the capture level `redacted` removes besides keys and tokens, which are removed at every level.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedactionConfig {
+    /// E-mail addresses. Default false.
+    pub emails: Option<bool>,
+    /// Telephone numbers. Default false.
+    pub phones: Option<bool>,
+    /// Names of people, customers, projects. Default none.
+    pub names: Option<Vec<String>>,
+    /// Long words that look random, as unknown tokens do, and hashes too. Default false.
+    pub entropy: Option<bool>,
 }
 
 /// Large texts at rest: with a key they are encrypted. `meno rekey` sets these and brings what is there already under the key.

@@ -16,7 +16,7 @@ use super::file::{Config, Preset};
 use super::keys;
 use super::layers::{Layers, Shown, defaults, leaves, path, segments};
 use super::stack::stack;
-use super::types::{Settings, Tiers};
+use super::types::{KeySource, Settings, Tiers};
 use crate::domain::event::Escalate;
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Strategy;
@@ -152,7 +152,15 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         Err(Choice::Nothing { found })
     };
     let (tiers, choice) = choice.map_or_else(|choice| (Tiers::default(), choice), |tiers| (tiers, Choice::Made));
-    let settings = settings(merged, tiers, providers)?;
+    let mut settings = settings(merged, tiers, providers)?;
+    let names_a_key = |file: &&ConfigFile| {
+        let said = &file.config.encryption;
+        said.key_file.as_ref().is_some_and(|file| !file.is_empty())
+            || said.key_command.as_ref().is_some_and(|words| !words.is_empty())
+    };
+    if settings.encryption.key.is_none() && !inputs.store_trusted && inputs.store.filter(names_a_key).is_some() {
+        settings.encryption.key = Some(KeySource::Untrusted);
+    }
     Ok(Resolved { settings, sources: layers.shown(), notices, choice })
 }
 

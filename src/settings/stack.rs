@@ -68,6 +68,7 @@ fn heard(path: &Path, value: &Value, below: &Layers) -> bool {
         ["run", "budget_usd"] | ["budget", "per_day_usd"] => own.is_none_or(|own| value.as_float() <= own.as_float()),
         ["run", "escalate"] => at_least(&[Escalate::Auto, Escalate::Ask, Escalate::Never].map(Escalate::name)),
         ["capture", _] => at_least(&["full", "redacted", "hash", "none"]),
+        ["redaction", "emails" | "phones" | "entropy"] => value.as_bool() == Some(true),
         ["run", "allow_unpriced"] | ["tools", "allow_write"] => value.as_bool() == Some(false),
         _ => false,
     }

@@ -7,8 +7,9 @@
 //! for nonces are derived from the one given (BLAKE3 `derive_key`), and a nonce is made of the very bytes that it encrypts, as in AES-SIV
 //! (RFC 5297): nothing random is needed, no two texts share one, and the same text under the same key is the same file.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -23,6 +24,8 @@ const ID_BYTES: usize = 8;
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 const HEAD_BYTES: usize = MAGIC.len() + ID_BYTES;
+/// How long keys that could not be had are not asked for again.
+const RETRY_AFTER: Duration = Duration::from_secs(20);
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 32;
 
@@ -150,8 +153,10 @@ type Tell = Box<dyn Fn(&str) + Send + Sync>;
 pub struct Keyring {
     fetch: Option<Fetch>,
     tell: Option<Tell>,
-    keys: OnceLock<Result<Keys, String>>,
-    is_locked: AtomicBool,
+    keys: OnceLock<Keys>,
+    /// When keys could not be had last, and why: somebody may make them available while this process lives.
+    failed: Mutex<Option<(Instant, String)>>,
+    is_told: AtomicBool,
 }
 
 impl Keyring {
@@ -167,13 +172,28 @@ impl Keyring {
     pub fn of(keys: Keys) -> Self {
         let ring = Self::default();
         // It is new, so nothing is there yet.
-        let _ = ring.keys.set(Ok(keys));
+        let _ = ring.keys.set(keys);
         ring
     }
 
     fn keys(&self) -> Result<&Keys, String> {
-        let fetch = || self.fetch.as_ref().map_or_else(|| Ok(Keys::default()), |fetch| fetch());
-        self.keys.get_or_init(fetch).as_ref().map_err(Clone::clone)
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
+        }
+        // One at a time: fetching may ask a person.
+        let mut failed = super::lock(&self.failed);
+        if let Some((at, why)) = &*failed
+            && at.elapsed() < RETRY_AFTER
+        {
+            return Err(why.clone());
+        }
+        match self.fetch.as_ref().map_or_else(|| Ok(Keys::default()), |fetch| fetch()) {
+            Ok(keys) => Ok(self.keys.get_or_init(|| keys)),
+            Err(why) => {
+                *failed = Some((Instant::now(), why.clone()));
+                Err(why)
+            }
+        }
     }
 
     /// Returns the key for new payloads; `None` when they are not to be encrypted.
@@ -197,17 +217,12 @@ impl Keyring {
     }
 
     fn lock(&self, why: String) -> Error {
-        if !self.is_locked.swap(true, Ordering::Relaxed)
+        if !self.is_told.swap(true, Ordering::Relaxed)
             && let Some(tell) = &self.tell
         {
             tell(&why);
         }
         Error::Locked(why)
-    }
-
-    /// Tells whether a text could not be read so far for want of its key.
-    pub fn is_locked(&self) -> bool {
-        self.is_locked.load(Ordering::Relaxed)
     }
 }
 
@@ -260,7 +275,6 @@ mod tests {
         let (name, file) = (Hash::of(b"text"), key(1).encrypt(Hash::of(b"text"), b"text"));
         let other = ring(2, &[]);
         assert!(matches!(other.open(name, file.clone()), Err(Error::Locked(_))));
-        assert!(other.is_locked() && !ring(1, &[]).is_locked());
         assert_eq!(ring(2, &[3, 1]).open(name, file.clone()).unwrap(), b"text");
         let told = std::sync::Arc::new(AtomicBool::new(false));
         let tell = std::sync::Arc::clone(&told);

@@ -254,7 +254,8 @@ impl Plan {
             return Ok(deleted);
         }
         let dir = store.join("payloads");
-        for folder in names(files, &dir)? {
+        // Beside the folders, which are named after a byte, lies what says by which key the payloads are kept.
+        for folder in names(files, &dir)?.iter().filter(|name| name.len() == 2) {
             let folder = dir.join(folder);
             for name in names(files, &folder)? {
                 let goes = match name.parse::<Hash>() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Error;
-use super::cipher::{self, KeyId, Keyring};
+use super::cipher::{self, Key, KeyId, Keyring};
 use super::files::{Files, make_dirs, write_whole};
 use crate::domain::ids::Hash;
 
@@ -18,6 +18,20 @@ use crate::domain::ids::Hash;
 const LEVEL: i32 = 3;
 /// From this many new files on, one sync of the whole file system is cheaper than one for each.
 const SYNC_ALL_FROM: usize = 32;
+
+/// The file among the payloads that says under which key they are; there is none where they are not encrypted.
+const MARK: &str = "key";
+
+/// What bringing payloads under a key came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rekeying {
+    /// Payloads that were written anew.
+    pub changed: u64,
+    /// Files that are not what their names say, and why: they are left as they are.
+    pub damaged: Vec<String>,
+    /// Files under a key that is not at hand.
+    pub locked: Vec<String>,
+}
 
 /// The payloads of one store.
 #[derive(Clone)]
@@ -65,7 +79,7 @@ impl Payloads {
             // There may be no folder yet that could be synced.
             return Ok(Vec::new());
         }
-        let key = self.keyring.current()?;
+        let key = self.may_write()?;
         let names: Vec<Hash> = texts.iter().map(|text| Hash::of(text)).collect();
         let (mut written, mut seen) = (Vec::new(), BTreeSet::new());
         let mut folders: BTreeSet<PathBuf> = self.dir.parent().into_iter().chain([&*self.dir]).map(Path::to_owned).collect();
@@ -129,24 +143,78 @@ impl Payloads {
         if Hash::of(&text) == name { Ok(text) } else { Err(Error::Damaged("its text does not have this hash".to_owned())) }
     }
 
-    /// Writes every payload anew that is not as the current key wants it: encrypted under it, or not encrypted without one. Returns how
-    /// many these were; all are durable then. A kill in between leaves each one as it was or as it is to be.
+    /// Tells whether new payloads could be written now.
     ///
     /// # Errors
-    /// As [`Payloads::read`], and [`Error::Io`].
-    pub fn rekey(&self) -> Result<u64, Error> {
+    /// [`Error::Locked`] when they are to be encrypted and the key cannot be had, or the store's texts are under another key than this
+    /// process knows.
+    pub fn may_write(&self) -> Result<Option<&Key>, Error> {
         let key = self.keyring.current()?;
-        let mut changed = 0;
-        for (name, path) in self.all()? {
-            let file = self.files.read(&path).map_err(Error::io(&path))?;
-            if cipher::key_of(&file)? == key.map(cipher::Key::id) {
-                continue;
+        match self.files.read(&self.dir.join(MARK)) {
+            Ok(mark) if key.is_none_or(|key| key.id().to_string().as_bytes() != mark.trim_ascii()) => {
+                let mark = String::from_utf8_lossy(&mark).trim().to_owned();
+                Err(Error::Locked(match key {
+                    Some(_) => {
+                        format!("they are under key {mark}, which is not the one that the settings name; run the command again")
+                    }
+                    None => format!("they are under key {mark}, and the settings name none; `meno rekey --off` ends encryption"),
+                }))
             }
-            let bytes = packed(name, &self.unpacked(name, file)?, key).map_err(Error::io(&path))?;
-            write_whole(&*self.files, &path, &bytes).map_err(Error::io(&path))?;
-            changed += 1;
+            Err(why) if !matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Err(Error::io(self.dir.join(MARK))(why))
+            }
+            _ => Ok(key),
         }
-        Ok(changed)
+    }
+
+    /// Says which key new payloads are under from now on: who knows another one, or none, does not write any more.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn mark(&self, key: Option<KeyId>) -> Result<(), Error> {
+        let path = self.dir.join(MARK);
+        make_dirs(&*self.files, &self.dir).map_err(Error::io(&self.dir))?;
+        match key {
+            Some(key) => write_whole(&*self.files, &path, format!("{key}\n").as_bytes()).map_err(Error::io(&path)),
+            None if self.files.exists(&path) => {
+                self.files.remove(&path).and_then(|()| self.files.sync_dir(&self.dir)).map_err(Error::io(&path))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Writes every payload anew that is not as the current key wants it: encrypted under it, or not encrypted without one; what was never
+    /// finished is deleted. All that was written is durable then. A kill in between leaves each payload as it was or as it is to be. Nobody
+    /// else may be writing payloads.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when the current key cannot be had, and [`Error::Io`].
+    pub fn rekey(&self) -> Result<Rekeying, Error> {
+        let key = self.keyring.current()?;
+        let mut done = Rekeying::default();
+        for (name, path) in self.all(&mut |left| self.files.remove(left).map_err(Error::io(left)))? {
+            let file = self.files.read(&path).map_err(Error::io(&path))?;
+            match self.under(name, file, key) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => {
+                    write_whole(&*self.files, &path, &bytes).map_err(Error::io(&path))?;
+                    done.changed += 1;
+                }
+                Err(Error::Damaged(why)) => done.damaged.push(format!("{}: {why}", path.display())),
+                Err(Error::Locked(why)) => done.locked.push(format!("{}: {why}", path.display())),
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Returns the bytes of a payload's file under `key`; `None` when it is already.
+    fn under(&self, name: Hash, file: Vec<u8>, key: Option<&Key>) -> Result<Option<Vec<u8>>, Error> {
+        if cipher::key_of(&file)? == key.map(Key::id) {
+            return Ok(None);
+        }
+        let text = self.unpacked(name, file)?;
+        packed(name, &text, key).map(Some).map_err(Error::io(self.path(name)))
     }
 
     /// Returns how many payloads there are under each key, and how many under none. A file that is damaged counts as it seems.
@@ -155,15 +223,15 @@ impl Payloads {
     /// [`Error::Io`].
     pub fn by_key(&self) -> Result<BTreeMap<Option<KeyId>, u64>, Error> {
         let mut counts = BTreeMap::new();
-        for (_, path) in self.all()? {
+        for (_, path) in self.all(&mut |_| Ok(()))? {
             let file = self.files.read(&path).map_err(Error::io(&path))?;
             *counts.entry(cipher::key_of(&file).unwrap_or_default()).or_default() += 1;
         }
         Ok(counts)
     }
 
-    /// Returns the names of all payloads with their files. What has no hash for a name is a write that was cut short.
-    fn all(&self) -> Result<Vec<(Hash, PathBuf)>, Error> {
+    /// Returns the names of all payloads with their files; `other` is given what lies among them and is a write that was cut short.
+    fn all(&self, other: &mut dyn FnMut(&Path) -> Result<(), Error>) -> Result<Vec<(Hash, PathBuf)>, Error> {
         let list = |dir: &Path| match self.files.list(dir) {
             Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
             names => names.map_err(Error::io(dir)),
@@ -171,8 +239,13 @@ impl Payloads {
         let mut all = Vec::new();
         for folder in list(&self.dir)? {
             let folder = self.dir.join(folder);
-            let names = list(&folder)?.into_iter().filter_map(|name| Some((name.parse().ok()?, folder.join(name))));
-            all.extend(names);
+            for file in list(&folder)? {
+                let path = folder.join(&file);
+                match file.parse() {
+                    Ok(name) => all.push((name, path)),
+                    Err(_) => other(&path)?,
+                }
+            }
         }
         Ok(all)
     }
@@ -193,7 +266,7 @@ impl Payloads {
 }
 
 /// Returns the bytes of a payload's file: compressed, then encrypted when there is a key.
-fn packed(name: Hash, text: &[u8], key: Option<&cipher::Key>) -> std::io::Result<Vec<u8>> {
+fn packed(name: Hash, text: &[u8], key: Option<&Key>) -> std::io::Result<Vec<u8>> {
     let packed = zstd::encode_all(text, LEVEL)?;
     Ok(match key {
         Some(key) => key.encrypt(name, &packed),
@@ -250,17 +323,27 @@ mod tests {
         let texts: Vec<String> = (0..5).map(|number| format!("text number {number}, which nobody may read")).collect();
         let names = plain.write(&texts.iter().map(String::as_bytes).collect::<Vec<_>>()).unwrap();
         let first = with(cipher::Keys { current: Some(key(1)), older: vec![] });
-        assert_eq!((first.rekey().unwrap(), first.rekey().unwrap()), (5, 0));
+        let cut_short = plain.path(names[0]).with_extension("1-2.tmp");
+        std::fs::write(&cut_short, "text in clear").unwrap();
+        assert_eq!((first.rekey().unwrap().changed, first.rekey().unwrap().changed), (5, 0));
+        assert!(!cut_short.exists());
+        first.mark(Some(key(1).id())).unwrap();
+        assert!(matches!(plain.write(&[b"in clear"]), Err(Error::Locked(_))) && first.may_write().is_ok());
         assert_eq!(first.by_key().unwrap(), BTreeMap::from([(Some(key(1).id()), 5)]));
         assert_eq!(first.read(names[2]).unwrap(), texts[2].as_bytes());
         assert!(matches!(plain.read(names[2]), Err(Error::Locked(_))));
         let both = with(cipher::Keys { current: Some(key(2)), older: vec![key(1)] });
+        assert!(matches!(both.write(&[b"too early"]), Err(Error::Locked(_))));
+        both.mark(Some(key(2).id())).unwrap();
         let sixth = both.write(&[b"a sixth text"]).unwrap()[0];
-        assert_eq!((both.rekey().unwrap(), both.read(sixth).unwrap()), (5, b"a sixth text".to_vec()));
+        assert_eq!((both.rekey().unwrap().changed, both.read(sixth).unwrap()), (5, b"a sixth text".to_vec()));
+        assert_eq!(first.rekey().unwrap().locked.len(), 6);
         let second = with(cipher::Keys { current: Some(key(2)), older: vec![] });
         assert_eq!(second.read(names[4]).unwrap(), texts[4].as_bytes());
         let off = with(cipher::Keys { current: None, older: vec![key(2)] });
-        assert_eq!((off.rekey().unwrap(), plain.read(names[0]).unwrap()), (6, texts[0].as_bytes().to_vec()));
+        assert_eq!((off.rekey().unwrap().changed, plain.read(names[0]).unwrap()), (6, texts[0].as_bytes().to_vec()));
+        off.mark(None).unwrap();
+        plain.write(&[texts[1].as_bytes()]).unwrap();
         let away = Payloads::with_keys(Arc::new(OsFiles), dir.path(), Arc::new(Keyring::new(|| Err("away".to_owned()), |_| {})));
         assert!(matches!(away.write(&[b"not to be written in clear"]), Err(Error::Locked(_))));
         assert_eq!(plain.by_key().unwrap(), BTreeMap::from([(None, 6)]));

@@ -71,7 +71,7 @@ pub struct AuditDocument {
     pub notes: Vec<String>,
     /// The seal that the log was held against.
     pub against: Option<Seal>,
-    /// The fingerprint of the key that signed the seal; null for one without a signature.
+    /// The fingerprint of the key that signed the seal; null for one without a signature that counts.
     pub signed_by: Option<String>,
 }
 
@@ -195,7 +195,7 @@ pub(super) fn audit(
         violations,
         notes,
         against: wish.against.clone(),
-        signed_by: wish.signed.as_ref().map(|signed| signed.by.clone()),
+        signed_by: wish.signed.as_ref().filter(|signed| signed.counts()).map(|signed| signed.by.clone()),
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::start::{ResumeError, redacted};
+use super::start::{ResumeError, labels, redacted};
 use super::{Begun, Workspace};
 use crate::domain::capture::Levels;
 use crate::domain::event::{
@@ -13,11 +13,11 @@ use crate::domain::event::{
 use crate::domain::ids::{ExecutorId, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::run::{Basis, Command, Parent, Run, StartAdvice, TakeOver, take_over};
+use crate::domain::text::Text;
 use crate::domain::tier::Strategy;
 use crate::executor::StreamError;
 use crate::store;
 use crate::store::session::RunLock;
-use crate::views::event_line::is_forgotten;
 
 /// How a new run shall differ from the one it is forked from.
 #[derive(Clone, Debug, Default)]
@@ -116,9 +116,10 @@ impl Workspace {
             return Err(ResumeError::Imported(id).into());
         }
         let basis = self.recorded_basis(id)?;
-        if Levels::of(&basis).withhold() || before.iter().any(|recorded| is_forgotten(&recorded.event)) {
+        if Levels::of(&basis).withhold() {
             return Err(ResumeError::Forgotten { run: id, part: "earlier text" }.into());
         }
+        self.must_have_texts(id, before)?;
         let mut run = Run::default();
         let mut last = first;
         for recorded in before {
@@ -155,11 +156,15 @@ impl Workspace {
             false => TakeOver::Succeeded,
         });
         point.check(&what)?;
-        let redactor = Arc::new(self.redactor_with(&wish.secrets));
         let id = self.new_run_id()?;
         let lock = RunLock::acquire(self.place()?, id)?;
+        self.payloads.may_write()?;
+        // What today's settings do not let be kept is not kept because an older run did.
+        let mut basis = point.basis.clone();
+        basis.settings.capture = basis.settings.capture.max(self.resolved.settings.capture);
+        let redactor = self.redactor_of(&basis, &wish.secrets);
         let parent = Parent { run: point.id, version: point.run.version, head: point.run.head };
-        let mut commands = vec![Command::Fork(parent), Command::Begin(Box::new(self.started_from(point, &wish)?))];
+        let mut commands = vec![Command::Fork(parent), Command::Begin(Box::new(self.started_from(point, &basis, &wish)?))];
         commands.extend(point.inputs.iter().map(|input| Command::Attach(Box::new(input.clone()))));
         let is_answered = wish.answers.is_some() || point.run.form_complete;
         let answers = wish.answers.unwrap_or_else(|| {
@@ -167,36 +172,37 @@ impl Workspace {
             answers.map(|(id, answer)| (id.clone(), answer.value.clone(), answer.source, answer.secret)).collect()
         });
         for (question, value, source, secret) in answers {
-            commands.push(Command::Answer { question, value: redacted(&redactor, value), source, secret });
+            let value = redacted(&redactor, &basis.template, &question, value);
+            commands.push(Command::Answer { question, value, source, secret });
         }
         if is_answered {
             commands.push(Command::CompleteForm(match wish.strategy {
-                Some(_) => self.adaptive_starts(&point.basis.template, wish.strategy, point.started.mode)?,
+                Some(_) => self.adaptive_starts(&basis.template, wish.strategy, point.started.mode)?,
                 None => point.advice.clone(),
             }));
         }
         let mut stream = self.stream(id)?;
         if is_answered {
-            let child = stream.foresee(&point.basis, &commands)?;
-            let taken = take_over(&point.run, point.id, &child, &point.basis, &what, self.world.now());
+            let child = stream.foresee(&basis, &commands)?;
+            let taken = take_over(&point.run, point.id, &child, &basis, &what, self.world.now());
             commands.extend(taken.map_err(StreamError::from)?);
         }
-        stream.perform(&point.basis, &commands)?;
-        Ok(Begun { id, stream, basis: Arc::new(point.basis.clone()), lock, shown_from: 1, redactor })
+        stream.perform(&basis, &commands)?;
+        Ok(Begun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
     }
 
     /// What the parent started with, but for what is this run's own.
-    fn started_from(&self, point: &ForkPoint, wish: &Fork) -> Result<RunStarted, store::Error> {
+    fn started_from(&self, point: &ForkPoint, basis: &Basis, wish: &Fork) -> Result<RunStarted, store::Error> {
         let user = self.user_hash()?;
         let old = &point.started;
         let private = old.private.as_ref().map(|private| {
-            let mut labels = private.labels.clone();
-            for (key, value) in &wish.labels {
-                labels.retain(|(known, _)| known != key);
-                labels.push((key.clone(), self.redactor.redact(value).into_owned()));
-            }
+            let own = labels(&self.redactor_with(&wish.secrets), &wish.labels);
+            let kept = private.labels.iter().filter(|(key, _)| !own.iter().any(|(other, _)| key == other)).cloned();
+            let labels = kept.chain(own.clone()).collect();
             RunStartedPrivate {
                 foreign_run_id: None,
+                // Settings serialise always: texts, numbers, maps with text keys.
+                settings: Text::Inline(serde_json::to_string(&basis.settings).unwrap_or_default()),
                 workspace: self.places.current.display().to_string(),
                 user,
                 labels,

@@ -183,7 +183,7 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, name: String, text: &str) {
-        let text = self.redactor.redact(text).into_owned();
+        let text = self.redactor.redact_answer(text).into_owned();
         self.bytes += text.len() as u64;
         self.texts.push((name, Text::Inline(text)));
     }

@@ -31,6 +31,12 @@ pub(super) fn ring(settings: &EncryptionSettings, notice: Arc<dyn Fn(&Notice) + 
 /// Why it cannot be had, in words that repeat nothing of it.
 pub(super) fn fetch(source: &KeySource) -> Result<Key, String> {
     let (text, whence) = match source {
+        KeySource::Both => {
+            return Err("`encryption.key_file` and `encryption.key_command` are both set: empty one of them".to_owned());
+        }
+        KeySource::Untrusted => {
+            return Err("the store that names it is not trusted: look at its config.toml, then `meno trust` it".to_owned());
+        }
         KeySource::File(path) => (from_file(path)?, format!("key file {}", path.display())),
         KeySource::Command(words) => {
             (from_command(words)?, format!("key command `{}`", words.first().map_or("", String::as_str)))

@@ -66,7 +66,7 @@ pub use recommend::{Recommendation, Wish};
 pub use rekey::{RekeyError, Rekeyed};
 pub use replay::ReplayDocument;
 pub use running::{ModelsError, RunError};
-pub use start::{Answering, Begun, NewRun, ResumeError, StartError, mode};
+pub use start::{Answering, Begun, NewRun, ResumeError, StartError, mode, redacted};
 pub use starts::StartOffer;
 pub use suggest::{Suggested, SuggestedTemplate};
 pub use upkeep::{Inspection, Rebuilt, Upkeep};

@@ -15,10 +15,12 @@ use super::ledger::DayLedger;
 use super::library::Library;
 use super::recall::Memory;
 use super::upkeep::{self, Attended, Opened, Upkeep};
+use crate::domain::capture::Levels;
 use crate::domain::event::{Event, Mode};
 use crate::domain::ids::RunId;
 use crate::domain::prices::{PriceError, PriceFile, PriceTable};
 use crate::domain::redact::Redactor;
+use crate::domain::run::Basis;
 use crate::executor::World;
 use crate::providers;
 use crate::settings::{self, Environment, Flags, How, Places, Preset, Request, Resolved, StorePlace};
@@ -241,6 +243,11 @@ impl Workspace {
     /// Returns a redactor that knows these secrets besides the providers' keys.
     pub fn redactor_with(&self, more: &[SecretString]) -> Redactor {
         Redactor::new(self.secrets.iter().chain(more).map(ExposeSecret::expose_secret))
+    }
+
+    /// Returns the redactor of a run: it knows the run's own secrets, and what its capture levels ask for.
+    pub fn redactor_of(&self, basis: &Basis, more: &[SecretString]) -> Arc<Redactor> {
+        Arc::new(self.redactor_with(more).on_request(&self.resolved.settings.redaction, Levels::of(basis)))
     }
 
     /// Returns the log, for those who follow it.

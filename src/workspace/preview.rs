@@ -56,14 +56,15 @@ impl Workspace {
     pub fn preview(&self, template: &Template, wish: &NewRun) -> Result<Preview, StartError> {
         self.check_tiers(template, wish.strategy)?;
         let basis = self.basis(template);
-        let inputs = wish.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &self.redactor));
+        let redactor = self.redactor_of(&basis, &wish.secrets);
+        let inputs = wish.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &redactor));
         let inputs: Vec<InputAttached> = inputs.collect::<Result<_, _>>()?;
         let executor = crate::domain::ids::ExecutorId::from_bytes([0; 16]);
         let started = self.started_without_store(template, &basis, wish, executor);
         let mut commands = vec![Command::Begin(Box::new(started))];
         commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
         for (question, value, source, secret) in &wish.answers {
-            let (question, value) = (question.clone(), super::start::redacted(&self.redactor, value.clone()));
+            let (question, value) = (question.clone(), super::start::redacted(&redactor, template, question, value.clone()));
             commands.push(Command::Answer { question, value, source: *source, secret: *secret });
         }
         let advice = self

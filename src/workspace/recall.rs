@@ -510,6 +510,15 @@ impl Source for Logged<'_> {
     }
 
     fn detail(&self, run: RunId) -> Result<RunDetail, store::Error> {
+        // Without its encrypted texts a run would be found by less than it holds, and nobody would look again.
+        let locked = self.0.events_of(run, 1, u32::MAX)?.into_iter().any(|mut recorded| {
+            let mut missing = None;
+            recorded.event.each_text_mut(&mut |text| missing = missing.or(text.payload()));
+            missing.is_some_and(|name| self.0.payloads.has(name))
+        });
+        if locked {
+            return Err(store::Error::Locked(format!("run {run} has texts that cannot be read")));
+        }
         self.0.detail(run)
     }
 }

@@ -1,6 +1,5 @@
 //! Bringing all payloads under another key, or under none.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::import::IMPORT_LOCK;
@@ -8,7 +7,7 @@ use super::{Workspace, keys};
 use crate::domain::ids::RunId;
 use crate::settings::place::CONFIG;
 use crate::settings::{self, EncryptionSettings, KeySource, edit, is_trusted};
-use crate::store::cipher::{KeyId, Keyring, Keys};
+use crate::store::cipher::{Key, KeyId, Keyring, Keys};
 use crate::store::files::OsFiles;
 use crate::store::payloads::Payloads;
 use crate::store::session::RunLock;
@@ -33,6 +32,9 @@ pub enum RekeyError {
     /// A run is being executed.
     #[error("run {0} is being executed")]
     Executed(RunId),
+    /// Some texts are under a key that is not at hand; the rest is done, and what was begun can be finished when it is.
+    #[error("{} texts are under a key that is not at hand, first {}", .0.len(), .0.first().map_or("", String::as_str))]
+    Left(Vec<String>),
     /// The settings cannot be changed.
     #[error(transparent)]
     Settings(#[from] settings::Error),
@@ -50,6 +52,8 @@ pub struct Rekeyed {
     pub encrypted: u64,
     /// Payloads that are not.
     pub plain: u64,
+    /// Files that are not what their names say; they were left as they are.
+    pub damaged: Vec<String>,
     /// The key that holds from now on.
     pub key: Option<KeyId>,
 }
@@ -57,31 +61,27 @@ pub struct Rekeyed {
 impl Workspace {
     /// Brings all payloads under the key at `to`, or decrypts them when there is none, and has the store's settings say so. The key that
     /// held so far is named in them as the old one until all is done: a kill in between leaves every text readable, and the next call goes
-    /// on. Without `to` given (`None`), what was begun is finished.
+    /// on, or back. Without `to` (`None`), what was begun is finished.
     ///
     /// # Errors
-    /// A [`RekeyError`].
+    /// A [`RekeyError`]; nothing was changed then, but for [`RekeyError::Left`].
     pub fn rekey(&self, to: Option<Option<KeySource>>) -> Result<Rekeyed, RekeyError> {
         let place = self.place()?;
         if !is_trusted(&self.places, &self.store)? {
             return Err(RekeyError::Untrusted(self.store.path.clone()));
         }
-        let now = &self.resolved.settings.encryption;
-        let wanted = match to {
-            // What is under way already keeps its old key: nothing may be under a third one.
-            Some(key) if now.old_key.is_some() && key != now.key => {
-                return Err(RekeyError::Key("another rekey is not finished: `meno rekey` goes on with it".to_owned()));
-            }
-            Some(key) => {
-                let old_key = if key == now.key { now.old_key.clone() } else { now.key.clone() };
-                EncryptionSettings { old_key, key }
-            }
-            None => now.clone(),
-        };
+        let wanted = wanted(&self.resolved.settings.encryption, to)?;
         let get = |source: &Option<KeySource>| source.as_ref().map(keys::fetch).transpose().map_err(RekeyError::Key);
         let (current, old) = (get(&wanted.key)?, get(&wanted.old_key)?);
-        let key = current.as_ref().map(crate::store::cipher::Key::id);
+        let (key, known) = (current.as_ref().map(Key::id), [current.as_ref(), old.as_ref()].map(|key| key.map(Key::id)));
         let keyring = Keyring::of(Keys { current, older: old.into_iter().collect() });
+        let payloads = Payloads::with_keys(Arc::new(OsFiles), place.dir(), Arc::new(keyring));
+        let before = payloads.by_key()?;
+        if let Some(other) = before.keys().flatten().find(|id| !known.contains(&Some(**id))) {
+            return Err(RekeyError::Key(format!(
+                "texts are under key {other}, and that is neither the new key nor the one before"
+            )));
+        }
 
         let session = self.session().ok_or_else(|| store::Error::NotFound(self.store.path.clone()))?;
         self.log.head()?;
@@ -93,38 +93,79 @@ impl Workspace {
             store::Error::RunHeld { pid, .. } => RekeyError::InUse { pid },
             why => why.into(),
         })?;
-        let live = self.all_rows()?.into_iter().find(|row| row.status == RunStatus::Running && self.probe(row.run_id));
-        if let Some(live) = live {
-            return Err(RekeyError::Executed(live.run_id));
-        }
-
+        self.nobody_executes()?;
         let file = self.store.path.join(CONFIG);
-        say(&file, "old_key", wanted.old_key.as_ref())?;
-        say(&file, "key", wanted.key.as_ref())?;
-        let payloads = Payloads::with_keys(Arc::new(OsFiles), place.dir(), Arc::new(keyring));
-        let mut changed = 0;
-        // Somebody may have begun to write before the settings changed: once more, until there is nothing left to do.
-        loop {
-            match payloads.rekey()? {
-                0 => break,
-                some => changed += some,
+        let text = std::fs::read_to_string(&file).ok();
+        edit::edit_all(&file, &[said("old_key", wanted.old_key.as_ref()), said("key", wanted.key.as_ref())].concat())?;
+        payloads.mark(key)?;
+        // Who takes a run up from now on sees the mark; who did before is seen here.
+        if let Err(refused) = self.nobody_executes() {
+            let (_, was) = before.iter().next_back().map_or((0, None), |(id, count)| (*count, *id));
+            payloads.mark(was)?;
+            match text {
+                Some(text) => settings::write::replace(&file, &text)?,
+                None => edit::edit_all(&file, &[said("old_key", None), said("key", None)].concat())?,
             }
+            return Err(refused);
         }
-        say(&file, "old_key", None)?;
+        let mut changed = 0;
+        let left = loop {
+            let done = payloads.rekey()?;
+            changed += done.changed;
+            if done.changed == 0 {
+                break done;
+            }
+        };
+        if !left.locked.is_empty() {
+            return Err(RekeyError::Left(left.locked));
+        }
+        edit::edit_all(&file, &unsaid("old_key"))?;
         held.end()?;
         let counts = payloads.by_key()?;
         let plain = counts.get(&None).copied().unwrap_or_default();
-        Ok(Rekeyed { changed, encrypted: counts.values().sum::<u64>() - plain, plain, key })
+        Ok(Rekeyed { changed, encrypted: counts.values().sum::<u64>() - plain, plain, damaged: left.damaged, key })
+    }
+
+    fn nobody_executes(&self) -> Result<(), RekeyError> {
+        let live = self.all_rows()?.into_iter().find(|row| row.status == RunStatus::Running && self.probe(row.run_id));
+        live.map_or(Ok(()), |live| Err(RekeyError::Executed(live.run_id)))
     }
 }
 
-/// Writes into the store's settings where a key is.
-fn say(config: &Path, name: &str, source: Option<&KeySource>) -> Result<(), settings::Error> {
+/// Returns what the settings shall say while payloads are brought under the key at `to`, when they say `now`.
+fn wanted(now: &EncryptionSettings, to: Option<Option<KeySource>>) -> Result<EncryptionSettings, RekeyError> {
+    let EncryptionSettings { key, old_key } = now.clone();
+    match to {
+        None => Ok(now.clone()),
+        Some(to) if to == key => Ok(now.clone()),
+        // What was begun is taken back.
+        Some(to) if old_key.is_some() && to == old_key => Ok(EncryptionSettings { key: to, old_key: key }),
+        // Nothing may be under a third key.
+        Some(_) if old_key.is_some() => Err(RekeyError::Key(
+            "another rekey is not finished: `meno rekey` goes on with it, and naming the key before takes it back".to_owned(),
+        )),
+        Some(to) => Ok(EncryptionSettings { key: to, old_key: key }),
+    }
+}
+
+/// The keys of the settings that say where a key is; what is not said is emptied, so that it counts over the user's own file.
+fn said(name: &'static str, source: Option<&KeySource>) -> Vec<(&'static str, Option<String>)> {
     let (file, command) = match source {
-        Some(KeySource::File(path)) => (Some(toml::Value::from(path.display().to_string()).to_string()), None),
-        Some(KeySource::Command(words)) => (None, Some(toml::Value::from(words.clone()).to_string())),
-        None => (None, None),
+        Some(KeySource::File(path)) => (path.display().to_string(), Vec::new()),
+        Some(KeySource::Command(words)) => (String::new(), words.clone()),
+        Some(KeySource::Both | KeySource::Untrusted) | None => (String::new(), Vec::new()),
     };
-    edit::edit_file(config, &format!("encryption.{name}_file"), file.as_deref())?;
-    edit::edit_file(config, &format!("encryption.{name}_command"), command.as_deref())
+    let values = [toml::Value::from(file).to_string(), toml::Value::from(command).to_string()];
+    names(name).into_iter().zip(values.map(Some)).collect()
+}
+
+fn unsaid(name: &'static str) -> Vec<(&'static str, Option<String>)> {
+    names(name).into_iter().map(|name| (name, None)).collect()
+}
+
+fn names(name: &'static str) -> [&'static str; 2] {
+    match name {
+        "key" => ["encryption.key_file", "encryption.key_command"],
+        _ => ["encryption.old_key_file", "encryption.old_key_command"],
+    }
 }

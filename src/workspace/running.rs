@@ -101,7 +101,10 @@ impl Workspace {
         };
         let models = Arc::new(Models::new(&settings, script, |name| std::env::var(name).ok()));
         let workspace = self.places.current.clone();
-        Ok(Executor { stream, basis, models, redactor, runtime, workspace, control, ask })
+        // A day's limit is for all runs of the day: what a run recorded long ago does not raise today's.
+        let limits = [basis.settings.per_day_budget, self.resolved.settings.per_day_budget];
+        let per_day = limits.into_iter().flatten().min();
+        Ok(Executor { stream, basis, models, redactor, runtime, per_day, workspace, control, ask })
     }
 
     /// Returns the prices of the premium tier's model for a short prompt, to compare a run's cost with.

@@ -44,6 +44,14 @@ pub enum SavedError {
         /// Why.
         why: String,
     },
+    /// A later release wrote an event.
+    #[error("{}: event {seq} is of a kind that this version does not know", path.display())]
+    UnknownKind {
+        /// The file.
+        path: PathBuf,
+        /// Its position.
+        seq: u64,
+    },
     /// There is no run in the files.
     #[error("there is no run in {}", .0.display())]
     NoRuns(PathBuf),
@@ -119,18 +127,19 @@ fn of_export(
     texts: &mut HashMap<Hash, String>,
     take: &mut dyn FnMut(Recorded),
 ) -> Result<(), SavedError> {
+    let mut unknown = None;
     let read = read(file, &mut |found| {
         match found {
             Found::Payload(name, text) => drop(texts.insert(name, text.to_owned())),
-            Found::Event(_, _, stored) => {
-                if let Decoded::Known(recorded) = codec::decode(stored)? {
-                    take(recorded);
-                }
-            }
+            Found::Event(_, _, stored) => match codec::decode(stored)? {
+                Decoded::Known(recorded) => take(recorded),
+                Decoded::Unknown { .. } => unknown = unknown.or(stored.envelope.run.map(|_| stored.envelope.seq)),
+            },
         }
         Ok(())
     });
-    read.map(drop).map_err(|why| SavedError::Export { path: path.to_owned(), why: why.to_string() })
+    read.map_err(|why| SavedError::Export { path: path.to_owned(), why: why.to_string() })?;
+    unknown.map_or(Ok(()), |seq| Err(SavedError::UnknownKind { path: path.to_owned(), seq }))
 }
 
 fn of_lines(path: &Path, file: impl BufRead, take: &mut dyn FnMut(Recorded)) -> Result<(), SavedError> {

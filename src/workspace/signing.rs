@@ -112,6 +112,9 @@ pub fn check(seal: &[u8], file: &Path, signers: Option<&Path>) -> Result<Signed,
     let no_signature = |why: String| SignError::NoSignature { path: file.to_owned(), why };
     let signature = SshSig::from_pem(read(file)?).map_err(|why| no_signature(why.to_string()))?;
     let key = PublicKey::from(signature.public_key().clone());
+    if key.algorithm() != Algorithm::Ed25519 {
+        return Err(no_signature(format!("it is by a key for {}, and only ssh-ed25519 is supported", key.algorithm())));
+    }
     let fingerprint = |key: &PublicKey| key.fingerprint(HashAlg::Sha256).to_string();
     let by = fingerprint(&key);
     let allowed = signers.map(|path| {
@@ -121,12 +124,14 @@ pub fn check(seal: &[u8], file: &Path, signers: Option<&Path>) -> Result<Signed,
     Ok(Signed { holds: key.verify(NAMESPACE, seal, &signature).is_ok(), by, allowed: allowed.transpose()? })
 }
 
-/// Finds the public key in a line of a `.pub` or an `allowed_signers` file, which has words of its own before it.
+/// Finds the public key in a line of a `.pub` file, or of an `allowed_signers` file, where names and options stand before it. A line whose
+/// options say more than that it may sign seals, which are not evaluated here, counts for nothing.
 fn public_key(line: &str) -> Option<PublicKey> {
-    let line = line.trim();
-    let words = line.split_whitespace().collect::<Vec<_>>();
-    let at = words.iter().position(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-"))?;
-    if line.starts_with('#') {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let at = words.iter().position(|word| *word == Algorithm::Ed25519.as_str())?;
+    let namespaces = format!("namespaces=\"{NAMESPACE}\"");
+    let is_allowed = words.iter().take(at).skip(1).all(|option| option.eq_ignore_ascii_case(&namespaces));
+    if line.trim_start().starts_with('#') || !is_allowed {
         return None;
     }
     PublicKey::from_openssh(&words.get(at..at + 2)?.join(" ")).ok()

@@ -10,14 +10,14 @@ use super::Workspace;
 use super::inputs::{self, InputError};
 use super::library::Entry;
 use crate::domain::capture::Levels;
-use crate::domain::event::{AnswerSource, Event, InputAttached, Mode, RunStarted, RunStartedPrivate};
+use crate::domain::event::{AnswerSource, Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};
 use crate::domain::ids::{ExecutorId, Hash, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
 use crate::domain::run::{Basis, BasisError, Command, Phase, Refusal};
 use crate::domain::settings::{ProviderKind, Settings};
 use crate::domain::team::PlanDefaults;
-use crate::domain::template::{BaseAgent, Template};
+use crate::domain::template::{BaseAgent, QuestionKind, Template};
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
 use crate::executor::{Stream, StreamError};
@@ -174,17 +174,18 @@ impl Workspace {
             return Err(StartError::Broken { id: entry.id.clone(), first });
         };
         self.check_tiers(template, wish.strategy)?;
-        let redactor = Arc::new(self.redactor_with(&wish.secrets));
+        let basis = self.basis(template);
+        let redactor = self.redactor_of(&basis, &wish.secrets);
         let inputs = wish.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &redactor));
         let inputs: Vec<InputAttached> = inputs.collect::<Result<_, _>>()?;
-        let basis = self.basis(template);
         let id = self.new_run_id()?;
         let lock = RunLock::acquire(self.place()?, id)?;
+        self.payloads.may_write()?;
         let executor = ExecutorId(self.world.ulid(None));
         let mut commands = vec![Command::Begin(Box::new(self.started_now(template, &basis, &wish, executor)?))];
         commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
         for (question, value, source, secret) in wish.answers {
-            let value = redacted(&redactor, value);
+            let value = redacted(&redactor, template, &question, value);
             commands.push(Command::Answer { question, value, source, secret });
         }
         if wish.answering == Answering::Complete {
@@ -208,16 +209,19 @@ impl Workspace {
             return Err(ResumeError::Imported(id));
         }
         let basis = self.recorded_basis(id)?;
-        let is_gone = Levels::of(&basis).withhold() && !Withheld::of(self.place()?, id).exists();
-        if is_gone || self.events_of(id, 1, u32::MAX)?.iter().any(|recorded| is_forgotten(&recorded.event)) {
-            // What a model is told next may have to quote what is gone.
+        // What a model is told next may have to quote what is gone.
+        if Levels::of(&basis).withhold() && !Withheld::of(self.place()?, id).exists() {
             return Err(ResumeError::Forgotten { run: id, part: "earlier text" });
         }
+        self.must_have_texts(id, &self.events_of(id, 1, u32::MAX)?)?;
+        self.payloads.may_write()?;
         let shown_from = stream.run().version + 1;
+        // What was typed as a secret is recorded nowhere; what stands in a variable the caller may add.
+        let redactor = self.redactor_of(&basis, &[]);
         let executor = ExecutorId(self.world.ulid(None));
         let meno_version = env!("CARGO_PKG_VERSION").to_owned();
         stream.perform(&basis, &[Command::Resume { executor, retry_failed, meno_version }])?;
-        Ok(Begun { id, stream, basis: Arc::new(basis), lock, shown_from, redactor: Arc::clone(&self.redactor) })
+        Ok(Begun { id, stream, basis: Arc::new(basis), lock, shown_from, redactor })
     }
 
     /// Asks for the end of a run; where nobody executes it, it is ended here. Returns whether it has ended.
@@ -259,8 +263,11 @@ impl Workspace {
             return Err(ResumeError::Forgotten { run: id, part: "start" });
         };
         Basis::recorded(&private).map_err(|error| match error {
-            BasisError::Gone(part) if self.payloads.keyring().is_locked() => ResumeError::Locked { run: id, part },
-            BasisError::Gone(part) => ResumeError::Forgotten { run: id, part },
+            BasisError::Gone(part) => {
+                let texts = [&private.template, &private.base_agents, &private.settings, &private.prices];
+                let is_there = texts.into_iter().filter_map(Text::payload).any(|name| self.payloads.has(name));
+                if is_there { ResumeError::Locked { run: id, part } } else { ResumeError::Forgotten { run: id, part } }
+            }
             BasisError::Unreadable { part, why } => ResumeError::Unreadable { run: id, part, why: why.to_string() },
         })
     }
@@ -271,6 +278,25 @@ impl Workspace {
             Event::RunStarted(body) => Some(body),
             _ => None,
         }))
+    }
+
+    /// Refuses to go on with events some of whose texts are forgotten, or encrypted under a key that is not at hand.
+    pub(super) fn must_have_texts(&self, run: RunId, events: &[Recorded]) -> Result<(), ResumeError> {
+        let part = "earlier text";
+        for recorded in events {
+            if is_forgotten(&recorded.event) {
+                return Err(ResumeError::Forgotten { run, part });
+            }
+            let mut missing = None;
+            recorded.event.clone().each_text_mut(&mut |text| missing = missing.or(text.payload()));
+            match missing {
+                // What is there and was not read in is locked.
+                Some(name) if self.payloads.has(name) => return Err(ResumeError::Locked { run, part }),
+                Some(_) => return Err(ResumeError::Forgotten { run, part }),
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     /// Gathers what a new run decides by: only what it may use, so that what is recorded stays small.
@@ -343,7 +369,7 @@ impl Workspace {
                 prices: json(serde_json::to_string(&basis.prices.to_file())),
                 workspace: self.places.current.display().to_string(),
                 user: String::new(),
-                labels: wish.labels.iter().map(|(key, value)| (key.clone(), self.redactor.redact(value).into_owned())).collect(),
+                labels: labels(&self.redactor_with(&wish.secrets), &wish.labels),
             }),
         }
     }
@@ -355,13 +381,22 @@ impl Workspace {
     }
 }
 
-/// Redacts the texts in an answer.
-pub(super) fn redacted(redactor: &Redactor, value: Value) -> Value {
+/// Redacts an answer: secrets everywhere, what was asked for besides only where people write freely. What they choose is the template's text.
+pub fn redacted(redactor: &Redactor, template: &Template, question: &str, value: Value) -> Value {
+    let mut questions = template.form_schema.questions.iter();
+    let is_free = questions.any(|known| known.id == question && known.kind == QuestionKind::TextInput);
     match value {
+        Value::String(text) if is_free => Value::String(redactor.redact_answer(&text).into_owned()),
         Value::String(text) => Value::String(redactor.redact(&text).into_owned()),
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| redacted(redactor, item)).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| redacted(redactor, template, question, item)).collect()),
         other => other,
     }
+}
+
+/// Redacts labels, keys too.
+pub(super) fn labels(redactor: &Redactor, labels: &[(String, String)]) -> Vec<(String, String)> {
+    let redact = |text: &str| redactor.redact(text).into_owned();
+    labels.iter().map(|(key, value)| (redact(key), redact(value))).collect()
 }
 
 /// Returns whether runs under these settings are real.

@@ -8,8 +8,8 @@ use crate::cli::args::{ForgetArgs, PurgeArgs};
 use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
-use crate::cli::open;
 use crate::cli::output::words;
+use crate::cli::{filling, open};
 use crate::domain::event::ForgottenParts;
 use crate::domain::ids::RunId;
 use crate::views::{self, run_list::RunRow};
@@ -87,7 +87,8 @@ pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
         more => format!("run {run} and {} forked from it", words::plural(more as u64 - 1, "run")),
     };
     confirm(context, args.yes, format!("Forget {what} of {of} for good?"))?;
-    let forgotten = workspace.forget(&runs, which, &args.why, context.global.wait)?;
+    let why = filling::redactor_about(&workspace, run).redact(&args.why).into_owned();
+    let forgotten = workspace.forget(&runs, which, &why, context.global.wait)?;
     if context.out.json() {
         context.out.document(&ForgetDocument {
             run_id: run.to_string(),

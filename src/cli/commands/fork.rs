@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use secrecy::SecretString;
 use serde_json::Value;
 
 use super::run::{GivenAnswers, secret_of, wrong};
@@ -52,18 +51,16 @@ fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut wish: Fork, s
     let workspace = Arc::new(open::store(context, Access::Read)?);
     let id = workspace.find_run(&run.to_string())?;
     let point = workspace.fork_point(id, at)?;
-    if !set.is_empty() {
+    wish.secrets = filling::secrets_of(&point.basis.template, &GivenAnswers::new());
+    // A form that nobody can be asked about is complete before anything is written.
+    let must_complete = !point.run.form_complete && !context.can_ask();
+    if !set.is_empty() || must_complete {
         let given = set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));
         answer(context, &point.basis.template, &point.run, &given.collect(), &mut wish)?;
     }
     let mut begun = workspace.fork(&point, wish)?;
     if !begun.stream.run().form_complete {
-        let none = IndexMap::new();
-        if context.can_ask() {
-            filling::fill(context, &workspace, &mut begun, &none)?;
-        } else {
-            filling::complete(&workspace, &mut begun, &none)?;
-        }
+        filling::fill(context, &workspace, &mut begun, &IndexMap::new())?;
     }
     say(context, &begun);
     running::carry_on(context, &workspace, begun)
@@ -87,10 +84,7 @@ fn answer(context: &mut Context, template: &Template, parent: &Run, given: &Give
     for notice in &completed.notices {
         context.out.say(sanitize::line(notice));
     }
-    for question in template.form_schema.questions.iter().filter(|question| question.kind == QuestionKind::Secret) {
-        let typed = given.get(&question.id).and_then(|(value, _)| value.as_str().map(str::to_owned));
-        wish.secrets.extend(typed.or_else(|| secret_of(question)).map(SecretString::from));
-    }
+    wish.secrets = filling::secrets_of(template, given);
     let answers = completed.answers.into_iter();
     wish.answers = Some(answers.map(|(id, answer)| (id, answer.value, answer.source, answer.secret)).collect());
     Ok(())

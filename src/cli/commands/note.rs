@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::args::NoteArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
-use crate::cli::open;
+use crate::cli::{filling, open};
 use crate::workspace::Access;
 
 /// The longest note in bytes; whatever is longer is material, not a note.
@@ -41,7 +41,9 @@ pub fn run(context: &mut Context, args: &NoteArgs) -> Result<Exit> {
     // A store that is not there has no run that could be noted, and is not made for it.
     let workspace = open::store(context, Access::Read)?;
     let id = workspace.find_run(&args.run.to_string())?;
-    let (envelope, hash) = workspace.note(id, text, args.rating, args.tags.clone())?;
+    let redactor = filling::redactor_about(&workspace, id);
+    let tags = args.tags.iter().map(|tag| redactor.redact(tag).into_owned()).collect();
+    let (envelope, hash) = workspace.note(id, &redactor.redact(text), args.rating, tags)?;
     if context.out.json() {
         let noted = Noted { run_id: id.to_string(), seq: envelope.seq, version: envelope.version, hash: hash.to_string() };
         context.out.document(&noted)?;

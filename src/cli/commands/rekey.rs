@@ -15,7 +15,7 @@ use crate::cli::open;
 use crate::cli::output::words;
 use crate::settings::KeySource;
 use crate::store::cipher::{KEY_BYTES, Key};
-use crate::workspace::Access;
+use crate::workspace::{Access, RekeyError};
 
 /// What `rekey --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -41,12 +41,13 @@ pub fn run(context: &mut Context, args: &RekeyArgs) -> Result<Exit> {
         return Err(Report::not_found(format!("there is no store at {}", workspace.store.path.display()))
             .hint("`meno init` makes one; its `[encryption]` settings hold from the first run on"));
     }
+    let mut made = None;
     let to = match (&args.key_file, args.key_command.as_slice(), args.off) {
         (Some(file), _, _) => {
             let file = absolute(file)?;
             if args.generate {
                 generate(&file)?;
-                context.out.say(format!("a new key is in {}; keep a copy where the store is not", file.display()));
+                made = Some(file.clone());
             }
             Some(Some(KeySource::File(file)))
         }
@@ -54,7 +55,19 @@ pub fn run(context: &mut Context, args: &RekeyArgs) -> Result<Exit> {
         (None, [], true) => Some(None),
         (None, words, _) => Some(Some(KeySource::Command(words.to_vec()))),
     };
-    let done = workspace.rekey(to)?;
+    let done = workspace.rekey(to).map_err(|error| {
+        if let (Some(made), true) = (made, changed_nothing(&error)) {
+            // Nothing is under the new key, and the next try makes it again.
+            let _ = std::fs::remove_file(made);
+        }
+        error
+    })?;
+    for damaged in &done.damaged {
+        context.out.warn(format!("left as it is: {damaged}"));
+    }
+    if let Some(file) = args.key_file.as_ref().filter(|_| args.generate) {
+        context.out.say(format!("a new key is in {}; keep a copy where the store is not", file.display()));
+    }
     if context.out.json() {
         context.out.document(&RekeyDocument {
             changed: done.changed,
@@ -70,6 +83,11 @@ pub fn run(context: &mut Context, args: &RekeyArgs) -> Result<Exit> {
         None => format!("{texts}, none encrypted; {changed} written anew"),
     });
     Ok(Exit::Done)
+}
+
+/// Whether a rekey was refused before it began.
+fn changed_nothing(error: &RekeyError) -> bool {
+    matches!(error, RekeyError::Key(_) | RekeyError::Untrusted(_) | RekeyError::InUse { .. } | RekeyError::Executed(_))
 }
 
 /// The settings are read from any folder, so they hold the whole path.

@@ -21,6 +21,9 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
     let workspace = Arc::new(open::store(context, Access::Read)?);
     let id = workspace.find_run(&args.run.to_string())?;
     let mut begun = workspace.resume(id, args.retry_failed)?;
+    // What was typed as a secret is recorded nowhere; what stands in a variable is known again.
+    let known = filling::secrets_of(&begun.basis.template, &GivenAnswers::new());
+    begun.redactor = workspace.redactor_of(&begun.basis, &known);
     if !begun.stream.run().form_complete && !begun.stream.run().is_ended() {
         let set = args.set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));
         let given: GivenAnswers = set.collect();

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::cli::args::RunArgs;
@@ -262,10 +261,7 @@ fn complete(context: &mut Context, template: &Template, given: &GivenAnswers, wi
     for notice in &completed.notices {
         context.out.say(sanitize::line(notice));
     }
-    for question in template.form_schema.questions.iter().filter(|question| question.kind == QuestionKind::Secret) {
-        let typed = given.get(&question.id).and_then(|(value, _)| value.as_str().map(str::to_owned));
-        wish.secrets.extend(typed.or_else(|| secret_of(question)).map(SecretString::from));
-    }
+    wish.secrets.extend(filling::secrets_of(template, given));
     wish.answers = completed.answers.into_iter().map(|(id, answer)| (id, answer.value, answer.source, answer.secret)).collect();
     Ok(())
 }

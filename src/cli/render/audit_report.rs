@@ -179,7 +179,8 @@ fn attempt_line(page: &mut String, attempt: &AttemptDetail) {
     let ended = attempt_words(attempt.status, attempt.verified);
     let signals: Vec<&str> = attempt.signals.iter().map(|signal| signal.name()).collect();
     let signals = if signals.is_empty() { String::new() } else { format!(" ({})", signals.join(", ")) };
-    let _ = writeln!(page, "- Attempt {} at {} with {model}: {ended}{signals}", attempt.attempt, attempt.tier);
+    let taken = attempt.inherited_from.as_ref().map_or_else(String::new, |origin| format!(", taken over from run {origin}"));
+    let _ = writeln!(page, "- Attempt {} at {} with {model}: {ended}{signals}{taken}", attempt.attempt, attempt.tier);
 }
 
 fn climbs(page: &mut String, run: &RunDetail) {

@@ -164,6 +164,7 @@ impl Draft {
                 | Event::AttemptEnded(_)
                 | Event::AttemptImported(_)
                 | Event::AttemptInherited(_)
+                | Event::RunForked(_)
                 | Event::CallStarted(_)
                 | Event::CallReplied(_)
                 | Event::CallFailed(_)

