@@ -185,7 +185,11 @@ impl From<ModelsError> for Report {
 
 impl From<SavedError> for Report {
     fn from(error: SavedError) -> Self {
-        Self::new("saved_runs", Exit::Mendable, error.to_string())
+        let exit = match &error {
+            SavedError::Export { .. } => Exit::Violation,
+            _ => Exit::Mendable,
+        };
+        Self::new("saved_runs", exit, error.to_string())
             .hint("save runs with `meno export DIR`, or one with `meno events RUN --json > FILE`")
     }
 }

@@ -7,6 +7,7 @@
 pub mod args;
 pub mod ask;
 pub mod commands;
+pub mod consent;
 pub mod context;
 pub mod error;
 mod failures;

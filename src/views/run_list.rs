@@ -151,6 +151,7 @@ impl RunRow {
             cost_complete: self.cost_complete(),
             agents: self.agents,
             escalations: self.escalations,
+            forked_from: self.parent.map(|parent| parent.to_string()),
             labels: self.labels.clone(),
         }
     }
@@ -183,6 +184,8 @@ pub struct RunLine {
     pub agents: u32,
     /// How many climbs there were.
     pub escalations: u32,
+    /// The run it was forked from; null when it was not.
+    pub forked_from: Option<String>,
     /// Labels.
     pub labels: IndexMap<String, String>,
 }

@@ -18,10 +18,10 @@ const PAGE: u32 = 2000;
 pub struct Relative {
     /// The run.
     pub id: RunId,
-    /// How many forks lie between it and the tree's root.
-    pub depth: usize,
-    /// The version of its parent where it was forked off; `None` for the root.
+    /// The position in the log of its parent's event where it was forked off; `None` for the root.
     pub at: Option<u64>,
+    /// For each fork between it and the root, whether another one of the same parent follows below; its own is the last.
+    pub followed: Vec<bool>,
     /// What the list of runs says of it; `None` when it is not in this store.
     pub line: Option<RunLine>,
 }
@@ -71,14 +71,18 @@ impl Workspace {
             }
         }
         let mut family: Vec<Relative> = Vec::new();
-        let mut next = vec![(root, 0, None)];
-        while let Some((id, depth, at)) = next.pop() {
+        let mut next = vec![(root, Vec::new(), None)];
+        while let Some((id, followed, at)) = next.pop() {
             if family.len() == RELATIVES_MAX || family.iter().any(|known| known.id == id) {
                 continue;
             }
             let line = self.row(id)?.map(|row| row.line(self.is_executed(&row)));
-            family.push(Relative { id, depth, at, line });
-            next.extend(self.children(id)?.into_iter().rev().map(|(child, at)| (child, depth + 1, Some(at))));
+            let children = self.children(id)?;
+            for (number, (child, version)) in children.iter().enumerate().rev() {
+                let followed = followed.iter().copied().chain([number + 1 < children.len()]).collect();
+                next.push((*child, followed, self.position(id, *version)?));
+            }
+            family.push(Relative { id, at, followed, line });
         }
         Ok(if family.len() > 1 { family } else { Vec::new() })
     }

@@ -13,6 +13,7 @@ use crate::domain::event::{
 use crate::domain::ids::{ExecutorId, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::run::{Basis, Command, Parent, Run, StartAdvice, TakeOver, take_over};
+use crate::domain::template::Capture;
 use crate::domain::text::Text;
 use crate::domain::tier::Strategy;
 use crate::executor::StreamError;
@@ -101,11 +102,12 @@ pub enum ForkError {
 }
 
 impl Workspace {
-    /// Reads a run as it was when the log stood at position `at`, or as it is now, to fork another one off it.
+    /// Reads a run as it was when the log stood at position `at`, or as it is now, to fork another one off it. With `needs_work`, the
+    /// texts of its work must be there too, not only answers and inputs.
     ///
     /// # Errors
     /// A [`ForkError`]: it had not begun or had ended by then, was imported, or misses texts.
-    pub fn fork_point(&self, id: RunId, at: Option<u64>) -> Result<ForkPoint, ForkError> {
+    pub fn fork_point(&self, id: RunId, at: Option<u64>, needs_work: bool) -> Result<ForkPoint, ForkError> {
         let events = self.events_of(id, 1, u32::MAX)?;
         let until = at.map_or(events.len(), |at| events.partition_point(|recorded| recorded.envelope.seq <= at));
         let first = events.first().map_or(0, |recorded| recorded.envelope.seq);
@@ -116,10 +118,12 @@ impl Workspace {
             return Err(ResumeError::Imported(id).into());
         }
         let basis = self.recorded_basis(id)?;
-        if Levels::of(&basis).withhold() {
+        let levels = Levels::of(&basis);
+        let kept = if needs_work { levels } else { Levels { outputs: Capture::Full, ..levels } };
+        if kept.withhold() {
             return Err(ResumeError::Forgotten { run: id, part: "earlier text" }.into());
         }
-        self.must_have_texts(id, before)?;
+        self.must_have_texts(id, before.iter().filter(|recorded| needs_work || is_told(&recorded.event)))?;
         let mut run = Run::default();
         let mut last = first;
         for recorded in before {
@@ -243,6 +247,18 @@ fn started(recorded: &Recorded) -> Option<&RunStarted> {
         Event::RunStarted(body) => Some(body),
         _ => None,
     }
+}
+
+/// Whether an event says what a run was told, not what it did.
+fn is_told(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::RunStarted(_)
+            | Event::InputAttached(_)
+            | Event::AnswerGiven(_)
+            | Event::AnswerChanged(_)
+            | Event::FormCompleted(_)
+    )
 }
 
 /// What history said, then, of where agents should start.

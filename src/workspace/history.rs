@@ -118,8 +118,19 @@ impl Workspace {
         };
         let mut detail = RunDetail::fold(events.iter(), &text);
         detail.status = detail.status.seen(detail.status == RunStatus::Running && self.probe(id));
+        if let Some(lineage) = &mut detail.lineage
+            && let Ok(parent) = lineage.parent.parse()
+        {
+            lineage.position = self.position(parent, lineage.at)?;
+        }
         detail.forks = self.children(id)?.iter().map(|(child, _)| child.to_string()).collect();
         Ok(detail)
+    }
+
+    /// Returns the position in the log of a run's event with this version; `None` when it is not in this store.
+    pub(super) fn position(&self, run: RunId, version: u64) -> Result<Option<u64>, store::Error> {
+        let found = self.log.read_run(run, version, 1)?.first().map(|stored| stored.envelope);
+        Ok(found.filter(|found| found.version == version).map(|found| found.seq))
     }
 
     /// Returns the events of a run from version `from` on, at most `limit`, with their texts. Events of kinds that this

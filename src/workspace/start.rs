@@ -281,7 +281,11 @@ impl Workspace {
     }
 
     /// Refuses to go on with events some of whose texts are forgotten, or encrypted under a key that is not at hand.
-    pub(super) fn must_have_texts(&self, run: RunId, events: &[Recorded]) -> Result<(), ResumeError> {
+    pub(super) fn must_have_texts<'a>(
+        &self,
+        run: RunId,
+        events: impl IntoIterator<Item = &'a Recorded>,
+    ) -> Result<(), ResumeError> {
         let part = "earlier text";
         for recorded in events {
             if is_forgotten(&recorded.event) {

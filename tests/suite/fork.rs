@@ -158,11 +158,34 @@ fn a_fork_that_cannot_be_is_refused_and_nothing_is_written() {
 
     house.meno(["forget", &parent, "--outputs", "--yes"]).exits(0);
     assert!(house.meno(["fork", &parent]).exits(1).stderr.contains("not kept"));
+    // What was told it is all that a rerun needs.
+    house.meno(["rerun", &parent]).exits(0);
     let collection = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/collections/runs/histories.jsonl");
     house.meno(["import", "runs", collection, "-q"]).exits(0);
     let imported = document(&house.meno(["list-runs", "--mode", "imported", "--limit", "1", "--json"]).exits(0));
     let imported = imported["runs"][0]["run_id"].as_str().expect("an id");
     assert!(house.meno(["fork", imported]).exits(1).stderr.contains("imported"));
+}
+
+#[test]
+fn a_tree_of_forks_names_the_positions_that_a_fork_takes() {
+    let (house, parent) = with_a_run();
+    for _ in 0..2 {
+        house.meno(["fork", &parent, "--agent", "publisher"]).exits(0);
+    }
+    let listed = document(&house.meno(["list-runs", "--json"]).exits(0));
+    let parents: Vec<&Value> = listed["runs"].as_array().expect("runs").iter().map(|run| &run["forked_from"]).collect();
+    assert_eq!(parents, [&json!(parent), &json!(parent), &Value::Null]);
+    let run = document(&house.meno(["show-run", "last", "--json"]).exits(0));
+    let events = house.meno(["events", &parent, "--json"]).exits(0).lines();
+    let at = &run["lineage"]["position"];
+    assert!(events.iter().any(|event| event["seq"] == *at && event["version"] == run["lineage"]["at"]), "{run}");
+    let page = house.meno(["show-run", "last"]).exits(0).stdout;
+    let tree: Vec<&str> = page.lines().filter(|line| line.contains(&format!("at event {at}"))).map(str::trim_start).collect();
+    assert!(
+        matches!(&tree[..], [head, first, second] if head.starts_with("forked") && first.starts_with("├─ ") && second.starts_with("└─ ")),
+        "{page}"
+    );
 }
 
 #[test]

@@ -283,5 +283,10 @@ fn saved_runs_are_held_against_what_this_version_decides_without_their_store() {
     assert!(from(&[&lines]).exits(1).stderr.contains("event 6 of it is missing"));
     fs::write(&lines, "{\"nonsense\": true, \"run_id\": \"x\"}\n").expect("written");
     assert!(from(&[&lines]).exits(1).stderr.contains("line 1"));
+    let file = fs::read_dir(&export).expect("a folder").next().expect("a file").expect("a file").path();
+    let torn = fs::read_to_string(&file).expect("an export").replacen("\"hash\":\"", "\"hash\":\"0", 1);
+    fs::write(&file, torn).expect("written");
+    from(&[&export]).exits(4);
     house.meno(["replay", "last", "--verify", "--from", "x"]).exits(2);
+    house.meno(["replay", "--verify", "--from", "x", "--at", "9"]).exits(2);
 }

@@ -221,6 +221,18 @@ async fn a_strangers_settings_bring_no_key_to_the_strangers_server() {
     assert!(!users.requests().is_empty() && users.requests().iter().all(with_key));
     assert_eq!(done.run()["mode"], "real");
 
+    // A run of that template that the store recorded would spend it as much, however it is taken up again.
+    let mut named = house.command(relay);
+    named.env("MENO_STORE", &store).env("WIRE_KEY", KEY);
+    let done = tokio::task::spawn_blocking(move || finish(named)).await.expect("no panic");
+    assert_eq!(done.run()["template_id"], "relay", "{}", done.stderr);
+    let asked = (strangers.requests().len(), users.requests().len());
+    for again in ["fork", "rerun", "resume"] {
+        let done = run(&[again, "last", "--no-input", "--json"]).await.expect("no panic");
+        assert!(done.code == Some(1) && done.stderr.contains("not trusted"), "{again}: {}", done.stderr);
+    }
+    assert_eq!((strangers.requests().len(), users.requests().len()), asked);
+
     assert!(files_with(&store, KEY).is_empty());
 }
 

@@ -153,7 +153,12 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         checks.push(bad("encryption", State::Warning, found, "make the key available; all but these texts works without it"));
     } else if seen.payloads_locked > 0 {
         let found = format!("{} are under a key that the settings do not name", words::plural(seen.payloads_locked, "text"));
-        checks.push(bad("encryption", State::Warning, found, "`meno config encryption.key_file=FILE` names it"));
+        checks.push(bad(
+            "encryption",
+            State::Warning,
+            found,
+            "`encryption.old_key_file` in the settings names it, then `meno rekey` brings them under the new one",
+        ));
     } else if workspace.resolved.settings.encryption.old_key.is_some() {
         checks.push(bad("encryption", State::Warning, "a rekey was begun and not finished", "`meno rekey` goes on with it"));
     } else if let Some(texts @ 1..) = seen.payloads_to_rekey {

@@ -11,7 +11,7 @@ use crate::cli::args::{ForkArgs, NewTerms, RerunArgs};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
 use crate::cli::output::{sanitize, words};
-use crate::cli::{filling, open, running};
+use crate::cli::{consent, filling, open, running};
 use crate::domain::event::AnswerSource;
 use crate::domain::form;
 use crate::domain::run::{Run, TakeOver};
@@ -50,7 +50,9 @@ fn own(terms: &NewTerms) -> Fork {
 fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut wish: Fork, set: &[KeyValue]) -> Result<Exit> {
     let workspace = Arc::new(open::store(context, Access::Read)?);
     let id = workspace.find_run(&run.to_string())?;
-    let point = workspace.fork_point(id, at)?;
+    let needs_work = wish.take_over != Some(TakeOver::Nothing);
+    let point = workspace.fork_point(id, at, needs_work)?;
+    consent::to_run(context, &workspace, id, &point.basis)?;
     wish.secrets = filling::secrets_of(&point.basis.template, &GivenAnswers::new());
     // A form that nobody can be asked about is complete before anything is written.
     let must_complete = !point.run.form_complete && !context.can_ask();

@@ -8,7 +8,7 @@ use super::run::GivenAnswers;
 use crate::cli::args::ResumeArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
-use crate::cli::{filling, open, running};
+use crate::cli::{consent, filling, open, running};
 use crate::domain::event::AnswerSource;
 use crate::domain::run::{AgentStatus, Command};
 use crate::workspace::Access;
@@ -20,6 +20,10 @@ use crate::workspace::Access;
 pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
     let workspace = Arc::new(open::store(context, Access::Read)?);
     let id = workspace.find_run(&args.run.to_string())?;
+    // What cannot be read is no run that could go on: resuming says why.
+    if let Ok(basis) = workspace.recorded_basis(id) {
+        consent::to_run(context, &workspace, id, &basis)?;
+    }
     let mut begun = workspace.resume(id, args.retry_failed)?;
     // What was typed as a secret is recorded nowhere; what stands in a variable is known again.
     let known = filling::secrets_of(&begun.basis.template, &GivenAnswers::new());

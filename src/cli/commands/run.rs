@@ -10,16 +10,16 @@ use serde_json::Value;
 
 use crate::cli::args::RunArgs;
 use crate::cli::args::values::KeyValue;
-use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
+use crate::cli::ask::{Prompter, Terminal};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open::{self, Opening};
 use crate::cli::output::sanitize;
-use crate::cli::{filling, preview, running};
+use crate::cli::{consent, filling, preview, running};
 use crate::domain::event::{AnswerSource, Mode};
 use crate::domain::form::{self, AnswerProblem};
 use crate::domain::template::{Question, QuestionKind, Template};
-use crate::settings::{Choice, Flags, Found, How, Preset, edit, is_trusted};
+use crate::settings::{Choice, Flags, Found, Preset, edit};
 use crate::workspace::library::{Entry, Origin};
 use crate::workspace::{Access, Answering, NewRun, Workspace, mode};
 
@@ -37,7 +37,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     let template = entry.template.clone().ok_or_else(|| broken(&entry))?;
     open::usable(&looked)?;
     looked.check_tiers(&template, args.strategy)?;
-    may_be_run(context, &looked, &entry)?;
+    consent::to_template(context, &looked, &entry)?;
     let given = given(context, args.answers.as_deref(), &args.set, &template)?;
     let mut wish = wish(args);
     let asks = context.can_ask() && !args.dry_run;
@@ -180,36 +180,6 @@ fn broken(entry: &Entry) -> Report {
     match &entry.origin {
         Origin::User(path) => report.hint(format!("`meno validate-template {}` shows all its problems", path.display())),
         Origin::BuiltIn => report,
-    }
-}
-
-/// A template of a store that the user does not trust may not spend the user's money unasked.
-fn may_be_run(context: &mut Context, workspace: &Workspace, entry: &Entry) -> Result<()> {
-    let strangers = workspace.store.how == How::Found && matches!(entry.origin, Origin::User(_));
-    if !strangers || mode(&workspace.resolved.settings) != Mode::Real || is_trusted(&workspace.places, &workspace.store)? {
-        return Ok(());
-    }
-    let what = format!("template `{}` of {}", entry.id, workspace.store.path.display());
-    let refused = || {
-        Report::refused(format!("{what} would run against real models, and the store is not trusted"))
-            .hint(format!("look at it with `meno show-template {}`, then `meno trust`", entry.id))
-    };
-    if !context.can_ask() {
-        return Err(refused());
-    }
-    let question = AskQuestion {
-        id: "trust".to_owned(),
-        text: format!("{what} comes from a store that you do not trust. Run it with your models?"),
-        help: None,
-        kind: AskKind::Confirm,
-        required: true,
-        default: Some((Value::Bool(false), "to be safe".to_owned())),
-        progress: None,
-        validate: &|value| Ok(value.clone()),
-    };
-    match Terminal::new(true).ask(&question)? {
-        Asked::Answer(Value::Bool(true)) => Ok(()),
-        _ => Err(refused()),
     }
 }
 

@@ -87,6 +87,17 @@ pub fn run(run: &RunDetail, by: Option<&str>) -> String {
         run.template_hash
     );
     let _ = writeln!(page, "- Started by user {} in {}", told(by), told(run.workspace.as_deref()));
+    if let Some(lineage) = &run.lineage {
+        let taken = |attempt: &&AttemptDetail| attempt.inherited_from.is_some();
+        let taken = run.agents.iter().flat_map(|agent| &agent.attempts).filter(taken).count() as u64;
+        let at = lineage.position.map_or_else(String::new, |at| format!(" at position {at}"));
+        let _ = writeln!(
+            page,
+            "- Forked from run {}{at}: {} taken over, paid for there",
+            lineage.parent,
+            words::plural(taken, "attempt")
+        );
+    }
     let _ = writeln!(page, "- Began {}, ended {}", told(run.started_at.as_deref()), told(run.ended_at.as_deref()));
     let _ = writeln!(page, "- Ended: {}", standing(run.status, run.verified));
     if let Some(mode) = mode_words(run) {

@@ -126,7 +126,8 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
         pairs.push(("folder", folder.clone()));
     }
     if let Some(lineage) = &run.lineage {
-        pairs.push(("forked", format!("from {} at its event {}", lineage.parent, lineage.at)));
+        let at = lineage.position.map_or_else(String::new, |at| format!(" at event {at}"));
+        pairs.push(("forked", format!("from {}{at}", lineage.parent)));
     }
     if run.forgotten_events > 0 {
         pairs.push(("gone", format!("the texts of {} were forgotten", words::plural(run.forgotten_events, "event"))));
@@ -153,7 +154,7 @@ fn family(page: &mut Page, run: &RunDetail, family: &[Relative]) {
     }
     page.heading("Forks");
     for relative in family {
-        let branch = if relative.depth == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(relative.depth - 1)) };
+        let branch = branch(&relative.followed);
         let id = relative.id.to_string();
         let at = relative.at.map_or_else(String::new, |at| format!("  at event {at}"));
         let standing = match &relative.line {
@@ -166,6 +167,13 @@ fn family(page: &mut Page, run: &RunDetail, family: &[Relative]) {
         let this = if id == run.run_id { "  (this run)" } else { "" };
         page.line(2, format!("{branch}{id}{at}  {standing}{this}"));
     }
+}
+
+/// The lines of a tree in front of a run: for each level above it, whether another branch follows.
+fn branch(followed: &[bool]) -> String {
+    let Some((own, above)) = followed.split_last() else { return String::new() };
+    let above: String = above.iter().map(|follows| if *follows { "│  " } else { "   " }).collect();
+    above + if *own { "├─ " } else { "└─ " }
 }
 
 fn answers(page: &mut Page, run: &RunDetail) {

@@ -431,7 +431,9 @@ impl Fold {
                     retry(&mut detail.agents);
                 }
             }
-            Event::RunForked(body) => detail.lineage = Some(Lineage { parent: body.parent.to_string(), at: body.version }),
+            Event::RunForked(body) => {
+                detail.lineage = Some(Lineage { parent: body.parent.to_string(), at: body.version, position: None });
+            }
             Event::NoteAdded(body) => detail.notes.push(Note {
                 at: utc(at),
                 rating: body.rating,

@@ -363,6 +363,8 @@ pub struct Lineage {
     pub parent: String,
     /// That run's version up to which both are the same.
     pub at: u64,
+    /// The position in the log of that version's event, as `--at` takes it; null when it is not in this store.
+    pub position: Option<u64>,
 }
 
 impl RunDetail {
