@@ -134,8 +134,14 @@ const WALLS: [Wall; 10] = [
 ];
 
 /// Foreign crates with one address: the room, in one file of which they may be named.
-const ADDRESSES: [(&str, &str); 4] =
-    [("sled", "store"), ("reqwest", "providers"), ("tantivy", "memory"), ("fastembed", "memory")];
+const ADDRESSES: [(&str, &str); 6] = [
+    ("sled", "store"),
+    ("reqwest", "providers"),
+    ("tantivy", "memory"),
+    ("fastembed", "memory"),
+    ("chacha20poly1305", "store"),
+    ("ssh_key", "workspace"),
+];
 
 fn room(file: &str) -> &str {
     file.split('/').next().unwrap_or(file)

@@ -172,6 +172,8 @@ async fn secrets_come_out_of_no_door_whichever_they_came_in_by() {
     for path in [&out, &export, &report, &backup] {
         assert!(Path::new(path).exists(), "{path} was not written");
     }
+    let sent: String = server.requests().iter().map(|request| request.body.to_string()).collect();
+    assert!(SECRETS.iter().all(|secret| !sent.contains(secret)), "a secret was sent: {sent}");
     assert!(watched.house.path("trace.log").metadata().is_ok_and(|trace| trace.len() > 1000), "nothing was traced");
     watched.assert_clean();
 }
