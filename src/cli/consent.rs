@@ -25,16 +25,13 @@ pub fn to_template(context: &mut Context, workspace: &Workspace, entry: &Entry) 
     ask(context, &what, &format!("meno show-template {}", entry.id))
 }
 
-/// Asks whether a run that such a store recorded may go on, or be run once more, with real models: what it decides by is the store's too.
+/// Asks whether a run that such a store recorded may go on, or be run once more, with real models: what it
+/// decides by is the store's too: template, base agents, models, answers.
 ///
 /// # Errors
 /// As [`to_template`].
 pub fn to_run(context: &mut Context, workspace: &Workspace, run: RunId, basis: &Basis) -> Result<()> {
     if !needs_consent(workspace, mode(&basis.settings))? {
-        return Ok(());
-    }
-    let known = workspace.library.find(&basis.template.template_id).ok().flatten();
-    if known.is_some_and(|known| known.origin == Origin::BuiltIn && known.template.as_ref() == Some(&basis.template)) {
         return Ok(());
     }
     let what = format!("run {run} of {}", workspace.store.path.display());

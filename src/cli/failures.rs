@@ -196,14 +196,19 @@ impl From<SavedError> for Report {
 
 impl From<SignError> for Report {
     fn from(error: SignError) -> Self {
-        let report = Self::new("signature", Exit::Mendable, error.to_string());
+        let exit = match error {
+            // Whoever takes a signature away must not get off more lightly than who forges one.
+            SignError::Unsigned(_) | SignError::NoSignature { .. } => Exit::Violation,
+            _ => Exit::Mendable,
+        };
+        let report = Self::new("signature", exit, error.to_string());
         match error {
             SignError::NoKey { .. } => report.hint("`ssh-keygen -t ed25519 -f KEY` makes one"),
             SignError::NoPassphrase(_) => {
                 report.hint("run it on a terminal, or sign with `ssh-keygen -Y sign -n meno-seal -f KEY FILE`")
             }
             SignError::WrongPassphrase(_) => report.hint("try again; nothing was sealed"),
-            SignError::Io { .. } | SignError::NoSignature { .. } => {
+            SignError::Io { .. } | SignError::Unsigned(_) | SignError::NoSignature { .. } => {
                 report.hint("the signature of a seal lies beside it as FILE.sig; `meno seal --sign KEY` writes it")
             }
             SignError::NoSigners(_) => report.hint("give the signer's .pub file, or a file of lines `NAME ssh-ed25519 KEY`"),
@@ -219,6 +224,9 @@ impl From<RekeyError> for Report {
             RekeyError::Settings(error) => error.into(),
             RekeyError::Key(_) => Self::new("key", Exit::Mendable, message)
                 .hint("`meno doctor` shows where the key is looked for; `--key-file FILE --generate` makes a new one"),
+            RekeyError::Unfinished(_) => {
+                Self::new("settings", Exit::Mendable, message).hint("keep both keys until `meno rekey` has ended well")
+            }
             RekeyError::Left(_) => Self::new("key", Exit::Mendable, message)
                 .hint("everything else is done; make that key available, then `meno rekey` goes on"),
             RekeyError::Untrusted(_) => {
@@ -236,6 +244,12 @@ impl From<ForkError> for Report {
     fn from(error: ForkError) -> Self {
         let message = error.to_string();
         match error {
+            ForkError::Gone(ResumeError::Forgotten { run, part: "earlier text" }) => Self::new(
+                "cannot_fork",
+                Exit::Mendable,
+                format!("run {run} cannot be gone on with: what it wrote was forgotten or not kept"),
+            )
+            .hint(format!("`meno rerun {run}` does all of it again, if its answers are kept")),
             ForkError::Gone(error) => error.into(),
             ForkError::Stream(error) => error.into(),
             ForkError::Store(error) => error.into(),
@@ -247,6 +261,9 @@ impl From<ForkError> for Report {
             ForkError::NoSuchAgent { role, known, run } => Self::new("not_found", Exit::Mendable, message)
                 .cause(format!("it has: {}", known.join(", ")))
                 .suggest(&role, known.iter().map(String::as_str), &format!("`meno show-run {run}` shows its team")),
+            ForkError::Redacted { run, .. } => {
+                Self::refused(message).hint(format!("`meno rerun {run}` has all agents work anew"))
+            }
             ForkError::NoTeam(run) => {
                 Self::new("no_team", Exit::Mendable, message).hint(format!("`meno resume {run}` goes on with the form"))
             }

@@ -49,6 +49,7 @@ pub fn check_given(template: &Template, given: &GivenAnswers) -> Result<BTreeMap
 pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
     let basis = Arc::clone(&begun.basis);
     let mut filling = Filling::new(workspace, &basis, &mut begun.stream);
+    filling.secrets = secrets_of(&basis.template, given);
     filling.give_all(given)?;
     filling.history = history(workspace, &basis.template);
     let mut terminal = Terminal::new(true);
@@ -148,10 +149,11 @@ pub fn secrets_of(template: &Template, given: &GivenAnswers) -> Vec<SecretString
 }
 
 /// Returns what makes a remark about a run fit to be kept: answers to its secret questions that are known here are not in it.
-pub fn redactor_about(workspace: &Workspace, run: RunId) -> Redactor {
-    let template = workspace.recorded_basis(run).map(|basis| basis.template);
-    let secrets = template.map(|template| secrets_of(&template, &GivenAnswers::new())).unwrap_or_default();
-    workspace.redactor_with(&secrets)
+pub fn redactor_about(workspace: &Workspace, run: RunId) -> Arc<Redactor> {
+    match workspace.recorded_basis(run) {
+        Ok(basis) => workspace.redactor_of(&basis, &secrets_of(&basis.template, &GivenAnswers::new())),
+        Err(_) => Arc::new(workspace.redactor_with(&[])),
+    }
 }
 
 /// Returns what history proposes. Secret questions are in no history, sensitive ones are left out of it here.

@@ -20,7 +20,7 @@ static EMAIL: LazyLock<Option<Regex>> =
 /// With a country's prefix, with the area in brackets, with a leading zero and groups, or in groups of 3, 3 and 4.
 static PHONE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let forms = [
-        r"(?:\+|\b00)[1-9][0-9]{0,2}[ ./-]?(?:\(0?\d{1,5}\)[ ./-]?)?\d{1,5}(?:[ ./-]?\d{2,5}){1,4}\b",
+        r"(?:\+|\b00)[1-9][0-9]{0,2}[ /-]?(?:\(0?\d{1,5}\)[ /-]?)?\d{1,5}(?:[ /-]?\d{2,5}){1,4}\b",
         r"\(0?\d{2,5}\)[ ./-]?\d{2,5}(?:[ ./-]\d{2,5}){1,3}\b",
         r"\b0\d{1,4}[ /-]\d{2,5}(?:[ -]?\d{2,5}){1,3}\b",
         r"\b\d{3}(?:-\d{3}-|\.\d{3}\.)\d{4}\b",
@@ -28,17 +28,37 @@ static PHONE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(&forms.map(|form| format!("(?:{form})")).join("|")).ok()
 });
 
-/// What could be a generated secret: long, without anything that words have between them.
-static TOKEN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z0-9+/_-]{20,}={0,2}").ok());
+/// What could be a generated secret: long, without anything that words, paths and names of branches have between them.
+static TOKEN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z0-9+]{20,}={0,2}").ok());
 
-/// Bits per character from which a token counts as random; words of any language lie well below.
-const RANDOM_BITS: f64 = 4.0;
+/// How much of the entropy that its length and alphabet allow a token has at least when it counts as random.
+const RANDOM_SHARE: f64 = 0.75;
+/// Shorter hexadecimal numbers are abbreviated hashes and addresses.
+const HEX_MIN: usize = 32;
 
 /// Digits that a telephone has.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
-/// Removes what the settings ask for; borrowed when there was nothing.
-pub fn redact<'a>(rules: &RedactionSettings, text: &'a str) -> Cow<'a, str> {
+/// What is removed on request, made ready once for many texts.
+#[derive(Debug)]
+pub struct Rules {
+    settings: RedactionSettings,
+    names: Option<Regex>,
+}
+
+impl Rules {
+    /// Makes the rules of these settings ready.
+    pub fn new(settings: &RedactionSettings) -> Self {
+        Self { settings: settings.clone(), names: names(&settings.names) }
+    }
+
+    /// Removes what the settings ask for; borrowed when there was nothing.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        redact(&self.settings, self.names.as_ref(), text)
+    }
+}
+
+fn redact<'a>(rules: &RedactionSettings, names: Option<&Regex>, text: &'a str) -> Cow<'a, str> {
     let mut text = Cow::Borrowed(text);
     let mut pass = |regex: Option<&Regex>, kind: &'static str, is_meant: &dyn Fn(&str, usize, usize) -> bool| {
         let Some(regex) = regex else { return };
@@ -56,14 +76,12 @@ pub fn redact<'a>(rules: &RedactionSettings, text: &'a str) -> Cow<'a, str> {
         }
     };
     if rules.emails {
-        pass(EMAIL.as_ref(), "email", &|_, _, _| true);
+        pass(EMAIL.as_ref(), "email", &is_email);
     }
     if rules.phones {
         pass(PHONE.as_ref(), "phone", &is_phone);
     }
-    if !rules.names.is_empty() {
-        pass(names(&rules.names).as_ref(), "name", &|_, _, _| true);
-    }
+    pass(names, "name", &|_, _, _| true);
     if rules.entropy {
         pass(TOKEN.as_ref(), "random", &|text, start, end| is_random(&text[start..end]));
     }
@@ -75,12 +93,26 @@ fn names(names: &[String]) -> Option<Regex> {
     let mut names: Vec<&str> = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
     // The longest first, so that a full name goes as a whole.
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
-    let words = |name: &&str| name.split_whitespace().map(regex::escape).collect::<Vec<_>>().join(r"\s+");
+    let words = |name: &&str| {
+        let words = name.split_whitespace().map(regex::escape).collect::<Vec<_>>().join(r"\s+");
+        let edge = |char: Option<char>| if char.is_some_and(|char| char.is_alphanumeric() || char == '_') { r"\b" } else { "" };
+        format!("{}{words}{}", edge(name.chars().next()), edge(name.chars().next_back()))
+    };
     let parts: Vec<String> = names.iter().map(words).collect();
     if parts.is_empty() {
         return None;
     }
-    RegexBuilder::new(&format!(r"\b(?:{})\b", parts.join("|"))).case_insensitive(true).build().ok()
+    RegexBuilder::new(&parts.join("|")).case_insensitive(true).size_limit(64 << 20).build().ok()
+}
+
+/// Where a repository lies, and pictures for fine screens (`icon@2x.png`), are no addresses of people.
+fn is_email(text: &str, start: usize, end: usize) -> bool {
+    let mut after = text[end..].chars();
+    let is_remote =
+        after.next() == Some(':') && after.next().is_some_and(|char| char.is_alphanumeric() || matches!(char, '/' | '~'));
+    let host = text[start..end].rsplit('@').next().unwrap_or_default();
+    let is_scale = host.strip_prefix(|char: char| char.is_ascii_digit()).is_some_and(|rest| rest.starts_with("x."));
+    !is_remote && !is_scale
 }
 
 /// A match that is part of a longer word or number, or a date, is no telephone.
@@ -93,7 +125,28 @@ fn is_phone(text: &str, start: usize, end: usize) -> bool {
     let goes_on = |char: Option<char>| matches!(char, Some('.' | '-' | '/'));
     let continues = goes_on(after) && text[end..].chars().nth(1).is_some_and(|char| char.is_ascii_digit());
     let continued = goes_on(before) && text[..start].chars().rev().nth(1).is_some_and(|char| char.is_ascii_alphanumeric());
-    PHONE_DIGITS.contains(&digits) && !joins(before) && !joins(after) && !continues && !continued
+    // The first column of a patch, and a sum of money.
+    let is_line = found.starts_with('+') && matches!(before, None | Some('\n'));
+    let is_plain = found.trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit());
+    PHONE_DIGITS.contains(&digits)
+        && !is_date(found)
+        && !(is_plain && (is_line || digits < 10 || found.starts_with('0')))
+        && !joins(before)
+        && !joins(after)
+        && !continues
+        && !continued
+}
+
+/// Days, months and years in any order, with or without a sign before them.
+fn is_date(found: &str) -> bool {
+    let parts: Vec<&str> = found.trim_start_matches('+').split([' ', '-', '/']).collect();
+    let is_day = |part: &str| part.len() == 2 && part.parse::<u8>().is_ok_and(|day| (1..=31).contains(&day));
+    let is_year = |part: &str| part.len() == 4 && (part.starts_with("19") || part.starts_with("20"));
+    matches!(parts[..], [a, b, c] if is_day(b) && (is_day(a) && is_year(c) || is_year(a) && is_day(c)))
+        || parts.iter().all(|part| is_year(part))
+        || found
+            .strip_prefix('(')
+            .is_some_and(|rest| rest.get(..5).is_some_and(|part| part.ends_with(')') && is_year(&part[..4])))
 }
 
 /// Ids of runs are made to be shown.
@@ -102,7 +155,15 @@ fn is_random(token: &str) -> bool {
         return false;
     }
     let has = |of: fn(&u8) -> bool| token.bytes().any(|byte| of(&byte));
-    has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) && bits_per_char(token) >= RANDOM_BITS
+    if !(has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic)) {
+        return false;
+    }
+    let alphabet = match token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true if token.len() < HEX_MIN => return false,
+        true => 16.0,
+        false => 62.0,
+    };
+    bits_per_char(token) >= RANDOM_SHARE * f64::min(alphabet, token.len() as f64).log2()
 }
 
 #[cfg(test)]
@@ -115,7 +176,7 @@ mod tests {
         RedactionSettings {
             emails: true,
             phones: true,
-            names: vec!["Ada Lovelace".into(), "Ada".into(), "Müller".into()],
+            names: vec!["Ada Lovelace".into(), "Ada".into(), "Müller".into(), "ACME Inc.".into(), "Yahoo!".into()],
             entropy: true,
         }
     }
@@ -133,9 +194,12 @@ mod tests {
             ("+1 (415) 555-2671, 415-555-2671, 0049 30 123456", "[redacted:phone], [redacted:phone], [redacted:phone]"),
             ("tel. 0221/12 34 56", "tel. [redacted:phone]"),
             ("ada\n  LOVELACE met müller and Adam", "[redacted:name] met [redacted:name] and Adam"),
+            ("for ACME Inc. and Yahoo!", "for [redacted:name] and [redacted:name]"),
+            ("key 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "key [redacted:random]"),
+            ("key q7x2m9k4w8z1c5v3b6n0", "key [redacted:random]"),
             ("token Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZg9X here", "token [redacted:random] here"),
         ] {
-            assert_eq!(redact(&all(), text), expected, "{text}");
+            assert_eq!(Rules::new(&all()).redact(text), expected, "{text}");
         }
     }
 
@@ -145,21 +209,26 @@ mod tests {
             "on 2026-11-27 at 10:00:00, version 1.2.3-rc.4, 192.168.100.200, 0.5-0.75, 100 200 3000",
             "run 01M8FPSRDQYHKBHBAZ6E2GCHKG took 1234567 ns and cost 26986500 nUSD, line 0123456789",
             "chapter 3.14.1592, 2026/11/27, port 127.0.0.1:8080, isbn=978-3-16-148410-0",
+            "(2024) 2025-2026, (2019) 123-456, git@github.com:foo/bar.git, sizes@2x.png",
+            "due 05-12-2026, 01 02 2026, +2026-11-27, rate (2024) 2025 2026",
+            "\n+1500000 EUR\n+1.234.567\n+192.168.100.200, x +1000000; id 0012345678, 00123456 nUSD",
+            "/usr/lib/python3/dist-packages/requests docs/adr/0012-use-event-sourcing feature/JIRA-1234-add-login-form",
+            "runs/01M8FPSRDQYHKBHBAZ6E2GCHKG.lock, commit 9f86d081884c7d65, test_that_3_things_are_4",
             "an @mention, a decorator @app.route, user@localhost",
             "the quick brown fox jumps over the lazy dog, internationalization_of_everything",
             "",
         ] {
-            assert!(matches!(redact(&all(), text), Cow::Borrowed(_)), "{}", redact(&all(), text));
+            assert!(matches!(Rules::new(&all()).redact(text), Cow::Borrowed(_)), "{}", Rules::new(&all()).redact(text));
         }
         let none = RedactionSettings::default();
-        assert_eq!(redact(&none, "ada@example.org +49 30 1234567"), "ada@example.org +49 30 1234567");
+        assert_eq!(Rules::new(&none).redact("ada@example.org +49 30 1234567"), "ada@example.org +49 30 1234567");
     }
 
     proptest! {
         #[test]
         fn redacting_twice_changes_nothing_more(text in "[ -~äé\n]{0,80}(ada@example\\.org|\\+49 30 1234567|Ada)?[ -~]{0,40}") {
-            let once = redact(&all(), &text).into_owned();
-            prop_assert_eq!(redact(&all(), &once), once.as_str());
+            let once = Rules::new(&all()).redact(&text).into_owned();
+            prop_assert_eq!(Rules::new(&all()).redact(&once), once.as_str());
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use regex::{Captures, Regex, RegexBuilder};
 
 use super::capture::Levels;
-use super::personal;
+use super::personal::Rules;
 use super::settings::RedactionSettings;
 use super::template::Capture;
 
@@ -116,8 +116,8 @@ pub struct Redactor {
     known: Option<Regex>,
     n_known: usize,
     /// What is removed on request, of what people gave and of what models wrote.
-    of_answers: Option<Arc<RedactionSettings>>,
-    of_outputs: Option<Arc<RedactionSettings>>,
+    of_answers: Option<Arc<Rules>>,
+    of_outputs: Option<Arc<Rules>>,
 }
 
 impl Redactor {
@@ -161,7 +161,7 @@ impl Redactor {
     /// for prompts is one for all of these.
     #[must_use]
     pub fn on_request(mut self, rules: &RedactionSettings, levels: Levels) -> Self {
-        let rules = (*rules != RedactionSettings::default()).then(|| Arc::new(rules.clone()));
+        let rules = (*rules != RedactionSettings::default()).then(|| Arc::new(Rules::new(rules)));
         let at = |level: Capture| rules.clone().filter(|_| level.max(levels.prompts) >= Capture::Redacted);
         (self.of_answers, self.of_outputs) = (at(levels.answers), at(levels.outputs));
         self
@@ -177,10 +177,10 @@ impl Redactor {
         self.redact_all(text, self.of_outputs.as_deref())
     }
 
-    fn redact_all<'a>(&self, text: &'a str, rules: Option<&RedactionSettings>) -> Cow<'a, str> {
+    fn redact_all<'a>(&self, text: &'a str, rules: Option<&Rules>) -> Cow<'a, str> {
         let text = self.redact(text);
         let Some(rules) = rules else { return text };
-        match personal::redact(rules, &text) {
+        match rules.redact(&text) {
             Cow::Borrowed(_) => text,
             Cow::Owned(redacted) => Cow::Owned(redacted),
         }
@@ -238,7 +238,11 @@ pub(super) fn replace<'a>(
 
 /// Returns whether the range lies within a mark that this file made; a secret in brackets is no mark.
 fn inside_mark(text: &str, start: usize, end: usize) -> bool {
-    let open = if text[start..].starts_with('[') { Some(start) } else { text[..start].rfind('[') };
+    /// Longer than any mark.
+    const MARK_MAX: usize = 64;
+    let from = start.saturating_sub(MARK_MAX);
+    let before = text.as_bytes()[from..start].iter().rposition(|byte| *byte == b'[').map(|at| from + at);
+    let open = if text[start..].starts_with('[') { Some(start) } else { before };
     let Some((open, rest)) = open.and_then(|open| Some((open, text[open..].strip_prefix("[redacted:")?))) else { return false };
     let Some((kind, _)) = rest.split_once(']') else { return false };
     let known = kind == KNOWN || OTHERS.contains(&kind) || FORMS.iter().any(|(form, ..)| *form == kind);

@@ -227,6 +227,11 @@ pub enum KeySource {
 }
 
 impl CaptureSettings {
+    /// Returns whether everything is kept as it is.
+    pub fn is_full(self) -> bool {
+        self == Self::default()
+    }
+
     /// Returns the stricter level of both for each kind of text.
     #[must_use]
     pub fn max(self, other: Self) -> Self {

@@ -28,6 +28,8 @@ const EMBED_PASSAGES: usize = 64;
 
 /// Says that texts in the index are forgotten: words and kept answers are cleared before anything else is done.
 const STALE: &str = "stale";
+/// Says that texts were left out since their key was not at hand.
+const LOCKED: &str = "locked";
 /// Says that there are vectors of forgotten texts: once the words' side is whole, it tells which vectors are needed.
 const UNPRUNED: &str = "unpruned";
 
@@ -124,6 +126,19 @@ impl Place {
     /// Returns whether the index is to be cleared because texts in it are forgotten.
     pub fn is_stale(&self) -> bool {
         self.0.join(STALE).exists()
+    }
+
+    /// Remembers that a run was indexed without the texts that are encrypted under this key.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn mark_locked(&self, key: &str) -> std::io::Result<()> {
+        std::fs::write(self.0.join(LOCKED), key)
+    }
+
+    /// Returns the key without which texts were left out of the index.
+    pub fn locked(&self) -> Option<String> {
+        std::fs::read_to_string(self.0.join(LOCKED)).ok()
     }
 
     /// Takes the index for changing, and clears it first when it is stale; `None` while another process has it.
@@ -286,7 +301,13 @@ impl Hold {
     /// # Errors
     /// [`Error::Io`].
     pub fn clear(&self) -> Result<(), Error> {
-        remove(&self.place.lexical_dir())
+        remove(&self.place.lexical_dir())?;
+        // Who makes it anew finds out anew what cannot be read.
+        let locked = self.place.0.join(LOCKED);
+        match std::fs::remove_file(&locked) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Io { path: locked, source }),
+            _ => Ok(()),
+        }
     }
 
     /// Embeds passages that have no vector, those of the newest runs first, as long as `go_on` says so. Returns how many were

@@ -238,6 +238,8 @@ pub struct RedactionConfig {
     /// Telephone numbers. Default false.
     pub phones: Option<bool>,
     /// Names of people, customers, projects. Default none.
+    // A list that is not written as one would be a name that nobody has.
+    #[schemars(inner(length(min = 2), regex(pattern = r"^[^\[]")))]
     pub names: Option<Vec<String>>,
     /// Long words that look random, as unknown tokens do, and hashes too. Default false.
     pub entropy: Option<bool>,

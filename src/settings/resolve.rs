@@ -16,7 +16,7 @@ use super::file::{Config, Preset};
 use super::keys;
 use super::layers::{Layers, Shown, defaults, leaves, path, segments};
 use super::stack::stack;
-use super::types::{KeySource, Settings, Tiers};
+use super::types::{KeySource, RedactionSettings, Settings, Tiers};
 use crate::domain::event::Escalate;
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Strategy;
@@ -160,6 +160,11 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
     };
     if settings.encryption.key.is_none() && !inputs.store_trusted && inputs.store.filter(names_a_key).is_some() {
         settings.encryption.key = Some(KeySource::Untrusted);
+    }
+    if settings.redaction != RedactionSettings::default() && settings.capture.is_full() {
+        notices.push(
+            "what `redaction` names is taken out from level `redacted` on, such as `capture.prompts = \"redacted\"`".to_owned(),
+        );
     }
     Ok(Resolved { settings, sources: layers.shown(), notices, choice })
 }

@@ -204,6 +204,11 @@ impl Keyring {
         self.keys().map(|keys| keys.current.as_ref()).map_err(Error::Locked)
     }
 
+    /// Returns whether the key with this id is at hand.
+    pub fn has(&self, id: &str) -> bool {
+        self.keys().is_ok_and(|keys| keys.current.iter().chain(&keys.older).any(|key| key.id().to_string() == id))
+    }
+
     /// Returns a payload's bytes as they were before they were encrypted, if they were.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use super::journal::folder;
 use super::journal::frame::{Footer, Frame, NewFrame};
 use super::journal::segment::{self, Item, Segment};
 use super::log::{Head, Stored};
-use super::payloads::Payloads;
+use super::payloads::{Payloads, is_being_written};
 use super::session::spool;
 use crate::domain::event::{Event, ForgottenParts};
 use crate::domain::ids::{Hash, NodeId, RunId};
@@ -260,7 +260,7 @@ impl Plan {
             for name in names(files, &folder)? {
                 let goes = match name.parse::<Hash>() {
                     Ok(hash) => !self.kept.contains(&hash),
-                    Err(_) => name.ends_with(".tmp") && !is_being_written(&name),
+                    Err(_) => name.ends_with(".tmp") && !is_being_written(Path::new(&name)),
                 };
                 if goes {
                     delete(&folder.join(&name))?;
@@ -318,13 +318,6 @@ fn names(files: &dyn Files, dir: &Path) -> Result<Vec<String>, Error> {
         return Ok(Vec::new());
     }
     files.list(dir).map_err(Error::io(dir))
-}
-
-/// Whether the process that a temporary file is named after is alive: `<hash>.<pid>-<number>.tmp`.
-fn is_being_written(name: &str) -> bool {
-    let pid = name.split('.').nth(1).and_then(|part| part.split('-').next()?.parse::<i32>().ok());
-    let pid = pid.and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
 }
 
 /// Deletes what opening kept of damaged segments, all of which was restored, and segments that were never finished.

@@ -19,8 +19,10 @@ const LEVEL: i32 = 3;
 /// From this many new files on, one sync of the whole file system is cheaper than one for each.
 const SYNC_ALL_FROM: usize = 32;
 
-/// The file among the payloads that says under which key they are; there is none where they are not encrypted.
+/// The file among the payloads that says under which key they are; there is none where that never changed.
 const MARK: &str = "key";
+/// What the mark says where they are not encrypted any more.
+const PLAIN: &str = "none";
 
 /// What bringing payloads under a key came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +102,7 @@ impl Payloads {
             };
             written.push((write().map_err(Error::io(&beside))?, beside, path));
         }
+        let mut made = Vec::new();
         let together = written.len() >= SYNC_ALL_FROM && self.files.sync_all(&self.dir).map_err(Error::io(&self.dir))?;
         for (file, beside, path) in written {
             if !together {
@@ -107,13 +110,21 @@ impl Payloads {
             }
             drop(file);
             self.files.rename(&beside, &path).map_err(Error::io(&path))?;
+            made.push(path);
         }
         if !(together && self.files.sync_all(&self.dir).map_err(Error::io(&self.dir))?) {
             for folder in folders {
                 self.files.sync_dir(&folder).map_err(Error::io(&folder))?;
             }
         }
+        // Who brings payloads under another key says so first, and looks for payloads afterwards: these may have come too late for that.
+        self.may_write().inspect_err(|_| made.iter().for_each(|path| drop(self.files.remove(path))))?;
         Ok(names)
+    }
+
+    /// Returns the key that a payload is encrypted under, as far as that can be told.
+    pub fn key_of(&self, name: Hash) -> Option<KeyId> {
+        cipher::key_of(&self.files.read(&self.path(name)).ok()?).ok()?
     }
 
     /// Returns a payload's text.
@@ -150,37 +161,57 @@ impl Payloads {
     /// process knows.
     pub fn may_write(&self) -> Result<Option<&Key>, Error> {
         let key = self.keyring.current()?;
-        match self.files.read(&self.dir.join(MARK)) {
-            Ok(mark) if key.is_none_or(|key| key.id().to_string().as_bytes() != mark.trim_ascii()) => {
-                let mark = String::from_utf8_lossy(&mark).trim().to_owned();
-                Err(Error::Locked(match key {
-                    Some(_) => {
-                        format!("they are under key {mark}, which is not the one that the settings name; run the command again")
-                    }
-                    None => format!("they are under key {mark}, and the settings name none; `meno rekey --off` ends encryption"),
-                }))
-            }
-            Err(why) if !matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                Err(Error::io(self.dir.join(MARK))(why))
-            }
-            _ => Ok(key),
+        let Some(mark) = self.marked()? else { return Ok(key) };
+        if mark == mark_of(key.map(Key::id)) {
+            return Ok(key);
         }
+        let then = "if somebody rekeys the store now, try again; else put that key back, or see `meno doctor`";
+        Err(Error::Locked(match key {
+            _ if mark == PLAIN => format!("they are not encrypted any more, and the settings name a key; {then}"),
+            Some(_) => format!("they are under key {mark}, which is not the one that the settings name; {then}"),
+            None => format!("they are under key {mark}, and the settings name none; `meno rekey --off` ends encryption"),
+        }))
     }
 
-    /// Says which key new payloads are under from now on: who knows another one, or none, does not write any more.
+    /// Returns what the mark says: the id of a key, or that payloads are not encrypted; `None` when that never changed.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn mark(&self, key: Option<KeyId>) -> Result<(), Error> {
+    fn marked(&self) -> Result<Option<String>, Error> {
+        match self.files.read(&self.dir.join(MARK)) {
+            Ok(mark) => Ok(Some(String::from_utf8_lossy(&mark).trim().to_owned())),
+            Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(why) => Err(Error::io(self.dir.join(MARK))(why)),
+        }
+    }
+
+    /// Says which key new payloads are under from now on: who knows another one, or none, does not write any more. Returns what was said
+    /// before, for [`Payloads::unmark`].
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn mark(&self, key: Option<KeyId>) -> Result<Option<String>, Error> {
+        let before = self.marked()?;
+        self.write_mark(&mark_of(key))?;
+        Ok(before)
+    }
+
+    /// Takes back what [`Payloads::mark`] said.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn unmark(&self, before: Option<&str>) -> Result<(), Error> {
+        let path = self.dir.join(MARK);
+        match before {
+            Some(before) => self.write_mark(before),
+            None => self.files.remove(&path).and_then(|()| self.files.sync_dir(&self.dir)).map_err(Error::io(&path)),
+        }
+    }
+
+    fn write_mark(&self, mark: &str) -> Result<(), Error> {
         let path = self.dir.join(MARK);
         make_dirs(&*self.files, &self.dir).map_err(Error::io(&self.dir))?;
-        match key {
-            Some(key) => write_whole(&*self.files, &path, format!("{key}\n").as_bytes()).map_err(Error::io(&path)),
-            None if self.files.exists(&path) => {
-                self.files.remove(&path).and_then(|()| self.files.sync_dir(&self.dir)).map_err(Error::io(&path))
-            }
-            None => Ok(()),
-        }
+        write_whole(&*self.files, &path, format!("{mark}\n").as_bytes()).map_err(Error::io(&path))
     }
 
     /// Writes every payload anew that is not as the current key wants it: encrypted under it, or not encrypted without one; what was never
@@ -192,7 +223,11 @@ impl Payloads {
     pub fn rekey(&self) -> Result<Rekeying, Error> {
         let key = self.keyring.current()?;
         let mut done = Rekeying::default();
-        for (name, path) in self.all(&mut |left| self.files.remove(left).map_err(Error::io(left)))? {
+        let mut delete = |left: &Path| match is_being_written(left) {
+            true => Ok(()),
+            false => self.files.remove(left).map_err(Error::io(left)),
+        };
+        for (name, path) in self.all(&mut delete)? {
             let file = self.files.read(&path).map_err(Error::io(&path))?;
             match self.under(name, file, key) {
                 Ok(None) => {}
@@ -265,6 +300,18 @@ impl Payloads {
     }
 }
 
+fn mark_of(key: Option<KeyId>) -> String {
+    key.map_or_else(|| PLAIN.to_owned(), |key| key.to_string())
+}
+
+/// Whether the process that a temporary file is named after is alive: `<hash>.<pid>-<number>.tmp`.
+pub(super) fn is_being_written(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let pid = name.split('.').nth(1).and_then(|part| part.split('-').next()?.parse::<i32>().ok());
+    let pid = pid.and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
+}
+
 /// Returns the bytes of a payload's file: compressed, then encrypted when there is a key.
 fn packed(name: Hash, text: &[u8], key: Option<&Key>) -> std::io::Result<Vec<u8>> {
     let packed = zstd::encode_all(text, LEVEL)?;
@@ -323,7 +370,7 @@ mod tests {
         let texts: Vec<String> = (0..5).map(|number| format!("text number {number}, which nobody may read")).collect();
         let names = plain.write(&texts.iter().map(String::as_bytes).collect::<Vec<_>>()).unwrap();
         let first = with(cipher::Keys { current: Some(key(1)), older: vec![] });
-        let cut_short = plain.path(names[0]).with_extension("1-2.tmp");
+        let cut_short = plain.path(names[0]).with_extension("2147483646-2.tmp");
         std::fs::write(&cut_short, "text in clear").unwrap();
         assert_eq!((first.rekey().unwrap().changed, first.rekey().unwrap().changed), (5, 0));
         assert!(!cut_short.exists());

@@ -1,7 +1,9 @@
 //! A new run that begins where another one was: with its answers and material, and with the work of it that still counts.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::start::{ResumeError, labels, redacted};
@@ -12,7 +14,8 @@ use crate::domain::event::{
 };
 use crate::domain::ids::{ExecutorId, RunId};
 use crate::domain::money::NanoUsd;
-use crate::domain::run::{Basis, Command, Parent, Run, StartAdvice, TakeOver, take_over};
+use crate::domain::redact::Redactor;
+use crate::domain::run::{Answer, Basis, Command, Parent, Run, StartAdvice, TakeOver, take_over};
 use crate::domain::template::Capture;
 use crate::domain::text::Text;
 use crate::domain::tier::Strategy;
@@ -47,6 +50,8 @@ pub struct ForkPoint {
     pub run: Run,
     /// What it decides by.
     pub basis: Basis,
+    /// What it was answered in all, also after that point.
+    pub answers: IndexMap<String, Answer>,
     id: RunId,
     started: RunStarted,
     inputs: Vec<InputAttached>,
@@ -90,6 +95,14 @@ pub enum ForkError {
     /// Its form is not complete.
     #[error("the form of run {0} is not complete: it has no agents")]
     NoTeam(RunId),
+    /// What an agent of it wrote holds words that today's settings do not let be kept.
+    #[error("what {role} of run {run} wrote holds words that the settings redact today")]
+    Redacted {
+        /// The run.
+        run: RunId,
+        /// The agent.
+        role: String,
+    },
     /// Texts are missing, or it was imported.
     #[error(transparent)]
     Gone(#[from] ResumeError),
@@ -135,6 +148,8 @@ impl Workspace {
         if let Some(at) = at.filter(|_| run.is_ended()) {
             return Err(ForkError::Ended { run: id, at, last });
         }
+        let mut whole = run.clone();
+        events[until..].iter().for_each(|recorded| whole.apply(recorded));
         let inputs = before.iter().filter_map(|recorded| match &recorded.event {
             Event::InputAttached(body) => Some(body.clone()),
             _ => None,
@@ -142,6 +157,7 @@ impl Workspace {
         Ok(ForkPoint {
             inputs: inputs.collect(),
             advice: advice(before, &run),
+            answers: whole.answers,
             started: started.clone(),
             has_position: at.is_some(),
             basis,
@@ -169,7 +185,7 @@ impl Workspace {
         let redactor = self.redactor_of(&basis, &wish.secrets);
         let parent = Parent { run: point.id, version: point.run.version, head: point.run.head };
         let mut commands = vec![Command::Fork(parent), Command::Begin(Box::new(self.started_from(point, &basis, &wish)?))];
-        commands.extend(point.inputs.iter().map(|input| Command::Attach(Box::new(input.clone()))));
+        commands.extend(point.inputs.iter().map(|input| Command::Attach(Box::new(attached(input, &redactor)))));
         let is_answered = wish.answers.is_some() || point.run.form_complete;
         let answers = wish.answers.unwrap_or_else(|| {
             let answers = point.run.answers.iter();
@@ -189,7 +205,9 @@ impl Workspace {
         if is_answered {
             let child = stream.foresee(&basis, &commands)?;
             let taken = take_over(&point.run, point.id, &child, &basis, &what, self.world.now());
-            commands.extend(taken.map_err(StreamError::from)?);
+            let taken = taken.map_err(StreamError::from)?;
+            point.check_words(&taken, &redactor)?;
+            commands.extend(taken);
         }
         stream.perform(&basis, &commands)?;
         Ok(Begun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
@@ -200,7 +218,7 @@ impl Workspace {
         let user = self.user_hash()?;
         let old = &point.started;
         let private = old.private.as_ref().map(|private| {
-            let own = labels(&self.redactor_with(&wish.secrets), &wish.labels);
+            let own = labels(&self.redactor_of(basis, &wish.secrets), &wish.labels);
             let kept = private.labels.iter().filter(|(key, _)| !own.iter().any(|(other, _)| key == other)).cloned();
             let labels = kept.chain(own.clone()).collect();
             RunStartedPrivate {
@@ -227,6 +245,27 @@ impl Workspace {
 }
 
 impl ForkPoint {
+    /// What is taken over stands in the new run's log word for word, or not at all.
+    fn check_words(&self, taken: &[Command], redactor: &Redactor) -> Result<(), ForkError> {
+        let attempts = taken.iter().filter_map(|command| match command {
+            Command::Inherit(attempts) => Some(attempts),
+            _ => None,
+        });
+        for attempt in attempts.flatten() {
+            let Some(private) = &attempt.private else { continue };
+            let output = private.output.iter().filter_map(|text| match text {
+                Text::Inline(text) => Some(text.as_str()),
+                _ => None,
+            });
+            let mut words = output.chain(private.criteria.iter().map(|(_, evidence)| evidence.as_str()));
+            if words.any(|words| matches!(redactor.redact_output(words), Cow::Owned(_))) {
+                let role = self.run.agent(attempt.agent).map_or_else(String::new, |agent| agent.label.clone());
+                return Err(ForkError::Redacted { run: self.id, role });
+            }
+        }
+        Ok(())
+    }
+
     fn check(&self, what: &TakeOver) -> Result<(), ForkError> {
         let TakeOver::AllBut(role) = what else { return Ok(()) };
         if self.run.agents.is_empty() {
@@ -240,6 +279,19 @@ impl ForkPoint {
         roles.dedup();
         Err(ForkError::NoSuchAgent { run: self.id, role: role.clone(), known: roles })
     }
+}
+
+/// The material of the other run, as it may be used and kept today.
+fn attached(input: &InputAttached, redactor: &Redactor) -> InputAttached {
+    let mut input = input.clone();
+    for (_, text) in input.private.iter_mut().flat_map(|private| &mut private.texts) {
+        if let Text::Inline(inline) = text
+            && let Cow::Owned(redacted) = redactor.redact_answer(inline)
+        {
+            *inline = redacted;
+        }
+    }
+    input
 }
 
 fn started(recorded: &Recorded) -> Option<&RunStarted> {

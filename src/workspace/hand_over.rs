@@ -257,6 +257,8 @@ impl Workspace {
             }
         }
         let held = RunLock::acquire(self.place()?, RunId::from_bytes(STAGING_LOCK))?;
+        // The staged texts are written by the same keys, but away from the store's mark.
+        self.payloads.may_write()?;
         let staging = store.join("journal").join(forget::STAGING);
         let head =
             stage(files, &staging, start, self.payloads.keyring(), &|stored| is_forgotten(all, stored)).inspect_err(|_| {

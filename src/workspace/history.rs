@@ -111,7 +111,11 @@ impl Workspace {
     /// # Errors
     /// When the store cannot be read.
     pub fn detail(&self, id: RunId) -> Result<RunDetail, store::Error> {
-        let events = self.events_of(id, 1, u32::MAX)?;
+        self.detail_of(id, &self.events_of(id, 1, u32::MAX)?)
+    }
+
+    /// Returns everything that these events of a run say.
+    pub(super) fn detail_of(&self, id: RunId, events: &[Recorded]) -> Result<RunDetail, store::Error> {
         let text = |text: &Text| match text {
             Text::Inline(text) => Some(text.clone()),
             _ => None,

@@ -48,6 +48,9 @@ pub(super) fn fetch(source: &KeySource) -> Result<Key, String> {
 fn from_file(path: &Path) -> Result<SecretSlice<u8>, String> {
     let named = |why: &dyn std::fmt::Display| format!("key file {}: {why}", path.display());
     let about = std::fs::metadata(path).map_err(|why| named(&why))?;
+    if !about.is_file() {
+        return Err(named(&"it is no file"));
+    }
     if about.permissions().mode() & 0o077 != 0 {
         return Err(named(&format!("others can read it; `chmod 600 {}`", path.display())));
     }

@@ -132,6 +132,11 @@ impl Workspace {
                 let model = embedder.as_ref().ok().filter(|_| log_head > 1);
                 let loading = model.map(|embedder| scope.spawn(|| embedder.load()));
                 let in_time = |_, _| begun.elapsed() < patience;
+                if let Err(error) =
+                    place.hold().map_err(Into::into).and_then(|hold| hold.map_or(Ok(()), |hold| self.take_in_unlocked(&hold)))
+                {
+                    notices.push(format!("what can be read again could not be taken in: {error}"));
+                }
                 match self.catch_up(&in_time) {
                     Ok(Some(done)) => notices.extend(done.anew.map(|why| format!("the index was made anew: {why}"))),
                     Ok(None) => {}
@@ -271,6 +276,15 @@ impl Workspace {
         Ok(Some(self.bring_up(&hold, go_on)?))
     }
 
+    /// Has the words' side made anew when texts were left out of it whose key is at hand now.
+    fn take_in_unlocked(&self, hold: &Hold) -> Result<(), RecallError> {
+        let key = self.index_place().locked();
+        if key.is_some_and(|key| self.payloads.keyring().has(&key)) {
+            hold.clear()?;
+        }
+        Ok(())
+    }
+
     /// Brings the words' side up to the log; one that cannot be read or changed is made anew.
     fn bring_up(&self, hold: &Hold, go_on: GoOn<'_>) -> Result<CaughtUp, RecallError> {
         let bring = || {
@@ -316,6 +330,7 @@ impl Workspace {
                 None => std::thread::sleep(LOOK_EVERY),
             }
         };
+        self.take_in_unlocked(&hold)?;
         if anew {
             hold.clear()?;
         }
@@ -510,15 +525,20 @@ impl Source for Logged<'_> {
     }
 
     fn detail(&self, run: RunId) -> Result<RunDetail, store::Error> {
-        // Without its encrypted texts a run would be found by less than it holds, and nobody would look again.
-        let locked = self.0.events_of(run, 1, u32::MAX)?.into_iter().any(|mut recorded| {
-            let mut missing = None;
-            recorded.event.each_text_mut(&mut |text| missing = missing.or(text.payload()));
-            missing.is_some_and(|name| self.0.payloads.has(name))
-        });
-        if locked {
-            return Err(store::Error::Locked(format!("run {run} has texts that cannot be read")));
+        // A run is found by what can be read of it, and looked at again when there is more.
+        let events = self.0.events_of(run, 1, u32::MAX)?;
+        for recorded in &events {
+            let mut locked = None;
+            recorded.event.clone().each_text_mut(&mut |text| {
+                let name = text.payload().filter(|name| locked.is_none() && self.0.payloads.has(*name));
+                locked = locked.or(name.and_then(|name| self.0.payloads.key_of(name)));
+            });
+            if let Some(key) = locked {
+                let place = self.0.index_place();
+                place.mark_locked(&key.to_string()).map_err(store::Error::io(self.0.store.path.clone()))?;
+                break;
+            }
         }
-        self.0.detail(run)
+        self.0.detail_of(run, &events)
     }
 }

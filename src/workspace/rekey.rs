@@ -12,7 +12,6 @@ use crate::store::files::OsFiles;
 use crate::store::payloads::Payloads;
 use crate::store::session::RunLock;
 use crate::store::{self};
-use crate::views::status::RunStatus;
 
 /// Why payloads were not brought under another key.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +34,12 @@ pub enum RekeyError {
     /// Some texts are under a key that is not at hand; the rest is done, and what was begun can be finished when it is.
     #[error("{} texts are under a key that is not at hand, first {}", .0.len(), .0.first().map_or("", String::as_str))]
     Left(Vec<String>),
-    /// The settings cannot be changed.
+    /// The settings cannot be read or changed; nothing was begun.
     #[error(transparent)]
     Settings(#[from] settings::Error),
+    /// All is under the new key, but the settings still name the old one.
+    #[error("all is done but for the settings, which still name the old key: {0}")]
+    Unfinished(#[source] settings::Error),
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -76,8 +78,8 @@ impl Workspace {
         let (key, known) = (current.as_ref().map(Key::id), [current.as_ref(), old.as_ref()].map(|key| key.map(Key::id)));
         let keyring = Keyring::of(Keys { current, older: old.into_iter().collect() });
         let payloads = Payloads::with_keys(Arc::new(OsFiles), place.dir(), Arc::new(keyring));
-        let before = payloads.by_key()?;
-        if let Some(other) = before.keys().flatten().find(|id| !known.contains(&Some(**id))) {
+        let counts = payloads.by_key()?;
+        if let Some(other) = counts.keys().flatten().find(|id| !known.contains(&Some(**id))) {
             return Err(RekeyError::Key(format!(
                 "texts are under key {other}, and that is neither the new key nor the one before"
             )));
@@ -94,20 +96,16 @@ impl Workspace {
             why => why.into(),
         })?;
         self.nobody_executes()?;
+        let before = payloads.mark(key)?;
+        // Who takes a run up from now on sees the mark; who did before is seen here. Only then can anybody learn of the new key.
         let file = self.store.path.join(CONFIG);
-        let text = std::fs::read_to_string(&file).ok();
-        edit::edit_all(&file, &[said("old_key", wanted.old_key.as_ref()), said("key", wanted.key.as_ref())].concat())?;
-        payloads.mark(key)?;
-        // Who takes a run up from now on sees the mark; who did before is seen here.
-        if let Err(refused) = self.nobody_executes() {
-            let (_, was) = before.iter().next_back().map_or((0, None), |(id, count)| (*count, *id));
-            payloads.mark(was)?;
-            match text {
-                Some(text) => settings::write::replace(&file, &text)?,
-                None => edit::edit_all(&file, &[said("old_key", None), said("key", None)].concat())?,
+        let says = [said("old_key", wanted.old_key.as_ref()), said("key", wanted.key.as_ref())].concat();
+        let begun = self.nobody_executes().and_then(|()| Ok(edit::edit_all(&file, &says)?));
+        begun.inspect_err(|_| {
+            if let Err(why) = payloads.unmark(before.as_deref()) {
+                tracing::warn!("nothing can be written before `meno rekey` is called again: {why}");
             }
-            return Err(refused);
-        }
+        })?;
         let mut changed = 0;
         let left = loop {
             let done = payloads.rekey()?;
@@ -119,16 +117,18 @@ impl Workspace {
         if !left.locked.is_empty() {
             return Err(RekeyError::Left(left.locked));
         }
-        edit::edit_all(&file, &unsaid("old_key"))?;
+        edit::edit_all(&file, &unsaid("old_key")).map_err(RekeyError::Unfinished)?;
         held.end()?;
         let counts = payloads.by_key()?;
         let plain = counts.get(&None).copied().unwrap_or_default();
         Ok(Rekeyed { changed, encrypted: counts.values().sum::<u64>() - plain, plain, damaged: left.damaged, key })
     }
 
+    /// Whoever begins or takes up a run holds its lock first and then looks under which key it may write.
     fn nobody_executes(&self) -> Result<(), RekeyError> {
-        let live = self.all_rows()?.into_iter().find(|row| row.status == RunStatus::Running && self.probe(row.run_id));
-        live.map_or(Ok(()), |live| Err(RekeyError::Executed(live.run_id)))
+        let own = RunId::from_bytes(IMPORT_LOCK);
+        let mut held = RunLock::held(self.place()?)?.into_iter().filter(|run| *run != own);
+        held.next().map_or(Ok(()), |run| Err(RekeyError::Executed(run)))
     }
 }
 

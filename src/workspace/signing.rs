@@ -41,6 +41,9 @@ pub enum SignError {
     /// That is not its passphrase.
     #[error("that is not the passphrase of the key in {}", .0.display())]
     WrongPassphrase(PathBuf),
+    /// There is none, and a signer was asked for.
+    #[error("the seal is not signed: there is no {}", .0.display())]
+    Unsigned(PathBuf),
     /// The signature is none.
     #[error("{} is no signature: {why}", path.display())]
     NoSignature {
@@ -110,6 +113,9 @@ pub fn signature_of(seal: &Path) -> PathBuf {
 /// A [`SignError`] when a file is not what it should be; a signature that does not hold is no error but an answer.
 pub fn check(seal: &[u8], file: &Path, signers: Option<&Path>) -> Result<Signed, SignError> {
     let no_signature = |why: String| SignError::NoSignature { path: file.to_owned(), why };
+    if signers.is_some() && !file.exists() {
+        return Err(SignError::Unsigned(file.to_owned()));
+    }
     let signature = SshSig::from_pem(read(file)?).map_err(|why| no_signature(why.to_string()))?;
     let key = PublicKey::from(signature.public_key().clone());
     if key.algorithm() != Algorithm::Ed25519 {

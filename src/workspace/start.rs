@@ -373,7 +373,7 @@ impl Workspace {
                 prices: json(serde_json::to_string(&basis.prices.to_file())),
                 workspace: self.places.current.display().to_string(),
                 user: String::new(),
-                labels: labels(&self.redactor_with(&wish.secrets), &wish.labels),
+                labels: labels(&self.redactor_of(basis, &wish.secrets), &wish.labels),
             }),
         }
     }
@@ -399,7 +399,7 @@ pub fn redacted(redactor: &Redactor, template: &Template, question: &str, value:
 
 /// Redacts labels, keys too.
 pub(super) fn labels(redactor: &Redactor, labels: &[(String, String)]) -> Vec<(String, String)> {
-    let redact = |text: &str| redactor.redact(text).into_owned();
+    let redact = |text: &str| redactor.redact_answer(text).into_owned();
     labels.iter().map(|(key, value)| (redact(key), redact(value))).collect()
 }
 

@@ -43,7 +43,7 @@ fn template() -> Value {
     })
 }
 
-fn settings(base_url: &str) -> String {
+pub fn settings(base_url: &str) -> String {
     let tiers =
         ["cheap", "capable", "premium"].map(|tier| format!("[tiers.{tier}]\nprovider = \"wire\"\nmodel = \"m-{tier}\"\n"));
     format!(

@@ -168,6 +168,23 @@ fn a_fork_that_cannot_be_is_refused_and_nothing_is_written() {
 }
 
 #[test]
+fn a_fork_keeps_no_words_that_the_settings_redact_today() {
+    let (house, parent) = with_a_run();
+    let output = document(&house.meno(["show-run", &parent, "--json"]).exits(0))["agents"][0]["output"].clone();
+    let is_long = |word: &&str| word.len() > 6 && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let word = output.as_str().expect("an output").split_whitespace().find(is_long).expect("a word");
+    house.meno(["config", "capture.outputs=redacted"]).exits(0);
+    assert!(house.meno(["config", &format!("redaction.names=[{word}")]).exits(1).stderr.contains("redaction.names"));
+    house.meno(["config", &format!("redaction.names=[\"{word}\"]")]).exits(0);
+    let before = house.journal().len();
+    let refused = house.meno(["fork", &parent]).exits(1);
+    assert!(refused.stderr.contains("redact today") && refused.stderr.contains("meno rerun"), "{}", refused.stderr);
+    assert_eq!(house.journal().len(), before);
+    let run = house.meno(["rerun", &parent, "--json"]).ends().run();
+    assert!(!run["agents"].to_string().contains(word), "{word}");
+}
+
+#[test]
 fn a_tree_of_forks_names_the_positions_that_a_fork_takes() {
     let (house, parent) = with_a_run();
     for _ in 0..2 {

@@ -9,7 +9,8 @@ use meno::domain::ids::Hash;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Done, House, files, files_with};
+use crate::harness::{Done, House, files, files_with, finish};
+use crate::llm_server::{LlmServer, Turn};
 
 const PUBLISH: [&str; 5] = ["run", "python_package_publish", "--no-input", "--seed", "7"];
 
@@ -66,7 +67,7 @@ fn a_seal_is_signed_and_only_the_seal_that_was_signed_by_the_key_that_signed_cou
     fs::write(&seal, genuine).expect("written");
     fs::remove_file(house.path("seal.json.sig")).expect("removed");
     assert_eq!(document(&against(&[]).exits(0))["signed_by"], Value::Null);
-    assert!(against(&["--signer", &key("plain.pub")]).exits(1).stderr.contains("seal.json.sig"));
+    assert!(against(&["--signer", &key("plain.pub")]).exits(4).stderr.contains("seal.json.sig"));
 }
 
 #[test]
@@ -128,7 +129,9 @@ fn with_material(house: &House) -> String {
         "agent_composition_rules": [{"role": "reader", "base_template": "generic", "prompt": "Read.\n\n{{inputs.notes}}"}]
     });
     house.template("reader", &template);
-    house.meno(["run", "reader", "--no-input", "--seed", "3", "--input", "notes=notes.txt"]).exits(0);
+    let mut run = house.command(["run", "reader", "--no-input", "--seed", "3", "--input", "notes=notes.txt"]);
+    run.env("WIRE_KEY", "of no use elsewhere");
+    finish(run).exits(0);
     document(&house.meno(["show-run", "last", "--json"]).exits(0))["run_id"].as_str().expect("an id").to_owned()
 }
 
@@ -194,8 +197,37 @@ fn texts_beside_the_log_are_encrypted_under_a_key_that_is_elsewhere_and_all_else
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("closed");
     house.meno(["rekey", "--off"]).exits(0);
     assert!(!payloads(&house).iter().any(|path| is_encrypted(path)));
+    // Who still knows the old key writes nothing under it.
+    let settings = house.store().join("config.toml");
+    let today = fs::read_to_string(&settings).expect("settings");
+    fs::write(&settings, today.replace("key_file = \"\"", &format!("key_file = \"{}\"", file.display()))).expect("written");
+    let refused = house.meno(["run", "reader", "--no-input", "--seed", "5", "--input", "notes=notes.txt"]).exits(1);
+    assert!(refused.stderr.contains("not encrypted any more"), "{}", refused.stderr);
+    fs::write(&settings, today).expect("written");
     fs::remove_file(&file).expect("removed");
     assert_eq!(document(&house.meno(["audit", "--json"]).exits(0))["violations"], json!([]));
+    with_material(&house);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_without_the_key_is_found_as_soon_as_it_is_back() {
+    let long = format!("A quokka {IN_A_PAYLOAD}. {}", "All work and no play. ".repeat(800));
+    let server = LlmServer::start([Turn::text(&long)]).await;
+    let house = House::new();
+    house.configure(&crate::canary::settings(&server.base_url("/v1")));
+    let file = house.path("payloads.key");
+    let run = with_material(&house);
+    house.meno(["rekey", "--key-file", text(&file), "--generate"]).exits(0);
+    let is_found = || house.meno(["search", "quokka", "--lexical", "--json"]).exits(0).stdout.contains(&run);
+    let away = house.path("payloads.away");
+    fs::rename(&file, &away).expect("moved");
+    house.meno(["reindex", "--anew"]).exits(0);
+    assert!(!is_found());
+    // What comes later is found all the same.
+    house.meno(["note", &run, "Numbat"]).exits(0);
+    assert!(house.meno(["search", "numbat", "--lexical", "--json"]).exits(0).stdout.contains(&run));
+    fs::rename(&away, &file).expect("moved back");
+    assert!(is_found());
 }
 
 #[test]

@@ -68,7 +68,12 @@ fn every_decision_of_every_shipped_template_is_made_again_and_comes_out_as_recor
         if n % 3 == 0 {
             let _ = house.meno(["resume", "last", "--retry-failed", "--no-input", "-q"]);
         }
+        // What goes on without asking, from where the run stands, or begins again.
+        let again: [&[&str]; 3] = [&["fork", "last"], &["fork", "last", "--strategy", "premium_only"], &["rerun", "last"]];
+        house.meno(again[n % 3].iter().chain(&["--escalate", "auto", "--budget", "5", "--no-input", "-q"])).ends();
     }
+    let forks = document(&house.meno(["list-runs", "--json"]).exits(0))["runs"].to_string().matches("\"forked_from\":\"").count();
+    assert_eq!(forks, paths.len());
     let collection = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/collections/runs/histories.jsonl");
     house.meno(["import", "runs", collection.to_str().expect("a text"), "-q"]).exits(0);
     house.meno(["note", "last", "kept", "--rating", "4"]).exits(0);

@@ -146,7 +146,11 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         None => ok("views", format!("not looked at: process {} has them", seen.owner.pid)),
     });
     if seen.payloads_damaged.is_empty() && (seen.payloads_missing.is_empty() || journal.forgotten > 0) {
-        checks.push(ok("payloads", format!("{}, all as their names say", words::plural(seen.payloads, "text"))));
+        let others = match seen.payloads_locked {
+            0 => String::new(),
+            locked => format!("; {locked} not looked into"),
+        };
+        checks.push(ok("payloads", format!("{}, all as their names say{others}", words::plural(seen.payloads, "text"))));
     }
     if let Some(why) = &seen.key_away {
         let found = format!("{} cannot be looked into: {why}", words::plural(seen.payloads_locked, "encrypted text"));

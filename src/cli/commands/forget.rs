@@ -87,7 +87,7 @@ pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
         more => format!("run {run} and {} forked from it", words::plural(more as u64 - 1, "run")),
     };
     confirm(context, args.yes, format!("Forget {what} of {of} for good?"))?;
-    let why = filling::redactor_about(&workspace, run).redact(&args.why).into_owned();
+    let why = filling::redactor_about(&workspace, run).redact_answer(&args.why).into_owned();
     let forgotten = workspace.forget(&runs, which, &why, context.global.wait)?;
     if context.out.json() {
         context.out.document(&ForgetDocument {

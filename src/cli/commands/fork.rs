@@ -14,9 +14,9 @@ use crate::cli::output::{sanitize, words};
 use crate::cli::{consent, filling, open, running};
 use crate::domain::event::AnswerSource;
 use crate::domain::form;
-use crate::domain::run::{Run, TakeOver};
-use crate::domain::template::{Question, QuestionKind, Template};
-use crate::workspace::{Access, Begun, Fork};
+use crate::domain::run::TakeOver;
+use crate::domain::template::{Question, QuestionKind};
+use crate::workspace::{Access, Begun, Fork, ForkPoint};
 
 /// Forks a run.
 ///
@@ -58,7 +58,7 @@ fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut wish: Fork, s
     let must_complete = !point.run.form_complete && !context.can_ask();
     if !set.is_empty() || must_complete {
         let given = set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));
-        answer(context, &point.basis.template, &point.run, &given.collect(), &mut wish)?;
+        answer(context, &point, &given.collect(), &mut wish)?;
     }
     let mut begun = workspace.fork(&point, wish)?;
     if !begun.stream.run().form_complete {
@@ -69,17 +69,18 @@ fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut wish: Fork, s
 }
 
 /// Completes the form with what is answered otherwise; what is not takes the other run's answer where that is still asked for.
-fn answer(context: &mut Context, template: &Template, parent: &Run, given: &GivenAnswers, wish: &mut Fork) -> Result<()> {
+fn answer(context: &mut Context, point: &ForkPoint, given: &GivenAnswers, wish: &mut Fork) -> Result<()> {
+    let (template, answers) = (&point.basis.template, &point.answers);
     let former = |question: &Question| {
         if question.kind == QuestionKind::Secret {
             let secret = secret_of(question).map(|secret| (Value::String(secret), AnswerSource::Environment));
             // That it was given is all that was ever recorded of it.
             return secret.or_else(|| {
-                let answer = parent.answers.get(&question.id)?;
+                let answer = answers.get(&question.id)?;
                 Some((Value::String("given".to_owned()), answer.source))
             });
         }
-        parent.answers.get(&question.id).map(|answer| (answer.value.clone(), answer.source))
+        answers.get(&question.id).map(|answer| (answer.value.clone(), answer.source))
     };
     let exists = |path: &str| std::path::Path::new(path).exists();
     let completed = form::complete(template, given, &former, &exists).map_err(|problems| wrong(&problems))?;

@@ -42,8 +42,8 @@ pub fn run(context: &mut Context, args: &NoteArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     let id = workspace.find_run(&args.run.to_string())?;
     let redactor = filling::redactor_about(&workspace, id);
-    let tags = args.tags.iter().map(|tag| redactor.redact(tag).into_owned()).collect();
-    let (envelope, hash) = workspace.note(id, &redactor.redact(text), args.rating, tags)?;
+    let tags = args.tags.iter().map(|tag| redactor.redact_answer(tag).into_owned()).collect();
+    let (envelope, hash) = workspace.note(id, &redactor.redact_answer(text), args.rating, tags)?;
     if context.out.json() {
         let noted = Noted { run_id: id.to_string(), seq: envelope.seq, version: envelope.version, hash: hash.to_string() };
         context.out.document(&noted)?;

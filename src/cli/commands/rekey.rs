@@ -86,7 +86,14 @@ pub fn run(context: &mut Context, args: &RekeyArgs) -> Result<Exit> {
 
 /// Whether a rekey was refused before it began.
 fn changed_nothing(error: &RekeyError) -> bool {
-    matches!(error, RekeyError::Key(_) | RekeyError::Untrusted(_) | RekeyError::InUse { .. } | RekeyError::Executed(_))
+    matches!(
+        error,
+        RekeyError::Key(_)
+            | RekeyError::Untrusted(_)
+            | RekeyError::InUse { .. }
+            | RekeyError::Executed(_)
+            | RekeyError::Settings(_)
+    )
 }
 
 /// The settings are read from any folder, so they hold the whole path.

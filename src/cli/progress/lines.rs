@@ -88,7 +88,7 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
             let money = if body.mode == Mode::Real { String::new() } else { format!(", {}", body.mode) };
             format!("run {run} started: {} {}{money}", body.template_id, body.template_version)
         }
-        Event::RunForked(body) => format!("forked from run {} at its event {}", body.parent, body.version),
+        Event::RunForked(body) => format!("forked from run {} at version {}", body.parent, body.version),
         Event::FormCompleted(body) => {
             let hidden = match body.hidden.len() {
                 0 => String::new(),

@@ -65,6 +65,20 @@ impl RunLock {
         Ok(if Flock::is_free(&path)? { Probe::Free } else { Probe::Held { pid: holder(&path) } })
     }
 
+    /// Returns the runs that living processes execute, or are about to.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Unsuited`], [`Error::Refused`].
+    pub fn held(place: &Place) -> Result<Vec<RunId>, Error> {
+        let mut held = Vec::new();
+        for (path, run) in lock_files(place)? {
+            if !Flock::is_free(&path)? {
+                held.push(run);
+            }
+        }
+        Ok(held)
+    }
+
     /// Lets go of a run that has ended for good: its lock file is deleted.
     ///
     /// # Errors
@@ -78,17 +92,9 @@ impl RunLock {
     /// # Errors
     /// [`Error::Io`], [`Error::Unsuited`], [`Error::Refused`].
     pub fn sweep(place: &Place, ended: &dyn Fn(RunId) -> bool) -> Result<usize, Error> {
-        let folder = place.dir().join("runs");
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(Error::io(folder)(error)),
-        };
         let mut swept = 0;
-        for entry in entries {
-            let path = entry.map_err(Error::io(&folder))?.path();
-            let run = path.extension().is_some_and(|e| e == "lock").then(|| path.file_stem()?.to_str()?.parse().ok()).flatten();
-            if run.is_some_and(ended)
+        for (path, run) in lock_files(place)? {
+            if ended(run)
                 && let Some(lock) = Flock::exclusive(&path)?
             {
                 lock.delete()?;
@@ -97,6 +103,22 @@ impl RunLock {
         }
         Ok(swept)
     }
+}
+
+fn lock_files(place: &Place) -> Result<Vec<(PathBuf, RunId)>, Error> {
+    let folder = place.dir().join("runs");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io(folder)(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::io(&folder))?.path();
+        let run = path.extension().is_some_and(|e| e == "lock").then(|| path.file_stem()?.to_str()?.parse().ok()).flatten();
+        files.extend(run.map(|run| (path, run)));
+    }
+    Ok(files)
 }
 
 fn file(folder: &Path, run: RunId) -> PathBuf {
