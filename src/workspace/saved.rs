@@ -55,6 +55,9 @@ pub enum SavedError {
     /// There is no run in the files.
     #[error("there is no run in {}", .0.display())]
     NoRuns(PathBuf),
+    /// The texts that decisions were made from are in none of the files.
+    #[error("there is nothing to verify in {}: the texts that decisions were made from are not in it", .0.display())]
+    NoTexts(PathBuf),
     /// A run is not there from its beginning, or has gaps.
     #[error("run {run} is not there whole: event {expected} of it is missing")]
     Partial {
@@ -108,6 +111,10 @@ pub fn verify_saved(files: &[PathBuf], tell: &mut dyn FnMut(&Verification)) -> R
         let verification = verify(&events, env!("CARGO_PKG_VERSION"));
         document.add(&verification);
         tell(&verification);
+    }
+    // A regression test that holds nothing against anything must not pass.
+    if document.verified == 0 && document.sound {
+        return Err(SavedError::NoTexts(files.first().cloned().unwrap_or_default()));
     }
     Ok(document)
 }

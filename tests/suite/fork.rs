@@ -168,6 +168,17 @@ fn a_fork_that_cannot_be_is_refused_and_nothing_is_written() {
 }
 
 #[test]
+fn a_fork_from_within_the_form_is_answered_as_the_other_run_was_in_the_end() {
+    let house = House::with_delay(0);
+    house.meno(PUBLISH.iter().chain(&["--set", "package_name=zebra", "--set", "version_bump=major"])).ends();
+    let id = document(&house.meno(["show-run", "last", "--json"]).exits(0))["run_id"].as_str().expect("an id").to_owned();
+    let events = house.meno(["events", &id, "--json"]).exits(0).lines();
+    let first = of(&events, "AnswerGiven").next().expect("an answer")["seq"].to_string();
+    let run = house.meno(["fork", &id, "--at", &first, "--no-input", "--json"]).ends().run();
+    assert_eq!((&run["answers"]["package_name"], &run["answers"]["version_bump"]), (&json!("zebra"), &json!("major")));
+}
+
+#[test]
 fn a_fork_keeps_no_words_that_the_settings_redact_today() {
     let (house, parent) = with_a_run();
     let output = document(&house.meno(["show-run", &parent, "--json"]).exits(0))["agents"][0]["output"].clone();

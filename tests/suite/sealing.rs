@@ -149,6 +149,9 @@ fn texts_beside_the_log_are_encrypted_under_a_key_that_is_elsewhere_and_all_else
     let house = House::with_delay(0);
     let first = with_material(&house);
     assert!(!files_with(&house.store().join("payloads"), IN_A_PAYLOAD).is_empty() || !payloads(&house).is_empty());
+    let inside = house.store().join("key");
+    assert!(house.meno(["rekey", "--key-file", text(&inside), "--generate"]).exits(1).stderr.contains("in the store"));
+    assert!(!inside.exists());
     let file = house.path("payloads.key");
     let done = document(&house.meno(["rekey", "--key-file", text(&file), "--generate", "--json"]).exits(0));
     assert_eq!((&done["plain"], done["changed"] == done["encrypted"]), (&json!(0), true), "{done}");

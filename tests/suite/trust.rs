@@ -288,6 +288,9 @@ fn saved_runs_are_held_against_what_this_version_decides_without_their_store() {
     assert!(from(&[&lines]).exits(1).stderr.contains("event 6 of it is missing"));
     fs::write(&lines, "{\"nonsense\": true, \"run_id\": \"x\"}\n").expect("written");
     assert!(from(&[&lines]).exits(1).stderr.contains("line 1"));
+    let bare = house.path("bare");
+    house.meno(["export", bare.to_str().expect("a text"), "--without-private"]).exits(0);
+    assert!(from(&[&bare]).exits(1).stderr.contains("nothing to verify"));
     let file = fs::read_dir(&export).expect("a folder").next().expect("a file").expect("a file").path();
     let torn = fs::read_to_string(&file).expect("an export").replacen("\"hash\":\"", "\"hash\":\"0", 1);
     fs::write(&file, torn).expect("written");

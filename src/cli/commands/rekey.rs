@@ -45,6 +45,10 @@ pub fn run(context: &mut Context, args: &RekeyArgs) -> Result<Exit> {
     let to = match (&args.key_file, args.key_command.as_slice(), args.off) {
         (Some(file), _, _) => {
             let file = absolute(file)?;
+            if file.starts_with(&workspace.store.path) {
+                return Err(Report::refused(format!("key file {} would lie in the store that it locks", file.display()))
+                    .hint("keep it where copies of the store do not take it along"));
+            }
             if args.generate {
                 generate(&file)?;
                 made = Some(file.clone());
