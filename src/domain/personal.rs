@@ -125,16 +125,10 @@ fn is_phone(text: &str, start: usize, end: usize) -> bool {
     let goes_on = |char: Option<char>| matches!(char, Some('.' | '-' | '/'));
     let continues = goes_on(after) && text[end..].chars().nth(1).is_some_and(|char| char.is_ascii_digit());
     let continued = goes_on(before) && text[..start].chars().rev().nth(1).is_some_and(|char| char.is_ascii_alphanumeric());
-    // The first column of a patch, and a sum of money.
-    let is_line = found.starts_with('+') && matches!(before, None | Some('\n'));
+    // Sums of money and numbers with leading zeros.
     let is_plain = found.trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit());
-    PHONE_DIGITS.contains(&digits)
-        && !is_date(found)
-        && !(is_plain && (is_line || digits < 10 || found.starts_with('0')))
-        && !joins(before)
-        && !joins(after)
-        && !continues
-        && !continued
+    let is_sum = is_plain && (digits < 10 || found.starts_with('0'));
+    PHONE_DIGITS.contains(&digits) && !is_date(found) && !is_sum && !joins(before) && !joins(after) && !continues && !continued
 }
 
 /// Days, months and years in any order, with or without a sign before them.
@@ -193,6 +187,7 @@ mod tests {
             ("call +49 30 1234567 or (030) 123 4567", "call [redacted:phone] or [redacted:phone]"),
             ("+1 (415) 555-2671, 415-555-2671, 0049 30 123456", "[redacted:phone], [redacted:phone], [redacted:phone]"),
             ("tel. 0221/12 34 56", "tel. [redacted:phone]"),
+            ("+491701234567\n+14155552671", "[redacted:phone]\n[redacted:phone]"),
             ("ada\n  LOVELACE met müller and Adam", "[redacted:name] met [redacted:name] and Adam"),
             ("for ACME Inc. and Yahoo!", "for [redacted:name] and [redacted:name]"),
             ("key 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "key [redacted:random]"),
