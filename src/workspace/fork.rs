@@ -218,8 +218,9 @@ impl Workspace {
         let user = self.user_hash()?;
         let old = &point.started;
         let private = old.private.as_ref().map(|private| {
-            let own = labels(&self.redactor_of(basis, &wish.secrets), &wish.labels);
-            let kept = private.labels.iter().filter(|(key, _)| !own.iter().any(|(other, _)| key == other)).cloned();
+            let redactor = self.redactor_of(basis, &wish.secrets);
+            let [own, theirs] = [&wish.labels, &private.labels].map(|told| labels(&redactor, told));
+            let kept = theirs.into_iter().filter(|(key, _)| !own.iter().any(|(other, _)| key == other));
             let labels = kept.chain(own.clone()).collect();
             RunStartedPrivate {
                 foreign_run_id: None,

@@ -526,10 +526,10 @@ impl Source for Logged<'_> {
 
     fn detail(&self, run: RunId) -> Result<RunDetail, store::Error> {
         // A run is found by what can be read of it, and looked at again when there is more.
-        let events = self.0.events_of(run, 1, u32::MAX)?;
-        for recorded in &events {
+        let mut events = self.0.events_of(run, 1, u32::MAX)?;
+        for recorded in &mut events {
             let mut locked = None;
-            recorded.event.clone().each_text_mut(&mut |text| {
+            recorded.event.each_text_mut(&mut |text| {
                 let name = text.payload().filter(|name| locked.is_none() && self.0.payloads.has(*name));
                 locked = locked.or(name.and_then(|name| self.0.payloads.key_of(name)));
             });

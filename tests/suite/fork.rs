@@ -180,19 +180,23 @@ fn a_fork_from_within_the_form_is_answered_as_the_other_run_was_in_the_end() {
 
 #[test]
 fn a_fork_keeps_no_words_that_the_settings_redact_today() {
-    let (house, parent) = with_a_run();
+    let house = House::with_delay(0);
+    house.meno(PUBLISH.iter().chain(&["--label", "for=Lovelace"])).exits(0);
+    let parent = document(&house.meno(["show-run", "last", "--json"]).exits(0))["run_id"].as_str().expect("an id").to_owned();
     let output = document(&house.meno(["show-run", &parent, "--json"]).exits(0))["agents"][0]["output"].clone();
     let is_long = |word: &&str| word.len() > 6 && word.bytes().all(|byte| byte.is_ascii_alphabetic());
     let word = output.as_str().expect("an output").split_whitespace().find(is_long).expect("a word");
     house.meno(["config", "capture.outputs=redacted"]).exits(0);
     assert!(house.meno(["config", &format!("redaction.names=[{word}")]).exits(1).stderr.contains("redaction.names"));
-    house.meno(["config", &format!("redaction.names=[\"{word}\"]")]).exits(0);
+    house.meno(["config", &format!("redaction.names=[\"{word}\", \"Lovelace\"]")]).exits(0);
+    house.meno(["config", "capture.answers=redacted"]).exits(0);
     let before = house.journal().len();
     let refused = house.meno(["fork", &parent]).exits(1);
     assert!(refused.stderr.contains("redact today") && refused.stderr.contains("meno rerun"), "{}", refused.stderr);
     assert_eq!(house.journal().len(), before);
     let run = house.meno(["rerun", &parent, "--json"]).ends().run();
     assert!(!run["agents"].to_string().contains(word), "{word}");
+    assert_eq!(run["labels"]["for"], "[redacted:name]");
 }
 
 #[test]
