@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::event::Mode;
+use crate::domain::ids::TimeNs;
 use crate::domain::money::{NanoUsd, TokenUsage};
-use crate::views::costs::{CostKey, CostRow};
+use crate::views::costs::{CostKey, CostRow, quarter_begin, quarter_end};
 
 /// By what costs are asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,7 +73,7 @@ impl Dimension {
 
     /// Returns the part of `key` that is asked for; `None` where it is not known or not there.
     fn value(&self, key: &CostKey, zone: &TimeZone) -> Option<String> {
-        let day = || Timestamp::from_second(key.hour.saturating_mul(3600)).ok().map(|at| at.to_zoned(zone.clone()).date());
+        let day = || day_of(quarter_begin(key.quarter), zone);
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         match self {
             Self::Day => day().map(|day| day.to_string()),
@@ -129,9 +131,9 @@ impl std::str::FromStr for Dimension {
 pub struct CostReport {
     /// By what it was asked.
     pub by: Vec<String>,
-    /// From this moment on, rounded down to a UTC hour; null: from the beginning.
+    /// From this moment on, rounded down to a UTC quarter hour; null: from the beginning.
     pub since: Option<String>,
-    /// Up to this moment, rounded up to a UTC hour; null: to the end.
+    /// Up to this moment, rounded up to a UTC quarter hour; null: to the end.
     pub until: Option<String>,
     /// The zone whose days, weeks and months are meant.
     pub time_zone: String,
@@ -139,6 +141,8 @@ pub struct CostReport {
     pub rows: Vec<CostLine>,
     /// The sums of the rows, for each mode by itself.
     pub totals: Vec<CostTotal>,
+    /// What to know of these numbers.
+    pub notices: Vec<String>,
 }
 
 /// One row.
@@ -244,7 +248,31 @@ pub fn group(
         time_zone: name_of(zone),
         rows: groups.iter().map(line).collect(),
         totals: totals.iter().map(|(mode, sum)| CostTotal::new(*mode, sum)).collect(),
+        notices: undecided(charges, by, zone).into_iter().collect(),
     }
+}
+
+/// Says how many charges lie in a quarter hour that is in two days of the zone: they count on the day in which it began. That is so
+/// where an offset is no multiple of a quarter hour, as those of local mean times, and where clocks went back at a minute past
+/// midnight, as in Newfoundland until 2011.
+fn undecided(charges: &[(CostKey, CostRow)], by: &[Dimension], zone: &TimeZone) -> Option<String> {
+    if !by.iter().any(|dimension| matches!(dimension, Dimension::Day | Dimension::Week | Dimension::Month)) {
+        return None;
+    }
+    let is_parted = |key: &CostKey| day_of(quarter_begin(key.quarter), zone) != day_of(quarter_end(key.quarter), zone);
+    let calls: u64 = charges.iter().filter(|(key, _)| is_parted(key)).map(|(_, row)| row.calls).sum();
+    (calls > 0).then(|| {
+        format!(
+            "charges are kept by UTC quarter hour, and a day of {} begins within one: {calls} calls close to midnight may count on \
+             the wrong side of it",
+            name_of(zone)
+        )
+    })
+}
+
+/// Returns the day of a moment (ns since the epoch) in `zone`.
+fn day_of(at: TimeNs, zone: &TimeZone) -> Option<Date> {
+    Timestamp::from_nanosecond(i128::from(at)).ok().map(|at| at.to_zoned(zone.clone()).date())
 }
 
 /// Returns a zone's name, or its offset when it has none.
@@ -260,11 +288,12 @@ mod tests {
     use super::*;
     use crate::domain::event::Purpose;
     use crate::domain::tier::Tier;
+    use crate::views::costs::quarter_of;
 
-    fn charge(hour: i64, mode: u8, tier: usize, role: &str, amount: u64) -> (CostKey, CostRow) {
+    fn charge(quarter: i64, mode: u8, tier: usize, role: &str, amount: u64) -> (CostKey, CostRow) {
         let mode = [Mode::Real, Mode::Simulated, Mode::Imported][usize::from(mode % 3)];
         let key = CostKey {
-            hour,
+            quarter,
             mode,
             provider: String::new(),
             model: "m".into(),
@@ -280,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_day_is_that_of_the_zone_and_what_is_not_known_is_null() {
-        let charges = [charge(23, 0, 0, "a", 5), charge(24, 0, 0, "b", 7)];
+        let charges = [charge(4 * 23, 0, 0, "a", 5), charge(4 * 24, 0, 0, "b", 7)];
         let by = ["day", "provider", "label.team"].map(|word| word.parse().unwrap());
         let report = group(&charges, &by, &TimeZone::fixed(jiff::tz::offset(1)), (None, None));
         let keys: Vec<Vec<Option<&str>>> =
@@ -289,14 +318,75 @@ mod tests {
         assert!("hour".parse::<Dimension>().is_err() && "label.".parse::<Dimension>().is_err());
     }
 
+    /// Returns what the days of `zone` hold if every moment costs its place's power of two, by the report and by the moments themselves.
+    fn both_ways(moments: &[TimeNs], zone: &TimeZone) -> (BTreeMap<String, u64>, BTreeMap<String, u64>, Vec<String>) {
+        let amount = |place: usize| 1u64 << (place % 40);
+        let charges: Vec<_> =
+            moments.iter().enumerate().map(|(place, at)| charge(quarter_of(*at), 0, 0, "r", amount(place))).collect();
+        let report = group(&charges, &[Dimension::Day], zone, (None, None));
+        let reported = report.rows.iter().map(|row| (row.key["day"].clone().unwrap(), row.total.cost_nusd)).collect();
+        let mut exact: BTreeMap<String, u64> = BTreeMap::new();
+        for (place, at) in moments.iter().enumerate() {
+            *exact.entry(day_of(*at, zone).unwrap().to_string()).or_default() += amount(place);
+        }
+        (reported, exact, report.notices)
+    }
+
+    /// Returns moments around midnight and around every change of the zone's offset, and some at any time.
+    fn moments(zone: &TimeZone, from: &str, to: &str) -> Vec<TimeNs> {
+        let (from, to): (Timestamp, Timestamp) = (from.parse().unwrap(), to.parse().unwrap());
+        let ns = |at: Timestamp| i64::try_from(at.as_nanosecond()).unwrap();
+        let mut moments: Vec<TimeNs> = Vec::new();
+        for change in zone.following(from).take_while(|change| change.timestamp() < to).take(120) {
+            moments.extend([-1_800, -900, -1, 0, 1, 899, 900, 1_799].map(|s: i64| ns(change.timestamp()) + s * 1_000_000_000));
+        }
+        let (first, last) = (from.to_zoned(zone.clone()).date(), to.to_zoned(zone.clone()).date());
+        let days = (first.until(last).unwrap().get_days() / 97).max(1);
+        for day in first.series(jiff::Span::new().days(days)).take_while(|day| *day < last) {
+            let midnight = ns(day.to_zoned(zone.clone()).unwrap().timestamp());
+            moments.extend([-900, -1, 0, 1, 30_000].map(|s: i64| midnight + s * 1_000_000_000 + s.signum()));
+        }
+        moments
+    }
+
+    #[test]
+    fn the_days_of_every_zone_are_exact_or_it_is_said_that_they_are_not() {
+        let (mut zones, mut odd) = (0, BTreeMap::new());
+        for name in jiff::tz::db().available() {
+            let Ok(zone) = jiff::tz::db().get(name.as_str()) else { continue };
+            // Since then every day of every zone has begun with a quarter hour.
+            let (reported, exact, notices) = both_ways(&moments(&zone, "2012-01-01T00:00:00Z", "2100-01-01T00:00:00Z"), &zone);
+            assert_eq!((reported, notices.len()), (exact, 0), "{name}");
+            // Before, either the days are exact, or the report says that some are not.
+            let (reported, exact, notices) = both_ways(&moments(&zone, "1850-01-01T00:00:00Z", "2012-01-01T00:00:00Z"), &zone);
+            assert!(reported == exact || notices.len() == 1, "{name}");
+            zones += 1;
+            odd.insert(name.as_str().to_owned(), notices.len());
+        }
+        assert!(zones > 300, "only {zones} zones are known here");
+        assert_eq!((odd["Africa/Monrovia"], odd["America/St_Johns"], odd["UTC"]), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_fixed_offset_of_no_quarter_hour_is_told() {
+        let zone = TimeZone::fixed(jiff::tz::Offset::from_seconds(5 * 3600 + 50 * 60).unwrap());
+        // 18:10 UTC is midnight there.
+        let at = |minute: i64| (18 * 60 + minute) * 60_000_000_000;
+        let (reported, exact, notices) = both_ways(&[at(5), at(12)], &zone);
+        assert_ne!(reported, exact);
+        assert!(notices[0].contains("+05:50") && notices[0].contains("2 calls close to midnight"), "{notices:?}");
+        let (reported, exact, notices) = both_ways(&[at(50), at(-50)], &zone);
+        assert_eq!((reported, notices.len()), (exact, 0), "nothing is said where nothing is open");
+    }
+
     proptest! {
         #[test]
         fn whatever_is_asked_the_totals_are_the_sums_of_the_rows_for_each_mode(
-            charges in proptest::collection::vec((0i64..3000, 0u8..3, 0usize..3, "[ab]", 0u64..1000), 0..40),
+            charges in proptest::collection::vec((0i64..12_000, 0u8..3, 0usize..3, "[ab]", 0u64..1000), 0..40),
             by in proptest::sample::subsequence(Dimension::NAMES.to_vec(), 1..4),
         ) {
             let charges: Vec<_> =
-                charges.iter().map(|(hour, mode, tier, role, amount)| charge(*hour, *mode, *tier, role, *amount)).collect();
+                charges.iter().map(|(quarter, mode, tier, role, amount)| charge(*quarter, *mode, *tier, role, *amount)).collect();
             let by: Vec<Dimension> = by.iter().map(|word| word.parse().unwrap()).collect();
             let report = group(&charges, &by, &TimeZone::UTC, (None, None));
             for mode in [Mode::Real, Mode::Simulated, Mode::Imported] {

@@ -11,8 +11,6 @@ use crate::domain::ids::TimeNs;
 use crate::store;
 use crate::views::{costs, utc};
 
-const HOUR_NS: i64 = 3_600_000_000_000;
-
 /// Single runs that a report looks at, the newest.
 const PAST_MAX: usize = 2000;
 
@@ -100,7 +98,7 @@ impl Workspace {
         }
     }
 
-    /// Returns what was spent between `since` and `until` (ns since the epoch, widened to whole UTC hours), by `by`, with the days of
+    /// Returns what was spent between `since` and `until` (ns since the epoch, widened to whole UTC quarter hours), by `by`, with the days of
     /// `zone`.
     ///
     /// # Errors
@@ -113,8 +111,8 @@ impl Workspace {
         zone: &TimeZone,
     ) -> Result<CostReport, store::Error> {
         let charges = self.charges(since, until)?;
-        let since = since.map(|since| costs::hour_of(since).saturating_mul(HOUR_NS));
-        let until = until.map(|until| (costs::hour_of(until.saturating_sub(1)).saturating_add(1)).saturating_mul(HOUR_NS));
+        let since = since.map(|since| costs::quarter_begin(costs::quarter_of(since)));
+        let until = until.map(|until| costs::quarter_end(costs::quarter_of(until.saturating_sub(1))).saturating_add(1));
         Ok(spending::group(&charges, by, zone, (since.map(utc), until.map(utc))))
     }
 }

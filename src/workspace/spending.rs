@@ -4,19 +4,19 @@ use super::Workspace;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::store::{self, Error};
 use crate::views::costs::calls::{self, CallKey, CallRow};
-use crate::views::costs::{self, CostKey, CostRow, Payer, hour_of};
+use crate::views::costs::{self, CostKey, CostRow, Payer, quarter_of};
 use crate::views::rows::{self, Key};
 
 impl Workspace {
-    /// Returns the charges of the UTC hours that touch `[since, until)` (ns since the epoch), in the order of time.
+    /// Returns the charges of the UTC quarter hours that touch `[since, until)` (ns since the epoch), in the order of time.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn charges(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<Vec<(CostKey, CostRow)>, store::Error> {
         let all = Key::new(costs::KIND);
-        let from = since.map_or_else(|| all.clone().finish(), |since| CostKey::from_hour(hour_of(since)).finish());
-        // The hour in which the last moment lies is the last one.
-        let last = |until: TimeNs| CostKey::from_hour(hour_of(until.saturating_sub(1)).saturating_add(1)).finish();
+        let from = since.map_or_else(|| all.clone().finish(), |since| CostKey::from_quarter(quarter_of(since)).finish());
+        // The quarter hour in which the last moment lies is the last one.
+        let last = |until: TimeNs| CostKey::from_quarter(quarter_of(until.saturating_sub(1)).saturating_add(1)).finish();
         let to = until.map_or_else(|| all.end(), |until| Some(last(until)));
         let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
             let key = CostKey::read(key).ok_or_else(|| Error::Index("a key of the costs is malformed".to_owned()))?;

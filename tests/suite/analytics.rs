@@ -55,6 +55,49 @@ fn costs_add_up_to_the_events_whatever_they_are_asked_by() {
 }
 
 #[test]
+fn the_days_of_costs_are_those_of_the_zone_also_off_the_hour() {
+    let house = House::new();
+    let runs = [
+        ("2026-01-25T04:08:00Z", 1),
+        ("2026-01-24T20:00:00Z", 2),
+        ("2026-01-24T07:30:00Z", 4),
+        ("2026-01-24T18:45:00Z", 8),
+        ("2026-03-29T00:30:00Z", 16),
+        ("2026-03-29T22:30:00Z", 32),
+    ];
+    let lines = runs.iter().map(|(at, cost)| {
+        let attempts = serde_json::json!([{"tier": "cheap", "passed": true, "cost_usd": cost}]);
+        let agents = serde_json::json!([{"role": "r", "attempts": attempts}]);
+        let run = serde_json::json!({"run_id": format!("z-{cost}"), "template_id": "t1", "started_at": at, "status": "succeeded",
+            "agents": agents});
+        format!("{run}\n")
+    });
+    fs::write(house.path("work/zones.jsonl"), lines.collect::<String>()).expect("a file");
+    house.meno(["import", "runs", "zones.jsonl"]).exits(0);
+    let days = |zone: &str, more: &[&str]| -> Vec<(String, u64)> {
+        let report = json(&house, &[&["costs", "--by", "day", "--time-zone", zone], more].concat());
+        assert_eq!(report["notices"], serde_json::json!([]), "{zone}");
+        let rows = report["rows"].as_array().expect("rows");
+        let day = |row: &Value| row["key"]["day"].as_str().expect("a day")[5..].to_owned();
+        rows.iter().map(|row| (day(row), row["cost_nusd"].as_u64().expect("a number") / 1_000_000_000)).collect()
+    };
+    let wanted = |days: &[(&str, u64)]| days.iter().map(|(day, cost)| ((*day).to_owned(), *cost)).collect::<Vec<_>>();
+    let kolkata = wanted(&[("01-24", 4), ("01-25", 11), ("03-29", 16), ("03-30", 32)]);
+    for zone in ["Asia/Kolkata", "+05:30", "Asia/Kathmandu", "+05:45"] {
+        assert_eq!(days(zone, &[]), kolkata, "{zone}");
+    }
+    assert_eq!(days("UTC", &[]), wanted(&[("01-24", 14), ("01-25", 1), ("03-29", 48)]));
+    let los_angeles = wanted(&[("01-23", 4), ("01-24", 11), ("03-28", 16), ("03-29", 32)]);
+    assert_eq!(days("America/Los_Angeles", &[]), los_angeles);
+    // A day of the zone is asked for whole and alone.
+    let one = ["--since", "2026-01-25", "--until", "2026-01-25"];
+    assert_eq!(days("+05:45", &one), wanted(&[("01-25", 11)]));
+    assert_eq!(days("-09:30", &one), wanted(&[]), "an offset may begin with a minus");
+    let told = house.meno(["costs", "--time-zone", "+05:50"]).exits(0).stdout;
+    assert!(!told.contains("mind:"), "no charge lies where the days of this offset are not exact: {told}");
+}
+
+#[test]
 fn telemetry_has_a_line_for_every_call_and_none_of_its_words() {
     let house = house_with_runs();
     house.configure("preset = \"simulated\"\n");

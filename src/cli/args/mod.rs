@@ -93,7 +93,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub no_input: bool,
     /// Show times in this zone: a name like Europe/Berlin, UTC, or an offset like +02:00
-    #[arg(long, global = true, value_name = "ZONE", value_parser = time_zone)]
+    #[arg(long, global = true, value_name = "ZONE", value_parser = time_zone, allow_hyphen_values = true)]
     pub time_zone: Option<TimeZone>,
     /// How long to wait for a store that another process holds
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]

@@ -3,7 +3,7 @@
 use super::chart::bar;
 use crate::analytics::spending::{CostReport, CostTotal};
 use crate::cli::output::table::{Entry, Fit, Table};
-use crate::cli::output::{HEADING, Out, words};
+use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, words};
 use crate::domain::event::Mode;
 
 /// Columns of a bar.
@@ -46,7 +46,8 @@ pub fn costs(out: &Out, report: &CostReport) -> String {
         cells.extend(sums(total));
         table.row(cells);
     }
-    table.finish()
+    let notices = report.notices.iter().map(|notice| format!("\n{} {}", styled(WARN, "mind:"), sanitize::line(notice)));
+    table.finish() + &notices.collect::<String>()
 }
 
 fn sums(total: &CostTotal) -> [Entry; 4] {

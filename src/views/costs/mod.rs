@@ -1,8 +1,11 @@
-//! Where the money went: charges by UTC hour and by everything that they can be asked by, and one row per model call.
+//! Where the money went: charges by UTC quarter hour and by everything that they can be asked by, and one row per model call.
 //!
 //! Money counts at once, not when its run ends, and every charge is in exactly one row: the sum of the rows is the sum of the
 //! `CostIncurred` events, for each mode by itself. What has no price, was lost, or came without a cost from another system is counted as
 //! unknown. A run's payer stays when the run has ended, because a charge can come late. Prompts and outputs never get here.
+//!
+//! The days of a zone begin at a multiple of a quarter hour, as far as the zone's offset is one: India is at +05:30, Nepal at +05:45.
+//! Local mean times, the last of which ended in 1972, are not: there a quarter hour can lie in two days.
 
 pub mod calls;
 mod payer;
@@ -14,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::{self, Key, KeyReader};
 use super::{Projection, Rows};
 use crate::domain::event::{Mode, Purpose, Recorded};
-use crate::domain::ids::RunId;
+use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::TokenUsage;
 use crate::domain::tier::Tier;
 pub use payer::Payer;
@@ -27,7 +30,8 @@ pub const KIND: u8 = b'h';
 /// First byte of the keys of payers.
 pub const KIND_PAYER: u8 = b'p';
 
-const HOUR_NS: i64 = 3_600_000_000_000;
+/// Nanoseconds of a quarter hour.
+const QUARTER_NS: i64 = 900_000_000_000;
 
 /// Keeps charges and calls.
 #[derive(Debug, Default)]
@@ -39,7 +43,7 @@ impl Projection for Costs {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
@@ -58,8 +62,8 @@ impl Projection for Costs {
 /// What a sum of charges is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CostKey {
-    /// The hour, in UTC hours since the epoch.
-    pub hour: i64,
+    /// The quarter hour, in UTC quarter hours since the epoch.
+    pub quarter: i64,
     /// Whether models were real.
     pub mode: Mode,
     /// The provider's name in the settings; empty when not known.
@@ -81,9 +85,9 @@ pub struct CostKey {
 }
 
 impl CostKey {
-    /// Returns the key's bytes; they begin with the hour.
+    /// Returns the key's bytes; they begin with the quarter hour.
     pub fn to_bytes(&self) -> Vec<u8> {
-        Self::from_hour(self.hour)
+        Self::from_quarter(self.quarter)
             .byte(self.mode as u8)
             .text(&self.provider)
             .text(&self.model)
@@ -96,16 +100,16 @@ impl CostKey {
             .finish()
     }
 
-    /// Returns the beginning of the keys of an hour.
-    pub fn from_hour(hour: i64) -> Key {
-        Key::new(KIND).signed(hour)
+    /// Returns the beginning of the keys of a quarter hour.
+    pub fn from_quarter(quarter: i64) -> Key {
+        Key::new(KIND).signed(quarter)
     }
 
     /// Reads a key.
     pub fn read(key: &[u8]) -> Option<Self> {
         let mut reader = KeyReader::new(key);
         Some(Self {
-            hour: reader.signed()?,
+            quarter: reader.signed()?,
             mode: {
                 let byte = reader.byte()?;
                 [Mode::Real, Mode::Simulated, Mode::Imported].into_iter().find(|mode| *mode as u8 == byte)?
@@ -128,9 +132,19 @@ impl CostKey {
     }
 }
 
-/// Returns the UTC hour of a moment (ns since the epoch), in hours since the epoch.
-pub fn hour_of(at: i64) -> i64 {
-    at.div_euclid(HOUR_NS)
+/// Returns the UTC quarter hour of a moment (ns since the epoch), in quarter hours since the epoch.
+pub fn quarter_of(at: TimeNs) -> i64 {
+    at.div_euclid(QUARTER_NS)
+}
+
+/// Returns the first moment of a quarter hour, in ns since the epoch.
+pub fn quarter_begin(quarter: i64) -> TimeNs {
+    quarter.saturating_mul(QUARTER_NS)
+}
+
+/// Returns the last moment of a quarter hour, in ns since the epoch.
+pub fn quarter_end(quarter: i64) -> TimeNs {
+    quarter_begin(quarter).saturating_add(QUARTER_NS - 1)
 }
 
 /// A sum of charges.

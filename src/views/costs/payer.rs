@@ -8,7 +8,7 @@ use super::super::Rows;
 use super::super::rows;
 use super::super::status::CallStatus;
 use super::calls::{CallKey, CallRow};
-use super::{CostKey, CostRow, hour_of};
+use super::{CostKey, CostRow, quarter_of};
 use crate::domain::event::{CostIncurred, Event, Mode, Purpose, Recorded};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
 use crate::domain::money::TokenUsage;
@@ -199,7 +199,7 @@ impl Payer {
         row.unknown = row.unknown.saturating_add(u32::from(body.amount.is_none()));
         row.amount = row.amount.saturating_add(body.amount.unwrap_or_default().0);
         rows.put(&key.to_bytes(), rows::write(&row)?);
-        // A charge counts at its own hour, under what it says of itself.
+        // A charge counts in its own quarter hour, under what it says of itself.
         let sum = CostRow {
             calls: u64::from(is_first),
             unknown: u64::from(body.amount.is_none()),
@@ -252,7 +252,7 @@ impl Payer {
         Ok(())
     }
 
-    /// Changes the sum that `row` belongs to at the hour of `at`.
+    /// Changes the sum that `row` belongs to in the quarter hour of `at`.
     fn charge(
         &self,
         rows: &mut dyn Rows,
@@ -262,7 +262,7 @@ impl Payer {
         change: impl FnOnce(&mut CostRow),
     ) -> Result<(), String> {
         let key = CostKey {
-            hour: hour_of(at),
+            quarter: quarter_of(at),
             mode: self.mode,
             provider: row.provider.clone(),
             model: row.model.clone(),

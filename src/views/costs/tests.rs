@@ -82,7 +82,7 @@ fn a_lost_call_is_unknown_until_its_reply_is_found() {
 
 proptest! {
     #[test]
-    fn the_sums_are_those_of_the_events_by_mode_tier_purpose_and_hour(events in any_log()) {
+    fn the_sums_are_those_of_the_events_by_mode_tier_purpose_and_quarter_hour(events in any_log()) {
         let mut modes = BTreeMap::new();
         let mut expected: BTreeMap<_, u128> = BTreeMap::new();
         for event in &events {
@@ -90,7 +90,7 @@ proptest! {
                 Event::RunStarted(body) => drop(modes.insert(event.envelope.run, body.mode)),
                 Event::CostIncurred(body) => {
                     let mode = modes.get(&event.envelope.run).copied().unwrap_or(Mode::Real);
-                    let place = (mode, body.tier, body.purpose, hour_of(event.envelope.at));
+                    let place = (mode, body.tier, body.purpose, quarter_of(event.envelope.at));
                     *expected.entry(place).or_default() += u128::from(body.amount.unwrap_or_default().0);
                 }
                 _ => {}
@@ -100,7 +100,7 @@ proptest! {
         let rows = fold(&events);
         let mut found: BTreeMap<_, u128> = BTreeMap::new();
         for (key, row) in sums(&rows) {
-            *found.entry((key.mode, key.tier, key.purpose, key.hour)).or_default() += row.amount;
+            *found.entry((key.mode, key.tier, key.purpose, key.quarter)).or_default() += row.amount;
         }
         found.retain(|_, amount| *amount > 0);
         prop_assert_eq!(found, expected);
