@@ -10,6 +10,8 @@ mod bench_route;
 mod canary;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/deny.rs"]
+mod deny;
 #[path = "suite/fork.rs"]
 mod fork;
 #[path = "suite/fuzz.rs"]
@@ -38,6 +40,8 @@ mod runs;
 mod sealing;
 #[path = "suite/shipped_templates.rs"]
 mod shipped_templates;
+#[path = "support/source.rs"]
+mod source;
 #[path = "suite/together.rs"]
 mod together;
 #[path = "suite/trust.rs"]

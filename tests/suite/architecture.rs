@@ -1,10 +1,12 @@
 //! The rooms and their walls, read from the source: which room may name which, and where each foreign crate lives.
 //!
-//! It reads words, not meaning: comments, texts and `#[cfg(test)]` modules are left out, and what remains is searched for paths.
+//! It reads paths, not meaning: what is compiled for tests only is left out item by item, and what remains is searched for names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::LazyLock;
+
+use crate::source::{self, File, Named, Source};
 
 const LINES_MAX: usize = 600;
 
@@ -60,7 +62,7 @@ const WALLS: [Wall; 10] = [
     },
     Wall {
         inside: |file| is_pure(file),
-        words: &["async fn", ".await"],
+        words: &["async", "await"],
         advice: "`domain` and `views` never wait: waiting is for `executor`",
     },
     Wall {
@@ -143,6 +145,15 @@ const ADDRESSES: [(&str, &str); 6] = [
     ("ssh_key", "workspace"),
 ];
 
+/// Functions with one address, down to the file: a second reader of the environment is a secret that is not redacted, or a key that
+/// nobody finds.
+const READERS: [(&str, &str); 4] = [
+    ("std::env::var", "settings/variables.rs"),
+    ("std::env::var_os", "settings/variables.rs"),
+    ("std::env::vars", "settings/variables.rs"),
+    ("std::env::vars_os", "settings/variables.rs"),
+];
+
 fn room(file: &str) -> &str {
     file.split('/').next().unwrap_or(file)
 }
@@ -151,141 +162,104 @@ fn is_pure(file: &str) -> bool {
     matches!(room(file), "domain" | "views")
 }
 
-/// Returns whether `word` stands in `line` as a path: not as a part of a longer name.
-fn names(line: &str, word: &str) -> bool {
-    let part = |c: char| c.is_alphanumeric() || c == '_';
-    // A crate's name counts only where a path begins: a field or a method may share it.
-    let is_crate = word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    line.match_indices(word).any(|(at, _)| {
-        let (before, after) = (&line[..at], &line[at + word.len()..]);
-        let whole = !before.ends_with(part) && !after.starts_with(part);
-        let used = after.starts_with("::") || before.ends_with("use ") || before.ends_with("extern crate ");
-        whole && (!is_crate || (used && !before.ends_with("::") && !before.ends_with('.')))
-    })
-}
-
-/// Returns the lines of code with their numbers: without comments, texts and what follows `#[cfg(test)]`.
-fn code(text: &str) -> Vec<(usize, String)> {
-    let mut lines = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        if line.starts_with("#[cfg(test)]") {
-            break;
-        }
-        let mut kept = String::new();
-        let mut in_text = false;
-        let mut chars = line.chars().peekable();
-        while let Some(c) = chars.next() {
-            match c {
-                '\\' if in_text => drop(chars.next()),
-                '\'' if !in_text && chars.peek() == Some(&'"') => drop(chars.next()),
-                '"' => in_text = !in_text,
-                '/' if !in_text && chars.peek() == Some(&'/') => break,
-                c if !in_text => kept.push(c),
-                _ => {}
-            }
-        }
-        lines.push((index + 1, kept));
+/// Returns whether a path names `word`: a path from its beginning, a type wherever it stands, or a crate.
+fn names(named: &Named, word: &str) -> bool {
+    let parts: Vec<&str> = word.split("::").collect();
+    match parts.as_slice() {
+        [one] if one.starts_with(char::is_uppercase) => named.path.iter().any(|part| part == one),
+        // A crate's name counts only where a path begins: a field or a method may share it.
+        [one] if !["async", "await"].contains(one) => named.path[0] == *one && (named.path.len() > 1 || named.is_import),
+        parts => named.path.iter().zip(parts).filter(|(part, word)| part == *word).count() == parts.len(),
     }
-    spelled_out(lines)
 }
 
-/// `use crate::{store, views::{a, b}}` names rooms as `crate::store` does: writes each out, on the line on which it stands.
-fn spelled_out(lines: Vec<(usize, String)>) -> Vec<(usize, String)> {
-    let mut depth = 0usize;
-    let written = lines.into_iter().map(|(number, line)| {
-        let rest = match line.trim().strip_prefix("pub ").unwrap_or(line.trim()).strip_prefix("use crate::{") {
-            Some(rest) if depth == 0 => {
-                depth = 1;
-                rest.to_owned()
-            }
-            _ if depth == 0 => return (number, line),
-            _ => line,
-        };
-        let mut written = "crate::".to_owned();
-        for c in rest.chars().filter(|c| !c.is_whitespace()) {
-            match c {
-                '{' => depth += 1,
-                '}' => depth = depth.saturating_sub(1),
-                ',' if depth == 1 => written.push_str(" crate::"),
-                _ => {}
-            }
-            if depth == 0 {
-                break;
-            }
-            if c != ',' && (depth == 1 || c != '}') {
-                written.push(c);
-            }
-        }
-        (number, written)
-    });
-    written.collect()
-}
-
-/// Returns whether a file holds tests only: walls are for what is shipped.
-fn is_test(file: &str) -> bool {
-    file.ends_with("tests.rs") || file.ends_with("_test.rs") || file.contains("/tests/")
-}
-
-/// Returns all that is wrong with one file of `src/`.
-fn faults(file: &str, text: &str) -> Vec<String> {
-    let mut faults = Vec::new();
-    if text.lines().count() > LINES_MAX && !LONG.iter().any(|(long, _)| *long == file) {
-        faults.push(format!("src/{file}: {} lines, more than {LINES_MAX}: let its chapters be files", text.lines().count()));
-    }
-    for (number, line) in code(text).into_iter().filter(|_| !is_test(file)) {
+/// Returns all that is wrong with what one file of `src/` names.
+fn faults(file: &str, source: &Source) -> Vec<String> {
+    let mut faults = BTreeSet::new();
+    for named in &source.named {
+        let line = named.line;
         for wall in WALLS.iter().filter(|wall| (wall.inside)(file)) {
-            for word in wall.words.iter().filter(|word| names(&line, word)) {
-                faults.push(format!("src/{file}:{number}: names `{word}`: {}", wall.advice));
+            for word in wall.words.iter().filter(|word| names(named, word)) {
+                faults.insert((line, format!("names `{word}`: {}", wall.advice)));
             }
         }
         for other in ROOMS.iter().filter(|other| is_pure(file) && room(file) != **other) {
-            if names(&line, &format!("crate::{other}")) {
+            if names(named, &format!("crate::{other}")) {
                 let advice = "`domain` names no other room, `views` only `domain`: pass a value in";
-                faults.push(format!("src/{file}:{number}: names `crate::{other}`: {advice}"));
+                faults.insert((line, format!("names `crate::{other}`: {advice}")));
             }
         }
         for (name, home) in ADDRESSES {
-            if names(&line, name) && room(file) != home {
-                faults.push(format!(
-                    "src/{file}:{number}: names `{name}`, whose address is one file of `{home}`: move the line there"
-                ));
+            if names(named, name) && room(file) != home {
+                faults.insert((line, format!("names `{name}`, whose address is one file of `{home}`: move the line there")));
             }
         }
     }
-    faults
+    for (named, (name, home)) in source.named.iter().flat_map(|named| READERS.map(|reader| (named, reader))) {
+        if names(named, name) && file != home {
+            faults.insert((named.line, format!("names `{name}`: ask `Variables`, which alone reads it in `{home}`")));
+        }
+    }
+    faults.into_iter().map(|(line, fault)| format!("src/{file}:{line}: {fault}")).collect()
 }
 
-fn sources() -> BTreeMap<String, String> {
-    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).expect("a folder of sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                walk(&path, files);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push(path);
-            }
-        }
-    }
+/// Returns what is wrong with the length of a file.
+fn too_long(file: &str, text: &str) -> Option<String> {
+    let lines = text.lines().count();
+    (lines > LINES_MAX && !LONG.iter().any(|(long, _)| *long == file))
+        .then(|| format!("src/{file}: {lines} lines, more than {LINES_MAX}: let its chapters be files"))
+}
+
+/// The files of library and program, read once; one that no module declares is a fault.
+static SOURCES: LazyLock<BTreeMap<String, File>> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    walk(&root, &mut files);
-    let name = |path: &PathBuf| path.strip_prefix(&root).expect("beneath src").to_string_lossy().replace('\\', "/");
-    files.iter().map(|path| (name(path), fs::read_to_string(path).expect("a source"))).collect()
+    let mut files = source::files_of(&root.join("lib.rs"));
+    files.extend(source::files_of(&root.join("main.rs")));
+    let declared: BTreeSet<String> = files.keys().cloned().collect();
+    let forgotten: Vec<String> = source::rust_files(&root).difference(&declared).cloned().collect();
+    assert_eq!(forgotten, Vec::<String>::new(), "files that no module declares: they are never compiled");
+    files
+});
+
+/// Returns what a file of `src/` named `name` would name if it held `text`.
+fn read(name: &str, text: &str) -> Source {
+    let module = name.trim_end_matches(".rs").trim_end_matches("/mod");
+    let module: Vec<String> = module.split('/').filter(|part| !["lib", "main"].contains(part)).map(str::to_owned).collect();
+    Source::read(text, &module, false)
 }
 
 #[test]
 fn every_line_is_in_its_room() {
-    let faults: Vec<String> = sources().iter().flat_map(|(file, text)| faults(file, text)).collect();
-    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+    let sources = &*SOURCES;
+    let shipped = sources.iter().filter(|(_, file)| !file.is_test);
+    let mut wrong: Vec<String> = shipped.flat_map(|(name, file)| faults(name, &file.source)).collect();
+    wrong.extend(sources.iter().filter_map(|(name, file)| too_long(name, &file.text)));
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn every_room_has_its_walls() {
+    let sources = &*SOURCES;
+    let rooms = sources["lib.rs"].source.modules.iter().map(|module| module.name.as_str());
+    let unguarded: Vec<&str> = rooms.filter(|room| *room != "domain" && !ROOMS.contains(room)).collect();
+    assert_eq!(unguarded, Vec::<&str>::new(), "rooms that no wall knows");
+    // A wall, an address or an exception that stands around nothing would hold whatever happens.
+    let names_of = |room: &str| sources.keys().any(|file| self::room(file) == room);
+    for (name, home) in ADDRESSES {
+        let uses = |file: &File| !file.is_test && file.source.named.iter().any(|named| names(named, name));
+        assert!(names_of(home) && sources.values().any(uses), "`{name}` lives nowhere");
+    }
+    for (long, _) in LONG {
+        assert!(sources[long].text.lines().count() > LINES_MAX, "src/{long} is no longer too long");
+    }
 }
 
 #[test]
 fn every_foreign_crate_has_one_address() {
-    let sources = sources();
+    let sources = &*SOURCES;
     for (name, home) in ADDRESSES {
-        let uses = |text: &String| code(text).iter().any(|(_, line)| names(line, name));
-        let files: BTreeSet<&String> =
-            sources.iter().filter(|(file, text)| !is_test(file) && uses(text)).map(|(file, _)| file).collect();
+        let uses = |file: &File| !file.is_test && file.source.named.iter().any(|named| names(named, name));
+        let files: BTreeSet<&String> = sources.iter().filter(|(_, file)| uses(file)).map(|(name, _)| name).collect();
         assert!(files.len() <= 1, "`{name}` is named in {files:?}: keep it in one file of `{home}`");
     }
 }
@@ -294,36 +268,90 @@ fn every_foreign_crate_has_one_address() {
 fn the_walls_see_what_they_should_and_nothing_else() {
     let wrong = [
         ("domain/run.rs", "use std::fs;"),
-        ("domain/run.rs", "let now = std::time::Instant::now();"),
+        ("domain/run.rs", "use std::{collections::BTreeMap, fs};"),
+        ("domain/run.rs", "use ::std::fs as disk;"),
+        ("domain/run.rs", "fn f() { let now = std::time::Instant::now(); }"),
+        ("domain/run.rs", "use std::time; fn f() { time::SystemTime::now(); }"),
+        ("domain/run.rs", "async fn f() {}"),
+        ("domain/run.rs", "fn f() { g().await; }"),
+        ("domain/run.rs", "#[tokio::main] fn f() {}"),
+        ("domain/run.rs", "fn f() { tokio::select! {} }"),
         ("views/runs.rs", "use crate::store::log;"),
         ("domain/run.rs", "use crate::{ids, views};"),
         ("domain/run.rs", "use crate::{\n    domain::{ids, money},\n    store::log,\n};"),
+        ("domain/run/mod.rs", "use super::super::store::log;"),
+        ("domain/run.rs", "mod inner { use super::super::super::store::log; }"),
+        ("domain/run.rs", "macro_rules! m { () => { $crate::store::open() } }"),
         ("store/log.rs", "use crate::providers::Model;"),
         ("providers/http.rs", "fn f(log: &crate::store::Log) {}"),
-        ("cli/run.rs", "let tree = sled::open(path);"),
+        ("cli/run.rs", "fn f() { let tree = sled::open(path); }"),
         ("memory/index.rs", "use reqwest::Client;"),
         ("workspace/mod.rs", "use clap::Parser;"),
+        ("workspace/mod.rs", "extern crate clap;"),
         ("workspace/mod.rs", "use crate::cli::Table;"),
         ("store/mod.rs", "fn f() { crate::workspace::open() }"),
+        ("cli/run.rs", "fn f() { let key = std::env::var(name).ok(); }"),
+        ("cli/run.rs", "use std::env; fn f() { let key = env::var_os(name); }"),
+        ("settings/place.rs", "use std::env::vars; fn f() { vars() }"),
+        // Behind something that is for tests only, whatever it is.
+        ("store/mod.rs", "#[cfg(test)]\nmod tests;\nuse crate::workspace::Workspace;"),
+        ("store/mod.rs", "#[cfg(test)]\nmod tests { fn f() {} }\nuse crate::workspace::Workspace;"),
+        ("store/mod.rs", "#[cfg(test)] use a::{b, c};\nuse crate::workspace::Workspace;"),
+        ("store/mod.rs", "#[cfg(test)] const A: [u8; 2] = { [1, 2] };\nuse crate::workspace::Workspace;"),
+        ("store/mod.rs", "#[cfg(test)] const fn a() {}\nuse crate::workspace::Workspace;"),
+        ("store/mod.rs", "#[cfg(test)] pub(crate) fn a<A, B>() -> Map<A, B> {}\nuse crate::workspace::Workspace;"),
+        ("store/mod.rs", "#[cfg(test)] struct A(u8);\nuse crate::workspace::Workspace;"),
+        ("store/mod.rs", "struct A { #[cfg(test)] a: Map<A, B>, b: crate::workspace::Workspace }"),
+        ("store/mod.rs", "enum A { #[cfg(test)] B { a: u8 }, C(crate::workspace::Workspace) }"),
+        ("store/mod.rs", "fn f() { match a { #[cfg(test)] A => {} B => crate::workspace::open() } }"),
+        ("store/mod.rs", "fn f() { #[cfg(test)] let a = A { b }; crate::workspace::open() }"),
+        ("store/mod.rs", "#[cfg(not(test))] use crate::workspace::Workspace;"),
+        ("store/mod.rs", "#[cfg(any(test, unix))] use crate::workspace::Workspace;"),
     ];
-    for (file, line) in wrong {
-        assert!(!faults(file, line).is_empty(), "{file}: {line}");
+    for (file, text) in wrong {
+        assert!(!faults(file, &read(file, text)).is_empty(), "{file}: {text}");
     }
     let right = [
         ("domain/run.rs", "// like std::fs, unlike crate::store"),
-        ("domain/run.rs", "let text = \"use tokio::main\";"),
-        ("domain/run.rs", "let operand = brand::new(); self.rand.len()"),
+        ("domain/run.rs", "/// Like std::fs.\nfn f() { let text = \"use tokio::main\"; let c = '\"'; }"),
+        ("domain/run.rs", "fn f() { let operand = brand::new(); self.rand.len(); self.rand::<u8>(); let rand = 1; }"),
         ("domain/run.rs", "#[cfg(test)]\nmod tests { use std::fs; }"),
+        ("domain/run.rs", "#[cfg(all(test, unix))]\nuse std::{fs, io};"),
+        ("domain/run.rs", "#[cfg(test)] #[allow(unused)] pub(crate) fn f() { std::fs::read(a) }"),
+        ("domain/run.rs", "#![cfg(test)]\nuse std::fs;"),
+        ("domain/run.rs", "#[test]\nfn f() { std::fs::read(a) }"),
+        ("domain/run.rs", "struct A { #[cfg(test)] a: std::fs::File, b: u8 }"),
         ("views/runs.rs", "use crate::domain::event::Event;"),
-        ("views/runs.rs", "use crate::{domain::{ids, tools}, views::store};\nlet store = 1;"),
-        ("domain/run_tests.rs", "use std::fs;"),
+        ("views/runs.rs", "use crate::{domain::{ids, tools}, views::store};\nfn f() { let store = 1; }"),
         ("store/sled.rs", "use sled::Db;"),
         ("store/open.rs", "mod sled;"),
         ("cli/mod.rs", "use clap::Parser;"),
         ("main.rs", "use clap::Parser;"),
+        ("settings/variables.rs", "use std::env; fn f() { env::var_os(name) }"),
+        ("settings/place.rs", "use std::env; fn f() { env::current_dir() }"),
+        ("settings/place.rs", "fn f() { env!(\"CARGO\") }"),
     ];
-    for (file, line) in right {
-        assert_eq!(faults(file, line), Vec::<String>::new(), "{file}: {line}");
+    for (file, text) in right {
+        assert_eq!(faults(file, &read(file, text)), Vec::<String>::new(), "{file}: {text}");
     }
-    assert_eq!(faults("domain/x.rs", &"\n".repeat(601)).len(), 1);
+    assert!(too_long("domain/x.rs", &"\n".repeat(601)).is_some() && too_long("domain/x.rs", &"\n".repeat(600)).is_none());
+}
+
+/// The files in which a mark for tests stands near the top: what was planted there once passed.
+#[test]
+fn faults_planted_behind_a_mark_for_tests_are_found() {
+    let sources = &*SOURCES;
+    for (file, line, fault) in [
+        ("store/owned/mod.rs", "use crate::workspace::Workspace;", "names `crate::workspace`"),
+        ("views/memory/mod.rs", "use std::fs;", "names `std::fs`"),
+    ] {
+        let text = format!("{}\n{line}\n", sources[file].text);
+        let found = faults(file, &read(file, &text));
+        let place = format!("src/{file}:{}: {fault}", text.lines().count());
+        assert!(!found.is_empty() && found.iter().all(|fault| fault.starts_with(&place)), "{found:?}");
+    }
+    let text = |lines: &str| read("lib.rs", lines).modules;
+    let tests = text("mod a;\n#[cfg(test)]\n#[path = \"b_tests.rs\"]\npub(crate) mod b;\nmod c { mod d; }");
+    let shown: Vec<_> = tests.iter().map(|module| (module.path.join("::"), module.file.as_deref(), module.is_test)).collect();
+    assert_eq!(shown, [("a".into(), None, false), ("b".into(), Some("b_tests.rs"), true), ("c::d".into(), None, false)]);
 }

@@ -9,7 +9,7 @@ use meno::domain::ids::Hash;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Done, House, files, files_with, finish};
+use crate::harness::{Done, House, cannot_check, files, files_with, finish};
 use crate::llm_server::{LlmServer, Turn};
 
 const PUBLISH: [&str; 5] = ["run", "python_package_publish", "--no-input", "--seed", "7"];
@@ -97,7 +97,7 @@ fn signatures_are_those_of_ssh_keygen() {
     let signature = house.path("seal.json.sig");
     let verify = ["-Y", "verify", "-n", "meno-seal", "-I", "auditor@example.org", "-f", text(&signers), "-s", text(&signature)];
     match keygen(&verify, Some(&seal)) {
-        Err(why) => return eprintln!("ssh-keygen is not here ({why}): its signatures were not compared"),
+        Err(why) => return cannot_check("ssh-keygen", &why.to_string()),
         Ok(status) => assert!(status.success(), "ssh-keygen does not accept the signature"),
     }
     fs::remove_file(&signature).expect("removed");
