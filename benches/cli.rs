@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use meno::domain::ids::RunId;
 use meno::executor::World;
-use meno::settings::{Flags, Places};
+use meno::settings::{Flags, Places, Variables};
 use meno::store::log::Log;
 use meno::views::run_list::{RunFilter, SortBy};
 use meno::workspace::{Access, Options, Upkeep, Workspace};
@@ -207,7 +207,7 @@ fn questions(program: &Program) -> Result<Table> {
         prices: None,
         flags: &Flags::default(),
         fallback: None,
-        variable: &|_| None,
+        variables: Variables::through(|_| None),
         access: Access::Read,
         wait: Duration::from_secs(60),
         stay: false,

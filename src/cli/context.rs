@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use super::args::Global;
 use super::output::{Look, Out};
+use crate::settings::Variables;
 
 /// The surroundings of a command.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub struct Context {
     pub out: Out,
     /// The options of every command.
     pub global: Global,
+    /// Reads environment variables.
+    pub variables: Variables,
 }
 
 impl Context {
@@ -24,7 +27,7 @@ impl Context {
             color: global.color,
             zone: global.time_zone.clone(),
         };
-        Self { out: Out::new(look), global }
+        Self { out: Out::new(look), global, variables: Variables::of_process() }
     }
 
     /// Tells whether a person can be asked: there is one at a terminal, and `--no-input` and `--json` were not given.
@@ -39,6 +42,6 @@ impl Context {
     pub(crate) fn with(out: Out) -> Self {
         use clap::Parser;
         let cli = super::args::Cli::try_parse_from(["meno", "rebuild", "--no-input"]).unwrap();
-        Self { out, global: cli.global }
+        Self { out, global: cli.global, variables: Variables::through(|_| None) }
     }
 }

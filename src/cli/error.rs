@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::output::sanitize;
 use crate::domain::redact::Redactor;
+use crate::settings::variables;
 use crate::store;
 
 /// How the program ends.
@@ -277,11 +278,10 @@ impl From<store::Error> for Report {
 }
 
 /// What a panic says may quote anything: takes out what looks like a key, and the values of variables whose names say that they are secret.
-fn clean(words: &str, variables: impl Iterator<Item = (String, String)>) -> String {
+fn clean(words: &str, values: impl Fn(fn(&str) -> bool) -> Vec<String>) -> String {
     let is_secret =
         |name: &str| ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|part| name.to_ascii_uppercase().contains(part));
-    let secrets = variables.filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
-    Redactor::new(secrets).redact(words).into_owned()
+    Redactor::new(values(is_secret)).redact(words).into_owned()
 }
 
 /// Makes panics say what they are: a fault of Meno's own, on one line, in the form that was asked for.
@@ -292,7 +292,7 @@ pub fn install_panic_hook(json: bool, known: fn(&std::panic::PanicHookInfo<'_>) 
         let payload = info.payload();
         let words = payload.downcast_ref::<&str>().map(|words| (*words).to_owned());
         let words = words.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned());
-        let words = clean(&words, std::env::vars());
+        let words = clean(&words, |is_secret| variables::values_of_process(is_secret));
         let place = info.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
         tracing::error!(panic = %words, place = %place, "panic");
         if !known(info) {
@@ -311,8 +311,10 @@ mod tests {
     #[test]
     fn a_panic_quotes_no_secret() {
         let variables = [("WIRE_TOKEN", "plain-words-that-are-secret"), ("HOME", "/home/ada")];
-        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let said = clean("index 3 of sk-ant-api03-AbCdEf123456 at plain-words-that-are-secret in /home/ada", variables);
+        let values = |is_meant: fn(&str) -> bool| {
+            variables.iter().filter(|(name, _)| is_meant(name)).map(|(_, value)| (*value).to_owned()).collect()
+        };
+        let said = clean("index 3 of sk-ant-api03-AbCdEf123456 at plain-words-that-are-secret in /home/ada", values);
         assert_eq!(said, "index 3 of [redacted:anthropic-key] at [redacted:known-secret] in /home/ada");
     }
 

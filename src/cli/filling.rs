@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::ask::{AskKind, AskQuestion, Asked, Form, Given, Prompter, Terminal, interview};
-use super::commands::run::{GivenAnswers, secret_of, wrong};
+use super::commands::run::{GivenAnswers, wrong};
 use super::context::Context;
 use super::error::{Exit, Report, Result};
 use super::output::{sanitize, words};
@@ -49,14 +49,14 @@ pub fn check_given(template: &Template, given: &GivenAnswers) -> Result<BTreeMap
 pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
     let basis = Arc::clone(&begun.basis);
     let mut filling = Filling::new(workspace, &basis, &mut begun.stream);
-    filling.secrets = secrets_of(&basis.template, given);
+    filling.secrets = secrets_of(workspace, &basis.template, given);
     filling.give_all(given)?;
     filling.history = history(workspace, &basis.template);
     let mut terminal = Terminal::new(true);
     let asked = interview(&mut terminal, &mut filling);
     let mut secrets = std::mem::take(&mut filling.secrets);
     drop(filling);
-    secrets.extend(secrets_of(&basis.template, &GivenAnswers::new()));
+    secrets.extend(secrets_of(workspace, &basis.template, &GivenAnswers::new()));
     begun.redactor = workspace.redactor_of(&basis, &secrets);
     match asked {
         Ok(()) => {
@@ -125,9 +125,10 @@ pub fn complete(workspace: &Workspace, begun: &mut Begun, given: &GivenAnswers) 
         .map(|(id, answer)| (id.clone(), (answer.value.clone(), answer.source)))
         .collect();
     known.extend(given.clone());
-    let environment = |question: &Question| secret_of(question).map(|value| (Value::String(value), AnswerSource::Environment));
+    let environment =
+        |question: &Question| workspace.secret_of(question).map(|value| (Value::String(value), AnswerSource::Environment));
     let completed = form::complete(&basis.template, &known, &environment, &exists).map_err(|problems| wrong(&problems))?;
-    begun.redactor = workspace.redactor_of(&basis, &secrets_of(&basis.template, given));
+    begun.redactor = workspace.redactor_of(&basis, &secrets_of(workspace, &basis.template, given));
     let answers = completed.answers.into_iter().map(|(question, answer)| Command::Answer {
         value: redacted(&begun.redactor, &basis.template, &question, answer.value),
         question,
@@ -139,11 +140,11 @@ pub fn complete(workspace: &Workspace, begun: &mut Begun, given: &GivenAnswers) 
 }
 
 /// Returns the answers to secret questions that are known here: given, or in the variables that the questions name.
-pub fn secrets_of(template: &Template, given: &GivenAnswers) -> Vec<SecretString> {
+pub fn secrets_of(workspace: &Workspace, template: &Template, given: &GivenAnswers) -> Vec<SecretString> {
     let questions = template.form_schema.questions.iter().filter(|question| question.kind == QuestionKind::Secret);
     let known = questions.filter_map(|question| {
         let typed = given.get(&question.id).and_then(|(value, _)| value.as_str().map(str::to_owned));
-        typed.or_else(|| secret_of(question))
+        typed.or_else(|| workspace.secret_of(question))
     });
     known.map(SecretString::from).collect()
 }
@@ -151,7 +152,7 @@ pub fn secrets_of(template: &Template, given: &GivenAnswers) -> Vec<SecretString
 /// Returns what makes a remark about a run fit to be kept: answers to its secret questions that are known here are not in it.
 pub fn redactor_about(workspace: &Workspace, run: RunId) -> Arc<Redactor> {
     match workspace.recorded_basis(run) {
-        Ok(basis) => workspace.redactor_of(&basis, &secrets_of(&basis.template, &GivenAnswers::new())),
+        Ok(basis) => workspace.redactor_of(&basis, &secrets_of(workspace, &basis.template, &GivenAnswers::new())),
         Err(_) => Arc::new(workspace.redactor_with(&[])),
     }
 }
@@ -209,13 +210,14 @@ impl<'a> Filling<'a> {
     fn give_all(&mut self, given: &GivenAnswers) -> Result<()> {
         loop {
             let open = self.form.visible().into_iter().find(|question| {
-                self.form.given(&question.id).is_none() && (given.contains_key(&question.id) || secret_of(question).is_some())
+                self.form.given(&question.id).is_none()
+                    && (given.contains_key(&question.id) || self.workspace.secret_of(question).is_some())
             });
             let Some(question) = open else { return Ok(()) };
             match given.get(&question.id) {
                 Some((value, source)) => self.keep(question, value.clone(), *source)?,
                 None => {
-                    let secret = secret_of(question).unwrap_or_default();
+                    let secret = self.workspace.secret_of(question).unwrap_or_default();
                     self.keep(question, Value::String(secret), AnswerSource::Environment)?;
                 }
             }

@@ -55,7 +55,7 @@ fn carry_out(cli: Cli) -> Exit {
 }
 
 fn start_trace(context: &Context) -> Result<()> {
-    let filter = std::env::var("MENO_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = context.variables.get("MENO_LOG");
     trace::start(filter.as_deref(), context.global.log_file.as_deref())
 }
 

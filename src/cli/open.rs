@@ -6,7 +6,7 @@ use super::context::Context;
 use super::error::{Report, Result};
 use super::output::{sanitize, words};
 use crate::executor::World;
-use crate::settings::{Choice, Flags, Places, Preset};
+use crate::settings::{Choice, Flags, Places, Preset, Variables};
 use crate::store::session::Notice;
 use crate::workspace::{Access, Options, Upkeep, Workspace};
 
@@ -42,7 +42,7 @@ pub fn store(context: &mut Context, access: Access) -> Result<Workspace> {
 /// # Errors
 /// As [`store`].
 pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Result<Workspace> {
-    let places = Places::of_process()?;
+    let places = Places::of_process(&context.variables)?;
     let quiet = context.out.quiet() || context.out.json();
     let notice = move |notice: &Notice| {
         if !quiet && is_for_people(notice) {
@@ -57,12 +57,12 @@ pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Re
         prices: global.prices.as_deref(),
         flags: &opening.flags,
         fallback: opening.fallback,
-        variable: &|name| std::env::var(name).ok(),
+        variables: context.variables.clone(),
         access,
         wait: global.wait,
         stay: opening.stay,
         upkeep: opening.upkeep,
-        world: world(opening.deterministic)?,
+        world: world(opening.deterministic, &context.variables)?,
         notice: Arc::new(notice),
     };
     let workspace = if opening.forgiving { Workspace::open_forgiving(options) } else { Workspace::open(options) }?;
@@ -96,9 +96,8 @@ fn is_for_people(notice: &Notice) -> bool {
 }
 
 /// The real world, or a fixed one for tests: MENO_CLOCK (RFC 3339) and MENO_SEED (a number).
-fn world(deterministic: bool) -> Result<World> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let (clock, seed) = (variable("MENO_CLOCK"), variable("MENO_SEED"));
+fn world(deterministic: bool, variables: &Variables) -> Result<World> {
+    let (clock, seed) = (variables.get("MENO_CLOCK"), variables.get("MENO_SEED"));
     let is_honoured = deterministic || cfg!(debug_assertions);
     if !is_honoured || (clock.is_none() && seed.is_none()) {
         return Ok(World::real());

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::file::header_fault;
+use super::variables::Variables;
 
 /// Extra headers, one `Name: value` per line.
 const HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
@@ -17,7 +18,7 @@ const PLAIN: [&str; 6] =
 /// Variables of which only the presence counts.
 const SECRET: [&str; 4] = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OLLAMA_API_KEY", "OPENAI_API_KEY"];
 
-/// The providers' variables; an empty one counts as not set.
+/// The providers' variables; one that is blank counts as not set.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     plain: BTreeMap<&'static str, String>,
@@ -35,9 +36,9 @@ impl fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// Reads the variables through `lookup`.
-    pub fn of(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let set = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+    /// Takes what bears on settings out of `variables`.
+    pub fn of(variables: &Variables) -> Self {
+        let set = |name: &str| variables.get(name).filter(|value| !value.trim().is_empty());
         let lines = set(HEADERS).unwrap_or_default();
         let pairs = lines.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.trim(), value.trim()));
         let (headers, refused): (Vec<_>, Vec<_>) = pairs.partition(|(name, value)| header_fault(name, value).is_none());
@@ -47,11 +48,6 @@ impl Environment {
             headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             refused: refused.into_iter().map(|(name, _)| name.escape_debug().to_string()).collect(),
         }
-    }
-
-    /// Reads this process's variables; those that are not Unicode count as not set.
-    pub fn of_process() -> Self {
-        Self::of(|name| std::env::var(name).ok())
     }
 
     /// Returns the value of a variable that holds no secret.
@@ -82,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_value_of_a_key_is_never_held() {
-        let environment = Environment::of(|name| Some(format!("sk-{name}-value")));
+        let environment = Environment::of(&Variables::through(|name| Some(format!("sk-{name}-value"))));
         assert!(environment.has("ANTHROPIC_API_KEY"));
         let shown = format!("{environment:?}");
         for name in SECRET {
@@ -93,7 +89,7 @@ mod tests {
     #[test]
     fn headers_that_look_like_secrets_are_not_taken() {
         let lines = "X-Team: blue\nAuthorization: Bearer abc\nX-Trace: sk-123\nnonsense";
-        let environment = Environment::of(|name| (name == HEADERS).then(|| lines.to_owned()));
+        let environment = Environment::of(&Variables::through(move |name| (name == HEADERS).then(|| lines.to_owned())));
         assert_eq!(environment.headers().keys().collect::<Vec<_>>(), ["X-Team"]);
         let notice = environment.notice().expect("a notice");
         assert!(notice.ends_with("Authorization, X-Trace"), "{notice}");
@@ -101,7 +97,7 @@ mod tests {
 
     #[test]
     fn an_empty_variable_is_not_set() {
-        let environment = Environment::of(|_| Some("  ".to_owned()));
+        let environment = Environment::of(&Variables::through(|_| Some("  ".to_owned())));
         assert_eq!(environment, Environment::default());
     }
 }

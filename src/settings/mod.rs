@@ -22,6 +22,7 @@ mod recorded;
 pub mod resolve;
 mod stack;
 pub mod trust;
+pub mod variables;
 pub use crate::domain::settings as types;
 pub(crate) mod write;
 
@@ -35,3 +36,4 @@ pub use recorded::under;
 pub use resolve::{Choice, ConfigFile, Flags, Found, Inputs, Resolved, resolve};
 pub use trust::TrustedStores;
 pub use types::*;
+pub use variables::Variables;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 
 use super::error::Error;
+use super::variables::Variables;
 
 /// The folder that marks a project's store.
 pub const FOLDER: &str = ".meno";
@@ -54,20 +55,19 @@ pub struct Places {
 }
 
 impl Places {
-    /// Gathers the places of this process.
+    /// Gathers the places of this process, as `variables` name them.
     ///
     /// # Errors
     /// [`Error::NoHome`] without a home folder, [`Error::Io`] without a current one.
-    pub fn of_process() -> Result<Self, Error> {
+    pub fn of_process(variables: &Variables) -> Result<Self, Error> {
         let user = etcetera::choose_base_strategy().map_err(|_| Error::NoHome)?;
-        let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Ok(Self {
             current: env::current_dir().map_err(Error::io("."))?,
             data: user.data_dir().join("meno"),
             config: user.config_dir().join("meno"),
             cache: user.cache_dir().join("meno"),
-            store_variable: variable("MENO_STORE"),
-            config_variable: variable("MENO_CONFIG"),
+            store_variable: variables.path("MENO_STORE"),
+            config_variable: variables.path("MENO_CONFIG"),
         })
     }
 

@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::domain::template::Capture;
 use crate::domain::tier::{Strategy, Tier};
-use crate::settings::{AuthScheme, file};
+use crate::settings::{AuthScheme, Variables, file};
 
 /// A world to resolve in.
 #[derive(Default)]
@@ -28,8 +30,9 @@ impl World {
     }
 
     fn environment(mut self, pairs: &[(&str, &str)]) -> Self {
-        self.environment =
-            Environment::of(|name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()));
+        let known: BTreeMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.environment = Environment::of(&Variables::through(move |name| known.get(name).cloned()));
         self
     }
 

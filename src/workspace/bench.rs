@@ -43,8 +43,8 @@ impl Workspace {
     /// # Errors
     /// When it is not known or was never fetched.
     pub fn embedder(&self) -> Result<Embedder, embed::Error> {
-        let native = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty());
-        Embedder::open(&self.resolved.settings.memory.model, &self.places.data.join("models"), native.as_deref().map(Path::new))
+        let native = self.variables.path("ORT_DYLIB_PATH");
+        Embedder::open(&self.resolved.settings.memory.model, &self.places.data.join("models"), native.as_deref())
     }
 
     /// Returns the folder that keeps the vectors of texts that were measured with.

@@ -21,9 +21,10 @@ use crate::domain::ids::RunId;
 use crate::domain::prices::{PriceError, PriceFile, PriceTable};
 use crate::domain::redact::Redactor;
 use crate::domain::run::Basis;
+use crate::domain::template::{Question, QuestionKind};
 use crate::executor::World;
 use crate::providers;
-use crate::settings::{self, Environment, Flags, How, Places, Preset, Request, Resolved, StorePlace};
+use crate::settings::{self, Environment, Flags, How, Places, Preset, Request, Resolved, StorePlace, Variables};
 use crate::store::codec::{self, Decoded};
 use crate::store::files::OsFiles;
 use crate::store::log::Log;
@@ -57,8 +58,8 @@ pub struct Options<'a> {
     pub flags: &'a Flags,
     /// The preset to use when nobody chose one.
     pub fallback: Option<Preset>,
-    /// Reads an environment variable.
-    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// Reads environment variables: addresses and keys of providers, answers to secret questions.
+    pub variables: Variables,
     /// What the command is about to do.
     pub access: Access,
     /// How long to wait for an owner that does not answer.
@@ -118,6 +119,8 @@ pub struct Workspace {
     pub faults: Vec<settings::Error>,
     /// Keeps secrets out of what is recorded.
     pub redactor: Arc<Redactor>,
+    /// Reads environment variables, for whoever needs one later.
+    pub variables: Variables,
     /// The keys of all providers, to be kept out of texts.
     secrets: Vec<SecretString>,
     pub(super) log: Arc<dyn Log>,
@@ -138,14 +141,15 @@ impl Workspace {
     /// As [`Workspace::open`].
     pub fn at(dir: &Path, preset: Option<Preset>) -> Result<Self, Error> {
         let flags = Flags { preset, ..Flags::default() };
+        let variables = Variables::of_process();
         Self::open(Options {
-            places: Places::of_process()?,
+            places: Places::of_process(&variables)?,
             store: Some(dir),
             config: None,
             prices: None,
             flags: &flags,
             fallback: None,
-            variable: &|name| std::env::var(name).ok(),
+            variables,
             access: Access::Write,
             wait: Duration::from_secs(10),
             stay: false,
@@ -185,11 +189,11 @@ impl Workspace {
             store: &store,
             config: options.config,
             flags: options.flags,
-            environment: &Environment::of(options.variable),
+            environment: &Environment::of(&options.variables),
             fallback: options.fallback,
         })?;
         let prices = prices(&options.places, options.prices)?.with_tariffs(providers::tariffs(&resolved.settings.providers));
-        let secrets = secrets(&resolved, options.variable);
+        let secrets = secrets(&resolved, &options.variables);
         let redactor = Arc::new(Redactor::new(secrets.iter().map(ExposeSecret::expose_secret)));
         let library = Library::open(&store.path);
         let keyring = keys::ring(&resolved.settings.encryption, Arc::clone(&options.notice));
@@ -204,6 +208,7 @@ impl Workspace {
             library,
             faults: Vec::new(),
             redactor,
+            variables: options.variables,
             secrets,
             payloads,
             world,
@@ -248,6 +253,12 @@ impl Workspace {
     /// Returns the redactor of a run: it knows the run's own secrets, and what its capture levels ask for.
     pub fn redactor_of(&self, basis: &Basis, more: &[SecretString]) -> Arc<Redactor> {
         Arc::new(self.redactor_with(more).on_request(&self.resolved.settings.redaction, Levels::of(basis)))
+    }
+
+    /// Returns the answer to a secret question that stands in the variable that the question names.
+    pub fn secret_of(&self, question: &Question) -> Option<String> {
+        let variable = question.env.as_deref().filter(|_| question.kind == QuestionKind::Secret);
+        variable.and_then(|name| self.variables.get(name))
     }
 
     /// Returns the log, for those who follow it.
@@ -358,8 +369,8 @@ fn prices(places: &Places, flag: Option<&Path>) -> Result<PriceTable, Error> {
 }
 
 /// Returns the values of all variables that the settings name as holding a key.
-fn secrets(resolved: &Resolved, variable: &dyn Fn(&str) -> Option<String>) -> Vec<SecretString> {
+fn secrets(resolved: &Resolved, variables: &Variables) -> Vec<SecretString> {
     let named = resolved.settings.providers.values().filter_map(|provider| provider.api_key_env.clone());
     let usual = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY", "OLLAMA_API_KEY"].map(str::to_owned);
-    named.chain(usual).filter_map(|name| variable(&name)).map(SecretString::from).collect()
+    named.chain(usual).filter_map(|name| variables.get(&name)).map(SecretString::from).collect()
 }

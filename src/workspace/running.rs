@@ -99,7 +99,7 @@ impl Workspace {
             "" => Script::default(),
             path => script(&self.places.current.join(path))?,
         };
-        let models = Arc::new(Models::new(&settings, script, |name| std::env::var(name).ok()));
+        let models = Arc::new(Models::new(&settings, script, |name| self.variables.get(name)));
         let workspace = self.places.current.clone();
         // A day's limit is for all runs of the day: what a run recorded long ago does not raise today's.
         let limits = [basis.settings.per_day_budget, self.resolved.settings.per_day_budget];

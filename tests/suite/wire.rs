@@ -4,6 +4,8 @@
 use std::fs;
 
 use meno::domain::event::Event;
+use meno::settings::Variables;
+use meno::workspace::{Access, NewRun};
 use serde_json::{Value, json};
 
 use crate::harness::{Done, House, assert_kept, files_with, finish};
@@ -234,6 +236,28 @@ async fn a_strangers_settings_bring_no_key_to_the_strangers_server() {
     assert_eq!((strangers.requests().len(), users.requests().len()), asked);
 
     assert!(files_with(&store, KEY).is_empty());
+}
+
+/// A program that brings the library may keep its keys where it likes: models ask the reader that settings and redaction ask.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_programs_own_reader_of_variables_is_the_one_that_models_ask() {
+    let said = format!("Then twine upload it with {KEY}.");
+    let server = LlmServer::start([Turn::text("Run twine check."), Turn::text(&said)]).await;
+    let house = House::new();
+    house.template("relay", &relay());
+    house.configure(&settings("openai-chat", &server.base_url("/v1"), "bearer"));
+    let run = move || {
+        let variables = Variables::through(|name| (name == "WIRE_KEY").then(|| KEY.to_owned()));
+        let workspace = house.workspace_with(Access::Write, false, variables);
+        let template = workspace.library.find("relay").expect("readable").expect("there");
+        let run = workspace.run_to_end(&template, NewRun::default()).expect("it runs");
+        drop(workspace);
+        (run, files_with(&house.store(), KEY))
+    };
+    let (run, leaks) = tokio::task::spawn_blocking(run).await.expect("no panic");
+    assert_eq!((run.status.name(), leaks), ("succeeded", Vec::new()));
+    let seen: Vec<_> = server.requests().iter().map(|request| request.header("authorization").map(str::to_owned)).collect();
+    assert_eq!(seen, vec![Some(format!("Bearer {KEY}")); 2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

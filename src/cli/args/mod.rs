@@ -56,11 +56,11 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The store to use; else the nearest .meno/ upward, else your own
-    #[arg(long, global = true, env = "MENO_STORE", value_name = "DIR", hide_env_values = true)]
+    /// The store to use; else MENO_STORE, the nearest .meno/ upward, your own
+    #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
-    /// Your settings, instead of the usual config.toml
-    #[arg(long, global = true, env = "MENO_CONFIG", value_name = "FILE", hide_env_values = true)]
+    /// Your settings; else MENO_CONFIG, the usual config.toml
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// A price table over the built-in one and your own
     #[arg(long, global = true, value_name = "FILE")]

@@ -229,7 +229,7 @@ fn of_settings(workspace: &Workspace, checks: &mut Vec<Check>) {
         }
         asked.push(variable);
         // Whether it is there; what it is, is nobody's concern.
-        checks.push(if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
+        checks.push(if workspace.variables.get(variable).is_some() {
             ok("keys", format!("{variable} is set, for {}", tier.provider))
         } else {
             let found = format!("{variable} is not set, and {} needs it", tier.provider);

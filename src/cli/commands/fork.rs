@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::run::{GivenAnswers, secret_of, wrong};
+use super::run::{GivenAnswers, wrong};
 use crate::cli::args::values::{KeyValue, RunRef};
 use crate::cli::args::{ForkArgs, NewTerms, RerunArgs};
 use crate::cli::context::Context;
@@ -16,7 +16,7 @@ use crate::domain::event::AnswerSource;
 use crate::domain::form;
 use crate::domain::run::TakeOver;
 use crate::domain::template::{Question, QuestionKind};
-use crate::workspace::{Access, Begun, Fork, ForkPoint};
+use crate::workspace::{Access, Begun, Fork, ForkPoint, Workspace};
 
 /// Forks a run.
 ///
@@ -53,12 +53,12 @@ fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut wish: Fork, s
     let needs_work = wish.take_over != Some(TakeOver::Nothing);
     let point = workspace.fork_point(id, at, needs_work)?;
     consent::to_run(context, &workspace, id, &point.basis)?;
-    wish.secrets = filling::secrets_of(&point.basis.template, &GivenAnswers::new());
+    wish.secrets = filling::secrets_of(&workspace, &point.basis.template, &GivenAnswers::new());
     // A form that nobody can be asked about is complete before anything is written.
     let must_complete = !point.run.form_complete && !context.can_ask();
     if !set.is_empty() || must_complete {
         let given = set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));
-        answer(context, &point, &given.collect(), &mut wish)?;
+        answer(context, &workspace, &point, &given.collect(), &mut wish)?;
     }
     let mut begun = workspace.fork(&point, wish)?;
     if !begun.stream.run().form_complete {
@@ -69,11 +69,11 @@ fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut wish: Fork, s
 }
 
 /// Completes the form with what is answered otherwise; what is not takes the other run's answer where that is still asked for.
-fn answer(context: &mut Context, point: &ForkPoint, given: &GivenAnswers, wish: &mut Fork) -> Result<()> {
+fn answer(context: &mut Context, workspace: &Workspace, point: &ForkPoint, given: &GivenAnswers, wish: &mut Fork) -> Result<()> {
     let (template, answers) = (&point.basis.template, &point.answers);
     let former = |question: &Question| {
         if question.kind == QuestionKind::Secret {
-            let secret = secret_of(question).map(|secret| (Value::String(secret), AnswerSource::Environment));
+            let secret = workspace.secret_of(question).map(|secret| (Value::String(secret), AnswerSource::Environment));
             // That it was given is all that was ever recorded of it.
             return secret.or_else(|| {
                 let answer = answers.get(&question.id)?;
@@ -87,7 +87,7 @@ fn answer(context: &mut Context, point: &ForkPoint, given: &GivenAnswers, wish: 
     for notice in &completed.notices {
         context.out.say(sanitize::line(notice));
     }
-    wish.secrets = filling::secrets_of(template, given);
+    wish.secrets = filling::secrets_of(workspace, template, given);
     let answers = completed.answers.into_iter();
     wish.answers = Some(answers.map(|(id, answer)| (id, answer.value, answer.source, answer.secret)).collect());
     Ok(())

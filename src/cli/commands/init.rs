@@ -23,13 +23,14 @@ pub struct InitDocument {
     pub trusted: bool,
 }
 
-/// Makes `.meno/` here, or the folder that `--store` names.
+/// Makes `.meno/` here, or the folder that `--store` or MENO_STORE names.
 ///
 /// # Errors
 /// When it cannot be made or trusted.
 pub fn run(context: &mut Context) -> Result<Exit> {
-    let places = Places::of_process()?;
-    let folder = context.global.store.as_deref().map_or_else(|| places.current.join(FOLDER), |named| places.current.join(named));
+    let places = Places::of_process(&context.variables)?;
+    let named = context.global.store.as_deref().or(places.store_variable.as_deref());
+    let folder = named.map_or_else(|| places.current.join(FOLDER), |named| places.current.join(named));
     let made = setup::init(&places, &folder)?;
     let store = made.store.display().to_string();
     let shown = sanitize::line(&store).into_owned();

@@ -67,7 +67,7 @@ fn list(context: &mut Context) -> Result<Exit> {
 
 fn fetch(context: &mut Context, args: &ModelFetchArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
-    let hub = std::env::var("HF_ENDPOINT").ok().filter(|hub| !hub.is_empty());
+    let hub = context.variables.get("HF_ENDPOINT");
     let counting = Counting::new(&context.out, "fetching");
     let fetched = workspace.fetch_model(&args.name, hub.as_deref(), args.deadline, &mut |_, done, total| {
         counting.show(done, total);

@@ -17,7 +17,7 @@ use crate::workspace::{Access, setup};
 /// When a table is wrong, or nobody prices the model.
 pub fn run(context: &mut Context, args: &PricesArgs) -> Result<Exit> {
     if let Some(file) = &args.update {
-        let (path, table) = setup::update_prices(&Places::of_process()?, file)?;
+        let (path, table) = setup::update_prices(&Places::of_process(&context.variables)?, file)?;
         let models = words::plural(table.rows.len() as u64, "model");
         context.out.say(format!("wrote {}: {models}, as of {}", sanitize::line(&path.display().to_string()), table.as_of));
         if args.model.is_none() && !context.out.json() {

@@ -26,7 +26,7 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
     }
     let mut begun = workspace.resume(id, args.retry_failed)?;
     // What was typed as a secret is recorded nowhere; what stands in a variable is known again.
-    let known = filling::secrets_of(&begun.basis.template, &GivenAnswers::new());
+    let known = filling::secrets_of(&workspace, &begun.basis.template, &GivenAnswers::new());
     begun.redactor = workspace.redactor_of(&begun.basis, &known);
     if !begun.stream.run().form_complete && !begun.stream.run().is_ended() {
         let set = args.set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));

@@ -18,7 +18,7 @@ use crate::cli::output::sanitize;
 use crate::cli::{consent, filling, preview, running};
 use crate::domain::event::{AnswerSource, Mode};
 use crate::domain::form::{self, AnswerProblem};
-use crate::domain::template::{Question, QuestionKind, Template};
+use crate::domain::template::{Question, Template};
 use crate::settings::{Choice, Flags, Found, Preset, edit};
 use crate::workspace::library::{Entry, Origin};
 use crate::workspace::{Access, Answering, NewRun, Workspace, mode};
@@ -45,7 +45,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
         // What was given is checked before anybody is asked for the rest.
         filling::check_given(&template, &given)?;
     } else {
-        complete(context, &template, &given, &mut wish)?;
+        complete(context, &looked, &template, &given, &mut wish)?;
     }
     warn_of_missing_material(context, &looked, &template, args);
     if args.dry_run {
@@ -224,24 +224,23 @@ fn read_answers(path: &Path) -> Result<(String, String)> {
 }
 
 /// Completes the form without asking anybody, or reports everything that is missing or wrong.
-fn complete(context: &mut Context, template: &Template, given: &GivenAnswers, wish: &mut NewRun) -> Result<()> {
-    let environment = |question: &Question| secret_of(question).map(|value| (Value::String(value), AnswerSource::Environment));
+fn complete(
+    context: &mut Context,
+    workspace: &Workspace,
+    template: &Template,
+    given: &GivenAnswers,
+    wish: &mut NewRun,
+) -> Result<()> {
+    let environment =
+        |question: &Question| workspace.secret_of(question).map(|value| (Value::String(value), AnswerSource::Environment));
     let completed =
         form::complete(template, given, &environment, &|path| Path::new(path).exists()).map_err(|problems| wrong(&problems))?;
     for notice in &completed.notices {
         context.out.say(sanitize::line(notice));
     }
-    wish.secrets.extend(filling::secrets_of(template, given));
+    wish.secrets.extend(filling::secrets_of(workspace, template, given));
     wish.answers = completed.answers.into_iter().map(|(id, answer)| (id, answer.value, answer.source, answer.secret)).collect();
     Ok(())
-}
-
-/// Returns the value of a secret question's environment variable.
-pub fn secret_of(question: &Question) -> Option<String> {
-    if question.kind != QuestionKind::Secret {
-        return None;
-    }
-    question.env.as_deref().and_then(|name| std::env::var(name).ok()).filter(|value| !value.is_empty())
 }
 
 /// Reports all problems of answers at once.

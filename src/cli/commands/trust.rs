@@ -24,7 +24,7 @@ pub struct TrustDocument {
 /// # Errors
 /// When there is none, or the list of trusted stores cannot be written.
 pub fn run(context: &mut Context, args: &TrustArgs) -> Result<Exit> {
-    let places = Places::of_process()?;
+    let places = Places::of_process(&context.variables)?;
     let dir = places.current.join(&args.dir);
     let Some(store) = setup::store_of(&dir) else {
         let message = format!("{} is no store and has none", args.dir.display());
