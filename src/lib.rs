@@ -38,41 +38,26 @@
 //!
 //! # Example
 //!
-//! Runs a template against the simulated models and reads what happened:
+//! Runs a template against the simulated models and reads what happened; `examples/library.rs` shows more:
 //!
 //! ```
-//! use meno::domain::event::AnswerSource;
 //! use meno::settings::Preset;
-//! use meno::workspace::{NewRun, Workspace};
+//! use meno::workspace::{RunRequest, Workspace};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let dir = folder.path().join("store");
 //! let workspace = Workspace::at(&dir, Some(Preset::Simulated))?;
-//! let template = workspace.library.find("python_package_publish")?.ok_or("it ships with Meno")?;
-//! let answer = |id: &str, value: serde_json::Value| (id.to_owned(), value, AnswerSource::Flag, false);
-//! let wish = NewRun {
-//!     answers: vec![
-//!         answer("package_name", "demo".into()),
-//!         answer("has_tests", true.into()),
-//!         answer("test_coverage_required", "80%".into()),
-//!         answer("quality_checks", vec!["Linting (ruff)"].into()),
-//!         answer("version_bump", "patch".into()),
-//!         answer("update_changelog", true.into()),
-//!         answer("create_git_tag", false.into()),
-//!         answer("publish_to", "nowhere".into()),
-//!     ],
-//!     seed: Some(7),
-//!     ..NewRun::default()
-//! };
-//! let run = workspace.run_to_end(&template, wish)?;
+//! let template = workspace.template("python_package_publish")?;
+//! // What is not answered takes the template's default.
+//! let request = RunRequest::new().answer("package_name", "demo").answer("has_tests", true).seed(7);
+//! let run = workspace.run_to_end(&template, request)?;
 //! println!("{}: {} agents, {} nUSD", run.status.name(), run.agents.len(), run.cost_nusd);
 //!
-//! // The log itself, from its first event; `Log::wait` follows it.
-//! for stored in workspace.log_page(1)? {
-//!     if let Some(recorded) = workspace.decode(&stored)? {
-//!         println!("{} {}", recorded.envelope.seq, recorded.event.name());
-//!     }
+//! // The log itself, from its first event; `Workspace::follow` is a stream that goes on.
+//! for event in workspace.events(1) {
+//!     let event = event?;
+//!     println!("{} {}", event.envelope.seq, event.event.name());
 //! }
 //! # Ok(())
 //! # }

@@ -24,6 +24,8 @@ mod import;
 mod keeping;
 #[path = "suite/laws.rs"]
 mod laws;
+#[path = "suite/library.rs"]
+mod library;
 #[path = "support/llm_server.rs"]
 mod llm_server;
 #[path = "suite/memory.rs"]

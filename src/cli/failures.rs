@@ -1,6 +1,8 @@
 //! What the rooms below report, in the words and with the hints of the command line.
 
+use super::commands::run::wrong;
 use super::error::{Exit, Report};
+use super::output::sanitize;
 use crate::domain::run::Refusal;
 use crate::executor::StreamError;
 use crate::settings;
@@ -163,8 +165,18 @@ impl From<StartError> for Report {
     fn from(error: StartError) -> Self {
         let message = error.to_string();
         match error {
-            StartError::Stream(error) => error.into(),
+            StartError::Refused(refusal) => refusal.into(),
             StartError::Store(error) => error.into(),
+            StartError::Answers(problems) => wrong(&problems),
+            StartError::UnknownTemplate { id, nearest } => {
+                let report = Self::not_found(format!("template `{}` is not known", sanitize::line(&id)))
+                    .cause("looked in: the store's templates, the built-in ones");
+                let all = "`meno list-templates` shows all";
+                report.hint(nearest.map_or_else(|| all.to_owned(), |near| format!("did you mean `{near}`? {all}")))
+            }
+            StartError::UnreadableTemplate { id, source } => {
+                Self::invalid(format!("template `{}` cannot be read", sanitize::line(&id))).source(&source)
+            }
             StartError::Broken { id, .. } => Self::new("template_broken", Exit::Mendable, message)
                 .hint(format!("`meno validate-template` shows all its problems; `meno export-template {id}` its text")),
             StartError::TierWithoutModel { tier, .. } => Self::new("tier_without_model", Exit::Mendable, message).hint(format!(
@@ -251,7 +263,7 @@ impl From<ForkError> for Report {
             )
             .hint(format!("`meno rerun {run}` does all of it again, if its answers are kept")),
             ForkError::Gone(error) => error.into(),
-            ForkError::Stream(error) => error.into(),
+            ForkError::Refused(refusal) => refusal.into(),
             ForkError::Store(error) => error.into(),
             ForkError::TooEarly { run, .. } => {
                 Self::new("fork_position", Exit::Mendable, message).hint(format!("`meno events {run}` shows its positions"))
@@ -275,7 +287,7 @@ impl From<ResumeError> for Report {
     fn from(error: ResumeError) -> Self {
         let message = error.to_string();
         match error {
-            ResumeError::Stream(error) => error.into(),
+            ResumeError::Refused(refusal) => refusal.into(),
             ResumeError::Store(error) => error.into(),
             ResumeError::Locked { .. } => {
                 Self::new("store_locked", Exit::Mendable, message).hint("`meno doctor` says where the key is looked for")

@@ -21,7 +21,7 @@ use crate::domain::run::{Basis, Command};
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::executor::Stream;
 use crate::workspace::patterns::DefaultAnswer;
-use crate::workspace::{Begun, StartOffer, Workspace, redacted};
+use crate::workspace::{ActiveRun, StartOffer, Workspace, redacted};
 
 /// Checks answers that were given before anybody is asked and returns them as their questions keep them; reports everything that is
 /// wrong.
@@ -46,9 +46,9 @@ pub fn check_given(template: &Template, given: &GivenAnswers) -> Result<BTreeMap
 ///
 /// # Errors
 /// When the person leaves: the run is suspended with what was answered, and the report says how to go on.
-pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
-    let basis = Arc::clone(&begun.basis);
-    let mut filling = Filling::new(workspace, &basis, &mut begun.stream);
+pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, active: &mut ActiveRun, given: &GivenAnswers) -> Result<()> {
+    let basis = Arc::clone(&active.basis);
+    let mut filling = Filling::new(workspace, &basis, &mut active.stream);
     filling.secrets = secrets_of(workspace, &basis.template, given);
     filling.give_all(given)?;
     filling.history = history(workspace, &basis.template);
@@ -57,17 +57,17 @@ pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun
     let mut secrets = std::mem::take(&mut filling.secrets);
     drop(filling);
     secrets.extend(secrets_of(workspace, &basis.template, &GivenAnswers::new()));
-    begun.redactor = workspace.redactor_of(&basis, &secrets);
+    active.redactor = workspace.redactor_of(&basis, &secrets);
     match asked {
         Ok(()) => {
-            let agreed = agreed_starts(&mut terminal, workspace, begun)?;
-            let completion = workspace.completion(begun.stream.run(), &basis.template, &agreed)?;
-            Ok(begun.stream.perform(&basis, &[completion])?)
+            let agreed = agreed_starts(&mut terminal, workspace, active)?;
+            let completion = workspace.completion(active.stream.run(), &basis.template, &agreed)?;
+            Ok(active.stream.perform(&basis, &[completion])?)
         }
         Err(report) => {
-            begun.stream.perform(&basis, &[Command::Suspend(SuspendReason::Form)])?;
+            active.stream.perform(&basis, &[Command::Suspend(SuspendReason::Form)])?;
             if report.exit == Exit::Interrupted {
-                context.out.say(format!("what was answered is kept; go on with `meno resume {}`", begun.id));
+                context.out.say(format!("what was answered is kept; go on with `meno resume {}`", active.id));
             }
             Err(report)
         }
@@ -75,8 +75,8 @@ pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, begun: &mut Begun
 }
 
 /// Asks whether agents may start where their history says that it pays; what was shown and what was taken is remembered.
-fn agreed_starts(prompter: &mut dyn Prompter, workspace: &Workspace, begun: &Begun) -> Result<Vec<StartOffer>> {
-    let offers = match workspace.start_offers(begun.stream.run(), &begun.basis) {
+fn agreed_starts(prompter: &mut dyn Prompter, workspace: &Workspace, active: &ActiveRun) -> Result<Vec<StartOffer>> {
+    let offers = match workspace.start_offers(active.stream.run(), &active.basis) {
         Ok(offers) if offers.is_empty() => return Ok(Vec::new()),
         Ok(offers) => offers,
         Err(error) => {
@@ -106,7 +106,7 @@ fn agreed_starts(prompter: &mut dyn Prompter, workspace: &Workspace, begun: &Beg
         }
         _ => Vec::new(),
     };
-    workspace.offered(begun.id, &begun.basis.template.template_id, &offers, &taken)?;
+    workspace.offered(active.id, &active.basis.template.template_id, &offers, &taken)?;
     Ok(taken.into_iter().map(|index| offers[index].clone()).collect())
 }
 
@@ -114,9 +114,9 @@ fn agreed_starts(prompter: &mut dyn Prompter, workspace: &Workspace, begun: &Beg
 ///
 /// # Errors
 /// Everything that is missing or wrong.
-pub fn complete(workspace: &Workspace, begun: &mut Begun, given: &GivenAnswers) -> Result<()> {
-    let basis = Arc::clone(&begun.basis);
-    let mut known: GivenAnswers = begun
+pub fn complete(workspace: &Workspace, active: &mut ActiveRun, given: &GivenAnswers) -> Result<()> {
+    let basis = Arc::clone(&active.basis);
+    let mut known: GivenAnswers = active
         .stream
         .run()
         .answers
@@ -128,15 +128,15 @@ pub fn complete(workspace: &Workspace, begun: &mut Begun, given: &GivenAnswers) 
     let environment =
         |question: &Question| workspace.secret_of(question).map(|value| (Value::String(value), AnswerSource::Environment));
     let completed = form::complete(&basis.template, &known, &environment, &exists).map_err(|problems| wrong(&problems))?;
-    begun.redactor = workspace.redactor_of(&basis, &secrets_of(workspace, &basis.template, given));
+    active.redactor = workspace.redactor_of(&basis, &secrets_of(workspace, &basis.template, given));
     let answers = completed.answers.into_iter().map(|(question, answer)| Command::Answer {
-        value: redacted(&begun.redactor, &basis.template, &question, answer.value),
+        value: redacted(&active.redactor, &basis.template, &question, answer.value),
         question,
         source: answer.source,
         secret: answer.secret,
     });
-    let commands: Vec<Command> = answers.chain([workspace.completion(begun.stream.run(), &basis.template, &[])?]).collect();
-    Ok(begun.stream.perform(&basis, &commands)?)
+    let commands: Vec<Command> = answers.chain([workspace.completion(active.stream.run(), &basis.template, &[])?]).collect();
+    Ok(active.stream.perform(&basis, &commands)?)
 }
 
 /// Returns the answers to secret questions that are known here: given, or in the variables that the questions name.

@@ -21,7 +21,7 @@ use crate::domain::text::Text;
 use crate::executor::{Approval, Control, Stop, StreamError};
 use crate::views::event_line::EventLine;
 use crate::views::status::RunStatus;
-use crate::workspace::{Begun, Workspace};
+use crate::workspace::{ActiveRun, Workspace};
 
 /// What the executor's thread tells.
 enum News {
@@ -35,15 +35,15 @@ enum News {
 ///
 /// # Errors
 /// When the store cannot take what happens; whatever was recorded stays, and the report says how to go on.
-pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, begun: Begun) -> Result<Exit> {
-    let id = begun.id;
+pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: ActiveRun) -> Result<Exit> {
+    let id = active.id;
     let before = workspace.events_of(id, 1, u32::MAX)?;
-    let shown_from = begun.shown_from;
+    let shown_from = active.shown_from;
     let runtime = Runtime::new().map_err(|error| Report::fault("cannot start the runtime").source(&error))?;
     let (control, controlled) = channel();
     listen(&runtime, workspace, control);
     let (sender, news) = channel();
-    let lock = start(&runtime, workspace, begun, controlled, sender)?;
+    let lock = start(&runtime, workspace, active, controlled, sender)?;
     let (stop, report) = show(context, &news, &before, shown_from)?;
     drop(runtime);
     finish(context, workspace, id, stop, lock, report)
@@ -53,11 +53,11 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, begun: Begun)
 fn start(
     runtime: &Runtime,
     workspace: &Arc<Workspace>,
-    begun: Begun,
+    active: ActiveRun,
     control: Receiver<Control>,
     sender: Sender<News>,
 ) -> Result<crate::store::session::RunLock> {
-    let Begun { mut stream, basis, lock, redactor, .. } = begun;
+    let ActiveRun { mut stream, basis, lock, redactor, .. } = active;
     let events = sender.clone();
     stream.observe(move |recorded, _| drop(events.send(News::Event(Box::new(recorded.clone())))));
     let notices = sender.clone();

@@ -77,7 +77,7 @@ pub struct AuditDocument {
 
 /// What to audit, and against what.
 #[derive(Clone, Debug, Default)]
-pub struct AuditWish {
+pub struct AuditRequest {
     /// Only this run; the whole store without it.
     pub run: Option<RunId>,
     /// A seal that was kept elsewhere.
@@ -99,7 +99,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When the store cannot be read at all. What is damaged is a violation, not an error.
-    pub fn audit(&self, wish: &AuditWish, tell: &mut dyn FnMut(&Violation)) -> Result<AuditDocument, store::Error> {
+    pub fn audit(&self, request: &AuditRequest, tell: &mut dyn FnMut(&Violation)) -> Result<AuditDocument, store::Error> {
         let store = self.place()?.dir();
         let material = Material { log: self.log.as_ref(), files: &OsFiles, store, payloads: &self.payloads };
         // Whatever opening has to say is said by the first look at the log.
@@ -109,9 +109,9 @@ impl Workspace {
             notes.extend(report.notices.iter().cloned());
             notes.extend(report.damage.iter().map(ToString::to_string));
         }
-        let mut document = audit(&material, wish, tell)?;
+        let mut document = audit(&material, request, tell)?;
         let owned = lock(&self.opened.log).upgrade();
-        if let Some(log) = owned.filter(|_| wish.run.is_none()) {
+        if let Some(log) = owned.filter(|_| request.run.is_none()) {
             let refused = refused_by_views(&log)?;
             notes.extend(refused.into_iter().map(|(seq, why)| format!("event {seq} could not be taken in by a view: {why}")));
         }
@@ -143,7 +143,7 @@ impl Workspace {
 /// Audits what `material` gives; see [`Workspace::audit`].
 pub(super) fn audit(
     material: &Material<'_>,
-    wish: &AuditWish,
+    request: &AuditRequest,
     tell: &mut dyn FnMut(&Violation),
 ) -> Result<AuditDocument, store::Error> {
     let head = material.log.head()?;
@@ -157,7 +157,7 @@ pub(super) fn audit(
     };
     let mut auditor = Auditor {
         material,
-        wish,
+        request,
         head,
         book: Book::new(&mut keep),
         forgotten: HashSet::new(),
@@ -171,7 +171,7 @@ pub(super) fn audit(
     let digest = auditor.index()?;
     let scan = auditor.journal()?;
     auditor.compare(&scan, digest);
-    let runs = match wish.run {
+    let runs = match request.run {
         Some(run) => auditor.run(run)?.min(1),
         None => auditor.all_runs()?,
     };
@@ -183,7 +183,7 @@ pub(super) fn audit(
     Ok(AuditDocument {
         sound: total == 0,
         node: head.node.to_string(),
-        run_id: wish.run.map(|run| run.to_string()),
+        run_id: request.run.map(|run| run.to_string()),
         position: head.seq,
         head: head.hash.to_string(),
         events: scan.events,
@@ -194,15 +194,15 @@ pub(super) fn audit(
         violations_total: total,
         violations,
         notes,
-        against: wish.against.clone(),
-        signed_by: wish.signed.as_ref().filter(|signed| signed.counts()).map(|signed| signed.by.clone()),
+        against: request.against.clone(),
+        signed_by: request.signed.as_ref().filter(|signed| signed.counts()).map(|signed| signed.by.clone()),
     })
 }
 
 /// An audit at work. Positions behind `head` were appended since it began, and are left alone.
 struct Auditor<'a> {
     material: &'a Material<'a>,
-    wish: &'a AuditWish,
+    request: &'a AuditRequest,
     head: Head,
     book: Book<'a>,
     /// Runs of which somebody asked to forget texts.
@@ -262,7 +262,7 @@ impl Auditor<'_> {
 
     /// Reads every byte of the journal.
     fn journal(&mut self) -> Result<Scan, Error> {
-        let (material, head, wish) = (self.material, self.head, self.wish);
+        let (material, head, request) = (self.material, self.head, self.request);
         let mut previous = chain::genesis(head.node);
         let mut is_sealed_seen = false;
         let scan = check::scan_stored(material.files, material.store, head, &mut |stored, known| {
@@ -275,7 +275,7 @@ impl Auditor<'_> {
             });
             self.run_events += u64::from(envelope.run.is_some());
             self.runs += u64::from(envelope.run.is_some() && envelope.version == 1);
-            if let Some(seal) = wish.against.as_ref().filter(|seal| seal.position == envelope.seq && seal.node == head.node) {
+            if let Some(seal) = request.against.as_ref().filter(|seal| seal.position == envelope.seq && seal.node == head.node) {
                 is_sealed_seen = true;
                 let what = "the log was rewritten after it was sealed: the hash at the sealed position";
                 self.book.same(Check::Seals, at, what, &seal.head, &stored.hash);
@@ -298,10 +298,10 @@ impl Auditor<'_> {
             let words = || [finding.to_string(), finding.expected.clone(), finding.found.clone()];
             self.book.holds(Check::Chain, at, false, words);
         }
-        if let Some(signed) = &wish.signed {
+        if let Some(signed) = &request.signed {
             signed.look(Place::default(), &mut self.book);
         }
-        if let Some(seal) = &wish.against {
+        if let Some(seal) = &request.against {
             self.book.same(Check::Seals, Place::default(), "the store that the seal is of", &seal.node, &head.node);
             if seal.node == head.node && !is_sealed_seen {
                 let at = Place { seq: Some(seal.position), run: None };

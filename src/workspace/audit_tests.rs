@@ -55,10 +55,10 @@ impl Shut {
         Payloads::new(Arc::new(self.files.clone()), Path::new(STORE))
     }
 
-    fn audit_with(&self, log: &OwnedLog, wish: &AuditWish) -> AuditDocument {
+    fn audit_with(&self, log: &OwnedLog, request: &AuditRequest) -> AuditDocument {
         let payloads = self.payloads();
         let material = Material { log, files: &self.files, store: Path::new(STORE), payloads: &payloads };
-        audit(&material, wish, &mut |_| {}).expect("damage is a violation, not an error")
+        audit(&material, request, &mut |_| {}).expect("damage is a violation, not an error")
     }
 
     /// Returns the files of the journal, in order.
@@ -112,13 +112,13 @@ fn store_of(events: Vec<Event>) -> (Shut, Head) {
 
 /// Returns why a change is known: by the audit of whoever had the store open, or by opening it afterwards.
 fn how_it_is_found(base: &OwnedLog, changed: &Shut) -> Option<String> {
-    let live = changed.audit_with(base, &AuditWish::default());
+    let live = changed.audit_with(base, &AuditRequest::default());
     let (log, report) = match changed.open() {
         Ok(opened) => opened,
         Err(why) => return Some(why.to_string()),
     };
     // Whatever was put right, what is there then can be audited.
-    let later = changed.audit_with(&log, &AuditWish::default());
+    let later = changed.audit_with(&log, &AuditRequest::default());
     let live = live.violations.first().map(ToString::to_string).or(live.notes.into_iter().next());
     let told = report.notices.into_iter().next().or(report.damage.first().map(ToString::to_string));
     live.or(told).or(later.violations.first().map(ToString::to_string)).or(later.notes.into_iter().next())
@@ -140,7 +140,7 @@ fn end_of_frames(shut: &Shut, head: Head, path: &Path) -> usize {
 fn a_store_as_it_was_written_is_sound() {
     let (shut, head) = small(&team());
     let (log, report) = shut.open().expect("opens");
-    let document = shut.audit_with(&log, &AuditWish::default());
+    let document = shut.audit_with(&log, &AuditRequest::default());
     assert_eq!((document.violations, document.notes), (Vec::new(), Vec::new()));
     assert_eq!((document.events, document.runs, report.damage.len()), (head.seq, 1, 0));
     assert!(shut.segments(head).len() > 2, "sealed segments are looked at too");
@@ -267,7 +267,7 @@ fn events_rewritten_within_a_sound_frame_are_found() {
                 let changed = shut.copy();
                 let at = at as usize;
                 changed.files.tamper(&segment.path, |bytes| drop(bytes.splice(at..at + frame.bytes.len(), forged)));
-                let document = changed.audit_with(&base, &AuditWish::default());
+                let document = changed.audit_with(&base, &AuditRequest::default());
                 assert!(!document.sound, "frame at {at} of {first} as {order:?}");
                 let found = how_it_is_found(&base, &changed);
                 assert!(found.is_some(), "frame at {at} of {first} as {order:?}, opened");
@@ -289,7 +289,7 @@ fn every_changed_missing_or_swapped_payload_is_found() {
     }
     assert!(names.len() >= 2, "{names:?}");
     let paths: Vec<PathBuf> = names.iter().map(|name| shut.payloads().path(*name)).collect();
-    let audit = |changed: &Shut| changed.audit_with(&base, &AuditWish::default());
+    let audit = |changed: &Shut| changed.audit_with(&base, &AuditRequest::default());
     for (name, path) in names.iter().zip(&paths) {
         let (bytes, text) = (shut.files.read(path).expect("a payload"), shut.payloads().read(*name).expect("a payload"));
         for at in 0..bytes.len() {
@@ -320,7 +320,7 @@ fn a_log_that_was_cut_or_rewritten_is_found_against_a_seal() {
     let (shut, head) = small(&lone());
     let seal = |position, hash| Some(Seal { meno_seal: 1, node: head.node, position, head: hash, at: String::new() });
     let (log, _) = shut.open().expect("opens");
-    let sealed = shut.audit_with(&log, &AuditWish { run: None, against: seal(head.seq, head.hash), signed: None });
+    let sealed = shut.audit_with(&log, &AuditRequest { run: None, against: seal(head.seq, head.hash), signed: None });
     assert!(sealed.sound, "{:?}", sealed.violations);
 
     // A shorter history, and one in which the first answer was good, are whole in themselves.
@@ -339,13 +339,13 @@ fn a_log_that_was_cut_or_rewritten_is_found_against_a_seal() {
         let (other, other_head) = store_of(events);
         assert_eq!(other_head.node, head.node, "a copy of the same store");
         let (log, _) = other.open().expect("opens");
-        assert!(other.audit_with(&log, &AuditWish::default()).sound, "{what}");
-        let wish = AuditWish { run: None, against: seal(head.seq, head.hash), signed: None };
-        let checks: Vec<Check> = other.audit_with(&log, &wish).violations.iter().map(|violation| violation.check).collect();
+        assert!(other.audit_with(&log, &AuditRequest::default()).sound, "{what}");
+        let request = AuditRequest { run: None, against: seal(head.seq, head.hash), signed: None };
+        let checks: Vec<Check> = other.audit_with(&log, &request).violations.iter().map(|violation| violation.check).collect();
         assert_eq!(checks, [Check::Seals], "{what}");
     }
-    let wish = AuditWish { run: None, against: seal(5, Hash::of(b"another")), signed: None };
-    let [violation] = &shut.audit_with(&log, &wish).violations[..] else { panic!("one violation") };
+    let request = AuditRequest { run: None, against: seal(5, Hash::of(b"another")), signed: None };
+    let [violation] = &shut.audit_with(&log, &request).violations[..] else { panic!("one violation") };
     assert_eq!((violation.check, violation.seq), (Check::Seals, Some(5)));
 }
 
@@ -355,9 +355,9 @@ fn a_checkpoint_in_the_log_that_says_another_head_is_found() {
     let (log, _) = shut.open().expect("opens");
     let sealed = |position, head| Event::from(CheckpointSealed { position, head, private: Some(CheckpointSealedPrivate {}) });
     append(&log, &shut.payloads(), 1000, None, [sealed(head.seq, head.hash), sealed(head.seq, head.hash)]);
-    assert!(shut.audit_with(&log, &AuditWish::default()).sound);
+    assert!(shut.audit_with(&log, &AuditRequest::default()).sound);
     append(&log, &shut.payloads(), 1001, None, [sealed(head.seq, Hash::of(b"another")), sealed(900, head.hash)]);
-    let document = shut.audit_with(&log, &AuditWish::default());
+    let document = shut.audit_with(&log, &AuditRequest::default());
     let found: Vec<_> = document.violations.iter().map(|violation| (violation.check, violation.seq)).collect();
     let end = log.head().expect("a head").seq;
     assert_eq!(found, [(Check::Seals, Some(end - 1)), (Check::Seals, Some(end))]);
@@ -378,7 +378,7 @@ fn payloads_that_were_forgotten_are_counted_and_no_damage() {
             }
         });
     }
-    let document = shut.audit_with(&log, &AuditWish::default());
+    let document = shut.audit_with(&log, &AuditRequest::default());
     assert_eq!(document.violations, []);
     let payloads = document.checks.iter().find(|tally| tally.check == Check::Payloads).expect("looked at");
     assert!(payloads.not_verifiable > 0);
@@ -404,13 +404,13 @@ fn views_that_say_something_else_are_found() {
             }
         }
     };
-    assert!(shut.audit_with(&log, &AuditWish::default()).sound);
+    assert!(shut.audit_with(&log, &AuditRequest::default()).sound);
     spoil(&|row| {
         if let Some(last) = row.last_mut() {
             *last ^= 1;
         }
     });
-    let document = shut.audit_with(&log, &AuditWish::default());
+    let document = shut.audit_with(&log, &AuditRequest::default());
     assert!(document.violations.iter().any(|violation| violation.check == Check::Views), "{:?}", document.violations);
     assert!(document.violations.iter().all(|violation| violation.check == Check::Views), "{:?}", document.violations);
 }

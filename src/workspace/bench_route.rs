@@ -20,7 +20,7 @@ use crate::memory::index::{self, GoOn};
 
 /// What is to be tried on a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteWish {
+pub struct BenchRouteRequest {
     /// Tasks to learn from; 60 % of the table without it.
     pub history: Option<usize>,
     /// Tasks to measure on; all others without it.
@@ -98,13 +98,13 @@ impl Workspace {
     pub fn bench_route(
         &self,
         data: &Path,
-        wish: &RouteWish,
+        request: &BenchRouteRequest,
         embedding: GoOn<'_>,
         measuring: GoOn<'_>,
     ) -> Result<RouteReport, RouteError> {
         let bytes = std::fs::read(data).map_err(RouteError::Io)?;
         let table = table::read(&String::from_utf8_lossy(&bytes))?;
-        let plan = plan(&table, wish)?;
+        let plan = plan(&table, request)?;
         let embedder = self.embedder()?;
         let vectors = embed_once(&embedder, &self.bench_cache(), &table.texts, embedding)?;
         let tasks: Vec<Task> = table.texts.iter().zip(vectors).map(|(text, vector)| Task::new(text, vector, "", None)).collect();
@@ -122,25 +122,25 @@ impl Workspace {
     }
 }
 
-fn plan(table: &Table, wish: &RouteWish) -> Result<Plan, RouteError> {
+fn plan(table: &Table, request: &BenchRouteRequest) -> Result<Plan, RouteError> {
     let tasks = table.texts.len();
-    let history = wish.history.unwrap_or(tasks * 6 / 10);
+    let history = request.history.unwrap_or(tasks * 6 / 10);
     let left = tasks.saturating_sub(history);
-    let test = wish.test.unwrap_or(left);
+    let test = request.test.unwrap_or(left);
     if left == 0 || test > left {
         return Err(RouteError::Split { tasks, history, left });
     }
-    Ok(Plan { history, test, splits: wish.splits, seed: wish.seed, chains: chains(table, wish)? })
+    Ok(Plan { history, test, splits: request.splits, seed: request.seed, chains: chains(table, request)? })
 }
 
-fn chains(table: &Table, wish: &RouteWish) -> Result<Vec<(usize, usize)>, RouteError> {
+fn chains(table: &Table, request: &BenchRouteRequest) -> Result<Vec<(usize, usize)>, RouteError> {
     let find = |model: &Option<String>| {
         let Some(model) = model else { return Ok(None) };
         let place = table.models.iter().position(|other| other == model);
         let meant = || nearest(model, table.models.iter().map(String::as_str)).map(str::to_owned);
         place.map(Some).ok_or_else(|| RouteError::Model { model: model.clone(), meant: meant() })
     };
-    let (weak, strong) = (find(&wish.weak)?, find(&wish.strong)?);
+    let (weak, strong) = (find(&request.weak)?, find(&request.strong)?);
     if let (Some(weak), Some(strong)) = (weak, strong) {
         // Named chains are measured even where the stronger model turns out not to be stronger: the report says so.
         return if weak == strong { Err(RouteError::SameModel(table.models[weak].clone())) } else { Ok(vec![(weak, strong)]) };

@@ -4,18 +4,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_json::Value;
 
-use super::start::{ResumeError, labels, redacted};
-use super::{Begun, Workspace};
+use super::request::GivenAnswer;
+use super::start::{ResumeError, answer_command, labels};
+use super::{ActiveRun, Workspace};
 use crate::domain::capture::Levels;
-use crate::domain::event::{
-    AnswerSource, ChosenBy, Escalate, Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate,
-};
+use crate::domain::event::{ChosenBy, Escalate, Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};
 use crate::domain::ids::{ExecutorId, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
-use crate::domain::run::{Answer, Basis, Command, Parent, Run, StartAdvice, TakeOver, take_over};
+use crate::domain::run::{Answer, Basis, Command, Parent, Refusal, Run, StartAdvice, TakeOver, take_over};
 use crate::domain::template::Capture;
 use crate::domain::text::Text;
 use crate::domain::tier::Strategy;
@@ -25,11 +23,11 @@ use crate::store::session::RunLock;
 
 /// How a new run shall differ from the one it is forked from.
 #[derive(Clone, Debug, Default)]
-pub struct Fork {
+pub struct ForkRequest {
     /// What of the work is taken over; when not given, all with a position, else what succeeded.
     pub take_over: Option<TakeOver>,
-    /// All answers, when some are other ones: question, value, where it came from, whether it is a secret.
-    pub answers: Option<Vec<(String, Value, AnswerSource, bool)>>,
+    /// All answers, when some are other ones.
+    pub answers: Option<Vec<GivenAnswer>>,
     /// Another strategy for the whole run.
     pub strategy: Option<Strategy>,
     /// Another budget for the whole run.
@@ -59,8 +57,9 @@ pub struct ForkPoint {
     has_position: bool,
 }
 
-/// Why a run cannot be forked.
+/// Why a run cannot be forked, by what can be done about it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ForkError {
     /// It had not begun by then.
     #[error("run {run} begins at {first}, after position {at}")]
@@ -106,9 +105,9 @@ pub enum ForkError {
     /// Texts are missing, or it was imported.
     #[error(transparent)]
     Gone(#[from] ResumeError),
-    /// The rules forbid it, or the store could not take it.
+    /// The rules forbid it.
     #[error(transparent)]
-    Stream(#[from] StreamError),
+    Refused(#[from] Refusal),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -170,8 +169,8 @@ impl Workspace {
     ///
     /// # Errors
     /// A [`ForkError`]; nothing was appended then.
-    pub fn fork(&self, point: &ForkPoint, wish: Fork) -> Result<Begun, ForkError> {
-        let what = wish.take_over.clone().unwrap_or(match point.has_position && wish.answers.is_none() {
+    pub fn fork(&self, point: &ForkPoint, request: ForkRequest) -> Result<ActiveRun, ForkError> {
+        let what = request.take_over.clone().unwrap_or(match point.has_position && request.answers.is_none() {
             true => TakeOver::All,
             false => TakeOver::Succeeded,
         });
@@ -182,22 +181,18 @@ impl Workspace {
         // What today's settings do not let be kept is not kept because an older run did.
         let mut basis = point.basis.clone();
         basis.settings.capture = basis.settings.capture.max(self.resolved.settings.capture);
-        let redactor = self.redactor_of(&basis, &wish.secrets);
+        let redactor = self.redactor_of(&basis, &request.secrets);
         let parent = Parent { run: point.id, version: point.run.version, head: point.run.head };
-        let mut commands = vec![Command::Fork(parent), Command::Begin(Box::new(self.started_from(point, &basis, &wish)?))];
+        let mut commands = vec![Command::Fork(parent), Command::Begin(Box::new(self.started_from(point, &basis, &request)?))];
         commands.extend(point.inputs.iter().map(|input| Command::Attach(Box::new(attached(input, &redactor)))));
-        let is_answered = wish.answers.is_some() || point.run.form_complete;
-        let answers = wish.answers.unwrap_or_else(|| {
-            let answers = point.run.answers.iter();
-            answers.map(|(id, answer)| (id.clone(), answer.value.clone(), answer.source, answer.secret)).collect()
+        let is_answered = request.answers.is_some() || point.run.form_complete;
+        let answers = request.answers.unwrap_or_else(|| {
+            point.run.answers.iter().map(|(question, answer)| GivenAnswer::recorded(question, answer)).collect()
         });
-        for (question, value, source, secret) in answers {
-            let value = redacted(&redactor, &basis.template, &question, value);
-            commands.push(Command::Answer { question, value, source, secret });
-        }
+        commands.extend(answers.into_iter().map(|answer| answer_command(&redactor, &basis.template, answer)));
         if is_answered {
-            commands.push(Command::CompleteForm(match wish.strategy {
-                Some(_) => self.adaptive_starts(&basis.template, wish.strategy, point.started.mode)?,
+            commands.push(Command::CompleteForm(match request.strategy {
+                Some(_) => self.adaptive_starts(&basis.template, request.strategy, point.started.mode)?,
                 None => point.advice.clone(),
             }));
         }
@@ -205,21 +200,21 @@ impl Workspace {
         if is_answered {
             let child = stream.foresee(&basis, &commands)?;
             let taken = take_over(&point.run, point.id, &child, &basis, &what, self.world.now());
-            let taken = taken.map_err(StreamError::from)?;
+            let taken = taken?;
             point.check_words(&taken, &redactor)?;
             commands.extend(taken);
         }
         stream.perform(&basis, &commands)?;
-        Ok(Begun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
+        Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
     }
 
     /// What the parent started with, but for what is this run's own.
-    fn started_from(&self, point: &ForkPoint, basis: &Basis, wish: &Fork) -> Result<RunStarted, store::Error> {
+    fn started_from(&self, point: &ForkPoint, basis: &Basis, request: &ForkRequest) -> Result<RunStarted, store::Error> {
         let user = self.user_hash()?;
         let old = &point.started;
         let private = old.private.as_ref().map(|private| {
-            let redactor = self.redactor_of(basis, &wish.secrets);
-            let [own, theirs] = [&wish.labels, &private.labels].map(|told| labels(&redactor, told));
+            let redactor = self.redactor_of(basis, &request.secrets);
+            let [own, theirs] = [&request.labels, &private.labels].map(|told| labels(&redactor, told));
             let kept = theirs.into_iter().filter(|(key, _)| !own.iter().any(|(other, _)| key == other));
             let labels = kept.chain(own.clone()).collect();
             RunStartedPrivate {
@@ -233,15 +228,24 @@ impl Workspace {
             }
         });
         Ok(RunStarted {
-            strategy: wish.strategy.or(old.strategy),
-            budget: wish.budget.or(old.budget),
-            escalate: wish.escalate.unwrap_or(old.escalate),
-            seed: wish.seed.unwrap_or(old.seed),
+            strategy: request.strategy.or(old.strategy),
+            budget: request.budget.or(old.budget),
+            escalate: request.escalate.unwrap_or(old.escalate),
+            seed: request.seed.unwrap_or(old.seed),
             meno_version: env!("CARGO_PKG_VERSION").to_owned(),
             executor: ExecutorId(self.world.ulid(None)),
             private,
             ..old.clone()
         })
+    }
+}
+
+impl From<StreamError> for ForkError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Refused(refusal) => Self::Refused(refusal),
+            StreamError::Store(error) => Self::Store(error),
+        }
     }
 }
 

@@ -161,7 +161,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn log_page(&self, from: u64) -> Result<Vec<Stored>, store::Error> {
+    pub(crate) fn log_page(&self, from: u64) -> Result<Vec<Stored>, store::Error> {
         self.log.read(from, PAGE)
     }
 
@@ -169,7 +169,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn run_page(&self, id: RunId, from: u64) -> Result<Vec<Stored>, store::Error> {
+    pub(crate) fn run_page(&self, id: RunId, from: u64) -> Result<Vec<Stored>, store::Error> {
         self.log.read_run(id, from, PAGE)
     }
 
@@ -185,7 +185,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When its bytes or a payload are damaged.
-    pub fn decode(&self, stored: &Stored) -> Result<Option<Recorded>, store::Error> {
+    pub(crate) fn decode(&self, stored: &Stored) -> Result<Option<Recorded>, store::Error> {
         match codec::decode(stored)? {
             Decoded::Known(recorded) => read_texts(&self.payloads, recorded).map(Some),
             Decoded::Unknown { .. } => Ok(None),

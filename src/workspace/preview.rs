@@ -11,7 +11,8 @@ use crate::domain::tokens::estimate_tokens;
 
 use super::Workspace;
 use super::inputs;
-use super::start::{NewRun, StartError};
+use super::request::RunRequest;
+use super::start::{StartError, answer_command};
 use crate::domain::event::{Envelope, Recorded};
 use crate::domain::ids::Hash;
 
@@ -53,26 +54,23 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`Workspace::start`].
-    pub fn preview(&self, template: &Template, wish: &NewRun) -> Result<Preview, StartError> {
-        self.check_tiers(template, wish.strategy)?;
+    pub fn preview(&self, template: &Template, request: &RunRequest) -> Result<Preview, StartError> {
+        self.check_tiers(template, request.strategy)?;
         let basis = self.basis(template);
-        let redactor = self.redactor_of(&basis, &wish.secrets);
-        let inputs = wish.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &redactor));
+        let settled = self.settle(template, request)?;
+        let redactor = self.redactor_of(&basis, &settled.secrets);
+        let inputs = request.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &redactor));
         let inputs: Vec<InputAttached> = inputs.collect::<Result<_, _>>()?;
         let executor = crate::domain::ids::ExecutorId::from_bytes([0; 16]);
-        let started = self.started_without_store(template, &basis, wish, executor);
+        let started = self.started_without_store(template, &basis, request, &redactor, executor);
         let mut commands = vec![Command::Begin(Box::new(started))];
         commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
-        for (question, value, source, secret) in &wish.answers {
-            let (question, value) = (question.clone(), super::start::redacted(&redactor, template, question, value.clone()));
-            commands.push(Command::Answer { question, value, source: *source, secret: *secret });
-        }
-        let advice = self
-            .adaptive_starts(template, wish.strategy, super::start::mode(&self.resolved.settings))
-            .map_err(|error| StartError::Stream(error.into()))?;
+        commands.extend(settled.answers.into_iter().map(|answer| answer_command(&redactor, template, answer)));
+        let advice = self.adaptive_starts(template, request.strategy, super::start::mode(&self.resolved.settings))?;
         commands.push(Command::CompleteForm(advice));
-        let run = imagine(&basis, commands).map_err(|refusal| StartError::Stream(refusal.into()))?;
-        let trace = crate::domain::team::plan(template, &basis.bases, &answers(&run), &self.plan_defaults(wish.strategy)).trace;
+        let run = imagine(&basis, commands)?;
+        let trace =
+            crate::domain::team::plan(template, &basis.bases, &answers(&run), &self.plan_defaults(request.strategy)).trace;
         let agents: Vec<AgentPreview> =
             (0..run.agents.len() as AgentNo).filter_map(|agent| preview(&run, &basis, agent)).collect();
         let sum =

@@ -34,6 +34,7 @@ const BACKGROUND_NICE: i32 = 5;
 
 /// Why nothing could be recalled.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecallError {
     /// The store cannot be read.
     #[error(transparent)]
@@ -52,9 +53,15 @@ pub enum RecallError {
     Busy,
 }
 
-/// A search.
+/// What a search is asked for.
+///
+/// ```
+/// use meno::workspace::SearchRequest;
+///
+/// let request = SearchRequest::new("failed releases in october").limit(5);
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Search {
+pub struct SearchRequest {
     /// The question.
     pub query: String,
     /// Runs to be named, at most.
@@ -65,6 +72,52 @@ pub struct Search {
     pub now: String,
     /// How long the index may take to catch up before the answer, in milliseconds.
     pub catch_up_ms: u64,
+}
+
+/// How long the index may take to catch up before an answer, unless another time is said.
+const CATCH_UP: Duration = Duration::from_millis(1500);
+/// Runs that an answer names, unless another number is said.
+const HITS: usize = 10;
+
+impl SearchRequest {
+    /// A search by words and by meaning, as of now in the system's time zone.
+    pub fn new(query: impl Into<String>) -> Self {
+        Self {
+            query: query.into(),
+            limit: HITS,
+            lexical_only: false,
+            now: jiff::Zoned::now().to_string(),
+            catch_up_ms: CATCH_UP.as_millis() as u64,
+        }
+    }
+
+    /// Sets how many runs are named, at most.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Searches by words alone, without the embedding model.
+    #[must_use]
+    pub fn lexical_only(mut self, lexical_only: bool) -> Self {
+        self.lexical_only = lexical_only;
+        self
+    }
+
+    /// Sets how long the index may take to catch up with the log before the answer.
+    #[must_use]
+    pub fn catch_up(mut self, patience: Duration) -> Self {
+        self.catch_up_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Sets the moment from which `last week` is counted, and the zone in which dates are read.
+    #[must_use]
+    pub fn now(mut self, now: &jiff::Zoned) -> Self {
+        self.now = now.to_string();
+        self
+    }
 }
 
 /// What keeps memory at hand within one process.
@@ -97,7 +150,7 @@ impl Workspace {
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub fn search(&self, search: &Search) -> Result<Found, RecallError> {
+    pub fn search(&self, search: &SearchRequest) -> Result<Found, RecallError> {
         if let Ok(question) = serde_json::to_vec(search)
             && let Some(answer) = self.log.ask(&question)?
             && let Ok(found) = serde_json::from_slice(&answer)
@@ -111,7 +164,7 @@ impl Workspace {
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub fn search_here(&self, search: &Search) -> Result<Found, RecallError> {
+    pub fn search_here(&self, search: &SearchRequest) -> Result<Found, RecallError> {
         let begun = Instant::now();
         let place = self.index_place();
         let mut notices = Vec::new();
@@ -202,7 +255,7 @@ impl Workspace {
     /// Puts the question to the index as far as it has come. What panics over a damaged index is an error.
     fn look(
         &self,
-        search: &Search,
+        search: &SearchRequest,
         place: &Place,
         model: &Embedder,
         opened: &mut Option<Opened>,
@@ -262,7 +315,7 @@ impl Workspace {
         if question == IS_ANYBODY_THERE {
             return Some(Vec::new());
         }
-        let search: Search = serde_json::from_slice(question).ok()?;
+        let search: SearchRequest = serde_json::from_slice(question).ok()?;
         let found = self.search_here(&search).inspect_err(|error| tracing::warn!("a search failed: {error}")).ok()?;
         serde_json::to_vec(&found).ok()
     }

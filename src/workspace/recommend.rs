@@ -117,17 +117,46 @@ pub struct NextAdvice {
 }
 
 /// What a recommendation is asked for.
+///
+/// ```
+/// use meno::workspace::RecommendRequest;
+///
+/// let request = RecommendRequest::new().answer("has_tests", true).include_simulated(true);
+/// ```
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
-    /// The answers that will be given.
-    pub answers: BTreeMap<String, Value>,
-    /// Simulated runs count too.
-    pub simulated: bool,
-    /// Successes that nobody could verify count as successes.
-    pub unverified: bool,
+pub struct RecommendRequest {
+    answers: BTreeMap<String, Value>,
+    simulated: bool,
+    unverified: bool,
 }
 
-impl Wish {
+impl RecommendRequest {
+    /// A request for advice before anything is answered, from real runs that were verified.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says how a question will be answered.
+    #[must_use]
+    pub fn answer(mut self, question: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.answers.insert(question.into(), value.into());
+        self
+    }
+
+    /// Lets simulated runs count too.
+    #[must_use]
+    pub fn include_simulated(mut self, include: bool) -> Self {
+        self.simulated = include;
+        self
+    }
+
+    /// Lets successes that nobody could verify count as successes.
+    #[must_use]
+    pub fn include_unverified(mut self, include: bool) -> Self {
+        self.unverified = include;
+        self
+    }
+
     fn counts(&self) -> Counts {
         Counts { simulated: self.simulated, unverified: self.unverified }
     }
@@ -159,8 +188,10 @@ impl Workspace {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn recommend(&self, id: &str, template: Option<&Template>, wish: &Wish) -> Result<Recommendation, store::Error> {
-        let mut recommendation = self.advise_on(id, template, wish)?;
+    pub fn recommend(&self, id: &str, request: &RecommendRequest) -> Result<Recommendation, store::Error> {
+        // Histories of other tools come without template files: what they name is known by its runs.
+        let template = self.library.find(id).ok().flatten().and_then(|entry| entry.template);
+        let mut recommendation = self.advise_on(id, template.as_ref(), request)?;
         // Advice that cannot be recorded is given all the same.
         if recommendation.n_similar > 0
             && let Err(why) = self.record_advice(&recommendation)
@@ -170,18 +201,23 @@ impl Workspace {
         Ok(recommendation)
     }
 
-    fn advise_on(&self, id: &str, template: Option<&Template>, wish: &Wish) -> Result<Recommendation, store::Error> {
+    fn advise_on(
+        &self,
+        id: &str,
+        template: Option<&Template>,
+        request: &RecommendRequest,
+    ) -> Result<Recommendation, store::Error> {
         let memory = &self.resolved.settings.memory;
         let past = self.past_runs(id, None, None, PAST_MAX)?;
         let all = past.len();
-        let past: Vec<PastRun> = past.into_iter().filter(|run| wish.simulated || run.fact.mode != Mode::Simulated).collect();
+        let past: Vec<PastRun> = past.into_iter().filter(|run| request.simulated || run.fact.mode != Mode::Simulated).collect();
         let mut warnings = Vec::new();
         if past.len() < all {
             let left_out = all - past.len();
             warnings.push(format!("left out: {left_out} simulated runs; `--include-simulated` counts them"));
         }
-        let similar = self.similar(id, past, &wish.answers, &mut warnings)?;
-        let outlook = outlook(&similar, memory.min_sample, wish.unverified);
+        let similar = self.similar(id, past, &request.answers, &mut warnings)?;
+        let outlook = outlook(&similar, memory.min_sample, request.unverified);
         warnings.extend(outlook.warnings);
         let patterns = self.patterns(None)?;
         // The template's own roles in its order, then those that only its past has: of older versions, or of other tools.
@@ -192,18 +228,18 @@ impl Workspace {
         let others: Vec<String> = past_roles.into_iter().filter(|role| !roles.contains(role)).cloned().collect();
         roles.extend(others);
         let agents =
-            roles.iter().map(|role| AgentAdvice::new(role, self.role_advice(id, role, &patterns, wish.counts()))).collect();
+            roles.iter().map(|role| AgentAdvice::new(role, self.role_advice(id, role, &patterns, request.counts()))).collect();
         let question = AnalyticsQuestion {
             template: Some(id.to_owned()),
-            simulated: wish.simulated,
-            unverified: wish.unverified,
+            simulated: request.simulated,
+            unverified: request.unverified,
             ..AnalyticsQuestion::default()
         };
         let report = self.analytics(&question)?.template;
         let mut next = Vec::new();
         if let Some(report) = report {
             for finding in report.answers.found.iter().filter(|finding| finding.difference.low > 0.0) {
-                let given = wish.answers.get(&finding.question).is_none_or(|value| *value == finding.value);
+                let given = request.answers.get(&finding.question).is_none_or(|value| *value == finding.value);
                 if given {
                     warnings.push(format!(
                         "`{}` = {} goes with failure: {:.0} % of {} runs with it failed, {:.0} % of the others",
@@ -229,7 +265,7 @@ impl Workspace {
             duration_ms: outlook.duration_ms,
             budget_p95_nusd: outlook.budget_p95,
             agents,
-            answers: self.answer_advice(id, template, wish)?,
+            answers: self.answer_advice(id, template, request)?,
             next,
             warnings,
             evidence: similar.iter().take(EVIDENCE_MAX).map(|run| run.run.to_string()).collect(),
@@ -286,12 +322,17 @@ impl Workspace {
         on_role(template, role, patterns, terms, EVIDENCE_MAX)
     }
 
-    fn answer_advice(&self, id: &str, template: Option<&Template>, wish: &Wish) -> Result<Vec<AnswerAdvice>, store::Error> {
+    fn answer_advice(
+        &self,
+        id: &str,
+        template: Option<&Template>,
+        request: &RecommendRequest,
+    ) -> Result<Vec<AnswerAdvice>, store::Error> {
         let questions = template.iter().flat_map(|template| &template.form_schema.questions);
         let sensitive: Vec<&str> = questions.filter(|question| question.sensitive).map(|question| question.id.as_str()).collect();
         let mut advice = Vec::new();
         for known in self.default_answers(id, &sensitive)? {
-            if wish.answers.contains_key(&known.question) {
+            if request.answers.contains_key(&known.question) {
                 continue;
             }
             if let Some(chosen) = known.chosen {

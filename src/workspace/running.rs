@@ -7,10 +7,10 @@ use std::sync::mpsc::Receiver;
 use tokio::runtime::{Handle, Runtime};
 
 use super::library::Entry;
-use super::{Begun, NewRun, StartError, Workspace};
+use super::{ActiveRun, RunRequest, StartError, Workspace};
 use crate::domain::money::{TokenUsage, UnitPrices};
 use crate::domain::redact::Redactor;
-use crate::domain::run::Basis;
+use crate::domain::run::{Basis, Refusal};
 use crate::executor::{Ask, Control, Executor, Stop, Stream, StreamError};
 use crate::providers::Models;
 use crate::providers::simulated::{Script, ScriptError};
@@ -20,6 +20,7 @@ use crate::views::run_detail::RunDetail;
 
 /// Why the simulation's script cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelsError {
     /// The file cannot be read.
     #[error("script {}: {source}", path.display())]
@@ -41,18 +42,19 @@ pub enum ModelsError {
     },
 }
 
-/// Why a run could not be carried to its end.
+/// Why a run could not be carried to its end, by what can be done about it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
-    /// It cannot start.
+    /// It cannot start, and nothing was appended.
     #[error(transparent)]
     Start(#[from] StartError),
     /// Its models cannot be made.
     #[error(transparent)]
     Models(#[from] ModelsError),
-    /// The rules or the store stand in the way.
+    /// The rules forbid what comes next.
     #[error(transparent)]
-    Stream(#[from] StreamError),
+    Refused(#[from] Refusal),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -61,13 +63,23 @@ pub enum RunError {
     Runtime(#[source] std::io::Error),
 }
 
+impl From<StreamError> for RunError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Refused(refusal) => Self::Refused(refusal),
+            StreamError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl Workspace {
-    /// Starts a run whose answers are complete and carries it to where it ends or must wait; returns what there is to know of it.
+    /// Starts a run and carries it to where it ends or must wait; returns what there is to know of it. Questions that the request does
+    /// not answer take the template's defaults.
     ///
     /// # Errors
-    /// When it cannot start, or the store cannot take what happens.
-    pub fn run_to_end(&self, entry: &Entry, wish: NewRun) -> Result<RunDetail, RunError> {
-        let Begun { id, stream, basis, lock, redactor, .. } = self.start(entry, wish)?;
+    /// A [`RunError`].
+    pub fn run_to_end(&self, entry: &Entry, request: RunRequest) -> Result<RunDetail, RunError> {
+        let ActiveRun { id, stream, basis, lock, redactor, .. } = self.start(entry, request)?;
         let runtime = Runtime::new().map_err(RunError::Runtime)?;
         // Nobody interrupts it: the sender stays until the end and says nothing.
         let (_control, controlled) = std::sync::mpsc::channel();

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use serde_json::Value;
 
 use super::Workspace;
 use super::inputs::{self, InputError};
 use super::library::Entry;
+use super::request::{GivenAnswer, RunRequest};
 use crate::domain::capture::Levels;
-use crate::domain::event::{AnswerSource, Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};
+use crate::domain::event::{Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};
+use crate::domain::form::AnswerProblem;
 use crate::domain::ids::{ExecutorId, Hash, RunId};
 use crate::domain::money::NanoUsd;
+use crate::domain::nearest::nearest;
 use crate::domain::redact::Redactor;
 use crate::domain::run::{Basis, BasisError, Command, Phase, Refusal};
 use crate::domain::settings::{ProviderKind, Settings};
@@ -26,39 +28,8 @@ use crate::store::session::RunLock;
 use crate::store::withheld::Withheld;
 use crate::views::event_line::is_forgotten;
 
-/// What a person wants to run.
-#[derive(Clone, Debug, Default)]
-pub struct NewRun {
-    /// Answers that are known and checked: question, value, where it came from, whether it is a secret.
-    pub answers: Vec<(String, Value, AnswerSource, bool)>,
-    /// Whether the form is complete with them; otherwise the run starts with its form open.
-    pub answering: Answering,
-    /// Material: id and path or text.
-    pub inputs: Vec<(String, String)>,
-    /// A strategy for the whole run.
-    pub strategy: Option<Strategy>,
-    /// A budget for the whole run, over the template's and the settings'.
-    pub budget: Option<NanoUsd>,
-    /// The seed; drawn when not given.
-    pub seed: Option<u64>,
-    /// Labels.
-    pub labels: Vec<(String, String)>,
-    /// Answers that are never stored, logged or shown.
-    pub secrets: Vec<SecretString>,
-}
-
-/// Whether the form is complete when the run starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Answering {
-    /// It is: start, answers and team are one append.
-    #[default]
-    Complete,
-    /// Somebody is being asked.
-    Open,
-}
-
 /// A run that this process holds.
-pub struct Begun {
+pub struct ActiveRun {
     /// The run.
     pub id: RunId,
     /// Its stream.
@@ -73,10 +44,28 @@ pub struct Begun {
     pub redactor: Arc<Redactor>,
 }
 
-/// Why a run cannot start.
+/// Why a run cannot start, by what can be done about it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
-    /// The template is broken.
+    /// There is no such template: name another.
+    #[error("template `{id}` is not known{}", nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean `{near}`?")))]
+    UnknownTemplate {
+        /// The name.
+        id: String,
+        /// The name of a template that may be meant.
+        nearest: Option<String>,
+    },
+    /// The template's file cannot be read.
+    #[error("template `{id}` cannot be read: {source}")]
+    UnreadableTemplate {
+        /// The template.
+        id: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The template is broken: mend it.
     #[error("template `{id}` is broken: {first}")]
     Broken {
         /// The template.
@@ -84,7 +73,10 @@ pub enum StartError {
         /// Its first error.
         first: String,
     },
-    /// A tier that the template needs has no model.
+    /// Answers are missing or wrong: all of them.
+    #[error("{}", answers_in_words(.0))]
+    Answers(Vec<AnswerProblem>),
+    /// A tier that the template needs has no model: set one, or choose another strategy.
     #[error("strategy {strategy} of `{role}` needs the tier {tier}, which no model serves")]
     TierWithoutModel {
         /// The rule's role.
@@ -97,16 +89,22 @@ pub enum StartError {
     /// Material cannot be taken.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The rules forbid it, or the store could not take it.
+    /// The rules forbid it.
     #[error(transparent)]
-    Stream(#[from] StreamError),
+    Refused(#[from] Refusal),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
-/// Why a run cannot go on.
+fn answers_in_words(problems: &[AnswerProblem]) -> String {
+    let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    words.join("; ")
+}
+
+/// Why a run cannot go on, by what can be done about it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ResumeError {
     /// What it decides by was forgotten.
     #[error("run {run} cannot go on: its {part} is not kept any more")]
@@ -137,9 +135,9 @@ pub enum ResumeError {
     /// Another system's run.
     #[error("run {0} was imported: there is nothing to go on with")]
     Imported(RunId),
-    /// The rules forbid it, or the store could not take it.
+    /// The rules forbid it.
     #[error(transparent)]
-    Stream(#[from] StreamError),
+    Refused(#[from] Refusal),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -164,44 +162,60 @@ impl Workspace {
         Ok(())
     }
 
+    /// Returns the template called `id`: the store's own, or a built-in one.
+    ///
+    /// # Errors
+    /// [`StartError::UnknownTemplate`], [`StartError::UnreadableTemplate`].
+    pub fn template(&self, id: &str) -> Result<Entry, StartError> {
+        let found = self.library.find(id);
+        let found = found.map_err(|source| StartError::UnreadableTemplate { id: id.to_owned(), source })?;
+        found.ok_or_else(|| {
+            let known: Vec<String> = self.library.list().into_iter().map(|entry| entry.id).collect();
+            let nearest = nearest(id, known.iter().map(String::as_str)).map(str::to_owned);
+            StartError::UnknownTemplate { id: id.to_owned(), nearest }
+        })
+    }
+
     /// Starts a run of the template `entry`: one append with everything that is known of it.
     ///
     /// # Errors
     /// A [`StartError`]; nothing was appended then.
-    pub fn start(&self, entry: &Entry, wish: NewRun) -> Result<Begun, StartError> {
+    pub fn start(&self, entry: &Entry, request: RunRequest) -> Result<ActiveRun, StartError> {
         let Some(template) = &entry.template else {
             let first = entry.first_error().map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
             return Err(StartError::Broken { id: entry.id.clone(), first });
         };
-        self.check_tiers(template, wish.strategy)?;
+        self.check_tiers(template, request.strategy)?;
         let basis = self.basis(template);
-        let redactor = self.redactor_of(&basis, &wish.secrets);
-        let inputs = wish.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &redactor));
+        let settled = self.settle(template, &request)?;
+        let redactor = self.redactor_of(&basis, &settled.secrets);
+        let inputs = request.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &redactor));
         let inputs: Vec<InputAttached> = inputs.collect::<Result<_, _>>()?;
         let id = self.new_run_id()?;
         let lock = RunLock::acquire(self.place()?, id)?;
         self.payloads.may_write()?;
         let executor = ExecutorId(self.world.ulid(None));
-        let mut commands = vec![Command::Begin(Box::new(self.started_now(template, &basis, &wish, executor)?))];
+        let mut commands = vec![Command::Begin(Box::new(self.started_now(template, &basis, &request, &redactor, executor)?))];
         commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
-        for (question, value, source, secret) in wish.answers {
-            let value = redacted(&redactor, template, &question, value);
-            commands.push(Command::Answer { question, value, source, secret });
-        }
-        if wish.answering == Answering::Complete {
-            commands.push(Command::CompleteForm(self.adaptive_starts(template, wish.strategy, mode(&self.resolved.settings))?));
+        commands.extend(settled.answers.into_iter().map(|answer| answer_command(&redactor, template, answer)));
+        if !request.is_open {
+            commands.push(Command::CompleteForm(self.adaptive_starts(
+                template,
+                request.strategy,
+                mode(&self.resolved.settings),
+            )?));
         }
         let mut stream = self.stream(id)?;
         stream.perform(&basis, &commands)?;
-        Ok(Begun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
+        Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
     }
 
     /// Takes over a run that nobody executes: what it decides by is read from its own events, never from today's files.
     ///
     /// # Errors
-    /// [`StreamError::Refused`] inside when the run has ended, [`store::Error::Unreachable`] with the holder's process id when
+    /// [`ResumeError::Refused`] when the run has ended, [`store::Error::Unreachable`] with the holder's process id when
     /// somebody executes it.
-    pub fn resume(&self, id: RunId, retry_failed: bool) -> Result<Begun, ResumeError> {
+    pub fn resume(&self, id: RunId, retry_failed: bool) -> Result<ActiveRun, ResumeError> {
         let lock = RunLock::acquire(self.place()?, id)?;
         self.take_in_spool(id)?;
         let mut stream = self.stream(id)?;
@@ -221,7 +235,7 @@ impl Workspace {
         let executor = ExecutorId(self.world.ulid(None));
         let meno_version = env!("CARGO_PKG_VERSION").to_owned();
         stream.perform(&basis, &[Command::Resume { executor, retry_failed, meno_version }])?;
-        Ok(Begun { id, stream, basis: Arc::new(basis), lock, shown_from, redactor })
+        Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from, redactor })
     }
 
     /// Asks for the end of a run; where nobody executes it, it is ended here. Returns whether it has ended.
@@ -321,10 +335,11 @@ impl Workspace {
         &self,
         template: &Template,
         basis: &Basis,
-        wish: &NewRun,
+        request: &RunRequest,
+        redactor: &Redactor,
         executor: ExecutorId,
     ) -> Result<RunStarted, store::Error> {
-        let mut started = self.started_without_store(template, basis, wish, executor);
+        let mut started = self.started_without_store(template, basis, request, redactor, executor);
         if let Some(private) = &mut started.private {
             private.user = self.user_hash()?;
         }
@@ -336,12 +351,13 @@ impl Workspace {
         &self,
         template: &Template,
         basis: &Basis,
-        wish: &NewRun,
+        request: &RunRequest,
+        redactor: &Redactor,
         executor: ExecutorId,
     ) -> RunStarted {
         let settings = &basis.settings;
         let budget_of_template = template.defaults.as_ref().and_then(|defaults| defaults.budget_usd).and_then(NanoUsd::from_usd);
-        let seed = wish.seed.unwrap_or_else(|| {
+        let seed = request.seed.unwrap_or_else(|| {
             let bytes = self.world.random();
             // Seeds are shown to people and typed again: six digits are enough.
             u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])) % 1_000_000
@@ -355,8 +371,8 @@ impl Workspace {
             template_hash: Hash::of(recorded.as_bytes()),
             source: None,
             mode: mode(settings),
-            strategy: wish.strategy,
-            budget: wish.budget.or(settings.run.budget).or(budget_of_template),
+            strategy: request.strategy,
+            budget: request.budget.or(settings.run.budget).or(budget_of_template),
             allow_unpriced: settings.run.allow_unpriced,
             escalate: settings.run.escalate,
             jobs: settings.run.jobs,
@@ -373,7 +389,7 @@ impl Workspace {
                 prices: json(serde_json::to_string(&basis.prices.to_file())),
                 workspace: self.places.current.display().to_string(),
                 user: String::new(),
-                labels: labels(&self.redactor_of(basis, &wish.secrets), &wish.labels),
+                labels: labels(redactor, &request.labels),
             }),
         }
     }
@@ -383,6 +399,12 @@ impl Workspace {
         let run = &self.resolved.settings.run;
         PlanDefaults { strategy_override, strategy: run.strategy, max_attempts_per_tier: run.max_attempts_per_tier }
     }
+}
+
+/// The command that records an answer, as it may be kept.
+pub(super) fn answer_command(redactor: &Redactor, template: &Template, answer: GivenAnswer) -> Command {
+    let GivenAnswer { question, value, source, secret } = answer;
+    Command::Answer { value: redacted(redactor, template, &question, value), question, source, secret }
 }
 
 /// Redacts an answer: secrets everywhere, what was asked for besides only where people write freely. What they choose is the template's text.
@@ -446,12 +468,20 @@ fn empty_template() -> Template {
     }
 }
 
-impl StartError {
-    /// Returns the refusal, when the rules forbade the start.
-    pub fn refusal(&self) -> Option<&Refusal> {
-        match self {
-            Self::Stream(StreamError::Refused(refusal)) => Some(refusal),
-            _ => None,
+impl From<StreamError> for StartError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Refused(refusal) => Self::Refused(refusal),
+            StreamError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<StreamError> for ResumeError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Refused(refusal) => Self::Refused(refusal),
+            StreamError::Store(error) => Self::Store(error),
         }
     }
 }

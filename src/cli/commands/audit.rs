@@ -12,7 +12,7 @@ use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open;
 use crate::cli::render::audit_report::ReportedRun;
 use crate::cli::render::{audit, audit_report};
-use crate::workspace::{Access, AuditDocument, AuditWish, Workspace, signing};
+use crate::workspace::{Access, AuditDocument, AuditRequest, Workspace, signing};
 
 /// Audits the store or one run, and writes the report that was asked for.
 ///
@@ -28,10 +28,10 @@ pub fn run(context: &mut Context, args: &AuditArgs) -> Result<Exit> {
     };
     let workspace = open::store(context, Access::Read)?;
     let run = args.run.as_ref().map(|run| workspace.find_run(&run.to_string())).transpose()?;
-    let wish = AuditWish { run, against, signed };
+    let request = AuditRequest { run, against, signed };
     let is_told = !context.out.json();
     let mut failure = None;
-    let document = workspace.audit(&wish, &mut |violation| {
+    let document = workspace.audit(&request, &mut |violation| {
         if is_told && failure.is_none() {
             failure = context.out.data(audit::violation(violation)).err();
         }
@@ -40,7 +40,7 @@ pub fn run(context: &mut Context, args: &AuditArgs) -> Result<Exit> {
         return Err(report);
     }
     if let Some(path) = &args.report {
-        write_report(&workspace, &wish, &document, path)?;
+        write_report(&workspace, &request, &document, path)?;
         context.out.say(format!("the report is written to {}", path.display()));
     }
     if context.out.json() {
@@ -69,7 +69,7 @@ fn seal(path: &Path, signers: Option<&Path>) -> Result<(Seal, Option<Signed>)> {
 }
 
 /// Writes the report beside its place, then puts it there: run by run, so that nothing grows with the log.
-fn write_report(workspace: &Workspace, wish: &AuditWish, document: &AuditDocument, path: &Path) -> Result<()> {
+fn write_report(workspace: &Workspace, request: &AuditRequest, document: &AuditDocument, path: &Path) -> Result<()> {
     let failed = |error: std::io::Error| {
         Report::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
             .hint("choose another place with `--report FILE`")
@@ -97,7 +97,7 @@ fn write_report(workspace: &Workspace, wish: &AuditWish, document: &AuditDocumen
         };
         file.write_all(text.as_bytes()).map_err(failed)
     };
-    match wish.run {
+    match request.run {
         Some(run) => section(run)?,
         None => workspace.each_run(section)?,
     }

@@ -11,7 +11,7 @@ use crate::cli::error::{Exit, Report, Result};
 use crate::cli::{open, render};
 use crate::domain::ids::RunId;
 use crate::memory::advice::past::Counts;
-use crate::workspace::{Access, Search};
+use crate::workspace::{Access, SearchRequest};
 
 /// Asks the record of many runs.
 ///
@@ -21,14 +21,9 @@ pub fn backtest(context: &mut Context, args: &BacktestArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     let (mut only, mut understood, mut notices) = (None, None, Vec::new());
     if let Some(filter) = &args.runs {
-        let search = Search {
-            query: filter.clone(),
-            limit: usize::MAX,
-            lexical_only: true,
-            now: Zoned::now().with_time_zone(context.out.zone().clone()).to_string(),
-            catch_up_ms: context.global.wait.as_millis() as u64,
-        };
-        let found = workspace.search(&search).map_err(search::report)?;
+        let now = Zoned::now().with_time_zone(context.out.zone().clone());
+        let request = SearchRequest::new(filter).limit(usize::MAX).lexical_only(true).now(&now).catch_up(context.global.wait);
+        let found = workspace.search(&request).map_err(search::report)?;
         if found.understood.filters.is_empty() {
             return Err(Report::invalid(format!("`{filter}` filters nothing: {}", found.understood.line))
                 .hint("say it like `template:release_prep since:30d`; `meno search --help` lists the keys"));

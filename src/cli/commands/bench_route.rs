@@ -6,7 +6,7 @@ use crate::cli::error::{Exit, Report, Result};
 use crate::cli::progress::Counting;
 use crate::cli::{open, render};
 use crate::workspace::Access;
-use crate::workspace::bench_route::{RouteError, RouteWish};
+use crate::workspace::bench_route::{BenchRouteRequest, RouteError};
 
 /// Measures routing.
 ///
@@ -14,8 +14,8 @@ use crate::workspace::bench_route::{RouteError, RouteWish};
 /// When the table is not what it must be.
 pub fn run(context: &mut Context, args: &BenchRouteArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
-    let number = |wish: u64| usize::try_from(wish).unwrap_or(usize::MAX);
-    let wish = RouteWish {
+    let number = |request: u64| usize::try_from(request).unwrap_or(usize::MAX);
+    let request = BenchRouteRequest {
         history: args.history.map(number),
         test: args.test.map(number),
         splits: number(args.splits),
@@ -26,7 +26,7 @@ pub fn run(context: &mut Context, args: &BenchRouteArgs) -> Result<Exit> {
     let embedding = Counting::new(&context.out, "embedding");
     let measuring = Counting::new(&context.out, "measuring");
     let report = workspace
-        .bench_route(&args.data, &wish, &|done, total| embedding.show(done, total), &|done, total| measuring.show(done, total))
+        .bench_route(&args.data, &request, &|done, total| embedding.show(done, total), &|done, total| measuring.show(done, total))
         .map_err(|error| report(args, &error))?;
     embedding.finish();
     measuring.finish();

@@ -16,15 +16,15 @@ use crate::domain::event::AnswerSource;
 use crate::domain::form;
 use crate::domain::run::TakeOver;
 use crate::domain::template::{Question, QuestionKind};
-use crate::workspace::{Access, Begun, Fork, ForkPoint, Workspace};
+use crate::workspace::{Access, ActiveRun, ForkPoint, ForkRequest, GivenAnswer, Workspace};
 
 /// Forks a run.
 ///
 /// # Errors
 /// When there is no such run, position, role or answer, or what the run decided by is gone.
 pub fn fork(context: &mut Context, args: &ForkArgs) -> Result<Exit> {
-    let wish = Fork { take_over: args.agent.clone().map(TakeOver::AllBut), ..own(&args.terms) };
-    begin(context, &args.run, args.at, wish, &args.set)
+    let request = ForkRequest { take_over: args.agent.clone().map(TakeOver::AllBut), ..own(&args.terms) };
+    begin(context, &args.run, args.at, request, &args.set)
 }
 
 /// Runs once more what a run did.
@@ -33,43 +33,49 @@ pub fn fork(context: &mut Context, args: &ForkArgs) -> Result<Exit> {
 /// As [`fork`].
 pub fn rerun(context: &mut Context, args: &RerunArgs) -> Result<Exit> {
     let take_over = Some(args.agent.clone().map_or(TakeOver::Nothing, TakeOver::AllBut));
-    begin(context, &args.run, None, Fork { take_over, ..own(&args.terms) }, &[])
+    begin(context, &args.run, None, ForkRequest { take_over, ..own(&args.terms) }, &[])
 }
 
-fn own(terms: &NewTerms) -> Fork {
-    Fork {
+fn own(terms: &NewTerms) -> ForkRequest {
+    ForkRequest {
         strategy: terms.strategy,
         budget: terms.budget,
         escalate: terms.escalate,
         seed: terms.seed,
         labels: terms.labels.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
-        ..Fork::default()
+        ..ForkRequest::default()
     }
 }
 
-fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut wish: Fork, set: &[KeyValue]) -> Result<Exit> {
+fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut request: ForkRequest, set: &[KeyValue]) -> Result<Exit> {
     let workspace = Arc::new(open::store(context, Access::Read)?);
     let id = workspace.find_run(&run.to_string())?;
-    let needs_work = wish.take_over != Some(TakeOver::Nothing);
+    let needs_work = request.take_over != Some(TakeOver::Nothing);
     let point = workspace.fork_point(id, at, needs_work)?;
     consent::to_run(context, &workspace, id, &point.basis)?;
-    wish.secrets = filling::secrets_of(&workspace, &point.basis.template, &GivenAnswers::new());
+    request.secrets = filling::secrets_of(&workspace, &point.basis.template, &GivenAnswers::new());
     // A form that nobody can be asked about is complete before anything is written.
     let must_complete = !point.run.form_complete && !context.can_ask();
     if !set.is_empty() || must_complete {
         let given = set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));
-        answer(context, &workspace, &point, &given.collect(), &mut wish)?;
+        answer(context, &workspace, &point, &given.collect(), &mut request)?;
     }
-    let mut begun = workspace.fork(&point, wish)?;
-    if !begun.stream.run().form_complete {
-        filling::fill(context, &workspace, &mut begun, &IndexMap::new())?;
+    let mut active = workspace.fork(&point, request)?;
+    if !active.stream.run().form_complete {
+        filling::fill(context, &workspace, &mut active, &IndexMap::new())?;
     }
-    say(context, &begun);
-    running::carry_on(context, &workspace, begun)
+    say(context, &active);
+    running::carry_on(context, &workspace, active)
 }
 
 /// Completes the form with what is answered otherwise; what is not takes the other run's answer where that is still asked for.
-fn answer(context: &mut Context, workspace: &Workspace, point: &ForkPoint, given: &GivenAnswers, wish: &mut Fork) -> Result<()> {
+fn answer(
+    context: &mut Context,
+    workspace: &Workspace,
+    point: &ForkPoint,
+    given: &GivenAnswers,
+    request: &mut ForkRequest,
+) -> Result<()> {
     let (template, answers) = (&point.basis.template, &point.answers);
     let former = |question: &Question| {
         if question.kind == QuestionKind::Secret {
@@ -87,15 +93,15 @@ fn answer(context: &mut Context, workspace: &Workspace, point: &ForkPoint, given
     for notice in &completed.notices {
         context.out.say(sanitize::line(notice));
     }
-    wish.secrets = filling::secrets_of(workspace, template, given);
+    request.secrets = filling::secrets_of(workspace, template, given);
     let answers = completed.answers.into_iter();
-    wish.answers = Some(answers.map(|(id, answer)| (id, answer.value, answer.source, answer.secret)).collect());
+    request.answers = Some(answers.map(|(question, answer)| GivenAnswer::kept(question, answer)).collect());
     Ok(())
 }
 
 /// Says what was taken over and what is to be done.
-fn say(context: &mut Context, begun: &Begun) {
-    let run = begun.stream.run();
+fn say(context: &mut Context, active: &ActiveRun) {
+    let run = active.stream.run();
     let taken = run.agents.iter().filter(|agent| agent.status.is_ended()).count() as u64;
     let begun_there = run.agents.iter().filter(|agent| !agent.status.is_ended() && !agent.attempts.is_empty()).count() as u64;
     let anew = run.agents.len() as u64 - taken - begun_there;
@@ -105,6 +111,6 @@ fn say(context: &mut Context, begun: &Begun) {
     }
     parts.push(format!("{anew} to work anew"));
     if let Some(parent) = run.parent {
-        context.out.say(format!("run {} is forked from {}: {}", begun.id, parent.run, parts.join(", ")));
+        context.out.say(format!("run {} is forked from {}: {}", active.id, parent.run, parts.join(", ")));
     }
 }

@@ -15,7 +15,7 @@ use crate::cli::output::words;
 use crate::cli::progress::Counting;
 use crate::memory::advice::past::Counts;
 use crate::workspace::recommend_tasks::{AskedTask, RecommendError, read_tasks};
-use crate::workspace::{Access, Wish};
+use crate::workspace::{Access, RecommendRequest};
 
 /// Advises on a template, or on each of many tasks.
 ///
@@ -41,8 +41,9 @@ fn on_template(context: &mut Context, args: &RecommendArgs, id: &str) -> Result<
         }
         None => args.set.iter().map(|pair| (pair.key.clone(), Value::String(pair.value.clone()))).collect(),
     };
-    let wish = Wish { answers, simulated: args.include_simulated, unverified: args.include_unverified };
-    let recommendation = workspace.recommend(id, template, &wish)?;
+    let request = RecommendRequest::new().include_simulated(args.include_simulated).include_unverified(args.include_unverified);
+    let request = answers.into_iter().fold(request, |request, (question, value)| request.answer(question, value));
+    let recommendation = workspace.recommend(id, &request)?;
     if template.is_none() && recommendation.n_similar == 0 {
         templates::find(&workspace.library, id)?;
     }

@@ -24,45 +24,45 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
     if let Ok(basis) = workspace.recorded_basis(id) {
         consent::to_run(context, &workspace, id, &basis)?;
     }
-    let mut begun = workspace.resume(id, args.retry_failed)?;
+    let mut active = workspace.resume(id, args.retry_failed)?;
     // What was typed as a secret is recorded nowhere; what stands in a variable is known again.
-    let known = filling::secrets_of(&workspace, &begun.basis.template, &GivenAnswers::new());
-    begun.redactor = workspace.redactor_of(&begun.basis, &known);
-    if !begun.stream.run().form_complete && !begun.stream.run().is_ended() {
+    let known = filling::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
+    active.redactor = workspace.redactor_of(&active.basis, &known);
+    if !active.stream.run().form_complete && !active.stream.run().is_ended() {
         let set = args.set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));
         let given: GivenAnswers = set.collect();
         if context.can_ask() {
-            filling::check_given(&begun.basis.template, &given)?;
-            filling::fill(context, &workspace, &mut begun, &given)?;
+            filling::check_given(&active.basis.template, &given)?;
+            filling::fill(context, &workspace, &mut active, &given)?;
         } else {
-            filling::complete(&workspace, &mut begun, &given)?;
+            filling::complete(&workspace, &mut active, &given)?;
         }
     } else if !args.set.is_empty() {
         return Err(Report::refused(format!("the form of run {id} is complete, so `--set` changes nothing"))
             .hint("start a new run to answer otherwise"));
     }
-    approve(args, &mut begun)?;
-    running::carry_on(context, &workspace, begun)
+    approve(args, &mut active)?;
+    running::carry_on(context, &workspace, active)
 }
 
 /// Answers every question about a climb as `--approve` or `--deny` says.
-fn approve(args: &ResumeArgs, begun: &mut crate::workspace::Begun) -> Result<()> {
+fn approve(args: &ResumeArgs, active: &mut crate::workspace::ActiveRun) -> Result<()> {
     let granted = match (args.approve, args.deny) {
         (false, false) => return Ok(()),
         (granted, _) => granted,
     };
     let waits = |agent: &&crate::domain::run::Agent| matches!(agent.status, AgentStatus::AwaitingApproval { .. });
-    let agents: Vec<_> = begun.stream.run().agents.iter().filter(waits).map(|agent| agent.plan.agent).collect();
+    let agents: Vec<_> = active.stream.run().agents.iter().filter(waits).map(|agent| agent.plan.agent).collect();
     if agents.is_empty() {
-        return Err(Report::refused(format!("run {} waits for no approval", begun.id)).hint("`meno resume RUN` goes on with it"));
+        return Err(Report::refused(format!("run {} waits for no approval", active.id)).hint("`meno resume RUN` goes on with it"));
     }
     for agent in agents {
         let still =
-            begun.stream.run().agent(agent).is_some_and(|agent| matches!(agent.status, AgentStatus::AwaitingApproval { .. }));
+            active.stream.run().agent(agent).is_some_and(|agent| matches!(agent.status, AgentStatus::AwaitingApproval { .. }));
         // A denial can end the run, and with it the other questions.
         if still {
-            let basis = Arc::clone(&begun.basis);
-            begun.stream.perform(&basis, &[Command::Approve { agent, granted }])?;
+            let basis = Arc::clone(&active.basis);
+            active.stream.perform(&basis, &[Command::Approve { agent, granted }])?;
         }
     }
     Ok(())

@@ -18,10 +18,10 @@ use crate::cli::output::sanitize;
 use crate::cli::{consent, filling, preview, running};
 use crate::domain::event::{AnswerSource, Mode};
 use crate::domain::form::{self, AnswerProblem};
-use crate::domain::template::{Question, Template};
+use crate::domain::template::Template;
 use crate::settings::{Choice, Flags, Found, Preset, edit};
 use crate::workspace::library::{Entry, Origin};
-use crate::workspace::{Access, Answering, NewRun, Workspace, mode};
+use crate::workspace::{Access, GivenAnswer, RunRequest, Workspace, mode};
 
 /// What was given before anybody is asked: question → value and source.
 pub type GivenAnswers = IndexMap<String, (Value, AnswerSource)>;
@@ -33,28 +33,34 @@ pub type GivenAnswers = IndexMap<String, (Value, AnswerSource)>;
 pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     let flags = flags(args)?;
     let looked = open_with_models(context, args, &flags, Access::Read)?;
-    let entry = find(&looked, &args.template)?;
+    let entry = looked.template(&args.template)?;
     let template = entry.template.clone().ok_or_else(|| broken(&entry))?;
     open::usable(&looked)?;
     looked.check_tiers(&template, args.strategy)?;
     consent::to_template(context, &looked, &entry)?;
     let given = given(context, args.answers.as_deref(), &args.set, &template)?;
-    let mut wish = wish(args);
+    let request = request(args);
     let asks = context.can_ask() && !args.dry_run;
-    if asks {
+    let request = if asks {
         // What was given is checked before anybody is asked for the rest.
         filling::check_given(&template, &given)?;
+        request.leave_open()
     } else {
-        complete(context, &looked, &template, &given, &mut wish)?;
-    }
+        let given = given.iter().map(|(id, (value, source))| GivenAnswer::new(id, value.clone(), *source));
+        let request = request.answers(given);
+        for notice in looked.settle(&template, &request)?.notices {
+            context.out.say(sanitize::line(&notice));
+        }
+        request
+    };
     warn_of_missing_material(context, &looked, &template, args);
     if args.dry_run {
-        let preview = looked.preview(&template, &wish)?;
+        let preview = looked.preview(&template, &request)?;
         preview::show(context, &template, &preview, mode(&looked.resolved.settings))?;
         return Ok(Exit::Done);
     }
     if !asks && mode(&looked.resolved.settings) == Mode::Real {
-        say_expected_cost(context, &looked, &template, &wish);
+        say_expected_cost(context, &looked, &template, &request);
     }
     let workspace = if looked.session().is_some() {
         looked
@@ -65,20 +71,17 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     };
     let workspace = Arc::new(workspace);
     if asks {
-        wish.answering = Answering::Open;
-        let mut begun = workspace.start(&entry, wish)?;
-        filling::fill(context, &workspace, &mut begun, &given)?;
+        let mut active = workspace.start(&entry, request)?;
+        filling::fill(context, &workspace, &mut active, &given)?;
         if mode(&workspace.resolved.settings) == Mode::Real {
-            let answers = begun.stream.run().answers.iter();
-            let mut known = self::wish(args);
-            known.answers =
-                answers.map(|(id, answer)| (id.clone(), answer.value.clone(), answer.source, answer.secret)).collect();
+            let answers = active.stream.run().answers.iter().map(|(id, answer)| GivenAnswer::recorded(id, answer));
+            let known = self::request(args).answers(answers);
             say_expected_cost(context, &workspace, &template, &known);
         }
-        return running::carry_on(context, &workspace, begun);
+        return running::carry_on(context, &workspace, active);
     }
-    let begun = workspace.start(&entry, wish)?;
-    running::carry_on(context, &workspace, begun)
+    let active = workspace.start(&entry, request)?;
+    running::carry_on(context, &workspace, active)
 }
 
 fn flags(args: &RunArgs) -> Result<Flags> {
@@ -161,18 +164,6 @@ fn answers(base_url: &str) -> bool {
     addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, std::time::Duration::from_millis(200)).is_ok())
 }
 
-fn find(workspace: &Workspace, id: &str) -> Result<Entry> {
-    let found = workspace.library.find(id);
-    let found =
-        found.map_err(|error| Report::invalid(format!("template `{}` cannot be read", sanitize::line(id))).source(&error))?;
-    found.ok_or_else(|| {
-        let known: Vec<String> = workspace.library.list().into_iter().map(|entry| entry.id).collect();
-        Report::not_found(format!("template `{}` is not known", sanitize::line(id)))
-            .cause("looked in: the store's templates, the built-in ones")
-            .suggest(id, known.iter().map(String::as_str), "`meno list-templates` shows all")
-    })
-}
-
 fn broken(entry: &Entry) -> Report {
     let report = Report::invalid(format!("template `{}` is broken", entry.id));
     let report =
@@ -223,26 +214,6 @@ fn read_answers(path: &Path) -> Result<(String, String)> {
     Ok((text, name))
 }
 
-/// Completes the form without asking anybody, or reports everything that is missing or wrong.
-fn complete(
-    context: &mut Context,
-    workspace: &Workspace,
-    template: &Template,
-    given: &GivenAnswers,
-    wish: &mut NewRun,
-) -> Result<()> {
-    let environment =
-        |question: &Question| workspace.secret_of(question).map(|value| (Value::String(value), AnswerSource::Environment));
-    let completed =
-        form::complete(template, given, &environment, &|path| Path::new(path).exists()).map_err(|problems| wrong(&problems))?;
-    for notice in &completed.notices {
-        context.out.say(sanitize::line(notice));
-    }
-    wish.secrets.extend(filling::secrets_of(workspace, template, given));
-    wish.answers = completed.answers.into_iter().map(|(id, answer)| (id, answer.value, answer.source, answer.secret)).collect();
-    Ok(())
-}
-
 /// Reports all problems of answers at once.
 pub fn wrong(problems: &[AnswerProblem]) -> Report {
     let message = match problems {
@@ -257,15 +228,10 @@ pub fn wrong(problems: &[AnswerProblem]) -> Report {
     report.hint("answer with `--set ID=VALUE` or `--answers FILE`; `meno show-template` lists the questions")
 }
 
-fn wish(args: &RunArgs) -> NewRun {
-    NewRun {
-        inputs: args.inputs.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
-        strategy: args.strategy,
-        budget: args.budget,
-        seed: args.seed,
-        labels: args.labels.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
-        ..NewRun::default()
-    }
+fn request(args: &RunArgs) -> RunRequest {
+    let request = RunRequest::new().strategy(args.strategy).budget(args.budget).seed(args.seed);
+    let request = args.inputs.iter().fold(request, |request, pair| request.input(&pair.key, &pair.value));
+    args.labels.iter().fold(request, |request, pair| request.label(&pair.key, &pair.value))
 }
 
 /// A real run without the material that its agents need is likely wasted money.
@@ -277,9 +243,9 @@ fn warn_of_missing_material(context: &mut Context, workspace: &Workspace, templa
     }
 }
 
-fn say_expected_cost(context: &mut Context, workspace: &Workspace, template: &Template, wish: &NewRun) {
+fn say_expected_cost(context: &mut Context, workspace: &Workspace, template: &Template, request: &RunRequest) {
     // A preview that cannot be made is no reason not to start: starting says what is wrong.
-    if let Ok(preview) = workspace.preview(template, wish) {
+    if let Ok(preview) = workspace.preview(template, request) {
         context.out.say(preview::cost_line(&preview, Mode::Real));
     }
 }

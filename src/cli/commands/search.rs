@@ -1,7 +1,5 @@
 //! `meno search`, `meno suggest`, `meno reindex`: what happened before, found by asking.
 
-use std::time::Duration;
-
 use jiff::Zoned;
 
 use crate::cli::args::memory::{ReindexArgs, SearchArgs, SuggestArgs};
@@ -10,10 +8,7 @@ use crate::cli::error::{Exit, Report, Result};
 use crate::cli::output::words;
 use crate::cli::progress::Counting;
 use crate::cli::{open, render};
-use crate::workspace::{Access, RecallError, Search};
-
-/// How long the index may take to catch up before an answer.
-const CATCH_UP: Duration = Duration::from_millis(1500);
+use crate::workspace::{Access, RecallError, SearchRequest};
 
 /// Searches the past.
 ///
@@ -21,14 +16,9 @@ const CATCH_UP: Duration = Duration::from_millis(1500);
 /// When the store or its index cannot be read.
 pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    let search = Search {
-        query: args.query.join(" "),
-        limit: args.limit,
-        lexical_only: args.lexical,
-        now: Zoned::now().with_time_zone(context.out.zone().clone()).to_string(),
-        catch_up_ms: CATCH_UP.as_millis() as u64,
-    };
-    let found = workspace.search(&search).map_err(report)?;
+    let now = Zoned::now().with_time_zone(context.out.zone().clone());
+    let request = SearchRequest::new(args.query.join(" ")).limit(args.limit).lexical_only(args.lexical).now(&now);
+    let found = workspace.search(&request).map_err(report)?;
     if context.out.json() {
         context.out.document(&found)?;
         return Ok(Exit::Done);

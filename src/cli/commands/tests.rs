@@ -12,10 +12,9 @@ use crate::cli::error::{Exit, Report};
 use crate::cli::open::{self, Opening};
 use crate::cli::output::capture::Captured;
 use crate::cli::output::{Look, Out};
-use crate::domain::event::AnswerSource;
-use crate::settings::Preset;
+use crate::settings::{Preset, Variables};
 use crate::views::schema_test::check;
-use crate::workspace::{Access, NewRun};
+use crate::workspace::{Access, RunRequest};
 
 /// Types a command for the store in `dir`; returns how it ended and what stood on stdout and stderr.
 fn typed(dir: &Path, words: &[&str]) -> (Result<Exit, Report>, String, String) {
@@ -24,7 +23,11 @@ fn typed(dir: &Path, words: &[&str]) -> (Result<Exit, Report>, String, String) {
     let cli = Cli::try_parse_from(all).unwrap();
     let (data, said) = (Captured::default(), Captured::default());
     let look = Look { json: cli.global.json, ..Look::default() };
-    let mut context = Context { out: Out::to(look, data.clone(), said.clone(), None), global: cli.global };
+    let mut context = Context {
+        out: Out::to(look, data.clone(), said.clone(), None),
+        global: cli.global,
+        variables: Variables::through(|_| None),
+    };
     let ended = dispatch(&mut context, cli.command);
     (ended, data.text(), said.text())
 }
@@ -39,14 +42,13 @@ fn json(dir: &Path, words: &[&str]) -> Value {
 fn begin(dir: &Path, count: usize) {
     let (out, store) = (Out::to(Look::default(), Vec::new(), Vec::new(), None), dir.join("store"));
     let cli = Cli::try_parse_from(["meno", "--store", store.to_str().unwrap(), "rebuild"]).unwrap();
-    let mut context = Context { out, global: cli.global };
+    let mut context = Context { out, global: cli.global, variables: Variables::through(|_| None) };
     let opening = Opening { fallback: Some(Preset::Simulated), ..Opening::default() };
     let workspace = open::store_with(&mut context, Access::Write, opening).unwrap();
     let entry = workspace.library.find("release_prep").unwrap().unwrap();
-    let answers = vec![("project_name".to_owned(), json!("demo"), AnswerSource::Asked, false)];
     for _ in 0..count {
-        let wish = NewRun { answers: answers.clone(), answering: crate::workspace::Answering::Open, ..NewRun::default() };
-        workspace.start(&entry, wish).unwrap();
+        let request = RunRequest::new().answer("project_name", "demo").leave_open();
+        workspace.start(&entry, request).unwrap();
     }
 }
 

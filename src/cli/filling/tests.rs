@@ -7,7 +7,7 @@ use crate::cli::ask::AskError;
 use crate::domain::event::Event;
 use crate::domain::tier::{Strategy, Tier};
 use crate::settings::Preset;
-use crate::workspace::{Answering, NewRun};
+use crate::workspace::RunRequest;
 
 /// A person who is asked once which of some things to do.
 struct Person {
@@ -49,8 +49,8 @@ fn filled(takes: bool, strategy: Option<Strategy>) -> (Vec<String>, Vec<StartOff
     let workspace = Workspace::at(&dir.path().join("store"), Some(Preset::Simulated)).unwrap();
     workspace.import_runs(history().as_bytes(), "test", &mut |_| {}).unwrap();
     let template = workspace.library.find("python_package_publish").unwrap().unwrap();
-    let wish = NewRun { answering: Answering::Open, strategy, seed: Some(7), ..NewRun::default() };
-    let mut begun = workspace.start(&template, wish).unwrap();
+    let request = RunRequest::new().leave_open().strategy(strategy).seed(7);
+    let mut active = workspace.start(&template, request).unwrap();
     let answers = [
         ("package_name", json!("demo")),
         ("has_tests", json!(true)),
@@ -61,19 +61,19 @@ fn filled(takes: bool, strategy: Option<Strategy>) -> (Vec<String>, Vec<StartOff
         ("create_git_tag", json!(false)),
         ("publish_to", json!("nowhere")),
     ];
-    let basis = Arc::clone(&begun.basis);
+    let basis = Arc::clone(&active.basis);
     let answers = answers.map(|(question, value)| Command::Answer {
         question: question.to_owned(),
         value,
         source: AnswerSource::Asked,
         secret: false,
     });
-    begun.stream.perform(&basis, &answers).unwrap();
+    active.stream.perform(&basis, &answers).unwrap();
     let mut person = Person { takes, asked: Vec::new() };
-    let agreed = agreed_starts(&mut person, &workspace, &begun).unwrap();
-    let completion = workspace.completion(begun.stream.run(), &basis.template, &agreed).unwrap();
-    begun.stream.perform(&basis, &[completion]).unwrap();
-    let events = workspace.events_of(begun.id, 1, u32::MAX).unwrap();
+    let agreed = agreed_starts(&mut person, &workspace, &active).unwrap();
+    let completion = workspace.completion(active.stream.run(), &basis.template, &agreed).unwrap();
+    active.stream.perform(&basis, &[completion]).unwrap();
+    let events = workspace.events_of(active.id, 1, u32::MAX).unwrap();
     (person.asked, agreed, events.into_iter().map(|recorded| recorded.event).collect())
 }
 

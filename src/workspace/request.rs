@@ -1,0 +1,211 @@
+//! What a run is asked for, put together one thing at a time: answers, material, terms.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{StartError, Workspace};
+use crate::domain::event::AnswerSource;
+use crate::domain::form;
+use crate::domain::money::NanoUsd;
+use crate::domain::run::Answer;
+use crate::domain::template::{Question, QuestionKind, Template};
+use crate::domain::tier::Strategy;
+
+/// An answer to a question of the form.
+#[derive(Clone, PartialEq)]
+pub struct GivenAnswer {
+    /// The question's id.
+    pub question: String,
+    /// The value; null when `secret`.
+    pub value: Value,
+    /// Where it came from.
+    pub source: AnswerSource,
+    /// It answers a secret question, and only that it was given is known here.
+    pub secret: bool,
+}
+
+/// What a run is asked for.
+///
+/// ```
+/// use meno::workspace::RunRequest;
+///
+/// let request = RunRequest::new().answer("has_tests", true).input("source", "src").label("team", "blue").seed(7);
+/// ```
+#[derive(Clone, Default)]
+pub struct RunRequest {
+    pub(super) answers: Vec<GivenAnswer>,
+    pub(super) is_open: bool,
+    pub(super) inputs: Vec<(String, String)>,
+    pub(super) strategy: Option<Strategy>,
+    pub(super) budget: Option<NanoUsd>,
+    pub(super) seed: Option<u64>,
+    pub(super) labels: Vec<(String, String)>,
+}
+
+/// The answers with which a run starts.
+pub struct Settled {
+    /// The answers, in the order of the form.
+    pub answers: Vec<GivenAnswer>,
+    /// Answers of a file that were dropped because their questions are hidden, as lines for people.
+    pub notices: Vec<String>,
+    /// Answers to secret questions: never stored, logged or shown.
+    pub(super) secrets: Vec<SecretString>,
+}
+
+impl GivenAnswer {
+    /// An answer to `question` that came from `source`.
+    pub fn new(question: impl Into<String>, value: impl Into<Value>, source: AnswerSource) -> Self {
+        Self { question: question.into(), value: value.into(), source, secret: false }
+    }
+
+    /// An answer as a form that is filled keeps it.
+    pub fn kept(question: String, answer: form::Answer) -> Self {
+        Self { question, value: answer.value, source: answer.source, secret: answer.secret }
+    }
+
+    /// An answer as a run has it.
+    pub fn recorded(question: &str, answer: &Answer) -> Self {
+        Self { question: question.to_owned(), value: answer.value.clone(), source: answer.source, secret: answer.secret }
+    }
+}
+
+/// Says nothing of the value: it may be a secret.
+impl fmt::Debug for GivenAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GivenAnswer").field("question", &self.question).field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// Says nothing of answers, material and labels but how they are called.
+impl fmt::Debug for RunRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let answers: Vec<&str> = self.answers.iter().map(|answer| answer.question.as_str()).collect();
+        f.debug_struct("RunRequest")
+            .field("answers", &answers)
+            .field("inputs", &names(&self.inputs))
+            .field("labels", &names(&self.labels))
+            .field("strategy", &self.strategy)
+            .field("budget", &self.budget)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RunRequest {
+    /// A request that gives nothing: every question takes its default.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Answers a question. What is not answered takes the template's default; a question without one is an error at the start.
+    #[must_use]
+    pub fn answer(self, question: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.answers([GivenAnswer::new(question, value, AnswerSource::Flag)])
+    }
+
+    /// Takes answers whose origin is known. Of several to one question the last counts.
+    #[must_use]
+    pub fn answers(mut self, answers: impl IntoIterator<Item = GivenAnswer>) -> Self {
+        for answer in answers {
+            self.answers.retain(|known| known.question != answer.question);
+            self.answers.push(answer);
+        }
+        self
+    }
+
+    /// Leaves the form open: whoever starts the run asks for what is missing.
+    #[must_use]
+    pub fn leave_open(mut self) -> Self {
+        self.is_open = true;
+        self
+    }
+
+    /// Gives material: the path of a file or a folder, or for an input of kind `text` the text itself.
+    #[must_use]
+    pub fn input(mut self, id: impl Into<String>, path_or_text: impl Into<String>) -> Self {
+        self.inputs.push((id.into(), path_or_text.into()));
+        self
+    }
+
+    /// Sets the strategy of all agents, over what the template says.
+    #[must_use]
+    pub fn strategy(mut self, strategy: impl Into<Option<Strategy>>) -> Self {
+        self.strategy = strategy.into();
+        self
+    }
+
+    /// Sets what the run may cost, over the template's and the settings' budget.
+    #[must_use]
+    pub fn budget(mut self, budget: impl Into<Option<NanoUsd>>) -> Self {
+        self.budget = budget.into();
+        self
+    }
+
+    /// Sets the seed of everything random in the run. It is drawn when none is given.
+    #[must_use]
+    pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    /// Adds a label.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.push((key.into(), value.into()));
+        self
+    }
+}
+
+impl Workspace {
+    /// Returns the answers with which a run would start: those of the request, checked; then the environment, for secret questions;
+    /// then the template's defaults. A form that is left open has what was given and nothing else.
+    ///
+    /// # Errors
+    /// [`StartError::Answers`] with everything that is missing or wrong.
+    pub fn settle(&self, template: &Template, request: &RunRequest) -> Result<Settled, StartError> {
+        let question = |id: &str| template.form_schema.questions.iter().find(|question| question.id == id);
+        let is_secret = |answer: &GivenAnswer| question(&answer.question).is_some_and(|it| it.kind == QuestionKind::Secret);
+        let typed = request.answers.iter().filter(|answer| is_secret(answer)).filter_map(|answer| answer.value.as_str());
+        let secret_questions = template.form_schema.questions.iter().filter(|question| question.kind == QuestionKind::Secret);
+        let in_variables = secret_questions.filter_map(|question| self.secret_of(question));
+        let secrets = typed.map(str::to_owned).chain(in_variables).map(SecretString::from).collect();
+        if request.is_open {
+            let kept = |answer: &GivenAnswer| match is_secret(answer) {
+                true => GivenAnswer { value: Value::Null, secret: true, ..answer.clone() },
+                false => answer.clone(),
+            };
+            return Ok(Settled { answers: request.answers.iter().map(kept).collect(), notices: Vec::new(), secrets });
+        }
+        let given = request.answers.iter().filter(|answer| !answer.secret);
+        let given: IndexMap<_, _> =
+            given.map(|answer| (answer.question.clone(), (answer.value.clone(), answer.source))).collect();
+        let otherwise = |question: &Question| {
+            let kept = request.answers.iter().find(|answer| answer.secret && answer.question == question.id);
+            // Of a secret that was given before only that is known.
+            let kept = kept.map(|answer| (Value::String("given".to_owned()), answer.source));
+            kept.or_else(|| self.secret_of(question).map(|secret| (Value::String(secret), AnswerSource::Environment)))
+        };
+        let exists = |path: &str| self.places.current.join(path).exists();
+        let completed = form::complete(template, &given, &otherwise, &exists).map_err(StartError::Answers)?;
+        let answers = completed.answers.into_iter().map(|(question, answer)| GivenAnswer::kept(question, answer));
+        Ok(Settled { answers: answers.collect(), notices: completed.notices, secrets })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_shows_names_and_no_values() {
+        let request = RunRequest::new().answer("key", "hunter2").answer("key", "hunter3").input("notes", "private words").seed(7);
+        assert_eq!(request.answers.len(), 1, "the last answer counts");
+        let shown = format!("{request:?}");
+        assert!(shown.contains("key") && shown.contains("notes") && shown.contains('7'), "{shown}");
+        assert!(!shown.contains("hunter") && !shown.contains("private"), "{shown}");
+    }
+}

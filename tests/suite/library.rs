@@ -1,0 +1,79 @@
+//! The library's door, as programs use it.
+
+use futures_util::StreamExt;
+use meno::domain::event::{Event, Recorded};
+use meno::settings::Preset;
+use meno::store;
+use meno::workspace::{RunError, RunRequest, StartError, Workspace};
+
+#[allow(dead_code, reason = "its `main` is for `cargo run --example`")]
+#[path = "../../examples/library.rs"]
+mod example;
+
+fn workspace(dir: &tempfile::TempDir) -> Workspace {
+    Workspace::at(&dir.path().join("store"), Some(Preset::Simulated)).expect("it opens")
+}
+
+fn names(events: impl Iterator<Item = Result<Recorded, store::Error>>) -> Vec<(u64, &'static str)> {
+    events.map(|event| event.expect("readable")).map(|event| (event.envelope.seq, event.event.name())).collect()
+}
+
+#[test]
+fn the_example_does_what_it_says() {
+    let dir = tempfile::tempdir().expect("a folder");
+    example::tour(&dir.path().join("store")).expect("it runs");
+    let kinds = names(workspace(&dir).events(1));
+    assert_eq!(kinds.iter().filter(|(_, kind)| *kind == "RunSucceeded").count(), 2, "{kinds:?}");
+    assert!(kinds.iter().any(|(_, kind)| *kind == "RecommendationShown"), "advice on two runs is recorded: {kinds:?}");
+}
+
+#[test]
+fn a_run_takes_defaults_for_what_is_not_answered_and_says_what_is_wrong_with_the_rest() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let workspace = workspace(&dir);
+    let template = workspace.template("python_package_publish").expect("it is built in");
+    let request = || RunRequest::new().answer("package_name", "demo").seed(7);
+    let run = workspace.run_to_end(&template, request().answer("has_tests", "yes")).expect("it runs");
+    assert_eq!((run.seed, &run.answers["has_tests"]), (7, &serde_json::json!(true)), "answers are read as forms read them");
+    assert!(run.answers.len() > 4, "{:?}", run.answers);
+
+    let before = names(workspace.events(1)).len();
+    let start = |request| match workspace.run_to_end(&template, request) {
+        Err(RunError::Start(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    let wrong = RunRequest::new().answer("version_bump", "gigantic").answer("colour", "red");
+    let StartError::Answers(problems) = start(wrong) else { panic!("answers are wrong") };
+    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    for part in ["`colour`", "`gigantic`"] {
+        assert!(said.iter().any(|problem| problem.contains(part)), "{said:?}");
+    }
+    assert!(matches!(start(request().input("nothing", "x")), StartError::Input(_)));
+    let unknown = workspace.template("python_package_publsh").expect_err("no such template");
+    assert!(matches!(&unknown, StartError::UnknownTemplate { nearest: Some(near), .. } if near == "python_package_publish"));
+    assert_eq!(names(workspace.events(1)).len(), before, "what is refused leaves nothing behind");
+}
+
+#[test]
+fn the_log_is_an_iterator_and_a_stream_that_waits_for_more() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let workspace = workspace(&dir);
+    let template = workspace.template("release_prep").expect("it is built in");
+    let run = || workspace.run_to_end(&template, RunRequest::new().answer("project_name", "demo").seed(3)).expect("it runs");
+    run();
+    let first = names(workspace.events(1));
+    assert!(first.iter().map(|(seq, _)| *seq).eq(1..=first.len() as u64));
+    assert_eq!(names(workspace.events(5)), first[4..]);
+    assert_eq!(names(workspace.events(first.len() as u64 + 1)), []);
+
+    let mut follow = workspace.follow(first.len() as u64);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let next = |follow: &mut meno::workspace::Follow| runtime.block_on(follow.next()).expect("it goes on").expect("readable");
+    assert_eq!(next(&mut follow).event.name(), first[first.len() - 1].1);
+    // Nothing has happened since, and so nothing comes.
+    let idle = runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_millis(50), follow.next()).await });
+    assert!(idle.is_err());
+    run();
+    let second: Vec<Recorded> = names(workspace.events(first.len() as u64 + 1)).iter().map(|_| next(&mut follow)).collect();
+    assert!(matches!(second[0].event, Event::RunStarted(_)) && matches!(second[second.len() - 1].event, Event::RunSucceeded(_)));
+}
