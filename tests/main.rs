@@ -18,6 +18,8 @@ mod fork;
 mod fuzz;
 #[path = "support/harness.rs"]
 mod harness;
+#[path = "suite/identity.rs"]
+mod identity;
 #[path = "suite/import.rs"]
 mod import;
 #[path = "suite/keeping.rs"]

@@ -37,6 +37,8 @@ pub struct Signed {
     pub holds: bool,
     /// The fingerprints of the keys that may sign, when that was said.
     pub allowed: Option<Vec<String>>,
+    /// Why the key that signed is not among them, though it is named beside them.
+    pub refused: Option<String>,
 }
 
 impl Signed {
@@ -53,7 +55,9 @@ impl Signed {
         });
         if let Some(allowed) = &self.allowed {
             book.holds(Check::Seals, at, allowed.contains(&self.by), || {
-                ["who signed the seal".into(), allowed.join(" or "), self.by.clone()]
+                let expected = if allowed.is_empty() { "somebody who may sign".to_owned() } else { allowed.join(" or ") };
+                let why = self.refused.as_ref().map_or_else(String::new, |why| format!(", but {why}"));
+                ["who signed the seal".into(), expected, format!("{}{why}", self.by)]
             });
         }
     }

@@ -110,8 +110,6 @@ impl From<HandOverError> for Report {
                 Self::new("not_found", Exit::Mendable, message).hint("`meno export DIR` writes such files")
             }
             HandOverError::Gap { .. } => Self::new("events_gap", Exit::Mendable, message).hint("import the earlier files first"),
-            HandOverError::Beyond { .. } => Self::new("events_beyond", Exit::Mendable, message)
-                .hint("a store's own log only grows by what happens in it; import into a new store: `--store DIR`"),
             HandOverError::Busy { .. } => Self::new("import_busy", Exit::Mendable, message).hint("wait until it has ended"),
         }
     }

@@ -43,9 +43,11 @@ pub fn store(context: &mut Context, access: Access) -> Result<Workspace> {
 /// As [`store`].
 pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Result<Workspace> {
     let places = Places::of_process(&context.variables)?;
-    let quiet = context.out.quiet() || context.out.json();
+    let (quiet, json) = (context.out.quiet(), context.out.json());
     let notice = move |notice: &Notice| {
-        if !quiet && is_for_people(notice) {
+        // What was not as it must be is said to programs as well.
+        let is_said = !quiet && (!json || matches!(notice, Notice::Repaired(_)));
+        if is_said && is_for_people(notice) {
             eprintln!("{}", sanitize::line(&notice.to_string()));
         }
     };

@@ -85,6 +85,9 @@ pub enum Error {
     /// Stored bytes are not what was written.
     #[error("the log is damaged: {0}")]
     Damaged(String),
+    /// It cannot be told which log is the store's own.
+    #[error("it cannot be told who this store is: {0}")]
+    Unidentified(String),
     /// A text is encrypted, or is to be, and the key is not at hand.
     #[error("texts of this store are encrypted and their key is not at hand: {0}")]
     Locked(String),

@@ -15,6 +15,7 @@ use super::Error;
 use super::codec::record::Record;
 use super::codec::{self, Decoded};
 use super::files::{Files, write_whole};
+use super::identity;
 use super::journal::folder;
 use super::journal::frame::{Footer, Frame, NewFrame};
 use super::journal::segment::{self, Item, Segment};
@@ -320,10 +321,10 @@ fn names(files: &dyn Files, dir: &Path) -> Result<Vec<String>, Error> {
     files.list(dir).map_err(Error::io(dir))
 }
 
-/// Deletes what opening kept of damaged segments, all of which was restored, and segments that were never finished.
+/// Deletes what opening kept of damaged and misplaced segments, and segments that were never finished.
 fn delete_copies(files: &dyn Files, dir: &Path) -> Result<(), Error> {
     for name in names(files, dir)? {
-        if name.contains(".damaged-") || name.ends_with(".tmp") {
+        if name.contains(".damaged-") || name.contains(identity::ASIDE) || name.ends_with(".tmp") {
             let path = dir.join(&name);
             files.remove(&path).map_err(Error::io(&path))?;
         }

@@ -12,6 +12,7 @@ pub mod files;
 pub mod forget;
 pub(crate) mod guard;
 pub mod hand_over;
+pub mod identity;
 pub mod journal;
 pub mod log;
 pub mod ordered;

@@ -3,7 +3,7 @@
 //! It changes nothing and works beside an owner. The log is read from its first event to the end that it has when the audit begins, and
 //! the runs one after the other: what is held in memory is one run, and one entry per run whose texts were forgotten.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -12,21 +12,23 @@ use serde::{Deserialize, Serialize};
 use super::Workspace;
 use super::every_run::each_run;
 use super::origins::Origins;
+use super::recent::Recent;
 use super::upkeep::refused_by_views;
 use crate::audit::finding::{Book, Check, Place, Tally, Violation};
 use crate::audit::lineage;
 use crate::audit::seal::{Seal, Signed};
 use crate::audit::story::RunAudit;
-use crate::domain::event::{Event, Mode, Recorded};
-use crate::domain::ids::{Hash, RunId};
+use crate::domain::event::{Event, ForgottenParts, Mode, Recorded};
+use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::domain::text::Text;
 use crate::store::check::{self, Digest, Scan};
 use crate::store::codec::record::write_head;
 use crate::store::codec::{self, Decoded};
 use crate::store::files::{Files, OsFiles};
+use crate::store::journal::folder;
 use crate::store::log::{Head, Log, Stored};
 use crate::store::payloads::Payloads;
-use crate::store::{self, Error, chain, lock};
+use crate::store::{self, Error, chain, forget, identity, lock};
 use crate::views::costs::{self, CostKey, CostRow};
 use crate::views::rows::{self, Key};
 use crate::views::run_list::RunRow;
@@ -36,8 +38,6 @@ use crate::views::runs;
 const PAGE: u32 = 2000;
 /// So many violations stand in the document; each is told when it is found, however many there are.
 const VIOLATIONS_KEPT_MAX: usize = 10_000;
-/// Texts of payloads that are kept for the next run, which often names the same, in bytes.
-const RECENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What an audit found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -160,20 +160,24 @@ pub(super) fn audit(
         request,
         head,
         book: Book::new(&mut keep),
-        forgotten: HashSet::new(),
+        forgotten: HashMap::new(),
         recent: Recent::default(),
         run_events: 0,
         runs: 0,
         costs: HashMap::new(),
         other_bytes: 0,
         origins: Origins::default(),
+        others: BTreeMap::new(),
     };
     let digest = auditor.index()?;
     let scan = auditor.journal()?;
     auditor.compare(&scan, digest);
     let runs = match request.run {
         Some(run) => auditor.run(run)?.min(1),
-        None => auditor.all_runs()?,
+        None => {
+            auditor.other_logs()?;
+            auditor.all_runs()?
+        }
     };
     let mut notes = Vec::new();
     if auditor.other_bytes > 0 {
@@ -205,8 +209,8 @@ struct Auditor<'a> {
     request: &'a AuditRequest,
     head: Head,
     book: Book<'a>,
-    /// Runs of which somebody asked to forget texts.
-    forgotten: HashSet<RunId>,
+    /// Runs of which somebody asked to forget texts: which, and where the log says so.
+    forgotten: HashMap<RunId, Vec<(ForgottenParts, u64)>>,
     recent: Recent,
     /// Events of runs, and runs, as the journal has them.
     run_events: u64,
@@ -217,6 +221,8 @@ struct Auditor<'a> {
     other_bytes: u64,
     /// Runs from which others took work over.
     origins: Origins,
+    /// Where the logs end that were taken in beside, as this one says.
+    others: BTreeMap<NodeId, Head>,
 }
 
 /// What index and journal agree on: how many events, and the digest of their hashes.
@@ -282,7 +288,7 @@ impl Auditor<'_> {
             }
             if let Some(mut recorded) = known {
                 if let Event::PrivatePartsForgotten(body) = &recorded.event {
-                    self.forgotten.insert(body.run);
+                    self.forgotten.entry(body.run).or_default().push((body.which, envelope.seq));
                 }
                 if envelope.run.is_none() {
                     self.of_the_store(&recorded, previous);
@@ -291,6 +297,9 @@ impl Auditor<'_> {
             }
             previous = stored.hash;
         })?;
+        for what in identity::disagreements(material.files, material.store, head.node)? {
+            self.book.broken(Check::Chain, Place::default(), what, &format!("log {}", head.node), "another");
+        }
         self.book.held(Check::Chain, scan.events);
         self.book.held(Check::Texts, scan.events - scan.forgotten);
         for finding in &scan.findings {
@@ -318,6 +327,24 @@ impl Auditor<'_> {
         Ok(scan)
     }
 
+    /// Reads every byte of the logs that were taken in beside, as far as the store's own log says.
+    fn other_logs(&mut self) -> Result<(), Error> {
+        for head in std::mem::take(&mut self.others).into_values() {
+            if !self.material.files.exists(&folder(self.material.store, head.node)) {
+                // An export hands over one log, and not those that lie beside it.
+                self.book.not_verifiable(Check::Chain);
+                continue;
+            }
+            let scan = check::scan(self.material.files, self.material.store, head, &mut |_| {})?;
+            self.book.held(Check::Chain, scan.events);
+            for finding in scan.findings {
+                let words = format!("the imported log {}: {finding}", head.node);
+                self.book.broken(Check::Chain, Place::default(), words, &finding.expected, finding.found);
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at what an event outside any run says of the log itself; `before` is the chain's hash before it.
     fn of_the_store(&mut self, recorded: &Recorded, before: Hash) {
         let seq = recorded.envelope.seq;
@@ -326,6 +353,9 @@ impl Auditor<'_> {
             Event::StoreCreated(body) => {
                 let (expected, found) = ((1, self.head.node), (seq, body.node));
                 self.book.same(Check::Chain, at, "position and node of the store's first event", &expected, &found);
+            }
+            Event::SegmentImported(body) => {
+                self.others.insert(body.node, Head { node: body.node, seq: body.to, hash: body.head });
             }
             Event::CheckpointSealed(body) => {
                 let sealed = if body.position.saturating_add(1) == seq {
@@ -447,7 +477,16 @@ impl Auditor<'_> {
     fn texts(&mut self, stored: &Stored, recorded: &mut Recorded) {
         let run = recorded.envelope.run;
         let at = Place { seq: Some(recorded.envelope.seq), run };
-        let is_forgotten = run.is_some_and(|run| self.forgotten.contains(&run));
+        let forgotten = run.and_then(|run| self.forgotten.get(&run));
+        let is_forgotten = forgotten.is_some();
+        let is_to_go = |(which, seq): &(ForgottenParts, u64)| stored.envelope.seq < *seq && forget::concerns(*which, stored.kind);
+        // While the next opening is to remove them, they are there as they must be.
+        if stored.private.is_some()
+            && forgotten.is_some_and(|said| said.iter().any(is_to_go))
+            && !forget::is_marked(self.material.files, self.material.store)
+        {
+            self.book.broken(Check::Texts, at, "texts are there that were forgotten", "none", "texts");
+        }
         if stored.private.is_none() {
             if is_forgotten {
                 self.book.not_verifiable(Check::Texts);
@@ -536,25 +575,6 @@ impl Auditor<'_> {
             self.book.same(Check::Views, Place::default(), &what, &sum(&self.costs), &sum(&sums));
         }
         Ok(())
-    }
-}
-
-/// Texts of payloads read lately.
-#[derive(Default)]
-struct Recent {
-    texts: HashMap<Hash, String>,
-    bytes: usize,
-}
-
-impl Recent {
-    fn keep(&mut self, name: Hash, text: &str) {
-        if self.bytes + text.len() > RECENT_BYTES_MAX {
-            *self = Self::default();
-        }
-        if text.len() <= RECENT_BYTES_MAX {
-            self.bytes += text.len();
-            self.texts.insert(name, text.to_owned());
-        }
     }
 }
 

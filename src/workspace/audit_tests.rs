@@ -378,6 +378,10 @@ fn payloads_that_were_forgotten_are_counted_and_no_damage() {
             }
         });
     }
+    // What is forgotten and not removed is seen, unless the next opening is to remove it.
+    let document = shut.audit_with(&log, &AuditRequest::default());
+    assert!(document.violations.iter().any(|violation| violation.what == "texts are there that were forgotten"));
+    crate::store::forget::mark(&shut.files, Path::new(STORE)).expect("marked");
     let document = shut.audit_with(&log, &AuditRequest::default());
     assert_eq!(document.violations, []);
     let payloads = document.checks.iter().find(|tally| tally.check == Check::Payloads).expect("looked at");

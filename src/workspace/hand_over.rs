@@ -19,12 +19,13 @@ use crate::store::cipher::Keyring;
 use crate::store::codec::{self, Decoded};
 use crate::store::files::{Files, OsFiles};
 use crate::store::hand_over::read::{Contents, read};
-use crate::store::hand_over::stage::{Stage, publish};
+use crate::store::hand_over::stage::{Stage, publish, publish_payloads, staged};
 use crate::store::hand_over::write::{Wanted, write};
 use crate::store::hand_over::{End, Error as LinesError};
 use crate::store::log::{Head, Stored};
 use crate::store::session::{Create, Place, RunLock, StoreLock};
-use crate::store::{self, archive, chain, forget};
+use crate::store::identity::{self, IMPORTED};
+use crate::store::{self, archive, chain, forget, lock};
 
 /// Who takes a log in holds the lock of this run, which cannot be: nothing is removed meanwhile.
 pub(super) const STAGING_LOCK: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -54,16 +55,6 @@ pub enum HandOverError {
         missing: u64,
         /// The first event that it has.
         from: u64,
-    },
-    /// The events are this store's own, and go on where it has ended.
-    #[error("{}: it goes on to event {to} of this store's own log, which ends at {head}", file.display())]
-    Beyond {
-        /// The file.
-        file: PathBuf,
-        /// Its last event.
-        to: u64,
-        /// This store's last event.
-        head: u64,
     },
     /// Another process takes something in, or removes something.
     #[error("process {} is changing this store", pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string()))]
@@ -101,6 +92,8 @@ pub enum TakenAs {
     Own,
     /// Kept beside the store's own log.
     Beside,
+    /// A copy of the store's own log had gone on: so does this one.
+    Continued,
     /// Nothing of it was new.
     Nothing,
 }
@@ -195,8 +188,7 @@ impl Workspace {
         let start = Head { node, seq: 0, hash: chain::genesis(node) };
         let fill = |beside: &Path| -> Result<Head, HandOverError> {
             let head = stage(&files, beside, start, self.payloads.keyring(), &|stored| is_forgotten(&all, stored))?;
-            let name = beside.join("journal").join("node");
-            store::files::write_whole(&OsFiles, &name, format!("{node}\n").as_bytes()).map_err(store::Error::io(&name))?;
+            identity::remember(&OsFiles, beside, node)?;
             if !all.is_empty() {
                 // What other events quote of it goes when the store is opened.
                 forget::mark(&OsFiles, beside)?;
@@ -208,7 +200,7 @@ impl Workspace {
         Ok(taken(&files, TakenAs::Own, head, start))
     }
 
-    /// Takes in files of events of one log, beside the store's own. What is here already is compared and left as it is; private parts
+    /// Takes in files of events of one log: beside the store's own, or at its end when it is the same log that went on elsewhere. What is here already is compared and left as it is; private parts
     /// that were forgotten here do not come back.
     ///
     /// # Errors
@@ -222,7 +214,7 @@ impl Workspace {
         })?;
         let own = self.log.head()?;
         let done = if node == own.node {
-            self.compare(&files, own)
+            self.extend_own(&files, &all, own)
         } else {
             self.own_forgets(&mut all)?;
             self.take_in_beside(&files, &all)
@@ -231,19 +223,42 @@ impl Workspace {
         done
     }
 
-    /// Compares files of this store's own log with it.
-    fn compare(&self, files: &[(PathBuf, Contents)], own: Head) -> Result<TakenIn, HandOverError> {
-        for (file, contents) in files {
+    /// Compares files of this store's own log with it, and goes on with what a copy of it has recorded since: a store that was put back
+    /// from an older backup becomes what it was. One that has gone on by itself meanwhile has gone another way, and is left as it is.
+    fn extend_own(&self, files: &[(PathBuf, Contents)], all: &Forgets, own: Head) -> Result<TakenIn, HandOverError> {
+        for (file, contents) in files.iter().filter(|(_, contents)| contents.end.to <= own.seq) {
             let to = contents.end.to;
-            if to > own.seq {
-                return Err(HandOverError::Beyond { file: file.clone(), to, head: own.seq });
-            }
             let here = self.log.read(to, 1)?;
             if to > 0 && here.first().map(|event| event.hash) != Some(contents.end.head) {
                 return Err(of_file(file)(LinesError::OtherChain(to)));
             }
         }
-        Ok(taken(files, TakenAs::Nothing, own, own))
+        if files.iter().all(|(_, contents)| contents.end.to <= own.seq) {
+            return Ok(taken(files, TakenAs::Nothing, own, own));
+        }
+        // Whoever else appends does so through this process now.
+        self.own()?;
+        let log = lock(&self.opened.log).upgrade().ok_or(store::Error::Unreachable { pid: None })?;
+        let store = self.place()?.dir();
+        let staging = store.join("journal").join(forget::STAGING);
+        let held = RunLock::acquire(self.place()?, RunId::from_bytes(STAGING_LOCK))?;
+        self.payloads.may_write()?;
+        let extended = || -> Result<Head, HandOverError> {
+            let head = stage(files, &staging, own, self.payloads.keyring(), &|stored| is_forgotten(all, stored))?;
+            if !all.is_empty() {
+                forget::mark(&OsFiles, store)?;
+            }
+            publish_payloads(&staging, store).map_err(of_file(&staging))?;
+            staged(&staging, own.node, &mut |batches| Ok(log.extend(batches)?)).map_err(of_file(&staging))?;
+            Ok(head)
+        };
+        let head = extended();
+        // What cannot be removed is begun anew by the next import.
+        let _ = fs::remove_dir_all(&staging);
+        drop(log);
+        held.end()?;
+        let head = head?;
+        Ok(taken(files, TakenAs::Continued, head, own))
     }
 
     fn take_in_beside(&self, files: &[(PathBuf, Contents)], all: &Forgets) -> Result<TakenIn, HandOverError> {
@@ -267,30 +282,54 @@ impl Workspace {
             })?;
         publish(&staging, store, head).map_err(of_file(&staging))?;
         held.end()?;
-        if head.seq == start.seq {
-            return Ok(taken(files, TakenAs::Nothing, head, start));
-        }
-        if !all.is_empty() {
+        if head.seq > start.seq && !all.is_empty() {
             forget::mark(&OsFiles, store)?;
         }
-        let private = Some(SegmentImportedPrivate {});
-        let imported = SegmentImported { node, from: start.seq + 1, to: head.seq, head: head.hash, private };
-        self.append_one(imported.into(), None)?;
-        Ok(taken(files, TakenAs::Beside, head, start))
+        // An import that was killed may have left segments of which nothing is said yet.
+        let recorded = self.imported_logs()?.into_iter().find(|end| end.node == node).map_or(0, |end| end.seq);
+        if head.seq > recorded {
+            let private = Some(SegmentImportedPrivate {});
+            let imported = SegmentImported { node, from: recorded + 1, to: head.seq, head: head.hash, private };
+            self.append_one(imported.into(), None)?;
+        }
+        let taken_as = if head.seq > start.seq { TakenAs::Beside } else { TakenAs::Nothing };
+        Ok(taken(files, taken_as, head, start))
+    }
+
+    /// Returns where the logs of other stores end that were taken in beside this one's, as its own log says.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn imported_logs(&self) -> Result<Vec<Head>, store::Error> {
+        let mut ends = BTreeMap::new();
+        self.each_of_kind(IMPORTED, &mut |event| {
+            if let Event::SegmentImported(body) = event {
+                ends.insert(body.node, Head { node: body.node, seq: body.to, hash: body.head });
+            }
+        })?;
+        Ok(ends.into_values().collect())
     }
 
     /// Adds what the store's own log says is forgotten, wherever it stands.
     fn own_forgets(&self, all: &mut Forgets) -> Result<(), HandOverError> {
+        self.each_of_kind(forget::FORGOTTEN, &mut |event| {
+            if let Event::PrivatePartsForgotten(body) = event {
+                all.entry(body.run).or_default().push((body.which, u64::MAX));
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Calls `each` with every event of one kind in the store's own log.
+    fn each_of_kind(&self, kind: u16, each: &mut dyn FnMut(Event)) -> Result<(), store::Error> {
         let mut next = 1;
         loop {
             let page = self.log_page(next)?;
             let Some(last) = page.last() else { return Ok(()) };
             next = last.envelope.seq + 1;
-            for stored in page.iter().filter(|stored| stored.kind == forget::FORGOTTEN) {
-                if let Decoded::Known(recorded) = codec::decode(stored)?
-                    && let Event::PrivatePartsForgotten(body) = recorded.event
-                {
-                    all.entry(body.run).or_default().push((body.which, u64::MAX));
+            for stored in page.iter().filter(|stored| stored.kind == kind) {
+                if let Decoded::Known(recorded) = codec::decode(stored)? {
+                    each(recorded.event);
                 }
             }
         }

@@ -32,6 +32,7 @@ mod origins;
 pub mod patterns;
 mod preview;
 mod recall;
+mod recent;
 mod recommend;
 pub mod recommend_tasks;
 mod rekey;
@@ -40,6 +41,7 @@ mod request;
 mod running;
 pub mod saved;
 mod seal;
+mod signers;
 pub mod signing;
 #[cfg(test)]
 mod simulator;

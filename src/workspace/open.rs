@@ -128,6 +128,7 @@ pub struct Workspace {
     pub(super) world: Arc<World>,
     pub(super) opened: Arc<Opened>,
     pub(super) memory: Memory,
+    pub(super) notice: Arc<dyn Fn(&Notice) + Send + Sync>,
     /// `None` for a store that is not there.
     place: Option<Place>,
     session: Option<Arc<Session>>,
@@ -214,6 +215,7 @@ impl Workspace {
             world,
             opened: Arc::default(),
             memory: Memory::default(),
+            notice: Arc::clone(&options.notice),
             place: None,
             session: None,
         };
@@ -229,7 +231,7 @@ impl Workspace {
         let place = Place::open(&workspace.store.path, create)?;
         let session = Session::open(
             place.clone(),
-            opener(Arc::clone(&workspace.world), options.upkeep, Arc::clone(&workspace.opened)),
+            opener(Arc::clone(&workspace.world), options.upkeep, Arc::clone(&workspace.opened), Arc::clone(&options.notice)),
             session::Options {
                 wait: options.wait,
                 stay: options.stay,
@@ -307,7 +309,12 @@ impl Workspace {
 }
 
 /// Opens the files of a store that this process has come to own, after what `upkeep` asks for.
-fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Opener {
+fn opener(
+    world: Arc<World>,
+    upkeep: Upkeep,
+    opened: Arc<Opened>,
+    notice: Arc<dyn Fn(&Notice) + Send + Sync>,
+) -> session::Opener {
     let open = move |dir: &Path, thorough: bool, tell: &session::Tell| {
         let (clock, random) = (Arc::clone(&world), Arc::clone(&world));
         let options = owned::Options {
@@ -321,7 +328,10 @@ fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>) -> session::Op
             progress: rebuilding(Arc::clone(tell)),
             ..owned::Options::system()
         };
-        owned::OwnedLog::open(dir, options)
+        let (log, report) = owned::OwnedLog::open(dir, options)?;
+        let damage = report.damage.iter().map(ToString::to_string);
+        report.notices.iter().cloned().chain(damage).for_each(|what| notice(&Notice::Repaired(what)));
+        Ok((log, report))
     };
     // A store that is handed over and comes back is not made anew twice.
     let is_done = AtomicBool::new(false);

@@ -5,9 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
 
+use super::signers::Signers;
 use crate::audit::seal::Signed;
 
 /// What signatures of seals are for; a signature made for anything else counts for nothing here.
@@ -107,11 +109,11 @@ pub fn signature_of(seal: &Path) -> PathBuf {
 }
 
 /// Checks the signature in `file` over the text of a seal. With `signers`, a file with public keys (one `.pub` file, or OpenSSH's
-/// `allowed_signers`), it counts only when it is by one of them.
+/// `allowed_signers`), it counts only when it is by one of them who may sign at the moment `now`.
 ///
 /// # Errors
 /// A [`SignError`] when a file is not what it should be; a signature that does not hold is no error but an answer.
-pub fn check(seal: &[u8], file: &Path, signers: Option<&Path>) -> Result<Signed, SignError> {
+pub fn check(seal: &[u8], file: &Path, signers: Option<&Path>, now: Timestamp) -> Result<Signed, SignError> {
     let no_signature = |why: String| SignError::NoSignature { path: file.to_owned(), why };
     if signers.is_some() && !file.exists() {
         return Err(SignError::Unsigned(file.to_owned()));
@@ -121,26 +123,23 @@ pub fn check(seal: &[u8], file: &Path, signers: Option<&Path>) -> Result<Signed,
     if key.algorithm() != Algorithm::Ed25519 {
         return Err(no_signature(format!("it is by a key for {}, and only ssh-ed25519 is supported", key.algorithm())));
     }
-    let fingerprint = |key: &PublicKey| key.fingerprint(HashAlg::Sha256).to_string();
-    let by = fingerprint(&key);
-    let allowed = signers.map(|path| {
-        let keys: Vec<String> = read(path)?.lines().filter_map(public_key).map(|key| fingerprint(&key)).collect();
-        if keys.is_empty() { Err(SignError::NoSigners(path.to_owned())) } else { Ok(keys) }
-    });
-    Ok(Signed { holds: key.verify(NAMESPACE, seal, &signature).is_ok(), by, allowed: allowed.transpose()? })
+    let by = key.fingerprint(HashAlg::Sha256).to_string();
+    let holds = key.verify(NAMESPACE, seal, &signature).is_ok();
+    let Some(path) = signers else { return Ok(Signed { holds, by, allowed: None, refused: None }) };
+    let Signers { allowed, mut refused } = Signers::read(&read(path)?, NAMESPACE, now, &fingerprint);
+    if allowed.is_empty() && refused.is_empty() {
+        return Err(SignError::NoSigners(path.to_owned()));
+    }
+    let refused = refused.remove(&by);
+    Ok(Signed { holds, by, allowed: Some(allowed), refused })
 }
 
-/// Finds the public key in a line of a `.pub` file, or of an `allowed_signers` file, where names and options stand before it. A line whose
-/// options say more than that it may sign seals, which are not evaluated here, counts for nothing.
-fn public_key(line: &str) -> Option<PublicKey> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let at = words.iter().position(|word| *word == Algorithm::Ed25519.as_str())?;
-    let namespaces = format!("namespaces=\"{NAMESPACE}\"");
-    let is_allowed = words.iter().take(at).skip(1).all(|option| option.eq_ignore_ascii_case(&namespaces));
-    if line.trim_start().starts_with('#') || !is_allowed {
+/// Returns the fingerprint of the public key in two words of a line, if it is one that can sign seals.
+fn fingerprint(words: &[&str]) -> Option<String> {
+    if words.first() != Some(&Algorithm::Ed25519.as_str()) {
         return None;
     }
-    PublicKey::from_openssh(&words.get(at..at + 2)?.join(" ")).ok()
+    PublicKey::from_openssh(&words.join(" ")).ok().map(|key| key.fingerprint(HashAlg::Sha256).to_string())
 }
 
 fn read(path: &Path) -> Result<String, SignError> {

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use super::Workspace;
-use crate::domain::ids::{Hash, RunId};
+use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::store::check::{self, Digest, Scan};
 use crate::store::files::OsFiles;
 use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
 use crate::store::owned::{OwnedLog, Report};
 use crate::store::session::{Probe, RunLock, Status};
-use crate::store::{self, Error, lock};
+use crate::store::{self, Error, identity, lock};
 use crate::views;
 use crate::views::status::RunStatus;
 
@@ -101,8 +101,12 @@ pub struct Inspection {
     pub owner: Status,
     /// What opening the files found; `None` when another process did.
     pub report: Option<Report>,
+    /// What in the journal's folder disagrees with who the store is.
+    pub identity: Vec<String>,
     /// The journal.
     pub journal: Scan,
+    /// The logs of other stores that were taken in beside, by node; `None` for one that is not here.
+    pub imported: Vec<(NodeId, Option<Scan>)>,
     /// Whether the index has the same events as the journal.
     pub index_agrees: bool,
     /// How far the view that is furthest behind the log is behind it, in events.
@@ -185,6 +189,13 @@ impl Workspace {
         let journal = check::scan(&OsFiles, dir, head, &mut |mut recorded| {
             recorded.event.each_text_mut(&mut |text| named.extend(text.payload()));
         })?;
+        let imported = self.imported_logs()?.into_iter();
+        let imported = imported.map(|end| {
+            let is_here = store::journal::folder(dir, end.node).exists();
+            let scan = is_here.then(|| check::scan(&OsFiles, dir, end, &mut |_| {})).transpose()?;
+            Ok((end.node, scan))
+        });
+        let imported = imported.collect::<Result<_, Error>>()?;
         let seen = self.bring_up_views()?;
         let log = lock(&self.opened.log).upgrade();
         let refused = log.as_ref().map(|log| refused_by_views(log)).transpose()?;
@@ -220,6 +231,8 @@ impl Workspace {
             report: lock(&self.opened.report).clone(),
             index_agrees: digest == journal.digest || !journal.findings.is_empty(),
             journal,
+            identity: identity::disagreements(&OsFiles, dir, head.node)?,
+            imported,
             views_behind: head.seq.saturating_sub(seen),
             refused,
             payloads,

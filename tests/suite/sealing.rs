@@ -58,6 +58,17 @@ fn a_seal_is_signed_and_only_the_seal_that_was_signed_by_the_key_that_signed_cou
     };
     fs::write(&signers, line("locked") + &line("plain")).expect("written");
     against(&["--signer", text(&signers)]).exits(0);
+    // A line that has expired, or is for something else, is told from one of somebody unknown.
+    for (options, said) in
+        [("valid-before=\"20260101Z\"", "it expired on 2026-01-01"), ("namespaces=\"git\"", "it may sign for `git` only")]
+    {
+        let refused = format!("a {options} {}", fs::read_to_string(key("plain.pub")).expect("a key"));
+        fs::write(&signers, &refused).expect("written");
+        let found = document(&against(&["--signer", text(&signers)]).exits(4));
+        let violation = &found["violations"][0];
+        assert_eq!(violation["what"], "who signed the seal");
+        assert!(violation["found"].as_str().is_some_and(|found| found.contains(said)), "{violation}");
+    }
 
     // The same seal with another position: its signature is not over that.
     let genuine = fs::read_to_string(&seal).expect("a seal");

@@ -5,6 +5,8 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use crate::audit::seal::{Seal, Signed};
 use crate::cli::args::AuditArgs;
 use crate::cli::context::Context;
@@ -62,7 +64,7 @@ fn seal(path: &Path, signers: Option<&Path>) -> Result<(Seal, Option<Signed>)> {
     let seal = Seal::parse(&text).map_err(|error| failed(error.to_string()))?;
     let signature = signing::signature_of(path);
     let signed = match signature.exists() || signers.is_some() {
-        true => Some(signing::check(text.as_bytes(), &signature, signers)?),
+        true => Some(signing::check(text.as_bytes(), &signature, signers, Timestamp::now())?),
         false => None,
     };
     Ok((seal, signed))

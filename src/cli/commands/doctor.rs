@@ -131,6 +131,18 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         checks.push(ok("journal", format!("{events} in {files}, the chain is whole{gone}{new}")));
     }
     checks.extend(journal.findings.iter().map(|finding| bad("journal", State::Damage, finding.to_string(), RESTORE)));
+    checks.extend(seen.identity.iter().map(|found| bad("identity", State::Damage, found.clone(), REOPEN)));
+    for (node, scan) in &seen.imported {
+        let Some(scan) = scan else {
+            let found = format!("log {node} was taken in once and is not here");
+            checks.push(bad("imported", State::Warning, found, "`meno import events` takes it in again"));
+            continue;
+        };
+        checks.push(match scan.findings.first() {
+            None => ok("imported", format!("log {node}: {}, the chain is whole", words::plural(scan.events, "event"))),
+            Some(finding) => bad("imported", State::Damage, format!("log {node}: {finding}"), REIMPORT),
+        });
+    }
     checks.push(match (seen.index_agrees, seen.views_behind) {
         (true, 0) => ok("index", "has what the journal has"),
         (true, behind) => bad("index", State::Warning, format!("the list of runs is {behind} events behind"), REBUILD),
@@ -199,6 +211,8 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
 }
 
 const RESTORE: &str = "`meno doctor --repair` puts back what the index still has; the rest must come from a copy of the store";
+const REOPEN: &str = "the next process that opens the store puts it right: end the one that holds it, then try again";
+const REIMPORT: &str = "move its folder away from `journal`, then `meno import events` takes it in again";
 const REBUILD: &str = "`meno rebuild` makes it anew; nothing is lost";
 const BACKUP: &str = "put the file back from a copy of the store; the event that names it still proves what it was";
 

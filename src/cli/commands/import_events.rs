@@ -18,7 +18,8 @@ use crate::workspace::{Access, TakenAs};
 pub struct ImportEventsDocument {
     /// The file or folder.
     pub path: String,
-    /// `own`: the store was empty and this is its log now; `beside`: kept beside the store's own log; `nothing`: all of it was here.
+    /// `own`: the store was empty and this is its log now; `beside`: kept beside the store's own log; `continued`: a
+    /// copy of the store's own log had gone on, and so does this one; `nothing`: all of it was here.
     pub taken_as: String,
     /// Where the log ends here.
     pub head: HeadDocument,
@@ -51,6 +52,7 @@ pub fn run(context: &mut Context, args: &ImportEventsArgs) -> Result<Exit> {
             taken_as: match taken.taken_as {
                 TakenAs::Own => "own",
                 TakenAs::Beside => "beside",
+                TakenAs::Continued => "continued",
                 TakenAs::Nothing => "nothing",
             }
             .to_owned(),
@@ -70,6 +72,7 @@ pub fn run(context: &mut Context, args: &ImportEventsArgs) -> Result<Exit> {
             taken.head.node,
             words::count(taken.already_there)
         ),
+        TakenAs::Continued => format!("{path}: verified; this store's own log goes on with {imported}"),
         TakenAs::Nothing => format!("{path}: verified; all {} were here already", words::plural(taken.already_there, "event")),
     });
     context.out.say(format!("head: event {}, {}", taken.head.seq, taken.head.hash));

@@ -11,6 +11,7 @@ use crate::domain::ids::{Hash, NodeId};
 use crate::store;
 use crate::store::cipher;
 use crate::store::files::{Files, OsFiles, make_dirs};
+use crate::store::identity::{self, NodeFile};
 use crate::store::journal::frame::{FRAME_BYTES_MAX, Header};
 use crate::store::journal::segment::{self, Item, Segment, file_name};
 use crate::store::verify::ChainWalk;
@@ -87,6 +88,11 @@ fn fill(file: &Path, beside: &Path) -> Result<Contents, Error> {
         let path = beside.join(name);
         if let Some(parent) = path.parent() {
             make_dirs(&OsFiles, parent).map_err(Error::io(parent))?;
+        }
+        if name == "journal/node" {
+            // A backup has it as the first release wrote it, so that every release can read it.
+            let node = NodeFile::read(bytes).node().ok_or_else(|| store::Error::Damaged(name.to_owned()))?;
+            return Ok(identity::remember(&OsFiles, beside, node)?);
         }
         let out = OsFiles.create(&path).map_err(Error::io(&path))?;
         out.write_at(bytes, 0).map_err(Error::io(&path))?;
@@ -187,6 +193,7 @@ pub fn refuse_full(store: &Path) -> Result<(), Error> {
     if fs::read_dir(store.join("spool")).is_ok_and(|mut waiting| waiting.next().is_some()) {
         return full("paid replies in its spool".to_owned());
     }
+    let (mut events, facts) = (0, identity::look(&OsFiles, store)?);
     for node in fs::read_dir(store.join("journal")).into_iter().flatten().flatten() {
         let Some(id) = node.file_name().to_str().and_then(|name| name.parse::<NodeId>().ok()) else { continue };
         let mut last = 0;
@@ -203,6 +210,13 @@ pub fn refuse_full(store: &Path) -> Result<(), Error> {
         if last > 1 {
             return full(format!("{last} events"));
         }
+        events += last;
+    }
+    if let (0, Some(trace)) = (events, facts.traces.first()) {
+        return full(format!("{trace}, but no journal"));
+    }
+    if facts.logs.iter().any(|log| log.has_events && log.folder.parse::<NodeId>().is_err()) {
+        return full("a log under another name than its own".to_owned());
     }
     Ok(())
 }

@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use super::Error;
 use super::read::{Found, read};
-use crate::domain::ids::{BatchId, Hash};
+use crate::domain::ids::{BatchId, Hash, NodeId};
 use crate::store::cipher::Keyring;
 use crate::store::codec::record::Record;
 use crate::store::codec::{self, Decoded};
 use crate::store::files::{Files, OsFiles, make_dirs};
 use crate::store::journal::frame::{FRAME_BYTES_MAX, Footer, Header, NewFrame};
-use crate::store::journal::segment::{self, file_name};
+use crate::store::journal::recover::Kept;
+use crate::store::journal::segment::{self, Item, file_name};
 use crate::store::journal::{SEGMENT_BYTES, folder};
 use crate::store::log::{Head, Stored};
 use crate::store::payloads::Payloads;
@@ -203,6 +204,21 @@ impl SegmentWriter {
 /// # Errors
 /// [`Error::Io`].
 pub fn publish(from: &Path, store: &Path, head: Head) -> Result<(), Error> {
+    publish_payloads(from, store)?;
+    let (staged, to) = (folder(from, head.node), folder(store, head.node));
+    make_dirs(&OsFiles, &to)?;
+    for first in segment::list(&OsFiles, &staged)? {
+        fs::rename(staged.join(file_name(first)), to.join(file_name(first)))?;
+        OsFiles.sync_dir(&to)?;
+    }
+    Ok(fs::remove_dir_all(from)?)
+}
+
+/// Moves the payloads of what was staged in `from` into the store in `store`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn publish_payloads(from: &Path, store: &Path) -> Result<(), Error> {
     let payloads = from.join("payloads");
     for folder in fs::read_dir(&payloads).into_iter().flatten() {
         let folder = folder?;
@@ -214,11 +230,22 @@ pub fn publish(from: &Path, store: &Path, head: Head) -> Result<(), Error> {
         }
         OsFiles.sync_dir(&to)?;
     }
-    let (staged, to) = (folder(from, head.node), folder(store, head.node));
-    make_dirs(&OsFiles, &to)?;
-    for first in segment::list(&OsFiles, &staged)? {
-        fs::rename(staged.join(file_name(first)), to.join(file_name(first)))?;
-        OsFiles.sync_dir(&to)?;
+    Ok(())
+}
+
+/// Gives the batches of what was staged in `from` to `each`, segment by segment.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn staged(from: &Path, node: NodeId, each: &mut dyn FnMut(&[Kept]) -> Result<(), Error>) -> Result<(), Error> {
+    for segment in segment::segments(&OsFiles, &folder(from, node), node, 1)? {
+        let mut batches = Vec::new();
+        for item in segment?.items() {
+            let Item::Frame(_, frame) = item else { continue };
+            let records = frame.records().map(|record| record.map(|record| (record.head.to_vec(), record.private.map(<[u8]>::to_vec))));
+            batches.push(Kept { batch: frame.batch, records: records.collect::<Result<_, _>>()?, hash: frame.hash });
+        }
+        each(&batches)?;
     }
-    Ok(fs::remove_dir_all(from)?)
+    Ok(())
 }

@@ -51,6 +51,13 @@ impl Header {
         bytes
     }
 
+    /// Returns whose log a segment with this header belongs to; `None` when the bytes are none.
+    pub fn node(bytes: &[u8]) -> Option<NodeId> {
+        let (body, crc) = bytes.get(..HEADER_BYTES)?.split_at(HEADER_BYTES - 4);
+        let node = NodeId::from_bytes(body[12..28].try_into().ok()?);
+        (body[..8] == SEGMENT_MAGIC && checksum(node, &[&body[8..]]) == u32_at(crc, 0)).then_some(node)
+    }
+
     /// Reads a header of `node`'s log; `None` when the bytes are none.
     ///
     /// # Errors

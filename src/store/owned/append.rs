@@ -14,6 +14,7 @@ use crate::store::codec::record::{Record, is_what_was_sent, write_head};
 use crate::store::codec::{PART_BYTES_MAX, SALT_BYTES, offer};
 use crate::store::journal::Ticket;
 use crate::store::journal::frame::NewFrame;
+use crate::store::journal::recover::Kept;
 use crate::store::log::{Appended, Batch, Cause, DayLimit, Head, NewEvent, Stored};
 use crate::store::ordered::Ordered;
 use crate::store::{Error, chain, lock};
@@ -92,6 +93,35 @@ pub(super) fn append_own(inner: &Arc<Inner>, events: &[NewEvent]) -> Result<(), 
     let (ticket, _) = number(inner, &mut state, inner.batch_id(now), events, now, None)?;
     drop(state);
     inner.commit(ticket)
+}
+
+/// Appends batches of this very log that were recorded in a copy of it, which has gone on: as they were recorded, at their positions.
+pub(super) fn extend(inner: &Arc<Inner>, batches: &[Kept]) -> Result<(), Error> {
+    let mut state = lock(&inner.state);
+    let (mut frames, mut head, mut last_at) = (Vec::new(), state.head, state.last_at);
+    for Kept { batch, records, hash } in batches {
+        let mut frame = NewFrame::begin(*batch, head);
+        for (head, private) in records {
+            let record = Record { head, private: private.as_deref() };
+            last_at = last_at.max(Some(record.head()?.envelope.at));
+            frame.push(record);
+        }
+        if frame.head.hash != *hash {
+            return Err(Error::BadBatch(format!("what is to follow event {} does not follow it", head.seq)));
+        }
+        head = frame.head;
+        frames.push(frame);
+    }
+    let mut ticket = None;
+    for frame in frames {
+        ticket = Some(inner.journal.push(frame)?);
+    }
+    (state.head, state.last_at) = (head, last_at);
+    // What is remembered of runs and days is of before.
+    state.versions.clear();
+    state.ledger_since = None;
+    drop(state);
+    ticket.map_or(Ok(()), |ticket| inner.commit(ticket))
 }
 
 /// Checks what can be told without knowing the log.

@@ -315,6 +315,10 @@ impl Index {
         }
     }
 
+    fn is_of_this_log(&self, index: &dyn Ordered) -> bool {
+        rows::owner(index).ok().flatten().is_none_or(|owner| owner == self.place.node)
+    }
+
     fn notice(&self, text: String) {
         tracing::warn!("{text}");
         lock(&self.report).notices.push(text);
@@ -328,7 +332,10 @@ impl Witness for Index {
             return Ok(0);
         }
         let index = self.unfilled()?;
-        // An index that breaks on being asked bears no witness; it is made again when it is needed.
+        // An index that breaks on being asked, or is of another log, bears no witness; it is made again when it is needed.
+        if !self.is_of_this_log(&*index) {
+            return Ok(0);
+        }
         Ok(rows::reached(&*index).ok().flatten().map_or(0, |(seq, _)| seq))
     }
 
@@ -337,6 +344,9 @@ impl Witness for Index {
             return Ok(Vec::new());
         }
         let index = self.unfilled()?;
+        if !self.is_of_this_log(&*index) {
+            return Ok(Vec::new());
+        }
         Ok(rows::batches(&*index, from, to).unwrap_or_default())
     }
 }

@@ -25,7 +25,8 @@ use self::append::State;
 use self::index::Index;
 use super::codec::{SALT_BYTES, offer};
 use super::files::{Files, OsFiles};
-use super::journal::recover::Damage;
+use super::identity::{self, Verdict};
+use super::journal::recover::{Damage, Kept};
 use super::journal::writer::Group;
 use super::journal::{self, Journal, Place, SEGMENT_BYTES, Ticket};
 use super::log::{Appended, Batch, Head, Log, Stored, ViewRows};
@@ -150,19 +151,19 @@ impl OwnedLog {
     /// Opens the store in the folder `store`, making it when it is not there.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when the log's end cannot be told, [`Error::Newer`], [`Error::Io`].
+    /// [`Error::Unidentified`] when it cannot be told whose log is the store's own, [`Error::Damaged`] when the log's end cannot be told,
+    /// [`Error::Newer`], [`Error::Io`].
     pub fn open(store: &Path, options: Options) -> Result<(Self, Report), Error> {
         let Options { clock, random, ledger, projections, progress, segment_bytes, thorough, files, shelf } = options;
-        setup::prepare(&*files, store)?;
-        let known = setup::node(&*files, &*shelf, store)?;
-        let node = match known {
-            Some(node) => node,
-            None => {
-                let node = NodeId(ulid(clock(), &*random));
-                setup::remember(&*files, store, node)?;
-                node
-            }
+        // Before anything is made: a store that cannot be told from another is left as it is.
+        let (node, is_new, repairs) = match setup::who(&*files, &*shelf, store)? {
+            Verdict::Own { node, repairs, .. } => (node, false, repairs),
+            Verdict::New(begun) => (begun.unwrap_or_else(|| NodeId(ulid(clock(), &*random))), true, Vec::new()),
+            Verdict::Refused(why) => return Err(Error::Unidentified(why)),
+            Verdict::Undecided => return Err(Error::Unidentified("nothing in it says so".to_owned())),
         };
+        setup::prepare(&*files, store)?;
+        let repaired = identity::repair(&*files, store, &repairs)?;
         let place = Place { files: Arc::clone(&files), dir: journal::folder(store, node), node, segment_bytes, thorough };
         let log: PathBuf = store.join("log");
         let report = Arc::new(Mutex::new(Report::default()));
@@ -170,6 +171,7 @@ impl OwnedLog {
         let (journal, recovery, last_at) = Journal::open(place, &index)?;
         {
             let mut report = lock(&report);
+            report.notices.extend(repaired);
             report.notices.extend(recovery.notices);
             report.damage.extend(recovery.damage);
         }
@@ -179,7 +181,7 @@ impl OwnedLog {
             journal,
             index,
             projector: Projector::new(Arc::clone(&shelf), log.join("views"), projections),
-            payloads: Payloads::new(files, store),
+            payloads: Payloads::new(Arc::clone(&files), store),
             state: Mutex::new(State::new(head, last_at, ledger)),
             report,
             clock,
@@ -192,8 +194,12 @@ impl OwnedLog {
         });
         let follower = Mutex::new(Some(follower.map_err(Error::io(store))?));
         let log = Self { inner, follower };
-        if head.seq == 0 {
-            log.begin(node, known.is_some() && shelf.exists(&store.join("log").join("events")))?;
+        if head.seq == 0 && is_new {
+            log.begin(node)?;
+            // Last, so that whoever finds it knows that there were events.
+            identity::remember(&*files, store, node)?;
+        } else if head.seq == 0 {
+            log.take_back()?;
         }
         let report = lock(&log.inner.report).clone();
         Ok((log, report))
@@ -202,6 +208,18 @@ impl OwnedLog {
     /// Returns the payloads beside the log.
     pub fn payloads(&self) -> &Payloads {
         &self.inner.payloads
+    }
+
+    /// Appends batches of this very log that were recorded in a copy of it, which has gone on: as they were recorded, at their positions.
+    /// Their payloads must be there.
+    ///
+    /// # Errors
+    /// [`Error::BadBatch`] when they do not follow the log's end: then nothing is appended. [`Error::Closed`].
+    pub fn extend(&self, batches: &[Kept]) -> Result<(), Error> {
+        // With the index open, it follows at once; the versions of runs are looked up there.
+        self.inner.index()?;
+        append::extend(&self.inner, batches)?;
+        self.inner.with_index(self.inner.journal.head().seq, |_| Ok(()))
     }
 
     /// Returns what was found and put right, at opening and since.
@@ -227,14 +245,17 @@ impl OwnedLog {
         self.inner.projector.refused(view)
     }
 
-    /// Writes the first event, or takes back a log whose journal is gone and whose index is not.
-    fn begin(&self, node: NodeId, has_index: bool) -> Result<(), Error> {
-        if has_index {
-            self.inner.index()?;
-            if self.inner.journal.head().seq > 0 {
-                return Ok(());
-            }
+    /// Takes back from the index the log of a store whose segments are gone.
+    fn take_back(&self) -> Result<(), Error> {
+        self.inner.index()?;
+        match self.inner.journal.head().seq {
+            0 => Err(Error::Unidentified("the journal is gone, and the index does not have its events".to_owned())),
+            _ => Ok(()),
         }
+    }
+
+    /// Writes the first event.
+    fn begin(&self, node: NodeId) -> Result<(), Error> {
         let mut user_salt = [0; 16];
         (self.inner.random)(&mut user_salt);
         let private = Some(StoreCreatedPrivate { user_salt });

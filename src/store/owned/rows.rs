@@ -8,8 +8,10 @@
 //! Keys are big-endian, so they sort as numbers do; the store's own node is number 0. Rows are only ever inserted. `events` is filled last:
 //! what it holds is in the other two as well, so its last key is the position that the index has reached.
 
-use crate::domain::ids::{BatchId, Hash, RunId};
+use crate::domain::event::Event;
+use crate::domain::ids::{BatchId, Hash, NodeId, RunId};
 use crate::store::codec::record::Record;
+use crate::store::codec::{self, Decoded};
 use crate::store::journal::frame::{Frame, join_record, split_record};
 use crate::store::journal::recover::Kept;
 use crate::store::log::{Head, Stored};
@@ -207,12 +209,16 @@ pub(super) fn batches(index: &dyn Ordered, from: u64, to: u64) -> Result<Vec<Kep
     Ok(batches)
 }
 
-/// Returns the private and public parts of the first event of all, whatever store it belongs to.
-pub(super) fn first_event(index: &dyn Ordered) -> Result<Option<Stored>, Error> {
+/// Returns whose log the index is of, when its first event proves that.
+pub(super) fn owner(index: &dyn Ordered) -> Result<Option<NodeId>, Error> {
     if last(index, EVENTS)?.is_none() {
         return Ok(None);
     }
-    index.get(EVENTS, &place(1))?.map(|row| stored(&row)).transpose()
+    let Some(row) = index.get(EVENTS, &place(1))? else { return Ok(None) };
+    let (record, hash) = parse(&row).ok_or_else(malformed)?;
+    let Ok(Decoded::Known(first)) = codec::decode(&record.to_stored(hash)?) else { return Ok(None) };
+    let Event::StoreCreated(created) = first.event else { return Ok(None) };
+    Ok((chain::next(&chain::genesis(created.node), record.head) == hash).then_some(created.node))
 }
 
 fn place(seq: u64) -> [u8; 10] {

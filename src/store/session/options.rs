@@ -62,6 +62,10 @@ pub enum Notice {
     SpoolLeft(String),
     /// The store is free, but this process cannot open it.
     CannotOwn(String),
+    /// Something in the store's files was not as it must be, and was put right or is lost.
+    Repaired(String),
+    /// The command that gives the key of encrypted texts takes long; its name.
+    WaitingForKey(String),
     /// Encrypted texts are left out, because their key is not at hand.
     Locked(String),
 }
@@ -83,6 +87,8 @@ impl fmt::Display for Notice {
             }
             Self::SpoolLeft(why) => write!(f, "the spool stays for later: {why}"),
             Self::CannotOwn(why) => write!(f, "cannot open the store, trying again: {why}"),
+            Self::Repaired(what) => write!(f, "{what}"),
+            Self::WaitingForKey(program) => write!(f, "waiting for the key command `{program}`"),
             Self::Locked(why) => write!(f, "encrypted texts are left out, their key is not at hand: {why}"),
         }
     }

@@ -175,7 +175,8 @@ fn offer(log: &dyn Log, mut batch: Batch, renumber: &dyn Fn(&Batch, u64) -> Opti
     loop {
         match log.append(&batch) {
             Ok(_) => return Ok(()),
-            Err(Error::Conflict { run, expected, actual }) if renumbered < RENUMBERED_MAX => match renumber(&batch, actual) {
+            // A run that this log does not have was another store's.
+            Err(Error::Conflict { run, expected, actual }) if renumbered < RENUMBERED_MAX && actual > 0 => match renumber(&batch, actual) {
                 Some(next) => {
                     batch = next;
                     renumbered += 1;

@@ -35,6 +35,7 @@ pub(super) enum WireError {
     Index(String),
     Disconnected(String),
     Locked(String),
+    Unidentified(String),
 }
 
 impl From<Error> for WireError {
@@ -61,6 +62,7 @@ impl From<Error> for WireError {
             Error::Index(words) => Self::Index(words),
             Error::Disconnected(words) => Self::Disconnected(words),
             Error::Locked(words) => Self::Locked(words),
+            Error::Unidentified(words) => Self::Unidentified(words),
         }
     }
 }
@@ -90,6 +92,7 @@ impl From<WireError> for Error {
             WireError::Index(words) => Self::Index(words),
             WireError::Disconnected(words) => Self::Disconnected(words),
             WireError::Locked(words) => Self::Locked(words),
+            WireError::Unidentified(words) => Self::Unidentified(words),
         }
     }
 }
@@ -129,6 +132,7 @@ mod tests {
             Error::io("/x")(io::Error::from_raw_os_error(28)),
             Error::Index("panicked".into()),
             Error::Disconnected("gone".into()),
+            Error::Unidentified("two logs".into()),
         ];
         for error in errors {
             let before = format!("{error:?}");

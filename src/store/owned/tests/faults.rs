@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::store::identity::NodeFile;
 use crate::store::journal::segment::{file_name, list};
 use crate::store::ordered::on_sled::SledShelf;
 
@@ -138,11 +139,73 @@ fn what_the_journal_lost_at_its_end_comes_back_from_the_index() {
 fn the_stores_name_is_found_again() {
     let world = World::default();
     let node = world.log().node();
-    for damage in [&b""[..], b"x"] {
-        world.files.tamper(Path::new("/store/journal/node"), |bytes| *bytes = damage.to_vec());
-        assert_eq!(World { shelf: MemoryShelf::default(), ..world.clone() }.log().node(), node);
-        assert_eq!(world.files.read(Path::new("/store/journal/node")).unwrap(), format!("{node}\n").as_bytes());
+    let other = NodeId(Ulid(7));
+    let sound = NodeFile::bytes(node);
+    let foreign = [b"".to_vec(), b"x".to_vec(), vec![0xff; 40], NodeFile::bytes(other), format!("{other}\n").into_bytes()];
+    let cut = (0..sound.len()).map(|length| sound[..length].to_vec());
+    let flipped = (0..sound.len() * 8).map(|bit| {
+        let mut bytes = sound.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes
+    });
+    for damage in foreign.into_iter().chain(cut).chain(flipped) {
+        world.files.tamper(Path::new("/store/journal/node"), |bytes| bytes.clone_from(&damage));
+        let (log, report) = World { shelf: MemoryShelf::default(), ..world.clone() }.open();
+        let said = report.notices.iter().filter(|notice| notice.contains("the segments are of log")).count();
+        // What names the same node in other letters or without its check sum needs no words.
+        let is_named = NodeFile::read(&damage).node() == Some(node);
+        assert_eq!((log.node(), said), (node, usize::from(!is_named)), "{}", String::from_utf8_lossy(&damage));
+        assert!(!report.created);
+        assert_eq!(world.files.read(Path::new("/store/journal/node")).unwrap(), sound);
     }
+}
+
+#[test]
+fn a_store_whose_journal_is_gone_is_taken_back_from_its_index_or_refused_and_never_new() {
+    let world = World::default();
+    let log = world.log();
+    (1..9).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    let events = check_log(&log);
+    let dir = log.inner.journal.place().dir.clone();
+    drop(log);
+    for first in list(&world.files, &dir).unwrap() {
+        world.files.remove(&dir.join(file_name(first))).unwrap();
+    }
+    let refused = World { shelf: MemoryShelf::default(), ..world.clone() };
+    let why = OwnedLog::open(Path::new("/store"), refused.options()).err().unwrap().to_string();
+    assert!(why.contains("the store has the name of a log: it is not a new one"), "{why}");
+    // Of another log, the index says nothing.
+    let foreign = World::default();
+    foreign.random.store(99, Ordering::Relaxed);
+    drop(foreign.log().append(&some(1)).unwrap());
+    let other = World { shelf: foreign.shelf, ..world.clone() };
+    let why = OwnedLog::open(Path::new("/store"), other.options()).err().unwrap().to_string();
+    assert!(why.contains("there are no segments of either"), "{why}");
+    let (log, report) = world.open();
+    assert!(report.damage[0].restored && !report.created, "{report:?}");
+    assert_eq!(check_log(&log), events);
+}
+
+#[test]
+fn an_index_of_another_log_bears_no_witness() {
+    let (world, other) = (World::default(), World::default());
+    other.random.store(99, Ordering::Relaxed);
+    let log = world.log();
+    (1..5).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    let events = check_log(&log);
+    let dir = log.inner.journal.place().dir.clone();
+    let end = log.inner.journal.head().seq;
+    drop(log);
+    let foreign = other.log();
+    (1..30).for_each(|id| drop(foreign.append(&some(id)).unwrap()));
+    check_log(&foreign);
+    drop(foreign);
+    // A torn end is no damage because another store's index is longer.
+    let last = list(&world.files, &dir).unwrap().pop().unwrap();
+    world.files.tamper(&dir.join(file_name(last)), |bytes| bytes.extend(b"MFRMxxxx"));
+    let (log, report) = World { shelf: other.shelf, ..world.clone() }.open();
+    assert_eq!((check_log(&log), log.head().unwrap().seq), (events, end));
+    assert!(report.notices.iter().any(|notice| notice.contains("never acknowledged")), "{report:?}");
 }
 
 #[test]
