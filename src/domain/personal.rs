@@ -17,15 +17,33 @@ use super::settings::RedactionSettings;
 static EMAIL: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)[a-z0-9][a-z0-9._%+-]{0,63}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*\.[a-z]{2,24}\b").ok());
 
-/// With a country's prefix, with the area in brackets, with a leading zero and groups, or in groups of 3, 3 and 4.
+/// With a country's prefix, with the area in brackets, with a leading zero and groups, or in groups of 3, 3 and 4: with hyphens or dots,
+/// and by the North American Numbering Plan also with spaces, a leading 1 and an extension.
 static PHONE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let forms = [
+        r"\b(?:1[ .-])?(?:\([2-9][0-8]\d\) ?|[2-9][0-8]\d[ ./-])[2-9]\d{2}[ .-]\d{4}(?:,? ?(?:x|ext\.?) ?\d{1,5})?\b",
         r"(?:\+|\b00)[1-9][0-9]{0,2}[ /-]?(?:\(0?\d{1,5}\)[ /-]?)?\d{1,5}(?:[ /-]?\d{2,5}){1,4}\b",
         r"\(0?\d{2,5}\)[ ./-]?\d{2,5}(?:[ ./-]\d{2,5}){1,3}\b",
         r"\b0\d{1,4}[ /-]\d{2,5}(?:[ -]?\d{2,5}){1,3}\b",
         r"\b\d{3}(?:-\d{3}-|\.\d{3}\.)\d{4}\b",
+        // The exchange of made-up numbers; of others a number without its area cannot be told from a range.
+        r"\b555-\d{4}\b",
     ];
     Regex::new(&forms.map(|form| format!("(?:{form})")).join("|")).ok()
+});
+
+/// Numbers that only the words before them show to be telephones: any number behind what such things are called, a number without its
+/// area behind what people say of theirs.
+static SPOKEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let forms = [
+        concat!(
+            r"(?:(?:(?:tele)?phone|telefon|téléphone|teléfono|tel|tél|fax)(?: ?(?:number|num|no|nr))?(?: is)?[.:]{0,2}|(?:mobile?|handy|cell)[.:]{1,2})",
+            r"[ \t]{0,3}\+?\(?\d(?:[ ./()-]{0,2}\d){5,14}",
+        ),
+        r"(?:call|ring|dial|reach|text)(?: (?:me|us|him|her|them|on|at)){1,2} [2-9]\d{2}[ .-]\d{4}",
+        r"(?:my|his|her|our|their|your) number(?: is|:)? [2-9]\d{2}[ .-]\d{4}",
+    ];
+    Regex::new(&format!(r"(?i)\b(?:{})\b", forms.join("|"))).ok()
 });
 
 /// What could be a generated secret: long, without anything that words, paths and names of branches have between them.
@@ -58,13 +76,16 @@ impl Rules {
     }
 }
 
+/// Says which part of a match is meant, if any is.
+type Meant<'a> = &'a dyn Fn(&str, usize, usize) -> Option<(usize, usize)>;
+
 fn redact<'a>(rules: &RedactionSettings, names: Option<&Regex>, text: &'a str) -> Cow<'a, str> {
     let mut text = Cow::Borrowed(text);
-    let mut pass = |regex: Option<&Regex>, kind: &'static str, is_meant: &dyn Fn(&str, usize, usize) -> bool| {
+    let mut pass = |regex: Option<&Regex>, kind: &'static str, meant_of: Meant<'_>| {
         let Some(regex) = regex else { return };
         let meant = |text: &str| {
             let found = replace(text, regex, |found| {
-                is_meant(text, found.start(), found.end()).then_some((found.start(), found.end(), kind))
+                meant_of(text, found.start(), found.end()).map(|(start, end)| (start, end, kind))
             });
             match found {
                 Cow::Borrowed(_) => None,
@@ -76,14 +97,15 @@ fn redact<'a>(rules: &RedactionSettings, names: Option<&Regex>, text: &'a str) -
         }
     };
     if rules.emails {
-        pass(EMAIL.as_ref(), "email", &is_email);
+        pass(EMAIL.as_ref(), "email", &|text, start, end| is_email(text, start, end).then_some((start, end)));
     }
     if rules.phones {
-        pass(PHONE.as_ref(), "phone", &is_phone);
+        pass(SPOKEN.as_ref(), "phone", &spoken);
+        pass(PHONE.as_ref(), "phone", &|text, start, end| is_phone(text, start, end).then_some((start, end)));
     }
-    pass(names, "name", &|_, _, _| true);
+    pass(names, "name", &|_, start, end| Some((start, end)));
     if rules.entropy {
-        pass(TOKEN.as_ref(), "random", &|text, start, end| is_random(&text[start..end]));
+        pass(TOKEN.as_ref(), "random", &|text, start, end| is_random(&text[start..end]).then_some((start, end)));
     }
     text
 }
@@ -113,6 +135,14 @@ fn is_email(text: &str, start: usize, end: usize) -> bool {
     let host = text[start..end].rsplit('@').next().unwrap_or_default();
     let is_scale = host.strip_prefix(|char: char| char.is_ascii_digit()).is_some_and(|rest| rest.starts_with("x."));
     !is_remote && !is_scale
+}
+
+/// Returns the number behind the words that say what it is.
+fn spoken(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
+    let number = start + text[start..end].find(|char: char| char.is_ascii_digit() || matches!(char, '+' | '('))?;
+    let goes_on = text[end..].starts_with(['.', '-', '/', ':', '=', '_'])
+        && text[end..].chars().nth(1).is_some_and(|char| char.is_ascii_alphanumeric());
+    (!goes_on && !is_date(&text[number..end])).then_some((number, end))
 }
 
 /// A match that is part of a longer word or number, or a date, is no telephone.
@@ -177,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_patterns_compile() {
-        assert!(EMAIL.is_some() && PHONE.is_some() && TOKEN.is_some());
+        assert!(EMAIL.is_some() && PHONE.is_some() && SPOKEN.is_some() && TOKEN.is_some());
     }
 
     #[test]
@@ -187,6 +217,11 @@ mod tests {
             ("call +49 30 1234567 or (030) 123 4567", "call [redacted:phone] or [redacted:phone]"),
             ("+1 (415) 555-2671, 415-555-2671, 0049 30 123456", "[redacted:phone], [redacted:phone], [redacted:phone]"),
             ("tel. 0221/12 34 56", "tel. [redacted:phone]"),
+            ("1-415-555-2671, 1 (415) 555-2671, 415 555 2671", "[redacted:phone], [redacted:phone], [redacted:phone]"),
+            ("415.555.2671, 415/555-2671, 415 555-2671 x12", "[redacted:phone], [redacted:phone], [redacted:phone]"),
+            ("call me at 234-2671 or 555-0123", "call me at [redacted:phone] or [redacted:phone]"),
+            ("Tel.: 4155552671, phone 234-2671; fax 2342671", "Tel.: [redacted:phone], phone [redacted:phone]; fax [redacted:phone]"),
+            ("my number is 234-2671", "my number is [redacted:phone]"),
             ("+491701234567\n+14155552671", "[redacted:phone]\n[redacted:phone]"),
             ("ada\n  LOVELACE met müller and Adam", "[redacted:name] met [redacted:name] and Adam"),
             ("for ACME Inc. and Yahoo!", "for [redacted:name] and [redacted:name]"),
@@ -209,6 +244,9 @@ mod tests {
             "\n+1500000 EUR\n+1.234.567\n+192.168.100.200, x +1000000; id 0012345678, 00123456 nUSD",
             "/usr/lib/python3/dist-packages/requests docs/adr/0012-use-event-sourcing feature/JIRA-1234-add-login-form",
             "runs/01M8FPSRDQYHKBHBAZ6E2GCHKG.lock, commit 9f86d081884c7d65, test_that_3_things_are_4",
+            "300-1200 tokens, lines 210-1340, 234-2671, call 200-1000 times, number 2342671, CVE-2021-1234, 2026-11-29 1200",
+            "@@ -415,7 +555,2671 @@ index 4155552..5552671 100644\n--- a/src/415/555-2671/x\n+++ b/415-555-2671.rs",
+            "total 1 234 567, 215 300, 1,415,555.26 EUR, $415.55, 415 555 267, phone 2026-11-29, telephone 12-34",
             "an @mention, a decorator @app.route, user@localhost",
             "the quick brown fox jumps over the lazy dog, internationalization_of_everything",
             "",

@@ -139,7 +139,7 @@ impl Workspace {
     /// a UTC day. Returns how many runs these were.
     ///
     /// # Errors
-    /// A [`ForgetError`]; the next day tries again.
+    /// A [`ForgetError`]; the next opening tries again.
     pub fn enforce_retention(&self, patience: Duration) -> Result<u64, ForgetError> {
         let days = i64::from(self.resolved.settings.retention_days);
         if days == 0 || self.session().is_none_or(|session| session.role() != Role::Owner) {
@@ -150,12 +150,13 @@ impl Workspace {
         if std::fs::read_to_string(&path).is_ok_and(|day| day.trim() == today) {
             return Ok(0);
         }
-        write_whole(&OsFiles, &path, format!("{today}\n").as_bytes()).map_err(Error::io(&path))?;
         let runs: Vec<RunId> =
             self.purgeable(now.saturating_sub(days.saturating_mul(DAY_NS)))?.runs.iter().map(|row| row.run_id).collect();
         if !runs.is_empty() {
             self.forget(&runs, ForgottenParts::All, &format!("retention.days = {days}"), patience)?;
         }
+        // Only what is done is done for the day.
+        write_whole(&OsFiles, &path, format!("{today}\n").as_bytes()).map_err(Error::io(&path))?;
         Ok(runs.len() as u64)
     }
 

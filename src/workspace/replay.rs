@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Workspace;
 use super::every_run::each_run;
 use crate::audit::replay::{Verification, verify};
+use crate::domain::event::Recorded;
 use crate::domain::ids::RunId;
 use crate::domain::text::Text;
 use crate::store;
@@ -30,6 +31,10 @@ pub struct ReplayDocument {
     pub verified: u64,
     /// Events that could not be derived again, because a text is forgotten or was never kept.
     pub not_verifiable: u64,
+    /// Runs whose events end too early: as far as they go, nothing differs.
+    pub incomplete: u64,
+    /// Runs with texts that are encrypted and whose key is not at hand.
+    pub locked: u64,
     /// Runs with a difference.
     pub differing: u64,
     /// Those runs, at most the first 10,000.
@@ -44,7 +49,11 @@ impl Workspace {
     pub fn verify(&self, run: Option<RunId>, tell: &mut dyn FnMut(&Verification)) -> Result<ReplayDocument, store::Error> {
         let mut document = ReplayDocument { sound: true, ..ReplayDocument::default() };
         let mut one = |run: RunId| -> Result<(), store::Error> {
-            let verification = verify(&self.events_of(run, 1, u32::MAX)?, env!("CARGO_PKG_VERSION"));
+            let mut events = self.events_of(run, 1, u32::MAX)?;
+            let verification = verify(&events, env!("CARGO_PKG_VERSION"));
+            if verification.not_verifiable > 0 && self.is_locked(&mut events) {
+                document.locked += 1;
+            }
             document.add(&verification);
             tell(&verification);
             Ok(())
@@ -54,6 +63,15 @@ impl Workspace {
             None => each_run(self.log.as_ref(), one)?,
         }
         Ok(document)
+    }
+
+    /// Whether a text of these events is encrypted and its key is not at hand.
+    fn is_locked(&self, events: &mut [Recorded]) -> bool {
+        let mut names = Vec::new();
+        for recorded in events {
+            recorded.event.each_text_mut(&mut |text| names.extend(text.payload()));
+        }
+        names.into_iter().any(|name| matches!(self.payloads.read(name), Err(store::Error::Locked(_))))
     }
 
     /// Returns what was known of a run when the log had reached position `seq`; `None` when the run had not begun.
@@ -72,12 +90,18 @@ impl Workspace {
 }
 
 impl ReplayDocument {
+    /// Whether there were decisions, and none of them could be made again.
+    pub fn is_void(&self) -> bool {
+        self.sound && self.verified == 0 && self.not_verifiable > 0
+    }
+
     pub(super) fn add(&mut self, run: &Verification) {
         self.runs += 1;
         self.events += run.events;
         self.inputs += run.inputs;
         self.verified += run.verified;
         self.not_verifiable += run.not_verifiable;
+        self.incomplete += u64::from(run.incomplete);
         if run.difference.is_some() {
             self.sound = false;
             self.differing += 1;

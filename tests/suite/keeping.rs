@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use meno::store::files::OsFiles;
+use meno::store::identity::NodeFile;
 use meno::store::journal::segment::{self, Item};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ type Bytes = (Vec<u8>, Option<Vec<u8>>);
 
 /// Every batch of the store's own log as its files have it: the batch's id, then head and private part of each event.
 fn batches(store: &Path) -> Vec<(String, Vec<Bytes>)> {
-    let node = fs::read_to_string(store.join("journal/node")).expect("a node").trim().parse().expect("an id");
+    let node = NodeFile::read(&fs::read(store.join("journal/node")).expect("a node")).node().expect("an id");
     let dir = meno::store::journal::folder(store, node);
     let mut batches = Vec::new();
     for segment in segment::segments(&OsFiles, &dir, node, 1).expect("a folder") {
@@ -252,9 +253,9 @@ fn what_is_forgotten_is_in_no_file_and_found_by_no_search_and_the_chain_verifies
     // A copy of a damaged file, and an index that was set aside.
     let journal = batches(&house.store());
     let segments = house.store().join("journal");
-    let node = fs::read_to_string(segments.join("node")).expect("a node");
+    let node = NodeFile::read(&fs::read(segments.join("node")).expect("a node")).node().expect("an id");
     let segment =
-        fs::read_dir(segments.join(node.trim())).expect("a folder").next().expect("a segment").expect("an entry").path();
+        fs::read_dir(segments.join(node.to_string())).expect("a folder").next().expect("a segment").expect("an entry").path();
     fs::copy(&segment, segment.with_extension("seg.damaged-1")).expect("a copy");
     fs::create_dir(house.store().join("log/events.broken-1")).expect("a folder");
     fs::copy(house.store().join("log/events/db"), house.store().join("log/events.broken-1/db")).expect("a copy");
@@ -271,7 +272,7 @@ fn what_is_forgotten_is_in_no_file_and_found_by_no_search_and_the_chain_verifies
     let mut serve = house.start(["serve", "--json"]);
     assert!(serve.line().is_some_and(|line| line.contains("serving")));
     assert!(found(&house, CANARIES[1]) > 0);
-    let forgotten = document(house.meno(["forget", &run, "--outputs", "--why", "asked for", "--json"]));
+    let forgotten = document(house.meno(["forget", &run, "--outputs", "--why", "asked for", "--yes", "--json"]));
     assert!(forgotten["events"].as_u64() > Some(0), "{forgotten}");
     assert_gone(&house, &CANARIES[1..3]);
     assert!(!files_with(&house.store(), CANARIES[0]).is_empty(), "answers are kept");
@@ -280,7 +281,7 @@ fn what_is_forgotten_is_in_no_file_and_found_by_no_search_and_the_chain_verifies
         1,
         "the other run needs it"
     );
-    let all = document(house.meno(["forget", &run, "--json"]));
+    let all = document(house.meno(["forget", &run, "--yes", "--json"]));
     assert!(all["events"].as_u64() > Some(0), "{all}");
     assert_gone(&house, &CANARIES);
     // Deleted words stay in the files of an index: all of it is new.
@@ -301,7 +302,7 @@ fn what_is_forgotten_is_in_no_file_and_found_by_no_search_and_the_chain_verifies
     assert_eq!(document(house.meno(["show-run", &run, "--json"]))["status"], "succeeded");
     assert_eq!(found(&house, "harmless"), 1);
     assert_eq!(document(house.meno(["show-run", &other, "--json"]))["forgotten_events"], 0);
-    assert_eq!(document(house.meno(["forget", &run, "--json"]))["events"], 0, "once is enough");
+    assert_eq!(document(house.meno(["forget", &run, "--yes", "--json"]))["events"], 0, "once is enough");
     // It does not come back by the doors that it came in by.
     let again = document(house.meno(["import", "runs", text(&house.path("one.jsonl")), "--json"]));
     assert_eq!((&again["imported"], &again["already_there"]), (&json!(0), &json!(2)));
@@ -339,7 +340,7 @@ fn a_kill_while_something_is_forgotten_only_means_that_the_next_opening_does_it(
         // The next opening: any command.
         let events = house.meno(["events", &run, "--kind", "PrivatePartsForgotten", "--json"]).exits(0).lines();
         if events.is_empty() {
-            house.meno(["forget", &run]).exits(0);
+            house.meno(["forget", &run, "--yes"]).exits(0);
         } else if done.code.is_none() {
             caught += 1;
         }
@@ -360,6 +361,11 @@ fn a_purge_shows_what_it_would_forget_and_then_forgets_that() {
     house.meno(["run", "python_package_publish", "--no-input", "--json"]).ends();
     let hashes_before = hashes(&house);
     let shown = document(house.meno(["purge", "--older-than", "2026-06-01", "--dry-run", "--json"]));
+    // Where nobody can be asked, nothing is forgotten without a word.
+    for command in [&["purge", "--older-than", "2026-06-01"][..], &["forget", "last"]] {
+        let refused = house.meno(command).exits(1);
+        assert!(refused.stderr.contains("nothing was forgotten") && refused.stderr.contains("--yes"), "{}", refused.stderr);
+    }
     let runs = |shown: &Value| -> Vec<Value> {
         shown["runs"].as_array().expect("runs").iter().map(|run| run["run_id"].clone()).collect()
     };
@@ -375,7 +381,7 @@ fn a_purge_shows_what_it_would_forget_and_then_forgets_that() {
     let mut live = house.start(["run", "python_package_publish", "--no-input", "--json"]);
     let id = live.until("RunStarted")["run_id"].as_str().expect("an id").to_owned();
     live.kill();
-    let refused = house.meno(["forget", &id, "--json"]);
+    let refused = house.meno(["forget", &id, "--yes", "--json"]);
     if refused.code != Some(0) {
         let error: Value = serde_json::from_str(&refused.exits(1).stderr).expect("an error");
         assert_eq!(error["error"]["kind"], "run_open");
@@ -412,7 +418,7 @@ fn a_failed_run_goes_on_until_its_texts_are_forgotten() {
     house.meno(["run", "hard", "--no-input", "--strategy", "cheap_only", "--json"]).exits(3);
     let id = document(house.meno(["show-run", "--json"]))["run_id"].as_str().expect("an id").to_owned();
     house.meno(["resume", &id, "--retry-failed", "--json"]).exits(3);
-    house.meno(["forget", &id, "--outputs"]).exits(0);
+    house.meno(["forget", &id, "--outputs", "--yes"]).exits(0);
     let refused = house.meno(["resume", &id, "--retry-failed", "--json"]).exits(1);
     let error: Value = serde_json::from_str(&refused.stderr).expect("an error");
     assert_eq!(error["error"]["kind"], "cannot_resume");

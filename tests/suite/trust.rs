@@ -278,6 +278,14 @@ fn saved_runs_are_held_against_what_this_version_decides_without_their_store() {
     assert!(!elsewhere.store().exists());
 
     let text = fs::read_to_string(&lines).expect("lines");
+    // A file that ends early is incomplete wherever it ends, and nothing in it differs.
+    let lengths: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+    let early = house.path("early.jsonl");
+    for (length, middle) in lengths[..lengths.len() - 1].iter().flat_map(|length| [(*length, false), (length + 20, true)]) {
+        fs::write(&early, &text[..length]).expect("written");
+        let found = document(&from(&[&early]).exits(1));
+        assert_eq!((&found["sound"], &found["incomplete"]), (&json!(true), &json!(1)), "{length} bytes, {middle}: {found}");
+    }
     let kinder = text.replacen("\"verdict\":\"fail\"", "\"verdict\":\"pass\"", 1);
     assert_ne!(text, kinder);
     fs::write(&lines, kinder).expect("written");

@@ -16,7 +16,7 @@ use crate::domain::event::{Event, Mode, Recorded};
 use crate::domain::ids::Hash;
 use crate::domain::judge::clip;
 use crate::domain::named::named_enums;
-use crate::domain::run::{Basis, BasisError, Run, decide};
+use crate::domain::run::{Basis, BasisError, Phase, Run, decide};
 use crate::domain::text::Text;
 use crate::views::run_detail::MASK;
 
@@ -78,6 +78,11 @@ pub struct Verification {
     pub not_verifiable: u64,
     /// The first event that differs.
     pub difference: Option<Difference>,
+    /// The events end in the middle of what follows from one input: the record is incomplete, and as far as it goes nothing differs.
+    pub incomplete: bool,
+    /// The run goes on behind the last event, as far as these tell.
+    #[serde(skip)]
+    pub goes_on: bool,
 }
 
 /// Makes every decision of one run again. `events` are all of its events, in order, with their texts read in; `own_version` is the
@@ -85,12 +90,13 @@ pub struct Verification {
 pub fn verify(events: &[Recorded], own_version: &str) -> Verification {
     let run_id = events.first().and_then(|first| first.envelope.run).map_or_else(String::new, |run| run.to_string());
     let count = events.len() as u64;
-    let outcome = Verification { run_id, events: count, inputs: 0, verified: 0, not_verifiable: 0, difference: None };
+    let outcome = Verification { run_id, events: count, inputs: 0, verified: 0, not_verifiable: 0, difference: None, incomplete: false, goes_on: false };
     let mut replay =
         Replay { run: Run::default(), basis: None, ground: Ground::default(), gone: false, events, at: 0, own_version, outcome };
     while replay.outcome.difference.is_none() && replay.at < events.len() {
         replay.step();
     }
+    replay.outcome.goes_on = replay.run.phase == Phase::Running;
     replay.outcome
 }
 
@@ -212,6 +218,16 @@ impl<'a> Replay<'a> {
             (0, Unlike { field: "kind".to_owned(), recorded: head.event.name().to_owned(), derived })
         });
         let at = self.at + matched;
+        if at == self.events.len() {
+            let before = self.run.phase;
+            self.agree(matched, Comparison::default());
+            // What ended a run ends it: nothing more is missing.
+            self.outcome.incomplete = self.run.phase == Phase::Running || self.run.phase == before;
+            if self.outcome.incomplete {
+                return;
+            }
+            return self.differ(at, unlike);
+        }
         // What tokens cost depends on numbers only, which are never gone.
         let is_of_cost = matches!(self.events.get(at).map(|recorded| &recorded.event), Some(Event::CostIncurred(_)));
         let is_amount = is_of_cost && AMOUNT.contains(&unlike.field.as_str());

@@ -68,7 +68,7 @@ pub enum ExportFormat {
 #[command(
     after_help = "What is forgotten is gone from the log, the texts beside it and the search index; hashes, numbers and times stay, \
         and the log verifies as before. Backups, exports and copies elsewhere keep theirs. Outputs may quote answers and prompts quote \
-        both: only --all leaves nothing.\n\nExamples:\n  meno forget last --outputs\n  meno forget 7QW2 --all --why \"asked by the customer\""
+        both: only --all leaves nothing.\n\nExamples:\n  meno forget last --outputs\n  meno forget 7QW2 --all --yes --why \"asked by the customer\""
 )]
 pub struct ForgetArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`; it must have ended
@@ -89,7 +89,7 @@ pub struct ForgetArgs {
     /// Why; it is kept in the log
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub why: String,
-    /// Do not ask whether it is meant
+    /// Do not ask whether it is meant; required where nobody can be asked
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -107,7 +107,7 @@ pub struct PurgeArgs {
     /// Only show which runs these are
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask whether it is meant
+    /// Do not ask whether it is meant; required where nobody can be asked
     #[arg(short, long)]
     pub yes: bool,
 }

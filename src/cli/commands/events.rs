@@ -15,6 +15,7 @@ use crate::cli::stop::Stop;
 use crate::cli::{open, render};
 use crate::domain::event::KINDS;
 use crate::domain::ids::RunId;
+use crate::store::codec::{self, Decoded};
 use crate::store::{self, log::Stored};
 use crate::views::event_line::{EventLine, UNKNOWN, is_forgotten};
 use crate::workspace::{Access, Workspace};
@@ -112,6 +113,23 @@ impl<'a> Reader<'a> {
         Ok(seen)
     }
 
+    /// Takes in what a run's events before `version` say of its agents.
+    fn learn(&mut self, run: RunId, version: u64) -> Result<()> {
+        let names = self.names.entry(Some(run)).or_default();
+        let mut next = 1;
+        while next < version {
+            let page = self.workspace.run_page(run, next)?;
+            let Some(last) = page.last() else { break };
+            next = last.envelope.version.max(next) + 1;
+            for stored in page.iter().filter(|stored| stored.envelope.version < version) {
+                if let Ok(Decoded::Known(recorded)) = codec::decode(stored) {
+                    names.learn(&recorded.event);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn print(&mut self, context: &mut Context, stored: &Stored) -> Result<()> {
         let envelope = &stored.envelope;
         let wanted = envelope.seq >= self.from && (self.kinds.is_empty() || self.kinds.contains(&stored.kind));
@@ -130,7 +148,10 @@ impl<'a> Reader<'a> {
         }
         let line = match &known {
             Some(recorded) => {
-                // Also what is not wanted says how agents are called.
+                // Also what is not wanted says how agents are called, and what came before the first position does.
+                if let (Some(run), false) = (envelope.run, self.names.contains_key(&envelope.run)) {
+                    self.learn(run, envelope.version)?;
+                }
                 let names = self.names.entry(envelope.run).or_default();
                 let line = render::events::event(recorded, names, context.out.zone());
                 let gone =

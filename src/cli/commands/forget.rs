@@ -181,10 +181,14 @@ fn told(context: &mut Context, workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Asks a person whether it is meant, where there is one to ask.
+/// Asks a person whether it is meant; where there is nobody to ask, `--yes` must say so.
 fn confirm(context: &Context, yes: bool, text: String) -> Result<()> {
-    if yes || !context.can_ask() {
+    if yes {
         return Ok(());
+    }
+    if !context.can_ask() {
+        let why = "nothing was forgotten: it cannot be undone, and nobody can be asked whether it is meant";
+        return Err(Report::refused(why).hint("`--yes` goes ahead without asking, `meno purge --dry-run` shows which runs are meant"));
     }
     let question = AskQuestion {
         id: "forget".to_owned(),

@@ -64,7 +64,12 @@ fn told(context: &mut Context, verify: impl FnOnce(&mut dyn FnMut(&Verification)
     } else {
         context.out.data(replay::summary(&document))?;
     }
-    Ok(if document.sound { Exit::Done } else { Exit::Violation })
+    Ok(match document.sound {
+        false => Exit::Violation,
+        // What was not looked at is not sound either.
+        true if document.is_void() || document.incomplete > 0 => Exit::Mendable,
+        true => Exit::Done,
+    })
 }
 
 fn show(context: &mut Context, workspace: &Workspace, run: RunId, seq: u64) -> Result<Exit> {

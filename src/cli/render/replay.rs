@@ -1,7 +1,7 @@
 //! `replay --verify`: the first event of a run that does not follow from what was recorded, and how much does.
 
 use crate::audit::replay::{Difference, Verification};
-use crate::cli::output::{BAD, FAINT, GOOD, sanitize, styled, words};
+use crate::cli::output::{BAD, FAINT, GOOD, WARN, sanitize, styled, words};
 use crate::workspace::ReplayDocument;
 
 /// Shows where a run's record and what follows from it part.
@@ -24,7 +24,8 @@ pub fn difference(run: &str, found: &Difference) -> String {
 /// Says of a run that nothing differs.
 pub fn agreement(run: &Verification) -> String {
     let gone = if run.not_verifiable > 0 { format!(", {} cannot be told", run.not_verifiable) } else { String::new() };
-    format!("run {}: {} follow from {}{gone}", run.run_id, words::count(run.verified), words::plural(run.inputs, "input"))
+    let early = if run.incomplete { ", and then the events end too early" } else { "" };
+    format!("run {}: {} follow from {}{gone}{early}", run.run_id, words::count(run.verified), words::plural(run.inputs, "input"))
 }
 
 /// Shows how the comparison of all runs went.
@@ -37,10 +38,21 @@ pub fn summary(document: &ReplayDocument) -> String {
         words::count(document.verified),
         words::count(document.not_verifiable)
     );
-    let verdict = if document.sound {
+    let mut counts = styled(FAINT, counts).to_string();
+    if document.locked > 0 {
+        let runs = words::plural(document.locked, "run");
+        counts += &format!("\n{}", styled(WARN, format!("{runs} with encrypted texts, whose key is not at hand")));
+    }
+    if document.incomplete > 0 {
+        let runs = words::plural(document.incomplete, "run");
+        counts += &format!("\n{}", styled(WARN, format!("{runs} incomplete: the events end too early; save them again")));
+    }
+    let verdict = if document.is_void() {
+        styled(BAD, "nothing could be verified: the texts that decisions were made from are not there")
+    } else if document.sound {
         styled(GOOD, "every decision that can be made again comes out as recorded")
     } else {
         styled(BAD, format!("{} with a decision that comes out differently", words::plural(document.differing, "run")))
     };
-    format!("{}\n{verdict}", styled(FAINT, counts))
+    format!("{counts}\n{verdict}")
 }
