@@ -254,8 +254,9 @@ impl From<store::Error> for Report {
                     .hint(format!("end process {pid}, or use the same version of meno")),
                 Error::Damaged(_) => Self::new("store_damaged", Exit::Violation, message)
                     .hint("`meno doctor` says what is lost and what can be restored"),
-                Error::Unidentified(_) => Self::new("store_unidentified", Exit::Unreachable, message)
-                    .hint("nothing was changed; put the journal's folder right, or restore a backup: `meno restore FILE --store DIR`"),
+                Error::Unidentified(_) => Self::new("store_unidentified", Exit::Unreachable, message).hint(
+                    "nothing was changed; put the journal's folder right, or restore a backup: `meno restore FILE --store DIR`",
+                ),
                 Error::Locked(_) => Self::new("store_locked", Exit::Mendable, message)
                     .hint("`meno doctor` shows where the key is looked for; all but the encrypted texts works without it"),
                 Error::Newer { .. } => Self::new("store_newer", Exit::Mendable, message)

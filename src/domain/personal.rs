@@ -84,9 +84,8 @@ fn redact<'a>(rules: &RedactionSettings, names: Option<&Regex>, text: &'a str) -
     let mut pass = |regex: Option<&Regex>, kind: &'static str, meant_of: Meant<'_>| {
         let Some(regex) = regex else { return };
         let meant = |text: &str| {
-            let found = replace(text, regex, |found| {
-                meant_of(text, found.start(), found.end()).map(|(start, end)| (start, end, kind))
-            });
+            let found =
+                replace(text, regex, |found| meant_of(text, found.start(), found.end()).map(|(start, end)| (start, end, kind)));
             match found {
                 Cow::Borrowed(_) => None,
                 Cow::Owned(text) => Some(text),
@@ -220,7 +219,10 @@ mod tests {
             ("1-415-555-2671, 1 (415) 555-2671, 415 555 2671", "[redacted:phone], [redacted:phone], [redacted:phone]"),
             ("415.555.2671, 415/555-2671, 415 555-2671 x12", "[redacted:phone], [redacted:phone], [redacted:phone]"),
             ("call me at 234-2671 or 555-0123", "call me at [redacted:phone] or [redacted:phone]"),
-            ("Tel.: 4155552671, phone 234-2671; fax 2342671", "Tel.: [redacted:phone], phone [redacted:phone]; fax [redacted:phone]"),
+            (
+                "Tel.: 4155552671, phone 234-2671; fax 2342671",
+                "Tel.: [redacted:phone], phone [redacted:phone]; fax [redacted:phone]",
+            ),
             ("my number is 234-2671", "my number is [redacted:phone]"),
             ("+491701234567\n+14155552671", "[redacted:phone]\n[redacted:phone]"),
             ("ada\n  LOVELACE met müller and Adam", "[redacted:name] met [redacted:name] and Adam"),

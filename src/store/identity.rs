@@ -535,7 +535,8 @@ pub fn disagreements(files: &dyn Files, store: &Path, own: NodeId) -> Result<Vec
             None if log.folder.parse::<NodeId>().is_ok() => found.push(format!("nothing in journal/{} is sound", log.folder)),
             None => {}
         }
-        found.extend(log.foreign.iter().map(|(first, of)| format!("journal/{}/{} is of log {of}", log.folder, file_name(*first))));
+        found
+            .extend(log.foreign.iter().map(|(first, of)| format!("journal/{}/{} is of log {of}", log.folder, file_name(*first))));
     }
     Ok(found)
 }

@@ -31,14 +31,8 @@ fn own(facts: &Facts, more: &MoreFacts) -> Option<(NodeId, usize)> {
     }
 }
 
-const FILES: [NodeFile; 6] = [
-    NodeFile::Missing,
-    NodeFile::Damaged,
-    NodeFile::Plain(A),
-    NodeFile::Checked(A),
-    NodeFile::Plain(C),
-    NodeFile::Checked(C),
-];
+const FILES: [NodeFile; 6] =
+    [NodeFile::Missing, NodeFile::Damaged, NodeFile::Plain(A), NodeFile::Checked(A), NodeFile::Plain(C), NodeFile::Checked(C)];
 
 #[test]
 fn a_lone_log_that_was_appended_to_is_the_stores_own_whatever_its_file_says() {

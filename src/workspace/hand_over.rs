@@ -22,9 +22,9 @@ use crate::store::hand_over::read::{Contents, read};
 use crate::store::hand_over::stage::{Stage, publish, publish_payloads, staged};
 use crate::store::hand_over::write::{Wanted, write};
 use crate::store::hand_over::{End, Error as LinesError};
+use crate::store::identity::{self, IMPORTED};
 use crate::store::log::{Head, Stored};
 use crate::store::session::{Create, Place, RunLock, StoreLock};
-use crate::store::identity::{self, IMPORTED};
 use crate::store::{self, archive, chain, forget, lock};
 
 /// Who takes a log in holds the lock of this run, which cannot be: nothing is removed meanwhile.

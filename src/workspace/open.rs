@@ -309,12 +309,7 @@ impl Workspace {
 }
 
 /// Opens the files of a store that this process has come to own, after what `upkeep` asks for.
-fn opener(
-    world: Arc<World>,
-    upkeep: Upkeep,
-    opened: Arc<Opened>,
-    notice: Arc<dyn Fn(&Notice) + Send + Sync>,
-) -> session::Opener {
+fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>, notice: Arc<dyn Fn(&Notice) + Send + Sync>) -> session::Opener {
     let open = move |dir: &Path, thorough: bool, tell: &session::Tell| {
         let (clock, random) = (Arc::clone(&world), Arc::clone(&world));
         let options = owned::Options {
@@ -326,12 +321,10 @@ fn opener(
             projections: views::projections(),
             thorough,
             progress: rebuilding(Arc::clone(tell)),
+            notice: repaired(Arc::clone(&notice)),
             ..owned::Options::system()
         };
-        let (log, report) = owned::OwnedLog::open(dir, options)?;
-        let damage = report.damage.iter().map(ToString::to_string);
-        report.notices.iter().cloned().chain(damage).for_each(|what| notice(&Notice::Repaired(what)));
-        Ok((log, report))
+        owned::OwnedLog::open(dir, options)
     };
     // A store that is handed over and comes back is not made anew twice.
     let is_done = AtomicBool::new(false);
@@ -351,6 +344,11 @@ fn opener(
         upkeep::remember(&opened, &log, report);
         Ok(Arc::new(Attended { log, opened: Arc::clone(&opened) }) as Arc<dyn Log>)
     })
+}
+
+/// Tells what was put right or is lost.
+fn repaired(notice: Arc<dyn Fn(&Notice) + Send + Sync>) -> Arc<dyn Fn(&str) + Send + Sync> {
+    Arc::new(move |what| notice(&Notice::Repaired(what.to_owned())))
 }
 
 /// Tells how far the filling of an index is, where that takes long enough for anybody to notice.

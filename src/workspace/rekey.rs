@@ -73,7 +73,9 @@ impl Workspace {
             return Err(RekeyError::Untrusted(self.store.path.clone()));
         }
         let wanted = wanted(&self.resolved.settings.encryption, to)?;
-        let get = |source: &Option<KeySource>| source.as_ref().map(|source| keys::fetch(source, &*self.notice)).transpose().map_err(RekeyError::Key);
+        let get = |source: &Option<KeySource>| {
+            source.as_ref().map(|source| keys::fetch(source, &*self.notice)).transpose().map_err(RekeyError::Key)
+        };
         let (current, old) = (get(&wanted.key)?, get(&wanted.old_key)?);
         let (key, known) = (current.as_ref().map(Key::id), [current.as_ref(), old.as_ref()].map(|key| key.map(Key::id)));
         let keyring = Keyring::of(Keys { current, older: old.into_iter().collect() });

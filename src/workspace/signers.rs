@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn one_line_that_allows_a_key_is_enough_and_a_pub_file_is_such_a_line() {
         let now = "2026-11-29T12:00:00Z".parse().unwrap();
-        let both = Signers::read(&format!("ann namespaces=\"git\" {KEY}\n{KEY} ann@example.org\n"), "meno-seal", now, &fingerprint);
+        let both =
+            Signers::read(&format!("ann namespaces=\"git\" {KEY}\n{KEY} ann@example.org\n"), "meno-seal", now, &fingerprint);
         assert_eq!((both.allowed.len(), both.refused.len()), (1, 0));
         assert_eq!(Signers::read("nothing here\nssh-ed25519\n\n", "meno-seal", now, &fingerprint), Signers::default());
     }

@@ -461,6 +461,7 @@ fn open(
         ledger: Some(Box::new(DayLedger::default())),
         projections: vec![Arc::new(Forgetful { skips: planted == Planted::SkippedEvent })],
         progress: Box::new(|_| {}),
+        notice: Arc::new(|_| {}),
         segment_bytes: 16_000,
         thorough: false,
         files: Arc::new(disk.clone()),

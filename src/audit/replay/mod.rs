@@ -90,7 +90,16 @@ pub struct Verification {
 pub fn verify(events: &[Recorded], own_version: &str) -> Verification {
     let run_id = events.first().and_then(|first| first.envelope.run).map_or_else(String::new, |run| run.to_string());
     let count = events.len() as u64;
-    let outcome = Verification { run_id, events: count, inputs: 0, verified: 0, not_verifiable: 0, difference: None, incomplete: false, goes_on: false };
+    let outcome = Verification {
+        run_id,
+        events: count,
+        inputs: 0,
+        verified: 0,
+        not_verifiable: 0,
+        difference: None,
+        incomplete: false,
+        goes_on: false,
+    };
     let mut replay =
         Replay { run: Run::default(), basis: None, ground: Ground::default(), gone: false, events, at: 0, own_version, outcome };
     while replay.outcome.difference.is_none() && replay.at < events.len() {

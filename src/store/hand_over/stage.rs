@@ -242,7 +242,8 @@ pub fn staged(from: &Path, node: NodeId, each: &mut dyn FnMut(&[Kept]) -> Result
         let mut batches = Vec::new();
         for item in segment?.items() {
             let Item::Frame(_, frame) = item else { continue };
-            let records = frame.records().map(|record| record.map(|record| (record.head.to_vec(), record.private.map(<[u8]>::to_vec))));
+            let records =
+                frame.records().map(|record| record.map(|record| (record.head.to_vec(), record.private.map(<[u8]>::to_vec))));
             batches.push(Kept { batch: frame.batch, records: records.collect::<Result<_, _>>()?, hash: frame.hash });
         }
         each(&batches)?;

@@ -29,6 +29,7 @@ pub(super) struct Index {
     path: PathBuf,
     place: Place,
     progress: Box<dyn Fn(Progress) + Send + Sync>,
+    tell: Arc<dyn Fn(&str) + Send + Sync>,
     report: Arc<Mutex<Report>>,
     open: RwLock<Option<Arc<dyn Ordered>>>,
     /// Opened to bear witness, before the journal was: not filled yet.
@@ -46,6 +47,7 @@ impl Index {
         path: PathBuf,
         place: Place,
         progress: Box<dyn Fn(Progress) + Send + Sync>,
+        tell: Arc<dyn Fn(&str) + Send + Sync>,
         report: Arc<Mutex<Report>>,
     ) -> Self {
         let start = Head { node: place.node, seq: 0, hash: chain::genesis(place.node) };
@@ -54,6 +56,7 @@ impl Index {
             path,
             place,
             progress,
+            tell,
             report,
             open: RwLock::default(),
             unfilled: Mutex::default(),
@@ -311,6 +314,7 @@ impl Index {
         if report.damage.iter().all(|known| known.restored || first < known.first || until > known.until) {
             let damage = Damage { file: file.to_owned(), from: 0, to: 0, first, until, restored: false };
             tracing::error!("{damage}");
+            (self.tell)(&damage.to_string());
             report.damage.push(damage);
         }
     }
@@ -321,6 +325,7 @@ impl Index {
 
     fn notice(&self, text: String) {
         tracing::warn!("{text}");
+        (self.tell)(&text);
         lock(&self.report).notices.push(text);
     }
 }

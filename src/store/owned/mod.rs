@@ -62,6 +62,8 @@ pub struct Options {
     pub projections: Vec<Arc<dyn Projection>>,
     /// Hears how far the filling of the index has come.
     pub progress: Box<dyn Fn(Progress) + Send + Sync>,
+    /// Told what was not as it must be, in words for people, when it is found: much is only looked at when somebody needs it.
+    pub notice: Arc<dyn Fn(&str) + Send + Sync>,
     /// How large a journal segment gets, in bytes.
     pub segment_bytes: u64,
     /// Reads the whole journal at opening, and restores from the index what is damaged in it; opening then takes a second per GB or so.
@@ -88,6 +90,7 @@ impl Options {
             ledger: None,
             projections: Vec::new(),
             progress: Box::new(|_| {}),
+            notice: Arc::new(|_| {}),
             segment_bytes: SEGMENT_BYTES,
             thorough: false,
             files: Arc::new(OsFiles),
@@ -154,7 +157,7 @@ impl OwnedLog {
     /// [`Error::Unidentified`] when it cannot be told whose log is the store's own, [`Error::Damaged`] when the log's end cannot be told,
     /// [`Error::Newer`], [`Error::Io`].
     pub fn open(store: &Path, options: Options) -> Result<(Self, Report), Error> {
-        let Options { clock, random, ledger, projections, progress, segment_bytes, thorough, files, shelf } = options;
+        let Options { clock, random, ledger, projections, progress, notice, segment_bytes, thorough, files, shelf } = options;
         // Before anything is made: a store that cannot be told from another is left as it is.
         let (node, is_new, repairs) = match setup::who(&*files, &*shelf, store)? {
             Verdict::Own { node, repairs, .. } => (node, false, repairs),
@@ -167,8 +170,11 @@ impl OwnedLog {
         let place = Place { files: Arc::clone(&files), dir: journal::folder(store, node), node, segment_bytes, thorough };
         let log: PathBuf = store.join("log");
         let report = Arc::new(Mutex::new(Report::default()));
-        let index = Index::new(Arc::clone(&shelf), log.join("events"), place.clone(), progress, Arc::clone(&report));
+        let index =
+            Index::new(Arc::clone(&shelf), log.join("events"), place.clone(), progress, Arc::clone(&notice), Arc::clone(&report));
         let (journal, recovery, last_at) = Journal::open(place, &index)?;
+        repaired.iter().chain(&recovery.notices).for_each(|what| notice(what));
+        recovery.damage.iter().for_each(|damage| notice(&damage.to_string()));
         {
             let mut report = lock(&report);
             report.notices.extend(repaired);

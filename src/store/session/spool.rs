@@ -176,13 +176,15 @@ fn offer(log: &dyn Log, mut batch: Batch, renumber: &dyn Fn(&Batch, u64) -> Opti
         match log.append(&batch) {
             Ok(_) => return Ok(()),
             // A run that this log does not have was another store's.
-            Err(Error::Conflict { run, expected, actual }) if renumbered < RENUMBERED_MAX && actual > 0 => match renumber(&batch, actual) {
-                Some(next) => {
-                    batch = next;
-                    renumbered += 1;
+            Err(Error::Conflict { run, expected, actual }) if renumbered < RENUMBERED_MAX && actual > 0 => {
+                match renumber(&batch, actual) {
+                    Some(next) => {
+                        batch = next;
+                        renumbered += 1;
+                    }
+                    None => return Err(Error::Conflict { run, expected, actual }),
                 }
-                None => return Err(Error::Conflict { run, expected, actual }),
-            },
+            }
             Err(error) => return Err(error),
         }
     }

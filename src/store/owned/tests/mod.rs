@@ -42,6 +42,7 @@ impl World {
             ledger: Some(Box::new(Days::default())),
             projections: self.projections.clone(),
             progress: Box::new(move |step| lock(&progress).push(step)),
+            notice: Arc::new(|_| {}),
             segment_bytes: 4000,
             thorough: false,
             files: Arc::new(self.files.clone()),
