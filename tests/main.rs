@@ -50,5 +50,7 @@ mod source;
 mod together;
 #[path = "suite/trust.rs"]
 mod trust;
+#[path = "suite/unwritable.rs"]
+mod unwritable;
 #[path = "suite/wire.rs"]
 mod wire;

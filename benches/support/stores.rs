@@ -88,6 +88,7 @@ pub fn session(dir: &Path, owns: bool) -> Result<Session> {
         wait: Duration::from_secs(60),
         stay: owns,
         may_own: owns,
+        reader: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         on_notice: Arc::new(|_| {}),
     };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::output::sanitize;
 use crate::domain::redact::Redactor;
 use crate::settings::variables;
-use crate::store;
+use crate::store::{self, Unwritable};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,17 @@ impl Report {
     /// Meno itself is wrong.
     pub fn fault(message: impl Into<String>) -> Self {
         Self::new("internal", Exit::Fault, message).hint(REPORT_HINT)
+    }
+
+    /// Nothing can be written to the store, though it can be read.
+    pub fn unwritable(message: impl Into<String>, why: Unwritable) -> Self {
+        let then = match why {
+            Unwritable::ReadOnly => "mount it for writing, or restore a backup elsewhere",
+            Unwritable::NotPermitted => "check who owns the store and may write there",
+            Unwritable::Full => "make room, then try again",
+        };
+        let hint = format!("{why}; {then}; until then reading, searching, `meno audit` and `meno backup FILE` elsewhere work");
+        Self::new("store_io", Exit::Unreachable, message).hint(hint)
     }
 
     /// The user pressed Ctrl-C.
@@ -263,14 +274,10 @@ impl From<store::Error> for Report {
                     .hint("use the version of meno that wrote it, or a newer one"),
                 Error::Closed(_) => Self::new("store_closed", Exit::Unreachable, message)
                     .hint("what was acknowledged is safe; check disk space and permissions, then try again"),
-                Error::Io { source, .. } => {
-                    let report = Self::new("store_io", Exit::Unreachable, message);
-                    match source.kind() {
-                        io::ErrorKind::StorageFull => report.hint("the disk is full; make room, then try again"),
-                        io::ErrorKind::PermissionDenied => report.hint("check who owns the store and may write there"),
-                        _ => report,
-                    }
-                }
+                Error::Io { .. } => match error.unwritable() {
+                    Some(why) => Self::unwritable(message, why),
+                    None => Self::new("store_io", Exit::Unreachable, message),
+                },
                 Error::Index(_) => Self::new("store_index", Exit::Unreachable, message)
                     .hint("nothing is lost; `meno rebuild` makes the index anew"),
                 Error::Disconnected(_) => Self::new("store_unreachable", Exit::Unreachable, message)

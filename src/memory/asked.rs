@@ -1,6 +1,36 @@
 //! What the index is asked and what it answers with, in Meno's own terms: tests, documents, and which of them pass.
 
+use serde::{Deserialize, Serialize};
+
 use super::document::{Facts, Kind};
+use crate::store::Unwritable;
+
+/// Why the index cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process writes.
+    #[error("another process writes to the index")]
+    Busy,
+    /// Its disk is full, or may not be written to: what is there can be read.
+    #[error("the search index cannot be written: {0}")]
+    Unwritable(Unwritable),
+    /// It is damaged, or the disk is in the way.
+    #[error("the search index: {0}")]
+    Broken(String),
+}
+
+/// What the last commit has seen of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The form of the documents: others are made anew.
+    pub form: u32,
+    /// The store's identity.
+    pub node: String,
+    /// The last position.
+    pub seq: u64,
+    /// The chain's hash there.
+    pub hash: String,
+}
 
 /// A fact that can be asked for in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::document::{self, Document};
 use super::embed::{self, Embedder};
@@ -14,7 +15,7 @@ use super::lexical::{self, DocRef, Lexical, Seen};
 use super::passages;
 use super::vectors::{self, Appender, Vectors};
 use crate::domain::ids::{Hash, RunId};
-use crate::store::{self, guard::guarded};
+use crate::store::{self, Unwritable, guard::guarded, lock};
 use crate::views::run_detail::RunDetail;
 
 /// The form of documents and passages. Another number makes the index anew.
@@ -56,6 +57,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Returns why nothing can be written to the index, when that is what went wrong.
+    pub fn unwritable(&self) -> Option<Unwritable> {
+        match self {
+            Self::Lexical(lexical::Error::Unwritable(why)) => Some(*why),
+            Self::Io { source, .. } => Unwritable::of(source),
+            _ => None,
+        }
+    }
+}
+
 /// The log, as the index needs it.
 pub trait Source {
     /// Returns the store's identity, the last position and the hash there.
@@ -88,25 +100,51 @@ pub trait Source {
 pub type GoOn<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
 
 /// The index in one folder.
-#[derive(Clone, Debug)]
-pub struct Place(PathBuf);
+#[derive(Clone)]
+pub struct Place {
+    dir: PathBuf,
+    /// The words' side in memory, once it was asked for; `None` for one that is used where it lies.
+    copy: Option<Arc<Mutex<Option<Lexical>>>>,
+}
 
 /// Held by the process that changes the index.
-#[derive(Debug)]
 pub struct Hold {
     place: Place,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Place {
     /// Returns the index in the folder `dir`.
     pub fn new(dir: PathBuf) -> Self {
-        Self(dir)
+        Self { dir, copy: None }
+    }
+
+    /// Returns the index in the folder `dir`, where nothing can be written: its words' side is copied into memory, and brought up to the
+    /// log there.
+    pub fn in_memory(dir: PathBuf) -> Self {
+        Self { dir, copy: Some(Arc::default()) }
+    }
+
+    /// Returns whether it is a copy in memory.
+    pub fn is_in_memory(&self) -> bool {
+        self.copy.is_some()
     }
 
     /// Returns whether there is one.
     pub fn exists(&self) -> bool {
-        self.lexical_dir().is_dir()
+        self.copy.is_some() || self.lexical_dir().is_dir()
+    }
+
+    /// Opens the words' side, or its copy.
+    fn open(&self) -> Result<Lexical, lexical::Error> {
+        let Some(copy) = &self.copy else { return Lexical::open(&self.lexical_dir()) };
+        let mut copy = lock(copy);
+        if let Some(lexical) = &*copy {
+            return Ok(lexical.clone());
+        }
+        // One with forgotten texts is not looked at.
+        let lexical = Lexical::in_memory(&if self.is_stale() { self.dir.join(STALE) } else { self.lexical_dir() })?;
+        Ok(copy.insert(lexical).clone())
     }
 
     /// Sees to it that whoever takes the index next clears it first, because texts in it are forgotten. Without an index there is
@@ -115,17 +153,17 @@ impl Place {
     /// # Errors
     /// What the file system says.
     pub fn mark_stale(&self) -> std::io::Result<()> {
-        if !self.0.is_dir() {
+        if !self.dir.is_dir() {
             return Ok(());
         }
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.0.join(STALE))?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.dir.join(STALE))?;
         file.sync_all()?;
-        File::open(&self.0)?.sync_all()
+        File::open(&self.dir)?.sync_all()
     }
 
     /// Returns whether the index is to be cleared because texts in it are forgotten.
     pub fn is_stale(&self) -> bool {
-        self.0.join(STALE).exists()
+        self.dir.join(STALE).exists()
     }
 
     /// Remembers that a run was indexed without the texts that are encrypted under this key.
@@ -133,12 +171,15 @@ impl Place {
     /// # Errors
     /// What the file system says.
     pub fn mark_locked(&self, key: &str) -> std::io::Result<()> {
-        std::fs::write(self.0.join(LOCKED), key)
+        if self.copy.is_some() {
+            return Ok(());
+        }
+        std::fs::write(self.dir.join(LOCKED), key)
     }
 
     /// Returns the key without which texts were left out of the index.
     pub fn locked(&self) -> Option<String> {
-        std::fs::read_to_string(self.0.join(LOCKED)).ok()
+        std::fs::read_to_string(self.dir.join(LOCKED)).ok()
     }
 
     /// Takes the index for changing, and clears it first when it is stale; `None` while another process has it.
@@ -146,13 +187,16 @@ impl Place {
     /// # Errors
     /// [`Error::Io`].
     pub fn hold(&self) -> Result<Option<Hold>, Error> {
-        let path = self.0.join("lock");
+        if self.copy.is_some() {
+            return Ok(Some(Hold { place: self.clone(), _lock: None }));
+        }
+        let path = self.dir.join("lock");
         let io = |source| Error::Io { path: path.clone(), source };
-        std::fs::create_dir_all(&self.0).map_err(io)?;
+        std::fs::create_dir_all(&self.dir).map_err(io)?;
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {
-                let hold = Hold { place: self.clone(), _lock: file };
+                let hold = Hold { place: self.clone(), _lock: Some(file) };
                 hold.clear_stale()?;
                 Ok(Some(hold))
             }
@@ -163,7 +207,7 @@ impl Place {
 
     /// Opens the words' side for reading; `None` when there is none, or none that can be read.
     pub fn lexical(&self) -> Option<Lexical> {
-        self.exists().then(|| guarded(|| Lexical::open(&self.lexical_dir())).ok()?.ok()).flatten()
+        self.exists().then(|| guarded(|| self.open()).ok()?.ok()).flatten()
     }
 
     /// Opens the vectors of an embedder for reading; `None` when there are none.
@@ -173,11 +217,11 @@ impl Place {
 
     /// Returns the folder that holds the vectors of an embedder.
     pub fn vectors_dir(&self, embedder: &str) -> PathBuf {
-        self.0.join("vectors").join(embedder)
+        self.dir.join("vectors").join(embedder)
     }
 
     fn lexical_dir(&self) -> PathBuf {
-        self.0.join("lexical")
+        self.dir.join("lexical")
     }
 }
 
@@ -253,7 +297,7 @@ impl Hold {
     /// Clears what is stale: words, and vectors that are kept beside the index for tasks. The vectors of passages are looked through once
     /// it is known which passages there are.
     fn clear_stale(&self) -> Result<(), Error> {
-        let (dir, stale) = (&self.place.0, self.place.0.join(STALE));
+        let (dir, stale) = (&self.place.dir, self.place.dir.join(STALE));
         if !self.place.is_stale() {
             return Ok(());
         }
@@ -266,15 +310,15 @@ impl Hold {
 
     /// Drops the vectors that no passage needs, when some are of forgotten texts.
     fn prune(&self) -> Result<(), Error> {
-        let flag = self.place.0.join(UNPRUNED);
-        if !flag.exists() {
+        let flag = self.place.dir.join(UNPRUNED);
+        if self.place.copy.is_some() || !flag.exists() {
             return Ok(());
         }
         let mut needed = HashSet::new();
         if let Some(lexical) = self.place.lexical() {
             lexical.searcher()?.each_passage(&mut |_, key| needed.extend([key]))?;
         }
-        let folder = self.place.0.join("vectors");
+        let folder = self.place.dir.join("vectors");
         let io = |source| Error::Io { path: folder.clone(), source };
         let embedders: Vec<_> = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         embedders.iter().try_for_each(|dir| vectors::retain(dir, &needed)).map_err(io)?;
@@ -301,9 +345,13 @@ impl Hold {
     /// # Errors
     /// [`Error::Io`].
     pub fn clear(&self) -> Result<(), Error> {
+        if let Some(copy) = &self.place.copy {
+            *lock(copy) = Some(Lexical::in_memory(&self.place.dir.join(STALE))?);
+            return Ok(());
+        }
         remove(&self.place.lexical_dir())?;
         // Who makes it anew finds out anew what cannot be read.
-        let locked = self.place.0.join(LOCKED);
+        let locked = self.place.dir.join(LOCKED);
         match std::fs::remove_file(&locked) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Io { path: locked, source }),
             _ => Ok(()),
@@ -330,7 +378,7 @@ impl Hold {
             }
         })?;
         let total = keys.len() as u64;
-        if total == 0 || !go_on(0, total) {
+        if total == 0 || self.place.copy.is_some() || !go_on(0, total) {
             return Ok((0, total));
         }
         let mut newest: Vec<(i64, DocRef)> = Vec::new();
@@ -374,15 +422,14 @@ impl Hold {
 
     /// Opens the words' side, which is made anew when it cannot be read.
     fn open(&self) -> Result<(Lexical, Option<String>), Error> {
-        let dir = self.place.lexical_dir();
-        let open = || Lexical::open(&dir).and_then(|lexical| lexical.seen().and(lexical.searcher()).map(|_| lexical));
+        let open = || self.place.open().and_then(|lexical| lexical.seen().and(lexical.searcher()).map(|_| lexical));
         let opened = guarded(open).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic)));
         match opened {
             Ok(lexical) => Ok((lexical, None)),
-            Err(lexical::Error::Busy) => Err(lexical::Error::Busy.into()),
+            Err(why @ (lexical::Error::Busy | lexical::Error::Unwritable(_))) => Err(why.into()),
             Err(why) => {
-                remove(&dir)?;
-                Ok((Lexical::open(&dir)?, Some(why.to_string())))
+                self.clear()?;
+                Ok((self.place.open()?, Some(why.to_string())))
             }
         }
     }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use tantivy::collector::{Collector, SegmentCollector, TopDocs};
+use tantivy::directory::{MmapDirectory, RamDirectory};
 use tantivy::query::{
     AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, FuzzyTermQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
     TermSetQuery,
@@ -21,11 +21,14 @@ use tantivy::tokenizer::{
     AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream,
     Tokenizer,
 };
-use tantivy::{DocAddress, DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentReader, TantivyDocument, Term};
+use tantivy::{
+    Directory, DocAddress, DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentReader, TantivyDocument, Term,
+};
 
-pub use super::asked::{DocRef, Found, NumberFact, Passing, Snippet, Test, WordFact};
+pub use super::asked::{DocRef, Error, Found, NumberFact, Passing, Seen, Snippet, Test, WordFact};
 use super::document::{Document, Kind};
 use super::{passages, words};
+use crate::store::Unwritable;
 
 /// Memory for documents that are not written yet, in bytes: the least that tantivy takes.
 const WRITER_BYTES: usize = 15_000_000;
@@ -44,37 +47,18 @@ const EXACT_WEIGHT: Score = 2.0;
 /// An identifier is rare when at most one in so many documents holds it.
 const RARE_SHARE: u64 = 200;
 
-/// Why the index cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Another process writes.
-    #[error("another process writes to the index")]
-    Busy,
-    /// It is damaged, or the disk is in the way.
-    #[error("the search index: {0}")]
-    Broken(String),
-}
-
 impl From<tantivy::TantivyError> for Error {
     fn from(error: tantivy::TantivyError) -> Self {
+        // The system's error lies within others, and errors of the threads that write come as their `Debug` text.
+        let words = format!("{error:?}");
         match error {
+            _ if words.contains("StorageFull") || words.contains("QuotaExceeded") => Self::Unwritable(Unwritable::Full),
+            _ if words.contains("ReadOnlyFilesystem") => Self::Unwritable(Unwritable::ReadOnly),
+            _ if words.contains("PermissionDenied") => Self::Unwritable(Unwritable::NotPermitted),
             tantivy::TantivyError::LockFailure(..) => Self::Busy,
             error => Self::Broken(error.to_string()),
         }
     }
-}
-
-/// What the last commit has seen of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// The form of the documents: others are made anew.
-    pub form: u32,
-    /// The store's identity.
-    pub node: String,
-    /// The last position.
-    pub seq: u64,
-    /// The chain's hash there.
-    pub hash: String,
 }
 
 #[derive(Clone, Copy)]
@@ -93,7 +77,8 @@ const WORD_FIELDS: [&str; 12] =
     ["kind", "run", "template", "status", "mode", "role", "tier", "model", "provider", "tag", "label", "verified"];
 const NUMBER_FIELDS: [&str; 6] = ["started_at", "cost", "duration", "rating", "attempts", "escalations"];
 
-/// The words' side of the index in one folder.
+/// The words' side of the index in one folder, or in memory.
+#[derive(Clone)]
 pub struct Lexical {
     index: Index,
     reader: IndexReader,
@@ -106,9 +91,28 @@ impl Lexical {
     /// # Errors
     /// [`Error::Broken`].
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let (schema, fields) = schema();
         std::fs::create_dir_all(dir).map_err(|error| Error::Broken(format!("{}: {error}", dir.display())))?;
-        let directory = tantivy::directory::MmapDirectory::open(dir).map_err(|error| Error::Broken(error.to_string()))?;
+        Self::of(MmapDirectory::open(dir).map_err(|error| Error::Broken(error.to_string()))?)
+    }
+
+    /// Opens a copy in memory of the index in the folder `dir`, an empty one when there is none: its changes end with it.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn in_memory(dir: &Path) -> Result<Self, Error> {
+        let copy = RamDirectory::create();
+        for file in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let name = file.file_name();
+            if !name.to_string_lossy().ends_with(".lock") {
+                let copied = std::fs::read(file.path()).and_then(|bytes| copy.atomic_write(Path::new(&name), &bytes));
+                copied.map_err(|error| Error::Broken(error.to_string()))?;
+            }
+        }
+        Self::of(copy)
+    }
+
+    fn of(directory: impl Directory) -> Result<Self, Error> {
+        let (schema, fields) = schema();
         let index = Index::open_or_create(directory, schema)?;
         index.tokenizers().register(STEMMED, stemmed());
         index.tokenizers().register(EXACT, TextAnalyzer::builder(Identifiers::default()).build());

@@ -119,7 +119,59 @@ pub enum Error {
     Disconnected(String),
 }
 
+/// Why a place cannot be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwritable {
+    /// Its file system is mounted for reading alone.
+    ReadOnly,
+    /// This user may not write there.
+    NotPermitted,
+    /// The disk, or this user's share of it, is full.
+    Full,
+}
+
+impl Unwritable {
+    /// Returns why nothing can be written, when that is what the system's error says.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => Some(Self::ReadOnly),
+            io::ErrorKind::PermissionDenied => Some(Self::NotPermitted),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Self::Full),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ReadOnly => "the file system is read-only",
+            Self::NotPermitted => "the permissions do not allow it",
+            Self::Full => "the disk is full",
+        })
+    }
+}
+
+impl From<Unwritable> for io::Error {
+    fn from(why: Unwritable) -> Self {
+        let kind = match why {
+            Unwritable::ReadOnly => io::ErrorKind::ReadOnlyFilesystem,
+            Unwritable::NotPermitted => io::ErrorKind::PermissionDenied,
+            Unwritable::Full => io::ErrorKind::StorageFull,
+        };
+        Self::new(kind, why.to_string())
+    }
+}
+
 impl Error {
+    /// Returns why nothing could be written, when that is what went wrong; the store may be readable all the same.
+    pub fn unwritable(&self) -> Option<Unwritable> {
+        match self {
+            Self::Io { source, .. } => Unwritable::of(source),
+            _ => None,
+        }
+    }
+
     /// Wraps an I/O error with the file that it is about.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

@@ -116,6 +116,52 @@ impl Files for OsFiles {
     }
 }
 
+/// The operating system's file system, of which nothing is changed: whoever tries meets an error.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadOnlyFiles;
+
+impl Files for ReadOnlyFiles {
+    fn create(&self, _: &Path) -> io::Result<Box<dyn DataFile>> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DataFile>> {
+        Ok(Box::new(OsFile(File::open(path)?)))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        OsFiles.read(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        OsFiles.exists(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        OsFiles.list(dir)
+    }
+
+    fn make_dir(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync_all(&self, _: &Path) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
 struct OsFile(File);
 
 #[cfg(unix)]

@@ -24,7 +24,7 @@ pub mod upcast;
 pub mod verify;
 pub mod withheld;
 
-pub use error::Error;
+pub use error::{Error, Unwritable};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -15,7 +15,7 @@ use super::codec::{self, Decoded};
 use super::guard::guarded;
 use super::log::{Head, Stored, ViewRows};
 use super::ordered::{Ordered, Row, Shelf, open_or_set_aside};
-use super::{Error, lock};
+use super::{Error, Unwritable, lock};
 use crate::domain::event::Recorded;
 use crate::domain::ids::Hash;
 use crate::views::{Projection, Rows};
@@ -75,6 +75,11 @@ impl Projector {
     /// Returns whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
         self.projections.is_empty()
+    }
+
+    /// Returns why the projections are kept in memory, when they had to leave their disk.
+    pub fn given_up(&self) -> Option<Unwritable> {
+        self.shelf.given_up(&self.path)
     }
 
     /// Returns how far the projection `name` has come; `None` when it must be made anew.
@@ -160,7 +165,8 @@ impl Projector {
         found.map(|projection| &**projection).ok_or_else(|| Error::Refused(format!("there is no view `{name}`")))
     }
 
-    /// Calls `run` with the index; one that breaks is set aside, and `run` is called again with an empty one.
+    /// Calls `run` with the index; one that breaks is set aside, and `run` is called again with an empty one: in memory when it broke
+    /// because its disk cannot be written to.
     fn with<T>(&self, run: impl Fn(&dyn Ordered) -> Result<T, Error>) -> Result<T, Error> {
         let index = self.index()?;
         match run(&*index) {
@@ -168,7 +174,28 @@ impl Projector {
                 self.replace(&index, &why)?;
                 run(&*self.index()?)
             }
+            Err(error) => match error.unwritable() {
+                Some(why) if self.give_up(&index, why) => run(&*self.index()?),
+                _ => Err(error),
+            },
             outcome => outcome,
+        }
+    }
+
+    /// Goes on in memory in place of `full`; false where that is not possible.
+    fn give_up(&self, full: &Arc<dyn Ordered>, why: Unwritable) -> bool {
+        let _folding = lock(&self.folding);
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        match &*open {
+            Some(index) if Arc::ptr_eq(index, full) => {
+                let given_up = self.shelf.give_up(&self.path, why);
+                if given_up {
+                    *open = None;
+                }
+                given_up
+            }
+            // Somebody else has done so already.
+            _ => true,
         }
     }
 

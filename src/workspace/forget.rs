@@ -22,7 +22,7 @@ use crate::store::owned::{OwnedLog, Report};
 use crate::store::payloads::Payloads;
 use crate::store::session::{Create, Place, Role, RunLock};
 use crate::store::withheld::Withheld;
-use crate::store::{Error, check, codec, forget, lock};
+use crate::store::{Error, Unwritable, check, codec, forget, lock};
 use crate::views::{self, run_list::RunRow};
 
 /// Says on which UTC day old runs were looked for, in the journal's folder.
@@ -216,7 +216,7 @@ impl Workspace {
         while forget::is_marked(&OsFiles, dir) {
             let given = match session.role() {
                 Role::Owner => session.release(),
-                Role::Client => session.own(),
+                Role::Client | Role::Reader(_) => session.own(),
             };
             // Whoever comes first opens the files.
             given.and_then(|()| self.log.head()).map_err(|why| ForgetError::NotYet(why.to_string()))?;
@@ -300,6 +300,11 @@ fn clear(place: &index::Place) {
         Ok(hold) => drop(hold),
         Err(why) => tracing::warn!("the search index cannot be cleared yet: {why}"),
     }
+}
+
+/// Says that what is forgotten stays in a store that cannot be written to, when anything is.
+pub(super) fn is_postponed(dir: &Path, opened: &Opened, why: Unwritable) -> Option<String> {
+    forget::is_marked(&OsFiles, dir).then(|| postponed(opened, why.to_string()))
 }
 
 /// Says why what is forgotten is there still; the store can be used all the same.

@@ -28,16 +28,21 @@ use crate::settings::{self, Environment, Flags, How, Places, Preset, Request, Re
 use crate::store::codec::{self, Decoded};
 use crate::store::files::OsFiles;
 use crate::store::log::Log;
+use crate::store::ordered::on_sled::SledShelf;
+use crate::store::ordered::spare::SpareShelf;
 use crate::store::payloads::Payloads;
-use crate::store::session::{self, Create, Notice, Place, Session, spool};
-use crate::store::{self, owned};
+use crate::store::session::{self, Create, Notice, Place, Role, Session, spool};
+use crate::store::{self, Unwritable, owned};
 use crate::views;
 
 /// What a command is about to do with the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Look: a store that is not there is an empty one, and nothing is created.
+    /// Look: a store that is not there is an empty one, and nothing is created. One that cannot be written to is read as it lies.
     Read,
+    /// Look first and append then: a store that is not there is an empty one, and nothing is created. One that cannot be written to is
+    /// refused.
+    Change,
     /// Append: a store that is not there is created where that is allowed.
     Write,
     /// Only settings, prices and templates: the log seems empty and stays closed, so nobody is waited for.
@@ -220,15 +225,17 @@ impl Workspace {
             session: None,
         };
         let is_there = workspace.store.path.is_dir();
-        if options.access == Access::Surroundings || (options.access == Access::Read && !is_there) {
+        let looks = matches!(options.access, Access::Read | Access::Change);
+        if options.access == Access::Surroundings || (looks && !is_there) {
             return Ok(workspace);
         }
         let create = match (options.access, workspace.store.how) {
-            (Access::Read | Access::Surroundings, _) | (Access::Write, How::Found) => Create::Never,
+            (Access::Read | Access::Change | Access::Surroundings, _) | (Access::Write, How::Found) => Create::Never,
             (Access::Write, How::Named) => Create::Folder,
             (Access::Write, How::Users) => Create::WithParents,
         };
         let place = Place::open(&workspace.store.path, create)?;
+        let may_only_read = options.access == Access::Read && options.upkeep == Upkeep::Usual && !options.stay;
         let session = Session::open(
             place.clone(),
             opener(Arc::clone(&workspace.world), options.upkeep, Arc::clone(&workspace.opened), Arc::clone(&options.notice)),
@@ -236,6 +243,8 @@ impl Workspace {
                 wait: options.wait,
                 stay: options.stay,
                 may_own: true,
+                reader: may_only_read
+                    .then(|| reader(Arc::clone(&workspace.world), Arc::clone(&workspace.opened), Arc::clone(&options.notice))),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 on_notice: options.notice,
             },
@@ -266,6 +275,14 @@ impl Workspace {
     /// Returns the log, for those who follow it.
     pub fn log(&self) -> &Arc<dyn Log> {
         &self.log
+    }
+
+    /// Returns why nothing can be written to the store, when it is only read for that reason.
+    pub fn read_only(&self) -> Option<Unwritable> {
+        match self.session.as_ref()?.role() {
+            Role::Reader(why) => Some(why),
+            Role::Owner | Role::Client => None,
+        }
     }
 
     /// Returns the session, unless the store is not there.
@@ -311,26 +328,19 @@ impl Workspace {
 /// Opens the files of a store that this process has come to own, after what `upkeep` asks for.
 fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>, notice: Arc<dyn Fn(&Notice) + Send + Sync>) -> session::Opener {
     let open = move |dir: &Path, thorough: bool, tell: &session::Tell| {
-        let (clock, random) = (Arc::clone(&world), Arc::clone(&world));
-        let options = owned::Options {
-            clock: Box::new(move || clock.now()),
-            random: Box::new(move |bytes| {
-                bytes.chunks_mut(16).for_each(|chunk| chunk.copy_from_slice(&random.random()[..chunk.len()]))
-            }),
-            ledger: Some(Box::new(DayLedger::default())),
-            projections: views::projections(),
-            thorough,
-            progress: rebuilding(Arc::clone(tell)),
-            notice: repaired(Arc::clone(&notice)),
-            ..owned::Options::system()
-        };
-        owned::OwnedLog::open(dir, options)
+        let (progress, repaired, notice) = (rebuilding(Arc::clone(tell)), repaired(Arc::clone(&notice)), Arc::clone(&notice));
+        let shelf = Arc::new(SpareShelf::new(Arc::new(SledShelf), move |why| notice(&Notice::InMemory(why))));
+        owned::OwnedLog::open(dir, owned::Options { thorough, progress, notice: repaired, shelf, ..log_options(&world) })
     };
     // A store that is handed over and comes back is not made anew twice.
     let is_done = AtomicBool::new(false);
     Arc::new(move |dir, tell| {
         let told = || tell("removing what was forgotten", 0);
-        let unforgotten = forget::carry_out(dir, &opened, &told, &|| open(dir, true, tell))?;
+        let unforgotten = match forget::carry_out(dir, &opened, &told, &|| open(dir, true, tell)) {
+            // It can be begun again, and the store can be read until then.
+            Err(error) => forget::is_postponed(dir, &opened, error.unwritable().ok_or(error)?),
+            Ok(unforgotten) => unforgotten,
+        };
         if upkeep == Upkeep::Rebuild && !is_done.load(Ordering::Relaxed) {
             tell("rebuilding", 0);
             let aside = upkeep::set_indexes_aside(dir, &|| open(dir, true, tell))?;
@@ -349,6 +359,34 @@ fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>, notice: Arc<dy
 /// Tells what was put right or is lost.
 fn repaired(notice: Arc<dyn Fn(&Notice) + Send + Sync>) -> Arc<dyn Fn(&str) + Send + Sync> {
     Arc::new(move |what| notice(&Notice::Repaired(what.to_owned())))
+}
+
+/// Opens the files of a store that cannot be written to, and changes nothing there.
+fn reader(world: Arc<World>, opened: Arc<Opened>, notice: Arc<dyn Fn(&Notice) + Send + Sync>) -> session::Reader {
+    Arc::new(move |dir, why| {
+        let (log, mut report) = owned::OwnedLog::open(
+            dir,
+            owned::Options { notice: repaired(Arc::clone(&notice)), ..log_options(&world).read_only(why) },
+        )?;
+        report.notices.extend(forget::is_postponed(dir, &opened, why));
+        let log = Arc::new(log);
+        upkeep::remember(&opened, &log, report);
+        Ok(log as Arc<dyn Log>)
+    })
+}
+
+/// What every log of a store is opened with.
+fn log_options(world: &Arc<World>) -> owned::Options {
+    let (clock, random) = (Arc::clone(world), Arc::clone(world));
+    owned::Options {
+        clock: Box::new(move || clock.now()),
+        random: Box::new(move |bytes| {
+            bytes.chunks_mut(16).for_each(|chunk| chunk.copy_from_slice(&random.random()[..chunk.len()]))
+        }),
+        ledger: Some(Box::new(DayLedger::default())),
+        projections: views::projections(),
+        ..owned::Options::system()
+    }
 }
 
 /// Tells how far the filling of an index is, where that takes long enough for anybody to notice.

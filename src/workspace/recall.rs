@@ -3,7 +3,7 @@
 //! Any process may look after the index, one at a time; appends never wait for it. A process that stays (`serve`) keeps both
 //! sides open and the model loaded, and answers for the others.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
@@ -19,7 +19,7 @@ use crate::memory::query::{Id, Known, Understood, Vocabulary, understand};
 use crate::memory::search::{Answer, Opened, Question, Sides};
 use crate::memory::{lexical, question};
 use crate::store::guard::guarded;
-use crate::store::{self, lock};
+use crate::store::{self, Unwritable, lock};
 use crate::views::run_detail::RunDetail;
 
 /// Names of each sort that a query is searched for.
@@ -51,6 +51,17 @@ pub enum RecallError {
     /// Another process is indexing.
     #[error("another process is changing the index")]
     Busy,
+}
+
+impl RecallError {
+    /// Returns why nothing can be written to the index, when that is what went wrong.
+    pub fn unwritable(&self) -> Option<Unwritable> {
+        match self {
+            Self::Index(error) => error.unwritable(),
+            Self::Lexical(lexical::Error::Unwritable(why)) => Some(*why),
+            _ => None,
+        }
+    }
 }
 
 /// What a search is asked for.
@@ -125,6 +136,8 @@ impl SearchRequest {
 pub struct Memory {
     embedder: Mutex<Option<Arc<Embedder>>>,
     opened: Mutex<Option<Opened>>,
+    /// The index in memory, where nothing can be written.
+    copy: OnceLock<Place>,
     /// What queries may speak of, as of a state of the index.
     vocabulary: Mutex<Option<(Option<Seen>, Arc<Vocabulary>)>>,
 }
@@ -166,7 +179,7 @@ impl Workspace {
     /// A [`RecallError`].
     pub fn search_here(&self, search: &SearchRequest) -> Result<Found, RecallError> {
         let begun = Instant::now();
-        let place = self.index_place();
+        let mut place = self.index_place();
         let mut notices = Vec::new();
         let patience = Duration::from_millis(search.catch_up_ms);
         let embedder = if search.lexical_only {
@@ -184,13 +197,19 @@ impl Workspace {
                 // A store of which only the beginning is written has nothing to compare.
                 let model = embedder.as_ref().ok().filter(|_| log_head > 1);
                 let loading = model.map(|embedder| scope.spawn(|| embedder.load()));
-                let in_time = |_, _| begun.elapsed() < patience;
-                if let Err(error) =
-                    place.hold().map_err(Into::into).and_then(|hold| hold.map_or(Ok(()), |hold| self.take_in_unlocked(&hold)))
-                {
-                    notices.push(format!("what can be read again could not be taken in: {error}"));
+                let take_in = |place: &Place| -> Result<(), RecallError> {
+                    place.hold()?.map_or(Ok(()), |hold| self.take_in_unlocked(&hold))
+                };
+                let catch_up = |place: &Place| {
+                    // A copy in memory ends with this process: there is no later search that would go on with it.
+                    self.catch_up(&|_, _| place.is_in_memory() || begun.elapsed() < patience)
+                };
+                let mut done = take_in(&place).and_then(|()| catch_up(&place));
+                if done.as_ref().is_err_and(|error| error.unwritable().is_some()) {
+                    place = self.index_in_memory();
+                    done = take_in(&place).and_then(|()| catch_up(&place));
                 }
-                match self.catch_up(&in_time) {
+                match done {
                     Ok(Some(done)) => notices.extend(done.anew.map(|why| format!("the index was made anew: {why}"))),
                     Ok(None) => {}
                     // An index that cannot be written is still searched as far as it goes.
@@ -198,6 +217,7 @@ impl Workspace {
                 }
                 drop(loading.map(std::thread::ScopedJoinHandle::join));
                 if let Ok(embedder) = &embedder {
+                    let in_time = |_, _| begun.elapsed() < patience;
                     let embedded = place.hold().and_then(|hold| hold.map(|hold| hold.embed(embedder, &in_time)).transpose());
                     if let Err(error) = embedded {
                         notices.push(format!("not everything could be embedded: {error}"));
@@ -479,7 +499,15 @@ impl Workspace {
     }
 
     pub(super) fn index_place(&self) -> Place {
-        Place::new(self.store.path.join("index"))
+        match self.read_only() {
+            Some(_) => self.index_in_memory(),
+            None => self.memory.copy.get().cloned().unwrap_or_else(|| Place::new(self.store.path.join("index"))),
+        }
+    }
+
+    /// Has the index copied into memory, and used there from now on.
+    fn index_in_memory(&self) -> Place {
+        self.memory.copy.get_or_init(|| Place::in_memory(self.store.path.join("index"))).clone()
     }
 
     /// Returns the embedding model, opened once for this process.

@@ -194,6 +194,7 @@ impl Workspace {
         let mut recommendation = self.advise_on(id, template.as_ref(), request)?;
         // Advice that cannot be recorded is given all the same.
         if recommendation.n_similar > 0
+            && self.read_only().is_none()
             && let Err(why) = self.record_advice(&recommendation)
         {
             recommendation.warnings.push(format!("that this advice was given could not be recorded: {why}"));

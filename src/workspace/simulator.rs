@@ -464,6 +464,7 @@ fn open(
         notice: Arc::new(|_| {}),
         segment_bytes: 16_000,
         thorough: false,
+        read_only: None,
         files: Arc::new(disk.clone()),
         shelf: Arc::new(shelf.clone()),
     };

@@ -16,7 +16,7 @@ use crate::store::files::OsFiles;
 use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
 use crate::store::owned::{OwnedLog, Report};
 use crate::store::session::{Probe, RunLock, Status};
-use crate::store::{self, Error, identity, lock};
+use crate::store::{self, Error, Unwritable, identity, lock};
 use crate::views;
 use crate::views::status::RunStatus;
 
@@ -129,6 +129,8 @@ pub struct Inspection {
     pub spool_waiting: Vec<PathBuf>,
     /// Paid replies that could not be taken in and were kept.
     pub spool_kept: Vec<PathBuf>,
+    /// Why index and views were made in memory, when nothing can be written.
+    pub in_memory: Option<Unwritable>,
     /// Runs that processes execute at this moment.
     pub executed: Vec<RunId>,
     /// Runs that their processes left.
@@ -199,6 +201,7 @@ impl Workspace {
         let seen = self.bring_up_views()?;
         let log = lock(&self.opened.log).upgrade();
         let refused = log.as_ref().map(|log| refused_by_views(log)).transpose()?;
+        let in_memory = log.as_ref().and_then(|log| log.in_memory());
         drop(log);
         let (payloads, payloads_locked, payloads_damaged) = self.read_payloads(&dir.join("payloads"))?;
         let (key, key_away) = match self.payloads.keyring().current() {
@@ -243,6 +246,7 @@ impl Workspace {
             payloads_missing,
             spool_waiting,
             spool_kept,
+            in_memory,
             executed,
             interrupted,
             locks_left,

@@ -12,7 +12,7 @@ use meno::workspace::Access;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Done, House, files};
+use crate::harness::{Done, House, copy, files};
 
 #[track_caller]
 fn document(done: &Done) -> Value {
@@ -210,14 +210,6 @@ fn a_store_that_was_rolled_back_is_found_against_its_seal() {
     assert!(done.stdout.contains("cut before the position that was sealed"), "{}", done.stdout);
     fs::write(house.path("seal.json"), "{}").expect("written");
     assert!(house.meno(["audit", "--against", &seal]).exits(1).stderr.contains("hint:"));
-}
-
-fn copy(from: &Path, to: &Path) {
-    for file in files(from) {
-        let to = to.join(file.strip_prefix(from).expect("inside"));
-        fs::create_dir_all(to.parent().expect("a folder")).expect("made");
-        fs::copy(&file, to).expect("copied");
-    }
 }
 
 #[test]

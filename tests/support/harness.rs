@@ -386,6 +386,15 @@ pub fn assert_nothing_repeated(journal: &[Recorded]) {
     }
 }
 
+/// Copies the files below `from`.
+pub fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let to = to.join(file.strip_prefix(from).expect("inside"));
+        fs::create_dir_all(to.parent().expect("a folder")).expect("made");
+        fs::copy(&file, to).expect("copied");
+    }
+}
+
 /// Returns the files below `dir`.
 pub fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry"));

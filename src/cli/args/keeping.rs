@@ -11,7 +11,7 @@ use super::values::{RunRef, When};
 #[command(
     after_help = "The file holds the whole log, the texts beside it, templates and settings; indexes are made again. Runs go on \
         meanwhile: what they append after the beginning is not in it. It is read back and verified before it gets its name, and \
-        `tar --zstd -tf FILE` lists it.\n\nExamples:\n  meno backup ~/backups/meno-$(date +%F).tar.zst\n  \
+        `tar --zstd -tf FILE` lists it. Works from read-only media and a full disk, to another place.\n\nExamples:\n  meno backup ~/backups/meno-$(date +%F).tar.zst\n  \
         meno restore --check ~/backups/meno-2026-11-23.tar.zst"
 )]
 pub struct BackupArgs {

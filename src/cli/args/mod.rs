@@ -41,7 +41,7 @@ use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zo
         that may do, is judged by objective criteria, and climbs a tier only when it failed them.\n\n\
         Start with `meno list-templates`, then `meno run TEMPLATE`. `meno COMMAND --help` says more.\n\n\
         Exit codes: 0 done, 1 something you can mend, 2 usage, 3 the run did not succeed, 4 a verification found a \
-        violation, 5 the store cannot be reached, 70 a fault of meno itself, 130 interrupted."
+        violation, 5 the store cannot be reached or written to, 70 a fault of meno itself, 130 interrupted."
 )]
 pub struct Cli {
     /// Options of every command.
@@ -386,6 +386,10 @@ pub struct PricesArgs {
 
 /// `doctor`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "A store on read-only media or a full disk is looked at as it lies: everything is read from its journal, and damage is \
+        reported and not restored. Reading, searching, audit, export and backup to another place work there; commands that write end with 5."
+)]
 pub struct DoctorArgs {
     /// Mend what can be mended, after making a copy
     #[arg(long)]

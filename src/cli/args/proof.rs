@@ -12,7 +12,7 @@ use super::values::{RunRef, speed};
     after_help = "Follows the chain through every byte of the journal, then looks at every run: texts and payloads against their hashes, \
         costs against recorded prices, a failed verdict before every climb, an end for every attempt, criteria judged again where that \
         needs no model, index and views against the log. What cannot be told because a text is forgotten is counted apart. Nothing is \
-        changed. Ends with 4 when something is violated.\n\n\
+        changed, and a store on read-only media is audited as it lies. Ends with 4 when something is violated.\n\n\
         Examples:\n  meno audit\n  meno audit last --json\n  meno audit --against seal.json --report audit.md\n  \
         meno audit --against seal.json --signer auditor.pub"
 )]

@@ -24,7 +24,7 @@ pub struct Cancelled {
 /// # Errors
 /// When there is no such run or it has ended.
 pub fn run(context: &mut Context, args: &CancelArgs) -> Result<Exit> {
-    let workspace = open::store(context, Access::Read)?;
+    let workspace = open::store(context, Access::Change)?;
     let id = workspace.find_run(&args.run.to_string())?;
     let ended = workspace.cancel(id)?;
     if context.out.json() {

@@ -110,6 +110,16 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         let hint = format!("`chmod 700 {}`", folder.display());
         bad("store", State::Warning, format!("{} is open to others ({mode:o})", folder.display()), hint)
     });
+    if let Some(why) = seen.in_memory {
+        let (found, hint) = match workspace.read_only() {
+            Some(_) => (format!("nothing can be written: {why}; the journal was read as it lies"), READ_ONLY),
+            None => (
+                format!("{why}: what follows from the journal was made in memory"),
+                "make room; nothing new can be begun until then",
+            ),
+        };
+        checks.push(bad("disk", State::Warning, found, hint));
+    }
     let mine = seen.owner.pid == std::process::id();
     let whose =
         if mine { "nobody else holds the store".to_owned() } else { format!("process {} holds the store", seen.owner.pid) };
@@ -144,6 +154,7 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         });
     }
     checks.push(match (seen.index_agrees, seen.views_behind) {
+        _ if seen.in_memory.is_some() => ok("index", "made in memory; the one on the disk was not looked at"),
         (true, 0) => ok("index", "has what the journal has"),
         (true, behind) => bad("index", State::Warning, format!("the list of runs is {behind} events behind"), REBUILD),
         (false, _) => bad("index", State::Problem, "does not have the events of the journal", REBUILD),
@@ -214,6 +225,8 @@ const RESTORE: &str = "`meno doctor --repair` puts back what the index still has
 const REOPEN: &str = "the next process that opens the store puts it right: end the one that holds it, then try again";
 const REIMPORT: &str = "move its folder away from `journal`, then `meno import events` takes it in again";
 const REBUILD: &str = "`meno rebuild` makes it anew; nothing is lost";
+const READ_ONLY: &str =
+    "reading, searching, auditing, exporting and `meno backup FILE` work; damage is reported and not restored";
 const BACKUP: &str = "put the file back from a copy of the store; the event that names it still proves what it was";
 
 fn of_settings(workspace: &Workspace, checks: &mut Vec<Check>) {

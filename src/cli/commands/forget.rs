@@ -63,7 +63,7 @@ pub struct PurgeLine {
 /// # Errors
 /// When there is no such run, it has not ended, or the store's files cannot be had.
 pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
-    let workspace = open::store(context, Access::Read)?;
+    let workspace = open::store(context, Access::Change)?;
     let run = workspace.find_run(&args.run.to_string())?;
     let which = match (args.answers, args.outputs) {
         (true, _) => ForgottenParts::Answers,
@@ -117,7 +117,8 @@ fn left(forgotten: &Forgotten, runs: &[RunId]) -> Vec<RunId> {
 /// # Errors
 /// As [`forget`].
 pub fn purge(context: &mut Context, args: &PurgeArgs) -> Result<Exit> {
-    let workspace = open::store(context, Access::Read)?;
+    let access = if args.dry_run { Access::Read } else { Access::Change };
+    let workspace = open::store(context, access)?;
     let before = args.older_than.since(Timestamp::now(), context.out.zone());
     let found = workspace.purgeable(before)?;
     let count = words::plural(found.runs.len() as u64, "run");

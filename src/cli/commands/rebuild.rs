@@ -26,7 +26,7 @@ pub struct RebuildDocument {
 /// # Errors
 /// When another process holds the store and does not hand over, or the journal is damaged.
 pub fn run(context: &mut Context) -> Result<Exit> {
-    let workspace = store_with(context, Access::Read, Opening { upkeep: Upkeep::Rebuild, ..Opening::default() })?;
+    let workspace = store_with(context, Access::Change, Opening { upkeep: Upkeep::Rebuild, ..Opening::default() })?;
     let rebuilt = workspace.rebuild()?;
     let store = workspace.store.path.display().to_string();
     if context.out.json() {

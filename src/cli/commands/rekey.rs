@@ -36,7 +36,7 @@ pub struct RekeyDocument {
 /// # Errors
 /// When a key cannot be had, or somebody else uses the store.
 pub fn run(context: &mut Context, args: &RekeyArgs) -> Result<Exit> {
-    let workspace = open::store(context, Access::Read)?;
+    let workspace = open::store(context, Access::Change)?;
     if workspace.session().is_none() {
         return Err(Report::not_found(format!("there is no store at {}", workspace.store.path.display()))
             .hint("`meno init` makes one; its `[encryption]` settings hold from the first run on"));

@@ -32,7 +32,8 @@ pub type GivenAnswers = IndexMap<String, (Value, AnswerSource)>;
 /// When the template, an answer, a setting or the store is in the way; nothing was started then, unless the report says so.
 pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     let flags = flags(args)?;
-    let looked = open_with_models(context, args, &flags, Access::Read)?;
+    let access = if args.dry_run { Access::Read } else { Access::Change };
+    let looked = open_with_models(context, args, &flags, access)?;
     let entry = looked.template(&args.template)?;
     let template = entry.template.clone().ok_or_else(|| broken(&entry))?;
     open::usable(&looked)?;

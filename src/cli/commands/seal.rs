@@ -21,7 +21,7 @@ use crate::workspace::signing::{self, Signer};
 /// When there is no store, it cannot take the event, the key cannot sign, or a file is there already or cannot be written.
 pub fn run(context: &mut Context, args: &SealArgs) -> Result<Exit> {
     // A store that is not there has nothing to be sealed, and is not made for it.
-    let workspace = open::store(context, Access::Read)?;
+    let workspace = open::store(context, Access::Change)?;
     let Some(path) = &args.output else {
         context.out.document(&workspace.seal()?)?;
         return Ok(Exit::Done);

@@ -68,7 +68,7 @@ pub fn suggest(context: &mut Context, args: &SuggestArgs) -> Result<Exit> {
 /// # Errors
 /// When the index cannot be written.
 pub fn reindex(context: &mut Context, args: &ReindexArgs) -> Result<Exit> {
-    let workspace = open::store(context, Access::Read)?;
+    let workspace = open::store(context, Access::Change)?;
     let patience = context.global.wait;
     let (events, passages) = (Counting::new(&context.out, "events"), Counting::new(&context.out, "embedding"));
     let indexed =
@@ -87,6 +87,9 @@ pub fn reindex(context: &mut Context, args: &ReindexArgs) -> Result<Exit> {
 
 /// What kept the past from being recalled, for people.
 pub fn report(error: RecallError) -> Report {
+    if let Some(why) = error.unwritable() {
+        return Report::unwritable(error.to_string(), why);
+    }
     match error {
         RecallError::Store(error) => error.into(),
         RecallError::Busy => Report::new("index_busy", Exit::Unreachable, "another process is changing the search index")

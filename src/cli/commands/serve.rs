@@ -88,7 +88,7 @@ pub fn run(context: &mut Context) -> Result<Exit> {
 fn line(role: Role, session: &Session, folder: &str) -> ServeLine {
     let (state, pid) = match role {
         Role::Owner => (ServeState::Serving, Some(std::process::id())),
-        Role::Client => (ServeState::Waiting, session.status().ok().map(|status| status.pid)),
+        Role::Client | Role::Reader(_) => (ServeState::Waiting, session.status().ok().map(|status| status.pid)),
     };
     ServeLine { state, store: folder.to_owned(), pid }
 }

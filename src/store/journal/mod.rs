@@ -46,6 +46,8 @@ pub struct Place {
     pub segment_bytes: u64,
     /// Every segment is read through at opening, not only the last one, and what is damaged is restored.
     pub thorough: bool,
+    /// Nothing is changed: what is torn or damaged is reported and left as it is.
+    pub read_only: bool,
 }
 
 /// The journal of one node, open for appending.

@@ -3,6 +3,8 @@
 //! Bad bytes are **torn** when nobody was ever told that they are there: only then are they cut. They are **damage** when a later frame
 //! says that they had been synced, when their segment is sealed or has a successor, or when the index holds an event of theirs: then the
 //! index gives back what it has, the damaged file is kept beside, and whatever is lost is named. Nothing is ever cut silently.
+//!
+//! A log that is only read is left as it lies: what is torn is left out, what is damaged is named, and nothing is put right.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -115,7 +117,9 @@ struct Sound {
 
 pub(super) fn open(place: &Place, witness: &dyn Witness) -> Result<Opened, Error> {
     let files = &*place.files;
-    make_dirs(files, &place.dir).map_err(Error::io(&place.dir))?;
+    if !place.read_only {
+        make_dirs(files, &place.dir).map_err(Error::io(&place.dir))?;
+    }
     let mut firsts = segment::list(files, &place.dir)?;
     let mut recovery = Recovery::default();
     let mut head = Head { node: place.node, seq: 0, hash: chain::genesis(place.node) };
@@ -142,7 +146,7 @@ pub(super) fn open(place: &Place, witness: &dyn Witness) -> Result<Opened, Error
                 // The last segment was made and got no frame.
                 last_at = last_time(&Segment::load(files, &place.dir, place.node, firsts[index - 1])?, None);
             }
-            let open = if settled.sealed { None } else { Some(reopen(place, &settled)?) };
+            let open = if settled.sealed || place.read_only { None } else { Some(reopen(place, &settled)?) };
             return Ok(Opened { head, last_at, open, recovery });
         }
     }
@@ -175,13 +179,16 @@ fn drop_unborn(place: &Place, firsts: &mut Vec<u64>, held: &Held<'_>, recovery: 
     if !unborn || held.last()? >= first {
         return Ok(());
     }
+    firsts.pop();
+    if place.read_only {
+        return Ok(());
+    }
     let remove = || {
         place.files.remove(&segment.path)?;
         place.files.sync_dir(&place.dir)
     };
     remove().map_err(Error::io(&segment.path))?;
     notice(recovery, format!("{}: a file that was never written to was removed", segment.path.display()));
-    firsts.pop();
     Ok(())
 }
 
@@ -214,6 +221,7 @@ fn missing(place: &Place, head: Head, next: u64, held: &Held<'_>, recovery: &mut
     let path = place.dir.join(file_name(first));
     let mut damage = Damage { file: path.clone(), from: 0, to: 0, first, until: next, restored: false };
     if next > first
+        && !place.read_only
         && let Some(frames) = kept(held.witness, head, first, next)?
     {
         let bytes = rebuild(&path, Header { first, previous: head.hash }, &frames, true, place)?;
@@ -296,20 +304,18 @@ fn settle(
             file.set_len(cut)?;
             file.sync_data()
         };
-        shorten().map_err(Error::io(path))?;
-        let rest = segment.bytes.len() as u64 - cut;
-        notice(
-            recovery,
-            format!(
-                "{}: the last {rest} bytes were never acknowledged and were cut, after event {}",
-                path.display(),
-                after(&frames) - 1
-            ),
-        );
+        let what = if place.read_only {
+            "are no whole events and are left out"
+        } else {
+            shorten().map_err(Error::io(path))?;
+            "were never acknowledged and were cut"
+        };
+        let (rest, last) = (segment.bytes.len() as u64 - cut, after(&frames) - 1);
+        notice(recovery, format!("{}: the last {rest} bytes {what}, after event {last}", path.display()));
         segment.bytes.truncate(cut as usize);
     }
     if !damages.is_empty() {
-        let restored = restore(place, &segment, before, &damages, told, held)?;
+        let restored = if place.read_only { None } else { restore(place, &segment, before, &damages, told, held)? };
         for (gap, until) in &damages {
             report(
                 recovery,
@@ -329,7 +335,7 @@ fn settle(
             let whole = Segment::load(&*place.files, &place.dir, place.node, segment.first)?;
             return settle(place, &whole, before, successor, held, recovery);
         }
-        if told.is_none() && damages.last().is_some_and(|(_, until)| *until > after(&frames)) {
+        if told.is_none() && !place.read_only && damages.last().is_some_and(|(_, until)| *until > after(&frames)) {
             let (gap, until) = damages[damages.len() - 1];
             return Err(Error::Damaged(format!(
                 "{}: bytes from {} on are bad, and events {} to {} cannot be restored",
@@ -345,7 +351,9 @@ fn settle(
         (Some(frame), None) => frame.hash,
         (None, None) => before.hash,
     };
-    let head = Head { seq: told.unwrap_or(after(&frames)) - 1, hash, ..before };
+    // Where nothing can be restored, lost events at the very end count as there, so that an audit misses them.
+    let lost = damages.last().map_or(0, |(_, until)| *until);
+    let head = Head { seq: told.unwrap_or(after(&frames).max(lost)) - 1, hash, ..before };
     let end = frames.last().map_or(HEADER_BYTES as u64, |frame| frame.end).max(damages.last().map_or(0, |(gap, _)| gap.to));
     let last_at = last_time(&segment, frames.last().map(|frame| frame.at));
     Ok(Settled { segment, head, sealed: footer.is_some(), end, frames: frames.len() as u32, last_at })

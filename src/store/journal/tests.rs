@@ -16,7 +16,14 @@ use crate::store::codec::record::{Record, write_head};
 const NODE: NodeId = NodeId(ulid::Ulid(77));
 
 fn place(files: &SimFiles, segment_bytes: u64) -> Place {
-    Place { files: Arc::new(files.clone()), dir: folder(Path::new("/store"), NODE), node: NODE, segment_bytes, thorough: false }
+    Place {
+        files: Arc::new(files.clone()),
+        dir: folder(Path::new("/store"), NODE),
+        node: NODE,
+        segment_bytes,
+        thorough: false,
+        read_only: false,
+    }
 }
 
 struct Nobody;

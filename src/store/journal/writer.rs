@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::frame::{FOOTER_BYTES, Footer, HEADER_BYTES, Header, NewFrame};
 use super::segment::file_name;
-use crate::store::Error;
 use crate::store::files::{DataFile, Files};
 use crate::store::log::Head;
+use crate::store::{Error, Unwritable};
 
 /// The shortest and longest stretch of zeros written ahead, in bytes.
 const AHEAD_MIN: u64 = 64 * 1024;
@@ -100,7 +100,14 @@ impl Writer {
             open.zeroed_to = (end + ahead).min(self.segment_bytes.max(end));
             bytes.resize((open.zeroed_to - open.end) as usize, 0);
         }
-        if let Err(why) = open.file.write_at(&bytes, open.end).and_then(|()| open.file.sync_data()) {
+        let mut written = open.file.write_at(&bytes, open.end);
+        if bytes.len() as u64 > length && written.as_ref().is_err_and(|why| Unwritable::of(why) == Some(Unwritable::Full)) {
+            // There is no room for what would be ahead, and perhaps for what is to be kept; nothing was synced or acknowledged yet.
+            bytes.truncate(length as usize);
+            open.zeroed_to = end;
+            written = open.file.write_at(&bytes, open.end);
+        }
+        if let Err(why) = written.and_then(|()| open.file.sync_data()) {
             return Err(failed(why));
         }
         bytes.truncate(length as usize);

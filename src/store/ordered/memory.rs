@@ -1,6 +1,8 @@
-//! The index in memory: keeps what was flushed apart from what was not, and fails, breaks and crashes on command.
+//! The index in memory: for a store that cannot be written to, and for tests, where it keeps what was flushed apart from what was not, and
+//! fails, breaks and crashes on command.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -9,9 +11,35 @@ use crate::store::{Error, lock};
 
 type Tree = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// Rows taken out of a tree at once by a scan, at first and at most: many scans want one row.
+const SCAN_ROWS_MIN: usize = 4;
+const SCAN_ROWS_MAX: usize = 1024;
+
 /// Indexes in memory by path. Clones share them, so a store can be opened again on what it left.
 #[derive(Clone, Default)]
 pub struct MemoryShelf(Arc<Mutex<BTreeMap<PathBuf, Arc<MemoryIndex>>>>);
+
+/// Indexes in memory that keep their rows and nothing else: they cannot crash, and end with the process.
+#[derive(Clone, Default)]
+pub struct PlainShelf(MemoryShelf);
+
+impl Shelf for PlainShelf {
+    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError> {
+        lock(&(self.0).0).entry(path.to_owned()).or_insert_with(|| Arc::new(MemoryIndex::plain()));
+        self.0.open(path, cache_bytes)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.0.exists(path)
+    }
+
+    fn set_aside(&self, path: &Path) -> Result<PathBuf, Error> {
+        // Nobody comes back for it.
+        let aside = self.0.set_aside(path)?;
+        lock(&(self.0).0).remove(&aside);
+        Ok(aside)
+    }
+}
 
 impl MemoryShelf {
     /// Returns indexes with the same rows that share nothing with these.
@@ -86,6 +114,8 @@ struct MemoryIndex(Mutex<State>);
 #[derive(Default)]
 struct State {
     trees: BTreeMap<String, Tree>,
+    /// Writes are not remembered.
+    is_plain: bool,
     /// Every write since the beginning; a crash keeps the first so many.
     writes: Vec<Write>,
     flushed: usize,
@@ -102,19 +132,20 @@ struct Write {
 
 impl State {
     fn write(&mut self, tree: &str, changes: Option<Vec<Change>>) {
-        match &changes {
-            Some(changes) => {
-                let rows = self.trees.entry(tree.to_owned()).or_default();
-                for (key, row) in changes {
-                    match row {
-                        Some(row) => rows.insert(key.clone(), row.clone()),
-                        None => rows.remove(key),
-                    };
-                }
-            }
-            None => drop(self.trees.remove(tree)),
+        if !self.is_plain {
+            self.writes.push(Write { tree: tree.to_owned(), changes: changes.clone() });
         }
-        self.writes.push(Write { tree: tree.to_owned(), changes });
+        let Some(changes) = changes else { return drop(self.trees.remove(tree)) };
+        if !self.trees.contains_key(tree) {
+            self.trees.insert(tree.to_owned(), Tree::new());
+        }
+        let Some(rows) = self.trees.get_mut(tree) else { return };
+        for (key, row) in changes {
+            match row {
+                Some(row) => rows.insert(key, row),
+                None => rows.remove(&key),
+            };
+        }
     }
 
     fn truncate(&mut self, writes: usize) {
@@ -129,6 +160,10 @@ impl State {
 }
 
 impl MemoryIndex {
+    fn plain() -> Self {
+        Self(Mutex::new(State { is_plain: true, ..State::default() }))
+    }
+
     fn call<T>(&self, run: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
         let mut state = lock(&self.0);
         if let Some(left) = state.calls_left {
@@ -152,16 +187,31 @@ impl Ordered for MemoryIndex {
         reverse: bool,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), Error> {
-        let within = |key: &[u8]| key >= from && to.is_none_or(|to| key < to);
-        let mut rows: Vec<Row> = self.call(|state| {
-            let rows = state.trees.get(tree).into_iter().flatten();
-            rows.filter(|(key, _)| within(key)).map(|(key, row)| (key.clone(), row.clone())).collect()
-        })?;
-        if reverse {
-            rows.reverse();
+        let (mut from, mut to) = (Bound::Included(from.to_vec()), to.map_or(Bound::Unbounded, |to| Bound::Excluded(to.to_vec())));
+        let mut at_once = SCAN_ROWS_MIN;
+        loop {
+            // Taken out a few at a time: whoever is called may ask the index as well.
+            let rows: Vec<Row> = self.call(|state| {
+                let is_empty = match (&from, &to) {
+                    (Bound::Included(from), Bound::Excluded(to)) => from >= to,
+                    (Bound::Excluded(from), Bound::Excluded(to)) => from >= to,
+                    _ => false,
+                };
+                let Some(rows) = state.trees.get(tree).filter(|_| !is_empty) else { return Vec::new() };
+                let rows = rows.range((from.clone(), to.clone()));
+                let owned = |(key, row): (&Vec<u8>, &Vec<u8>)| (key.clone(), row.clone());
+                if reverse { rows.rev().take(at_once).map(owned).collect() } else { rows.take(at_once).map(owned).collect() }
+            })?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            match reverse {
+                true => to = Bound::Excluded(last.clone()),
+                false => from = Bound::Excluded(last.clone()),
+            }
+            if !rows.iter().all(|(key, row)| each(key, row)) || rows.len() < at_once {
+                return Ok(());
+            }
+            at_once = (at_once * 4).min(SCAN_ROWS_MAX);
         }
-        let _ = rows.iter().all(|(key, row)| each(key, row));
-        Ok(())
     }
 
     fn apply(&self, tree: &str, changes: Vec<Change>) -> Result<(), Error> {
@@ -170,6 +220,9 @@ impl Ordered for MemoryIndex {
 
     fn fill(&self, tree: &str, rows: Vec<Row>) -> Result<(), Error> {
         self.call(|state| {
+            if state.is_plain {
+                return state.write(tree, Some(rows.into_iter().map(|(key, row)| (key, Some(row))).collect()));
+            }
             for (key, row) in rows {
                 state.write(tree, Some(vec![(key, Some(row))]));
             }

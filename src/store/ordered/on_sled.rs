@@ -14,9 +14,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::{Change, OpenError, Ordered, Row, Shelf, aside};
-use crate::store::Error;
 use crate::store::files::restrict;
 use crate::store::guard::{guarded, quiet};
+use crate::store::{Error, Unwritable};
 
 /// How often and how long apart opening is tried while an index that was just dropped still holds its lock.
 const LOCK_TRIES: u32 = 100;
@@ -29,6 +29,7 @@ pub struct SledShelf;
 impl Shelf for SledShelf {
     fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError> {
         quiet("sled-0.34");
+        let was_there = path.exists();
         let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
         for _ in 0..LOCK_TRIES {
             match guarded(|| config.open()) {
@@ -44,7 +45,13 @@ impl Shelf for SledShelf {
                 Ok(Err(sled::Error::Io(why))) if why.to_string().contains("could not acquire lock") => {
                     std::thread::sleep(LOCK_PAUSE);
                 }
-                Ok(Err(sled::Error::Io(why))) if is_of_the_system(&why) => return Err(OpenError::Failed(Error::io(path)(why))),
+                Ok(Err(sled::Error::Io(why))) if is_of_the_system(&why) => {
+                    if !was_there {
+                        // Nobody is to take for an index what could only be begun.
+                        let _ = fs::remove_dir_all(path);
+                    }
+                    return Err(OpenError::Failed(Error::io(path)(why)));
+                }
                 Ok(Err(why)) => return Err(OpenError::Broken(why.to_string())),
                 Err(panic) => return Err(OpenError::Broken(panic)),
             }
@@ -101,11 +108,17 @@ impl SledIndex {
         let Some(db) = db else { return Err(Error::Index(format!("{} is broken", self.path.display()))) };
         let why = match guarded(|| run(db)) {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(why)) => why.to_string(),
-            Err(panic) => panic,
+            Ok(Err(why)) => why,
+            Err(panic) => {
+                self.broken.store(true, Ordering::Release);
+                return Err(Error::Index(format!("{}: {panic}", self.path.display())));
+            }
         };
         self.broken.store(true, Ordering::Release);
-        Err(Error::Index(format!("{}: {why}", self.path.display())))
+        match why {
+            sled::Error::Io(why) if Unwritable::of(&why).is_some() => Err(Error::io(&self.path)(why)),
+            why => Err(Error::Index(format!("{}: {why}", self.path.display()))),
+        }
     }
 
     fn tree<T>(&self, name: &str, run: impl FnOnce(&sled::Tree) -> sled::Result<T>) -> Result<T, Error> {

@@ -37,6 +37,8 @@ pub(super) struct State {
     ledger: Option<Box<dyn Ledger>>,
     /// The ledger has seen what counts for this day, and everything after.
     ledger_since: Option<u32>,
+    /// Something was appended since the log was opened.
+    has_appended: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -54,7 +56,13 @@ enum Placed {
 
 impl State {
     pub fn new(head: Head, last_at: Option<TimeNs>, ledger: Option<Box<dyn Ledger>>) -> Self {
-        Self { head, last_at, versions: HashMap::new(), recent: HashMap::new(), ledger, ledger_since: None }
+        Self { head, last_at, versions: HashMap::new(), recent: HashMap::new(), ledger, ledger_since: None, has_appended: false }
+    }
+
+    /// Whether a batch may still be taken on a disk that is full: it belongs to a run that was under way when that happened. The journal
+    /// has room ahead, and what was paid for goes there as long as that lasts; nothing new is begun.
+    fn goes_on(&self, batch: &Batch) -> bool {
+        self.has_appended && batch.expected_version.is_some_and(|(_, version)| version > 0)
     }
 }
 
@@ -64,10 +72,13 @@ pub(super) fn append(inner: &Arc<Inner>, batch: &Batch) -> Result<Appended, Erro
     let mut broken = false;
     let placed = loop {
         let index = inner.index()?;
+        if let Some(why) = inner.index.given_up().filter(|_| !lock(&inner.state).goes_on(batch)) {
+            return Err(Error::io(&inner.journal.place().dir)(why.into()));
+        }
         match place(inner, &*index, batch) {
-            Err(Error::Index(why)) if !broken => {
+            Err(why) if !broken && breaks(&why) => {
                 broken = true;
-                inner.index.rebuild(&index, &why, &inner.journal)?;
+                inner.index.rebuild(&index, why, &inner.journal)?;
             }
             outcome => break outcome?,
         }
@@ -84,6 +95,11 @@ pub(super) fn append(inner: &Arc<Inner>, batch: &Batch) -> Result<Appended, Erro
             repeated(inner, batch, first, count)
         }
     }
+}
+
+/// Whether an error of the index means that it has to be replaced.
+pub(super) fn breaks(error: &Error) -> bool {
+    matches!(error, Error::Index(_)) || error.unwritable().is_some()
 }
 
 /// Appends events of the log's own, without asking the index.
@@ -237,6 +253,7 @@ fn number(
         stored.iter().for_each(|event| ledger.apply(event));
     }
     if index.is_some() {
+        state.has_appended = true;
         state.recent.insert(id, Recent { ticket, first, count });
         thin_out(inner, state);
     }

@@ -17,7 +17,7 @@ use crate::store::journal::writer::Group;
 use crate::store::journal::{Journal, Place};
 use crate::store::log::Head;
 use crate::store::ordered::{Ordered, Shelf, open_or_set_aside};
-use crate::store::{Error, chain, lock};
+use crate::store::{Error, Unwritable, chain, lock};
 
 /// Memory that the index may take, in bytes.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
@@ -102,17 +102,34 @@ impl Index {
             }
             Ok(false) => self.anew("it does not belong to this log", journal),
             Err(Error::Index(why)) => self.anew(&why, journal),
-            Err(why) => Err(why),
+            Err(why) => self.replace(why, journal),
         }
     }
 
-    /// Replaces `broken` by an index filled from the journal, unless somebody else did so already.
-    pub fn rebuild(&self, broken: &Arc<dyn Ordered>, why: &str, journal: &Journal) -> Result<(), Error> {
+    /// Replaces `broken` by an index filled from the journal, unless somebody else did so already: in memory when it broke because its
+    /// disk cannot be written to.
+    ///
+    /// # Errors
+    /// `why`, when another index would fare no better.
+    pub fn rebuild(&self, broken: &Arc<dyn Ordered>, why: Error, journal: &Journal) -> Result<(), Error> {
         let _writing = lock(&self.writing);
         if self.current().is_none_or(|index| !Arc::ptr_eq(&index, broken)) {
             return Ok(());
         }
-        self.anew(why, journal).map(|_| ())
+        self.replace(why, journal).map(|_| ())
+    }
+
+    /// Returns why the index is kept in memory, when it had to leave its disk.
+    pub fn given_up(&self) -> Option<Unwritable> {
+        self.shelf.given_up(&self.path)
+    }
+
+    fn replace(&self, why: Error, journal: &Journal) -> Result<Arc<dyn Ordered>, Error> {
+        match (&why, why.unwritable()) {
+            (Error::Index(words), _) => self.anew(words, journal),
+            (_, Some(unwritable)) if self.shelf.give_up(&self.path, unwritable) => self.fill_anew(journal),
+            _ => Err(why),
+        }
     }
 
     /// Takes in groups that were just acknowledged, in order. What cannot be taken in now is caught up when the index is next needed.
@@ -120,9 +137,11 @@ impl Index {
         let _writing = lock(&self.writing);
         let Some(index) = self.current() else { return };
         let outcome = self.fill(&*index, groups, journal);
-        if let Err(why) = outcome
-            && let Err(why) = self.anew(&why.to_string(), journal)
-        {
+        let outcome = outcome.or_else(|why| match why.unwritable() {
+            Some(_) => self.replace(why, journal).map(drop),
+            None => self.anew(&why.to_string(), journal).map(drop),
+        });
+        if let Err(why) = outcome {
             tracing::error!("the index of the log cannot be made again: {why}");
             *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
             self.moved.notify_all();
@@ -230,11 +249,21 @@ impl Index {
             "the index of the log is broken ({why}); it was set aside as {} and is made again from the journal",
             aside.display()
         ));
+        self.fill_anew(journal)
+    }
+
+    fn fill_anew(&self, journal: &Journal) -> Result<Arc<dyn Ordered>, Error> {
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
         let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|told| self.notice(told))?;
         let head = journal.head();
         let start = Head { seq: 0, hash: chain::genesis(head.node), ..head };
         *lock(&self.reached) = start;
-        self.catch_up(&*index, start, head.seq)?;
+        match self.catch_up(&*index, start, head.seq) {
+            Ok(_) => {}
+            // The disk became full over it.
+            Err(why) if why.unwritable().is_some() => return self.replace(why, journal),
+            Err(why) => return Err(why),
+        }
         self.publish(Arc::clone(&index));
         Ok(index)
     }

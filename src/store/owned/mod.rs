@@ -6,6 +6,7 @@
 //! and locks are not known here.
 
 mod append;
+mod copied;
 mod index;
 mod rows;
 mod setup;
@@ -22,19 +23,21 @@ use std::time::Duration;
 use ulid::Ulid;
 
 use self::append::State;
+use self::copied::CopiedIndex;
 use self::index::Index;
 use super::codec::{SALT_BYTES, offer};
-use super::files::{Files, OsFiles};
+use super::files::{Files, OsFiles, ReadOnlyFiles};
 use super::identity::{self, Verdict};
-use super::journal::recover::{Damage, Kept};
+use super::journal::recover::{Damage, Kept, Witness};
 use super::journal::writer::Group;
 use super::journal::{self, Journal, Place, SEGMENT_BYTES, Ticket};
 use super::log::{Appended, Batch, Head, Log, Stored, ViewRows};
+use super::ordered::memory::PlainShelf;
 use super::ordered::on_sled::SledShelf;
 use super::ordered::{Ordered, Shelf};
 use super::payloads::Payloads;
 use super::projector::Projector;
-use super::{Error, lock};
+use super::{Error, Unwritable, lock};
 use crate::domain::event::{Event, StoreCreated, StoreCreatedPrivate};
 use crate::domain::ids::{BatchId, NodeId, RunId, TimeNs};
 use crate::domain::money::NanoUsd;
@@ -68,6 +71,9 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Reads the whole journal at opening, and restores from the index what is damaged in it; opening then takes a second per GB or so.
     pub thorough: bool,
+    /// Why the store cannot be written to, when it is only to be read: then nothing in its folder is changed, nothing can be appended,
+    /// and index and views are made in memory.
+    pub read_only: Option<Unwritable>,
     /// The file system of journal and payloads.
     pub files: Arc<dyn Files>,
     /// Opens the indexes.
@@ -93,9 +99,15 @@ impl Options {
             notice: Arc::new(|_| {}),
             segment_bytes: SEGMENT_BYTES,
             thorough: false,
+            read_only: None,
             files: Arc::new(OsFiles),
             shelf: Arc::new(SledShelf),
         }
+    }
+
+    /// The same, for a store that cannot be written to.
+    pub fn read_only(self, why: Unwritable) -> Self {
+        Self { read_only: Some(why), files: Arc::new(ReadOnlyFiles), shelf: Arc::new(PlainShelf::default()), ..self }
     }
 }
 
@@ -146,8 +158,10 @@ struct Inner {
     report: Arc<Mutex<Report>>,
     clock: Box<dyn Fn() -> TimeNs + Send + Sync>,
     random: Random,
-    /// Where acknowledged groups go; `None` once the log is closing.
+    /// Where acknowledged groups go; `None` once the log is closing, or when there will be none.
     following: RwLock<Option<SyncSender<Group>>>,
+    /// The store's folder, and why it cannot be written to.
+    read_only: Option<(PathBuf, Unwritable)>,
 }
 
 impl OwnedLog {
@@ -157,22 +171,35 @@ impl OwnedLog {
     /// [`Error::Unidentified`] when it cannot be told whose log is the store's own, [`Error::Damaged`] when the log's end cannot be told,
     /// [`Error::Newer`], [`Error::Io`].
     pub fn open(store: &Path, options: Options) -> Result<(Self, Report), Error> {
-        let Options { clock, random, ledger, projections, progress, notice, segment_bytes, thorough, files, shelf } = options;
+        let Options { clock, random, ledger, projections, progress, notice, segment_bytes, thorough, read_only, files, shelf } =
+            options;
+        let is_read_only = read_only.is_some();
         // Before anything is made: a store that cannot be told from another is left as it is.
-        let (node, is_new, repairs) = match setup::who(&*files, &*shelf, store)? {
-            Verdict::Own { node, repairs, .. } => (node, false, repairs),
-            Verdict::New(begun) => (begun.unwrap_or_else(|| NodeId(ulid(clock(), &*random))), true, Vec::new()),
+        let (node, folder, is_new, repairs) = match setup::who(&*files, &*shelf, store)? {
+            Verdict::Own { node, folder, repairs } => (node, Some(folder), false, repairs),
+            Verdict::New(begun) if is_read_only => (begun.unwrap_or(NodeId::from_bytes([0; 16])), None, true, Vec::new()),
+            Verdict::New(begun) => (begun.unwrap_or_else(|| NodeId(ulid(clock(), &*random))), None, true, Vec::new()),
             Verdict::Refused(why) => return Err(Error::Unidentified(why)),
             Verdict::Undecided => return Err(Error::Unidentified("nothing in it says so".to_owned())),
         };
-        setup::prepare(&*files, store)?;
-        let repaired = identity::repair(&*files, store, &repairs)?;
-        let place = Place { files: Arc::clone(&files), dir: journal::folder(store, node), node, segment_bytes, thorough };
+        let repaired = if is_read_only {
+            let left = |finding: String| format!("{finding}; it is left as it is, since nothing can be written");
+            repairs.into_iter().filter_map(|repair| repair.finding).map(left).collect()
+        } else {
+            setup::prepare(&*files, store)?;
+            identity::repair(&*files, store, &repairs)?
+        };
+        let dir = match folder.filter(|_| is_read_only) {
+            Some(folder) => store.join("journal").join(folder),
+            None => journal::folder(store, node),
+        };
+        let place = Place { files: Arc::clone(&files), dir, node, segment_bytes, thorough, read_only: is_read_only };
         let log: PathBuf = store.join("log");
         let report = Arc::new(Mutex::new(Report::default()));
         let index =
             Index::new(Arc::clone(&shelf), log.join("events"), place.clone(), progress, Arc::clone(&notice), Arc::clone(&report));
-        let (journal, recovery, last_at) = Journal::open(place, &index)?;
+        let copied = CopiedIndex { path: log.join("events"), node };
+        let (journal, recovery, last_at) = Journal::open(place, if is_read_only { &copied as &dyn Witness } else { &index })?;
         repaired.iter().chain(&recovery.notices).for_each(|what| notice(what));
         recovery.damage.iter().for_each(|damage| notice(&damage.to_string()));
         {
@@ -192,19 +219,22 @@ impl OwnedLog {
             report,
             clock,
             random,
-            following: RwLock::new(Some(sender)),
+            following: RwLock::new(Some(sender).filter(|_| !is_read_only)),
+            read_only: read_only.map(|why| (store.to_owned(), why)),
         });
-        let follower = std::thread::Builder::new().name("meno-index".to_owned()).spawn({
-            let inner = Arc::clone(&inner);
-            move || inner.follow(&receiver)
-        });
-        let follower = Mutex::new(Some(follower.map_err(Error::io(store))?));
-        let log = Self { inner, follower };
-        if head.seq == 0 && is_new {
+        let log = Self { inner, follower: Mutex::default() };
+        if !is_read_only {
+            let follower = std::thread::Builder::new().name("meno-index".to_owned()).spawn({
+                let inner = Arc::clone(&log.inner);
+                move || inner.follow(&receiver)
+            });
+            *lock(&log.follower) = Some(follower.map_err(Error::io(store))?);
+        }
+        if head.seq == 0 && is_new && !is_read_only {
             log.begin(node)?;
             // Last, so that whoever finds it knows that there were events.
             identity::remember(&*files, store, node)?;
-        } else if head.seq == 0 {
+        } else if head.seq == 0 && !is_new {
             log.take_back()?;
         }
         let report = lock(&log.inner.report).clone();
@@ -241,6 +271,12 @@ impl OwnedLog {
     /// Returns why nothing more is taken, once a write or sync has failed.
     pub fn closed(&self) -> Option<String> {
         self.inner.journal.closed()
+    }
+
+    /// Returns why index or views are in memory instead of on the disk, when they are.
+    pub fn in_memory(&self) -> Option<Unwritable> {
+        let read_only = self.inner.read_only.as_ref().map(|(_, why)| *why);
+        read_only.or_else(|| self.inner.index.given_up()).or_else(|| self.inner.projector.given_up())
     }
 
     /// Returns positions and reasons of the events that a projection could not take.
@@ -291,6 +327,9 @@ impl Drop for OwnedLog {
 
 impl Log for OwnedLog {
     fn append(&self, batch: &Batch) -> Result<Appended, Error> {
+        if let Some((store, why)) = &self.inner.read_only {
+            return Err(Error::io(store)((*why).into()));
+        }
         append::append(&self.inner, batch)
     }
 
@@ -382,9 +421,9 @@ impl Inner {
                 continue;
             }
             match run(&*index) {
-                Err(Error::Index(why)) if !broken => {
+                Err(why) if !broken && append::breaks(&why) => {
                     broken = true;
-                    self.index.rebuild(&index, &why, &self.journal)?;
+                    self.index.rebuild(&index, why, &self.journal)?;
                 }
                 outcome => return outcome,
             }

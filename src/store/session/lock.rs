@@ -4,7 +4,7 @@
 //! with what the path names now: a lock on a deleted file protects nothing. The kernel frees a lock when its last descriptor is
 //! closed; a child between fork and exec holds a copy, so locks are freed by name, not only by closing.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::super::Error;
+use super::super::{Error, Unwritable};
 use super::place::{Place, refuse_strangers, unsuited};
 
 /// How often a lock file may be replaced under us before we give up.
@@ -30,15 +30,21 @@ impl StoreLock {
     /// Takes the lock if nobody holds it, and writes the own process id and `version` into it; `None` when it is held.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Unsuited`], [`Error::Refused`].
+    /// [`Error::Io`], also when nothing can be written there any more; [`Error::Unsuited`], [`Error::Refused`].
     pub fn take(place: &Place, version: &str) -> Result<Option<Self>, Error> {
         let Some(file) = Flock::exclusive(&place.dir().join("store.lock"))? else { return Ok(None) };
         let folder = File::open(place.dir()).map_err(Error::io(place.dir()))?;
         if !locked(place.dir(), folder.try_lock())? {
             return Ok(None);
         }
-        file.say(version);
-        Ok(Some(Self { file, folder }))
+        let said = file.say(version);
+        let lock = Self { file, folder };
+        match said {
+            // Whoever cannot leave a line there is not to begin what needs more.
+            Err(error) if Unwritable::of(&error).is_some() => Err(Error::io(&lock.file.path)(error)),
+            // The text only helps messages.
+            _ => Ok(Some(lock)),
+        }
     }
 
     /// Who holds the lock, as its text says; only a hint, since the text outlives a killed owner.
@@ -66,7 +72,7 @@ impl Flock {
     /// Locks the file at `path`, created if need be; `None` when somebody else holds it, exclusively or shared.
     pub(super) fn exclusive(path: &Path) -> Result<Option<Self>, Error> {
         for _ in 0..REPLACED_MAX {
-            let file = open(path, true)?;
+            let file = open(path)?;
             if !locked(path, file.try_lock())? {
                 return Ok(None);
             }
@@ -79,7 +85,8 @@ impl Flock {
 
     /// Whether nobody holds the file at `path` exclusively; a missing file is free. Takes the lock shared for an instant.
     pub(super) fn is_free(path: &Path) -> Result<bool, Error> {
-        match open(path, false) {
+        // A look writes nothing, so it works on a medium that cannot be written to.
+        match open_with(path, File::options().read(true)) {
             Ok(file) => {
                 let free = locked(path, file.try_lock_shared())?;
                 let _ = file.unlock();
@@ -90,12 +97,10 @@ impl Flock {
         }
     }
 
-    /// Writes process id and `words` into the file. A failure is of no consequence: the text only helps messages.
-    pub(super) fn say(&self, words: &str) {
-        let _ = self
-            .file
-            .set_len(0)
-            .and_then(|()| self.file.write_all_at(format!("{}\n{words}\n", std::process::id()).as_bytes(), 0));
+    /// Writes process id and `words` into the file.
+    pub(super) fn say(&self, words: &str) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.write_all_at(format!("{}\n{words}\n", std::process::id()).as_bytes(), 0)
     }
 
     fn clear(&self) {
@@ -122,16 +127,13 @@ pub(super) fn holder(path: &Path) -> Option<u32> {
     fs::read_to_string(path).ok()?.lines().next()?.parse().ok()
 }
 
-fn open(path: &Path, create: bool) -> Result<File, Error> {
+fn open(path: &Path) -> Result<File, Error> {
+    open_with(path, File::options().read(true).write(true).create(true).mode(0o600))
+}
+
+fn open_with(path: &Path, options: &mut OpenOptions) -> Result<File, Error> {
     // A symbolic link in place of the lock would let us lock, and write our text into, a file elsewhere.
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(create)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-        .open(path)
-        .map_err(Error::io(path))?;
+    let file = options.custom_flags(OFlags::NOFOLLOW.bits() as i32).open(path).map_err(Error::io(path))?;
     refuse_strangers(path, &file.metadata().map_err(Error::io(path))?)?;
     Ok(file)
 }
@@ -193,7 +195,7 @@ mod tests {
     fn a_lock_on_a_deleted_file_is_not_taken_for_the_lock() {
         let (_root, place) = place();
         let path = place.dir().join("x.lock");
-        let old = open(&path, true).unwrap();
+        let old = open(&path).unwrap();
         fs::remove_file(&path).unwrap();
         assert!(!is_current(&old, &path).unwrap());
         let new = Flock::exclusive(&path).unwrap().unwrap();

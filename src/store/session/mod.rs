@@ -7,8 +7,9 @@
 //! This room treats events as opaque bytes, and knows neither journal nor index: the log itself comes through [`Opener`].
 //!
 //! ```text
-//! roles ──▶ client ──socket──▶ server ──▶ gate ──▶ the log
-//!   └──▶ owner (lock, socket, server, gate, spool)
+//! requests ──▶ roles ──▶ client ──socket──▶ server ──▶ gate ──▶ the log
+//!                ├──▶ owner (lock, socket, server, gate, spool)
+//!                └──▶ reader (gate; where nothing can be written)
 //! ```
 
 mod client;
@@ -18,6 +19,7 @@ mod options;
 mod owner;
 mod place;
 mod protocol;
+mod requests;
 mod roles;
 mod run_lock;
 mod server;
@@ -31,7 +33,7 @@ mod processes;
 mod testing;
 
 pub use lock::StoreLock;
-pub use options::{Notice, Opener, Options, Tell};
+pub use options::{Notice, Opener, Options, Reader, Tell};
 pub use place::{Create, Place};
 pub use protocol::{Doing, PROTOCOL, Status};
 pub use roles::{Role, Session};

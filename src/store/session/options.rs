@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::protocol::Doing;
 use super::spool;
-use crate::store::Error;
 use crate::store::log::Log;
+use crate::store::{Error, Unwritable};
 
 /// Says in words what is done to the log, and how many percent of it are done; at 100 it is over.
 pub type Tell = Arc<dyn Fn(&str, u8) + Send + Sync>;
@@ -19,6 +19,10 @@ pub type Tell = Arc<dyn Fn(&str, u8) + Send + Sync>;
 /// tell of long work later too, when an index has to be made again. The opener keeps no [`Arc`] of the log for itself: when the
 /// session drops its own, the files must be closed.
 pub type Opener = Arc<dyn Fn(&Path, &Tell) -> Result<Arc<dyn Log>, Error> + Send + Sync>;
+
+/// Opens the log in the store's folder for reading alone, where it cannot be written to for the reason given: nothing in the folder is
+/// changed.
+pub type Reader = Arc<dyn Fn(&Path, Unwritable) -> Result<Arc<dyn Log>, Error> + Send + Sync>;
 
 /// How a session behaves.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub struct Options {
     pub stay: bool,
     /// Whether this process may own the store at all.
     pub may_own: bool,
+    /// Opens the log where nobody owns it and it cannot be written to; without it such a store is an error.
+    pub reader: Option<Reader>,
     /// Meno's version, told to the other side.
     pub version: String,
     /// Told what people should know; called from any thread, must not block, and must not use the session.
@@ -66,6 +72,15 @@ pub enum Notice {
     Repaired(String),
     /// The command that gives the key of encrypted texts takes long; its name.
     WaitingForKey(String),
+    /// The store cannot be written to, and is read as it lies.
+    Reading {
+        /// Why it cannot be written to.
+        why: Unwritable,
+        /// The mode of a folder that is open to others and could not be closed.
+        loose: Option<u32>,
+    },
+    /// The disk cannot take the indexes any more; they are made in memory.
+    InMemory(Unwritable),
     /// Encrypted texts are left out, because their key is not at hand.
     Locked(String),
 }
@@ -89,6 +104,13 @@ impl fmt::Display for Notice {
             Self::CannotOwn(why) => write!(f, "cannot open the store, trying again: {why}"),
             Self::Repaired(what) => write!(f, "{what}"),
             Self::WaitingForKey(program) => write!(f, "waiting for the key command `{program}`"),
+            Self::Reading { why, loose } => {
+                write!(f, "nothing can be written to the store: {why}; it is read as it lies")?;
+                loose.map_or(Ok(()), |mode| write!(f, ", and its folder stays open to others ({mode:o})"))
+            }
+            Self::InMemory(why) => {
+                write!(f, "{why}: what follows from the journal is kept in memory, and nothing new can be begun")
+            }
             Self::Locked(why) => write!(f, "encrypted texts are left out, their key is not at hand: {why}"),
         }
     }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::super::Error;
+use super::super::{Error, Unwritable};
 
 /// What [`Place::open`] may create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,11 @@ pub enum Create {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     dir: PathBuf,
+    loose: Option<u32>,
 }
 
 impl Place {
-    /// Checks the folder, creating what `create` allows; loose permissions are tightened.
+    /// Checks the folder, creating what `create` allows; loose permissions are tightened where anything can be written.
     ///
     /// # Errors
     /// [`Error::NotFound`] when it is missing and may not be created, [`Error::Refused`] when it is another user's,
@@ -48,19 +49,29 @@ impl Place {
             return Err(Error::io(&dir)(io::ErrorKind::NotADirectory.into()));
         }
         refuse_strangers(&dir, &found)?;
-        if found.permissions().mode() & 0o077 != 0 {
-            fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).map_err(Error::io(&dir))?;
+        let mut loose = None;
+        if found.permissions().mode() & 0o077 != 0
+            && let Err(error) = fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))
+        {
+            // On a medium that cannot be written to it can only be said.
+            Unwritable::of(&error).ok_or(error).map_err(Error::io(&dir))?;
+            loose = Some(found.permissions().mode() & 0o777);
         }
         refuse_networks(&dir)?;
         if create != Create::Never {
             ignore_everything(&dir)?;
         }
-        Ok(Self { dir })
+        Ok(Self { dir, loose })
     }
 
     /// The folder, absolute and free of symbolic links.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Returns the permissions that leave the folder open to others, when they could not be tightened.
+    pub fn loose(&self) -> Option<u32> {
+        self.loose
     }
 
     /// Returns the path of a folder inside, which is created with mode 0700 if it is not there, durably.

@@ -4,22 +4,19 @@
 //! are idempotent by batch id, so repeating one is safe. It does not know what the log does with a request, nor what the socket's
 //! bytes look like.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::{self, Connection, Lost, Reach};
-use super::gate::{Entry, Pass};
+use super::gate::{Entry, Gate, Pass};
 use super::lock::StoreLock;
 use super::options::{Notice, Opener, Options, Tell};
 use super::owner::Owner;
 use super::place::Place;
 use super::protocol::{Doing, Greeting, Request, Response, Status, encode};
 use super::{server, spool};
-use crate::domain::ids::RunId;
-use crate::store::Error;
-use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
+use crate::store::{Error, Unwritable};
 
 /// How long an owner may take to say what it does, while another question waits for its answer.
 const DOING_PATIENCE: Duration = Duration::from_millis(500);
@@ -36,8 +33,6 @@ const PAUSE_MAX: Duration = Duration::from_millis(40);
 const STAY_PAUSE: Duration = Duration::from_millis(200);
 /// Connections kept for the next requests; one per thread that asks at the same time is of use.
 const IDLE_MAX: usize = 4;
-/// The longest wait in one request; the session asks again until its caller's patience is over.
-const WAIT_SLICE: Duration = Duration::from_secs(30);
 
 /// What this process is to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,14 +41,16 @@ pub enum Role {
     Owner,
     /// It asks the owner, or will decide at the next request.
     Client,
+    /// It reads the store as it lies, because nobody serves it and it cannot be written to.
+    Reader(Unwritable),
 }
 
 /// One process's way to a store. Threads share it by reference; dropping it gives an ownership up.
 pub struct Session {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     place: Place,
     opener: Opener,
     options: Options,
@@ -77,17 +74,26 @@ enum Phase {
     /// One thread is becoming owner, or giving it up.
     Changing,
     Owner(Arc<Owner>),
+    Reader(Arc<Reading>),
     /// The session was dropped.
     Ended,
 }
 
+/// The log as it lies, for this process alone.
+struct Reading {
+    gate: Gate,
+    why: Unwritable,
+}
+
 enum Turn {
     Owner(Arc<Owner>),
+    Reader(Arc<Reading>),
     Client(Connection),
 }
 
 impl Session {
-    /// Reaches the owner or becomes it.
+    /// Reaches the owner or becomes it; reads the store as it lies when nobody serves it, it cannot be written to and
+    /// [`Options::reader`] is there.
     ///
     /// # Errors
     /// Within about `wait`: [`Error::Unreachable`] when another process holds the store and does not answer, [`Error::Version`] when
@@ -122,7 +128,11 @@ impl Session {
 
     /// What this process is to the store at this moment.
     pub fn role(&self) -> Role {
-        if matches!(self.inner.lock().phase, Phase::Owner(_)) { Role::Owner } else { Role::Client }
+        match &self.inner.lock().phase {
+            Phase::Owner(_) => Role::Owner,
+            Phase::Reader(reading) => Role::Reader(reading.why),
+            _ => Role::Client,
+        }
     }
 
     /// Who owns the store and what it is doing; an owner that is still opening the store answers too.
@@ -140,12 +150,16 @@ impl Session {
     /// Makes this process the owner, asking the present one to hand over: for work that needs the files themselves.
     ///
     /// # Errors
-    /// As for any request; [`Error::Unreachable`] with the owner's process id when it does not hand over in time.
+    /// As for any request; [`Error::Unreachable`] with the owner's process id when it does not hand over in time, [`Error::Io`] when the
+    /// store cannot be written to.
     pub fn own(&self) -> Result<(), Error> {
         let deadline = after(self.inner.patience());
         for attempt in 0.. {
             let pid = match self.inner.ask_owner(&Request::HandOver) {
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    let Role::Reader(why) = self.role() else { return Ok(()) };
+                    return Err(Error::io(self.inner.place.dir())(why.into()));
+                }
                 Ok(Some(Response::HandingOver(_))) | Err(Error::Disconnected(_)) => StoreLock::holder(&self.inner.place),
                 Ok(Some(_)) => return Err(off_topic()),
                 Err(error) => return Err(error),
@@ -174,103 +188,13 @@ impl Drop for Session {
     }
 }
 
-impl Log for Session {
-    fn append(&self, batch: &Batch) -> Result<Appended, Error> {
-        let request = Request::Append(Cow::Borrowed(batch));
-        self.inner.call(
-            &request,
-            Duration::ZERO,
-            |log| log.append(batch),
-            |response| match response {
-                Response::Appended(appended) => Some(appended),
-                _ => None,
-            },
-        )
-    }
-
-    fn head(&self) -> Result<Head, Error> {
-        self.inner.call(
-            &Request::Head,
-            Duration::ZERO,
-            |log| log.head(),
-            |response| match response {
-                Response::Head(head) => Some(head),
-                _ => None,
-            },
-        )
-    }
-
-    fn read(&self, from: u64, limit: u32) -> Result<Vec<Stored>, Error> {
-        self.inner.call(&Request::Read { from, limit }, Duration::ZERO, |log| log.read(from, limit), events)
-    }
-
-    fn read_run(&self, run: RunId, from: u64, limit: u32) -> Result<Vec<Stored>, Error> {
-        self.inner.call(&Request::ReadRun { run, from, limit }, Duration::ZERO, |log| log.read_run(run, from, limit), events)
-    }
-
-    fn wait(&self, seen: u64, patience: Duration) -> Result<u64, Error> {
-        let started = Instant::now();
-        loop {
-            let left = patience.saturating_sub(started.elapsed());
-            let slice = left.min(WAIT_SLICE);
-            let request = Request::Wait { seen, patience_ms: u64::try_from(slice.as_millis()).unwrap_or(u64::MAX) };
-            let at = self.inner.call(
-                &request,
-                slice,
-                |log| log.wait(seen, slice),
-                |response| match response {
-                    Response::Passed(at) => Some(at),
-                    _ => None,
-                },
-            )?;
-            // An owner that ends answers early; the next one is asked for the rest.
-            if at > seen || started.elapsed() >= patience {
-                return Ok(at);
-            }
-        }
-    }
-
-    fn view(&self, view: &str, from: &[u8], to: Option<&[u8]>, reverse: bool, limit: u32) -> Result<ViewRows, Error> {
-        let request =
-            Request::View { view: Cow::Borrowed(view), from: Cow::Borrowed(from), to: to.map(Cow::Borrowed), reverse, limit };
-        self.inner.call(
-            &request,
-            Duration::ZERO,
-            |log| log.view(view, from, to, reverse, limit),
-            |response| match response {
-                Response::Rows(rows) => Some(rows),
-                _ => None,
-            },
-        )
-    }
-
-    fn ask(&self, question: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.inner.call(
-            &Request::Ask(Cow::Borrowed(question)),
-            Duration::ZERO,
-            |log| log.ask(question),
-            |response| match response {
-                Response::Said(answer) => Some(answer),
-                _ => None,
-            },
-        )
-    }
-}
-
-fn events(response: Response) -> Option<Vec<Stored>> {
-    match response {
-        Response::Events(events) => Some(events),
-        _ => None,
-    }
-}
-
 fn off_topic() -> Error {
     Error::Disconnected("it answered another question".to_owned())
 }
 
 impl Inner {
     /// Has a request answered: by the log itself when this process owns it, else by the owner, whoever that comes to be.
-    fn call<T>(
+    pub(super) fn call<T>(
         &self,
         request: &Request<'_>,
         takes: Duration,
@@ -284,6 +208,10 @@ impl Inner {
                 Turn::Owner(owner) => match owner.gate.enter() {
                     Entry::Open(pass) => return local(&pass),
                     // It has just ended; the next turn waits until that is done.
+                    Entry::Busy(_) | Entry::Closed => continue,
+                },
+                Turn::Reader(reading) => match reading.gate.enter() {
+                    Entry::Open(pass) => return local(&pass),
                     Entry::Busy(_) | Entry::Closed => continue,
                 },
                 Turn::Client(connection) => connection,
@@ -340,7 +268,24 @@ impl Inner {
         Err(Error::Unreachable { pid: None })
     }
 
-    /// Asks the owner something about itself; `None` when this process is the owner.
+    /// Whether an owner that comes now can be asked from now on, instead of reading what lay there when this process began.
+    pub(super) fn looks_for_owner(&self) -> bool {
+        if !matches!(self.lock().phase, Phase::Reader(_)) {
+            return false;
+        }
+        let deadline = Instant::now() + DOING_PATIENCE;
+        if let Ok(Reach::Connected(connection)) = client::reach(&self.place, &self.greeting, deadline) {
+            self.keep(connection);
+            let mut state = self.lock();
+            if matches!(state.phase, Phase::Reader(_)) {
+                state.phase = Phase::Free;
+            }
+            return false;
+        }
+        true
+    }
+
+    /// Asks the owner something about itself; `None` when there is none but this process.
     fn ask_owner(&self, request: &Request<'_>) -> Result<Option<Response>, Error> {
         let deadline = after(self.patience());
         let bytes = encode(request).map_err(Error::BadBatch)?;
@@ -377,8 +322,8 @@ impl Inner {
         let started = Instant::now();
         let mut told = false;
         for attempt in 0.. {
-            if let Some(owner) = self.settled()? {
-                return Ok(Turn::Owner(owner));
+            if let Some(turn) = self.settled()? {
+                return Ok(turn);
             }
             if let Some(connection) = self.idle().pop() {
                 return Ok(Turn::Client(connection));
@@ -414,12 +359,13 @@ impl Inner {
         Err(Error::Unreachable { pid: None })
     }
 
-    /// Waits until this process is the owner, or is not, and no change is under way.
-    fn settled(&self) -> Result<Option<Arc<Owner>>, Error> {
+    /// Waits until this process has the log, or has not, and no change is under way.
+    fn settled(&self) -> Result<Option<Turn>, Error> {
         let mut state = self.lock();
         loop {
             match &state.phase {
-                Phase::Owner(owner) => return Ok(Some(Arc::clone(owner))),
+                Phase::Owner(owner) => return Ok(Some(Turn::Owner(Arc::clone(owner)))),
+                Phase::Reader(reading) => return Ok(Some(Turn::Reader(Arc::clone(reading)))),
                 Phase::Free => return Ok(None),
                 Phase::Ended => return Err(Error::Closed("the session has ended".to_owned())),
                 Phase::Changing => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -427,7 +373,7 @@ impl Inner {
         }
     }
 
-    /// Becomes owner if nobody else is; `false` when somebody is, or this process is not to.
+    /// Becomes owner if nobody else is, or reader when nobody can be; `false` when somebody is, or this process is not to.
     fn try_to_own(&self) -> Result<bool, Error> {
         if !self.options.may_own || self.in_grace() {
             return Ok(false);
@@ -440,7 +386,30 @@ impl Inner {
             state.phase = Phase::Changing;
             Change { inner: self, to: Phase::Free }
         };
-        let Some(lock) = StoreLock::take(&self.place, &self.options.version)? else { return Ok(false) };
+        match self.begin_owning() {
+            Ok(Some(owner)) => {
+                self.idle().clear();
+                change.to = Phase::Owner(Arc::new(owner));
+                drop(change);
+                self.tell(&Notice::Owning);
+            }
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                let (Some(why), Some(reader)) = (error.unwritable(), &self.options.reader) else { return Err(error) };
+                let log = reader(self.place.dir(), why)?;
+                let gate = Gate::opening();
+                gate.open(log);
+                change.to = Phase::Reader(Arc::new(Reading { gate, why }));
+                drop(change);
+                self.tell(&Notice::Reading { why, loose: self.place.loose() });
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the lock, opens the log and serves it; `None` while another process has the lock.
+    fn begin_owning(&self) -> Result<Option<Owner>, Error> {
+        let Some(lock) = StoreLock::take(&self.place, &self.options.version)? else { return Ok(None) };
         let me = Weak::clone(&self.me);
         let hand_over = move |could_go_on| me.upgrade().is_some_and(|inner| inner.hand_over(could_go_on));
         let owner = Owner::start(&self.place, lock, self.greeting.clone(), Box::new(hand_over))?;
@@ -461,11 +430,7 @@ impl Inner {
             Err(error) => self.tell(&Notice::SpoolLeft(error.to_string())),
         }
         owner.gate.open(log);
-        self.idle().clear();
-        change.to = Phase::Owner(Arc::new(owner));
-        drop(change);
-        self.tell(&Notice::Owning);
-        Ok(true)
+        Ok(Some(owner))
     }
 
     /// Decides about another process's plea for the store; told whether this one could be its client afterwards. If not, only

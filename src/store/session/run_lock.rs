@@ -46,7 +46,8 @@ impl RunLock {
         let deadline = Instant::now() + ACQUIRE_PATIENCE;
         loop {
             if let Some(lock) = Flock::exclusive(&path)? {
-                lock.say("");
+                // The text only helps messages.
+                let _ = lock.say("");
                 return Ok(Self { lock });
             }
             if Instant::now() >= deadline {

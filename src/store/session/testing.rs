@@ -168,7 +168,7 @@ pub(super) fn opener() -> Opener {
 }
 
 pub(super) fn options(wait: Duration) -> Options {
-    Options { wait, stay: false, may_own: true, version: "0.1.0".into(), on_notice: Arc::new(|_| {}) }
+    Options { wait, stay: false, may_own: true, reader: None, version: "0.1.0".into(), on_notice: Arc::new(|_| {}) }
 }
 
 pub(super) fn place(dir: &Path) -> Place {

@@ -1,6 +1,8 @@
-//! What the owner's log promises: numbering and idempotence here, faults in [`faults`], projections in [`views`].
+//! What the owner's log promises: numbering and idempotence here, faults in [`faults`], full disks in [`full`],
+//! projections in [`views`].
 
 mod faults;
+mod full;
 mod views;
 
 use std::collections::BTreeMap;
@@ -45,6 +47,7 @@ impl World {
             notice: Arc::new(|_| {}),
             segment_bytes: 4000,
             thorough: false,
+            read_only: None,
             files: Arc::new(self.files.clone()),
             shelf: Arc::new(self.shelf.clone()),
         }

@@ -38,7 +38,7 @@ impl Projection for Counts {
     }
 }
 
-fn world(version: u32, picky: bool, of: World) -> World {
+pub(super) fn world(version: u32, picky: bool, of: World) -> World {
     World { projections: vec![Arc::new(Counts { version, picky })], ..of }
 }
 
@@ -47,7 +47,7 @@ fn view(log: &OwnedLog) -> ViewRows {
 }
 
 #[track_caller]
-fn check_view(log: &OwnedLog) {
+pub(super) fn check_view(log: &OwnedLog) {
     let mut rows: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
     for event in all(log) {
         *rows.entry(event.envelope.run.map_or(b"none".to_vec(), |run| run.to_bytes().to_vec())).or_default() += 1;
