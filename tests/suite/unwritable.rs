@@ -1,7 +1,7 @@
 //! Stores that cannot be written to, on real mounts: read-only ones and full ones. Reading, searching, auditing, exporting and backing up
 //! print what they print of the same store when it can be written to, nothing is changed, and writing says why it cannot.
 //!
-//! It needs root and mounts; without them it says so and checks nothing.
+//! It needs root and mounts; without them it says so and checks nothing, which is a failure where `.ci/run` has found them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use std::process::Command;
 use meno::domain::ids::Hash;
 use serde_json::Value;
 
-use crate::harness::{Done, House, assert_kept, assert_nothing_repeated, copy, files};
+use crate::harness::{Done, House, assert_kept, assert_nothing_repeated, cannot_check, copy, files};
 
 /// Bytes of a disk that gets full.
 const DISK: u64 = 48 << 20;
@@ -219,7 +219,7 @@ fn a_read_only_store_is_read_searched_audited_and_taken_away_as_if_it_were_not()
         let before = state(&house.store());
         let mount = match Mount::read_only(&house.store()) {
             Ok(mount) => mount,
-            Err(why) => return println!("not checked here: {why}"),
+            Err(why) => return cannot_check("mounts", &why),
         };
         let looked = read_all(&house, Some("the file system is read-only"));
         take_away(&house, "away");
@@ -239,7 +239,7 @@ fn a_full_disk_is_read_searched_audited_and_taken_away_as_if_it_were_not() {
         let dir = house.path("disk");
         let _mount = match Mount::disk(&dir, DISK) {
             Ok(mount) => mount,
-            Err(why) => return println!("not checked here: {why}"),
+            Err(why) => return cannot_check("mounts", &why),
         };
         copy(&house.store(), &dir.join("store"));
         fs::remove_dir_all(house.store()).expect("removed");
@@ -265,7 +265,7 @@ fn a_run_under_way_when_the_disk_gets_full_has_recorded_what_it_paid_for() {
     let dir = house.path("disk");
     let _mount = match Mount::disk(&dir, DISK) {
         Ok(mount) => mount,
-        Err(why) => return println!("not checked here: {why}"),
+        Err(why) => return cannot_check("mounts", &why),
     };
     fs::create_dir(dir.join("store")).expect("a folder");
     symlink(dir.join("store"), house.store()).expect("a link");
@@ -298,7 +298,7 @@ fn an_owner_is_asked_through_a_read_only_mount() {
     let mount = mount.and_then(|mount| run(Command::new("mount").args(["-o", "remount,bind,ro"]).arg(&view)).map(|()| mount));
     let _mount = match mount {
         Ok(mount) => mount,
-        Err(why) => return println!("not checked here: {why}"),
+        Err(why) => return cannot_check("mounts", &why),
     };
     let path = view.display().to_string();
     let alone = house.meno(["--store", &path, "list-runs"]).exits(0);
@@ -328,7 +328,7 @@ fn what_is_torn_or_damaged_in_a_read_only_store_is_reported_and_stays() {
         fs::write(&segment, &bytes).expect("written");
         let mount = match Mount::read_only(&house.store()) {
             Ok(mount) => mount,
-            Err(why) => return println!("not checked here: {why}"),
+            Err(why) => return cannot_check("mounts", &why),
         };
         let audit = house.meno(["audit"]).exits(code);
         let doctor = house.meno(["doctor"]).exits(code).stdout;
@@ -349,7 +349,7 @@ fn permissions_that_cannot_be_tightened_are_said_and_strangers_are_still_refused
     fs::set_permissions(house.store(), fs::Permissions::from_mode(0o755)).expect("set");
     let mount = match Mount::read_only(&house.store()) {
         Ok(mount) => mount,
-        Err(why) => return println!("not checked here: {why}"),
+        Err(why) => return cannot_check("mounts", &why),
     };
     let listed = house.meno(["list-runs"]).exits(0);
     assert!(listed.stderr.contains("open to others (755)") && listed.stderr.lines().count() == 1, "{}", listed.stderr);

@@ -84,7 +84,9 @@ fn a_disk_that_gets_full_ends_no_reading_and_takes_in_what_runs_under_way_append
     let (disk, told) = (FillingShelf::default(), Arc::new(AtomicU64::new(0)));
     let open = || {
         let told = Arc::clone(&told);
-        let shelf = SpareShelf::new(Arc::new(disk.clone()), move |_| drop(told.fetch_add(1, Ordering::Relaxed)));
+        let shelf = SpareShelf::new(Arc::new(disk.clone()), move |_| {
+            told.fetch_add(1, Ordering::Relaxed);
+        });
         OwnedLog::open(Path::new("/store"), Options { shelf: Arc::new(shelf), ..world.options() }).unwrap().0
     };
     let log = open();
