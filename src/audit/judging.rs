@@ -4,7 +4,7 @@
 use super::finding::{Book, Check, Place};
 use super::story::RunAudit;
 use crate::domain::event::{AttemptEnded, AttemptOutcome, JudgedBy, Purpose, Verdict};
-use crate::domain::judge::{self, DecidedBy, Facts, Judged, Scores};
+use crate::domain::judge::{self, DecidedBy, Edition, Facts, Judged, Scores};
 use crate::domain::run::{Agent, Attempt, CallState, input_files};
 
 /// Looks at the verdicts of an attempt that ends, and at its end.
@@ -18,7 +18,11 @@ pub(super) fn look(audit: &RunAudit, body: &AttemptEnded, at: Place, book: &mut 
         return book.not_verifiable(Check::Criteria);
     }
     follows(agent, attempt, body, at, book);
-    again(audit, agent, attempt, at, book);
+    match &audit.basis {
+        Some(basis) => again(audit, agent, attempt, basis.settings.judging, at, book),
+        // By which rules the run was judged is recorded with its settings.
+        None => agent.criteria.iter().for_each(|_| book.not_verifiable(Check::Criteria)),
+    }
 }
 
 /// The attempt's end follows from its verdicts.
@@ -45,7 +49,7 @@ fn follows(agent: &Agent, attempt: &Attempt, body: &AttemptEnded, at: Place, boo
 }
 
 /// Judges the answer again.
-fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, at: Place, book: &mut Book<'_>) {
+fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, at: Place, book: &mut Book<'_>) {
     let count = agent.criteria.len();
     let answer = attempt.output.as_deref();
     let judge = attempt.calls.iter().rev().find(|call| {
@@ -56,10 +60,10 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, at: Place, book: &m
     let (Some(answer), false) = (answer, said == Some(None)) else {
         return (0..count).for_each(|_| book.not_verifiable(Check::Criteria));
     };
-    let scores = said.flatten().map(|said| judge::read_scores(&said, judge::sentences(&agent.criteria).len()));
+    let scores = said.flatten().map(|said| judge::read_scores(&said, judge::sentences(&agent.criteria).len(), edition));
     // Who did not judge, and why, is in the words of the evidence only: words are not compared.
     let scores = scores.as_deref().map_or(Scores::Nobody(""), Scores::Given);
-    let facts = Facts { input_files: input_files(&audit.run), ..Facts::default() };
+    let facts = Facts { edition, input_files: input_files(&audit.run), ..Facts::default() };
     let judged = judge::judge(&agent.criteria, answer, &facts, scores);
     for ((index, criterion), derived) in (0..).zip(&agent.criteria).zip(judged) {
         let Some(recorded) = attempt.judged.get(&index) else { continue };

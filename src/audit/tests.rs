@@ -11,6 +11,7 @@ use super::seal::{BadSeal, Seal};
 use super::story::RunAudit;
 use crate::domain::event::{AttemptOutcome, Escalate, Event, Purpose, Recorded, Verdict};
 use crate::domain::ids::{Hash, NodeId, RunId};
+use crate::domain::judge::Edition;
 use crate::domain::money::NanoUsd;
 use crate::domain::run::{AgentStatus, Phase, Run, TakeOver};
 use crate::domain::text::Text;
@@ -467,4 +468,36 @@ fn a_seal_reads_back_and_a_later_format_is_named() {
     assert_eq!(Seal::parse(&text).unwrap(), seal);
     assert!(matches!(Seal::parse("{\"meno_seal\": 2, \"new\": true}"), Err(BadSeal::Newer { found: 2 })));
     assert!(matches!(Seal::parse("[]"), Err(BadSeal::Malformed(_))));
+}
+
+#[test]
+fn a_run_of_an_older_version_is_judged_by_the_rules_of_its_time() {
+    let rules = serde_json::json!([{"role": "a", "base_template": "generic", "tier_strategy": "cheap_only", "success_criteria": [
+        {"type": "max_words", "value": 3}, {"type": "not", "criterion": {"type": "contains", "value": "apple"}}]}]);
+    let mut world = World::start(&rules, None, Escalate::Auto);
+    world.basis.settings.judging = Edition::First;
+    set_judging(&mut world.log[0], None);
+    let mut log = world.carried_to_end(|_, _| "日本語の文章はここにあります。 とても長い文です。".into()).log;
+    let passed =
+        log.iter().filter(|recorded| matches!(&recorded.event, Event::CriterionJudged(body) if body.verdict == Verdict::Pass));
+    assert_eq!(passed.count(), 2, "two words, as they were counted then");
+    assert_eq!((audit(&log).0, verify(&log, VERSION).difference), (Vec::new(), None));
+
+    // By the rules of today the same verdict is wrong, and both say so.
+    set_judging(&mut log[0], Some(Edition::Second));
+    assert!(audit(&log).0.iter().any(|violation| violation.check == Check::Criteria), "{:?}", audit(&log).0);
+    assert_eq!(verify(&log, VERSION).difference.map(|difference| difference.kind), Some("CriterionJudged".to_owned()));
+}
+
+/// Records the rules for judging with a run's settings; versions before there were several recorded none.
+fn set_judging(started: &mut Recorded, edition: Option<Edition>) {
+    let Event::RunStarted(body) = &mut started.event else { panic!("{started:?}") };
+    let settings = &mut body.private.as_mut().expect("a private part").settings;
+    let Text::Inline(text) = settings else { panic!("{settings:?}") };
+    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).expect("an object");
+    match edition {
+        Some(edition) => drop(fields.insert("judging".to_owned(), serde_json::to_value(edition).expect("a number"))),
+        None => drop(fields.remove("judging").expect("new runs record theirs")),
+    }
+    *text = serde_json::Value::Object(fields).to_string();
 }

@@ -53,7 +53,8 @@ pub enum Check {
         /// The expression, in the syntax of the crate `regex`.
         pattern: String,
     },
-    /// The answer is JSON (bare, or in its one fenced block) and valid against the schema.
+    /// The answer is JSON (bare, in its one fenced block, or in the only one of several that is labelled `json`) and valid against the
+    /// schema.
     JsonSchema {
         /// The schema.
         schema: Value,
@@ -66,12 +67,12 @@ pub enum Check {
         #[serde(flatten)]
         test: PathTest,
     },
-    /// At least so many words.
+    /// At least so many words, by the word boundaries of Unicode; each character of scripts without spaces is one.
     MinWords {
         /// The number.
         value: u64,
     },
-    /// At most so many words.
+    /// At most so many words, counted likewise.
     MaxWords {
         /// The number.
         value: u64,

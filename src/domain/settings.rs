@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::Escalate;
+use super::judge::Edition;
 use super::money::NanoUsd;
 use super::template::Capture;
 use super::tier::{Strategy, Tier};
@@ -40,6 +41,9 @@ pub struct Settings {
     pub retention_days: u32,
     /// The simulated provider.
     pub simulated: SimulatedSettings,
+    /// The rules by which code judges: no setting of a user's, but recorded with them, so that a run keeps those that it started under.
+    #[serde(default = "Edition::before_any")]
+    pub judging: Edition,
 }
 
 /// The models of the tiers.

@@ -10,6 +10,7 @@ use super::types::{
     RedactionSettings, RunSettings, Settings, SimulatedSettings, TierSettings, Tiers, ToolSettings,
 };
 use super::{keys, origin};
+use crate::domain::judge::Edition;
 use crate::domain::money::NanoUsd;
 use crate::domain::template::Capture;
 
@@ -245,6 +246,7 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
             delay_ms: required(merged.simulated.delay_ms, "simulated.delay_ms")?,
             script: required(merged.simulated.script, "simulated.script")?,
         },
+        judging: Edition::default(),
     })
 }
 

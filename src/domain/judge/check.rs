@@ -3,8 +3,8 @@
 use regex::RegexBuilder;
 
 use super::super::criterion::Check;
-use super::quote::{clip, found, quote};
-use super::{Facts, Judged, cites, json};
+use super::quote::{clip, found, in_line, quote};
+use super::{Edition, Facts, Judged, cites, json};
 
 /// A pattern is at most so many bytes long, and its compiled form takes at most so much memory: a hostile one costs little.
 /// Matching is linear in the answer.
@@ -13,14 +13,19 @@ const COMPILED_BYTES_MAX: usize = 1 << 20;
 
 /// Decides a criterion that is neither a sentence nor made of parts.
 pub(super) fn decide(check: &Check, answer: &str, facts: &Facts) -> Judged {
+    let edition = facts.edition;
     match check {
-        Check::Contains { value, ignore_case } => contains(value, *ignore_case, answer, true),
-        Check::NotContains { value, ignore_case } => contains(value, *ignore_case, answer, false),
-        Check::Regex { pattern } => matches(pattern, answer),
-        Check::JsonSchema { schema } => json::valid(schema, answer),
-        Check::JsonPath { path, test } => json::path_holds(path, test, answer),
-        Check::MinWords { value } => words(answer, |words| words >= *value, &format!("at least {value} are asked for")),
-        Check::MaxWords { value } => words(answer, |words| words <= *value, &format!("at most {value} are allowed")),
+        Check::Contains { value, ignore_case } => contains(value, *ignore_case, answer, edition, true),
+        Check::NotContains { value, ignore_case } => contains(value, *ignore_case, answer, edition, false),
+        Check::Regex { pattern } => matches(pattern, answer, edition),
+        Check::JsonSchema { schema } => json::valid(schema, answer, edition),
+        Check::JsonPath { path, test } => json::path_holds(path, test, answer, edition),
+        Check::MinWords { value } => {
+            words(edition.words(answer), |words| words >= *value, &format!("at least {value} are asked for"))
+        }
+        Check::MaxWords { value } => {
+            words(edition.words(answer), |words| words <= *value, &format!("at most {value} are allowed"))
+        }
         Check::CitesInputs {} => cites::cites(answer, &facts.input_files),
         Check::FileExists { path } => match facts.workspace.get(path) {
             Some(fact) if fact.exists => Judged::code(true, format!("`{path}` is in the workspace")),
@@ -42,7 +47,7 @@ pub(super) fn decide(check: &Check, answer: &str, facts: &Facts) -> Judged {
     }
 }
 
-fn contains(value: &str, ignore_case: bool, answer: &str, wanted: bool) -> Judged {
+fn contains(value: &str, ignore_case: bool, answer: &str, edition: Edition, wanted: bool) -> Judged {
     let place = if ignore_case {
         // Lower case may be longer or shorter than the original, so the place is known by its line only.
         let small = value.to_lowercase();
@@ -50,21 +55,21 @@ fn contains(value: &str, ignore_case: bool, answer: &str, wanted: bool) -> Judge
             let line = answer.lines().position(|line| line.to_lowercase().contains(&small));
             line.map_or_else(
                 || format!("found {}", quote(value)),
-                |line| format!("line {}: {}", line + 1, quote(answer.lines().nth(line).unwrap_or_default())),
+                |line| in_line(line + 1, answer.lines().nth(line).unwrap_or_default(), edition),
             )
         })
     } else {
-        answer.find(value).map(|at| found(answer, at, at + value.len()))
+        answer.find(value).map(|at| found(answer, at, at + value.len(), edition))
     };
     let present = place.is_some();
     Judged::code(present == wanted, place.unwrap_or_else(|| format!("{} is not in the answer", quote(value))))
 }
 
-fn matches(pattern: &str, answer: &str) -> Judged {
+fn matches(pattern: &str, answer: &str, edition: Edition) -> Judged {
     match compile(pattern) {
         Err(problem) => Judged::unknown(format!("the pattern cannot be used: {problem}")),
         Ok(regex) => match regex.find(answer) {
-            Some(place) => Judged::code(true, found(answer, place.start(), place.end())),
+            Some(place) => Judged::code(true, found(answer, place.start(), place.end(), edition)),
             None => Judged::code(false, format!("nothing in the answer matches `{}`", clip(pattern, 200))),
         },
     }
@@ -81,7 +86,6 @@ pub(super) fn compile(pattern: &str) -> Result<regex::Regex, String> {
     built.map_err(|error| error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
 }
 
-fn words(answer: &str, holds: impl Fn(u64) -> bool, limit: &str) -> Judged {
-    let count = answer.split_whitespace().count() as u64;
+fn words(count: u64, holds: impl Fn(u64) -> bool, limit: &str) -> Judged {
     Judged::code(holds(count), format!("{count} words; {limit}"))
 }

@@ -8,7 +8,8 @@ use serde_json_path::JsonPath;
 
 use super::super::criterion::PathTest;
 use super::Judged;
-use super::quote::{clip, quote};
+use super::edition::Edition;
+use super::quote::{clip, one_line, quote};
 
 /// How many errors of a schema are told.
 const ERRORS_SHOWN: usize = 3;
@@ -17,11 +18,12 @@ const PATH_BYTES_MAX: usize = 256;
 /// A path that may visit more values than this is not followed.
 const VISITS_MAX: f64 = 5e7;
 
-/// Reads the JSON value that an answer is: bare, or in its one fenced block.
+/// Reads the JSON value that an answer is: bare, in its one fenced block, or in the one of several that is labelled `json`. Prose around
+/// bare JSON is not JSON: where it begins and ends would be guessed.
 ///
 /// # Errors
 /// Why it is none, in words.
-pub fn json_answer(answer: &str) -> Result<Value, String> {
+pub fn json_answer(answer: &str, edition: Edition) -> Result<Value, String> {
     let bare = answer.trim().trim_start_matches('\u{feff}');
     let bare_error = match serde_json::from_str(bare) {
         Ok(value) => return Ok(value),
@@ -29,13 +31,34 @@ pub fn json_answer(answer: &str) -> Result<Value, String> {
     };
     match fenced_blocks(answer).as_slice() {
         [] => Err(format!("the answer is not JSON: {bare_error}")),
-        [block] => serde_json::from_str(block).map_err(|error| format!("the fenced block is not JSON: {error}")),
-        blocks => Err(format!("the answer has {} fenced blocks, so none of them is the answer", blocks.len())),
+        [block] => serde_json::from_str(&block.text).map_err(|error| format!("the fenced block is not JSON: {error}")),
+        blocks if edition == Edition::First => {
+            Err(format!("the answer has {} fenced blocks, so none of them is the answer", blocks.len()))
+        }
+        blocks => {
+            let labelled: Vec<&Block> = blocks.iter().filter(|block| block.label.eq_ignore_ascii_case("json")).collect();
+            match labelled.as_slice() {
+                [block] => serde_json::from_str(&block.text)
+                    .map_err(|error| format!("the fenced block labelled `json` is not JSON: {error}")),
+                labelled => Err(format!(
+                    "the answer has {} fenced blocks, {} of them labelled `json`: exactly one must be, to be the answer",
+                    blocks.len(),
+                    if labelled.is_empty() { "none".to_owned() } else { labelled.len().to_string() }
+                )),
+            }
+        }
     }
 }
 
-/// Returns the contents of the fenced blocks of Markdown. A block that is never closed reaches to the end.
-fn fenced_blocks(text: &str) -> Vec<String> {
+/// A fenced block of Markdown.
+struct Block {
+    /// The first word behind the opening fence, such as `json`.
+    label: String,
+    text: String,
+}
+
+/// Returns the fenced blocks of Markdown. A block that is never closed reaches to the end.
+fn fenced_blocks(text: &str) -> Vec<Block> {
     let fence = |line: &str| {
         let line = line.trim_start();
         let mark = line.chars().next().filter(|mark| matches!(mark, '`' | '~'))?;
@@ -43,18 +66,21 @@ fn fenced_blocks(text: &str) -> Vec<String> {
         (length >= 3).then(|| (mark, length, line[length..].trim().to_owned()))
     };
     let mut blocks = Vec::new();
-    let mut open: Option<(char, usize, String)> = None;
+    let mut open: Option<(char, usize, Block)> = None;
     for line in text.lines() {
         match (&mut open, fence(line)) {
-            (None, Some((mark, length, _))) => open = Some((mark, length, String::new())),
+            (None, Some((mark, length, info))) => {
+                let label = info.split_whitespace().next().unwrap_or_default().to_owned();
+                open = Some((mark, length, Block { label, text: String::new() }));
+            }
             (Some((mark, length, _)), Some((closing, closing_length, rest)))
                 if *mark == closing && closing_length >= *length && rest.is_empty() =>
             {
                 blocks.extend(open.take().map(|(_, _, block)| block));
             }
             (Some((_, _, block)), _) => {
-                block.push_str(line);
-                block.push('\n');
+                block.text.push_str(line);
+                block.text.push('\n');
             }
             (None, None) => {}
         }
@@ -67,14 +93,18 @@ fn fenced_blocks(text: &str) -> Vec<String> {
 ///
 /// # Errors
 /// Why the schema itself cannot be used.
-pub fn schema_problems(schema: &Value, value: &Value) -> Result<Vec<String>, String> {
+pub fn schema_problems(schema: &Value, value: &Value, edition: Edition) -> Result<Vec<String>, String> {
     let validator = compile(schema)?;
     Ok(validator
         .iter_errors(value)
         .take(ERRORS_SHOWN)
         .map(|error| {
             let place = error.instance_path().to_string();
-            format!("{}: {}", if place.is_empty() { "/" } else { &place }, quote(&error.to_string()))
+            let place = if place.is_empty() { "/" } else { &place };
+            match edition {
+                Edition::First => format!("{place}: {}", quote(&error.to_string())),
+                Edition::Second => format!("{}, at `{place}`", one_line(&error.to_string())),
+            }
         })
         .collect())
 }
@@ -88,12 +118,12 @@ fn compile(schema: &Value) -> Result<Validator, String> {
         .map_err(|error| clip(&error.to_string(), 200))
 }
 
-pub(super) fn valid(schema: &Value, answer: &str) -> Judged {
-    let value = match json_answer(answer) {
+pub(super) fn valid(schema: &Value, answer: &str, edition: Edition) -> Judged {
+    let value = match json_answer(answer, edition) {
         Ok(value) => value,
         Err(problem) => return Judged::code(false, problem),
     };
-    match schema_problems(schema, &value) {
+    match schema_problems(schema, &value, edition) {
         Err(problem) => Judged::unknown(format!("the schema cannot be used: {problem}")),
         Ok(problems) if problems.is_empty() => Judged::code(true, "the answer is valid against the schema"),
         Ok(problems) => Judged::code(false, problems.join("; ")),
@@ -101,7 +131,7 @@ pub(super) fn valid(schema: &Value, answer: &str) -> Judged {
 }
 
 /// Without a test the path must find something; with several, one value must meet them all.
-pub(super) fn path_holds(path: &str, test: &PathTest, answer: &str) -> Judged {
+pub(super) fn path_holds(path: &str, test: &PathTest, answer: &str, edition: Edition) -> Judged {
     if path.len() > PATH_BYTES_MAX {
         return Judged::unknown(format!("the path cannot be used: it is longer than {PATH_BYTES_MAX} bytes"));
     }
@@ -109,7 +139,7 @@ pub(super) fn path_holds(path: &str, test: &PathTest, answer: &str) -> Judged {
         Ok(parsed) => parsed,
         Err(error) => return Judged::unknown(format!("the path cannot be used: {error}")),
     };
-    let value = match json_answer(answer) {
+    let value = match json_answer(answer, edition) {
         Ok(value) => value,
         Err(problem) => return Judged::code(false, problem),
     };

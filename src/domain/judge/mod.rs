@@ -9,6 +9,7 @@
 mod check;
 mod cites;
 mod combine;
+mod edition;
 mod json;
 mod model;
 mod quote;
@@ -21,6 +22,7 @@ use super::criterion::{Check, Criterion};
 use super::event::Verdict;
 
 pub use combine::{AttemptVerdict, THRESHOLD_DEFAULT, all_of, any_of, needs_judge, not_of, verdict};
+pub use edition::Edition;
 pub use json::{json_answer, schema_problems};
 pub use model::{JudgeCall, Score, Sentence, judge_call, read_scores, sentences};
 pub use quote::{EVIDENCE_BYTES_MAX, clip};
@@ -30,6 +32,8 @@ pub use words::{in_words, name};
 /// What is known about the world around an answer, gathered beforehand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
+    /// The rules that judge: those that the run started under.
+    pub edition: Edition,
     /// Files in the inputs: name and number of lines.
     pub input_files: Vec<(String, u64)>,
     /// Files of the workspace that criteria ask about ([`files_asked`]), by the criterion's own spelling of the path.
@@ -154,7 +158,11 @@ impl Judging<'_> {
             Check::Not { criterion } => self.criterion(criterion).map(|inner| Judged {
                 verdict: not_of(inner.verdict),
                 score: None,
-                evidence: clip(&format!("of the opposite: {}", inner.evidence), EVIDENCE_BYTES_MAX),
+                // What speaks for the part or against it does so for its negation, in the same words.
+                evidence: match self.facts.edition {
+                    Edition::First => clip(&format!("of the opposite: {}", inner.evidence), EVIDENCE_BYTES_MAX),
+                    Edition::Second => inner.evidence,
+                },
                 by: inner.by,
             }),
             typed => Some(check::decide(typed, self.answer, self.facts)),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::call::OutputSchema;
 use super::super::criterion::{Check, Criterion};
 use super::super::ids::Hash;
+use super::edition::Edition;
 use super::json::json_answer;
 use super::quote::{EVIDENCE_BYTES_MAX, clip};
 
@@ -145,9 +146,9 @@ fn reply_schema() -> Value {
 
 /// Reads a judge's reply: one score for each of `count` sentences, in their order. What cannot be used is missing, never
 /// guessed: a score out of range is not bent into it.
-pub fn read_scores(reply: &str, count: usize) -> Vec<Score> {
+pub fn read_scores(reply: &str, count: usize, edition: Edition) -> Vec<Score> {
     let missing = |why: &str| Score::Missing { why: clip(why, EVIDENCE_BYTES_MAX) };
-    let value = match json_answer(reply) {
+    let value = match json_answer(reply, edition) {
         Ok(value) => value,
         Err(problem) => return vec![missing(&format!("the judge's reply cannot be read: {problem}")); count],
     };

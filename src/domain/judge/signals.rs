@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use super::super::call::CallReply;
 use super::super::event::{Signal, StopReason};
+use super::edition::Edition;
 use super::json::{json_answer, schema_problems};
 
 /// Returns what speaks against a reply; `schema` is the form that was asked for, if one was.
 ///
 /// A reply that was refused or cut off is not called empty or malformed as well: those would only be consequences.
-pub fn signals(reply: &CallReply, schema: Option<&Value>) -> Vec<Signal> {
+pub fn signals(reply: &CallReply, schema: Option<&Value>, edition: Edition) -> Vec<Signal> {
     let by_stop = match reply.stop {
         StopReason::Refusal | StopReason::Filtered => Some(Signal::Refusal),
         StopReason::MaxTokens => Some(Signal::Truncated),
@@ -26,8 +27,8 @@ pub fn signals(reply: &CallReply, schema: Option<&Value>) -> Vec<Signal> {
         return vec![Signal::EmptyAnswer];
     }
     // A schema that cannot be used is not the model's fault.
-    let malformed = schema.is_some_and(|schema| match json_answer(&reply.text) {
-        Ok(value) => schema_problems(schema, &value).is_ok_and(|problems| !problems.is_empty()),
+    let malformed = schema.is_some_and(|schema| match json_answer(&reply.text, edition) {
+        Ok(value) => schema_problems(schema, &value, edition).is_ok_and(|problems| !problems.is_empty()),
         Err(_) => true,
     });
     if malformed { vec![Signal::Malformed] } else { Vec::new() }

@@ -17,6 +17,7 @@ fn criterion(value: Value) -> Criterion {
 fn facts() -> Facts {
     let files = [("src/a.rs", 20), ("docs/my notes.md", 5), ("Makefile", 3), ("lib/b.py", 9)];
     Facts {
+        edition: Edition::default(),
         input_files: files.iter().map(|(name, lines)| ((*name).to_owned(), *lines)).collect(),
         workspace: [("out.txt".to_owned(), FileFact { exists: true, changed: Some(false) })].into(),
     }
@@ -52,7 +53,7 @@ fn texts_and_patterns_are_found_or_not() {
 #[test]
 fn evidence_names_the_place_or_what_is_missing() {
     let found = one(json!({"type": "contains", "value": "Risk"}), "first\nä Risk is\nthird");
-    assert_eq!(found.evidence, "line 2: \"ä Risk is\"");
+    assert_eq!(found.evidence, "found at line 2: \"ä Risk is\"");
     let missing = one(json!({"type": "contains", "value": "Risk"}), "first");
     assert_eq!(missing.evidence, "\"Risk\" is not in the answer");
     let long = one(json!({"type": "contains", "value": "é".repeat(5000)}), "first");
@@ -69,10 +70,68 @@ fn json_counts_bare_and_in_the_one_fenced_block() {
     expect(schema.clone(), "```\n{\"a\": 1}\n```\n```\n{\"a\": 1}\n```", Fail);
     expect(schema.clone(), "no json", Fail);
     let wrong = one(schema, "{\"a\": \"x\"}");
-    assert!(wrong.verdict == Fail && wrong.evidence.starts_with("/a: "), "{}", wrong.evidence);
+    assert!(wrong.verdict == Fail && wrong.evidence.ends_with(", at `/a`"), "{}", wrong.evidence);
     expect(json!({"type": "json_schema", "schema": {"$ref": "https://example.com/x.json"}}), "1", Unknown);
     expect(json!({"type": "json_schema", "schema": {"type": "no such type"}}), "1", Unknown);
     expect(json!({"type": "json_schema", "schema": {"pattern": "((a{1000}){1000}){1000}"}}), "\"x\"", Unknown);
+}
+
+#[test]
+fn of_several_fenced_blocks_the_only_one_labelled_json_is_the_answer() {
+    use Verdict::{Fail, Pass};
+    let schema = || json!({"type": "json_schema", "schema": {"type": "object", "required": ["ok"]}});
+    let bash = "Run:\n```bash\nls {a,b}\n```\nthen\n";
+    let one_json = format!("{bash}```json\n{{\"ok\": 1}}\n```");
+    expect(schema(), &one_json, Pass);
+    expect(json!({"type": "json_path", "path": "$.ok", "equals": 1}), &one_json, Pass);
+    expect(schema(), &format!("{bash}~~~~ JSON title=x\n{{\"ok\": 1}}\n~~~~"), Pass);
+    expect(schema(), &format!("{bash}```json\n{{}}\n```"), Fail);
+    expect(schema(), &format!("{bash}```json\n{{\"ok\": 1\n```"), Fail);
+    expect(schema(), &format!("{one_json}\n{one_json}"), Fail);
+    expect(schema(), &format!("{bash}```\n{{\"ok\": 1}}\n```"), Fail);
+    expect(schema(), "Here you are: {\"ok\": true} Hope it helps {not json}", Fail);
+    let two = one(schema(), &format!("{one_json}\n{one_json}"));
+    assert!(two.evidence.contains("4 fenced blocks, 2 of them labelled `json`"), "{}", two.evidence);
+}
+
+#[test]
+fn the_evidence_of_a_negation_says_what_was_found_and_where() {
+    let not = |inner: Value| json!({"type": "not", "criterion": inner});
+    let apple = one(not(json!({"type": "contains", "value": "apple"})), "one\nan apple");
+    assert_eq!((apple.verdict, apple.evidence.as_str()), (Verdict::Fail, "found at line 2: \"an apple\""));
+    let folded = one(not(json!({"type": "contains", "value": "APPLE", "ignore_case": true})), "one\nan apple");
+    assert_eq!(folded.evidence, "found at line 2: \"an apple\"");
+    let regex = one(not(json!({"type": "regex", "pattern": "(?m)^an"})), "one\nan apple");
+    assert_eq!(regex.evidence, "found at line 2: \"an apple\"");
+    let absent = one(not(json!({"type": "contains", "value": "pear"})), "an apple");
+    assert_eq!((absent.verdict, absent.evidence.as_str()), (Verdict::Pass, "\"pear\" is not in the answer"));
+    let many = one(not(json!({"type": "max_words", "value": 1})), "an apple");
+    assert_eq!((many.verdict, many.evidence.as_str()), (Verdict::Pass, "2 words; at most 1 are allowed"));
+}
+
+#[test]
+fn a_run_of_the_first_edition_is_judged_by_it_for_good() {
+    let first = |value: Value, answer: &str| {
+        let facts = Facts { edition: Edition::First, ..facts() };
+        let judged = judge(&[criterion(value)], answer, &facts, Scores::Nobody("no judge")).remove(0);
+        (judged.verdict, judged.evidence)
+    };
+    let japanese = "apple 日本語の文章はここにあります。とても長い文です。";
+    let max = json!({"type": "max_words", "value": 3});
+    assert_eq!(first(max.clone(), japanese), (Verdict::Pass, "2 words; at most 3 are allowed".to_owned()));
+    let now = one(max, japanese);
+    assert_eq!((now.verdict, now.evidence.as_str()), (Verdict::Fail, "23 words; at most 3 are allowed"));
+    let not = json!({"type": "not", "criterion": {"type": "contains", "value": "apple"}});
+    let evidence = "of the opposite: line 1: \"an apple\"".to_owned();
+    assert_eq!(first(not, "an apple"), (Verdict::Fail, evidence));
+    let blocks = "```bash\nls\n```\n```json\n{}\n```";
+    let (verdict, evidence) = first(json!({"type": "json_schema", "schema": {}}), blocks);
+    assert_eq!((verdict, evidence.as_str()), (Verdict::Fail, "the answer has 2 fenced blocks, so none of them is the answer"));
+    let (_, evidence) = first(json!({"type": "json_schema", "schema": {"required": ["ok"]}}), "{}");
+    assert_eq!(evidence, "/: \"\"ok\" is a required property\"");
+    let scores = "```\n[]\n```\n```json\n[{\"criterion\": 1, \"score\": 1}]\n```";
+    assert!(matches!(read_scores(scores, 1, Edition::First)[0], Score::Missing { .. }));
+    assert!(matches!(read_scores(scores, 1, Edition::Second)[0], Score::Given { .. }));
 }
 
 #[test]
@@ -148,7 +207,7 @@ fn a_sentence_is_pending_only_while_it_matters() {
     let reply = json!({"scores": [
         {"criterion": 4, "reason": "polite", "score": 0.1}, {"criterion": 1, "reason": "clear", "score": 0.7},
         {"criterion": 2, "reason": "", "score": 7}]});
-    let scores = read_scores(&reply.to_string(), 4);
+    let scores = read_scores(&reply.to_string(), 4, Edition::default());
     let judged = judge(&criteria, "a", &facts(), Scores::Given(&scores));
     let verdicts: Vec<Verdict> = judged.iter().map(|judged| judged.verdict).collect();
     assert_eq!(verdicts, [Verdict::Pass, Verdict::Pass, Verdict::Fail, Verdict::Pass]);
@@ -163,7 +222,7 @@ fn a_sentence_is_pending_only_while_it_matters() {
 
 #[test]
 fn scores_that_cannot_be_used_are_missing_with_the_reason() {
-    let why = |reply: &str| match &read_scores(reply, 1)[0] {
+    let why = |reply: &str| match &read_scores(reply, 1, Edition::default())[0] {
         Score::Missing { why } => why.clone(),
         Score::Given { score, .. } => score.to_string(),
     };
@@ -216,9 +275,9 @@ fn a_reply_is_spoken_against_by_one_signal() {
         ("[]", StopReason::End, vec![Signal::Malformed]),
         ("text", StopReason::End, vec![Signal::Malformed]),
     ] {
-        assert_eq!(signals(&reply(text, stop), Some(&schema)), wanted, "{text:?} {stop}");
+        assert_eq!(signals(&reply(text, stop), Some(&schema), Edition::default()), wanted, "{text:?} {stop}");
     }
-    assert_eq!(signals(&reply("text", StopReason::End), None), []);
+    assert_eq!(signals(&reply("text", StopReason::End), None, Edition::default()), []);
 }
 
 #[test]
@@ -366,7 +425,7 @@ proptest! {
             json!({"type": "regex", "pattern": text}), json!({"type": "json_path", "path": format!("${text}")}),
             json!({"type": "json_schema", "schema": {"pattern": text}}), json!({"type": "cites_inputs"}), json!(text),
         ].map(criterion).into();
-        let scores = read_scores(&answer, 1);
+        let scores = read_scores(&answer, 1, Edition::default());
         for judged in judge(&criteria, &answer, &facts, Scores::Given(&scores)) {
             prop_assert!(judged.evidence.len() <= EVIDENCE_BYTES_MAX);
         }

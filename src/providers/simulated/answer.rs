@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::paths;
 use super::phrases::Phrases;
+use crate::domain::judge::Edition;
 
 /// No answer is made longer than so many words, whatever a criterion asks for.
 const WORDS_MAX: u64 = 20_000;
@@ -165,7 +166,7 @@ impl Answer {
     }
 
     fn words(&self) -> u64 {
-        self.render().split_whitespace().count() as u64
+        word_count(&self.render())
     }
 
     /// Returns answers with `least` words or a few more.
@@ -182,7 +183,7 @@ impl Answer {
             }
             // A sentence has words, so this ends.
             let sentence = phrases.sentence(index);
-            words += sentence.split_whitespace().count().max(1) as u64;
+            words += word_count(&sentence).max(1);
             more.push(sentence);
         }
         match self {
@@ -216,7 +217,7 @@ impl Answer {
                 let cut = |spare: bool| {
                     let mut page = page.clone();
                     while Self::Page(page.clone()).words() > most {
-                        let length = |line: &Line| if spare && line.kept { 0 } else { line.text.split_whitespace().count() };
+                        let length = |line: &Line| if spare && line.kept { 0 } else { word_count(&line.text) };
                         let Some(longest) = page.lines.iter_mut().max_by_key(|line| length(line)).filter(|line| length(line) > 0)
                         else {
                             break;
@@ -229,6 +230,11 @@ impl Answer {
             }
         }
     }
+}
+
+/// Counts words as the criteria do that a run of today is judged by.
+fn word_count(text: &str) -> u64 {
+    Edition::default().words(text)
 }
 
 /// The first half of the words, rounded down: a text of one word becomes empty.

@@ -7,7 +7,7 @@ use serde_json_path::JsonPath;
 
 use crate::domain::criterion::{Check, Criterion, PathTest, TypedCriterion};
 use crate::domain::event::Verdict;
-use crate::domain::judge::{Facts, Scores, judge, schema_problems};
+use crate::domain::judge::{Edition, Facts, Scores, judge, schema_problems};
 
 use super::answer::{Answer, Place};
 use super::draw::Draw;
@@ -200,7 +200,7 @@ fn broken(answer: &Answer, schema: &Value) -> Vec<Answer> {
         }
     }
     values.extend([Value::Null, json!([]), json!({"simulated": "another form than asked for"})]);
-    values.retain(|value| schema_problems(schema, value).is_ok_and(|problems| !problems.is_empty()));
+    values.retain(|value| schema_problems(schema, value, Edition::default()).is_ok_and(|problems| !problems.is_empty()));
     values.into_iter().map(|value| answer.with_json(value)).collect()
 }
 

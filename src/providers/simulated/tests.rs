@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::call::{CallContext, OutputSchema};
 use crate::domain::criterion::Criterion;
 use crate::domain::event::Verdict;
-use crate::domain::judge::{DecidedBy, Facts, Score, Scores, judge, judge_call, read_scores, schema_problems};
+use crate::domain::judge::{DecidedBy, Edition, Facts, Score, Scores, judge, judge_call, read_scores, schema_problems};
 use crate::domain::template::{OutputContract, OutputFormat};
 use crate::domain::tier::Tier;
 
@@ -201,7 +201,7 @@ fn json_follows_the_schema_and_the_criteria_on_it() {
         let found = verdicts(&call, &text);
         let wanted: Vec<Verdict> = (0..6).map(|number| wanted(&call, number)).collect();
         if wanted.iter().all(|wanted| *wanted == Verdict::Pass) {
-            assert_eq!(schema_problems(&review_schema(), &value), Ok(vec![]));
+            assert_eq!(schema_problems(&review_schema(), &value, Edition::default()), Ok(vec![]));
             assert!(text.contains("Simulated answer"));
         }
         for (number, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
@@ -253,8 +253,8 @@ fn a_judge_scores_every_sentence_by_the_same_rule() {
         call.schema = Some(asked.schema.clone());
         let text = reply_to(&call).text;
         let value: Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(schema_problems(&asked.schema.schema, &value), Ok(vec![]));
-        let scores = read_scores(&text, 3);
+        assert_eq!(schema_problems(&asked.schema.schema, &value, Edition::default()), Ok(vec![]));
+        let scores = read_scores(&text, 3, Edition::default());
         assert!(scores.iter().all(|score| matches!(score, Score::Given { .. })), "{text}");
         for (number, judged) in (0..).zip(judge(&asked.criteria, "", &Facts::default(), Scores::Given(&scores))) {
             assert_eq!((judged.verdict, judged.by), (wanted(&call, number), DecidedBy::Model), "{text}");

@@ -13,17 +13,17 @@ use crate::domain::event::{
 use crate::domain::ids::{AgentNo, CallNo};
 use crate::domain::judge::{self, DecidedBy, Facts, FileFact, Finding, Judged, Scores};
 use crate::domain::run::prompt;
-use crate::domain::run::state::{Agent, Run};
+use crate::domain::run::state::Agent;
 use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
 
 /// Judges a work reply as far as code can; the rest waits for a judging model, if one can still matter.
 pub(super) fn judge_work(draft: &mut Draft<'_>, number: AgentNo, reply: &CallReply, files: BTreeMap<String, FileFact>) {
     let schema = prompt::schema_of(&draft.run, draft.basis, number);
-    let signals = judge::signals(reply, schema.as_ref().map(|schema| &schema.schema));
+    let signals = judge::signals(reply, schema.as_ref().map(|schema| &schema.schema), draft.basis.settings.judging);
     let Some(agent) = draft.run.agent(number) else { return };
     let (criteria, strict, threshold) = (agent.criteria.clone(), agent.plan.strict, agent.plan.threshold);
-    let facts = facts(&draft.run, files);
+    let facts = facts(draft, files);
     let findings = judge::check(&criteria, &reply.text, &facts);
     let decided = findings.iter().enumerate().filter_map(|(index, finding)| match finding {
         Finding::Judged(judged) => Some((index as u32, judged.clone())),
@@ -60,16 +60,16 @@ pub(super) fn judge_by_model(
     files: BTreeMap<String, FileFact>,
 ) {
     let Some(agent) = draft.run.agent(number) else { return };
-    let scores = judge::read_scores(reply, judge::sentences(&agent.criteria).len());
+    let scores = judge::read_scores(reply, judge::sentences(&agent.criteria).len(), draft.basis.settings.judging);
     let Some(answer) = agent.open_attempt().and_then(|attempt| attempt.output.clone()) else { return };
-    let facts = facts(&draft.run, files);
+    let facts = facts(draft, files);
     conclude(draft, number, &answer, &facts, Scores::Given(&scores), Some(call), Vec::new());
 }
 
 /// Ends an attempt that has an answer, without the judge that it waited for; `why` says why there is none.
 pub(super) fn close(draft: &mut Draft<'_>, number: AgentNo, why: &str) {
     let answer = draft.run.agent(number).and_then(|agent| agent.open_attempt()).and_then(|attempt| attempt.output.clone());
-    let facts = facts(&draft.run, BTreeMap::new());
+    let facts = facts(draft, BTreeMap::new());
     conclude(draft, number, answer.as_deref().unwrap_or_default(), &facts, Scores::Nobody(why), None, Vec::new());
 }
 
@@ -135,8 +135,8 @@ fn recorded(judged: Option<&crate::domain::run::JudgedCriterion>) -> Judged {
     })
 }
 
-fn facts(run: &Run, workspace: BTreeMap<String, FileFact>) -> Facts {
-    Facts { input_files: prompt::input_files(run), workspace }
+fn facts(draft: &Draft<'_>, workspace: BTreeMap<String, FileFact>) -> Facts {
+    Facts { edition: draft.basis.settings.judging, input_files: prompt::input_files(&draft.run), workspace }
 }
 
 /// Decides what an agent does after an attempt that did not pass: the same tier again, the next one, a question, or the end.

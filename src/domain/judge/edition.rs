@@ -1,0 +1,83 @@
+//! Which rules judge an answer. The rules have changed once; a run records those that it started under and is judged by them for good,
+//! so that its verdicts can be derived again by every later version.
+
+use serde::{Deserialize, Serialize};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// The rules by which code judges, recorded in a run's settings as their number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub enum Edition {
+    /// Words are what stands between spaces; of several fenced blocks none is a JSON answer.
+    First,
+    /// Words are those of Unicode; among several fenced blocks the only one labelled `json` is the answer; evidence is worded anew.
+    #[default]
+    Second,
+}
+
+impl Edition {
+    /// Returns the edition of runs that recorded none.
+    pub fn before_any() -> Self {
+        Self::First
+    }
+
+    /// Counts the words of a text: by the word boundaries of Unicode (UAX #29), where what has neither letter nor digit is no word.
+    /// Scripts that are written without spaces have no boundaries to go by: there each character is a word, as word processors count.
+    pub fn words(self, text: &str) -> u64 {
+        match self {
+            Self::First => text.split_whitespace().count() as u64,
+            Self::Second => text.unicode_words().count() as u64,
+        }
+    }
+}
+
+impl From<Edition> for u32 {
+    fn from(edition: Edition) -> Self {
+        match edition {
+            Edition::First => 1,
+            Edition::Second => 2,
+        }
+    }
+}
+
+impl TryFrom<u32> for Edition {
+    type Error = String;
+
+    fn try_from(number: u32) -> Result<Self, Self::Error> {
+        match number {
+            1 => Ok(Self::First),
+            2 => Ok(Self::Second),
+            number => Err(format!("edition {number} of the rules for judging is not known to this version")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_counted_as_their_script_has_them() {
+        for (text, words) in [
+            ("one two  three", 3),
+            ("don't stop: 3.14 is — well-known 🦀", 6),
+            ("日本語の文章はここにあります。とても長い文です。", 22),
+            ("カタカナ", 1),
+            ("Grüße aus Köln", 3),
+            ("Привет, мир!", 2),
+            ("-- | * \n", 0),
+        ] {
+            assert_eq!(Edition::Second.words(text), words, "{text}");
+        }
+        assert_eq!(Edition::First.words("日本語。長い文 。"), 2);
+    }
+
+    #[test]
+    fn an_edition_is_recorded_as_its_number() {
+        for edition in [Edition::First, Edition::Second] {
+            let text = serde_json::to_string(&edition).unwrap();
+            assert_eq!(serde_json::from_str::<Edition>(&text).unwrap(), edition);
+        }
+        assert!(serde_json::from_str::<Edition>("3").unwrap_err().to_string().contains("edition 3"));
+    }
+}
