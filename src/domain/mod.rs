@@ -12,6 +12,7 @@ pub mod event;
 pub mod form;
 pub mod ids;
 pub mod judge;
+pub mod lenient_json;
 pub mod money;
 pub(crate) mod named;
 pub mod nearest;

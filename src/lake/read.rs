@@ -10,6 +10,7 @@ use super::form::{
     AGENTS_MAX, ATTEMPTS_MAX, COST_MAX, COUNT_MAX, ImportedAgent, ImportedAttempt, ImportedNote, ImportedRun, NAME_CHARS_MAX,
 };
 use crate::domain::ids::TimeNs;
+use crate::domain::lenient_json;
 use crate::domain::money::NanoUsd;
 use crate::domain::nearest::nearest;
 use crate::domain::tier::Tier;
@@ -45,7 +46,7 @@ pub struct Notice {
 /// # Errors
 /// Everything that is wrong with it, at most 20 problems.
 pub fn line(text: &[u8]) -> Result<(ImportedRun, Vec<Notice>), Vec<Problem>> {
-    let value: Value = serde_json::from_slice(text).map_err(|error| vec![not_json(text, &error)])?;
+    let value: Value = lenient_json::read_halves(text).map_err(|error| vec![not_json(text, &error)])?;
     let mut reader = Reader::default();
     let run = reader.run(&value);
     match run {

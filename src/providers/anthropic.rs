@@ -140,7 +140,7 @@ fn block(draft: &mut Draft, key: String, block: &Value) {
 
 fn stop(draft: &mut Draft, holder: &Value) {
     if let Some(reason) = holder.get("stop_reason").and_then(Value::as_str) {
-        draft.stop = Some(match reason {
+        draft.stop_for(match reason.to_ascii_lowercase().as_str() {
             "end_turn" => StopReason::End,
             "max_tokens" => StopReason::MaxTokens,
             "stop_sequence" => StopReason::StopSequence,

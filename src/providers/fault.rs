@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use crate::domain::event::ErrorClass;
+use crate::domain::lenient_json;
 
 /// A failure of one try, before it is redacted and dated.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,10 @@ impl ErrorBody {
     /// Reads an error object: `{"error": {…}}`, `{"error": "text"}`, `{"type": "error", …}`, a Responses `error` event,
     /// or whatever else has a message. `None` when `value` holds no error.
     pub fn of(value: &Value) -> Option<Self> {
+        // One error in a list of errors, as Google's gateway sends it.
+        if let Some([only]) = value.as_array().map(Vec::as_slice) {
+            return Self::of(only);
+        }
         let request_id = text(value, "request_id");
         let error = match value.get("error") {
             Some(Value::Null) | None => {
@@ -103,9 +108,20 @@ fn text(value: &Value, key: &str) -> Option<String> {
 
 /// Returns what an answer with an error status means.
 pub fn of_status(status: u16, body: &str) -> Fault {
-    let error = serde_json::from_str::<Value>(body).ok().and_then(|value| ErrorBody::of(&value));
+    let error = lenient_json::read(json_of(body).as_bytes()).ok().and_then(|value| ErrorBody::of(&value));
     let error = error.unwrap_or_else(|| ErrorBody { message: body.trim().to_owned(), ..ErrorBody::default() });
     classify(Some(status), error)
+}
+
+/// Returns the JSON in the body of an error: without a byte order mark, and without the frame of an event that some gateways put
+/// around it as around everything else.
+fn json_of(body: &str) -> &str {
+    let body = body.trim_start_matches('\u{feff}').trim();
+    if body.starts_with("data:") || body.starts_with("event:") {
+        let data = body.lines().find_map(|line| line.strip_prefix("data:"));
+        return data.map_or(body, str::trim);
+    }
+    body
 }
 
 /// Returns what an error inside a reply with status 200 means.
@@ -113,7 +129,8 @@ pub fn in_stream(error: ErrorBody) -> Fault {
     classify(None, error)
 }
 
-fn classify(status: Option<u16>, error: ErrorBody) -> Fault {
+fn classify(status: Option<u16>, mut error: ErrorBody) -> Fault {
+    error.codes.iter_mut().chain([&mut error.message]).chain(&mut error.request_id).for_each(lenient_json::mend);
     let effective = status.or(error.status).or_else(|| error.codes.iter().rev().find_map(|code| status_of(code)));
     let message = error.message.to_ascii_lowercase();
     let (class, retryable) = if error.any_code(is_money) || (money_status(effective) && speaks_of_money(&message)) {
@@ -337,6 +354,21 @@ mod tests {
         );
         assert_eq!(class(r#"{"error":"CUDA out of memory"}"#), (ErrorClass::Server, true));
         assert_eq!(class(r#"{"error":"model \"x\" not found, try pulling it"}"#), (ErrorClass::UnknownModel, false));
+    }
+
+    #[test]
+    fn an_error_is_read_however_carelessly_it_is_sent() {
+        let quota = (ErrorClass::Quota, "pay \u{fffd}");
+        for body in [
+            r#"{"error":{"code":"insufficient_quota","message":"pay \ud83e"}}"#,
+            r#"[{"error":{"code":"insufficient_quota","message":"pay \ud83e"}}]"#,
+            "\u{feff}{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"pay \\ud83e\"}}",
+            "event: error\r\ndata: {\"error\":{\"code\":\"insufficient_quota\",\"message\":\"pay \\ud83e\",\"x\":NaN}}\r\n\r\n",
+        ] {
+            let fault = of_status(429, body);
+            assert_eq!((fault.class, fault.message.as_str()), quota, "{body}");
+        }
+        assert_eq!(of_status(500, "data: {").message, "data: {");
     }
 
     #[test]

@@ -331,8 +331,10 @@ impl Try {
         let draft = match performed {
             Ok(()) => decoder.finish().map_err(|broken| failed(broken.0, &broken.1))?,
             // The connection may break behind the last word of an answer.
-            Err(fault) if fault.class == ErrorClass::Connection && decoder.draft().is_whole() => decoder.draft().clone(),
-            Err(fault) => return Err(failed(fault, decoder.draft())),
+            Err(fault) => match decoder.whole().filter(|_| fault.class == ErrorClass::Connection) {
+                Some(whole) => whole,
+                None => return Err(failed(fault, decoder.draft())),
+            },
         };
         let (usage, usage_source) = draft.usage(estimated_input);
         Ok(CallReply {

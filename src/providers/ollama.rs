@@ -55,7 +55,7 @@ pub fn line(draft: &mut Draft, line: &Value) -> Result<(), Fault> {
     update(&mut draft.counts.input, number(line, &["prompt_eval_count"]));
     update(&mut draft.counts.output, number(line, &["eval_count"]));
     if line.get("done").and_then(Value::as_bool) == Some(true) {
-        draft.stop = Some(match line.get("done_reason").and_then(Value::as_str) {
+        draft.stop_for(match line.get("done_reason").and_then(Value::as_str) {
             Some("stop") | None => StopReason::End,
             Some("length") => StopReason::MaxTokens,
             Some(_) => StopReason::Other,

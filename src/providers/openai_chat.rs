@@ -127,7 +127,7 @@ fn tool_call(draft: &mut Draft, call: &Value) {
 
 fn finish(draft: &mut Draft, choice: &Value) {
     let Some(reason) = choice.get("finish_reason").and_then(Value::as_str).filter(|reason| !reason.is_empty()) else { return };
-    draft.stop = Some(match reason {
+    draft.stop_for(match reason.to_ascii_lowercase().as_str() {
         "stop" | "eos" | "end_turn" => StopReason::End,
         "length" | "max_tokens" => StopReason::MaxTokens,
         "tool_calls" | "function_call" | "tool_use" => StopReason::ToolUse,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::call::{CallRequest, ToolCall};
 use crate::domain::event::{ErrorClass, StopReason};
+use crate::domain::lenient_json;
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::tokens::TokenMeter;
 use crate::settings::{ProviderKind, ProviderSettings};
@@ -155,6 +156,13 @@ impl Draft {
         }
     }
 
+    /// Takes in why the model stopped. Servers say it twice; what stopped it for a reason is not taken back by an ordinary end.
+    pub fn stop_for(&mut self, stop: StopReason) {
+        if self.stop.is_none() || stop != StopReason::End {
+            self.stop = Some(stop);
+        }
+    }
+
     /// Puts the output of `other` in the place of what has come so far; counts and identity stay.
     pub fn replace_output(&mut self, other: Self) {
         self.text = other.text;
@@ -238,6 +246,18 @@ impl Draft {
         Some(usage)
     }
 
+    /// Returns the draft with the characters joined that its pieces were cut within. Whoever wants to read it needs this.
+    #[must_use]
+    fn mended(mut self) -> Self {
+        for call in &mut self.calls {
+            [&mut call.name, &mut call.arguments].into_iter().chain(&mut call.id).for_each(lenient_json::mend);
+        }
+        let texts = [&mut self.text, &mut self.reasoning, &mut self.refusal].into_iter();
+        let others = [&mut self.stop_details, &mut self.model, &mut self.id];
+        texts.chain(others.into_iter().flatten()).for_each(lenient_json::mend);
+        self
+    }
+
     /// Returns the tool calls. Arguments that are no JSON come as a JSON string, for the caller to refuse; missing ids
     /// are made.
     pub fn tool_calls(&self) -> Vec<ToolCall> {
@@ -248,7 +268,7 @@ impl Draft {
                 name: call.name.clone(),
                 arguments: match call.arguments.trim() {
                     "" => Value::Object(Map::new()),
-                    text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(call.arguments.clone())),
+                    text => lenient_json::read(text.as_bytes()).unwrap_or_else(|_| Value::String(call.arguments.clone())),
                 },
             })
             .collect()
@@ -295,16 +315,12 @@ impl From<TooLong> for Fault {
 impl Decoder {
     /// Returns a decoder for replies of the dialect `kind`.
     pub fn new(kind: ProviderKind) -> Self {
-        let framing = match kind {
-            ProviderKind::Ollama => Framing::Ndjson(NdjsonDecoder::new(LINE_MAX)),
-            _ => Framing::Undecided(Vec::new()),
-        };
         let draft = Draft {
             cache_beside_input: kind == ProviderKind::Anthropic,
             stop_ends: kind == ProviderKind::OpenaiChat,
             ..Draft::default()
         };
-        Self { kind, framing, draft, messages: 0, bytes: 0 }
+        Self { kind, framing: Framing::Undecided(Vec::new()), draft, messages: 0, bytes: 0 }
     }
 
     /// Takes in the next bytes. What stands behind the mark of the end is ignored.
@@ -335,7 +351,12 @@ impl Decoder {
                 None => return Ok(()),
             };
             let start = std::mem::take(start);
-            if first == b'{' {
+            if first == b'{' && *kind == ProviderKind::Ollama {
+                let mut lines = NdjsonDecoder::new(LINE_MAX);
+                let pushed = lines.push(strip_mark(&start), &mut take);
+                *framing = Framing::Ndjson(lines);
+                return pushed;
+            } else if first == b'{' {
                 *framing = Framing::Body(start);
             } else {
                 let limit = if *kind == ProviderKind::OpenaiResponses { BODY_MAX } else { LINE_MAX };
@@ -355,9 +376,14 @@ impl Decoder {
         }
     }
 
-    /// Returns what has come so far.
+    /// Returns what has come so far; characters may be cut.
     pub fn draft(&self) -> &Draft {
         &self.draft
+    }
+
+    /// Returns the reply when nothing of it is missing, whatever became of the connection.
+    pub fn whole(&self) -> Option<Draft> {
+        self.draft.is_whole().then(|| self.draft.clone().mended())
     }
 
     /// Ends the stream after its last byte.
@@ -367,8 +393,9 @@ impl Decoder {
     pub fn finish(self) -> Result<Draft, Box<(Fault, Draft)>> {
         let Self { kind, framing, mut draft, mut messages, bytes } = self;
         let left = match framing {
-            Framing::Body(body) => match serde_json::from_str::<Value>(&String::from_utf8_lossy(strip_mark(&body))) {
+            Framing::Body(body) => match lenient_json::read_marked(strip_mark(&body)) {
                 Ok(value) => whole(kind, &mut draft, &value),
+                Err(_) if is_lines(strip_mark(&body)) => lines(kind, &mut draft, &mut messages, &body),
                 Err(error) if error.is_eof() => Err(broken_off(bytes)),
                 Err(error) => Err(Fault::passing(ErrorClass::BadReply, format!("the reply is not JSON: {error}"))),
             },
@@ -378,16 +405,15 @@ impl Decoder {
         };
         match left {
             Err(fault) => Err(Box::new((fault, draft))),
-            Ok(()) if draft.is_whole() => Ok(draft),
-            Ok(()) => Err(Box::new((cut(kind, bytes, messages), draft))),
+            Ok(()) if draft.is_whole() => Ok(draft.mended()),
+            Ok(()) => Err(Box::new((cut(bytes, messages), draft))),
         }
     }
 }
 
 /// Returns what it means that a reply ended before its end.
-fn cut(kind: ProviderKind, bytes: u64, messages: u64) -> Fault {
-    let streams_events = kind != ProviderKind::Ollama;
-    if bytes > 0 && messages == 0 && streams_events {
+fn cut(bytes: u64, messages: u64) -> Fault {
+    if bytes > 0 && messages == 0 {
         let message = "the reply is not a stream of events (does base_url point to the right place?)";
         return Fault::passing(ErrorClass::BadReply, message);
     }
@@ -410,14 +436,18 @@ fn message(kind: ProviderKind, draft: &mut Draft, data: &[u8]) -> Result<(), Fau
     if draft.ended || data.trim_ascii().is_empty() {
         return Ok(());
     }
-    // Local servers emit characters cut in half; a replacement character is better than no answer.
-    let text = String::from_utf8_lossy(data);
-    if text.trim() == "[DONE]" {
+    if is_done(data) {
         draft.ended |= kind == ProviderKind::OpenaiChat;
         return Ok(());
     }
-    let value: Value = serde_json::from_str(&text)
-        .map_err(|error| Fault::passing(ErrorClass::BadReply, format!("a message of the reply is not JSON: {error}")))?;
+    let value = match lenient_json::read_marked(data) {
+        Ok(value) => value,
+        // Events without the blank lines between them: each line is a message of its own.
+        Err(_) if is_lines(data) => return data.split(|byte| *byte == b'\n').try_for_each(|line| message(kind, draft, line)),
+        Err(error) => {
+            return Err(Fault::passing(ErrorClass::BadReply, format!("a message of the reply is not JSON: {error}")));
+        }
+    };
     match kind {
         ProviderKind::Anthropic => anthropic::event(draft, &value)?,
         ProviderKind::OpenaiChat => openai_chat::chunk(draft, &value)?,
@@ -432,9 +462,30 @@ fn message(kind: ProviderKind, draft: &mut Draft, data: &[u8]) -> Result<(), Fau
 fn last_message(kind: ProviderKind, draft: &mut Draft, messages: &mut u64, data: Option<Vec<u8>>) -> Result<(), Fault> {
     let Some(data) = data else { return Ok(()) };
     *messages += 1;
-    let text = String::from_utf8_lossy(&data);
-    let readable = text.trim() == "[DONE]" || serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+    let readable = is_done(&data) || is_lines(&data) || lenient_json::read_marked(&data).is_ok();
     if readable { message(kind, draft, &data) } else { Ok(()) }
+}
+
+/// Takes in a reply that came as lines of JSON where events were asked for.
+fn lines(kind: ProviderKind, draft: &mut Draft, messages: &mut u64, body: &[u8]) -> Result<(), Fault> {
+    let mut decoder = NdjsonDecoder::new(BODY_MAX);
+    decoder.push(strip_mark(body), |line| {
+        *messages += 1;
+        message(kind, draft, line)
+    })?;
+    last_message(kind, draft, messages, decoder.finish())
+}
+
+fn is_done(data: &[u8]) -> bool {
+    data.trim_ascii() == b"[DONE]"
+}
+
+/// Returns whether `data` has several lines of which the first is a message by itself.
+fn is_lines(data: &[u8]) -> bool {
+    let mut lines = data.splitn(2, |byte| matches!(byte, b'\n' | b'\r'));
+    let first = lines.next().unwrap_or_default();
+    let more = lines.next().is_some_and(|rest| !rest.trim_ascii().is_empty());
+    more && (is_done(first) || lenient_json::read_marked(first).is_ok_and(|value| value.is_object()))
 }
 
 /// Takes in a reply that is one JSON body.
@@ -472,10 +523,11 @@ fn within_limit(draft: &Draft) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Returns a count: a number that is not negative, whole or not.
+/// Returns a count: a number that is not negative, whole or not, or a text that is one.
 pub(super) fn number(value: &Value, path: &[&str]) -> Option<u64> {
     let found = path.iter().try_fold(value, |value, key| value.get(key))?;
-    found.as_u64().or_else(|| found.as_f64().filter(|n| n.is_finite() && *n >= 0.0 && *n < 9e15).map(|n| n.round() as u64))
+    let parsed = || found.as_f64().or_else(|| found.as_str()?.trim().parse().ok());
+    found.as_u64().or_else(|| parsed().filter(|n| n.is_finite() && *n >= 0.0 && *n < 9e15).map(|n| n.round() as u64))
 }
 
 /// Returns a text that is not empty.
@@ -520,6 +572,9 @@ pub(super) fn is_strict(schema: &Value) -> bool {
 #[cfg(test)]
 #[path = "build_tests.rs"]
 mod build_tests;
+#[cfg(test)]
+#[path = "wire_careless_tests.rs"]
+mod careless_tests;
 #[cfg(test)]
 #[path = "wire_tests.rs"]
 mod tests;

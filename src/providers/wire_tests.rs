@@ -5,11 +5,11 @@ use serde_json::json;
 
 use super::*;
 
-const KINDS: [ProviderKind; 4] =
+pub(super) const KINDS: [ProviderKind; 4] =
     [ProviderKind::Anthropic, ProviderKind::OpenaiChat, ProviderKind::OpenaiResponses, ProviderKind::Ollama];
 
 /// Decodes a whole reply; every split of it must give the same.
-fn decode(kind: ProviderKind, bytes: &[u8], sizes: &[usize]) -> Result<Draft, Box<(Fault, Draft)>> {
+pub(super) fn decode(kind: ProviderKind, bytes: &[u8], sizes: &[usize]) -> Result<Draft, Box<(Fault, Draft)>> {
     let mut decoder = Decoder::new(kind);
     let mut rest = bytes;
     let mut sizes = sizes.iter().copied().cycle();
@@ -24,7 +24,7 @@ fn decode(kind: ProviderKind, bytes: &[u8], sizes: &[usize]) -> Result<Draft, Bo
 }
 
 #[track_caller]
-fn reply(kind: ProviderKind, bytes: &str) -> Draft {
+pub(super) fn reply(kind: ProviderKind, bytes: &str) -> Draft {
     let whole = decode(kind, bytes.as_bytes(), &[]);
     assert_eq!(decode(kind, bytes.as_bytes(), &[1]), whole, "byte by byte");
     whole.unwrap_or_else(|broken| panic!("{}: {:?}", broken.0.message, broken.1))
@@ -38,7 +38,7 @@ fn fault(kind: ProviderKind, bytes: &str) -> (ErrorClass, bool, Option<TokenUsag
     (fault.class, fault.retryable, draft.partial_usage(50))
 }
 
-fn usage(input: u64, cache_read: u64, write_5m: u64, write_1h: u64, output: u64, reasoning: u64) -> TokenUsage {
+pub(super) fn usage(input: u64, cache_read: u64, write_5m: u64, write_1h: u64, output: u64, reasoning: u64) -> TokenUsage {
     TokenUsage { input, cache_read, cache_write_5m: write_5m, cache_write_1h: write_1h, output, reasoning }
 }
 
@@ -219,7 +219,7 @@ fn a_chat_stream_is_read_with_all_its_parts() {
     assert_eq!((calls[1].id.as_str(), &calls[1].arguments), ("call_b", &json!({"y": 2})));
 }
 
-fn chat(chunks: &[&str], end: &str) -> String {
+pub(super) fn chat(chunks: &[&str], end: &str) -> String {
     chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect::<String>() + end
 }
 

@@ -157,6 +157,46 @@ async fn a_run_outlasts_a_server_that_fails_first_in_every_format() {
     }
 }
 
+/// Returns the body of a reply in which these pieces of a JSON text follow each other, and the text `twine check, then twine upload`.
+fn in_pieces(kind: &str, pieces: &[&str]) -> String {
+    let sse = |data: String| format!("data: {data}\n\n");
+    let delta = |piece: &str| match kind {
+        "anthropic" => {
+            sse(format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{piece}"}}}}"#))
+        }
+        "openai-chat" => sse(format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{piece}"}}}}]}}"#)),
+        "openai-responses" => {
+            sse(format!(r#"{{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"{piece}"}}"#))
+        }
+        _ => format!(r#"{{"message":{{"role":"assistant","content":"{piece}"}},"done":false}}"#) + "\n",
+    };
+    let end = match kind {
+        "anthropic" => sse(r#"{"type":"message_stop"}"#.to_owned()),
+        "openai-chat" => sse("[DONE]".to_owned()),
+        "openai-responses" => sse(r#"{"type":"response.completed","response":{"status":"completed","output":[]}}"#.to_owned()),
+        _ => "{\"done\":true,\"done_reason\":\"stop\"}\n".to_owned(),
+    };
+    pieces.iter().chain(&["twine check, then twine upload"]).map(|piece| delta(piece)).collect::<String>() + &end
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_surrogate_pair_costs_no_second_call_in_any_format() {
+    for (kind, path, auth, _) in FORMATS {
+        let body = in_pieces(kind, &[r"\ud83e", r"\udd80\ud83d", r"\udc69\u200d\ud83d", r"\udd2c, \ud83e", " "]);
+        let server = LlmServer::start([Turn::raw([body.clone()]), Turn::raw(body.as_bytes().chunks(5))]).await;
+        let house = House::new();
+        house.template("relay", &relay());
+        house.configure(&settings(kind, &server.base_url(path), auth));
+        let done = relayed(&house, &[]).await;
+        assert_eq!(server.requests().len(), 2, "{kind}: {}", done.stderr);
+        let agents = done.run()["agents"].clone();
+        for agent in agents.as_array().expect("agents") {
+            let output = &agent["attempts"][0]["output"];
+            assert_eq!(output, "🦀👩\u{200d}🔬, \u{fffd} twine check, then twine upload", "{kind}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_key_fails_the_run_without_climbing() {
     let server = LlmServer::start([Turn::status(401, "")]).await;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::domain::call::{CallRequest, ToolCall};
 use crate::domain::event::{ErrorClass, Purpose, StopReason};
 use crate::domain::ids::AttemptNo;
+use crate::domain::lenient_json;
 use crate::domain::tier::Tier;
 
 use super::draw::Draw;
@@ -131,7 +132,7 @@ impl Script {
     /// # Errors
     /// The first problem, with the number of the reply that has it.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
-        let value: Value = serde_json::from_str(text).map_err(ScriptError::NotJson)?;
+        let value = lenient_json::read_halves(text.as_bytes()).map_err(ScriptError::NotJson)?;
         let replies = match &value {
             Value::Object(fields) if fields.len() == 1 => fields.get("replies").and_then(Value::as_array),
             _ => None,
