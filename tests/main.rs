@@ -32,6 +32,8 @@ mod library;
 mod llm_server;
 #[path = "suite/memory.rs"]
 mod memory;
+#[path = "suite/outputs.rs"]
+mod outputs;
 #[path = "suite/power_cut.rs"]
 mod power_cut;
 #[path = "suite/providers.rs"]

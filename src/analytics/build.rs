@@ -69,12 +69,14 @@ pub fn lines(outcomes: &[Outcome], terms: &Terms) -> Vec<TemplateLine> {
 }
 
 fn line(template: &str, outcomes: &[&Outcome], terms: &Terms) -> TemplateLine {
-    let (mut ends, mut judged, mut duration) = (Ends::default(), (0, 0), Sketch::default());
+    let (mut ends, mut judged) = (Ends::default(), (0, 0));
+    let (mut duration, mut attempts_duration) = (Sketch::default(), Sketch::default());
     for outcome in outcomes {
         ends.merge(&outcome.row.ends);
         let (succeeded, of) = outcome.row.ends.judged(outcome.mode, terms.unverified);
         judged = (judged.0 + succeeded, judged.1 + of);
         duration.merge(&outcome.row.duration);
+        attempts_duration.merge(&outcome.row.attempts_duration);
     }
     let imported = |outcome: &&&Outcome| outcome.mode == Mode::Imported;
     let said: u64 = outcomes.iter().filter(imported).map(|outcome| outcome.row.ends.unverified).sum();
@@ -89,6 +91,7 @@ fn line(template: &str, outcomes: &[&Outcome], terms: &Terms) -> TemplateLine {
         success: terms.share(judged.0, judged.1),
         money: outcomes.iter().map(|outcome| money_of_runs(outcome.mode, &outcome.row)).collect(),
         duration: lengths(&duration),
+        attempts_duration: lengths(&attempts_duration),
     }
 }
 

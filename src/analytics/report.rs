@@ -104,6 +104,8 @@ pub struct TemplateLine {
     pub money: Vec<Money>,
     /// How long its runs took, pauses included.
     pub duration: Lengths,
+    /// The durations of a run's attempts together, however many ran at once, for runs whose own duration is not known.
+    pub attempts_duration: Lengths,
 }
 
 /// Everything about a template.

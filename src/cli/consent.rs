@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use super::context::Context;
 use super::error::{Report, Result};
+use super::output::sanitize;
 use crate::domain::event::Mode;
 use crate::domain::ids::RunId;
 use crate::domain::run::Basis;
@@ -12,18 +13,36 @@ use crate::settings::{How, is_trusted};
 use crate::workspace::library::{Entry, Origin};
 use crate::workspace::{Workspace, mode};
 
-/// Asks whether a template of a store that was found and is not trusted may be run with real models.
+/// Asks whether a template of a store that was found and is not trusted, or of a file that is no store's, may be run with real models.
 ///
 /// # Errors
 /// When it may not, or nobody can be asked.
 pub fn to_template(context: &mut Context, workspace: &Workspace, entry: &Entry) -> Result<()> {
-    let is_strangers = matches!(entry.origin, Origin::User(_));
-    if !is_strangers || !needs_consent(workspace, mode(&workspace.resolved.settings))? {
-        return Ok(());
+    let mode = mode(&workspace.resolved.settings);
+    match &entry.origin {
+        Origin::User(_) if needs_consent(workspace, mode)? => {
+            let what = format!("template `{}` of {}", entry.id, workspace.store.path.display());
+            ask(context, &what, &STORE, &format!("meno show-template {}", entry.id))
+        }
+        Origin::File(path) if mode == Mode::Real => {
+            let what = format!("template file {}", sanitize::line(&path.display().to_string()));
+            ask(context, &what, &FILE, &format!("meno show-template {}", path.display()))
+        }
+        Origin::BuiltIn | Origin::User(_) | Origin::File(_) => Ok(()),
     }
-    let what = format!("template `{}` of {}", entry.id, workspace.store.path.display());
-    ask(context, &what, &format!("meno show-template {}", entry.id))
 }
+
+/// Why somebody is asked, and how to be asked no more.
+struct Source {
+    refused: &'static str,
+    asked: &'static str,
+    remedy: &'static str,
+}
+
+const STORE: Source =
+    Source { refused: "the store is not trusted", asked: "comes from a store that you do not trust", remedy: "meno trust" };
+const FILE: Source =
+    Source { refused: "it is no template of the store", asked: "is no template of the store", remedy: "meno template add FILE" };
 
 /// Asks whether a run that such a store recorded may go on, or be run once more, with real models: what it
 /// decides by is the store's too: template, base agents, models, answers.
@@ -35,7 +54,7 @@ pub fn to_run(context: &mut Context, workspace: &Workspace, run: RunId, basis: &
         return Ok(());
     }
     let what = format!("run {run} of {}", workspace.store.path.display());
-    ask(context, &what, &format!("meno show-run {run}"))
+    ask(context, &what, &STORE, &format!("meno show-run {run}"))
 }
 
 fn needs_consent(workspace: &Workspace, mode: Mode) -> Result<bool> {
@@ -43,17 +62,17 @@ fn needs_consent(workspace: &Workspace, mode: Mode) -> Result<bool> {
     Ok(is_found && mode == Mode::Real && !is_trusted(&workspace.places, &workspace.store)?)
 }
 
-fn ask(context: &mut Context, what: &str, look: &str) -> Result<()> {
+fn ask(context: &mut Context, what: &str, source: &Source, look: &str) -> Result<()> {
     let refused = || {
-        Report::refused(format!("{what} would run against real models, and the store is not trusted"))
-            .hint(format!("look at it with `{look}`, then `meno trust`"))
+        Report::refused(format!("{what} would run against real models, and {}", source.refused))
+            .hint(format!("look at it with `{look}`, then `{}`", source.remedy))
     };
     if !context.can_ask() {
         return Err(refused());
     }
     let question = AskQuestion {
         id: "trust".to_owned(),
-        text: format!("{what} comes from a store that you do not trust. Run it with your models?"),
+        text: format!("{what} {}. Run it with your models?", source.asked),
         help: None,
         kind: AskKind::Confirm,
         required: true,

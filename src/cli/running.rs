@@ -172,7 +172,7 @@ pub fn remember(context: &mut Context, workspace: &Workspace) {
 fn ask(approval: &Approval) -> Option<bool> {
     let question = AskQuestion {
         id: "approve".to_owned(),
-        text: format!("{} did not pass at {} ({}). May it try {}?", approval.role, approval.from, approval.reason, approval.to),
+        text: format!("{} failed at {} ({}). May it try {}?", approval.role, approval.from, approval.reason, approval.to),
         help: None,
         kind: AskKind::Confirm,
         required: true,

@@ -56,6 +56,34 @@ pub struct RunRow {
     pub open_costs: OpenCosts,
     /// Imported attempts that came without a cost.
     pub costless_attempts: BTreeSet<(AgentNo, AttemptNo)>,
+    /// The durations of its attempts.
+    pub attempts_duration: AttemptsDuration,
+}
+
+/// The durations of a run's attempts together, however many ran at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptsDuration {
+    sum_ms: u64,
+    timed: u32,
+    untimed: u32,
+}
+
+impl AttemptsDuration {
+    /// Adds an attempt; `None` when how long it took is not known.
+    pub fn add(&mut self, duration_ms: Option<u64>) {
+        match duration_ms {
+            Some(duration_ms) => {
+                self.sum_ms = self.sum_ms.saturating_add(duration_ms);
+                self.timed = self.timed.saturating_add(1);
+            }
+            None => self.untimed = self.untimed.saturating_add(1),
+        }
+    }
+
+    /// Returns the sum in milliseconds; `None` when there is no attempt, or one whose duration is not known.
+    pub fn known(&self) -> Option<u64> {
+        (self.timed > 0 && self.untimed == 0).then_some(self.sum_ms)
+    }
 }
 
 impl RunRow {
@@ -80,6 +108,7 @@ impl RunRow {
             version: 0,
             open_costs: OpenCosts::default(),
             costless_attempts: BTreeSet::new(),
+            attempts_duration: AttemptsDuration::default(),
         }
     }
 
@@ -108,7 +137,9 @@ impl RunRow {
             Event::TierEscalated(_) => self.escalations = self.escalations.saturating_add(1),
             Event::AttemptImported(body) => {
                 self.costless_attempts.insert((body.agent, body.attempt));
+                self.attempts_duration.add(body.duration_ms);
             }
+            Event::AttemptEnded(body) => self.attempts_duration.add(Some(body.duration_ms)),
             Event::CostIncurred(body) => {
                 let known = body.amount.unwrap_or_default();
                 self.cost = self.cost.plus(known);
@@ -146,6 +177,7 @@ impl RunRow {
             started_at: utc(self.started_at),
             ended_at: self.ended_at.map(utc),
             duration_ms: self.ended_at.map(|end| millis_between(self.started_at, end)),
+            attempts_duration_ms: self.attempts_duration.known(),
             cost_nusd: self.cost.0,
             verified: self.verified,
             cost_complete: self.cost_complete(),
@@ -174,6 +206,8 @@ pub struct RunLine {
     pub ended_at: Option<String>,
     /// From its beginning to its end, pauses included.
     pub duration_ms: Option<u64>,
+    /// The durations of its attempts together, however many ran at once; null when one of them is not known.
+    pub attempts_duration_ms: Option<u64>,
     /// What is known of its cost, work and judging together.
     pub cost_nusd: u64,
     /// Every agent that counts is known to have met its criteria.

@@ -114,13 +114,18 @@ impl Workspace {
         self.detail_of(id, &self.events_of(id, 1, u32::MAX)?)
     }
 
+    /// Returns everything about a run, with what its models were told.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn detail_with_prompts(&self, id: RunId) -> Result<RunDetail, store::Error> {
+        let events = self.events_of(id, 1, u32::MAX)?;
+        Ok(self.detail_of(id, &events)?.with_prompts(events.iter(), &inline))
+    }
+
     /// Returns everything that these events of a run say.
     pub(super) fn detail_of(&self, id: RunId, events: &[Recorded]) -> Result<RunDetail, store::Error> {
-        let text = |text: &Text| match text {
-            Text::Inline(text) => Some(text.clone()),
-            _ => None,
-        };
-        let mut detail = RunDetail::fold(events.iter(), &text);
+        let mut detail = RunDetail::fold(events.iter(), &inline);
         detail.status = detail.status.seen(detail.status == RunStatus::Running && self.probe(id));
         if let Some(lineage) = &mut detail.lineage
             && let Ok(parent) = lineage.parent.parse()
@@ -279,5 +284,13 @@ impl Workspace {
             }
             rows.extend(page);
         }
+    }
+}
+
+/// Returns a text that was read in with its event.
+fn inline(text: &Text) -> Option<String> {
+    match text {
+        Text::Inline(text) => Some(text.clone()),
+        _ => None,
     }
 }

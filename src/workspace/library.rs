@@ -32,6 +32,8 @@ pub enum Origin {
     BuiltIn,
     /// The user's file.
     User(PathBuf),
+    /// A file that is not the store's, named by its path.
+    File(PathBuf),
 }
 
 /// A template as listed: good or broken.
@@ -178,6 +180,15 @@ impl Library {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads the template of a file that is named by its path and belongs to no store. Its id is what the template says, whatever the
+    /// file's name; one that cannot be read is called by its path.
+    pub fn file(&self, path: &Path) -> Entry {
+        let (text, Checked { value: template, problems }) = self.check_file(path, false);
+        let id = template.as_ref().map_or_else(|| path.display().to_string(), |template| template.template_id.clone());
+        let (origin, text) = (Origin::File(path.to_owned()), text.unwrap_or_default());
+        Entry { id, origin, hides_builtin: false, text, template, problems }
     }
 
     /// Returns ids and names of all templates that can be read.

@@ -213,7 +213,7 @@ pub struct TrustArgs {
 /// `show-template`.
 #[derive(Debug, Args)]
 pub struct ShowTemplateArgs {
-    /// The template's id
+    /// The template's id, or a path to its file
     #[arg(value_name = "TEMPLATE")]
     pub template: String,
 }
@@ -306,9 +306,15 @@ pub struct ShowRunArgs {
     /// With its events
     #[arg(long)]
     pub events: bool,
-    /// With the agents' outputs and the report
+    /// Add each agent's last output with its verdict, and the report
     #[arg(long)]
     pub outputs: bool,
+    /// Show the output of attempt N instead of the last one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempt: Option<u32>,
+    /// Add what the models were told
+    #[arg(long)]
+    pub prompts: bool,
     /// Only this agent
     #[arg(long, value_name = "ROLE")]
     pub agent: Option<String>,
@@ -326,6 +332,12 @@ pub struct ExportRunArgs {
     /// With sensitive answers in clear
     #[arg(long)]
     pub sensitive: bool,
+    /// Write the output of attempt N instead of the last one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempt: Option<u32>,
+    /// Add what the models were told
+    #[arg(long)]
+    pub prompts: bool,
 }
 
 /// `events`.

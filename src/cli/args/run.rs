@@ -13,9 +13,10 @@ use crate::domain::tier::Strategy;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  meno run release_prep\n  meno run security_audit --input code=./src --budget 2\n  \
     meno run release_prep --no-input --set package_name=demo --dry-run\n  \
+    meno run ./mine.json --preset simulated\n  \
     meno run code_refactoring --answers answers.toml --preset simulated --json")]
 pub struct RunArgs {
-    /// The template's id
+    /// The template's id, or a path to its file: ./mine.json
     #[arg(value_name = "TEMPLATE")]
     pub template: String,
     /// Answers from a JSON or TOML file; - for stdin

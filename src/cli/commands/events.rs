@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
             }
             None => {
                 let run = envelope.run.map_or_else(|| "-".repeat(6), |run| run.to_string().chars().skip(20).collect());
-                let moment = styled(FAINT, time::moment(envelope.at, context.out.zone()));
+                let moment = styled(FAINT, time::moment_ms(envelope.at, context.out.zone()));
                 let kind = format!("of kind {} version {}, which this meno does not know", stored.kind, stored.kind_version);
                 format!("{:>7}  {moment}  {run}  {}  {kind}", envelope.seq, styled(HEADING, UNKNOWN))
             }

@@ -9,10 +9,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::args::ExportRunArgs;
+use crate::cli::commands::show_run::refuse_missing;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open;
 use crate::cli::render::export_run;
+use crate::cli::render::output::Texts;
 use crate::workspace::Access;
 
 /// What `export-run --json` prints.
@@ -34,8 +36,12 @@ pub struct Exported {
 pub fn run(context: &mut Context, args: &ExportRunArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     let id = workspace.find_run(&args.run.to_string())?;
-    let detail = workspace.detail(id)?;
-    let files = export_run::export_run(&detail, args.sensitive)
+    let detail = if args.prompts { workspace.detail_with_prompts(id)? } else { workspace.detail(id)? };
+    if let Some(number) = args.attempt {
+        refuse_missing(&detail, None, number)?;
+    }
+    let texts = Texts { outputs: true, prompts: args.prompts, attempt: args.attempt };
+    let files = export_run::export_run(&detail, args.sensitive, texts)
         .map_err(|error| Report::fault("the run cannot be written as JSON").source(&error))?;
     let failed = |path: &Path| {
         let path = path.to_owned();

@@ -39,6 +39,9 @@ pub fn run(context: &mut Context, args: &ListRunsArgs) -> Result<Exit> {
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     let table = render::list_runs::list_runs(&context.out, &list, &all);
     context.out.data(table)?;
+    if let Some(legend) = render::list_runs::legend(&list) {
+        context.out.say(legend);
+    }
     if let Some(rest) = render::list_runs::remainder(&list) {
         context.out.say(rest);
     }

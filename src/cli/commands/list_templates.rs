@@ -27,6 +27,8 @@ pub enum Kind {
     BuiltIn,
     /// The user's file.
     User,
+    /// A file that is not the store's, named by its path.
+    File,
     /// The user's file, which cannot be used.
     Broken,
 }
@@ -62,6 +64,7 @@ impl From<&Entry> for TemplateLine {
         let (kind, path) = match &entry.origin {
             Origin::BuiltIn => (Kind::BuiltIn, None),
             Origin::User(path) => (Kind::User, Some(path.display().to_string())),
+            Origin::File(path) => (Kind::File, Some(path.display().to_string())),
         };
         Self {
             template_id: entry.id.clone(),
@@ -111,6 +114,7 @@ fn show(out: &mut Out, entries: &[Entry]) -> Result<Exit> {
         let origin = match line.origin {
             Kind::BuiltIn => "built-in",
             Kind::User => "user",
+            Kind::File => "file",
             Kind::Broken => "broken",
         };
         let hides = if line.hides_builtin { ", hides the built-in one" } else { "" };

@@ -9,6 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open;
 use crate::cli::progress::Names;
+use crate::cli::render::output::Texts;
 use crate::cli::render::{events, replay, show_run};
 use crate::cli::stop::Stop;
 use crate::domain::ids::RunId;
@@ -81,7 +82,7 @@ fn show(context: &mut Context, workspace: &Workspace, run: RunId, seq: u64) -> R
     if context.out.json() {
         context.out.document(&detail)?;
     } else {
-        let shown = show_run::Shown { outputs: false, agent: None, zone: context.out.zone(), family: &[] };
+        let shown = show_run::Shown { texts: Texts::default(), agent: None, zone: context.out.zone(), family: &[] };
         let page = show_run::show_run(&detail, shown);
         context.out.data(page)?;
     }

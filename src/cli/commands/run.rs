@@ -8,6 +8,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::templates;
 use crate::cli::args::RunArgs;
 use crate::cli::args::values::KeyValue;
 use crate::cli::ask::{Prompter, Terminal};
@@ -33,9 +34,13 @@ pub type GivenAnswers = IndexMap<String, (Value, AnswerSource)>;
 pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     let flags = flags(args)?;
     let access = if args.dry_run { Access::Read } else { Access::Change };
-    let looked = open_with_models(context, args, &flags, access)?;
-    let entry = looked.template(&args.template)?;
+    let (looked, fallback) = open_with_models(context, args, &flags, access)?;
+    let entry = match templates::of_path(&looked.library, &args.template)? {
+        Some(entry) => entry,
+        None => looked.template(&args.template)?,
+    };
     let template = entry.template.clone().ok_or_else(|| broken(&entry))?;
+    say_what_is_hidden(context, &looked, &entry);
     open::usable(&looked)?;
     looked.check_tiers(&template, args.strategy)?;
     consent::to_template(context, &looked, &entry)?;
@@ -68,7 +73,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     } else {
         // The store is made only now that nothing else can go wrong.
         drop(looked);
-        open_with_models(context, args, &flags, Access::Write)?
+        open::store_with(context, Access::Write, Opening { hush: true, ..opening(args, &flags, fallback) })?
     };
     let workspace = Arc::new(workspace);
     if asks {
@@ -108,14 +113,32 @@ fn flags(args: &RunArgs) -> Result<Flags> {
     })
 }
 
-/// Opens the store; when nobody chose a model, finds one or asks.
-fn open_with_models(context: &mut Context, args: &RunArgs, flags: &Flags, access: Access) -> Result<Workspace> {
-    let opening = |fallback| Opening { flags: flags.clone(), fallback, deterministic: args.deterministic, ..Opening::default() };
-    let workspace = open::store_with(context, access, opening(None))?;
-    let Choice::Nothing { found } = &workspace.resolved.choice else { return Ok(workspace) };
-    let fallback = choose_models(context, &workspace, *found)?;
+/// Opens the store to look at it; when nobody chose a model, finds one or asks, and returns what came of it.
+fn open_with_models(context: &mut Context, args: &RunArgs, flags: &Flags, access: Access) -> Result<(Workspace, Option<Preset>)> {
+    let workspace = open::store_with(context, access, opening(args, flags, None))?;
+    let Choice::Nothing { found } = &workspace.resolved.choice else { return Ok((workspace, None)) };
+    let fallback = Some(choose_models(context, &workspace, *found)?);
     drop(workspace);
-    open::store_with(context, access, opening(Some(fallback)))
+    let workspace = open::store_with(context, access, Opening { hush: true, ..opening(args, flags, fallback) })?;
+    Ok((workspace, fallback))
+}
+
+fn opening(args: &RunArgs, flags: &Flags, fallback: Option<Preset>) -> Opening {
+    Opening { flags: flags.clone(), fallback, deterministic: args.deterministic, ..Opening::default() }
+}
+
+/// Whoever names a template by its id may mean the built-in one: what is run in its place is said.
+fn say_what_is_hidden(context: &mut Context, workspace: &Workspace, entry: &Entry) {
+    let id = sanitize::line(&entry.id);
+    match &entry.origin {
+        Origin::User(path) if entry.hides_builtin => {
+            context.out.say(format!("template `{id}` is that of {}, which hides the built-in one", path.display()));
+        }
+        Origin::File(path) if matches!(workspace.library.find(&entry.id), Ok(Some(known)) if known.text != entry.text) => {
+            context.out.say(format!("template `{id}` is that of {}, not the one that `meno run {id}` runs", path.display()));
+        }
+        Origin::BuiltIn | Origin::User(_) | Origin::File(_) => {}
+    }
 }
 
 /// Chooses a preset when nobody has: what is there and agreed to, or the simulation. Real money is never spent unasked.
@@ -170,7 +193,9 @@ fn broken(entry: &Entry) -> Report {
     let report =
         entry.first_error().into_iter().fold(report, |report, problem| report.cause(sanitize::line(&problem.to_string())));
     match &entry.origin {
-        Origin::User(path) => report.hint(format!("`meno validate-template {}` shows all its problems", path.display())),
+        Origin::User(path) | Origin::File(path) => {
+            report.hint(format!("`meno validate-template {}` shows all its problems", path.display()))
+        }
         Origin::BuiltIn => report,
     }
 }

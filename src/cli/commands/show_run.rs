@@ -4,6 +4,7 @@ use crate::cli::args::ShowRunArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::progress::Names;
+use crate::cli::render::output::Texts;
 use crate::cli::render::{agents_of, events, show_run};
 use crate::cli::{open, output};
 use crate::views::run_detail::RunDetail;
@@ -22,21 +23,31 @@ pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
     }
     let workspace = open::store(context, Access::Read)?;
     let id = workspace.find_run(&args.run.to_string())?;
-    let mut detail = workspace.detail(id)?.masked();
+    let detail = if args.prompts { workspace.detail_with_prompts(id) } else { workspace.detail(id) };
+    let mut detail = detail?.masked();
     if let Some(role) = &args.agent {
         refuse_strangers(&detail, role)?;
+    }
+    if let Some(number) = args.attempt {
+        refuse_missing(&detail, args.agent.as_deref(), number)?;
     }
     if context.out.json() {
         if args.agent.is_some() {
             let agents = agents_of(&detail, args.agent.as_deref()).cloned().collect();
             detail.agents = agents;
         }
+        if let Some(number) = args.attempt {
+            detail.agents.iter_mut().for_each(|agent| agent.attempts.retain(|attempt| attempt.attempt == number));
+        }
         context.out.document(&detail)?;
         return Ok(Exit::Done);
     }
     let family = workspace.family(id)?;
     let (agent, zone) = (args.agent.as_deref(), context.out.zone());
-    let shown = show_run::Shown { outputs: args.outputs, agent, zone, family: &family };
+    // Who names an attempt wants to see something of it.
+    let outputs = args.outputs || (args.attempt.is_some() && !args.prompts);
+    let texts = Texts { outputs, prompts: args.prompts, attempt: args.attempt };
+    let shown = show_run::Shown { texts, agent, zone, family: &family };
     let page = show_run::show_run(&detail, shown);
     context.out.data(page)?;
     if args.events {
@@ -48,6 +59,21 @@ pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// An attempt that no agent made is a mistake, not an empty page.
+pub fn refuse_missing(run: &RunDetail, role: Option<&str>, number: u32) -> Result<()> {
+    let mut agents = agents_of(run, role);
+    if agents.any(|agent| agent.attempts.iter().any(|attempt| attempt.attempt == number)) {
+        return Ok(());
+    }
+    let of = role.map_or_else(String::new, |role| format!(" of `{role}`"));
+    let last = agents_of(run, role).flat_map(|agent| &agent.attempts).map(|attempt| attempt.attempt).max();
+    let report = Report::not_found(format!("run {} has no attempt {number}{of}", run.run_id));
+    Err(match last {
+        Some(last) => report.hint(format!("attempts have the numbers 1 to {last}")),
+        None => report.cause("no attempt was made"),
+    })
 }
 
 /// An agent that the run does not have is a mistake, not an empty page.

@@ -38,7 +38,10 @@ pub struct TemplateDocument {
 /// When there is none of that id, or it is broken.
 pub fn run(context: &mut Context, args: &ShowTemplateArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
-    let entry = templates::find(&workspace.library, &args.template)?;
+    let entry = match templates::of_path(&workspace.library, &args.template)? {
+        Some(entry) => entry,
+        None => templates::find(&workspace.library, &args.template)?,
+    };
     show(&mut context.out, entry)
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::cli::error::{Exit, Report, Result};
+use crate::cli::output::sanitize;
 use crate::domain::template::{Problem, template_id};
 use crate::workspace::library::{Entry, Library, TakeError};
 
@@ -21,6 +22,23 @@ pub fn find(library: &Library, id: &str) -> Result<Entry> {
             .cause("looked in: the store's templates, the built-in ones")
             .suggest(id, known.iter().map(String::as_str), "`meno list-templates` shows all")
     })
+}
+
+/// Returns the template of a file when `name` is a path: no id has a `/` or a `.`. A file that is no template is an [`Entry`] with its
+/// problems.
+///
+/// # Errors
+/// When there is no such file.
+pub fn of_path(library: &Library, name: &str) -> Result<Option<Entry>> {
+    if !name.contains('/') && !name.ends_with(".json") {
+        return Ok(None);
+    }
+    let path = Path::new(name);
+    if path.exists() {
+        return Ok(Some(library.file(path)));
+    }
+    Err(Report::new("template_not_found", Exit::Mendable, format!("there is no template file {}", sanitize::line(name)))
+        .hint("name a file that is there, or a template by its id: `meno list-templates` shows all"))
 }
 
 /// Says that a text is no id.

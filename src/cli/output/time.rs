@@ -10,6 +10,11 @@ pub fn moment(at: TimeNs, zone: &TimeZone) -> String {
     show(at, zone, "%Y-%m-%d %H:%M:%S %Z")
 }
 
+/// Shows a moment to the millisecond, for logs: `2026-11-22 17:21:31.042 CET`.
+pub fn moment_ms(at: TimeNs, zone: &TimeZone) -> String {
+    show(at, zone, "%Y-%m-%d %H:%M:%S%.3f %Z")
+}
+
 /// Shows a moment to the minute, for lists: `2026-11-22 17:21 CET`.
 pub fn minute(at: TimeNs, zone: &TimeZone) -> String {
     show(at, zone, "%Y-%m-%d %H:%M %Z")
@@ -54,6 +59,7 @@ mod tests {
     fn a_moment_is_shown_in_the_zone_that_is_asked_for_and_names_it() {
         let at = nanoseconds("2026-11-22T16:21:31.5Z").unwrap();
         assert_eq!(moment(at, &TimeZone::UTC), "2026-11-22 16:21:31 UTC");
+        assert_eq!(moment_ms(at, &TimeZone::UTC), "2026-11-22 16:21:31.500 UTC");
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         assert_eq!(minute(at, &zone), "2026-11-22 17:21 CET");
         assert_eq!(moment_of("2026-07-01T12:00:00Z", &zone), "2026-07-01 14:00:00 CEST");

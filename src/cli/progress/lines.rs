@@ -4,14 +4,17 @@ use std::collections::HashMap;
 
 use crate::cli::output::{sanitize, time, words};
 use crate::domain::event::{AttemptOutcome, ChosenBy, Event, Mode, Purpose, Recorded, SuspendReason, Verdict};
-use crate::domain::ids::{AgentNo, AttemptNo, CallNo};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::money::NanoUsd;
+use crate::views::millis_between;
 
 /// What earlier events said that later lines need.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     roles: HashMap<AgentNo, String>,
     callers: HashMap<CallNo, (AgentNo, AttemptNo)>,
+    /// When each call was recorded as started.
+    started: HashMap<CallNo, TimeNs>,
     failed: HashMap<(AgentNo, AttemptNo), Vec<(u32, String)>>,
     costs: HashMap<(AgentNo, AttemptNo), (NanoUsd, bool)>,
     mode: Option<Mode>,
@@ -28,6 +31,13 @@ impl Names {
         self.callers.get(&call).map_or_else(|| format!("call {call}"), |(agent, _)| self.role(*agent))
     }
 
+    /// Returns how long a call took that replied at `at`, in milliseconds: what was measured, or less when its events lie closer
+    /// together, as those of a simulated call do that claims the duration of a model.
+    pub fn latency_ms(&self, call: CallNo, measured_ms: u64, at: TimeNs) -> u64 {
+        let between = self.started.get(&call).map(|started| millis_between(*started, at));
+        between.map_or(measured_ms, |between| between.min(measured_ms))
+    }
+
     /// What the call's attempt cost is not known any more.
     fn unknown(&mut self, call: CallNo) {
         if let Some(place) = self.callers.get(&call) {
@@ -36,8 +46,8 @@ impl Names {
     }
 
     /// Takes in what later lines need.
-    pub fn learn(&mut self, event: &Event) {
-        match event {
+    pub fn learn(&mut self, recorded: &Recorded) {
+        match &recorded.event {
             Event::RunStarted(body) => self.mode = Some(body.mode),
             Event::AgentPlanned(body) => {
                 let item = body.private.as_ref().and_then(|private| private.item.as_ref());
@@ -46,6 +56,7 @@ impl Names {
             }
             Event::CallStarted(body) => {
                 self.callers.insert(body.call, (body.agent, body.attempt));
+                self.started.insert(body.call, recorded.envelope.at);
             }
             Event::CostIncurred(body) => {
                 let (known, complete) = self.costs.entry((body.agent, body.attempt)).or_insert((NanoUsd(0), true));
@@ -69,14 +80,14 @@ fn ended(outcome: AttemptOutcome, verified: bool) -> &'static str {
     match (outcome, verified) {
         (AttemptOutcome::Passed, false) => "passed, unverified",
         (AttemptOutcome::Passed, true) => "passed",
-        (AttemptOutcome::FailedCriteria, _) => "did not pass",
+        (AttemptOutcome::FailedCriteria, _) => "failed",
         (other, _) => other.name(),
     }
 }
 
 /// Says in one line what happened, when it is of note. The line is clean for a terminal.
 pub fn line(recorded: &Recorded, names: &mut Names) -> Option<String> {
-    names.learn(&recorded.event);
+    names.learn(recorded);
     let text = say(recorded, names)?;
     Some(sanitize::line(&text).into_owned())
 }
@@ -204,7 +215,7 @@ mod tests {
         linter: attempt 1 at cheap
         linter: calling simulated/sim-small
         linter: rate_limit (HTTP 429), trying again in 2.0 s
-        linter: attempt 1 did not pass after 2.0 s, $0.00200 simulated
+        linter: attempt 1 failed after 2.0 s, $0.00200 simulated
         linter: climbs from cheap to capable, criteria: no lint errors
         linter: attempt 2 at capable
         linter: calling simulated/sim-small

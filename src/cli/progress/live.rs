@@ -57,7 +57,7 @@ impl Live {
     /// Takes in an event of before, which is not shown.
     pub fn learn(&mut self, recorded: &Recorded) {
         self.state.apply(recorded);
-        self.names.learn(&recorded.event);
+        self.names.learn(recorded);
     }
 
     fn redraw(&mut self, number: AgentNo) {

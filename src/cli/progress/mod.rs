@@ -56,7 +56,7 @@ impl Progress {
     pub fn learn(&mut self, recorded: &Recorded) {
         match self {
             Self::Hidden => {}
-            Self::Plain(names) => names.learn(&recorded.event),
+            Self::Plain(names) => names.learn(recorded),
             Self::Live(live) => live.learn(recorded),
         }
     }

@@ -61,7 +61,7 @@ fn templates(out: &Out, analytics: &Analytics) -> String {
             words::count(line.failed),
             share(line.success),
             money_each(&line.money),
-            lengths(&line.duration),
+            run_lengths(line),
         ];
         if on_terminal {
             cells.push(bar(line.runs as f64, most as f64, BAR));
@@ -360,6 +360,14 @@ pub(super) fn money_each(money: &[Money]) -> String {
         }
     });
     each.collect::<Vec<_>>().join(", ")
+}
+
+/// Shows how long runs took, or marked as such, how long their attempts took together where that is all that is known.
+pub(super) fn run_lengths(line: &TemplateLine) -> String {
+    match (line.duration.n, line.attempts_duration.n) {
+        (0, 1..) => format!("Σ {} in attempts", lengths(&line.attempts_duration)),
+        _ => lengths(&line.duration),
+    }
 }
 
 /// Shows lengths of time.

@@ -1,6 +1,6 @@
 //! `analytics --html`: the report as one page with charts. It needs no network, runs no script, and every stored text is escaped.
 
-use super::analytics::{advice, anomaly, answer, dominated, lengths, money_each, share, success_of};
+use super::analytics::{advice, anomaly, answer, dominated, lengths, money_each, run_lengths, share, success_of};
 use crate::analytics::report::*;
 use crate::domain::event::Mode;
 
@@ -46,7 +46,7 @@ fn templates(lines: &[TemplateLine]) -> String {
             escape(&share(line.success)),
             line.success.map_or_else(String::new, |share| bar(share.value)),
             escape(&money_each(&line.money)),
-            escape(&lengths(&line.duration)),
+            escape(&run_lengths(line)),
         ])
     });
     table(&["template", "runs", "succeeded", "unverified", "failed", "success", "", "cost p50 / p90", "took p50 / p90"], rows)
@@ -188,6 +188,7 @@ mod tests {
             success: None,
             money: Vec::new(),
             duration: Lengths { n: 0, p50_ms: None, p90_ms: None },
+            attempts_duration: Lengths { n: 0, p50_ms: None, p90_ms: None },
         };
         let analytics = Analytics {
             modes: vec![Mode::Real],

@@ -10,22 +10,23 @@ use crate::domain::event::{Event, Recorded};
 pub fn event(recorded: &Recorded, names: &mut Names, zone: &TimeZone) -> String {
     let envelope = &recorded.envelope;
     let run = envelope.run.map_or_else(|| "-".repeat(6), |run| run.to_string().chars().skip(20).collect());
-    let words = line(recorded, names).or_else(|| aside(&recorded.event, names)).unwrap_or_default();
+    let words = line(recorded, names).or_else(|| aside(recorded, names)).unwrap_or_default();
     let words = sanitize::line(&words);
-    let moment = time::moment(envelope.occurred_at.unwrap_or(envelope.at), zone);
+    let moment = time::moment_ms(envelope.occurred_at.unwrap_or(envelope.at), zone);
     let kind = sanitize::line(recorded.event.name());
     format!("{:>7}  {}  {run}  {}  {words}", envelope.seq, styled(FAINT, moment), styled(HEADING, kind)).trim_end().to_owned()
 }
 
 /// Says what an event is about that is not of note while a run goes on. Answers themselves are not shown: they may be sensitive.
-fn aside(event: &Event, names: &Names) -> Option<String> {
-    Some(match event {
+fn aside(recorded: &Recorded, names: &Names) -> Option<String> {
+    Some(match &recorded.event {
         Event::AnswerGiven(body) => format!("{}: {}", body.question, body.source),
         Event::AnswerChanged(body) => format!("{}: {}", body.question, if body.removed { "taken back" } else { "changed" }),
         Event::StartTierChosen(body) => format!("{}: starts at {}", names.role(body.agent), body.tier),
         Event::CallReplied(body) => {
             let tokens = body.usage.input.saturating_add(body.usage.output);
-            format!("{}: {} after {}", names.caller(body.call), words::plural(tokens, "token"), time::duration(body.latency_ms))
+            let latency_ms = names.latency_ms(body.call, body.latency_ms, recorded.envelope.at);
+            format!("{}: {} after {}", names.caller(body.call), words::plural(tokens, "token"), time::duration(latency_ms))
         }
         Event::CostIncurred(body) => {
             format!("{}: {}", names.role(body.agent), words::amount(body.amount.map(|amount| amount.0)))
@@ -46,6 +47,7 @@ fn aside(event: &Event, names: &Names) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::Purpose;
     use crate::views::sample;
 
     #[test]
@@ -53,7 +55,19 @@ mod tests {
         let mut names = Names::default();
         let shown = event(&sample::story()[5], &mut names, &TimeZone::UTC);
         let shown = anstream::adapter::strip_str(&shown).to_string();
-        assert_eq!(shown, "      7  2026-11-22 16:21:36 UTC  V3W5X7  AgentPlanned  linter: planned, progressive");
+        assert_eq!(shown, "      7  2026-11-22 16:21:36.000 UTC  V3W5X7  AgentPlanned  linter: planned, progressive");
+    }
+
+    #[test]
+    fn a_call_took_no_longer_than_lies_between_its_events() {
+        let mut names = Names::default();
+        let mut story = sample::stream([sample::call_started(1, 0, 1, Purpose::Work), sample::replied(1, "text")]);
+        for (recorded, after_ms) in story.iter_mut().zip([0, 5]) {
+            recorded.envelope.at = after_ms * 1_000_000;
+        }
+        let told: Vec<String> = story.iter().map(|recorded| event(recorded, &mut names, &TimeZone::UTC)).collect();
+        let told = anstream::adapter::strip_str(&told[1]).to_string();
+        assert!(told.contains("1970-01-01 00:00:00.005 UTC") && told.ends_with(" after 5 ms"), "{told}");
     }
 
     #[test]

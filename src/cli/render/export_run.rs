@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::output::{Texts, chosen, criterion_name, no_output, no_prompt, which};
 use super::{attempt_words, cost_words, mode_words, standing};
 use crate::cli::output::{sanitize, time, words};
 use crate::domain::event::Mode;
@@ -17,23 +18,28 @@ use crate::views::status::{AgentStatus, RunStatus};
 /// A file of an export: its name and its text.
 pub type File = (&'static str, String);
 
-/// Writes `run` as files. Without `sensitive`, sensitive answers are left out and masked wherever the team repeats them.
+/// Writes `run` as files. Without `sensitive`, sensitive answers are left out and masked wherever the team repeats them. `texts` says
+/// which attempt's outputs are shown, and whether prompts are written too.
 ///
 /// # Errors
 /// When a part of the run cannot be said in JSON, which no fold gives.
-pub fn export_run(run: &RunDetail, sensitive: bool) -> Result<Vec<File>, serde_json::Error> {
+pub fn export_run(run: &RunDetail, sensitive: bool, texts: Texts) -> Result<Vec<File>, serde_json::Error> {
     let run = if sensitive { run.clone() } else { run.clone().masked() };
     let left_out: Vec<&String> =
         if sensitive { Vec::new() } else { run.sensitive.iter().filter(|id| run.answers.contains_key(*id)).collect() };
     let responses = responses(&run, &left_out);
     let agents: Vec<Value> = run.agents.iter().map(created).collect();
-    Ok(vec![
+    let mut files = vec![
         ("config.json", pretty(&config(&run))?),
         ("form_responses.json", pretty(&responses)?),
         ("agents.json", pretty(&agents)?),
-        ("result.json", pretty(&result(&run, responses, agents)?)?),
-        ("report.md", report(&run, &left_out)),
-    ])
+        ("result.json", pretty(&result(&run, responses, agents, texts)?)?),
+        ("report.md", report(&run, &left_out, texts)),
+    ];
+    if texts.prompts {
+        files.push(("prompts.md", prompts(&run, texts)));
+    }
+    Ok(files)
 }
 
 fn pretty(value: &impl Serialize) -> Result<String, serde_json::Error> {
@@ -102,13 +108,13 @@ fn created(agent: &AgentDetail) -> Value {
     })
 }
 
-fn agent_result(agent: &AgentDetail) -> Value {
+fn agent_result(agent: &AgentDetail, texts: Texts) -> Result<Value, serde_json::Error> {
     let error = match (&agent.failure, agent.skipped_because) {
         (Some(failure), _) => Some(failure.message.clone().unwrap_or_else(|| failure.reason.name().to_owned())),
         (None, Some(because)) => Some(format!("skipped: {because}")),
         (None, None) => None,
     };
-    json!({
+    Ok(json!({
         "agent_id": agent.agent_id,
         "role": agent.role,
         "success": agent.status == AgentStatus::Succeeded,
@@ -121,10 +127,11 @@ fn agent_result(agent: &AgentDetail) -> Value {
         "verified": agent.verified,
         "cost_nusd": agent.cost_nusd,
         "cost_complete": agent.cost_complete,
-    })
+        "attempt": chosen(agent, texts.attempt).map(serde_json::to_value).transpose()?,
+    }))
 }
 
-fn result(run: &RunDetail, responses: Value, agents: Vec<Value>) -> Result<Value, serde_json::Error> {
+fn result(run: &RunDetail, responses: Value, agents: Vec<Value>, texts: Texts) -> Result<Value, serde_json::Error> {
     let success = run.status == RunStatus::Succeeded;
     let failure = run.failure.as_ref().map(|failure| failure.message.clone().unwrap_or_else(|| failure.reason.name().to_owned()));
     let error = failure.or_else(|| (!success).then(|| standing(run.status, run.verified)));
@@ -134,7 +141,7 @@ fn result(run: &RunDetail, responses: Value, agents: Vec<Value>) -> Result<Value
         "timestamp": timestamp(run),
         "form_responses": responses,
         "agents_created": agents,
-        "agent_results": run.agents.iter().map(agent_result).collect::<Vec<_>>(),
+        "agent_results": run.agents.iter().map(|agent| agent_result(agent, texts)).collect::<Result<Vec<_>, _>>()?,
         "total_cost": usd(run.cost_nusd),
         "total_duration": run.duration_ms.unwrap_or(0) as f64 / 1000.0,
         "success": success,
@@ -147,7 +154,7 @@ fn result(run: &RunDetail, responses: Value, agents: Vec<Value>) -> Result<Value
     }))
 }
 
-fn report(run: &RunDetail, left_out: &[&String]) -> String {
+fn report(run: &RunDetail, left_out: &[&String], texts: Texts) -> String {
     let mut page = format!("# Run {}\n\n", run.run_id);
     if let Some(mode) = mode_words(run) {
         page += &format!("**{}**\n\n", inline(&mode));
@@ -172,7 +179,7 @@ fn report(run: &RunDetail, left_out: &[&String]) -> String {
     }
     page += "\n## Agents\n";
     for agent in &run.agents {
-        agent_section(&mut page, agent, run.mode);
+        agent_section(&mut page, agent, run.mode, texts);
     }
     if !run.skipped_rules.is_empty() {
         page += "\n## Not needed\n\n";
@@ -195,7 +202,7 @@ fn report(run: &RunDetail, left_out: &[&String]) -> String {
     page
 }
 
-fn agent_section(page: &mut String, agent: &AgentDetail, mode: Mode) {
+fn agent_section(page: &mut String, agent: &AgentDetail, mode: Mode, texts: Texts) {
     let status =
         if agent.status == AgentStatus::Succeeded && !agent.verified { "succeeded, unverified" } else { agent.status.name() };
     *page += &format!("\n### {}\n\n- **Status**: {status}\n", inline(&agent.role));
@@ -210,15 +217,54 @@ fn agent_section(page: &mut String, agent: &AgentDetail, mode: Mode) {
         let ended = attempt_words(attempt.status, attempt.verified);
         *page += &format!("- **Attempt {}** ({}, {model}): {ended}{took}\n", attempt.attempt, attempt.tier);
         for criterion in &attempt.criteria {
-            let name = criterion.name.clone().unwrap_or_else(|| format!("criterion {}", criterion.criterion));
+            let name = criterion_name(criterion);
             let evidence = criterion.evidence.as_ref().filter(|evidence| !evidence.is_empty());
-            let evidence = evidence.map_or_else(String::new, |evidence| format!(" — {}", inline(evidence)));
+            let evidence = evidence.map_or_else(String::new, |evidence| format!(" → {}", inline(evidence)));
             *page += &format!("  - {}: {}{evidence}\n", criterion.verdict, inline(&name));
         }
+        if !attempt.signals.is_empty() {
+            let signals: Vec<String> = attempt.signals.iter().map(|signal| signal.name().replace('_', " ")).collect();
+            *page += &format!("  - signals: {}\n", signals.join(", "));
+        }
     }
-    if let Some(output) = &agent.output {
-        *page += &format!("\n{}\n", fenced(output));
+    if let Some(attempt) = chosen(agent, texts.attempt) {
+        let ended = attempt_words(attempt.status, attempt.verified);
+        *page += &format!("\nOutput of {}: {ended}\n\n", inline(&which(attempt)));
+        match &attempt.output {
+            Some(output) => *page += &format!("{}\n", fenced(output)),
+            None => *page += &format!("*{}*\n", inline(&no_output(attempt))),
+        }
     }
+}
+
+/// What the models were told, call by call.
+fn prompts(run: &RunDetail, texts: Texts) -> String {
+    let mut page = format!("# Prompts of run {}\n", run.run_id);
+    for agent in &run.agents {
+        let attempts = agent.attempts.iter().filter(|attempt| texts.attempt.is_none_or(|number| attempt.attempt == number));
+        for attempt in attempts {
+            page += &format!("\n## {}, {}\n", inline(&agent.role), inline(&which(attempt)));
+            if attempt.calls.is_empty() {
+                page += &format!("\n*{}*\n", inline(&no_prompt(attempt)));
+            }
+            for call in &attempt.calls {
+                let prompt = call.prompt.as_ref();
+                for (name, text) in [
+                    ("system", prompt.and_then(|prompt| prompt.system.as_deref())),
+                    ("user", prompt.and_then(|prompt| prompt.user.as_deref())),
+                    ("transcript", prompt.and_then(|prompt| prompt.transcript.as_deref())),
+                ] {
+                    let text = match text {
+                        Some(text) => fenced(text),
+                        None if name == "transcript" => continue,
+                        None => "*not kept*".to_owned(),
+                    };
+                    page += &format!("\n### Call {} ({}): {name}\n\n{text}\n", call.call, call.purpose);
+                }
+            }
+        }
+    }
+    page
 }
 
 /// Text on one line of Markdown that means nothing but itself.
@@ -253,7 +299,7 @@ mod tests {
 
     fn files(sensitive: bool) -> IndexMap<&'static str, String> {
         let run = RunDetail::fold(sample::story().iter(), &text_of);
-        export_run(&run, sensitive).unwrap().into_iter().collect()
+        export_run(&run, sensitive, Texts::default()).unwrap().into_iter().collect()
     }
 
     fn json(files: &IndexMap<&str, String>, name: &str) -> Value {
@@ -313,10 +359,12 @@ mod tests {
         - **Base agent**: code\_reviewer
         - **Strategy**: progressive
         - **Cost**: $0.0125 simulated
-        - **Attempt 1** (cheap, sim-small): did not pass, 2.0 s
-          - fail: no lint errors — E501 in line 3
+        - **Attempt 1** (cheap, sim-small): failed, 2.0 s
+          - fail: no lint errors → E501 in line 3
         - **Attempt 2** (capable, sim-small): passed, 2.0 s
-          - pass: no lint errors — E501 in line 3
+          - pass: no lint errors → E501 in line 3
+
+        Output of attempt 2 (capable, simulated/sim-small): passed
 
         ```text
         All clean.
@@ -329,6 +377,8 @@ mod tests {
         - **Strategy**: progressive
         - **Cost**: $0.00300 simulated
         - **Attempt 1** (cheap, sim-small): passed, 2.0 s
+
+        Output of attempt 1 (cheap, simulated/sim-small): passed
 
         ```text
         No findings.

@@ -4,7 +4,7 @@ use super::{run_style, standing};
 use crate::cli::output::table::{Entry, Fit, Table};
 use crate::cli::output::{Out, time, words};
 use crate::domain::event::Mode;
-use crate::views::run_list::RunList;
+use crate::views::run_list::{RunLine, RunList};
 
 /// Columns below which ids are shortened.
 const NARROW: u16 = 120;
@@ -36,7 +36,11 @@ pub fn list_runs(out: &Out, list: &RunList, all: &[&str]) -> String {
             Entry::from(run.template_id.as_str()),
             Entry::styled(run_style(run.status, run.verified), standing(run.status, run.verified)),
             Entry::from(started),
-            Entry::from(run.duration_ms.map_or_else(|| "-".to_owned(), time::duration)),
+            Entry::from(match (run.duration_ms, attempts_alone(run)) {
+                (Some(duration), _) => time::duration(duration),
+                (None, Some(attempts)) => format!("Σ {}", time::duration(attempts)),
+                (None, None) => "-".to_owned(),
+            }),
             // The column `mode` says what kind of money it is.
             Entry::from(words::cost(run.cost_nusd, run.cost_complete, Mode::Real)),
             Entry::from(u64::from(run.agents)),
@@ -45,6 +49,17 @@ pub fn list_runs(out: &Out, list: &RunList, all: &[&str]) -> String {
         ]);
     }
     table.finish()
+}
+
+/// Returns how long the attempts of an ended run took together, when that is all that its record says of time.
+fn attempts_alone(run: &RunLine) -> Option<u64> {
+    run.attempts_duration_ms.filter(|_| run.mode == Mode::Imported && run.duration_ms.is_none())
+}
+
+/// Says under a list what a mark in it means; `None` when there is none.
+pub fn legend(list: &RunList) -> Option<&'static str> {
+    let is_marked = list.runs.iter().any(|run| attempts_alone(run).is_some());
+    is_marked.then_some("Σ: the durations of the attempts together; when the run ended is not in its record")
 }
 
 /// Says under a list what it left out; `None` when it shows all.

@@ -14,6 +14,8 @@ pub mod export_run;
 pub mod import;
 pub mod list_runs;
 pub mod outcome;
+pub mod output;
+mod page;
 pub mod recommend;
 pub mod replay;
 pub mod search;
@@ -58,7 +60,7 @@ pub(super) fn attempt_words(status: AttemptStatus, verified: bool) -> &'static s
     match (status, verified) {
         (AttemptStatus::Passed, true) => "passed",
         (AttemptStatus::Passed, false) => "passed, unverified",
-        (AttemptStatus::FailedCriteria, _) => "did not pass",
+        (AttemptStatus::FailedCriteria, _) => "failed",
         (AttemptStatus::Error, _) => "no usable reply",
         (AttemptStatus::Cancelled, _) => "cancelled",
         (AttemptStatus::Lost, _) => "lost",

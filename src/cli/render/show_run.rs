@@ -3,9 +3,11 @@
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::output::{self, Texts};
+use super::page::Page;
 use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_style, standing};
-use crate::cli::output::{BAD, FAINT, GOOD, HEADING, WARN, sanitize, styled, time, words};
-use crate::domain::event::{Mode, Verdict};
+use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
+use crate::domain::event::Mode;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail, Tokens};
 use crate::views::status::{AgentStatus, AttemptStatus};
 use crate::workspace::Relative;
@@ -13,8 +15,8 @@ use crate::workspace::Relative;
 /// What of a run is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
-    /// Agents' outputs and the report.
-    pub outputs: bool,
+    /// Which texts of its agents follow.
+    pub texts: Texts,
     /// Only agents of this role, and nothing but the head of the rest.
     pub agent: Option<&'a str>,
     /// The zone in which times are shown.
@@ -40,57 +42,8 @@ pub fn show_run(run: &RunDetail, shown: Shown<'_>) -> String {
         costs(&mut page, run);
         notes(&mut page, run, shown.zone);
     }
-    if shown.outputs {
-        for agent in agents_of(run, shown.agent) {
-            page.text(&format!("Output of {}", sanitize::line(&agent.role)), agent.output.as_deref());
-        }
-        if shown.agent.is_none() {
-            page.text("Report", run.report.as_deref());
-        }
-    }
+    output::texts(&mut page, run, shown.agent, shown.texts);
     page.finish()
-}
-
-/// Lines with headings between them.
-#[derive(Default)]
-struct Page(String);
-
-impl Page {
-    fn line(&mut self, indent: usize, text: impl AsRef<str>) {
-        self.0.push_str(&" ".repeat(indent));
-        self.0.push_str(text.as_ref());
-        self.0.push('\n');
-    }
-
-    fn heading(&mut self, text: &str) {
-        self.0.push('\n');
-        self.line(0, styled(HEADING, text));
-    }
-
-    /// Names and values in two columns, the first at least so wide. Both are cleaned.
-    fn pairs<'a>(&mut self, indent: usize, width_min: usize, pairs: impl IntoIterator<Item = (&'a str, String)>) {
-        let pairs: Vec<(String, String)> = pairs
-            .into_iter()
-            .map(|(name, value)| (sanitize::line(name).into_owned(), sanitize::line(&value).into_owned()))
-            .collect();
-        let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(width_min);
-        for (name, value) in pairs {
-            self.line(indent, format!("{name:<width$}  {value}"));
-        }
-    }
-
-    fn text(&mut self, heading: &str, text: Option<&str>) {
-        self.heading(heading);
-        match text {
-            Some(text) => self.line(0, sanitize::text(text.trim_end())),
-            None => self.line(0, styled(FAINT, "none, or not kept")),
-        }
-    }
-
-    fn finish(mut self) -> String {
-        self.0.truncate(self.0.trim_end().len());
-        self.0
-    }
 }
 
 fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
@@ -114,7 +67,13 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
     page.line(0, format!("status   {status}"));
     let mut pairs = Vec::new();
     if let Some(started) = &run.started_at {
-        let took = run.duration_ms.map_or_else(String::new, |took| format!(", took {}", time::duration(took)));
+        let took = match (run.duration_ms, run.attempts_duration_ms) {
+            (Some(took), _) => format!(", took {}", time::duration(took)),
+            (None, Some(attempts)) if run.mode == Mode::Imported => {
+                format!(", attempts took {} together (when it ended is not in its record)", time::duration(attempts))
+            }
+            (None, _) => String::new(),
+        };
         pairs.push(("started", time::moment_of(started, zone) + &took));
     }
     pairs.push(("cost", cost_words(run)));
@@ -272,27 +231,13 @@ fn tell_attempt(page: &mut Page, attempt: &AttemptDetail, mode: Mode) {
         let (from, to) = (sanitize::line(&switch.from), sanitize::line(&switch.to));
         page.line(6, format!("{from} failed ({}), {to} took over", switch.class));
     }
-    for criterion in &attempt.criteria {
-        let name = criterion.name.clone().unwrap_or_else(|| format!("criterion {}", criterion.criterion));
-        let score = criterion.score.map_or_else(String::new, |score| format!(" {score:.2}"));
-        let style = match criterion.verdict {
-            Verdict::Pass => GOOD,
-            Verdict::Fail => BAD,
-            Verdict::Unknown => WARN,
-        };
-        let evidence = criterion.evidence.as_ref().filter(|evidence| !evidence.is_empty());
-        let evidence = evidence.map_or_else(String::new, |evidence| format!(": {}", sanitize::line(evidence)));
-        page.line(6, format!("{}{score}  {}{evidence}", styled(style, criterion.verdict), sanitize::line(&name)));
-    }
-    if !attempt.signals.is_empty() {
-        let signals: Vec<String> = attempt.signals.iter().map(|signal| signal.name().replace('_', " ")).collect();
-        page.line(6, format!("spoke against it: {}", signals.join(", ")));
-    }
+    output::criteria(page, 6, &attempt.criteria);
+    output::signals(page, 6, attempt);
     if let Some(error) = attempt.error.as_ref().filter(|_| attempt.status != AttemptStatus::Passed) {
         page.line(6, format!("error: {}", sanitize::line(error)));
     }
     if let Some(to) = attempt.escalated_to {
-        page.line(6, format!("climbs to {to}"));
+        page.line(6, format!("escalates to {to}"));
     }
 }
 
@@ -353,7 +298,8 @@ mod tests {
     use crate::views::sample::{self, inline};
 
     fn show(run: &RunDetail, outputs: bool, agent: Option<&str>) -> String {
-        let page = show_run(run, Shown { outputs, agent, zone: &TimeZone::UTC, family: &[] });
+        let texts = Texts { outputs, ..Texts::default() };
+        let page = show_run(run, Shown { texts, agent, zone: &TimeZone::UTC, family: &[] });
         anstream::adapter::strip_str(&page).to_string()
     }
 
@@ -381,12 +327,12 @@ mod tests {
 
         Agents
           linter  succeeded  progressive, $0.0125 simulated, 5,202 tokens, 4.0 s
-            1 cheap    simulated/sim-small  did not pass, $0.00200 simulated, 2.0 s
+            1 cheap    simulated/sim-small  failed, $0.00200 simulated, 2.0 s
               retried after rate_limit (HTTP 429), waited 2.0 s
-              fail  no lint errors: E501 in line 3
-              climbs to capable
+              fail  no lint errors → E501 in line 3
+              escalates to capable
             2 capable  simulated/sim-small  passed, $0.0105 simulated, 2.0 s
-              pass  no lint errors: E501 in line 3
+              pass  no lint errors → E501 in line 3
           auditor[src]  succeeded  progressive, $0.00300 simulated, 1,734 tokens, 2.0 s
             1 cheap    simulated/sim-small  passed, $0.00300 simulated, 2.0 s
 
@@ -402,9 +348,13 @@ mod tests {
           2026-11-22 16:22:05 UTC  4/5  [keep]  good ␛[31mwork
 
         Output of linter
+          attempt 2 (capable, simulated/sim-small): passed
+
         All clean.
 
         Output of auditor[src]
+          attempt 1 (cheap, simulated/sim-small): passed
+
         No findings.
 
         Report
@@ -438,7 +388,7 @@ mod tests {
         events[18] = sample::recorded(19, sample::replied(2, evil));
         let page = show_run(
             &RunDetail::fold(events.iter(), &inline),
-            Shown { outputs: true, agent: None, zone: &TimeZone::UTC, family: &[] },
+            Shown { texts: Texts { outputs: true, ..Texts::default() }, agent: None, zone: &TimeZone::UTC, family: &[] },
         );
         let bare = anstream::adapter::strip_str(&page).to_string();
         assert!(!page.contains("\u{1b}]") && !page.contains('\u{202e}') && !bare.contains('\u{7}'), "{page:?}");

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::super::open_costs::OpenCosts;
+use super::super::run_list::AttemptsDuration;
 use super::super::status::RunStatus;
 use crate::domain::event::{AttemptOutcome, Event, FailureReason, JudgedBy, Mode, Purpose, Recorded, Signal, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
@@ -134,6 +135,13 @@ pub struct ToolDraft {
 }
 
 impl Draft {
+    /// Returns the durations of its attempts.
+    pub fn attempts_duration(&self) -> AttemptsDuration {
+        let mut sum = AttemptsDuration::default();
+        self.attempts.values().for_each(|attempt| sum.add(attempt.duration_ms));
+        sum
+    }
+
     /// Begins a draft with the run's first event; `None` when it is another one.
     pub fn begin(recorded: &Recorded) -> Option<Self> {
         let Event::RunStarted(body) = &recorded.event else { return None };

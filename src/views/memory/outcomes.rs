@@ -85,6 +85,8 @@ pub struct OutcomeRow {
     pub cost_unknown: u64,
     /// From beginning to end, in milliseconds.
     pub duration: Sketch,
+    /// The durations of a run's attempts together, in milliseconds, where its own is not known.
+    pub attempts_duration: Sketch,
     /// Attempts per run.
     pub attempts: Sketch,
     /// Agents per run.
@@ -195,8 +197,10 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended
             true => sign.sketch(&mut row.cost, cost),
             false => shift(&mut row.cost_unknown, sign),
         }
-        if let Some(duration_ms) = duration_ms {
-            sign.sketch(&mut row.duration, duration_ms);
+        match (duration_ms, draft.attempts_duration().known()) {
+            (Some(duration_ms), _) => sign.sketch(&mut row.duration, duration_ms),
+            (None, Some(attempts_ms)) => sign.sketch(&mut row.attempts_duration, attempts_ms),
+            (None, None) => {}
         }
         sign.sketch(&mut row.attempts, draft.attempts.len() as u64);
         sign.sketch(&mut row.agents, draft.agents.len() as u64);

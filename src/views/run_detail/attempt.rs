@@ -129,6 +129,20 @@ pub struct CallDetail {
     pub request_id: Option<String>,
     /// Tools that ran because of it.
     pub tools: Vec<ToolDetail>,
+    /// What the model was told; only with `--prompts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<CallPrompt>,
+}
+
+/// What a model was told. `null` means that it is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CallPrompt {
+    /// The system message.
+    pub system: Option<String>,
+    /// The user message.
+    pub user: Option<String>,
+    /// Further messages of a conversation with tools, as JSON; null when there were none.
+    pub transcript: Option<String>,
 }
 
 /// Tokens of one call, by every kind that is priced.

@@ -109,6 +109,7 @@ impl Fold {
             replied_model: None,
             request_id: None,
             tools: Vec::new(),
+            prompt: None,
         });
         self.calls.insert(body.call, (agent, attempt, calls.len() - 1));
         if body.purpose == Purpose::Work {

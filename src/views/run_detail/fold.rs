@@ -11,6 +11,7 @@ use crate::domain::money::NanoUsd;
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
 use crate::views::open_costs::OpenCosts;
+use crate::views::run_list::AttemptsDuration;
 
 use super::super::event_line::is_forgotten;
 use super::super::status::{AgentStatus, AttemptStatus, RunStatus};
@@ -54,6 +55,7 @@ impl Default for Fold {
                 started_at: None,
                 ended_at: None,
                 duration_ms: None,
+                attempts_duration_ms: None,
                 cost_nusd: 0,
                 cost_usd: String::new(),
                 verification_cost_nusd: 0,
@@ -118,6 +120,10 @@ impl Fold {
         detail.started_at = self.started.map(utc);
         detail.ended_at = self.ended.map(utc);
         detail.duration_ms = self.started.zip(self.ended).map(|(start, end)| millis_between(start, end));
+        let mut attempts = AttemptsDuration::default();
+        let own = detail.agents.iter().flat_map(|agent| &agent.attempts).filter(|attempt| attempt.inherited_from.is_none());
+        own.filter(|attempt| attempt.status != AttemptStatus::Running).for_each(|attempt| attempts.add(attempt.duration_ms));
+        detail.attempts_duration_ms = attempts.known();
         detail.cost_usd = NanoUsd(detail.cost_nusd).to_decimal();
         detail.lost_calls = self.open.n_lost();
         detail.cost_complete = detail.unpriced_calls == 0 && self.open.is_settled() && self.costless.is_empty();

@@ -10,7 +10,8 @@ pub const MASK: &str = "***";
 impl RunDetail {
     /// Replaces the values of sensitive answers, and of agents' configurations that hold one, by [`MASK`].
     ///
-    /// Prompts, outputs and reports are texts of models: whether they repeat such a value is not known here, and they are left.
+    /// Prompts are composed of answers, so they are masked too. Outputs and reports are texts of models: whether they repeat such a
+    /// value is not known here, and they are left.
     #[must_use]
     pub fn masked(mut self) -> Self {
         let mut hidden: Vec<Value> = Vec::new();
@@ -31,6 +32,12 @@ impl RunDetail {
                 mask_text(text, &hidden);
             }
             mask_text(&mut agent.role, &hidden);
+            let prompts =
+                agent.attempts.iter_mut().flat_map(|attempt| &mut attempt.calls).filter_map(|call| call.prompt.as_mut());
+            for prompt in prompts {
+                let texts = [&mut prompt.system, &mut prompt.user, &mut prompt.transcript];
+                texts.into_iter().flatten().for_each(|text| mask_text(text, &hidden));
+            }
         }
         for rule in &mut self.skipped_rules {
             if rule.question.as_ref().is_some_and(|question| self.sensitive.contains(question)) {

@@ -8,6 +8,7 @@ mod calls;
 mod fold;
 mod inherit;
 mod mask;
+mod prompts;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -23,7 +24,9 @@ use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::tier::{Strategy, Tier};
 
 use super::status::{AgentStatus, RunStatus};
-pub use attempt::{AttemptDetail, CallDetail, CallError, CallTokens, CriterionDetail, RetryDetail, Switch, ToolDetail};
+pub use attempt::{
+    AttemptDetail, CallDetail, CallError, CallPrompt, CallTokens, CriterionDetail, RetryDetail, Switch, ToolDetail,
+};
 pub use fold::{Fold, TextOf};
 pub use mask::MASK;
 
@@ -57,6 +60,9 @@ pub struct RunDetail {
     pub ended_at: Option<String>,
     /// From its beginning to its end, pauses included.
     pub duration_ms: Option<u64>,
+    /// The durations of its attempts together, however many ran at once; null when one of them is not known.
+    #[serde(default)]
+    pub attempts_duration_ms: Option<u64>,
     /// What is known of its cost, work and judging together.
     pub cost_nusd: u64,
     /// The same in dollars, exactly.
