@@ -143,7 +143,7 @@ fn any_attempt_and_its_prompts_can_be_read_and_exported() {
     let prompts = shown(&["--prompts", "--attempt", "2", "--agent", "builder"]);
     let told = prompts.split("Prompt of builder").nth(1).expect("a prompt");
     assert!(told.contains("attempt 2 (capable, simulated/simulated-capable)"), "{told}");
-    assert!(told.contains("system:") && told.contains("user:") && told.contains("Look at ***."), "{told}");
+    assert!(told.contains("System message:") && told.contains("User message:") && told.contains("Look at ***."), "{told}");
     assert!(told.contains("first answer"), "the second prompt quotes what failed: {told}");
     assert!(!prompts.contains("ACME"), "{prompts}");
 

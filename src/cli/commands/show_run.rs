@@ -71,6 +71,7 @@ pub fn refuse_missing(run: &RunDetail, role: Option<&str>, number: u32) -> Resul
     let last = agents_of(run, role).flat_map(|agent| &agent.attempts).map(|attempt| attempt.attempt).max();
     let report = Report::not_found(format!("run {} has no attempt {number}{of}", run.run_id));
     Err(match last {
+        Some(1) => report.hint("there was one attempt, number 1"),
         Some(last) => report.hint(format!("attempts have the numbers 1 to {last}")),
         None => report.cause("no attempt was made"),
     })

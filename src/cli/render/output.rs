@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::{agents_of, attempt_words};
-use crate::cli::output::{BAD, GOOD, WARN, sanitize, styled};
+use crate::cli::output::{BAD, FAINT, GOOD, WARN, sanitize, styled};
 use crate::domain::event::{Purpose, Verdict};
 use crate::domain::ids::AttemptNo;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, CallDetail, CriterionDetail, RunDetail};
@@ -150,11 +150,11 @@ fn prompts(page: &mut Page, agent: &AgentDetail, attempt: &AttemptDetail) {
         page.line(2, format!("attempt {} ({}, {})", attempt.attempt, attempt.tier, sanitize::line(&model)));
         let prompt = call.prompt.as_ref();
         for (name, text) in [
-            ("system", prompt.and_then(|prompt| prompt.system.as_deref())),
-            ("user", prompt.and_then(|prompt| prompt.user.as_deref())),
+            ("System message", prompt.and_then(|prompt| prompt.system.as_deref())),
+            ("User message", prompt.and_then(|prompt| prompt.user.as_deref())),
         ] {
             page.line(0, "");
-            page.line(2, format!("{name}:"));
+            page.line(0, styled(FAINT, format!("{name}:")));
             match text {
                 Some("") => page.nothing("empty"),
                 Some(text) => page.text(text),
@@ -163,7 +163,7 @@ fn prompts(page: &mut Page, agent: &AgentDetail, attempt: &AttemptDetail) {
         }
         if let Some(transcript) = prompt.and_then(|prompt| prompt.transcript.as_deref()) {
             page.line(0, "");
-            page.line(2, "further messages, as JSON:");
+            page.line(0, styled(FAINT, "Further messages, as JSON:"));
             page.text(transcript);
         }
     }
