@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
             next = last.envelope.version.max(next) + 1;
             for stored in page.iter().filter(|stored| stored.envelope.version < version) {
                 if let Ok(Decoded::Known(recorded)) = codec::decode(stored) {
-                    names.learn(&recorded.event);
+                    names.learn(&recorded);
                 }
             }
         }
