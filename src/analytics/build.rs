@@ -186,6 +186,7 @@ fn tiers(patterns: &[&Pattern], terms: &Terms) -> Vec<TierLine> {
     }
     let line = |((role, tier, provider, model), (row, money)): (Place<'_>, (PatternRow, Vec<Money>))| {
         let passed = row.passed + if terms.unverified { row.unverified } else { 0 };
+        let (first, of_first) = findings::first(&row, terms);
         let (hits, misses) = row.decayed(terms.today, terms.half_life_days, terms.unverified);
         TierLine {
             role: role.to_owned(),
@@ -199,6 +200,8 @@ fn tiers(patterns: &[&Pattern], terms: &Terms) -> Vec<TierLine> {
             errors: row.errors,
             pass: terms.share(passed, passed + row.failed),
             pass_recent: terms.weighted(hits, misses, passed + row.failed),
+            pass_first: terms.share(first, of_first),
+            pass_after_failure: terms.share(passed.saturating_sub(first), (passed + row.failed).saturating_sub(of_first)),
             money,
             latency: lengths(&row.latency),
             evidence: ids(&row.evidence.runs()),

@@ -27,7 +27,7 @@ const FORECASTS_MAX: usize = 300;
 type Of = (u64, u64);
 
 /// First attempts that passed, and those that passed or failed.
-fn first(row: &PatternRow, terms: &Terms) -> (u64, u64) {
+pub(super) fn first(row: &PatternRow, terms: &Terms) -> (u64, u64) {
     let passed = u64::from(row.first.passed) + if terms.unverified { u64::from(row.first.unverified) } else { 0 };
     (passed, passed + u64::from(row.first.failed))
 }

@@ -190,10 +190,15 @@ pub struct TierLine {
     pub failed: u64,
     /// No usable reply.
     pub errors: u64,
-    /// The share that passed, of those that passed or failed (Wilson); null under the minimum sample.
+    /// The share of all attempts that passed, of those that passed or failed (Wilson); null under the minimum sample. First attempts
+    /// and attempts after a failure alike: it says how attempts went, not what first attempts would do.
     pub pass: Option<Share>,
     /// The same where older attempts count less.
     pub pass_recent: Option<Share>,
+    /// The share of first attempts that passed: the only ones that met any task.
+    pub pass_first: Option<Share>,
+    /// The share of attempts after a failure that passed: they met what another attempt had failed.
+    pub pass_after_failure: Option<Share>,
     /// What attempts cost.
     pub money: Vec<Money>,
     /// How long they took.

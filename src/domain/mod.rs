@@ -16,6 +16,7 @@ pub mod lenient_json;
 pub mod money;
 pub(crate) mod named;
 pub mod nearest;
+pub mod percent;
 pub mod personal;
 pub mod placeholder;
 pub mod prices;

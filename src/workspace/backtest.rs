@@ -10,6 +10,7 @@ use crate::domain::event::Mode;
 use crate::domain::ids::{AgentNo, RunId};
 use crate::domain::tier::{Strategy, Tier};
 use crate::memory::advice::backtest::{Fate, Foresight, Measured, Verdict, follow, judge, recorded};
+use crate::memory::advice::identified::Bounds;
 use crate::memory::advice::past::{Counts, MONEY, PastTask};
 use crate::store;
 use crate::views::memory::tasks::{TaskEnd, TaskRow};
@@ -69,21 +70,13 @@ pub struct PolicyReport {
 pub struct Estimate {
     /// The mean.
     pub value: f64,
-    /// The lower end of its interval (95 %, bootstrap over runs, fixed seed); null with fewer than two runs.
+    /// The lower end of its interval (95 %, bootstrap over runs, fixed seed); null with fewer than two runs, and for costs that are all
+    /// alike.
     pub low: Option<f64>,
     /// Its upper end.
     pub high: Option<f64>,
     /// Tasks that it is the mean of.
     pub n: u64,
-}
-
-/// The least and the most that something can be.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Bounds {
-    /// The least.
-    pub low: f64,
-    /// The most.
-    pub high: f64,
 }
 
 /// What the record of one run says about strategies.

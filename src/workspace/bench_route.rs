@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Workspace;
 use crate::domain::nearest::nearest;
+use crate::memory::advice::coverage::groups;
 use crate::memory::advice::space::Task;
 use crate::memory::advice::summary::{TrialReport, summary};
 use crate::memory::advice::table::{self, TableError};
@@ -17,6 +18,9 @@ use crate::memory::advice::trial::{Plan, Split, SplitResult, Table};
 use crate::memory::collection::embed_once;
 use crate::memory::embed;
 use crate::memory::index::{self, GoOn};
+
+/// Groups of alike tasks that stand for roles.
+const ROLES: usize = 8;
 
 /// What is to be tried on a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,6 +112,8 @@ impl Workspace {
         let embedder = self.embedder()?;
         let vectors = embed_once(&embedder, &self.bench_cache(), &table.texts, embedding)?;
         let tasks: Vec<Task> = table.texts.iter().zip(vectors).map(|(text, vector)| Task::new(text, vector, "", None)).collect();
+        let meanings: Vec<&[f32]> = tasks.iter().map(|task| task.vector.as_slice()).collect();
+        let plan = Plan { roles: groups(&meanings, ROLES), ..plan };
         let measured = measure(&table, &tasks, &plan, measuring);
         let median = |part: fn(&Measured) -> Duration| {
             let mut times: Vec<Duration> = measured.iter().map(part).collect();
@@ -130,7 +136,8 @@ fn plan(table: &Table, request: &BenchRouteRequest) -> Result<Plan, RouteError> 
     if left == 0 || test > left {
         return Err(RouteError::Split { tasks, history, left });
     }
-    Ok(Plan { history, test, splits: request.splits, seed: request.seed, chains: chains(table, request)? })
+    let chains = chains(table, request)?;
+    Ok(Plan { history, test, splits: request.splits, seed: request.seed, chains, roles: Vec::new() })
 }
 
 fn chains(table: &Table, request: &BenchRouteRequest) -> Result<Vec<(usize, usize)>, RouteError> {

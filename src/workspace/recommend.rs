@@ -66,30 +66,11 @@ pub struct AgentAdvice {
     /// The tier to start at; null while too little is known.
     pub start_tier: Option<Tier>,
     /// The tiers that were tried, lowest first.
-    pub tiers: Vec<TierLine>,
+    pub tiers: Vec<TierAdvice>,
     /// Why, in words and numbers.
     pub because: String,
     /// The newest runs that speak for it.
     pub evidence: Vec<String>,
-}
-
-/// What is to be expected of a tier.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct TierLine {
-    /// The tier.
-    pub tier: Tier,
-    /// The chance that it passes.
-    pub p_pass: f64,
-    /// The interval's lower end (95 %).
-    pub low: f64,
-    /// Its upper end.
-    pub high: f64,
-    /// Attempts that it is known from.
-    pub n: u64,
-    /// The chance that it passes and the next lower listed tier fails.
-    pub benefit: f64,
-    /// The expected cost of starting here; null when a cost is not known.
-    pub expected_cost_nusd: Option<u64>,
 }
 
 /// What to answer.
@@ -164,19 +145,10 @@ impl RecommendRequest {
 
 impl AgentAdvice {
     fn new(role: &str, advice: RoleAdvice) -> Self {
-        let line = |tier: &TierAdvice| TierLine {
-            tier: tier.tier,
-            p_pass: tier.p_pass,
-            low: tier.low,
-            high: tier.high,
-            n: tier.n,
-            benefit: tier.benefit,
-            expected_cost_nusd: tier.expected_cost.map(|cost| cost.round() as u64),
-        };
         Self {
             role: role.to_owned(),
             start_tier: advice.start.start,
-            tiers: advice.start.tiers.iter().map(line).collect(),
+            tiers: advice.start.tiers,
             because: advice.because,
             evidence: advice.evidence.iter().map(ToString::to_string).collect(),
         }

@@ -12,9 +12,10 @@ use super::patterns::malformed;
 use crate::domain::ids::RunId;
 use crate::domain::tier::Tier;
 use crate::memory::advice::advisor::{Advisor, Estimate};
-use crate::memory::advice::choose::{Rung, best, starts};
+use crate::memory::advice::choose::{Rung, Start, best, starts};
 use crate::memory::advice::past::{self, Costs, Counts, PastTask};
 use crate::memory::advice::space::{Located, Task};
+use crate::memory::advice::team::TierAdvice;
 use crate::memory::collection::embed_once;
 use crate::memory::embed;
 use crate::memory::index::{self, GoOn};
@@ -51,27 +52,11 @@ pub struct TaskAdvice {
     pub id: Value,
     /// Where to start: the least expected cost with the climbs that may follow. Null when the role's past is too small to know.
     pub start_tier: Option<Tier>,
-    /// The tiers with data in this history, lowest first.
+    /// The tiers with data in this history, lowest first. Attempts are counted as past tasks of the same role and template (or role,
+    /// where the template is new) with an outcome at the tier.
     pub tiers: Vec<TierAdvice>,
     /// Past runs with the most similar tasks.
     pub evidence: Vec<String>,
-}
-
-/// What is to be expected of a task at one tier.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct TierAdvice {
-    /// The tier.
-    pub tier: Tier,
-    /// The chance that it passes.
-    pub p_pass: f64,
-    /// The lower end of the chance's 95 % interval.
-    pub low: f64,
-    /// The upper end.
-    pub high: f64,
-    /// Past tasks of the same role and template (or role, where the template is new) with an outcome at this tier.
-    pub n: u64,
-    /// The chance that it passes and the next lower listed tier fails; of the lowest, the chance that it passes.
-    pub benefit: f64,
 }
 
 /// Why no advice can be given.
@@ -183,10 +168,11 @@ impl Workspace {
             let vector = asked.get(index).cloned().unwrap_or_default();
             let located = advisor.locate(Task::new(&task.text, vector, &task.role, task.template_id.as_deref()));
             let estimates = advisor.estimate(&located);
+            let starts = expected(&costs, &tiers, &task.role, &estimates);
             TaskAdvice {
                 id: task.id.clone(),
-                start_tier: if is_known(&task.role) { start(&costs, &tiers, &task.role, &estimates) } else { None },
-                tiers: tiers.iter().zip(&estimates).map(|(tier, estimate)| line(*tier, estimate)).collect(),
+                start_tier: is_known(&task.role).then(|| best(&starts).unwrap_or(0)).and_then(|start| tiers.get(start).copied()),
+                tiers: lines(&tiers, &estimates, &starts),
                 evidence: evidence(&past, &located),
             }
         });
@@ -204,23 +190,20 @@ impl Workspace {
     }
 }
 
-/// Returns where to start: the least expected cost; the lowest tier where a cost is not known.
-fn start(costs: &Costs, tiers: &[Tier], role: &str, estimates: &[Estimate]) -> Option<Tier> {
-    let Some(costs) = costs.means(role, tiers) else { return tiers.first().copied() };
-    let rung = |(estimate, cost): (&Estimate, f64)| Rung { pass: estimate.pass.expected, benefit: estimate.benefit, cost };
-    let rungs: Vec<Rung> = estimates.iter().zip(costs).map(rung).collect();
-    best(&starts(&rungs)).and_then(|start| tiers.get(start).copied())
+/// Returns what is to be expected of a start at each tier; nothing where a cost is not known.
+fn expected(costs: &Costs, tiers: &[Tier], role: &str, estimates: &[Estimate]) -> Vec<Start> {
+    let Some(costs) = costs.means(role, tiers) else { return Vec::new() };
+    let rungs: Vec<Rung> = estimates.iter().zip(costs).map(|(estimate, cost)| estimate.belief.rung(cost)).collect();
+    starts(&rungs)
 }
 
-fn line(tier: Tier, estimate: &Estimate) -> TierAdvice {
-    TierAdvice {
-        tier,
-        p_pass: estimate.pass.expected,
-        low: estimate.pass.low,
-        high: estimate.pass.high,
+fn lines(tiers: &[Tier], estimates: &[Estimate], starts: &[Start]) -> Vec<TierAdvice> {
+    let line = |(index, (tier, estimate)): (usize, (&Tier, &Estimate))| TierAdvice {
         n: estimate.n as u64,
-        benefit: estimate.benefit,
-    }
+        expected_cost_nusd: starts.get(index).map(|start| start.cost.round() as u64),
+        ..estimate.belief.advice(*tier, estimate.n_first as u64, estimate.n_after as u64)
+    };
+    tiers.iter().zip(estimates).enumerate().map(line).collect()
 }
 
 fn evidence(past: &[PastTask], located: &Located) -> Vec<String> {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use meno::memory::advice::chance::Chance;
 use serde_json::{Value, json};
 
 use crate::harness::House;
@@ -249,4 +250,97 @@ fn advice_looks_at_runs_whose_texts_mean_the_same() {
     };
     assert!(success("some verses on the moon and the stars") > 0.9);
     assert!(success("how a company reports its income to the revenue office") < 0.1);
+}
+
+/// Tasks of four roles, cheap first as a store records them, and what each tier really passes of all of them, by role. What is hard for
+/// one tier is mostly hard for the others; the premium tier is no better than the capable one.
+fn hidden_truth(tasks: u32) -> (String, [[f64; 3]; 4]) {
+    let mut chance = Chance::new(11);
+    let (mut lines, mut passes) = (String::new(), [[0.0; 3]; 4]);
+    for index in 0..tasks {
+        let role = (index % 4) as usize;
+        let hardness = chance.unit() + chance.unit() - 1.0 + (role as f64 - 1.5) * 0.2;
+        let outcomes = [-0.1, 0.15, 0.15].map(|skill| skill + (chance.unit() + chance.unit() - 1.0) * 0.8 > hardness);
+        outcomes
+            .iter()
+            .zip(&mut passes[role])
+            .for_each(|(passed, sum)| *sum += f64::from(u8::from(*passed)) * 4.0 / f64::from(tasks));
+        let mut attempts = Vec::new();
+        for (tier, (passed, cost)) in ["cheap", "capable", "premium"].iter().zip(outcomes.iter().zip([0.001, 0.004, 0.016])) {
+            attempts.push(json!({"tier": tier, "passed": passed, "cost_usd": cost}));
+            if *passed {
+                break;
+            }
+        }
+        let run = json!({"run_id": format!("q-{index}"), "template_id": "quiz", "started_at": "2026-10-01T09:00:00Z",
+            "agents": [{"role": format!("role{role}"), "task": format!("Answer question {index}"), "attempts": attempts}]});
+        writeln!(lines, "{run}").expect("a line");
+    }
+    (lines, passes)
+}
+
+#[test]
+fn what_was_tried_after_failures_alone_is_said_to_be_so_and_its_interval_holds_the_truth() {
+    let house = House::new();
+    let (lines, truth) = hidden_truth(800);
+    fs::write(house.path("work/history.jsonl"), lines).expect("a file");
+    house.meno(["import", "runs", "history.jsonl"]).exits(0);
+    let advice: Value = serde_json::from_str(&house.meno(["recommend", "quiz", "--json"]).exits(0).stdout).expect("JSON");
+    let tasks: Vec<Value> = (0..4)
+        .map(|role| json!({"id": role, "template_id": "quiz", "role": format!("role{role}"), "text": "Answer question 7"}))
+        .collect();
+    let of_tasks = advise(&house, &tasks);
+    for (role, truth) in truth.iter().enumerate() {
+        let agent = advice["agents"].as_array().expect("agents").iter().find(|agent| agent["role"] == format!("role{role}"));
+        for tiers in [&agent.expect("the role")["tiers"], &of_tasks[role]["tiers"]] {
+            for (tier, truth) in tiers.as_array().expect("tiers").iter().zip(truth) {
+                let number = |field: &str| tier[field].as_f64().expect("a number");
+                assert!(number("low") <= *truth && *truth <= number("high"), "{role} {truth} {tier}");
+                assert!(number("high") - number("low") < 0.8, "{tier}");
+                assert!(tier["bounds"]["low"].as_f64() <= Some(number("low") + 1e-9), "{tier}");
+            }
+            assert_eq!(tiers[0]["basis"], "first_attempts");
+            assert_eq!((&tiers[2]["basis"], &tiers[2]["n_first_attempts"]), (&json!("after_failure"), &json!(0)));
+            assert!(tiers[2]["p_pass_after_failure"].as_f64() < tiers[2]["p_pass"].as_f64(), "{tiers}");
+        }
+    }
+    let words = house.meno(["recommend", "quiz"]).exits(0).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("attempts) after a failure, of first attempts an estimated"), "{words}");
+    let shown = house.meno(["analytics", "quiz"]).exits(0).stdout;
+    assert!(shown.contains("first attempts passed") && shown.contains("passed after a failure"), "{shown}");
+    let report: Value = serde_json::from_str(&house.meno(["analytics", "quiz", "--json"]).exits(0).stdout).expect("JSON");
+    let tiers = report["template"]["tiers"].as_array().expect("tiers");
+    let premium = tiers.iter().find(|line| line["tier"] == "premium").expect("the tier");
+    assert!(premium["pass_first"].is_null() && premium["pass_after_failure"]["n"].as_u64() > Some(20), "{premium}");
+}
+
+#[test]
+fn what_has_always_passed_is_nowhere_said_to_be_certain() {
+    let house = House::new();
+    let mut lines = String::new();
+    for index in 0..366u32 {
+        let run = json!({"run_id": format!("s-{index}"), "template_id": "sure", "started_at": "2026-10-01T09:00:00Z", "status": "succeeded",
+            "agents": [{"role": "worker", "task": format!("Count to {index}"), "attempts": [{"tier": "cheap", "passed": true, "cost_usd": 0.001}]}]});
+        writeln!(lines, "{run}").expect("a line");
+    }
+    fs::write(house.path("work/history.jsonl"), lines).expect("a file");
+    house.meno(["import", "runs", "history.jsonl"]).exits(0);
+    let low = |tier: &Value| (tier["low"].as_f64().expect("a number"), tier["high"].as_f64().expect("a number"));
+    let advice: Value = serde_json::from_str(&house.meno(["recommend", "sure", "--json"]).exits(0).stdout).expect("JSON");
+    let task = json!({"id": 1, "template_id": "sure", "role": "worker", "text": "Count to 12"});
+    let backtest = house.meno(["backtest", "--strategy", "cheap_only", "--json"]).exits(0).stdout;
+    let backtest: Value = serde_json::from_str(&backtest).expect("JSON");
+    for (low, high) in [
+        low(&advice["agents"][0]["tiers"][0]),
+        low(&advise(&house, &[task])[0]["tiers"][0]),
+        low(&backtest["policies"][1]["success"]),
+        low(&backtest["policies"][1]["success_gain"]),
+    ] {
+        assert!(low < high - 0.005, "{low} {high}");
+    }
+    assert!(backtest["policies"][1]["cost_nusd"]["low"].is_null(), "what always cost the same has no interval: {backtest}");
+    for args in [&["recommend", "sure"][..], &["analytics", "sure"], &["backtest", "--strategy", "cheap_only"]] {
+        let shown = house.meno(args).exits(0).stdout;
+        assert!(!shown.contains("(100 to 100") && !shown.contains("(100–100") && shown.contains("(99"), "{shown}");
+    }
 }

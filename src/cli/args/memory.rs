@@ -37,8 +37,9 @@ pub struct SuggestArgs {
     after_help = "With TEMPLATE: how a run will probably go, where each agent should start, what to answer. The strategy `adaptive` \
         (`meno run TEMPLATE --strategy adaptive`) starts agents there.\n\n\
         With --tasks: FILE is JSON Lines: {\"id\", \"template_id\"?, \"role\", \"text\"}. For each task comes one line: {\"id\", \"start_tier\", \
-        \"tiers\": [{\"tier\", \"p_pass\", \"low\", \"high\", \"n\", \"benefit\"}], \"evidence\": [run ids]}. benefit is the chance that the tier \
-        passes and the next lower listed one fails; start_tier is null while too little is known.\n\n\
+        \"tiers\": [{\"tier\", \"p_pass\", \"low\", \"high\", \"n\", \"benefit\", ...}], \"evidence\": [run ids]}. p_pass is the chance of a first \
+        attempt with its 95 % interval, `basis` what it is known from; p_pass_after_failure is the chance once a lower tier has failed. \
+        benefit is the chance that the tier passes and the next lower listed one fails; start_tier is null while too little is known.\n\n\
         Examples:\n  meno recommend release_prep --set checks=Security\n  meno recommend --tasks tasks.jsonl"
 )]
 pub struct RecommendArgs {

@@ -6,6 +6,7 @@ use crate::cli::output::table::{Fit, Table};
 use crate::cli::output::{FAINT, HEADING, Out, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
+use crate::domain::percent;
 
 /// Columns of a bar, and of a line of days at most.
 const BAR: usize = 12;
@@ -79,7 +80,7 @@ fn template(out: &Out, report: &TemplateReport, analytics: &Analytics) -> Vec<St
     }
     if let Some(drift) = &report.drift {
         lines.push(format!(
-            "changed on {}: {} before, {} since (p {})",
+            "changed on {} (UTC): {} before, {} since (p {})",
             drift.date,
             share(Some(drift.before)),
             share(Some(drift.after)),
@@ -89,18 +90,22 @@ fn template(out: &Out, report: &TemplateReport, analytics: &Analytics) -> Vec<St
     if out.width().is_some() && report.days.len() > 1 {
         let shown = &report.days[report.days.len().saturating_sub(DAYS_MAX)..];
         let values: Vec<Option<f64>> = shown.iter().map(success_of).collect();
-        lines.push(format!("by day   {}  {} to {}", sparkline(&values), shown[0].date, shown[shown.len() - 1].date));
+        lines.push(format!("by day   {}  {} to {} (UTC)", sparkline(&values), shown[0].date, shown[shown.len() - 1].date));
     }
     section(&mut parts, "Success", lines);
     section(&mut parts, "Escalation", escalation(&report.escalation));
     let forecast = report.forecast.iter().map(|forecast| {
         let held = forecast.held.map_or_else(String::new, |held| format!("; such intervals held {}", share(Some(held))));
+        let (low, median, high) =
+            (NanoUsd(forecast.cost_p10_nusd), NanoUsd(forecast.cost_p50_nusd), NanoUsd(forecast.cost_p90_nusd));
+        let cost = if low == high {
+            format!("{median} as eight of ten before")
+        } else {
+            format!("{low} to {high} (p10 to p90), median {median}")
+        };
         format!(
-            "{}: ${} to {} (p10 to p90), median {}, success {}, from the last {}{held}",
+            "{}: {cost}, success {}, from the last {}{held}",
             forecast.mode,
-            NanoUsd(forecast.cost_p10_nusd).to_string().trim_start_matches('$'),
-            NanoUsd(forecast.cost_p90_nusd),
-            NanoUsd(forecast.cost_p50_nusd),
             share(forecast.success),
             words::plural(forecast.n, "run"),
         )
@@ -175,8 +180,9 @@ fn tiers(out: &Out, tiers: &[TierLine]) -> String {
         ("tier", Fit::Whole),
         ("model", Fit::Words),
         ("attempts", Fit::Number),
-        ("passed", Fit::Words),
-        ("recently", Fit::Words),
+        ("first attempts passed", Fit::Words),
+        ("passed after a failure", Fit::Words),
+        ("all, recently", Fit::Words),
         ("cost p50 / p90", Fit::Words),
         ("took p50 / p90", Fit::Words),
     ];
@@ -190,8 +196,9 @@ fn tiers(out: &Out, tiers: &[TierLine]) -> String {
             line.tier.name().to_owned(),
             line.model.clone().unwrap_or_else(|| "unknown".to_owned()),
             words::count(line.attempts),
-            share(line.pass),
-            line.pass_recent.map_or_else(|| "-".to_owned(), |share| percent(share.value)),
+            rate(line.pass_first, line),
+            rate(line.pass_after_failure, line),
+            line.pass_recent.map_or_else(|| "-".to_owned(), |share| rounded(share.value)),
             money_each(&line.money),
             lengths(&line.latency),
         ];
@@ -225,10 +232,17 @@ fn criteria(out: &Out, criteria: &[CriterionLine], min_sample: u64) -> String {
             words::count(line.failed),
             words::count(line.unknown),
             words::count(line.caught_alone),
-            if never { "has never caught anything".to_owned() } else { String::new() },
+            if never { never_caught(line) } else { String::new() },
         ]);
     }
     table.finish()
+}
+
+/// Says that a criterion has caught nothing, and how often it may all the same.
+fn never_caught(line: &CriterionLine) -> String {
+    let at_most =
+        line.pass.map_or_else(String::new, |pass| format!(" (95 %: in at most {:.1} % of attempts)", (1.0 - pass.low) * 100.0));
+    format!("has never caught anything{at_most}")
 }
 
 fn failures(failures: &Failures) -> Vec<String> {
@@ -305,9 +319,9 @@ pub(super) fn answer(found: &AnswerFinding) -> String {
         "{} = {} goes with {what}: {} of {} failed, {} of {} without it; difference {} points ({} to {}), q {}",
         sanitize::line(&found.question),
         words::value(&found.value),
-        percent(found.with.value),
+        rounded(found.with.value),
         words::plural(found.with.n, "run"),
-        percent(found.without.value),
+        rounded(found.without.value),
         words::count(found.without.n),
         points(found.difference.value),
         points(found.difference.low),
@@ -327,17 +341,23 @@ pub(super) fn anomaly(found: &Anomaly) -> String {
     format!("{} of {day}: {what} {value}, median {median} (z {:.1})", found.run_id, found.z)
 }
 
+/// Shows what is known of one kind of attempts: that there were too few only where there are enough of both together.
+pub(super) fn rate(kind: Option<Share>, line: &TierLine) -> String {
+    if kind.is_none() && line.pass.is_some() { "-".to_owned() } else { share(kind) }
+}
+
 /// Shows a share: `83 % (61–94, n 20)`.
 pub(super) fn share(share: Option<Share>) -> String {
     share.map_or_else(
         || "too few".to_owned(),
         |share| {
-            format!("{} ({:.0}–{:.0}, n {})", percent(share.value), share.low * 100.0, share.high * 100.0, words::count(share.n))
+            let [value, low, high] = percent::numbers(share.value, share.low, share.high);
+            format!("{value} % ({low}–{high}, n {})", words::count(share.n))
         },
     )
 }
 
-fn percent(value: f64) -> String {
+fn rounded(value: f64) -> String {
     format!("{:.0} %", value * 100.0)
 }
 

@@ -1,6 +1,6 @@
 //! `analytics --html`: the report as one page with charts. It needs no network, runs no script, and every stored text is escaped.
 
-use super::analytics::{advice, anomaly, answer, dominated, lengths, money_each, run_lengths, share, success_of};
+use super::analytics::{advice, anomaly, answer, dominated, lengths, money_each, rate, run_lengths, share, success_of};
 use crate::analytics::report::*;
 use crate::domain::event::Mode;
 
@@ -55,7 +55,7 @@ fn templates(lines: &[TemplateLine]) -> String {
 fn template(report: &TemplateReport) -> String {
     let mut page = String::new();
     if report.days.len() > 1 {
-        page.push_str("<h2>Success by day</h2>\n");
+        page.push_str("<h2>Success by day (UTC)</h2>\n");
         page.push_str(&days(&report.days));
     }
     let money = report.forecast.iter().map(|forecast| {
@@ -78,13 +78,24 @@ fn template(report: &TemplateReport) -> String {
             line.tier.to_string(),
             escape(line.model.as_deref().unwrap_or("unknown")),
             line.attempts.to_string(),
-            escape(&share(line.pass)),
+            escape(&rate(line.pass_first, line)),
+            escape(&rate(line.pass_after_failure, line)),
             line.pass.map_or_else(String::new, |share| bar(share.value)),
             escape(&money_each(&line.money)),
             escape(&lengths(&line.latency)),
         ])
     });
-    let heads = ["role", "tier", "model", "attempts", "passed", "", "cost p50 / p90", "took p50 / p90"];
+    let heads = [
+        "role",
+        "tier",
+        "model",
+        "attempts",
+        "first attempts passed",
+        "passed after a failure",
+        "all",
+        "cost p50 / p90",
+        "took p50 / p90",
+    ];
     page.push_str(&titled("Tiers and models", table(&heads, tiers)));
     page.push_str(&list("Advice", report.advice.iter().map(advice).chain(report.dominated.iter().map(dominated))));
     let criteria = report.criteria.iter().map(|line| {

@@ -4,6 +4,7 @@ use super::super::output::table::{Entry, Fit, Table};
 use super::super::output::{HEADING, Out, WARN, sanitize, styled, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
+use crate::domain::percent;
 use crate::domain::tier::{Strategy, Tier};
 use crate::workspace::backtest::{Backtest, Estimate, PolicyReport, Whatif, WhatifAgent, WhatifOutcome, WhatifStrategy};
 
@@ -15,7 +16,7 @@ pub fn backtest(out: &Out, report: &Backtest) -> String {
     let columns = [
         ("strategy", Fit::Whole),
         ("known", Fit::Whole),
-        ("success", Fit::Whole),
+        ("success where known", Fit::Words),
         ("of all tasks", Fit::Whole),
         (cost.as_str(), Fit::Whole),
         ("against the record: success", Fit::Words),
@@ -63,7 +64,13 @@ fn missing(policy: &PolicyReport) -> Option<String> {
 fn share(estimate: Option<&Estimate>) -> String {
     estimate.map_or_else(
         || "unknown".to_owned(),
-        |estimate| format!("{:.0} %{}", estimate.value * 100.0, interval(estimate, |end| format!("{:.0}", end * 100.0))),
+        |estimate| match (estimate.low, estimate.high) {
+            (Some(low), Some(high)) => {
+                let [value, low, high] = percent::numbers(estimate.value, low, high);
+                format!("{value} % ({low} to {high})")
+            }
+            _ => format!("{:.0} %", estimate.value * 100.0),
+        },
     )
 }
 
@@ -78,7 +85,12 @@ fn amount(estimate: Option<&Estimate>) -> String {
 }
 
 fn points(estimate: Option<&Estimate>) -> String {
-    let show = |share: f64| format!("{:+.0}", share * 100.0);
+    let show = |share: f64| {
+        // Gains of less than a point are gains too.
+        let is_small =
+            estimate.is_some_and(|estimate| estimate.low.zip(estimate.high).is_some_and(|(low, high)| high - low < 0.02));
+        if is_small { format!("{:+.1}", share * 100.0) } else { format!("{:+.0}", share * 100.0) }
+    };
     estimate
         .map_or_else(|| "unknown".to_owned(), |estimate| format!("{} points{}", show(estimate.value), interval(estimate, show)))
 }

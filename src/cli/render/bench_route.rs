@@ -3,7 +3,7 @@
 use crate::cli::output::Out;
 use crate::cli::output::table::{Fit, Table};
 use crate::memory::advice::metrics::Interval;
-use crate::memory::advice::summary::{Bin, ChainLine, Difference, RouterLine};
+use crate::memory::advice::summary::{Bin, ChainLine, Difference, IntervalLine, RouterLine};
 use crate::workspace::bench_route::RouteReport;
 
 /// Chains up to which calibration and thresholds are shown for each.
@@ -35,6 +35,15 @@ pub fn bench_route(out: &Out, measured: &RouteReport) -> String {
     parts.push(strategies(out, measured));
     if let Some(difference) = &report.adaptive_over_progressive {
         parts.push(against(difference));
+    }
+    if !report.intervals.is_empty() {
+        parts.push(format!(
+            "pass rates of first attempts by role and tier, from a cheap-first history\n{}",
+            intervals(out, &report.intervals)
+        ));
+    }
+    if !report.task_intervals.is_empty() {
+        parts.push(format!("the same, said of single tasks\n{}", intervals(out, &report.task_intervals)));
     }
     parts.join("\n\n")
 }
@@ -119,6 +128,34 @@ fn strategies(out: &Out, measured: &RouteReport) -> String {
     let mut table = Table::new(out, &[("strategy", Fit::Whole), ("quality", Fit::Number), ("cost", Fit::Number)]);
     for line in &measured.report.strategies {
         table.row([line.strategy.clone(), percent(line.quality), cost(line.cost_usd)]);
+    }
+    table.finish()
+}
+
+fn intervals(out: &Out, lines: &[IntervalLine]) -> String {
+    let columns = [
+        ("teams", Fit::Whole),
+        ("tier", Fit::Whole),
+        ("intervals", Fit::Number),
+        ("90 % hold", Fit::Number),
+        ("95 % hold", Fit::Number),
+        ("width at 90 %", Fit::Number),
+        ("bounds at 90 %", Fit::Number),
+        ("bias", Fit::Number),
+    ];
+    let mut table = Table::new(out, &columns);
+    for line in lines {
+        let kind = if line.each_better { "each better" } else { "none cheaper" };
+        table.row([
+            format!("{} tiers, {kind}", line.tiers),
+            format!("{}", line.tier),
+            line.count.to_string(),
+            percent(line.held_90),
+            percent(line.held_95),
+            percent(line.width_90),
+            percent(line.bounds_90),
+            format!("{:+.1} %", line.bias * 100.0),
+        ]);
     }
     table.finish()
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::output::table::{Entry, Fit, Table};
 use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, time, words};
+use crate::domain::percent;
 use crate::workspace::Recommendation;
 
 /// Shows a recommendation.
@@ -11,7 +12,7 @@ pub fn recommendation(out: &Out, advice: &Recommendation) -> String {
     parts.push(format!("{title}: from {}", words::plural(advice.n_similar, "past run")));
     let mut lines = Vec::new();
     if let Some(success) = &advice.success {
-        lines.push(format!("success   {:.0} % ({:.0} to {:.0} %)", success.p * 100.0, success.low * 100.0, success.high * 100.0));
+        lines.push(format!("success   {}", percent::with_interval(success.p, success.low, success.high)));
     }
     if let Some(cost) = &advice.cost_nusd {
         let amount = |amount| words::amount(Some(amount));

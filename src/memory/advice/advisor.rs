@@ -1,22 +1,21 @@
 //! From outcomes per tier to advice per task: the chance that a tier passes, and what it buys over the next lower one.
 //!
-//! A history seldom knows all: a cheap-first run tries the stronger tier only where the cheaper failed. The two questions are put so
+//! A history seldom knows all: a cheap-first run tries the stronger tier only where the cheaper failed. The questions are put so
 //! that such a history can answer them without leaning to either side:
 //!
 //! - **benefit**: does the tier pass where the next lower one fails? Known where the lower one passed (no) and where it failed and the
 //!   tier was tried. If some of the failed were not tried further, the tried ones count for them.
-//! - **pass**: where the lower one passed and the tier was not tried, it is taken to pass at the rate at which it did where both were
-//!   tried; a tier seldom fails what a lower one passes, and without such tasks that is believed with the weight of twenty.
+//! - **pass**, of a first attempt: known of the lowest tier. Of a higher one the history knows what it does after a failure; what that
+//!   says of first attempts, and how little, is in [`super::identified`].
 //!
 //! Tiers are levels here, lowest first: models of an outcome table are levels as well.
 
 use std::rc::Rc;
 
-use super::posterior::Tally;
-use super::space::{Chance, Learned, Located, Question, Space, Task};
-
-/// What is believed before it was seen: of twenty tasks that the lower level passes, the higher passes eighteen.
-const KEPT: Tally = Tally { passed: 18.0, failed: 2.0 };
+use super::identified::{FirstAttempts, Moments};
+use super::posterior::{Beta, Tally};
+use super::space::{Learned, Located, Question, Space, Task};
+use super::team::TierBelief;
 
 /// A task that counts for others which were not tried counts for so many, at most.
 const STANDS_FOR_MAX: f64 = 20.0;
@@ -32,15 +31,18 @@ pub struct Past {
     pub passed: Vec<Option<bool>>,
 }
 
-/// What is to be expected of a task at one level.
+/// What is to be expected of a task at one level, and from how many past tasks of its role and template (or role, where the template is
+/// new) that is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The chance that the level passes.
-    pub pass: Chance,
-    /// The chance that the level passes and the next lower one fails; of the lowest level, the chance that it passes.
-    pub benefit: f64,
-    /// Past attempts at this level of the task's role and template (or role, where the template is new).
+    /// What is believed of the level.
+    pub belief: TierBelief,
+    /// Tasks with an outcome at this level.
     pub n: usize,
+    /// Of them, those that began here.
+    pub n_first: usize,
+    /// Of them, those that the next lower level had failed.
+    pub n_after: usize,
 }
 
 /// Returns the question whether `level` passes where `level - 1` fails.
@@ -53,28 +55,17 @@ pub fn benefit_question(history: &[Past], level: usize) -> Question {
     })
 }
 
-/// Returns the question whether `level` passes.
-pub fn pass_question(history: &[Past], level: usize) -> Question {
-    let Some(lower) = level.checked_sub(1) else {
-        return question(history, |past| outcome(past, Some(level)).map(|passed| (f64::from(u8::from(passed)), 1.0)));
-    };
-    let mut kept = KEPT;
-    for past in history {
-        if let (Some(true), Some(passed)) = (outcome(past, Some(lower)), outcome(past, Some(level))) {
-            kept.add(f64::from(u8::from(passed)), past.weight);
-        }
-    }
-    let stands_for = stands_for(history, level, Some(false));
-    question(history, |past| match (outcome(past, Some(lower)), outcome(past, Some(level))) {
-        (Some(false), Some(passed)) => Some((f64::from(u8::from(passed)), stands_for)),
-        (_, Some(passed)) => Some((f64::from(u8::from(passed)), 1.0)),
-        (Some(true), None) => Some((kept.passed / kept.total(), 1.0)),
-        _ => None,
-    })
+/// Returns the question whether `level` passes, put to the tasks that `of` takes and that were tried there.
+fn pass_question(history: &[Past], level: usize, of: impl Fn(&Past) -> bool) -> Question {
+    question(history, |past| outcome(past, Some(level)).filter(|_| of(past)).map(|passed| (f64::from(u8::from(passed)), 1.0)))
 }
 
 fn outcome(past: &Past, level: Option<usize>) -> Option<bool> {
     past.passed.get(level?).copied().flatten()
+}
+
+fn begins_at(past: &Past, level: usize) -> bool {
+    past.passed.iter().take(level).all(Option::is_none)
 }
 
 /// Returns for how many a task stands that was tried at `level` after the next lower one had ended in `lower`.
@@ -98,15 +89,29 @@ fn question(history: &[Past], answer: impl Fn(&Past) -> Option<(f64, f64)>) -> Q
 #[derive(Debug)]
 pub struct Advisor {
     space: Rc<Space>,
-    levels: Vec<Level>,
+    lowest: Option<Learned>,
+    higher: Vec<Level>,
+    tried: Vec<Counted>,
 }
 
+/// What was learned about a level above the lowest.
 #[derive(Debug)]
 struct Level {
-    pass: Learned,
-    /// `None` at the lowest level.
-    benefit: Option<Learned>,
-    tried: Learned,
+    /// Whether the next lower one passes, where it was tried.
+    below: Learned,
+    benefit: Learned,
+    /// Whether it passes where it was the first to be tried; `None` where it never was.
+    first: Option<Learned>,
+    /// Whether it passes what the next lower one passes; `None` where that was never tried.
+    kept: Option<Learned>,
+}
+
+/// How often a level was tried.
+#[derive(Debug)]
+struct Counted {
+    all: Learned,
+    first: Learned,
+    after: Learned,
 }
 
 impl Advisor {
@@ -117,14 +122,31 @@ impl Advisor {
 
     /// Learns from `history`, whose tasks are those of `space` in their order.
     pub fn over(space: Rc<Space>, history: &[Past], levels: usize) -> Self {
-        let levels = (0..levels)
-            .map(|level| Level {
-                pass: space.learn(&pass_question(history, level)),
-                benefit: (level > 0).then(|| space.learn(&benefit_question(history, level))),
-                tried: space.count(history.iter().map(|past| outcome(past, Some(level)).is_some())),
-            })
-            .collect();
-        Self { space, levels }
+        let some = |question: Question| question.weights.iter().any(|weight| *weight > 0.0).then(|| space.learn(&question));
+        let higher = (1..levels).map(|level| Level {
+            below: space.learn(&pass_question(history, level - 1, |_| true)),
+            benefit: space.learn(&benefit_question(history, level)),
+            first: some(pass_question(history, level, |past| begins_at(past, level))),
+            kept: some(pass_question(history, level, |past| outcome(past, Some(level - 1)) == Some(true))),
+        });
+        let higher: Vec<Level> = higher.collect();
+        let lowest = match higher.first() {
+            Some(level) => Some(level.below.clone()),
+            None => (levels > 0).then(|| space.learn(&pass_question(history, 0, |_| true))),
+        };
+        let count = |of: &dyn Fn(&Past) -> bool| {
+            space.count(history.iter().map(|past| if of(past) { past.weight } else { 0.0 }).collect())
+        };
+        let tried = (0..levels).map(|level| {
+            let tried = move |past: &Past| outcome(past, Some(level)).is_some();
+            Counted {
+                all: count(&tried),
+                first: count(&|past| tried(past) && begins_at(past, level)),
+                after: count(&|past| tried(past) && outcome(past, level.checked_sub(1)) == Some(false)),
+            }
+        });
+        let tried = tried.collect();
+        Self { space, lowest, higher, tried }
     }
 
     /// Looks `task` up among the past ones.
@@ -133,43 +155,72 @@ impl Advisor {
     }
 
     /// Returns what is to be expected of a task at each level. The chances are those of one world: no level's chance to pass is below
-    /// its benefit, nor above what the lower one passes and it adds.
+    /// its benefit, nor the second one's above what the lowest passes and it adds.
     pub fn estimate(&self, located: &Located) -> Vec<Estimate> {
-        let mut estimates: Vec<Estimate> = self
-            .levels
-            .iter()
-            .map(|level| {
-                let pass = level.pass.chance(located);
-                let benefit = level.benefit.as_ref().map_or(pass.expected, |learned| learned.chance(located).expected);
-                Estimate { pass, benefit, n: level.tried.known_for(located.task()) }
-            })
-            .collect();
-        for index in 1..estimates.len() {
-            let most = estimates[index - 1].pass.expected + estimates[index].benefit;
-            lower(&mut estimates[index].pass, most);
+        let Some(lowest) = &self.lowest else { return Vec::new() };
+        let lowest = lowest.chance(located);
+        let first = FirstAttempts::observed(lowest.belief);
+        let mut beliefs = vec![TierBelief { pass: lowest.expected, first, after: None, benefit: lowest.expected }];
+        let mut reach = Moments::of(lowest.belief).rest();
+        for (index, level) in self.higher.iter().enumerate() {
+            let tried = self.tried[index + 1].after.weight_for(located.task());
+            let (belief, next) = level.belief(located, &beliefs, reach, tried);
+            beliefs.push(belief);
+            reach = next;
         }
-        for index in (0..estimates.len()).rev() {
-            let benefit = estimates[index].benefit;
-            raise(&mut estimates[index].pass, benefit);
+        if let [lowest, second, ..] = &mut beliefs[..] {
+            second.pass = second.pass.min(lowest.pass + second.benefit);
+        }
+        for index in (0..beliefs.len()).rev() {
+            let benefit = beliefs[index].benefit;
+            beliefs[index].pass = beliefs[index].pass.max(benefit);
             if index > 0 {
-                lower(&mut estimates[index - 1].pass, 1.0 - benefit);
+                beliefs[index - 1].pass = beliefs[index - 1].pass.min(1.0 - benefit);
             }
         }
-        if let Some(first) = estimates.first_mut() {
-            first.benefit = first.pass.expected;
-        }
-        estimates
+        beliefs[0].benefit = beliefs[0].pass;
+        let count = |learned: &Learned| learned.known_for(located.task());
+        let known = |(belief, tried): (TierBelief, &Counted)| Estimate {
+            belief,
+            n: count(&tried.all),
+            n_first: count(&tried.first),
+            n_after: count(&tried.after),
+        };
+        beliefs.into_iter().zip(&self.tried).map(known).collect()
     }
 }
 
-fn raise(chance: &mut Chance, least: f64) {
-    chance.expected = chance.expected.max(least);
-    chance.high = chance.high.max(chance.expected);
-}
-
-fn lower(chance: &mut Chance, most: f64) {
-    chance.expected = chance.expected.min(most);
-    chance.low = chance.low.min(chance.expected);
+impl Level {
+    /// Returns what is believed of the level for a task, and the share of such tasks that go further up. `lower` are the levels below,
+    /// `reach` the share that comes up from there, `tried` the weight of past tasks like it that did.
+    fn belief(&self, located: &Located, lower: &[TierBelief], reach: Moments, tried: f64) -> (TierBelief, Moments) {
+        let benefit = self.benefit.chance(located).expected;
+        // The benefit is asked where the lower level was tried: of those tasks it passes so many.
+        let failed = 1.0 - self.below.chance(located).expected;
+        let rate = if failed > 1e-9 { (benefit / failed).clamp(0.0, 1.0) } else { 0.0 };
+        let after = Beta::around(rate, tried.min(self.benefit.heard()));
+        let seen = |learned: &Option<Learned>| {
+            learned.as_ref().map_or_else(Tally::default, |learned| {
+                let (chance, weight) =
+                    (learned.chance(located).expected, learned.weight_for(located.task()).min(learned.heard()));
+                Tally { passed: weight * chance, failed: weight * (1.0 - chance) }
+            })
+        };
+        let own = seen(&self.first);
+        let first = FirstAttempts::after_failures(reach, lower.len(), after, seen(&self.kept)).and_first(own);
+        let climbed = reach.times(Moments::of(after).rest());
+        let next = if own.failed > 0.0 {
+            Moments::of(own.alone()).rest().or(own.failed, climbed, tried * (1.0 - rate))
+        } else {
+            climbed
+        };
+        // Above the second level the lower one was mostly tried on what had failed before: its benefit is put together for all tasks.
+        let benefit = match lower {
+            [_, .., last] => (1.0 - last.pass) * rate,
+            _ => benefit,
+        };
+        (TierBelief { pass: first.rate.mean(), first, after: Some(after), benefit }, next)
+    }
 }
 
 #[cfg(test)]
@@ -194,10 +245,15 @@ mod tests {
         let advisor = Advisor::new(&history, 2);
         let estimates = advisor.estimate(&advisor.locate(Task::new("a", vec![], "r", None)));
         let near = |a: f64, b: f64| assert!((a - b).abs() < 0.03, "{a} is not {b}");
-        near(estimates[0].pass.expected, 0.6);
-        near(estimates[1].benefit, 0.2);
-        near(estimates[1].pass.expected, 0.6 * 0.9 + 0.2);
-        assert_eq!((estimates[0].n, estimates[1].n), (100, 30));
+        near(estimates[0].belief.pass, 0.6);
+        near(estimates[1].belief.benefit, 0.2);
+        near(estimates[1].belief.after.unwrap().mean(), 0.5);
+        // What passes at once was never tried at the second level: it may pass there or not.
+        let ((low, high), bounds) = (estimates[1].belief.first.interval(0.95), estimates[1].belief.first.bounds(0.95));
+        assert!(bounds.0 < 0.2 && bounds.1 > 0.8 && (0.5..0.8).contains(&estimates[1].belief.pass), "{:?}", estimates[1]);
+        assert!(low < 0.5 && high > 0.75 && low > bounds.0 - 1e-9 && high < bounds.1 + 1e-9, "{low} {high}");
+        let counts = |estimate: &Estimate| (estimate.n, estimate.n_first, estimate.n_after);
+        assert_eq!((counts(&estimates[0]), counts(&estimates[1])), ((100, 100, 0), (30, 0, 30)));
     }
 
     #[test]
@@ -206,7 +262,7 @@ mod tests {
         history.extend(repeat(80, &past("a", "r", &[Some(false), Some(false)])));
         let advisor = Advisor::new(&history, 2);
         let estimates = advisor.estimate(&advisor.locate(Task::new("a", vec![], "r", None)));
-        assert!(estimates[1].pass.expected < 0.15, "{:?}", estimates[1]);
+        assert!(estimates[1].belief.pass < 0.15, "{:?}", estimates[1]);
     }
 
     #[test]
@@ -215,9 +271,13 @@ mod tests {
         history.extend(repeat(2, &past("a", "thin", &[Some(false)])));
         let advisor = Advisor::new(&history, 1);
         let at = |role: &str| advisor.estimate(&advisor.locate(Task::new("a", vec![], role, None)))[0];
-        assert!((0.5..0.9).contains(&at("thin").pass.expected), "{:?}", at("thin"));
+        assert!((0.2..0.9).contains(&at("thin").belief.pass), "{:?}", at("thin"));
         assert_eq!((at("thin").n, at("known").n, at("new").n), (2, 50, 0));
-        assert!(at("thin").pass.high - at("thin").pass.low > at("known").pass.high - at("known").pass.low);
+        let width = |role: &str| {
+            let (low, high) = at(role).belief.first.interval(0.95);
+            high - low
+        };
+        assert!(width("thin") > width("known") && width("new") > width("known") + 0.2, "{} {}", width("thin"), width("new"));
     }
 
     #[test]
@@ -225,6 +285,7 @@ mod tests {
         let advisor = Advisor::new(&[], 2);
         let estimates = advisor.estimate(&advisor.locate(Task::new("a", vec![], "r", None)));
         assert_eq!(estimates.iter().map(|estimate| estimate.n).collect::<Vec<_>>(), [0, 0]);
-        assert!(estimates[0].pass.high - estimates[0].pass.low > 0.9);
+        let (low, high) = estimates[0].belief.first.interval(0.95);
+        assert!(high - low > 0.9);
     }
 }

@@ -13,6 +13,7 @@ use super::metrics::{Interval, bootstrap};
 use super::past::{Counts, PastTask, Spent};
 use super::posterior::{Tally, decay};
 use super::team::{TierKnown, TierPast, advise};
+use crate::analytics::stats;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::tier::{Strategy, Tier};
 use crate::views::memory::tasks::TaskEnd;
@@ -77,7 +78,8 @@ pub struct Foresight {
 struct Known {
     at: TimeNs,
     tiers: [TierPast; Tier::ALL.len()],
-    n: [u64; Tier::ALL.len()],
+    /// Judged by tier: first attempts, and later ones.
+    n: [(u64, u64); Tier::ALL.len()],
 }
 
 impl Known {
@@ -100,7 +102,8 @@ impl Known {
                 let past = &mut self.tiers[tier as usize];
                 let tally = if is_first { &mut past.first } else { &mut past.later };
                 tally.add(f64::from(u8::from(passed)), 1.0);
-                self.n[tier as usize] += 1;
+                let n = &mut self.n[tier as usize];
+                *(if is_first { &mut n.0 } else { &mut n.1 }) += 1;
             }
             is_first = false;
         }
@@ -122,7 +125,7 @@ impl Foresight {
                 let Some((known, spent)) = here.get(&place) else { continue };
                 let role = roles.get(place.1).copied().unwrap_or_default();
                 let faded = [known, &role, &all].map(|known| known.faded(task.at, half_life_days));
-                let tried = Tier::ALL.into_iter().filter(|tier| known.n[*tier as usize] > 0);
+                let tried = Tier::ALL.into_iter().filter(|tier| known.n[*tier as usize] != (0, 0));
                 let ladder: Vec<TierKnown> = tried
                     .map(|tier| TierKnown {
                         tier,
@@ -130,7 +133,8 @@ impl Foresight {
                         role: faded[1][tier as usize],
                         all: faded[2][tier as usize],
                         cost: spent.means(&[tier]).and_then(|means| means.first().copied()),
-                        n: known.n[tier as usize],
+                        n_first: known.n[tier as usize].0,
+                        n_later: known.n[tier as usize].1,
                     })
                     .collect();
                 if let Some(start) = advise(&ladder, u64::from(min_sample)).start {
@@ -239,10 +243,10 @@ pub fn judge(tasks: &[PastTask], fates: &[Fate], counts: Counts, is_money: &dyn 
         unknown,
         unverified,
         was_told_more,
-        success: success.measured(),
+        success: success.of_shares(0.0),
         success_bounds: (passed_of_all as f64 / count, (passed_of_all + open) as f64 / count),
         cost: cost.measured(),
-        success_gain: success_gain.measured(),
+        success_gain: success_gain.of_shares(-1.0),
         cost_gain: cost_gain.measured(),
     }
 }
@@ -255,6 +259,19 @@ impl Sample {
     fn add(&mut self, run: RunId, number: f64) {
         let held = self.0.entry(run).or_default();
         *held = (held.0 + number, held.1 + 1);
+    }
+
+    /// Measures numbers between `least` and 1. Where all are alike, resampling shows no spread: then as many runs as could be overlooked
+    /// (Wilson's interval of none among so many) may have any number.
+    fn of_shares(&self, least: f64) -> Option<Measured> {
+        let measured = self.measured()?;
+        let runs = self.0.len();
+        let other = stats::wilson(0.0, runs as f64).filter(|_| measured.interval.is_none() && runs > 1);
+        let apart = other.map(|other| Interval {
+            low: measured.value - other.high * (measured.value - least),
+            high: measured.value + other.high * (1.0 - measured.value),
+        });
+        Some(Measured { interval: measured.interval.or(apart), ..measured })
     }
 
     fn measured(&self) -> Option<Measured> {
@@ -341,6 +358,18 @@ mod tests {
         let adaptive = judged(&tasks, Strategy::Adaptive);
         assert!(adaptive.cost_gain.unwrap().interval.unwrap().high < 0.0, "{adaptive:?}");
         assert_eq!(adaptive.success_gain.unwrap().value, 0.0);
+    }
+
+    #[test]
+    fn what_always_passed_has_an_interval_and_what_always_cost_the_same_has_none() {
+        let tasks: Vec<PastTask> = (1..=40).map(|run| task(run, [Some((true, 7)), None, None])).collect();
+        let verdict = judged(&tasks, Strategy::Progressive);
+        let success = verdict.success.unwrap();
+        let (low, high) = success.interval.map(|interval| (interval.low, interval.high)).unwrap();
+        assert!(success.value == 1.0 && (0.88..0.93).contains(&low) && high == 1.0, "{success:?}");
+        let gain = verdict.success_gain.unwrap().interval.unwrap();
+        assert!(gain.low < -0.05 && gain.high > 0.05 && gain.low > -0.15, "{gain:?}");
+        assert_eq!((verdict.cost.unwrap().value, verdict.cost.unwrap().interval), (7.0, None));
     }
 
     #[test]

@@ -12,10 +12,10 @@ const SAVES_MIN: f64 = 0.1;
 /// A tier as the choice sees it, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rung {
-    /// The chance that it passes.
+    /// The chance that it passes at the first attempt.
     pub pass: f64,
-    /// The chance that it passes and the next lower one fails.
-    pub benefit: f64,
+    /// The chance that it passes once those below have failed.
+    pub rescue: f64,
     /// What an attempt costs.
     pub cost: f64,
 }
@@ -29,26 +29,20 @@ pub struct Start {
     pub success: f64,
 }
 
-/// Returns what is to be expected of starting at each of `rungs`. Whether a tier passes depends on whether the one below it failed,
-/// and not on those further below.
+/// Returns what is to be expected of starting at each of `rungs`. The start needs the chance of first attempts there, whatever follows
+/// the chance after a failure; from a start higher up that is known only as it was from starts below, which leaves out what these pass.
 pub fn starts(rungs: &[Rung]) -> Vec<Start> {
     (0..rungs.len())
         .map(|start| {
             let (mut reached, mut cost) = (1.0, 0.0);
             for (index, rung) in rungs.iter().enumerate().skip(start) {
                 cost += reached * rung.cost;
-                let pass = if index == start { rung.pass } else { rescue(rungs[index - 1].pass, rung.benefit) };
+                let pass = if index == start { rung.pass } else { rung.rescue };
                 reached *= 1.0 - pass.clamp(0.0, 1.0);
             }
             Start { cost, success: 1.0 - reached }
         })
         .collect()
-}
-
-/// Returns the chance that a tier passes once the one below it, which passes with the chance `below`, has failed.
-fn rescue(below: f64, benefit: f64) -> f64 {
-    let fails = 1.0 - below;
-    if fails > 1e-9 { (benefit / fails).clamp(0.0, 1.0) } else { 0.0 }
 }
 
 /// Returns which of `starts` to take: the lowest, unless another one costs less by a tenth and succeeds as often, but for half
@@ -92,9 +86,9 @@ mod tests {
     #[test]
     fn expected_cost_adds_what_is_reached() {
         let rungs = [
-            Rung { pass: 0.5, benefit: 0.5, cost: 1.0 },
-            Rung { pass: 0.8, benefit: 0.3, cost: 10.0 },
-            Rung { pass: 0.9, benefit: 0.1, cost: 100.0 },
+            Rung { pass: 0.5, rescue: 0.5, cost: 1.0 },
+            Rung { pass: 0.8, rescue: 0.6, cost: 10.0 },
+            Rung { pass: 0.9, rescue: 0.5, cost: 100.0 },
         ];
         let starts = starts(&rungs);
         // 1 + 0.5 * 10 + 0.5 * (1 - 0.6) * 100; the last is reached by those that fail twice.
@@ -106,13 +100,13 @@ mod tests {
 
     #[test]
     fn a_tier_that_nearly_always_fails_is_left_out() {
-        let rungs = [Rung { pass: 0.02, benefit: 0.02, cost: 4.0 }, Rung { pass: 0.9, benefit: 0.88, cost: 10.0 }];
+        let rungs = [Rung { pass: 0.02, rescue: 0.02, cost: 4.0 }, Rung { pass: 0.9, rescue: 0.9, cost: 10.0 }];
         assert_eq!(best(&starts(&rungs)), Some(1));
     }
 
     #[test]
     fn success_is_not_given_up_for_money() {
-        let rungs = [Rung { pass: 0.6, benefit: 0.6, cost: 9.9 }, Rung { pass: 0.6, benefit: 0.3, cost: 10.0 }];
+        let rungs = [Rung { pass: 0.6, rescue: 0.6, cost: 9.9 }, Rung { pass: 0.6, rescue: 0.75, cost: 10.0 }];
         assert_eq!(best(&starts(&rungs)), Some(0));
         assert_eq!(best(&[]), None);
     }

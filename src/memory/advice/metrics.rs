@@ -135,7 +135,8 @@ pub struct Interval {
 }
 
 /// Returns the 95 % percentile interval of `number` over `resamples` of the indices below `count`, drawn with replacement by `seed`. Resamples
-/// without a number are left out; `None` when fewer than half have one.
+/// without a number are left out; `None` when fewer than half have one, and when all are alike: what does not vary here says nothing of
+/// how much it varies.
 pub fn bootstrap(count: usize, resamples: usize, seed: u64, number: impl Fn(&[usize]) -> Option<f64>) -> Option<Interval> {
     let mut chance = Chance::new(seed);
     let mut sample = vec![0; count];
@@ -149,7 +150,8 @@ pub fn bootstrap(count: usize, resamples: usize, seed: u64, number: impl Fn(&[us
     }
     numbers.sort_unstable_by(f64::total_cmp);
     let quantile = |part: f64| numbers[((numbers.len() - 1) as f64 * part).round() as usize];
-    Some(Interval { low: quantile(0.025), high: quantile(0.975) })
+    let interval = Interval { low: quantile(0.025), high: quantile(0.975) };
+    (interval.low < interval.high).then_some(interval)
 }
 
 /// Returns APGR of `scores` with its bootstrap interval over tasks.

@@ -2,11 +2,12 @@
 
 use super::past::{Counts, MONEY};
 use super::posterior::Tally;
-use super::team::{StartAdvice, TierKnown, TierPast, advise};
+use super::team::{Basis, StartAdvice, TierAdvice, TierKnown, TierPast, advise};
 use crate::analytics::material::Pattern;
 use crate::domain::event::Mode;
 use crate::domain::ids::RunId;
 use crate::domain::money::NanoUsd;
+use crate::domain::percent;
 use crate::domain::tier::Tier;
 use crate::views::memory::patterns::PatternRow;
 use crate::views::sketch::Sketch;
@@ -53,7 +54,12 @@ pub fn on_role(template: &str, role: &str, patterns: &[Pattern], terms: Terms, e
     for tier in Tier::ALL {
         let here = |pattern: &Pattern| pattern.key.template == template && pattern.key.role == role && pattern.key.tier == tier;
         let rows: Vec<&&Pattern> = patterns.iter().filter(|pattern| here(pattern)).collect();
-        let n: u64 = rows.iter().map(|pattern| pattern.row.passed + pattern.row.unverified + pattern.row.failed).sum();
+        let judged = |of: fn(&PatternRow) -> (u64, u64, u64)| -> u64 {
+            let counted = |(passed, unverified, failed)| passed + failed + if terms.counts.unverified { unverified } else { 0 };
+            rows.iter().map(|pattern| counted(of(&pattern.row))).sum()
+        };
+        let n = judged(|row| (row.passed, row.unverified, row.failed));
+        let n_first = judged(|row| (row.first.passed.into(), row.first.unverified.into(), row.first.failed.into())).min(n);
         if n == 0 {
             continue;
         }
@@ -66,7 +72,8 @@ pub fn on_role(template: &str, role: &str, patterns: &[Pattern], terms: Terms, e
             role: sum(&|pattern| pattern.key.role == role && pattern.key.tier == tier),
             all: sum(&|pattern| pattern.key.tier == tier),
             cost: cost.mean(),
-            n,
+            n_first,
+            n_later: n - n_first,
         });
     }
     evidence.sort_unstable_by(|a, b| b.cmp(a));
@@ -96,23 +103,7 @@ fn add(past: &mut TierPast, row: &PatternRow, terms: Terms) {
 
 fn because(advice: &StartAdvice, min_sample: u32) -> String {
     let Some(lowest) = advice.tiers.first() else { return "this role was never tried here".to_owned() };
-    let words: Vec<String> = advice
-        .tiers
-        .iter()
-        .map(|tier| {
-            let cost = tier
-                .expected_cost
-                .map_or_else(String::new, |cost| format!(", starting there costs {} on average", NanoUsd(cost.round() as u64)));
-            format!(
-                "{} passes {:.0} % ({:.0} to {:.0} %, {} attempts){cost}",
-                tier.tier,
-                tier.p_pass * 100.0,
-                tier.low * 100.0,
-                tier.high * 100.0,
-                tier.n
-            )
-        })
-        .collect();
+    let words: Vec<String> = advice.tiers.iter().map(on_tier).collect();
     match advice.start {
         Some(_) => words.join("; "),
         None if lowest.n < u64::from(min_sample) => {
@@ -120,4 +111,23 @@ fn because(advice: &StartAdvice, min_sample: u32) -> String {
         }
         None => format!("not known: some attempts have no known cost; {}", words.join("; ")),
     }
+}
+
+/// Says what is known of a tier, and from what: what was seen after a failure alone is said as that, and as an estimate of the rest.
+fn on_tier(tier: &TierAdvice) -> String {
+    let first = percent::with_interval(tier.p_pass, tier.low, tier.high);
+    let after = tier.p_pass_after_failure.zip(tier.low_after_failure.zip(tier.high_after_failure));
+    let after = after.filter(|_| tier.n_after_failure > 0).map(|(p, (low, high))| {
+        let rate = percent::with_interval(p, low, high);
+        format!("{} after a failure", rate.replace(')', &format!(", {} attempts)", tier.n_after_failure)))
+    });
+    let seen = format!("{} of first attempts", first.replace(')', &format!(", {} attempts)", tier.n_first_attempts)));
+    let said = match (tier.basis, after) {
+        (Basis::AfterFailure, Some(after)) => format!("{after}, of first attempts an estimated {first}"),
+        (Basis::Both, Some(after)) => format!("{seen}, {after}"),
+        _ => seen,
+    };
+    let cost = tier.expected_cost_nusd;
+    let cost = cost.map_or_else(String::new, |cost| format!(", starting there costs {} on average", NanoUsd(cost)));
+    format!("{} passes {said}{cost}", tier.tier)
 }

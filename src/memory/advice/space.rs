@@ -12,7 +12,7 @@ use std::rc::Rc;
 use super::features::{FEATURES, Scale, features};
 use super::linear::{FOLDS, Normal, Ridge, Rows};
 use super::neighbours::{Near, Place, how_many, mean, nearest};
-use super::posterior::{Beta, Tally};
+use super::posterior::{Beta, PARENT_STRENGTH, Tally};
 
 /// The penalty of the regression. On public outcome tables 30 to 300 do about as well; 10 and 1000 are worse.
 const LAMBDA: f64 = 100.0;
@@ -62,7 +62,7 @@ pub struct Question {
 }
 
 /// A history of tasks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Space {
     scale: Scale,
     tasks: Vec<Task>,
@@ -89,6 +89,12 @@ impl Located {
         &self.task
     }
 
+    /// Returns the task as one of another role, at the same place.
+    #[must_use]
+    pub fn with_role(&self, role: String) -> Self {
+        Self { task: Task { role, ..self.task.clone() }, ..self.clone() }
+    }
+
     /// Returns the nearest past tasks, nearest first.
     pub fn nearest(&self) -> impl Iterator<Item = usize> + '_ {
         self.near.iter().map(|(index, _)| *index)
@@ -112,6 +118,14 @@ impl Space {
             })
             .collect();
         Self { scale, tasks, places, rows, folds, probes, normals: RefCell::default() }
+    }
+
+    /// Returns the same space with other roles, one per past task.
+    #[must_use]
+    pub fn with_roles(&self, roles: impl Iterator<Item = String>) -> Self {
+        let mut space = self.clone();
+        space.tasks.iter_mut().zip(roles).for_each(|(task, role)| task.role = role);
+        space
     }
 
     /// Returns the past tasks.
@@ -166,9 +180,8 @@ impl Space {
         learned
     }
 
-    /// Counts the past tasks of which `which` is true, by role and template.
-    pub fn count(&self, which: impl Iterator<Item = bool>) -> Learned {
-        let weights: Vec<f64> = which.map(|known| f64::from(u8::from(known))).collect();
+    /// Counts the past tasks by role and template that have a weight above 0.
+    pub fn count(&self, weights: Vec<f64>) -> Learned {
         let question = Question { answers: vec![0.0; weights.len()], weights };
         let known = question.weights.iter().filter(|weight| **weight > 0.0).count();
         let means = Means::of(&self.tasks, &question);
@@ -324,10 +337,8 @@ struct TextModel {
 pub struct Chance {
     /// The expected chance.
     pub expected: f64,
-    /// The lower end of its 95 % interval.
-    pub low: f64,
-    /// The upper end.
-    pub high: f64,
+    /// What is believed of it.
+    pub belief: Beta,
 }
 
 impl Learned {
@@ -349,17 +360,24 @@ impl Learned {
     /// Answers the question for a task that was looked up in the same space.
     pub fn chance(&self, located: &Located) -> Chance {
         let posterior = self.means.of_task(&located.task);
-        let Some(text) = &self.text else {
-            let (low, high) = posterior.interval();
-            return Chance { expected: posterior.mean(), low, high };
-        };
+        let Some(text) = &self.text else { return Chance { expected: posterior.mean(), belief: posterior } };
         let near = mean(&located.near, self.neighbours, &self.weights, &self.residuals).unwrap_or_default();
         let raw = posterior.mean() + text.mix[0] * text.ridge.predict(&located.row) + text.mix[1] * near;
         let expected = text.calibration.chance(raw);
         // A text moves the chance away from its role's mean: what is known there is what its neighbourhood knows.
         let evidence = self.means.weight(&located.task).min(self.neighbours as f64);
-        let (low, high) = Beta::around(expected, evidence).interval();
-        Chance { expected, low: low.min(expected), high: high.max(expected) }
+        Chance { expected, belief: Beta::around(expected, evidence) }
+    }
+
+    /// Returns the weight of the answers of past tasks of the same role and template, or else of the same role; a role without any
+    /// counts as much as a parent does.
+    pub fn weight_for(&self, task: &Task) -> f64 {
+        self.means.weight(task)
+    }
+
+    /// Returns how many answers are heard at most: those of the neighbours, where texts are compared.
+    pub fn heard(&self) -> f64 {
+        if self.text.is_some() { self.neighbours as f64 } else { f64::INFINITY }
     }
 }
 
@@ -413,12 +431,15 @@ impl Means {
         self.lean(task, |tally| tally.without(answer, weight)).mean()
     }
 
+    /// Leans a place on the others: templates of a role on its other templates, a role on other roles. What is counted in a place is in
+    /// none of its parents.
     fn lean(&self, task: &Task, look: impl Fn(Tally) -> Tally) -> Beta {
-        let mut posterior = look(self.all.0).alone();
-        for place in [self.role(task), self.cell(task)].into_iter().flatten() {
-            posterior = look(place.0).below(posterior);
+        match (self.role(task), self.cell(task)) {
+            (Some((role, _)), Some((cell, _))) => look(*cell).below(role.less(*cell).below(self.all.0.less(*role).alone())),
+            (Some((role, _)), None) => look(*role).below(self.all.0.less(*role).alone()),
+            _ if task.role.is_empty() => look(self.all.0).alone(),
+            _ => Tally::default().below(self.all.0.alone()),
         }
-        posterior
     }
 
     fn count(&self, task: &Task) -> usize {
@@ -429,7 +450,8 @@ impl Means {
     }
 
     fn weight(&self, task: &Task) -> f64 {
-        let place = self.cell(task).or_else(|| self.role(task)).unwrap_or(&self.all);
-        place.0.total()
+        let all = self.all.0.total();
+        let alike = if task.role.is_empty() { all } else { all.min(PARENT_STRENGTH) };
+        self.cell(task).or_else(|| self.role(task)).map_or(alike, |place| place.0.total())
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::choose::dominated_by;
+use super::coverage::{Coverage, Held, Place};
 use super::metrics::{Interval, bootstrap};
 use super::trial::{Bins, ChainResult, Plan, ROUTERS, Reached, SplitResult, Table};
 
@@ -31,6 +32,10 @@ pub struct TrialReport {
     pub strategies: Vec<StrategyLine>,
     /// What adaptive costs less or more than progressive.
     pub adaptive_over_progressive: Option<Difference>,
+    /// How often the intervals of pass rates hold the truth, where teams of these models work cheap first: by role and tier.
+    pub intervals: Vec<IntervalLine>,
+    /// The same of what is said of single tasks, on average over those of a role, at the tiers that nothing dominates.
+    pub task_intervals: Vec<IntervalLine>,
 }
 
 /// One model over the whole table.
@@ -112,6 +117,31 @@ pub struct Bin {
     pub count: u64,
 }
 
+/// How often intervals of pass rates of first attempts hold the truth.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct IntervalLine {
+    /// Tiers of the teams.
+    pub tiers: usize,
+    /// The tier, from 1; those above 1 are known from attempts after a failure.
+    pub tier: usize,
+    /// Each tier passes more than the one before it; else each only costs no less.
+    pub each_better: bool,
+    /// How many intervals: teams, roles and splits.
+    pub count: u64,
+    /// The share of 90 % intervals that hold the truth.
+    pub held_90: f64,
+    /// The share of 95 % intervals that do.
+    pub held_95: f64,
+    /// The mean width of the 90 % intervals.
+    pub width_90: f64,
+    /// The mean width of the 95 % intervals.
+    pub width_95: f64,
+    /// The mean width of the bounds that hold without any assumption, at 90 %.
+    pub bounds_90: f64,
+    /// The mean of the estimates less the truth.
+    pub bias: f64,
+}
+
 /// What a way to run the tasks gave.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct StrategyLine {
@@ -157,7 +187,31 @@ pub fn summary(table: &Table, plan: &Plan, splits: &[SplitResult]) -> TrialRepor
         chains: chains.collect(),
         strategies: strategies(table, splits),
         adaptive_over_progressive: difference(splits, adaptive, progressive, plan.seed),
+        intervals: interval_lines(splits.iter().map(|split| &split.coverage)),
+        task_intervals: interval_lines(splits.iter().map(|split| &split.tasks)),
     }
+}
+
+fn interval_lines<'a>(splits: impl Iterator<Item = &'a Coverage>) -> Vec<IntervalLine> {
+    let mut sums = Coverage::new();
+    splits.flatten().for_each(|(place, held)| sums.entry(*place).or_default().add(held));
+    let line = |(place, held): (&Place, &Held)| {
+        let count = held.count.max(1) as f64;
+        let share = |sum: u64| sum as f64 / count;
+        IntervalLine {
+            tiers: place.tiers,
+            tier: place.tier + 1,
+            each_better: place.rises,
+            count: held.count,
+            held_90: share(held.held[0]),
+            held_95: share(held.held[1]),
+            width_90: held.width[0] / count,
+            width_95: held.width[1] / count,
+            bounds_90: held.bounds / count,
+            bias: held.bias / count,
+        }
+    };
+    sums.iter().map(line).collect()
 }
 
 fn models(table: &Table) -> Vec<ModelLine> {

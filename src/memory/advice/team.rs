@@ -1,10 +1,17 @@
 //! Where the agents of a template should start, from how attempts at each tier went.
 //!
-//! A first attempt says how a tier does on any task; a later one how it does on tasks that the tier below failed. The chance of a tier
-//! is the posterior of both, drawn towards that of the role over all templates, and that towards the tier over all roles.
+//! The lowest tier is known from first attempts. A higher one is mostly known from attempts after a failure: how it does on what is left
+//! of the tasks; what that says of first attempts is in [`super::identified`]. Both rates lean on those of the role in other templates,
+//! and these on other roles. A start at the lowest tier asks for the rates after a failure, which are known; a start further up asks for
+//! the rate of first attempts there.
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::choose::{Rung, Start, best, starts};
+use super::identified::{Bounds, FirstAttempts, Moments};
 use super::posterior::{Beta, Tally};
+use crate::analytics::stats::CONFIDENCE;
 use crate::domain::tier::Tier;
 
 /// How attempts at one tier went, the old ones counting less.
@@ -12,8 +19,14 @@ use crate::domain::tier::Tier;
 pub struct TierPast {
     /// First attempts of agents.
     pub first: Tally,
-    /// Attempts after the tier below had failed.
+    /// Attempts after one that had failed, at the tier below or at this one.
     pub later: Tally,
+}
+
+impl TierPast {
+    fn less(self, part: Self) -> Self {
+        Self { first: self.first.less(part.first), later: self.later.less(part.later) }
+    }
 }
 
 /// What is known of one tier: of this role in this template, of the role anywhere, of the tier anywhere.
@@ -23,33 +36,88 @@ pub struct TierKnown {
     pub tier: Tier,
     /// This role in this template.
     pub here: TierPast,
-    /// This role in all templates.
+    /// This role in all templates, this one included.
     pub role: TierPast,
-    /// All roles in all templates.
+    /// All roles in all templates, this one included.
     pub all: TierPast,
     /// Mean cost of an attempt of this role in this template, in nUSD; `None` when it is not known.
     pub cost: Option<f64>,
-    /// Attempts of this role in this template, each counted whole.
-    pub n: u64,
+    /// First attempts of this role in this template that were judged, each counted whole.
+    pub n_first: u64,
+    /// The others.
+    pub n_later: u64,
+}
+
+impl TierKnown {
+    /// Returns all attempts.
+    pub fn n(&self) -> u64 {
+        self.n_first + self.n_later
+    }
+
+    /// Leans one kind of attempts on the same kind elsewhere. What is counted here is not counted in its parents again.
+    fn belief(&self, of: fn(TierPast) -> Tally) -> Beta {
+        let elsewhere = of(self.all.less(self.role)).alone();
+        of(self.here).below(of(self.role.less(self.here)).below(elsewhere))
+    }
+}
+
+/// From which attempts the pass rate of a tier's first attempts is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// First attempts at the tier: the rate was observed.
+    FirstAttempts,
+    /// Attempts after a failure alone: the rate is an estimate, and its interval holds what such attempts cannot say.
+    AfterFailure,
+    /// First attempts and attempts after a failure.
+    Both,
+    /// Attempts of other roles alone.
+    OtherRoles,
+}
+
+impl Basis {
+    /// Names what so many attempts of each kind are.
+    pub fn of(n_first: u64, n_later: u64) -> Self {
+        match (n_first, n_later) {
+            (0, 0) => Self::OtherRoles,
+            (0, _) => Self::AfterFailure,
+            (_, 0) => Self::FirstAttempts,
+            _ => Self::Both,
+        }
+    }
 }
 
 /// What is to be expected of one tier.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct TierAdvice {
     /// The tier.
     pub tier: Tier,
-    /// The chance that it passes.
+    /// The chance that a first attempt passes: of any task, not only of those that lower tiers fail. See `basis`.
     pub p_pass: f64,
-    /// The interval that holds that chance with probability 0.95.
+    /// The lower end of the interval that holds that chance with 95 %.
     pub low: f64,
-    /// Its other end.
+    /// Its upper end.
     pub high: f64,
-    /// Attempts that it is known from.
+    /// Attempts that it is known from: `n_first_attempts` and `n_after_failure`.
     pub n: u64,
-    /// The chance that it passes and the tier below fails; for the lowest, that it passes.
+    /// The chance that it passes and the next lower listed tier fails; of the lowest, the chance that it passes.
     pub benefit: f64,
-    /// The expected cost of starting here and climbing while it fails, in nUSD; `None` when a cost is not known.
-    pub expected_cost: Option<f64>,
+    /// The expected cost of starting here and escalating while it fails, in nUSD; null when a cost is not known.
+    pub expected_cost_nusd: Option<u64>,
+    /// From which attempts `p_pass` is known.
+    pub basis: Basis,
+    /// The least and the most that `p_pass` can be, whatever the attempts that were not made would have come to (95 %).
+    pub bounds: Bounds,
+    /// The chance that an attempt after a failure passes; null for the lowest tier.
+    pub p_pass_after_failure: Option<f64>,
+    /// The lower end of its interval (95 %).
+    pub low_after_failure: Option<f64>,
+    /// Its upper end.
+    pub high_after_failure: Option<f64>,
+    /// First attempts at this tier.
+    pub n_first_attempts: u64,
+    /// Attempts at this tier after a failure.
+    pub n_after_failure: u64,
 }
 
 /// Where an agent should start.
@@ -61,52 +129,98 @@ pub struct StartAdvice {
     pub tiers: Vec<TierAdvice>,
 }
 
+/// What is believed of one tier.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TierBelief {
+    /// The chance that a first attempt passes.
+    pub pass: f64,
+    /// What is known of that chance.
+    pub first: FirstAttempts,
+    /// Of its attempts after a failure; `None` for the lowest tier.
+    pub after: Option<Beta>,
+    /// The chance that it passes and the tier below fails; for the lowest, that it passes.
+    pub benefit: f64,
+}
+
+/// Returns what is believed of tiers, lowest first.
+pub fn beliefs(known: &[TierKnown]) -> Vec<TierBelief> {
+    let mut beliefs: Vec<TierBelief> = Vec::new();
+    // The share of all tasks that reach the tier.
+    let mut reach = Moments::WHOLE;
+    for tier in known {
+        let here = tier.here;
+        let Some(below) = beliefs.last() else {
+            let rate = tier.belief(|past| past.first);
+            let (pass, first) = (rate.mean(), FirstAttempts::observed(rate));
+            beliefs.push(TierBelief { pass, first, after: None, benefit: pass });
+            // What a second attempt at the lowest tier saves does not go further.
+            let saved = here.later.passed.min(here.first.failed);
+            let settled = Tally { passed: here.first.passed + saved, failed: here.first.failed - saved };
+            reach = Moments::of(if saved > 0.0 { settled.alone() } else { rate }).rest();
+            continue;
+        };
+        let after = tier.belief(|past| past.later);
+        let first = FirstAttempts::after_failures(reach, beliefs.len(), after, Tally::default()).and_first(here.first);
+        let benefit = (1.0 - below.pass) * after.mean();
+        beliefs.push(TierBelief { pass: first.rate.mean(), first, after: Some(after), benefit });
+        // Those that fail here came on either way.
+        let climbed = reach.times(Moments::of(after).rest());
+        reach = if here.first.failed > 0.0 {
+            Moments::of(here.first.alone()).rest().or(here.first.failed, climbed, here.later.failed)
+        } else {
+            climbed
+        };
+    }
+    beliefs
+}
+
 /// Says where to start. `known` are the tiers of a strategy, lowest first, that were tried at all; nothing is advised while the lowest
 /// of them was tried less than `min_sample` times.
 pub fn advise(known: &[TierKnown], min_sample: u64) -> StartAdvice {
-    let mut tiers: Vec<TierAdvice> = Vec::new();
-    let mut below: Option<(Beta, TierPast)> = None;
-    for tier in known {
-        let posterior = |of: fn(&TierPast, Option<&TierPast>) -> Tally| {
-            let lower = below.as_ref().map(|(_, past)| past);
-            of(&tier.here, lower).below(of(&tier.role, None).below(of(&tier.all, None).alone()))
-        };
-        let (chance, benefit) = match &below {
-            None => {
-                let chance = posterior(|past, _| past.first);
-                (chance, chance.mean())
-            }
-            Some((lower, lower_past)) => {
-                let rescue = posterior(|past, _| past.later).mean();
-                let benefit = (1.0 - lower.mean()) * rescue;
-                // What passes at the tier below would pass here too: the climbs then stand for all tasks.
-                let reached = lower_past.first.passed.min(tier.here.later.total());
-                let own = Tally {
-                    passed: tier.here.first.passed + reached + tier.here.later.passed,
-                    failed: tier.here.first.failed + tier.here.later.failed,
-                };
-                let expected = Beta::around(lower.mean() + benefit, own.total());
-                let chance = if tier.here.first.total() > 0.0 { tier.here.first.below(expected) } else { expected };
-                (chance, benefit)
-            }
-        };
-        let (low, high) = chance.interval();
-        tiers.push(TierAdvice { tier: tier.tier, p_pass: chance.mean(), low, high, n: tier.n, benefit, expected_cost: None });
-        below = Some((chance, tier.here));
-    }
+    let beliefs = beliefs(known);
     let costs: Option<Vec<f64>> = known.iter().map(|tier| tier.cost).collect();
+    let mut tiers: Vec<TierAdvice> =
+        known.iter().zip(&beliefs).map(|(tier, belief)| belief.advice(tier.tier, tier.n_first, tier.n_later)).collect();
     let mut start = None;
     if let Some(costs) = costs {
-        let rungs: Vec<Rung> =
-            tiers.iter().zip(costs).map(|(tier, cost)| Rung { pass: tier.p_pass, benefit: tier.benefit, cost }).collect();
+        let rungs: Vec<Rung> = beliefs.iter().zip(costs).map(|(belief, cost)| belief.rung(cost)).collect();
         let expected: Vec<Start> = starts(&rungs);
         for (tier, start) in tiers.iter_mut().zip(&expected) {
-            tier.expected_cost = Some(start.cost);
+            tier.expected_cost_nusd = Some(start.cost.round() as u64);
         }
-        let is_enough = known.first().is_some_and(|lowest| lowest.n >= min_sample);
+        let is_enough = known.first().is_some_and(|lowest| lowest.n() >= min_sample);
         start = best(&expected).filter(|_| is_enough).and_then(|at| tiers.get(at)).map(|tier| tier.tier);
     }
     StartAdvice { start, tiers }
+}
+
+impl TierBelief {
+    /// Returns the tier as the choice of a start sees it.
+    pub fn rung(&self, cost: f64) -> Rung {
+        Rung { pass: self.pass, rescue: self.after.map_or(self.pass, Beta::mean), cost }
+    }
+
+    /// Puts it in numbers, from so many attempts of either kind.
+    pub fn advice(&self, tier: Tier, n_first: u64, n_later: u64) -> TierAdvice {
+        let ((low, high), bounds) = (self.first.interval(CONFIDENCE), self.first.bounds(CONFIDENCE));
+        let after = self.after.map(|after| after.interval(CONFIDENCE));
+        TierAdvice {
+            tier,
+            p_pass: self.pass,
+            low: low.min(self.pass),
+            high: high.max(self.pass),
+            n: n_first + n_later,
+            benefit: self.benefit,
+            expected_cost_nusd: None,
+            basis: Basis::of(n_first, n_later),
+            bounds: Bounds { low: bounds.0, high: bounds.1 },
+            p_pass_after_failure: self.after.map(Beta::mean),
+            low_after_failure: after.map(|after| after.0),
+            high_after_failure: after.map(|after| after.1),
+            n_first_attempts: n_first,
+            n_after_failure: n_later,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -119,8 +233,8 @@ mod tests {
 
     fn known(tier: Tier, first: Tally, later: Tally, cost: f64) -> TierKnown {
         let here = TierPast { first, later };
-        let n = (first.total() + later.total()) as u64;
-        TierKnown { tier, here, role: here, all: here, cost: Some(cost), n }
+        let (n_first, n_later) = (first.total() as u64, later.total() as u64);
+        TierKnown { tier, here, role: here, all: here, cost: Some(cost), n_first, n_later }
     }
 
     #[test]
@@ -131,9 +245,13 @@ mod tests {
         assert_eq!(advice.start, Some(Tier::Cheap));
         let [cheap, capable] = advice.tiers.try_into().unwrap();
         assert!((cheap.p_pass - 0.9).abs() < 0.03 && cheap.low < 0.9 && cheap.high > 0.9);
-        assert!(capable.p_pass > cheap.p_pass && capable.p_pass <= 1.0, "{capable:?}");
+        assert_eq!((cheap.basis, capable.basis), (Basis::FirstAttempts, Basis::AfterFailure));
+        // What the cheap tier passes was never tried at the capable one: it may fail some of it.
+        assert!(capable.bounds.low < 0.12 && capable.bounds.high > 0.95, "{capable:?}");
+        assert!(capable.low < 0.75 && capable.high > 0.92 && (0.7..0.95).contains(&capable.p_pass), "{capable:?}");
+        assert!((capable.p_pass_after_failure.unwrap() - 0.75).abs() < 1e-9, "{capable:?}");
         assert!((capable.benefit - 0.1 * 0.8).abs() < 0.04, "{capable:?}");
-        assert!((cheap.expected_cost.unwrap() - (1.0 + 0.1 * 10.0)).abs() < 0.3);
+        assert_eq!(cheap.expected_cost_nusd, Some(2), "1 + 0.1 × 10");
     }
 
     #[test]
@@ -144,12 +262,44 @@ mod tests {
     }
 
     #[test]
+    fn a_history_that_escalates_does_not_claim_what_first_attempts_would_do() {
+        // 500 tasks of three tiers that pass 55, 65 and 64.8 % of all: cheap first, as a store records it.
+        let cheap = known(Tier::Cheap, tally(275.0, 225.0), tally(0.0, 0.0), 1.0);
+        let capable = known(Tier::Capable, tally(0.0, 0.0), tally(94.0, 131.0), 4.0);
+        let premium = known(Tier::Premium, tally(0.0, 0.0), tally(35.0, 96.0), 16.0);
+        let [cheap, capable, premium] = advise(&[cheap, capable, premium], 10).tiers.try_into().unwrap();
+        assert!(cheap.low < 0.55 && 0.55 < cheap.high && cheap.high - cheap.low < 0.1, "{cheap:?}");
+        assert!(capable.low < 0.65 && 0.65 < capable.high && capable.high - capable.low < 0.55, "{capable:?}");
+        assert!(premium.low < 0.648 && 0.648 < premium.high && premium.high - premium.low < 0.75, "{premium:?}");
+        assert!((capable.p_pass_after_failure.unwrap() - 94.0 / 225.0).abs() < 0.01, "{capable:?}");
+        assert_eq!((capable.n_first_attempts, capable.n_after_failure), (0, 225));
+        // A start further up is not taken for granted to succeed as often.
+        assert!(premium.expected_cost_nusd.unwrap() >= 16);
+    }
+
+    #[test]
+    fn first_attempts_at_a_higher_tier_are_what_it_is_known_from() {
+        let cheap = known(Tier::Cheap, tally(30.0, 20.0), tally(0.0, 0.0), 1.0);
+        let capable = known(Tier::Capable, tally(120.0, 80.0), tally(10.0, 10.0), 4.0);
+        let capable = advise(&[cheap, capable], 10).tiers[1];
+        assert_eq!(capable.basis, Basis::Both);
+        assert!((capable.p_pass - 0.6).abs() < 0.03 && capable.high - capable.low < 0.15, "{capable:?}");
+    }
+
+    #[test]
+    fn what_has_only_ever_passed_has_an_interval() {
+        let cheap = TierKnown { tier: Tier::Cheap, ..known(Tier::Cheap, tally(366.0, 0.0), tally(0.0, 0.0), 1.0) };
+        let tier = advise(&[cheap], 10).tiers[0];
+        assert!((0.985..0.9965).contains(&tier.low) && tier.p_pass < 1.0, "{tier:?}");
+    }
+
+    #[test]
     fn nothing_is_advised_on_little_or_at_unknown_cost() {
         let few = known(Tier::Cheap, tally(4.0, 2.0), tally(0.0, 0.0), 1.0);
         assert_eq!(advise(&[few], 10).start, None);
         let free = TierKnown { cost: None, ..known(Tier::Cheap, tally(40.0, 2.0), tally(0.0, 0.0), 1.0) };
         let advice = advise(&[free], 10);
-        assert_eq!((advice.start, advice.tiers[0].expected_cost), (None, None));
+        assert_eq!((advice.start, advice.tiers[0].expected_cost_nusd), (None, None));
         assert_eq!(advise(&[], 10), StartAdvice { start: None, tiers: Vec::new() });
     }
 
@@ -162,7 +312,8 @@ mod tests {
             role: elsewhere,
             all: elsewhere,
             cost: Some(1.0),
-            n: 1,
+            n_first: 1,
+            n_later: 0,
         };
         let chance = advise(&[tier], 10).tiers[0].p_pass;
         assert!((0.7..0.9).contains(&chance), "{chance}");

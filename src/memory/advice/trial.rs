@@ -4,13 +4,16 @@
 //! [`Split::measure`] meets the other tasks. [`super::summary`] makes one report of all splits. Where a router is said to know a
 //! *cheap-first history*, it is shown the stronger model's outcome only where the weaker one failed, as a store of runs would.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::advisor::{Advisor, Past};
 use super::chance::split;
 use super::choose::{Offer, Rung, best, dominated_by, starts};
+use super::coverage::{Coverage, Held, LEVELS, Place, coverage};
 use super::metrics::{Curve, Interval, Pair, apgr_interval};
 use super::space::{Learned, Located, Question, Space, Task};
+use super::team::TierBelief;
 
 /// Resamples behind an interval.
 const RESAMPLES: usize = 200;
@@ -85,6 +88,8 @@ pub struct Plan {
     pub seed: u64,
     /// Pairs of models, by index: the weaker, the stronger.
     pub chains: Vec<(usize, usize)>,
+    /// Per task of the table: its role.
+    pub roles: Vec<usize>,
 }
 
 /// Ways to choose the tasks that go to the stronger model.
@@ -142,6 +147,10 @@ pub struct SplitResult {
     pub ladder: Vec<usize>,
     /// Per model, then progressive, adaptive and oracle.
     pub strategies: Vec<StrategyResult>,
+    /// How often the intervals of pass rates hold the truth.
+    pub coverage: Coverage,
+    /// The same of the means over single tasks of a role, at the ladder's tiers.
+    pub tasks: Coverage,
 }
 
 /// One split: learned, ready to be measured.
@@ -151,12 +160,15 @@ pub struct Split<'a> {
     tasks: &'a [Task],
     plan: &'a Plan,
     seed: u64,
+    history: Vec<usize>,
     test: Vec<usize>,
     space: Rc<Space>,
     chains: Vec<Asked>,
     ladder: Vec<usize>,
     costs: Vec<f64>,
     advisor: Advisor,
+    /// The same history with its roles, which tables do not name.
+    by_role: Advisor,
 }
 
 /// The questions about one chain.
@@ -178,8 +190,10 @@ impl<'a> Split<'a> {
         let ladder = ladder(&offers);
         let past: Vec<Past> = history.iter().map(|&task| cheap_first(table, tasks, task, &ladder)).collect();
         let advisor = Advisor::over(Rc::clone(&space), &past, ladder.len());
+        let roles = space.with_roles(history.iter().map(|&task| role_name(plan.roles[task])));
+        let by_role = Advisor::over(Rc::new(roles), &past, ladder.len());
         let costs = ladder.iter().map(|&model| offers[model].cost).collect();
-        Self { table, tasks, plan, seed, test, space, chains, ladder, costs, advisor }
+        Self { table, tasks, plan, seed, history, test, space, chains, ladder, costs, advisor, by_role }
     }
 
     /// Meets the tasks that were kept back.
@@ -194,7 +208,11 @@ impl<'a> Split<'a> {
         let adaptive = self.test.iter().zip(&starts).map(|(&task, &start)| self.climb(task, &self.ladder[start..]));
         strategies.push(StrategyResult { outcomes: adaptive.collect() });
         strategies.push(self.strategy(|task| self.oracle(task)));
-        SplitResult { chains, ladder: self.ladder.clone(), strategies }
+        let mut models: Vec<usize> = self.plan.chains.iter().flat_map(|chain| [chain.0, chain.1]).collect();
+        models.sort_unstable();
+        models.dedup();
+        let coverage = coverage(self.table, &self.plan.roles, &self.history, &models);
+        SplitResult { chains, ladder: self.ladder.clone(), strategies, coverage, tasks: self.single_tasks(&located) }
     }
 
     fn chain(&self, chain: (usize, usize), asked: &Asked, located: &[Located]) -> ChainResult {
@@ -219,14 +237,30 @@ impl<'a> Split<'a> {
         ChainResult { routers, benefit: benefit_bins, pass: pass_bins }
     }
 
+    /// Compares what is said of single tasks, on average over a role, with what came of those tasks.
+    fn single_tasks(&self, located: &[Located]) -> Coverage {
+        let mut roles: BTreeMap<(usize, usize), (f64, Mean)> = BTreeMap::new();
+        for (place, &task) in located.iter().zip(&self.test) {
+            let place = place.with_role(role_name(self.plan.roles[task]));
+            for (tier, estimate) in self.by_role.estimate(&place).iter().enumerate() {
+                let held = roles.entry((self.plan.roles[task], tier)).or_default();
+                held.0 += self.table.outcomes[task][self.ladder[tier]].quality();
+                held.1.add(&estimate.belief);
+            }
+        }
+        let mut sums = Coverage::new();
+        for ((_, tier), (passed, mean)) in roles {
+            if let Some(held) = mean.held(passed) {
+                sums.entry(Place { rises: true, tiers: self.ladder.len(), tier }).or_default().add(&held);
+            }
+        }
+        sums
+    }
+
     /// Returns where advice starts a task.
     fn start(&self, place: &Located) -> usize {
         let estimates = self.advisor.estimate(place);
-        let rungs: Vec<Rung> = estimates
-            .iter()
-            .zip(&self.costs)
-            .map(|(estimate, &cost)| Rung { pass: estimate.pass.expected, benefit: estimate.benefit, cost })
-            .collect();
+        let rungs: Vec<Rung> = estimates.iter().zip(&self.costs).map(|(estimate, &cost)| estimate.belief.rung(cost)).collect();
         best(&starts(&rungs)).unwrap_or(0)
     }
 
@@ -254,6 +288,46 @@ impl<'a> Split<'a> {
             outcomes.iter().filter(|outcome| outcome.correct || !right).map(|outcome| outcome.cost_usd).min_by(f64::total_cmp)
         };
         cheapest(true).map_or((0.0, cheapest(false).unwrap_or_default()), |cost| (1.0, cost))
+    }
+}
+
+fn role_name(role: usize) -> String {
+    format!("role {role}")
+}
+
+/// What is believed of single tasks, added up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
+    count: f64,
+    pass: f64,
+    ends: [(f64, f64); LEVELS.len()],
+    bounds: f64,
+}
+
+impl Mean {
+    fn add(&mut self, belief: &TierBelief) {
+        self.count += 1.0;
+        self.pass += belief.pass;
+        for (sum, level) in self.ends.iter_mut().zip(LEVELS) {
+            let (low, high) = belief.first.interval(level);
+            *sum = (sum.0 + low.min(belief.pass), sum.1 + high.max(belief.pass));
+        }
+        let (low, high) = belief.first.bounds(LEVELS[0]);
+        self.bounds += high - low;
+    }
+
+    /// Returns whether the means hold what came of the tasks; `None` where they are too few to tell.
+    fn held(self, passed: f64) -> Option<Held> {
+        const TASKS_MIN: f64 = 30.0;
+        let ends = self.ends.map(|(low, high)| (low / self.count, high / self.count));
+        let truth = passed / self.count;
+        (self.count >= TASKS_MIN).then(|| Held {
+            count: 1,
+            held: ends.map(|(low, high)| u64::from(low <= truth && truth <= high)),
+            width: ends.map(|(low, high)| high - low),
+            bounds: self.bounds / self.count,
+            bias: self.pass / self.count - truth,
+        })
     }
 }
 
