@@ -29,11 +29,13 @@ named_enums! {
         Agents = "agents",
         /// Every attempt and call has one end, or a loss.
         Attempts = "attempts",
+        /// What was decided points at the event that led to it.
+        Causes = "causes",
         /// What a fork took over is what the other run recorded.
         Lineage = "lineage",
         /// Every climb has a failed verdict before it.
         Escalations = "escalations",
-        /// Criteria, judged again where that needs no model and no file.
+        /// Criteria, judged again where that needs no model, by what was recorded of files.
         Criteria = "criteria",
         /// Costs are usage times recorded prices, sums are sums, budgets are walls.
         Money = "money",

@@ -1,11 +1,11 @@
-//! Verdicts: every criterion that needs neither a model nor a file is judged again, a judging model's scores are read again from what it
-//! said, and the attempt's end must follow from the verdicts.
+//! Verdicts: every criterion is judged again by what the run recorded (its answers, what was seen of files), a judging model's scores are
+//! read again from what it said, and the attempt's end must follow from the verdicts.
 
 use super::finding::{Book, Check, Place};
 use super::story::RunAudit;
 use crate::domain::event::{AttemptEnded, AttemptOutcome, JudgedBy, Purpose, Verdict};
-use crate::domain::judge::{self, DecidedBy, Edition, Facts, Judged, Scores};
-use crate::domain::run::{Agent, Attempt, CallState, input_files};
+use crate::domain::judge::{self, DecidedBy, Edition, Facts, Finding, Judged, Scores};
+use crate::domain::run::{Agent, Attempt, Basis, CallState, input_files};
 
 /// Looks at the verdicts of an attempt that ends, and at its end.
 pub(super) fn look(audit: &RunAudit, body: &AttemptEnded, at: Place, book: &mut Book<'_>) {
@@ -63,13 +63,19 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, a
     let scores = said.flatten().map(|said| judge::read_scores(&said, judge::sentences(&agent.criteria).len(), edition));
     // Who did not judge, and why, is in the words of the evidence only: words are not compared.
     let scores = scores.as_deref().map_or(Scores::Nobody(""), Scores::Given);
-    let facts = Facts { edition, input_files: input_files(&audit.run), ..Facts::default() };
+    let facts = Facts { edition, input_files: input_files(&audit.run), workspace: attempt.files.clone() };
+    let before = judge::check(&agent.criteria, answer, &facts);
     let judged = judge::judge(&agent.criteria, answer, &facts, scores);
-    for ((index, criterion), derived) in (0..).zip(&agent.criteria).zip(judged) {
+    for ((index, criterion), (before, judged)) in (0..).zip(&agent.criteria).zip(before.into_iter().zip(judged)) {
+        // What code could decide was decided before a judge was asked, whatever the judge said then.
+        let derived = match before {
+            Finding::Judged(decided) => decided,
+            Finding::Pending => judged,
+        };
         let Some(recorded) = attempt.judged.get(&index) else { continue };
         let needs_files = !judge::files_asked(std::slice::from_ref(criterion)).is_empty();
-        let needs_inputs = audit.gone.inputs;
-        if needs_files || needs_inputs {
+        let is_seen = audit.basis.as_ref().is_some_and(Basis::records_facts) && !audit.gone.facts;
+        if (needs_files && !is_seen) || audit.gone.inputs {
             book.not_verifiable(Check::Criteria);
             continue;
         }

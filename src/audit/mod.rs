@@ -19,6 +19,8 @@ pub mod seal;
 pub mod story;
 
 #[cfg(test)]
+mod fact_tests;
+#[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

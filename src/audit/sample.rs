@@ -6,14 +6,18 @@ use serde_json::{Value, json};
 
 use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::event::{
-    AnswerSource, Envelope, ErrorClass, Escalate, Event, InputAttached, InputAttachedPrivate, InputKind, Mode, Purpose, Recorded,
-    RunStarted, RunStartedPrivate, StopReason, SuspendReason,
+    AnswerSource, Envelope, ErrorClass, Escalate, Event, FileState, InputAttached, InputAttachedPrivate, InputKind, Mode,
+    Purpose, Recorded, RunStarted, RunStartedPrivate, StopReason, SuspendReason,
 };
 use crate::domain::ids::{CallNo, ExecutorId, Hash, RunId};
-use crate::domain::judge::{FileFact, files_asked};
+use crate::domain::judge::{Edition, files_asked};
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::run::tests::{Dice, MODELS, prices, settings};
-use crate::domain::run::{Basis, Command, Effect, Parent, Phase, Refusal, Run, TakeOver, decide, pending, take_over};
+use crate::domain::run::{
+    Basis, Causes, Command, DayBudget, DayRefusal, Effect, FileLook, Observation, Parent, Phase, Refusal, Run, TakeOver, decide,
+    pending, take_over,
+};
+use crate::domain::settings::Settings;
 use crate::domain::template::{BaseAgent, Template};
 use crate::domain::text::Text;
 use crate::domain::tier::Strategy;
@@ -53,7 +57,7 @@ pub(crate) fn basis(rules: &Value) -> Basis {
     .expect("the template has its form");
     let generic: BaseAgent = serde_json::from_value(json!({"id": "generic", "description": "d", "instructions": "Do the task."}))
         .expect("a base agent");
-    let settings = settings();
+    let settings = Settings { judging: Edition::default(), ..settings() };
     let prices = prices().narrowed(MODELS.iter().flat_map(|model| [("p", *model), ("q", *model)]));
     Basis { template, bases: BTreeMap::from([("generic".to_owned(), generic)]), settings, prices }
 }
@@ -63,12 +67,23 @@ pub(crate) struct World {
     pub basis: Basis,
     pub run: Run,
     pub log: Vec<Recorded>,
+    causes: Causes<u64>,
     now: i64,
 }
 
 impl World {
     pub(crate) fn start(rules: &Value, budget: Option<NanoUsd>, escalate: Escalate) -> Self {
+        Self::start_by(basis(rules), budget, escalate)
+    }
+
+    /// Starts a run that records what runs of `edition` do.
+    pub(crate) fn start_in(edition: Edition, rules: &Value, budget: Option<NanoUsd>, escalate: Escalate) -> Self {
         let basis = basis(rules);
+        let settings = Settings { judging: edition, ..basis.settings.clone() };
+        Self::start_by(Basis { settings, ..basis }, budget, escalate)
+    }
+
+    fn start_by(basis: Basis, budget: Option<NanoUsd>, escalate: Escalate) -> Self {
         let json = |value: Result<String, serde_json::Error>| Text::Inline(value.expect("sayable"));
         let template = serde_json::to_string(&basis.template).expect("sayable");
         let started = RunStarted {
@@ -98,7 +113,8 @@ impl World {
                 labels: Vec::new(),
             }),
         };
-        let mut world = Self { basis, run: Run::default(), log: Vec::new(), now: 1_700_000_000_000_000_000 };
+        let mut world =
+            Self { basis, run: Run::default(), log: Vec::new(), causes: Causes::default(), now: 1_700_000_000_000_000_000 };
         world.must(Command::Begin(Box::new(started)));
         world.must(Command::Attach(Box::new(InputAttached {
             input: "notes".into(),
@@ -129,7 +145,8 @@ impl World {
 
     /// Forks a run off this one as it is now, as a caller that takes over `what` does; `strategy` holds for the whole of it.
     pub(crate) fn fork(&self, what: &TakeOver, strategy: Option<Strategy>) -> Self {
-        let mut fork = Self { basis: self.basis.clone(), run: Run::default(), log: Vec::new(), now: self.now };
+        let mut fork =
+            Self { basis: self.basis.clone(), run: Run::default(), log: Vec::new(), causes: Causes::default(), now: self.now };
         let parent = RunId::from_bytes([7; 16]);
         fork.must(Command::Fork(Parent { run: parent, version: self.run.version, head: self.run.head }));
         let inputs = self.log.iter().filter_map(|recorded| match &recorded.event {
@@ -158,14 +175,17 @@ impl World {
     pub(crate) fn perform(&mut self, command: Command) -> Result<(), Refusal> {
         self.now += 1_000_000;
         for event in decide(&self.run, &self.basis, command, self.now)? {
+            let seq = self.log.len() as u64 + 1;
+            let cause = self.causes.of(&event);
+            self.causes.take(seq, &event);
             let envelope = Envelope {
-                seq: self.log.len() as u64 + 1,
+                seq,
                 run: Some(RunId::from_bytes([7; 16])),
                 version: self.run.version + 1,
                 // The log's clock is read later than the one by which was decided.
                 at: self.now + 2_000,
                 occurred_at: None,
-                cause: None,
+                cause,
             };
             let recorded = Recorded { envelope, hash: Hash::default(), event };
             self.run.apply(&recorded);
@@ -174,9 +194,15 @@ impl World {
         Ok(())
     }
 
-    fn reply(&mut self, call: CallNo, text: &str, stop: StopReason, facts: FileFact) -> Result<(), Refusal> {
+    fn reply(
+        &mut self,
+        call: CallNo,
+        text: &str,
+        stop: StopReason,
+        (before, after): (FileLook, FileLook),
+    ) -> Result<(), Refusal> {
         let agent = self.run.calls.get(&call).and_then(|call| self.run.agent(call.agent)).expect("a call has an agent");
-        let files = files_asked(&agent.criteria).into_iter().map(|path| (path.to_owned(), facts)).collect();
+        let seen = files_asked(&agent.criteria).into_iter().map(|path| Observation::of_file(path, before, after)).collect();
         let reply = CallReply {
             text: text.to_owned(),
             reasoning: Some("hm".into()),
@@ -191,7 +217,7 @@ impl World {
             latency_ms: 5,
             first_token_ms: None,
         };
-        self.perform(Command::RecordReply { call, reply: Box::new(reply), files })
+        self.perform(Command::RecordReply { call, reply: Box::new(reply), seen })
     }
 
     fn fail(&mut self, call: CallNo, class: ErrorClass) -> Result<(), Refusal> {
@@ -241,16 +267,20 @@ impl World {
     }
 
     fn reply_well(&mut self, call: CallNo, text: &str) {
-        let there = FileFact { exists: true, changed: Some(true) };
-        self.reply(call, text, StopReason::End, there).expect("the call is open");
+        self.reply(call, text, StopReason::End, (FileLook::ABSENT, content(b"done"))).expect("the call is open");
     }
 
     /// Lives a life that `seed` draws: failures, crashes, pauses, approvals, cancels and retries.
     pub(crate) fn live(seed: u64) -> Self {
+        Self::live_in(Edition::default(), seed)
+    }
+
+    /// Lives such a life in a run of `edition`.
+    pub(crate) fn live_in(edition: Edition, seed: u64) -> Self {
         let mut dice = Dice(seed);
         let budget = (dice.roll(3) == 0).then(|| NanoUsd(dice.roll(200_000_000)));
         let escalate = [Escalate::Auto, Escalate::Ask, Escalate::Never][dice.roll(3) as usize];
-        let mut world = Self::start(&team(), budget, escalate);
+        let mut world = Self::start_in(edition, &team(), budget, escalate);
         for _ in 0..2_000 {
             if world.run.is_ended() {
                 let again = world.run.phase == Phase::Failed && dice.roll(3) == 0;
@@ -289,8 +319,9 @@ impl World {
         if open.is_empty() || (!effects.is_empty() && dice.roll(2) == 0) {
             match effects.get(dice.roll(effects.len().max(1) as u64) as usize) {
                 Some(Effect::StartCall { agent, purpose }) if dice.roll(30) == 0 => {
-                    let (agent, purpose, message) = (*agent, *purpose, "the day's budget of $1.00 is used up".to_owned());
-                    self.must(Command::RefuseForDayBudget { agent, purpose, message });
+                    let limit = NanoUsd(1_000_000_000);
+                    let because = DayRefusal::Seen(DayBudget { limit, used: limit, wanted: NanoUsd(7) });
+                    self.must(Command::RefuseForDayBudget { agent: *agent, purpose: *purpose, because });
                 }
                 Some(Effect::StartCall { agent, purpose }) => {
                     match self.perform(Command::StartCall { agent: *agent, purpose: *purpose }) {
@@ -308,7 +339,8 @@ impl World {
             return;
         }
         let (call, purpose) = open[dice.roll(open.len() as u64) as usize];
-        let facts = FileFact { exists: dice.roll(4) != 0, changed: [None, Some(true), Some(false)][dice.roll(3) as usize] };
+        let looks = [FileLook::UNSEEN, FileLook::ABSENT, content(b"one"), content(b"two")];
+        let facts = (looks[dice.roll(4) as usize], looks[1 + dice.roll(3) as usize]);
         let outcome = match (dice.roll(11), purpose) {
             (0, _) => self.fail(call, ErrorClass::Server),
             (1, _) => self.fail(call, [ErrorClass::Auth, ErrorClass::Context, ErrorClass::Quota][dice.roll(3) as usize]),
@@ -327,6 +359,21 @@ impl World {
             (score, Purpose::Judge) => self.reply(call, &scores(if score < 6 { 0.1 } else { 0.9 }), StopReason::End, facts),
         };
         outcome.expect("the call is open");
+    }
+}
+
+/// A file with this content.
+fn content(bytes: &[u8]) -> FileLook {
+    FileLook { state: FileState::Present { bytes: bytes.len() as u64 }, hash: Some(Hash::of(bytes)) }
+}
+
+/// Numbers the events of a run anew and lets each point at the one that led to it, as whoever rewrites a log would.
+pub(crate) fn renumber(events: &mut [Recorded]) {
+    let mut causes = Causes::default();
+    for (recorded, number) in events.iter_mut().zip(1..) {
+        (recorded.envelope.seq, recorded.envelope.version) = (number, number);
+        recorded.envelope.cause = causes.of(&recorded.event);
+        causes.take(number, &recorded.event);
     }
 }
 

@@ -9,12 +9,12 @@ use super::finding::{Book, Check, Place};
 use super::{judging, money};
 use crate::domain::answers::Answers;
 use crate::domain::event::{
-    AgentPlanned, AgentSucceeded, AttemptEnded, AttemptOutcome, Envelope, Escalate, Event, Mode, Recorded, RunStarted,
-    TierEscalated, Verdict,
+    AgentPlanned, AgentSucceeded, AttemptEnded, AttemptOutcome, Envelope, Escalate, Event, Fact, FactObserved, Mode, Recorded,
+    RunStarted, TierEscalated, Verdict,
 };
 use crate::domain::ids::{AgentNo, CallNo, Hash, RunId};
 use crate::domain::money::NanoUsd;
-use crate::domain::run::{Agent, AgentStatus, Basis, CallState, Phase, Run};
+use crate::domain::run::{Agent, AgentStatus, Basis, CallState, Causes, Observation, Phase, Run};
 use crate::domain::team::{self, PlanDefaults, Team};
 use crate::domain::text::Text;
 
@@ -37,6 +37,8 @@ pub struct RunAudit {
     /// A call whose tokens are known and whose cost must follow.
     pub(super) owed: Option<money::Owed>,
     versions: u64,
+    /// Positions of what later events may follow from.
+    causes: Causes<u64>,
     /// The sum of all costs.
     cost: NanoUsd,
 }
@@ -52,6 +54,8 @@ pub struct Gone {
     pub outputs: bool,
     /// What agents were planned with.
     pub plans: bool,
+    /// What was seen of files.
+    pub facts: bool,
 }
 
 impl RunAudit {
@@ -68,6 +72,7 @@ impl RunAudit {
             judge_replies: BTreeMap::new(),
             owed: None,
             versions: 0,
+            causes: Causes::default(),
             cost: NanoUsd(0),
         }
     }
@@ -84,6 +89,7 @@ impl RunAudit {
         self.note_what_is_gone(&recorded.event);
         let at = Place { seq: Some(recorded.envelope.seq), run: Some(self.id) };
         self.must_be_possible(&recorded.event, at, book);
+        self.must_follow(recorded, at, book);
         money::look(self, &recorded.event, at, book);
         match &recorded.event {
             Event::RunStarted(body) => self.started(body, at, book),
@@ -120,6 +126,20 @@ impl RunAudit {
         self.add(recorded);
     }
 
+    /// The event points at the one that led to it. Runs of the first edition point at nothing.
+    fn must_follow(&mut self, recorded: &Recorded, at: Place, book: &mut Book<'_>) {
+        let (expected, found) = (self.causes.of(&recorded.event), recorded.envelope.cause);
+        self.causes.take(recorded.envelope.seq, &recorded.event);
+        if self.is_imported {
+            return;
+        }
+        let points = self.basis.as_ref().is_some_and(Basis::records_facts);
+        match (expected, found) {
+            (Some(_), None) if !points => book.not_verifiable(Check::Causes),
+            _ => book.same(Check::Causes, at, "the event that it follows from", &expected, &found),
+        }
+    }
+
     fn add(&mut self, recorded: &Recorded) {
         if let Event::CostIncurred(body) = &recorded.event {
             self.cost = self.cost.plus(body.amount.unwrap_or_default());
@@ -153,6 +173,7 @@ impl RunAudit {
             Event::CallReplied(body) => gone.outputs |= body.private.is_none() || text_gone,
             Event::AttemptImported(body) => gone.outputs |= body.private.is_none() || text_gone,
             Event::AgentPlanned(body) => gone.plans |= body.private.is_none(),
+            Event::FactObserved(body) => gone.facts |= body.private.is_none() || Observation::recorded(body).lacks_hash(),
             _ => {}
         }
     }
@@ -223,12 +244,21 @@ impl RunAudit {
         let of_attempt = match event {
             Event::CriterionJudged(body) if !self.is_imported => Some((body.agent, body.attempt)),
             Event::AttemptEnded(body) => Some((body.agent, body.attempt)),
+            Event::FactObserved(FactObserved { agent, attempt: Some(attempt), .. }) => Some((*agent, *attempt)),
             Event::ProviderSwitched(body) => Some((body.agent, body.attempt)),
             _ => None,
         };
         if let Some((agent, attempt)) = of_attempt {
             let open = run.agent(agent).and_then(Agent::open_attempt).map(|attempt| attempt.number);
             book.same(Check::Attempts, at, "the open attempt that it is about", &open, &Some(attempt));
+        }
+        if let Event::FactObserved(FactObserved { agent, attempt: Some(attempt), fact: Fact::File { .. }, .. }) = event {
+            let judged = run.agent(*agent).and_then(|agent| agent.attempts.iter().find(|known| known.number == *attempt));
+            let verdicts = judged.map_or(0, |attempt| attempt.judged.len());
+            book.holds(Check::Criteria, at, verdicts == 0, || {
+                let what = "a file is looked at after what it decides".to_owned();
+                [what, "no verdict yet".into(), format!("{verdicts} verdicts")]
+            });
         }
         let decides_agent = match event {
             Event::AgentSucceeded(body) => Some(body.agent),

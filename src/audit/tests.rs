@@ -6,12 +6,11 @@ use super::diff::RunDiff;
 use super::finding::{Book, Check, Place, Tally, Violation};
 use super::lineage;
 use super::replay::{Cause, Difference, verify};
-use super::sample::{VERSION, World, lone, scores, team};
+use super::sample::{VERSION, World, lone, renumber, scores, team};
 use super::seal::{BadSeal, Seal};
 use super::story::RunAudit;
 use crate::domain::event::{AttemptOutcome, Escalate, Event, Purpose, Recorded, Verdict};
 use crate::domain::ids::{Hash, NodeId, RunId};
-use crate::domain::judge::Edition;
 use crate::domain::money::NanoUsd;
 use crate::domain::run::{AgentStatus, Phase, Run, TakeOver};
 use crate::domain::text::Text;
@@ -21,7 +20,7 @@ use crate::store::log::Stored;
 use crate::views::run_detail::{MASK, RunDetail};
 
 /// A run that climbs: the first answer of `a` is poor, the judge is content with everything.
-fn climbing() -> Vec<Recorded> {
+pub(super) fn climbing() -> Vec<Recorded> {
     let answer = |step: usize, purpose: Purpose| match (step, purpose) {
         (0, _) => "bad".to_owned(),
         (_, Purpose::Work) => "ok, this is good".to_owned(),
@@ -30,7 +29,7 @@ fn climbing() -> Vec<Recorded> {
     World::start(&team(), Some(NanoUsd(900_000_000)), Escalate::Auto).carried_to_end(answer).log
 }
 
-fn audit(events: &[Recorded]) -> (Vec<Violation>, Vec<Tally>) {
+pub(super) fn audit(events: &[Recorded]) -> (Vec<Violation>, Vec<Tally>) {
     let mut found = Vec::new();
     let mut tell = |violation: &Violation| found.push(violation.clone());
     let mut book = Book::new(&mut tell);
@@ -54,18 +53,16 @@ fn forget(recorded: &mut Recorded) {
 
 /// Returns the place of the n-th event of a kind.
 #[track_caller]
-fn nth(events: &[Recorded], kind: &str, n: usize) -> usize {
+pub(super) fn nth(events: &[Recorded], kind: &str, n: usize) -> usize {
     let mut places = (0..events.len()).filter(|place| events[*place].event.name() == kind);
     places.nth(n).unwrap_or_else(|| panic!("no {kind} {n}"))
 }
 
 /// Takes an event out, so that positions and versions stay gapless.
-fn take_out(events: &mut Vec<Recorded>, kind: &str, n: usize) {
+pub(super) fn take_out(events: &mut Vec<Recorded>, kind: &str, n: usize) {
     let place = nth(events, kind, n);
     events.remove(place);
-    for (recorded, number) in events.iter_mut().zip(1..) {
-        (recorded.envelope.seq, recorded.envelope.version) = (number, number);
-    }
+    renumber(events);
 }
 
 macro_rules! change {
@@ -76,9 +73,10 @@ macro_rules! change {
         place
     }};
 }
+pub(super) use change;
 
 #[track_caller]
-fn differs(events: &[Recorded]) -> Difference {
+pub(super) fn differs(events: &[Recorded]) -> Difference {
     verify(events, VERSION).difference.expect("a difference")
 }
 
@@ -88,9 +86,16 @@ fn a_run_as_it_was_made_holds_together_and_follows_from_its_inputs() {
     let (found, tallies) = audit(&events);
     assert_eq!(found, []);
     let looked_at: Vec<Check> = tallies.iter().filter(|tally| tally.checked > 0).map(|tally| tally.check).collect();
-    for check in
-        [Check::Positions, Check::Hashes, Check::Agents, Check::Attempts, Check::Escalations, Check::Criteria, Check::Money]
-    {
+    for check in [
+        Check::Positions,
+        Check::Hashes,
+        Check::Agents,
+        Check::Attempts,
+        Check::Causes,
+        Check::Escalations,
+        Check::Criteria,
+        Check::Money,
+    ] {
         assert!(looked_at.contains(&check), "{check} was not looked at");
     }
     let verification = verify(&events, VERSION);
@@ -220,9 +225,7 @@ fn taking_out_or_doubling_any_event_is_found_by_audit_or_replay() {
         let mut doubled = events.clone();
         doubled.insert(place, recorded.clone());
         for (how, mut changed) in [("without", without), ("doubled", doubled)] {
-            for (recorded, number) in changed.iter_mut().zip(1..) {
-                (recorded.envelope.seq, recorded.envelope.version) = (number, number);
-            }
+            renumber(&mut changed);
             let is_found = !audit(&changed).0.is_empty() || verify(&changed, VERSION).difference.is_some();
             let last = place + 1 == events.len() && how == "without";
             // An end that is missing is a run that still goes on; an input given twice is the input.
@@ -299,7 +302,7 @@ fn lineage(fork: &World, origin: &World) -> Vec<Violation> {
     found
 }
 
-fn good(_: usize, purpose: Purpose) -> String {
+pub(super) fn good(_: usize, purpose: Purpose) -> String {
     if purpose == Purpose::Work { "ok, this is good".to_owned() } else { scores(0.9) }
 }
 

@@ -104,6 +104,15 @@ pub fn withheld(event: &Event, levels: Levels, hash: &dyn Fn(&str) -> Hash) -> O
                 private.originals.iter_mut().filter_map(|(_, text)| text.as_mut()).for_each(|text| cover(text, outputs));
             }
         }
+        Event::FactObserved(body) => {
+            if let Some(private) = &mut body.private {
+                hide(&mut private.subject, answers, "");
+                private.output.iter_mut().for_each(|text| cover(text, outputs));
+                if outputs >= Capture::Hash {
+                    (private.before, private.after) = (None, None);
+                }
+            }
+        }
         Event::CriterionJudged(body) => {
             if let Some(private) = &mut body.private {
                 hide(&mut private.name, answers, "");

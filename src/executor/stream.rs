@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::domain::capture::{self, Levels};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::{BatchId, Hash, RunId};
-use crate::domain::run::{Basis, Command, Refusal, Run, decide};
+use crate::domain::run::{Basis, Causes, Command, Refusal, Run, decide};
 use crate::domain::text::{INLINE_BYTES_MAX, Text};
 use crate::executor::World;
 use crate::store::codec::{self, Decoded};
-use crate::store::log::{Batch, DayLimit, Log, NewEvent, Stored};
+use crate::store::log::{Batch, Cause, DayLimit, Log, NewEvent, Stored};
 use crate::store::payloads::Payloads;
 use crate::store::session::{Place, spool};
 use crate::store::withheld::Withheld;
@@ -40,6 +40,7 @@ type Observe = Box<dyn FnMut(&Recorded, &Run) + Send>;
 pub struct Stream {
     id: RunId,
     run: Run,
+    causes: Causes<Cause>,
     log: Arc<dyn Log>,
     payloads: Arc<Payloads>,
     world: Arc<World>,
@@ -62,8 +63,17 @@ impl Stream {
         world: Arc<World>,
         place: Place,
     ) -> Result<Self, store::Error> {
-        let mut stream =
-            Self { id, run: Run::default(), log, payloads, world, place, observe: Box::new(|_, _| {}), notice: Box::new(|_| {}) };
+        let mut stream = Self {
+            id,
+            run: Run::default(),
+            causes: Causes::default(),
+            log,
+            payloads,
+            world,
+            place,
+            observe: Box::new(|_, _| {}),
+            notice: Box::new(|_| {}),
+        };
         stream.catch_up()?;
         Ok(stream)
     }
@@ -108,10 +118,15 @@ impl Stream {
                         continue;
                     }
                 };
-                self.run.apply(&recorded);
-                (self.observe)(&recorded, &self.run);
+                self.fold(&recorded);
             }
         }
+    }
+
+    fn fold(&mut self, recorded: &Recorded) {
+        self.run.apply(recorded);
+        self.causes.take(Cause::At(recorded.envelope.seq), &recorded.event);
+        (self.observe)(recorded, &self.run);
     }
 
     /// Decides `commands` one after the other and appends all their events in one batch.
@@ -250,9 +265,7 @@ impl Stream {
             return self.catch_up();
         }
         for (event, (envelope, hash)) in events.iter().zip(appended.events) {
-            let recorded = Recorded { envelope, hash, event: event.clone() };
-            self.run.apply(&recorded);
-            (self.observe)(&recorded, &self.run);
+            self.fold(&Recorded { envelope, hash, event: event.clone() });
         }
         if events.iter().any(is_end) {
             // What was only there for the run to go on has no use any more.
@@ -313,8 +326,11 @@ impl Stream {
         names.dedup();
         self.payloads.write(&large.iter().map(String::as_bytes).collect::<Vec<_>>())?;
         let mut encoded = Vec::with_capacity(moved.len());
-        for (event, whole, salt) in moved {
-            let offered = codec::offer(&event, salt, Some(self.id), None, None)?;
+        let mut causes = self.causes.clone();
+        for (place, (event, whole, salt)) in (0..).zip(moved) {
+            let cause = causes.of(&event);
+            causes.take(Cause::InBatch(place), &event);
+            let offered = codec::offer(&event, salt, Some(self.id), cause, None)?;
             if let Some(whole) = whole {
                 withheld.write(offered.commitment, &codec::encode(whole, salt)?.private)?;
             }

@@ -13,12 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::stream::{Stream, StreamError};
 use crate::domain::call::{CallFailure, CallReply, Retry};
-use crate::domain::event::{EscalationReason, Mode, Purpose, SuspendReason};
+use crate::domain::event::{EscalationReason, FileState, Mode, Purpose, SuspendReason};
 use crate::domain::ids::{AgentNo, CallNo, Hash};
-use crate::domain::judge::{self, FileFact};
+use crate::domain::judge;
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
-use crate::domain::run::{AgentStatus, Basis, CallState, Command, Effect, Phase, Refusal, pending, request};
+use crate::domain::run::{
+    AgentStatus, Basis, CallState, Command, DayBudget, DayRefusal, Effect, FileLook, Observation, Phase, Refusal, pending,
+    request,
+};
 use crate::domain::tier::Tier;
 use crate::providers::{CallOutcome, CallUpdate, Models};
 use crate::store;
@@ -91,8 +94,8 @@ struct InFlight {
     tokens: HashMap<CallNo, CancellationToken>,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
-    /// Content hashes of the files that an agent's criteria ask about, from before its attempt.
-    before: HashMap<AgentNo, BTreeMap<String, Option<Hash>>>,
+    /// The files that an agent's criteria ask about, as they were before its attempt.
+    before: HashMap<AgentNo, BTreeMap<String, FileLook>>,
     stopping: bool,
 }
 
@@ -191,9 +194,9 @@ impl Executor {
             match self.stream.perform_within(&self.basis, &[Command::StartCall { agent, purpose }], day) {
                 Ok(()) => self.launch(flight),
                 Err(StreamError::Refused(Refusal::WaitsForBudget | Refusal::NotWaiting(_))) => waiting.push(agent),
-                Err(StreamError::Store(error @ store::Error::DayLimit { .. })) => {
-                    let message = error.to_string();
-                    self.stream.perform(&self.basis, &[Command::RefuseForDayBudget { agent, purpose, message }])?;
+                Err(StreamError::Store(store::Error::DayLimit { used, wanted, limit })) => {
+                    let because = DayRefusal::Seen(DayBudget { limit, used, wanted });
+                    self.stream.perform(&self.basis, &[Command::RefuseForDayBudget { agent, purpose, because }])?;
                 }
                 Err(error) => return Err(error),
             }
@@ -234,7 +237,7 @@ impl Executor {
                 flight.tokens.remove(&call);
                 match outcome {
                     CallOutcome::Replied(reply) => {
-                        Command::RecordReply { call, reply: Box::new(self.redacted(reply)), files: self.look_after(flight, call) }
+                        Command::RecordReply { call, reply: Box::new(self.redacted(reply)), seen: self.look_after(flight, call) }
                     }
                     CallOutcome::Failed(failure) => Command::RecordFailure { call, failure: self.redacted_failure(failure) },
                     CallOutcome::Cancelled { usage } => Command::RecordCancelled { call, usage },
@@ -277,22 +280,21 @@ impl Executor {
         let Some(known) = self.stream.run().agent(agent) else { return };
         if purpose == Purpose::Work && known.open_attempt().is_none() {
             let files = judge::files_asked(&known.criteria);
-            let seen = files.into_iter().map(|path| (path.to_owned(), content(&self.workspace, path)));
+            let seen = files.into_iter().map(|path| (path.to_owned(), look(&self.workspace, path)));
             flight.before.insert(agent, seen.collect());
         }
     }
 
     /// Says what became of those files.
-    fn look_after(&self, flight: &InFlight, call: CallNo) -> BTreeMap<String, FileFact> {
+    fn look_after(&self, flight: &InFlight, call: CallNo) -> Vec<Observation> {
         let run = self.stream.run();
-        let Some(agent) = run.calls.get(&call).and_then(|call| run.agent(call.agent)) else { return BTreeMap::new() };
+        let Some(agent) = run.calls.get(&call).and_then(|call| run.agent(call.agent)) else { return Vec::new() };
         let before = flight.before.get(&agent.plan.agent);
-        let fact = |path: &str| {
-            let now = content(&self.workspace, path);
-            let changed = before.and_then(|before| before.get(path)).map(|then| *then != now);
-            (path.to_owned(), FileFact { exists: now.is_some(), changed })
+        let seen = |path: &str| {
+            let before = before.and_then(|before| before.get(path)).copied().unwrap_or(FileLook::UNSEEN);
+            Observation::of_file(path, before, look(&self.workspace, path))
         };
-        judge::files_asked(&agent.criteria).into_iter().map(fact).collect()
+        judge::files_asked(&agent.criteria).into_iter().map(seen).collect()
     }
 }
 
@@ -306,13 +308,21 @@ fn redact_json(value: &mut Value, redact: &dyn Fn(&mut String)) {
     }
 }
 
-/// Returns the hash of a file inside `root`; `None` when it is not there, not readable, or the path leads outside.
-fn content(root: &Path, path: &str) -> Option<Hash> {
+/// Looks at a file inside `root`. One that is not there, not readable, or whose path leads outside is absent.
+fn look(root: &Path, path: &str) -> FileLook {
+    let content = content(root, path);
+    content.map_or(FileLook::ABSENT, |content| FileLook {
+        state: FileState::Present { bytes: content.len() as u64 },
+        hash: Some(Hash::of(&content)),
+    })
+}
+
+fn content(root: &Path, path: &str) -> Option<Vec<u8>> {
     let relative = Path::new(path);
     if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
         return None;
     }
     let resolved = root.join(relative).canonicalize().ok()?;
     let inside = resolved.starts_with(root.canonicalize().ok()?);
-    if inside { std::fs::read(resolved).ok().map(|bytes| Hash::of(&bytes)) } else { None }
+    if inside { std::fs::read(resolved).ok() } else { None }
 }

@@ -26,6 +26,9 @@ pub struct EventLine {
     /// When it happened, for imports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<String>,
+    /// Position of the event that it follows from; absent for what came in from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<u64>,
     /// The kind's name.
     pub kind: String,
     /// The body: public and private fields together.
@@ -91,6 +94,7 @@ impl EventLine {
             version: envelope.version,
             at: super::utc(envelope.at),
             occurred_at: envelope.occurred_at.map(super::utc),
+            cause: envelope.cause,
             kind: recorded.event.name().to_owned(),
             data: fields.0,
             forgotten: !there,
@@ -107,6 +111,7 @@ impl EventLine {
             version: envelope.version,
             at: super::utc(envelope.at),
             occurred_at: envelope.occurred_at.map(super::utc),
+            cause: envelope.cause,
             kind: UNKNOWN.to_owned(),
             data: data.into_iter().map(|(name, number)| (name.to_owned(), Value::from(number))).collect(),
             forgotten,
@@ -166,7 +171,7 @@ impl EventLine {
                 version: self.version,
                 at: time(&self.at, "at")?,
                 occurred_at: self.occurred_at.as_ref().map(|at| time(at, "occurred_at")).transpose()?,
-                cause: None,
+                cause: self.cause,
             },
             hash: self.hash.parse().map_err(|_| NotAnEvent::Envelope("hash"))?,
             event: event.map_err(|why| NotAnEvent::Body { kind: self.kind.clone(), why })?,

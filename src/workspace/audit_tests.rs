@@ -10,13 +10,14 @@ use crate::domain::event::{
     CheckpointSealed, CheckpointSealedPrivate, Escalate, ForgottenParts, PrivatePartsForgotten, PrivatePartsForgottenPrivate,
 };
 use crate::domain::ids::BatchId;
+use crate::domain::run::Causes;
 use crate::domain::text::Text;
 use crate::store::codec::record::Record;
 use crate::store::journal::folder;
 use crate::store::journal::frame::{HEADER_BYTES, NewFrame};
 use crate::store::journal::segment::{Item, Segment, list};
 use crate::store::journal::sim::SimFiles;
-use crate::store::log::Batch;
+use crate::store::log::{Batch, Cause};
 use crate::store::ordered::memory::MemoryShelf;
 use crate::store::owned::{Options, OwnedLog, Report};
 use crate::views;
@@ -70,8 +71,18 @@ impl Shut {
 }
 
 fn append(log: &OwnedLog, payloads: &Payloads, id: u128, run: Option<RunId>, events: impl IntoIterator<Item = Event>) {
+    append_caused(log, payloads, id, run, events.into_iter().map(|event| (event, None)));
+}
+
+fn append_caused(
+    log: &OwnedLog,
+    payloads: &Payloads,
+    id: u128,
+    run: Option<RunId>,
+    events: impl IntoIterator<Item = (Event, Option<Cause>)>,
+) {
     let mut names = Vec::new();
-    let events = events.into_iter().map(|mut event| {
+    let events = events.into_iter().map(|(mut event, cause)| {
         event.each_text_mut(&mut |text| {
             if let Text::Inline(inline) = text
                 && inline.len() > 600
@@ -81,7 +92,7 @@ fn append(log: &OwnedLog, payloads: &Payloads, id: u128, run: Option<RunId>, eve
                 *text = Text::Payload { hash: name, bytes: inline.len() as u64 };
             }
         });
-        codec::offer(&event, [id as u8; 16], run, None, None).expect("encodable")
+        codec::offer(&event, [id as u8; 16], run, cause, None).expect("encodable")
     });
     let events = events.collect();
     let id = BatchId(ulid::Ulid(id));
@@ -99,8 +110,17 @@ fn store_of(events: Vec<Event>) -> (Shut, Head) {
     let shut = Shut { files: SimFiles::default(), shelf: MemoryShelf::default() };
     let (log, _) = shut.open().expect("a new store");
     let run = RunId::from_bytes([7; 16]);
+    let mut causes = Causes::default();
     for (batch, events) in (1..).zip(events.chunks(4)) {
-        append(&log, &shut.payloads(), batch, Some(run), events.to_vec());
+        // The store's own beginning stands before the run's.
+        let mut within = causes.clone();
+        let (first, mut caused) = (2 + (batch as u64 - 1) * 4, Vec::new());
+        for ((event, place), seq) in events.iter().zip(0..).zip(first..) {
+            caused.push((event.clone(), within.of(event)));
+            within.take(Cause::InBatch(place), event);
+            causes.take(Cause::At(seq), event);
+        }
+        append_caused(&log, &shut.payloads(), batch, Some(run), caused);
     }
     // Views are kept up to the log before anything is changed.
     log.view(runs::NAME, &[], None, false, 1).expect("the views");

@@ -16,7 +16,7 @@ use crate::domain::event::{AttemptOutcome, ErrorClass, Event, Purpose, Recorded,
 use crate::domain::ids::{CallNo, ExecutorId, Hash, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::run::tests::{Dice, answer, basis, begin, failure, reply, team};
-use crate::domain::run::{Basis, Command, Effect, Phase, Refusal, Run, decide, pending};
+use crate::domain::run::{self, Basis, Command, DayRefusal, Effect, Phase, Refusal, Run, decide, pending};
 use crate::executor::{Stream, StreamError, World};
 use crate::store::codec::{Decoded, decode};
 use crate::store::files::{DataFile, Files};
@@ -345,9 +345,9 @@ impl Life {
         let executor = &mut self.executors[which];
         match executor.stream.perform_within(&self.basis, &[Command::StartCall { agent, purpose }], limit) {
             Ok(()) | Err(StreamError::Refused(_)) => Ok(()),
-            Err(StreamError::Store(error @ store::Error::DayLimit { .. })) => {
-                let message = error.to_string();
-                self.perform(which, Command::RefuseForDayBudget { agent, purpose, message }).map(drop)
+            Err(StreamError::Store(store::Error::DayLimit { used, wanted, limit })) => {
+                let because = DayRefusal::Seen(run::DayBudget { limit, used, wanted });
+                self.perform(which, Command::RefuseForDayBudget { agent, purpose, because }).map(drop)
             }
             Err(error) => Err(error.to_string()),
         }

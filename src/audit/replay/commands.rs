@@ -1,8 +1,9 @@
 //! From a recorded event back to the command that it came by.
 //!
-//! Most inputs are recorded whole. Two are not: what files of the workspace were like when a criterion asked for them, and whether a
-//! cancel that stands before a reply was known when the reply was judged (a reply that had to wait in the spool was judged before). For
-//! these every possibility is tried, and the record must follow from one.
+//! Inputs are recorded whole, but for whether a cancel that stands before a reply was known when the reply was judged (a reply that had
+//! to wait in the spool was judged before), and, in runs of the first edition, what files of the workspace were like when a criterion
+//! asked for them. For these every possibility is tried, and the record must follow from one. A verdict on a file of which nothing is
+//! recorded can follow from one whatever it says: it is no proof, and is counted as not verifiable.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,12 @@ use serde_json::Value;
 
 use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::criterion::{Check, Criterion};
-use crate::domain::event::{AttemptOutcome, CallReplied, ChosenBy, Event, FailureReason, Purpose, Recorded, SkipReason, Verdict};
-use crate::domain::ids::AgentNo;
-use crate::domain::judge::{FileFact, files_asked};
-use crate::domain::run::{Command, Run, StartAdvice};
+use crate::domain::event::{
+    AttemptOutcome, CallReplied, ChosenBy, Event, Fact, FailureReason, FileState, Purpose, Recorded, SkipReason, Verdict,
+};
+use crate::domain::ids::{AgentNo, Hash};
+use crate::domain::judge::files_asked;
+use crate::domain::run::{Basis, Command, DayBudget, DayRefusal, FileLook, Observation, Run, StartAdvice};
 use crate::domain::text::Text;
 
 /// So many files that criteria ask about are tried in all their states; a run with more is counted as not verifiable where it differs.
@@ -64,6 +67,7 @@ pub(super) fn is_input(event: &Event) -> bool {
             | Event::InputAttached(_)
             | Event::AttemptInherited(_)
             | Event::RequestRetried(_)
+            | Event::FactObserved(_)
             | Event::CallReplied(_)
             | Event::CallFailed(_)
             | Event::CallCancelled(_)
@@ -89,14 +93,24 @@ pub(super) fn lacks_input(event: &Event) -> bool {
             Event::AttemptInherited(body) => body.private.is_none(),
             Event::AgentFailed(body) => body.private.is_none(),
             Event::CriterionJudged(body) => body.private.is_none(),
+            Event::FactObserved(body) => body.private.is_none() || Observation::recorded(body).lacks_hash(),
             _ => false,
         }
 }
 
+/// Tells whether a verdict may rest on files of which the run recorded nothing.
+pub(super) fn rests_on_unrecorded_files(run: &Run, basis: &Basis, event: &Event) -> bool {
+    let Event::CriterionJudged(body) = event else { return false };
+    let criterion = run.agent(body.agent).and_then(|agent| agent.criteria.get(body.criterion as usize));
+    !basis.records_facts() && criterion.is_some_and(|criterion| !files_asked(std::slice::from_ref(criterion)).is_empty())
+}
+
 /// Returns the commands by which the first of `events` may have come in `run`; none when it can only follow from another event.
-pub(super) fn candidates(run: &Run, events: &[Recorded]) -> Candidates {
+pub(super) fn candidates(run: &Run, basis: &Basis, events: &[Recorded]) -> Candidates {
     let Some(head) = events.first() else { return Candidates { list: Vec::new(), exhaustive: true } };
     let mut exhaustive = true;
+    let has_facts = basis.records_facts();
+    let told = |day: Option<String>| day.filter(|_| !has_facts);
     let commands = match &head.event {
         Event::QuestionsShown(body) => vec![Command::ShowQuestions(body.questions.clone())],
         Event::InputAttached(body) => vec![Command::Attach(Box::new(body.clone()))],
@@ -132,13 +146,12 @@ pub(super) fn candidates(run: &Run, events: &[Recorded]) -> Candidates {
             vec![Command::RecordRetry { call: body.call, retry }]
         }
         Event::CallReplied(body) => {
-            let (files, all) = file_facts(run, body, &events[1..]);
+            let follow = &events[1..];
+            let (seen, all) = if has_facts { (vec![recorded_facts(follow)], true) } else { tried_files(run, body, follow) };
             exhaustive = all;
-            let reply = reply(body, events.get(1).map(|next| &next.event));
-            files
-                .into_iter()
-                .map(|files| Command::RecordReply { call: body.call, reply: Box::new(reply.clone()), files })
-                .collect()
+            let reply = reply(body, follow.first().map(|next| &next.event));
+            let command = |seen| Command::RecordReply { call: body.call, reply: Box::new(reply.clone()), seen };
+            seen.into_iter().map(command).collect()
         }
         Event::CallFailed(body) => {
             let private = body.private.as_ref();
@@ -154,18 +167,27 @@ pub(super) fn candidates(run: &Run, events: &[Recorded]) -> Candidates {
             };
             vec![Command::RecordFailure { call: body.call, failure }]
         }
+        Event::FactObserved(body) => match body.fact {
+            Fact::DayBudget { limit, used, wanted } => {
+                let because = DayRefusal::Seen(DayBudget { limit, used, wanted });
+                let refused = |purpose| Command::RefuseForDayBudget { agent: body.agent, purpose, because: because.clone() };
+                vec![refused(Purpose::Work), refused(Purpose::Judge)]
+            }
+            // What was seen of a file stands behind the reply that it was looked at for.
+            Fact::File { .. } | Fact::Command { .. } => Vec::new(),
+        },
         Event::CallCancelled(body) => vec![Command::RecordCancelled { call: body.call, usage: body.usage }],
         // Without a reply before it, an attempt ends, an agent fails or a verdict is missing because a call could not start.
         Event::AttemptEnded(body) if body.outcome == AttemptOutcome::Cancelled => vec![Command::Cancel],
         Event::AttemptEnded(body) => {
-            let mut commands = not_started(body.agent, Purpose::Work, day_budget(events));
+            let mut commands = not_started(body.agent, Purpose::Work, told(day_budget(events)));
             commands.push(Command::StartCall { agent: body.agent, purpose: Purpose::Judge });
             commands
         }
         Event::AgentFailed(body) if body.reason == FailureReason::Budget => {
-            not_started(body.agent, Purpose::Work, day_budget(events))
+            not_started(body.agent, Purpose::Work, told(day_budget(events)))
         }
-        Event::CriterionJudged(body) => not_started(body.agent, Purpose::Judge, unpaid_judge(events)),
+        Event::CriterionJudged(body) => not_started(body.agent, Purpose::Judge, told(unpaid_judge(events))),
         Event::ApprovalGiven(body) => vec![Command::Approve { agent: body.agent, granted: body.granted }],
         Event::RunSuspended(body) => vec![Command::Suspend(body.why)],
         Event::RunResumed(body) => vec![Command::Resume {
@@ -222,7 +244,8 @@ fn advice(events: &[Recorded]) -> Vec<StartAdvice> {
 
 /// A call could not start: no budget or no model by the run's own rules, or the day's budget, which other runs share.
 fn not_started(agent: AgentNo, purpose: Purpose, day: Option<String>) -> Vec<Command> {
-    let day = day.map(|message| Command::RefuseForDayBudget { agent, purpose, message });
+    let because = day.map(DayRefusal::Told);
+    let day = because.map(|because| Command::RefuseForDayBudget { agent, purpose, because });
     std::iter::once(Command::StartCall { agent, purpose }).chain(day).collect()
 }
 
@@ -277,37 +300,53 @@ fn reply(body: &CallReplied, next: Option<&Event>) -> CallReply {
     }
 }
 
+/// What was seen before a reply was judged: it stands right behind the reply's cost.
+fn recorded_facts(follow: &[Recorded]) -> Vec<Observation> {
+    let behind_cost = follow.iter().skip_while(|recorded| matches!(recorded.event, Event::CostIncurred(_)));
+    let facts = behind_cost.map_while(|recorded| match &recorded.event {
+        Event::FactObserved(body) => Some(Observation::recorded(body)),
+        _ => None,
+    });
+    facts.collect()
+}
+
 /// Returns what the files that an agent's criteria ask about may have been like, the likeliest first, and whether that is all.
-fn file_facts(run: &Run, body: &CallReplied, follow: &[Recorded]) -> (Vec<BTreeMap<String, FileFact>>, bool) {
+fn tried_files(run: &Run, body: &CallReplied, follow: &[Recorded]) -> (Vec<Vec<Observation>>, bool) {
     let agent = run.calls.get(&body.call).and_then(|call| run.agent(call.agent));
-    let Some(agent) = agent else { return (vec![BTreeMap::new()], true) };
+    let Some(agent) = agent else { return (vec![Vec::new()], true) };
     let files = files_asked(&agent.criteria);
     if files.is_empty() {
-        return (vec![BTreeMap::new()], true);
+        return (vec![Vec::new()], true);
     }
-    let likely = files.iter().map(|path| ((*path).to_owned(), likely(path, &agent.criteria, follow)));
-    let mut all: Vec<BTreeMap<String, FileFact>> = vec![likely.collect()];
+    let mut all: Vec<Vec<Observation>> = vec![files.iter().map(|path| likely(path, &agent.criteria, follow)).collect()];
     if files.len() > FILES_TRIED_MAX {
         return (all, false);
     }
-    let states =
-        [true, false].into_iter().flat_map(|exists| [None, Some(true), Some(false)].map(|changed| FileFact { exists, changed }));
-    let mut tried: Vec<BTreeMap<String, FileFact>> = vec![BTreeMap::new()];
+    let states = [true, false].into_iter().flat_map(|exists| [None, Some(true), Some(false)].map(|changed| (exists, changed)));
+    let mut tried: Vec<Vec<Observation>> = vec![Vec::new()];
     for path in files {
-        let with = |facts: &BTreeMap<String, FileFact>, state: FileFact| {
-            let mut facts = facts.clone();
-            facts.insert(path.to_owned(), state);
-            facts
-        };
-        tried = tried.iter().flat_map(|facts| states.clone().map(|state| with(facts, state))).collect();
+        let with = |seen: &[Observation], (exists, changed)| [seen, &[assumed(path, exists, changed)]].concat();
+        tried = tried.iter().flat_map(|seen| states.clone().map(|state| with(seen, state))).collect();
     }
     all.extend(tried);
     (all, true)
 }
 
+/// A file that is seen to exist or not, and to have changed or not.
+fn assumed(path: &str, exists: bool, changed: Option<bool>) -> Observation {
+    let there = |content: &[u8]| FileLook { state: FileState::Present { bytes: 1 }, hash: Some(Hash::of(content)) };
+    let after = if exists { there(b"1") } else { FileLook::ABSENT };
+    let before = match changed {
+        None => FileLook::UNSEEN,
+        Some(false) => after,
+        Some(true) => there(b"0"),
+    };
+    Observation::of_file(path, before, after)
+}
+
 /// What a file was like if the verdicts on it are right.
-fn likely(path: &str, criteria: &[Criterion], follow: &[Recorded]) -> FileFact {
-    let mut fact = FileFact { exists: true, changed: None };
+fn likely(path: &str, criteria: &[Criterion], follow: &[Recorded]) -> Observation {
+    let (mut exists, mut changed) = (true, None);
     for recorded in follow {
         let judged = match &recorded.event {
             Event::CriterionJudged(judged) => judged,
@@ -316,9 +355,9 @@ fn likely(path: &str, criteria: &[Criterion], follow: &[Recorded]) -> FileFact {
         };
         let Some(Criterion::Typed(typed)) = criteria.get(judged.criterion as usize) else { continue };
         match &typed.check {
-            Check::FileExists { path: asked } if asked == path => fact.exists = judged.verdict == Verdict::Pass,
+            Check::FileExists { path: asked } if asked == path => exists = judged.verdict == Verdict::Pass,
             Check::FileChanged { path: asked } if asked == path => {
-                fact.changed = match judged.verdict {
+                changed = match judged.verdict {
                     Verdict::Pass => Some(true),
                     Verdict::Fail => Some(false),
                     Verdict::Unknown => None,
@@ -327,5 +366,5 @@ fn likely(path: &str, criteria: &[Criterion], follow: &[Recorded]) -> FileFact {
             _ => {}
         }
     }
-    fact
+    assumed(path, exists, changed)
 }

@@ -193,7 +193,7 @@ impl<'a> Replay<'a> {
         let mut nearest: Option<(usize, Unlike)> = None;
         // What follows from one command may begin like what follows from another: the one that accounts for most is meant.
         let mut agreed: Option<(usize, Comparison)> = None;
-        let candidates = commands::candidates(&self.run, &self.events[self.at..]);
+        let candidates = commands::candidates(&self.run, basis, &self.events[self.at..]);
         for candidate in candidates.list {
             let derived = decide(candidate.run.as_ref().unwrap_or(&self.run), basis, candidate.command, head.envelope.at);
             let derived = match derived {
@@ -268,15 +268,19 @@ impl<'a> Replay<'a> {
 
     /// The head is the input, the rest follows from it and is as recorded.
     fn agree(&mut self, events: usize, comparison: Comparison) {
-        let head = &self.events[self.at].event;
-        let inherited = self.events[self.at..self.at + events]
-            .iter()
-            .take_while(|recorded| matches!(recorded.event, Event::AttemptInherited(_)))
-            .count() as u64;
-        let inputs = inherited.max(u64::from(commands::is_input(head)));
+        let decided = &self.events[self.at..self.at + events];
+        let of = |is: &dyn Fn(&Event) -> bool| decided.iter().filter(|recorded| is(&recorded.event)).count() as u64;
+        // What a command brings along: attempts of another run, and what was seen outside.
+        let brought = of(&|event| matches!(event, Event::AttemptInherited(_) | Event::FactObserved(_)));
+        let is_head =
+            |event: &Event| commands::is_input(event) && !matches!(event, Event::AttemptInherited(_) | Event::FactObserved(_));
+        let inputs = brought + u64::from(is_head(&decided[0].event));
         self.outcome.inputs += inputs;
         let follow = events as u64 - inputs;
-        let gone = comparison.gone.min(follow);
+        // A verdict that follows from one of several states of a file, none of which is recorded, follows from nothing.
+        let unproven =
+            self.basis.as_ref().map_or(0, |basis| of(&|event| commands::rests_on_unrecorded_files(&self.run, basis, event)));
+        let gone = (comparison.gone + unproven).min(follow);
         self.outcome.verified += follow - gone;
         self.outcome.not_verifiable += gone;
         self.take(events);

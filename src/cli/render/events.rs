@@ -4,7 +4,9 @@ use jiff::tz::TimeZone;
 
 use crate::cli::output::{FAINT, HEADING, sanitize, styled, time, words};
 use crate::cli::progress::{Names, line};
-use crate::domain::event::{Event, Recorded};
+use crate::domain::event::{Event, Fact, FactObserved, FileState, Recorded};
+use crate::domain::judge::FileFact;
+use crate::domain::run::Observation;
 
 /// Shows an event: position, time, the end of the run's id, kind, and what happened when it is of note.
 pub fn event(recorded: &Recorded, names: &mut Names, zone: &TimeZone) -> String {
@@ -35,6 +37,7 @@ fn aside(recorded: &Recorded, names: &Names) -> Option<String> {
             let name = body.private.as_ref().map_or_else(|| format!("criterion {}", body.criterion), |told| told.name.clone());
             format!("{}: {name}: {}", names.role(body.agent), body.verdict)
         }
+        Event::FactObserved(body) => format!("{}: {}", names.role(body.agent), seen(body)),
         Event::NoteAdded(body) => {
             body.rating.map_or_else(|| "a note".to_owned(), |rating| format!("a note, rated {rating} of 5"))
         }
@@ -44,10 +47,40 @@ fn aside(recorded: &Recorded, names: &Names) -> Option<String> {
     })
 }
 
+/// Says what was seen of the world outside.
+fn seen(body: &FactObserved) -> String {
+    let subject = body.private.as_ref().map(|private| private.subject.as_str());
+    match body.fact {
+        Fact::File { before, after } => {
+            let words = |state| match state {
+                FileState::Unseen => "not looked at".to_owned(),
+                FileState::Absent => "not there".to_owned(),
+                FileState::Present { bytes } => words::plural(bytes, "byte"),
+            };
+            let changed = match Observation::recorded(body).file() {
+                Some((_, FileFact { changed: Some(true), .. })) => ", changed",
+                Some((_, FileFact { changed: Some(false), .. })) => ", unchanged",
+                _ => "",
+            };
+            format!("{}: before {}, after {}{changed}", subject.unwrap_or("a file"), words(before), words(after))
+        }
+        Fact::Command { exit, timed_out, latency_ms, .. } => {
+            let end = match exit {
+                Some(code) => format!("exit code {code}"),
+                None if timed_out => "ended by its time limit".to_owned(),
+                None => "ended by a signal".to_owned(),
+            };
+            format!("{}: {end} after {}", subject.unwrap_or("a command"), time::duration(latency_ms))
+        }
+        Fact::DayBudget { limit, used, wanted } => format!("the day's budget of {limit}: {used} used, {wanted} wanted"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::Purpose;
+    use crate::domain::event::{FactObservedPrivate, Purpose};
+    use crate::domain::money::NanoUsd;
     use crate::views::sample;
 
     #[test]
@@ -68,6 +101,20 @@ mod tests {
         let told: Vec<String> = story.iter().map(|recorded| event(recorded, &mut names, &TimeZone::UTC)).collect();
         let told = anstream::adapter::strip_str(&told[1]).to_string();
         assert!(told.contains("1970-01-01 00:00:00.005 UTC") && told.ends_with(" after 5 ms"), "{told}");
+    }
+
+    #[test]
+    fn what_was_seen_outside_is_said_in_a_line() {
+        let private =
+            |subject: &str| Some(FactObservedPrivate { subject: subject.to_owned(), output: None, before: None, after: None });
+        let fact = |fact, subject: &str| seen(&FactObserved { agent: 0, attempt: Some(1), fact, private: private(subject) });
+        let file = Fact::File { before: FileState::Absent, after: FileState::Present { bytes: 1 } };
+        assert_eq!(fact(file, "a.md"), "a.md: before not there, after 1 byte, changed");
+        let command = |exit, timed_out| Fact::Command { exit, timed_out, latency_ms: 1500, output_bytes: 9 };
+        assert_eq!(fact(command(Some(1), false), "cargo test"), "cargo test: exit code 1 after 1.5 s");
+        assert_eq!(fact(command(None, true), "cargo test"), "cargo test: ended by its time limit after 1.5 s");
+        let day = Fact::DayBudget { limit: NanoUsd(2_000_000_000), used: NanoUsd(1_990_000_000), wanted: NanoUsd(20_000_000) };
+        assert_eq!(fact(day, ""), "the day's budget of $2.00: $1.99 used, $0.0200 wanted");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{AgentNo, CallNo};
+use crate::domain::money::NanoUsd;
 use crate::domain::named::named_enums;
 
 named_enums! {
@@ -275,6 +276,54 @@ pub enum JudgedBy {
     Model(CallNo),
     /// Nobody: no judge was left, or a cheaper criterion had failed already.
     Nobody,
+}
+
+/// What a decision saw outside the log. What it is about, and hashes of what could be guessed, are private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// A file of the workspace.
+    File {
+        /// Before the attempt began.
+        before: FileState,
+        /// When its answer had come.
+        after: FileState,
+    },
+    /// A program that was run.
+    Command {
+        /// Its exit code; `None` when a signal or its time limit ended it.
+        exit: Option<i32>,
+        /// Its time limit ended it.
+        timed_out: bool,
+        /// How long it ran, in milliseconds.
+        latency_ms: u64,
+        /// Bytes that it wrote, of which the private part may keep fewer.
+        output_bytes: u64,
+    },
+    /// The day's budget, which all runs of the store share.
+    DayBudget {
+        /// What the day may hold.
+        limit: NanoUsd,
+        /// What was spent and set aside.
+        used: NanoUsd,
+        /// What was wanted besides.
+        wanted: NanoUsd,
+    },
+}
+
+/// How a file was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileState {
+    /// Nobody looked.
+    Unseen,
+    /// It was not there, not readable, or its path leads out of the workspace.
+    Absent,
+    /// It was there.
+    Present {
+        /// Its size.
+        bytes: u64,
+    },
 }
 
 /// A verdict that was reached in another run.

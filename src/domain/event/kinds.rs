@@ -543,6 +543,25 @@ kinds! {
         criteria: Vec<(String, String)>,
     }
 
+    /// A decision saw something outside the log; recorded before what it decides.
+    FactObserved = 33 v 1 {
+        /// The agent.
+        agent: AgentNo,
+        /// What was seen.
+        fact: Fact,
+        /// The attempt; `None` before one began.
+        attempt: Option<AttemptNo>,
+    } private FactObservedPrivate {
+        /// What it is about: the file's path as the criterion spells it, the program with its arguments as a JSON array; else empty.
+        subject: String,
+        /// What a program wrote.
+        output: Option<Text>,
+        /// BLAKE3 of a file's content before the attempt.
+        before: Option<Hash>,
+        /// BLAKE3 of its content afterwards.
+        after: Option<Hash>,
+    }
+
     // ---- money ---------------------------------------------------------------------------------------------------
 
     /// A call cost something, or its cost is not known.

@@ -44,6 +44,9 @@ impl Event {
             Self::AttemptInherited(body) => {
                 body.private.iter_mut().filter_map(|private| private.output.as_mut()).for_each(visit);
             }
+            Self::FactObserved(body) => {
+                body.private.iter_mut().filter_map(|private| private.output.as_mut()).for_each(visit);
+            }
             Self::ReportComposed(body) => body.private.iter_mut().for_each(|private| visit(&mut private.report)),
             Self::NoteAdded(body) => body.private.iter_mut().for_each(|private| visit(&mut private.text)),
             Self::RecommendationShown(body) => body.private.iter_mut().for_each(|private| visit(&mut private.advice)),

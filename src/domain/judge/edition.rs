@@ -8,7 +8,8 @@ use unicode_segmentation::UnicodeSegmentation;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub enum Edition {
-    /// Words are what stands between spaces; of several fenced blocks none is a JSON answer.
+    /// Words are what stands between spaces; of several fenced blocks none is a JSON answer. What decisions saw outside the log is not
+    /// recorded, nor which event each follows from.
     First,
     /// Words are those of Unicode; among several fenced blocks the only one labelled `json` is the answer; evidence is worded anew.
     #[default]

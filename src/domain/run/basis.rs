@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::event::{Purpose, RunStartedPrivate};
+use crate::domain::judge::Edition;
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::prices::{PriceTable, Priced};
 use crate::domain::settings::{ProviderKind, Settings, TierSettings};
@@ -55,6 +56,12 @@ pub enum BasisError {
 }
 
 impl Basis {
+    /// Returns whether the run's record says what its decisions saw of the world outside, and which event each follows from. Runs of
+    /// the first edition say neither.
+    pub fn records_facts(&self) -> bool {
+        self.settings.judging != Edition::First
+    }
+
     /// Reads what a run recorded when it started; large texts must have been read in.
     ///
     /// # Errors

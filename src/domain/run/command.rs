@@ -1,14 +1,12 @@
 //! What can be wished of a run, and why a wish is refused.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
+use super::observation::{DayBudget, Observation};
 use super::state::Parent;
 use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::event::{AnswerSource, AttemptInherited, InputAttached, Purpose, RunStarted, SuspendReason};
 use crate::domain::ids::{AgentNo, CallNo, ExecutorId, RunId};
-use crate::domain::judge::FileFact;
 use crate::domain::money::TokenUsage;
 use crate::domain::tier::Tier;
 
@@ -23,6 +21,15 @@ pub struct StartAdvice {
     pub because: String,
     /// Past runs that speak for it.
     pub evidence: Vec<RunId>,
+}
+
+/// By what a call did not fit the day's budget.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DayRefusal {
+    /// By these numbers.
+    Seen(DayBudget),
+    /// In these words: all that runs have whose record has no such numbers.
+    Told(String),
 }
 
 /// A wish. Time, ids and what the world said are inside; texts are redacted already.
@@ -76,8 +83,8 @@ pub enum Command {
         call: CallNo,
         /// The reply.
         reply: Box<CallReply>,
-        /// The files of the workspace that criteria ask about, by the criterion's spelling.
-        files: BTreeMap<String, FileFact>,
+        /// What was seen of what the agent's criteria ask about.
+        seen: Vec<Observation>,
     },
     /// Record that a call failed.
     RecordFailure {
@@ -99,8 +106,8 @@ pub enum Command {
         agent: AgentNo,
         /// Work or judging.
         purpose: Purpose,
-        /// Why, in words and numbers.
-        message: String,
+        /// What the day's budget was.
+        because: DayRefusal,
     },
     /// Allow or deny a climb.
     Approve {
@@ -170,6 +177,9 @@ pub enum Refusal {
     /// There is no such call, or its end is recorded.
     #[error("call {0} is not open")]
     CallNotOpen(CallNo),
+    /// The day's budget holds the call.
+    #[error("the day's budget holds the call")]
+    FitsDayBudget,
     /// Nobody asked for approval.
     #[error("agent {0} asks for no approval")]
     NoApprovalAsked(AgentNo),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::observation::Observation;
 use super::state::{
     Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms,
 };
@@ -129,6 +130,14 @@ impl Run {
                 Purpose::Work => attempt.work_model += 1,
                 Purpose::Judge => attempt.judge_model += 1,
             }),
+            Event::FactObserved(body) => {
+                let observed = Observation::recorded(body);
+                if let (Some(attempt), Some((path, fact)), true) = (body.attempt, observed.file(), body.private.is_some()) {
+                    self.with_attempt(body.agent, attempt, |attempt| {
+                        attempt.files.insert(path.to_owned(), fact);
+                    });
+                }
+            }
             Event::CriterionJudged(body) => {
                 let private = body.private.as_ref();
                 let judged = JudgedCriterion {
@@ -316,6 +325,7 @@ impl Attempt {
             calls: Vec::new(),
             output: None,
             stop: None,
+            files: std::collections::BTreeMap::new(),
             judged: std::collections::BTreeMap::new(),
             outcome: None,
             verified: false,

@@ -5,10 +5,12 @@
 //! randomness and no I/O is known here; the same history and wish give the same events on every machine.
 
 mod basis;
+mod cause;
 mod command;
 mod decide;
 mod evolve;
 mod fork;
+mod observation;
 mod pending;
 mod prompt;
 mod report;
@@ -17,9 +19,11 @@ mod state;
 pub(crate) mod tests;
 
 pub use basis::{Basis, BasisError, ModelChoice};
-pub use command::{Command, Refusal, StartAdvice};
+pub use cause::Causes;
+pub use command::{Command, DayRefusal, Refusal, StartAdvice};
 pub use decide::decide;
 pub use fork::{TakeOver, take_over};
+pub use observation::{DayBudget, FileLook, Observation};
 pub use pending::{Effect, pending};
 pub use prompt::{Prompt, input_files, preview_prompt, request};
 pub use state::{

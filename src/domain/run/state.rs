@@ -12,6 +12,7 @@ use crate::domain::event::{
     Signal, StopReason, SuspendReason, Verdict,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, ExecutorId, Hash, RunId, TimeNs};
+use crate::domain::judge::FileFact;
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::tier::{Strategy, Tier};
 
@@ -199,6 +200,8 @@ pub struct Attempt {
     pub output: Option<Arc<str>>,
     /// Why the model stopped.
     pub stop: Option<StopReason>,
+    /// Files of the workspace as they were seen, by the criterion's spelling.
+    pub files: BTreeMap<String, FileFact>,
     /// Verdicts, by criterion.
     pub judged: BTreeMap<u32, JudgedCriterion>,
     /// How it ended.

@@ -132,7 +132,7 @@ pub(crate) fn reply(call: CallNo, text: &str, stop: StopReason) -> Command {
         latency_ms: 5,
         first_token_ms: None,
     };
-    Command::RecordReply { call, reply: Box::new(reply), files: BTreeMap::new() }
+    Command::RecordReply { call, reply: Box::new(reply), seen: Vec::new() }
 }
 
 /// The command that records that a call failed.

@@ -1,7 +1,5 @@
 //! What an answer is worth, and what follows when it does not pass.
 
-use std::collections::BTreeMap;
-
 use super::call::{elapsed_ms, end_attempt};
 use super::{Draft, end};
 use crate::domain::call::CallReply;
@@ -11,19 +9,20 @@ use crate::domain::event::{
     EscalationReason, FailureReason, JudgedBy, Purpose, Signal, SkipReason, TierEscalated, TierEscalatedPrivate, Verdict,
 };
 use crate::domain::ids::{AgentNo, CallNo};
-use crate::domain::judge::{self, DecidedBy, Facts, FileFact, Finding, Judged, Scores};
+use crate::domain::judge::{self, DecidedBy, Facts, Finding, Judged, Scores};
+use crate::domain::run::observation::Observation;
 use crate::domain::run::prompt;
 use crate::domain::run::state::Agent;
 use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
 
 /// Judges a work reply as far as code can; the rest waits for a judging model, if one can still matter.
-pub(super) fn judge_work(draft: &mut Draft<'_>, number: AgentNo, reply: &CallReply, files: BTreeMap<String, FileFact>) {
+pub(super) fn judge_work(draft: &mut Draft<'_>, number: AgentNo, reply: &CallReply, seen: &[Observation]) {
     let schema = prompt::schema_of(&draft.run, draft.basis, number);
     let signals = judge::signals(reply, schema.as_ref().map(|schema| &schema.schema), draft.basis.settings.judging);
     let Some(agent) = draft.run.agent(number) else { return };
     let (criteria, strict, threshold) = (agent.criteria.clone(), agent.plan.strict, agent.plan.threshold);
-    let facts = facts(draft, files);
+    let facts = facts(draft, number, seen);
     let findings = judge::check(&criteria, &reply.text, &facts);
     let decided = findings.iter().enumerate().filter_map(|(index, finding)| match finding {
         Finding::Judged(judged) => Some((index as u32, judged.clone())),
@@ -52,24 +51,18 @@ pub(super) fn judge_work(draft: &mut Draft<'_>, number: AgentNo, reply: &CallRep
 }
 
 /// Takes in what a judging model said, and ends the attempt.
-pub(super) fn judge_by_model(
-    draft: &mut Draft<'_>,
-    number: AgentNo,
-    call: CallNo,
-    reply: &str,
-    files: BTreeMap<String, FileFact>,
-) {
+pub(super) fn judge_by_model(draft: &mut Draft<'_>, number: AgentNo, call: CallNo, reply: &str, seen: &[Observation]) {
     let Some(agent) = draft.run.agent(number) else { return };
     let scores = judge::read_scores(reply, judge::sentences(&agent.criteria).len(), draft.basis.settings.judging);
     let Some(answer) = agent.open_attempt().and_then(|attempt| attempt.output.clone()) else { return };
-    let facts = facts(draft, files);
+    let facts = facts(draft, number, seen);
     conclude(draft, number, &answer, &facts, Scores::Given(&scores), Some(call), Vec::new());
 }
 
 /// Ends an attempt that has an answer, without the judge that it waited for; `why` says why there is none.
 pub(super) fn close(draft: &mut Draft<'_>, number: AgentNo, why: &str) {
     let answer = draft.run.agent(number).and_then(|agent| agent.open_attempt()).and_then(|attempt| attempt.output.clone());
-    let facts = facts(draft, BTreeMap::new());
+    let facts = facts(draft, number, &[]);
     conclude(draft, number, answer.as_deref().unwrap_or_default(), &facts, Scores::Nobody(why), None, Vec::new());
 }
 
@@ -135,7 +128,14 @@ fn recorded(judged: Option<&crate::domain::run::JudgedCriterion>) -> Judged {
     })
 }
 
-fn facts(draft: &Draft<'_>, workspace: BTreeMap<String, FileFact>) -> Facts {
+/// What criteria may ask about: files as they are recorded, or as they were seen just now in runs that record no such thing.
+fn facts(draft: &Draft<'_>, number: AgentNo, seen: &[Observation]) -> Facts {
+    let recorded = draft.run.agent(number).and_then(Agent::open_attempt).map(|attempt| attempt.files.clone());
+    let workspace = if draft.basis.records_facts() {
+        recorded.unwrap_or_default()
+    } else {
+        seen.iter().filter_map(Observation::file).map(|(path, fact)| (path.to_owned(), fact)).collect()
+    };
     Facts { edition: draft.basis.settings.judging, input_files: prompt::input_files(&draft.run), workspace }
 }
 

@@ -1,20 +1,19 @@
 //! Model calls: starting them within the budgets, and what their end means.
 
-use std::collections::BTreeMap;
-
 use super::{Draft, attempt};
 use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::event::{
     AgentFailed, AgentFailedPrivate, AttemptEnded, AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate,
     CallCancelled, CallCancelledPrivate, CallFailed, CallFailedPrivate, CallReplied, CallRepliedPrivate, CallStarted,
-    CallStartedPrivate, CostIncurred, CostIncurredPrivate, CostSource, ErrorClass, FailureReason, ProviderSwitched,
+    CallStartedPrivate, CostIncurred, CostIncurredPrivate, CostSource, ErrorClass, FactObserved, FailureReason, ProviderSwitched,
     ProviderSwitchedPrivate, Purpose, RequestRetried, RequestRetriedPrivate, Signal,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo};
-use crate::domain::judge::FileFact;
+use crate::domain::judge;
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::run::basis::ModelChoice;
-use crate::domain::run::command::Refusal;
+use crate::domain::run::command::{DayRefusal, Refusal};
+use crate::domain::run::observation::Observation;
 use crate::domain::run::pending::{is_ready, next_call};
 use crate::domain::run::prompt::{self, Prompt};
 use crate::domain::run::state::{AgentStatus, Call, CallState, Run};
@@ -169,7 +168,7 @@ fn shortage(draft: &Draft<'_>, number: AgentNo, choice: &ModelChoice, worst: Opt
 }
 
 /// Ends the agent for want of money. What was judged so far stands: a judge that cannot be paid leaves the verdict unknown.
-pub(super) fn refuse_for_budget(draft: &mut Draft<'_>, agent: AgentNo, purpose: Purpose, message: String) -> Result<(), Refusal> {
+fn refuse_for_budget(draft: &mut Draft<'_>, agent: AgentNo, purpose: Purpose, message: String) -> Result<(), Refusal> {
     draft.must_run()?;
     if purpose == Purpose::Judge {
         attempt::close(draft, agent, &format!("judging it does not fit the budget: {message}"));
@@ -181,6 +180,46 @@ pub(super) fn refuse_for_budget(draft: &mut Draft<'_>, agent: AgentNo, purpose: 
     draft.emit(AgentFailed { agent, reason: FailureReason::Budget, private: Some(AgentFailedPrivate { message }) });
     super::end::settle(draft);
     Ok(())
+}
+
+/// Ends the agent for want of the day's money; what the day's budget was is recorded first.
+pub(super) fn refuse_for_day(
+    draft: &mut Draft<'_>,
+    agent: AgentNo,
+    purpose: Purpose,
+    because: DayRefusal,
+) -> Result<(), Refusal> {
+    draft.must_run()?;
+    let message = match because {
+        DayRefusal::Seen(seen) if seen.used.plus(seen.wanted) <= seen.limit => return Err(Refusal::FitsDayBudget),
+        DayRefusal::Seen(seen) => {
+            let attempt = draft.agent(agent)?.open_attempt().map(|attempt| attempt.number);
+            observe(draft, agent, attempt, [Observation::of_day_budget(seen)]);
+            seen.to_string()
+        }
+        DayRefusal::Told(message) => message,
+    };
+    refuse_for_budget(draft, agent, purpose, message)
+}
+
+/// Records what was seen, in runs whose record says what their decisions saw: of files, each that is asked for, once.
+fn observe(draft: &mut Draft<'_>, agent: AgentNo, attempt: Option<AttemptNo>, seen: impl IntoIterator<Item = Observation>) {
+    if draft.basis.records_facts() {
+        for observation in seen {
+            if observation.file().is_some_and(|(path, _)| !is_open_question(draft, agent, path)) {
+                continue;
+            }
+            let Observation { fact, private } = observation;
+            draft.emit(FactObserved { agent, attempt, fact, private: Some(private) });
+        }
+    }
+}
+
+/// Returns whether the agent's criteria ask about a file of which the open attempt knows nothing yet.
+fn is_open_question(draft: &Draft<'_>, agent: AgentNo, path: &str) -> bool {
+    let Some(agent) = draft.run.agent(agent) else { return false };
+    let is_known = agent.open_attempt().is_some_and(|attempt| attempt.files.contains_key(path));
+    !is_known && judge::files_asked(&agent.criteria).contains(&path)
 }
 
 fn parameters(choice: &ModelChoice, structured: bool) -> String {
@@ -210,12 +249,7 @@ pub(super) fn retried(draft: &mut Draft<'_>, call: CallNo, retry: Retry) -> Resu
     Ok(())
 }
 
-pub(super) fn replied(
-    draft: &mut Draft<'_>,
-    number: CallNo,
-    reply: CallReply,
-    files: BTreeMap<String, FileFact>,
-) -> Result<(), Refusal> {
+pub(super) fn replied(draft: &mut Draft<'_>, number: CallNo, reply: CallReply, seen: Vec<Observation>) -> Result<(), Refusal> {
     let call = open_call(draft, number)?.clone();
     draft.emit(CallReplied {
         call: number,
@@ -239,8 +273,11 @@ pub(super) fn replied(
     };
     cost(draft, &call, reply.usage, source, reply.reported_cost);
     match call.purpose {
-        Purpose::Work => attempt::judge_work(draft, call.agent, &reply, files),
-        Purpose::Judge => attempt::judge_by_model(draft, call.agent, number, &reply.text, files),
+        Purpose::Work => {
+            observe(draft, call.agent, Some(call.attempt), seen.iter().cloned());
+            attempt::judge_work(draft, call.agent, &reply, &seen);
+        }
+        Purpose::Judge => attempt::judge_by_model(draft, call.agent, number, &reply.text, &seen),
     }
     Ok(())
 }

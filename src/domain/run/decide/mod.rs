@@ -31,10 +31,10 @@ pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result
         Command::CompleteForm(advice) => form::complete(&mut draft, &advice)?,
         Command::StartCall { agent, purpose } => call::start(&mut draft, agent, purpose)?,
         Command::RecordRetry { call, retry } => call::retried(&mut draft, call, retry)?,
-        Command::RecordReply { call, reply, files } => call::replied(&mut draft, call, *reply, files)?,
+        Command::RecordReply { call, reply, seen } => call::replied(&mut draft, call, *reply, seen)?,
         Command::RecordFailure { call, failure } => call::failed(&mut draft, call, failure)?,
         Command::RecordCancelled { call, usage } => call::cancelled(&mut draft, call, usage)?,
-        Command::RefuseForDayBudget { agent, purpose, message } => call::refuse_for_budget(&mut draft, agent, purpose, message)?,
+        Command::RefuseForDayBudget { agent, purpose, because } => call::refuse_for_day(&mut draft, agent, purpose, because)?,
         Command::Approve { agent, granted } => end::approve(&mut draft, agent, granted)?,
         Command::Suspend(why) => end::suspend(&mut draft, why)?,
         Command::Resume { executor, retry_failed, meno_version } => {

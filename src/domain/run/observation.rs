@@ -1,0 +1,118 @@
+//! What decisions see of the world outside the log: gathered by the shell, recorded as [`FactObserved`] before anything is decided by it.
+
+use std::fmt;
+
+use crate::domain::event::{Fact, FactObserved, FactObservedPrivate, FileState};
+use crate::domain::ids::Hash;
+use crate::domain::judge::FileFact;
+use crate::domain::money::NanoUsd;
+
+/// Something that was seen, with its words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// What was seen.
+    pub fact: Fact,
+    /// What it is about.
+    pub private: FactObservedPrivate,
+}
+
+/// How a file was found at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileLook {
+    /// Whether it was there.
+    pub state: FileState,
+    /// BLAKE3 of its content.
+    pub hash: Option<Hash>,
+}
+
+/// The day's budget at the moment when a call did not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayBudget {
+    /// What the day may hold.
+    pub limit: NanoUsd,
+    /// What was spent and set aside.
+    pub used: NanoUsd,
+    /// What was wanted besides.
+    pub wanted: NanoUsd,
+}
+
+impl FileLook {
+    /// Nobody looked.
+    pub const UNSEEN: Self = Self { state: FileState::Unseen, hash: None };
+    /// It was not there.
+    pub const ABSENT: Self = Self { state: FileState::Absent, hash: None };
+}
+
+impl Observation {
+    /// A file of the workspace, before an attempt and after it; `path` is the criterion's spelling.
+    pub fn of_file(path: &str, before: FileLook, after: FileLook) -> Self {
+        let private = FactObservedPrivate { subject: path.to_owned(), output: None, before: before.hash, after: after.hash };
+        Self { fact: Fact::File { before: before.state, after: after.state }, private }
+    }
+
+    /// The day's budget.
+    pub fn of_day_budget(seen: DayBudget) -> Self {
+        let DayBudget { limit, used, wanted } = seen;
+        let private = FactObservedPrivate { subject: String::new(), output: None, before: None, after: None };
+        Self { fact: Fact::DayBudget { limit, used, wanted }, private }
+    }
+
+    /// Returns what a recorded event says was seen; what is forgotten of it is empty.
+    pub fn recorded(body: &FactObserved) -> Self {
+        let nothing = FactObservedPrivate { subject: String::new(), output: None, before: None, after: None };
+        Self { fact: body.fact, private: body.private.clone().unwrap_or(nothing) }
+    }
+
+    /// Returns the file that it is about, as criteria ask for it; `None` when it is about something else.
+    pub fn file(&self) -> Option<(&str, FileFact)> {
+        let Fact::File { before, after } = self.fact else { return None };
+        let exists = matches!(after, FileState::Present { .. });
+        let changed = match (before, after) {
+            (FileState::Unseen, _) | (_, FileState::Unseen) => None,
+            (FileState::Present { bytes }, FileState::Present { bytes: now }) if bytes == now => {
+                self.private.before.zip(self.private.after).map(|(before, after)| before != after)
+            }
+            (before, after) => Some(before != after),
+        };
+        Some((&self.private.subject, FileFact { exists, changed }))
+    }
+
+    /// Returns whether a hash is missing without which it cannot be told whether a file changed.
+    pub fn lacks_hash(&self) -> bool {
+        let Fact::File { before: FileState::Present { bytes }, after: FileState::Present { bytes: now } } = self.fact else {
+            return false;
+        };
+        bytes == now && (self.private.before.is_none() || self.private.after.is_none())
+    }
+}
+
+/// For people, as the failure of whoever wanted the money says it.
+impl fmt::Display for DayBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, used, wanted } = self;
+        write!(f, "the day's budget of {limit} is used up: {used} spent and reserved, {wanted} more wanted")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_changed_when_its_state_its_size_or_its_content_did() {
+        let at = |bytes, content: &[u8]| FileLook { state: FileState::Present { bytes }, hash: Some(Hash::of(content)) };
+        let file = |before, after| Observation::of_file("a", before, after).file().expect("a file").1;
+        let fact = |exists, changed| FileFact { exists, changed };
+        assert_eq!(file(at(1, b"x"), at(1, b"x")), fact(true, Some(false)));
+        assert_eq!(file(at(1, b"x"), at(1, b"y")), fact(true, Some(true)));
+        assert_eq!(file(at(1, b"x"), at(2, b"xx")), fact(true, Some(true)));
+        assert_eq!(file(FileLook::ABSENT, at(1, b"x")), fact(true, Some(true)));
+        assert_eq!(file(at(1, b"x"), FileLook::ABSENT), fact(false, Some(true)));
+        assert_eq!(file(FileLook::ABSENT, FileLook::ABSENT), fact(false, Some(false)));
+        assert_eq!(file(FileLook::UNSEEN, at(1, b"x")), fact(true, None));
+        let unhashed = FileLook { hash: None, ..at(1, b"x") };
+        assert_eq!(file(unhashed, at(1, b"x")), fact(true, None));
+        assert!(Observation::of_file("a", unhashed, at(1, b"x")).lacks_hash());
+        assert!(!Observation::of_file("a", unhashed, at(2, b"xx")).lacks_hash());
+    }
+}
