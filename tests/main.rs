@@ -38,6 +38,8 @@ mod outputs;
 mod power_cut;
 #[path = "suite/providers.rs"]
 mod providers;
+#[path = "suite/questions.rs"]
+mod questions;
 #[path = "suite/recommend.rs"]
 mod recommend;
 #[path = "suite/runs.rs"]

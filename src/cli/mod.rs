@@ -34,7 +34,7 @@ use output::{Look, Out};
 /// Runs the program with `words` as typed, the program's own name first. `known_panic` says which panics are expected and
 /// turned into errors by those who cause them, so that they are not shown.
 pub fn run(words: impl IntoIterator<Item = OsString>, known_panic: fn(&PanicHookInfo<'_>) -> bool) -> Exit {
-    let words: Vec<OsString> = words.into_iter().collect();
+    let words = args::query::protect(words.into_iter().collect());
     match Cli::try_parse_from(&words) {
         Ok(cli) => {
             install_panic_hook(cli.global.json, known_panic);

@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Result;
 use super::output::table::{Fit, Table};
-use super::output::{HEADING, sanitize, styled, words};
+use super::output::{HEADING, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::domain::template::Template;
-use crate::workspace::Preview;
+use crate::workspace::{Forecast, Preview};
 
 /// What `run --dry-run --json` prints. Amounts in nUSD; null when a model has no price.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -27,6 +27,8 @@ pub struct DryRun {
     pub cost_low_nusd: Option<u64>,
     /// What the run may cost: to.
     pub cost_high_nusd: Option<u64>,
+    /// How past runs with answers and inputs like these went; null when there was none.
+    pub past: Option<Forecast>,
 }
 
 /// An agent that would be made.
@@ -99,7 +101,27 @@ pub fn show(context: &mut Context, template: &Template, preview: &Preview, mode:
         let verdict = if rule.agents.is_empty() { "no agent" } else { "agent" };
         context.out.data(format!("  {}: {verdict}: {}", sanitize::line(&rule.role), sanitize::line(&rule.because)))?;
     }
-    context.out.data(cost_line(preview, mode))
+    context.out.data(cost_line(preview, mode))?;
+    preview.past.as_ref().map_or(Ok(()), |past| context.out.data(past_line(past)))
+}
+
+/// Says in a line how past runs like this one went.
+pub fn past_line(past: &Forecast) -> String {
+    let mut parts = Vec::new();
+    if let Some(cost) = &past.cost_nusd {
+        let amount = |amount| words::amount(Some(amount));
+        parts.push(format!("cost {} ({} to {})", amount(cost.p50), amount(cost.p10), amount(cost.p90)));
+    }
+    if let Some(duration) = &past.duration_ms {
+        parts.push(format!("duration {}", time::duration(duration.p50)));
+    }
+    if let Some(success) = &past.success {
+        parts.push(format!("success {:.0} % ({:.0}–{:.0})", success.p * 100.0, success.low * 100.0, success.high * 100.0));
+    }
+    for input in &past.inputs {
+        parts.push(format!("input {}: {} had the same, {} one like it", sanitize::line(&input.input), input.same, input.alike));
+    }
+    format!("{} like this: {}", words::plural(past.n_similar, "past run"), parts.join(" · "))
 }
 
 /// Says the expected cost in a line.
@@ -131,5 +153,6 @@ fn document(template: &Template, preview: &Preview, mode: Mode) -> DryRun {
         skipped_rules: skipped.map(|rule| DryRule { role: rule.role.clone(), because: rule.because.clone() }).collect(),
         cost_low_nusd: preview.cost.map(|cost| cost.0.0),
         cost_high_nusd: preview.cost.map(|cost| cost.1.0),
+        past: preview.past.clone(),
     }
 }

@@ -59,12 +59,14 @@ pub enum WordFact {
     Label,
     /// `yes` or `no`.
     Verified,
+    /// Whether all of its cost is known: `yes` or `no`.
+    CostKnown,
 }
 
 /// A fact that can be asked for by range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberFact {
-    /// Seconds since 1970.
+    /// Milliseconds since 1970.
     StartedAt,
     /// nUSD.
     Cost,
@@ -74,8 +76,24 @@ pub enum NumberFact {
     Rating,
     /// Attempts of all agents.
     Attempts,
-    /// Climbs of all agents.
+    /// Escalations of all agents.
     Escalations,
+    /// How many agents there were.
+    Agents,
+}
+
+/// What hits are sorted by, when not by how well they match. Among equals the newest run comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The number that is compared. What has none, and a lowest cost that is not wholly known, comes last.
+    pub by: NumberFact,
+    /// The highest comes first.
+    pub descending: bool,
+}
+
+impl Order {
+    /// The latest run first.
+    pub const NEWEST: Self = Self { by: NumberFact::StartedAt, descending: true };
 }
 
 /// What a document must be to be found.

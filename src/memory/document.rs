@@ -78,7 +78,7 @@ pub struct Facts {
     pub labels: Vec<String>,
     /// Every agent that counts is known to have met its criteria.
     pub verified: bool,
-    /// When the run began, in seconds since 1970.
+    /// When the run began, in milliseconds since 1970.
     pub started_at: i64,
     /// What is known of the run's cost, in nUSD.
     pub cost_nusd: i64,
@@ -90,8 +90,10 @@ pub struct Facts {
     pub ratings: Vec<i64>,
     /// Attempts of all agents.
     pub attempts: i64,
-    /// Climbs of all agents.
+    /// Escalations of all agents.
     pub escalations: i64,
+    /// How many agents there were.
+    pub agents: i64,
 }
 
 /// Returns the documents of a run.
@@ -141,13 +143,18 @@ fn facts(run: &RunDetail) -> Facts {
         tags: distinct(run.notes.iter().flat_map(|note| note.tags.iter().map(String::as_str))),
         labels: run.labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
         verified: run.verified,
-        started_at: run.started_at.as_deref().and_then(|at| at.parse::<jiff::Timestamp>().ok()).map_or(0, |at| at.as_second()),
+        started_at: run
+            .started_at
+            .as_deref()
+            .and_then(|at| at.parse::<jiff::Timestamp>().ok())
+            .map_or(0, |at| at.as_millisecond()),
         cost_nusd: i64::try_from(run.cost_nusd).unwrap_or(i64::MAX),
         cost_complete: run.cost_complete,
         duration_ms: run.duration_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
         ratings: run.notes.iter().filter_map(|note| note.rating.map(i64::from)).collect(),
         attempts: i64::try_from(attempts().count()).unwrap_or(i64::MAX),
         escalations: i64::try_from(escalations).unwrap_or(i64::MAX),
+        agents: i64::try_from(run.agents.len()).unwrap_or(i64::MAX),
     }
 }
 

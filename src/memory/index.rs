@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use super::document::{self, Document};
 use super::embed::{self, Embedder};
-use super::lexical::{self, DocRef, Lexical, Seen};
+use super::lexical::{self, DocRef, Lexical, NumberFact, Seen};
 use super::passages;
 use super::vectors::{self, Appender, Vectors};
 use crate::domain::ids::{Hash, RunId};
@@ -19,7 +19,7 @@ use crate::store::{self, Unwritable, guard::guarded, lock};
 use crate::views::run_detail::RunDetail;
 
 /// The form of documents and passages. Another number makes the index anew.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// Runs between two commits: what a crash makes to be done again.
 const COMMIT_RUNS: usize = 2_000;
 /// Events looked through at once for the runs that they belong to.
@@ -382,9 +382,9 @@ impl Hold {
             return Ok((0, total));
         }
         let mut newest: Vec<(i64, DocRef)> = Vec::new();
-        searcher.each_start(&mut |doc, start| {
+        searcher.each_number(NumberFact::StartedAt, true, &mut |doc, start| {
             if documents.contains(&doc) {
-                newest.push((start, doc));
+                newest.push((start.unwrap_or_default(), doc));
             }
         })?;
         newest.sort_unstable_by(|a, b| b.cmp(a));

@@ -69,13 +69,13 @@ struct Fields {
     facts: Field,
     passages: Field,
     run_key: Field,
-    words: [Field; 12],
-    numbers: [Field; 6],
+    words: [Field; 13],
+    numbers: [Field; 7],
 }
 
-const WORD_FIELDS: [&str; 12] =
-    ["kind", "run", "template", "status", "mode", "role", "tier", "model", "provider", "tag", "label", "verified"];
-const NUMBER_FIELDS: [&str; 6] = ["started_at", "cost", "duration", "rating", "attempts", "escalations"];
+const WORD_FIELDS: [&str; 13] =
+    ["kind", "run", "template", "status", "mode", "role", "tier", "model", "provider", "tag", "label", "verified", "cost_known"];
+const NUMBER_FIELDS: [&str; 7] = ["started_at", "cost", "duration", "rating", "attempts", "escalations", "agents"];
 
 /// The words' side of the index in one folder, or in memory.
 #[derive(Clone)]
@@ -219,9 +219,7 @@ impl Writer {
         }
         document.add_u64(self.fields.run_key, passages::key(&facts.run_id));
         let mut words = |fact, values: &[String]| {
-            for value in values {
-                document.add_text(self.word(fact), value.to_lowercase());
-            }
+            values.iter().for_each(|value| document.add_text(self.word(fact), value.to_lowercase()));
         };
         let one = |value: &str| [value.to_owned()];
         words(WordFact::Kind, &one(kind.name()));
@@ -238,11 +236,11 @@ impl Writer {
         // A label's key alone asks for any value of it.
         let keys = facts.labels.iter().filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
         words(WordFact::Label, &keys.collect::<Vec<_>>());
-        words(WordFact::Verified, &one(if facts.verified { "yes" } else { "no" }));
+        for (fact, is) in [(WordFact::Verified, facts.verified), (WordFact::CostKnown, facts.cost_complete)] {
+            words(fact, &one(if is { "yes" } else { "no" }));
+        }
         let mut numbers = |fact: NumberFact, values: &[i64]| {
-            for value in values {
-                document.add_i64(self.fields.numbers[fact as usize], *value);
-            }
+            values.iter().for_each(|value| document.add_i64(self.fields.numbers[fact as usize], *value));
         };
         numbers(NumberFact::StartedAt, &[facts.started_at]);
         numbers(NumberFact::Cost, &[facts.cost_nusd]);
@@ -250,6 +248,7 @@ impl Writer {
         numbers(NumberFact::Rating, &facts.ratings);
         numbers(NumberFact::Attempts, &[facts.attempts]);
         numbers(NumberFact::Escalations, &[facts.escalations]);
+        numbers(NumberFact::Agents, &[facts.agents]);
         document
     }
 }
@@ -379,15 +378,16 @@ impl Searcher {
         Ok(())
     }
 
-    /// Calls `take` with every live document and the second in which its run began.
+    /// Calls `take` with every live document, always in the same order, and its `highest` or lowest number for `fact`.
     ///
     /// # Errors
     /// [`Error::Broken`].
-    pub fn each_start(&self, take: &mut dyn FnMut(DocRef, i64)) -> Result<(), Error> {
+    pub fn each_number(&self, fact: NumberFact, highest: bool, take: &mut dyn FnMut(DocRef, Option<i64>)) -> Result<(), Error> {
         for (segment, reader) in (0u32..).zip(self.searcher.segment_readers()) {
-            let starts = reader.fast_fields().i64("started_at")?;
+            let column = reader.fast_fields().i64(NUMBER_FIELDS[fact as usize])?;
             for doc in reader.doc_ids_alive() {
-                take(DocRef { segment, doc }, starts.first(doc).unwrap_or_default());
+                let numbers = column.values_for_doc(doc);
+                take(DocRef { segment, doc }, if highest { numbers.max() } else { numbers.min() });
             }
         }
         Ok(())

@@ -13,6 +13,7 @@ pub mod embed;
 pub mod fuse;
 pub mod index;
 pub mod lexical;
+mod ordering;
 pub mod passages;
 pub mod query;
 pub mod question;

@@ -2,14 +2,15 @@
 
 use std::ops::Bound;
 
+use super::asked::Order;
 use super::lexical::{NumberFact, Test, WordFact};
 use super::query::filter::{self, Bounds, Filter, Origin, Outcome};
-use super::query::{Understood, filter::mode_name};
+use super::query::{Sort, Understood, filter::mode_name};
 use super::search::Question;
 use crate::domain::tier::Tier;
 use crate::views::status::RunStatus;
 
-const NS_PER_S: i64 = 1_000_000_000;
+const NS_PER_MS: i64 = 1_000_000;
 
 /// Returns the question for the index. Filters that name runs are `runs`, each in full, because only the store knows which run a
 /// part of an id means.
@@ -19,13 +20,21 @@ pub fn ask(understood: &Understood, limit: usize, run: &dyn Fn(&str) -> Option<S
         filters.map(|filter| test(filter, run)).collect::<Vec<_>>()
     };
     let mut hard = of(Origin::Hard);
-    hard.extend(understood.phrases.iter().map(|phrase| Test::Phrase(phrase.clone())));
+    let mut phrases: Vec<Test> = understood.phrases.iter().map(|phrase| Test::Phrase(phrase.clone())).collect();
+    if understood.phrases_alone {
+        hard.append(&mut phrases);
+    }
     hard.extend(understood.without.iter().map(|word| Test::Without(word.clone())));
     Question {
         text: understood.text.clone(),
         hard,
         from_words: of(Origin::Words),
+        phrases,
         soft: understood.boosts.iter().map(|boost| of_test(boost, run)).collect(),
+        first: understood.first.iter().map(|test| of_test(test, run)).collect(),
+        tests_alone: understood.is_all_filters,
+        order: understood.order.map(|order| of_sort(order.sort)),
+        skip: understood.order.map_or(0, |order| order.place.saturating_sub(1) as usize),
         limit,
     }
 }
@@ -42,14 +51,14 @@ fn of_test(test: &filter::Test, run: &dyn Fn(&str) -> Option<String>) -> Test {
     match test {
         Asked::Status(outcomes) => Test::Any(outcomes.iter().map(|outcome| of_outcome(*outcome)).collect()),
         Asked::Time(bounds) => {
-            // Whole seconds are indexed: a run that began within a second is within it.
+            // Whole milliseconds are indexed: a run that began within one is within it.
             let low = match bounds.low {
-                Bound::Included(low) | Bound::Excluded(low) => Some(low.div_euclid(NS_PER_S)),
+                Bound::Included(low) | Bound::Excluded(low) => Some(low.div_euclid(NS_PER_MS)),
                 Bound::Unbounded => None,
             };
             let high = match bounds.high {
-                Bound::Included(high) => Some(high.div_euclid(NS_PER_S)),
-                Bound::Excluded(high) => Some((high - 1).div_euclid(NS_PER_S)),
+                Bound::Included(high) => Some(high.div_euclid(NS_PER_MS)),
+                Bound::Excluded(high) => Some((high - 1).div_euclid(NS_PER_MS)),
                 Bound::Unbounded => None,
             };
             Test::Within(NumberFact::StartedAt, low, high)
@@ -69,6 +78,7 @@ fn of_test(test: &filter::Test, run: &dyn Fn(&str) -> Option<String>) -> Test {
         Asked::Escalated(false) => Test::Within(NumberFact::Escalations, None, Some(0)),
         Asked::Escalations(bounds) => numbers(NumberFact::Escalations, bounds),
         Asked::Attempts(bounds) => numbers(NumberFact::Attempts, bounds),
+        Asked::Agents(bounds) => numbers(NumberFact::Agents, bounds),
         Asked::Template(ids) => Test::Is(WordFact::Template, ids.clone()),
         Asked::Role(roles) => Test::Is(WordFact::Role, roles.clone()),
         Asked::Model(models) => Test::Is(WordFact::Model, models.clone()),
@@ -86,6 +96,26 @@ fn of_test(test: &filter::Test, run: &dyn Fn(&str) -> Option<String>) -> Test {
         Asked::Kind(kinds) => Test::Is(WordFact::Kind, names(kinds.iter().map(|kind| kind.name()).collect())),
         Asked::Run(runs) => Test::Is(WordFact::Run, runs.iter().map(|name| run(name).unwrap_or_else(|| name.clone())).collect()),
     }
+}
+
+fn of_sort(sort: Sort) -> Order {
+    let (by, descending) = match sort {
+        Sort::Newest => (NumberFact::StartedAt, true),
+        Sort::Oldest => (NumberFact::StartedAt, false),
+        Sort::MostExpensive => (NumberFact::Cost, true),
+        Sort::Cheapest => (NumberFact::Cost, false),
+        Sort::Longest => (NumberFact::Duration, true),
+        Sort::Shortest => (NumberFact::Duration, false),
+        Sort::MostEscalations => (NumberFact::Escalations, true),
+        Sort::FewestEscalations => (NumberFact::Escalations, false),
+        Sort::MostAttempts => (NumberFact::Attempts, true),
+        Sort::FewestAttempts => (NumberFact::Attempts, false),
+        Sort::MostAgents => (NumberFact::Agents, true),
+        Sort::FewestAgents => (NumberFact::Agents, false),
+        Sort::BestRated => (NumberFact::Rating, true),
+        Sort::WorstRated => (NumberFact::Rating, false),
+    };
+    Order { by, descending }
 }
 
 fn of_outcome(outcome: Outcome) -> Test {

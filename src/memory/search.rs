@@ -4,19 +4,22 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::asked::Order;
 use super::document::{Facts, Kind};
 use super::embed::Embedder;
 use super::fuse::{self, Fused};
 use super::index::Place;
 use super::lexical::{self, DocRef, Found, Lexical, Passing, Searcher, Seen, Snippet, Test, WordFact, Words};
-use super::passages;
 use super::vectors::Vectors;
+use super::{ordering, passages};
 use crate::store::guard::guarded;
 
 /// Documents that each side puts forward.
 pub const RECALL: usize = 200;
 /// What holding a rare identifier of the question exactly as it is written counts: more than any cosine.
 const IDENTIFIER_BONUS: f32 = 2.0;
+/// The share of the best score from which on a document counts as one of those that are sorted when an order is asked for.
+const SORTED_SHARE: f32 = 0.5;
 
 /// A question, understood.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +30,16 @@ pub struct Question {
     pub hard: Vec<Test>,
     /// What hits must be unless nothing would be left.
     pub from_words: Vec<Test>,
+    /// Quoted phrases that hits must hold unless none does.
+    pub phrases: Vec<Test>,
+    /// Hits of which more of this holds come before all others.
+    pub first: Vec<Test>,
+    /// The tests say all that is asked: everything that passes them is a hit, whatever its words.
+    pub tests_alone: bool,
+    /// What hits are sorted by, when not by how well they match.
+    pub order: Option<Order>,
+    /// Runs left out at the beginning of that order.
+    pub skip: usize,
     /// What is better than not.
     pub soft: Vec<Test>,
     /// Runs to be named, at most.
@@ -68,8 +81,12 @@ pub struct Answer {
     pub total: usize,
     /// Meanings were asked too.
     pub hybrid: bool,
+    /// Neither words nor meanings were asked: everything that passes the tests is a hit.
+    pub listed: bool,
     /// Numbers of the filters from words that would have emptied the answer and were dropped.
     pub dropped: Vec<usize>,
+    /// Numbers of the phrases that would have emptied the answer: their words are searched instead.
+    pub loosened: Vec<usize>,
     /// Passages of all documents.
     pub passages: u64,
     /// How many of them have no vector yet.
@@ -173,9 +190,14 @@ impl Opened {
         let mut answer =
             Answer { passages: table.passages, without_vector: table.passages - table.rows.len() as u64, ..Answer::default() };
         let (tests, passing) = self.filter(searcher, question, &mut answer)?;
-        let words = searcher.words(&question.text, &question.soft)?;
-        let mut fused = if question.text.trim().is_empty() {
-            newest(searcher, passing.as_ref())?
+        let passes = |doc: DocRef| passing.as_ref().is_none_or(|passing| passing.has(doc));
+        let alone = question.tests_alone && (!tests.is_empty() || question.order.is_some());
+        let listed = alone || question.text.trim().is_empty();
+        answer.listed = listed;
+        let words = if listed { None } else { searcher.words(&question.text, &question.soft)? };
+        let mut fused = if listed {
+            let order = question.order.unwrap_or(Order::NEWEST);
+            ordering::all(searcher, order, &passes)?.into_iter().map(unscored).collect()
         } else {
             let by_words = || match &words {
                 Some(words) if sides != Sides::Semantic => searcher.best(words, &tests, RECALL),
@@ -201,19 +223,25 @@ impl Opened {
             answer.hybrid = query.is_some();
             fuse::fuse(fuse::RULE, &lexical, &semantic, &cosines)
         };
-        if sides != Sides::Semantic {
+        if sides != Sides::Semantic && !listed {
             self.put_identifiers_first(searcher, &question.text, &mut fused)?;
+        }
+        if !listed && let Some(order) = question.order {
+            fused = sorted(searcher, order, fused)?;
+        }
+        if !listed && !question.first.is_empty() {
+            fused = put_first(searcher, &question.first, &passes, fused)?;
         }
         let documents: Vec<DocRef> = fused.iter().map(|one| one.item).collect();
         let mut seen: HashSet<u64> = HashSet::new();
         for (one, run) in fused.into_iter().zip(searcher.run_keys(&documents)?) {
-            if seen.insert(run) && answer.hits.len() < question.limit {
+            if seen.insert(run) && seen.len() > question.skip && answer.hits.len() < question.limit {
                 let found = searcher.fetch(one.item)?;
                 let snippet = snippet(searcher, words.as_ref(), &found)?;
                 answer.hits.push(Hit { kind: found.kind, title: found.title, facts: found.facts, score: one, snippet });
             }
         }
-        answer.total = seen.len();
+        answer.total = seen.len().saturating_sub(question.skip);
         Ok(answer)
     }
 
@@ -228,7 +256,7 @@ impl Opened {
         Ok(self.answer(&question, Sides::Lexical, &|_| None)?.hits.pop())
     }
 
-    /// Returns the tests that count and what passes them: those from words only as far as something passes.
+    /// Returns the tests that count and what passes them: phrases and those from words only as far as something passes.
     fn filter(
         &self,
         searcher: &Searcher,
@@ -237,12 +265,14 @@ impl Opened {
     ) -> Result<(Vec<Test>, Option<Passing>), lexical::Error> {
         let mut tests = question.hard.clone();
         let mut passing = searcher.passing(&tests)?;
-        for (number, test) in question.from_words.iter().enumerate() {
+        let phrases = question.phrases.iter().enumerate().map(|(number, test)| (true, number, test));
+        let from_words = question.from_words.iter().enumerate().map(|(number, test)| (false, number, test));
+        for (is_phrase, number, test) in phrases.chain(from_words) {
             tests.push(test.clone());
             let narrower = searcher.passing(&tests)?;
             if narrower.as_ref().is_some_and(|passing| passing.count() == 0) {
                 tests.pop();
-                answer.dropped.push(number);
+                if is_phrase { &mut answer.loosened } else { &mut answer.dropped }.push(number);
             } else {
                 passing = narrower;
             }
@@ -318,17 +348,38 @@ fn meanings(
     (semantic, cosines)
 }
 
-/// Without words to go by, the newest come first: runs as a whole before their parts.
-fn newest(searcher: &Searcher, passing: Option<&Passing>) -> Result<Vec<Fused<DocRef>>, lexical::Error> {
-    let mut starts: Vec<(i64, DocRef)> = Vec::new();
-    searcher.each_start(&mut |doc, start| {
-        if passing.is_none_or(|passing| passing.has(doc)) {
-            starts.push((start, doc));
-        }
-    })?;
-    starts.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    let none = |item| Fused { item, score: 0.0, lexical_rank: None, semantic_rank: None, bm25: None, cosine: None };
-    Ok(starts.into_iter().map(|(_, doc)| none(doc)).collect())
+/// A document that neither side was asked for.
+fn unscored(item: DocRef) -> Fused<DocRef> {
+    Fused { item, score: 0.0, lexical_rank: None, semantic_rank: None, bm25: None, cosine: None }
+}
+
+/// Sorts what matches well enough: everything is a little like everything, and the cheapest of all is not what was asked for.
+fn sorted(searcher: &Searcher, order: Order, fused: Vec<Fused<DocRef>>) -> Result<Vec<Fused<DocRef>>, lexical::Error> {
+    let least = fused.first().map_or(0.0, |best| best.score * SORTED_SHARE);
+    let near: HashMap<DocRef, Fused<DocRef>> =
+        fused.into_iter().filter(|one| one.score >= least).map(|one| (one.item, one)).collect();
+    let order = ordering::all(searcher, order, &|doc| near.contains_key(&doc))?;
+    Ok(order.into_iter().filter_map(|doc| near.get(&doc).copied()).collect())
+}
+
+/// Puts documents first of which more of `tests` holds, also those that neither side has found.
+fn put_first(
+    searcher: &Searcher,
+    tests: &[Test],
+    passes: &dyn Fn(DocRef) -> bool,
+    mut fused: Vec<Fused<DocRef>>,
+) -> Result<Vec<Fused<DocRef>>, lexical::Error> {
+    let mut holds = Vec::new();
+    for test in tests {
+        holds.extend(searcher.passing(std::slice::from_ref(test))?);
+    }
+    let held = |doc: DocRef| holds.iter().filter(|passing| passing.has(doc)).count();
+    let known: HashSet<DocRef> = fused.iter().map(|one| one.item).collect();
+    let mut more = ordering::all(searcher, Order::NEWEST, &|doc| passes(doc) && !known.contains(&doc) && held(doc) > 0)?;
+    more.sort_by_key(|doc| std::cmp::Reverse(held(*doc)));
+    fused.extend(more.into_iter().take(RECALL).map(unscored));
+    fused.sort_by_key(|one| std::cmp::Reverse(held(one.item)));
+    Ok(fused)
 }
 
 /// Returns the part of a document that says why it was found; its beginning when no word of the question is in it.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::memory::document::Kind;
 use crate::memory::query::{Origin, Understood};
-use crate::memory::search::Hit;
+use crate::memory::search::{Answer, Hit};
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,12 +44,34 @@ pub struct UnderstoodDocument {
     pub line: String,
     /// What was asked of runs.
     pub filters: Vec<FilterDocument>,
+    /// What came first; null when it was what matched best, or the newest run where there was nothing to match.
+    #[serde(default)]
+    pub order: Option<OrderDocument>,
+    /// Filters and order said all that was asked: every run that passes was listed, whatever its words.
+    #[serde(default)]
+    pub filters_alone: bool,
     /// What had to occur as it stands.
     pub phrases: Vec<String>,
+    /// Phrases of a longer question that occur nowhere as they stand: their words were searched.
+    #[serde(default)]
+    pub loosened: Vec<String>,
     /// What was not to occur.
     pub without: Vec<String>,
     /// What was typed like a key and searched as text, and why.
     pub notes: Vec<String>,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderDocument {
+    /// What it goes by: the name that is typed after `--sort`.
+    pub sort: String,
+    /// How it is said to people.
+    pub words: String,
+    /// The place at which the answer begins, from 1: 2 for "the second cheapest".
+    pub place: u32,
+    /// How many runs the question asks for; null when it names no number.
+    pub count: Option<u32>,
 }
 
 /// A filter.
@@ -113,8 +135,9 @@ pub struct HitDocument {
     pub cost_complete: bool,
 }
 
-/// Returns what a query was understood to mean; `dropped` are the numbers of filters from words that were dropped.
-pub(super) fn understood_document(understood: &Understood, dropped: &[usize]) -> UnderstoodDocument {
+/// Returns what a query was understood to mean and what the answer made of it.
+pub(super) fn understood_document(understood: &Understood, answer: &Answer) -> UnderstoodDocument {
+    let dropped = &answer.dropped;
     let report = understood.report();
     let mut from_words = 0..;
     let filters = report.filters.iter().map(|filter| {
@@ -141,6 +164,14 @@ pub(super) fn understood_document(understood: &Understood, dropped: &[usize]) ->
         text: report.text,
         line: understood.line(),
         filters,
+        order: report.order.map(|order| OrderDocument {
+            sort: order.sort.name().to_owned(),
+            words: order.to_string(),
+            place: order.place,
+            count: order.count,
+        }),
+        filters_alone: answer.listed,
+        loosened: answer.loosened.iter().filter_map(|number| report.phrases.get(*number).cloned()).collect(),
         phrases: report.phrases,
         without: report.without,
         notes: report.notes,
@@ -149,7 +180,7 @@ pub(super) fn understood_document(understood: &Understood, dropped: &[usize]) ->
 
 /// Returns a hit at its place.
 pub(super) fn hit_document(hit: &Hit, rank: u64) -> HitDocument {
-    let started = jiff::Timestamp::from_second(hit.facts.started_at).unwrap_or_default();
+    let started = jiff::Timestamp::from_millisecond(hit.facts.started_at).unwrap_or_default();
     HitDocument {
         rank,
         run_id: hit.facts.run_id.clone(),

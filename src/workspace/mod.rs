@@ -7,6 +7,7 @@ pub mod inputs;
 pub mod library;
 pub mod setup;
 
+mod alike;
 mod analysis;
 mod audit;
 pub mod backtest;
@@ -41,7 +42,6 @@ mod request;
 mod running;
 pub mod saved;
 mod seal;
-mod search_request;
 mod signers;
 pub mod signing;
 #[cfg(test)]
@@ -52,6 +52,7 @@ mod starts;
 mod suggest;
 mod upkeep;
 
+pub use alike::InputLikeness;
 pub use analysis::AnalyticsQuestion;
 pub use audit::{AuditDocument, AuditRequest};
 pub use backup::check_backup;
@@ -68,12 +69,11 @@ pub use models::{FetchError, ModelLine, ModelList};
 pub use open::{Access, Error, Options, Workspace};
 pub use preview::{AgentPreview, Preview};
 pub use recall::{Indexed, Memory, RecallError};
-pub use recommend::{RecommendRequest, Recommendation};
+pub use recommend::{Forecast, RecommendRequest, Recommendation};
 pub use rekey::{RekeyError, Rekeyed};
 pub use replay::ReplayDocument;
-pub use request::{GivenAnswer, RunRequest, Settled};
+pub use request::{GivenAnswer, RunRequest, SearchRequest, Settled};
 pub use running::{ModelsError, RunError};
-pub use search_request::SearchRequest;
 pub use start::{ActiveRun, ResumeError, StartError, mode, redacted};
 pub use starts::StartOffer;
 pub use suggest::{Suggested, SuggestedTemplate};

@@ -1,6 +1,6 @@
 //! What a run would do, without doing it: the team, why, how large the prompts are, and what it may cost.
 
-use crate::domain::event::{Event, InputAttached};
+use crate::domain::event::{Event, InputAttached, Mode};
 use crate::domain::ids::{AgentNo, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::run::{Basis, Command, Refusal, Run, decide, preview_prompt};
@@ -8,11 +8,12 @@ use crate::domain::team::RuleTrace;
 use crate::domain::template::Template;
 use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
+use crate::memory::advice::likeness::InputProfile;
 
-use super::Workspace;
-use super::inputs;
+use super::recommend::{Forecast, RecommendRequest};
 use super::request::RunRequest;
 use super::start::{StartError, answer_command};
+use super::{Workspace, alike, inputs};
 use crate::domain::event::{Envelope, Recorded};
 use crate::domain::ids::Hash;
 
@@ -28,6 +29,8 @@ pub struct Preview {
     pub trace: Vec<RuleTrace>,
     /// What it may cost; `None` when a model has no price.
     pub cost: Option<(NanoUsd, NanoUsd)>,
+    /// How past runs with answers and inputs like these went; `None` when there was none.
+    pub past: Option<Forecast>,
 }
 
 /// What one agent would be.
@@ -64,6 +67,7 @@ impl Workspace {
         let executor = crate::domain::ids::ExecutorId::from_bytes([0; 16]);
         let started = self.started_without_store(template, &basis, request, &redactor, executor);
         let mut commands = vec![Command::Begin(Box::new(started))];
+        let profiles: Vec<InputProfile> = inputs.iter().map(alike::profile).collect();
         commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
         commands.extend(settled.answers.into_iter().map(|answer| answer_command(&redactor, template, answer)));
         let advice = self.adaptive_starts(template, request.strategy, super::start::mode(&self.resolved.settings))?;
@@ -76,7 +80,12 @@ impl Workspace {
         let sum =
             |end: fn((NanoUsd, NanoUsd)) -> NanoUsd| agents.iter().map(|agent| agent.cost.map(end)).sum::<Option<NanoUsd>>();
         let cost = sum(|cost| cost.0).zip(sum(|cost| cost.1));
-        Ok(Preview { agents, trace, cost })
+        let is_simulated = super::start::mode(&self.resolved.settings) == Mode::Simulated;
+        let given = RecommendRequest::new().inputs(profiles).include_simulated(is_simulated);
+        let given = answers(&run).into_iter().fold(given, |given, (question, value)| given.answer(question, value));
+        // A history that cannot be read is no reason not to say what the run would be.
+        let past = self.forecast(&template.template_id, &given).unwrap_or_default();
+        Ok(Preview { agents, trace, cost, past })
     }
 }
 

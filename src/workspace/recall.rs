@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Workspace;
 use super::found::{Found, hit_document, understood_document};
-use super::search_request::SearchRequest;
+use super::request::SearchRequest;
 use crate::domain::ids::{Hash, RunId};
 use crate::memory::embed::{self, Embedder};
 use crate::memory::index::{self, CaughtUp, GoOn, Hold, Place, Source};
 use crate::memory::lexical::{Seen, Test, WordFact};
-use crate::memory::query::{Id, Known, Understood, Vocabulary, understand};
+use crate::memory::query::{Id, Known, Order, Understood, Vocabulary, understand};
 use crate::memory::search::{Answer, Opened, Question, Sides};
 use crate::memory::{lexical, question};
 use crate::store::guard::guarded;
@@ -25,6 +25,8 @@ use crate::views::run_detail::RunDetail;
 
 /// Names of each sort that a query is searched for.
 const NAMES_MAX: usize = 5_000;
+/// Runs named when nobody says how many.
+const LIMIT: usize = 10;
 
 /// Answered with nothing by a process that stays with the store.
 const IS_ANYBODY_THERE: &[u8] = b"";
@@ -182,7 +184,7 @@ impl Workspace {
                 "the index has seen events up to {indexed_to} of {log_head}; `meno reindex` brings it up to the log"
             ));
         }
-        if !search.lexical_only && !answer.hybrid && answer.passages > 0 && !understood.text.trim().is_empty() {
+        if !search.lexical_only && !answer.hybrid && !answer.listed && answer.passages > 0 {
             let why = embedder.as_ref().err().cloned().unwrap_or_else(|| "nothing is embedded yet".to_owned());
             notices.push(format!("searched by words alone: {why}"));
         } else if answer.hybrid && answer.without_vector > 0 {
@@ -193,7 +195,7 @@ impl Workspace {
         }
         Ok(Found {
             query: search.query.clone(),
-            understood: understood_document(&understood, &answer.dropped),
+            understood: understood_document(&understood, &answer),
             mode: if answer.hybrid { "hybrid" } else { "lexical" }.to_owned(),
             indexed_to,
             log_head,
@@ -228,15 +230,19 @@ impl Workspace {
             }
             let vocabulary = self.vocabulary(opened.as_ref())?;
             let now = search.now.parse().unwrap_or_else(|_| jiff::Zoned::now());
-            let understood = understand(&search.query, &vocabulary, &now);
+            let mut understood = understand(&search.query, &vocabulary, &now);
+            understood.order = search.sort.map(Order::of).or(understood.order);
+            let named = understood.order.and_then(|order| order.count).map(|count| count as usize);
+            let limit = search.limit.unwrap_or(named.unwrap_or(LIMIT)).min(named.unwrap_or(usize::MAX));
             let run = |name: &str| self.find_run(name).ok().map(|run| run.to_string());
-            let asked = question::ask(&understood, search.limit, &run);
+            let asked = question::ask(&understood, limit, &run);
             let sides = if search.lexical_only { Sides::Lexical } else { Sides::Both };
             let mut answer = match opened.as_ref() {
                 Some(open) => open.answer(&asked, sides, embed)?,
                 None => Answer::default(),
             };
-            self.named_runs_first(&understood, &mut answer, opened.as_ref(), search.limit)?;
+            answer.total = answer.total.min(named.unwrap_or(usize::MAX));
+            self.named_runs_first(&understood, &mut answer, opened.as_ref(), limit)?;
             Ok((understood, answer))
         };
         guarded(look).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into()))
@@ -445,7 +451,7 @@ impl Workspace {
     }
 
     /// Returns the embedding model, opened once for this process.
-    fn open_embedder(&self) -> Result<Arc<Embedder>, embed::Error> {
+    pub(super) fn open_embedder(&self) -> Result<Arc<Embedder>, embed::Error> {
         let mut embedder = lock(&self.memory.embedder);
         if let Some(embedder) = &*embedder {
             return Ok(Arc::clone(embedder));

@@ -1,7 +1,7 @@
 //! Advice for a template before money is spent: how it will probably go, where each agent should start, what to answer.
 //!
-//! Everything is read from the views; which past runs are like the one to come is said by their answers. What rests on less than the
-//! minimum sample says that it does not know.
+//! Everything is read from the views; [`super::alike`] says which past runs are like the one to come. What rests on
+//! less than the minimum sample says that it does not know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Workspace;
+use super::alike::InputLikeness;
 use super::analysis::AnalyticsQuestion;
 use super::patterns::{PastRun, Pattern};
 use crate::domain::event::{Event, Mode, RecommendationShown, RecommendationShownPrivate};
@@ -17,7 +18,8 @@ use crate::domain::ids::RunId;
 use crate::domain::template::Template;
 use crate::domain::text::Text;
 use crate::domain::tier::Tier;
-use crate::memory::advice::outlook::{Chance, Spread, most_alike, outlook};
+use crate::memory::advice::likeness::InputProfile;
+use crate::memory::advice::outlook::{Chance, Spread, outlook};
 use crate::memory::advice::past::Counts;
 use crate::memory::advice::role::{RoleAdvice, Terms, on_role};
 use crate::memory::advice::team::TierAdvice;
@@ -25,8 +27,6 @@ use crate::store;
 
 /// Past runs looked at, the newest.
 const PAST_MAX: usize = 2_000;
-/// Past runs whose answers are compared with those given, the newest: their events are read.
-const COMPARED_MAX: usize = 300;
 /// Runs named as evidence.
 const EVIDENCE_MAX: usize = 8;
 
@@ -36,8 +36,10 @@ const EVIDENCE_MAX: usize = 8;
 pub struct Recommendation {
     /// The template's id.
     pub template_id: String,
-    /// Past runs that the advice rests on: of this template, with answers like those given.
+    /// Past runs that the advice rests on: of this template, with answers and inputs like those given.
     pub n_similar: u64,
+    /// What of each given input those runs had too; empty when no input was given, or all runs are looked at.
+    pub inputs: Vec<InputLikeness>,
     /// The probability of success; null under the minimum sample.
     pub success: Option<Chance>,
     /// What a run costs; null when no cost is wholly known.
@@ -56,6 +58,21 @@ pub struct Recommendation {
     pub warnings: Vec<String>,
     /// The newest of the runs that the advice rests on.
     pub evidence: Vec<String>,
+}
+
+/// How past runs like one to come went.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Forecast {
+    /// Past runs that it rests on: of this template, with answers and inputs like those given.
+    pub n_similar: u64,
+    /// What of each given input those runs had too; empty when no input was given, or all runs are looked at.
+    pub inputs: Vec<InputLikeness>,
+    /// The probability of success; null under the minimum sample.
+    pub success: Option<Chance>,
+    /// What a run cost; null when no cost is wholly known.
+    pub cost_nusd: Option<Spread>,
+    /// How long a run took; null when it is not known.
+    pub duration_ms: Option<Spread>,
 }
 
 /// Where an agent should start.
@@ -107,6 +124,7 @@ pub struct NextAdvice {
 #[derive(Clone, Debug, Default)]
 pub struct RecommendRequest {
     answers: BTreeMap<String, Value>,
+    inputs: Vec<InputProfile>,
     simulated: bool,
     unverified: bool,
 }
@@ -121,6 +139,13 @@ impl RecommendRequest {
     #[must_use]
     pub fn answer(mut self, question: impl Into<String>, value: impl Into<Value>) -> Self {
         self.answers.insert(question.into(), value.into());
+        self
+    }
+
+    /// Says which inputs will be given, as [`Workspace::profiles`] reads them.
+    #[must_use]
+    pub fn inputs(mut self, inputs: Vec<InputProfile>) -> Self {
+        self.inputs = inputs;
         self
     }
 
@@ -181,16 +206,14 @@ impl Workspace {
         request: &RecommendRequest,
     ) -> Result<Recommendation, store::Error> {
         let memory = &self.resolved.settings.memory;
-        let past = self.past_runs(id, None, None, PAST_MAX)?;
-        let all = past.len();
-        let past: Vec<PastRun> = past.into_iter().filter(|run| request.simulated || run.fact.mode != Mode::Simulated).collect();
+        let (past, all) = self.past_of(id, request.simulated)?;
         let mut warnings = Vec::new();
         if past.len() < all {
             let left_out = all - past.len();
             warnings.push(format!("left out: {left_out} simulated runs; `--include-simulated` counts them"));
         }
-        let similar = self.similar(id, past, &request.answers, &mut warnings)?;
-        let outlook = outlook(&similar, memory.min_sample, request.unverified);
+        let similar = self.similar(id, past, &request.answers, &request.inputs, &mut warnings)?;
+        let outlook = outlook(&similar.runs, memory.min_sample, request.unverified);
         warnings.extend(outlook.warnings);
         let patterns = self.patterns(None)?;
         // The template's own roles in its order, then those that only its past has: of older versions, or of other tools.
@@ -232,7 +255,8 @@ impl Workspace {
         }
         Ok(Recommendation {
             template_id: id.to_owned(),
-            n_similar: similar.len() as u64,
+            n_similar: similar.runs.len() as u64,
+            inputs: similar.inputs,
             success: outlook.success,
             cost_nusd: outlook.cost,
             duration_ms: outlook.duration_ms,
@@ -241,51 +265,35 @@ impl Workspace {
             answers: self.answer_advice(id, template, request)?,
             next,
             warnings,
-            evidence: similar.iter().take(EVIDENCE_MAX).map(|run| run.run.to_string()).collect(),
+            evidence: similar.runs.iter().take(EVIDENCE_MAX).map(|run| run.run.to_string()).collect(),
         })
     }
 
-    /// Returns the past runs that are most like the one to come: an equal answer says most, nearness to the texts that were given is
-    /// next. All when nothing was given or too few are alike.
-    fn similar(
-        &self,
-        template: &str,
-        past: Vec<PastRun>,
-        answers: &BTreeMap<String, Value>,
-        warnings: &mut Vec<String>,
-    ) -> Result<Vec<PastRun>, store::Error> {
-        if answers.is_empty() || past.is_empty() {
-            return Ok(past);
+    /// Returns the newest past runs of a template, and how many there were with those that do not count.
+    fn past_of(&self, id: &str, simulated: bool) -> Result<(Vec<PastRun>, usize), store::Error> {
+        let past = self.past_runs(id, None, None, PAST_MAX)?;
+        let all = past.len();
+        Ok((past.into_iter().filter(|run| simulated || run.fact.mode != Mode::Simulated).collect(), all))
+    }
+
+    /// Says how past runs like the one to come went; `None` when there was none. Appends nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) fn forecast(&self, id: &str, request: &RecommendRequest) -> Result<Option<Forecast>, store::Error> {
+        let (past, _) = self.past_of(id, request.simulated)?;
+        let similar = self.similar(id, past, &request.answers, &request.inputs, &mut Vec::new())?;
+        if similar.runs.is_empty() {
+            return Ok(None);
         }
-        let min = self.resolved.settings.memory.min_sample as usize;
-        // Answers of several words are hardly ever given twice; what they mean may be.
-        let texts: Vec<&str> =
-            answers.values().filter_map(Value::as_str).filter(|text| text.contains(char::is_whitespace)).collect();
-        let near: BTreeSet<RunId> = if texts.is_empty() {
-            BTreeSet::new()
-        } else {
-            self.nearest_runs(template, &texts.join("\n"), 2 * min).map(|runs| runs.into_iter().collect()).unwrap_or_else(
-                |error| {
-                    warnings.push(format!("runs are compared by equal answers alone, and not by what their texts mean: {error}"));
-                    BTreeSet::new()
-                },
-            )
-        };
-        let mut alike = Vec::new();
-        for (place, run) in past.iter().enumerate() {
-            let is_near = near.contains(&run.run);
-            if place >= COMPARED_MAX && !is_near {
-                continue;
-            }
-            let told = self.detail(run.run)?.answers;
-            let agree = answers.iter().filter(|(question, value)| told.get(*question) == Some(value)).count();
-            alike.push((2 * agree + usize::from(is_near), run.clone()));
-        }
-        if let Some(chosen) = most_alike(&alike, 2 * answers.len() + 1, min) {
-            return Ok(chosen);
-        }
-        warnings.push("too few past runs are like this one; all runs of the template are looked at".to_owned());
-        Ok(past)
+        let outlook = outlook(&similar.runs, self.resolved.settings.memory.min_sample, request.unverified);
+        Ok(Some(Forecast {
+            n_similar: similar.runs.len() as u64,
+            inputs: similar.inputs,
+            success: outlook.success,
+            cost_nusd: outlook.cost,
+            duration_ms: outlook.duration_ms,
+        }))
     }
 
     /// Advises on a role of a template from what all templates' attempts say.

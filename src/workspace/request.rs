@@ -1,9 +1,11 @@
-//! What a run is asked for, put together one thing at a time: answers, material, terms.
+//! What a run and a search are asked for, put together one thing at a time.
 
 use std::fmt;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{StartError, Workspace};
@@ -13,6 +15,7 @@ use crate::domain::money::NanoUsd;
 use crate::domain::run::Answer;
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::domain::tier::Strategy;
+use crate::memory::query::Sort;
 
 /// An answer to a question of the form.
 #[derive(Clone, PartialEq)]
@@ -193,6 +196,81 @@ impl Workspace {
         let completed = form::complete(template, &given, &otherwise, &exists).map_err(StartError::Answers)?;
         let answers = completed.answers.into_iter().map(|(question, answer)| GivenAnswer::kept(question, answer));
         Ok(Settled { answers: answers.collect(), notices: completed.notices, secrets })
+    }
+}
+
+/// What a search is asked for.
+///
+/// ```
+/// use meno::workspace::SearchRequest;
+///
+/// let request = SearchRequest::new("failed releases in october").limit(5);
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SearchRequest {
+    /// The question.
+    pub query: String,
+    /// Runs to be named, at most; without it as many as the question names, else ten.
+    pub limit: Option<usize>,
+    /// What comes first, whatever the question says.
+    pub sort: Option<Sort>,
+    /// By words alone.
+    pub lexical_only: bool,
+    /// The moment and the zone in which dates are read: RFC 9557.
+    pub now: String,
+    /// How long the index may take to catch up before the answer, in milliseconds.
+    pub catch_up_ms: u64,
+}
+
+/// How long the index may take to catch up before an answer, unless another time is said.
+const CATCH_UP: Duration = Duration::from_millis(1500);
+
+impl SearchRequest {
+    /// A search by words and by meaning, as of now in the system's time zone.
+    pub fn new(query: impl Into<String>) -> Self {
+        Self {
+            query: query.into(),
+            limit: None,
+            sort: None,
+            lexical_only: false,
+            now: jiff::Zoned::now().to_string(),
+            catch_up_ms: CATCH_UP.as_millis() as u64,
+        }
+    }
+
+    /// Sets how many runs are named, at most; without it as many as the question names, else ten.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Sets what comes first, whatever the question says.
+    #[must_use]
+    pub fn sort(mut self, sort: Sort) -> Self {
+        self.sort = Some(sort);
+        self
+    }
+
+    /// Searches by words alone, without the embedding model.
+    #[must_use]
+    pub fn lexical_only(mut self, lexical_only: bool) -> Self {
+        self.lexical_only = lexical_only;
+        self
+    }
+
+    /// Sets how long the index may take to catch up with the log before the answer.
+    #[must_use]
+    pub fn catch_up(mut self, patience: Duration) -> Self {
+        self.catch_up_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Sets the moment from which `last week` is counted, and the zone in which dates are read.
+    #[must_use]
+    pub fn now(mut self, now: &jiff::Zoned) -> Self {
+        self.now = now.to_string();
+        self
     }
 }
 

@@ -344,3 +344,50 @@ fn what_has_always_passed_is_nowhere_said_to_be_certain() {
         assert!(!shown.contains("(100 to 100") && !shown.contains("(100–100") && shown.contains("(99"), "{shown}");
     }
 }
+
+#[test]
+fn advice_looks_at_runs_whose_inputs_are_the_same_or_like_those_that_will_be_given() {
+    let house = House::new();
+    house.configure("preset = \"simulated\"\n[memory]\nmin_sample = 3\n");
+    let mut template = errands();
+    template["inputs"] = json!([{"id": "source", "kind": "file", "description": "what to sort", "required": false}]);
+    fs::write(house.path("errands.json"), template.to_string()).expect("a template");
+    house.meno(["template", "add", house.path("errands.json").to_str().expect("a text")]).exits(0);
+    let dates = "Parse the date before the time zone, then the offset; reject what is neither, and name the line it was on.";
+    let poems = "Verses about rivers and the moon, collected by a sailor who never learned to swim in any of them.";
+    for (name, text) in [("dates", dates), ("poems", poems)] {
+        fs::write(house.path(&format!("work/{name}.txt")), text).expect("a file");
+        for _ in 0..3 {
+            let input = format!("source={name}.txt");
+            house.meno(["run", "errands", "--no-input", "--json", "--input", &input]).ends();
+        }
+    }
+    fs::write(house.path("work/edited.txt"), dates.replace("the line", "the column")).expect("a file");
+    let ask = |input: &str| -> Value {
+        let input = format!("source={input}");
+        let done = house.meno(["recommend", "errands", "--include-simulated", "--json", "--input", &input]).exits(0);
+        serde_json::from_str(&done.stdout).expect("a document")
+    };
+    let runs: Value = serde_json::from_str(&house.meno(["list-runs", "--json"]).exits(0).stdout).expect("a document");
+    let ids: Vec<&str> = runs["runs"].as_array().expect("runs").iter().filter_map(|run| run["run_id"].as_str()).collect();
+    // The newest first: three of poems, three of dates.
+    let (poems, dates) = ids.split_at(3);
+    for (input, wanted, same, alike) in [("dates.txt", dates, 3, 0), ("edited.txt", dates, 0, 3), ("poems.txt", poems, 3, 0)] {
+        let advice = ask(input);
+        assert_eq!(advice["n_similar"], 3, "{input}: {advice}");
+        assert_eq!(advice["evidence"], json!(wanted), "{input}");
+        assert_eq!(advice["inputs"], json!([{"input": "source", "same": same, "alike": alike}]), "{input}");
+    }
+    let all: Value = serde_json::from_str(&house.meno(["recommend", "errands", "--include-simulated", "--json"]).exits(0).stdout)
+        .expect("JSON");
+    assert_eq!((&all["n_similar"], &all["inputs"]), (&json!(6), &json!([])));
+    let wrong = house.meno(["recommend", "errands", "--input", "nothing=x"]).exits(1).stderr;
+    assert!(wrong.contains("input `nothing`"), "{wrong}");
+
+    // A run that is only looked at says the same.
+    let dry = house.meno(["run", "errands", "--no-input", "--dry-run", "--json", "--input", "source=edited.txt"]).exits(0);
+    let dry: Value = serde_json::from_str(&dry.stdout).expect("a document");
+    assert_eq!((&dry["past"]["n_similar"], &dry["past"]["inputs"][0]["alike"]), (&json!(3), &json!(3)), "{dry}");
+    let shown = house.meno(["run", "errands", "--no-input", "--dry-run", "--input", "source=dates.txt"]).exits(0).stdout;
+    assert!(shown.contains("3 past runs like this") && shown.contains("3 had the same"), "{shown}");
+}

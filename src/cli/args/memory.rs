@@ -1,24 +1,30 @@
 //! Arguments of the commands that recall the past: `search`, `suggest`, `recommend`, `backtest`, `whatif`, `reindex`, `model`.
 
+use std::ffi::OsString;
+
 use clap::{Args, Subcommand};
 
+use super::values::sort;
 use crate::domain::tier::Strategy;
-use crate::memory::query::SYNTAX;
+use crate::memory::query::{SYNTAX, Sort};
 
 /// `search`.
 #[derive(Debug, Args)]
 #[command(after_help = SYNTAX)]
 pub struct SearchArgs {
-    /// What to look for, in your own words; key:value filters. A part that begins with `-` needs `--` before it
-    #[arg(value_name = "QUERY", required = true, num_args = 1.., allow_hyphen_values = false)]
-    pub query: Vec<String>,
-    /// Show at most so many runs
-    #[arg(long, short = 'n', value_name = "N", default_value = "10")]
-    pub limit: usize,
+    /// What to look for, in your own words; key:value filters
+    #[arg(value_name = "QUERY", required = true, num_args = 1..)]
+    pub query: Vec<OsString>,
+    /// Show at most so many runs [default: as many as the query names, else 10]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub limit: Option<usize>,
+    /// Sort by newest, oldest, cheapest, most-expensive, longest, shortest, most-escalations, …
+    #[arg(long, value_name = "ORDER", value_parser = sort())]
+    pub sort: Option<Sort>,
     /// Search by words alone, without the embedding model
     #[arg(long)]
     pub lexical: bool,
-    /// Show ranks, scores and filters
+    /// Show ranks, scores, filters, order and what was left out
     #[arg(long)]
     pub explain: bool,
 }
@@ -28,7 +34,7 @@ pub struct SearchArgs {
 pub struct SuggestArgs {
     /// What you want to do, in your own words
     #[arg(value_name = "WORDS", required = true, num_args = 1..)]
-    pub words: Vec<String>,
+    pub words: Vec<OsString>,
 }
 
 /// `recommend`.
@@ -40,7 +46,8 @@ pub struct SuggestArgs {
         \"tiers\": [{\"tier\", \"p_pass\", \"low\", \"high\", \"n\", \"benefit\", ...}], \"evidence\": [run ids]}. p_pass is the chance of a first \
         attempt with its 95 % interval, `basis` what it is known from; p_pass_after_failure is the chance once a lower tier has failed. \
         benefit is the chance that the tier passes and the next lower listed one fails; start_tier is null while too little is known.\n\n\
-        Examples:\n  meno recommend release_prep --set checks=Security\n  meno recommend --tasks tasks.jsonl"
+        Examples:\n  meno recommend release_prep --set checks=Security\n  \
+        meno recommend security_audit --input source=./src\n  meno recommend --tasks tasks.jsonl"
 )]
 pub struct RecommendArgs {
     /// The template
@@ -52,6 +59,9 @@ pub struct RecommendArgs {
     /// An answer that will be given
     #[arg(long = "set", value_name = "ID=VALUE", conflicts_with = "tasks")]
     pub set: Vec<super::values::KeyValue>,
+    /// Material that will be given: a file, a folder or a text
+    #[arg(long = "input", value_name = "ID=PATH", conflicts_with = "tasks")]
+    pub inputs: Vec<super::values::KeyValue>,
     /// The tasks; - reads them from stdin
     #[arg(long, value_name = "FILE")]
     pub tasks: Option<std::path::PathBuf>,

@@ -9,6 +9,7 @@ pub mod import;
 pub mod keeping;
 pub mod memory;
 pub mod proof;
+pub mod query;
 pub mod run;
 pub mod values;
 

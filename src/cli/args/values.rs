@@ -12,6 +12,7 @@ use crate::domain::ids::RunId;
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Strategy;
 pub use crate::domain::when::When;
+use crate::memory::query::Sort;
 use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
 
@@ -104,6 +105,11 @@ pub fn strategy() -> impl TypedValueParser<Value = Strategy> {
         ("premium_only", Strategy::PremiumOnly),
         ("adaptive", Strategy::Adaptive),
     ])
+}
+
+/// Reads what a search is sorted by.
+pub fn sort() -> impl TypedValueParser<Value = Sort> {
+    PossibleValuesParser::new(Sort::ALL.map(Sort::name)).try_map(|word| word.parse::<Sort>())
 }
 
 /// Reads what to do when an agent wants to climb.

@@ -24,7 +24,7 @@ pub fn backtest(context: &mut Context, args: &BacktestArgs) -> Result<Exit> {
         let now = Zoned::now().with_time_zone(context.out.zone().clone());
         let request = SearchRequest::new(filter).limit(usize::MAX).lexical_only(true).now(&now).catch_up(context.global.wait);
         let found = workspace.search(&request).map_err(search::report)?;
-        if found.understood.filters.is_empty() {
+        if found.understood.filters.is_empty() && found.understood.order.is_none() {
             return Err(Report::invalid(format!("`{filter}` filters nothing: {}", found.understood.line))
                 .hint("say it like `template:release_prep since:30d`; `meno search --help` lists the keys"));
         }

@@ -15,7 +15,7 @@ use crate::cli::output::words;
 use crate::cli::progress::Counting;
 use crate::memory::advice::past::Counts;
 use crate::workspace::recommend_tasks::{AskedTask, RecommendError, read_tasks};
-use crate::workspace::{Access, RecommendRequest};
+use crate::workspace::{Access, RecommendRequest, StartError};
 
 /// Advises on a template, or on each of many tasks.
 ///
@@ -41,8 +41,10 @@ fn on_template(context: &mut Context, args: &RecommendArgs, id: &str) -> Result<
         }
         None => args.set.iter().map(|pair| (pair.key.clone(), Value::String(pair.value.clone()))).collect(),
     };
+    let given: Vec<(String, String)> = args.inputs.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect();
+    let inputs = workspace.profiles(template, &given).map_err(StartError::Input)?;
     let request = RecommendRequest::new().include_simulated(args.include_simulated).include_unverified(args.include_unverified);
-    let request = answers.into_iter().fold(request, |request, (question, value)| request.answer(question, value));
+    let request = answers.into_iter().fold(request.inputs(inputs), |request, (question, value)| request.answer(question, value));
     let recommendation = workspace.recommend(id, &request)?;
     if template.is_none() && recommendation.n_similar == 0 {
         templates::find(&workspace.library, id)?;

@@ -273,5 +273,8 @@ fn say_expected_cost(context: &mut Context, workspace: &Workspace, template: &Te
     // A preview that cannot be made is no reason not to start: starting says what is wrong.
     if let Ok(preview) = workspace.preview(template, request) {
         context.out.say(preview::cost_line(&preview, Mode::Real));
+        if let Some(past) = &preview.past {
+            context.out.say(preview::past_line(past));
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! `meno search`, `meno suggest`, `meno reindex`: what happened before, found by asking.
 
+use std::ffi::OsString;
+
 use jiff::Zoned;
 
 use crate::cli::args::memory::{ReindexArgs, SearchArgs, SuggestArgs};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
-use crate::cli::output::words;
+use crate::cli::output::{sanitize, words};
 use crate::cli::progress::Counting;
 use crate::cli::{open, render};
 use crate::workspace::{Access, RecallError, SearchRequest};
@@ -17,13 +19,16 @@ use crate::workspace::{Access, RecallError, SearchRequest};
 pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     let now = Zoned::now().with_time_zone(context.out.zone().clone());
-    let request = SearchRequest::new(args.query.join(" ")).limit(args.limit).lexical_only(args.lexical).now(&now);
-    let found = workspace.search(&request).map_err(report)?;
+    let request = SearchRequest { limit: args.limit, sort: args.sort, ..SearchRequest::new(joined(&args.query)) };
+    let found = workspace.search(&request.lexical_only(args.lexical).now(&now)).map_err(report)?;
     if context.out.json() {
         context.out.document(&found)?;
         return Ok(Exit::Done);
     }
-    context.out.say(render::search::understood(&found));
+    context.out.say(render::search::understood(&found, args.explain));
+    for option in args.query.iter().filter(|word| word.to_str().is_some_and(|word| word.starts_with("--"))) {
+        context.out.say(format!("`{}` is searched as text: there is no such option", sanitize::line(&option.to_string_lossy())));
+    }
     for notice in found.understood.notes.iter().chain(&found.notices) {
         context.out.say(notice);
     }
@@ -50,7 +55,7 @@ pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
 /// When the store cannot be read.
 pub fn suggest(context: &mut Context, args: &SuggestArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    let suggested = workspace.suggest(&args.words.join(" ")).map_err(report)?;
+    let suggested = workspace.suggest(&joined(&args.words)).map_err(report)?;
     if context.out.json() {
         context.out.document(&suggested)?;
         return Ok(Exit::Done);
@@ -83,6 +88,11 @@ pub fn reindex(context: &mut Context, args: &ReindexArgs) -> Result<Exit> {
     let (runs, embedded) = (words::plural(indexed.runs, "run"), words::plural(indexed.embedded, "passage"));
     context.out.say(format!("indexed {runs} and embedded {embedded}; the index has seen all {} events", indexed.indexed_to));
     Ok(Exit::Done)
+}
+
+/// Joins words as they were typed; what is no text is replaced.
+fn joined(words: &[OsString]) -> String {
+    words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// What kept the past from being recalled, for people.

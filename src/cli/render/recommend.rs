@@ -24,6 +24,10 @@ pub fn recommendation(out: &Out, advice: &Recommendation) -> String {
         let length = time::duration;
         lines.push(format!("duration  {} (p10 {}, p90 {})", length(duration.p50), length(duration.p10), length(duration.p90)));
     }
+    for input in &advice.inputs {
+        let id = sanitize::line(&input.input);
+        lines.push(format!("input     {id}: {} of these runs had the same, {} one like it", input.same, input.alike));
+    }
     if !lines.is_empty() {
         parts.push(lines.join("\n"));
     }

@@ -6,8 +6,8 @@ use crate::cli::output::{BAD, FAINT, GOOD, HEADING, Out, styled, time, words};
 use crate::domain::event::Mode;
 use crate::workspace::{Found, HitDocument, Suggested};
 
-/// Says what was understood, and which filters were dropped.
-pub fn understood(found: &Found) -> String {
+/// Says what was understood, and what was left out; with `explain`, how it could be typed.
+pub fn understood(found: &Found, explain: bool) -> String {
     let mut line = sanitize::line(&found.understood.line).into_owned();
     let dropped: Vec<String> = found
         .understood
@@ -18,6 +18,22 @@ pub fn understood(found: &Found) -> String {
         .collect();
     if !dropped.is_empty() {
         line.push_str(&format!("\nleft out {}: nothing would have been found", dropped.join(", ")));
+    }
+    for phrase in &found.understood.loosened {
+        line.push_str(&format!("\n\"{}\" occurs nowhere as it stands: its words are searched", sanitize::line(phrase)));
+    }
+    if explain {
+        for filter in &found.understood.filters {
+            let origin = if filter.origin == "words" { "from words" } else { "typed" };
+            let dropped = if filter.dropped { ", left out" } else { "" };
+            line.push_str(&format!("\nfilter: {} ({origin}{dropped})", sanitize::line(&filter.typed)));
+        }
+        if let Some(order) = &found.understood.order {
+            line.push_str(&format!("\norder: {} (--sort {})", order.words, order.sort));
+        }
+        if found.understood.filters_alone {
+            line.push_str("\nnothing else is asked: every run that passes is listed");
+        }
     }
     line
 }

@@ -4,8 +4,8 @@
 //! [`advisor`], which puts questions to a history; [`space`] answers them from means ([`posterior`]), a regression ([`linear`] over
 //! [`features`]) and the nearest past tasks ([`neighbours`]); [`choose`] makes a decision of chances and costs; [`metrics`] says what
 //! a ranking is worth, and [`trial`] and [`summary`] try everything on
-//! tables of known outcomes, cut in two by [`chance`], with [`coverage`] of intervals; [`backtest`] walks recorded tasks along another strategy;
-//! [`role`] and [`outlook`] advise on a template from the sums of its past.
+//! tables of known outcomes, cut in two by [`chance`], with [`coverage`] of intervals; [`backtest`] walks recorded tasks along another
+//! strategy; [`role`] and [`outlook`] advise on a template from the sums of its past; [`likeness`] compares the material of runs.
 
 pub mod advisor;
 pub mod backtest;
@@ -14,6 +14,7 @@ pub mod choose;
 pub mod coverage;
 pub mod features;
 pub mod identified;
+pub mod likeness;
 pub mod linear;
 pub mod metrics;
 pub mod neighbours;

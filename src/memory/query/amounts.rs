@@ -373,7 +373,8 @@ pub fn between<T: Copy + Ord>(
     if !joins {
         return None;
     }
-    let (after, high) = read(next + 1)?;
+    // "between $1 and 2": the second end takes its unit from the first.
+    let (after, high) = read(next + 1).or_else(|| lead.then(|| like(next + 1, next.saturating_sub(1))).flatten())?;
     let bounds = Bounds::new(Bound::Included(low.min(high)), Bound::Included(low.max(high)));
     Some((after, bounds))
 }
@@ -405,6 +406,12 @@ pub fn dashed_duration(words: &[Word], at: usize) -> Option<(usize, Bounds<u64>)
     let unit = unit_ms(w(words, at + 1), true)?;
     let read = |text: &str| scaled(&decimal(text)?, unit);
     Some((at + 2, Bounds::new(Bound::Included(read(low)?), Bound::Included(read(high)?))))
+}
+
+/// Reads "2-4".
+pub fn dashed_count(words: &[Word], at: usize) -> Option<(usize, Bounds<u64>)> {
+    let (low, high) = w(words, at).split_once('-')?;
+    Some((at + 1, Bounds::new(Bound::Included(low.parse().ok()?), Bound::Included(high.parse().ok()?))))
 }
 
 /// Reads the number at `at` with the unit that stands at `unit`: dollars or cents.

@@ -109,6 +109,9 @@ pub fn clock_ms(unit: &str) -> Option<i64> {
 pub fn ambiguous(words: &[Word], at: usize) -> bool {
     let word = words.get(at);
     let short = w(words, at);
+    if matches!(short, "jan" | "dec" | "mar") && day_number(w(words, at + 1)).is_some() {
+        return false;
+    }
     matches!(short, "may" | "march" | "mar" | "sat" | "sun" | "dec" | "jan" | "wed" | "second")
         && word.is_none_or(|word| !word.capital || matches!(short, "may" | "march") && at == 0)
 }

@@ -166,6 +166,8 @@ pub enum Test {
     Escalations(Bounds<u64>),
     /// How many attempts there were.
     Attempts(Bounds<u64>),
+    /// How many agents there were.
+    Agents(Bounds<u64>),
     /// The template's id.
     Template(Vec<String>),
     /// One of the roles took part.
@@ -205,6 +207,7 @@ impl Test {
             Self::Escalated(_) => "escalated",
             Self::Escalations(_) => "escalations",
             Self::Attempts(_) => "attempts",
+            Self::Agents(_) => "agents",
             Self::Template(_) => "template",
             Self::Role(_) => "role",
             Self::Model(_) => "model",
@@ -233,9 +236,13 @@ impl Test {
             }
             Self::Mode(all) => all.iter().map(|mode| owned(mode_name(*mode))).collect(),
             Self::Kind(all) => all.iter().map(|kind| owned(kind.name())).collect(),
-            Self::Time(_) | Self::Cost(_) | Self::DurationMs(_) | Self::Escalations(_) | Self::Attempts(_) | Self::Rating(_) => {
-                Vec::new()
-            }
+            Self::Time(_)
+            | Self::Cost(_)
+            | Self::DurationMs(_)
+            | Self::Escalations(_)
+            | Self::Attempts(_)
+            | Self::Agents(_)
+            | Self::Rating(_) => Vec::new(),
         }
     }
 
@@ -245,7 +252,9 @@ impl Test {
             Self::Time(bounds) => bounds.map(|at| moment(at).to_string()),
             Self::Cost(bounds) => bounds.map(NanoUsd::to_decimal),
             Self::DurationMs(bounds) => bounds.map(|ms| format!("{ms}ms")),
-            Self::Escalations(bounds) | Self::Attempts(bounds) | Self::Rating(bounds) => bounds.map(|n| n.to_string()),
+            Self::Escalations(bounds) | Self::Attempts(bounds) | Self::Agents(bounds) | Self::Rating(bounds) => {
+                bounds.map(|n| n.to_string())
+            }
             _ => return None,
         })
     }
@@ -353,7 +362,9 @@ impl Filter {
         let (unit, numbers) = match &self.test {
             Test::Cost(bounds) => (Some("nUSD"), bounds.map(|cost| cost.0)),
             Test::DurationMs(bounds) => (Some("ms"), bounds.map(|ms| ms)),
-            Test::Escalations(bounds) | Test::Attempts(bounds) | Test::Rating(bounds) => (None, bounds.map(|n| n)),
+            Test::Escalations(bounds) | Test::Attempts(bounds) | Test::Agents(bounds) | Test::Rating(bounds) => {
+                (None, bounds.map(|n| n))
+            }
             _ => return report,
         };
         report.unit = unit;
@@ -426,6 +437,7 @@ fn words(test: &Test, now: &jiff::Zoned) -> String {
         Test::DurationMs(bounds) => range_words("duration", bounds, duration_words),
         Test::Escalations(bounds) => range_words("escalations", bounds, |n| n.to_string()),
         Test::Attempts(bounds) => range_words("attempts", bounds, |n| n.to_string()),
+        Test::Agents(bounds) => range_words("agents", bounds, |n| n.to_string()),
         Test::Rating(bounds) => range_words("rated", bounds, |n| n.to_string()),
         Test::Status(_) | Test::Mode(_) => any(test.values()).replace('_', " "),
         Test::Tier { only, .. } => format!("{} {}", if *only { "only" } else { "tier" }, any(test.values())),

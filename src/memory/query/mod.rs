@@ -7,12 +7,19 @@
 mod amounts;
 mod calendar_words;
 pub mod filter;
+mod foreign;
 mod keys;
+mod language;
 mod names;
+mod negation;
+pub mod order;
 mod period;
 mod phrase;
 #[cfg(test)]
+mod phrasings;
+#[cfg(test)]
 mod properties;
+mod ranges;
 mod resolve;
 mod scan;
 mod states;
@@ -21,6 +28,7 @@ mod subject;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tiers;
 mod vocabulary;
 
 use schemars::JsonSchema;
@@ -28,6 +36,7 @@ use serde::Serialize;
 
 pub use filter::{Bounds, Filter, FilterReport, Kind, Origin, Outcome, Test};
 pub use keys::KEYS;
+pub use order::{Order, Sort};
 pub use scan::QUERY_BYTES_MAX;
 pub use vocabulary::{Known, Vocabulary};
 
@@ -35,7 +44,7 @@ use period::Calendar;
 use phrase::Reader;
 use resolve::{Decided, Resolver};
 use scan::{Piece, Word, clean, scan};
-use subject::STOP;
+use subject::{FILLERS, POLITE, STOP};
 
 /// How to ask, for the end of `meno search --help`.
 pub const SYNTAX: &str = "\
@@ -46,7 +55,8 @@ Keys (always filters; -key:value for the opposite; quote values with spaces):
   cost:>1 cost:<20c cost:1..2 (US dollars)      duration:>5m duration:30s..2m
   template:release_prep  role:\"type checker\"  model:claude  provider:openai
   tier:premium (reached) only:cheap (nothing else)  escalated:yes
-  escalations:>1  attempts:>=3  rating:>3  tag:flaky  label:team=core
+  escalations:>1  attempts:>=3  agents:<4  rating:>3
+  tag:flaky  label:team=core
   mode:simulated  kind:run,agent,note  run:last  run:W5X7
 Words:
   \"exact phrase\"  what must occur as it stands
@@ -56,8 +66,12 @@ Words:
     successful security audits that cost more than $1 last month
     what failed yesterday
     runs that took over 5 minutes and escalated to premium
-The line `understood: …` says what was taken as a filter. What was read from
-words is dropped when nothing would be left; what was typed as a key is not.";
+    runs that did not fail between 24 and 25 January
+    the 5 most expensive runs last week (also: --sort most-expensive)
+The line `understood: …` says what was taken as a filter or an order. Where
+nothing else is left of a question, every run that passes is listed. What was
+read from words, and a phrase in a longer question, is dropped when nothing
+would be left; what was typed as a key, or as a phrase alone, is not.";
 
 /// The most notes about a query that are kept.
 const NOTES_MAX: usize = 8;
@@ -77,8 +91,16 @@ pub struct Understood {
     pub text: String,
     /// What is left of the text without filters and words of no meaning: for showing.
     pub rest: String,
+    /// Nothing is left: filters and order say all that is asked.
+    pub is_all_filters: bool,
+    /// What comes first; without it, what matches best, or the newest run where there is nothing to match.
+    pub order: Option<Order>,
+    /// What comes first of a question in another language, of which nothing is a filter.
+    pub first: Vec<Test>,
     /// What must occur as it stands.
     pub phrases: Vec<String>,
+    /// The phrases are all that was searched for, besides keys: one that occurs nowhere has no hits.
+    pub phrases_alone: bool,
     /// What must not occur.
     pub without: Vec<String>,
     /// What would rank higher, though it is not clear enough for a filter.
@@ -105,6 +127,8 @@ pub struct UnderstoodReport {
     pub text: String,
     /// What is asked of runs.
     pub filters: Vec<FilterReport>,
+    /// What comes first; null when it is what matches best, or the newest run where there is nothing to match.
+    pub order: Option<Order>,
     /// What must occur as it stands.
     pub phrases: Vec<String>,
     /// What must not occur.
@@ -118,7 +142,8 @@ impl Understood {
     pub fn line(&self) -> String {
         let quoted = |text: &str| format!("\"{}\"", text.replace('"', ""));
         let mut parts: Vec<String> = self.filters.iter().map(|filter| filter.words.clone()).collect();
-        let rest = if self.filters.is_empty() { &self.text } else { &self.rest };
+        parts.extend(self.order.map(|order| order.to_string()));
+        let rest = if parts.is_empty() { &self.text } else { &self.rest };
         if !rest.is_empty() {
             parts.push(format!("text {}", quoted(rest)));
         }
@@ -135,6 +160,7 @@ impl Understood {
         UnderstoodReport {
             text: self.text.clone(),
             filters: self.filters.iter().map(Filter::report).collect(),
+            order: self.order,
             phrases: self.phrases.clone(),
             without: self.without.clone(),
             notes: self.notes.clone(),
@@ -197,10 +223,25 @@ pub fn understand(query: &str, vocabulary: &Vocabulary, now: &jiff::Zoned) -> Un
     understood.text = text.join(" ");
     let keyed = !understood.filters.is_empty();
     let head = words.get(..WORDS_MAX.min(words.len())).unwrap_or_default();
-    let decided = read_words(head, &calendar, vocabulary, keyed);
+    understood.phrases_alone = words.is_empty();
+    let is_foreign = language::is_foreign(head);
+    let decided = if is_foreign { Decided::default() } else { read_words(head, &calendar, vocabulary, keyed) };
+    if is_foreign {
+        understood.first = foreign::first(head, &calendar, vocabulary);
+    }
     understood.rest = rest(&words, &decided.used);
+    understood.order = decided.order;
     understood.filters.extend(decided.filters.into_iter().map(|(test, negated)| Filter::new(test, negated, Origin::Words, now)));
     understood.boosts = decided.boosts;
+    let is_said = !is_foreign && understood.phrases.is_empty() && is_said(&words, &decided.used);
+    if is_said && decided.speaks_of_runs && understood.filters.is_empty() {
+        // "runs", "show all runs"
+        understood.order.get_or_insert(Order::of(Sort::Newest));
+    }
+    understood.is_all_filters = is_said && (!understood.filters.is_empty() || understood.order.is_some());
+    if understood.is_all_filters {
+        understood.rest.clear();
+    }
     understood
 }
 
@@ -260,15 +301,31 @@ fn is_name(text: &str) -> bool {
         && (joined || dotted || camel || (digits && (letters > 1 || (inner.len() > 3 && inner.starts_with(char::is_alphabetic)))))
 }
 
-/// Returns the words that nothing was made of, without those of no meaning at the edges.
-fn rest(words: &[Word], used: &[(usize, usize)]) -> String {
+/// Returns the words that nothing was made of.
+fn free<'w>(words: &'w [Word], used: &[(usize, usize)]) -> Vec<(usize, &'w Word)> {
     let mut taken = vec![false; words.len()];
     for (from, to) in used {
         taken.iter_mut().take(*to).skip(*from).for_each(|word| *word = true);
     }
+    words.iter().enumerate().filter(|(at, _)| !taken.get(*at).copied().unwrap_or(false)).collect()
+}
+
+/// Tells whether nothing of meaning is left.
+fn is_said(words: &[Word], used: &[(usize, usize)]) -> bool {
+    free(words, used).iter().all(|(at, word)| {
+        let text = word.text.as_str();
+        // Of what is denied, something was not understood.
+        if negation::is_part(words, *at) {
+            return false;
+        }
+        STOP.contains(&text) || POLITE.contains(&text) || FILLERS.contains(&text) || !text.contains(char::is_alphanumeric)
+    })
+}
+
+/// Returns the words that nothing was made of, without those of no meaning at the edges.
+fn rest(words: &[Word], used: &[(usize, usize)]) -> String {
     let mut kept: Vec<&str> = Vec::new();
-    let free: Vec<(usize, &Word)> =
-        words.iter().enumerate().filter(|(at, _)| !taken.get(*at).copied().unwrap_or(false)).collect();
+    let free = free(words, used);
     let meaningless = |word: &Word| STOP.contains(&word.text.as_str());
     let mut at = 0;
     while let Some((place, _)) = free.get(at) {

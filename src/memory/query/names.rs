@@ -4,6 +4,7 @@
 
 use super::amounts::{any_phrase, w};
 use super::filter::Test;
+use super::negation;
 use super::phrase::{Found, Need, Reader};
 use super::scan::Word;
 use super::subject::Subject;
@@ -28,7 +29,7 @@ impl Reader<'_> {
             .trim_matches(|c: char| matches!(c, ',' | '.' | ';' | '(' | ')' | '?'));
         let (key, value) = typed.split_once('=')?;
         let test = Test::Label(vec![(key.to_owned(), Some(value.to_owned()))]);
-        known.then_some(Found { from: at, to: next + 1, test, negated: false, need: Need::Context })
+        known.then_some(Found::new(at, next + 1, test, Need::Context))
     }
 
     /// Reads roles, models, providers and tags.
@@ -43,6 +44,9 @@ impl Reader<'_> {
             "using",
             "used the",
             "used",
+            "use the",
+            "use",
+            "uses",
             "on",
             "via",
             "through",
@@ -70,10 +74,13 @@ impl Reader<'_> {
             found.to + 1 == at
                 && found.need == Need::Context
                 && matches!(w(words, found.to), "or" | "and")
-                && matches!(found.test, Test::Model(_) | Test::Provider(_) | Test::Role(_) | Test::Tag(_))
+                && matches!(found.test(), Some(Test::Model(_) | Test::Provider(_) | Test::Role(_) | Test::Tag(_)))
         });
-        let tag_joined = joined && before.is_some_and(|found| matches!(found.test, Test::Tag(_)));
-        let lead = lead.or(joined.then_some(at));
+        let tag_joined = joined && before.is_some_and(|found| matches!(found.test(), Some(Test::Tag(_))));
+        // "without the linter"
+        let article = usize::from(at > 0 && matches!(w(words, at - 1), "the" | "a"));
+        let denied = negation::ends_at(words, at - article).is_some();
+        let lead = lead.or((joined || denied).then_some(at));
         let start = lead.unwrap_or(at);
         let led = words.get(at..start).unwrap_or_default().iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
         let (len, terms) = match self.vocabulary.longest(texts(words, start)) {
@@ -81,7 +88,7 @@ impl Reader<'_> {
             None => {
                 let models = self.model_word(start).filter(|_| lead.is_some())?;
                 let need = if self.ends(start + 1) && led != "role" { Need::Context } else { Need::Never };
-                return Some(Found { from: at, to: start + 1, test: Test::Model(models), negated: false, need });
+                return Some(Found::new(at, start + 1, Test::Model(models), need));
             }
         };
         let to = start + len;
@@ -108,7 +115,7 @@ impl Reader<'_> {
             (Test::Role(roles), whole && !matches!(led.as_str(), "on" | "through" | "from" | "via") || agent)
         };
         let to = to + usize::from(agent && matches!(test, Test::Role(_)));
-        Some(Found { from: at, to, test, negated: false, need: if good { Need::Context } else { Need::Never } })
+        Some(Found::new(at, to, test, if good { Need::Context } else { Need::Never }))
     }
 
     /// Reads a part of models' names that names a family: "sonnet", "gpt-5".

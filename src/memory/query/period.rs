@@ -18,19 +18,19 @@ use super::scan::Word;
 
 /// A stretch of days, both ends included, or of moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stretch {
+pub(super) enum Stretch {
     Days(Date, Date),
     Moments(TimeNs, TimeNs),
 }
 
 /// A date that was read.
 #[derive(Clone, Copy, Debug)]
-struct Point {
-    stretch: Stretch,
+pub(super) struct Point {
+    pub(super) stretch: Stretch,
     /// The word may mean something else and needs a preposition: a bare month, year or weekday.
-    vague: bool,
+    pub(super) vague: bool,
     /// The month was given without a year, which may be moved back.
-    yearless: bool,
+    pub(super) yearless: bool,
 }
 
 /// A stretch of time that was read.
@@ -87,6 +87,19 @@ impl<'a> Calendar<'a> {
         }
     }
 
+    /// Returns the moments between which a stretch lies.
+    pub(super) fn ends(&self, stretch: Stretch) -> (TimeNs, TimeNs) {
+        (self.start(stretch), self.end(stretch))
+    }
+
+    /// Returns the first and the last day of a month: without a year, of the latest one that has begun.
+    pub(super) fn month(&self, month: i8, year: Option<i16>) -> Option<(Date, Date)> {
+        match year.map_or_else(|| self.latest_month(month), |year| month_of(year, month))? {
+            Stretch::Days(first, last) => Some((first, last)),
+            Stretch::Moments(..) => None,
+        }
+    }
+
     fn now_ns(&self) -> TimeNs {
         When::At(self.now.timestamp()).since(self.now.timestamp(), self.now.time_zone())
     }
@@ -101,7 +114,7 @@ impl<'a> Calendar<'a> {
         month_of(year, month)
     }
 
-    fn dated(&self, day: i8, month: i8, year: Option<i16>) -> Option<Stretch> {
+    pub(super) fn dated(&self, day: i8, month: i8, year: Option<i16>) -> Option<Stretch> {
         let date = match year {
             Some(year) => Date::new(year, month, day).ok()?,
             // The latest one: 29 February may lie some years back.
@@ -283,7 +296,7 @@ impl<'a> Calendar<'a> {
     /// "last week" is the calendar's, "the last week" and "the past week" end now.
     fn relative(&self, words: &[Word], at: usize, the: bool) -> Option<(usize, Point)> {
         let sure = |next: usize, stretch: Stretch| Some((next, Point { stretch, vague: false, yearless: false }));
-        let at = any_phrase(words, at, &["earlier this", "later this", "so far this"]).map_or(at, |end| end - 1);
+        let at = any_phrase(words, at, &["earlier this", "later this", "so far this", "this past"]).map_or(at, |end| end - 1);
         let which = w(words, at);
         let rolling = which == "past" || (the && which == "last");
         if !matches!(which, "last" | "past" | "previous" | "this" | "current" | "preceding") {
@@ -369,6 +382,9 @@ impl<'a> Calendar<'a> {
                 Bounds::new(low.map_or(Bound::Unbounded, Bound::Included), high.map_or(Bound::Unbounded, Bound::Excluded));
             Some((next, Period { bounds, vague: false }))
         };
+        if let Some(days) = self.days(words, at) {
+            return Some(days);
+        }
         if let Some(next) = any_phrase(words, at, &["between", "from"]) {
             let and: &[&str] =
                 if w(words, at) == "between" { &["and"] } else { &["to", "until", "till", "through", "up to", "–", "-"] };
@@ -407,6 +423,10 @@ impl<'a> Calendar<'a> {
         let since: &[&str] = &[
             "since the end of",
             "ever since",
+            "on or after",
+            "on and after",
+            "no earlier than",
+            "not earlier than",
             "since",
             "starting from",
             "starting on",
@@ -450,11 +470,21 @@ impl<'a> Calendar<'a> {
             let (next, point) = self.point(words, next)?;
             return found(next, None, Some(self.start(point.stretch)));
         }
-        if let Some(next) =
-            any_phrase(words, at, &["until", "till", "up to", "up until", "through", "no later than", "not after"])
-        {
+        if let Some(next) = any_phrase(
+            words,
+            at,
+            &["until", "till", "up to", "up until", "through", "no later than", "not later than", "not after", "on or before"],
+        ) {
             let (next, point) = self.point(words, next)?;
             return found(next, None, Some(self.end(point.stretch)));
+        }
+        // "the cheapest run of the month"
+        if let Some(next) = any_phrase(words, at, &["of the"])
+            && let Some((unit, true)) = unit(w(words, next), true)
+            && let Some(stretch) = self.around(self.today, unit)
+        {
+            let (low, high) = self.ends(stretch);
+            return Some((next + 1, Period { bounds: Bounds::new(Bound::Included(low), Bound::Excluded(high)), vague: true }));
         }
         let inside: &[&str] = &["in", "during", "on", "within", "over", "throughout", "for", "of", "at"];
         let led = any_phrase(words, at, inside);
@@ -484,7 +514,7 @@ impl<'a> Calendar<'a> {
     }
 
     /// Puts two dates in order; a first one without a year may lie in the year before the second.
-    fn ordered(&self, next: usize, low: Point, high: Point) -> Option<(usize, Period)> {
+    pub(super) fn ordered(&self, next: usize, low: Point, high: Point) -> Option<(usize, Period)> {
         let mut low = low;
         if low.yearless
             && let (Stretch::Days(first, last), Stretch::Days(_, end)) = (low.stretch, high.stretch)
@@ -499,6 +529,16 @@ impl<'a> Calendar<'a> {
                 stretch = (stretch.0.checked_sub(1.year()).ok()?, stretch.1.checked_sub(1.year()).ok()?);
             }
             low.stretch = Stretch::Days(stretch.0, stretch.1);
+        }
+        // "from Thursday to Monday": the Thursday before that Monday.
+        if low.vague
+            && high.vague
+            && let (Stretch::Days(first, last), Stretch::Days(_, end)) = (low.stretch, high.stretch)
+            && first == last
+            && first > end
+        {
+            let first = first.checked_sub(7.days()).ok()?;
+            low.stretch = Stretch::Days(first, first);
         }
         let bounds = Bounds::new(Bound::Included(self.start(low.stretch)), Bound::Excluded(self.end(high.stretch)));
         (!bounds.is_empty()).then_some((next, Period { bounds, vague: false }))

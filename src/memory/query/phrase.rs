@@ -3,13 +3,14 @@
 //! It reads phrases one by one and decides nothing: [`super::resolve`] does, when it knows of whom the query speaks.
 
 use crate::domain::money::NanoUsd;
-use crate::domain::tier::Tier;
 
 use super::amounts::{
-    Cmp, any_phrase, bare_money, between, comparison, count, dashed_duration, dashed_money, duration, duration_with_unit, money,
-    money_with_unit, w,
+    Cmp, any_phrase, bare_money, between, comparison, count, dashed_count, dashed_duration, dashed_money, duration,
+    duration_with_unit, money, money_with_unit, w,
 };
 use super::filter::{Bounds, Kind, Test};
+use super::negation;
+use super::order::{self, Order, Stands};
 use super::period::Calendar;
 use super::scan::Word;
 use super::states::{is_state, state};
@@ -34,6 +35,15 @@ pub enum Need {
     Never,
 }
 
+/// What a phrase would ask.
+#[derive(Clone, Debug)]
+pub enum Meaning {
+    /// Only some runs.
+    Test(Test),
+    /// Which ones come first.
+    Order(Order),
+}
+
 /// A phrase that was found.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -42,11 +52,26 @@ pub struct Found {
     /// The word behind its last.
     pub to: usize,
     /// What it would ask.
-    pub test: Test,
-    /// It is said not to hold.
+    pub meaning: Meaning,
+    /// Its own words say that it does not hold.
     pub negated: bool,
     /// What it needs.
     pub need: Need,
+}
+
+impl Found {
+    /// A phrase that would be a filter.
+    pub fn new(from: usize, to: usize, test: Test, need: Need) -> Self {
+        Self { from, to, meaning: Meaning::Test(test), negated: false, need }
+    }
+
+    /// Returns the filter that it would be.
+    pub fn test(&self) -> Option<&Test> {
+        match &self.meaning {
+            Meaning::Test(test) => Some(test),
+            Meaning::Order(_) => None,
+        }
+    }
 }
 
 /// What phrases are read against.
@@ -69,8 +94,7 @@ impl Reader<'_> {
         while at < self.words.len() {
             if let Some(place) = self.subjects.iter().find(|place| place.from == at && place.to > at) {
                 if let Subject::Notes = place.subject {
-                    let test = Test::Kind(vec![Kind::Note]);
-                    all.push(Found { from: at, to: place.to, test, negated: false, need: Need::Nothing });
+                    all.push(Found::new(at, place.to, Test::Kind(vec![Kind::Note]), Need::Nothing));
                 }
                 at = place.to;
                 continue;
@@ -89,6 +113,7 @@ impl Reader<'_> {
     fn one(&self, at: usize, before: Option<&Found>) -> Option<Found> {
         self.amount_of_time(at)
             .or_else(|| self.time(at, before))
+            .or_else(|| self.order(at))
             .or_else(|| self.cost(at))
             .or_else(|| self.duration(at))
             .or_else(|| self.rating(at))
@@ -143,7 +168,9 @@ impl Reader<'_> {
             Need::Before
         } else if period.vague {
             // "runs of October", but not "October" alone.
-            if matches!(lead, "of" | "for") && self.subject_ends(at) { Need::Context } else { Need::Before }
+            let denied = negation::ends_at(self.words, at).is_some();
+            let of = matches!(lead, "of" | "for") && at > 0 && attached;
+            if denied || of { Need::Context } else { Need::Before }
         } else if !self.ends(to)
             && !self.words.get(to - 1).is_some_and(|word| word.stop)
             && at == 0
@@ -154,7 +181,13 @@ impl Reader<'_> {
         } else {
             Need::Context
         };
-        Some(Found { from: at, to, test: Test::Time(period.bounds), negated: false, need })
+        Some(Found::new(at, to, Test::Time(period.bounds), need))
+    }
+
+    fn order(&self, at: usize) -> Option<Found> {
+        let (to, order, stands) = order::read(self.words, at)?;
+        let need = if stands == Stands::Alone { Need::Context } else { Need::Before };
+        Some(Found { from: at, to, meaning: Meaning::Order(order), negated: false, need })
     }
 
     fn money_range(&self, at: usize) -> Option<(usize, Bounds<NanoUsd>)> {
@@ -188,9 +221,7 @@ impl Reader<'_> {
 
     fn cost(&self, at: usize) -> Option<Found> {
         let words = self.words;
-        let found = |to: usize, bounds: Bounds<NanoUsd>, need: Need| {
-            Some(Found { from: at, to, test: Test::Cost(bounds), negated: false, need })
-        };
+        let found = |to: usize, bounds: Bounds<NanoUsd>, need: Need| Some(Found::new(at, to, Test::Cost(bounds), need));
         let word = w(words, at);
         let verb = matches!(word, "cost" | "costs" | "costed" | "costing");
         let spent = matches!(
@@ -229,12 +260,30 @@ impl Reader<'_> {
             if verb && let Some(to) = any_phrase(words, next, &["nothing", "zero", "exactly nothing"]) {
                 return found(to, Bounds::exactly(NanoUsd(0)), Need::Context);
             }
+            // "did not cost anything"
+            if verb && let Some(to) = any_phrase(words, next, &["anything", "something", "a cent", "a penny"]) {
+                return found(to, Cmp::More.bounds(NanoUsd(0)), Need::Context);
+            }
             if verb && let Some((to, value)) = money(words, next).filter(|(to, _)| self.ends(*to)) {
                 return found(to, Bounds::exactly(value), Need::Context);
             }
             return None;
         }
-        if let Some(to) = any_phrase(words, at, &["for free", "free of charge", "for nothing"]) {
+        let free = [
+            "for free",
+            "free of charge",
+            "for nothing",
+            "with zero cost",
+            "at zero cost",
+            "zero cost",
+            "with no cost",
+            "at no cost",
+            "no cost",
+            "without cost",
+            "without costs",
+            "without any cost",
+        ];
+        if let Some(to) = any_phrase(words, at, &free) {
             return found(to, Bounds::exactly(NanoUsd(0)), Need::Context);
         }
         let lead =
@@ -295,7 +344,7 @@ impl Reader<'_> {
             w(words, to),
             "ago" | "old" | "per" | "each" | "later" | "earlier" | "apart" | "window" | "timeout" | "limit"
         );
-        (!other).then_some(Found { from: at, to, test: Test::DurationMs(bounds), negated: false, need: Need::Context })
+        (!other).then_some(Found::new(at, to, Test::DurationMs(bounds), Need::Context))
     }
 
     fn rating(&self, at: usize) -> Option<Found> {
@@ -316,13 +365,16 @@ impl Reader<'_> {
                 "rating",
             ],
         );
-        let found = |to: usize, bounds: Bounds<u64>| {
-            Some(Found { from: at, to, test: Test::Rating(bounds), negated: false, need: Need::Context })
-        };
+        let found = |to: usize, bounds: Bounds<u64>| Some(Found::new(at, to, Test::Rating(bounds), Need::Context));
         let Some(next) = lead else {
             let stars = w(words, at).strip_suffix("-star").and_then(|n| n.parse().ok()).filter(|n| (1..=5).contains(n));
             return stars.and_then(|n| found(at + 1, Bounds::exactly(n)));
         };
+        let star = |at: usize| count(words, at).filter(|(_, n)| (1..=5).contains(n));
+        if let Some((to, bounds)) = between(words, next, star, |_, _| None).or_else(|| dashed_count(words, next)) {
+            let to = any_phrase(words, to, &["stars", "star"]).unwrap_or(to);
+            return self.ends(to).then(|| found(to, bounds)).flatten();
+        }
         let (next, cmp) = comparison(words, next).map_or((next, None), |(next, cmp)| (next, Some(cmp)));
         let out_of = w(words, next).strip_suffix("/5").and_then(|n| n.parse::<u64>().ok()).map(|n| (next + 1, n));
         let (to, n) = out_of.or_else(|| count(words, next)).filter(|(_, n)| (1..=5).contains(n))?;
@@ -333,131 +385,38 @@ impl Reader<'_> {
         self.ends(to).then(|| found(to, cmp.unwrap_or(Cmp::Equal).bounds(n))).flatten()
     }
 
-    /// Reads "more than two escalations", "with 3 attempts".
+    /// Reads "more than two escalations", "with 3 attempts", "between 2 and 4 agents", "zero escalations".
     fn counts(&self, at: usize) -> Option<Found> {
         let words = self.words;
-        let with = at + usize::from(matches!(w(words, at), "with" | "needed" | "had" | "took"));
-        let (next, cmp) = comparison(words, with).map_or((with, None), |(next, cmp)| (next, Some(cmp)));
-        if next == at {
-            return None;
+        let with = at + usize::from(matches!(w(words, at), "with" | "needed" | "had" | "took" | "used" | "having"));
+        let bare = |at: usize| {
+            let single = any_phrase(words, at, &["a single", "only one", "just one"]).map(|next| (next, 1));
+            single.or_else(|| count(words, at).filter(|_| !matches!(w(words, at), "a" | "an" | "half")))
+        };
+        let range = between(words, with, bare, |_, _| None).or_else(|| dashed_count(words, with));
+        let (mut next, mut bounds) = match (range, comparison(words, with)) {
+            (Some(found), _) => found,
+            (None, Some((number, cmp))) => count(words, number).map(|(next, n)| (next, cmp.bounds(n)))?,
+            (None, None) => {
+                let (next, n) = bare(with)?;
+                or_more(words, next).map_or((next, Bounds::exactly(n)), |(next, cmp)| (next, cmp.bounds(n)))
+            }
+        };
+        let noun = w(words, next);
+        next += 1;
+        if let Some((behind, cmp)) = or_more(words, next)
+            && let std::ops::Bound::Included(n) = bounds.low
+        {
+            (next, bounds) = (behind, cmp.bounds(n));
         }
-        let (next, n) = count(words, next)?;
-        let bounds = cmp.unwrap_or(Cmp::Equal).bounds(n);
-        let test = match w(words, next) {
+        let test = match noun {
             "escalations" | "escalation" => Test::Escalations(bounds),
-            "attempts" | "attempt" => Test::Attempts(bounds),
+            "attempts" | "attempt" | "tries" => Test::Attempts(bounds),
+            "agents" | "agent" => Test::Agents(bounds),
             _ => return None,
         };
-        Some(Found { from: at, to: next + 1, test, negated: false, need: Need::Context })
+        Some(Found::new(at, next, test, Need::Context))
     }
-
-    fn tier(&self, at: usize) -> Option<Found> {
-        const REACHED: &[&str] = &[
-            "escalated all the way to",
-            "escalated up to",
-            "escalated to",
-            "escalating to",
-            "climbed to",
-            "climbed up to",
-            "went up to",
-            "made it to",
-            "got to",
-            "went to",
-            "ended at",
-            "ended up at",
-            "ended on",
-            "reached",
-            "reaching",
-            "reach",
-            "hit",
-            "needed",
-            "needing",
-            "need",
-            "required",
-            "requiring",
-            "used",
-            "using",
-            "uses",
-            "use",
-            "started at",
-            "started on",
-            "ran at",
-            "ran on",
-            "run at",
-            "run on",
-            "at",
-            "on",
-            "with",
-            "via",
-        ];
-        const ONLY: &[&str] = &[
-            "only used",
-            "used only",
-            "using only",
-            "only using",
-            "only on",
-            "only at",
-            "only with",
-            "nothing but",
-            "stayed at",
-            "stayed on",
-            "stayed in",
-            "never left",
-            "only",
-        ];
-        const NONE: &[&str] = &["without", "never reached", "never used", "never needed", "never hit", "not using", "not at"];
-        let words = self.words;
-        let read = |start: usize| {
-            let the = start + usize::from(matches!(w(words, start), "the" | "a" | "only" | "just"));
-            let just = the + usize::from(matches!(w(words, the), "only" | "just"));
-            let (mut next, first) = one_tier(words, just)?;
-            let mut tiers = vec![first];
-            while matches!(w(words, next), "or" | "and") && one_tier(words, next + 1).is_some() {
-                let (after, tier) = one_tier(words, next + 1)?;
-                tiers.push(tier);
-                next = after;
-            }
-            tiers.sort();
-            tiers.dedup();
-            let unit = matches!(w(words, next), "tier" | "tiers" | "level" | "model" | "models");
-            let only = (start..just).any(|at| matches!(w(words, at), "only" | "just"));
-            Some((next + usize::from(unit), tiers, only, unit))
-        };
-        let found = |to: usize, tiers: Vec<Tier>, only: bool, negated: bool, need: Need| {
-            Some(Found { from: at, to, test: Test::Tier { tiers, only }, negated, need })
-        };
-        for (leads, only, negated) in [(NONE, false, true), (ONLY, true, false), (REACHED, false, false)] {
-            if let Some(start) = any_phrase(words, at, leads)
-                && let Some((to, tiers, just, unit)) = read(start)
-            {
-                if w(words, to) == "only" && self.ends(to + 1) {
-                    return found(to + 1, tiers, true, negated, Need::Context);
-                }
-                // "premium account" is no tier.
-                let whole = unit || self.ends(to);
-                return found(to, tiers, only || just, negated, if whole { Need::Context } else { Need::Never });
-            }
-        }
-        let (to, tiers, _, unit) = read(at).filter(|_| one_tier(words, at).is_some())?;
-        if w(words, to) == "only" && self.ends(to + 1) {
-            return found(to + 1, tiers, true, false, Need::Context);
-        }
-        // "cheap runs" may only be inexpensive ones; "premium runs" and "cheap tier" are clear.
-        let clear = unit || !tiers.contains(&Tier::Cheap);
-        let dashed = w(words, at).ends_with("-only");
-        let need = if dashed || clear { if unit && self.ends(to) { Need::Context } else { Need::Before } } else { Need::Never };
-        found(to, tiers, dashed, false, need)
-    }
-}
-
-fn one_tier(words: &[Word], at: usize) -> Option<(usize, Tier)> {
-    let word = w(words, at);
-    let name = ["-only", "-tier", "-level"].iter().find_map(|ending| word.strip_suffix(ending)).unwrap_or(word);
-    if name == "tier" {
-        let (next, tier) = one_tier(words, at + 1)?;
-        return Some((next, tier));
-    }
-    Tier::ALL.into_iter().find(|tier| tier.name() == name).map(|tier| (at + 1, tier))
 }
 
 /// Reads "or more", "or less" and their like.

@@ -4,9 +4,12 @@
 
 use super::amounts::w;
 use super::filter::{Bounds, Outcome, Test};
+use super::negation::{self, Said};
+use super::order::Order;
 use super::period::Calendar;
-use super::phrase::{Found, Need};
+use super::phrase::{Found, Meaning, Need};
 use super::scan::Word;
+use super::states::is_noun;
 use super::subject::{POLITE, Place, STOP, Subject, ends_here};
 
 /// Words between a subject and what is said of it.
@@ -37,6 +40,7 @@ const AUXILIARIES: &[&str] = &[
     "already",
     "just",
     "still",
+    "yet",
     "ever",
     "last",
     "first",
@@ -64,32 +68,13 @@ const AUXILIARIES: &[&str] = &[
     "tried",
     "having",
 ];
-const NEGATIONS: &[&str] = &[
-    "not",
-    "never",
-    "didn't",
-    "don't",
-    "doesn't",
-    "haven't",
-    "hasn't",
-    "hadn't",
-    "weren't",
-    "wasn't",
-    "except",
-    "excluding",
-    "besides",
-    "isn't",
-    "aren't",
-    "didnt",
-    "dont",
-];
 const RELATIVES: &[&str] = &["that", "which", "who"];
 const CONJUNCTIONS: &[&str] = &["and", "or", "but", "nor"];
 
 /// Words that join filters where nothing else is said: "failed and over $2".
 const GLUE: &[&str] = &[
     "and", "or", "but", "the", "a", "in", "at", "on", "with", "from", "that", "which", "were", "was", "have", "has", "all",
-    "only", "also", "ones", "–", "-", "&", "+", "/", "i", "we",
+    "only", "also", "ones", "one", "any", "did", "been", "be", "is", "are", "of", "–", "-", "&", "+", "/", "i", "we",
 ];
 
 /// The most words of a noun between an adjective and "runs": "failed database migration runs".
@@ -100,10 +85,14 @@ const GAP_MAX: usize = 3;
 pub struct Decided {
     /// Filters: what is asked, whether negated.
     pub filters: Vec<(Test, bool)>,
+    /// What comes first.
+    pub order: Option<Order>,
     /// Hints.
     pub boosts: Vec<Test>,
     /// Words that are spoken for: by filters and by the subject.
     pub used: Vec<(usize, usize)>,
+    /// "runs" is among them, of whatever template.
+    pub speaks_of_runs: bool,
 }
 
 /// What is decided upon.
@@ -124,19 +113,23 @@ pub struct Resolver<'a> {
 #[derive(Clone, Copy)]
 struct Tie {
     subject: usize,
-    negated: bool,
-    /// The first word that belongs to it: negations and auxiliaries before it.
+    /// The first word that belongs to it: auxiliaries before it.
     from: usize,
+}
+
+fn is_firm(subject: &Subject) -> bool {
+    matches!(subject, Subject::Runs(_) | Subject::Template(_))
 }
 
 impl Resolver<'_> {
     /// Decides.
     pub fn decide(self) -> Decided {
         let ties: Vec<Option<Tie>> = self.phrases.iter().map(|found| self.tie(found)).collect();
-        let candidate = |found: &Found| matches!(found.need, Need::Context | Need::Nothing);
-        let any_candidate = self.phrases.iter().any(candidate);
-        let covered = self.covered();
-        let firm = |subject: &Subject| matches!(subject, Subject::Runs(_) | Subject::Template(_));
+        let said: Vec<Said> = self.phrases.iter().map(|found| self.said(found)).collect();
+        let either = self.alternatives(&said);
+        let any_candidate = self.phrases.iter().any(|found| matches!(found.need, Need::Context | Need::Nothing));
+        let covered = self.covered(&said);
+        let any_firm = self.subjects.iter().any(|place| is_firm(&place.subject));
         let speaks = self.keyed
             || covered
             || self.phrases.iter().any(|found| found.need == Need::Nothing)
@@ -144,67 +137,159 @@ impl Resolver<'_> {
                 Subject::Runs(_) | Subject::Template(_) | Subject::Notes | Subject::Open { asks: true } => true,
                 Subject::Parts | Subject::Plural | Subject::Open { asks: false } => self.carries(place, &ties),
             });
-        let mut decided = Decided::default();
-        let mut said = vec![false; self.subjects.len()];
-        for (found, tie) in self.phrases.iter().zip(&ties) {
-            let accepted = match found.need {
-                Need::Nothing => true,
-                Need::Context => speaks,
-                Need::Before | Need::Attached { .. } => {
-                    tie.is_some_and(|tie| match self.subjects.get(tie.subject).map(|place| &place.subject) {
-                        Some(subject) if firm(subject) => true,
-                        Some(Subject::Plural | Subject::Open { .. }) => any_candidate && speaks,
-                        Some(Subject::Parts) => matches!(found.test, Test::Escalated(_)),
-                        _ => false,
-                    }) || (covered
-                        && !self.subjects.iter().any(|place| firm(&place.subject))
-                        && (found.need != Need::Before || matches!(found.test, Test::Tier { .. })))
+        let any_runs = |place: &Place| matches!(&place.subject, Subject::Runs(ids) if ids.is_empty());
+        let mut decided = Decided { speaks_of_runs: self.subjects.iter().any(any_runs), ..Decided::default() };
+        for (number, found) in self.phrases.iter().enumerate() {
+            let tie = ties.get(number).copied().flatten();
+            let said = said.get(number).copied().unwrap_or(Said::Plain);
+            let tied = tie.and_then(|tie| self.subjects.get(tie.subject)).map(|place| &place.subject);
+            let fits = match (found.need, &found.meaning) {
+                (Need::Nothing, _) => true,
+                (Need::Context, _) => speaks,
+                (Need::Before, Meaning::Order(_)) => covered || tied.is_some_and(is_firm),
+                (Need::Before | Need::Attached { .. }, Meaning::Test(test)) => {
+                    tied.is_some_and(|subject| match subject {
+                        Subject::Plural | Subject::Open { .. } => any_candidate && speaks,
+                        Subject::Parts => matches!(test, Test::Escalated(_)),
+                        subject => is_firm(subject),
+                    }) || (covered && !any_firm && (found.need != Need::Before || matches!(test, Test::Tier { .. })))
                 }
-                Need::Never => false,
+                _ => false,
             };
-            if !accepted {
-                if !found.negated && !matches!(found.test, Test::Time(_)) {
-                    decided.boosts.push(found.test.clone());
+            let accepted = fits && said != Said::Unclear && !either.contains(&number);
+            let (denied, from) = match said {
+                Said::Not(from) => (true, from.min(tie.map_or(from, |tie| tie.from))),
+                _ => (false, tie.map_or(found.from, |tie| tie.from.min(found.from))),
+            };
+            match &found.meaning {
+                Meaning::Order(order) if accepted && !denied => {
+                    // "the last run but one"
+                    let known = decided.order.get_or_insert(*order);
+                    if known.sort == order.sort && order.place > 1 {
+                        *known = *order;
+                    }
+                    decided.used.push((from, found.to));
                 }
-                continue;
+                Meaning::Test(test) if accepted => {
+                    merge(&mut decided.filters, test.clone(), denied != found.negated);
+                    decided.used.push((from, found.to));
+                }
+                Meaning::Test(test) if !found.negated && !denied && !matches!(test, Test::Time(_)) => {
+                    decided.boosts.push(test.clone());
+                }
+                _ => {}
             }
-            // "runs that didn't use premium", "that did not cost more than $1".
-            let denied = tie.is_none()
-                && !matches!(found.test, Test::Time(_))
-                && found.from.checked_sub(1).is_some_and(|before| NEGATIONS.contains(&w(self.words, before)));
-            let (negated, from) =
-                tie.map_or((denied, found.from - usize::from(denied)), |tie| (tie.negated, tie.from.min(found.from)));
-            if let Some(tie) = tie
-                && let Some(said) = said.get_mut(tie.subject)
-            {
-                *said = true;
-            }
-            decided.used.push((from, found.to));
-            merge(&mut decided.filters, found.test.clone(), negated != found.negated);
         }
-        self.name_templates(&mut decided, speaks);
+        self.name_templates(&mut decided, speaks, covered);
         decided
     }
 
-    /// Adds the templates that stand for their runs.
-    fn name_templates(&self, decided: &mut Decided, speaks: bool) {
-        let filtered = !decided.filters.is_empty();
-        let mut templates: Vec<String> = Vec::new();
-        for place in self.subjects {
-            match &place.subject {
-                Subject::Runs(ids) => templates.extend(ids.iter().cloned()),
-                Subject::Template(ids) if filtered => templates.extend(ids.iter().cloned()),
-                Subject::Template(ids) => decided.boosts.push(Test::Template(ids.clone())),
-                _ => {}
+    /// Tells whether `found` is denied.
+    fn said(&self, found: &Found) -> Said {
+        self.said_at((found.from, found.to), Some(found))
+    }
+
+    fn said_at(&self, (from, to): (usize, usize), found: Option<&Found>) -> Said {
+        let subject =
+            |at: usize| self.subjects.iter().find(|place| place.to == at && place.to > place.from).map(|place| place.from);
+        let ending = |at: usize| {
+            let other = self.phrases.iter().find(|other| other.to == at && other.from < at)?;
+            let nouns = || found.is_some_and(|found| is_noun(self.words, found) && is_noun(self.words, other));
+            let test = found.and_then(Found::test);
+            Some((other.from, test.zip(other.test()).is_some_and(|(one, other)| alike(one, other)) || nouns()))
+        };
+        negation::of(self.words, (from, to), &subject, &ending)
+    }
+
+    /// Finds phrases joined by "or" that no one list of values can say: "failed or over $2". A filter for one of them would hide what is
+    /// asked for with the other.
+    fn alternatives(&self, said: &[Said]) -> Vec<usize> {
+        let mut either = Vec::new();
+        let mut chain: Vec<usize> = Vec::new();
+        let mut mixed = false;
+        for (number, found) in self.phrases.iter().enumerate() {
+            let joined = chain.last().and_then(|last| self.phrases.get(*last)).is_some_and(|last| {
+                w(self.words, last.to) == "or"
+                    && (last.to + 1..found.from).all(|at| {
+                        AUXILIARIES.contains(&w(self.words, at))
+                            || RELATIVES.contains(&w(self.words, at))
+                            || negation::is_part(self.words, at)
+                            || matches!(w(self.words, at), "with" | "in" | "at" | "the" | "from")
+                    })
+            });
+            if !joined {
+                if mixed {
+                    either.append(&mut chain);
+                }
+                chain.clear();
+                mixed = false;
+            } else if let Some(last) = chain.last() {
+                let is = |number: usize| matches!(said.get(number), Some(Said::Not(_)));
+                let same = self
+                    .phrases
+                    .get(*last)
+                    .and_then(Found::test)
+                    .zip(found.test())
+                    .is_some_and(|(one, other)| alike(one, other) && is(*last) == is(number));
+                // "neither failed nor simulated": both are denied, whatever they are.
+                mixed |= !(same || (is(*last) && is(number)));
             }
-            if speaks && (filtered || matches!(place.subject, Subject::Runs(_) | Subject::Open { asks: true })) {
-                decided.used.push((place.from, place.to));
+            chain.push(number);
+        }
+        if mixed {
+            either.append(&mut chain);
+        }
+        either
+    }
+
+    /// Adds the templates that stand for their runs, and those whose runs are not wanted.
+    fn name_templates(&self, decided: &mut Decided, speaks: bool, covered: bool) {
+        let denied = |place: &Place| match &place.subject {
+            Subject::Runs(ids) | Subject::Template(ids) if !ids.is_empty() => {
+                matches!(self.said_at((place.from, place.to), None), Said::Not(_))
+            }
+            _ => false,
+        };
+        let filtered = !decided.filters.is_empty() || decided.order.is_some() || (covered && self.subjects.iter().any(denied));
+        let firm_runs = self.subjects.iter().any(|place| matches!(place.subject, Subject::Runs(_)));
+        let (mut wanted, mut unwanted): (Vec<String>, Vec<String>) = Default::default();
+        for place in self.subjects {
+            let (Subject::Runs(ids) | Subject::Template(ids)) = &place.subject else {
+                if speaks && (filtered || matches!(place.subject, Subject::Open { asks: true })) {
+                    decided.used.push((place.from, place.to));
+                }
+                continue;
+            };
+            let is_runs = matches!(place.subject, Subject::Runs(_));
+            let said = if ids.is_empty() { Said::Plain } else { self.said_at((place.from, place.to), None) };
+            let taken = match said {
+                Said::Unclear => false,
+                Said::Not(_) => is_runs || filtered || firm_runs || covered,
+                Said::Plain => is_runs || filtered,
+            };
+            if !taken {
+                if said == Said::Plain {
+                    decided.boosts.push(Test::Template(ids.clone()));
+                }
+                continue;
+            }
+            match said {
+                Said::Not(from) => {
+                    unwanted.extend(ids.iter().cloned());
+                    decided.used.push((from, place.to));
+                }
+                _ => {
+                    wanted.extend(ids.iter().cloned());
+                    decided.used.push((place.from, place.to));
+                }
             }
         }
-        if !templates.is_empty() {
-            templates.sort();
-            templates.dedup();
-            decided.filters.insert(0, (Test::Template(templates), false));
+        for (mut ids, negated) in [(unwanted, true), (wanted, false)] {
+            if !ids.is_empty() {
+                ids.sort();
+                ids.dedup();
+                decided.filters.insert(0, (Test::Template(ids), negated));
+            }
         }
     }
 
@@ -219,21 +304,21 @@ impl Resolver<'_> {
         let behind = place.to + usize::from(relative);
         let next = self.phrases.iter().find(|found| {
             let gap =
-                (behind..found.from).all(|at| AUXILIARIES.contains(&w(self.words, at)) || NEGATIONS.contains(&w(self.words, at)));
+                (behind..found.from).all(|at| AUXILIARIES.contains(&w(self.words, at)) || negation::is_part(self.words, at));
             found.from >= behind && gap && candidate(found)
         });
-        let next = next.is_some_and(|found| match (&place.subject, &found.test) {
+        let next = next.is_some_and(|found| match (&place.subject, found.test()) {
             // "releases since May" may be anybody's, "releases over $2" and "everything since May" are ours.
-            (Subject::Plural, Test::Cost(_)) | (Subject::Open { .. }, _) => true,
-            (Subject::Plural, Test::DurationMs(_) | Test::Tier { .. } | Test::Escalated(_)) => relative,
-            (Subject::Parts, Test::Tier { .. } | Test::Escalated(_)) => true,
+            (Subject::Plural, Some(Test::Cost(_))) | (Subject::Open { .. }, _) => true,
+            (Subject::Plural, Some(Test::DurationMs(_) | Test::Tier { .. } | Test::Escalated(_))) => relative,
+            (Subject::Parts, Some(Test::Tier { .. } | Test::Escalated(_))) => true,
             _ => false,
         });
         next || (stated && self.phrases.iter().any(candidate)) || (stated && matches!(place.subject, Subject::Parts))
     }
 
-    /// Tells whether the query is nothing but filters: "failed yesterday", "since May".
-    fn covered(&self) -> bool {
+    /// Tells whether the query is nothing but filters: "failed yesterday", "since May", "not failed", "the cheapest".
+    fn covered(&self, said: &[Said]) -> bool {
         let inside = |at: usize| {
             self.phrases.iter().any(|found| found.need != Need::Never && found.from <= at && at < found.to)
                 || self
@@ -242,10 +327,20 @@ impl Resolver<'_> {
                     .any(|place| !matches!(place.subject, Subject::Plural | Subject::Parts) && place.from <= at && at < place.to)
         };
         let polite = self.words.iter().take_while(|word| POLITE.contains(&word.text.as_str())).count();
-        let glue = |word: &str| GLUE.contains(&word) || NEGATIONS.contains(&word);
-        let all = (0..self.words.len()).all(|at| at < polite || inside(at) || glue(w(self.words, at)));
-        // A state alone is a word like any other; a date or an amount is not.
-        all && self.phrases.iter().any(|found| found.need == Need::Context)
+        let glue = |at: usize| GLUE.contains(&w(self.words, at)) || negation::is_part(self.words, at);
+        let all = (0..self.words.len()).all(|at| at < polite || inside(at) || glue(at));
+        // A state alone is a word like any other; a date, an amount, an order, or what is denied is not.
+        let telling = |(found, said): (&Found, &Said)| {
+            matches!(found.need, Need::Context | Need::Nothing)
+                || matches!(found.meaning, Meaning::Order(_))
+                || found.negated
+                || matches!(said, Said::Not(_))
+        };
+        let without = || {
+            let mut named = self.subjects.iter().filter(|place| matches!(place.subject, Subject::Template(_)));
+            named.any(|place| matches!(self.said_at((place.from, place.to), None), Said::Not(_)))
+        };
+        all && (self.phrases.iter().zip(said).any(telling) || without())
             && !self.phrases.iter().any(|found| found.need == Need::Never)
     }
 
@@ -257,7 +352,17 @@ impl Resolver<'_> {
     fn tie(&self, found: &Found) -> Option<Tie> {
         let before = matches!(found.need, Need::Before | Need::Attached { adjective: true });
         let after = matches!(found.need, Need::Attached { .. });
-        (before.then(|| self.ahead(found)).flatten()).or_else(|| after.then(|| self.behind(found)).flatten())
+        (before.then(|| self.ahead(found)).flatten())
+            .or_else(|| after.then(|| self.behind(found)).flatten())
+            .or_else(|| self.between(found))
+    }
+
+    /// "when did release_prep last succeed": an adverb between a subject and what is said of it.
+    fn between(&self, found: &Found) -> Option<Tie> {
+        let subject = self.subjects.iter().position(|place| place.to == found.from && place.to > place.from)?;
+        let next = self.starts(found.to).is_some_and(|next| matches!(next.need, Need::Attached { .. }))
+            || matches!(w(self.words, found.to), "ran" | "run" | "started");
+        (next && matches!(found.meaning, Meaning::Order(_))).then_some(Tie { subject, from: found.from })
     }
 
     /// "failed premium runs": looks to the right, over other adjectives and a few words of a noun.
@@ -268,18 +373,14 @@ impl Resolver<'_> {
             if let Some(subject) = self.subjects.iter().position(|place| place.from == at && place.to > at) {
                 let place = self.subjects.get(subject)?;
                 let reachable = gap == 0 || matches!(place.subject, Subject::Runs(_));
-                let (negated, from) = match found.from.checked_sub(1) {
-                    Some(not) if w(self.words, not) == "not" => (true, not),
-                    _ => (false, found.from),
-                };
-                return reachable.then_some(Tie { subject, negated, from });
+                return reachable.then_some(Tie { subject, from: found.from });
             }
             let word = w(self.words, at);
             if let Some(next) = self.starts(at).filter(|next| {
                 matches!(next.need, Need::Before | Need::Attached { adjective: true } | Need::Never) || next.to == at + 1
             }) {
                 at = next.to;
-            } else if matches!(word, "and" | "or" | "&" | "/" | "+") {
+            } else if matches!(word, "and" | "or" | "&" | "/" | "+" | "nor" | "but" | "not") {
                 at += 1;
             } else if !word.is_empty()
                 && !STOP.contains(&word)
@@ -298,7 +399,6 @@ impl Resolver<'_> {
     /// "runs that have not failed": looks to the left, over auxiliaries and what else is said of the subject.
     fn behind(&self, found: &Found) -> Option<Tie> {
         let mut at = found.from;
-        let (mut negated, mut from) = (false, found.from);
         // Without "that", "were" or the like, "runs failed tests" could speak of tests.
         let mut open = false;
         let mut linked = false;
@@ -307,27 +407,27 @@ impl Resolver<'_> {
             if let Some(subject) = subject {
                 let place = self.subjects.get(subject)?;
                 let closed = open || self.closes(found.to);
-                return closed.then_some(Tie { subject, negated, from }).filter(|_| place.to <= found.from);
+                return closed.then_some(Tie { subject, from: found.from }).filter(|_| place.to <= found.from);
             }
             let last = at.checked_sub(1)?;
             let word = w(self.words, last);
-            if let Some(other) = self.phrases.iter().find(|other| other.to == at && other.from < at && other.need != Need::Never)
-            {
+            let ending = self.phrases.iter().find(|other| other.to == at && other.from < at && other.need != Need::Never);
+            if let Some(other) = ending.filter(|other| matches!(other.meaning, Meaning::Order(_))) {
+                at = other.from;
+            } else if let Some(other) = ending {
                 // Two sayings need a link: "since May and failed", "since May that failed", "last week, failed".
                 let comma = self.words.get(last).is_some_and(|word| word.stop);
                 // "runs where the linter failed": the linter did, not the run.
-                let another = matches!(other.test, Test::Role(_));
+                let another = matches!(other.test(), Some(Test::Role(_)));
                 if !(linked || comma || !(another || matches!(other.need, Need::Attached { .. }))) {
                     return None;
                 }
                 at = other.from;
-            } else if NEGATIONS.contains(&word) {
-                // Of several links only what stands directly before it negates it.
-                if !linked {
-                    negated = true;
-                    from = last;
-                }
+            } else if let Some(denial) = negation::ends_at(self.words, at) {
+                linked |= word == "nor";
                 open = true;
+                at = denial;
+            } else if matches!(word, "the" | "those" | "any" | "a") && negation::ends_at(self.words, last).is_some() {
                 at = last;
             } else if AUXILIARIES.contains(&word) {
                 open |= !matches!(word, "all" | "both" | "last" | "first" | "either");
@@ -336,14 +436,7 @@ impl Resolver<'_> {
                 open = true;
                 linked = true;
                 at = last;
-            } else if word == "than" && last > 0 && w(self.words, last - 1) == "other" {
-                (negated, from, open) = (true, last - 1, true);
-                at = last - 1;
             } else if CONJUNCTIONS.contains(&word) {
-                if word == "but" && !linked && matches!(w(self.words, found.to), "ones" | "one") {
-                    // "all runs but failed ones"
-                    (negated, from) = (true, last);
-                }
                 linked = true;
                 at = last;
             } else {
@@ -362,7 +455,6 @@ impl Resolver<'_> {
 fn merge(filters: &mut Vec<(Test, bool)>, test: Test, negated: bool) {
     for (seen, not) in filters.iter_mut().filter(|(_, not)| *not == negated) {
         let merged = match (&mut *seen, &test) {
-            // A run is verified besides being in a state: "verified and successful" asks for both.
             (Test::Status(all), Test::Status(more)) if states(all) == states(more) => extend(all, more),
             (Test::Mode(all), Test::Mode(more)) => extend(all, more),
             (Test::Model(all), Test::Model(more))
@@ -385,6 +477,22 @@ fn merge(filters: &mut Vec<(Test, bool)>, test: Test, negated: bool) {
         }
     }
     filters.push((test, negated));
+}
+
+/// Tells whether both are lists of values of which any is enough.
+fn alike(one: &Test, other: &Test) -> bool {
+    match (one, other) {
+        // A run is verified besides being in a state: "verified and successful" asks for both.
+        (Test::Status(one), Test::Status(other)) => states(one) == states(other),
+        (Test::Tier { only, .. }, Test::Tier { only: other, .. }) => only == other,
+        (Test::Mode(_), Test::Mode(_))
+        | (Test::Model(_), Test::Model(_))
+        | (Test::Provider(_), Test::Provider(_))
+        | (Test::Role(_), Test::Role(_))
+        | (Test::Tag(_), Test::Tag(_))
+        | (Test::Kind(_), Test::Kind(_)) => true,
+        (one, other) => one == other,
+    }
 }
 
 /// Tells whether the list is of states, not of verdicts.

@@ -48,7 +48,20 @@ pub struct Pair {
 
 /// Quotes of every kind open and close alike: so that an unbalanced one costs no second look at what follows.
 fn is_quote(c: char) -> bool {
-    matches!(c, '"' | '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{ab}' | '\u{bb}')
+    matches!(c, '"' | '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{ab}' | '\u{bb}' | '「' | '」' | '『' | '』')
+}
+
+/// Tells whether `c` belongs to a script that puts no spaces between words.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{2e80}'..='\u{d7ff}'
+        | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
+}
+
+/// Returns the first place where such a script meets another: names and numbers in a Japanese question are words of their own.
+fn meeting(text: &str) -> Option<usize> {
+    let chars = text.char_indices().zip(text.chars().skip(1));
+    let mut meetings = chars.filter(|((_, one), next)| is_unspaced(*one) != is_unspaced(*next));
+    meetings.next().map(|((at, one), _)| at + one.len_utf8())
 }
 
 fn is_operator(c: char) -> bool {
@@ -178,8 +191,17 @@ fn trimmed(text: &str) -> &str {
     })
 }
 
-/// Cuts what stands between spaces into words: at dashes, at commas outside numbers, at an operator before an amount.
+/// Cuts what stands between spaces into words: where scripts meet, at dashes, at commas outside numbers, at an operator before an amount.
 fn split(raw: &str, pieces: &mut Vec<Piece>) {
+    let mut rest = raw;
+    while let Some((head, tail)) = meeting(rest).and_then(|at| rest.split_at_checked(at)) {
+        split_spaced(head, pieces);
+        rest = tail;
+    }
+    split_spaced(rest, pieces);
+}
+
+fn split_spaced(raw: &str, pieces: &mut Vec<Piece>) {
     let digits = |text: &str, at: usize, c: char| {
         let before = text.get(..at).is_some_and(|head| head.ends_with(|c: char| c.is_ascii_digit()));
         let tail = text.get(at + c.len_utf8()..).unwrap_or_default();
@@ -192,7 +214,7 @@ fn split(raw: &str, pieces: &mut Vec<Piece>) {
     let mut rest = raw;
     while !rest.is_empty() {
         let cut = rest.char_indices().find(|(at, c)| match c {
-            '–' | '—' | ';' | '|' | '·' | '•' => true,
+            '–' | '—' | ';' | '|' | '·' | '•' | '、' | '。' | '，' | '？' | '！' | '；' => true,
             ',' => !digits(rest, *at, ','),
             '<' | '>' | '≤' | '≥' => {
                 rest.get(at + c.len_utf8()..).is_none_or(|tail| tail.is_empty() || tail == "=" || amount(tail))
@@ -205,7 +227,7 @@ fn split(raw: &str, pieces: &mut Vec<Piece>) {
         };
         let (head, tail) = rest.split_at(at);
         let mut tail = tail.get(c.len_utf8()..).unwrap_or_default();
-        word(head, matches!(c, ',' | ';' | '|' | '·' | '•'), pieces);
+        word(head, !is_operator(c) && !matches!(c, '–' | '—'), pieces);
         if is_operator(c) {
             let equal = tail.strip_prefix('=');
             let name = match (c, equal) {
@@ -227,7 +249,7 @@ fn word(raw: &str, comma: bool, pieces: &mut Vec<Piece>) {
     let core = trimmed(raw);
     let stop = comma || raw.trim_end_matches(['\'', ')', ']', '}', '`']).ends_with(['.', '?', '!', ':', ')']);
     if core.is_empty() {
-        let operator = !raw.is_empty() && raw.chars().all(|c| is_operator(c) || c == '-');
+        let operator = !raw.is_empty() && raw.chars().all(|c| is_operator(c) || matches!(c, '-' | '&'));
         if operator {
             push(raw, raw, false, pieces);
         } else if let Some(Piece::Word(before)) = pieces.last_mut() {

@@ -6,6 +6,7 @@ use crate::views::status::RunStatus;
 
 use super::amounts::{any_phrase, w};
 use super::filter::{Bounds, Outcome, Test};
+use super::negation;
 use super::phrase::{Found, Need};
 use super::scan::Word;
 
@@ -78,22 +79,31 @@ pub fn is_state(words: &[Word], at: usize) -> bool {
 
 /// Reads a state, mode, or whether it escalated.
 pub fn state(words: &[Word], at: usize) -> Option<Found> {
-    let found = |to: usize, test: Test, adjective: bool| {
-        Some(Found { from: at, to, test, negated: false, need: Need::Attached { adjective } })
-    };
+    let found = |to: usize, test: Test, adjective: bool| Some(Found::new(at, to, test, Need::Attached { adjective }));
+    if let Some(noun) = noun(words, at) {
+        return Some(noun);
+    }
+    // "non-simulated", "non-failed", "unsimulated"
+    if let Some(rest) =
+        w(words, at).strip_prefix("non-").or_else(|| w(words, at).strip_prefix("un").filter(|rest| *rest == "simulated"))
+        && let Some(word) = words.get(at)
+    {
+        let plain = [Word { text: rest.to_owned(), ..word.clone() }];
+        return state(&plain, 0).map(|found| Found { from: at, to: at + 1, negated: !found.negated, ..found });
+    }
     for (text, states, adjective) in STATES {
         if let Some(to) = any_phrase(words, at, &[text]) {
             return found(to, Test::Status(states.iter().map(|status| Outcome::Is(*status)).collect()), *adjective);
         }
     }
     if let Some(next) = any_phrase(words, at, &["status is", "status was", "status =", "status", "outcome"])
-        && let Some(state) = state(words, next).filter(|state| matches!(state.test, Test::Status(_)))
+        && let Some(state) = state(words, next).filter(|state| matches!(state.test(), Some(Test::Status(_))))
     {
         return Some(Found { from: at, need: Need::Context, ..state });
     }
     let modes = [("in real mode", Mode::Real), ("in simulated mode", Mode::Simulated), ("in simulation", Mode::Simulated)];
     if let Some((to, mode)) = modes.iter().find_map(|(text, mode)| any_phrase(words, at, &[text]).map(|to| (to, *mode))) {
-        return Some(Found { from: at, to, test: Test::Mode(vec![mode]), negated: false, need: Need::Context });
+        return Some(Found::new(at, to, Test::Mode(vec![mode]), Need::Context));
     }
     match w(words, at) {
         "verified" => found(at + 1, Test::Status(vec![Outcome::Verified]), true),
@@ -105,26 +115,36 @@ pub fn state(words: &[Word], at: usize) -> Option<Found> {
         "escalate" | "escalates" | "climbed" => found(at + 1, Test::Escalated(true), false),
         "non-escalated" | "unescalated" => found(at + 1, Test::Escalated(false), true),
         "free" => found(at + 1, Test::Cost(Bounds::exactly(NanoUsd(0))), true),
-        _ => {
-            let with = any_phrase(words, at, &["with escalations", "with escalation", "with an escalation"]);
-            let none = any_phrase(
-                words,
-                at,
-                &[
-                    "without escalations",
-                    "without escalation",
-                    "without any escalation",
-                    "without any escalations",
-                    "without escalating",
-                    "with no escalations",
-                    "with no escalation",
-                ],
-            );
-            match (with, none) {
-                (Some(to), _) => Some(Found { from: at, to, test: Test::Escalated(true), negated: false, need: Need::Context }),
-                (_, Some(to)) => Some(Found { from: at, to, test: Test::Escalated(false), negated: false, need: Need::Context }),
-                _ => None,
-            }
-        }
+        _ => None,
     }
+}
+
+/// Tells whether a phrase of one word is a noun that a run has or lacks.
+pub fn is_noun(words: &[Word], found: &Found) -> bool {
+    found.to == found.from + 1 && noun(words, found.from).is_some()
+}
+
+/// Reads a noun that a run has or lacks: "without failures", "with escalations", "no simulations".
+fn noun(words: &[Word], at: usize) -> Option<Found> {
+    let test = match w(words, at) {
+        "failures" | "failure" | "failing" => Test::Status(vec![Outcome::Is(RunStatus::Failed)]),
+        "successes" | "success" => Test::Status(vec![Outcome::Is(RunStatus::Succeeded)]),
+        "cancellations" | "cancellation" => Test::Status(vec![Outcome::Is(RunStatus::Cancelled)]),
+        "interruptions" | "interruption" => Test::Status(vec![Outcome::Is(RunStatus::Interrupted)]),
+        "verification" => Test::Status(vec![Outcome::Verified]),
+        "simulations" | "simulation" => Test::Mode(vec![Mode::Simulated]),
+        "escalations" | "escalation" | "escalating" => Test::Escalated(true),
+        _ => return None,
+    };
+    let articles = (1..=2).take_while(|back| {
+        at.checked_sub(*back).is_some_and(|before| matches!(w(words, before), "a" | "an" | "any" | "single" | "some"))
+    });
+    let lead = at - articles.count();
+    let before = lead.checked_sub(1).map_or("", |before| w(words, before));
+    // "without failures or escalations"
+    let listed = matches!(before, "or" | "and" | "nor") && lead.checked_sub(2).is_some_and(|other| noun(words, other).is_some());
+    let adverb = !w(words, at).ends_with("ing");
+    let lacks = negation::ends_at(words, lead).is_some() && (adverb || before == "without");
+    let has = adverb && matches!(before, "with" | "had" | "have" | "having");
+    (lacks || has || listed).then(|| Found::new(at, at + 1, test, Need::Context))
 }

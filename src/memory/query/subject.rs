@@ -4,6 +4,7 @@
 //! "nightly runs since May". It knows no filter.
 
 use super::amounts::{any_phrase, comparison, w};
+use super::order;
 use super::period::Calendar;
 use super::scan::Word;
 use super::vocabulary::{Term, Vocabulary};
@@ -48,7 +49,8 @@ pub const STOP: &[&str] = &[
     "no", "only", "just", "also", "again", "please", "show", "list", "find", "give", "get", "search", "about", "ones", "one",
     "each", "every", "ever", "than", "more", "less", "over", "under", "between", "into", "out", "up", "many", "much", "can",
     "could", "would", "should", "last", "first", "while", "whenever", "though", "although", "however", "once", "twice", "using",
-    "used", "via", "both", "either", "yet", "too", "–", "-", "&", "+", "despite", "through", "within", "against",
+    "used", "via", "both", "either", "yet", "too", "–", "-", "&", "+", "despite", "through", "within", "against", "nor",
+    "neither", "except", "never",
 ];
 
 /// Words before the subject of a wish.
@@ -56,6 +58,82 @@ pub const POLITE: &[&str] = &[
     "show", "me", "us", "list", "find", "give", "get", "please", "search", "for", "can", "could", "you", "i", "want", "to",
     "see", "look", "up", "the", "any", "all", "of", "display", "fetch", "only", "recent", "my", "our", "need", "would", "like",
     "hey", "and", "also", "just", "let", "where", "are", "were", "was", "there", "is", "did", "has", "have", "do",
+];
+
+/// Words that add nothing to a question about runs of which everything else is understood.
+pub const FILLERS: &[&str] = &[
+    "run",
+    "runs",
+    "ran",
+    "running",
+    "execution",
+    "executions",
+    "happened",
+    "happen",
+    "happens",
+    "occurred",
+    "executed",
+    "started",
+    "done",
+    "tried",
+    "cost",
+    "costs",
+    "take",
+    "takes",
+    "took",
+    "long",
+    "go",
+    "went",
+    "outcome",
+    "outcomes",
+    "result",
+    "results",
+    "status",
+    "tell",
+    "name",
+    "number",
+    "count",
+    "thanks",
+    "thank",
+    "kindly",
+    "exactly",
+    "ok",
+    "hi",
+    "hello",
+    "thing",
+    "things",
+    "anything",
+    "everything",
+    "something",
+    "nothing",
+    "recently",
+    "single",
+    "know",
+    "sort",
+    "sorted",
+    "order",
+    "first",
+    "top",
+    "overall",
+    "exist",
+    "exists",
+    "ended",
+    "finished",
+    "stuff",
+    "of",
+    "ago",
+    "now",
+    "s",
+    "re",
+    "far",
+    "few",
+    "either",
+    "total",
+    "still",
+    "even",
+    "mine",
+    "template",
+    "templates",
 ];
 
 /// Words before "run" that make it another thing.
@@ -105,7 +183,7 @@ const DETERMINERS: &[&str] = &[
 ];
 
 /// Verbs with which something is said of a run.
-const VERBS: &[&str] = &[
+pub const VERBS: &[&str] = &[
     "took",
     "takes",
     "taking",
@@ -324,7 +402,9 @@ fn run_noun(
     if COMPOUND.contains(&before) || adverb(next) || next == "out" || next == "into" || next == "away" {
         return false;
     }
+    let ordered = |back: usize| at.checked_sub(back).and_then(|from| order::read(words, from)).is_some_and(|(to, ..)| to == at);
     let modified = last.is_some_and(|last| last.possessive)
+        || (1..=5).any(ordered)
         || at.checked_sub(1).is_some_and(is_state)
         || matches!(
             before,
@@ -403,7 +483,7 @@ fn open(words: &[Word], calendar: &Calendar<'_>) -> Option<Place> {
         return None;
     }
     let mut to = at + 1;
-    while matches!(w(words, to), "ones" | "else" | "of" | "things" | "all") {
+    while matches!(w(words, to), "ones" | "one" | "else" | "of" | "things" | "all") {
         to += 1;
     }
     let verb = to + usize::from(matches!(w(words, to), "that" | "which"));

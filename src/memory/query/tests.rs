@@ -1,5 +1,6 @@
 use jiff::Zoned;
 
+use super::phrasings::{FOREIGN, NEGATIONS, ORDERS, RANGES, WORDS};
 use super::table::{FILTERS, NOW, TEXT, known};
 use super::*;
 
@@ -40,10 +41,79 @@ fn phrasings_mean_what_the_table_says() {
 }
 
 #[test]
-fn the_table_is_large_and_names_no_query_twice() {
-    let all: std::collections::BTreeSet<&str> = FILTERS.iter().map(|(query, _)| *query).chain(TEXT.iter().copied()).collect();
-    assert_eq!(all.len(), FILTERS.len() + TEXT.len());
-    assert!(all.len() >= 120 && TEXT.len() >= 35);
+fn negations_ranges_and_superlatives_mean_what_the_table_says() {
+    let sorted = |text: &str| {
+        let mut parts: Vec<&str> = text.split(" · ").collect();
+        parts.sort_unstable();
+        parts.join(" · ")
+    };
+    let mut wrong = Vec::new();
+    for (query, meaning) in [NEGATIONS, RANGES, ORDERS].concat() {
+        let found = read(query);
+        let order = found.order.map(|order| order.to_string());
+        let parts: Vec<String> = found.filters.iter().map(|filter| filter.words.clone()).chain(order).collect();
+        let (parts, is_all) = (parts.join(" · "), meaning.ends_with(" !"));
+        if sorted(&parts) != sorted(meaning.trim_end_matches(" !")) || found.is_all_filters != is_all {
+            wrong.push(format!("{query}\n    wanted {meaning}\n    found  {parts}, rest `{}`", found.rest));
+        }
+    }
+    for query in WORDS {
+        let found = read(query);
+        if !found.filters.is_empty() || found.order.is_some() || found.is_all_filters {
+            wrong.push(format!("{query}\n    is text\n    found  {}", found.line()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} phrasings:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn questions_in_other_languages_are_no_filters_and_say_what_comes_first() {
+    let mut wrong = Vec::new();
+    for (query, meaning) in FOREIGN {
+        let found = read(query);
+        let first: Vec<String> =
+            found.first.iter().map(|test| Filter::new(test.clone(), false, Origin::Words, &now()).words).collect();
+        let first = first.join(" · ");
+        if !found.filters.is_empty() || found.order.is_some() || first != *meaning {
+            wrong.push(format!("{query}\n    wanted {meaning}\n    found  {}, first {first}", found.line()));
+        }
+        // Keys mean the same in every language.
+        let keyed = read(&format!("status:failed {query}"));
+        assert_eq!(keyed.filters.iter().map(|filter| filter.words.as_str()).collect::<Vec<_>>(), ["failed"], "{query}");
+    }
+    assert!(wrong.is_empty(), "{} questions:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_tables_are_large_and_name_no_query_twice() {
+    let pairs = [FILTERS, NEGATIONS, RANGES, ORDERS, FOREIGN].concat();
+    let all: Vec<&str> = pairs.iter().map(|(query, _)| *query).chain([TEXT, WORDS].concat()).collect();
+    let distinct: std::collections::BTreeSet<&str> = all.iter().copied().collect();
+    assert_eq!(distinct.len(), all.len());
+    assert!(all.len() >= 600 && TEXT.len() + WORDS.len() >= 150 && FOREIGN.len() >= 40);
+}
+
+#[test]
+fn words_where_scripts_meet_are_found_in_a_language_without_spaces() {
+    let found = read("1月に失敗したrelease_prepの実行「接続」");
+    assert_eq!(found.text, "1 月に失敗した release_prep の実行 接続");
+    assert_eq!(found.phrases, ["接続"]);
+    assert!(found.ids.contains(&Id::Name("release_prep".to_owned())), "{:?}", found.ids);
+}
+
+#[test]
+fn a_phrase_alone_is_all_that_is_asked_and_one_of_many_words_is_not() {
+    assert!(read("\"type errors\"").phrases_alone && read("status:failed \"type errors\" -draft").phrases_alone);
+    assert!(!read("runs with \"type errors\"").phrases_alone);
+}
+
+#[test]
+fn every_order_can_be_typed() {
+    for sort in Sort::ALL {
+        assert_eq!(sort.name().parse::<Sort>(), Ok(sort));
+        assert_eq!(serde_json::to_value(sort).unwrap(), sort.name());
+    }
+    assert!("sideways".parse::<Sort>().unwrap_err().contains("most-expensive"));
 }
 
 #[test]

@@ -1,0 +1,36 @@
+//! Sorts documents as it was asked: by date, cost, duration and the like.
+//!
+//! Knows neither the question nor how well a document matches it.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use super::asked::{DocRef, NumberFact, Order, Test, WordFact};
+use super::lexical::{self, Searcher};
+
+/// Returns the documents that `keep` keeps in the given order.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn all(searcher: &Searcher, order: Order, keep: &dyn Fn(DocRef) -> bool) -> Result<Vec<DocRef>, lexical::Error> {
+    let mut starts = HashMap::new();
+    searcher.each_number(NumberFact::StartedAt, true, &mut |doc, start| {
+        if keep(doc) {
+            starts.insert(doc, start.unwrap_or(i64::MIN));
+        }
+    })?;
+    // The known part of a cost says nothing about how cheap a run was.
+    let is_cheapest = order.by == NumberFact::Cost && !order.descending;
+    let unknown = is_cheapest.then(|| searcher.passing(&[Test::Is(WordFact::CostKnown, vec!["no".to_owned()])])).transpose()?;
+    let unknown = unknown.flatten();
+    let mut keyed = Vec::with_capacity(starts.len());
+    searcher.each_number(order.by, order.descending, &mut |doc, value| {
+        if let Some(start) = starts.get(&doc) {
+            let value = value.filter(|_| unknown.as_ref().is_none_or(|unknown| !unknown.has(doc)));
+            let key = value.map(|value| if order.descending { -i128::from(value) } else { i128::from(value) });
+            keyed.push((key.is_none(), key, Reverse(*start), doc));
+        }
+    })?;
+    keyed.sort_unstable();
+    Ok(keyed.into_iter().map(|(.., doc)| doc).collect())
+}
