@@ -13,6 +13,10 @@ pub trait Files: Send + Sync {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DataFile>>;
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DataFile>>;
+    /// Opens an existing file for reading alone.
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DataFile>> {
+        self.open(path)
+    }
     /// Returns a file's bytes.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Returns whether a file or folder is there.
@@ -62,6 +66,10 @@ impl Files for OsFiles {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DataFile>> {
         Ok(Box::new(OsFile(OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DataFile>> {
+        Ok(Box::new(OsFile(File::open(path)?)))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -125,8 +133,12 @@ impl Files for ReadOnlyFiles {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DataFile>> {
-        Ok(Box::new(OsFile(File::open(path)?)))
+    fn open(&self, _: &Path) -> io::Result<Box<dyn DataFile>> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DataFile>> {
+        OsFiles.open_read(path)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

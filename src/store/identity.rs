@@ -203,7 +203,7 @@ fn log_facts(files: &dyn Files, journal: &Path, folder: String, firsts: &[u64]) 
     for first in firsts {
         let path = dir.join(file_name(*first));
         let read = || -> std::io::Result<_> {
-            let file = files.open(&path)?;
+            let file = files.open_read(&path)?;
             let (mut bytes, length) = ([0; HEADER_BYTES], file.length()?);
             if length >= HEADER_BYTES as u64 {
                 file.read_at(&mut bytes, 0)?;
@@ -235,7 +235,7 @@ fn log_facts(files: &dyn Files, journal: &Path, folder: String, firsts: &[u64]) 
     let is_open = match (node, own.last()) {
         (Some(node), Some(last)) if has_events => {
             let path = dir.join(file_name(*last));
-            !is_sealed(&*files.open(&path).map_err(Error::io(&path))?, node)
+            !is_sealed(&*files.open_read(&path).map_err(Error::io(&path))?, node)
         }
         _ => false,
     };
@@ -244,7 +244,7 @@ fn log_facts(files: &dyn Files, journal: &Path, folder: String, firsts: &[u64]) 
 
 /// Returns the first bytes of a file: enough for the first frames of most segments.
 fn beginning(files: &dyn Files, path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = files.open(path)?;
+    let file = files.open_read(path)?;
     let mut bytes = vec![0; usize::try_from(file.length()?.min(BEGINNING_BYTES)).unwrap_or_default()];
     file.read_at(&mut bytes, 0).map(|()| bytes)
 }

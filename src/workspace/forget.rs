@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::Workspace;
 use super::hand_over::STAGING_LOCK;
 use super::import::IMPORT_LOCK;
-use super::recall::RecallError;
+use super::recall_error::RecallError;
 use super::upkeep::Opened;
 use crate::domain::event::{Event, ForgottenParts, PrivatePartsForgotten, PrivatePartsForgottenPrivate};
 use crate::domain::ids::{BatchId, RunId, TimeNs};

@@ -31,7 +31,7 @@ use crate::store::log::Log;
 use crate::store::ordered::on_sled::SledShelf;
 use crate::store::ordered::spare::SpareShelf;
 use crate::store::payloads::Payloads;
-use crate::store::session::{self, Create, Notice, Place, Role, Session, spool};
+use crate::store::session::{self, Create, Notice, Place, Role, Session, StoreLock, spool};
 use crate::store::{self, Unwritable, owned};
 use crate::views;
 
@@ -366,7 +366,10 @@ fn reader(world: Arc<World>, opened: Arc<Opened>, notice: Arc<dyn Fn(&Notice) + 
     Arc::new(move |dir, why| {
         let (log, mut report) = owned::OwnedLog::open(
             dir,
-            owned::Options { notice: repaired(Arc::clone(&notice)), ..log_options(&world).read_only(why) },
+            owned::Options {
+                notice: repaired(Arc::clone(&notice)),
+                ..log_options(&world).read_only(why, StoreLock::is_held(dir))
+            },
         )?;
         report.notices.extend(forget::is_postponed(dir, &opened, why));
         let log = Arc::new(log);

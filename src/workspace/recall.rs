@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Workspace;
 use super::found::{Found, hit_document, understood_document};
+use super::recall_error::RecallError;
 use super::request::SearchRequest;
 use crate::domain::ids::{Hash, RunId};
 use crate::memory::embed::{self, Embedder};
@@ -20,7 +21,7 @@ use crate::memory::query::{Id, Known, Order, Understood, Vocabulary, understand}
 use crate::memory::search::{Answer, Opened, Question, Sides};
 use crate::memory::{lexical, question};
 use crate::store::guard::guarded;
-use crate::store::{self, Unwritable, lock};
+use crate::store::{self, lock};
 use crate::views::run_detail::RunDetail;
 
 /// Names of each sort that a query is searched for.
@@ -34,38 +35,6 @@ const IS_ANYBODY_THERE: &[u8] = b"";
 /// By how much indexing in the background is put behind everything else.
 #[cfg(target_os = "linux")]
 const BACKGROUND_NICE: i32 = 5;
-
-/// Why nothing could be recalled.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecallError {
-    /// The store cannot be read.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// The index cannot be brought up to the log.
-    #[error(transparent)]
-    Index(#[from] index::Error),
-    /// The index cannot be read.
-    #[error(transparent)]
-    Lexical(#[from] lexical::Error),
-    /// The embedding model.
-    #[error(transparent)]
-    Embed(#[from] embed::Error),
-    /// Another process is indexing.
-    #[error("another process is changing the index")]
-    Busy,
-}
-
-impl RecallError {
-    /// Returns why nothing can be written to the index, when that is what went wrong.
-    pub fn unwritable(&self) -> Option<Unwritable> {
-        match self {
-            Self::Index(error) => error.unwritable(),
-            Self::Lexical(lexical::Error::Unwritable(why)) => Some(*why),
-            _ => None,
-        }
-    }
-}
 
 /// What keeps memory at hand within one process.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Workspace;
-use super::recall::RecallError;
+use super::recall_error::RecallError;
 use crate::domain::template::Template;
 use crate::memory::collection::embed_once;
 use crate::views::status::RunStatus;

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use meno::domain::ids::Hash;
 use serde_json::Value;
 
-use crate::harness::{Done, House, assert_kept, assert_nothing_repeated, cannot_check, copy, files};
+use crate::harness::{Done, House, assert_kept, assert_nothing_repeated, cannot_check, copy, files, finish};
 
 /// Bytes of a disk that gets full.
 const DISK: u64 = 48 << 20;
@@ -222,6 +223,19 @@ fn a_read_only_store_is_read_searched_audited_and_taken_away_as_if_it_were_not()
             Err(why) => return cannot_check("mounts", &why),
         };
         let looked = read_all(&house, Some("the file system is read-only"));
+        let list = |temporary: &str| {
+            let mut list = house.command(["list-runs", "--json"]);
+            list.env("TMPDIR", temporary);
+            finish(list).exits(0).stdout
+        };
+        let temporary = house.path("temporary");
+        fs::create_dir(&temporary).expect("a folder");
+        assert_eq!(
+            list("/proc/no-such-folder"),
+            list(&temporary.display().to_string()),
+            "copied or made in memory, it is the same"
+        );
+        assert_eq!(fs::read_dir(&temporary).expect("a folder").count(), 0, "a copy was left behind");
         take_away(&house, "away");
         refuses_to_write(&house, "read-only");
         let doctor = house.meno(["doctor"]).exits(0).stdout;
@@ -341,6 +355,57 @@ fn what_is_torn_or_damaged_in_a_read_only_store_is_reported_and_stays() {
         drop(mount);
         assert!(fs::read(&segment).expect("a file") == bytes, "it was put right");
     }
+}
+
+#[test]
+fn a_damaged_last_event_is_told_from_a_torn_one_by_an_index_that_is_not_opened_in_its_place() {
+    let house = house(Derived::Whole);
+    let segment = files(&house.store().join("journal")).into_iter().find(|path| path.extension().is_some_and(|end| end == "seg"));
+    let segment = segment.expect("a segment");
+    let mut bytes = fs::read(&segment).expect("a file");
+    let end = bytes.iter().rposition(|byte| *byte != 0).expect("events") + 1;
+    bytes[end - 9] ^= 1;
+    fs::write(&segment, &bytes).expect("written");
+    let before = state(&house.store());
+    let mount = match Mount::read_only(&house.store()) {
+        Ok(mount) => mount,
+        Err(why) => return cannot_check("mounts", &why),
+    };
+    let audit = house.meno(["audit"]).exits(4).stdout;
+    assert!(audit.contains("missing"), "{audit}");
+    house.meno(["doctor"]).exits(4);
+    house.meno(["list-runs"]).exits(0);
+    drop(mount);
+    assert!(state(&house.store()) == before, "something was changed");
+    // Where it can be written to, the index gives back what it has.
+    house.meno(["doctor", "--repair"]).exits(0);
+    house.meno(["audit"]).exits(0);
+}
+
+#[test]
+fn a_folder_without_write_permission_is_read() {
+    let house = house(Derived::Whole);
+    let right = house.meno(["list-runs"]).exits(0).stdout;
+    // Permissions do not stop root, so there it is another user's house and command.
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        run(Command::new("chown").args(["-R", "65534"]).arg(house.path(""))).expect("root gives folders away");
+    }
+    fs::set_permissions(house.store(), fs::Permissions::from_mode(0o500)).expect("set");
+    let meno = |args: &[&str]| {
+        let mut command = house.command(args);
+        if is_root {
+            command.uid(65534);
+        }
+        finish(command)
+    };
+    let listed = meno(&["list-runs"]).exits(0);
+    assert_eq!(listed.stdout, right);
+    assert!(listed.stderr.contains("the permissions do not allow it"), "{}", listed.stderr);
+    meno(&["audit"]).exits(0);
+    let refused = meno(&["note", "last", "a note"]).exits(5);
+    assert!(refused.stderr.contains("the permissions do not allow it"), "{}", refused.stderr);
+    fs::set_permissions(house.store(), fs::Permissions::from_mode(0o700)).expect("set");
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn drop_unborn(place: &Place, firsts: &mut Vec<u64>, held: &Held<'_>, recovery: 
 /// Reads a segment's header alone; `None` when it is not sound or not of this segment.
 fn header(place: &Place, first: u64) -> Result<Option<Header>, Error> {
     let path = place.dir.join(file_name(first));
-    let file = place.files.open(&path).map_err(Error::io(&path))?;
+    let file = place.files.open_read(&path).map_err(Error::io(&path))?;
     let mut bytes = [0; HEADER_BYTES];
     if file.length().map_err(Error::io(&path))? < HEADER_BYTES as u64 {
         return Ok(None);
@@ -206,7 +206,7 @@ fn header(place: &Place, first: u64) -> Result<Option<Header>, Error> {
 
 /// Returns the footer of a segment that is whole by its header, its footer and its successor; its frames are not read.
 fn sealed(place: &Place, first: u64, next: u64) -> Option<Footer> {
-    let file = place.files.open(&place.dir.join(file_name(first))).ok()?;
+    let file = place.files.open_read(&place.dir.join(file_name(first))).ok()?;
     let length = file.length().ok()?;
     let header = header(place, first).ok()??;
     let end = length.checked_sub(FOOTER_BYTES as u64)?;

@@ -28,6 +28,32 @@ pub struct SledShelf;
 
 impl Shelf for SledShelf {
     fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError> {
+        Ok(Arc::new(SledIndex::open(path, cache_bytes)?))
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn set_aside(&self, path: &Path) -> Result<PathBuf, Error> {
+        let to = aside(path, Path::exists);
+        fs::rename(path, &to).map_err(Error::io(path))?;
+        Ok(to)
+    }
+}
+
+/// Opens the index in the folder `path` to read it; the folder may be removed from then on, and nothing is written when it is closed.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_copy(path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError> {
+    let mut index = SledIndex::open(path, cache_bytes)?;
+    index.is_copy = true;
+    Ok(Arc::new(index))
+}
+
+impl SledIndex {
+    fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         quiet("sled-0.34");
         let was_there = path.exists();
         let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
@@ -35,12 +61,13 @@ impl Shelf for SledShelf {
             match guarded(|| config.open()) {
                 Ok(Ok(db)) => {
                     tighten(path);
-                    return Ok(Arc::new(SledIndex {
+                    return Ok(Self {
                         path: path.to_owned(),
                         db: Some(db),
                         trees: RwLock::default(),
                         broken: AtomicBool::new(false),
-                    }));
+                        is_copy: false,
+                    });
                 }
                 Ok(Err(sled::Error::Io(why))) if why.to_string().contains("could not acquire lock") => {
                     std::thread::sleep(LOCK_PAUSE);
@@ -57,16 +84,6 @@ impl Shelf for SledShelf {
             }
         }
         Err(OpenError::Failed(Error::Index(format!("{} is held by another process", path.display()))))
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        path.exists()
-    }
-
-    fn set_aside(&self, path: &Path) -> Result<PathBuf, Error> {
-        let to = aside(path, Path::exists);
-        fs::rename(path, &to).map_err(Error::io(path))?;
-        Ok(to)
     }
 }
 
@@ -100,6 +117,8 @@ struct SledIndex {
     trees: RwLock<HashMap<String, sled::Tree>>,
     /// It has panicked or found corruption once; nothing it says after that counts.
     broken: AtomicBool,
+    /// Its folder is gone, and nobody comes back for what is in memory.
+    is_copy: bool,
 }
 
 impl SledIndex {
@@ -197,6 +216,9 @@ impl Ordered for SledIndex {
     }
 
     fn flush(&self) -> Result<(), Error> {
+        if self.is_copy {
+            return Ok(());
+        }
         self.call(|db| {
             db.flush()?;
             for file in ["conf", "db", "blobs", "."] {
@@ -211,7 +233,7 @@ impl Ordered for SledIndex {
 impl Drop for SledIndex {
     fn drop(&mut self) {
         let (db, trees) = (self.db.take(), std::mem::take(&mut self.trees));
-        if self.broken.load(Ordering::Acquire) {
+        if self.is_copy || self.broken.load(Ordering::Acquire) {
             // Dropping flushes, and a flush after a panic may wait for ever: the memory is the smaller loss.
             std::mem::forget((db, trees));
         } else if let Err(panic) = guarded(|| drop((trees, db))) {

@@ -221,7 +221,10 @@ impl Index {
         if seq == head.seq {
             return Ok((hash == head.hash).then_some(reached));
         }
-        if seq > head.seq {
+        if seq > head.seq && self.place.read_only {
+            // Nothing is restored here; what the journal has can be read.
+            self.lost(&self.place.dir, head.seq + 1, seq + 1);
+        } else if seq > head.seq {
             let witness = Lent(index);
             let Some(frames) = kept(&witness, head, head.seq + 1, seq + 1)? else { return Ok(None) };
             self.notice(format!(
@@ -243,6 +246,11 @@ impl Index {
 
     /// Sets the index aside and fills a new one.
     fn anew(&self, why: &str, journal: &Journal) -> Result<Arc<dyn Ordered>, Error> {
+        if self.place.read_only {
+            tracing::warn!("the index of the log is of no use ({why}); it is made in memory");
+            self.shelf.give_up(&self.path, Unwritable::ReadOnly);
+            return self.fill_anew(journal);
+        }
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
         let aside = self.shelf.set_aside(&self.path)?;
         self.notice(format!(

@@ -6,7 +6,6 @@
 //! and locks are not known here.
 
 mod append;
-mod copied;
 mod index;
 mod rows;
 mod setup;
@@ -15,6 +14,7 @@ mod setup;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -23,15 +23,15 @@ use std::time::Duration;
 use ulid::Ulid;
 
 use self::append::State;
-use self::copied::CopiedIndex;
 use self::index::Index;
 use super::codec::{SALT_BYTES, offer};
 use super::files::{Files, OsFiles, ReadOnlyFiles};
 use super::identity::{self, Verdict};
-use super::journal::recover::{Damage, Kept, Witness};
+use super::journal::recover::{Damage, Kept};
 use super::journal::writer::Group;
 use super::journal::{self, Journal, Place, SEGMENT_BYTES, Ticket};
 use super::log::{Appended, Batch, Head, Log, Stored, ViewRows};
+use super::ordered::copied::CopyShelf;
 use super::ordered::memory::PlainShelf;
 use super::ordered::on_sled::SledShelf;
 use super::ordered::{Ordered, Shelf};
@@ -72,7 +72,7 @@ pub struct Options {
     /// Reads the whole journal at opening, and restores from the index what is damaged in it; opening then takes a second per GB or so.
     pub thorough: bool,
     /// Why the store cannot be written to, when it is only to be read: then nothing in its folder is changed, nothing can be appended,
-    /// and index and views are made in memory.
+    /// and index and views are read from copies or made in memory.
     pub read_only: Option<Unwritable>,
     /// The file system of journal and payloads.
     pub files: Arc<dyn Files>,
@@ -105,9 +105,10 @@ impl Options {
         }
     }
 
-    /// The same, for a store that cannot be written to.
-    pub fn read_only(self, why: Unwritable) -> Self {
-        Self { read_only: Some(why), files: Arc::new(ReadOnlyFiles), shelf: Arc::new(PlainShelf::default()), ..self }
+    /// The same, for a store that cannot be written to. Its indexes are read from copies, unless a living process changes them.
+    pub fn read_only(self, why: Unwritable, is_held: bool) -> Self {
+        let shelf: Arc<dyn Shelf> = if is_held { Arc::new(PlainShelf::default()) } else { Arc::new(CopyShelf::default()) };
+        Self { read_only: Some(why), files: Arc::new(ReadOnlyFiles), shelf, ..self }
     }
 }
 
@@ -162,6 +163,8 @@ struct Inner {
     following: RwLock<Option<SyncSender<Group>>>,
     /// The store's folder, and why it cannot be written to.
     read_only: Option<(PathBuf, Unwritable)>,
+    /// A view was brought up to the log for somebody who reads.
+    has_projected: AtomicBool,
 }
 
 impl OwnedLog {
@@ -198,8 +201,7 @@ impl OwnedLog {
         let report = Arc::new(Mutex::new(Report::default()));
         let index =
             Index::new(Arc::clone(&shelf), log.join("events"), place.clone(), progress, Arc::clone(&notice), Arc::clone(&report));
-        let copied = CopiedIndex { path: log.join("events"), node };
-        let (journal, recovery, last_at) = Journal::open(place, if is_read_only { &copied as &dyn Witness } else { &index })?;
+        let (journal, recovery, last_at) = Journal::open(place, &index)?;
         repaired.iter().chain(&recovery.notices).for_each(|what| notice(what));
         recovery.damage.iter().for_each(|damage| notice(&damage.to_string()));
         {
@@ -221,6 +223,7 @@ impl OwnedLog {
             random,
             following: RwLock::new(Some(sender).filter(|_| !is_read_only)),
             read_only: read_only.map(|why| (store.to_owned(), why)),
+            has_projected: AtomicBool::new(false),
         });
         let log = Self { inner, follower: Mutex::default() };
         if !is_read_only {
@@ -358,7 +361,9 @@ impl Log for OwnedLog {
         for _ in 0..2 {
             let reached = inner.projector.checkpoint(view)?;
             if reached.is_none_or(|reached| (reached.seq, reached.hash) != (head.seq, head.hash)) {
-                inner.project(Some(view), head)?;
+                // Where all is made in memory, whoever reads several views is spared a pass over the log for each.
+                let is_again = inner.read_only.is_some() && inner.has_projected.swap(true, Ordering::Relaxed);
+                inner.project(Some(view).filter(|_| !is_again), head)?;
             }
             let rows = inner.projector.rows(view, from, to, reverse, limit)?;
             if rows.seen >= head.seq {

@@ -47,6 +47,11 @@ impl StoreLock {
         }
     }
 
+    /// Whether a living process holds the lock of the store in `dir`; takes nothing and changes nothing.
+    pub fn is_held(dir: &Path) -> bool {
+        Flock::is_free(&dir.join("store.lock")).is_ok_and(|is_free| !is_free)
+    }
+
     /// Who holds the lock, as its text says; only a hint, since the text outlives a killed owner.
     pub fn holder(place: &Place) -> Option<u32> {
         holder(&place.dir().join("store.lock"))
