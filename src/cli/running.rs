@@ -44,8 +44,10 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
     listen(&runtime, workspace, control);
     let (sender, news) = channel();
     let lock = start(&runtime, workspace, active, controlled, sender)?;
+    let after = Duration::from_millis(workspace.resolved.settings.memory.embed_ms);
+    let beside = (!after.is_zero()).then(|| workspace.embed_beside(after));
     let (stop, report) = show(context, &news, &before, shown_from)?;
-    drop(runtime);
+    drop((runtime, beside));
     finish(context, workspace, id, stop, lock, report)
 }
 
@@ -160,10 +162,9 @@ fn finish(
     })
 }
 
-/// Makes what was appended searchable, as far as the settings give it time. What fails here is done by the next search.
+/// Makes what was appended searchable by its words. What fails here is done by the next search.
 pub fn remember(context: &mut Context, workspace: &Workspace) {
-    let slice = Duration::from_millis(workspace.resolved.settings.memory.embed_ms);
-    if let Err(error) = workspace.remember(slice) {
+    if let Err(error) = workspace.remember() {
         context.out.warn(format!("the search index is behind: {}", sanitize::line(&error.to_string())));
     }
 }

@@ -256,7 +256,7 @@ pub struct MemorySettings {
     pub half_life_days: f64,
     /// Observations below which nothing is claimed.
     pub min_sample: u32,
-    /// How long the end of a run may take for embedding what is new, in milliseconds.
+    /// How long a run lasts before what has no vector yet is embedded beside it, in milliseconds; 0: never.
     #[serde(default)]
     pub embed_ms: u64,
 }

@@ -2,7 +2,8 @@
 //!
 //! A collection is a folder with `docs.jsonl` {id, title?, text}, or `histories.jsonl` with runs as `meno import runs` takes them,
 //! `queries.jsonl` {id, text} and `qrels.tsv` (question, document, grade; a first line of names is left out). It is searched by
-//! the very index and rule that runs are searched by.
+//! the very index and rule that runs are searched by, its questions are understood as those of `meno search` are, and a document is found
+//! as a run with that report is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -15,9 +16,10 @@ use super::document::{Document, Facts, Kind};
 use super::embed::Embedder;
 use super::index::Place;
 use super::lexical::Seen;
-use super::search::{Opened, Question, Sides};
+use super::query::understand;
+use super::search::{Opened, Sides};
 use super::vectors::{Appender, Vectors};
-use super::{index, passages};
+use super::{index, passages, question};
 
 /// Hits that are judged.
 const DEPTH: usize = 10;
@@ -115,6 +117,29 @@ impl Collection {
         Ok(collection)
     }
 
+    /// Returns the mean nDCG@10 of what `answer` says to the questions: ids, best first.
+    pub fn ndcg_of(&self, answer: &mut dyn FnMut(&str) -> Vec<String>) -> f64 {
+        let (mut sum, mut count) = (0.0, 0);
+        for (query, judgements) in self.judged() {
+            let hits = answer(&query.text);
+            sum += ndcg(&hits.iter().map(String::as_str).collect::<Vec<_>>(), judgements);
+            count += 1;
+        }
+        sum / f64::from(count.max(1))
+    }
+
+    /// Returns the documents as lines of a file for `meno import runs`, each as a run's report.
+    pub fn as_runs(&self) -> String {
+        let line = |document: &Document| {
+            let (id, report) = (&document.facts.run_id, &document.body);
+            let run = serde_json::json!({
+                "run_id": id, "template_id": "report", "started_at": "2026-01-01T00:00:00Z", "agents": [], "report": report
+            });
+            format!("{run}\n")
+        };
+        self.documents.iter().map(line).collect()
+    }
+
     /// Returns the questions that have an answer, with their judgements.
     pub fn judged(&self) -> impl Iterator<Item = (&Item, &BTreeMap<String, f64>)> {
         self.queries.iter().filter_map(|query| Some((query, self.judgements.get(&query.id.0)?)))
@@ -194,7 +219,7 @@ pub struct Quality {
 }
 
 /// Indexes the collection in the folder `scratch` and asks all questions in all modes. Vectors are kept in the folder `cache`, so
-/// that no text is embedded twice; `progress` is told how many of how many texts are embedded.
+/// that no text is embedded twice; dates in questions are read as of `now`; `progress` is told how many of how many texts are embedded.
 ///
 /// # Errors
 /// An [`Error`].
@@ -203,16 +228,12 @@ pub fn measure(
     embedder: &Embedder,
     scratch: &Path,
     cache: &Path,
+    now: &jiff::Zoned,
     progress: index::GoOn<'_>,
 ) -> Result<Quality, Error> {
     let place = Place::new(scratch.to_owned());
     let io = |source| Error::Io { path: scratch.to_owned(), source };
-    let mut texts = Vec::new();
-    for document in &collection.documents {
-        for passage in passages::split(&document.body) {
-            texts.push(passages::embedded(&document.title, &document.body[passage]));
-        }
-    }
+    let texts: Vec<String> = collection.documents.iter().flat_map(|document| passages::embedded(&document.body)).collect();
     let vectors = embed_once(embedder, cache, &texts, progress)?;
     let rows: Vec<(u64, Vec<f32>)> = texts.iter().map(|text| passages::key(text)).zip(vectors).collect();
     let mut appender = Appender::open(&place.vectors_dir(embedder.id()), embedder.dims()).map_err(io)?;
@@ -226,7 +247,7 @@ pub fn measure(
         let mut opened = Opened::open(&place, embedder)
             .ok_or_else(|| Error::Useless { path: scratch.to_owned(), why: "the index made for it cannot be read".to_owned() })?;
         opened.refresh(&place, embedder).map_err(index::Error::from)?;
-        modes.push(ask(collection, name, sides, &opened, embedder)?);
+        modes.push(ask(collection, name, sides, &opened, embedder, now)?);
     }
     Ok(Quality {
         documents: collection.documents.len() as u64,
@@ -236,20 +257,30 @@ pub fn measure(
     })
 }
 
+/// A title stands above the text, as it does in a report.
 fn document(item: Item) -> Document {
+    let title = item.title.filter(|title| !title.trim().is_empty());
     Document {
         kind: Kind::Run,
-        title: item.title.unwrap_or_default(),
-        body: item.text,
+        title: String::new(),
+        body: title.map_or_else(|| item.text.clone(), |title| format!("{title}\n\n{}", item.text)),
         facts: Facts { run_id: item.id.0, ..Facts::default() },
     }
 }
 
-fn ask(collection: &Collection, name: &str, sides: Sides, opened: &Opened, embedder: &Embedder) -> Result<Measured, Error> {
+fn ask(
+    collection: &Collection,
+    name: &str,
+    sides: Sides,
+    opened: &Opened,
+    embedder: &Embedder,
+    now: &jiff::Zoned,
+) -> Result<Measured, Error> {
+    let vocabulary = question::vocabulary(Some(opened), Vec::new()).map_err(index::Error::from)?;
     let (mut ndcgs, mut recalls, mut ranks, mut times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (query, judgements) in collection.judged() {
-        let question = Question { text: query.text.clone(), limit: DEPTH, ..Question::default() };
         let begun = Instant::now();
+        let question = question::ask(&understand(&query.text, &vocabulary, now), DEPTH, &|_| None);
         let answer = opened.answer(&question, sides, &|text| embedder.query(text).ok()).map_err(index::Error::from)?;
         times.push(begun.elapsed());
         let hits: Vec<&str> = answer.hits.iter().map(|hit| hit.facts.run_id.as_str()).collect();

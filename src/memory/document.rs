@@ -9,12 +9,14 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::passages::{MEANING_END, SECTION_END};
 use crate::domain::event::Verdict;
+use crate::domain::placeholder::{self, Reference};
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail};
 
 /// Bytes of one document's words, at most: what a search can still be expected to go by.
 const BODY_BYTES_MAX: usize = 200_000;
-/// Bytes of a task that stand before an agent's output.
+/// Bytes of a task that stand before an agent's output, and of an output that stands for a report.
 const TASK_BYTES_MAX: usize = 1_200;
 
 /// What a document is about.
@@ -45,9 +47,9 @@ impl Kind {
 pub struct Document {
     /// What it is about.
     pub kind: Kind,
-    /// What it is called: template and role.
+    /// What it is called: template and role. Its words are searched; its meaning is that of its body alone.
     pub title: String,
-    /// Its words.
+    /// Its words: sections that have a meaning, with [`SECTION_END`] between them, and behind [`MEANING_END`] what is only searched by words.
     pub body: String,
     /// What filters ask for.
     pub facts: Facts,
@@ -110,7 +112,7 @@ pub fn of_run(run: &RunDetail) -> Vec<Document> {
         documents.push(Document {
             kind: Kind::Agent,
             title: format!("{}, {}", agent.role, title(run)),
-            body: cut(agent_body(agent)),
+            body: cut(agent_body(agent, run)),
             facts: Facts {
                 roles: roles(std::iter::once(agent)),
                 tiers: used(|attempt| Some(attempt.tier.name())),
@@ -162,69 +164,83 @@ fn title(run: &RunDetail) -> String {
     run.template_name.clone().unwrap_or_else(|| run.template_id.replace(['_', '-'], " "))
 }
 
-/// What a person remembers of a run: what it was about, what came out, what went wrong.
+/// What a person remembers of a run: what it was about, what came out, what went wrong. Each is a section of its own, so that a report
+/// is found as if it stood alone.
 fn run_body(run: &RunDetail) -> String {
-    let mut body = String::new();
-    let mut line = |words: &str| {
-        body.push_str(words);
-        body.push('\n');
-    };
+    /// Words of an answer that says more than a choice does.
+    const TELLING_WORDS: usize = 5;
+    let (mut told, mut words_only) = (String::new(), String::new());
     for (question, answer) in &run.answers {
         if let Some(words) = said(answer) {
-            line(&format!("{}: {words}", question.replace('_', " ")));
+            let is_telling = words.split_whitespace().count() >= TELLING_WORDS;
+            let to = if is_telling { &mut told } else { &mut words_only };
+            let _ = writeln!(to, "{}: {words}", question.replace('_', " "));
         }
     }
     for (key, value) in &run.labels {
-        line(&format!("{key}: {value}"));
+        let _ = writeln!(words_only, "{key}: {value}");
     }
-    if let Some(report) = &run.report {
-        line("");
-        line(report);
-        line("");
-    }
-    if let Some(failure) = run.failure.as_ref().and_then(|failure| failure.message.as_deref()) {
-        line(&format!("The run failed: {failure}"));
-    }
+    let failure = run.failure.as_ref().and_then(|failure| failure.message.as_deref());
+    let failure = failure.map(|failure| format!("The run failed: {failure}")).unwrap_or_default();
     for escalation in &run.escalations {
         let why = match escalation.failed_criteria.as_slice() {
             [] => escalation.reason.name().replace('_', " "),
             criteria => criteria.join(", "),
         };
-        line(&format!("{} went from {} to {} because of {why}", escalation.role, escalation.from, escalation.to));
+        let _ = writeln!(words_only, "{} went from {} to {} because of {why}", escalation.role, escalation.from, escalation.to);
     }
     // Without a report the agents' own words are all that says what came out.
-    if run.report.is_none() {
-        for agent in &run.agents {
-            if let Some(output) = &agent.output {
-                line(&format!("\n{}: {}", agent.role, first_bytes(output, TASK_BYTES_MAX)));
-            }
+    let outputs: Vec<&str> = match &run.report {
+        Some(report) => vec![report],
+        None => {
+            let outputs = run.agents.iter().filter_map(|agent| agent.output.as_deref());
+            outputs.map(|output| first_bytes(output, TASK_BYTES_MAX)).collect()
         }
-    }
-    body
+    };
+    sections([told.as_str()].into_iter().chain(outputs).chain([failure.as_str()]), &words_only)
 }
 
-fn agent_body(agent: &AgentDetail) -> String {
-    let mut body = String::new();
-    if let Some(task) = &agent.task {
-        let _ = writeln!(body, "{}", first_bytes(task, TASK_BYTES_MAX));
-    }
+fn agent_body(agent: &AgentDetail, run: &RunDetail) -> String {
+    let task = agent.task.as_deref().map(|task| told(task, run)).unwrap_or_default();
+    let (mut wrong, mut words_only) = (String::new(), String::new());
     if let Some(failure) = &agent.failure {
-        let _ = writeln!(body, "failed: {}", failure.message.as_deref().unwrap_or(failure.reason.name()));
+        let _ = writeln!(wrong, "failed: {}", failure.message.as_deref().unwrap_or(failure.reason.name()));
     }
     for attempt in &agent.attempts {
         for criterion in attempt.criteria.iter().filter(|criterion| criterion.verdict == Verdict::Fail) {
             let name = criterion.name.as_deref().unwrap_or("a criterion");
-            let _ = writeln!(body, "{name} failed: {}", criterion.evidence.as_deref().unwrap_or_default());
+            let _ = writeln!(words_only, "{name} failed: {}", criterion.evidence.as_deref().unwrap_or_default());
         }
         if let Some(error) = &attempt.error {
-            let _ = writeln!(body, "{error}");
+            let _ = writeln!(wrong, "{error}");
         }
     }
     let last = agent.attempts.last().and_then(|attempt| attempt.output.as_deref());
-    if let Some(output) = agent.output.as_deref().or(last) {
-        let _ = write!(body, "\n{output}");
+    let output = agent.output.as_deref().or(last).unwrap_or_default();
+    sections([first_bytes(&task, TASK_BYTES_MAX), output, &wrong], &words_only)
+}
+
+/// Puts what is not empty together, in sections.
+fn sections<'a>(texts: impl IntoIterator<Item = &'a str>, words_only: &str) -> String {
+    let texts = texts.into_iter().map(|text| text.replace(MEANING_END, " ").trim().to_owned());
+    let texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
+    let mut body = texts.join(&format!("\n{SECTION_END}"));
+    if !words_only.is_empty() {
+        let _ = write!(body, "\n{MEANING_END}{words_only}");
     }
     body
+}
+
+/// Returns what an agent was told, without the inputs and the other agents' outputs that it was given: their names stand for them.
+/// Answers stand in a recorded task already; in an imported one they are filled in here.
+fn told(task: &str, run: &RunDetail) -> String {
+    let named = |name: &str| name.replace(['_', '-'], " ");
+    placeholder::render(task, |reference| match reference {
+        Reference::Answer(name) => run.answers.get(name).and_then(said).unwrap_or_else(|| named(name)),
+        Reference::Config(name) | Reference::Input(name) | Reference::Output(name) => named(name),
+        Reference::Item => "item".to_owned(),
+        Reference::Unknown(written) => format!("{{{{{written}}}}}"),
+    })
 }
 
 /// An answer in words; `None` for one that is withheld.
@@ -261,4 +277,46 @@ fn cut(mut text: String) -> String {
 
 fn first_bytes(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::passages;
+    use crate::views::sample;
+
+    fn run() -> RunDetail {
+        let events = sample::story();
+        RunDetail::fold(events.iter(), &|text| match text {
+            crate::domain::text::Text::Inline(text) => Some(text.clone()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_task_is_searched_as_the_agent_was_told_it_without_its_inputs() {
+        let mut run = run();
+        run.answers.insert("package".to_owned(), Value::from("httpforge"));
+        run.agents[0].task = Some(
+            "Check {{inputs.change_log}} of {{answers.package}} against {{agents.type checker.output}}, not \\{{this}}"
+                .to_owned(),
+        );
+        let documents = of_run(&run);
+        let agent = documents.iter().find(|document| document.kind == Kind::Agent).unwrap();
+        let told = "Check change log of httpforge against type checker, not {{this}}";
+        assert!(agent.body.starts_with(told), "{}", agent.body);
+    }
+
+    #[test]
+    fn a_report_means_the_same_whatever_a_run_has_besides() {
+        let mut run = run();
+        let report = "The pool ran dry during the sale. Orders were lost for nine minutes.";
+        run.report = Some(report.to_owned());
+        run.labels.insert("team".to_owned(), "core".to_owned());
+        run.answers.insert("goal".to_owned(), Value::from("find out why orders were lost in the sale"));
+        let texts = passages::embedded(&of_run(&run)[0].body);
+        assert!(texts.contains(&passages::embedded(report)[0]), "{texts:?}");
+        assert!(texts.iter().any(|text| text.contains("find out why")) && !texts.iter().any(|text| text.contains("team: core")));
+        assert!(of_run(&run)[0].body.contains("team: core"), "but its words are searched");
+    }
 }

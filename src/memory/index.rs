@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use super::document::{self, Document};
 use super::embed::{self, Embedder};
-use super::lexical::{self, DocRef, Lexical, NumberFact, Seen};
+use super::fuse::Unrelated;
+use super::lexical::{self, DocRef, Lexical, NumberFact, Searcher, Seen};
 use super::passages;
 use super::vectors::{self, Appender, Vectors};
 use crate::domain::ids::{Hash, RunId};
@@ -19,13 +20,17 @@ use crate::store::{self, Unwritable, guard::guarded, lock};
 use crate::views::run_detail::RunDetail;
 
 /// The form of documents and passages. Another number makes the index anew.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 /// Runs between two commits: what a crash makes to be done again.
 const COMMIT_RUNS: usize = 2_000;
 /// Events looked through at once for the runs that they belong to.
 const WINDOW_EVENTS: u32 = 20_000;
 /// Passages embedded between two writes.
 const EMBED_PASSAGES: usize = 64;
+/// Passages embedded between two writes beside other work.
+const EMBED_PASSAGES_BESIDE: usize = 16;
+/// Beside the vectors of a model: how near unrelated texts are for it.
+const UNRELATED: &str = "unrelated";
 
 /// Says that texts in the index are forgotten: words and kept answers are cleared before anything else is done.
 const STALE: &str = "stale";
@@ -206,13 +211,57 @@ impl Place {
     }
 
     /// Opens the words' side for reading; `None` when there is none, or none that can be read.
-    pub fn lexical(&self) -> Option<Lexical> {
+    pub(super) fn lexical(&self) -> Option<Lexical> {
         self.exists().then(|| guarded(|| self.open()).ok()?.ok()).flatten()
     }
 
     /// Opens the vectors of an embedder for reading; `None` when there are none.
     pub fn vectors(&self, embedder: &Embedder) -> Option<Vectors> {
         Vectors::open(&self.vectors_dir(embedder.id()), embedder.dims()).ok().flatten()
+    }
+
+    /// Returns how near unrelated texts are for an embedder, as far as that is known.
+    pub fn unrelated(&self, embedder: &Embedder) -> Option<Unrelated> {
+        embedder.unrelated().or_else(|| {
+            let text = std::fs::read_to_string(self.vectors_dir(embedder.id()).join(UNRELATED)).ok()?;
+            let (mean, deviation) = text.trim().split_once(' ')?;
+            Some(Unrelated { mean: mean.parse().ok()?, deviation: deviation.parse().ok()? })
+        })
+    }
+
+    /// Embeds passages that have no vector, those of the newest runs first, as long as `go_on` says so, and takes the index only to write
+    /// down what was embedded: others can change it meanwhile. Returns how many were embedded and how many are missing still.
+    ///
+    /// # Errors
+    /// An [`Error`]; what was written until then stays.
+    pub fn embed_beside(&self, embedder: &Embedder, go_on: GoOn<'_>) -> Result<(u64, u64), Error> {
+        let mut done = 0;
+        loop {
+            let Some(mut missing) = Missing::of(self, embedder)? else { return Ok((done, 0)) };
+            let left = missing.len();
+            if left == 0 || self.copy.is_some() || !go_on(done, done + left) {
+                return Ok((done, left));
+            }
+            let texts = missing.take(EMBED_PASSAGES_BESIDE)?;
+            let words: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
+            let vectors = embedder.embed(&words)?;
+            let Some(_hold) = self.hold()? else { return Ok((done, left)) };
+            // What was forgotten or indexed otherwise meanwhile is not wanted any more.
+            let wanted = Missing::of(self, embedder)?.map(|missing| missing.keys).unwrap_or_default();
+            let rows = texts.into_iter().zip(vectors).map(|((key, _), vector)| (key, vector));
+            let rows: Vec<(u64, Vec<f32>)> = rows.filter(|(key, _)| wanted.contains(key)).collect();
+            if rows.is_empty() {
+                return Ok((done, left));
+            }
+            self.append(embedder, &rows)?;
+            done += rows.len() as u64;
+        }
+    }
+
+    fn append(&self, embedder: &Embedder, rows: &[(u64, Vec<f32>)]) -> Result<(), Error> {
+        let dir = self.vectors_dir(embedder.id());
+        let io = |source| Error::Io { path: dir.clone(), source };
+        Appender::open(&dir, embedder.dims()).and_then(|mut appender| appender.append(rows)).map_err(io)
     }
 
     /// Returns the folder that holds the vectors of an embedder.
@@ -364,54 +413,30 @@ impl Hold {
     /// # Errors
     /// An [`Error`]; what was written until then stays.
     pub fn embed(&self, embedder: &Embedder, go_on: GoOn<'_>) -> Result<(u64, u64), Error> {
-        let dir = self.place.vectors_dir(embedder.id());
-        let io = |source| Error::Io { path: dir.clone(), source };
-        let Some(lexical) = self.place.lexical() else { return Ok((0, 0)) };
-        let searcher = lexical.searcher()?;
-        let known = self.place.vectors(embedder);
-        let mut keys: HashSet<u64> = HashSet::new();
-        let mut documents: HashSet<DocRef> = HashSet::new();
-        searcher.each_passage(&mut |doc, key| {
-            if known.as_ref().is_none_or(|known| known.row(key).is_none()) {
-                keys.insert(key);
-                documents.insert(doc);
-            }
-        })?;
-        let total = keys.len() as u64;
+        let Some(mut missing) = Missing::of(&self.place, embedder)? else { return Ok((0, 0)) };
+        let total = missing.len();
         if total == 0 || self.place.copy.is_some() || !go_on(0, total) {
             return Ok((0, total));
         }
-        let mut newest: Vec<(i64, DocRef)> = Vec::new();
-        searcher.each_number(NumberFact::StartedAt, true, &mut |doc, start| {
-            if documents.contains(&doc) {
-                newest.push((start.unwrap_or_default(), doc));
-            }
-        })?;
-        newest.sort_unstable_by(|a, b| b.cmp(a));
-        let mut appender = Appender::open(&dir, embedder.dims()).map_err(io)?;
+        if self.place.unrelated(embedder).is_none() {
+            let unrelated = embed::unrelated::measure(embedder)?;
+            let dir = self.place.vectors_dir(embedder.id());
+            let words = format!("{} {}\n", unrelated.mean, unrelated.deviation);
+            let written = std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(dir.join(UNRELATED), words));
+            written.map_err(|source| Error::Io { path: dir, source })?;
+        }
         let mut done = 0;
-        let mut texts: Vec<(u64, String)> = Vec::new();
-        let mut rest = newest.into_iter().peekable();
-        while rest.peek().is_some() {
-            for (_, doc) in rest.by_ref() {
-                let found = searcher.fetch(doc)?;
-                for passage in passages::split(&found.body) {
-                    let text = passages::embedded(&found.title, &found.body[passage]);
-                    let key = passages::key(&text);
-                    if keys.remove(&key) {
-                        texts.push((key, text));
-                    }
-                }
-                if texts.len() >= EMBED_PASSAGES {
-                    break;
-                }
+        loop {
+            let texts = missing.take(EMBED_PASSAGES)?;
+            if texts.is_empty() {
+                break;
             }
             let words: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
             let vectors = embedder.embed_with(&words, &|more| go_on(done + more as u64, total))?;
             let asked = vectors.len();
             let rows: Vec<(u64, Vec<f32>)> =
-                texts.drain(..).zip(vectors).filter_map(|((key, _), vector)| Some((key, vector?))).collect();
-            appender.append(&rows).map_err(io)?;
+                texts.into_iter().zip(vectors).filter_map(|((key, _), vector)| Some((key, vector?))).collect();
+            self.place.append(embedder, &rows)?;
             done += rows.len() as u64;
             if rows.len() < asked || !go_on(done, total) {
                 break;
@@ -444,6 +469,56 @@ impl Hold {
 
     fn seen(&self, node: &str, seq: u64, hash: Hash) -> Seen {
         Seen { form: FORM, node: node.to_owned(), seq, hash: hash.to_string() }
+    }
+}
+
+/// Passages without a vector.
+struct Missing {
+    searcher: Searcher,
+    /// Their documents, those of the newest runs last.
+    documents: Vec<DocRef>,
+    keys: HashSet<u64>,
+}
+
+impl Missing {
+    /// Looks for them; `None` when there is no index.
+    fn of(place: &Place, embedder: &Embedder) -> Result<Option<Self>, Error> {
+        let Some(lexical) = place.lexical() else { return Ok(None) };
+        let searcher = lexical.searcher()?;
+        let known = place.vectors(embedder);
+        let mut keys: HashSet<u64> = HashSet::new();
+        let mut of_missing: HashSet<DocRef> = HashSet::new();
+        searcher.each_passage(&mut |doc, key| {
+            if known.as_ref().is_none_or(|known| known.row(key).is_none()) {
+                keys.insert(key);
+                of_missing.insert(doc);
+            }
+        })?;
+        let mut documents: Vec<(i64, DocRef)> = Vec::new();
+        searcher.each_number(NumberFact::StartedAt, true, &mut |doc, start| {
+            if of_missing.contains(&doc) {
+                documents.push((start.unwrap_or_default(), doc));
+            }
+        })?;
+        documents.sort_unstable();
+        Ok(Some(Self { searcher, documents: documents.into_iter().map(|(_, doc)| doc).collect(), keys }))
+    }
+
+    fn len(&self) -> u64 {
+        self.keys.len() as u64
+    }
+
+    /// Takes the next texts with their keys, about `count` of them; none when there are no more.
+    fn take(&mut self, count: usize) -> Result<Vec<(u64, String)>, Error> {
+        let mut texts = Vec::new();
+        while texts.len() < count
+            && let Some(doc) = self.documents.pop()
+        {
+            let passages = passages::embedded(&self.searcher.fetch(doc)?.body).into_iter();
+            let keyed = passages.map(|text| (passages::key(&text), text));
+            texts.extend(keyed.filter(|(key, _)| self.keys.remove(key)));
+        }
+        Ok(texts)
     }
 }
 

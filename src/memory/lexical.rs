@@ -3,12 +3,13 @@
 //! The only file that names tantivy. One process writes at a time (the index's own lock sees to that); any number read, each the
 //! state of the last commit. What the last commit has seen of the log stands in its payload.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::Path;
 
 use tantivy::collector::{Collector, SegmentCollector, TopDocs};
 use tantivy::directory::{MmapDirectory, RamDirectory};
+use tantivy::postings::Postings as _;
 use tantivy::query::{
     AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, FuzzyTermQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
     TermSetQuery,
@@ -22,10 +23,12 @@ use tantivy::tokenizer::{
     Tokenizer,
 };
 use tantivy::{
-    Directory, DocAddress, DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentReader, TantivyDocument, Term,
+    Directory, DocAddress, DocId, DocSet as _, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentReader,
+    TantivyDocument, Term,
 };
 
 pub use super::asked::{DocRef, Error, Found, NumberFact, Passing, Seen, Snippet, Test, WordFact};
+use super::bm25::{self, EXACT_WEIGHT, FUZZY_CHARS_MIN, FUZZY_WEIGHT, RARE_SHARE, TITLE_WEIGHT};
 use super::document::{Document, Kind};
 use super::{passages, words};
 use crate::store::Unwritable;
@@ -37,15 +40,6 @@ const SNIPPET_CHARS: usize = 180;
 /// Names of the two analyzers: words by their stem, and identifiers as they are written.
 const STEMMED: &str = "meno_stemmed";
 const EXACT: &str = "meno_exact";
-/// A word that no document holds is searched with one letter changed, from this length on and with this weight.
-const FUZZY_CHARS_MIN: usize = 5;
-const FUZZY_WEIGHT: Score = 0.5;
-/// What a word in a title counts beside the same word in the body.
-const TITLE_WEIGHT: Score = 0.4;
-/// What an identifier counts that a document holds exactly as it is written.
-const EXACT_WEIGHT: Score = 2.0;
-/// An identifier is rare when at most one in so many documents holds it.
-const RARE_SHARE: u64 = 200;
 
 impl From<tantivy::TantivyError> for Error {
     fn from(error: tantivy::TantivyError) -> Self {
@@ -79,7 +73,7 @@ const NUMBER_FIELDS: [&str; 7] = ["started_at", "cost", "duration", "rating", "a
 
 /// The words' side of the index in one folder, or in memory.
 #[derive(Clone)]
-pub struct Lexical {
+pub(super) struct Lexical {
     index: Index,
     reader: IndexReader,
     fields: Fields,
@@ -87,19 +81,13 @@ pub struct Lexical {
 
 impl Lexical {
     /// Opens the index in the folder `dir`, which is created with its parents when it is not there.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn open(dir: &Path) -> Result<Self, Error> {
+    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(|error| Error::Broken(format!("{}: {error}", dir.display())))?;
         Self::of(MmapDirectory::open(dir).map_err(|error| Error::Broken(error.to_string()))?)
     }
 
     /// Opens a copy in memory of the index in the folder `dir`, an empty one when there is none: its changes end with it.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn in_memory(dir: &Path) -> Result<Self, Error> {
+    pub(super) fn in_memory(dir: &Path) -> Result<Self, Error> {
         let copy = RamDirectory::create();
         for file in std::fs::read_dir(dir).into_iter().flatten().flatten() {
             let name = file.file_name();
@@ -121,72 +109,51 @@ impl Lexical {
     }
 
     /// Returns what the last commit has seen; `None` for an index that has seen nothing.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn seen(&self) -> Result<Option<Seen>, Error> {
+    pub(super) fn seen(&self) -> Result<Option<Seen>, Error> {
         let payload = self.index.load_metas()?.payload;
         Ok(payload.and_then(|payload| serde_json::from_str(&payload).ok()))
     }
 
     /// Returns a writer: there is only one at a time.
-    ///
-    /// # Errors
-    /// [`Error::Busy`], [`Error::Broken`].
-    pub fn writer(&self) -> Result<Writer, Error> {
+    pub(super) fn writer(&self) -> Result<Writer, Error> {
         let writer = self.index.writer_with_num_threads(1, WRITER_BYTES)?;
         Ok(Writer { writer, fields: self.fields })
     }
 
     /// Returns the state of the last commit, for searching.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn searcher(&self) -> Result<Searcher, Error> {
+    pub(super) fn searcher(&self) -> Result<Searcher, Error> {
         self.reader.reload()?;
         Ok(Searcher { searcher: self.reader.searcher(), fields: self.fields })
     }
 }
 
 /// Changes the index.
-pub struct Writer {
+pub(super) struct Writer {
     writer: IndexWriter,
     fields: Fields,
 }
 
 impl Writer {
     /// Puts `documents` in the place of all documents of the run `run`.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn replace(&self, run: &str, documents: &[Document]) -> Result<(), Error> {
+    pub(super) fn replace(&self, run: &str, documents: &[Document]) -> Result<(), Error> {
         self.writer.delete_term(Term::from_field_text(self.word(WordFact::Run), &run.to_lowercase()));
         documents.iter().try_for_each(|document| self.add(document))
     }
 
     /// Adds a document.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn add(&self, document: &Document) -> Result<(), Error> {
+    pub(super) fn add(&self, document: &Document) -> Result<(), Error> {
         self.writer.add_document(self.document(document))?;
         Ok(())
     }
 
     /// Removes everything.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn clear(&self) -> Result<(), Error> {
+    pub(super) fn clear(&self) -> Result<(), Error> {
         self.writer.delete_all_documents()?;
         Ok(())
     }
 
     /// Makes the changes durable and visible, together with what they have seen of the log.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn commit(&mut self, seen: &Seen) -> Result<(), Error> {
+    pub(super) fn commit(&mut self, seen: &Seen) -> Result<(), Error> {
         let mut commit = self.writer.prepare_commit()?;
         let payload = serde_json::to_string(seen).map_err(|error| Error::Broken(error.to_string()))?;
         commit.set_payload(&payload);
@@ -195,10 +162,7 @@ impl Writer {
     }
 
     /// Waits until segments that are being merged are merged.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn finish(self) -> Result<(), Error> {
+    pub(super) fn finish(self) -> Result<(), Error> {
         Ok(self.writer.wait_merging_threads()?)
     }
 
@@ -214,8 +178,8 @@ impl Writer {
         document.add_text(self.fields.exact, format!("{}\n{title}\n{body}", facts.run_id));
         // Facts are strings, numbers and lists of them: their JSON cannot fail.
         document.add_text(self.fields.facts, serde_json::to_string(facts).unwrap_or_default());
-        for passage in passages::split(body) {
-            document.add_u64(self.fields.passages, passages::key(&passages::embedded(title, &body[passage])));
+        for passage in passages::embedded(body) {
+            document.add_u64(self.fields.passages, passages::key(&passage));
         }
         document.add_u64(self.fields.run_key, passages::key(&facts.run_id));
         let mut words = |fact, values: &[String]| {
@@ -254,24 +218,43 @@ impl Writer {
 }
 
 /// One state of the index.
-pub struct Searcher {
+pub(super) struct Searcher {
     searcher: tantivy::Searcher,
     fields: Fields,
 }
 
 /// The words of a question, ready for searching.
-pub struct Words {
+pub(super) struct Words {
     query: Box<dyn Query>,
-    /// Stems with the number of documents that hold them.
-    pub stems: BTreeMap<String, u64>,
+    sought: Vec<Sought>,
+    /// The most that a document's body could score: every word of the question in it, again and again.
+    pub(super) attainable: f32,
+}
+
+/// Something that is looked for.
+struct Sought {
+    term: Term,
+    /// How rare it is, times what its field counts.
+    weight: Score,
+    /// The mean length of its field's texts; `None` where only being there counts.
+    mean: Option<f32>,
+    /// Words that differ in one letter stand for it.
+    is_fuzzy: bool,
+}
+
+impl Sought {
+    fn clause(&self, boost: Score) -> (Occur, Box<dyn Query>) {
+        let query: Box<dyn Query> = match self.is_fuzzy {
+            true => Box::new(FuzzyTermQuery::new(self.term.clone(), 1, true)),
+            false => Box::new(TermQuery::new(self.term.clone(), IndexRecordOption::WithFreqs)),
+        };
+        (Occur::Should, Box::new(BoostQuery::new(query, boost)))
+    }
 }
 
 impl Searcher {
     /// Returns the words that documents have for a fact, in lower case, at most `limit`.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn values(&self, fact: WordFact, limit: usize) -> Result<BTreeSet<String>, Error> {
+    pub(super) fn values(&self, fact: WordFact, limit: usize) -> Result<BTreeSet<String>, Error> {
         let broken = |error: std::io::Error| Error::Broken(error.to_string());
         let mut values = BTreeSet::new();
         for reader in self.searcher.segment_readers() {
@@ -285,60 +268,95 @@ impl Searcher {
     }
 
     /// Reads a question's words; `None` when it has none that documents could hold.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn words(&self, text: &str, soft: &[Test]) -> Result<Option<Words>, Error> {
+    pub(super) fn words(&self, text: &str) -> Result<Option<Words>, Error> {
         let Fields { title, body, exact, .. } = self.fields;
-        let mut should: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-        let mut stems = BTreeMap::new();
-        for stem in tokens(stemmed(), text) {
-            if stems.len() == words::MAX || stems.contains_key(&stem) {
-                continue;
+        let (mut sought, mut should, mut attainable) = (Vec::new(), Vec::new(), 0.0);
+        let mut seek = |field, text: &str, boost: Score, mean: Option<f32>| -> Result<(u64, Score), Error> {
+            let term = Term::from_field_text(field, text);
+            let holding = self.searcher.doc_freq(&term)?;
+            let idf = bm25::idf(self.documents(), holding);
+            let is_fuzzy = holding == 0 && field == body && text.chars().count() >= FUZZY_CHARS_MIN;
+            if holding > 0 || is_fuzzy {
+                let one = Sought { term, weight: boost * idf, mean, is_fuzzy };
+                should.push(one.clause(if is_fuzzy { FUZZY_WEIGHT } else { boost }));
+                sought.push(one);
             }
-            let term = Term::from_field_text(body, &stem);
-            let frequency = self.searcher.doc_freq(&term)?;
-            if frequency == 0 && stem.chars().count() >= FUZZY_CHARS_MIN {
-                let fuzzy = FuzzyTermQuery::new(term, 1, true);
-                should.push((Occur::Should, Box::new(BoostQuery::new(Box::new(fuzzy), FUZZY_WEIGHT))));
-            } else {
-                should.push((Occur::Should, Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))));
-            }
-            let in_title = TermQuery::new(Term::from_field_text(title, &stem), IndexRecordOption::WithFreqs);
-            should.push((Occur::Should, Box::new(BoostQuery::new(Box::new(in_title), TITLE_WEIGHT))));
-            stems.insert(stem, frequency);
+            Ok((holding, idf))
+        };
+        let (of_bodies, of_titles) = (self.mean_length(body)?, self.mean_length(title)?);
+        for stem in tokens(stemmed(), text).into_iter().take(words::MAX) {
+            attainable += seek(body, &stem, 1.0, Some(of_bodies))?.1 * bm25::SATURATION_MAX;
+            seek(title, &stem, TITLE_WEIGHT, Some(of_titles))?;
         }
         for identifier in tokens(TextAnalyzer::builder(Identifiers::default()).build(), text).into_iter().take(words::MAX) {
-            let term = TermQuery::new(Term::from_field_text(exact, &identifier), IndexRecordOption::Basic);
-            should.push((Occur::Should, Box::new(BoostQuery::new(Box::new(term), EXACT_WEIGHT))));
+            seek(exact, &identifier, EXACT_WEIGHT, None)?;
         }
-        if should.is_empty() {
-            return Ok(None);
-        }
-        for test in soft {
-            let soft = ConstScoreQuery::new(self.test(test), 1.0);
-            should.push((Occur::Should, Box::new(soft)));
-        }
-        Ok(Some(Words { query: Box::new(BooleanQuery::new(should)), stems }))
+        Ok((!sought.is_empty()).then(|| Words { query: Box::new(BooleanQuery::new(should)), sought, attainable }))
     }
 
-    /// Returns the documents that pass all `tests` and hold most of `words`, best first, with their BM25 scores. Those of equal
-    /// score stand in the order of the index.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn best(&self, words: &Words, tests: &[Test], limit: usize) -> Result<Vec<(DocRef, f32)>, Error> {
+    /// Returns the documents that pass all `tests` and hold most of `words`, the best first as far as the index itself can say.
+    pub(super) fn best(&self, words: &Words, tests: &[Test], limit: usize) -> Result<Vec<DocRef>, Error> {
         let mut clauses: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, words.query.box_clone())];
         clauses.extend(tests.iter().map(|test| (Occur::Must, Box::new(ConstScoreQuery::new(self.test(test), 0.0)) as _)));
         let found = self.searcher.search(&BooleanQuery::new(clauses), &TopDocs::with_limit(limit).order_by_score())?;
-        Ok(found.into_iter().map(|(score, at)| (DocRef { segment: at.segment_ord, doc: at.doc_id }, score)).collect())
+        Ok(found.into_iter().map(|(_, at)| DocRef { segment: at.segment_ord, doc: at.doc_id }).collect())
+    }
+
+    /// Returns the BM25 scores of `documents`, whoever found them: all by the same statistics.
+    pub(super) fn scores(&self, words: &Words, documents: &[DocRef]) -> Result<Vec<f32>, Error> {
+        let mut order: Vec<(DocRef, usize)> = documents.iter().copied().zip(0..).collect();
+        order.sort_unstable();
+        let mut scores = vec![0.0; documents.len()];
+        for sought in &words.sought {
+            if sought.is_fuzzy {
+                let holds = self.searcher.search(&FuzzyTermQuery::new(sought.term.clone(), 1, true), &Bits)?;
+                let weight = FUZZY_WEIGHT * bm25::idf(self.documents(), holds.count() as u64);
+                order.iter().filter(|(doc, _)| holds.has(*doc)).for_each(|(_, at)| scores[*at] += weight);
+                continue;
+            }
+            for here in order.chunk_by(|(a, _), (b, _)| a.segment == b.segment) {
+                self.score_segment(sought, here, &mut scores)?;
+            }
+        }
+        Ok(scores)
+    }
+
+    /// Adds what one word counts to the scores of documents of one segment, which are in ascending order.
+    fn score_segment(&self, sought: &Sought, documents: &[(DocRef, usize)], scores: &mut [f32]) -> Result<(), Error> {
+        let field = sought.term.field();
+        let reader = documents.first().and_then(|(doc, _)| self.searcher.segment_readers().get(doc.segment as usize));
+        let Some(reader) = reader else { return Ok(()) };
+        let postings = reader.inverted_index(field)?.read_postings(&sought.term, IndexRecordOption::WithFreqs);
+        let Some(mut postings) = postings.map_err(|error| Error::Broken(error.to_string()))? else { return Ok(()) };
+        let lengths = sought.mean.map(|mean| reader.get_fieldnorms_reader(field).map(|lengths| (lengths, mean))).transpose()?;
+        for (DocRef { doc, .. }, at) in documents {
+            if postings.doc() < *doc {
+                postings.seek(*doc);
+            }
+            if postings.doc() == *doc {
+                scores[*at] += sought.weight
+                    * lengths
+                        .as_ref()
+                        .map_or(1.0, |(lengths, mean)| bm25::saturation(postings.term_freq(), lengths.fieldnorm(*doc), *mean));
+            }
+        }
+        Ok(())
+    }
+
+    fn documents(&self) -> u64 {
+        self.searcher.segment_readers().iter().map(|reader| u64::from(reader.max_doc())).sum()
+    }
+
+    fn mean_length(&self, field: Field) -> Result<f32, Error> {
+        let mut words = 0;
+        for reader in self.searcher.segment_readers() {
+            words += reader.inverted_index(field)?.total_num_tokens();
+        }
+        Ok(words as f32 / self.documents().max(1) as f32)
     }
 
     /// Returns which documents pass all `tests`, as bits by segment; `None` when all do.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn passing(&self, tests: &[Test]) -> Result<Option<Passing>, Error> {
+    pub(super) fn passing(&self, tests: &[Test]) -> Result<Option<Passing>, Error> {
         if tests.is_empty() {
             return Ok(None);
         }
@@ -347,10 +365,7 @@ impl Searcher {
     }
 
     /// Returns, for each identifier of `text` that only few documents hold, which ones do.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn rare_identifiers(&self, text: &str) -> Result<Vec<Passing>, Error> {
+    pub(super) fn rare_identifiers(&self, text: &str) -> Result<Vec<Passing>, Error> {
         let few = 3.max(self.searcher.num_docs() / RARE_SHARE);
         let mut rare = Vec::new();
         for identifier in
@@ -365,10 +380,7 @@ impl Searcher {
     }
 
     /// Calls `take` with every live document and the keys of its passages.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn each_passage(&self, take: &mut dyn FnMut(DocRef, u64)) -> Result<(), Error> {
+    pub(super) fn each_passage(&self, take: &mut dyn FnMut(DocRef, u64)) -> Result<(), Error> {
         for (segment, reader) in (0u32..).zip(self.searcher.segment_readers()) {
             let keys = reader.fast_fields().u64("passages")?;
             for doc in reader.doc_ids_alive() {
@@ -394,10 +406,7 @@ impl Searcher {
     }
 
     /// Returns for each document a number that the documents of its run share, and those of no other run.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn run_keys(&self, documents: &[DocRef]) -> Result<Vec<u64>, Error> {
+    pub(super) fn run_keys(&self, documents: &[DocRef]) -> Result<Vec<u64>, Error> {
         let readers = self.searcher.segment_readers().iter();
         let columns: Vec<_> = readers.map(|reader| reader.fast_fields().u64("run_key")).collect::<Result<_, _>>()?;
         let key = |at: &DocRef| columns.get(at.segment as usize).and_then(|column| column.first(at.doc)).unwrap_or_default();
@@ -405,10 +414,7 @@ impl Searcher {
     }
 
     /// Returns a document.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn fetch(&self, at: DocRef) -> Result<Found, Error> {
+    pub(super) fn fetch(&self, at: DocRef) -> Result<Found, Error> {
         let document: TantivyDocument = self.searcher.doc(DocAddress::new(at.segment, at.doc))?;
         let text = |field| document.get_first(field).and_then(|value| value.as_str()).unwrap_or_default();
         let facts = serde_json::from_str(text(self.fields.facts)).map_err(|error| Error::Broken(error.to_string()))?;
@@ -421,10 +427,7 @@ impl Searcher {
     }
 
     /// Returns the part of `text` that holds most of `words`, and where they are in it; `None` when it holds none.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn snippet(&self, words: &Words, text: &str) -> Result<Option<Snippet>, Error> {
+    pub(super) fn snippet(&self, words: &Words, text: &str) -> Result<Option<Snippet>, Error> {
         let mut generator = SnippetGenerator::create(&self.searcher, &*words.query, self.fields.body)?;
         generator.set_max_num_chars(SNIPPET_CHARS);
         let snippet = generator.snippet(text);

@@ -7,6 +7,7 @@
 
 pub mod advice;
 mod asked;
+mod bm25;
 pub mod collection;
 pub mod document;
 pub mod embed;

@@ -3,17 +3,43 @@
 use std::ops::Bound;
 
 use super::asked::Order;
-use super::lexical::{NumberFact, Test, WordFact};
+use super::lexical::{self, NumberFact, Test, WordFact};
 use super::query::filter::{self, Bounds, Filter, Origin, Outcome};
-use super::query::{Sort, Understood, filter::mode_name};
-use super::search::Question;
+use super::query::{Known, Sort, Understood, Vocabulary, filter::mode_name};
+use super::search::{Opened, Question};
 use crate::domain::tier::Tier;
 use crate::views::status::RunStatus;
 
 const NS_PER_MS: i64 = 1_000_000;
 
+/// Names of each sort that a query is searched for.
+const NAMES_MAX: usize = 5_000;
+
+/// Returns what queries may speak of: `templates` with ids and names, and what the runs of the index have.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn vocabulary(opened: Option<&Opened>, mut templates: Vec<(String, String)>) -> Result<Vocabulary, lexical::Error> {
+    let values = |fact| opened.map_or_else(|| Ok(Default::default()), |open| open.values(fact, NAMES_MAX));
+    let list = |fact| values(fact).map(|values| values.into_iter().collect::<Vec<_>>());
+    let known: std::collections::HashSet<String> = templates.iter().map(|(id, _)| id.to_lowercase()).collect();
+    templates.extend(values(WordFact::Template)?.into_iter().filter(|id| !known.contains(id)).map(|id| (id.clone(), id)));
+    let labels = list(WordFact::Label)?;
+    let labels = labels.iter().filter_map(|label| label.split_once('='));
+    Ok(Vocabulary::new(Known {
+        templates,
+        roles: list(WordFact::Role)?,
+        models: list(WordFact::Model)?,
+        providers: list(WordFact::Provider)?,
+        tags: list(WordFact::Tag)?,
+        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+    }))
+}
+
 /// Returns the question for the index. Filters that name runs are `runs`, each in full, because only the store knows which run a
 /// part of an id means.
+///
+/// A quoted phrase that stands alone is a filter. Within a sentence it is one unless nothing would be left.
 pub fn ask(understood: &Understood, limit: usize, run: &dyn Fn(&str) -> Option<String>) -> Question {
     let of = |origin: Origin| {
         let filters = understood.filters.iter().filter(move |filter| filter.origin == origin);
@@ -36,6 +62,8 @@ pub fn ask(understood: &Understood, limit: usize, run: &dyn Fn(&str) -> Option<S
         order: understood.order.map(|order| of_sort(order.sort)),
         skip: understood.order.map_or(0, |order| order.place.saturating_sub(1) as usize),
         limit,
+        // Where nothing is left beside filters there is nothing to be close to.
+        all: understood.is_all_filters,
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::asked::Order;
 use super::document::{Facts, Kind};
 use super::embed::Embedder;
-use super::fuse::{self, Fused};
+use super::fuse::{self, Fused, Unrelated};
 use super::index::Place;
 use super::lexical::{self, DocRef, Found, Lexical, Passing, Searcher, Seen, Snippet, Test, WordFact, Words};
 use super::vectors::Vectors;
@@ -28,7 +28,7 @@ pub struct Question {
     pub text: String,
     /// What every hit must be.
     pub hard: Vec<Test>,
-    /// What hits must be unless nothing would be left.
+    /// What hits must be unless nothing would be left; what is dropped for that reason is better than not.
     pub from_words: Vec<Test>,
     /// Quoted phrases that hits must hold unless none does.
     pub phrases: Vec<Test>,
@@ -44,6 +44,8 @@ pub struct Question {
     pub soft: Vec<Test>,
     /// Runs to be named, at most.
     pub limit: usize,
+    /// Runs that are not close to the text are hits too.
+    pub all: bool,
 }
 
 /// Which side to ask.
@@ -70,6 +72,8 @@ pub struct Hit {
     pub score: Fused<DocRef>,
     /// The part of that document that says why, and where the words are in it.
     pub snippet: Snippet,
+    /// It shares no word of weight with the question, and is not nearer to it than unrelated texts are, as far as nearness is known.
+    pub is_weak: bool,
 }
 
 /// What was found.
@@ -87,6 +91,8 @@ pub struct Answer {
     pub dropped: Vec<usize>,
     /// Numbers of the phrases that would have emptied the answer: their words are searched instead.
     pub loosened: Vec<usize>,
+    /// Nothing is close to the question: what is shown nevertheless is the nearest of what has nothing to do with it.
+    pub nothing_close: bool,
     /// Passages of all documents.
     pub passages: u64,
     /// How many of them have no vector yet.
@@ -98,6 +104,8 @@ pub struct Opened {
     lexical: Lexical,
     vectors: Option<Vectors>,
     table: Option<Table>,
+    /// How near unrelated texts are, where that is known of the model.
+    unrelated: Option<Unrelated>,
 }
 
 /// Which rows belong to which document, for one state of both sides.
@@ -118,7 +126,7 @@ impl Opened {
     /// Opens the index at `place`; `None` when there is none.
     pub fn open(place: &Place, embedder: &Embedder) -> Option<Self> {
         let lexical = place.lexical()?;
-        Some(Self { lexical, vectors: place.vectors(embedder), table: None })
+        Some(Self { lexical, vectors: place.vectors(embedder), table: None, unrelated: place.unrelated(embedder) })
     }
 
     /// Takes in what was committed since, on both sides.
@@ -133,6 +141,7 @@ impl Opened {
                 self.table = None;
             }
             self.vectors = place.vectors(embedder);
+            self.unrelated = place.unrelated(embedder);
         }
         let seen = self.lexical.seen()?;
         let vectors = self.vectors.as_ref().map_or(0, Vectors::len);
@@ -189,60 +198,141 @@ impl Opened {
         let searcher = &table.searcher;
         let mut answer =
             Answer { passages: table.passages, without_vector: table.passages - table.rows.len() as u64, ..Answer::default() };
-        let (tests, passing) = self.filter(searcher, question, &mut answer)?;
-        let passes = |doc: DocRef| passing.as_ref().is_none_or(|passing| passing.has(doc));
-        let alone = question.tests_alone && (!tests.is_empty() || question.order.is_some());
-        let listed = alone || question.text.trim().is_empty();
-        answer.listed = listed;
-        let words = if listed { None } else { searcher.words(&question.text, &question.soft)? };
-        let mut fused = if listed {
+        let filter = filter(searcher, question, &mut answer)?;
+        let passes = |doc: DocRef| filter.passing.as_ref().is_none_or(|passing| passing.has(doc));
+        let alone = question.tests_alone && (!filter.tests.is_empty() || question.order.is_some());
+        answer.listed = alone || question.text.trim().is_empty();
+        if answer.listed {
             let order = question.order.unwrap_or(Order::NEWEST);
-            ordering::all(searcher, order, &passes)?.into_iter().map(unscored).collect()
-        } else {
-            let by_words = || match &words {
-                Some(words) if sides != Sides::Semantic => searcher.best(words, &tests, RECALL),
-                _ => Ok(Vec::new()),
-            };
-            let has_meanings = sides != Sides::Lexical && self.vectors.is_some() && !table.rows.is_empty();
-            let (lexical, query) = if has_meanings {
-                // The model takes longer than the words do: both work at once.
-                std::thread::scope(|scope| {
-                    let by_words = scope.spawn(|| guarded(by_words).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic))));
-                    let query = embed(&question.text);
-                    let broken = |_| Err(lexical::Error::Broken("a search by words ended early".to_owned()));
-                    (by_words.join().unwrap_or_else(broken), query)
-                })
-            } else {
-                (by_words(), None)
-            };
-            let lexical = lexical?;
-            let (semantic, cosines) = match (&self.vectors, &query) {
-                (Some(vectors), Some(query)) => meanings(table, vectors, query, passing.as_ref(), &lexical),
-                _ => Default::default(),
-            };
-            answer.hybrid = query.is_some();
-            fuse::fuse(fuse::RULE, &lexical, &semantic, &cosines)
-        };
-        if sides != Sides::Semantic && !listed {
-            self.put_identifiers_first(searcher, &question.text, &mut fused)?;
+            let all = ordering::all(searcher, order, &passes)?.into_iter().map(Fused::new).collect();
+            self.show(searcher, question, None, all, &mut answer)?;
+            return Ok(answer);
         }
-        if !listed && let Some(order) = question.order {
+        let words = searcher.words(&question.text)?;
+        let mut fused = self.rank(table, question, words.as_ref(), sides, &filter, embed, &mut answer.hybrid)?;
+        if let Some(order) = question.order {
             fused = sorted(searcher, order, fused)?;
         }
-        if !listed && !question.first.is_empty() {
+        if !question.first.is_empty() {
             fused = put_first(searcher, &question.first, &passes, fused)?;
         }
-        let documents: Vec<DocRef> = fused.iter().map(|one| one.item).collect();
-        let mut seen: HashSet<u64> = HashSet::new();
-        for (one, run) in fused.into_iter().zip(searcher.run_keys(&documents)?) {
-            if seen.insert(run) && seen.len() > question.skip && answer.hits.len() < question.limit {
-                let found = searcher.fetch(one.item)?;
-                let snippet = snippet(searcher, words.as_ref(), &found)?;
-                answer.hits.push(Hit { kind: found.kind, title: found.title, facts: found.facts, score: one, snippet });
+        self.show(searcher, question, words.as_ref(), fused, &mut answer)?;
+        Ok(answer)
+    }
+
+    /// Asks both sides and makes one order of their answers; says in `hybrid` whether meanings were asked.
+    #[expect(clippy::too_many_arguments, reason = "one step of `answer`, which has all of them")]
+    fn rank(
+        &self,
+        table: &Table,
+        question: &Question,
+        words: Option<&Words>,
+        sides: Sides,
+        filter: &Filter,
+        embed: &dyn Fn(&str) -> Option<Vec<f32>>,
+        hybrid: &mut bool,
+    ) -> Result<Vec<Fused<DocRef>>, lexical::Error> {
+        let searcher = &table.searcher;
+        let words = words.filter(|_| sides != Sides::Semantic);
+        let by_words = || -> Result<Vec<Fused<DocRef>>, lexical::Error> {
+            let Some(words) = words else { return Ok(Vec::new()) };
+            let found = searcher.best(words, &filter.tests, RECALL)?;
+            let scores = searcher.scores(words, &found)?;
+            let scored = found.into_iter().zip(scores);
+            let mut found: Vec<_> = scored.map(|(doc, bm25)| Fused { bm25: Some(bm25), ..Fused::new(doc) }).collect();
+            found.sort_by(|a, b| b.bm25.unwrap_or(0.0).total_cmp(&a.bm25.unwrap_or(0.0)));
+            (1..).zip(&mut found).for_each(|(rank, one)| one.lexical_rank = Some(rank));
+            Ok(found)
+        };
+        let has_meanings = sides != Sides::Lexical && self.vectors.is_some() && !table.rows.is_empty();
+        let (found, query) = if has_meanings {
+            // The model takes longer than the words do: both work at once.
+            std::thread::scope(|scope| {
+                let by_words = scope.spawn(|| guarded(by_words).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic))));
+                let query = embed(&question.text);
+                let broken = |_| Err(lexical::Error::Broken("a search by words ended early".to_owned()));
+                (by_words.join().unwrap_or_else(broken), query)
+            })
+        } else {
+            (by_words(), None)
+        };
+        let mut candidates = found?;
+        *hybrid = query.is_some();
+        let meanings = self.vectors.as_ref().zip(query.as_deref());
+        let near = meanings.map(|(vectors, query)| near(table, vectors, query, filter.passing.as_ref(), &candidates));
+        let near = near.unwrap_or_default();
+        let places: HashMap<DocRef, usize> = candidates.iter().map(|one| one.item).zip(0..).collect();
+        let by_words_only = candidates.len();
+        for (rank, doc) in (1..).zip(&near.best) {
+            match places.get(doc).and_then(|at| candidates.get_mut(*at)) {
+                Some(one) => one.semantic_rank = Some(rank),
+                None => candidates.push(Fused { semantic_rank: Some(rank), ..Fused::new(*doc) }),
             }
         }
-        answer.total = seen.len().saturating_sub(question.skip);
-        Ok(answer)
+        // Both scores for every candidate: what only one side put forward is judged by the other too.
+        let others: Vec<DocRef> = candidates.iter().skip(by_words_only).map(|one| one.item).collect();
+        if let Some(words) = words {
+            let scores = searcher.scores(words, &others)?;
+            candidates.iter_mut().skip(by_words_only).zip(scores).for_each(|(one, bm25)| one.bm25 = Some(bm25));
+            // A question of identifiers alone may have no other words.
+            if words.attainable > 0.0 {
+                candidates.iter_mut().for_each(|one| one.share = one.bm25.unwrap_or(0.0) / words.attainable);
+            }
+            let rare = searcher.rare_identifiers(&question.text)?;
+            for one in &mut candidates {
+                let held = rare.iter().filter(|passing| passing.has(one.item)).count();
+                one.is_named = held > 0;
+                one.bonus += IDENTIFIER_BONUS * held as f32 / rare.len().max(1) as f32;
+            }
+        }
+        for one in &mut candidates {
+            one.cosine = near.rows.get(&one.item).map(|(cosine, _)| *cosine);
+            one.bonus += fuse::RULE.soft * filter.soft.iter().filter(|passing| passing.has(one.item)).count() as f32;
+        }
+        fuse::fuse(fuse::RULE, &mut candidates);
+        if let Some((vectors, query)) = meanings.filter(|_| sides == Sides::Both) {
+            feed_back(searcher, vectors, query, &near, &mut candidates)?;
+            fuse::fuse(fuse::RULE, &mut candidates);
+        }
+        Ok(candidates)
+    }
+
+    /// Names each run once, by the best of its documents, and leaves out what is not close.
+    fn show(
+        &self,
+        searcher: &Searcher,
+        question: &Question,
+        words: Option<&Words>,
+        fused: Vec<Fused<DocRef>>,
+        answer: &mut Answer,
+    ) -> Result<(), lexical::Error> {
+        let documents: Vec<DocRef> = fused.iter().map(|one| one.item).collect();
+        let mut seen: HashSet<u64> = HashSet::new();
+        let runs = fused.into_iter().zip(searcher.run_keys(&documents)?);
+        let mut best: Vec<Fused<DocRef>> = runs.filter(|(_, run)| seen.insert(*run)).map(|(one, _)| one).collect();
+        let is_ranked = !answer.listed;
+        let unrelated = self.unrelated.filter(|_| answer.hybrid);
+        let by_words = |one: &Fused<DocRef>| one.is_named || one.share >= fuse::SHARE_MIN;
+        let is_weak = |one: &Fused<DocRef>| {
+            let is_near = |cosine| unrelated.is_none_or(|unrelated| cosine >= unrelated.floor());
+            is_ranked && !by_words(one) && !one.cosine.is_some_and(is_near)
+        };
+        if let Some(unrelated) = unrelated {
+            let is_close =
+                |one: &Fused<DocRef>| by_words(one) || one.cosine.is_none_or(|cosine| cosine >= unrelated.floor_of_best());
+            answer.nothing_close = !best.is_empty() && !best.iter().any(is_close);
+            if !question.all {
+                best.retain(|one| !answer.nothing_close && (one.cosine.is_none() || !is_weak(one)));
+            }
+        }
+        answer.total = best.len().saturating_sub(question.skip);
+        for score in best.into_iter().skip(question.skip).take(question.limit) {
+            let found = searcher.fetch(score.item)?;
+            let snippet = snippet(searcher, words, &found)?;
+            let is_weak = answer.nothing_close || is_weak(&score);
+            answer.hits.push(Hit { kind: found.kind, title: found.title, facts: found.facts, score, snippet, is_weak });
+        }
+        Ok(())
     }
 
     /// Returns a run by its whole id, as a hit; `None` when the index does not have it.
@@ -255,43 +345,37 @@ impl Opened {
         let question = Question { hard, limit: 1, ..Question::default() };
         Ok(self.answer(&question, Sides::Lexical, &|_| None)?.hits.pop())
     }
+}
 
-    /// Returns the tests that count and what passes them: phrases and those from words only as far as something passes.
-    fn filter(
-        &self,
-        searcher: &Searcher,
-        question: &Question,
-        answer: &mut Answer,
-    ) -> Result<(Vec<Test>, Option<Passing>), lexical::Error> {
-        let mut tests = question.hard.clone();
-        let mut passing = searcher.passing(&tests)?;
-        let phrases = question.phrases.iter().enumerate().map(|(number, test)| (true, number, test));
-        let from_words = question.from_words.iter().enumerate().map(|(number, test)| (false, number, test));
-        for (is_phrase, number, test) in phrases.chain(from_words) {
-            tests.push(test.clone());
-            let narrower = searcher.passing(&tests)?;
-            if narrower.as_ref().is_some_and(|passing| passing.count() == 0) {
-                tests.pop();
-                if is_phrase { &mut answer.loosened } else { &mut answer.dropped }.push(number);
-            } else {
-                passing = narrower;
-            }
-        }
-        Ok((tests, passing))
-    }
+/// What hits must be, and what is better than not.
+struct Filter {
+    tests: Vec<Test>,
+    /// What passes all tests; `None` when everything does.
+    passing: Option<Passing>,
+    /// What passes each test that is better passed.
+    soft: Vec<Passing>,
+}
 
-    fn put_identifiers_first(&self, searcher: &Searcher, text: &str, fused: &mut [Fused<DocRef>]) -> Result<(), lexical::Error> {
-        let rare = searcher.rare_identifiers(text)?;
-        if rare.is_empty() {
-            return Ok(());
+/// Decides which tests count: phrases and those from words only as far as something passes.
+fn filter(searcher: &Searcher, question: &Question, answer: &mut Answer) -> Result<Filter, lexical::Error> {
+    let mut tests = question.hard.clone();
+    let mut passing = searcher.passing(&tests)?;
+    let mut soft = Vec::new();
+    let phrases = question.phrases.iter().enumerate().map(|(number, test)| (true, number, test));
+    let from_words = question.from_words.iter().enumerate().map(|(number, test)| (false, number, test));
+    for (is_phrase, number, test) in phrases.chain(from_words) {
+        tests.push(test.clone());
+        let narrower = searcher.passing(&tests)?;
+        if narrower.as_ref().is_some_and(|passing| passing.count() == 0) {
+            soft.extend(tests.pop());
+            if is_phrase { &mut answer.loosened } else { &mut answer.dropped }.push(number);
+        } else {
+            passing = narrower;
         }
-        for one in fused.iter_mut() {
-            let held = rare.iter().filter(|passing| passing.has(one.item)).count();
-            one.score += IDENTIFIER_BONUS * held as f32 / rare.len() as f32;
-        }
-        fused.sort_by(|a, b| b.score.total_cmp(&a.score));
-        Ok(())
     }
+    let soft = question.soft.iter().chain(&soft).map(|test| searcher.passing(std::slice::from_ref(test)));
+    let soft = soft.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    Ok(Filter { tests, passing, soft })
 }
 
 impl Table {
@@ -306,14 +390,17 @@ impl Table {
     }
 }
 
-/// Returns the nearest documents, best first, and the cosines of those in `lexical`.
-fn meanings(
-    table: &Table,
-    vectors: &Vectors,
-    query: &[f32],
-    passing: Option<&Passing>,
-    lexical: &[(DocRef, f32)],
-) -> (Vec<(DocRef, f32)>, HashMap<DocRef, f32>) {
+/// How near documents are to a question.
+#[derive(Default)]
+struct Near {
+    /// The nearest, best first.
+    best: Vec<DocRef>,
+    /// The cosine of each document that is looked at, and the row that has it.
+    rows: HashMap<DocRef, (f32, u32)>,
+}
+
+/// Returns how near the nearest documents are, and those that the words found.
+fn near(table: &Table, vectors: &Vectors, query: &[f32], passing: Option<&Passing>, found: &[Fused<DocRef>]) -> Near {
     let passes = |doc: &DocRef| passing.is_none_or(|passing| passing.has(*doc));
     let filtered: Vec<u32>;
     let rows = match passing {
@@ -325,32 +412,51 @@ fn meanings(
             &filtered
         }
     };
-    let near = vectors.nearest(query, rows, RECALL).unwrap_or_default();
+    let nearest = vectors.nearest(query, rows, RECALL).unwrap_or_default();
     // What only the words found has its own nearness.
-    let found: HashSet<DocRef> = lexical.iter().map(|(doc, _)| *doc).collect();
-    let mut more: Vec<u32> = found.iter().flat_map(|doc| table.rows_of(*doc)).collect();
+    let mut more: Vec<u32> = found.iter().flat_map(|one| table.rows_of(one.item)).collect();
     more.sort_unstable();
     more.dedup();
-    let known: HashSet<u32> = near.iter().map(|(row, _)| *row).collect();
+    let known: HashSet<u32> = nearest.iter().map(|(row, _)| *row).collect();
     more.retain(|row| !known.contains(row));
     let more = vectors.cosines(query, &more).unwrap_or_default();
-    let mut best: HashMap<DocRef, f32> = HashMap::new();
-    for (row, cosine) in near.into_iter().chain(more) {
+    let mut rows: HashMap<DocRef, (f32, u32)> = HashMap::new();
+    for (row, cosine) in nearest.into_iter().chain(more) {
         for doc in table.documents_of(row).filter(|doc| passes(doc)) {
-            let known = best.entry(doc).or_insert(f32::MIN);
-            *known = known.max(cosine);
+            let known = rows.entry(doc).or_insert((cosine, row));
+            if cosine > known.0 {
+                *known = (cosine, row);
+            }
         }
     }
-    let cosines: HashMap<DocRef, f32> = found.iter().filter_map(|doc| Some((*doc, *best.get(doc)?))).collect();
-    let mut semantic: Vec<(DocRef, f32)> = best.into_iter().collect();
-    semantic.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    semantic.truncate(RECALL);
-    (semantic, cosines)
+    let mut best: Vec<(DocRef, f32)> = rows.iter().map(|(doc, (cosine, _))| (*doc, *cosine)).collect();
+    best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    Near { best: best.into_iter().take(RECALL).map(|(doc, _)| doc).collect(), rows }
 }
 
-/// A document that neither side was asked for.
-fn unscored(item: DocRef) -> Fused<DocRef> {
-    Fused { item, score: 0.0, lexical_rank: None, semantic_rank: None, bm25: None, cosine: None }
+/// Measures the nearness of all candidates once more, now to the question and the best runs together: what is like them is likely sought too.
+/// Of each document the passage counts that was nearest to the question.
+fn feed_back(
+    searcher: &Searcher,
+    vectors: &Vectors,
+    query: &[f32],
+    near: &Near,
+    candidates: &mut [Fused<DocRef>],
+) -> Result<(), lexical::Error> {
+    let documents: Vec<DocRef> = candidates.iter().map(|one| one.item).collect();
+    let mut seen: HashSet<u64> = HashSet::new();
+    let runs = documents.iter().zip(searcher.run_keys(&documents)?).filter(|(_, run)| seen.insert(*run));
+    let best = runs.filter_map(|(doc, _)| near.rows.get(doc)).take(fuse::RULE.feedback_runs);
+    let best: Vec<Vec<f32>> = best.filter_map(|(_, row)| vectors.vector(*row).ok()).collect();
+    let moved = fuse::fed_back(fuse::RULE, query, &best);
+    let mut rows: Vec<u32> = documents.iter().filter_map(|doc| near.rows.get(doc)).map(|(_, row)| *row).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    let nearness: HashMap<u32, f32> = vectors.cosines(&moved, &rows).unwrap_or_default().into_iter().collect();
+    for one in candidates {
+        one.nearness = near.rows.get(&one.item).and_then(|(_, row)| nearness.get(row)).copied();
+    }
+    Ok(())
 }
 
 /// Sorts what matches well enough: everything is a little like everything, and the cheapest of all is not what was asked for.
@@ -377,7 +483,7 @@ fn put_first(
     let known: HashSet<DocRef> = fused.iter().map(|one| one.item).collect();
     let mut more = ordering::all(searcher, Order::NEWEST, &|doc| passes(doc) && !known.contains(&doc) && held(doc) > 0)?;
     more.sort_by_key(|doc| std::cmp::Reverse(held(*doc)));
-    fused.extend(more.into_iter().take(RECALL).map(unscored));
+    fused.extend(more.into_iter().take(RECALL).map(Fused::new));
     fused.sort_by_key(|one| std::cmp::Reverse(held(one.item)));
     Ok(fused)
 }
@@ -386,14 +492,15 @@ fn put_first(
 fn snippet(searcher: &Searcher, words: Option<&Words>, found: &Found) -> Result<Snippet, lexical::Error> {
     /// Bytes of a beginning.
     const BYTES: usize = 180;
+    const BREAKS: [char; 3] = ['\n', passages::SECTION_END, passages::MEANING_END];
     if let Some(words) = words
         && let Some(snippet) = searcher.snippet(words, &found.body)?
     {
         // A line break and a space are one byte each: the places of the words stay.
-        return Ok((snippet.0.replace('\n', " "), snippet.1));
+        return Ok((snippet.0.replace(BREAKS, " "), snippet.1));
     }
     let first = passages::split(&found.body).into_iter().next().unwrap_or(0..0);
     let text = &found.body[first];
     let end = text.floor_char_boundary(BYTES);
-    Ok((text[..end].replace('\n', " "), Vec::new()))
+    Ok((text[..end].replace(BREAKS, " "), Vec::new()))
 }

@@ -272,8 +272,9 @@ pub struct MemoryConfig {
     /// Observations below which nothing is claimed. Default 10.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub min_sample: Option<u32>,
-    /// How long the end of a run may take for embedding what is new, in milliseconds; the rest is done by the next search, by
-    /// `meno serve` and by `meno reindex`. 0 leaves all of it to them. Default 500.
+    /// How long a run lasts before past runs that have no vectors yet are embedded beside it, in milliseconds, at low priority
+    /// and only while it goes on; the rest is done by the next search, by `meno serve` and by `meno reindex`. 0 leaves all of it to them.
+    /// Default 1000.
     #[schemars(range(min = 0, max = 600_000))]
     pub embed_ms: Option<u64>,
 }

@@ -31,7 +31,8 @@ impl Workspace {
         let embedder = self.embedder()?;
         let scratch = self.bench_folder().map_err(BenchError::Scratch)?;
         let measured = Collection::read(dir, &|file| documents(file, &scratch.join("store"))).and_then(|collection| {
-            collection::measure(&collection, &embedder, &scratch.join("index"), &self.bench_cache(), progress)
+            let now = jiff::Zoned::now();
+            collection::measure(&collection, &embedder, &scratch.join("index"), &self.bench_cache(), &now, progress)
         });
         // What was made on the way is of no use to anybody; a folder that cannot be removed is in nobody's way.
         let _ = std::fs::remove_dir_all(&scratch);

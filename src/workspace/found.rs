@@ -29,6 +29,9 @@ pub struct Found {
     pub took_ms: f64,
     /// Runs that were found, before the limit: of each side at most two hundred documents are looked at.
     pub total: u64,
+    /// Nothing is close to the question: no run shares a word of weight with it or is nearer in meaning than unrelated texts are.
+    #[serde(default)]
+    pub nothing_close: bool,
     /// What is missing from the answer, in words.
     pub notices: Vec<String>,
     /// Runs, best first.
@@ -113,8 +116,17 @@ pub struct HitDocument {
     pub semantic_rank: Option<u32>,
     /// Its BM25 score.
     pub bm25: Option<f64>,
+    /// BM25 divided by the most that the question could score: the share that orders.
+    #[serde(default)]
+    pub share: f64,
     /// Its cosine with the question.
     pub cosine: Option<f64>,
+    /// Its cosine with the question and the best three runs together, which orders.
+    #[serde(default)]
+    pub nearness: Option<f64>,
+    /// It shares no word of weight with the question and is not nearer in meaning than unrelated texts are.
+    #[serde(default)]
+    pub weak: bool,
     /// The part of the document that says why.
     pub snippet: String,
     /// Where words of the question are in the snippet: from and to, in bytes.
@@ -190,7 +202,10 @@ pub(super) fn hit_document(hit: &Hit, rank: u64) -> HitDocument {
         lexical_rank: hit.score.lexical_rank,
         semantic_rank: hit.score.semantic_rank,
         bm25: hit.score.bm25.map(f64::from),
+        share: f64::from(hit.score.share),
         cosine: hit.score.cosine.map(f64::from),
+        nearness: hit.score.nearness.map(f64::from),
+        weak: hit.is_weak,
         snippet: hit.snippet.0.clone(),
         highlights: hit.snippet.1.iter().map(|range| (range.start, range.end)).collect(),
         status: hit.facts.status.clone(),

@@ -9,6 +9,7 @@ pub mod setup;
 
 mod alike;
 mod analysis;
+mod attend;
 mod audit;
 pub mod backtest;
 mod backup;

@@ -17,24 +17,18 @@ use crate::domain::ids::{Hash, RunId};
 use crate::memory::embed::{self, Embedder};
 use crate::memory::index::{self, CaughtUp, GoOn, Hold, Place, Source};
 use crate::memory::lexical::{Seen, Test, WordFact};
-use crate::memory::query::{Id, Known, Order, Understood, Vocabulary, understand};
-use crate::memory::search::{Answer, Opened, Question, Sides};
+use crate::memory::query::{Id, Order, Understood, Vocabulary, understand};
+use crate::memory::search::{Answer, Hit, Opened, Question, Sides};
 use crate::memory::{lexical, question};
 use crate::store::guard::guarded;
 use crate::store::{self, lock};
 use crate::views::run_detail::RunDetail;
 
-/// Names of each sort that a query is searched for.
-const NAMES_MAX: usize = 5_000;
 /// Runs named when nobody says how many.
 const LIMIT: usize = 10;
 
 /// Answered with nothing by a process that stays with the store.
-const IS_ANYBODY_THERE: &[u8] = b"";
-
-/// By how much indexing in the background is put behind everything else.
-#[cfg(target_os = "linux")]
-const BACKGROUND_NICE: i32 = 5;
+pub(super) const IS_ANYBODY_THERE: &[u8] = b"";
 
 /// What keeps memory at hand within one process.
 #[derive(Default)]
@@ -172,6 +166,7 @@ impl Workspace {
             passages_without_vector: answer.without_vector,
             took_ms: (begun.elapsed().as_secs_f64() * 1e5).round() / 1e2,
             total: answer.total as u64,
+            nothing_close: answer.nothing_close,
             notices,
             hits: answer.hits.iter().zip(1..).map(|(hit, rank)| hit_document(hit, rank)).collect(),
         })
@@ -204,7 +199,8 @@ impl Workspace {
             let named = understood.order.and_then(|order| order.count).map(|count| count as usize);
             let limit = search.limit.unwrap_or(named.unwrap_or(LIMIT)).min(named.unwrap_or(usize::MAX));
             let run = |name: &str| self.find_run(name).ok().map(|run| run.to_string());
-            let asked = question::ask(&understood, limit, &run);
+            let mut asked = question::ask(&understood, limit, &run);
+            asked.all |= search.all;
             let sides = if search.lexical_only { Sides::Lexical } else { Sides::Both };
             let mut answer = match opened.as_ref() {
                 Some(open) => open.answer(&asked, sides, embed)?,
@@ -230,7 +226,7 @@ impl Workspace {
         }
         let Some(open) = opened.as_mut() else { return Ok(Vec::new()) };
         let hard = vec![Test::Is(WordFact::Template, vec![template.to_lowercase()])];
-        let question = Question { text: text.to_owned(), hard, limit, ..Question::default() };
+        let question = Question { text: text.to_owned(), hard, limit, all: true, ..Question::default() };
         let near = || -> Result<Vec<RunId>, RecallError> {
             open.refresh(&place, &embedder)?;
             let answer = open.answer(&question, Sides::Both, &|text| embedder.query(text).ok())?;
@@ -331,82 +327,6 @@ impl Workspace {
         }
     }
 
-    /// Makes what was appended searchable: by its words at once, by its meaning within `slice`. What takes longer, as after a large
-    /// import, is left to the next search; and another process that does so already, or that stays with the store and will, to it.
-    ///
-    /// # Errors
-    /// A [`RecallError`].
-    pub fn remember(&self, slice: Duration) -> Result<(), RecallError> {
-        /// How long words may take.
-        const WORDS_MAX: Duration = Duration::from_secs(2);
-        let begun = Instant::now();
-        let words = self.catch_up(&|_, _| begun.elapsed() < WORDS_MAX)?;
-        if words.is_some_and(|done| !done.whole) {
-            return Ok(());
-        }
-        if slice.is_zero() || self.log.ask(IS_ANYBODY_THERE)?.is_some() {
-            return Ok(());
-        }
-        match self.embed_missing(&|_, _| begun.elapsed() < slice) {
-            Err(RecallError::Busy) | Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Keeps the index up to the log, and the answers to searches at hand, until `stop` says so: the work of a process that
-    /// stays. Others that ask are answered meanwhile.
-    pub fn attend(self: &Arc<Self>, stop: &(dyn Fn() -> bool + Sync)) {
-        /// Between two looks at the log.
-        const LOOK_EVERY: Duration = Duration::from_millis(500);
-        let me = Arc::downgrade(self);
-        // Set once; a second time is the same answerer.
-        let _ = self.opened.answerer.set(Box::new(move |question| me.upgrade()?.answer(question)));
-        self.warm_up();
-        // Who appends or asks comes first. Elsewhere than on Linux a thread has no priority of its own.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::nice(BACKGROUND_NICE);
-        let mut seen = 0;
-        let mut left = true;
-        while !stop() {
-            let head = match self.log.wait(seen, LOOK_EVERY) {
-                Ok(head) => head,
-                Err(error) => {
-                    tracing::warn!("the log cannot be followed: {error}");
-                    std::thread::sleep(LOOK_EVERY);
-                    continue;
-                }
-            };
-            if head > seen {
-                match self.catch_up(&|_, _| !stop()) {
-                    Ok(Some(done)) => (seen, left) = (done.seq, true),
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::warn!("the index cannot be brought up to the log: {error}");
-                        std::thread::sleep(LOOK_EVERY);
-                    }
-                }
-            }
-            if left {
-                match self.embed_missing(&|_, _| !stop()) {
-                    Ok((_, missing)) => left = missing > 0,
-                    Err(RecallError::Busy) => {}
-                    Err(error) => {
-                        tracing::warn!("nothing can be embedded: {error}");
-                        left = false;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Loads the embedding model, so that a search that follows need not wait for it.
-    pub fn warm_up(&self) {
-        if let Ok(embedder) = self.open_embedder() {
-            let loaded = embedder.load();
-            tracing::debug!("the embedding model is loaded: {}", loaded.is_ok());
-        }
-    }
-
     pub(super) fn index_place(&self) -> Place {
         match self.read_only() {
             Some(_) => self.index_in_memory(),
@@ -439,21 +359,7 @@ impl Workspace {
         {
             return Ok(Arc::clone(vocabulary));
         }
-        let values = |fact| opened.map_or_else(|| Ok(Default::default()), |open| open.values(fact, NAMES_MAX));
-        let list = |fact| values(fact).map(|values| values.into_iter().collect::<Vec<_>>());
-        let mut templates: Vec<(String, String)> = self.library.names();
-        let known: std::collections::HashSet<String> = templates.iter().map(|(id, _)| id.to_lowercase()).collect();
-        templates.extend(values(WordFact::Template)?.into_iter().filter(|id| !known.contains(id)).map(|id| (id.clone(), id)));
-        let labels = list(WordFact::Label)?;
-        let labels = labels.iter().filter_map(|label| label.split_once('='));
-        let vocabulary = Arc::new(Vocabulary::new(Known {
-            templates,
-            roles: list(WordFact::Role)?,
-            models: list(WordFact::Model)?,
-            providers: list(WordFact::Provider)?,
-            tags: list(WordFact::Tag)?,
-            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-        }));
+        let vocabulary = Arc::new(question::vocabulary(opened, self.library.names())?);
         *kept = Some((seen, Arc::clone(&vocabulary)));
         Ok(vocabulary)
     }
@@ -479,7 +385,8 @@ impl Workspace {
                 (None, None) => None,
             };
             if let Some(hit) = hit {
-                answer.hits.insert(0, hit);
+                answer.nothing_close = false;
+                answer.hits.insert(0, Hit { is_weak: false, ..hit });
             }
         }
         answer.hits.truncate(limit);
@@ -532,3 +439,7 @@ impl Source for Logged<'_> {
         self.0.detail_of(run, &events)
     }
 }
+
+#[cfg(test)]
+#[path = "recall_tests.rs"]
+mod tests;

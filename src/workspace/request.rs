@@ -216,6 +216,9 @@ pub struct SearchRequest {
     pub sort: Option<Sort>,
     /// By words alone.
     pub lexical_only: bool,
+    /// Runs that are not close to the question are named too.
+    #[serde(default)]
+    pub all: bool,
     /// The moment and the zone in which dates are read: RFC 9557.
     pub now: String,
     /// How long the index may take to catch up before the answer, in milliseconds.
@@ -233,6 +236,7 @@ impl SearchRequest {
             limit: None,
             sort: None,
             lexical_only: false,
+            all: false,
             now: jiff::Zoned::now().to_string(),
             catch_up_ms: CATCH_UP.as_millis() as u64,
         }
@@ -256,6 +260,13 @@ impl SearchRequest {
     #[must_use]
     pub fn lexical_only(mut self, lexical_only: bool) -> Self {
         self.lexical_only = lexical_only;
+        self
+    }
+
+    /// Names runs too that are not close to the question, marked as weak.
+    #[must_use]
+    pub fn all(mut self, all: bool) -> Self {
+        self.all = all;
         self
     }
 

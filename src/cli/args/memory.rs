@@ -24,6 +24,9 @@ pub struct SearchArgs {
     /// Search by words alone, without the embedding model
     #[arg(long)]
     pub lexical: bool,
+    /// Show runs that are not close to the question too
+    #[arg(long)]
+    pub all: bool,
     /// Show ranks, scores, filters, order and what was left out
     #[arg(long)]
     pub explain: bool,

@@ -20,7 +20,8 @@ pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     let now = Zoned::now().with_time_zone(context.out.zone().clone());
     let request = SearchRequest { limit: args.limit, sort: args.sort, ..SearchRequest::new(joined(&args.query)) };
-    let found = workspace.search(&request.lexical_only(args.lexical).now(&now)).map_err(report)?;
+    let request = request.lexical_only(args.lexical).all(args.all).now(&now);
+    let found = workspace.search(&request).map_err(report)?;
     if context.out.json() {
         context.out.document(&found)?;
         return Ok(Exit::Done);
@@ -31,6 +32,15 @@ pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
     }
     for notice in found.understood.notes.iter().chain(&found.notices) {
         context.out.say(notice);
+    }
+    if found.nothing_close {
+        context.out.say(match found.hits.is_empty() {
+            true => "nothing close: no run shares a word of weight with the question or means something like it; --all shows the nearest",
+            false => "nothing close: these are the nearest of runs that have nothing to do with the question",
+        });
+    }
+    if found.hits.is_empty() && found.nothing_close {
+        return Ok(Exit::Done);
     }
     if found.hits.is_empty() {
         context.out.say(match found.log_head {

@@ -51,7 +51,7 @@ pub fn hits(out: &Out, found: &Found, all: &[&str], explain: bool) -> String {
         ("found by", Fit::Whole),
     ];
     if explain {
-        columns.extend([("score", Fit::Number), ("BM25", Fit::Number), ("cosine", Fit::Number)]);
+        columns.extend([("score", Fit::Number), ("BM25", Fit::Number), ("share", Fit::Number), ("cosine", Fit::Number)]);
     }
     columns.push(("what", Fit::Words));
     let mut table = Table::new(out, &columns);
@@ -73,7 +73,7 @@ pub fn hits(out: &Out, found: &Found, all: &[&str], explain: bool) -> String {
         ];
         if explain {
             let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
-            row.extend([number(Some(hit.score)), number(hit.bm25), number(hit.cosine)].map(Entry::from));
+            row.extend([number(Some(hit.score)), number(hit.bm25), number(Some(hit.share)), number(hit.cosine)].map(Entry::from));
         }
         row.push(Entry::from(format!("{}: {}", hit.title, hit.snippet)));
         table.row(row);
@@ -107,7 +107,8 @@ fn found_by(hit: &HitDocument, explain: bool) -> String {
     let side = |name: &str, rank: Option<u32>| rank.map(|rank| if explain { format!("{name} {rank}") } else { name.to_owned() });
     let sides: Vec<String> =
         [side("words", hit.lexical_rank), side("meaning", hit.semantic_rank)].into_iter().flatten().collect();
-    if sides.is_empty() { "filters".to_owned() } else { sides.join(" + ") }
+    let sides = if sides.is_empty() { "filters".to_owned() } else { sides.join(" + ") };
+    if hit.weak { format!("{sides}, weak") } else { sides }
 }
 
 fn mode(name: &str) -> Mode {

@@ -6,11 +6,14 @@
 mod builtin;
 mod engine;
 pub mod named;
+pub mod unrelated;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use engine::{Files, Session};
+
+use super::fuse::Unrelated;
 
 /// Texts that one model reads at once: more gains nothing on a processor, and padding costs.
 const BATCH: usize = 16;
@@ -114,6 +117,11 @@ impl Embedder {
     /// Returns how many numbers a vector has.
     pub fn dims(&self) -> usize {
         self.dims
+    }
+
+    /// Returns how near unrelated texts are for this model, where that is known without measuring it.
+    pub fn unrelated(&self) -> Option<Unrelated> {
+        matches!(self.files, Files::Builtin).then_some(builtin::UNRELATED)
     }
 
     /// Loads the model unless it is loaded already, so that the next question need not wait for it.

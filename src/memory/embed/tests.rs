@@ -50,3 +50,12 @@ fn a_model_that_was_not_fetched_is_named_with_its_missing_file() {
     assert!(missing.to_string().starts_with("the embedding model `BGESmallENV15` is not here"), "{missing}");
     assert!(matches!(Embedder::open("nonsense", folder.path(), None), Err(Error::Unknown(_))));
 }
+
+#[test]
+fn what_is_unrelated_is_measured_and_far_from_what_belongs_together() {
+    let embedder = Embedder::builtin().with_workers(1);
+    let measured = unrelated::measure(&embedder).unwrap();
+    let known = embedder.unrelated().unwrap();
+    assert!((measured.mean - known.mean).abs() < 0.06 && (measured.deviation - known.deviation).abs() < 0.03, "{measured:?}");
+    assert!(known.floor() < known.floor_of_best() && (0.15..0.3).contains(&known.floor()), "{}", known.floor());
+}
