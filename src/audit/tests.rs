@@ -11,6 +11,7 @@ use super::seal::{BadSeal, Seal};
 use super::story::RunAudit;
 use crate::domain::event::{AttemptOutcome, Escalate, Event, Purpose, Recorded, Verdict};
 use crate::domain::ids::{Hash, NodeId, RunId};
+use crate::domain::judge::Edition;
 use crate::domain::money::NanoUsd;
 use crate::domain::run::{AgentStatus, Phase, Run, TakeOver};
 use crate::domain::text::Text;

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Workspace;
-use super::recall::{IS_ANYBODY_THERE, RecallError};
+use super::recall::IS_ANYBODY_THERE;
+use super::recall_error::RecallError;
 
 /// By how much indexing in the background is put behind everything else.
 #[cfg(target_os = "linux")]
