@@ -180,8 +180,11 @@ fn run_body(run: &RunDetail) -> String {
     for (key, value) in &run.labels {
         let _ = writeln!(words_only, "{key}: {value}");
     }
-    let failure = run.failure.as_ref().and_then(|failure| failure.message.as_deref());
-    let failure = failure.map(|failure| format!("The run failed: {failure}")).unwrap_or_default();
+    let failure = run.failure.as_ref().and_then(|failure| failure.message.as_deref()).filter(|why| !why.trim().is_empty());
+    if let Some(why) = failure {
+        // Written by the program: as a text of its own it would be near to every short question.
+        let _ = writeln!(words_only, "The run failed: {why}");
+    }
     for escalation in &run.escalations {
         let why = match escalation.failed_criteria.as_slice() {
             [] => escalation.reason.name().replace('_', " "),
@@ -197,7 +200,7 @@ fn run_body(run: &RunDetail) -> String {
             outputs.map(|output| first_bytes(output, TASK_BYTES_MAX)).collect()
         }
     };
-    sections([told.as_str()].into_iter().chain(outputs).chain([failure.as_str()]), &words_only)
+    sections([told.as_str()].into_iter().chain(outputs), &words_only)
 }
 
 fn agent_body(agent: &AgentDetail, run: &RunDetail) -> String {

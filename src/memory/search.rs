@@ -484,6 +484,8 @@ fn put_first(
     let mut more = ordering::all(searcher, Order::NEWEST, &|doc| passes(doc) && !known.contains(&doc) && held(doc) > 0)?;
     more.sort_by_key(|doc| std::cmp::Reverse(held(*doc)));
     fused.extend(more.into_iter().take(RECALL).map(Fused::new));
+    // What the question names needs no nearness.
+    fused.iter_mut().filter(|one| held(one.item) > 0).for_each(|one| one.is_named = true);
     fused.sort_by_key(|one| std::cmp::Reverse(held(one.item)));
     Ok(fused)
 }

@@ -189,7 +189,12 @@ impl<'a> Replay<'a> {
             return self.take(1);
         };
         let head = &self.events[self.at];
-        self.gone |= commands::lacks_input(&head.event);
+        // What was seen for a reply stands behind it, and is as much an input.
+        let behind = self.events[self.at + 1..].iter().take_while(|recorded| {
+            let is_reply = matches!(head.event, Event::CallReplied(_));
+            is_reply && matches!(recorded.event, Event::CostIncurred(_) | Event::FactObserved(_))
+        });
+        self.gone |= std::iter::once(head).chain(behind).any(|recorded| commands::lacks_input(&recorded.event));
         let mut nearest: Option<(usize, Unlike)> = None;
         // What follows from one command may begin like what follows from another: the one that accounts for most is meant.
         let mut agreed: Option<(usize, Comparison)> = None;
