@@ -22,6 +22,8 @@ mod harness;
 mod identity;
 #[path = "suite/import.rs"]
 mod import;
+#[path = "suite/imported_logs.rs"]
+mod imported_logs;
 #[path = "suite/keeping.rs"]
 mod keeping;
 #[path = "suite/laws.rs"]

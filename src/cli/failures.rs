@@ -48,6 +48,9 @@ impl From<FindError> for Report {
             FindError::Store(error) => error.into(),
             FindError::NotFound(_) => Self::new("run_not_found", Exit::Mendable, message).hint("`meno list-runs` shows the runs"),
             FindError::Ambiguous { .. } => Self::new("run_ambiguous", Exit::Mendable, message).hint("use more letters of its id"),
+            FindError::Imported { .. } => {
+                Self::refused(message).hint("do it in the store that it is of, then export and import again")
+            }
             FindError::Malformed(_) => {
                 Self::new("run_reference", Exit::Mendable, message).hint("`meno list-runs` shows the runs")
             }

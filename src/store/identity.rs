@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::codec::{self, Decoded};
-use super::files::{DataFile, Files, write_whole};
+use super::files::{Files, write_whole};
 use super::forget::STAGING;
-use super::journal::frame::{FOOTER_BYTES, Footer, HEADER_BYTES, Header};
+use super::imported;
+use super::journal::frame::{HEADER_BYTES, Header};
 use super::journal::segment::{self, Item, Segment, file_name};
 use crate::domain::event::Event;
 use crate::domain::ids::{Hash, NodeId};
@@ -26,7 +27,7 @@ const BARE_EVENTS: u64 = 1;
 /// What is set aside gets this end to its name.
 pub const ASIDE: &str = "set-aside";
 /// What is read of a segment to find a frame in it, in bytes, before all of it is.
-const BEGINNING_BYTES: u64 = 64 * 1024;
+const BEGINNING_BYTES: usize = 64 * 1024;
 /// A store's very first write, its segment's header and the event that says that it was made, is no longer than this, in bytes: a kill
 /// or a power cut leaves any part of it.
 const FIRST_WRITE_BYTES_MAX: usize = 4096;
@@ -202,15 +203,8 @@ fn log_facts(files: &dyn Files, journal: &Path, folder: String, firsts: &[u64]) 
     let mut headers = Vec::new();
     for first in firsts {
         let path = dir.join(file_name(*first));
-        let read = || -> std::io::Result<_> {
-            let file = files.open_read(&path)?;
-            let (mut bytes, length) = ([0; HEADER_BYTES], file.length()?);
-            if length >= HEADER_BYTES as u64 {
-                file.read_at(&mut bytes, 0)?;
-            }
-            Ok(Header::node(&bytes))
-        };
-        headers.push((*first, read().map_err(Error::io(&path))?));
+        let (bytes, _) = segment::both_ends(files, &path, HEADER_BYTES, 0).map_err(Error::io(&path))?;
+        headers.push((*first, Header::node(&bytes)));
     }
     let named: Option<NodeId> = folder.parse().ok();
     let mut votes: BTreeMap<NodeId, usize> = BTreeMap::new();
@@ -223,7 +217,7 @@ fn log_facts(files: &dyn Files, journal: &Path, folder: String, firsts: &[u64]) 
     let (mut has_events, mut is_blank) = (false, true);
     for first in &own {
         let path = dir.join(file_name(*first));
-        let bytes = beginning(files, &path).map_err(Error::io(&path))?;
+        let (bytes, _) = segment::both_ends(files, &path, BEGINNING_BYTES, 0).map_err(Error::io(&path))?;
         has_events = node.or(named).is_some_and(|node| has_frame(files, &path, node, *first, bytes));
         if has_events {
             node = node.or(named);
@@ -233,20 +227,10 @@ fn log_facts(files: &dyn Files, journal: &Path, folder: String, firsts: &[u64]) 
         is_blank &= bytes.iter().skip(FIRST_WRITE_BYTES_MAX).all(|byte| *byte == 0);
     }
     let is_open = match (node, own.last()) {
-        (Some(node), Some(last)) if has_events => {
-            let path = dir.join(file_name(*last));
-            !is_sealed(&*files.open_read(&path).map_err(Error::io(&path))?, node)
-        }
+        (Some(node), Some(last)) if has_events => imported::footer(files, &dir.join(file_name(*last)), node)?.is_none(),
         _ => false,
     };
     Ok(LogFacts { folder, node, has_events, is_blank, is_open, foreign })
-}
-
-/// Returns the first bytes of a file: enough for the first frames of most segments.
-fn beginning(files: &dyn Files, path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = files.open_read(path)?;
-    let mut bytes = vec![0; usize::try_from(file.length()?.min(BEGINNING_BYTES)).unwrap_or_default()];
-    file.read_at(&mut bytes, 0).map(|()| bytes)
 }
 
 /// Whether a segment has a sound frame of `node`'s log: its first bytes say so, or all of them.
@@ -257,12 +241,6 @@ fn has_frame(files: &dyn Files, path: &Path, node: NodeId, first: u64, beginning
         segment.items().any(|item| matches!(item, Item::Frame(..)))
     };
     has(beginning) || files.read(path).is_ok_and(has)
-}
-
-fn is_sealed(file: &dyn DataFile, node: NodeId) -> bool {
-    let Some(end) = file.length().ok().and_then(|length| length.checked_sub(FOOTER_BYTES as u64)) else { return false };
-    let mut bytes = [0; FOOTER_BYTES];
-    file.read_at(&mut bytes, end).is_ok() && Footer::read(&bytes, node).is_some()
 }
 
 /// Reads the logs of `facts` through for what [`judge`] needs besides; `index` is whose log the index is of.

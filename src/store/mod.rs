@@ -13,6 +13,7 @@ pub mod forget;
 pub(crate) mod guard;
 pub mod hand_over;
 pub mod identity;
+pub mod imported;
 pub mod journal;
 pub mod log;
 pub mod ordered;

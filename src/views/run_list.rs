@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::{Event, Mode, Purpose, Recorded};
-use crate::domain::ids::{AgentNo, AttemptNo, RunId, TimeNs};
+use crate::domain::ids::{AgentNo, AttemptNo, NodeId, RunId, TimeNs};
 use crate::domain::money::NanoUsd;
 
 use super::open_costs::OpenCosts;
@@ -185,6 +185,7 @@ impl RunRow {
             escalations: self.escalations,
             forked_from: self.parent.map(|parent| parent.to_string()),
             labels: self.labels.clone(),
+            node: None,
         }
     }
 }
@@ -222,6 +223,9 @@ pub struct RunLine {
     pub forked_from: Option<String>,
     /// Labels.
     pub labels: IndexMap<String, String>,
+    /// The node of the imported log that has it; null for a run of the store's own log.
+    #[serde(default)]
+    pub node: Option<String>,
 }
 
 /// What `list-runs --json` prints.
@@ -263,9 +267,60 @@ pub struct RunFilter {
     pub until: Option<TimeNs>,
     /// With all these labels.
     pub labels: Vec<(String, String)>,
+    /// Of these logs.
+    pub log: LogFilter,
+}
+
+/// Of which logs runs are meant: the store's own, and those that were imported beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFilter {
+    /// Of all.
+    #[default]
+    All,
+    /// Of the store's own.
+    Own,
+    /// Of the imported logs whose node begins or ends like this.
+    Node(String),
+}
+
+impl std::str::FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        /// Letters of a node that are enough to name it.
+        const NODE_CHARS_MIN: usize = 4;
+        match text {
+            "all" => Ok(Self::All),
+            "own" => Ok(Self::Own),
+            part if part.len() >= NODE_CHARS_MIN && part.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                Ok(Self::Node(part.to_owned()))
+            }
+            _ => Err(format!("use `own`, `all`, or at least {NODE_CHARS_MIN} letters of a node")),
+        }
+    }
+}
+
+impl LogFilter {
+    /// Tells whether runs of a log are meant: of the imported one of `node`, or of the own one.
+    pub fn takes(&self, node: Option<NodeId>) -> bool {
+        match (self, node.map(|node| node.to_string())) {
+            (Self::All, _) | (Self::Own, None) => true,
+            (Self::Own, Some(_)) | (Self::Node(_), None) => false,
+            (Self::Node(part), Some(node)) => {
+                let part = part.to_ascii_uppercase();
+                node.starts_with(&part) || node.ends_with(&part)
+            }
+        }
+    }
 }
 
 impl RunFilter {
+    /// Tells whether every run of the store's own log fits.
+    pub fn is_empty(&self) -> bool {
+        *self == Self { log: self.log.clone(), ..Self::default() } && self.log.takes(None)
+    }
+
     /// Tells whether the list shows `row`, of a run that a process executes or not.
     pub fn matches(&self, row: &RunRow, executed: bool) -> bool {
         self.template.as_ref().is_none_or(|template| *template == row.template_id)

@@ -145,6 +145,9 @@ pub struct HitDocument {
     pub cost_nusd: i64,
     /// Whether that is all of it.
     pub cost_complete: bool,
+    /// The node of the imported log that has it; null for a run of the store's own log.
+    #[serde(default)]
+    pub node: Option<String>,
 }
 
 /// Returns what a query was understood to mean and what the answer made of it.
@@ -215,5 +218,6 @@ pub(super) fn hit_document(hit: &Hit, rank: u64) -> HitDocument {
         started_at: started.to_string(),
         cost_nusd: hit.facts.cost_nusd,
         cost_complete: hit.facts.cost_complete,
+        node: None,
     }
 }

@@ -13,7 +13,6 @@ use super::Workspace;
 use super::import::IMPORT_LOCK;
 use crate::domain::event::{Event, ForgottenParts, SegmentImported, SegmentImportedPrivate};
 use crate::domain::ids::{Hash, NodeId, RunId};
-use crate::store::archive::pack::other_logs;
 use crate::store::archive::unpack::{make_store, refuse_full};
 use crate::store::cipher::Keyring;
 use crate::store::codec::{self, Decoded};
@@ -25,7 +24,7 @@ use crate::store::hand_over::{End, Error as LinesError};
 use crate::store::identity::{self, IMPORTED};
 use crate::store::log::{Head, Stored};
 use crate::store::session::{Create, Place, RunLock, StoreLock};
-use crate::store::{self, archive, chain, forget, lock};
+use crate::store::{self, archive, chain, forget, imported, lock};
 
 /// Who takes a log in holds the lock of this run, which cannot be: nothing is removed meanwhile.
 pub(super) const STAGING_LOCK: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -263,7 +262,7 @@ impl Workspace {
 
     fn take_in_beside(&self, files: &[(PathBuf, Contents)], all: &Forgets) -> Result<TakenIn, HandOverError> {
         let (store, node) = (self.place()?.dir(), files[0].1.begin.node);
-        let others = other_logs(store, self.log.head()?.node)?;
+        let others = imported::ends(&OsFiles, store, self.log.head()?.node)?;
         let start = others.into_iter().find(|head| head.node == node);
         let start = start.unwrap_or(Head { node, seq: 0, hash: chain::genesis(node) });
         for (file, contents) in files.iter().filter(|(_, contents)| contents.end.to < start.seq) {

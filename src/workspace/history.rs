@@ -1,7 +1,9 @@
 //! The past: which runs there are, and what happened in one.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use crate::domain::event::{Envelope, Event, NoteAdded, NoteAddedPrivate, Recorded};
-use crate::domain::ids::{BatchId, Hash, RunId};
+use crate::domain::ids::{BatchId, Hash, NodeId, RunId};
 use crate::domain::text::Text;
 use crate::executor::read_texts;
 use crate::store::codec::{self, Decoded};
@@ -9,7 +11,7 @@ use crate::store::log::{Batch, Stored};
 use crate::store::session::{Probe, RunLock};
 use crate::store::{self};
 use crate::views::run_detail::RunDetail;
-use crate::views::run_list::{RunFilter, RunList, RunRow, SortBy};
+use crate::views::run_list::{LogFilter, RunFilter, RunList, RunRow, SortBy};
 use crate::views::runs;
 use crate::views::status::RunStatus;
 
@@ -35,6 +37,14 @@ pub enum FindError {
         /// The runs, at most a handful.
         candidates: Vec<String>,
     },
+    /// It is of an imported log, which is never changed.
+    #[error("run {run} is of the imported log {node}, which can be read and not changed")]
+    Imported {
+        /// The run.
+        run: RunId,
+        /// The log's node.
+        node: NodeId,
+    },
     /// It is no name of a run.
     #[error("`{0}` names no run: use an id, at least {REFERENCE_CHARS_MIN} letters of its start or end, `last` or `last~N`")]
     Malformed(String),
@@ -49,9 +59,16 @@ impl Workspace {
     /// # Errors
     /// When the store cannot be read.
     pub fn runs(&self, filter: &RunFilter, sort: SortBy, limit: Option<usize>) -> Result<RunList, store::Error> {
+        let imported = match filter.log {
+            LogFilter::Own => Vec::new(),
+            LogFilter::All | LogFilter::Node(_) => self.imported_rows()?,
+        };
+        if !imported.is_empty() || !filter.log.takes(None) {
+            return self.runs_of_all(imported, filter, sort, limit);
+        }
         let limit_of_rows = limit.and_then(|limit| u32::try_from(limit).ok());
         if let Some(limit) = limit_of_rows
-            && *filter == RunFilter::default()
+            && filter.is_empty()
             && sort == SortBy::Newest
         {
             // The usual question reads only the rows that it shows.
@@ -66,7 +83,46 @@ impl Workspace {
         Ok(filter.choose(rows, sort, limit))
     }
 
-    /// Returns the run that a person means: an id, a unique start or end of one, `last` or `last~N`.
+    /// Like [`Self::runs`], with the rows of imported logs.
+    fn runs_of_all(
+        &self,
+        imported: Vec<(NodeId, RunRow)>,
+        filter: &RunFilter,
+        sort: SortBy,
+        limit: Option<usize>,
+    ) -> Result<RunList, store::Error> {
+        let own = self.all_rows()?;
+        let known: HashSet<RunId> = own.iter().map(|row| row.run_id).collect();
+        // What the own log has too is its own.
+        let imported = imported.into_iter().filter(|(_, row)| !known.contains(&row.run_id));
+        let (mut nodes, mut rows) = (HashMap::new(), Vec::new());
+        for (node, row) in imported.filter(|(node, _)| filter.log.takes(Some(*node))) {
+            nodes.insert(row.run_id.to_string(), node.to_string());
+            rows.push((row, false));
+        }
+        if filter.log.takes(None) {
+            rows.extend(own.into_iter().map(|row| {
+                let executed = self.is_executed(&row);
+                (row, executed)
+            }));
+        }
+        let mut list = filter.choose(rows.into_iter(), sort, limit);
+        for line in &mut list.runs {
+            line.node = nodes.remove(&line.run_id);
+        }
+        Ok(list)
+    }
+
+    /// Returns the run that a person means, as [`Self::find_run`] does, if it is one of the store's own.
+    ///
+    /// # Errors
+    /// A [`FindError`].
+    pub fn find_own_run(&self, reference: &str) -> Result<RunId, FindError> {
+        let run = self.find_run(reference)?;
+        self.node_of(run)?.map_or(Ok(run), |node| Err(FindError::Imported { run, node }))
+    }
+
+    /// Returns the run that a person means: an id, a unique start or end of one, `last` or `last~N`. `last` is of the store's own runs.
     ///
     /// # Errors
     /// A [`FindError`] that names the candidates when there are several.
@@ -89,8 +145,10 @@ impl Workspace {
         if !is_part {
             return Err(FindError::Malformed(reference.to_owned()));
         }
-        let ids = self.all_rows()?.into_iter().map(|row| row.run_id);
+        let mut ids: BTreeSet<RunId> = self.all_rows()?.into_iter().map(|row| row.run_id).collect();
+        ids.extend(self.imported_runs()?.iter().flat_map(|spans| spans.runs()));
         let found: Vec<RunId> = ids
+            .into_iter()
             .filter(|id| {
                 let id = id.to_string();
                 id.starts_with(&wanted) || id.ends_with(&wanted)
@@ -132,6 +190,7 @@ impl Workspace {
         {
             lineage.position = self.position(parent, lineage.at)?;
         }
+        detail.node = self.node_of(id)?.map(|node| node.to_string());
         detail.forks = self.children(id)?.iter().map(|(child, _)| child.to_string()).collect();
         Ok(detail)
     }
@@ -178,12 +237,14 @@ impl Workspace {
         self.log.read_run(id, from, PAGE)
     }
 
-    /// Returns the ids of all runs, newest first.
+    /// Returns the ids of all runs: the store's own, newest first, then those of imported logs.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn run_ids(&self) -> Result<Vec<String>, store::Error> {
-        Ok(self.all_rows()?.iter().map(|row| row.run_id.to_string()).collect())
+        let own = self.all_rows()?.into_iter().map(|row| row.run_id);
+        let imported = self.imported_runs()?;
+        Ok(own.chain(imported.iter().flat_map(|spans| spans.runs())).map(|run| run.to_string()).collect())
     }
 
     /// Decodes a stored event and reads its texts; `None` for a kind that this version does not know.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use ulid::Ulid;
 
+use super::beside::Beside;
 use super::empty::EmptyLog;
 use super::forget;
 use super::keys;
@@ -129,6 +130,8 @@ pub struct Workspace {
     /// The keys of all providers, to be kept out of texts.
     secrets: Vec<SecretString>,
     pub(super) log: Arc<dyn Log>,
+    /// The same, for who asks about imported logs; `None` for a store that is not there.
+    pub(super) beside: Option<Arc<Beside>>,
     pub(super) payloads: Arc<Payloads>,
     pub(super) world: Arc<World>,
     pub(super) opened: Arc<Opened>,
@@ -221,6 +224,7 @@ impl Workspace {
             opened: Arc::default(),
             memory: Memory::default(),
             notice: Arc::clone(&options.notice),
+            beside: None,
             place: None,
             session: None,
         };
@@ -250,7 +254,9 @@ impl Workspace {
             },
         )?;
         let session = Arc::new(session);
-        workspace.log = Arc::clone(&session) as Arc<dyn Log>;
+        let beside = Arc::new(Beside::new(Arc::clone(&session) as Arc<dyn Log>, workspace.store.path.clone()));
+        workspace.log = Arc::clone(&beside) as Arc<dyn Log>;
+        workspace.beside = Some(beside);
         workspace.session = Some(session);
         workspace.place = Some(place);
         Ok(workspace)

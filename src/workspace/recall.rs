@@ -10,19 +10,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Workspace;
-use super::found::{Found, hit_document, understood_document};
+use super::found::{Found, understood_document};
+use super::logged::Logged;
 use super::recall_error::RecallError;
 use super::request::SearchRequest;
-use crate::domain::ids::{Hash, RunId};
+use crate::domain::ids::RunId;
 use crate::memory::embed::{self, Embedder};
-use crate::memory::index::{self, CaughtUp, GoOn, Hold, Place, Source};
+use crate::memory::index::{self, CaughtUp, GoOn, Hold, Place};
 use crate::memory::lexical::{Seen, Test, WordFact};
 use crate::memory::query::{Id, Order, Understood, Vocabulary, understand};
 use crate::memory::search::{Answer, Hit, Opened, Question, Sides};
 use crate::memory::{lexical, question};
 use crate::store::guard::guarded;
-use crate::store::{self, lock};
-use crate::views::run_detail::RunDetail;
+use crate::store::lock;
 
 /// Runs named when nobody says how many.
 const LIMIT: usize = 10;
@@ -168,7 +168,7 @@ impl Workspace {
             total: answer.total as u64,
             nothing_close: answer.nothing_close,
             notices,
-            hits: answer.hits.iter().zip(1..).map(|(hit, rank)| hit_document(hit, rank)).collect(),
+            hits: self.hits(&answer)?,
         })
     }
 
@@ -201,6 +201,7 @@ impl Workspace {
             let run = |name: &str| self.find_run(name).ok().map(|run| run.to_string());
             let mut asked = question::ask(&understood, limit, &run);
             asked.all |= search.all;
+            asked.hard.extend(self.of_logs(&search.log)?);
             let sides = if search.lexical_only { Sides::Lexical } else { Sides::Both };
             let mut answer = match opened.as_ref() {
                 Some(open) => open.answer(&asked, sides, embed)?,
@@ -391,52 +392,6 @@ impl Workspace {
         }
         answer.hits.truncate(limit);
         Ok(())
-    }
-}
-
-/// The log of a workspace, as the index reads it.
-struct Logged<'a>(&'a Workspace);
-
-impl Source for Logged<'_> {
-    fn head(&self) -> Result<(String, u64, Hash), store::Error> {
-        let head = self.0.log.head()?;
-        Ok((head.node.to_string(), head.seq, head.hash))
-    }
-
-    fn hash_at(&self, seq: u64) -> Result<Option<Hash>, store::Error> {
-        let event = self.0.log.read(seq, 1)?;
-        Ok(event.first().filter(|event| event.envelope.seq == seq).map(|event| event.hash))
-    }
-
-    fn touched(&self, after: u64, limit: u32) -> Result<Option<(Vec<RunId>, u64, Hash)>, store::Error> {
-        let mut runs = std::collections::BTreeSet::new();
-        let mut last = None;
-        let mut from = after + 1;
-        while from - after <= u64::from(limit) {
-            let page = self.0.log_page(from)?;
-            let Some(end) = page.last() else { break };
-            (from, last) = (end.envelope.seq + 1, Some((end.envelope.seq, end.hash)));
-            runs.extend(page.iter().filter_map(|event| event.envelope.run));
-        }
-        Ok(last.map(|(seq, hash)| (runs.into_iter().collect(), seq, hash)))
-    }
-
-    fn detail(&self, run: RunId) -> Result<RunDetail, store::Error> {
-        // A run is found by what can be read of it, and looked at again when there is more.
-        let mut events = self.0.events_of(run, 1, u32::MAX)?;
-        for recorded in &mut events {
-            let mut locked = None;
-            recorded.event.each_text_mut(&mut |text| {
-                let name = text.payload().filter(|name| locked.is_none() && self.0.payloads.has(*name));
-                locked = locked.or(name.and_then(|name| self.0.payloads.key_of(name)));
-            });
-            if let Some(key) = locked {
-                let place = self.0.index_place();
-                place.mark_locked(&key.to_string()).map_err(store::Error::io(self.0.store.path.clone()))?;
-                break;
-            }
-        }
-        self.0.detail_of(run, &events)
     }
 }
 

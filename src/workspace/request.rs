@@ -16,6 +16,7 @@ use crate::domain::run::Answer;
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::domain::tier::Strategy;
 use crate::memory::query::Sort;
+use crate::views::run_list::LogFilter;
 
 /// An answer to a question of the form.
 #[derive(Clone, PartialEq)]
@@ -219,6 +220,9 @@ pub struct SearchRequest {
     /// Runs that are not close to the question are named too.
     #[serde(default)]
     pub all: bool,
+    /// Of which logs.
+    #[serde(default)]
+    pub log: LogFilter,
     /// The moment and the zone in which dates are read: RFC 9557.
     pub now: String,
     /// How long the index may take to catch up before the answer, in milliseconds.
@@ -237,6 +241,7 @@ impl SearchRequest {
             sort: None,
             lexical_only: false,
             all: false,
+            log: LogFilter::default(),
             now: jiff::Zoned::now().to_string(),
             catch_up_ms: CATCH_UP.as_millis() as u64,
         }
@@ -267,6 +272,13 @@ impl SearchRequest {
     #[must_use]
     pub fn all(mut self, all: bool) -> Self {
         self.all = all;
+        self
+    }
+
+    /// Searches runs of these logs alone: the store's own, or imported ones.
+    #[must_use]
+    pub fn of_logs(mut self, log: LogFilter) -> Self {
+        self.log = log;
         self
     }
 

@@ -410,3 +410,15 @@ fn what_an_untrusted_store_may_not_say_is_told_once_when_a_setting_of_it_is_chan
     let done = finish(command).exits(0);
     assert_eq!(done.stderr.matches("tools.commands").count(), 1, "{}", done.stderr);
 }
+
+#[test]
+fn events_across_runs_name_the_agents_of_runs_that_began_before_the_first_one_shown() {
+    let house = House::new();
+    house.meno(PUBLISH).ends();
+    let events = house.meno(["events", "--json"]).exits(0).lines();
+    let first = of_kind(&events, "AttemptStarted")[0]["seq"].to_string();
+    let shown = house.meno(["events", "--from", &first]).exits(0).stdout;
+    assert!(shown.lines().count() > 10 && !shown.contains("agent-"), "{shown}");
+    // Line for line as when the whole log is read.
+    assert!(house.meno(["events"]).exits(0).stdout.ends_with(&shown));
+}

@@ -180,6 +180,7 @@ fn texts_beside_the_log_are_encrypted_under_a_key_that_is_elsewhere_and_all_else
     assert_eq!(audit["violations"], json!([]));
     house.meno(["replay", "--verify", "--all"]).exits(0);
     house.meno(["fork", &first, "--agent", "reader"]).exits(0);
+    house.meno(["run", "python_package_publish", "--no-input", "--seed", "6", "-q"]).ends();
 
     // Without the key: the log, its proof, its lists and its numbers; not the texts beside it, and no new ones in clear.
     let away = house.path("payloads.away");
@@ -190,6 +191,12 @@ fn texts_beside_the_log_are_encrypted_under_a_key_that_is_elsewhere_and_all_else
     let audit = document(&house.meno(["audit", "--json"]).exits(0));
     let told = audit["checks"].as_array().expect("checks").iter().find(|tally| tally["check"] == "payloads").expect("payloads");
     assert!(told["not_verifiable"].as_u64() > Some(0), "{audit}");
+    // What decisions were made from is locked: that nothing could be verified is said, and is no success.
+    let replayed = house.meno(["replay", "last", "--verify"]).exits(1);
+    assert!(
+        replayed.stdout.contains("nothing could be verified") && replayed.stdout.contains("key is not at hand"),
+        "{replayed:?}"
+    );
     let (journal, before) = (house.journal().len(), payloads(&house).len());
     let refused = house.meno(["run", "reader", "--no-input", "--seed", "4", "--input", "notes=notes.txt"]).exits(1);
     assert!(refused.stderr.contains("their key is not at hand"), "{}", refused.stderr);

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::values::sort;
 use crate::domain::tier::Strategy;
 use crate::memory::query::{SYNTAX, Sort};
+use crate::views::run_list::LogFilter;
 
 /// `search`.
 #[derive(Debug, Args)]
@@ -21,6 +22,9 @@ pub struct SearchArgs {
     /// Sort by newest, oldest, cheapest, most-expensive, longest, shortest, most-escalations, …
     #[arg(long, value_name = "ORDER", value_parser = sort())]
     pub sort: Option<Sort>,
+    /// Only runs of this imported log: its node, or its beginning or end; `own` for none of them
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<LogFilter>,
     /// Search by words alone, without the embedding model
     #[arg(long)]
     pub lexical: bool,

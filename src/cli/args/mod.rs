@@ -20,7 +20,7 @@ use jiff::tz::TimeZone;
 
 use super::output::Color;
 use crate::domain::event::Mode;
-use crate::views::run_list::SortBy;
+use crate::views::run_list::{LogFilter, SortBy};
 use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
 pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs};
@@ -287,6 +287,9 @@ pub struct ListRunsArgs {
     /// Only with this label; may be given several times
     #[arg(long = "label", value_name = "K=V")]
     pub labels: Vec<KeyValue>,
+    /// Only of this imported log: its node, or its beginning or end; `own` for none of them
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<LogFilter>,
     /// At most so many
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,

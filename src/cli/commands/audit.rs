@@ -29,7 +29,7 @@ pub fn run(context: &mut Context, args: &AuditArgs) -> Result<Exit> {
         None => (None, None),
     };
     let workspace = open::store(context, Access::Read)?;
-    let run = args.run.as_ref().map(|run| workspace.find_run(&run.to_string())).transpose()?;
+    let run = args.run.as_ref().map(|run| workspace.find_own_run(&run.to_string())).transpose()?;
     let request = AuditRequest { run, against, signed };
     let is_told = !context.out.json();
     let mut failure = None;

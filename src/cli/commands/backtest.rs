@@ -60,7 +60,7 @@ pub fn backtest(context: &mut Context, args: &BacktestArgs) -> Result<Exit> {
 /// When there is no such run, it has not ended, or the store cannot be read.
 pub fn whatif(context: &mut Context, args: &WhatifArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    let run = workspace.find_run(&args.run.to_string())?;
+    let run = workspace.find_own_run(&args.run.to_string())?;
     let Some(report) = workspace.whatif(run, &args.strategy)? else {
         return Err(Report::refused(format!(
             "run {run} has not ended, or tried nothing: its record says nothing of other strategies"

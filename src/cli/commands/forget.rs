@@ -64,7 +64,7 @@ pub struct PurgeLine {
 /// When there is no such run, it has not ended, or the store's files cannot be had.
 pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Change)?;
-    let run = workspace.find_run(&args.run.to_string())?;
+    let run = workspace.find_own_run(&args.run.to_string())?;
     let which = match (args.answers, args.outputs) {
         (true, _) => ForgottenParts::Answers,
         (_, true) => ForgottenParts::Outputs,

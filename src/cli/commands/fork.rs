@@ -49,7 +49,7 @@ fn own(terms: &NewTerms) -> ForkRequest {
 
 fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut request: ForkRequest, set: &[KeyValue]) -> Result<Exit> {
     let workspace = Arc::new(open::store(context, Access::Change)?);
-    let id = workspace.find_run(&run.to_string())?;
+    let id = workspace.find_own_run(&run.to_string())?;
     let needs_work = request.take_over != Some(TakeOver::Nothing);
     let point = workspace.fork_point(id, at, needs_work)?;
     consent::to_run(context, &workspace, id, &point.basis)?;

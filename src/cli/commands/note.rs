@@ -40,7 +40,7 @@ pub fn run(context: &mut Context, args: &NoteArgs) -> Result<Exit> {
     }
     // A store that is not there has no run that could be noted, and is not made for it.
     let workspace = open::store(context, Access::Change)?;
-    let id = workspace.find_run(&args.run.to_string())?;
+    let id = workspace.find_own_run(&args.run.to_string())?;
     let redactor = filling::redactor_about(&workspace, id);
     let tags = args.tags.iter().map(|tag| redactor.redact_answer(tag).into_owned()).collect();
     let (envelope, hash) = workspace.note(id, &redactor.redact_answer(text), args.rating, tags)?;

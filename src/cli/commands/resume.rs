@@ -19,7 +19,7 @@ use crate::workspace::Access;
 /// When there is no such run, it has ended, or another process executes it.
 pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
     let workspace = Arc::new(open::store(context, Access::Change)?);
-    let id = workspace.find_run(&args.run.to_string())?;
+    let id = workspace.find_own_run(&args.run.to_string())?;
     // What cannot be read is no run that could go on: resuming says why.
     if let Ok(basis) = workspace.recorded_basis(id) {
         consent::to_run(context, &workspace, id, &basis)?;

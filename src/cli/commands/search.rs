@@ -20,7 +20,7 @@ pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     let now = Zoned::now().with_time_zone(context.out.zone().clone());
     let request = SearchRequest { limit: args.limit, sort: args.sort, ..SearchRequest::new(joined(&args.query)) };
-    let request = request.lexical_only(args.lexical).all(args.all).now(&now);
+    let request = request.lexical_only(args.lexical).all(args.all).of_logs(args.node.clone().unwrap_or_default()).now(&now);
     let found = workspace.search(&request).map_err(report)?;
     if context.out.json() {
         context.out.document(&found)?;

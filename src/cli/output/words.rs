@@ -56,6 +56,13 @@ pub fn value(value: &Value) -> String {
     }
 }
 
+/// Returns the end of a node's id, which is enough to name it.
+pub fn id_end(id: &str) -> &str {
+    /// Characters that are shown.
+    const END: usize = 6;
+    id.len().checked_sub(END).and_then(|from| id.get(from..)).unwrap_or(id)
+}
+
 /// Characters at the end of an id that are shown at least.
 const SUFFIX_MIN: usize = 4;
 

@@ -14,24 +14,25 @@ pub fn list_runs(out: &Out, list: &RunList, all: &[&str]) -> String {
     let ids: Vec<&str> = list.runs.iter().map(|run| run.run_id.as_str()).collect();
     let narrow = out.width().is_some_and(|width| width < NARROW);
     let shown = if narrow { words::unique_suffixes(&ids, all) } else { ids };
-    let mut table = Table::new(
-        out,
-        &[
-            ("run", Fit::Whole),
-            ("template", Fit::Words),
-            ("status", Fit::Words),
-            ("started", Fit::Whole),
-            ("took", Fit::Number),
-            ("cost", Fit::Number),
-            ("agents", Fit::Number),
-            ("climbs", Fit::Number),
-            ("mode", Fit::Whole),
-        ],
-    );
+    let has_imported = list.runs.iter().any(|run| run.node.is_some());
+    let nodes: &[(&str, Fit)] = if has_imported { &[("node", Fit::Whole)] } else { &[] };
+    let columns = [
+        ("run", Fit::Whole),
+        ("template", Fit::Words),
+        ("status", Fit::Words),
+        ("started", Fit::Whole),
+        ("took", Fit::Number),
+        ("cost", Fit::Number),
+        ("agents", Fit::Number),
+        ("climbs", Fit::Number),
+        ("mode", Fit::Whole),
+    ];
+    let mut table = Table::new(out, &[&columns, nodes].concat());
     for (run, id) in list.runs.iter().zip(shown) {
         let started =
             time::nanoseconds(&run.started_at).map_or_else(|| run.started_at.clone(), |at| time::minute(at, out.zone()));
-        table.row([
+        let node = has_imported.then(|| Entry::from(run.node.as_deref().map_or("own", words::id_end)));
+        let row = [
             Entry::from(id),
             Entry::from(run.template_id.as_str()),
             Entry::styled(run_style(run.status, run.verified), standing(run.status, run.verified)),
@@ -46,7 +47,8 @@ pub fn list_runs(out: &Out, list: &RunList, all: &[&str]) -> String {
             Entry::from(u64::from(run.agents)),
             Entry::from(u64::from(run.escalations)),
             Entry::from(run.mode.name()),
-        ]);
+        ];
+        table.row(row.into_iter().chain(node));
     }
     table.finish()
 }

@@ -75,7 +75,8 @@ pub fn hits(out: &Out, found: &Found, all: &[&str], explain: bool) -> String {
             let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
             row.extend([number(Some(hit.score)), number(hit.bm25), number(Some(hit.share)), number(hit.cosine)].map(Entry::from));
         }
-        row.push(Entry::from(format!("{}: {}", hit.title, hit.snippet)));
+        let of = hit.node.as_deref().map_or_else(String::new, |node| format!(" (of log {})", words::id_end(node)));
+        row.push(Entry::from(format!("{}{of}: {}", hit.title, hit.snippet)));
         table.row(row);
     }
     table.finish()

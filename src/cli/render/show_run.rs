@@ -84,6 +84,9 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
     if let Some(folder) = &run.workspace {
         pairs.push(("folder", folder.clone()));
     }
+    if let Some(node) = &run.node {
+        pairs.push(("log", format!("{node}, imported")));
+    }
     if let Some(lineage) = &run.lineage {
         let at = lineage.position.map_or_else(String::new, |at| format!(" at event {at}"));
         pairs.push(("forked", format!("from {}{at}", lineage.parent)));

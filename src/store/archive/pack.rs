@@ -8,12 +8,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Contents, Error, FORMAT, MANIFEST, Manifest, SEAL_HEAD, sync_parent, unpack, with_end};
-use crate::domain::ids::{Hash, NodeId};
+use crate::domain::ids::Hash;
+use crate::store;
 use crate::store::files::OsFiles;
+use crate::store::imported;
 use crate::store::journal::folder;
 use crate::store::journal::segment::{self, Item, Segment, file_name};
 use crate::store::log::Head;
-use crate::store::{self, chain};
 
 /// The zstd level: logs shrink to a fraction at some hundred MB/s.
 const LEVEL: i32 = 3;
@@ -89,7 +90,7 @@ impl Partial {
 
 fn write(store: &Path, head: Head, partial: &Partial, made_at: String) -> Result<(), Error> {
     let failed = |source| Error::Io { path: partial.path.clone(), source };
-    let others = other_logs(store, head.node)?;
+    let others = imported::ends(&OsFiles, store, head.node)?;
     let manifest = Manifest {
         format: FORMAT,
         meno: env!("CARGO_PKG_VERSION").to_owned(),
@@ -170,28 +171,6 @@ fn until(segment: &Segment, to: u64) -> Result<(Option<u64>, usize), Error> {
 
 fn damaged(path: &Path, why: String) -> Error {
     store::Error::Damaged(format!("{}: {why}", path.display())).into()
-}
-
-/// Returns where the logs end that were brought in from elsewhere.
-pub fn other_logs(store: &Path, own: NodeId) -> Result<Vec<Head>, Error> {
-    let mut heads = Vec::new();
-    for path in sorted(&store.join("journal"))? {
-        let node = path.file_name().and_then(|name| name.to_str()?.parse::<NodeId>().ok());
-        let Some(node) = node.filter(|node| *node != own && path.is_dir()) else { continue };
-        let mut head = Head { node, seq: 0, hash: chain::genesis(node) };
-        // Where it ends is said by its last file.
-        if let Some(first) = segment::list(&OsFiles, &path)?.last() {
-            for item in Segment::load(&OsFiles, &path, node, *first)?.items() {
-                if let Item::Frame(_, frame) = item {
-                    head = Head { seq: frame.last(), hash: frame.hash, ..head };
-                }
-            }
-        }
-        if head.seq > 0 {
-            heads.push(head);
-        }
-    }
-    Ok(heads)
 }
 
 fn settings_and_templates(store: &Path) -> Result<Vec<PathBuf>, Error> {

@@ -154,6 +154,26 @@ pub fn file_name(first: u64) -> String {
     format!("{first:020}.seg")
 }
 
+/// Returns at most so many of the first and of the last bytes of a file, without reading the rest where the file can be opened for that.
+///
+/// # Errors
+/// What the file system says.
+pub fn both_ends(files: &dyn Files, path: &Path, first: usize, last: usize) -> std::io::Result<(Vec<u8>, Vec<u8>)> {
+    let Ok(file) = files.open_read(path) else {
+        // Where nothing can be written, files can be read all the same.
+        let bytes = files.read(path)?;
+        let (first, last) = (first.min(bytes.len()), bytes.len().saturating_sub(last));
+        return Ok((bytes[..first].to_vec(), bytes[last..].to_vec()));
+    };
+    let length = file.length()?;
+    let part = |bytes: usize| vec![0; usize::try_from(length).map_or(bytes, |length| bytes.min(length))];
+    let (mut first, mut last) = (part(first), part(last));
+    file.read_at(&mut first, 0)?;
+    let from = length - last.len() as u64;
+    file.read_at(&mut last, from)?;
+    Ok((first, last))
+}
+
 /// Returns the first positions of the segments in `dir`, in order; none when the folder is not there.
 ///
 /// # Errors

@@ -83,6 +83,7 @@ impl Default for Fold {
                 notes: Vec::new(),
                 lineage: None,
                 forks: Vec::new(),
+                node: None,
                 workspace: None,
                 seed: 0,
                 prices_as_of: String::new(),

@@ -117,6 +117,9 @@ pub struct RunDetail {
     pub lineage: Option<Lineage>,
     /// Runs that were forked from it, the oldest first; they are not in its own events.
     pub forks: Vec<String>,
+    /// The node of the imported log that has it; null for a run of the store's own log.
+    #[serde(default)]
+    pub node: Option<String>,
     /// The folder that it was started in.
     pub workspace: Option<String>,
     /// The seed of everything random in it.

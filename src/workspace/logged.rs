@@ -1,0 +1,96 @@
+//! The log of a workspace, with the logs that lie beside it, as the search index reads it and as hits are told apart.
+
+use super::Workspace;
+use super::found::{HitDocument, hit_document};
+use crate::domain::event::Event;
+use crate::domain::ids::{Hash, NodeId, RunId};
+use crate::memory::index::Source;
+use crate::memory::lexical::{Test, WordFact};
+use crate::memory::search::Answer;
+use crate::store;
+use crate::store::codec::{self, Decoded};
+use crate::store::identity::IMPORTED;
+use crate::views::run_detail::RunDetail;
+use crate::views::run_list::LogFilter;
+
+/// The log of a workspace, as the index reads it.
+pub(super) struct Logged<'a>(pub &'a Workspace);
+
+impl Source for Logged<'_> {
+    fn head(&self) -> Result<(String, u64, Hash), store::Error> {
+        let head = self.0.log.head()?;
+        Ok((head.node.to_string(), head.seq, head.hash))
+    }
+
+    fn hash_at(&self, seq: u64) -> Result<Option<Hash>, store::Error> {
+        let event = self.0.log.read(seq, 1)?;
+        Ok(event.first().filter(|event| event.envelope.seq == seq).map(|event| event.hash))
+    }
+
+    fn touched(&self, after: u64, limit: u32) -> Result<Option<(Vec<RunId>, u64, Hash)>, store::Error> {
+        let mut runs = std::collections::BTreeSet::new();
+        let mut last = None;
+        let mut from = after + 1;
+        while from - after <= u64::from(limit) {
+            let page = self.0.log_page(from)?;
+            let Some(end) = page.last() else { break };
+            (from, last) = (end.envelope.seq + 1, Some((end.envelope.seq, end.hash)));
+            runs.extend(page.iter().filter_map(|event| event.envelope.run));
+            // Where the own log says that another was taken in, the runs of that are new.
+            for event in page.iter().filter(|event| event.kind == IMPORTED) {
+                if let Ok(Decoded::Known(recorded)) = codec::decode(event)
+                    && let Event::SegmentImported(body) = recorded.event
+                    && let Some(spans) = self.0.imported_runs()?
+                {
+                    runs.extend(spans.runs_between(body.node, body.from, body.to));
+                }
+            }
+        }
+        Ok(last.map(|(seq, hash)| (runs.into_iter().collect(), seq, hash)))
+    }
+
+    fn detail(&self, run: RunId) -> Result<RunDetail, store::Error> {
+        // A run is found by what can be read of it, and looked at again when there is more.
+        let mut events = self.0.events_of(run, 1, u32::MAX)?;
+        for recorded in &mut events {
+            let mut locked = None;
+            recorded.event.each_text_mut(&mut |text| {
+                let name = text.payload().filter(|name| locked.is_none() && self.0.payloads.has(*name));
+                locked = locked.or(name.and_then(|name| self.0.payloads.key_of(name)));
+            });
+            if let Some(key) = locked {
+                let place = self.0.index_place();
+                place.mark_locked(&key.to_string()).map_err(store::Error::io(self.0.store.path.clone()))?;
+                break;
+            }
+        }
+        self.0.detail_of(run, &events)
+    }
+}
+
+impl Workspace {
+    /// Returns what runs must be to be of these logs; nothing when all are meant.
+    pub(super) fn of_logs(&self, log: &LogFilter) -> Result<Option<Test>, store::Error> {
+        let spans = self.imported_runs()?;
+        let runs = |takes: &dyn Fn(NodeId) -> bool| {
+            let all = spans.iter().flat_map(|spans| spans.runs().filter(|run| spans.node_of(*run).is_some_and(takes)));
+            Test::Is(WordFact::Run, all.map(|run| run.to_string().to_lowercase()).collect())
+        };
+        Ok(match log {
+            LogFilter::All => None,
+            LogFilter::Own if spans.is_none() => None,
+            LogFilter::Own => Some(Test::Not(Box::new(runs(&|_| true)))),
+            LogFilter::Node(_) => Some(runs(&|node| log.takes(Some(node)))),
+        })
+    }
+
+    /// Returns hits as they are shown, each with the imported log that has it.
+    pub(super) fn hits(&self, answer: &Answer) -> Result<Vec<HitDocument>, store::Error> {
+        let hit = |(hit, rank)| {
+            let shown: HitDocument = hit_document(hit, rank);
+            let node = shown.run_id.parse().map_or(Ok(None), |run| self.node_of(run))?;
+            Ok(HitDocument { node: node.map(|node| node.to_string()), ..shown })
+        };
+        answer.hits.iter().zip(1..).map(hit).collect()
+    }
+}
