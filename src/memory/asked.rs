@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::document::{Facts, Kind};
 use crate::store::Unwritable;
 
+/// Is called with a document and its number for a fact.
+pub(super) type EachNumber<'f> = &'f mut dyn FnMut(DocRef, Option<i64>);
+
 /// Why the index cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

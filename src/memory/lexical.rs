@@ -391,10 +391,7 @@ impl Searcher {
     }
 
     /// Calls `take` with every live document, always in the same order, and its `highest` or lowest number for `fact`.
-    ///
-    /// # Errors
-    /// [`Error::Broken`].
-    pub fn each_number(&self, fact: NumberFact, highest: bool, take: &mut dyn FnMut(DocRef, Option<i64>)) -> Result<(), Error> {
+    pub(super) fn each_number(&self, fact: NumberFact, highest: bool, take: super::asked::EachNumber<'_>) -> Result<(), Error> {
         for (segment, reader) in (0u32..).zip(self.searcher.segment_readers()) {
             let column = reader.fast_fields().i64(NUMBER_FIELDS[fact as usize])?;
             for doc in reader.doc_ids_alive() {

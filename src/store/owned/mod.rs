@@ -366,7 +366,9 @@ impl Log for OwnedLog {
                 inner.project(Some(view).filter(|_| !is_again), head)?;
             }
             let rows = inner.projector.rows(view, from, to, reverse, limit)?;
-            if rows.seen >= head.seq {
+            // Damage at the very end of a log that is only read is put right nowhere, and stands in no view.
+            let readable = if inner.read_only.is_some() { inner.index.reached().seq } else { head.seq };
+            if rows.seen >= head.seq.min(readable) {
                 return Ok(rows);
             }
         }
