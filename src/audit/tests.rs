@@ -104,6 +104,13 @@ fn a_run_as_it_was_made_holds_together_and_follows_from_its_inputs() {
     assert_eq!(verification.inputs + verification.verified, verification.events);
 }
 
+#[test]
+fn a_days_budget_that_a_judge_does_not_fit_belongs_to_the_judge_and_not_to_the_reply_before_it() {
+    let world = World::live(14_031_389_658_760_815_435);
+    assert_eq!(verify(&world.log, VERSION).difference, None);
+    assert_eq!(audit(&world.log).0, []);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

@@ -300,11 +300,12 @@ fn reply(body: &CallReplied, next: Option<&Event>) -> CallReply {
     }
 }
 
-/// What was seen before a reply was judged: it stands right behind the reply's cost.
+/// What was seen before a reply was judged: it stands right behind the reply's cost. A day's budget is seen later, by whoever would pay a
+/// judge.
 fn recorded_facts(follow: &[Recorded]) -> Vec<Observation> {
     let behind_cost = follow.iter().skip_while(|recorded| matches!(recorded.event, Event::CostIncurred(_)));
     let facts = behind_cost.map_while(|recorded| match &recorded.event {
-        Event::FactObserved(body) => Some(Observation::recorded(body)),
+        Event::FactObserved(body) if !matches!(body.fact, Fact::DayBudget { .. }) => Some(Observation::recorded(body)),
         _ => None,
     });
     facts.collect()

@@ -22,7 +22,7 @@ pub enum Progress {
     /// Not at all: `-q`, or `--json`, whose events say it all.
     Hidden,
     /// A plain line per event of note.
-    Plain(Names),
+    Plain(Box<Names>),
     /// A line per agent, redrawn.
     Live(Box<Live>),
 }
@@ -35,7 +35,7 @@ impl Progress {
         } else if out.words_on_terminal() {
             Self::Live(Box::default())
         } else {
-            Self::Plain(Names::default())
+            Self::Plain(Box::default())
         }
     }
 

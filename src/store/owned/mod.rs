@@ -366,9 +366,15 @@ impl Log for OwnedLog {
                 inner.project(Some(view).filter(|_| !is_again), head)?;
             }
             let rows = inner.projector.rows(view, from, to, reverse, limit)?;
-            // Damage at the very end of a log that is only read is put right nowhere, and stands in no view.
-            let readable = if inner.read_only.is_some() { inner.index.reached().seq } else { head.seq };
-            if rows.seen >= head.seq.min(readable) {
+            if rows.seen >= head.seq {
+                return Ok(rows);
+            }
+        }
+        if inner.read_only.is_some() {
+            // Damage at the very end of a log that is only read is put right nowhere: its views end where the index does.
+            let last = inner.with_index(0, |index| rows::reached(index))?.map_or(0, |(seq, _)| seq);
+            let rows = inner.projector.rows(view, from, to, reverse, limit)?;
+            if rows.seen >= last {
                 return Ok(rows);
             }
         }
