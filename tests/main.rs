@@ -12,6 +12,8 @@ mod canary;
 mod crash;
 #[path = "suite/deny.rs"]
 mod deny;
+#[path = "suite/examples.rs"]
+mod examples;
 #[path = "suite/fork.rs"]
 mod fork;
 #[path = "suite/fuzz.rs"]

@@ -183,6 +183,8 @@ impl From<StartError> for Report {
             StartError::TierWithoutModel { tier, .. } => Self::new("tier_without_model", Exit::Mendable, message).hint(format!(
                 "set `tiers.{tier}.provider` and `tiers.{tier}.model`, or choose another `--preset` or `--strategy`"
             )),
+            StartError::ModelNotReady { .. } => Self::new("model_not_ready", Exit::Mendable, message)
+                .hint("`meno config` shows the settings; `--preset simulated` needs no model"),
             StartError::Input(_) => {
                 Self::new("input", Exit::Mendable, message).hint("`meno show-template TEMPLATE` lists the inputs it takes")
             }

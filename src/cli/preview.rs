@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::error::Result;
-use super::output::table::{Fit, Table};
+use super::output::table::{Column, Fit, Table};
 use super::output::{HEADING, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::domain::template::Template;
@@ -74,12 +74,12 @@ pub fn show(context: &mut Context, template: &Template, preview: &Preview, mode:
     let mut table = Table::new(
         &context.out,
         &[
-            ("agent", Fit::Whole),
-            ("tiers", Fit::Words),
-            ("waits for", Fit::Words),
-            ("criteria", Fit::Number),
-            ("prompt tokens", Fit::Number),
-            ("cost", Fit::Whole),
+            Column::new("agent", Fit::Whole),
+            Column::new("tiers", Fit::Words),
+            Column::new("waits for", Fit::Words).optional(1),
+            Column::new("criteria", Fit::Number).optional(2),
+            Column::new("prompt tokens", Fit::Number).optional(3),
+            Column::new("cost", Fit::Whole),
         ],
     );
     for agent in &preview.agents {

@@ -15,7 +15,7 @@ use super::context::Context;
 use super::error::{Exit, Report, Result};
 use super::output::sanitize;
 use super::progress::Progress;
-use super::render::outcome;
+use super::render::{outcome, report};
 use crate::domain::event::{Event, Recorded, ReportComposed, SuspendReason};
 use crate::domain::text::Text;
 use crate::executor::{Approval, Control, Stop, StreamError};
@@ -153,6 +153,11 @@ fn finish(
         }
         let premium = workspace.premium_prices();
         context.out.data(outcome::outcome(&detail, &id.to_string(), premium.as_ref()))?;
+        if let (Some(report), Some(width)) = (&detail.report, context.out.width()) {
+            // The result is what people wait for, so it stands where they look: at the end.
+            let excerpt = report::report(&report::excerpt(report), Some(width));
+            context.out.data(format!("\n{excerpt}\n\nthe whole report: `meno report {id}`"))?;
+        }
     }
     remember(context, workspace);
     Ok(match (stop, detail.status) {

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::request::GivenAnswer;
 use super::start::{ResumeError, answer_command, labels};
-use super::{ActiveRun, Workspace};
+use super::{ActiveRun, Workspace, replay};
 use crate::domain::capture::Levels;
 use crate::domain::event::{ChosenBy, Escalate, Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};
 use crate::domain::ids::{ExecutorId, RunId};
@@ -121,7 +121,7 @@ impl Workspace {
     /// A [`ForkError`]: it had not begun or had ended by then, was imported, or misses texts.
     pub fn fork_point(&self, id: RunId, at: Option<u64>, needs_work: bool) -> Result<ForkPoint, ForkError> {
         let events = self.events_of(id, 1, u32::MAX)?;
-        let until = at.map_or(events.len(), |at| events.partition_point(|recorded| recorded.envelope.seq <= at));
+        let until = at.map_or(events.len(), |at| replay::until(&events, at));
         let first = events.first().map_or(0, |recorded| recorded.envelope.seq);
         let (before, _) = events.split_at(until);
         let too_early = ForkError::TooEarly { run: id, at: at.unwrap_or_default(), first };

@@ -35,6 +35,7 @@ mod open;
 mod origins;
 pub mod patterns;
 mod preview;
+pub mod ready;
 mod recall;
 mod recall_error;
 mod recent;

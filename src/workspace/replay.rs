@@ -74,19 +74,31 @@ impl Workspace {
         names.into_iter().any(|name| matches!(self.payloads.read(name), Err(store::Error::Locked(_))))
     }
 
-    /// Returns what was known of a run when the log had reached position `seq`; `None` when the run had not begun.
+    /// Returns what was known of a run when the log, or below the run's first position the run itself, had reached position `seq`; `None`
+    /// for a run without events.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn detail_at(&self, id: RunId, seq: u64) -> Result<Option<RunDetail>, store::Error> {
         let events = self.events_of(id, 1, u32::MAX)?;
-        let until = events.partition_point(|recorded| recorded.envelope.seq <= seq);
+        let until = until(&events, seq);
         let text = |text: &Text| match text {
             Text::Inline(text) => Some(text.clone()),
             _ => None,
         };
         Ok((until > 0).then(|| RunDetail::fold(events[..until].iter(), &text)))
     }
+}
+
+/// How many of a run's events had happened at `position`: of the log, or, below the run's first position in the log, of the run itself,
+/// whose events count from 1.
+pub(super) fn until(events: &[Recorded], position: u64) -> usize {
+    let first = events.first().map_or(0, |recorded| recorded.envelope.seq);
+    if position < first {
+        // The log had not reached the run, and the run never had so many events: nothing had happened.
+        return usize::try_from(position).ok().filter(|position| *position <= events.len()).unwrap_or(0);
+    }
+    events.partition_point(|recorded| recorded.envelope.seq <= position)
 }
 
 impl ReplayDocument {

@@ -86,6 +86,20 @@ pub enum StartError {
         /// The tier.
         tier: Tier,
     },
+    /// A model that the template needs cannot be called: mend what is said, or choose another.
+    #[error("the {tier} model `{provider}/{model}`, which `{role}` needs, cannot be called: {why}")]
+    ModelNotReady {
+        /// The rule's role.
+        role: String,
+        /// The tier.
+        tier: Tier,
+        /// The provider.
+        provider: String,
+        /// The model.
+        model: String,
+        /// Why.
+        why: String,
+    },
     /// Material cannot be taken.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -149,17 +163,7 @@ impl Workspace {
     /// # Errors
     /// [`StartError::TierWithoutModel`] names the first rule and tier.
     pub fn check_tiers(&self, template: &Template, strategy: Option<Strategy>) -> Result<(), StartError> {
-        let settings = &self.resolved.settings;
-        for rule in &template.agent_composition_rules {
-            let default = template.defaults.as_ref().and_then(|defaults| defaults.strategy);
-            let strategy = strategy.or(rule.tier_strategy).or(default).unwrap_or(settings.run.strategy);
-            for tier in strategy.tiers() {
-                if settings.tiers.get(*tier).is_none() {
-                    return Err(StartError::TierWithoutModel { role: rule.role.clone(), strategy, tier: *tier });
-                }
-            }
-        }
-        Ok(())
+        self.tiers_needed(template, strategy).map(|_| ())
     }
 
     /// Returns the template called `id`: the store's own, or a built-in one.
@@ -185,7 +189,7 @@ impl Workspace {
             let first = entry.first_error().map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
             return Err(StartError::Broken { id: entry.id.clone(), first });
         };
-        self.check_tiers(template, request.strategy)?;
+        self.check_models(template, request.strategy)?;
         let basis = self.basis(template);
         let settled = self.settle(template, &request)?;
         let redactor = self.redactor_of(&basis, &settled.secrets);

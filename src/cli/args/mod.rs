@@ -35,7 +35,6 @@ use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zo
     name = "meno",
     version,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     infer_subcommands = false,
     max_term_width = 110,
     after_help = "A template's questions are asked; the answers decide which agents are needed; each agent tries the cheapest model \
@@ -135,6 +134,8 @@ pub enum Command {
     ListRuns(ListRunsArgs),
     /// Show the whole story of a run
     ShowRun(ShowRunArgs),
+    /// Print a run's report
+    Report(ReportArgs),
     /// Write a run as files: config, answers, agents, result, report
     ExportRun(ExportRunArgs),
     /// Show how templates do: success, cost, tiers, failures, and what may be concluded
@@ -322,6 +323,15 @@ pub struct ShowRunArgs {
     /// Only this agent
     #[arg(long, value_name = "ROLE")]
     pub agent: Option<String>,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  meno report\n  meno report last~1 > report.md")]
+pub struct ReportArgs {
+    /// The run: an id, its beginning or end, `last` or `last~N`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: RunRef,
 }
 
 /// `export-run`.

@@ -62,7 +62,7 @@ pub struct ReplayArgs {
     /// Wait for Enter before every event
     #[arg(long, conflicts_with = "at")]
     pub step: bool,
-    /// Show the run as it was when the log had reached this position
+    /// Show the run as it was at this position of the log, or at its own event of this number
     #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
     pub at: Option<u64>,
 }

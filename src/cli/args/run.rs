@@ -11,8 +11,8 @@ use crate::domain::tier::Strategy;
 
 /// `run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  meno run release_prep\n  meno run security_audit --input code=./src --budget 2\n  \
-    meno run release_prep --no-input --set package_name=demo --dry-run\n  \
+#[command(after_help = "Examples:\n  meno run release_prep\n  meno run security_audit --input source=./src --budget 2\n  \
+    meno run release_prep --no-input --set checks=Security --dry-run\n  \
     meno run ./mine.json --preset simulated\n  \
     meno run code_refactoring --answers answers.toml --preset simulated --json")]
 pub struct RunArgs {
@@ -89,17 +89,17 @@ pub struct ResumeArgs {
 #[command(
     after_help = "A new run begins where the other one was: with its template, settings, prices, answers and material as they were recorded, \
         and with the work of it that still counts, which is marked and paid for there.\n\n\
-        With --at it goes on from that position in the log. With --agent that role works anew, and whoever waits for it. With neither, \
+        With --at it goes on from that position in the log; a number below the run's first position counts the run's own events. With --agent that role works anew, and whoever waits for it. With neither, \
         agents that succeeded are kept where they would be told the same, and all others work anew: --set changes answers, --strategy \
         how the others climb.\n\n\
-        Examples:\n  meno fork last --agent reviewer --strategy premium_only\n  meno fork 7QW2 --set checks=Security\n  \
+        Examples:\n  meno fork last --agent publisher --strategy premium_only\n  meno fork 7QW2 --set checks=Security\n  \
         meno fork last --at 42"
 )]
 pub struct ForkArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN")]
     pub run: RunRef,
-    /// Go on from this position in the log (`meno events RUN` shows them)
+    /// Go on from this position of the log, or from the run's own event of this number
     #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "agent")]
     pub at: Option<u64>,
     /// Let this role work anew, and the agents that wait for it
@@ -118,7 +118,7 @@ pub struct ForkArgs {
 #[command(
     after_help = "Everything is as the run recorded it: template, settings, prices, answers, material. Nothing of its work is kept; with \
         --agent only what that role and those who wait for it did is done again.\n\n\
-        Examples:\n  meno rerun last --seed 8\n  meno rerun last --agent reviewer"
+        Examples:\n  meno rerun last --seed 8\n  meno rerun last --agent publisher"
 )]
 pub struct RerunArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`

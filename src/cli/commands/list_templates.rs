@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
 use crate::cli::open;
-use crate::cli::output::table::{Entry as Cell, Fit, Table};
+use crate::cli::output::table::{Column, Entry as Cell, Fit, Table};
 use crate::cli::output::{BAD, Out};
 use crate::domain::template::Problem;
 use crate::workspace::Access;
@@ -97,12 +97,12 @@ fn show(out: &mut Out, entries: &[Entry]) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let columns = [
-        ("template", Fit::Whole),
-        ("name", Fit::Words),
-        ("version", Fit::Whole),
-        ("questions", Fit::Number),
-        ("rules", Fit::Number),
-        ("origin", Fit::Words),
+        Column::new("template", Fit::Whole),
+        Column::new("name", Fit::Words),
+        Column::new("version", Fit::Whole).optional(2),
+        Column::new("questions", Fit::Number).optional(1),
+        Column::new("rules", Fit::Number).optional(1),
+        Column::new("origin", Fit::Words).once(),
     ];
     let mut table = Table::new(out, &columns);
     for line in &list.templates {

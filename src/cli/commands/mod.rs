@@ -39,8 +39,11 @@ pub mod note;
 pub mod rebuild;
 pub mod rekey;
 pub mod replay;
+pub mod report;
 #[cfg(test)]
 mod schema_test;
+#[cfg(test)]
+mod screens_test;
 pub mod seal;
 pub mod serve;
 pub mod show_run;
@@ -76,6 +79,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Prices(args) => prices::run(context, &args),
         Command::ListRuns(args) => list_runs::run(context, &args),
         Command::ShowRun(args) => show_run::run(context, &args),
+        Command::Report(args) => report::run(context, &args),
         Command::ExportRun(args) => export_run::run(context, &args),
         Command::Events(args) => events::run(context, &args),
         Command::Note(args) => note::run(context, &args),

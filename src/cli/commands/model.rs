@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open;
 use crate::cli::output::sanitize;
-use crate::cli::output::table::{Fit, Table};
+use crate::cli::output::table::{Column, Fit, Table};
 use crate::cli::progress::Counting;
 use crate::workspace::{Access, FetchError};
 
@@ -40,8 +40,13 @@ fn list(context: &mut Context) -> Result<Exit> {
         context.out.document(&models)?;
         return Ok(Exit::Done);
     }
-    let columns =
-        [("model", Fit::Whole), ("numbers", Fit::Number), ("where", Fit::Whole), ("used", Fit::Whole), ("what", Fit::Words)];
+    let columns = [
+        Column::new("model", Fit::Whole),
+        Column::new("numbers", Fit::Number).optional(2),
+        Column::new("where", Fit::Whole),
+        Column::new("used", Fit::Whole).optional(1),
+        Column::new("what", Fit::Below),
+    ];
     let mut table = Table::new(&context.out, &columns);
     for model in &models.models {
         let place = match (model.built_in, model.here) {

@@ -4,7 +4,7 @@ use crate::cli::args::PricesArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open;
-use crate::cli::output::table::{Fit, Table};
+use crate::cli::output::table::{Column, Fit, Table};
 use crate::cli::output::{Out, sanitize, words};
 use crate::domain::money::NanoUsd;
 use crate::domain::prices::{PriceRow, PriceTable};
@@ -40,15 +40,15 @@ fn show(out: &mut Out, prices: &PriceTable, model: Option<&str>) -> Result<Exit>
         return Ok(Exit::Done);
     }
     let columns = [
-        ("provider", Fit::Whole),
-        ("model", Fit::Whole),
-        ("input above", Fit::Number),
-        ("input", Fit::Number),
-        ("output", Fit::Number),
-        ("cache read", Fit::Number),
-        ("cache write", Fit::Number),
-        ("as of", Fit::Whole),
-        ("retires", Fit::Whole),
+        Column::new("provider", Fit::Whole).once(),
+        Column::new("model", Fit::Whole),
+        Column::new("input above", Fit::Number),
+        Column::new("input", Fit::Number),
+        Column::new("output", Fit::Number),
+        Column::new("cache read", Fit::Number).optional(1),
+        Column::new("cache write", Fit::Number).optional(1),
+        Column::new("as of", Fit::Whole).once().optional(3),
+        Column::new("retires", Fit::Whole).optional(2),
     ];
     let mut table = Table::new(out, &columns);
     for row in rows {

@@ -22,7 +22,7 @@ use crate::domain::form::{self, AnswerProblem};
 use crate::domain::template::Template;
 use crate::settings::{Choice, Flags, Found, Preset, edit};
 use crate::workspace::library::{Entry, Origin};
-use crate::workspace::{Access, GivenAnswer, RunRequest, Workspace, mode};
+use crate::workspace::{Access, GivenAnswer, RunRequest, Workspace, mode, ready};
 
 /// What was given before anybody is asked: question → value and source.
 pub type GivenAnswers = IndexMap<String, (Value, AnswerSource)>;
@@ -42,7 +42,11 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     let template = entry.template.clone().ok_or_else(|| broken(&entry))?;
     say_what_is_hidden(context, &looked, &entry);
     open::usable(&looked)?;
-    looked.check_tiers(&template, args.strategy)?;
+    if args.dry_run {
+        looked.check_tiers(&template, args.strategy)?;
+    } else {
+        looked.check_models(&template, args.strategy)?;
+    }
     consent::to_template(context, &looked, &entry)?;
     let given = given(context, args.answers.as_deref(), &args.set, &template)?;
     let request = request(args);
@@ -152,7 +156,7 @@ fn choose_models(context: &mut Context, workspace: &Workspace, found: Found) -> 
     }
     if there.is_empty() {
         let ollama = workspace.resolved.settings.providers.get("ollama");
-        if ollama.is_some_and(|ollama| answers(&ollama.base_url)) {
+        if ollama.is_some_and(|ollama| ready::answers(&ollama.base_url)) {
             context.out.say("an Ollama runs here; name its models under [tiers.*] and set preset = \"ollama\" to use it");
         }
         context.out.say("no model is set up: this run is simulated (set one up with `meno config preset=…`)");
@@ -177,15 +181,6 @@ fn choose_models(context: &mut Context, workspace: &Workspace, found: Found) -> 
     edit::edit_file(&path, "preset", Some(preset.name()))?;
     context.out.say(format!("remembered in {}", path.display()));
     Ok(preset)
-}
-
-/// Tells whether something listens at a loopback address.
-fn answers(base_url: &str) -> bool {
-    use std::net::{TcpStream, ToSocketAddrs};
-    let Ok(url) = url::Url::parse(base_url) else { return false };
-    let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else { return false };
-    let addresses = (host, port).to_socket_addrs().into_iter().flatten().filter(|address| address.ip().is_loopback());
-    addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, std::time::Duration::from_millis(200)).is_ok())
 }
 
 fn broken(entry: &Entry) -> Report {

@@ -9,7 +9,7 @@ use crate::cli::args::ShowTemplateArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open;
-use crate::cli::output::table::{Fit, Table};
+use crate::cli::output::table::{Column, Fit, Table};
 use crate::cli::output::{HEADING, Out, sanitize, styled, words};
 use crate::domain::condition::{describe, from_required};
 use crate::domain::judge;
@@ -78,8 +78,13 @@ fn show(out: &mut Out, entry: Entry) -> Result<Exit> {
 }
 
 fn questions(out: &mut Out, questions: &[Question]) -> Result<()> {
-    let columns =
-        [("id", Fit::Whole), ("question", Fit::Words), ("type", Fit::Whole), ("default", Fit::Words), ("shown when", Fit::Words)];
+    let columns = [
+        Column::new("id", Fit::Whole),
+        Column::new("question", Fit::Words),
+        Column::new("type", Fit::Words),
+        Column::new("default", Fit::Words),
+        Column::new("shown when", Fit::Words),
+    ];
     let mut table = Table::new(out, &columns);
     for question in questions {
         let kind = serde_json::to_value(question.kind).unwrap_or_default();
@@ -97,12 +102,12 @@ fn questions(out: &mut Out, questions: &[Question]) -> Result<()> {
 
 fn rules(out: &mut Out, template: &Template) -> Result<Exit> {
     let columns = [
-        ("role", Fit::Whole),
-        ("agent", Fit::Whole),
-        ("strategy", Fit::Whole),
-        ("made when", Fit::Words),
-        ("after", Fit::Words),
-        ("criteria", Fit::Words),
+        Column::new("role", Fit::Whole),
+        Column::new("agent", Fit::Whole).optional(2),
+        Column::new("strategy", Fit::Whole).once().optional(1),
+        Column::new("made when", Fit::Words),
+        Column::new("after", Fit::Words),
+        Column::new("criteria", Fit::Words),
     ];
     let mut table = Table::new(out, &columns);
     for rule in &template.agent_composition_rules {

@@ -3,6 +3,7 @@
 //! Everything that a command prints passes through [`Out`], which alone knows about terminals, `--json`, `-q`, `-v` and
 //! colour. Callers clean stored text with [`sanitize`] before it gets here; [`Out`] cannot tell text from styling.
 
+pub mod layout;
 pub mod sanitize;
 pub mod table;
 pub mod time;
@@ -104,8 +105,7 @@ impl Out {
             data: AutoStream::new(Box::new(stdout) as Box<dyn Write + Send>, data_color),
             words: AutoStream::new(Box::new(io::stderr()) as Box<dyn Write + Send>, words_color),
             look,
-            // The table crate asks the terminal behind stdout; a terminal that does not answer counts as 80 wide.
-            data_width: on_terminal.then(|| comfy_table::Table::new().width().unwrap_or(80)),
+            data_width: on_terminal.then(terminal_width),
             words_on_terminal: io::stderr().is_terminal(),
             zone: OnceCell::new(),
         }
@@ -259,6 +259,11 @@ impl Out {
         // Words are worth saying only to somebody who listens: a closed stderr ends nothing.
         let _ = writeln!(self.words, "{text}").and_then(|()| self.words.flush());
     }
+}
+
+/// The columns of the terminal behind stdout; one that does not answer, or says none, counts as 80 wide.
+fn terminal_width() -> u16 {
+    terminal_size::terminal_size().map(|(width, _)| width.0).filter(|width| *width > 0).unwrap_or(80)
 }
 
 fn unsayable(error: serde_json::Error) -> Report {

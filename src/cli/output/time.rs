@@ -33,6 +33,20 @@ pub fn nanoseconds(text: &str) -> Option<TimeNs> {
     i64::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok()
 }
 
+/// Shows moments for a narrow list, each without what all share, and says what that is: `22 Nov 16:21` and `times: 2026, UTC`.
+pub fn short_list(moments: &[Option<TimeNs>], zone: &TimeZone) -> (Vec<Option<String>>, String) {
+    let shared = |format: &str| {
+        let mut all = moments.iter().flatten().map(|at| show(*at, zone, format));
+        let first = all.next()?;
+        all.all(|other| other == first).then_some(first)
+    };
+    let year = shared("%Y");
+    let format = if year.is_some() { "%d %b %H:%M" } else { "%Y-%m-%d %H:%M" };
+    let zone_name = shared("%Z").or_else(|| zone.iana_name().map(str::to_owned)).unwrap_or_else(|| "local".to_owned());
+    let note = year.map_or_else(|| format!("times: {zone_name}"), |year| format!("times: {year}, {zone_name}"));
+    (moments.iter().map(|at| at.map(|at| show(at, zone, format))).collect(), note)
+}
+
 fn show(at: TimeNs, zone: &TimeZone, format: &str) -> String {
     // Every i64 of nanoseconds is a timestamp.
     let moment = Timestamp::from_nanosecond(i128::from(at)).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -64,6 +78,17 @@ mod tests {
         assert_eq!(minute(at, &zone), "2026-11-22 17:21 CET");
         assert_eq!(moment_of("2026-07-01T12:00:00Z", &zone), "2026-07-01 14:00:00 CEST");
         assert_eq!(moment_of("\u{1b}soon", &zone), "␛soon");
+    }
+
+    #[test]
+    fn a_narrow_list_says_once_what_all_its_times_share() {
+        let at = |text: &str| nanoseconds(text);
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let (times, note) = short_list(&[at("2026-11-22T16:21:31Z"), None, at("2026-12-01T08:00:00Z")], &zone);
+        assert_eq!(times, [Some("22 Nov 17:21".to_owned()), None, Some("01 Dec 09:00".to_owned())]);
+        assert_eq!(note, "times: 2026, CET");
+        let (times, note) = short_list(&[at("2026-11-22T16:21:31Z"), at("2025-07-01T08:00:00Z")], &zone);
+        assert_eq!((times[1].as_deref(), note.as_str()), (Some("2025-07-01 10:00"), "times: local"));
     }
 
     #[test]

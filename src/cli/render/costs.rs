@@ -2,7 +2,7 @@
 
 use super::chart::bar;
 use crate::analytics::spending::{CostReport, CostTotal};
-use crate::cli::output::table::{Entry, Fit, Table};
+use crate::cli::output::table::{Column, Entry, Fit, Table};
 use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, words};
 use crate::domain::event::Mode;
 
@@ -12,14 +12,19 @@ const BAR: usize = 16;
 /// Shows what was spent.
 pub fn costs(out: &Out, report: &CostReport) -> String {
     let by_mode = report.by.iter().any(|word| word == "mode");
-    let mut columns: Vec<(&str, Fit)> = report.by.iter().map(|word| (word.as_str(), Fit::Words)).collect();
+    let mut columns: Vec<Column<'_>> = report.by.iter().map(|word| Column::new(word.as_str(), Fit::Words)).collect();
     if !by_mode {
-        columns.push(("mode", Fit::Whole));
+        columns.push(Column::new("mode", Fit::Whole).once());
     }
-    columns.extend([("calls", Fit::Number), ("tokens in", Fit::Number), ("tokens out", Fit::Number), ("cost", Fit::Number)]);
+    columns.extend([
+        Column::new("calls", Fit::Number).optional(1),
+        Column::new("tokens in", Fit::Number).optional(2),
+        Column::new("tokens out", Fit::Number).optional(2),
+        Column::new("cost", Fit::Number),
+    ]);
     let on_terminal = out.width().is_some();
     if on_terminal {
-        columns.push(("", Fit::Whole));
+        columns.push(Column::new("", Fit::Whole).optional(3));
     }
     let mut table = Table::new(out, &columns);
     for row in &report.rows {

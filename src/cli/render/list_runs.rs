@@ -1,42 +1,42 @@
 //! `list-runs`: one row per run.
 
 use super::{run_style, standing};
-use crate::cli::output::table::{Entry, Fit, Table};
+use crate::cli::output::table::{Column, Entry, Fit, Table};
 use crate::cli::output::{Out, time, words};
 use crate::domain::event::Mode;
 use crate::views::run_list::{RunLine, RunList};
 
-/// Columns below which ids are shortened.
-const NARROW: u16 = 120;
-
 /// Shows a list of runs. `all` are the ids of all runs of the store, so that a shortened one names one run only.
 pub fn list_runs(out: &Out, list: &RunList, all: &[&str]) -> String {
     let ids: Vec<&str> = list.runs.iter().map(|run| run.run_id.as_str()).collect();
-    let narrow = out.width().is_some_and(|width| width < NARROW);
-    let shown = if narrow { words::unique_suffixes(&ids, all) } else { ids };
-    let has_imported = list.runs.iter().any(|run| run.node.is_some());
-    let nodes: &[(&str, Fit)] = if has_imported { &[("node", Fit::Whole)] } else { &[] };
-    let columns = [
-        ("run", Fit::Whole),
-        ("template", Fit::Words),
-        ("status", Fit::Words),
-        ("started", Fit::Whole),
-        ("took", Fit::Number),
-        ("cost", Fit::Number),
-        ("agents", Fit::Number),
-        ("climbs", Fit::Number),
-        ("mode", Fit::Whole),
+    let short_ids = words::unique_suffixes(&ids, all);
+    let moments: Vec<_> = list.runs.iter().map(|run| time::nanoseconds(&run.started_at)).collect();
+    let (short_times, note) = time::short_list(&moments, out.zone());
+    let mut columns = vec![
+        Column::new("run", Fit::Whole),
+        Column::new("template", Fit::Words),
+        Column::new("status", Fit::Words),
+        Column::new("started", Fit::Whole),
+        Column::new("duration", Fit::Number).optional(1),
+        Column::new("cost", Fit::Number),
+        Column::new("agents", Fit::Number).optional(3),
+        Column::new("escalations", Fit::Number).optional(2),
+        Column::new("mode", Fit::Whole).once(),
     ];
-    let mut table = Table::new(out, &[&columns, nodes].concat());
-    for (run, id) in list.runs.iter().zip(shown) {
-        let started =
-            time::nanoseconds(&run.started_at).map_or_else(|| run.started_at.clone(), |at| time::minute(at, out.zone()));
+    let has_imported = list.runs.iter().any(|run| run.node.is_some());
+    if has_imported {
+        columns.push(Column::new("node", Fit::Whole));
+    }
+    let mut table = Table::new(out, &columns);
+    table.short_note(note);
+    for (((run, short_id), at), short_time) in list.runs.iter().zip(short_ids).zip(moments).zip(short_times) {
+        let started = at.map_or_else(|| run.started_at.clone(), |at| time::minute(at, out.zone()));
         let node = has_imported.then(|| Entry::from(run.node.as_deref().map_or("own", words::id_end)));
         let row = [
-            Entry::from(id),
+            Entry::from(run.run_id.as_str()).short(short_id),
             Entry::from(run.template_id.as_str()),
             Entry::styled(run_style(run.status, run.verified), standing(run.status, run.verified)),
-            Entry::from(started),
+            Entry::from(started).short(short_time.unwrap_or_default()),
             Entry::from(match (run.duration_ms, attempts_alone(run)) {
                 (Some(duration), _) => time::duration(duration),
                 (None, Some(attempts)) => format!("Σ {}", time::duration(attempts)),
@@ -95,9 +95,9 @@ mod tests {
     #[test]
     fn a_list_is_complete_in_a_pipe() {
         insta::assert_snapshot!(show(None), @r"
-        run                         template      status       started                 took     cost  agents  climbs  mode
-        01KAPXZ8T0M3N5Q7R9S1V3W5X7  release_prep  succeeded    2026-11-22 16:21 UTC  33.0 s  $0.0155       2       1  simulated
-        01KAPXZ8T0M3N5Q7R9S1V3W5X8  release_prep  interrupted  2026-11-22 16:21 UTC       -  unknown       0       0  simulated
+        run                         template      status       started               duration     cost  agents  escalations  mode
+        01KAPXZ8T0M3N5Q7R9S1V3W5X7  release_prep  succeeded    2026-11-22 16:21 UTC    33.0 s  $0.0155       2            1  simulated
+        01KAPXZ8T0M3N5Q7R9S1V3W5X8  release_prep  interrupted  2026-11-22 16:21 UTC         -  unknown       0            0  simulated
         ");
     }
 

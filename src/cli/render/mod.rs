@@ -18,6 +18,7 @@ pub mod output;
 mod page;
 pub mod recommend;
 pub mod replay;
+pub mod report;
 pub mod search;
 pub mod show_run;
 pub mod telemetry;

@@ -42,8 +42,10 @@ pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>) -> St
     match run.status {
         RunStatus::AwaitingInput | RunStatus::Suspended | RunStatus::Interrupted => {
             let waits = run.approvals.iter().any(|approval| approval.granted.is_none());
-            let how = if waits { " --approve (or --deny)" } else { "" };
-            lines.push(format!("go on with `meno resume {short}{how}`"));
+            lines.push(match waits {
+                true => format!("go on with `meno resume {short} --approve` or `meno resume {short} --deny`"),
+                false => format!("go on with `meno resume {short}`"),
+            });
         }
         RunStatus::Failed => lines.push(format!("try again with `meno resume {short} --retry-failed`")),
         RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => {}

@@ -2,7 +2,7 @@
 
 use super::analytics::{lengths, share};
 use crate::analytics::telemetry::{CallSum, ModeCalls, TelemetryReport};
-use crate::cli::output::table::{Entry, Fit, Table};
+use crate::cli::output::table::{Column, Entry, Fit, Table};
 use crate::cli::output::{HEADING, Out, styled, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
@@ -16,15 +16,15 @@ fn of_mode(out: &Out, calls: &ModeCalls) -> String {
     let mut table = Table::new(
         out,
         &[
-            ("tier", Fit::Whole),
-            ("provider", Fit::Words),
-            ("model", Fit::Words),
-            ("calls", Fit::Number),
-            ("failed", Fit::Number),
-            ("tokens in", Fit::Number),
-            ("tokens out", Fit::Number),
-            ("took p50 / p90", Fit::Words),
-            ("cost", Fit::Number),
+            Column::new("tier", Fit::Whole),
+            Column::new("provider", Fit::Words).once(),
+            Column::new("model", Fit::Words),
+            Column::new("calls", Fit::Number),
+            Column::new("failed", Fit::Number).optional(2),
+            Column::new("tokens in", Fit::Number).optional(3),
+            Column::new("tokens out", Fit::Number).optional(3),
+            Column::new("duration p50 / p90", Fit::Whole).optional(1),
+            Column::new("cost", Fit::Number),
         ],
     );
     for line in &calls.models {

@@ -1,0 +1,198 @@
+//! Every command line that help and README show, run as it stands: in a folder with the files that it names, on a store with runs.
+//!
+//! Words in capitals and ids that only stand for one are put in; comments are left out. What needs a key, a network or a person is named
+//! in [`APART`], with the reason, and only its words are checked.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::{Done, House, finish};
+
+/// Examples that are not carried out, by how they begin.
+const APART: [(&str, &str); 10] = [
+    ("meno events --follow", "follows until it is stopped"),
+    ("meno model fetch", "needs a network"),
+    ("meno config memory.model=BGESmallENV15", "needs a model that was fetched"),
+    ("meno run security_audit --preset anthropic", "needs a key"),
+    ("meno rekey --key-command", "needs a keyring"),
+    ("meno replay last --speed", "waits as long as the run did"),
+    ("meno completions bash >", "writes below the home"),
+    ("meno run release_prep                       #", "asks its questions on a terminal"),
+    ("meno run explain_error", "asks one more question on a terminal"),
+    ("meno bench route", "needs a table of a thousand outcomes"),
+];
+
+/// What has to happen before an example can do its work.
+const BEFORE: [(&str, &str); 13] = [
+    ("meno resume last", "meno run release_prep --no-input --escalate ask --seed 3 --input source=. || true"),
+    ("meno resume 7QW2 --retry-failed", FAILED),
+    (
+        "meno restore",
+        "meno backup meno-2026-11-23.tar.zst; cp meno-2026-11-23.tar.zst ~/backups/; cp meno-2026-11-23.tar.zst ~/backups/meno.tar.zst",
+    ),
+    ("meno import events", "meno export handover; cp handover/events-*.jsonl handover/events-01J.jsonl"),
+    ("meno audit --against", "meno seal -o seal.json --sign ~/.ssh/id_ed25519; cp ~/.ssh/id_ed25519.pub auditor.pub"),
+    ("meno replay --verify --from", "meno events last --json > saved.jsonl"),
+    ("meno fork last --agent publisher", PUBLISH),
+    ("meno fork last --set version_bump", PUBLISH),
+    ("meno rerun last --agent publisher", PUBLISH),
+    ("meno run ./mine.json", "meno export-template python_package_publish -o mine.json"),
+    ("meno run release_prep --answers", "printf 'project_name = \"demo\"\\n' > answers.toml"),
+    ("meno run code_refactoring --answers", "printf 'target = \"parse\"\\n' > answers.toml"),
+    ("zcat old.jsonl.gz", "gzip -c histories.jsonl > old.jsonl.gz"),
+];
+const PUBLISH: &str = "meno run python_package_publish --no-input --seed 7 || true";
+/// Runs until one fails.
+const FAILED: &str = "for seed in 1 2 3 4 5 6 7 8 9; do meno run python_package_publish --no-input --strategy cheap_only --seed $seed || break; done";
+
+/// Returns the examples of the help of every command, and of the README.
+fn examples(house: &House) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let help = house.meno(["--help"]).stdout;
+    let commands = help.split("\nCommands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
+    let names: Vec<&str> = commands
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(names.len() > 40, "{names:?}");
+    let nested = [
+        ["import", "runs"],
+        ["import", "events"],
+        ["telemetry", "show"],
+        ["telemetry", "export"],
+        ["bench", "search"],
+        ["bench", "route"],
+    ];
+    let pages = names.iter().map(|name| vec![*name]).chain(nested.iter().map(|words| words.to_vec()));
+    for page in pages {
+        let shown = house.meno(page.into_iter().chain(["--help"])).stdout;
+        let (_, examples) = shown.split_once("Example").unwrap_or_default();
+        found.extend(lines(examples, "  meno ").chain(lines(examples, "  zcat ")));
+    }
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the readme");
+    let mut inside = false;
+    for line in readme.lines() {
+        if line.starts_with("```") {
+            inside = !inside && (line.ends_with("sh") || line.ends_with("console"));
+        } else if inside && line.trim_start_matches("$ ").starts_with("meno ") {
+            found.insert(line.trim_start_matches("$ ").to_owned());
+        }
+    }
+    found
+}
+
+/// The lines that begin so, joined with what is only broken to fit the terminal.
+fn lines<'t>(text: &'t str, start: &'t str) -> impl Iterator<Item = String> + 't {
+    text.lines().filter(move |line| line.starts_with(start)).map(|line| line.trim().to_owned())
+}
+
+/// Makes a home with a project, the files that examples name, and runs.
+fn prepared() -> House {
+    let house = House::new();
+    house.configure("preset = \"simulated\"\n[memory]\nembed_ms = 0\n");
+    let project = [
+        ("src/lib.rs", "pub fn area(width: u32, height: u32) -> u32 {\n    width * height\n}\n"),
+        ("CHANGELOG.md", "# Changes\n"),
+        (
+            "histories.jsonl",
+            "{\"run_id\":\"a1\",\"template_id\":\"t1\",\"started_at\":\"2026-01-25T04:08:00Z\",\"status\":\"succeeded\",\"agents\":[{\"role\":\"r\",\"attempts\":[{\"tier\":\"cheap\",\"passed\":true,\"cost_usd\":1.0}]}]}\n",
+        ),
+        ("tasks.jsonl", "{\"id\":\"1\",\"role\":\"security_auditor\",\"text\":\"look for injections\"}\n"),
+    ];
+    for (name, text) in project {
+        let path = house.path("work").join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    let readme = include_str!("../../README.md");
+    let template =
+        readme.split("```json\n").find(|part| part.contains("\"explain_error\"")).and_then(|part| part.split("```").next());
+    fs::write(house.path("work/explain_error.json"), template.expect("the readme has a template")).expect("a file");
+    for folder in ["home/.ssh", "home/backups", "home/seals", "home/.config/meno"] {
+        fs::create_dir_all(house.path(folder)).expect("a folder");
+    }
+    let setup = "meno run release_prep --no-input --seed 7 --input source=. --label team=core; \
+        meno run python_package_publish --no-input --seed 7; meno run release_prep --no-input --seed 8 --input source=.; true";
+    shell(&house, setup).exits(0);
+    house
+}
+
+/// Carries out a line of the shell in the project's folder.
+fn shell(house: &House, line: &str) -> Done {
+    let program = house.command::<&str>([]);
+    let mut command = Command::new("bash");
+    command.args(["-c", &format!("set -eo pipefail; {line}")]).current_dir(house.path("work")).env_clear();
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let folder = Path::new(env!("CARGO_BIN_EXE_meno")).parent().expect("a folder");
+    command.env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default()));
+    finish(command)
+}
+
+/// What an example says with a word in capitals or an id that stands for any.
+fn filled(house: &House, example: &str) -> String {
+    let run = shell(house, "meno list-runs --json").stdout;
+    let list: serde_json::Value = serde_json::from_str(&run).expect("a list");
+    let id = list["runs"][0]["run_id"].as_str().expect("a run").to_owned();
+    let words = example.split(" #").next().unwrap_or(example).trim_end();
+    // Nobody is there to be asked.
+    let sure = if words.starts_with("meno forget") && !words.contains("--yes") { " --yes" } else { "" };
+    let words = words.replace("7QW2", &id[id.len() - 6..]).replace(" RUN", " last").replace("01J….jsonl", "01J.jsonl");
+    words.replace("01J…", "01J") + sure
+}
+
+fn copy(from: &House) -> House {
+    let house = House::new();
+    for folder in ["work", "home", "config", "data", "store"] {
+        let (from, to) = (from.path(folder), house.path(folder));
+        let status =
+            Command::new("sh").arg("-c").arg("rm -rf \"$2\" && cp -a \"$1\" \"$2\"").arg("sh").arg(from).arg(to).status();
+        assert!(status.expect("cp runs").success());
+    }
+    house
+}
+
+#[test]
+fn every_example_of_help_and_readme_works() {
+    let prepared = prepared();
+    let has = |program: &str| {
+        Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|done| done.status.success())
+    };
+    if has("ssh-keygen") {
+        shell(&prepared, "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519").exits(0);
+    }
+    let examples = examples(&prepared);
+    assert!(examples.len() > 60, "{examples:#?}");
+    let is_shown = |start: &str| examples.iter().any(|example| example.starts_with(start));
+    let stale = APART.iter().filter(|(start, _)| !is_shown(start));
+    let mut failed: Vec<String> =
+        stale.map(|(start, why)| format!("no example begins with `{start}` any more ({why})")).collect();
+    for example in &examples {
+        let needs = ["ssh-keygen", "zstd", "jq", "gzip"].into_iter().find(|program| {
+            let is_named = example.contains(program) || (*program == "ssh-keygen" && example.contains("id_ed25519"));
+            is_named && !has(program)
+        });
+        if APART.iter().any(|(start, _)| example.starts_with(start)) || needs.is_some() {
+            continue;
+        }
+        let house = copy(&prepared);
+        if let Some((_, before)) = BEFORE.iter().find(|(start, _)| example.starts_with(start)) {
+            shell(&house, before).exits(0);
+        }
+        let done = shell(&house, &filled(&house, example));
+        // A simulated run may end without success; that is no fault of the example.
+        if !matches!(done.code, Some(0 | 3)) {
+            failed.push(format!("{example}\n  {:?}: {}", done.code, done.stderr.trim()));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn help_has_a_command_as_other_programs_do() {
+    let house = House::new();
+    let by_word = house.meno(["help", "run"]).exits(0).stdout;
+    assert_eq!(by_word, house.meno(["run", "--help"]).exits(0).stdout);
+}
