@@ -1,6 +1,6 @@
 //! What comes first: "the cheapest run", "the 5 slowest", "newest first", "with the most escalations", `--sort`.
 //!
-//! Reads superlatives; whether one is an order is decided by [`super::resolve`], as with filters.
+//! Reads superlatives; whether one is an order is decided by `resolve`, as with filters.
 
 use std::fmt;
 use std::str::FromStr;
