@@ -120,7 +120,7 @@ const WALLS: [Wall; 10] = [
     },
     Wall {
         inside: |file| room(file) != "cli" && file != "main.rs",
-        words: &["clap", "clap_complete", "inquire", "indicatif", "terminal_size", "textwrap"],
+        words: &["clap", "clap_complete", "clap_mangen", "inquire", "indicatif", "terminal_size", "textwrap"],
         advice: "words with people at a terminal belong in `cli`",
     },
     Wall {

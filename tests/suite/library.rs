@@ -10,6 +10,14 @@ use meno::workspace::{RunError, RunRequest, StartError, Workspace};
 #[path = "../../examples/library.rs"]
 mod example;
 
+#[allow(dead_code, reason = "its `main` is for `cargo run --example`")]
+#[path = "../../examples/projection.rs"]
+mod projection;
+
+#[allow(dead_code, reason = "its `main` is for `cargo run --example`")]
+#[path = "../../examples/watch.rs"]
+mod watch;
+
 fn workspace(dir: &tempfile::TempDir) -> Workspace {
     Workspace::at(&dir.path().join("store"), Some(Preset::Simulated)).expect("it opens")
 }
@@ -76,4 +84,29 @@ fn the_log_is_an_iterator_and_a_stream_that_waits_for_more() {
     run();
     let second: Vec<Recorded> = names(workspace.events(first.len() as u64 + 1)).iter().map(|_| next(&mut follow)).collect();
     assert!(matches!(second[0].event, Event::RunStarted(_)) && matches!(second[second.len() - 1].event, Event::RunSucceeded(_)));
+}
+
+#[test]
+fn a_projection_of_ones_own_comes_to_the_money_of_the_runs() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let cost = {
+        let workspace = workspace(&dir);
+        let template = workspace.template("release_prep").expect("it ships");
+        workspace.run_to_end(&template, RunRequest::new().seed(1)).expect("it runs").cost_nusd
+    };
+    let models = projection::models(&dir.path().join("store")).expect("it reads");
+    assert_eq!(models.rows.values().map(|row| row.cost_nusd).sum::<u64>(), cost);
+    assert!(models.rows.values().all(|row| row.calls_without_cost == 0 && row.passed + row.not_passed > 0), "{models:?}");
+}
+
+#[test]
+fn a_watcher_is_told_of_runs_that_others_made() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let workspace = workspace(&dir);
+    let template = workspace.template("python_package_publish").expect("it ships");
+    let request = || RunRequest::new().answer("package_name", "demo").answer("has_tests", true).seed(7);
+    let run = workspace.run_to_end(&template, request()).expect("it runs");
+    let mut lines = Vec::new();
+    watch::watch(&dir.path().join("store"), 0, Some(1), |line| lines.push(line)).expect("it watches");
+    assert!(lines[0].starts_with(&run.run_id) && lines[0].contains("python_package_publish"), "{lines:?}");
 }

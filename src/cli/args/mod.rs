@@ -202,6 +202,8 @@ pub enum Command {
     Bench(bench::BenchCommand),
     /// Print completions for a shell
     Completions(CompletionsArgs),
+    /// Write man pages to a folder
+    Man(ManArgs),
 }
 
 /// `trust`.
@@ -429,6 +431,15 @@ pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  meno man ~/.local/share/man/man1    # then: man meno-run")]
+pub struct ManArgs {
+    /// The folder, which is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod export_template;
 pub mod fork;
 pub mod init;
 pub mod list_templates;
+pub mod man;
 pub mod model;
 pub mod prices;
 pub mod recommend;
@@ -68,6 +69,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Rerun(args) => fork::rerun(context, &args),
         Command::Cancel(args) => cancel::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
         Command::Init => init::run(context),
         Command::Trust(args) => trust::run(context, &args),
         Command::ListTemplates => list_templates::run(context),

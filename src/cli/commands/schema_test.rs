@@ -23,6 +23,7 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<crate::workspace::ModelList>("model-list.json");
     check::<super::model::ModelFetched>("model-fetch.json");
     check::<super::report::ReportDocument>("report.json");
+    check::<super::man::ManPages>("man.json");
     check::<crate::memory::collection::Quality>("bench-search.json");
     check::<crate::analytics::report::Analytics>("analytics.json");
     check::<crate::analytics::spending::CostReport>("costs.json");
