@@ -149,14 +149,14 @@ fn finish(
     } else {
         if let (Some(report), None) = (report, &detail.report) {
             // It may not be kept: this is the only time that it can be read.
-            context.out.data(sanitize::text(&report))?;
+            context.out.verbatim(sanitize::text(&report))?;
         }
         let premium = workspace.premium_prices();
         context.out.data(outcome::outcome(&detail, &id.to_string(), premium.as_ref()))?;
         if let (Some(report), Some(width)) = (&detail.report, context.out.width()) {
             // The result is what people wait for, so it stands where they look: at the end.
             let excerpt = report::report(&report::excerpt(report), Some(width));
-            context.out.data(format!("\n{excerpt}\n\nthe whole report: `meno report {id}`"))?;
+            context.out.verbatim(format!("\n{excerpt}\n\nthe whole report: `meno report {id}`"))?;
         }
     }
     remember(context, workspace);

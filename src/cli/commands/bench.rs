@@ -5,7 +5,8 @@ use crate::cli::args::bench::{BenchCommand, BenchSearchArgs};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open;
-use crate::cli::output::table::{Fit, Table};
+use crate::cli::output::table::{Column, Fit, Table};
+use crate::cli::output::words;
 use crate::cli::progress::Counting;
 use crate::workspace::Access;
 
@@ -34,12 +35,12 @@ fn search(context: &mut Context, args: &BenchSearchArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let columns = [
-        ("mode", Fit::Whole),
-        ("nDCG@10", Fit::Number),
-        ("recall@10", Fit::Number),
-        ("MRR", Fit::Number),
-        ("p50 ms", Fit::Number),
-        ("p99 ms", Fit::Number),
+        Column::new("mode", Fit::Words),
+        Column::new("nDCG@10", Fit::Number),
+        Column::new("recall@10", Fit::Number),
+        Column::new("MRR", Fit::Number).optional(2),
+        Column::new("p50 ms", Fit::Number).optional(1),
+        Column::new("p99 ms", Fit::Number).optional(1),
     ];
     let mut table = Table::new(&context.out, &columns);
     for measured in &quality.modes {
@@ -53,8 +54,11 @@ fn search(context: &mut Context, args: &BenchSearchArgs) -> Result<Exit> {
         ]);
     }
     context.out.data(table.finish())?;
-    context
-        .out
-        .say(format!("{} questions over {} documents, embedded by {}", quality.queries, quality.documents, quality.embedder));
+    context.out.say(format!(
+        "{} over {}, embedded by {}",
+        words::plural(quality.queries as u64, "question"),
+        words::plural(quality.documents as u64, "document"),
+        quality.embedder
+    ));
     Ok(Exit::Done)
 }

@@ -66,7 +66,7 @@ pub fn run(context: &mut Context, args: &ConfigArgs) -> Result<Exit> {
     }
     match (document.values.first(), &setting.value) {
         (Some(known), None) => {
-            context.out.data(words_of(&known.value))?;
+            context.out.verbatim(words_of(&known.value))?;
             context.out.detail(format!("from {}", sanitize::line(&known.source.to_string())));
         }
         (Some(known), Some(_)) if !matches!(known.source, Source::Store(_)) => {

@@ -309,9 +309,11 @@ fn show(context: &mut Context, workspace: &Workspace, repaired: bool, state: Sta
             State::Damage => (BAD, "damage"),
         };
         let found = sanitize::line(&check.found).into_owned();
-        context.out.data(format!("{}  {:<9}  {found}", styled(style, format!("{word:<7}")), check.name))?;
+        let head = format!("{}  {:<10}  ", styled(style, format!("{word:<7}")), check.name);
+        context.out.data(format!("{head}{found}"))?;
         if let Some(hint) = &check.hint {
-            context.out.data(format!("{:20}{}", "", styled(HINT, sanitize::line(hint))))?;
+            // As far in as what was found.
+            context.out.data(format!("{:21}{}", "", styled(HINT, sanitize::line(hint))))?;
         }
     }
     Ok(())

@@ -8,7 +8,8 @@ use crate::cli::args::{ForgetArgs, PurgeArgs};
 use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
-use crate::cli::output::words;
+use crate::cli::output::table::{Column, Entry, Fit, Table};
+use crate::cli::output::{time, words};
 use crate::cli::{filling, open};
 use crate::domain::event::ForgottenParts;
 use crate::domain::ids::RunId;
@@ -112,6 +113,34 @@ fn left(forgotten: &Forgotten, runs: &[RunId]) -> Vec<RunId> {
     forgotten.children.iter().copied().filter(|child| !runs.contains(child)).collect()
 }
 
+/// Shows the runs of a purge.
+fn table(context: &Context, workspace: &Workspace, runs: &[RunRow]) -> Result<String> {
+    let all = if context.out.width().is_some() { workspace.run_ids()? } else { Vec::new() };
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let ids: Vec<String> = runs.iter().map(|run| run.run_id.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let moments: Vec<_> = runs.iter().map(|run| run.ended_at).collect();
+    let (short_times, note) = time::short_list(&moments, context.out.zone());
+    let columns = [
+        Column::new("run", Fit::Whole),
+        Column::new("template", Fit::Words),
+        Column::new("status", Fit::Words).once(),
+        Column::new("ended", Fit::Whole),
+    ];
+    let mut table = Table::new(&context.out, &columns);
+    table.short_note(note);
+    for (((run, id), short_id), short_time) in runs.iter().zip(&ids).zip(words::unique_suffixes(&ids, &all)).zip(short_times) {
+        let ended = run.ended_at.map(|at| time::moment(at, context.out.zone())).unwrap_or_default();
+        table.row([
+            Entry::from(*id).short(short_id),
+            Entry::from(run.template_id.as_str()),
+            Entry::from(run.status.name()),
+            Entry::from(ended).short(short_time.unwrap_or_default()),
+        ]);
+    }
+    Ok(table.finish())
+}
+
 /// Forgets what was said in runs that ended long ago.
 ///
 /// # Errors
@@ -123,9 +152,9 @@ pub fn purge(context: &mut Context, args: &PurgeArgs) -> Result<Exit> {
     let found = workspace.purgeable(before)?;
     let count = words::plural(found.runs.len() as u64, "run");
     if !context.out.json() {
-        for run in &found.runs {
-            let ended = run.ended_at.map(views::utc).unwrap_or_default();
-            context.out.data(format!("{}  {}  {}  {ended}", run.run_id, run.template_id, run.status.name()))?;
+        if !found.runs.is_empty() {
+            let table = table(context, &workspace, &found.runs)?;
+            context.out.data(table)?;
         }
         if found.open > 0 {
             let open = words::plural(found.open, "run");

@@ -30,7 +30,7 @@ pub fn run(context: &mut Context, args: &ListRunsArgs) -> Result<Exit> {
         context.out.say(if filter == RunFilter::default() {
             format!("no runs yet in {}; `meno list-templates` shows what can be run", workspace.store.path.display())
         } else {
-            "no run fits; `meno list-runs` without filters shows all".to_owned()
+            "no run matches; `meno list-runs` without filters shows all".to_owned()
         });
         return Ok(Exit::Done);
     }

@@ -82,9 +82,15 @@ fn show(context: &mut Context, workspace: &Workspace, run: RunId, seq: u64) -> R
     if context.out.json() {
         context.out.document(&detail)?;
     } else {
-        let shown = show_run::Shown { texts: Texts::default(), agent: None, zone: context.out.zone(), family: &[] };
+        let shown = show_run::Shown {
+            texts: Texts::default(),
+            agent: None,
+            zone: context.out.zone(),
+            family: &[],
+            width: context.out.width(),
+        };
         let page = show_run::show_run(&detail, shown);
-        context.out.data(page)?;
+        context.out.verbatim(page)?;
     }
     Ok(Exit::Done)
 }

@@ -53,6 +53,6 @@ pub fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit> {
         context.out.say(format!("the run is {}", detail.mode.name()));
     }
     let text = render::report::report(text, context.out.width());
-    context.out.data(text)?;
+    context.out.verbatim(text)?;
     Ok(Exit::Done)
 }

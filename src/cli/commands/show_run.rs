@@ -47,9 +47,9 @@ pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
     // Who names an attempt wants to see something of it.
     let outputs = args.outputs || (args.attempt.is_some() && !args.prompts);
     let texts = Texts { outputs, prompts: args.prompts, attempt: args.attempt };
-    let shown = show_run::Shown { texts, agent, zone, family: &family };
+    let shown = show_run::Shown { texts, agent, zone, family: &family, width: context.out.width() };
     let page = show_run::show_run(&detail, shown);
-    context.out.data(page)?;
+    context.out.verbatim(page)?;
     if args.events {
         context.out.data(format!("\n{}", output::styled(output::HEADING, "Events")))?;
         let mut names = Names::default();

@@ -57,11 +57,23 @@ pub fn widths(columns: &[Measured<'_>], width: usize, lines: usize, cut: bool) -
             }
         };
         let each: Vec<usize> = columns.iter().enumerate().map(|(index, column)| needed(index, column)).collect();
-        if each.iter().sum::<usize>() + gaps <= width {
-            return Some(each);
+        if let Some(spare) = width.checked_sub(each.iter().sum::<usize>() + gaps) {
+            return Some(filled(columns, each, spare));
         }
     }
     cut.then(|| share(columns, room, &floors))
+}
+
+/// Gives spare columns to those that are wrapped: as many as possible get all they lack.
+fn filled(columns: &[Measured<'_>], mut widths: Vec<usize>, mut spare: usize) -> Vec<usize> {
+    let mut lacking: Vec<usize> = (0..columns.len()).filter(|index| widths[*index] < columns[*index].natural).collect();
+    lacking.sort_by_key(|index| columns[*index].natural - widths[*index]);
+    for index in lacking {
+        let more = spare.min(columns[index].natural - widths[index]);
+        widths[index] += more;
+        spare -= more;
+    }
+    widths
 }
 
 /// The smallest width from `low` to `high` at which no text takes more than `height` lines.
@@ -117,6 +129,86 @@ pub fn wrap_cut(text: &str, width: usize, lines: usize) -> Vec<String> {
         }
     }
     wrapped
+}
+
+/// Breaks the lines of `text` that are wider than `width` between words; what continues a line is set in as its last column is.
+///
+/// Shell lines are not broken, nor what stands in backticks, names, ids and paths: they can be copied.
+pub fn flow(text: &str, width: usize) -> String {
+    text.split('\n').map(|line| flow_line(line, width)).collect::<Vec<_>>().join("\n")
+}
+
+/// Breaks one line as [`flow`] does.
+pub fn flow_line(line: &str, width: usize) -> String {
+    if display_width(line) <= width {
+        return line.to_owned();
+    }
+    let plain = anstream::adapter::strip_str(line).to_string();
+    if ["meno ", "$ "].iter().any(|start| plain.trim_start().starts_with(start)) {
+        return line.to_owned();
+    }
+    let hang = hang(&plain, width / 3);
+    let mut flowed = String::new();
+    let (mut used, mut is_empty) = (0, true);
+    for part in unbroken(line) {
+        if !is_empty && used + display_width(part.trim_end()) > width {
+            flowed.truncate(flowed.trim_end().len());
+            flowed.push('\n');
+            flowed.push_str(&" ".repeat(hang));
+            used = hang;
+        }
+        flowed.push_str(part);
+        used += display_width(part);
+        is_empty = is_empty && part.trim().is_empty();
+    }
+    flowed
+}
+
+/// Words behind which what continues a line is set in.
+const MARKS: [&str; 7] = ["-", "*", ">", "error:", "warning:", "note:", "hint:"];
+
+/// How far what continues a line is set in: to its last column that begins within `most`, else behind its mark.
+fn hang(line: &str, most: usize) -> usize {
+    let body = line.trim_start();
+    let lead = line.len() - body.len();
+    let mut column = None;
+    let mut spaces = 0;
+    for (at, letter) in body.char_indices() {
+        if letter != ' ' && spaces > 1 {
+            let begins = lead + display_width(&body[..at]);
+            if begins > most {
+                break;
+            }
+            column = Some(begins);
+        }
+        spaces = if letter == ' ' { spaces + 1 } else { 0 };
+    }
+    let is_marked = body.split_whitespace().next().is_some_and(|word| MARKS.contains(&word));
+    let beside = lead + if lead > 0 || is_marked { 2 } else { 0 };
+    column.unwrap_or(beside).min(most)
+}
+
+/// Cuts a line into the parts that stay together, each with the spaces behind it.
+fn unbroken(line: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut before) = (0, ' ');
+    let mut quoted = false;
+    for (at, letter) in line.char_indices() {
+        if letter != ' ' && before == ' ' && at > start && !quoted {
+            let (last, next) = (&line[start..at], line[at..].split(' ').next().unwrap_or_default());
+            // Two words with slashes may be one path.
+            if !(last.contains('/') && next.contains('/')) {
+                parts.push(last);
+                start = at;
+            }
+        }
+        if letter == '`' {
+            quoted = !quoted && line[at + 1..].contains('`');
+        }
+        before = letter;
+    }
+    parts.push(&line[start..]);
+    parts
 }
 
 /// Where a line may be broken: a name of many parts is broken between its parts.
@@ -185,7 +277,32 @@ mod tests {
         assert_eq!(wrap_cut("one two three four", 5, 2), ["one", "two…"]);
     }
 
+    #[test]
+    fn prose_is_broken_between_words_and_what_can_be_copied_is_not() {
+        let line = "the run waits for an approval: `meno resume 01KAPXZ8T0M3N5Q7R9S1V3W5X7 --approve` goes on";
+        assert_eq!(flow(line, 40), "the run waits for an approval:\n`meno resume 01KAPXZ8T0M3N5Q7R9S1V3W5X7 --approve`\ngoes on");
+        let shell = "meno run release_prep --set checks=Security --dry-run";
+        assert_eq!(flow(shell, 20), shell);
+        assert_eq!(flow("written to /home/ada/my notes/report.md now", 30), "written to\n/home/ada/my notes/report.md\nnow");
+        assert_eq!(flow("status   failed: it has no answer", 27), "status   failed: it has no\n         answer");
+        assert_eq!(flow("warning: one two three", 14), "warning: one\n  two three");
+        assert_eq!(flow("\u{1b}[1mone two\u{1b}[0m three", 8), "\u{1b}[1mone two\u{1b}[0m\nthree");
+        assert_eq!(flow("a  b\n\nno more", 80), "a  b\n\nno more");
+    }
+
     proptest! {
+        #[test]
+        fn flowing_changes_white_space_alone(text in "( {0,3}[a-z`/é]{1,9}){0,20}", width in 8_usize..90) {
+            let flowed = flow(&text, width);
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            prop_assert_eq!(words(&flowed), words(&text));
+            if !text.contains(['`', '/']) {
+                for line in flowed.lines() {
+                    prop_assert!(display_width(line) <= width.max(9 + width / 3), "{:?}", line);
+                }
+            }
+        }
+
         #[test]
         fn nothing_is_wider_than_it_may_be(text in "\\PC{0,80}", width in 2_usize..40, lines in 1_usize..5) {
             for line in wrap_cut(&text, width, lines) {
@@ -201,6 +318,9 @@ mod tests {
                 if *is_words { words(&[text.as_str()]) } else { fixed(*natural) }
             }).collect();
             if let Some(found) = widths(&columns, width, 4, cut) {
+                for (column, width) in columns.iter().zip(&found) {
+                    prop_assert!(*width >= column.natural.min(6));
+                }
                 prop_assert!(found.iter().sum::<usize>() + GAP * (found.len() - 1) <= width);
             }
         }

@@ -81,7 +81,8 @@ pub struct Out {
     words: AutoStream<Box<dyn Write + Send>>,
     look: Look,
     data_width: Option<u16>,
-    words_on_terminal: bool,
+    words_width: Option<u16>,
+    can_redraw: bool,
     zone: OnceCell<TimeZone>,
 }
 
@@ -95,7 +96,8 @@ impl Out {
     /// Opens the process's own stdout and stderr.
     pub fn new(look: Look) -> Self {
         let stdout = io::stdout();
-        let on_terminal = stdout.is_terminal();
+        let (on_terminal, words_on_terminal) = (stdout.is_terminal(), io::stderr().is_terminal());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let choose = |auto: ColorChoice| match look.color {
             Color::Auto => auto,
             color => color.into(),
@@ -106,12 +108,13 @@ impl Out {
             words: AutoStream::new(Box::new(io::stderr()) as Box<dyn Write + Send>, words_color),
             look,
             data_width: on_terminal.then(terminal_width),
-            words_on_terminal: io::stderr().is_terminal(),
+            words_width: words_on_terminal.then(terminal_width),
+            can_redraw: words_on_terminal && !is_dumb,
             zone: OnceCell::new(),
         }
     }
 
-    /// Writes to `data` and `words` instead of the process's streams, as if stdout were a terminal of `width` columns (`None`: a pipe).
+    /// Writes to `data` and `words` instead of the process's streams, as if both were terminals of `width` columns (`None`: pipes).
     pub fn to(look: Look, data: impl Write + Send + 'static, words: impl Write + Send + 'static, width: Option<u16>) -> Self {
         let color = match look.color {
             Color::Auto => ColorChoice::Never,
@@ -122,7 +125,8 @@ impl Out {
             words: AutoStream::new(Box::new(words) as Box<dyn Write + Send>, color),
             look,
             data_width: width,
-            words_on_terminal: false,
+            words_width: width,
+            can_redraw: false,
             zone: OnceCell::new(),
         }
     }
@@ -147,9 +151,9 @@ impl Out {
         self.data_width
     }
 
-    /// Tells whether stderr is a terminal: where something can be drawn and redrawn.
-    pub fn words_on_terminal(&self) -> bool {
-        self.words_on_terminal
+    /// Tells whether stderr is a terminal that can move its cursor: where something can be drawn and redrawn.
+    pub fn can_redraw(&self) -> bool {
+        self.can_redraw
     }
 
     /// Returns the zone in which times are shown.
@@ -157,11 +161,22 @@ impl Out {
         self.zone.get_or_init(|| self.look.zone.clone().unwrap_or_else(TimeZone::system))
     }
 
-    /// Writes `text` and a line break to stdout.
+    /// Writes `text` and a line break to stdout, on a terminal with its lines broken between words.
     ///
     /// # Errors
     /// When stdout cannot be written; a closed pipe gives a silent report that ends with 0.
     pub fn data(&mut self, text: impl std::fmt::Display) -> Result<()> {
+        match self.data_width {
+            Some(width) => self.verbatim(layout::flow(&text.to_string(), width.into())),
+            None => self.verbatim(text),
+        }
+    }
+
+    /// Writes `text` and a line break to stdout with its lines as they are: texts that are laid out already, JSON.
+    ///
+    /// # Errors
+    /// As [`Self::data`].
+    pub fn verbatim(&mut self, text: impl std::fmt::Display) -> Result<()> {
         writeln!(self.data, "{text}")?;
         Ok(self.data.flush()?)
     }
@@ -189,7 +204,7 @@ impl Out {
     /// As [`Self::data`], or when `value` cannot be said in JSON.
     pub fn document(&mut self, value: &impl Serialize) -> Result<()> {
         let json = serde_json::to_string_pretty(value).map_err(unsayable)?;
-        self.data(sanitize::json(&json))
+        self.verbatim(sanitize::json(&json))
     }
 
     /// Writes one line of JSON Lines to stdout.
@@ -198,7 +213,7 @@ impl Out {
     /// As [`Self::document`].
     pub fn json_line(&mut self, value: &impl Serialize) -> Result<()> {
         let json = serde_json::to_string(value).map_err(unsayable)?;
-        self.data(sanitize::json(&json))
+        self.verbatim(sanitize::json(&json))
     }
 
     /// Writes one line of JSON Lines with a first field `type`, as `run --json` mixes events with its result.
@@ -243,7 +258,7 @@ impl Out {
         }
         if self.look.json {
             let json = serde_json::to_string(&report.to_json()).unwrap_or_default();
-            return self.stderr(sanitize::json(&json));
+            return self.lines(sanitize::json(&json));
         }
         let text = report.to_text();
         let text = text.strip_prefix("error:").map(|rest| format!("{}{rest}", styled(BAD, "error:"))).unwrap_or(text);
@@ -256,6 +271,13 @@ impl Out {
     }
 
     fn stderr(&mut self, text: impl std::fmt::Display) {
+        match self.words_width {
+            Some(width) => self.lines(layout::flow(&text.to_string(), width.into())),
+            None => self.lines(text),
+        }
+    }
+
+    fn lines(&mut self, text: impl std::fmt::Display) {
         // Words are worth saying only to somebody who listens: a closed stderr ends nothing.
         let _ = writeln!(self.words, "{text}").and_then(|()| self.words.flush());
     }

@@ -15,11 +15,6 @@ pub fn moment_ms(at: TimeNs, zone: &TimeZone) -> String {
     show(at, zone, "%Y-%m-%d %H:%M:%S%.3f %Z")
 }
 
-/// Shows a moment to the minute, for lists: `2026-11-22 17:21 CET`.
-pub fn minute(at: TimeNs, zone: &TimeZone) -> String {
-    show(at, zone, "%Y-%m-%d %H:%M %Z")
-}
-
 /// Shows a moment that a document holds as RFC 3339; what cannot be read is shown as it is.
 pub fn moment_of(text: &str, zone: &TimeZone) -> String {
     match nanoseconds(text) {
@@ -33,7 +28,7 @@ pub fn nanoseconds(text: &str) -> Option<TimeNs> {
     i64::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok()
 }
 
-/// Shows moments for a narrow list, each without what all share, and says what that is: `22 Nov 16:21` and `times: 2026, UTC`.
+/// Shows moments for a narrow list, each without what all share, and says what that is: `22 Nov 16:21:31` and `times: 2026, UTC`.
 pub fn short_list(moments: &[Option<TimeNs>], zone: &TimeZone) -> (Vec<Option<String>>, String) {
     let shared = |format: &str| {
         let mut all = moments.iter().flatten().map(|at| show(*at, zone, format));
@@ -41,7 +36,7 @@ pub fn short_list(moments: &[Option<TimeNs>], zone: &TimeZone) -> (Vec<Option<St
         all.all(|other| other == first).then_some(first)
     };
     let year = shared("%Y");
-    let format = if year.is_some() { "%d %b %H:%M" } else { "%Y-%m-%d %H:%M" };
+    let format = if year.is_some() { "%d %b %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     let zone_name = shared("%Z").or_else(|| zone.iana_name().map(str::to_owned)).unwrap_or_else(|| "local".to_owned());
     let note = year.map_or_else(|| format!("times: {zone_name}"), |year| format!("times: {year}, {zone_name}"));
     (moments.iter().map(|at| at.map(|at| show(at, zone, format))).collect(), note)
@@ -75,7 +70,6 @@ mod tests {
         assert_eq!(moment(at, &TimeZone::UTC), "2026-11-22 16:21:31 UTC");
         assert_eq!(moment_ms(at, &TimeZone::UTC), "2026-11-22 16:21:31.500 UTC");
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        assert_eq!(minute(at, &zone), "2026-11-22 17:21 CET");
         assert_eq!(moment_of("2026-07-01T12:00:00Z", &zone), "2026-07-01 14:00:00 CEST");
         assert_eq!(moment_of("\u{1b}soon", &zone), "␛soon");
     }
@@ -85,10 +79,10 @@ mod tests {
         let at = |text: &str| nanoseconds(text);
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let (times, note) = short_list(&[at("2026-11-22T16:21:31Z"), None, at("2026-12-01T08:00:00Z")], &zone);
-        assert_eq!(times, [Some("22 Nov 17:21".to_owned()), None, Some("01 Dec 09:00".to_owned())]);
+        assert_eq!(times, [Some("22 Nov 17:21:31".to_owned()), None, Some("01 Dec 09:00:00".to_owned())]);
         assert_eq!(note, "times: 2026, CET");
         let (times, note) = short_list(&[at("2026-11-22T16:21:31Z"), at("2025-07-01T08:00:00Z")], &zone);
-        assert_eq!((times[1].as_deref(), note.as_str()), (Some("2025-07-01 10:00"), "times: local"));
+        assert_eq!((times[1].as_deref(), note.as_str()), (Some("2025-07-01 10:00:00"), "times: local"));
     }
 
     #[test]

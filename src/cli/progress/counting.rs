@@ -11,7 +11,7 @@ pub struct Counting(ProgressBar);
 impl Counting {
     /// Shows work called `what` as soon as it says how much there is.
     pub fn new(out: &Out, what: &'static str) -> Self {
-        let visible = out.words_on_terminal() && !out.quiet() && !out.json();
+        let visible = out.can_redraw() && !out.quiet() && !out.json();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target).with_message(what);
         if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}") {

@@ -32,7 +32,7 @@ impl Progress {
     pub fn new(out: &Out) -> Self {
         if out.quiet() || out.json() {
             Self::Hidden
-        } else if out.words_on_terminal() {
+        } else if out.can_redraw() {
             Self::Live(Box::default())
         } else {
             Self::Plain(Box::default())

@@ -11,7 +11,7 @@ pub struct Reading(Option<ProgressBar>);
 impl Reading {
     /// Starts at nothing of `bytes`.
     pub fn new(out: &Out, what: &'static str, bytes: Option<u64>) -> Self {
-        if out.quiet() || out.json() || !out.words_on_terminal() {
+        if out.quiet() || out.json() || !out.can_redraw() {
             return Self(None);
         }
         let bar = match bytes {

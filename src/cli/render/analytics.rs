@@ -2,7 +2,7 @@
 
 use super::chart::{bar, sparkline};
 use crate::analytics::report::*;
-use crate::cli::output::table::{Fit, Table};
+use crate::cli::output::table::{Column, Fit, Table};
 use crate::cli::output::{FAINT, HEADING, Out, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
@@ -22,7 +22,7 @@ pub fn analytics(out: &Out, analytics: &Analytics) -> String {
     let forks: u64 = analytics.templates.iter().map(|line| line.forks).sum();
     if forks > 0 {
         let forks = words::plural(forks, "fork");
-        parts.push(styled(FAINT, format!("{forks} took over work of other runs and count in attempts and costs alone")));
+        parts.push(styled(FAINT, format!("{forks} with inherited attempts; they count in attempts and costs alone")));
     }
     parts.push(styled(
         FAINT,
@@ -39,17 +39,17 @@ pub fn analytics(out: &Out, analytics: &Analytics) -> String {
 fn templates(out: &Out, analytics: &Analytics) -> String {
     let on_terminal = out.width().is_some();
     let mut columns = vec![
-        ("template", Fit::Words),
-        ("runs", Fit::Number),
-        ("succeeded", Fit::Number),
-        ("unverified", Fit::Number),
-        ("failed", Fit::Number),
-        ("success", Fit::Words),
-        ("cost p50 / p90", Fit::Words),
-        ("took p50 / p90", Fit::Words),
+        Column::new("template", Fit::Words),
+        Column::new("runs", Fit::Number),
+        Column::new("succeeded", Fit::Number).optional(3),
+        Column::new("unverified", Fit::Number).optional(3),
+        Column::new("failed", Fit::Number).optional(3),
+        Column::new("success", Fit::Words),
+        Column::new("cost p50 / p90", Fit::Words),
+        Column::new("duration p50 / p90", Fit::Words).optional(1),
     ];
     if on_terminal {
-        columns.push(("", Fit::Whole));
+        columns.push(Column::new("", Fit::Whole).optional(4));
     }
     let mut table = Table::new(out, &columns);
     let most = analytics.templates.iter().map(|line| line.runs).max().unwrap_or(0);
@@ -162,13 +162,13 @@ fn escalation(escalation: &Escalation) -> Vec<String> {
     }
     let mut lines = vec![format!(
         "{}; of agents {}, of runs {}",
-        words::plural(escalation.climbs, "climb"),
+        words::plural(escalation.climbs, "escalation"),
         share(escalation.agents),
         share(escalation.runs)
     )];
     for cost in escalation.cost.iter().filter(|cost| cost.cost_nusd > 0) {
         let of = cost.share.map_or_else(String::new, |share| format!(", {:.0} % of what was spent", share * 100.0));
-        lines.push(format!("attempts that were climbed from cost {}{of}", words::cost(cost.cost_nusd, true, cost.mode)));
+        lines.push(format!("attempts before an escalation cost {}{of}", words::cost(cost.cost_nusd, true, cost.mode)));
     }
     lines
 }
@@ -176,18 +176,18 @@ fn escalation(escalation: &Escalation) -> Vec<String> {
 fn tiers(out: &Out, tiers: &[TierLine]) -> String {
     let on_terminal = out.width().is_some();
     let mut columns = vec![
-        ("role", Fit::Words),
-        ("tier", Fit::Whole),
-        ("model", Fit::Words),
-        ("attempts", Fit::Number),
-        ("first attempts passed", Fit::Words),
-        ("passed after a failure", Fit::Words),
-        ("all, recently", Fit::Words),
-        ("cost p50 / p90", Fit::Words),
-        ("took p50 / p90", Fit::Words),
+        Column::new("role", Fit::Words),
+        Column::new("tier", Fit::Whole),
+        Column::new("model", Fit::Words).once().optional(2),
+        Column::new("attempts", Fit::Number).optional(5),
+        Column::new("first attempts passed", Fit::Words),
+        Column::new("passed after a failure", Fit::Words).optional(1),
+        Column::new("recently", Fit::Words).optional(4),
+        Column::new("cost p50 / p90", Fit::Words),
+        Column::new("duration p50 / p90", Fit::Words).optional(3),
     ];
     if on_terminal {
-        columns.push(("", Fit::Whole));
+        columns.push(Column::new("", Fit::Whole).optional(6));
     }
     let mut table = Table::new(out, &columns);
     for line in tiers {
@@ -214,13 +214,13 @@ fn criteria(out: &Out, criteria: &[CriterionLine], min_sample: u64) -> String {
     let mut table = Table::new(
         out,
         &[
-            ("role", Fit::Words),
-            ("criterion", Fit::Words),
-            ("passed", Fit::Number),
-            ("failed", Fit::Number),
-            ("unknown", Fit::Number),
-            ("caught alone", Fit::Number),
-            ("", Fit::Words),
+            Column::new("role", Fit::Words),
+            Column::new("criterion", Fit::Words),
+            Column::new("passed", Fit::Number),
+            Column::new("failed", Fit::Number),
+            Column::new("unknown", Fit::Number).optional(2),
+            Column::new("caught alone", Fit::Number).optional(1),
+            Column::new("", Fit::Below),
         ],
     );
     for line in criteria {
@@ -260,11 +260,11 @@ fn failures(failures: &Failures) -> Vec<String> {
 
 fn tools(out: &Out, tools: &[ToolLine]) -> String {
     let columns = [
-        ("tool", Fit::Words),
-        ("calls", Fit::Number),
-        ("ok", Fit::Number),
-        ("failed", Fit::Number),
-        ("took p50 / p90", Fit::Words),
+        Column::new("tool", Fit::Words),
+        Column::new("calls", Fit::Number),
+        Column::new("ok", Fit::Number),
+        Column::new("failed", Fit::Number),
+        Column::new("duration p50 / p90", Fit::Whole).optional(1),
     ];
     let mut table = Table::new(out, &columns);
     for line in tools {
@@ -294,14 +294,14 @@ pub(super) fn advice(advice: &Advice) -> String {
     )
 }
 
-/// Says what is dearer and not better.
+/// Says what is more expensive and not better.
 pub(super) fn dominated(found: &Dominated) -> String {
     let side = |side: &Side| {
         let model = side.model.as_deref().map_or_else(String::new, |model| format!(" ({})", sanitize::line(model)));
         format!("{}{model}, {} at {}", side.tier, share(Some(side.pass)), NanoUsd(side.mean_nusd))
     };
     format!(
-        "{}: {} is dearer and not better than {}; difference {} points ({} to {}), {} money",
+        "{}: {} is more expensive and not better than {}; difference {} points ({} to {}), {} money",
         sanitize::line(&found.role),
         side(&found.dearer),
         side(&found.cheaper),
@@ -334,7 +334,7 @@ pub(super) fn answer(found: &AnswerFinding) -> String {
 pub(super) fn anomaly(found: &Anomaly) -> String {
     let (what, value, median) = match found.what.as_str() {
         "cost_nusd" => ("cost", NanoUsd(found.value).to_string(), NanoUsd(found.median).to_string()),
-        "duration_ms" => ("took", time::duration(found.value), time::duration(found.median)),
+        "duration_ms" => ("duration", time::duration(found.value), time::duration(found.median)),
         _ => ("attempts", words::count(found.value), words::count(found.median)),
     };
     let day: String = found.started_at.chars().take(10).collect();
@@ -382,7 +382,7 @@ pub(super) fn money_each(money: &[Money]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Shows how long runs took, or marked as such, how long their attempts took together where that is all that is known.
+/// Shows the durations of runs, or marked as such, those of their attempts together where that is all that is known.
 pub(super) fn run_lengths(line: &TemplateLine) -> String {
     match (line.duration.n, line.attempts_duration.n) {
         (0, 1..) => format!("Σ {} in attempts", lengths(&line.attempts_duration)),

@@ -28,10 +28,10 @@ pub fn violation(found: &Violation) -> String {
 pub fn audit(out: &Out, document: &AuditDocument) -> String {
     let columns = [
         ("", Fit::Whole),
-        ("check", Fit::Whole),
-        ("looked at", Fit::Number),
-        ("violated", Fit::Number),
-        ("cannot be told", Fit::Number),
+        ("check", Fit::Words),
+        ("checked", Fit::Number),
+        ("violations", Fit::Number),
+        ("not verifiable", Fit::Number),
     ];
     let mut table = Table::new(out, &columns);
     for tally in &document.checks {
@@ -61,12 +61,12 @@ pub fn audit(out: &Out, document: &AuditDocument) -> String {
     page.push_str(&format!("\n{}", styled(FAINT, format!("{events}, {scope}; the head at event {at} is {}", document.head))));
     if let Some(seal) = &document.against {
         let signed = document.signed_by.as_ref().map_or_else(|| "not signed".to_owned(), |by| format!("signed by {by}"));
-        let held = format!("held against the seal of event {}, made {}, {}", seal.position, seal.at, sanitize::line(&signed));
+        let held = format!("compared with the seal of event {}, made {}, {}", seal.position, seal.at, sanitize::line(&signed));
         page.push_str(&format!("\n{}", styled(FAINT, held)));
     }
     page.push('\n');
     page.push_str(&if document.sound {
-        styled(GOOD, "everything that can be told is as it was written")
+        styled(GOOD, "everything that can be verified is as it was written")
     } else {
         styled(BAD, words::plural(document.violations_total, "violation"))
     });

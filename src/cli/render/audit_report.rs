@@ -36,19 +36,19 @@ pub struct ReportedRun {
 pub fn head(document: &AuditDocument) -> String {
     let mut page = String::from("# Audit\n\n");
     let verdict = if document.sound {
-        "Everything that can be told is as it was written.".to_owned()
+        "Everything that can be verified is as it was written.".to_owned()
     } else {
         format!("**{} found.**", words::plural(document.violations_total, "violation"))
     };
     let _ = write!(page, "{verdict}\n\n- Store: `{}`\n", document.node);
     let _ = writeln!(page, "- Log: {} up to position {}", words::plural(document.events, "event"), document.position);
     let _ = writeln!(page, "- Head: `{}`", document.head);
-    let _ = writeln!(page, "- Events whose texts are forgotten: {}", document.forgotten_events);
+    let _ = writeln!(page, "- Events with forgotten texts: {}", document.forgotten_events);
     if let Some(seal) = &document.against {
         let signed = document.signed_by.as_ref().map_or_else(String::new, |by| format!(", signed by {by}"));
-        let _ = writeln!(page, "- Held against the seal of position {}, made {}{signed}", seal.position, seal.at);
+        let _ = writeln!(page, "- Compared with the seal of position {}, made {}{signed}", seal.position, seal.at);
     }
-    page.push_str("\n| Check | Looked at | Violated | Cannot be told |\n|---|---:|---:|---:|\n");
+    page.push_str("\n| Check | Checked | Violations | Not verifiable |\n|---|---:|---:|---:|\n");
     for tally in &document.checks {
         let _ = writeln!(page, "| {} | {} | {} | {} |", tally.check, tally.checked, tally.violations, tally.not_verifiable);
     }
@@ -88,14 +88,14 @@ pub fn run(run: &RunDetail, by: Option<&str>) -> String {
     );
     let _ = writeln!(page, "- Started by user {} in {}", told(by), told(run.workspace.as_deref()));
     if let Some(lineage) = &run.lineage {
-        let taken = |attempt: &&AttemptDetail| attempt.inherited_from.is_some();
-        let taken = run.agents.iter().flat_map(|agent| &agent.attempts).filter(taken).count() as u64;
+        let is_inherited = |attempt: &&AttemptDetail| attempt.inherited_from.is_some();
+        let inherited = run.agents.iter().flat_map(|agent| &agent.attempts).filter(is_inherited).count() as u64;
         let at = lineage.position.map_or_else(String::new, |at| format!(" at position {at}"));
         let _ = writeln!(
             page,
-            "- Forked from run {}{at}: {} taken over, paid for there",
+            "- Forked from run {}{at}: {} inherited, paid for there",
             lineage.parent,
-            words::plural(taken, "attempt")
+            words::plural(inherited, "attempt")
         );
     }
     let _ = writeln!(page, "- Began {}, ended {}", told(run.started_at.as_deref()), told(run.ended_at.as_deref()));
@@ -118,7 +118,7 @@ pub fn run(run: &RunDetail, by: Option<&str>) -> String {
     answers(&mut page, run);
     team(&mut page, run);
     run.agents.iter().filter(|agent| !agent.attempts.is_empty()).for_each(|agent| judged(&mut page, agent));
-    climbs(&mut page, run);
+    escalations(&mut page, run);
     page
 }
 
@@ -190,20 +190,23 @@ fn attempt_line(page: &mut String, attempt: &AttemptDetail) {
     let ended = attempt_words(attempt.status, attempt.verified);
     let signals: Vec<&str> = attempt.signals.iter().map(|signal| signal.name()).collect();
     let signals = if signals.is_empty() { String::new() } else { format!(" ({})", signals.join(", ")) };
-    let taken = attempt.inherited_from.as_ref().map_or_else(String::new, |origin| format!(", taken over from run {origin}"));
-    let _ = writeln!(page, "- Attempt {} at {} with {model}: {ended}{signals}{taken}", attempt.attempt, attempt.tier);
+    let inherited = attempt.inherited_from.as_ref().map_or_else(String::new, |origin| format!(", inherited from run {origin}"));
+    let _ = writeln!(page, "- Attempt {} at {} with {model}: {ended}{signals}{inherited}", attempt.attempt, attempt.tier);
 }
 
-fn climbs(page: &mut String, run: &RunDetail) {
+fn escalations(page: &mut String, run: &RunDetail) {
     if run.escalations.is_empty() && run.approvals.is_empty() {
         return;
     }
-    page.push_str("\n### Climbs\n\n");
-    for climb in &run.escalations {
-        let failed =
-            if climb.failed_criteria.is_empty() { String::new() } else { format!(": {}", climb.failed_criteria.join(", ")) };
-        let (role, why) = (inline(&climb.role), inline(&format!("{}{failed}", climb.reason)));
-        let _ = writeln!(page, "- {}: {role} from {} to {} ({why})", climb.at, climb.from, climb.to);
+    page.push_str("\n### Escalations\n\n");
+    for escalation in &run.escalations {
+        let failed = if escalation.failed_criteria.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", escalation.failed_criteria.join(", "))
+        };
+        let (role, why) = (inline(&escalation.role), inline(&format!("{}{failed}", escalation.reason)));
+        let _ = writeln!(page, "- {}: {role} from {} to {} ({why})", escalation.at, escalation.from, escalation.to);
     }
     for asked in &run.approvals {
         let answer = match asked.granted {
@@ -211,6 +214,6 @@ fn climbs(page: &mut String, run: &RunDetail) {
             Some(false) => "denied",
             None => "not answered",
         };
-        let _ = writeln!(page, "- A person was asked whether {} may climb to {}: {answer}", inline(&asked.role), asked.to);
+        let _ = writeln!(page, "- A person was asked whether {} may escalate to {}: {answer}", inline(&asked.role), asked.to);
     }
 }

@@ -1,6 +1,6 @@
-//! What the record says about other strategies, for people.
+//! Estimates for other strategies from recorded runs, for people.
 
-use super::super::output::table::{Entry, Fit, Table};
+use super::super::output::table::{Column, Entry, Fit, Table};
 use super::super::output::{HEADING, Out, WARN, sanitize, styled, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
@@ -14,33 +14,33 @@ pub fn backtest(out: &Out, report: &Backtest) -> String {
     let mut parts = vec![format!("{} of {}", words::plural(report.tasks, "task"), words::plural(report.runs, "run"))];
     let cost = format!("cost per task{money}");
     let columns = [
-        ("strategy", Fit::Whole),
-        ("known", Fit::Whole),
-        ("success where known", Fit::Words),
-        ("of all tasks", Fit::Whole),
-        (cost.as_str(), Fit::Whole),
-        ("against the record: success", Fit::Words),
-        ("cost", Fit::Words),
+        Column::new("strategy", Fit::Whole),
+        Column::new("known", Fit::Whole).optional(2),
+        Column::new("success where known", Fit::Words),
+        Column::new("of all tasks", Fit::Whole).optional(1),
+        Column::new(cost.as_str(), Fit::Words),
+        Column::new("", Fit::Below),
     ];
     let mut table = Table::new(out, &columns);
     for policy in &report.policies {
-        let is_record = policy.strategy.is_none();
-        let gain = |shown: String| if is_record { String::new() } else { shown };
+        let compared = policy.strategy.map_or_else(String::new, |_| {
+            let (success, cost) = (points(policy.success_gain.as_ref()), difference(policy.cost_gain_nusd.as_ref()));
+            format!("compared with the record: success {success}, cost {cost}")
+        });
         table.row([
-            Entry::from(policy.strategy.map_or("as it was", Strategy::name)),
+            Entry::from(policy.strategy.map_or("as recorded", Strategy::name)),
             Entry::from(known(policy)),
             Entry::from(share(policy.success.as_ref())),
             Entry::from(bounds(policy)),
             Entry::from(amount(policy.cost_nusd.as_ref())),
-            Entry::from(gain(points(policy.success_gain.as_ref()))),
-            Entry::from(gain(difference(policy.cost_gain_nusd.as_ref()))),
+            Entry::from(compared),
         ]);
     }
     parts.push(table.finish());
     let mut notes: Vec<String> = report.policies.iter().filter_map(missing).collect();
     notes.extend(report.notices.iter().map(|notice| sanitize::line(notice).into_owned()));
-    parts.push(notes.iter().map(|note| format!("{} {note}", styled(WARN, "mind:"))).collect::<Vec<_>>().join("\n"));
-    parts.push("In brackets: 95 % intervals. `of all tasks` holds whatever the unknown ones would have been.".to_owned());
+    parts.push(notes.iter().map(|note| format!("{} {note}", styled(WARN, "note:"))).collect::<Vec<_>>().join("\n"));
+    parts.push("In brackets: 95 % intervals. `of all tasks`: the bounds whatever the unknown outcomes are.".to_owned());
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
 }
@@ -53,12 +53,13 @@ fn missing(policy: &PolicyReport) -> Option<String> {
     let name = policy.strategy?.name();
     let at = Tier::ALL.into_iter().filter_map(|tier| {
         let tasks = policy.unknown_at.get(tier.name())?;
-        Some(format!("{} never met {tier}", words::count(*tasks)))
+        Some(format!("{} never tried {tier}", words::count(*tasks)))
     });
-    let told = (policy.told_more > 0).then(|| format!("{} were told more", words::count(policy.told_more)));
+    let told = (policy.told_more > 0).then(|| format!("{} had more context", words::count(policy.told_more)));
     let unverified = (policy.unverified > 0).then(|| format!("{} could not be judged", words::count(policy.unverified)));
     let all: Vec<String> = at.chain(told).chain(unverified).collect();
-    (!all.is_empty()).then(|| format!("{name}: {} of {} tasks", all.join(", "), words::count(policy.known + policy.unknown)))
+    let tasks = words::plural(policy.known + policy.unknown, "task");
+    (!all.is_empty()).then(|| format!("{name}: of {tasks} {}", all.join(", ")))
 }
 
 fn share(estimate: Option<&Estimate>) -> String {
@@ -110,14 +111,14 @@ fn interval(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
     }
 }
 
-/// Shows what one run's record says.
+/// Shows the estimates from one run.
 pub fn whatif(out: &Out, report: &Whatif) -> String {
     let cost = |nano: Option<u64>| nano.map_or_else(|| "unknown".to_owned(), |nano| words::cost(nano, true, report.mode));
     let template = styled(HEADING, sanitize::line(&report.template_id));
-    let mut parts = vec![format!("{template} · run {} · really cost {}", report.run_id, cost(report.recorded_cost_nusd))];
+    let mut parts = vec![format!("{template} · run {} · cost {}", report.run_id, cost(report.recorded_cost_nusd))];
     for strategy in &report.strategies {
         let columns =
-            [("agent", Fit::Words), ("as it was", Fit::Words), (strategy.strategy.name(), Fit::Words), ("cost", Fit::Whole)];
+            [("agent", Fit::Words), ("as recorded", Fit::Words), (strategy.strategy.name(), Fit::Words), ("cost", Fit::Whole)];
         let mut table = Table::new(out, &columns);
         for agent in &strategy.agents {
             table.row([

@@ -1,7 +1,7 @@
 //! `bench route`: models, chains of two models with their routers, calibration, and strategies.
 
 use crate::cli::output::Out;
-use crate::cli::output::table::{Fit, Table};
+use crate::cli::output::table::{Column, Fit, Table};
 use crate::memory::advice::metrics::Interval;
 use crate::memory::advice::summary::{Bin, ChainLine, Difference, IntervalLine, RouterLine};
 use crate::workspace::bench_route::RouteReport;
@@ -65,7 +65,7 @@ pub fn about(measured: &RouteReport) -> String {
 }
 
 fn models(out: &Out, measured: &RouteReport) -> String {
-    let columns = [("model", Fit::Whole), ("quality", Fit::Number), ("cost", Fit::Number), ("dominated by", Fit::Whole)];
+    let columns = [("model", Fit::Words), ("quality", Fit::Number), ("cost", Fit::Number), ("dominated by", Fit::Words)];
     let mut table = Table::new(out, &columns);
     for line in &measured.report.models {
         table.row([
@@ -80,13 +80,13 @@ fn models(out: &Out, measured: &RouteReport) -> String {
 
 fn routers(out: &Out, chain: &ChainLine) -> String {
     let columns = [
-        ("ranked by", Fit::Whole),
-        ("APGR", Fit::Number),
-        ("sd", Fit::Number),
-        ("95 % of one split", Fit::Number),
-        ("CPT(50)", Fit::Number),
-        ("CPT(80)", Fit::Number),
-        ("cost at best quality", Fit::Number),
+        Column::new("ranked by", Fit::Whole),
+        Column::new("APGR", Fit::Number),
+        Column::new("sd", Fit::Number).optional(2),
+        Column::new("95 % of one split", Fit::Number).optional(1),
+        Column::new("CPT(50)", Fit::Number),
+        Column::new("CPT(80)", Fit::Number),
+        Column::new("cost at best quality", Fit::Number).optional(3),
     ];
     let mut table = Table::new(out, &columns);
     for line in &chain.routers {
@@ -125,7 +125,7 @@ fn thresholds(out: &Out, chain: &ChainLine) -> String {
 }
 
 fn strategies(out: &Out, measured: &RouteReport) -> String {
-    let mut table = Table::new(out, &[("strategy", Fit::Whole), ("quality", Fit::Number), ("cost", Fit::Number)]);
+    let mut table = Table::new(out, &[("strategy", Fit::Words), ("quality", Fit::Number), ("cost", Fit::Number)]);
     for line in &measured.report.strategies {
         table.row([line.strategy.clone(), percent(line.quality), cost(line.cost_usd)]);
     }
@@ -134,14 +134,14 @@ fn strategies(out: &Out, measured: &RouteReport) -> String {
 
 fn intervals(out: &Out, lines: &[IntervalLine]) -> String {
     let columns = [
-        ("teams", Fit::Whole),
-        ("tier", Fit::Whole),
-        ("intervals", Fit::Number),
-        ("90 % hold", Fit::Number),
-        ("95 % hold", Fit::Number),
-        ("width at 90 %", Fit::Number),
-        ("bounds at 90 %", Fit::Number),
-        ("bias", Fit::Number),
+        Column::new("teams", Fit::Words),
+        Column::new("tier", Fit::Whole),
+        Column::new("intervals", Fit::Number).optional(3),
+        Column::new("90 % hold", Fit::Number),
+        Column::new("95 % hold", Fit::Number),
+        Column::new("width at 90 %", Fit::Number).optional(1),
+        Column::new("bounds at 90 %", Fit::Number).optional(2),
+        Column::new("bias", Fit::Number).optional(4),
     ];
     let mut table = Table::new(out, &columns);
     for line in lines {

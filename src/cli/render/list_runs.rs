@@ -30,7 +30,7 @@ pub fn list_runs(out: &Out, list: &RunList, all: &[&str]) -> String {
     let mut table = Table::new(out, &columns);
     table.short_note(note);
     for (((run, short_id), at), short_time) in list.runs.iter().zip(short_ids).zip(moments).zip(short_times) {
-        let started = at.map_or_else(|| run.started_at.clone(), |at| time::minute(at, out.zone()));
+        let started = at.map_or_else(|| run.started_at.clone(), |at| time::moment(at, out.zone()));
         let node = has_imported.then(|| Entry::from(run.node.as_deref().map_or("own", words::id_end)));
         let row = [
             Entry::from(run.run_id.as_str()).short(short_id),
@@ -95,9 +95,9 @@ mod tests {
     #[test]
     fn a_list_is_complete_in_a_pipe() {
         insta::assert_snapshot!(show(None), @r"
-        run                         template      status       started               duration     cost  agents  escalations  mode
-        01KAPXZ8T0M3N5Q7R9S1V3W5X7  release_prep  succeeded    2026-11-22 16:21 UTC    33.0 s  $0.0155       2            1  simulated
-        01KAPXZ8T0M3N5Q7R9S1V3W5X8  release_prep  interrupted  2026-11-22 16:21 UTC         -  unknown       0            0  simulated
+        run                         template      status       started                  duration     cost  agents  escalations  mode
+        01KAPXZ8T0M3N5Q7R9S1V3W5X7  release_prep  succeeded    2026-11-22 16:21:31 UTC    33.0 s  $0.0155       2            1  simulated
+        01KAPXZ8T0M3N5Q7R9S1V3W5X8  release_prep  interrupted  2026-11-22 16:21:31 UTC         -  unknown       0            0  simulated
         ");
     }
 

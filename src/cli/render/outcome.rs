@@ -14,15 +14,15 @@ pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>) -> St
     parts.extend(run.duration_ms.map(time::duration));
     let done = run.agents.iter().filter(|agent| agent.status == AgentStatus::Succeeded).count();
     parts.push(format!("{done} of {} succeeded", words::plural(run.agents.len() as u64, "agent")));
-    let is_taken = |agent: &&crate::views::run_detail::AgentDetail| {
+    let is_inherited = |agent: &&crate::views::run_detail::AgentDetail| {
         !agent.attempts.is_empty() && agent.attempts.iter().all(|attempt| attempt.inherited_from.is_some())
     };
-    match run.agents.iter().filter(is_taken).count() {
+    match run.agents.iter().filter(is_inherited).count() {
         0 => {}
-        taken => parts.push(format!("{taken} of them taken over")),
+        inherited => parts.push(format!("{inherited} of them inherited")),
     }
     if !run.escalations.is_empty() {
-        parts.push(words::plural(run.escalations.len() as u64, "climb"));
+        parts.push(words::plural(run.escalations.len() as u64, "escalation"));
     }
     lines.push(format!("{} {}", styled(HEADING, sanitize::line(&run.template_id)), parts.join(", ")));
     lines.extend(mode_words(run).map(|mode| styled(WARN, sanitize::line(&mode))));
@@ -50,7 +50,8 @@ pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>) -> St
         RunStatus::Failed => lines.push(format!("try again with `meno resume {short} --retry-failed`")),
         RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => {}
     }
-    lines.push(format!("outputs: `meno show-run {short} --outputs`; the whole story: `meno show-run {short}`"));
+    lines.push(format!("outputs: `meno show-run {short} --outputs`"));
+    lines.push(format!("details: `meno show-run {short}`"));
     lines.join("\n")
 }
 
@@ -97,14 +98,15 @@ mod tests {
         let run = RunDetail::fold(sample::story().iter(), &inline);
         let prices = UnitPrices { input: 5_000_000_000, output: 25_000_000_000, ..UnitPrices::default() };
         insta::assert_snapshot!(tell(&run, Some(&prices)), @r"
-        release_prep succeeded, 33.0 s, 2 of 2 agents succeeded, 1 climb
+        release_prep succeeded, 33.0 s, 2 of 2 agents succeeded, 1 escalation
         simulated: no model was called, costs are estimates
         cost $0.0155 simulated of $0.500 (judging $0.000500)
           cheap    work     2 calls   $0.00500 simulated, 3,468 tokens
           capable  work     1 call    $0.0100 simulated, 1,734 tokens
           capable  judging  1 call    $0.000500 simulated, 1,734 tokens
           all premium would have cost about $0.0530 (estimate, same tokens)
-        outputs: `meno show-run W5X7 --outputs`; the whole story: `meno show-run W5X7`
+        outputs: `meno show-run W5X7 --outputs`
+        details: `meno show-run W5X7`
         ");
     }
 

@@ -1,20 +1,31 @@
 //! A page for reading: lines with headings between them.
 
-use crate::cli::output::{FAINT, HEADING, sanitize, styled};
+use super::report::report;
+use crate::cli::output::{FAINT, HEADING, layout, sanitize, styled};
 
-/// Lines with headings between them.
-#[derive(Default)]
-pub(super) struct Page(String);
+/// Lines with headings between them, for a terminal of some width or for a pipe.
+pub(super) struct Page {
+    text: String,
+    width: Option<u16>,
+}
 
 impl Page {
+    pub(super) fn new(width: Option<u16>) -> Self {
+        Self { text: String::new(), width }
+    }
+
     pub(super) fn line(&mut self, indent: usize, text: impl AsRef<str>) {
-        self.0.push_str(&" ".repeat(indent));
-        self.0.push_str(text.as_ref());
-        self.0.push('\n');
+        let line = format!("{:indent$}{}", "", text.as_ref());
+        let line = match self.width {
+            Some(width) => layout::flow(&line, width.into()),
+            None => line,
+        };
+        self.text.push_str(&line);
+        self.text.push('\n');
     }
 
     pub(super) fn heading(&mut self, text: &str) {
-        self.0.push('\n');
+        self.text.push('\n');
         self.line(0, styled(HEADING, text));
     }
 
@@ -30,9 +41,10 @@ impl Page {
         }
     }
 
-    /// A text as it is stored, but for what a terminal must not see.
+    /// A stored text: in a pipe as it is, but for what a terminal must not see; on a terminal laid out as Markdown.
     pub(super) fn text(&mut self, text: &str) {
-        self.line(0, sanitize::text(text.trim_end()));
+        self.text.push_str(&report(text, self.width));
+        self.text.push('\n');
     }
 
     /// Says why there is nothing to show.
@@ -41,7 +53,7 @@ impl Page {
     }
 
     pub(super) fn finish(mut self) -> String {
-        self.0.truncate(self.0.trim_end().len());
-        self.0
+        self.text.truncate(self.text.trim_end().len());
+        self.text
     }
 }

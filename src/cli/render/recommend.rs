@@ -1,6 +1,6 @@
 //! Advice for a template, for people.
 
-use crate::cli::output::table::{Entry, Fit, Table};
+use crate::cli::output::table::{Column, Entry, Fit, Table};
 use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, time, words};
 use crate::domain::percent;
 use crate::workspace::Recommendation;
@@ -32,7 +32,7 @@ pub fn recommendation(out: &Out, advice: &Recommendation) -> String {
         parts.push(lines.join("\n"));
     }
     if !advice.agents.is_empty() {
-        let mut table = Table::new(out, &[("agent", Fit::Words), ("start at", Fit::Whole), ("because", Fit::Words)]);
+        let mut table = Table::new(out, &columns("agent", "start at"));
         for agent in &advice.agents {
             let start = agent.start_tier.map_or("-", |tier| tier.name());
             table.row([Entry::from(agent.role.as_str()), Entry::from(start), Entry::from(agent.because.as_str())]);
@@ -40,7 +40,7 @@ pub fn recommendation(out: &Out, advice: &Recommendation) -> String {
         parts.push(table.finish());
     }
     if !advice.answers.is_empty() {
-        let mut table = Table::new(out, &[("question", Fit::Whole), ("answer", Fit::Words), ("because", Fit::Words)]);
+        let mut table = Table::new(out, &columns("question", "answer"));
         for answer in &advice.answers {
             let value = words::value(&answer.value);
             table.row([Entry::from(answer.question.as_str()), Entry::from(value), Entry::from(answer.because.as_str())]);
@@ -54,10 +54,15 @@ pub fn recommendation(out: &Out, advice: &Recommendation) -> String {
             next.lift.round()
         ));
     }
-    let warnings = advice.warnings.iter().map(|warning| format!("{} {}", styled(WARN, "mind:"), sanitize::line(warning)));
+    let warnings = advice.warnings.iter().map(|warning| format!("{} {}", styled(WARN, "note:"), sanitize::line(warning)));
     let warnings: Vec<String> = warnings.collect();
     if !warnings.is_empty() {
         parts.push(warnings.join("\n"));
     }
     parts.join("\n\n")
+}
+
+/// The columns of what is advised, each with its reason.
+fn columns(of: &'static str, advised: &'static str) -> [Column<'static>; 3] {
+    [Column::new(of, Fit::Words), Column::new(advised, Fit::Words), Column::new("because", Fit::Below)]
 }

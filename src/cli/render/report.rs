@@ -1,6 +1,6 @@
 //! A run's report on a terminal: Markdown as it is written, wrapped, with its headings marked.
 
-use crate::cli::output::layout::wrap;
+use crate::cli::output::layout::flow_line;
 use crate::cli::output::{HEADING, sanitize, styled};
 
 /// Lines of a report that the end of a run shows at most.
@@ -11,7 +11,8 @@ const DECISIONS: [&str; 6] = ["decision", "verdict", "recommendation", "conclusi
 /// Shows a report on a terminal of `width` columns; in a pipe it is the Markdown that it is.
 pub fn report(text: &str, width: Option<u16>) -> String {
     let text = sanitize::text(text);
-    let Some(width) = width else { return text.trim_end().to_owned() };
+    let is_json = text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+    let Some(width) = width.filter(|_| !is_json) else { return text.trim_end().to_owned() };
     let mut is_code = false;
     let mut lines = Vec::new();
     for line in text.trim_end().lines() {
@@ -23,21 +24,10 @@ pub fn report(text: &str, width: Option<u16>) -> String {
         } else if line.starts_with('#') {
             lines.push(styled(HEADING, line));
         } else {
-            lines.extend(wrapped(line, usize::from(width)));
+            lines.push(flow_line(line, usize::from(width)));
         }
     }
     lines.join("\n")
-}
-
-/// Breaks a line between words; what follows is set in as the line's text is.
-fn wrapped(line: &str, width: usize) -> Vec<String> {
-    let text = line.trim_start();
-    let lead = line.len() - text.len();
-    let mark = ["- ", "* ", "> "].into_iter().find(|mark| text.starts_with(mark)).map_or(0, str::len);
-    let (first, rest) = (" ".repeat(lead), " ".repeat(lead + mark));
-    let room = width.saturating_sub(lead + mark).max(1);
-    let pieces = wrap(text, room);
-    pieces.iter().enumerate().map(|(at, piece)| format!("{}{piece}", if at == 0 { &first } else { &rest })).collect()
 }
 
 /// Returns what a report comes to: the section with its decision, else its first lines, and never many.

@@ -1,7 +1,7 @@
 //! What a search found: a line for each run with the part that says why.
 
 use crate::cli::output::sanitize;
-use crate::cli::output::table::{Entry, Fit, Table};
+use crate::cli::output::table::{Column, Entry, Fit, Table};
 use crate::cli::output::{BAD, FAINT, GOOD, HEADING, Out, styled, time, words};
 use crate::domain::event::Mode;
 use crate::workspace::{Found, HitDocument, Suggested};
@@ -41,23 +41,28 @@ pub fn understood(found: &Found, explain: bool) -> String {
 /// Shows the hits. `all` are the ids of all runs of the store, so that a shortened one names one run only.
 pub fn hits(out: &Out, found: &Found, all: &[&str], explain: bool) -> String {
     let ids: Vec<&str> = found.hits.iter().map(|hit| hit.run_id.as_str()).collect();
-    let shown = if out.width().is_some() { words::unique_suffixes(&ids, all) } else { ids };
+    let short_ids = words::unique_suffixes(&ids, all);
+    let moments: Vec<_> = found.hits.iter().map(|hit| time::nanoseconds(&hit.started_at)).collect();
+    let (short_times, note) = time::short_list(&moments, out.zone());
+    // Who asks for scores sees them first.
+    let rank = |rank| if explain { rank + 4 } else { rank };
     let mut columns = vec![
-        ("#", Fit::Number),
-        ("run", Fit::Whole),
-        ("started", Fit::Whole),
-        ("outcome", Fit::Whole),
-        ("cost", Fit::Number),
-        ("found by", Fit::Whole),
+        Column::new("#", Fit::Number),
+        Column::new("run", Fit::Whole),
+        Column::new("started", Fit::Whole).optional(rank(1)),
+        Column::new("outcome", Fit::Words),
+        Column::new("cost", Fit::Number).optional(rank(2)),
+        Column::new("mode", Fit::Whole).once().optional(rank(3)),
+        Column::new("found by", Fit::Words).optional(4),
     ];
     if explain {
-        columns.extend([("score", Fit::Number), ("BM25", Fit::Number), ("share", Fit::Number), ("cosine", Fit::Number)]);
+        columns.extend(["score", "BM25", "share", "cosine"].map(|name| Column::new(name, Fit::Number).optional(3)));
     }
-    columns.push(("what", Fit::Words));
+    columns.push(Column::new("what", Fit::Below));
     let mut table = Table::new(out, &columns);
-    for (hit, id) in found.hits.iter().zip(shown) {
-        let started =
-            time::nanoseconds(&hit.started_at).map_or_else(|| hit.started_at.clone(), |at| time::minute(at, out.zone()));
+    table.short_note(note);
+    for (((hit, short_id), at), short_time) in found.hits.iter().zip(short_ids).zip(moments).zip(short_times) {
+        let started = at.map_or_else(|| hit.started_at.clone(), |at| time::moment(at, out.zone()));
         let style = match hit.status.as_str() {
             "succeeded" => GOOD,
             "failed" => BAD,
@@ -65,10 +70,12 @@ pub fn hits(out: &Out, found: &Found, all: &[&str], explain: bool) -> String {
         };
         let mut row = vec![
             Entry::from(hit.rank),
-            Entry::from(id),
-            Entry::from(started),
+            Entry::from(hit.run_id.as_str()).short(short_id),
+            Entry::from(started).short(short_time.unwrap_or_default()),
             Entry::styled(style, outcome(hit)),
-            Entry::from(words::cost(u64::try_from(hit.cost_nusd).unwrap_or(0), hit.cost_complete, mode(&hit.mode))),
+            // The column `mode` says what kind of money it is.
+            Entry::from(words::cost(u64::try_from(hit.cost_nusd).unwrap_or(0), hit.cost_complete, Mode::Real)),
+            Entry::from(hit.mode.as_str()),
             Entry::from(found_by(hit, explain)),
         ];
         if explain {
@@ -84,7 +91,12 @@ pub fn hits(out: &Out, found: &Found, all: &[&str], explain: bool) -> String {
 
 /// Shows templates that fit.
 pub fn suggested(out: &Out, suggested: &Suggested) -> String {
-    let columns = [("template", Fit::Whole), ("confidence", Fit::Number), ("runs", Fit::Number), ("why", Fit::Words)];
+    let columns = [
+        Column::new("template", Fit::Words),
+        Column::new("confidence", Fit::Number),
+        Column::new("runs", Fit::Number).optional(1),
+        Column::new("why", Fit::Below),
+    ];
     let mut table = Table::new(out, &columns);
     for template in &suggested.templates {
         table.row([
@@ -100,8 +112,7 @@ pub fn suggested(out: &Out, suggested: &Suggested) -> String {
 
 fn outcome(hit: &HitDocument) -> String {
     let verified = if hit.status == "succeeded" && !hit.verified { ", unverified" } else { "" };
-    let mode = if hit.mode == "real" { String::new() } else { format!(", {}", hit.mode) };
-    format!("{}{verified}{mode}", hit.status)
+    format!("{}{verified}", hit.status)
 }
 
 fn found_by(hit: &HitDocument, explain: bool) -> String {
@@ -110,12 +121,4 @@ fn found_by(hit: &HitDocument, explain: bool) -> String {
         [side("words", hit.lexical_rank), side("meaning", hit.semantic_rank)].into_iter().flatten().collect();
     let sides = if sides.is_empty() { "filters".to_owned() } else { sides.join(" + ") };
     if hit.weak { format!("{sides}, weak") } else { sides }
-}
-
-fn mode(name: &str) -> Mode {
-    match name {
-        "simulated" => Mode::Simulated,
-        "imported" => Mode::Imported,
-        _ => Mode::Real,
-    }
 }

@@ -23,11 +23,13 @@ pub struct Shown<'a> {
     pub zone: &'a TimeZone,
     /// The tree of forks that the run belongs to; empty when there is none.
     pub family: &'a [Relative],
+    /// The width of the terminal; `None` for a pipe.
+    pub width: Option<u16>,
 }
 
 /// Tells the story of `run`, whose sensitive values are masked already.
 pub fn show_run(run: &RunDetail, shown: Shown<'_>) -> String {
-    let mut page = Page::default();
+    let mut page = Page::new(shown.width);
     head(&mut page, run, shown.zone);
     if shown.agent.is_none() {
         family(&mut page, run, shown.family);
@@ -302,7 +304,7 @@ mod tests {
 
     fn show(run: &RunDetail, outputs: bool, agent: Option<&str>) -> String {
         let texts = Texts { outputs, ..Texts::default() };
-        let page = show_run(run, Shown { texts, agent, zone: &TimeZone::UTC, family: &[] });
+        let page = show_run(run, Shown { texts, agent, zone: &TimeZone::UTC, family: &[], width: None });
         anstream::adapter::strip_str(&page).to_string()
     }
 
@@ -391,7 +393,13 @@ mod tests {
         events[18] = sample::recorded(19, sample::replied(2, evil));
         let page = show_run(
             &RunDetail::fold(events.iter(), &inline),
-            Shown { texts: Texts { outputs: true, ..Texts::default() }, agent: None, zone: &TimeZone::UTC, family: &[] },
+            Shown {
+                texts: Texts { outputs: true, ..Texts::default() },
+                agent: None,
+                zone: &TimeZone::UTC,
+                family: &[],
+                width: None,
+            },
         );
         let bare = anstream::adapter::strip_str(&page).to_string();
         assert!(!page.contains("\u{1b}]") && !page.contains('\u{202e}') && !bare.contains('\u{7}'), "{page:?}");
