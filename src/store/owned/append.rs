@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use super::{Inner, Ledger, rows};
+use super::rows::{self, EventIndex};
+use super::{Inner, Ledger};
 use crate::domain::event::{ClockMovedBack, ClockMovedBackPrivate, Envelope, Event};
 use crate::domain::ids::{BatchId, Hash, RunId, TimeNs};
 use crate::store::codec::record::{Record, is_what_was_sent, write_head};
@@ -16,7 +17,6 @@ use crate::store::journal::Ticket;
 use crate::store::journal::frame::NewFrame;
 use crate::store::journal::recover::Kept;
 use crate::store::log::{Appended, Batch, Cause, DayLimit, Head, NewEvent, Stored};
-use crate::store::ordered::Ordered;
 use crate::store::{Error, chain, lock};
 
 /// Kinds that only the log itself writes: StoreCreated and ClockMovedBack.
@@ -75,7 +75,7 @@ pub(super) fn append(inner: &Arc<Inner>, batch: &Batch) -> Result<Appended, Erro
         if let Some(why) = inner.index.given_up().filter(|_| !lock(&inner.state).goes_on(batch)) {
             return Err(Error::io(&inner.journal.place().dir)(why.into()));
         }
-        match place(inner, &*index, batch) {
+        match place(inner, &index, batch) {
             Err(why) if !broken && breaks(&why) => {
                 broken = true;
                 inner.index.rebuild(&index, why, &inner.journal)?;
@@ -163,7 +163,7 @@ fn check(batch: &Batch) -> Result<(), Error> {
     Ok(())
 }
 
-fn place(inner: &Arc<Inner>, index: &dyn Ordered, batch: &Batch) -> Result<Placed, Error> {
+fn place(inner: &Arc<Inner>, index: &EventIndex, batch: &Batch) -> Result<Placed, Error> {
     let mut state = lock(&inner.state);
     if let Some(reason) = inner.journal.closed() {
         return Err(Error::Closed(reason));
@@ -171,7 +171,7 @@ fn place(inner: &Arc<Inner>, index: &dyn Ordered, batch: &Batch) -> Result<Place
     if let Some(Recent { ticket, first, count }) = state.recent.get(&batch.id).copied() {
         return Ok(Placed::Before { ticket: Some(ticket), first, count });
     }
-    if let Some((first, count)) = rows::batch(index, batch.id)?.filter(|(first, _)| *first <= state.head.seq) {
+    if let Some((first, count)) = rows::batch(&*index.trees, batch.id)?.filter(|(first, _)| *first <= state.head.seq) {
         return Ok(Placed::Before { ticket: None, first, count });
     }
     if let Some((run, expected)) = batch.expected_version {
@@ -212,7 +212,7 @@ fn number(
     id: BatchId,
     events: &[NewEvent],
     now: TimeNs,
-    index: Option<&dyn Ordered>,
+    index: Option<&EventIndex>,
 ) -> Result<(Ticket, Vec<(Envelope, Hash)>), Error> {
     let mut frame = NewFrame::begin(id, state.head);
     let first = frame.first;
@@ -272,7 +272,7 @@ fn thin_out(inner: &Inner, state: &mut State) {
 }
 
 /// Returns a run's version, what waits included.
-fn version(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &dyn Ordered, run: RunId) -> Result<u64, Error> {
+fn version(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &EventIndex, run: RunId) -> Result<u64, Error> {
     if let Some(version) = state.versions.get(&run) {
         return Ok(*version);
     }
@@ -283,7 +283,7 @@ fn version(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &dyn Ordered
 }
 
 /// Refuses when the day's budget does not hold what the batch reserves.
-fn check_day(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &dyn Ordered, limit: DayLimit) -> Result<(), Error> {
+fn check_day(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &EventIndex, limit: DayLimit) -> Result<(), Error> {
     let DayLimit { day, reserve, limit } = limit;
     if state.ledger.is_none() {
         return Err(Error::BadBatch("this log keeps no account of days".to_owned()));
@@ -304,7 +304,7 @@ fn check_day(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &dyn Order
 }
 
 /// Returns the events that may count for `day`, the last first: back to the first one that was recorded a day before it began.
-fn since(inner: &Inner, head: u64, index: &dyn Ordered, day: u32) -> Result<Vec<Stored>, Error> {
+fn since(inner: &Inner, head: u64, index: &EventIndex, day: u32) -> Result<Vec<Stored>, Error> {
     // What was placed becomes durable without the lock that is held here, and then the index gets it.
     while inner.index.reached().seq < head {
         if let Some(reason) = inner.journal.closed() {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::rows::{self, Fill};
+use super::layout::{self, Layout};
+use super::page::Packer;
+use super::rows::{self, EventIndex, Fill};
 use super::{Progress, Report};
 use crate::domain::ids::Hash;
 use crate::store::journal::frame::{Frame, NewFrame};
@@ -16,7 +18,7 @@ use crate::store::journal::segment::{Item, segments};
 use crate::store::journal::writer::Group;
 use crate::store::journal::{Journal, Place};
 use crate::store::log::Head;
-use crate::store::ordered::{Ordered, Shelf, open_or_set_aside};
+use crate::store::ordered::{Shelf, open_or_set_aside};
 use crate::store::{Error, Unwritable, chain, lock};
 
 /// Memory that the index may take, in bytes.
@@ -31,11 +33,11 @@ pub(super) struct Index {
     progress: Box<dyn Fn(Progress) + Send + Sync>,
     tell: Arc<dyn Fn(&str) + Send + Sync>,
     report: Arc<Mutex<Report>>,
-    open: RwLock<Option<Arc<dyn Ordered>>>,
+    open: RwLock<Option<Arc<EventIndex>>>,
     /// Opened to bear witness, before the journal was: not filled yet.
-    unfilled: Mutex<Option<Arc<dyn Ordered>>>,
+    unfilled: Mutex<Option<Arc<EventIndex>>>,
     /// Held by whoever changes rows or swaps the index.
-    writing: Mutex<()>,
+    writing: Mutex<Packer>,
     /// The log's end as the index has it; only meaningful while `open`.
     reached: Mutex<Head>,
     moved: Condvar,
@@ -67,7 +69,7 @@ impl Index {
     }
 
     /// Returns the index if it is open.
-    pub fn current(&self) -> Option<Arc<dyn Ordered>> {
+    pub fn current(&self) -> Option<Arc<EventIndex>> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -81,28 +83,33 @@ impl Index {
         &self,
         journal: &Journal,
         ahead: &dyn Fn(Vec<NewFrame>) -> Result<(), Error>,
-    ) -> Result<Arc<dyn Ordered>, Error> {
+    ) -> Result<Arc<EventIndex>, Error> {
         if let Some(index) = self.current() {
             return Ok(index);
         }
-        let _writing = lock(&self.writing);
+        let packer = &mut *lock(&self.writing);
         if let Some(index) = self.current() {
             return Ok(index);
         }
         let index = self.unfilled()?;
         lock(&self.unfilled).take();
-        let filled = self.link(&*index, journal, ahead).and_then(|from| match from {
-            Some(from) => self.catch_up(&*index, from, journal.head().seq),
-            None => Ok(false),
+        let filled = self.link(&index, journal, ahead).and_then(|link| match link {
+            Link::At(from) if self.catch_up(&index, from, journal.head().seq, packer)? => Ok(None),
+            Link::At(_) => Ok(Some("does not belong to this log")),
+            Link::Unusable(why) => Ok(Some(why)),
         });
         match filled {
-            Ok(true) => {
+            Ok(None) => {
                 self.publish(Arc::clone(&index));
                 Ok(index)
             }
-            Ok(false) => self.anew("it does not belong to this log", journal),
-            Err(Error::Index(why)) => self.anew(&why, journal),
-            Err(why) => self.replace(why, journal),
+            Ok(Some(why)) => {
+                // Its folder is renamed, and its lock is free again, when nobody has it open any more.
+                drop(index);
+                self.anew(why, journal, packer)
+            }
+            Err(Error::Index(why)) => self.anew(&broken(&why), journal, packer),
+            Err(why) => self.replace(why, journal, packer),
         }
     }
 
@@ -111,12 +118,12 @@ impl Index {
     ///
     /// # Errors
     /// `why`, when another index would fare no better.
-    pub fn rebuild(&self, broken: &Arc<dyn Ordered>, why: Error, journal: &Journal) -> Result<(), Error> {
-        let _writing = lock(&self.writing);
+    pub fn rebuild(&self, broken: &Arc<EventIndex>, why: Error, journal: &Journal) -> Result<(), Error> {
+        let packer = &mut *lock(&self.writing);
         if self.current().is_none_or(|index| !Arc::ptr_eq(&index, broken)) {
             return Ok(());
         }
-        self.replace(why, journal).map(|_| ())
+        self.replace(why, journal, packer).map(|_| ())
     }
 
     /// Returns why the index is kept in memory, when it had to leave its disk.
@@ -124,22 +131,22 @@ impl Index {
         self.shelf.given_up(&self.path)
     }
 
-    fn replace(&self, why: Error, journal: &Journal) -> Result<Arc<dyn Ordered>, Error> {
+    fn replace(&self, why: Error, journal: &Journal, packer: &mut Packer) -> Result<Arc<EventIndex>, Error> {
         match (&why, why.unwritable()) {
-            (Error::Index(words), _) => self.anew(words, journal),
-            (_, Some(unwritable)) if self.shelf.give_up(&self.path, unwritable) => self.fill_anew(journal),
+            (Error::Index(words), _) => self.anew(&broken(words), journal, packer),
+            (_, Some(unwritable)) if self.shelf.give_up(&self.path, unwritable) => self.fill_anew(journal, packer),
             _ => Err(why),
         }
     }
 
     /// Takes in groups that were just acknowledged, in order. What cannot be taken in now is caught up when the index is next needed.
     pub fn take(&self, groups: &[Group], journal: &Journal) {
-        let _writing = lock(&self.writing);
+        let packer = &mut *lock(&self.writing);
         let Some(index) = self.current() else { return };
-        let outcome = self.fill(&*index, groups, journal);
+        let outcome = self.fill(&index, groups, journal, packer);
         let outcome = outcome.or_else(|why| match why.unwritable() {
-            Some(_) => self.replace(why, journal).map(drop),
-            None => self.anew(&why.to_string(), journal).map(drop),
+            Some(_) => self.replace(why, journal, packer).map(drop),
+            None => self.anew(&broken(&why.to_string()), journal, packer).map(drop),
         });
         if let Err(why) = outcome {
             tracing::error!("the index of the log cannot be made again: {why}");
@@ -162,7 +169,7 @@ impl Index {
         true
     }
 
-    fn fill(&self, index: &dyn Ordered, groups: &[Group], journal: &Journal) -> Result<(), Error> {
+    fn fill(&self, index: &EventIndex, groups: &[Group], journal: &Journal, packer: &mut Packer) -> Result<(), Error> {
         let mut fill = Fill::after(self.reached());
         for group in groups {
             let mut rest = &group.bytes[..];
@@ -170,63 +177,71 @@ impl Index {
                 rest = &rest[frame.bytes.len()..];
                 if frame.first > fill.head.seq + 1 {
                     let from = self.reached();
-                    self.catch_up(index, from, journal.head().seq)?;
+                    self.catch_up(index, from, journal.head().seq, packer)?;
                     return Ok(());
                 }
                 if frame.first == fill.head.seq + 1 {
-                    let previous = fill.head.hash;
-                    fill.add(&frame, Some(previous))?;
+                    fill.add(&frame, packer)?;
                 }
             }
         }
-        self.write(index, fill)
+        self.write(index, fill, packer)
     }
 
-    fn write(&self, index: &dyn Ordered, fill: Fill) -> Result<(), Error> {
+    fn write(&self, index: &EventIndex, fill: Fill, packer: &mut Packer) -> Result<(), Error> {
         let head = fill.head;
-        fill.write(index)?;
+        fill.write(index, packer)?;
         *lock(&self.reached) = head;
         self.moved.notify_all();
         Ok(())
     }
 
-    fn publish(&self, index: Arc<dyn Ordered>) {
+    fn publish(&self, index: Arc<EventIndex>) {
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(index);
         self.moved.notify_all();
     }
 
-    fn unfilled(&self) -> Result<Arc<dyn Ordered>, Error> {
+    fn unfilled(&self) -> Result<Arc<EventIndex>, Error> {
         let mut unfilled = lock(&self.unfilled);
         if let Some(index) = &*unfilled {
             return Ok(Arc::clone(index));
         }
         let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|told| self.notice(told))?;
-        Ok(Arc::clone(unfilled.insert(index)))
+        Ok(Arc::clone(unfilled.insert(Arc::new(EventIndex::new(index)))))
     }
 
-    /// Finds where the index and the journal meet; `None` when the index is of another log.
+    /// Finds where the index and the journal meet. What only the index has is put back, even if the index cannot be used any further.
     fn link(
         &self,
-        index: &dyn Ordered,
+        index: &EventIndex,
         journal: &Journal,
         ahead: &dyn Fn(Vec<NewFrame>) -> Result<(), Error>,
-    ) -> Result<Option<Head>, Error> {
+    ) -> Result<Link, Error> {
         let head = journal.head();
         let start = Head { seq: 0, hash: chain::genesis(head.node), ..head };
-        let Some((seq, hash)) = rows::reached(index)? else { return Ok(Some(start)) };
-        let reached = Head { seq, hash, ..head };
-        if !rows::is_whole(index, seq)? {
-            return Err(Error::Index("rows are missing".to_owned()));
+        let foreign = Link::Unusable("does not belong to this log");
+        let layout = layout::of(&*index.trees)?;
+        if layout == Layout::Unknown {
+            return Ok(Link::Unusable("has the layout of another release"));
         }
+        let Some((seq, hash)) = rows::reached(index)? else { return Ok(Link::At(start)) };
+        let reached = Head { seq, hash, ..head };
+        let link = match layout {
+            Layout::Older => Link::Unusable("has an older layout"),
+            _ => {
+                rows::repair(index, seq)?;
+                Link::At(reached)
+            }
+        };
         if seq == head.seq {
-            return Ok((hash == head.hash).then_some(reached));
+            return Ok(if hash == head.hash { link } else { foreign });
         }
         if seq > head.seq && self.place.read_only {
             // Nothing is restored here; what the journal has can be read.
             self.lost(&self.place.dir, head.seq + 1, seq + 1);
         } else if seq > head.seq {
             let witness = Lent(index);
-            let Some(frames) = kept(&witness, head, head.seq + 1, seq + 1)? else { return Ok(None) };
+            let Some(frames) = kept(&witness, head, head.seq + 1, seq + 1)? else { return Ok(foreign) };
             self.notice(format!(
                 "events {} to {seq} were missing at the journal's end; the index had them, and they are restored",
                 head.seq + 1
@@ -241,35 +256,36 @@ impl Index {
             });
             ahead(frames)?;
         }
-        Ok(Some(reached))
+        Ok(link)
     }
 
-    /// Sets the index aside and fills a new one.
-    fn anew(&self, why: &str, journal: &Journal) -> Result<Arc<dyn Ordered>, Error> {
+    /// Sets the index aside and fills a new one; `why` says what the index is, has or does.
+    fn anew(&self, why: &str, journal: &Journal, packer: &mut Packer) -> Result<Arc<EventIndex>, Error> {
         if self.place.read_only {
-            tracing::warn!("the index of the log is of no use ({why}); it is made in memory");
+            tracing::warn!("the index of the log {why}; it is made in memory");
             self.shelf.give_up(&self.path, Unwritable::ReadOnly);
-            return self.fill_anew(journal);
+            return self.fill_anew(journal, packer);
         }
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
         let aside = self.shelf.set_aside(&self.path)?;
         self.notice(format!(
-            "the index of the log is broken ({why}); it was set aside as {} and is made again from the journal",
+            "the index of the log {why}; it was set aside as {} and is made again from the journal",
             aside.display()
         ));
-        self.fill_anew(journal)
+        self.fill_anew(journal, packer)
     }
 
-    fn fill_anew(&self, journal: &Journal) -> Result<Arc<dyn Ordered>, Error> {
+    fn fill_anew(&self, journal: &Journal, packer: &mut Packer) -> Result<Arc<EventIndex>, Error> {
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
         let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|told| self.notice(told))?;
+        let index = Arc::new(EventIndex::new(index));
         let head = journal.head();
         let start = Head { seq: 0, hash: chain::genesis(head.node), ..head };
         *lock(&self.reached) = start;
-        match self.catch_up(&*index, start, head.seq) {
+        match self.catch_up(&index, start, head.seq, packer) {
             Ok(_) => {}
             // The disk became full over it.
-            Err(why) if why.unwritable().is_some() => return self.replace(why, journal),
+            Err(why) if why.unwritable().is_some() => return self.replace(why, journal, packer),
             Err(why) => return Err(why),
         }
         self.publish(Arc::clone(&index));
@@ -277,17 +293,20 @@ impl Index {
     }
 
     /// Fills the index from the journal, after `from` and up to position `to`. Returns false when `from` is not in the journal's chain.
-    fn catch_up(&self, index: &dyn Ordered, from: Head, to: u64) -> Result<bool, Error> {
+    fn catch_up(&self, index: &EventIndex, from: Head, to: u64, packer: &mut Packer) -> Result<bool, Error> {
         let total = to.saturating_sub(from.seq);
         (self.progress)(Progress { done: 0, total });
-        let outcome = self.fill_from(index, from, to);
+        let outcome = self.fill_from(index, from, to, packer);
         // It is over, well or not: nobody must be told to wait for it any more.
         (self.progress)(Progress { done: total, total });
         outcome
     }
 
-    fn fill_from(&self, index: &dyn Ordered, from: Head, to: u64) -> Result<bool, Error> {
+    fn fill_from(&self, index: &EventIndex, from: Head, to: u64, packer: &mut Packer) -> Result<bool, Error> {
         *lock(&self.reached) = from;
+        if from.seq == 0 {
+            layout::mark(&*index.trees)?;
+        }
         let mut fill = Fill::after(from);
         let mut linked = from.seq == 0;
         let total = to.saturating_sub(from.seq);
@@ -308,8 +327,7 @@ impl Index {
                 if frame.first > fill.head.seq + 1 {
                     self.lost(&segment.path, fill.head.seq + 1, frame.first);
                 }
-                let previous = self.previous(index, &fill, &frame)?;
-                let follows = fill.add(&frame, previous)?;
+                let follows = fill.add(&frame, packer)?;
                 if !follows && !linked {
                     return Ok(false);
                 }
@@ -319,7 +337,7 @@ impl Index {
                 linked = true;
                 if fill.len() >= FILL_EVENTS {
                     let head = fill.head;
-                    self.write(index, std::mem::replace(&mut fill, Fill::after(head)))?;
+                    self.write(index, std::mem::replace(&mut fill, Fill::after(head)), packer)?;
                     (self.progress)(Progress { done: head.seq - from.seq, total });
                 }
             }
@@ -327,22 +345,10 @@ impl Index {
         if fill.head.seq < to {
             // Events that are lost at the end must not keep readers waiting.
             self.lost(&self.place.dir, fill.head.seq + 1, to + 1);
-            fill.head.seq = to;
+            fill.head = Head { seq: to, hash: Hash::default(), ..fill.head };
         }
-        self.write(index, fill)?;
+        self.write(index, fill, packer)?;
         Ok(true)
-    }
-
-    /// Returns the hash that the frame's first event follows, if that is known: after a hole it is not.
-    fn previous(&self, index: &dyn Ordered, fill: &Fill, frame: &Frame<'_>) -> Result<Option<Hash>, Error> {
-        if frame.first == fill.head.seq + 1 {
-            return Ok(Some(fill.head.hash));
-        }
-        if frame.first == 1 {
-            return Ok(Some(chain::genesis(self.place.node)));
-        }
-        // The index was cut short within this frame.
-        rows::hash_at(index, frame.first - 1)
     }
 
     /// Reports events that the journal does not have any more, unless that is known already.
@@ -356,7 +362,7 @@ impl Index {
         }
     }
 
-    fn is_of_this_log(&self, index: &dyn Ordered) -> bool {
+    fn is_of_this_log(&self, index: &EventIndex) -> bool {
         rows::owner(index).ok().flatten().is_none_or(|owner| owner == self.place.node)
     }
 
@@ -367,6 +373,18 @@ impl Index {
     }
 }
 
+/// Where an index stands beside the journal.
+enum Link {
+    /// It has everything up to here.
+    At(Head),
+    /// It has to be replaced: what it is, has or does.
+    Unusable(&'static str),
+}
+
+fn broken(why: &str) -> String {
+    format!("is broken ({why})")
+}
+
 /// What the index knows counts even before the journal is open; an index that is not there knows nothing.
 impl Witness for Index {
     fn last(&self) -> Result<u64, Error> {
@@ -375,10 +393,10 @@ impl Witness for Index {
         }
         let index = self.unfilled()?;
         // An index that breaks on being asked, or is of another log, bears no witness; it is made again when it is needed.
-        if !self.is_of_this_log(&*index) {
+        if !self.is_of_this_log(&index) {
             return Ok(0);
         }
-        Ok(rows::reached(&*index).ok().flatten().map_or(0, |(seq, _)| seq))
+        Ok(rows::reached(&index).ok().flatten().map_or(0, |(seq, _)| seq))
     }
 
     fn batches(&self, from: u64, to: u64) -> Result<Vec<Kept>, Error> {
@@ -386,14 +404,14 @@ impl Witness for Index {
             return Ok(Vec::new());
         }
         let index = self.unfilled()?;
-        if !self.is_of_this_log(&*index) {
+        if !self.is_of_this_log(&index) {
             return Ok(Vec::new());
         }
-        Ok(rows::batches(&*index, from, to).unwrap_or_default())
+        Ok(rows::batches(&index, from, to).unwrap_or_default())
     }
 }
 
-struct Lent<'a>(&'a dyn Ordered);
+struct Lent<'a>(&'a EventIndex);
 
 impl Witness for Lent<'_> {
     fn last(&self) -> Result<u64, Error> {

@@ -7,6 +7,8 @@
 
 mod append;
 mod index;
+mod layout;
+mod page;
 mod rows;
 mod setup;
 
@@ -24,6 +26,7 @@ use ulid::Ulid;
 
 use self::append::State;
 use self::index::Index;
+use self::rows::EventIndex;
 use super::codec::{SALT_BYTES, offer};
 use super::files::{Files, OsFiles, ReadOnlyFiles};
 use super::identity::{self, Verdict};
@@ -31,10 +34,10 @@ use super::journal::recover::{Damage, Kept};
 use super::journal::writer::Group;
 use super::journal::{self, Journal, Place, SEGMENT_BYTES, Ticket};
 use super::log::{Appended, Batch, Head, Log, Stored, ViewRows};
+use super::ordered::Shelf;
 use super::ordered::copied::CopyShelf;
 use super::ordered::memory::PlainShelf;
 use super::ordered::on_sled::SledShelf;
-use super::ordered::{Ordered, Shelf};
 use super::payloads::Payloads;
 use super::projector::Projector;
 use super::{Error, Unwritable, lock};
@@ -372,7 +375,7 @@ impl Log for OwnedLog {
         }
         if inner.read_only.is_some() {
             // Damage at the very end of a log that is only read is put right nowhere: its views end where the index does.
-            let last = inner.with_index(0, |index| rows::reached(index))?.map_or(0, |(seq, _)| seq);
+            let last = inner.with_index(0, rows::reached)?.map_or(0, |(seq, _)| seq);
             let rows = inner.projector.rows(view, from, to, reverse, limit)?;
             if rows.seen >= last {
                 return Ok(rows);
@@ -408,7 +411,7 @@ impl Inner {
     }
 
     /// Returns the index, filled up to what the journal had when it was opened.
-    fn index(&self) -> Result<Arc<dyn Ordered>, Error> {
+    fn index(&self) -> Result<Arc<EventIndex>, Error> {
         self.index.ensure(&self.journal, &|frames| {
             let mut state = lock(&self.state);
             for frame in frames {
@@ -422,7 +425,7 @@ impl Inner {
     }
 
     /// Calls `run` with the index once it has reached position `to`; one that breaks is made again, and `run` is called once more.
-    fn with_index<T>(&self, to: u64, run: impl Fn(&dyn Ordered) -> Result<T, Error>) -> Result<T, Error> {
+    fn with_index<T>(&self, to: u64, run: impl Fn(&EventIndex) -> Result<T, Error>) -> Result<T, Error> {
         let mut broken = false;
         loop {
             let index = self.index()?;
@@ -433,7 +436,7 @@ impl Inner {
                 broken = true;
                 continue;
             }
-            match run(&*index) {
+            match run(&index) {
                 Err(why) if !broken && append::breaks(&why) => {
                     broken = true;
                     self.index.rebuild(&index, why, &self.journal)?;
@@ -488,7 +491,7 @@ impl Inner {
     }
 
     fn flush(&self) {
-        let index = self.index.current().map_or(Ok(()), |index| index.flush());
+        let index = self.index.current().map_or(Ok(()), |index| index.trees.flush());
         if let Err(why) = index.and_then(|()| self.projector.flush()) {
             tracing::warn!("{why}");
         }

@@ -8,7 +8,7 @@ use crate::store::files::{Files, make_dirs, write_whole};
 use crate::store::identity::{self, Verdict};
 use crate::store::ordered::Shelf;
 
-use super::rows;
+use super::rows::{self, EventIndex};
 
 /// Memory for a look into the index, in bytes.
 const LOOK_BYTES: u64 = 1024 * 1024;
@@ -46,5 +46,5 @@ fn of_index(shelf: &dyn Shelf, store: &Path) -> Result<Option<NodeId>, Error> {
         return Ok(None);
     }
     let Ok(index) = shelf.open(&path, LOOK_BYTES) else { return Ok(None) };
-    Ok(rows::owner(&*index).unwrap_or_default())
+    Ok(rows::owner(&EventIndex::new(index)).unwrap_or_default())
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::store::ordered::spare::SpareShelf;
-use crate::store::ordered::{Change, OpenError, Row};
+use crate::store::ordered::{Change, OpenError, Ordered, Row};
 
 /// Indexes whose disk gets full.
 #[derive(Clone, Default)]

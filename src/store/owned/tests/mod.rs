@@ -1,8 +1,9 @@
-//! What the owner's log promises: numbering and idempotence here, faults in [`faults`], full disks in [`full`],
+//! What the owner's log promises: numbering and idempotence here, faults in [`faults`], full disks in [`full`], the rows of the index in [`pages`],
 //! projections in [`views`].
 
 mod faults;
 mod full;
+mod pages;
 mod views;
 
 use std::collections::BTreeMap;
