@@ -45,14 +45,14 @@ fn main() -> Result<()> {
     let mut table = Table::new(["command", "store", "p50", "p99", "`true` p50", "bar", "reached"]);
     program.measure(&mut table, "no store", &["--help"], Some(BAR_HELP))?;
 
-    stores::fill(&store, 1, RUNS * EVENTS_PER_RUN)?;
+    stores::fill(&store, 1, RUNS * EVENTS_PER_RUN, stores::FILL_BATCH)?;
     let id = run_id(1, RUNS as u64 / 2);
     program.measure_all(&mut table, "10,000 runs, cold", id, Some(BAR_LIST_COLD))?;
     let owner = Owner::start(&program)?;
     program.measure_all(&mut table, &format!("10,000 runs, {}", owner.name), id, None)?;
     owner.end()?;
 
-    stores::fill(&store, 2, MILLION - RUNS * EVENTS_PER_RUN)?;
+    stores::fill(&store, 2, MILLION - RUNS * EVENTS_PER_RUN, stores::FILL_BATCH)?;
     program.measure_all(&mut table, "1 million events, cold", id, None)?;
     let owner = Owner::start(&program)?;
     program.measure_all(&mut table, &format!("1 million events, {}", owner.name), id, None)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use meno::store::log::Log;
 use meno::store::owned::{Options, OwnedLog};
 use meno::store::session::{self, Create, Opener, Place, Session};
-use meno::views::{self, runs};
+use meno::views;
 
 use super::Result;
 use super::data::{EVENTS_PER_RUN, Events};
@@ -15,8 +15,8 @@ use super::numbers::timed;
 
 /// Events of the large store, as the bars name it.
 pub const MILLION: usize = 1_000_000;
-/// Events per batch when a store is made: as many as one group of the journal has.
-const FILL_BATCH: usize = 512;
+/// Events per batch when a large store is made: as many as one group of the journal has.
+pub const FILL_BATCH: usize = 512;
 
 /// A folder that is removed in the end.
 pub struct Scratch(PathBuf);
@@ -55,19 +55,19 @@ pub fn open(dir: &Path) -> Result<OwnedLog> {
 /// Waits until index and views have everything that was acknowledged.
 pub fn drain(log: &dyn Log) -> Result<()> {
     log.read(log.head()?.seq, 1)?;
-    log.view(runs::NAME, runs::COUNT, Some(&runs::after(runs::COUNT)), false, 1)?;
+    views::projections().iter().try_for_each(|view| log.view(view.name(), &[], None, false, 1).map(drop))?;
     Ok(())
 }
 
-/// Adds `events` events to the store, in whole runs, and makes it when it is not there; returns how many it took per second, index
-/// and views included.
-pub fn fill(dir: &Path, maker: u64, events: usize) -> Result<f64> {
+/// Adds `events` events to the store, in whole runs and at most `per_batch` at once, and makes it when it is not there; returns how many
+/// it took per second, index and views included.
+pub fn fill(dir: &Path, maker: u64, events: usize, per_batch: usize) -> Result<f64> {
     let mut source = Events::new(maker)?;
     let (seconds, outcome) = timed(|| -> Result<()> {
         let log = open(dir)?;
         let mut left = events - events % EVENTS_PER_RUN;
         while left > 0 {
-            let batch = source.batch(left.min(FILL_BATCH));
+            let batch = source.batch(left.min(per_batch));
             left -= batch.events.len();
             log.append(&batch)?;
         }

@@ -49,6 +49,8 @@ pub struct OpenSegment {
 pub struct Group {
     /// The frames' bytes, one after the other.
     pub bytes: Vec<u8>,
+    /// How many events they have.
+    pub events: u64,
     /// The log's end after them.
     pub head: Head,
 }
@@ -88,7 +90,7 @@ impl Writer {
                 Err(why) => return Err(failed(why)),
             },
         };
-        let count = frames.len() as u32;
+        let (count, events) = (frames.len() as u32, frames.iter().map(|frame| u64::from(frame.count)).sum());
         let head = frames.last().map_or(self.head, |frame| frame.head);
         let mut bytes = Vec::with_capacity(length as usize);
         for frame in frames {
@@ -113,7 +115,7 @@ impl Writer {
         bytes.truncate(length as usize);
         self.open = Some(OpenSegment { end, synced_to: Some(end), frames: open.frames + count, ..open });
         self.head = head;
-        Ok(Group { bytes, head })
+        Ok(Group { bytes, events, head })
     }
 
     fn create(&self) -> Result<OpenSegment, Error> {

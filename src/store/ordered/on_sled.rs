@@ -2,7 +2,7 @@
 //!
 //! sled is quick and well ordered, and not to be trusted: it never calls fsync on Linux, it panics on damaged files, in its own threads
 //! too, and it can lose a tail silently. So every call is guarded, an index that has panicked is never used again, and after each flush
-//! the file is synced here.
+//! the file is synced here: its data alone, and its folder when it is new.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -66,6 +66,8 @@ impl SledIndex {
                         db: Some(db),
                         trees: RwLock::default(),
                         broken: AtomicBool::new(false),
+                        is_changed: AtomicBool::new(!was_there),
+                        is_new: AtomicBool::new(!was_there),
                         is_copy: false,
                     });
                 }
@@ -117,6 +119,10 @@ struct SledIndex {
     trees: RwLock<HashMap<String, sled::Tree>>,
     /// It has panicked or found corruption once; nothing it says after that counts.
     broken: AtomicBool,
+    /// Something was written that was not flushed.
+    is_changed: AtomicBool,
+    /// It was made by this process, and its folder was not synced.
+    is_new: AtomicBool,
     /// Its folder is gone, and nobody comes back for what is in memory.
     is_copy: bool,
 }
@@ -192,10 +198,12 @@ impl Ordered for SledIndex {
                 None => batch.remove(key),
             }
         }
+        self.is_changed.store(true, Ordering::Release);
         self.tree(tree, |tree| tree.apply_batch(batch))
     }
 
     fn fill(&self, tree: &str, rows: Vec<Row>) -> Result<(), Error> {
+        self.is_changed.store(true, Ordering::Release);
         self.tree(tree, |tree| {
             for (key, row) in rows {
                 tree.insert(key, row)?;
@@ -209,6 +217,7 @@ impl Ordered for SledIndex {
     }
 
     fn clear(&self, tree: &str) -> Result<(), Error> {
+        self.is_changed.store(true, Ordering::Release);
         self.call(|db| {
             self.trees.write().unwrap_or_else(PoisonError::into_inner).remove(tree);
             db.drop_tree(tree).map(|_| ())
@@ -216,13 +225,16 @@ impl Ordered for SledIndex {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        if self.is_copy {
+        if self.is_copy || !self.is_changed.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
         self.call(|db| {
             db.flush()?;
-            for file in ["conf", "db", "blobs", "."] {
-                File::open(self.path.join(file))?.sync_all()?;
+            File::open(self.path.join("db"))?.sync_data()?;
+            if self.is_new.swap(false, Ordering::AcqRel) {
+                for file in ["conf", "blobs", "."] {
+                    File::open(self.path.join(file))?.sync_all()?;
+                }
             }
             tighten(&self.path);
             Ok(())

@@ -24,16 +24,22 @@ const OWN_KINDS: [u16; 2] = [80, 84];
 /// Runs whose versions are kept in memory, and batches that the index may not have yet, before both are thinned out.
 const REMEMBERED_MAX: usize = 100_000;
 const RECENT_MAX: usize = 1024;
+/// How long the index is waited for before looking whether the journal was closed meanwhile.
+const CLOSED_AFTER: Duration = Duration::from_millis(50);
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
 /// The log's end including what is not durable yet.
 pub(super) struct State {
     pub head: Head,
     pub last_at: Option<TimeNs>,
-    /// The versions of runs that were asked for or appended to.
-    versions: HashMap<RunId, u64>,
+    /// The versions of runs that were asked for or appended to, and where they were last appended to.
+    versions: HashMap<RunId, (u64, u64)>,
+    /// How many of them there may be before they are thinned out.
+    versions_max: usize,
     /// Batches placed lately; those that the index has too may be forgotten.
     recent: HashMap<BatchId, Recent>,
+    /// How many of them there may be before they are thinned out.
+    recent_max: usize,
     ledger: Option<Box<dyn Ledger>>,
     /// The ledger has seen what counts for this day, and everything after.
     ledger_since: Option<u32>,
@@ -56,7 +62,17 @@ enum Placed {
 
 impl State {
     pub fn new(head: Head, last_at: Option<TimeNs>, ledger: Option<Box<dyn Ledger>>) -> Self {
-        Self { head, last_at, versions: HashMap::new(), recent: HashMap::new(), ledger, ledger_since: None, has_appended: false }
+        Self {
+            head,
+            last_at,
+            versions: HashMap::new(),
+            versions_max: REMEMBERED_MAX,
+            recent: HashMap::new(),
+            recent_max: RECENT_MAX,
+            ledger,
+            ledger_since: None,
+            has_appended: false,
+        }
     }
 
     /// Whether a batch may still be taken on a disk that is full: it belongs to a run that was under way when that happened. The journal
@@ -114,12 +130,14 @@ pub(super) fn append_own(inner: &Arc<Inner>, events: &[NewEvent]) -> Result<(), 
 /// Appends batches of this very log that were recorded in a copy of it, which has gone on: as they were recorded, at their positions.
 pub(super) fn extend(inner: &Arc<Inner>, batches: &[Kept]) -> Result<(), Error> {
     let mut state = lock(&inner.state);
-    let (mut frames, mut head, mut last_at) = (Vec::new(), state.head, state.last_at);
+    let (mut frames, mut versions, mut head, mut last_at) = (Vec::new(), Vec::new(), state.head, state.last_at);
     for Kept { batch, records, hash } in batches {
         let mut frame = NewFrame::begin(*batch, head);
         for (head, private) in records {
             let record = Record { head, private: private.as_deref() };
-            last_at = last_at.max(Some(record.head()?.envelope.at));
+            let envelope = record.head()?.envelope;
+            last_at = last_at.max(Some(envelope.at));
+            versions.extend(envelope.run.map(|run| (run, (envelope.version, envelope.seq))));
             frame.push(record);
         }
         if frame.head.hash != *hash {
@@ -133,8 +151,8 @@ pub(super) fn extend(inner: &Arc<Inner>, batches: &[Kept]) -> Result<(), Error> 
         ticket = Some(inner.journal.push(frame)?);
     }
     (state.head, state.last_at) = (head, last_at);
-    // What is remembered of runs and days is of before.
-    state.versions.clear();
+    state.versions.extend(versions);
+    // What is remembered of days is of before.
     state.ledger_since = None;
     drop(state);
     ticket.map_or(Ok(()), |ticket| inner.commit(ticket))
@@ -223,7 +241,7 @@ fn number(
     for event in events {
         let version = match event.run {
             Some(run) => {
-                let version = versions.entry(run).or_insert_with(|| state.versions.get(&run).copied().unwrap_or(0));
+                let version = versions.entry(run).or_insert_with(|| state.versions.get(&run).map_or(0, |(version, _)| *version));
                 *version += 1;
                 *version
             }
@@ -248,7 +266,7 @@ fn number(
     let ticket = inner.journal.push(frame)?;
     // From here on nothing can fail: the state changes as a whole.
     (state.head, state.last_at) = (head, Some(now));
-    state.versions.extend(versions);
+    state.versions.extend(versions.into_iter().map(|(run, version)| (run, (version, head.seq))));
     if let Some(ledger) = &mut state.ledger {
         stored.iter().for_each(|event| ledger.apply(event));
     }
@@ -263,22 +281,24 @@ fn number(
 /// Forgets what the index knows as well.
 fn thin_out(inner: &Inner, state: &mut State) {
     let reached = inner.index.reached().seq;
-    if state.recent.len() > RECENT_MAX {
+    if state.recent.len() > state.recent_max {
         state.recent.retain(|_, recent| recent.first + u64::from(recent.count) > reached + 1);
+        state.recent_max = RECENT_MAX.max(2 * state.recent.len());
     }
-    if state.versions.len() > REMEMBERED_MAX && reached == state.head.seq {
-        state.versions.clear();
+    if state.versions.len() > state.versions_max {
+        state.versions.retain(|_, (_, last)| *last > reached);
+        state.versions_max = REMEMBERED_MAX.max(2 * state.versions.len());
     }
 }
 
 /// Returns a run's version, what waits included.
 fn version(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &EventIndex, run: RunId) -> Result<u64, Error> {
-    if let Some(version) = state.versions.get(&run) {
+    if let Some((version, _)) = state.versions.get(&run) {
         return Ok(*version);
     }
-    // A run that was appended to since the index was last cleared from memory is in `versions`; the index has the others.
+    // A run that was appended to behind what the index has is in `versions`; the index has the others.
     let version = rows::run_version(index, run, inner.index.reached().seq)?;
-    state.versions.insert(run, version);
+    state.versions.insert(run, (version, 0));
     Ok(version)
 }
 
@@ -305,15 +325,13 @@ fn check_day(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &EventInde
 
 /// Returns the events that may count for `day`, the last first: back to the first one that was recorded a day before it began.
 fn since(inner: &Inner, head: u64, index: &EventIndex, day: u32) -> Result<Vec<Stored>, Error> {
-    // What was placed becomes durable without the lock that is held here, and then the index gets it.
-    while inner.index.reached().seq < head {
-        if let Some(reason) = inner.journal.closed() {
-            return Err(Error::Closed(reason));
+    // What was placed becomes durable without the lock that is held here, and then the index can get it.
+    loop {
+        match inner.index.wait_for(head, &inner.journal, CLOSED_AFTER) {
+            Some(true) => break,
+            Some(false) => return Err(Error::Index("it is being made again".to_owned())),
+            None => inner.journal.closed().map_or(Ok(()), |reason| Err(Error::Closed(reason)))?,
         }
-        if inner.index.current().is_none() {
-            return Err(Error::Index("it is being made again".to_owned()));
-        }
-        std::thread::sleep(Duration::from_millis(1));
     }
     let begin = (i64::from(day) - 1).saturating_mul(DAY_NS);
     let mut events = Vec::new();

@@ -1,15 +1,17 @@
 //! The index of events beside the journal: opened when somebody needs it, filled from the journal, made again when it breaks.
 //!
-//! One thread at a time changes it; readers hold it open by themselves. It is never ahead of what was acknowledged, and readers wait
-//! until it is not behind either.
+//! One thread at a time changes it; readers hold it open by themselves. It is never ahead of what was acknowledged, and readers see that it
+//! is not behind either: what waits for it ([`waiting`](super::waiting)) is taken in by a thread of its own when it is due, by a reader who
+//! needs it before, or by an appender when too much waits.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::time::{Duration, Instant};
 
 use super::layout::{self, Layout};
 use super::page::Packer;
 use super::rows::{self, EventIndex, Fill};
+use super::waiting::{Due, Waiting};
 use super::{Progress, Report};
 use crate::domain::ids::Hash;
 use crate::store::journal::frame::{Frame, NewFrame};
@@ -23,8 +25,10 @@ use crate::store::{Error, Unwritable, chain, lock};
 
 /// Memory that the index may take, in bytes.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
-/// Events written to the index in one go when it is filled.
+/// Events written to the index in one go.
 const FILL_EVENTS: usize = 4096;
+/// How long somebody waits before looking whether the index was closed meanwhile.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 pub(super) struct Index {
     shelf: Arc<dyn Shelf>,
@@ -38,9 +42,33 @@ pub(super) struct Index {
     unfilled: Mutex<Option<Arc<EventIndex>>>,
     /// Held by whoever changes rows or swaps the index.
     writing: Mutex<Packer>,
-    /// The log's end as the index has it; only meaningful while `open`.
-    reached: Mutex<Head>,
+    /// Where the index stands, and what it still has to take in.
+    waiting: Mutex<Waiting>,
+    /// Told when the index has moved, something waits for it, or somebody stops writing.
     moved: Condvar,
+    /// Told when the thread that keeps the index has something to do.
+    due: Condvar,
+}
+
+/// The right to change rows; whoever waits for it hears of it when it is given back.
+struct Writing<'a> {
+    index: &'a Index,
+    packer: Option<MutexGuard<'a, Packer>>,
+}
+
+impl Writing<'_> {
+    fn packer(&mut self) -> &mut Packer {
+        self.packer.as_mut().expect("it is held until it is dropped")
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.packer = None;
+        // Whoever has just found it taken holds this until they wait.
+        drop(lock(&self.index.waiting));
+        self.index.moved.notify_all();
+    }
 }
 
 impl Index {
@@ -63,8 +91,9 @@ impl Index {
             open: RwLock::default(),
             unfilled: Mutex::default(),
             writing: Mutex::default(),
-            reached: Mutex::new(start),
+            waiting: Mutex::new(Waiting::after(start)),
             moved: Condvar::new(),
+            due: Condvar::new(),
         }
     }
 
@@ -75,7 +104,7 @@ impl Index {
 
     /// Returns the log's end as the index has it.
     pub fn reached(&self) -> Head {
-        *lock(&self.reached)
+        lock(&self.waiting).reached
     }
 
     /// Returns the index, opened and filled up to the journal's end. `ahead` appends batches that the index kept and the journal lost.
@@ -87,7 +116,8 @@ impl Index {
         if let Some(index) = self.current() {
             return Ok(index);
         }
-        let packer = &mut *lock(&self.writing);
+        let mut writing = self.writing();
+        let packer = writing.packer();
         if let Some(index) = self.current() {
             return Ok(index);
         }
@@ -119,11 +149,11 @@ impl Index {
     /// # Errors
     /// `why`, when another index would fare no better.
     pub fn rebuild(&self, broken: &Arc<EventIndex>, why: Error, journal: &Journal) -> Result<(), Error> {
-        let packer = &mut *lock(&self.writing);
+        let mut writing = self.writing();
         if self.current().is_none_or(|index| !Arc::ptr_eq(&index, broken)) {
             return Ok(());
         }
-        self.replace(why, journal, packer).map(|_| ())
+        self.replace(why, journal, writing.packer()).map(|_| ())
     }
 
     /// Returns why the index is kept in memory, when it had to leave its disk.
@@ -139,11 +169,99 @@ impl Index {
         }
     }
 
-    /// Takes in groups that were just acknowledged, in order. What cannot be taken in now is caught up when the index is next needed.
-    pub fn take(&self, groups: &[Group], journal: &Journal) {
-        let packer = &mut *lock(&self.writing);
-        let Some(index) = self.current() else { return };
-        let outcome = self.fill(&index, groups, journal, packer);
+    /// Takes note of a group that was just acknowledged. While too much waits for the index, the caller waits, or takes it in.
+    pub fn push(&self, group: Group, journal: &Journal) {
+        let mut waiting = lock(&self.waiting);
+        if waiting.push(group, Instant::now()) {
+            self.due.notify_one();
+        }
+        self.moved.notify_all();
+        while waiting.is_full() && !waiting.is_closing {
+            waiting = self.help(waiting, journal, LOOK_AFTER);
+        }
+    }
+
+    /// Waits until the index has reached position `seq`, and takes in what waits unless somebody else is at it; false when it is not
+    /// open any more, and `None` when `patience` is over.
+    pub fn wait_for(&self, seq: u64, journal: &Journal, patience: Duration) -> Option<bool> {
+        let begin = Instant::now();
+        let mut waiting = lock(&self.waiting);
+        while waiting.reached.seq < seq {
+            if self.current().is_none() {
+                return Some(false);
+            }
+            let left = patience.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                return None;
+            }
+            waiting = self.help(waiting, journal, left.min(LOOK_AFTER));
+        }
+        Some(true)
+    }
+
+    /// Waits until the index has reached position `seq`, as [`Self::wait_for`] does; false when it is not open any more.
+    pub fn wait(&self, seq: u64, journal: &Journal) -> bool {
+        loop {
+            if let Some(is_there) = self.wait_for(seq, journal, Duration::MAX) {
+                return is_there;
+            }
+        }
+    }
+
+    /// Takes in everything that waits.
+    pub fn take(&self, journal: &Journal) {
+        let mut writing = self.writing();
+        self.take_in(journal, writing.packer());
+    }
+
+    /// Waits until the thread that keeps the index has something to do; returns how many bytes have come since the last time, and `None`
+    /// when the log is closing.
+    pub fn wait_until_due(&self) -> Option<u64> {
+        let mut waiting = lock(&self.waiting);
+        loop {
+            waiting = match waiting.due(Instant::now()) {
+                Due::Now => return Some(waiting.follow()),
+                Due::Closing => return None,
+                Due::In(left) => self.due.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0,
+                Due::Never => self.due.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Sends the thread that keeps the index to its end.
+    pub fn close(&self) {
+        lock(&self.waiting).is_closing = true;
+        self.due.notify_all();
+        self.moved.notify_all();
+    }
+
+    fn writing(&self) -> Writing<'_> {
+        Writing { index: self, packer: Some(lock(&self.writing)) }
+    }
+
+    /// Takes in what waits, or lets others do so for a while.
+    fn help<'a>(&'a self, waiting: MutexGuard<'a, Waiting>, journal: &Journal, patience: Duration) -> MutexGuard<'a, Waiting> {
+        let packer = match self.writing.try_lock() {
+            Ok(packer) if !waiting.is_empty() => Some(packer),
+            Err(TryLockError::Poisoned(poisoned)) if !waiting.is_empty() => Some(poisoned.into_inner()),
+            _ => None,
+        };
+        let Some(packer) = packer else {
+            return self.moved.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        drop(waiting);
+        let mut writing = Writing { index: self, packer: Some(packer) };
+        self.take_in(journal, writing.packer());
+        drop(writing);
+        lock(&self.waiting)
+    }
+
+    /// Takes in everything that waits. What cannot be taken in now is caught up when the index is next needed.
+    fn take_in(&self, journal: &Journal, packer: &mut Packer) {
+        let groups = lock(&self.waiting).take();
+        self.moved.notify_all();
+        let Some(index) = self.current().filter(|_| !groups.is_empty()) else { return };
+        let outcome = self.fill(&index, &groups, journal, packer);
         let outcome = outcome.or_else(|why| match why.unwritable() {
             Some(_) => self.replace(why, journal, packer).map(drop),
             None => self.anew(&broken(&why.to_string()), journal, packer).map(drop),
@@ -155,20 +273,6 @@ impl Index {
         }
     }
 
-    /// Waits until the index has reached position `seq`; false when it is not open any more.
-    pub fn wait(&self, seq: u64) -> bool {
-        let mut reached = lock(&self.reached);
-        while reached.seq < seq {
-            if self.current().is_none() {
-                return false;
-            }
-            // The time limit is for the case that the index is closed between the two looks.
-            let patience = Duration::from_millis(100);
-            reached = self.moved.wait_timeout(reached, patience).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
-
     fn fill(&self, index: &EventIndex, groups: &[Group], journal: &Journal, packer: &mut Packer) -> Result<(), Error> {
         let mut fill = Fill::after(self.reached());
         for group in groups {
@@ -176,12 +280,17 @@ impl Index {
             while let Some(frame) = Frame::read(rest, self.place.node) {
                 rest = &rest[frame.bytes.len()..];
                 if frame.first > fill.head.seq + 1 {
+                    self.write(index, fill, packer)?;
                     let from = self.reached();
                     self.catch_up(index, from, journal.head().seq, packer)?;
                     return Ok(());
                 }
                 if frame.first == fill.head.seq + 1 {
                     fill.add(&frame, packer)?;
+                }
+                if fill.len() >= FILL_EVENTS {
+                    let head = fill.head;
+                    self.write(index, std::mem::replace(&mut fill, Fill::after(head)), packer)?;
                 }
             }
         }
@@ -191,7 +300,7 @@ impl Index {
     fn write(&self, index: &EventIndex, fill: Fill, packer: &mut Packer) -> Result<(), Error> {
         let head = fill.head;
         fill.write(index, packer)?;
-        *lock(&self.reached) = head;
+        lock(&self.waiting).reached = head;
         self.moved.notify_all();
         Ok(())
     }
@@ -281,7 +390,7 @@ impl Index {
         let index = Arc::new(EventIndex::new(index));
         let head = journal.head();
         let start = Head { seq: 0, hash: chain::genesis(head.node), ..head };
-        *lock(&self.reached) = start;
+        lock(&self.waiting).reached = start;
         match self.catch_up(&index, start, head.seq, packer) {
             Ok(_) => {}
             // The disk became full over it.
@@ -303,7 +412,7 @@ impl Index {
     }
 
     fn fill_from(&self, index: &EventIndex, from: Head, to: u64, packer: &mut Packer) -> Result<bool, Error> {
-        *lock(&self.reached) = from;
+        lock(&self.waiting).reached = from;
         if from.seq == 0 {
             layout::mark(&*index.trees)?;
         }

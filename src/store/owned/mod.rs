@@ -1,8 +1,8 @@
 //! The log of the process that owns the files: [`OwnedLog`] puts journal, index, payloads and projections together.
 //!
 //! An append is checked, numbered and chained (`append`), made durable by the journal, and then followed by the index and the
-//! projections on a thread of their own. Reads wait until that thread has seen what was acknowledged before they were asked. Opening reads
-//! the journal's end only: the index opens when somebody needs it. Whoever makes an [`OwnedLog`] holds the store's lock; sockets, clients
+//! projections on a thread of their own, a little later. A read first sees to it that the index has what was acknowledged before it was
+//! asked, and does that work itself when nobody is at it. Opening reads the journal's end only: the index opens when somebody needs it. Whoever makes an [`OwnedLog`] holds the store's lock; sockets, clients
 //! and locks are not known here.
 
 mod append;
@@ -11,14 +11,14 @@ mod layout;
 mod page;
 mod rows;
 mod setup;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,7 +31,6 @@ use super::codec::{SALT_BYTES, offer};
 use super::files::{Files, OsFiles, ReadOnlyFiles};
 use super::identity::{self, Verdict};
 use super::journal::recover::{Damage, Kept};
-use super::journal::writer::Group;
 use super::journal::{self, Journal, Place, SEGMENT_BYTES, Ticket};
 use super::log::{Appended, Batch, Head, Log, Stored, ViewRows};
 use super::ordered::Shelf;
@@ -46,12 +45,8 @@ use crate::domain::ids::{BatchId, NodeId, RunId, TimeNs};
 use crate::domain::money::NanoUsd;
 use crate::views::Projection;
 
-/// Groups that may wait for the index: then appenders wait too.
-const FOLLOWING_MAX: usize = 16;
-/// What is taken into the index at once, at most, in bytes.
-const TAKE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The index is flushed whenever it has taken in this many bytes.
-const FLUSH_BYTES: usize = 8 * 1024 * 1024;
+const FLUSH_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Fills bytes with randomness.
 pub type Random = Box<dyn Fn(&mut [u8]) + Send + Sync>;
@@ -162,8 +157,6 @@ struct Inner {
     report: Arc<Mutex<Report>>,
     clock: Box<dyn Fn() -> TimeNs + Send + Sync>,
     random: Random,
-    /// Where acknowledged groups go; `None` once the log is closing, or when there will be none.
-    following: RwLock<Option<SyncSender<Group>>>,
     /// The store's folder, and why it cannot be written to.
     read_only: Option<(PathBuf, Unwritable)>,
     /// A view was brought up to the log for somebody who reads.
@@ -214,7 +207,6 @@ impl OwnedLog {
             report.damage.extend(recovery.damage);
         }
         let head = journal.head();
-        let (sender, receiver) = sync_channel(FOLLOWING_MAX);
         let inner = Arc::new(Inner {
             journal,
             index,
@@ -224,7 +216,6 @@ impl OwnedLog {
             report,
             clock,
             random,
-            following: RwLock::new(Some(sender).filter(|_| !is_read_only)),
             read_only: read_only.map(|why| (store.to_owned(), why)),
             has_projected: AtomicBool::new(false),
         });
@@ -232,7 +223,7 @@ impl OwnedLog {
         if !is_read_only {
             let follower = std::thread::Builder::new().name("meno-index".to_owned()).spawn({
                 let inner = Arc::clone(&log.inner);
-                move || inner.follow(&receiver)
+                move || inner.follow()
             });
             *lock(&log.follower) = Some(follower.map_err(Error::io(store))?);
         }
@@ -316,7 +307,7 @@ impl OwnedLog {
 
     /// Stops the follower once it has taken in and flushed everything.
     fn close(&self) {
-        self.inner.following.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.inner.index.close();
         if let Some(follower) = lock(&self.follower).take()
             && follower.join().is_err()
         {
@@ -402,12 +393,7 @@ impl Inner {
 
     /// Makes durable what was placed, and hands what this call wrote to the follower.
     fn commit(&self, ticket: Ticket) -> Result<(), Error> {
-        self.journal.commit(ticket, &|group| {
-            if let Some(following) = &*self.following.read().unwrap_or_else(PoisonError::into_inner) {
-                // A follower that is gone leaves the index behind; it is caught up when it is next opened.
-                let _ = following.send(group);
-            }
-        })
+        self.journal.commit(ticket, &|group| self.index.push(group, &self.journal))
     }
 
     /// Returns the index, filled up to what the journal had when it was opened.
@@ -429,11 +415,15 @@ impl Inner {
         let mut broken = false;
         loop {
             let index = self.index()?;
-            if !self.index.wait(to) {
+            if !self.index.wait(to, &self.journal) {
                 if broken {
                     return Err(Error::Index("it cannot be made again".to_owned()));
                 }
                 broken = true;
+                continue;
+            }
+            if self.index.current().is_some_and(|now| !Arc::ptr_eq(&now, &index)) {
+                // It was replaced while it was waited for.
                 continue;
             }
             match run(&index) {
@@ -458,18 +448,10 @@ impl Inner {
     }
 
     /// Keeps index and projections up to the journal until the log is closed.
-    fn follow(&self, groups: &Receiver<Group>) {
+    fn follow(&self) {
         let mut unflushed = 0;
-        while let Ok(group) = groups.recv() {
-            let mut bytes = group.bytes.len();
-            let mut taken = vec![group];
-            while bytes < TAKE_BYTES_MAX
-                && let Ok(group) = groups.try_recv()
-            {
-                bytes += group.bytes.len();
-                taken.push(group);
-            }
-            self.index.take(&taken, &self.journal);
+        while let Some(bytes) = self.index.wait_until_due() {
+            self.index.take(&self.journal);
             unflushed += bytes;
             if unflushed >= FLUSH_BYTES {
                 unflushed = 0;
@@ -477,6 +459,7 @@ impl Inner {
             }
             self.keep_projections();
         }
+        self.index.take(&self.journal);
         self.keep_projections();
         self.flush();
     }
