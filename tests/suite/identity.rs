@@ -159,7 +159,7 @@ fn what_disagrees_with_the_segments_is_put_right_and_said_once() {
             }),
         ),
         (
-            "it does not belong to this log",
+            "does not belong to this log",
             Box::new(|store| {
                 fs::remove_dir_all(store.join("log")).expect("removed");
                 copy(&foreign.store().join("log"), &store.join("log"));
