@@ -158,7 +158,7 @@ fn refilling(store: &Path, per_frame: usize, events: usize, bar: f64, table: &mu
         let log = stores::open(store)?;
         log.read(1, 1)?;
         let (seconds, count) = timed(|| {
-            views::projections().iter().map(|view| log.view(view.name(), &[], None, false, 1)).collect::<Result<Vec<_>, _>>()
+            views::projections().iter().map(|view| Ok(log.view(view.name(), &[], None, false, 1)?)).collect::<Result<Vec<_>>>()
         });
         assert!(count?.iter().all(|view| view.seen > events as u64), "the views have seen everything");
         views.push(events as f64 / seconds);
