@@ -232,7 +232,7 @@ impl Library {
     }
 }
 
-fn user_files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn user_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
     let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
     files.sort();
@@ -240,7 +240,7 @@ fn user_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a template file: a text in UTF-8 of a size that a template can have.
-fn read_text(path: &Path) -> std::io::Result<String> {
+pub(super) fn read_text(path: &Path) -> std::io::Result<String> {
     let not_text = |_| std::io::Error::new(std::io::ErrorKind::InvalidData, "the file is not UTF-8");
     String::from_utf8(read_bytes(path)?).map_err(not_text)
 }

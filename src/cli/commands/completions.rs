@@ -1,18 +1,22 @@
-//! `meno completions SHELL`: what a shell needs to complete commands and options.
+//! `meno completions SHELL`: what a shell needs to complete commands, options, and what the store has.
 
-use clap::CommandFactory;
+use clap_complete::env::Shells;
 
-use crate::cli::args::{Cli, CompletionsArgs};
+use crate::cli::args::CompletionsArgs;
+use crate::cli::completion::VARIABLE;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 
-/// Prints the completions of a shell to stdout.
+/// Prints the script of a shell to stdout: it asks this program while somebody types.
 ///
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(context: &mut Context, args: &CompletionsArgs) -> Result<Exit> {
+    let (shells, shell) = (Shells::builtins(), args.shell.to_string());
+    let shell = shells.completer(&shell).ok_or_else(|| Report::fault(format!("there are no completions for {shell}")))?;
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "meno", &mut script);
+    let written = shell.write_registration(VARIABLE, "meno", "meno", "meno", &mut script);
+    written.map_err(|error| Report::fault("the completions cannot be written").source(&error))?;
     let script = String::from_utf8(script).map_err(|error| Report::fault("the completions are not text").source(&error))?;
     context.out.text(&script)?;
     Ok(Exit::Done)
@@ -28,12 +32,12 @@ mod tests {
     use crate::cli::output::{Look, Out};
 
     #[test]
-    fn every_shell_gets_completions_that_know_the_commands() {
+    fn every_shell_gets_a_script_that_asks_the_program() {
         for &shell in Shell::value_variants() {
             let data = Captured::default();
             let mut context = Context::with(Out::to(Look::default(), data.clone(), Vec::new(), None));
             assert_eq!(run(&mut context, &CompletionsArgs { shell }), Ok(Exit::Done));
-            assert!(data.text().contains("list-runs"), "{shell}");
+            assert!(data.text().contains(VARIABLE), "{shell}");
         }
     }
 }
