@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::Hash;
+use super::json_fault::JsonFault;
 use super::money::{NanoUsd, TokenUsage, UnitPrices};
 
 /// Days after which a table is worth a warning.
@@ -151,7 +152,7 @@ pub struct Band {
 pub enum PriceError {
     /// It is not JSON of the right form.
     #[error("not a price table: {0}")]
-    Form(#[from] serde_json::Error),
+    Form(JsonFault),
     /// A value outside the rows is wrong.
     #[error("{0}")]
     Header(String),
@@ -194,7 +195,7 @@ impl PriceFile {
     /// # Errors
     /// What is wrong, with the row: unknown keys, missing prices, dates that are none, models given twice.
     pub fn parse(text: &str) -> Result<Self, PriceError> {
-        let file: Self = serde_json::from_str(text)?;
+        let file: Self = serde_json::from_str(text).map_err(|error| PriceError::Form(JsonFault::of(text, &error)))?;
         file.check()?;
         Ok(file)
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::Workspace;
 use super::patterns::malformed;
 use crate::domain::ids::RunId;
+use crate::domain::json_fault::JsonFault;
 use crate::domain::tier::Tier;
 use crate::memory::advice::advisor::{Advisor, Estimate};
 use crate::memory::advice::choose::{Rung, Start, best, starts};
@@ -102,8 +103,8 @@ pub fn read_tasks(lines: impl BufRead) -> Result<Vec<AskedTask>, RecommendError>
         }
         let at = |why: String| RecommendError::Line { line: index + 1, why };
         let task: AskedTask = serde_json::from_str(&line).map_err(|error| {
-            let words = error.to_string();
-            at(words[..words.rfind(" at line ").unwrap_or(words.len())].to_owned())
+            let fault = JsonFault::of(&line, &error);
+            at(format!("{} at column {}", fault.message, fault.column))
         })?;
         if !matches!(task.id, Value::String(_) | Value::Number(_)) {
             return Err(at("`id` is neither a text nor a number".to_owned()));

@@ -10,7 +10,7 @@ use crate::cli::args::ValidateTemplateArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
 use crate::cli::output::{Out, sanitize, words};
-use crate::domain::template::{Problem, Severity};
+use crate::domain::template::{Problem, Severity, TestTally, tally_tests};
 use crate::workspace::library::Library;
 
 /// `validate-template --json`.
@@ -31,6 +31,8 @@ pub struct FileValidation {
     pub path: String,
     /// It can be used: it has no error.
     pub valid: bool,
+    /// Its own tests.
+    pub tests: TestTally,
     /// All its problems, in the order of the file.
     pub problems: Vec<Problem>,
 }
@@ -48,7 +50,8 @@ fn show(out: &mut Out, files: &[PathBuf]) -> Result<Exit> {
     let library = Library::open(Path::new(""));
     let mut validation = Validation { files: Vec::new(), errors: 0, warnings: 0 };
     for path in files {
-        let (_, checked) = library.check_file(path, true);
+        let (text, checked) = library.check_file(path, is_stored(path));
+        let tests = tally_tests(text.as_deref().unwrap_or_default(), &checked.problems);
         let errors = checked.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         validation.errors += errors;
         validation.warnings += checked.problems.len() - errors;
@@ -58,13 +61,14 @@ fn show(out: &mut Out, files: &[PathBuf]) -> Result<Exit> {
             {
                 out.data(sanitize::text(&templates::problem(path, problem)))?;
             }
-            if errors == 0 {
-                out.say(format!("{}: valid", sanitize::line(&path.display().to_string())));
-            }
+            let valid = if errors == 0 { "valid, " } else { "" };
+            let path = path.display().to_string();
+            out.say(format!("{}: {valid}{}", sanitize::line(&path), in_words(tests)));
         }
         validation.files.push(FileValidation {
             path: path.display().to_string(),
             valid: errors == 0,
+            tests,
             problems: checked.problems,
         });
     }
@@ -76,6 +80,25 @@ fn show(out: &mut Out, files: &[PathBuf]) -> Result<Exit> {
         out.say(format!("{errors}, {warnings}"));
     }
     Ok(if validation.errors > 0 { Exit::Mendable } else { Exit::Done })
+}
+
+/// A file in a store's folder of templates is called by its name, so that must be the template's id; any other may be called anything.
+fn is_stored(path: &Path) -> bool {
+    let folder = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
+    folder.is_some_and(|folder| {
+        let is_of_a_store = folder.with_file_name("journal").is_dir() || folder.ends_with(".meno/templates");
+        folder.ends_with("templates") && is_of_a_store
+    })
+}
+
+fn in_words(tests: TestTally) -> String {
+    let total = words::plural(tests.total as u64, "test");
+    match (tests.total, tests.failed) {
+        (0, _) => "no tests".to_owned(),
+        (_, None) => format!("{total} not run: mend the errors first"),
+        (_, Some(0)) => format!("{total} passed"),
+        (_, Some(failed)) => format!("{failed} of {total} failed"),
+    }
 }
 
 #[cfg(test)]
@@ -95,11 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn a_good_file_passes_and_one_under_another_name_does_not() {
+    fn a_file_may_have_any_name_unless_it_lies_among_the_templates_of_a_store() {
         let text = starter("mine").unwrap();
         assert_eq!(check("mine.json", text.as_bytes()).0, Exit::Done);
-        let (exit, said) = check("other.json", text.as_bytes());
-        assert!(exit == Exit::Mendable && said.contains("/template_id") && said.contains("remedy:"), "{said}");
+        assert_eq!(check("other.template.json", text.as_bytes()).0, Exit::Done);
+        let store = tempfile::tempdir().unwrap();
+        std::fs::create_dir(store.path().join("journal")).unwrap();
+        std::fs::create_dir(store.path().join("templates")).unwrap();
+        let path = store.path().join("templates/other.json");
+        std::fs::write(&path, text).unwrap();
+        let data = Captured::default();
+        let exit = show(&mut Out::to(Look::default(), data.clone(), Vec::new(), None), &[path]);
+        assert!(exit == Ok(Exit::Mendable) && data.text().contains("/template_id"), "{}", data.text());
     }
 
     #[test]

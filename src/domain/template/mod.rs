@@ -27,7 +27,7 @@ pub use places::{DEPTH_MAX, FILE_BYTES_MAX, parse_json};
 pub use problem::{Problem, Severity};
 pub use schema::{agent_schema, template_schema};
 pub use starter::starter;
-pub use trials::{TestFailure, run_tests};
+pub use trials::{TestFailure, TestTally, run_tests, tally_tests};
 pub use types::*;
 
 use self::places::{Kind, Node, Places, whole};

@@ -9,6 +9,7 @@ use serde_json::{Map, Number, Value};
 
 use super::problem::{Problem, Severity, key};
 use crate::domain::answers::quoted;
+use crate::domain::json_fault::JsonFault;
 
 /// The longest file, in bytes.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -108,7 +109,7 @@ impl Places {
             return Err(Problem { line, column, ..whole(message, "write it flatter") });
         }
         if let Err(error) = serde_json::from_str::<Value>(text) {
-            return Err(syntax(text, &lines, &error));
+            return Err(syntax(text, &error));
         }
         let strict = ParseOptions {
             allow_comments: false,
@@ -272,18 +273,13 @@ fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
-fn syntax(text: &str, lines: &[usize], error: &serde_json::Error) -> Problem {
-    let said = error.to_string();
-    let message = said.rsplit_once(" at line ").map_or(said.as_str(), |(message, _)| message).to_owned();
-    // serde_json counts columns in bytes, from 1, and 0 for a line's end.
-    let line_start = lines.get(error.line().saturating_sub(1)).copied().unwrap_or(0);
-    let at = text.floor_char_boundary((line_start + error.column().saturating_sub(1)).min(text.len()));
-    let (line, column) = place_of(text, lines, at);
+fn syntax(text: &str, error: &serde_json::Error) -> Problem {
+    let JsonFault { at, line, column, message } = JsonFault::of(text, error);
     let rest = &text[at..];
     let remedy = if text.trim().is_empty() {
         "`meno template new ID` writes a start"
     } else if message.contains("trailing comma") {
-        "remove the comma before it"
+        "remove the comma"
     } else if rest.starts_with("//") || rest.starts_with("/*") || rest.starts_with('#') {
         "JSON has no comments: put it into `$comment`"
     } else if rest.starts_with('\'') {

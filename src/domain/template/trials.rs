@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::problem::{Problem, Severity};
 use super::types::{BaseAgent, Template};
 use crate::domain::answers::quoted;
 use crate::domain::event::AnswerSource;
@@ -18,6 +19,27 @@ pub struct TestFailure {
     pub test: usize,
     /// What went wrong: lower case, no full stop.
     pub message: String,
+}
+
+/// How the tests of a template's file went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+pub struct TestTally {
+    /// How many there are.
+    pub total: usize,
+    /// How many failed; null when they could not be run, because the template has other errors.
+    pub failed: Option<usize>,
+}
+
+/// Counts the tests of a template's text that was checked with these problems.
+pub fn tally_tests(text: &str, problems: &[Problem]) -> TestTally {
+    let file: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
+    let total = file.get("tests").and_then(Value::as_array).map_or(0, Vec::len);
+    let is_failure = |problem: &&Problem| {
+        problem.pointer.strip_prefix("/tests/").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let failed = errors().filter(is_failure).count();
+    TestTally { total, failed: (failed == errors().count()).then_some(failed) }
 }
 
 /// Runs a template's tests. Questions not named take their defaults, and every path exists.

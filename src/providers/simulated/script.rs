@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::domain::call::{CallRequest, ToolCall};
 use crate::domain::event::{ErrorClass, Purpose, StopReason};
 use crate::domain::ids::AttemptNo;
+use crate::domain::json_fault::JsonFault;
 use crate::domain::lenient_json;
 use crate::domain::tier::Tier;
 
@@ -112,7 +113,7 @@ pub struct ScriptedToolCall {
 pub enum ScriptError {
     /// It is not JSON.
     #[error("the script of simulated replies is not JSON: {0}")]
-    NotJson(#[source] serde_json::Error),
+    NotJson(JsonFault),
     /// It is not an object with a list of replies.
     #[error("a script of simulated replies is an object with one key, `replies`, and a list there")]
     NotAList,
@@ -132,7 +133,8 @@ impl Script {
     /// # Errors
     /// The first problem, with the number of the reply that has it.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
-        let value = lenient_json::read_halves(text.as_bytes()).map_err(ScriptError::NotJson)?;
+        let value =
+            lenient_json::read_halves(text.as_bytes()).map_err(|error| ScriptError::NotJson(JsonFault::of(text, &error)))?;
         let replies = match &value {
             Value::Object(fields) if fields.len() == 1 => fields.get("replies").and_then(Value::as_array),
             _ => None,
