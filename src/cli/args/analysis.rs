@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::values::When;
+use super::values::Moment;
 use crate::analytics::spending::Dimension;
 
 /// `analytics`.
@@ -21,10 +21,10 @@ pub struct AnalyticsArgs {
     pub template: Option<String>,
     /// Only runs begun then or later: 2026-10-01, 7d, 12h, yesterday, or RFC 3339
     #[arg(long, value_name = "DATE")]
-    pub since: Option<When>,
+    pub since: Option<Moment>,
     /// Only runs begun before then; a day counts to its end
     #[arg(long, value_name = "DATE")]
-    pub until: Option<When>,
+    pub until: Option<Moment>,
     /// Count simulated runs too
     #[arg(long)]
     pub include_simulated: bool,
@@ -49,10 +49,10 @@ pub struct CostsArgs {
     pub by: Vec<Dimension>,
     /// Only what was spent then or later: 2026-10-01, 7d, 12h, yesterday, or RFC 3339
     #[arg(long, value_name = "DATE")]
-    pub since: Option<When>,
+    pub since: Option<Moment>,
     /// Only what was spent before then; a day counts to its end
     #[arg(long, value_name = "DATE")]
-    pub until: Option<When>,
+    pub until: Option<Moment>,
 }
 
 /// `telemetry …`.
@@ -82,10 +82,10 @@ pub enum TelemetryCommand {
 pub struct TelemetrySpan {
     /// Only calls begun then or later: 2026-10-01, 7d, 12h, yesterday, or RFC 3339
     #[arg(long, value_name = "DATE")]
-    pub since: Option<When>,
+    pub since: Option<Moment>,
     /// Only calls begun before then; a day counts to its end
     #[arg(long, value_name = "DATE")]
-    pub until: Option<When>,
+    pub until: Option<Moment>,
 }
 
 /// How telemetry is written.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{RunRef, When};
+use super::values::{Moment, RunRef};
 
 /// `backup`.
 #[derive(Debug, Args)]
@@ -103,7 +103,7 @@ pub struct ForgetArgs {
 pub struct PurgeArgs {
     /// Runs that ended before then: 90d, 2026-10-01, or RFC 3339
     #[arg(long, value_name = "AGE")]
-    pub older_than: When,
+    pub older_than: Moment,
     /// Only show which runs these are
     #[arg(long)]
     pub dry_run: bool,

@@ -4,15 +4,15 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::cli::error::nearest;
 use crate::domain::event::{Escalate, KINDS, Mode};
-use crate::domain::ids::RunId;
+use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Strategy;
-pub use crate::domain::when::When;
-use crate::memory::query::Sort;
+use crate::memory::query::{Sort, time_span};
 use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
 
@@ -137,6 +137,61 @@ impl FromStr for KeyValue {
     }
 }
 
+/// A moment in the words that a search reads too: `2026-10-01`, `7d`, `last week`. Which one it is depends on now and on the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment(String);
+
+impl Moment {
+    /// Returns the moment (ns since the epoch) from which on things are meant: the first one of a day or a week.
+    pub fn since(&self, now: Timestamp, zone: &TimeZone) -> TimeNs {
+        self.span(now, zone).map_or(TimeNs::MIN, |(from, _)| from)
+    }
+
+    /// Returns the moment (ns since the epoch) before which things are meant: a day or a week counts to its end.
+    pub fn until(&self, now: Timestamp, zone: &TimeZone) -> TimeNs {
+        self.span(now, zone).map_or(TimeNs::MAX, |(_, to)| to)
+    }
+
+    fn span(&self, now: Timestamp, zone: &TimeZone) -> Option<(TimeNs, TimeNs)> {
+        time_span(&self.0, &now.to_zoned(zone.clone()))
+    }
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let moment = Self(text.to_owned());
+        match moment.span(Timestamp::now(), &TimeZone::UTC) {
+            Some(_) => Ok(moment),
+            None => Err("not a time: give 2026-10-01, 7d, 12h, yesterday, \"last week\", October, or RFC 3339".to_owned()),
+        }
+    }
+}
+
+/// `USD` for a run, or `ROLE=USD` for an agent of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// The agent's role; the whole run without it.
+    pub role: Option<String>,
+    /// The amount.
+    pub amount: NanoUsd,
+}
+
+impl FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A role may have an item with any character in it: `auditor[a=b]=1`.
+        match text.rsplit_once('=') {
+            Some((role, amount)) if !role.trim().is_empty() => {
+                Ok(Self { role: Some(role.trim().to_owned()), amount: dollars(amount.trim())? })
+            }
+            _ => Ok(Self { role: None, amount: dollars(text)? }),
+        }
+    }
+}
+
 /// `KEY` to look at, or `KEY=VALUE` to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -225,6 +280,10 @@ mod tests {
     fn pairs_split_at_the_first_equals_sign() {
         assert_eq!("a=b=c".parse(), Ok(KeyValue { key: "a".into(), value: "b=c".into() }));
         assert_eq!("a=".parse(), Ok(KeyValue { key: "a".into(), value: String::new() }));
+        let (role, amount) = (Some("auditor[a=b]".to_owned()), NanoUsd(500_000_000));
+        assert_eq!("auditor[a=b]=0.5".parse(), Ok(Budget { role, amount }));
+        assert_eq!("0.5".parse(), Ok(Budget { role: None, amount }));
+        assert!("auditor=".parse::<Budget>().is_err() && "=1".parse::<Budget>().is_err());
         assert!("=b".parse::<KeyValue>().is_err() && "ab".parse::<KeyValue>().is_err());
         assert_eq!("run.jobs".parse(), Ok(Setting { key: "run.jobs".into(), value: None }));
         assert_eq!("run.jobs = 4".parse(), Ok(Setting { key: "run.jobs".into(), value: Some("4".into()) }));
@@ -246,6 +305,25 @@ mod tests {
     fn kinds_of_events_are_found_in_any_case_and_near_ones_suggested() {
         assert_eq!(event_kind("tierescalated"), Ok("TierEscalated"));
         assert!(event_kind("TierEscalate").unwrap_err().contains("TierEscalated"));
+    }
+
+    #[test]
+    fn a_moment_is_what_a_search_reads() {
+        let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap(); // a Wednesday
+        let at = |text: &str| i64::try_from(text.parse::<Timestamp>().unwrap().as_nanosecond()).unwrap();
+        for (words, from, to) in [
+            ("2026-10-01", "2026-10-01T00:00:00Z", "2026-10-02T00:00:00Z"),
+            ("7d", "2026-11-18T12:00:00Z", "2026-11-18T12:00:00Z"),
+            ("last week", "2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z"),
+            ("last-week", "2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z"),
+            ("October", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+            ("3 days ago", "2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"),
+        ] {
+            let moment: Moment = words.parse().unwrap();
+            let found = (moment.since(now, &TimeZone::UTC), moment.until(now, &TimeZone::UTC));
+            assert_eq!(found, (at(from), at(to)), "{words}");
+        }
+        assert!("someday".parse::<Moment>().is_err() && "".parse::<Moment>().is_err());
     }
 
     proptest! {

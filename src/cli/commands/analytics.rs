@@ -18,8 +18,8 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
     let (now, zone) = (Timestamp::now(), context.out.zone().clone());
     let question = AnalyticsQuestion {
         template: args.template.clone(),
-        since: args.since.map(|when| when.since(now, &zone)),
-        until: args.until.map(|when| when.until(now, &zone)),
+        since: args.since.as_ref().map(|when| when.since(now, &zone)),
+        until: args.until.as_ref().map(|when| when.until(now, &zone)),
         simulated: args.include_simulated,
         unverified: args.include_unverified,
     };

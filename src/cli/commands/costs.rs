@@ -15,8 +15,8 @@ use crate::workspace::Access;
 pub fn run(context: &mut Context, args: &CostsArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     let (now, zone) = (Timestamp::now(), context.out.zone().clone());
-    let since = args.since.map(|when| when.since(now, &zone));
-    let until = args.until.map(|when| when.until(now, &zone));
+    let since = args.since.as_ref().map(|when| when.since(now, &zone));
+    let until = args.until.as_ref().map(|when| when.until(now, &zone));
     let report = workspace.costs(&args.by, since, until, &zone)?;
     if context.out.json() {
         context.out.document(&report)?;

@@ -3,7 +3,7 @@
 //! Following is pull by position: whoever owns the store may change, the position does not. It ends with 0 on Ctrl-C, as that is the
 //! only way in which it can end well.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::cli::args::EventsArgs;
@@ -23,6 +23,9 @@ use crate::workspace::{Access, Workspace};
 /// How long one question for more takes at most; between two of them Ctrl-C is looked for.
 const WAIT_SLICE: Duration = Duration::from_millis(500);
 
+/// Events looked at together while the last ones are searched.
+const BLOCK: u64 = 2000;
+
 /// Prints the events asked for.
 ///
 /// # Errors
@@ -34,7 +37,7 @@ pub fn run(context: &mut Context, args: &EventsArgs) -> Result<Exit> {
     }
     let run = args.run.as_ref().map(|run| workspace.find_run(&run.to_string())).transpose()?;
     let stop = if args.follow { Some(Stop::listen()?) } else { None };
-    let mut reader = Reader::new(&workspace, run, args);
+    let mut reader = Reader::new(&workspace, run, args)?;
     loop {
         // Asked for before reading: what comes later is either read now or passes this position.
         let seen = match reader.read(context, stop.as_ref()) {
@@ -86,12 +89,63 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(workspace: &'a Workspace, run: Option<RunId>, args: &EventsArgs) -> Self {
-        let from = args.from.unwrap_or(1);
+    fn new(workspace: &'a Workspace, run: Option<RunId>, args: &EventsArgs) -> Result<Self> {
         let numbers = KINDS.iter().filter(|(_, _, name)| args.kinds.contains(name)).map(|(number, ..)| *number);
+        let mut reader =
+            Self { workspace, run, kinds: numbers.collect(), from: args.from.unwrap_or(1), next: 1, names: HashMap::new() };
+        // Whoever follows wants to see what comes.
+        let limit = args.limit.or((args.follow && args.from.is_none()).then_some(0));
+        if let Some(limit) = limit {
+            reader.from = reader.last(usize::try_from(limit).unwrap_or(usize::MAX))?;
+        }
         // A run is read from its beginning, so that its agents have names.
-        let next = if run.is_some() { 1 } else { from };
-        Self { workspace, run, kinds: numbers.collect(), from, next, names: HashMap::new() }
+        reader.next = if run.is_some() { 1 } else { reader.from };
+        Ok(reader)
+    }
+
+    /// Returns the position at which the last `count` events begin that are asked for; behind the log's end for none.
+    fn last(&self, count: usize) -> Result<u64> {
+        let head = self.workspace.log().head()?.seq;
+        let mut found: VecDeque<u64> = VecDeque::new();
+        if count > 0
+            && let Some(run) = self.run
+        {
+            let mut next = 1;
+            loop {
+                let page = self.workspace.run_page(run, next)?;
+                let Some(last) = page.last() else { break };
+                next = last.envelope.version.max(next) + 1;
+                for stored in page.iter().filter(|stored| self.is_wanted(stored)) {
+                    if found.len() == count {
+                        found.pop_front();
+                    }
+                    found.push_back(stored.envelope.seq);
+                }
+            }
+        } else if count > 0 {
+            // From the end in blocks, so that a long log is not read whole.
+            let mut until = head;
+            while found.len() < count && until >= self.from {
+                let first = until.saturating_sub(BLOCK - 1).max(self.from);
+                let mut block = Vec::new();
+                let mut next = first;
+                while next <= until {
+                    let page = self.workspace.log_page(next)?;
+                    let Some(last) = page.last() else { break };
+                    next = last.envelope.seq.max(next) + 1;
+                    let here = page.iter().filter(|stored| stored.envelope.seq <= until && self.is_wanted(stored));
+                    block.extend(here.map(|stored| stored.envelope.seq));
+                }
+                let missing = count - found.len();
+                block.into_iter().rev().take(missing).for_each(|seq| found.push_front(seq));
+                until = first - 1;
+            }
+        }
+        Ok(found.front().copied().unwrap_or(head + 1))
+    }
+
+    fn is_wanted(&self, stored: &Stored) -> bool {
+        stored.envelope.seq >= self.from && (self.kinds.is_empty() || self.kinds.contains(&stored.kind))
     }
 
     /// Prints what there is and was not printed; returns a position that the log had reached before.
@@ -132,7 +186,7 @@ impl<'a> Reader<'a> {
 
     fn print(&mut self, context: &mut Context, stored: &Stored) -> Result<()> {
         let envelope = &stored.envelope;
-        let wanted = envelope.seq >= self.from && (self.kinds.is_empty() || self.kinds.contains(&stored.kind));
+        let wanted = self.is_wanted(stored);
         if !wanted && context.out.json() {
             return Ok(());
         }

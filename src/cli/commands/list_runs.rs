@@ -54,8 +54,8 @@ fn filter(args: &ListRunsArgs, now: Timestamp, context: &Context) -> RunFilter {
         template: args.template.clone(),
         status: args.status.clone(),
         mode: args.mode,
-        since: args.since.map(|when| when.since(now, zone)),
-        until: args.until.map(|when| when.until(now, zone)),
+        since: args.since.as_ref().map(|when| when.since(now, zone)),
+        until: args.until.as_ref().map(|when| when.until(now, zone)),
         log: args.node.clone().unwrap_or_default(),
         labels: args.labels.iter().map(|label| (label.key.clone(), label.value.clone())).collect(),
     }

@@ -28,7 +28,7 @@ pub fn run(context: &mut Context, command: &TelemetryCommand) -> Result<Exit> {
 
 fn moments(context: &Context, span: &TelemetrySpan) -> (Option<TimeNs>, Option<TimeNs>) {
     let (now, zone) = (Timestamp::now(), context.out.zone());
-    (span.since.map(|when| when.since(now, zone)), span.until.map(|when| when.until(now, zone)))
+    (span.since.as_ref().map(|when| when.since(now, zone)), span.until.as_ref().map(|when| when.until(now, zone)))
 }
 
 fn show(context: &mut Context, workspace: &Workspace, span: &TelemetrySpan) -> Result<Exit> {

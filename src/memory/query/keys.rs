@@ -262,12 +262,15 @@ fn words(text: &str) -> Vec<Word> {
     scan(text).into_iter().filter_map(word).collect()
 }
 
-fn time(key: &str, typed: &str, values: &[String], calendar: &Calendar<'_>) -> Option<Bounds<i64>> {
+/// Reads a moment or a stretch of time: from when to when.
+pub fn span(text: &str, calendar: &Calendar<'_>) -> Option<(i64, i64)> {
     // `since:last-week` spares the quotes.
-    let read = |text: &str| {
-        let spaced = || text.replace(['-', '_'], " ");
-        calendar.value(text.trim(), &words(text)).or_else(|| calendar.value("", &words(&spaced())))
-    };
+    let spaced = || text.replace(['-', '_'], " ");
+    calendar.value(text.trim(), &words(text)).or_else(|| calendar.value("", &words(&spaced())))
+}
+
+fn time(key: &str, typed: &str, values: &[String], calendar: &Calendar<'_>) -> Option<Bounds<i64>> {
+    let read = |text: &str| span(text, calendar);
     let [value] = values else { return None };
     let low = |at| Bounds::new(Bound::Included(at), Bound::Unbounded);
     let high = |at| Bounds::new(Bound::Unbounded, Bound::Excluded(at));

@@ -34,6 +34,8 @@ mod vocabulary;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::domain::ids::TimeNs;
+
 pub use filter::{Bounds, Filter, FilterReport, Kind, Origin, Outcome, Test};
 pub use keys::KEYS;
 pub use order::{Order, Sort};
@@ -166,6 +168,13 @@ impl Understood {
             notes: self.notes.clone(),
         }
     }
+}
+
+/// Reads a moment or a stretch of time in the words of `since:` and `until:`: from when to when, in nanoseconds since the epoch.
+///
+/// The command line's `--since` and `--until` read the same.
+pub fn time_span(text: &str, now: &jiff::Zoned) -> Option<(TimeNs, TimeNs)> {
+    keys::span(text, &Calendar::new(now))
 }
 
 /// Reads a query: never fails, in time and memory linear in its length, of which [`QUERY_BYTES_MAX`] bytes are read.
