@@ -234,7 +234,9 @@ pub(crate) fn succeeded() -> Event {
 
 pub(crate) fn resumed(retry_failed: bool) -> Event {
     let executor = ExecutorId::from_bytes([2; 16]);
-    RunResumed { executor, retry_failed, meno_version: "0.1.0".into(), private: Some(RunResumedPrivate {}) }.into()
+    let (budget, agent_budgets, private) = (None, Vec::new(), Some(RunResumedPrivate {}));
+    RunResumed { executor, retry_failed, meno_version: "0.1.0".into(), budget, agent_budgets, allow_unpriced: false, private }
+        .into()
 }
 
 pub(crate) fn suspended(why: SuspendReason) -> Event {

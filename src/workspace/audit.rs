@@ -6,17 +6,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::Workspace;
+use super::audit_document::{AuditDocument, AuditRequest};
 use super::every_run::each_run;
 use super::origins::Origins;
 use super::recent::Recent;
 use super::upkeep::refused_by_views;
-use crate::audit::finding::{Book, Check, Place, Tally, Violation};
+use crate::audit::finding::{Book, Check, Place, Violation};
 use crate::audit::lineage;
-use crate::audit::seal::{Seal, Signed};
 use crate::audit::story::RunAudit;
 use crate::domain::event::{Event, ForgottenParts, Mode, Recorded};
 use crate::domain::ids::{Hash, NodeId, RunId};
@@ -38,53 +35,6 @@ use crate::views::runs;
 const PAGE: u32 = 2000;
 /// So many violations stand in the document; each is told when it is found, however many there are.
 const VIOLATIONS_KEPT_MAX: usize = 10_000;
-
-/// What an audit found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(title = "What an audit found, as `meno audit --json` prints it")]
-pub struct AuditDocument {
-    /// Nothing is violated.
-    pub sound: bool,
-    /// The store's identity.
-    pub node: String,
-    /// The only run that was looked at closely; null for all of them. The chain is followed through the whole log in any case.
-    pub run_id: Option<String>,
-    /// The last position looked at.
-    pub position: u64,
-    /// The chain's hash there.
-    pub head: String,
-    /// Events read.
-    pub events: u64,
-    /// Runs looked at closely.
-    pub runs: u64,
-    /// Events whose texts are forgotten.
-    pub forgotten_events: u64,
-    /// Events of kinds that this version does not know.
-    pub unknown_events: u64,
-    /// What was looked at, how often it held, and how often it could not be told.
-    pub checks: Vec<Tally>,
-    /// How many violations there are.
-    pub violations_total: u64,
-    /// The violations, in the order in which they were found; at most the first 10,000.
-    pub violations: Vec<Violation>,
-    /// What is worth knowing and violates nothing.
-    pub notes: Vec<String>,
-    /// The seal that the log was held against.
-    pub against: Option<Seal>,
-    /// The fingerprint of the key that signed the seal; null for one without a signature that counts.
-    pub signed_by: Option<String>,
-}
-
-/// What to audit, and against what.
-#[derive(Clone, Debug, Default)]
-pub struct AuditRequest {
-    /// Only this run; the whole store without it.
-    pub run: Option<RunId>,
-    /// A seal that was kept elsewhere.
-    pub against: Option<Seal>,
-    /// What its signature says, when it has one.
-    pub signed: Option<Signed>,
-}
 
 /// What an audit reads.
 pub(super) struct Material<'a> {
@@ -163,6 +113,7 @@ pub(super) fn audit(
         forgotten: HashMap::new(),
         recent: Recent::default(),
         run_events: 0,
+        genesis: 0,
         runs: 0,
         costs: HashMap::new(),
         other_bytes: 0,
@@ -183,7 +134,7 @@ pub(super) fn audit(
     if auditor.other_bytes > 0 {
         notes.push(format!("{} payload files hold the right text in other bytes than this version writes", auditor.other_bytes));
     }
-    let checks = auditor.book.tallies();
+    let (checks, genesis_events) = (auditor.book.tallies(), auditor.genesis);
     Ok(AuditDocument {
         sound: total == 0,
         node: head.node.to_string(),
@@ -191,6 +142,7 @@ pub(super) fn audit(
         position: head.seq,
         head: head.hash.to_string(),
         events: scan.events,
+        genesis_events,
         runs,
         forgotten_events: scan.forgotten,
         unknown_events: scan.unknown,
@@ -215,6 +167,8 @@ struct Auditor<'a> {
     /// Events of runs, and runs, as the journal has them.
     run_events: u64,
     runs: u64,
+    /// Events that begin a log, of which a log has one.
+    genesis: u64,
     /// The sum of all costs as the runs' events have them, each kind of money by itself.
     costs: HashMap<Mode, u128>,
     /// Payload files that hold their text in bytes of their own.
@@ -290,6 +244,7 @@ impl Auditor<'_> {
                 if let Event::PrivatePartsForgotten(body) = &recorded.event {
                     self.forgotten.entry(body.run).or_default().push((body.which, envelope.seq));
                 }
+                self.genesis += u64::from(matches!(recorded.event, Event::StoreCreated(_)));
                 if envelope.run.is_none() {
                     self.of_the_store(&recorded, previous);
                     self.texts(stored, &mut recorded);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::audit::sample::{World, lone, team};
+use crate::audit::seal::Seal;
 use crate::domain::event::{
     CheckpointSealed, CheckpointSealedPrivate, Escalate, ForgottenParts, PrivatePartsForgotten, PrivatePartsForgottenPrivate,
 };

@@ -481,3 +481,38 @@ fn texts_that_may_not_be_kept_are_there_until_the_run_ends_and_nowhere_else() {
         house.meno(["resume", &id, "--retry-failed"]).exits(1);
     }
 }
+
+#[test]
+fn forgetting_outputs_leaves_the_names_of_criteria_that_are_the_templates_words() {
+    let house = House::with_delay(0);
+    house.meno(["run", "python_package_publish", "--no-input", "--seed", "7"]).exits(0);
+    let run = |house: &House| document(house.meno(["show-run", "last", "--json"]));
+    let names = |run: &Value| -> Vec<Value> {
+        let attempts =
+            run["agents"].as_array().expect("agents").iter().flat_map(|agent| agent["attempts"].as_array().expect("attempts"));
+        let criteria = attempts.flat_map(|attempt| attempt["criteria"].as_array().expect("criteria"));
+        criteria.map(|criterion| criterion["name"].clone()).collect()
+    };
+    let before = run(&house);
+    assert!(!names(&before).is_empty() && names(&before).iter().all(Value::is_string), "{before}");
+    let analytics =
+        |house: &House| document(house.meno(["analytics", "python_package_publish", "--include-simulated", "--json"]));
+    let criteria = |analytics: &Value| analytics["template"]["criteria"].to_string();
+    house.meno(["fork", "last", "--agent", "publisher"]).ends();
+    let told = criteria(&analytics(&house));
+    let fork = run(&house);
+    for run in ["last", "last~1"] {
+        house.meno(["forget", run, "--outputs", "--yes"]).exits(0);
+    }
+    let after = run(&house);
+    assert_eq!(names(&after), names(&fork));
+    assert!(after["agents"].as_array().expect("agents").iter().all(|agent| agent["output"].is_null()), "{after}");
+    let first = document(house.meno(["show-run", "last~1", "--json"]));
+    assert_eq!(names(&first), names(&before));
+    let evidence = first["agents"][0]["attempts"][0]["criteria"][0]["evidence"].clone();
+    assert!(evidence.is_null(), "what was found there is what the model wrote: {evidence}");
+    assert_eq!(criteria(&analytics(&house)), told);
+    let events = house.meno(["events", "last~1", "--kind", "CriterionJudged"]).exits(0).stdout;
+    assert!(!events.contains("criterion 0"), "{events}");
+    house.meno(["audit"]).exits(0);
+}

@@ -336,3 +336,16 @@ fn an_imported_run_without_an_end_shows_how_long_its_attempts_took() {
     assert!(analytics.contains("Σ 3.5 s / 3.5 s in attempts"), "{analytics}");
     assert!(files(&house.store()).len() > 1);
 }
+
+#[test]
+fn what_a_run_came_to_stands_before_how_it_got_there() {
+    let house = House::with_delay(0);
+    house.meno(["run", "python_package_publish", "--no-input", "--seed", "7"]).exits(0);
+    let report = house.meno(["report"]).exits(0).stdout;
+    let page = house.meno(["show-run", "last", "--outputs"]).exits(0).stdout;
+    let at = |part: &str| page.find(part).unwrap_or_else(|| panic!("{part}: {page}"));
+    assert!(at("\nReport\n") < at("\nAnswers\n") && at("\nReport\n") < at("\nOutput of "), "{page}");
+    assert_eq!(page.matches("\nReport\n").count(), 1);
+    assert!(page.contains(report.lines().next().expect("a line")));
+    assert!(!house.meno(["show-run", "last"]).exits(0).stdout.contains("\nReport\n"));
+}

@@ -354,3 +354,15 @@ fn saved_runs_are_held_against_what_this_version_decides_without_their_store() {
     house.meno(["replay", "last", "--verify", "--from", "x"]).exits(2);
     house.meno(["replay", "--verify", "--from", "x", "--at", "9"]).exits(2);
 }
+
+#[test]
+fn an_audit_counts_the_event_that_begins_the_log_apart() {
+    let house = House::with_delay(0);
+    house.meno(["run", "python_package_publish", "--no-input", "--seed", "7"]).exits(0);
+    let run = document(&house.meno(["show-run", "last", "--json"]).exits(0));
+    let audit = document(&house.meno(["audit", "--json"]).exits(0));
+    let of_run = run["events"].as_u64().expect("a count");
+    assert_eq!((audit["events"].as_u64(), audit["genesis_events"].as_u64()), (Some(of_run + 1), Some(1)), "{audit}");
+    let page = house.meno(["audit"]).exits(0).stdout;
+    assert!(page.contains(&format!("{of_run} events and the genesis, 1 run")), "{page}");
+}

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use crate::cli::output::{sanitize, time, words};
-use crate::domain::event::{AttemptOutcome, ChosenBy, Event, Mode, Purpose, Recorded, SuspendReason, Verdict};
+use crate::domain::event::{AttemptOutcome, ChosenBy, CriterionJudged, Event, Mode, Purpose, Recorded, SuspendReason, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
+use crate::domain::judge;
 use crate::domain::money::NanoUsd;
 use crate::views::millis_between;
 
@@ -12,6 +13,8 @@ use crate::views::millis_between;
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     roles: HashMap<AgentNo, String>,
+    /// The names of each agent's criteria, as it was planned.
+    criteria: HashMap<AgentNo, Vec<String>>,
     callers: HashMap<CallNo, (AgentNo, AttemptNo)>,
     /// When each call was recorded as started.
     started: HashMap<CallNo, TimeNs>,
@@ -24,6 +27,13 @@ impl Names {
     /// Returns the agent's role, with its item.
     pub fn role(&self, agent: AgentNo) -> String {
         self.roles.get(&agent).cloned().unwrap_or_else(|| format!("agent-{agent}"))
+    }
+
+    /// Returns the name of the criterion that was judged: as recorded, else as it was planned, else its number.
+    pub fn criterion(&self, body: &CriterionJudged) -> String {
+        let planned = || self.criteria.get(&body.agent)?.get(body.criterion as usize).cloned();
+        let recorded = body.private.as_ref().map(|private| private.name.clone());
+        recorded.or_else(planned).unwrap_or_else(|| format!("criterion {}", body.criterion))
     }
 
     /// Returns the role of the agent that made the call.
@@ -53,6 +63,8 @@ impl Names {
                 let item = body.private.as_ref().and_then(|private| private.item.as_ref());
                 let role = item.map_or_else(|| body.role.clone(), |item| format!("{}[{item}]", body.role));
                 self.roles.insert(body.agent, role);
+                let names = body.private.as_ref().map(|private| judge::names(&private.criteria)).unwrap_or_default();
+                self.criteria.insert(body.agent, names);
             }
             Event::CallStarted(body) => {
                 self.callers.insert(body.call, (body.agent, body.attempt));
@@ -66,8 +78,7 @@ impl Names {
             Event::CallCancelled(body) if body.usage.is_none() => self.unknown(body.call),
             Event::CallLost(body) => self.unknown(body.call),
             Event::CriterionJudged(body) if body.verdict == Verdict::Fail => {
-                let name =
-                    body.private.as_ref().map_or_else(|| format!("criterion {}", body.criterion), |private| private.name.clone());
+                let name = self.criterion(body);
                 self.failed.entry((body.agent, body.attempt)).or_default().push((body.criterion, name));
             }
             _ => {}

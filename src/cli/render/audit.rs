@@ -57,8 +57,13 @@ pub fn audit(out: &Out, document: &AuditDocument) -> String {
         Some(run) => format!("run {run}"),
         None => words::plural(document.runs, "run"),
     };
-    let (events, at) = (words::plural(document.events, "event"), document.position);
-    page.push_str(&format!("\n{}", styled(FAINT, format!("{events}, {scope}; the head at event {at} is {}", document.head))));
+    let events = words::plural(document.events - document.genesis_events, "event");
+    let genesis = if document.genesis_events > 0 { " and the genesis" } else { "" };
+    let at = document.position;
+    page.push_str(&format!(
+        "\n{}",
+        styled(FAINT, format!("{events}{genesis}, {scope}; the head at event {at} is {}", document.head))
+    ));
     if let Some(seal) = &document.against {
         let signed = document.signed_by.as_ref().map_or_else(|| "not signed".to_owned(), |by| format!("signed by {by}"));
         let held = format!("compared with the seal of event {}, made {}, {}", seal.position, seal.at, sanitize::line(&signed));

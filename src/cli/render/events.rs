@@ -34,8 +34,7 @@ fn aside(recorded: &Recorded, names: &Names) -> Option<String> {
             format!("{}: {}", names.role(body.agent), words::amount(body.amount.map(|amount| amount.0)))
         }
         Event::CriterionJudged(body) => {
-            let name = body.private.as_ref().map_or_else(|| format!("criterion {}", body.criterion), |told| told.name.clone());
-            format!("{}: {name}: {}", names.role(body.agent), body.verdict)
+            format!("{}: {}: {}", names.role(body.agent), names.criterion(body), body.verdict)
         }
         Event::FactObserved(body) => format!("{}: {}", names.role(body.agent), seen(body)),
         Event::NoteAdded(body) => {

@@ -19,7 +19,7 @@ pub struct Texts {
     pub attempt: Option<AttemptNo>,
 }
 
-/// Shows the texts of the agents that `role` means, and the report behind those of all agents.
+/// Shows the texts of the agents that `role` means.
 pub(super) fn texts(page: &mut Page, run: &RunDetail, role: Option<&str>, texts: Texts) {
     for agent in agents_of(run, role) {
         let Some(attempt) = chosen(agent, texts.attempt) else {
@@ -36,6 +36,10 @@ pub(super) fn texts(page: &mut Page, run: &RunDetail, role: Option<&str>, texts:
             output(page, agent, attempt);
         }
     }
+}
+
+/// Shows what the run came to, when outputs are asked for and not those of one agent or attempt.
+pub(super) fn result(page: &mut Page, run: &RunDetail, role: Option<&str>, texts: Texts) {
     if texts.outputs && role.is_none() && texts.attempt.is_none() {
         page.heading("Report");
         match &run.report {

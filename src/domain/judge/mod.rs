@@ -27,7 +27,7 @@ pub use json::{json_answer, schema_problems};
 pub use model::{JudgeCall, Score, Sentence, judge_call, read_scores, sentences};
 pub use quote::{EVIDENCE_BYTES_MAX, clip};
 pub use signals::signals;
-pub use words::{in_words, name};
+pub use words::{in_words, name, names};
 
 /// What is known about the world around an answer, gathered beforehand.
 #[derive(Clone, Debug, Default, PartialEq)]

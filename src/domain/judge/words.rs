@@ -6,6 +6,11 @@ use super::quote::clip;
 /// A name made from words is at most so many bytes long.
 const NAME_BYTES_MAX: usize = 80;
 
+/// Returns the names of recorded criteria, a JSON array; nothing for what is none.
+pub fn names(criteria: &str) -> Vec<String> {
+    serde_json::from_str::<Vec<Criterion>>(criteria).unwrap_or_default().iter().map(name).collect()
+}
+
 /// Returns a criterion's own name, or a short one: the start of its words, or of the names of its parts.
 pub fn name(criterion: &Criterion) -> String {
     let Criterion::Typed(typed) = criterion else { return clip(&in_words(criterion), NAME_BYTES_MAX) };

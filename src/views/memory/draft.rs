@@ -11,6 +11,7 @@ use super::super::run_list::AttemptsDuration;
 use super::super::status::RunStatus;
 use crate::domain::event::{AttemptOutcome, Event, FailureReason, JudgedBy, Mode, Purpose, Recorded, Signal, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
+use crate::domain::judge;
 use crate::domain::tier::Tier;
 
 /// Bytes of an answer (as JSON) beyond which it is remembered by nobody but the log.
@@ -62,6 +63,8 @@ pub struct AgentDraft {
     pub role: String,
     /// Why it gave up.
     pub failed: Option<FailureReason>,
+    /// The names of its criteria, as it was planned.
+    pub criteria: Vec<String>,
 }
 
 /// An attempt of a draft.
@@ -208,7 +211,9 @@ impl Draft {
                 self.answer(&body.question, value);
             }
             Event::AgentPlanned(body) => {
-                self.agents.insert(body.agent, AgentDraft { role: body.role.clone(), failed: None });
+                let names = body.private.as_ref().map(|private| judge::names(&private.criteria)).unwrap_or_default();
+                let criteria = names.iter().map(|name| cut(name)).collect();
+                self.agents.insert(body.agent, AgentDraft { role: body.role.clone(), failed: None, criteria });
             }
             Event::AttemptInherited(body) => drop(self.heirs.insert(body.agent)),
             Event::AgentSucceeded(body) => self.agents.entry(body.agent).or_default().failed = None,
@@ -265,9 +270,10 @@ impl Draft {
                 attempt.costless &= body.call.is_some();
             }
             Event::CriterionJudged(body) => {
+                let planned = || self.agents.get(&body.agent)?.criteria.get(body.criterion as usize).cloned();
                 let name = match &body.private {
                     Some(private) => cut(&private.name),
-                    None => format!("#{}", u64::from(body.criterion) + 1),
+                    None => planned().unwrap_or_else(|| format!("#{}", u64::from(body.criterion) + 1)),
                 };
                 let judge = match body.by {
                     JudgedBy::Code => Judge::Code,

@@ -52,7 +52,7 @@ impl Projection for Memory {
     }
 
     fn version(&self) -> u32 {
-        6
+        7
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {

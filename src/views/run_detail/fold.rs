@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::domain::event::{AnswerSource, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
+use crate::domain::judge;
 use crate::domain::money::NanoUsd;
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
@@ -36,6 +37,8 @@ pub struct Fold {
     pub(super) costless: BTreeSet<(AgentNo, AttemptNo)>,
     /// Attempts with a call that has no price.
     pub(super) unpriced: BTreeSet<(AgentNo, AttemptNo)>,
+    /// The names of each agent's criteria, as it was planned.
+    pub(super) criteria: HashMap<AgentNo, Vec<String>>,
 }
 
 impl Default for Fold {
@@ -98,6 +101,7 @@ impl Default for Fold {
             open: OpenCosts::default(),
             costless: BTreeSet::new(),
             unpriced: BTreeSet::new(),
+            criteria: HashMap::new(),
         }
     }
 }
@@ -238,6 +242,8 @@ impl Fold {
                 agent.budget_nusd = body.budget.map(|budget| budget.0);
                 agent.on_failure = body.on_failure;
                 agent.config = private.and_then(|private| serde_json::from_str(&private.config).ok());
+                let names = private.map(|private| judge::names(&private.criteria)).unwrap_or_default();
+                self.criteria.insert(body.agent, names);
                 agent.success_criteria = private.and_then(|private| serde_json::from_str(&private.criteria).ok());
                 agent.task = private.map(|private| private.task.clone());
             }
@@ -332,7 +338,9 @@ impl Fold {
                 let attempt = &mut self.detail.agents[agent].attempts[attempt];
                 let imported = attempt.imported;
                 let criteria = &mut attempt.criteria;
-                let name = body.private.as_ref().map(|private| private.name.clone());
+                // Where what was judged is forgotten, the team's plan still has the template's words.
+                let planned = || self.criteria.get(&body.agent)?.get(body.criterion as usize).cloned();
+                let name = body.private.as_ref().map(|private| private.name.clone()).or_else(planned);
                 let is_told = |told: &&mut CriterionDetail| told.evidence.is_none() && told.name.is_some() && told.name == name;
                 if imported && let Some(told) = criteria.iter_mut().find(is_told) {
                     // The attempt has named what it failed; its verdict says which number that has within the agent.
@@ -434,6 +442,12 @@ impl Fold {
                 self.ended = None;
                 detail.suspended_because = None;
                 detail.failure = None;
+                detail.budget_nusd = body.budget.map_or(detail.budget_nusd, |budget| Some(budget.0));
+                for (number, budget) in &body.agent_budgets {
+                    for agent in detail.agents.iter_mut().filter(|agent| agent.number == *number) {
+                        agent.budget_nusd = Some(budget.0);
+                    }
+                }
                 if body.retry_failed {
                     retry(&mut detail.agents);
                 }

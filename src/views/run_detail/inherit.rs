@@ -24,6 +24,7 @@ impl Fold {
         attempt.stop_reason = body.stop;
         attempt.signals.clone_from(&body.signals);
         let private = body.private.as_ref();
+        let planned = self.criteria.get(&body.agent);
         attempt.output = private.and_then(|private| private.output.as_ref()).and_then(text);
         attempt.criteria = body
             .verdicts
@@ -33,7 +34,7 @@ impl Fold {
                 let words = private.and_then(|private| private.criteria.get(index));
                 CriterionDetail {
                     criterion: verdict.criterion,
-                    name: words.map(|(name, _)| name.clone()),
+                    name: words.map(|(name, _)| name.clone()).or_else(|| planned?.get(verdict.criterion as usize).cloned()),
                     verdict: verdict.verdict,
                     score: verdict.score,
                     evidence: words.map(|(_, evidence)| evidence.clone()),

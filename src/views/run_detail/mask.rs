@@ -32,6 +32,10 @@ impl RunDetail {
                 mask_text(text, &hidden);
             }
             mask_text(&mut agent.role, &hidden);
+            for criterion in agent.attempts.iter_mut().flat_map(|attempt| &mut attempt.criteria) {
+                let texts = [&mut criterion.name, &mut criterion.evidence];
+                texts.into_iter().flatten().for_each(|text| mask_text(text, &hidden));
+            }
             let prompts =
                 agent.attempts.iter_mut().flat_map(|attempt| &mut attempt.calls).filter_map(|call| call.prompt.as_mut());
             for prompt in prompts {
