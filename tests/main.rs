@@ -8,18 +8,26 @@ mod architecture;
 mod bench_route;
 #[path = "suite/canary.rs"]
 mod canary;
+#[path = "suite/checking.rs"]
+mod checking;
+#[path = "suite/completions.rs"]
+mod completions;
 #[path = "suite/crash.rs"]
 mod crash;
 #[path = "suite/deny.rs"]
 mod deny;
 #[path = "suite/examples.rs"]
 mod examples;
+#[path = "suite/following.rs"]
+mod following;
 #[path = "suite/fork.rs"]
 mod fork;
 #[path = "suite/fuzz.rs"]
 mod fuzz;
 #[path = "support/harness.rs"]
 mod harness;
+#[path = "suite/hints.rs"]
+mod hints;
 #[path = "suite/identity.rs"]
 mod identity;
 #[path = "suite/import.rs"]

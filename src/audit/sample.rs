@@ -14,8 +14,8 @@ use crate::domain::judge::{Edition, files_asked};
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::run::tests::{Dice, MODELS, prices, settings};
 use crate::domain::run::{
-    Basis, Causes, Command, DayBudget, DayRefusal, Effect, FileLook, Observation, Parent, Phase, Refusal, Run, TakeOver, decide,
-    pending, take_over,
+    Basis, Causes, Command, DayBudget, DayRefusal, Effect, FileLook, NewLimits, Observation, Parent, Phase, Refusal, Run,
+    TakeOver, decide, pending, take_over,
 };
 use crate::domain::settings::Settings;
 use crate::domain::template::{BaseAgent, Template};
@@ -287,10 +287,10 @@ impl World {
                 if !again {
                     break;
                 }
-                world.must(resume(true));
+                world.must(resume(true, dice.roll(2).checked_sub(1).map(|_| NanoUsd(1_000_000_000_000))));
             }
             if matches!(world.run.phase, Phase::Suspended(_)) || dice.roll(40) == 0 {
-                world.must(resume(false));
+                world.must(resume(false, None));
                 continue;
             }
             match dice.roll(60) {
@@ -383,6 +383,8 @@ pub(crate) fn scores(score: f64) -> String {
         .to_string()
 }
 
-fn resume(retry_failed: bool) -> Command {
-    Command::Resume { executor: ExecutorId::from_bytes([2; 16]), retry_failed, meno_version: VERSION.into() }
+fn resume(retry_failed: bool, budget: Option<NanoUsd>) -> Command {
+    let limits =
+        NewLimits { budget, agent_budgets: budget.map(|budget| (0, budget)).into_iter().collect(), allow_unpriced: false };
+    Command::Resume { executor: ExecutorId::from_bytes([2; 16]), retry_failed, meno_version: VERSION.into(), limits }
 }

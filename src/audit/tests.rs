@@ -314,6 +314,10 @@ pub(super) fn good(_: usize, purpose: Purpose) -> String {
     if purpose == Purpose::Work { "ok, this is good".to_owned() } else { scores(0.9) }
 }
 
+fn but(role: &str) -> TakeOver {
+    TakeOver::AllBut { role: role.into(), retry_failed: true }
+}
+
 fn count(world: &World, kind: &str) -> usize {
     world.log.iter().filter(|recorded| recorded.event.name() == kind).count()
 }
@@ -326,7 +330,7 @@ fn a_fork_takes_over_what_would_be_asked_for_again_and_pays_for_nothing_of_it() 
     assert_eq!((count(&whole, "AttemptInherited"), count(&whole, "CallStarted")), (4, 0));
     assert_eq!(whole.run.report, origin.run.report);
     // `b` and whoever waits for it works anew, the others' work stands.
-    let anew = origin.fork(&TakeOver::AllBut("b".into()), None);
+    let anew = origin.fork(&but("b"), None);
     assert_eq!(count(&anew, "AttemptInherited"), 2);
     let anew = anew.carried_to_end(good);
     let works = |world: &World| world.run.calls.values().filter(|call| call.purpose == Purpose::Work).count();
@@ -380,13 +384,13 @@ fn work_for_other_words_or_by_other_measures_is_not_taken_over() {
     );
     let mut stricter = origin;
     stricter.basis.template.agent_composition_rules[0].success_criteria.pop();
-    assert_eq!(count(&stricter.fork(&TakeOver::AllBut("c".into()), None), "AttemptInherited"), 0);
+    assert_eq!(count(&stricter.fork(&but("c"), None), "AttemptInherited"), 0);
 }
 
 #[test]
 fn a_fork_that_claims_what_its_origin_does_not_say_is_found() {
     let origin = World::start(&team(), None, Escalate::Auto).carried_to_end(good);
-    let sound = origin.fork(&TakeOver::AllBut("d".into()), None);
+    let sound = origin.fork(&but("d"), None);
     type Change = fn(&mut crate::domain::event::AttemptInherited);
     let changes: [Change; 5] = [
         |body| body.version += 1,
@@ -424,7 +428,7 @@ proptest! {
         let until = (planned + at).min(origin.log.len());
         origin.log.truncate(until);
         origin.run = origin.log.iter().fold(Run::default(), |run, recorded| run.evolve(recorded));
-        let what = [TakeOver::All, TakeOver::Succeeded, TakeOver::AllBut("b".into())][usize::from(what)].clone();
+        let what = [TakeOver::All, TakeOver::Succeeded, but("b")][usize::from(what)].clone();
         let fork = origin.fork(&what, Strategy::ALL.get(strategy).copied());
         prop_assert_eq!(audit(&fork.log).0, vec![]);
         prop_assert_eq!(lineage(&fork, &origin), vec![]);

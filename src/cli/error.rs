@@ -117,6 +117,16 @@ impl Report {
         self
     }
 
+    /// Puts what the failure is about into the hint, where a word in capitals stands for it: RUN, TEMPLATE.
+    #[must_use]
+    pub fn about(mut self, word: &str, thing: impl fmt::Display) -> Self {
+        let thing = thing.to_string();
+        let is_plain = thing.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+        let typed = if is_plain { thing } else { format!("'{}'", thing.replace('\'', "'\\''")) };
+        self.hint = self.hint.map(|hint| hint.replace(&format!(" {word}"), &format!(" {typed}")));
+        self
+    }
+
     /// Adds what led to it.
     #[must_use]
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {
@@ -235,54 +245,55 @@ impl From<store::Error> for Report {
     fn from(error: store::Error) -> Self {
         use store::Error;
         let message = error.to_string();
-        let report =
-            match &error {
-                Error::Conflict { .. } => Self::new("conflict", Exit::Mendable, message)
-                    .hint("somebody else changed the run at the same moment; try again"),
-                Error::BatchReused(_) | Error::MissingPayloads(_) | Error::BadBatch(_) => Self::fault(message),
-                Error::DayLimit { .. } => Self::new("day_budget", Exit::Mendable, message)
-                    .hint("raise it with `meno config budget.per_day_usd=USD`, or wait until midnight UTC"),
-                Error::NotFound(_) => {
-                    Self::new("store_not_found", Exit::Mendable, message).hint("`meno init` makes one in the current folder")
-                }
-                Error::Refused(_) => Self::new("store_refused", Exit::Mendable, message)
-                    .hint("use a store of your own: `--store DIR` or `meno init`"),
-                Error::Unsuited(_) => Self::new("store_unsuited", Exit::Mendable, message)
-                    .hint("keep the store on a local file system: `--store DIR` or MENO_STORE"),
-                Error::Unreachable { pid } => {
-                    let hint = pid.map_or_else(
-                        || "`meno doctor` looks for the process that holds it".to_owned(),
-                        |pid| format!("wait longer with `--wait SECONDS`, or end process {pid}"),
-                    );
-                    Self::new("store_unreachable", Exit::Unreachable, message).hint(hint)
-                }
-                Error::Busy { .. } => {
-                    Self::new("store_busy", Exit::Unreachable, message).hint("wait longer with `--wait SECONDS`")
-                }
-                Error::RunHeld { .. } => Self::new("run_held", Exit::Mendable, message)
-                    .hint("another process executes it: `meno events RUN --follow` watches, `meno cancel RUN` ends it"),
-                Error::Version { pid, .. } => Self::new("store_version", Exit::Unreachable, message)
-                    .hint(format!("end process {pid}, or use the same version of meno")),
-                Error::Damaged(_) => Self::new("store_damaged", Exit::Violation, message)
-                    .hint("`meno doctor` says what is lost and what can be restored"),
-                Error::Unidentified(_) => Self::new("store_unidentified", Exit::Unreachable, message).hint(
-                    "nothing was changed; put the journal's folder right, or restore a backup: `meno restore FILE --store DIR`",
-                ),
-                Error::Locked(_) => Self::new("store_locked", Exit::Mendable, message)
-                    .hint("`meno doctor` shows where the key is looked for; all but the encrypted texts works without it"),
-                Error::Newer { .. } => Self::new("store_newer", Exit::Mendable, message)
-                    .hint("use the version of meno that wrote it, or a newer one"),
-                Error::Closed(_) => Self::new("store_closed", Exit::Unreachable, message)
-                    .hint("what was acknowledged is safe; check disk space and permissions, then try again"),
-                Error::Io { .. } => match error.unwritable() {
-                    Some(why) => Self::unwritable(message, why),
-                    None => Self::new("store_io", Exit::Unreachable, message),
-                },
-                Error::Index(_) => Self::new("store_index", Exit::Unreachable, message)
-                    .hint("nothing is lost; `meno rebuild` makes the index anew"),
-                Error::Disconnected(_) => Self::new("store_unreachable", Exit::Unreachable, message)
-                    .hint("the process that held the store ended; try again"),
-            };
+        let report = match &error {
+            Error::Conflict { .. } => {
+                Self::new("conflict", Exit::Mendable, message).hint("somebody else changed the run at the same moment; try again")
+            }
+            Error::BatchReused(_) | Error::MissingPayloads(_) | Error::BadBatch(_) => Self::fault(message),
+            Error::DayLimit { .. } => Self::new("day_budget", Exit::Mendable, message)
+                .hint("raise it with `meno config budget.per_day_usd=USD`, or wait until midnight UTC"),
+            Error::NotFound(_) => {
+                Self::new("store_not_found", Exit::Mendable, message).hint("`meno init` makes one in the current folder")
+            }
+            Error::Refused(_) => {
+                Self::new("store_refused", Exit::Mendable, message).hint("use a store of your own: `--store DIR` or `meno init`")
+            }
+            Error::Unsuited(_) => Self::new("store_unsuited", Exit::Mendable, message)
+                .hint("keep the store on a local file system: `--store DIR` or MENO_STORE"),
+            Error::Unreachable { pid } => {
+                let hint = pid.map_or_else(
+                    || "`meno doctor` looks for the process that holds it".to_owned(),
+                    |pid| format!("wait longer with `--wait SECONDS`, or end process {pid}"),
+                );
+                Self::new("store_unreachable", Exit::Unreachable, message).hint(hint)
+            }
+            Error::Busy { .. } => Self::new("store_busy", Exit::Unreachable, message).hint("wait longer with `--wait SECONDS`"),
+            Error::RunHeld { run, .. } => Self::new("run_held", Exit::Mendable, message)
+                .hint(format!("another process executes it: `meno events {run} --follow` watches, `meno cancel {run}` ends it")),
+            Error::Version { pid, .. } => Self::new("store_version", Exit::Unreachable, message)
+                .hint(format!("end process {pid}, or use the same version of meno")),
+            Error::Damaged(_) => Self::new("store_damaged", Exit::Violation, message)
+                .hint("`meno doctor` says what is lost and what can be restored"),
+            Error::Unidentified(_) => Self::new("store_unidentified", Exit::Unreachable, message).hint(
+                "nothing was changed; put the journal's folder right, or restore a backup: `meno restore FILE --store DIR`",
+            ),
+            Error::Locked(_) => Self::new("store_locked", Exit::Mendable, message)
+                .hint("`meno doctor` shows where the key is looked for; all but the encrypted texts works without it"),
+            Error::Newer { .. } => {
+                Self::new("store_newer", Exit::Mendable, message).hint("use the version of meno that wrote it, or a newer one")
+            }
+            Error::Closed(_) => Self::new("store_closed", Exit::Unreachable, message)
+                .hint("what was acknowledged is safe; check disk space and permissions, then try again"),
+            Error::Io { .. } => match error.unwritable() {
+                Some(why) => Self::unwritable(message, why),
+                None => Self::new("store_io", Exit::Unreachable, message),
+            },
+            Error::Index(_) => {
+                Self::new("store_index", Exit::Unreachable, message).hint("nothing is lost; `meno rebuild` makes the index anew")
+            }
+            Error::Disconnected(_) => Self::new("store_unreachable", Exit::Unreachable, message)
+                .hint("the process that held the store ended; try again"),
+        };
         report.source(&error)
     }
 }

@@ -157,6 +157,7 @@ impl From<Refusal> for Report {
             Refusal::Ended("failed") => report.hint("`meno resume RUN --retry-failed` lets failed agents start again"),
             Refusal::Ended(_) => report.hint("`meno show-run RUN` tells its story"),
             Refusal::Suspended => report.hint("`meno resume RUN` goes on"),
+            Refusal::BudgetSpent { .. } => report.hint("give a larger `--budget`; `meno show-run RUN` shows the costs"),
             _ => report,
         }
     }
@@ -178,8 +179,9 @@ impl From<StartError> for Report {
             StartError::UnreadableTemplate { id, source } => {
                 Self::invalid(format!("template `{}` cannot be read", sanitize::line(&id))).source(&source)
             }
-            StartError::Broken { id, .. } => Self::new("template_broken", Exit::Mendable, message)
-                .hint(format!("`meno validate-template` shows all its problems; `meno export-template {id}` its text")),
+            StartError::Broken { id, .. } => Self::new("template_broken", Exit::Mendable, message).hint(format!(
+                "`meno export-template {id} -o FILE` writes its text, `meno validate-template FILE` shows all its problems"
+            )),
             StartError::TierWithoutModel { tier, .. } => Self::new("tier_without_model", Exit::Mendable, message).hint(format!(
                 "set `tiers.{tier}.provider` and `tiers.{tier}.model`, or choose another `--preset` or `--strategy`"
             )),
@@ -205,7 +207,7 @@ impl From<SavedError> for Report {
             _ => Exit::Mendable,
         };
         Self::new("saved_runs", exit, error.to_string())
-            .hint("save runs with `meno export DIR`, or one with `meno events RUN --json > FILE`")
+            .hint("save runs with `meno export DIR`, or one with `meno events last --json > FILE`")
     }
 }
 
@@ -238,7 +240,7 @@ impl From<RekeyError> for Report {
             RekeyError::Store(error) => error.into(),
             RekeyError::Settings(error) => error.into(),
             RekeyError::Key(_) => Self::new("key", Exit::Mendable, message)
-                .hint("`meno doctor` shows where the key is looked for; `--key-file FILE --generate` makes a new one"),
+                .hint("`meno doctor` shows where the key is looked for; `meno rekey --key-file FILE --generate` makes a new one"),
             RekeyError::Unfinished(_) => {
                 Self::new("settings", Exit::Mendable, message).hint("keep both keys until `meno rekey` has ended well")
             }
@@ -276,6 +278,9 @@ impl From<ForkError> for Report {
             ForkError::NoSuchAgent { role, known, run } => Self::new("not_found", Exit::Mendable, message)
                 .cause(format!("it has: {}", known.join(", ")))
                 .suggest(&role, known.iter().map(String::as_str), &format!("`meno show-run {run}` shows its team")),
+            ForkError::OthersFailed { run, role, .. } => {
+                Self::refused(message).hint(format!("`meno fork {run} --agent '{role}' --retry-failed` lets them work anew too"))
+            }
             ForkError::Redacted { run, .. } => {
                 Self::refused(message).hint(format!("`meno rerun {run}` has all agents work anew"))
             }
@@ -292,6 +297,9 @@ impl From<ResumeError> for Report {
         match error {
             ResumeError::Refused(refusal) => refusal.into(),
             ResumeError::Store(error) => error.into(),
+            ResumeError::NoSuchAgent { run, role, known } => Self::new("not_found", Exit::Mendable, message)
+                .cause(format!("it has: {}", known.join(", ")))
+                .suggest(&role, known.iter().map(String::as_str), &format!("`meno show-run {run}` shows its team")),
             ResumeError::Locked { .. } => {
                 Self::new("store_locked", Exit::Mendable, message).hint("`meno doctor` says where the key is looked for")
             }

@@ -39,7 +39,7 @@ pub fn check_given(template: &Template, given: &GivenAnswers) -> Result<BTreeMap
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(checked) } else { Err(wrong(&problems)) }
+    if problems.is_empty() { Ok(checked) } else { Err(wrong(&problems).about("TEMPLATE", &template.template_id)) }
 }
 
 /// Asks what is open of a run's form, then plans its team.
@@ -127,7 +127,8 @@ pub fn complete(workspace: &Workspace, active: &mut ActiveRun, given: &GivenAnsw
     known.extend(given.clone());
     let environment =
         |question: &Question| workspace.secret_of(question).map(|value| (Value::String(value), AnswerSource::Environment));
-    let completed = form::complete(&basis.template, &known, &environment, &exists).map_err(|problems| wrong(&problems))?;
+    let completed = form::complete(&basis.template, &known, &environment, &exists)
+        .map_err(|problems| wrong(&problems).about("TEMPLATE", &basis.template.template_id))?;
     active.redactor = workspace.redactor_of(&basis, &secrets_of(workspace, &basis.template, given));
     let answers = completed.answers.into_iter().map(|(question, answer)| Command::Answer {
         value: redacted(&active.redactor, &basis.template, &question, answer.value),

@@ -7,6 +7,7 @@
 pub mod args;
 pub mod ask;
 pub mod commands;
+pub mod completion;
 pub mod consent;
 pub mod context;
 pub mod error;
@@ -34,7 +35,11 @@ use output::{Look, Out};
 /// Runs the program with `words` as typed, the program's own name first. `known_panic` says which panics are expected and
 /// turned into errors by those who cause them, so that they are not shown.
 pub fn run(words: impl IntoIterator<Item = OsString>, known_panic: fn(&PanicHookInfo<'_>) -> bool) -> Exit {
-    let words = args::query::protect(words.into_iter().collect());
+    let words: Vec<OsString> = words.into_iter().collect();
+    if completion::answer(&words) {
+        return Exit::Done;
+    }
+    let words = args::query::protect(words);
     match Cli::try_parse_from(&words) {
         Ok(cli) => {
             install_panic_hook(cli.global.json, known_panic);

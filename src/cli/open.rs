@@ -48,7 +48,11 @@ pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Re
         // What was not as it must be is said to programs as well.
         let is_said = !quiet && (!json || matches!(notice, Notice::Repaired(_)));
         if is_said && is_for_people(notice) {
-            eprintln!("{}", sanitize::line(&notice.to_string()));
+            let words = notice.to_string();
+            eprintln!("{}", sanitize::line(&words));
+            if words.ends_with("lost") {
+                eprintln!("hint: `meno doctor` says what is lost and what can be restored");
+            }
         }
     };
     let global = context.global.clone();

@@ -152,7 +152,10 @@ fn finish(
             context.out.verbatim(sanitize::text(&report))?;
         }
         let premium = workspace.premium_prices();
-        context.out.data(outcome::outcome(&detail, &id.to_string(), premium.as_ref()))?;
+        let is_failed = detail.status == RunStatus::Failed;
+        // Without what it decided by nothing can be said about its money, and it cannot go on either.
+        let stop = is_failed.then(|| workspace.money_stop(id).ok()).flatten().unwrap_or_default();
+        context.out.data(outcome::outcome(&detail, &id.to_string(), premium.as_ref(), &stop))?;
         if let (Some(report), Some(width)) = (&detail.report, context.out.width()) {
             // The result is what people wait for, so it stands where they look: at the end.
             let excerpt = report::report(&report::excerpt(report), Some(width));

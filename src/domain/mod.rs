@@ -11,6 +11,7 @@ pub mod criterion;
 pub mod event;
 pub mod form;
 pub mod ids;
+pub mod json_fault;
 pub mod judge;
 pub mod lenient_json;
 pub mod money;

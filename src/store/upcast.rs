@@ -4,7 +4,11 @@
 //! version had, which stays in this file for ever. Stored bytes, hashes and commitments are never touched: only what is
 //! read is lifted. This file does not know how bodies came to be read.
 
-use super::Error;
+use serde::{Deserialize, Serialize};
+
+use super::{Error, codec};
+use crate::domain::ids::{AgentNo, ExecutorId};
+use crate::domain::money::NanoUsd;
 
 /// The two encoded parts of a body; the private part without its salt, `None` once forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +30,34 @@ pub struct Step {
     pub lift: fn(Parts) -> Result<Parts, String>,
 }
 
-/// The steps of this release: none yet, every kind is in its first version.
-pub const STEPS: &[Step] = &[];
+/// The steps of this release.
+pub const STEPS: &[Step] = &[Step { kind: 64, from: 1, lift: run_resumed_1 }];
+
+/// `RunResumed` in its first version: limits could not be changed.
+#[derive(Deserialize)]
+struct RunResumed1 {
+    executor: ExecutorId,
+    retry_failed: bool,
+    meno_version: String,
+}
+
+/// `RunResumed` in its second version.
+#[derive(Serialize)]
+struct RunResumed2 {
+    executor: ExecutorId,
+    retry_failed: bool,
+    meno_version: String,
+    budget: Option<NanoUsd>,
+    agent_budgets: Vec<(AgentNo, NanoUsd)>,
+    allow_unpriced: bool,
+}
+
+fn run_resumed_1(parts: Parts) -> Result<Parts, String> {
+    let RunResumed1 { executor, retry_failed, meno_version } = codec::read_part(&parts.public)?;
+    let (budget, agent_budgets, allow_unpriced) = (None, Vec::new(), false);
+    let lifted = RunResumed2 { executor, retry_failed, meno_version, budget, agent_budgets, allow_unpriced };
+    Ok(Parts { public: codec::write_part(&lifted)?, ..parts })
+}
 
 /// Lifts `parts` of `kind` from version `from` to version `to` by `steps`, one after the other.
 ///

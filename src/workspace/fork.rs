@@ -9,11 +9,11 @@ use super::request::GivenAnswer;
 use super::start::{ResumeError, answer_command, labels};
 use super::{ActiveRun, Workspace, replay};
 use crate::domain::capture::Levels;
-use crate::domain::event::{ChosenBy, Escalate, Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};
+use crate::domain::event::{ChosenBy, Escalate, Event, InputAttached, Mode, OnFailure, Recorded, RunStarted, RunStartedPrivate};
 use crate::domain::ids::{ExecutorId, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
-use crate::domain::run::{Answer, Basis, Command, Parent, Refusal, Run, StartAdvice, TakeOver, take_over};
+use crate::domain::run::{Agent, Answer, Basis, Command, Parent, Refusal, Run, StartAdvice, TakeOver, take_over};
 use crate::domain::template::Capture;
 use crate::domain::text::Text;
 use crate::domain::tier::Strategy;
@@ -90,6 +90,16 @@ pub enum ForkError {
         role: String,
         /// The roles that it has.
         known: Vec<String>,
+    },
+    /// Agents of other roles failed too, and each ends the run.
+    #[error("in run {run} {} failed too, which ends a run whatever `{role}` does", others.iter().map(|other| format!("`{other}`")).collect::<Vec<_>>().join(", "))]
+    OthersFailed {
+        /// The run.
+        run: RunId,
+        /// The role that is to work anew.
+        role: String,
+        /// The agents that failed besides.
+        others: Vec<String>,
     },
     /// Its form is not complete.
     #[error("the form of run {0} is not complete: it has no agents")]
@@ -229,7 +239,8 @@ impl Workspace {
         });
         Ok(RunStarted {
             strategy: request.strategy.or(old.strategy),
-            budget: request.budget.or(old.budget),
+            budget: request.budget.or(point.run.terms.as_ref().and_then(|terms| terms.budget)),
+            allow_unpriced: point.run.terms.as_ref().map_or(old.allow_unpriced, |terms| terms.allow_unpriced),
             escalate: request.escalate.unwrap_or(old.escalate),
             seed: request.seed.unwrap_or(old.seed),
             meno_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -272,13 +283,19 @@ impl ForkPoint {
     }
 
     fn check(&self, what: &TakeOver) -> Result<(), ForkError> {
-        let TakeOver::AllBut(role) = what else { return Ok(()) };
+        let TakeOver::AllBut { role, .. } = what else { return Ok(()) };
         if self.run.agents.is_empty() {
             return Err(ForkError::NoTeam(self.id));
         }
-        let known = |agent: &crate::domain::run::Agent| agent.plan.role == *role || agent.label == *role;
+        let known = |agent: &Agent| agent.plan.role == *role || agent.label == *role;
         if self.run.agents.iter().any(known) {
-            return Ok(());
+            let ends_the_run = |agent: &&Agent| agent.plan.on_failure == OnFailure::FailRun;
+            let others = what.left_failed(&self.run).into_iter().filter(ends_the_run).map(|agent| agent.label.clone());
+            let others: Vec<String> = others.collect();
+            return match others.is_empty() {
+                true => Ok(()),
+                false => Err(ForkError::OthersFailed { run: self.id, role: role.clone(), others }),
+            };
         }
         let mut roles: Vec<String> = self.run.agents.iter().map(|agent| agent.label.clone()).collect();
         roles.dedup();

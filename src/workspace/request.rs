@@ -12,7 +12,7 @@ use super::{StartError, Workspace};
 use crate::domain::event::AnswerSource;
 use crate::domain::form;
 use crate::domain::money::NanoUsd;
-use crate::domain::run::Answer;
+use crate::domain::run::{Agent, Answer, NewLimits, Run};
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::domain::tier::Strategy;
 use crate::memory::query::Sort;
@@ -161,6 +161,35 @@ impl RunRequest {
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((key.into(), value.into()));
         self
+    }
+}
+
+/// How a run that stopped is to go on.
+#[derive(Clone, Debug, Default)]
+pub struct ResumeRequest {
+    /// Failed agents start again.
+    pub retry_failed: bool,
+    /// The run's budget from now on.
+    pub budget: Option<NanoUsd>,
+    /// Budgets of agents from now on, by role.
+    pub agent_budgets: Vec<(String, NanoUsd)>,
+    /// From now on models without a price may be called under a budget.
+    pub allow_unpriced: bool,
+}
+
+impl ResumeRequest {
+    /// Returns the limits that change in `run`; the role that it has no agent for otherwise.
+    pub(super) fn limits(&self, run: &Run) -> Result<NewLimits, String> {
+        let mut agent_budgets = Vec::new();
+        for (role, budget) in &self.agent_budgets {
+            let before = agent_budgets.len();
+            let is_meant = |agent: &&Agent| agent.plan.role == *role || agent.label == *role;
+            agent_budgets.extend(run.agents.iter().filter(is_meant).map(|agent| (agent.plan.agent, *budget)));
+            if agent_budgets.len() == before {
+                return Err(role.clone());
+            }
+        }
+        Ok(NewLimits { budget: self.budget, agent_budgets, allow_unpriced: self.allow_unpriced })
     }
 }
 

@@ -113,9 +113,8 @@ impl Workspace {
         };
         let models = Arc::new(Models::new(&settings, script, |name| self.variables.get(name)));
         let workspace = self.places.current.clone();
-        // A day's limit is for all runs of the day: what a run recorded long ago does not raise today's.
-        let limits = [basis.settings.per_day_budget, self.resolved.settings.per_day_budget];
-        let per_day = limits.into_iter().flatten().min();
+        // A day's limit is for all runs of the day, so it is today's: what a run recorded long ago neither raises nor lowers it.
+        let per_day = self.resolved.settings.per_day_budget;
         Ok(Executor { stream, basis, models, redactor, runtime, per_day, workspace, control, ask })
     }
 

@@ -16,7 +16,7 @@ use crate::domain::event::{AttemptOutcome, ErrorClass, Event, Purpose, Recorded,
 use crate::domain::ids::{CallNo, ExecutorId, Hash, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::run::tests::{Dice, answer, basis, begin, failure, reply, team};
-use crate::domain::run::{self, Basis, Command, DayRefusal, Effect, Phase, Refusal, Run, decide, pending};
+use crate::domain::run::{self, Basis, Command, DayRefusal, Effect, NewLimits, Phase, Refusal, Run, decide, pending};
 use crate::executor::{Stream, StreamError, World};
 use crate::store::codec::{Decoded, decode};
 use crate::store::files::{DataFile, Files};
@@ -285,7 +285,8 @@ impl Life {
         if executor.stream.run().is_ended() {
             return Ok(());
         }
-        let resume = Command::Resume { executor: executor.id, retry_failed: false, meno_version: String::new() };
+        let limits = NewLimits::default();
+        let resume = Command::Resume { executor: executor.id, retry_failed: false, meno_version: String::new(), limits };
         match executor.stream.perform(&self.basis, &[resume]) {
             // It was suspended by nobody and had nothing open: it simply goes on.
             Ok(()) | Err(StreamError::Refused(_)) => Ok(()),

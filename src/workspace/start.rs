@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Workspace;
 use super::inputs::{self, InputError};
 use super::library::Entry;
-use super::request::{GivenAnswer, RunRequest};
+use super::request::{GivenAnswer, ResumeRequest, RunRequest};
 use crate::domain::capture::Levels;
 use crate::domain::event::{Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};
 use crate::domain::form::AnswerProblem;
@@ -149,6 +149,16 @@ pub enum ResumeError {
     /// Another system's run.
     #[error("run {0} was imported: there is nothing to go on with")]
     Imported(RunId),
+    /// No agent has the role whose budget is to change.
+    #[error("run {run} has no agent `{role}`")]
+    NoSuchAgent {
+        /// The run.
+        run: RunId,
+        /// The role.
+        role: String,
+        /// The roles that it has.
+        known: Vec<String>,
+    },
     /// The rules forbid it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -219,7 +229,7 @@ impl Workspace {
     /// # Errors
     /// [`ResumeError::Refused`] when the run has ended, [`store::Error::Unreachable`] with the holder's process id when
     /// somebody executes it.
-    pub fn resume(&self, id: RunId, retry_failed: bool) -> Result<ActiveRun, ResumeError> {
+    pub fn resume(&self, id: RunId, request: &ResumeRequest) -> Result<ActiveRun, ResumeError> {
         let lock = RunLock::acquire(self.place()?, id)?;
         self.take_in_spool(id)?;
         let mut stream = self.stream(id)?;
@@ -238,7 +248,10 @@ impl Workspace {
         let redactor = self.redactor_of(&basis, &[]);
         let executor = ExecutorId(self.world.ulid(None));
         let meno_version = env!("CARGO_PKG_VERSION").to_owned();
-        stream.perform(&basis, &[Command::Resume { executor, retry_failed, meno_version }])?;
+        let roles = || stream.run().agents.iter().map(|agent| agent.label.clone()).collect();
+        let limits = request.limits(stream.run()).map_err(|role| ResumeError::NoSuchAgent { run: id, role, known: roles() })?;
+        let retry_failed = request.retry_failed;
+        stream.perform(&basis, &[Command::Resume { executor, retry_failed, meno_version, limits }])?;
         Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from, redactor })
     }
 

@@ -239,3 +239,60 @@ fn forgetting_says_which_forks_hold_copies_and_forgets_them_too_when_asked() {
     assert!(still.is_empty(), "{words:?} is still in {still:?}");
     assert_eq!(document(&house.meno(["audit", "--json"]).exits(0))["violations"], json!([]));
 }
+
+/// Three agents of which `second` and `third` fail; `second` ends the run or not.
+fn with_failures(on_failure: &str) -> House {
+    let house = House::new();
+    let script = house.path("script.json");
+    std::fs::write(&script, json!({"replies": [{"text": "no such word", "times": 100}]}).to_string()).expect("written");
+    house.configure(&format!("preset = \"simulated\"\n[simulated]\nscript = {:?}\n", script.display().to_string()));
+    let agent = |role: &str, criteria: Value, on_failure: &str| {
+        json!({"role": role, "base_template": "generic", "tier_strategy": "cheap_only", "prompt": "Say it.",
+               "success_criteria": criteria, "on_failure": on_failure})
+    };
+    let word = json!([{"name": "says it", "type": "contains", "value": "a word that nobody says"}]);
+    let rules =
+        [agent("first", json!([]), "fail_run"), agent("second", word.clone(), on_failure), agent("third", word, "continue")];
+    house.template(
+        "three",
+        &json!({
+        "template_id": "three", "name": "Three", "description": "d", "version": "1.0.0",
+        "form_schema": {"title": "t", "description": "d", "questions": []}, "agent_composition_rules": rules}),
+    );
+    house
+}
+
+#[test]
+fn a_fork_for_one_role_leaves_others_that_failed_alone_unless_asked() {
+    let house = with_failures("continue");
+    house.meno(["run", "three", "--no-input", "--jobs", "1"]).ends();
+    let worked = |done: &Done| -> Vec<Value> {
+        of(&done.events(), "AttemptStarted").map(|event| event["data"]["agent"].clone()).collect()
+    };
+    let done = house.meno(["fork", "last", "--agent", "second", "--json"]).ends();
+    assert_eq!(worked(&done), [json!(1)], "{}", done.stdout);
+    let run = done.run();
+    let statuses: Vec<&Value> = run["agents"].as_array().expect("agents").iter().map(|agent| &agent["status"]).collect();
+    assert_eq!(statuses, ["succeeded", "failed", "failed"]);
+    assert_sound(&house);
+    let again = house.meno(["fork", "last~1", "--agent", "second", "--retry-failed", "--json"]).ends();
+    assert_eq!(worked(&again), [json!(1), json!(2)], "{}", again.stdout);
+    house.meno(["fork", "last", "--retry-failed"]).exits(2);
+    assert_sound(&house);
+}
+
+#[test]
+fn a_fork_that_another_failure_would_end_is_refused_with_the_line_that_works() {
+    let house = with_failures("fail_run");
+    house.meno(["run", "three", "--no-input", "--jobs", "3"]).exits(3);
+    let run = document(&house.meno(["show-run", "last", "--json"]).exits(0));
+    let third = run["agents"].as_array().expect("agents").iter().find(|agent| agent["role"] == "third").expect("an agent");
+    assert_eq!(third["status"], "failed", "{run}");
+    let before = house.journal().len();
+    let refused = house.meno(["fork", "last", "--agent", "third"]).exits(1);
+    assert!(refused.stderr.contains("`second` failed too"), "{}", refused.stderr);
+    assert_eq!(house.journal().len(), before);
+    let line = crate::harness::hints(&refused.stderr).pop().expect("a line");
+    let done = house.meno(crate::harness::words_of(&line).into_iter().skip(1).chain(["--json".to_owned()]));
+    assert_eq!(of(&done.events(), "AttemptStarted").count(), 2, "{line}: {}", done.stderr);
+}

@@ -8,7 +8,7 @@ use meno::settings::Variables;
 use meno::workspace::{Access, RunRequest};
 use serde_json::{Value, json};
 
-use crate::harness::{Done, House, assert_kept, files_with, finish};
+use crate::harness::{Done, House, assert_kept, files_with, finish, hints, words_of};
 use crate::llm_server::{LlmServer, Turn};
 
 const KEY: &str = "wire-key-0123456789abcdef0123456789";
@@ -219,6 +219,33 @@ async fn a_budget_is_a_wall_for_calls_that_cost_money() {
     relayed(&house, &["--budget", "0.002"]).await.exits(3);
     assert_eq!(server.requests().len(), 0);
     assert!(!house.journal().iter().any(|recorded| matches!(recorded.event, Event::CallStarted(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_the_days_budget_stopped_goes_on_by_the_lines_that_it_prints() {
+    let server = LlmServer::start([Turn::text("Run twine check."), Turn::text("Then twine upload.")]).await;
+    let house = House::new();
+    house.template("relay", &relay());
+    let settings = settings("openai-chat", &server.base_url("/v1"), "bearer");
+    house.configure(&format!("{settings}\n[budget]\nper_day_usd = 0.002\n"));
+    let prices = house.path("prices.json");
+    fs::write(&prices, prices_text()).expect("written");
+    let with_key = async |words: Vec<String>| {
+        let mut command = house.command(words);
+        command.env("WIRE_KEY", KEY);
+        tokio::task::spawn_blocking(move || finish(command)).await.expect("no panic")
+    };
+    let run = ["run", "relay", "--no-input", "--prices", prices.to_str().expect("a text")].map(str::to_owned);
+    let stopped = with_key(run.to_vec()).await.exits(3);
+    assert_eq!(server.requests().len(), 0);
+    let lines = hints(&stopped.stdout);
+    let line = |part: &str| lines.iter().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {lines:?}"));
+    for part in ["meno config budget.per_day_usd=", "--retry-failed"] {
+        let done = with_key(words_of(line(part))[1..].to_vec()).await;
+        assert_eq!(done.code, Some(0), "{}: {}{}", line(part), done.stdout, done.stderr);
+    }
+    assert_eq!(server.requests().len(), 2);
+    house.meno(["replay", "--verify", "--all"]).exits(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
+use meno::cli::args::Cli;
+use meno::cli::args::query::protect;
 use meno::domain::event::{Event, Recorded};
 use meno::domain::ids::{Hash, NodeId, RunId};
 use meno::executor::World;
@@ -242,6 +245,13 @@ impl Running {
         }
     }
 
+    /// Returns the next line if it comes so soon.
+    pub fn line_within(&mut self, patience: Duration) -> Option<String> {
+        let line = self.lines.recv_timeout(patience).ok()?;
+        self.seen.push(line.clone());
+        Some(line)
+    }
+
     /// Waits for the event of this kind; panics when the process ends without it.
     #[track_caller]
     pub fn until(&mut self, kind: &str) -> Value {
@@ -279,7 +289,9 @@ impl Running {
         };
         while self.line().is_some() {}
         let stderr = self.errors.take().map(|thread| thread.join().expect("no panic")).unwrap_or_default();
-        let stdout = self.seen.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        let stdout: String = self.seen.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        check_hints(&stdout);
+        check_hints(&stderr);
         Done { code: status.code(), stdout, stderr }
     }
 }
@@ -290,6 +302,59 @@ impl Drop for Running {
         if let Ok(None) = self.child.try_wait() {
             let _ = self.child.kill();
             let _ = self.child.wait();
+        }
+    }
+}
+
+/// Returns what stands between backticks in `text` and begins with the program's name: lines of a shell that it prints.
+pub fn hints(text: &str) -> Vec<String> {
+    let begin = text.match_indices("`meno ");
+    let line = |(at, _): (usize, &str)| {
+        let rest = &text[at + 1..];
+        let end = rest.find('`').filter(|end| !rest[..*end].contains('\n'))?;
+        // Within JSON quotes are escaped.
+        Some(rest[..end].replace("\\\"", "\"").replace("\\\\", "\\"))
+    };
+    begin.filter_map(line).collect()
+}
+
+/// Splits a line of a shell into words, up to a redirection or a pipe.
+pub fn words_of(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote, mut is_begun) = (Vec::new(), String::new(), None, false);
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            (c, Some(_)) => word.push(c),
+            ('\'' | '"', None) => (quote, is_begun) = (Some(c), true),
+            ('\\', None) => word.extend(chars.next()),
+            ('>' | '|' | '&' | ';', None) => break,
+            (c, None) if c.is_whitespace() => {
+                if is_begun || !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                is_begun = false;
+            }
+            (c, None) => word.push(c),
+        }
+    }
+    if is_begun || !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+/// Checks that every line of a shell that was printed can be typed as it stands.
+#[track_caller]
+fn check_hints(text: &str) {
+    for line in hints(text) {
+        // The one word that stands for any command.
+        if line.starts_with("meno COMMAND") {
+            continue;
+        }
+        let words = words_of(&line).into_iter().map(std::ffi::OsString::from).collect();
+        if let Err(error) = Cli::try_parse_from(protect(words)) {
+            assert!(!error.use_stderr(), "`{line}` is printed, and cannot be typed: {error}\nin: {}", tail(text));
         }
     }
 }

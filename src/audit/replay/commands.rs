@@ -16,7 +16,7 @@ use crate::domain::event::{
 };
 use crate::domain::ids::{AgentNo, Hash};
 use crate::domain::judge::files_asked;
-use crate::domain::run::{Basis, Command, DayBudget, DayRefusal, FileLook, Observation, Run, StartAdvice};
+use crate::domain::run::{Basis, Command, DayBudget, DayRefusal, FileLook, NewLimits, Observation, Run, StartAdvice};
 use crate::domain::text::Text;
 
 /// So many files that criteria ask about are tried in all their states; a run with more is counted as not verifiable where it differs.
@@ -184,8 +184,15 @@ pub(super) fn candidates(run: &Run, basis: &Basis, events: &[Recorded]) -> Candi
             commands.push(Command::StartCall { agent: body.agent, purpose: Purpose::Judge });
             commands
         }
-        Event::AgentFailed(body) if body.reason == FailureReason::Budget => {
-            not_started(body.agent, Purpose::Work, told(day_budget(events)))
+        Event::AgentFailed(body) => {
+            let mut commands = match body.reason {
+                FailureReason::Budget => not_started(body.agent, Purpose::Work, told(day_budget(events))),
+                _ => Vec::new(),
+            };
+            // Whether it failed so in the other run is for an audit to say.
+            let message = body.private.as_ref().map_or_else(String::new, |private| private.message.clone());
+            commands.push(Command::LeaveFailed { agent: body.agent, reason: body.reason, message });
+            commands
         }
         Event::CriterionJudged(body) => not_started(body.agent, Purpose::Judge, told(unpaid_judge(events))),
         Event::ApprovalGiven(body) => vec![Command::Approve { agent: body.agent, granted: body.granted }],
@@ -194,6 +201,11 @@ pub(super) fn candidates(run: &Run, basis: &Basis, events: &[Recorded]) -> Candi
             executor: body.executor,
             retry_failed: body.retry_failed,
             meno_version: body.meno_version.clone(),
+            limits: NewLimits {
+                budget: body.budget,
+                agent_budgets: body.agent_budgets.clone(),
+                allow_unpriced: body.allow_unpriced,
+            },
         }],
         Event::CancelAsked(_) => vec![Command::Cancel, Command::AskCancel],
         Event::CallLost(_) | Event::RunCancelled(_) => vec![Command::Cancel],

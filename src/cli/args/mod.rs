@@ -27,7 +27,7 @@ pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs};
 pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PurgeArgs, RekeyArgs, RestoreArgs};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResumeArgs, RunArgs};
-use values::{KeyValue, RunRef, Setting, When, mode, run_status, seconds, time_zone};
+use values::{KeyValue, Moment, RunRef, Setting, mode, run_status, seconds, time_zone};
 
 /// Run teams of LLM agents from templates; remember everything
 #[derive(Debug, Parser)]
@@ -281,12 +281,12 @@ pub struct ListRunsArgs {
     /// Only real, simulated or imported ones
     #[arg(long, value_name = "MODE", value_parser = mode())]
     pub mode: Option<Mode>,
-    /// Only begun then or later: 2026-10-01, 7d, 12h, yesterday, or RFC 3339
+    /// Only begun then or later: 2026-10-01, 7d, yesterday, "last week", as a search reads it
     #[arg(long, value_name = "DATE")]
-    pub since: Option<When>,
+    pub since: Option<Moment>,
     /// Only begun before then; a day counts to its end
     #[arg(long, value_name = "DATE")]
-    pub until: Option<When>,
+    pub until: Option<Moment>,
     /// Only with this label; may be given several times
     #[arg(long = "label", value_name = "K=V")]
     pub labels: Vec<KeyValue>,
@@ -358,7 +358,10 @@ pub struct ExportRunArgs {
 
 /// `events`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  meno events last --kind TierEscalated\n  meno events --follow --json")]
+#[command(
+    after_help = "--follow begins at the end of what there is, as `tail -f` does; -n or --from shows something of before.\n\n\
+        Examples:\n  meno events last --kind TierEscalated\n  meno events -n 20\n  meno events --follow --json"
+)]
 pub struct EventsArgs {
     /// Only of this run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN")]
@@ -366,9 +369,12 @@ pub struct EventsArgs {
     /// Only of this kind; may be given several times
     #[arg(short, long = "kind", value_name = "KIND", value_delimiter = ',', value_parser = values::event_kind)]
     pub kinds: Vec<&'static str>,
-    /// Go on with what is appended, until Ctrl-C
+    /// Go on with what is appended from now on, until Ctrl-C
     #[arg(short, long)]
     pub follow: bool,
+    /// Only the last N of what is there
+    #[arg(short = 'n', long, value_name = "N")]
+    pub limit: Option<u64>,
     /// From this position in the log on
     #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
     pub from: Option<u64>,
@@ -426,7 +432,11 @@ pub struct DoctorArgs {
 
 /// `completions`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  meno completions bash > ~/.local/share/bash-completion/completions/meno")]
+#[command(
+    after_help = "The script asks meno while you type: besides commands and options it completes runs, templates, inputs and questions. \
+        Write it again after an upgrade.\n\n\
+        Example:\n  meno completions bash > ~/.local/share/bash-completion/completions/meno"
+)]
 pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]

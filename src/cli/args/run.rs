@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{KeyValue, RunRef, dollars, escalate, strategy};
+use super::values::{Budget, KeyValue, RunRef, dollars, escalate, strategy};
 use crate::domain::event::Escalate;
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Strategy;
@@ -65,7 +65,11 @@ pub struct RunArgs {
 
 /// `resume`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  meno resume last\n  meno resume last --approve\n  meno resume 7QW2 --retry-failed")]
+#[command(
+    after_help = "A run that a budget stopped goes on with `--retry-failed --budget USD`; ROLE=USD raises the budget of one agent.\n\n\
+        Examples:\n  meno resume last\n  meno resume last --approve\n  meno resume 7QW2 --retry-failed\n  \
+        meno resume 7QW2 --retry-failed --budget 2.50"
+)]
 pub struct ResumeArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN")]
@@ -79,6 +83,12 @@ pub struct ResumeArgs {
     /// Let failed agents start again
     #[arg(long)]
     pub retry_failed: bool,
+    /// US dollars that the run, or with ROLE=USD an agent, may cost at most, from now on
+    #[arg(long = "budget", value_name = "[ROLE=]USD", allow_negative_numbers = true)]
+    pub budgets: Vec<Budget>,
+    /// Under a budget, allow models without a price
+    #[arg(long)]
+    pub allow_unpriced: bool,
     /// An answer that is missing; may be given several times
     #[arg(long = "set", value_name = "ID=VALUE")]
     pub set: Vec<KeyValue>,
@@ -89,7 +99,8 @@ pub struct ResumeArgs {
 #[command(
     after_help = "A new run begins where the other one was: with its template, settings, prices, answers and material as they were recorded, \
         and with the work of it that still counts, which is marked and paid for there.\n\n\
-        With --at it goes on from that position in the log; a number below the run's first position counts the run's own events. With --agent that role works anew, and whoever waits for it. With neither, \
+        With --at it goes on from that position in the log; a number below the run's first position counts the run's own events. With --agent that role works anew, and the agents that wait for it; other agents that failed there count as failed, unless \
+        --retry-failed lets them work anew too. With neither, \
         agents that succeeded are kept where they would be told the same, and all others work anew: --set changes answers, --strategy \
         how the others climb.\n\n\
         Examples:\n  meno fork last --agent publisher --strategy premium_only\n  meno fork 7QW2 --set checks=Security\n  \
@@ -105,6 +116,9 @@ pub struct ForkArgs {
     /// Let this role work anew, and the agents that wait for it
     #[arg(long, value_name = "ROLE")]
     pub agent: Option<String>,
+    /// With --agent: let other agents that failed work anew too
+    #[arg(long, requires = "agent")]
+    pub retry_failed: bool,
     /// Another answer; may be given several times
     #[arg(long = "set", value_name = "ID=VALUE")]
     pub set: Vec<KeyValue>,

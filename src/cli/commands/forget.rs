@@ -218,9 +218,9 @@ fn confirm(context: &Context, yes: bool, text: String) -> Result<()> {
     }
     if !context.can_ask() {
         let why = "nothing was forgotten: it cannot be undone, and nobody can be asked whether it is meant";
-        return Err(
-            Report::refused(why).hint("`--yes` goes ahead without asking, `meno purge --dry-run` shows which runs are meant")
-        );
+        return Err(Report::refused(why).hint(
+            "`--yes` goes ahead without asking; of `meno purge --older-than 90d`, `--dry-run` shows which runs are meant",
+        ));
     }
     let question = AskQuestion {
         id: "forget".to_owned(),

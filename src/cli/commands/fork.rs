@@ -14,7 +14,7 @@ use crate::cli::output::{sanitize, words};
 use crate::cli::{consent, filling, open, running};
 use crate::domain::event::AnswerSource;
 use crate::domain::form;
-use crate::domain::run::TakeOver;
+use crate::domain::run::{Agent, AgentStatus, TakeOver};
 use crate::domain::template::{Question, QuestionKind};
 use crate::workspace::{Access, ActiveRun, ForkPoint, ForkRequest, GivenAnswer, Workspace};
 
@@ -23,7 +23,7 @@ use crate::workspace::{Access, ActiveRun, ForkPoint, ForkRequest, GivenAnswer, W
 /// # Errors
 /// When there is no such run, position, role or answer, or what the run decided by is gone.
 pub fn fork(context: &mut Context, args: &ForkArgs) -> Result<Exit> {
-    let request = ForkRequest { take_over: args.agent.clone().map(TakeOver::AllBut), ..own(&args.terms) };
+    let request = ForkRequest { take_over: args.agent.clone().map(|role| but(role, args.retry_failed)), ..own(&args.terms) };
     begin(context, &args.run, args.at, request, &args.set)
 }
 
@@ -32,8 +32,12 @@ pub fn fork(context: &mut Context, args: &ForkArgs) -> Result<Exit> {
 /// # Errors
 /// As [`fork`].
 pub fn rerun(context: &mut Context, args: &RerunArgs) -> Result<Exit> {
-    let take_over = Some(args.agent.clone().map_or(TakeOver::Nothing, TakeOver::AllBut));
+    let take_over = Some(args.agent.clone().map_or(TakeOver::Nothing, |role| but(role, false)));
     begin(context, &args.run, None, ForkRequest { take_over, ..own(&args.terms) }, &[])
+}
+
+fn but(role: String, retry_failed: bool) -> TakeOver {
+    TakeOver::AllBut { role, retry_failed }
 }
 
 fn own(terms: &NewTerms) -> ForkRequest {
@@ -89,7 +93,8 @@ fn answer(
         answers.get(&question.id).map(|answer| (answer.value.clone(), answer.source))
     };
     let exists = |path: &str| std::path::Path::new(path).exists();
-    let completed = form::complete(template, given, &former, &exists).map_err(|problems| wrong(&problems))?;
+    let completed = form::complete(template, given, &former, &exists)
+        .map_err(|problems| wrong(&problems).about("TEMPLATE", &template.template_id))?;
     for notice in &completed.notices {
         context.out.say(sanitize::line(notice));
     }
@@ -102,12 +107,17 @@ fn answer(
 /// Says what was taken over and what is to be done.
 fn say(context: &mut Context, active: &ActiveRun) {
     let run = active.stream.run();
-    let taken = run.agents.iter().filter(|agent| agent.status.is_ended()).count() as u64;
+    let left = |agent: &&Agent| matches!(agent.status, AgentStatus::Failed(..)) && agent.attempts.is_empty();
+    let left = run.agents.iter().filter(left).count() as u64;
+    let taken = run.agents.iter().filter(|agent| agent.status.is_ended()).count() as u64 - left;
     let begun_there = run.agents.iter().filter(|agent| !agent.status.is_ended() && !agent.attempts.is_empty()).count() as u64;
-    let anew = run.agents.len() as u64 - taken - begun_there;
+    let anew = run.agents.len() as u64 - taken - left - begun_there;
     let mut parts = vec![format!("{} taken over", words::plural(taken, "agent"))];
     if begun_there > 0 {
         parts.push(format!("{begun_there} go on"));
+    }
+    if left > 0 {
+        parts.push(format!("{left} left as failed"));
     }
     parts.push(format!("{anew} to work anew"));
     if let Some(parent) = run.parent {

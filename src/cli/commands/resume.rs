@@ -6,12 +6,13 @@ use serde_json::Value;
 
 use super::run::GivenAnswers;
 use crate::cli::args::ResumeArgs;
+use crate::cli::args::values::Budget;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::{consent, filling, open, running};
 use crate::domain::event::AnswerSource;
 use crate::domain::run::{AgentStatus, Command};
-use crate::workspace::Access;
+use crate::workspace::{Access, ResumeRequest};
 
 /// Goes on with a run.
 ///
@@ -24,7 +25,15 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
     if let Ok(basis) = workspace.recorded_basis(id) {
         consent::to_run(context, &workspace, id, &basis)?;
     }
-    let mut active = workspace.resume(id, args.retry_failed)?;
+    let run_budget = args.budgets.iter().rfind(|budget| budget.role.is_none());
+    let of_agent = |budget: &Budget| Some((budget.role.clone()?, budget.amount));
+    let request = ResumeRequest {
+        retry_failed: args.retry_failed,
+        budget: run_budget.map(|budget| budget.amount),
+        agent_budgets: args.budgets.iter().filter_map(of_agent).collect(),
+        allow_unpriced: args.allow_unpriced,
+    };
+    let mut active = workspace.resume(id, &request).map_err(|error| Report::from(error).about("RUN", id))?;
     // What was typed as a secret is recorded nowhere; what stands in a variable is known again.
     let known = filling::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);
@@ -39,7 +48,7 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
         }
     } else if !args.set.is_empty() {
         return Err(Report::refused(format!("the form of run {id} is complete, so `--set` changes nothing"))
-            .hint("start a new run to answer otherwise"));
+            .hint(format!("`meno fork {id} --set ID=VALUE` begins a new run with other answers")));
     }
     approve(args, &mut active)?;
     running::carry_on(context, &workspace, active)
@@ -54,7 +63,8 @@ fn approve(args: &ResumeArgs, active: &mut crate::workspace::ActiveRun) -> Resul
     let waits = |agent: &&crate::domain::run::Agent| matches!(agent.status, AgentStatus::AwaitingApproval { .. });
     let agents: Vec<_> = active.stream.run().agents.iter().filter(waits).map(|agent| agent.plan.agent).collect();
     if agents.is_empty() {
-        return Err(Report::refused(format!("run {} waits for no approval", active.id)).hint("`meno resume RUN` goes on with it"));
+        return Err(Report::refused(format!("run {} waits for no approval", active.id))
+            .hint(format!("`meno resume {}` goes on with it", active.id)));
     }
     for agent in agents {
         let still =

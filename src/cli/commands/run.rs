@@ -201,7 +201,7 @@ pub fn given(context: &mut Context, answers: Option<&Path>, set: &[KeyValue], te
     if let Some(path) = answers {
         let (text, name) = read_answers(path)?;
         let file = form::parse_answers_file(&text, &name, template).map_err(|error| {
-            Report::invalid(format!("answers of {name}: {error}")).hint("`meno show-template` lists the questions")
+            Report::invalid(format!("answers of {name}: {error}")).hint("`meno show-template TEMPLATE` lists the questions")
         })?;
         given.extend(file.answers.into_iter().map(|(id, value)| (id, (value, AnswerSource::File))));
     }
@@ -240,13 +240,13 @@ pub fn wrong(problems: &[AnswerProblem]) -> Report {
     let message = match problems {
         [one] => {
             return Report::invalid(sanitize::line(&one.to_string()).into_owned())
-                .hint("answer with `--set ID=VALUE` or `--answers FILE`");
+                .hint("answer with `--set ID=VALUE` or `--answers FILE`; `meno show-template TEMPLATE` lists the questions");
         }
         many => format!("{} answers are missing or wrong", many.len()),
     };
     let report =
         problems.iter().fold(Report::invalid(message), |report, problem| report.cause(sanitize::line(&problem.to_string())));
-    report.hint("answer with `--set ID=VALUE` or `--answers FILE`; `meno show-template` lists the questions")
+    report.hint("answer with `--set ID=VALUE` or `--answers FILE`; `meno show-template TEMPLATE` lists the questions")
 }
 
 fn request(args: &RunArgs) -> RunRequest {

@@ -123,7 +123,11 @@ impl State {
             }
             Event::AgentFailed(body) => self.end(body.agent, AgentStatus::Failed, body.reason.name()),
             Event::AgentSkipped(body) => self.end(body.agent, AgentStatus::Skipped, body.because.name()),
-            Event::RunResumed(body) if body.retry_failed => {
+            Event::RunResumed(body) => {
+                self.budget = body.budget.or(self.budget);
+                if !body.retry_failed {
+                    return None;
+                }
                 let ended = |agent: &&mut AgentLine| matches!(agent.status, AgentStatus::Failed | AgentStatus::Skipped);
                 self.agents.iter_mut().filter(ended).for_each(|agent| {
                     agent.status = AgentStatus::Pending;

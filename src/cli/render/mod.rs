@@ -13,6 +13,7 @@ pub mod events;
 pub mod export_run;
 pub mod import;
 pub mod list_runs;
+mod next_steps;
 pub mod outcome;
 pub mod output;
 mod page;

@@ -1,14 +1,16 @@
 //! What is said at the end of a run: how it ended, what it cost by tier, and how to look closer.
 
-use super::{cost_words, mode_words, run_style, standing};
+use super::{cost_words, mode_words, next_steps, run_style, standing};
 use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
 use crate::domain::event::Purpose;
 use crate::domain::money::{NanoUsd, TokenUsage, UnitPrices};
 use crate::views::run_detail::RunDetail;
-use crate::views::status::{AgentStatus, RunStatus};
+use crate::views::status::AgentStatus;
+use crate::workspace::MoneyStop;
 
-/// Says how `run` ended. `premium` holds the premium model's prices, to compare with; `short` is the run's id as people type it.
-pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>) -> String {
+/// Says how `run` ended. `premium` holds the premium model's prices, to compare with; `short` is the run's id as people type it, and
+/// `stop` says what a run lacks that had no money left.
+pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>, stop: &MoneyStop) -> String {
     let mut lines = Vec::new();
     let mut parts = vec![styled(run_style(run.status, run.verified), standing(run.status, run.verified))];
     parts.extend(run.duration_ms.map(time::duration));
@@ -38,20 +40,7 @@ pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>) -> St
     if let Some(estimate) = premium.and_then(|prices| all_premium(run, prices)) {
         lines.push(styled(FAINT, format!("  all premium would have cost about {estimate} (estimate, same tokens)")));
     }
-    let short = sanitize::line(short);
-    match run.status {
-        RunStatus::AwaitingInput | RunStatus::Suspended | RunStatus::Interrupted => {
-            let waits = run.approvals.iter().any(|approval| approval.granted.is_none());
-            lines.push(match waits {
-                true => format!("go on with `meno resume {short} --approve` or `meno resume {short} --deny`"),
-                false => format!("go on with `meno resume {short}`"),
-            });
-        }
-        RunStatus::Failed => lines.push(format!("try again with `meno resume {short} --retry-failed`")),
-        RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => {}
-    }
-    lines.push(format!("outputs: `meno show-run {short} --outputs`"));
-    lines.push(format!("details: `meno show-run {short}`"));
+    lines.extend(next_steps::lines(run, short, stop));
     lines.join("\n")
 }
 
@@ -90,7 +79,7 @@ mod tests {
     use crate::views::sample::{self, inline};
 
     fn tell(run: &RunDetail, premium: Option<&UnitPrices>) -> String {
-        anstream::adapter::strip_str(&outcome(run, "W5X7", premium)).to_string()
+        anstream::adapter::strip_str(&outcome(run, "W5X7", premium, &MoneyStop::default())).to_string()
     }
 
     #[test]

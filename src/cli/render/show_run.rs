@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::next_steps::answers_to_approval;
 use super::output::{self, Texts};
 use super::page::Page;
 use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_style, standing};
@@ -31,6 +32,8 @@ pub struct Shown<'a> {
 pub fn show_run(run: &RunDetail, shown: Shown<'_>) -> String {
     let mut page = Page::new(shown.width);
     head(&mut page, run, shown.zone);
+    // Whoever asks for outputs wants to know what the run came to, before how it got there.
+    output::result(&mut page, run, shown.agent, shown.texts);
     if shown.agent.is_none() {
         family(&mut page, run, shown.family);
         answers(&mut page, run);
@@ -264,11 +267,12 @@ fn approvals(page: &mut Page, run: &RunDetail) {
         return;
     }
     page.heading("Approvals");
+    let waits = format!("waits: {}", answers_to_approval(&run.run_id));
     for approval in &run.approvals {
         let said = match approval.granted {
             Some(true) => "allowed",
             Some(false) => "denied",
-            None => "waits: `meno resume RUN --approve` or `--deny`",
+            None => &waits,
         };
         let cost = words::amount(approval.worst_case_nusd);
         let role = sanitize::line(&approval.role);

@@ -721,13 +721,19 @@ kinds! {
     } private RunSuspendedPrivate {}
 
     /// The run goes on, in another process or after a pause.
-    RunResumed = 64 v 1 {
+    RunResumed = 64 v 2 {
         /// The process that executes now.
         executor: ExecutorId,
         /// Failed agents start again.
         retry_failed: bool,
         /// Meno's version.
         meno_version: String,
+        /// The run's budget from now on; `None` leaves it as it was.
+        budget: Option<NanoUsd>,
+        /// Budgets of single agents from now on.
+        agent_budgets: Vec<(AgentNo, NanoUsd)>,
+        /// From now on models without a price may be called under a budget.
+        allow_unpriced: bool,
     } private RunResumedPrivate {}
 
     /// Somebody wants the run to end.

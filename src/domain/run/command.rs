@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::observation::{DayBudget, Observation};
 use super::state::Parent;
 use crate::domain::call::{CallFailure, CallReply, Retry};
-use crate::domain::event::{AnswerSource, AttemptInherited, InputAttached, Purpose, RunStarted, SuspendReason};
+use crate::domain::event::{AnswerSource, AttemptInherited, FailureReason, InputAttached, Purpose, RunStarted, SuspendReason};
 use crate::domain::ids::{AgentNo, CallNo, ExecutorId, RunId};
-use crate::domain::money::TokenUsage;
+use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::tier::Tier;
 
 /// Where an agent should start, as its history says: under the strategy `adaptive`, or because a person agreed.
@@ -32,6 +32,17 @@ pub enum DayRefusal {
     Told(String),
 }
 
+/// Limits that hold from now on; what is not given stays as it was.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewLimits {
+    /// The run's budget.
+    pub budget: Option<NanoUsd>,
+    /// Budgets of single agents.
+    pub agent_budgets: Vec<(AgentNo, NanoUsd)>,
+    /// Models without a price may be called under a budget.
+    pub allow_unpriced: bool,
+}
+
 /// A wish. Time, ids and what the world said are inside; texts are redacted already.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -39,6 +50,15 @@ pub enum Command {
     Fork(Parent),
     /// Let attempts of the parent count here: those of one agent, in their order.
     Inherit(Vec<AttemptInherited>),
+    /// Let an agent count as failed that failed in the parent and is not to work anew here.
+    LeaveFailed {
+        /// The agent.
+        agent: AgentNo,
+        /// Why it gave up there.
+        reason: FailureReason,
+        /// The same in words.
+        message: String,
+    },
     /// Start the run.
     Begin(Box<RunStarted>),
     /// Attach material.
@@ -126,6 +146,8 @@ pub enum Command {
         retry_failed: bool,
         /// Meno's version.
         meno_version: String,
+        /// Limits that change.
+        limits: NewLimits,
     },
     /// Ask for the run's end, from any process.
     AskCancel,
@@ -167,6 +189,16 @@ pub enum Refusal {
         role: String,
         /// The tier.
         tier: Tier,
+    },
+    /// A new budget is smaller than what is spent already.
+    #[error("{spent} of the {whose} budget is spent already, so {budget} would let no call start")]
+    BudgetSpent {
+        /// The run's or an agent's.
+        whose: String,
+        /// The budget asked for.
+        budget: NanoUsd,
+        /// What is spent.
+        spent: NanoUsd,
     },
     /// There is no such agent, or it is not waiting for this.
     #[error("agent {0} is not waiting for this")]

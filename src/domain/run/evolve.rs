@@ -205,6 +205,13 @@ impl Run {
             Event::RunResumed(body) => {
                 self.phase = Phase::Running;
                 self.executor = Some(body.executor);
+                if let Some(terms) = &mut self.terms {
+                    terms.budget = body.budget.or(terms.budget);
+                    terms.allow_unpriced |= body.allow_unpriced;
+                }
+                for (agent, budget) in &body.agent_budgets {
+                    self.with_agent(*agent, |agent| agent.plan.budget = Some(*budget));
+                }
                 if body.retry_failed {
                     self.forget_failures();
                 }

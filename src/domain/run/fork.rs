@@ -11,7 +11,7 @@ use super::state::{Agent, AgentStatus, Attempt, Run};
 use crate::domain::event::{
     AttemptInherited, AttemptInheritedPrivate, AttemptOutcome, Envelope, InheritedVerdict, Purpose, Recorded, Signal,
 };
-use crate::domain::ids::{Hash, RunId, TimeNs};
+use crate::domain::ids::{AgentNo, Hash, RunId, TimeNs};
 use crate::domain::text::Text;
 
 /// What of the parent's work is taken over.
@@ -22,9 +22,40 @@ pub enum TakeOver {
     /// What agents did who succeeded and would be told the same.
     Succeeded,
     /// The same, but for the agents of a role, and those that wait for them.
-    AllBut(String),
+    AllBut {
+        /// The role.
+        role: String,
+        /// Agents of other roles that failed work anew too; else they count as failed.
+        retry_failed: bool,
+    },
     /// Nothing.
     Nothing,
+}
+
+impl TakeOver {
+    /// Returns the agents of `parent` that failed there and count as failed where this is taken over.
+    pub fn left_failed<'r>(&self, parent: &'r Run) -> Vec<&'r Agent> {
+        let Self::AllBut { role, retry_failed: false } = self else { return Vec::new() };
+        // Whoever waits for an agent that works anew works anew.
+        let mut anew: Vec<AgentNo> = Vec::new();
+        loop {
+            let is_anew = |agent: &&Agent| {
+                let waits = agent.plan.depends_on.iter().any(|needed| anew.contains(needed));
+                !anew.contains(&agent.plan.agent) && (waits || is_of(agent, role))
+            };
+            let more: Vec<AgentNo> = parent.agents.iter().filter(is_anew).map(|agent| agent.plan.agent).collect();
+            if more.is_empty() {
+                break;
+            }
+            anew.extend(more);
+        }
+        let failed = |agent: &&Agent| matches!(agent.status, AgentStatus::Failed(..)) && !anew.contains(&agent.plan.agent);
+        parent.agents.iter().filter(failed).collect()
+    }
+}
+
+fn is_of(agent: &Agent, role: &str) -> bool {
+    agent.plan.role == role || agent.label == role
 }
 
 /// Returns the commands by which `child`, whose team is planned, takes over work of `parent`, the run `parent_id`: one for each agent,
@@ -45,6 +76,14 @@ pub fn take_over(
         return Ok(commands);
     }
     let mut child = child.clone();
+    for there in what.left_failed(parent) {
+        let AgentStatus::Failed(reason, message) = &there.status else { continue };
+        let here = child.agents.iter().find(|here| here.label == there.label && here.status == AgentStatus::Waiting);
+        let Some(agent) = here.map(|here| here.plan.agent) else { continue };
+        let command = Command::LeaveFailed { agent, reason: *reason, message: message.clone() };
+        perform(&mut child, basis, command.clone(), now)?;
+        commands.push(command);
+    }
     // Agents that ended first are upstream of those that ended later.
     let mut agents: Vec<(&Agent, Vec<&Attempt>)> =
         parent.agents.iter().map(|agent| (agent, counting(agent))).filter(|(_, attempts)| !attempts.is_empty()).collect();
@@ -54,7 +93,7 @@ pub fn take_over(
         let is_wanted = match what {
             TakeOver::All => true,
             TakeOver::Succeeded => succeeded,
-            TakeOver::AllBut(role) => succeeded && there.plan.role != *role && there.label != *role,
+            TakeOver::AllBut { role, .. } => succeeded && !is_of(there, role),
             TakeOver::Nothing => false,
         };
         if !is_wanted || !is_asked_for(parent, there, &child, basis) {
@@ -65,14 +104,18 @@ pub fn take_over(
         };
         let attempts = attempts.into_iter().map(|attempt| inherited(parent, parent_id, there, attempt, number));
         let command = Command::Inherit(attempts.collect());
-        for event in decide(&child, basis, command.clone(), now)? {
-            let envelope =
-                Envelope { seq: 0, run: child.id, version: child.version + 1, at: now, occurred_at: None, cause: None };
-            child.apply(&Recorded { envelope, hash: child.head, event });
-        }
+        perform(&mut child, basis, command.clone(), now)?;
         commands.push(command);
     }
     Ok(commands)
+}
+
+fn perform(child: &mut Run, basis: &Basis, command: Command, now: TimeNs) -> Result<(), Refusal> {
+    for event in decide(child, basis, command, now)? {
+        let envelope = Envelope { seq: 0, run: child.id, version: child.version + 1, at: now, occurred_at: None, cause: None };
+        child.apply(&Recorded { envelope, hash: child.head, event });
+    }
+    Ok(())
 }
 
 /// The attempts of an agent that count: they ended, in its present life, and say something of the agent rather than of a wrong setting.

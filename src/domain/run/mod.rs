@@ -5,6 +5,7 @@
 //! randomness and no I/O is known here; the same history and wish give the same events on every machine.
 
 mod basis;
+mod budget;
 mod cause;
 mod command;
 mod decide;
@@ -19,8 +20,9 @@ mod state;
 pub(crate) mod tests;
 
 pub use basis::{Basis, BasisError, ModelChoice};
+pub use budget::{Shortage, shortage};
 pub use cause::Causes;
-pub use command::{Command, DayRefusal, Refusal, StartAdvice};
+pub use command::{Command, DayRefusal, NewLimits, Refusal, StartAdvice};
 pub use decide::decide;
 pub use fork::{TakeOver, take_over};
 pub use observation::{DayBudget, FileLook, Observation};

@@ -269,7 +269,12 @@ fn one_life(seed: u64) {
         if dice.roll(40) == 0 {
             let executor = ExecutorId::from_bytes([2; 16]);
             world
-                .perform(Command::Resume { executor, retry_failed: false, meno_version: String::new() })
+                .perform(Command::Resume {
+                    executor,
+                    retry_failed: false,
+                    meno_version: String::new(),
+                    limits: NewLimits::default(),
+                })
                 .expect("a crash is mended");
             continue;
         }
@@ -352,7 +357,9 @@ fn a_lost_attempt_does_not_count_and_is_tried_again_at_the_same_tier() {
     let mut world = World::start(basis(team()), None, Escalate::Auto);
     world.start_first();
     let executor = ExecutorId::from_bytes([2; 16]);
-    world.perform(Command::Resume { executor, retry_failed: false, meno_version: String::new() }).expect("it was running");
+    world
+        .perform(Command::Resume { executor, retry_failed: false, meno_version: String::new(), limits: NewLimits::default() })
+        .expect("it was running");
     assert!(world.names().ends_with(&["RunResumed", "CallLost", "AttemptEnded"]));
     let call = world.start_first();
     assert_eq!((world.run.calls[&call].attempt, world.run.calls[&call].model.as_str()), (2, MODELS[0]));

@@ -71,8 +71,14 @@ fn check(name: &str, text: &str) {
             panic!("{name}: unknown")
         };
         let json: Value = serde_json::from_str(field("json")).expect("JSON");
-        assert_eq!(to_json(&recorded.event), json, "{name}: the meaning of stored bytes has changed");
-        if KINDS.contains(&(stored.kind, stored.kind_version, name.split('.').next().unwrap_or_default())) {
+        let is_current = KINDS.contains(&(stored.kind, stored.kind_version, name.split('.').next().unwrap_or_default()));
+        let mut meaning = to_json(&recorded.event);
+        if let (Value::Object(meaning), Value::Object(json), false) = (&mut meaning, &json, is_current) {
+            // What a later version added was not there to be written.
+            meaning.retain(|field, _| json.contains_key(field));
+        }
+        assert_eq!(meaning, json, "{name}: the meaning of stored bytes has changed");
+        if is_current {
             let salt = private[..16].try_into().expect("a salt");
             let Body { public, private: again, .. } = encode(&recorded.event, salt).expect("it was encoded before");
             assert_eq!((public, again), (stored.public.clone(), private.clone()), "{name}: the bytes have changed");

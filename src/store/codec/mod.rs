@@ -185,6 +185,18 @@ impl BodyReader for BinaryReader<'_> {
     }
 }
 
+/// Reads a part of a body of an older version.
+pub(super) fn read_part<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, String> {
+    BinaryReader(bytes).read().map_err(|why| why.to_string())
+}
+
+/// Writes a part of a body that was lifted from an older version.
+pub(super) fn write_part<T: Serialize>(part: &T) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    BinaryWriter(&mut bytes).write(part).map_err(|why| why.to_string())?;
+    Ok(bytes)
+}
+
 struct JsonWriter(Map<String, Value>);
 
 impl BodyWriter for JsonWriter {

@@ -10,7 +10,7 @@ use crate::domain::event::{
     RunSucceededPrivate, RunSuspended, RunSuspendedPrivate, SkipReason, SuspendReason, TierEscalated, TierEscalatedPrivate,
 };
 use crate::domain::ids::{AgentNo, ExecutorId};
-use crate::domain::run::command::Refusal;
+use crate::domain::run::command::{NewLimits, Refusal};
 use crate::domain::run::report;
 use crate::domain::run::state::{AgentStatus, Phase};
 use crate::domain::text::Text;
@@ -106,6 +106,7 @@ pub(super) fn resume(
     executor: ExecutorId,
     retry_failed: bool,
     meno_version: String,
+    limits: NewLimits,
 ) -> Result<(), Refusal> {
     match draft.run.phase {
         Phase::New => return Err(Refusal::NotStarted),
@@ -114,7 +115,10 @@ pub(super) fn resume(
         Phase::Failed if !retry_failed => return Err(Refusal::Ended("failed")),
         Phase::Failed | Phase::Running | Phase::Suspended(_) => {}
     }
-    draft.emit(RunResumed { executor, retry_failed, meno_version, private: Some(RunResumedPrivate {}) });
+    check_limits(draft, &limits)?;
+    let NewLimits { budget, agent_budgets, allow_unpriced } = limits;
+    let private = Some(RunResumedPrivate {});
+    draft.emit(RunResumed { executor, retry_failed, meno_version, budget, agent_budgets, allow_unpriced, private });
     let lost: Vec<_> = draft.run.open_calls().map(|call| (call.number, call.agent, call.purpose, call.reserved)).collect();
     for (call, agent, purpose, reserved) in lost {
         draft.emit(CallLost { call, reserved, private: Some(CallLostPrivate {}) });
@@ -124,6 +128,25 @@ pub(super) fn resume(
         }
     }
     settle(draft);
+    Ok(())
+}
+
+/// Refuses budgets under which not even a call without a cost would fit.
+fn check_limits(draft: &Draft<'_>, limits: &NewLimits) -> Result<(), Refusal> {
+    let run = &draft.run;
+    let agents = limits.agent_budgets.iter().map(|(agent, budget)| (Some(*agent), *budget));
+    for (scope, budget) in limits.budget.map(|budget| (None, budget)).into_iter().chain(agents) {
+        let whose = match scope {
+            None => "run's".to_owned(),
+            Some(number) => format!("agent `{}`'s", draft.agent(number)?.label),
+        };
+        let (settled, open) = run.committed(scope);
+        // Calls that are open now are lost, and count as what was set aside for them.
+        let spent = settled.plus(open);
+        if spent > budget {
+            return Err(Refusal::BudgetSpent { whose, budget, spent });
+        }
+    }
     Ok(())
 }
 

@@ -3,8 +3,10 @@
 use super::attempt::after_failure;
 use super::{Draft, end};
 use crate::domain::event::{
-    AgentSucceeded, AgentSucceededPrivate, AttemptInherited, AttemptOutcome, RunForked, RunForkedPrivate, Verdict,
+    AgentFailed, AgentFailedPrivate, AgentSucceeded, AgentSucceededPrivate, AttemptInherited, AttemptOutcome, FailureReason,
+    OnFailure, RunForked, RunForkedPrivate, Verdict,
 };
+use crate::domain::ids::AgentNo;
 use crate::domain::run::command::Refusal;
 use crate::domain::run::state::{AgentStatus, Parent, Phase};
 
@@ -48,5 +50,24 @@ pub(super) fn inherit(draft: &mut Draft<'_>, attempts: Vec<AttemptInherited>) ->
     } else {
         after_failure(draft, number, failed);
     }
+    Ok(())
+}
+
+/// Lets an agent count as failed that failed in the parent: before anything is paid here, and only where that does not end the run.
+pub(super) fn leave_failed(
+    draft: &mut Draft<'_>,
+    number: AgentNo,
+    reason: FailureReason,
+    message: String,
+) -> Result<(), Refusal> {
+    draft.must_run()?;
+    let is_new = draft.run.parent.is_some() && draft.run.calls.is_empty();
+    let agent = draft.agent(number)?;
+    let may_fail = agent.plan.on_failure != OnFailure::FailRun && agent.attempts.is_empty();
+    if !is_new || !may_fail || agent.status != AgentStatus::Waiting {
+        return Err(Refusal::NotWaiting(number));
+    }
+    draft.emit(AgentFailed { agent: number, reason, private: Some(AgentFailedPrivate { message }) });
+    end::settle(draft);
     Ok(())
 }

@@ -23,6 +23,7 @@ pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result
     match command {
         Command::Fork(parent) => fork::fork(&mut draft, parent)?,
         Command::Inherit(attempts) => fork::inherit(&mut draft, attempts)?,
+        Command::LeaveFailed { agent, reason, message } => fork::leave_failed(&mut draft, agent, reason, message)?,
         Command::Begin(started) => form::begin(&mut draft, *started)?,
         Command::Attach(input) => form::attach(&mut draft, *input)?,
         Command::ShowQuestions(questions) => form::show(&mut draft, questions)?,
@@ -37,8 +38,8 @@ pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result
         Command::RefuseForDayBudget { agent, purpose, because } => call::refuse_for_day(&mut draft, agent, purpose, because)?,
         Command::Approve { agent, granted } => end::approve(&mut draft, agent, granted)?,
         Command::Suspend(why) => end::suspend(&mut draft, why)?,
-        Command::Resume { executor, retry_failed, meno_version } => {
-            end::resume(&mut draft, executor, retry_failed, meno_version)?
+        Command::Resume { executor, retry_failed, meno_version, limits } => {
+            end::resume(&mut draft, executor, retry_failed, meno_version, limits)?
         }
         Command::AskCancel => end::ask_cancel(&mut draft)?,
         Command::Cancel => end::cancel(&mut draft)?,
