@@ -226,7 +226,7 @@ impl From<SignError> for Report {
             }
             SignError::WrongPassphrase(_) => report.hint("try again; nothing was sealed"),
             SignError::Io { .. } | SignError::Unsigned(_) | SignError::NoSignature { .. } => {
-                report.hint("the signature of a seal lies beside it as FILE.sig; `meno seal --sign KEY` writes it")
+                report.hint("the signature of a seal lies beside it as FILE.sig; `meno seal -o FILE --sign KEY` writes it")
             }
             SignError::NoSigners(_) => report.hint("give the signer's .pub file, or a file of lines `NAME ssh-ed25519 KEY`"),
         }

@@ -252,7 +252,7 @@ fn with_failures(on_failure: &str) -> House {
     };
     let word = json!([{"name": "says it", "type": "contains", "value": "a word that nobody says"}]);
     let rules =
-        [agent("first", json!([]), "fail_run"), agent("second", word.clone(), on_failure), agent("third", word, "continue")];
+        [agent("first", json!([]), "fail_run"), agent("third", word.clone(), "continue"), agent("second", word, on_failure)];
     house.template(
         "three",
         &json!({
@@ -270,7 +270,7 @@ fn a_fork_for_one_role_leaves_others_that_failed_alone_unless_asked() {
         of(&done.events(), "AttemptStarted").map(|event| event["data"]["agent"].clone()).collect()
     };
     let done = house.meno(["fork", "last", "--agent", "second", "--json"]).ends();
-    assert_eq!(worked(&done), [json!(1)], "{}", done.stdout);
+    assert_eq!(worked(&done), [json!(2)], "{}", done.stdout);
     let run = done.run();
     let statuses: Vec<&Value> = run["agents"].as_array().expect("agents").iter().map(|agent| &agent["status"]).collect();
     assert_eq!(statuses, ["succeeded", "failed", "failed"]);
@@ -284,7 +284,7 @@ fn a_fork_for_one_role_leaves_others_that_failed_alone_unless_asked() {
 #[test]
 fn a_fork_that_another_failure_would_end_is_refused_with_the_line_that_works() {
     let house = with_failures("fail_run");
-    house.meno(["run", "three", "--no-input", "--jobs", "3"]).exits(3);
+    house.meno(["run", "three", "--no-input", "--jobs", "1"]).exits(3);
     let run = document(&house.meno(["show-run", "last", "--json"]).exits(0));
     let third = run["agents"].as_array().expect("agents").iter().find(|agent| agent["role"] == "third").expect("an agent");
     assert_eq!(third["status"], "failed", "{run}");

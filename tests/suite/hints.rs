@@ -7,7 +7,7 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Done, House, files, hints, words_of};
+use crate::harness::{Done, House, cannot_be_typed, files, hints, words_of};
 
 const PUBLISH: [&str; 5] = ["run", "python_package_publish", "--no-input", "--seed", "7"];
 
@@ -164,6 +164,42 @@ fn what_a_run_lacks_is_found_by_the_line_that_is_printed() {
 
     let near = house.meno(["show-template", "release_pep"]).exits(1);
     assert!(carry_out(&house, &hint(&near, "meno list-templates"), &[]).exits(0).stdout.contains("release_prep"));
+}
+
+/// The lines of a shell that stand in texts of the source, with a word for each value that is put in.
+fn in_source() -> Vec<(String, String)> {
+    let sources = files(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let mut found = Vec::new();
+    for path in sources.iter().filter(|path| path.extension().is_some_and(|end| end == "rs")) {
+        let text = fs::read_to_string(path).expect("a text");
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//") && !line.contains("schemars(")) {
+            found.extend(hints(line).into_iter().map(|hint| (path.display().to_string(), filled(&hint))));
+        }
+    }
+    found
+}
+
+/// Puts a word that fits nearly everywhere in the place of each `{…}`.
+fn filled(hint: &str) -> String {
+    let mut text = String::new();
+    let mut rest = hint;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        text.push_str("last");
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    // Filled in where the run is known.
+    (text + rest).replace(" RUN", " last")
+}
+
+#[test]
+fn every_line_that_could_be_printed_can_be_typed() {
+    let lines = in_source();
+    assert!(lines.len() > 80, "{lines:?}");
+    let wrong: Vec<String> =
+        lines.iter().filter_map(|(path, line)| cannot_be_typed(line).map(|why| format!("{path}: `{line}`: {why}"))).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::analytics::spending::Dimension;
     after_help = "Examples:\n  meno analytics\n  meno analytics release_prep\n  meno analytics release_prep --since 30d --html report.html\n\n\
     Shares stand with the interval that holds them with 95 %. Nothing is claimed from fewer observations than memory.min_sample; \
     what is older than memory.half_life_days counts half where it says `recent`. What passes after a failure says nothing \
-    certain of first attempts: the two are shown apart, and `meno recommend` estimates the second from the first."
+    certain of first attempts: the two are shown apart, and `meno recommend TEMPLATE` estimates the second from the first."
 )]
 pub struct AnalyticsArgs {
     /// Everything about this template; without it one line per template

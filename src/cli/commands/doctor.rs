@@ -145,7 +145,7 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
     for (node, scan) in &seen.imported {
         let Some(scan) = scan else {
             let found = format!("log {node} was taken in once and is not here");
-            checks.push(bad("imported", State::Warning, found, "`meno import events` takes it in again"));
+            checks.push(bad("imported", State::Warning, found, "`meno import events FILE` takes it in again"));
             continue;
         };
         checks.push(match scan.findings.first() {
@@ -223,7 +223,7 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
 
 const RESTORE: &str = "`meno doctor --repair` puts back what the index still has; the rest must come from a copy of the store";
 const REOPEN: &str = "the next process that opens the store puts it right: end the one that holds it, then try again";
-const REIMPORT: &str = "move its folder away from `journal`, then `meno import events` takes it in again";
+const REIMPORT: &str = "move its folder away from `journal`, then `meno import events FILE` takes it in again";
 const REBUILD: &str = "`meno rebuild` makes it anew; nothing is lost";
 const READ_ONLY: &str =
     "reading, searching, auditing, exporting and `meno backup FILE` work; damage is reported and not restored";

@@ -328,6 +328,11 @@ mod tests {
         labels   team=core
         folder   /home/ada/demo
 
+        Report
+        # Report
+
+        All clean.
+
         Answers
           package_name  demo  (asked)
           customer      ***  (asked)
@@ -365,11 +370,6 @@ mod tests {
           attempt 1 (cheap, simulated/sim-small): passed
 
         No findings.
-
-        Report
-        # Report
-
-        All clean.
         ");
     }
 

@@ -329,7 +329,7 @@ mod tests {
     fn what_is_not_strict_json_is_refused_with_its_place() {
         for (text, place, message) in [
             ("", (1, 1), "EOF while parsing a value"),
-            ("{\"a\": 1,}", (1, 9), "trailing comma"),
+            ("{\"a\": 1,}", (1, 8), "trailing comma"),
             ("{\n// no\n}", (2, 1), "key must be a string"),
             ("{'a': 1}", (1, 2), "key must be a string"),
             ("[1e999]", (1, 6), "number out of range"),

@@ -126,7 +126,7 @@ fn ignore_everything(dir: &Path) -> Result<(), Error> {
 /// Says that the file system of `path` cannot do `what`.
 pub(super) fn unsuited(path: &Path, what: &str) -> Error {
     Error::Unsuited(format!(
-        "{} lies on a file system {what}; a store needs a local one, the archive made by `meno export` may lie anywhere",
+        "{} lies on a file system {what}; a store needs a local one, the archive made by `meno export DIR` may lie anywhere",
         path.display()
     ))
 }
