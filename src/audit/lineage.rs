@@ -1,9 +1,9 @@
 //! What a fork took over, held against the run that made it.
 
 use super::finding::{Book, Check, Place, shown};
-use crate::domain::event::{AttemptInherited, RunForked};
+use crate::domain::event::{AgentFailed, AttemptInherited, FailureReason, OnFailure, RunForked};
 use crate::domain::ids::Hash;
-use crate::domain::run::Run;
+use crate::domain::run::{Agent, AgentStatus, Run};
 use crate::domain::text::Text;
 
 /// Holds where a run says that it was forked off against the hash that its parent has there: `None` when the parent is not at hand.
@@ -41,4 +41,23 @@ pub fn inherited(body: &AttemptInherited, origin: Option<&Run>, at: Place, book:
         (None, None) => {}
         _ => book.not_verifiable(Check::Lineage),
     }
+}
+
+/// Returns the agent that counts as failed in `run`, after the event, because it failed in the parent; `None` when it failed here.
+pub fn left_as_failed<'r>(body: &AgentFailed, run: &'r Run) -> Option<&'r Agent> {
+    // For want of money an agent fails before its first call.
+    let may_be = run.parent.is_some() && run.calls.is_empty() && body.reason != FailureReason::Budget;
+    let agent = run.agent(body.agent).filter(|_| may_be)?;
+    (agent.attempts.is_empty() && agent.plan.on_failure != OnFailure::FailRun).then_some(agent)
+}
+
+/// Holds that an agent counts as failed against the parent, as it was where the run was forked off.
+pub fn left_failed(body: &AgentFailed, agent: &Agent, there: Option<&Run>, at: Place, book: &mut Book<'_>) {
+    let there = there.filter(|_| agent.plan.private.is_some());
+    let Some(there) = there else { return book.not_verifiable(Check::Lineage) };
+    let reason = there.agents.iter().find(|other| other.label == agent.label).and_then(|other| match &other.status {
+        AgentStatus::Failed(reason, _) => Some(*reason),
+        _ => None,
+    });
+    book.same(Check::Lineage, at, "why an agent failed that counts as failed", &reason, &Some(body.reason));
 }

@@ -147,6 +147,11 @@ impl RunAudit {
         self.run.apply(recorded);
     }
 
+    /// Returns the run, as far as it was taken in.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
     /// Ends the audit of the run.
     pub fn finish(mut self, book: &mut Book<'_>) {
         let at = Place { seq: None, run: Some(self.id) };

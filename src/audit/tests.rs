@@ -9,7 +9,7 @@ use super::replay::{Cause, Difference, verify};
 use super::sample::{VERSION, World, lone, renumber, scores, team};
 use super::seal::{BadSeal, Seal};
 use super::story::RunAudit;
-use crate::domain::event::{AttemptOutcome, Escalate, Event, Purpose, Recorded, Verdict};
+use crate::domain::event::{AttemptOutcome, Escalate, Event, OnFailure, Purpose, Recorded, Verdict};
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::domain::judge::Edition;
 use crate::domain::money::NanoUsd;
@@ -300,8 +300,15 @@ fn lineage(fork: &World, origin: &World) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut tell = |violation: &Violation| found.push(violation.clone());
     let mut book = Book::new(&mut tell);
+    let mut run = Run::default();
     for recorded in &fork.log {
+        run.apply(recorded);
         match &recorded.event {
+            Event::AgentFailed(body) => {
+                if let Some(agent) = lineage::left_as_failed(body, &run) {
+                    lineage::left_failed(body, agent, Some(&origin.run), Place::default(), &mut book);
+                }
+            }
             Event::RunForked(body) => lineage::forked(body, Some(origin.run.head), Place::default(), &mut book),
             Event::AttemptInherited(body) => lineage::inherited(body, Some(&origin.run), Place::default(), &mut book),
             _ => {}
@@ -417,18 +424,36 @@ fn a_fork_that_claims_what_its_origin_does_not_say_is_found() {
     assert!(audit(&claims.log).0.iter().any(|violation| violation.check == Check::Positions));
 }
 
+#[test]
+fn an_agent_that_failed_is_left_so_and_a_fork_that_claims_it_is_found() {
+    // The fifth call is the judge's of `c`.
+    let poor = |step: usize, purpose| if step == 4 { scores(0.1) } else { good(step, purpose) };
+    let origin = World::start(&team(), None, Escalate::Auto).carried_to_end(poor);
+    let fork = origin.fork(&TakeOver::AllBut { role: "d".into(), retry_failed: false }, None);
+    assert_eq!((count(&fork, "AgentFailed"), count(&fork, "AttemptInherited")), (1, 2), "{:?}", fork.run.agents);
+    assert_eq!((audit(&fork.log).0, lineage(&fork, &origin)), (vec![], vec![]));
+    assert_eq!(verify(&fork.log, VERSION).difference, None);
+    let sound = World::start(&team(), None, Escalate::Auto).carried_to_end(good);
+    assert_eq!(lineage(&fork, &sound).iter().filter(|violation| violation.what.contains("counts as failed")).count(), 1);
+    assert_eq!(count(&origin.fork(&but("d"), None), "AgentFailed"), 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn a_fork_of_any_run_at_any_moment_follows_from_what_it_took_over(seed in any::<u64>(), at in 0usize..400, what in 0u8..3, strategy in 0usize..6) {
+    fn a_fork_of_any_run_at_any_moment_follows_from_what_it_took_over(seed in any::<u64>(), at in 0usize..400, what in 0u8..4, strategy in 0usize..6) {
         let mut origin = World::live(seed);
         // The moment: the run as it was after so many of its events, if its team was planned by then.
         let planned = nth(&origin.log, "StartTierChosen", 3) + 1;
         let until = (planned + at).min(origin.log.len());
         origin.log.truncate(until);
         origin.run = origin.log.iter().fold(Run::default(), |run, recorded| run.evolve(recorded));
-        let what = [TakeOver::All, TakeOver::Succeeded, but("b")][usize::from(what)].clone();
+        let alone = TakeOver::AllBut { role: "b".into(), retry_failed: false };
+        // What ends the run cannot be left as it is.
+        let may_be_left = alone.left_failed(&origin.run).iter().all(|agent| agent.plan.on_failure != OnFailure::FailRun);
+        let alone = if may_be_left { alone } else { but("b") };
+        let what = [TakeOver::All, TakeOver::Succeeded, but("b"), alone][usize::from(what)].clone();
         let fork = origin.fork(&what, Strategy::ALL.get(strategy).copied());
         prop_assert_eq!(audit(&fork.log).0, vec![]);
         prop_assert_eq!(lineage(&fork, &origin), vec![]);

@@ -17,6 +17,7 @@ use crate::audit::lineage;
 use crate::audit::story::RunAudit;
 use crate::domain::event::{Event, ForgottenParts, Mode, Recorded};
 use crate::domain::ids::{Hash, NodeId, RunId};
+use crate::domain::run::Run;
 use crate::domain::text::Text;
 use crate::store::check::{self, Digest, Scan};
 use crate::store::codec::record::write_head;
@@ -389,7 +390,7 @@ impl Auditor<'_> {
                         row = row.apply(&recorded);
                         self.texts(stored, &mut recorded);
                         audit.take(&recorded, &mut self.book);
-                        self.lineage(&recorded)?;
+                        self.lineage(&recorded, audit.run())?;
                         if let Event::CostIncurred(body) = &recorded.event {
                             let sum = self.costs.entry(row.mode).or_default();
                             *sum = sum.saturating_add(u128::from(body.amount.unwrap_or_default().0));
@@ -412,7 +413,7 @@ impl Auditor<'_> {
     }
 
     /// What a fork says of other runs must be what they recorded.
-    fn lineage(&mut self, recorded: &Recorded) -> Result<(), Error> {
+    fn lineage(&mut self, recorded: &Recorded, run: &Run) -> Result<(), Error> {
         let at = Place { seq: Some(recorded.envelope.seq), run: recorded.envelope.run };
         match &recorded.event {
             Event::RunForked(body) => {
@@ -422,6 +423,12 @@ impl Auditor<'_> {
             Event::AttemptInherited(body) => {
                 let origin = self.origins.run(self.material, body.run)?;
                 lineage::inherited(body, origin, at, &mut self.book);
+            }
+            Event::AgentFailed(body) => {
+                if let (Some(agent), Some(parent)) = (lineage::left_as_failed(body, run), run.parent) {
+                    let there = Origins::run_at(self.material, parent.run, parent.version)?;
+                    lineage::left_failed(body, agent, there.as_ref(), at, &mut self.book);
+                }
             }
             _ => {}
         }

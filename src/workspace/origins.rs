@@ -29,13 +29,24 @@ impl Origins {
         }
     }
 
+    /// Returns a run as it was at a version; `None` as for [`Origins::head`].
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    pub fn run_at(material: &Material<'_>, id: RunId, version: u64) -> Result<Option<Run>, Error> {
+        match fold(material, id, version) {
+            Err(Error::Damaged(_) | Error::Index(_)) => Ok(None),
+            run => run,
+        }
+    }
+
     /// Returns a run, folded to its end; `None` as for [`Origins::head`].
     ///
     /// # Errors
     /// When the store cannot be read at all.
     pub fn run(&mut self, material: &Material<'_>, id: RunId) -> Result<Option<&Run>, Error> {
         if self.last.as_ref().is_none_or(|(known, _)| *known != id) {
-            let run = match fold(material, id) {
+            let run = match fold(material, id, u64::MAX) {
                 Ok(run) => run,
                 Err(Error::Damaged(_) | Error::Index(_)) => None,
                 Err(why) => return Err(why),
@@ -46,13 +57,17 @@ impl Origins {
     }
 }
 
-fn fold(material: &Material<'_>, id: RunId) -> Result<Option<Run>, Error> {
+/// Folds a run up to a version.
+fn fold(material: &Material<'_>, id: RunId, until: u64) -> Result<Option<Run>, Error> {
     let (mut run, mut next) = (None::<Run>, 1);
     loop {
         let page = material.log.read_run(id, next, PAGE)?;
         let Some(last) = page.last() else { return Ok(run) };
         next = last.envelope.version.max(next).saturating_add(1);
         for stored in &page {
+            if stored.envelope.version > until {
+                return Ok(run);
+            }
             if let Decoded::Known(recorded) = codec::decode(stored)? {
                 run.get_or_insert_default().apply(&read_texts(material.payloads, recorded)?);
             }

@@ -201,7 +201,10 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
             SuspendReason::Form => "run waits for answers".to_owned(),
             SuspendReason::DayBudget => "run suspended: the day's budget is used up".to_owned(),
         },
-        Event::RunResumed(_) => "run goes on".to_owned(),
+        Event::RunResumed(body) => {
+            let budget = body.budget.map_or_else(String::new, |budget| format!(", with a budget of {budget}"));
+            format!("run goes on{budget}")
+        }
         Event::CancelAsked(_) => "somebody wants the run to end".to_owned(),
         Event::RunCancelled(_) => "run cancelled".to_owned(),
         _ => return None,
