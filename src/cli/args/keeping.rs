@@ -97,7 +97,7 @@ pub struct ForgetArgs {
 /// `purge`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every text of these runs is forgotten, as by `meno forget RUN --all`; what they cost and how they went stays.\n\n\
+    after_help = "Every text of these runs is forgotten, as by `meno forget last --all`; what they cost and how they went stays.\n\n\
         Examples:\n  meno purge --older-than 90d --dry-run\n  meno purge --older-than 2026-01-01 --yes"
 )]
 pub struct PurgeArgs {

@@ -53,7 +53,7 @@ pub struct ReplayArgs {
     /// All runs
     #[arg(long, requires = "verify")]
     pub all: bool,
-    /// Runs that were saved, instead of the store's: what `meno export DIR`, `meno events RUN --json` or `meno run … --json` wrote
+    /// Runs that were saved, instead of the store's: what `meno export DIR`, `meno events last --json` or `meno run … --json` wrote
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "verify", conflicts_with_all = ["run", "all", "speed", "step", "at"])]
     pub from: Vec<PathBuf>,
     /// Wait between events as long as it took then, divided by this; without it nothing waits

@@ -19,6 +19,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::error::{Report, Result};
+use crate::settings::Variables;
 
 /// When output is coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -97,7 +98,7 @@ impl Out {
     pub fn new(look: Look) -> Self {
         let stdout = io::stdout();
         let (on_terminal, words_on_terminal) = (stdout.is_terminal(), io::stderr().is_terminal());
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let is_dumb = Variables::of_process().get("TERM").is_some_and(|term| term == "dumb");
         let choose = |auto: ColorChoice| match look.color {
             Color::Auto => auto,
             color => color.into(),
