@@ -88,6 +88,7 @@ fn line(template: &str, outcomes: &[&Outcome], terms: &Terms) -> TemplateLine {
         failed: ends.failed,
         cancelled: ends.cancelled,
         forks: outcomes.iter().map(|outcome| outcome.row.forks).sum(),
+        failed_by_configuration: outcomes.iter().map(|outcome| outcome.row.left_out).sum(),
         success: terms.share(judged.0, judged.1),
         money: outcomes.iter().map(|outcome| money_of_runs(outcome.mode, &outcome.row)).collect(),
         duration: lengths(&duration),
@@ -272,7 +273,8 @@ fn tools(material: &Material, terms: &Terms) -> Vec<ToolLine> {
 }
 
 fn money_of_runs(mode: Mode, row: &OutcomeRow) -> Money {
-    money(mode, &row.cost, row.cost_unknown + row.fork_cost_unknown, row.cost_known + row.fork_cost)
+    let unknown = row.cost_unknown + row.fork_cost_unknown + row.left_out_cost_unknown;
+    money(mode, &row.cost, unknown, row.cost_known + row.fork_cost + row.left_out_cost)
 }
 
 fn money(mode: Mode, cost: &Sketch, unknown: u64, total: u128) -> Money {

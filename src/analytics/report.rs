@@ -98,11 +98,13 @@ pub struct TemplateLine {
     pub cancelled: u64,
     /// Runs that took over work of another one; they count in no other number of this line but the total cost.
     pub forks: u64,
+    /// Runs that ended because they could not work: key, model, price or server. They count in no other number but the total cost.
+    pub failed_by_configuration: u64,
     /// The share of successes (Wilson); null under the minimum sample.
     pub success: Option<Share>,
     /// What its runs cost.
     pub money: Vec<Money>,
-    /// How long its runs took, pauses included.
+    /// How long its runs worked: without the time that a form took or a person was waited for.
     pub duration: Lengths,
     /// The durations of a run's attempts together, however many ran at once, for runs whose own duration is not known.
     pub attempts_duration: Lengths,
@@ -344,7 +346,7 @@ pub struct Anomaly {
     pub run_id: String,
     /// When it began.
     pub started_at: String,
-    /// In what: `cost_nusd`, `duration_ms` or `attempts`.
+    /// In what: `cost_nusd`, `duration_ms` (of work) or `attempts`.
     pub what: String,
     /// Its number.
     pub value: u64,

@@ -56,8 +56,14 @@ pub struct Side {
     pub strategy: Option<Strategy>,
     /// When it began.
     pub started_at: Option<String>,
-    /// How long it took, in milliseconds.
+    /// How long it worked, in milliseconds.
     pub duration_ms: Option<u64>,
+    /// How long filling in its form took, in milliseconds; null for a run of another system.
+    #[serde(default)]
+    pub form_ms: Option<u64>,
+    /// How long it waited for a person, in milliseconds; null for a run of another system.
+    #[serde(default)]
+    pub waited_ms: Option<u64>,
     /// What is known of its cost.
     pub cost_nusd: u64,
     /// Whether that is all.
@@ -166,6 +172,8 @@ impl Side {
             strategy: run.strategy,
             started_at: run.started_at.clone(),
             duration_ms: run.duration_ms,
+            form_ms: run.form_ms,
+            waited_ms: run.waited_ms,
             cost_nusd: run.cost_nusd,
             cost_complete: run.cost_complete,
         }

@@ -199,7 +199,8 @@ fn fault_of(error: reqwest::Error) -> Fault {
     if error.is_builder() {
         return Fault::lasting(ErrorClass::BadRequest, causes(&error));
     }
-    let class = if error.is_timeout() { ErrorClass::Timeout } else { ErrorClass::Connection };
+    // A connection that is not made in time was never there: that says where the server is not, and nothing of how fast it is.
+    let class = if error.is_timeout() && !error.is_connect() { ErrorClass::Timeout } else { ErrorClass::Connection };
     Fault::passing(class, causes(&error))
 }
 

@@ -8,6 +8,7 @@ pub mod costs;
 pub mod event_line;
 pub mod imports;
 pub mod memory;
+pub mod misconfigured;
 pub mod open_costs;
 pub mod projection;
 pub mod rows;
@@ -16,6 +17,7 @@ pub mod run_list;
 pub mod runs;
 pub mod sketch;
 pub mod status;
+pub mod work_time;
 
 #[cfg(test)]
 pub(crate) mod sample;

@@ -9,13 +9,15 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::event::{Event, Mode, Purpose, Recorded};
+use crate::domain::event::{AttemptOutcome, Event, Mode, Purpose, Recorded};
 use crate::domain::ids::{AgentNo, AttemptNo, NodeId, RunId, TimeNs};
 use crate::domain::money::NanoUsd;
 
+use super::misconfigured::Misconfigured;
 use super::open_costs::OpenCosts;
 use super::status::RunStatus;
-use super::{millis_between, utc};
+use super::utc;
+use super::work_time::WorkTime;
 
 /// What is kept of a run for lists. Stored in views, which are disposable, so its layout may change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +60,10 @@ pub struct RunRow {
     pub costless_attempts: BTreeSet<(AgentNo, AttemptNo)>,
     /// The durations of its attempts.
     pub attempts_duration: AttemptsDuration,
+    /// How long it worked.
+    pub time: WorkTime,
+    /// What of it a failure of configuration ended.
+    pub misconfigured: Misconfigured,
 }
 
 /// The durations of a run's attempts together, however many ran at once.
@@ -109,6 +115,8 @@ impl RunRow {
             open_costs: OpenCosts::default(),
             costless_attempts: BTreeSet::new(),
             attempts_duration: AttemptsDuration::default(),
+            time: WorkTime::default(),
+            misconfigured: Misconfigured::default(),
         }
     }
 
@@ -122,6 +130,8 @@ impl RunRow {
         self.version = envelope.version;
         self.status = self.status.after(&recorded.event);
         self.open_costs.apply(&recorded.event);
+        self.time.apply(recorded);
+        self.misconfigured.apply(&recorded.event);
         match &recorded.event {
             Event::RunStarted(body) => {
                 self.template_id.clone_from(&body.template_id);
@@ -139,7 +149,10 @@ impl RunRow {
                 self.costless_attempts.insert((body.agent, body.attempt));
                 self.attempts_duration.add(body.duration_ms);
             }
-            Event::AttemptEnded(body) => self.attempts_duration.add(Some(body.duration_ms)),
+            Event::AttemptEnded(body) => {
+                // When an attempt whose process died was found, not when it ended, is in its record.
+                self.attempts_duration.add((body.outcome != AttemptOutcome::Lost).then_some(body.duration_ms));
+            }
             Event::CostIncurred(body) => {
                 let known = body.amount.unwrap_or_default();
                 self.cost = self.cost.plus(known);
@@ -167,6 +180,11 @@ impl RunRow {
         self.unpriced_calls == 0 && self.open_costs.is_settled() && self.costless_attempts.is_empty()
     }
 
+    /// Tells whether the run ended by a failure of configuration.
+    pub fn failed_by_configuration(&self) -> bool {
+        matches!(self.status, RunStatus::Failed | RunStatus::Cancelled) && self.misconfigured.run()
+    }
+
     /// Returns the row as programs read it. `executed`: a process holds the run's lock.
     pub fn line(&self, executed: bool) -> RunLine {
         RunLine {
@@ -176,13 +194,16 @@ impl RunRow {
             mode: self.mode,
             started_at: utc(self.started_at),
             ended_at: self.ended_at.map(utc),
-            duration_ms: self.ended_at.map(|end| millis_between(self.started_at, end)),
+            duration_ms: self.time.work_ms(),
+            form_ms: self.time.form_ms(),
+            waited_ms: self.time.waited_ms(),
             attempts_duration_ms: self.attempts_duration.known(),
             cost_nusd: self.cost.0,
             verified: self.verified,
             cost_complete: self.cost_complete(),
             agents: self.agents,
             escalations: self.escalations,
+            failed_by_configuration: self.failed_by_configuration(),
             forked_from: self.parent.map(|parent| parent.to_string()),
             labels: self.labels.clone(),
             node: None,
@@ -205,8 +226,15 @@ pub struct RunLine {
     pub started_at: String,
     /// When it ended; null while it has not.
     pub ended_at: Option<String>,
-    /// From its beginning to its end, pauses included.
+    /// How long it worked, without the time that its form took and the time that it waited for a person; null while it has not ended.
     pub duration_ms: Option<u64>,
+    /// How long filling in its form took; null for a run of another system.
+    #[serde(default)]
+    pub form_ms: Option<u64>,
+    /// How long it waited for a person: paused, failed or interrupted until it was resumed, or for an approval while nothing else was
+    /// under way; null for a run of another system.
+    #[serde(default)]
+    pub waited_ms: Option<u64>,
     /// The durations of its attempts together, however many ran at once; null when one of them is not known.
     pub attempts_duration_ms: Option<u64>,
     /// What is known of its cost, work and judging together.
@@ -219,6 +247,9 @@ pub struct RunLine {
     pub agents: u32,
     /// How many climbs there were.
     pub escalations: u32,
+    /// It ended because it could not work: key, model, price or server. No statistic counts it.
+    #[serde(default)]
+    pub failed_by_configuration: bool,
     /// The run it was forked from; null when it was not.
     pub forked_from: Option<String>,
     /// Labels.
@@ -340,9 +371,7 @@ impl RunFilter {
             SortBy::Newest => rows.sort_by_key(|(row, _)| std::cmp::Reverse(age(row))),
             SortBy::Oldest => rows.sort_by_key(|(row, _)| age(row)),
             SortBy::Cost => rows.sort_by_key(|(row, _)| std::cmp::Reverse((row.cost, age(row)))),
-            SortBy::Duration => rows.sort_by_key(|(row, _)| {
-                std::cmp::Reverse((row.ended_at.map(|end| millis_between(row.started_at, end)), age(row)))
-            }),
+            SortBy::Duration => rows.sort_by_key(|(row, _)| std::cmp::Reverse((row.time.work_ms(), age(row)))),
         }
         let total = rows.len() as u64;
         rows.truncate(limit.unwrap_or(usize::MAX));
@@ -374,7 +403,7 @@ mod tests {
         let line = fold(RunRow::new(sample::run_id()), &sample::story()).line(false);
         assert_eq!((line.agents, line.escalations, line.cost_nusd), (2, 1, 15_500_000));
         assert_eq!((line.status, line.verified, line.cost_complete), (RunStatus::Succeeded, true, true));
-        assert_eq!((line.duration_ms, line.labels["team"].as_str()), (Some(33_000), "core"));
+        assert_eq!((line.duration_ms, line.form_ms, line.labels["team"].as_str()), (Some(29_000), Some(4_000), "core"));
     }
 
     #[test]
@@ -427,6 +456,9 @@ mod tests {
             prop_assert_eq!(line.verified, detail.verified);
             prop_assert_eq!(line.escalations as usize, detail.escalations.len());
             prop_assert_eq!(line.cost_complete, detail.cost_complete);
+            prop_assert_eq!(line.duration_ms, detail.duration_ms);
+            prop_assert_eq!((line.form_ms, line.waited_ms), (detail.form_ms, detail.waited_ms));
+            prop_assert_eq!(line.failed_by_configuration, detail.failed_by_configuration);
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::memory::advice::identified::Bounds;
 use crate::memory::advice::past::{Counts, MONEY, PastTask};
 use crate::store;
 use crate::views::memory::tasks::{TaskEnd, TaskRow};
+use crate::views::misconfigured::left_out_words;
 
 /// Tasks looked at, the newest.
 const TASKS_MAX: usize = 200_000;
@@ -179,6 +180,10 @@ impl Workspace {
         if left_out > 0 {
             notices.push(format!("left out: {left_out} tasks of simulated runs; `--include-simulated` counts them"));
         }
+        let is_wanted = |(run, mode): &(RunId, Mode)| {
+            only.is_none_or(|only| only.contains(run)) && (counts.simulated || *mode != Mode::Simulated)
+        };
+        notices.extend(left_out_words(self.left_out(None)?.iter().filter(|run| is_wanted(run)).count() as u64));
         let foresight = Foresight::of(&wanted, counts, settings.half_life_days, settings.min_sample);
         let tasks: Vec<PastTask> = wanted.into_iter().filter(asked).collect();
         let has_cost = |mode: Mode| {

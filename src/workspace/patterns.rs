@@ -16,7 +16,7 @@ use crate::views::Projection;
 use crate::views::memory::answers::{AnswerKey, LastRow, QuestionRow};
 use crate::views::memory::associations::{FollowRow, PairRow};
 use crate::views::memory::criteria::{CriterionKey, CriterionRow};
-use crate::views::memory::outcomes::{OutcomeRow, RunFact};
+use crate::views::memory::outcomes::{LeftOut, OutcomeRow, RunFact};
 use crate::views::memory::patterns::PatternKey;
 use crate::views::memory::tools::ToolRow;
 use crate::views::memory::{self, Memory, day_of};
@@ -55,11 +55,28 @@ impl Workspace {
         until: Option<TimeNs>,
         limit: usize,
     ) -> Result<Vec<PastRun>, store::Error> {
-        let begin = RunFact::of(template);
-        let from = since.map_or_else(|| begin.clone().finish(), |since| begin.clone().bytes(&order_of(since)).finish());
-        let to = until.map_or_else(|| begin.end(), |until| Some(begin.clone().bytes(&order_of(until)).finish()));
+        let (from, to) = within(&RunFact::of(template), since, until);
         let rows = self.view_rows(memory::NAME, from, to, true, limit)?;
         rows.iter().map(|(key, row)| PastRun::read(key, row).map_err(Error::Index)).collect()
+    }
+
+    /// Returns the runs that a failure of configuration ended, of one template or of all: no statistic counts them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn left_out(&self, template: Option<&str>) -> Result<Vec<(RunId, Mode)>, store::Error> {
+        let begin = LeftOut::of(template);
+        self.left_out_of(begin.clone().finish(), begin.end())
+    }
+
+    fn left_out_of(&self, from: Vec<u8>, to: Option<Vec<u8>>) -> Result<Vec<(RunId, Mode)>, store::Error> {
+        let rows = self.view_rows(memory::NAME, from, to, true, usize::MAX)?;
+        let read = |(key, row): &Row| {
+            let (_, _, run) = RunFact::read_key(key).ok_or_else(malformed)?;
+            let left_out: LeftOut = rows::read(row).map_err(Error::Index)?;
+            Ok((run, left_out.mode))
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Returns what criteria said, of one template or of all.
@@ -134,8 +151,10 @@ impl Workspace {
             return Ok(Material { outcomes, patterns, criteria, answers, tools, past, followers });
         }
         let mut rows = MapRows::default();
-        for run in self.past_runs(template, since, until, usize::MAX)? {
-            for event in self.events_of(run.run, 1, u32::MAX)? {
+        let (from, to) = within(&LeftOut::of(Some(template)), since, until);
+        let left_out = self.left_out_of(from, to)?.into_iter().map(|(run, _)| run);
+        for run in self.past_runs(template, since, until, usize::MAX)?.into_iter().map(|past| past.run).chain(left_out) {
+            for event in self.events_of(run, 1, u32::MAX)? {
                 // What a fold cannot take it cannot take in the view either; `doctor` names it.
                 if let Err(why) = Memory.apply(&mut rows, &event) {
                     tracing::warn!("event {} does not count: {why}", event.envelope.seq);
@@ -198,6 +217,13 @@ impl Workspace {
     }
 }
 
+/// Returns the bounds of the keys behind `begin` of runs that began in `[since, until)`.
+fn within(begin: &Key, since: Option<TimeNs>, until: Option<TimeNs>) -> (Vec<u8>, Option<Vec<u8>>) {
+    let from = since.map_or_else(|| begin.clone().finish(), |since| begin.clone().bytes(&order_of(since)).finish());
+    let to = until.map_or_else(|| begin.end(), |until| Some(begin.clone().bytes(&order_of(until)).finish()));
+    (from, to)
+}
+
 pub(super) fn malformed() -> store::Error {
     Error::Index("a key of a view is malformed".to_owned())
 }
@@ -209,7 +235,7 @@ pub struct DefaultAnswer {
     pub question: String,
     /// The last answer, and its run.
     pub last: Option<(Value, RunId)>,
-    /// What most successful runs chose; `None` when no run succeeded.
+    /// What most successful runs chose; `None` when fewer than the minimum sample succeeded.
     pub chosen: Option<ChosenAnswer>,
 }
 
@@ -228,7 +254,8 @@ pub struct ChosenAnswer {
 
 impl Workspace {
     /// Returns what history proposes for each question of a template that was answered before. Secret answers are in no view, and
-    /// those of questions in `sensitive` are left out here. Lists are proposed as they were given last only.
+    /// those of questions in `sensitive` are left out here. Lists are proposed as they were given last only, and what successful runs
+    /// chose is known from the minimum sample of them on.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -243,6 +270,7 @@ impl Workspace {
             let last = last.0.first().and_then(|answer| Some((serde_json::from_str(&answer.value).ok()?, answer.run)));
             let is_list = matches!(&last, Some((Value::Array(_), _)));
             let chosen = if is_list { None } else { chosen(&history, question) };
+            let chosen = chosen.filter(|chosen| chosen.of >= u64::from(self.resolved.settings.memory.min_sample));
             defaults.push(DefaultAnswer { question: question.clone(), last, chosen });
         }
         Ok(defaults)

@@ -41,7 +41,7 @@ pub struct SuggestedTemplate {
     pub confidence: f64,
     /// Why, in words.
     pub because: String,
-    /// Runs of it so far.
+    /// Runs of it so far, but for those that a failure of configuration ended.
     pub runs: u64,
     /// Of the runs that have ended, how many succeeded.
     pub succeeded: u64,
@@ -78,7 +78,7 @@ impl Workspace {
         let fitting = ranked.into_iter().filter(|(_, cosine, _)| *cosine >= COSINE_MIN && first - cosine <= BEHIND_MAX);
         let templates = fitting.take(NAMED_MAX).filter_map(|(at, cosine, text)| {
             let template = templates.get(at)?;
-            let runs = || past.iter().filter(|row| row.template_id == template.template_id);
+            let runs = || past.iter().filter(|row| row.template_id == template.template_id && !row.failed_by_configuration());
             Some(SuggestedTemplate {
                 template_id: template.template_id.clone(),
                 name: template.name.clone(),

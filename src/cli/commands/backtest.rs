@@ -62,6 +62,10 @@ pub fn whatif(context: &mut Context, args: &WhatifArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     let run = workspace.find_own_run(&args.run.to_string())?;
     let Some(report) = workspace.whatif(run, &args.strategy)? else {
+        if workspace.detail(run)?.failed_by_configuration {
+            return Err(Report::refused(format!("run {run} could not work: its record says nothing of other strategies"))
+                .hint(format!("`meno show-run {run}` says why")));
+        }
         return Err(Report::refused(format!(
             "run {run} has not ended, or tried nothing: its record says nothing of other strategies"
         ))

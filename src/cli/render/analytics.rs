@@ -7,6 +7,7 @@ use crate::cli::output::{FAINT, HEADING, Out, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
 use crate::domain::percent;
+use crate::views::misconfigured::left_out_words;
 
 /// Columns of a bar, and of a line of days at most.
 const BAR: usize = 12;
@@ -24,6 +25,8 @@ pub fn analytics(out: &Out, analytics: &Analytics) -> String {
         let forks = words::plural(forks, "fork");
         parts.push(styled(FAINT, format!("{forks} with inherited attempts; they count in attempts and costs alone")));
     }
+    let left_out = analytics.templates.iter().map(|line| line.failed_by_configuration).sum();
+    parts.extend(left_out_words(left_out).map(|words| styled(FAINT, words)));
     parts.push(styled(
         FAINT,
         format!(

@@ -196,6 +196,7 @@ mod tests {
             failed: 0,
             cancelled: 0,
             forks: 0,
+            failed_by_configuration: 0,
             success: None,
             money: Vec::new(),
             duration: Lengths { n: 0, p50_ms: None, p90_ms: None },

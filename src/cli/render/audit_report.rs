@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::export_run::inline;
-use super::{attempt_words, cost_words, mode_words, standing};
+use super::{attempt_words, cost_words, mode_words, standing, time_words};
 use crate::cli::output::words;
 use crate::domain::event::AnswerSource;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail};
@@ -99,6 +99,9 @@ pub fn run(run: &RunDetail, by: Option<&str>) -> String {
         );
     }
     let _ = writeln!(page, "- Began {}, ended {}", told(run.started_at.as_deref()), told(run.ended_at.as_deref()));
+    if let Some(took) = run.duration_ms {
+        let _ = writeln!(page, "- Duration: {}", time_words(took, run.form_ms, run.waited_ms));
+    }
     let _ = writeln!(page, "- Ended: {}", standing(run.status, run.verified));
     if let Some(mode) = mode_words(run) {
         let _ = writeln!(page, "- {}", inline(&mode));

@@ -2,7 +2,7 @@
 
 use crate::audit::diff::{AgentDiff, AgentSide, RunDiff, Side};
 use crate::cli::output::{BAD, GOOD, HEADING, sanitize, styled, words};
-use crate::cli::render::{attempt_words, standing};
+use crate::cli::render::{attempt_words, standing, time_words};
 
 /// Shows how two runs differ.
 pub fn diff(found: &RunDiff) -> String {
@@ -37,8 +37,9 @@ pub fn diff(found: &RunDiff) -> String {
 }
 
 fn side(name: &str, side: &Side) -> String {
+    let took = side.duration_ms.map(|took| format!(", {}", time_words(took, side.form_ms, side.waited_ms))).unwrap_or_default();
     format!(
-        "{name}: run {}, {} {}, {}, {}",
+        "{name}: run {}, {} {}, {}, {}{took}",
         side.run_id,
         sanitize::line(&side.template_id),
         sanitize::line(&side.template_version),

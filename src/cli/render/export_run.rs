@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::output::{Texts, chosen, criterion_name, no_output, no_prompt, which};
-use super::{attempt_words, cost_words, mode_words, standing};
+use super::{attempt_words, cost_words, mode_words, standing, time_words};
 use crate::cli::output::{sanitize, time, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
@@ -144,6 +144,8 @@ fn result(run: &RunDetail, responses: Value, agents: Vec<Value>, texts: Texts) -
         "agent_results": run.agents.iter().map(|agent| agent_result(agent, texts)).collect::<Result<Vec<_>, _>>()?,
         "total_cost": usd(run.cost_nusd),
         "total_duration": run.duration_ms.unwrap_or(0) as f64 / 1000.0,
+        "form_duration": run.form_ms.map(|ms| ms as f64 / 1000.0),
+        "waited_duration": run.waited_ms.map(|ms| ms as f64 / 1000.0),
         "success": success,
         "error": error,
         "verified": run.verified,
@@ -168,6 +170,9 @@ fn report(run: &RunDetail, left_out: &[&String], texts: Texts) -> String {
     }
     item("Started", run.started_at.as_deref().unwrap_or("unknown"));
     item("Ended", run.ended_at.as_deref().unwrap_or("not yet"));
+    if let Some(took) = run.duration_ms {
+        item("Duration", &time_words(took, run.form_ms, run.waited_ms));
+    }
     item("Agents", &run.agents.len().to_string());
     item("Cost", &cost_words(run));
     item("Last event's hash", &run.head);
@@ -341,6 +346,7 @@ mod tests {
         - **Status**: succeeded
         - **Started**: 2026-11-22T16:21:31Z
         - **Ended**: 2026-11-22T16:22:04Z
+        - **Duration**: 29.0 s, form 4.0 s
         - **Agents**: 2
         - **Cost**: $0.0155 simulated of $0.500 (judging $0.000500)
         - **Last event's hash**: 039afa45cde496762333d7b3df8f96b3c9732a951abef6cc70e2f2655ecaf513

@@ -35,7 +35,7 @@ pub fn list_runs(out: &Out, list: &RunList, all: &[&str]) -> String {
         let row = [
             Entry::from(run.run_id.as_str()).short(short_id),
             Entry::from(run.template_id.as_str()),
-            Entry::styled(run_style(run.status, run.verified), standing(run.status, run.verified)),
+            Entry::styled(run_style(run.status, run.verified), standing_of(run)),
             Entry::from(started).short(short_time.unwrap_or_default()),
             Entry::from(match (run.duration_ms, attempts_alone(run)) {
                 (Some(duration), _) => time::duration(duration),
@@ -51,6 +51,12 @@ pub fn list_runs(out: &Out, list: &RunList, all: &[&str]) -> String {
         table.row(row.into_iter().chain(node));
     }
     table.finish()
+}
+
+/// Says how a run stands, and that it could not work where that is why.
+fn standing_of(run: &RunLine) -> String {
+    let standing = standing(run.status, run.verified);
+    if run.failed_by_configuration { format!("{standing} (configuration)") } else { standing }
 }
 
 /// Returns how long the attempts of an ended run took together, when that is all that its record says of time.
@@ -96,7 +102,7 @@ mod tests {
     fn a_list_is_complete_in_a_pipe() {
         insta::assert_snapshot!(show(None), @r"
         run                         template      status       started                  duration     cost  agents  escalations  mode
-        01KAPXZ8T0M3N5Q7R9S1V3W5X7  release_prep  succeeded    2026-11-22 16:21:31 UTC    33.0 s  $0.0155       2            1  simulated
+        01KAPXZ8T0M3N5Q7R9S1V3W5X7  release_prep  succeeded    2026-11-22 16:21:31 UTC    29.0 s  $0.0155       2            1  simulated
         01KAPXZ8T0M3N5Q7R9S1V3W5X8  release_prep  interrupted  2026-11-22 16:21:31 UTC         -  unknown       0            0  simulated
         ");
     }

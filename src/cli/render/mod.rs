@@ -26,7 +26,7 @@ pub mod telemetry;
 
 use anstyle::Style;
 
-use super::output::{BAD, FAINT, GOOD, WARN, words};
+use super::output::{BAD, FAINT, GOOD, WARN, time, words};
 use crate::domain::event::Mode;
 use crate::views::run_detail::RunDetail;
 use crate::views::status::{AgentStatus, AttemptStatus, RunStatus};
@@ -68,6 +68,19 @@ pub(super) fn attempt_words(status: AttemptStatus, verified: bool) -> &'static s
         (AttemptStatus::Lost, _) => "lost",
         (AttemptStatus::Running, _) => "running",
     }
+}
+
+/// Says how long a run worked, and apart from it how long its form took and how long it waited for a person, where that is worth a word.
+pub(super) fn time_words(work_ms: u64, form_ms: Option<u64>, waited_ms: Option<u64>) -> String {
+    /// Less is the program's own time.
+    const WORTH_MS: u64 = 1000;
+    let mut words = time::duration(work_ms);
+    for (name, ms) in [("form", form_ms), ("waited", waited_ms)] {
+        if let Some(ms) = ms.filter(|ms| *ms >= WORTH_MS) {
+            words.push_str(&format!(", {name} {}", time::duration(ms)));
+        }
+    }
+    words
 }
 
 /// Says what a run cost, against its budget, and what of it is not known.

@@ -87,7 +87,7 @@ mod tests {
         let run = RunDetail::fold(sample::story().iter(), &inline);
         let prices = UnitPrices { input: 5_000_000_000, output: 25_000_000_000, ..UnitPrices::default() };
         insta::assert_snapshot!(tell(&run, Some(&prices)), @r"
-        release_prep succeeded, 33.0 s, 2 of 2 agents succeeded, 1 escalation
+        release_prep succeeded, 29.0 s, 2 of 2 agents succeeded, 1 escalation
         simulated: no model was called, costs are estimates
         cost $0.0155 simulated of $0.500 (judging $0.000500)
           cheap    work     2 calls   $0.00500 simulated, 3,468 tokens

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::next_steps::answers_to_approval;
 use super::output::{self, Texts};
 use super::page::Page;
-use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_style, standing};
+use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_style, standing, time_words};
 use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail, Tokens};
@@ -70,10 +70,13 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
         status.push_str(&format!(", {}{message}", failure.reason.name().replace('_', " ")));
     }
     page.line(0, format!("status   {status}"));
+    if run.failed_by_configuration {
+        page.line(0, "counts   in no statistic: it failed by its configuration");
+    }
     let mut pairs = Vec::new();
     if let Some(started) = &run.started_at {
         let took = match (run.duration_ms, run.attempts_duration_ms) {
-            (Some(took), _) => format!(", took {}", time::duration(took)),
+            (Some(took), _) => format!(", took {}", time_words(took, run.form_ms, run.waited_ms)),
             (None, Some(attempts)) if run.mode == Mode::Imported => {
                 format!(", attempts took {} together (when it ended is not in its record)", time::duration(attempts))
             }
@@ -322,7 +325,7 @@ mod tests {
         01KAPXZ8T0M3N5Q7R9S1V3W5X7 release_prep 1.2.0 (Release preparation)
         simulated: no model was called, costs are estimates
         status   succeeded
-        started  2026-11-22 16:21:31 UTC, took 33.0 s
+        started  2026-11-22 16:21:31 UTC, took 29.0 s, form 4.0 s
         cost     $0.0155 simulated of $0.500 (judging $0.000500)
         tokens   4,000 input, 800 cache read, 136 cache write, 2,000 output (400 reasoning)
         labels   team=core

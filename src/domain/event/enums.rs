@@ -352,3 +352,11 @@ pub enum ReportBy {
     /// Another system.
     Imported,
 }
+
+impl ErrorClass {
+    /// Tells whether the request itself was wrong: its key, its model, its parameters, or that Meno's own rules forbid it. Another try at
+    /// another tier does not cure that.
+    pub fn is_configuration(self) -> bool {
+        matches!(self, Self::Auth | Self::UnknownModel | Self::BadRequest | Self::Forbidden)
+    }
+}

@@ -131,8 +131,7 @@ impl LastRow {
 
 /// Takes the draft's answers in or out.
 pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended, sign: Sign) -> Result<(), String> {
-    let cost = draft.attempts.values().fold(0u64, |sum, attempt| sum.saturating_add(attempt.cost));
-    let cost_complete = draft.unsettled().is_empty();
+    let (cost, cost_complete) = (draft.cost(), draft.unsettled().is_empty());
     for (question, json) in &draft.answers {
         let question_key = QuestionRow::of(&draft.template).byte(draft.mode as u8).text(question).finish();
         let mut asked: QuestionRow = rows.get(&question_key).as_deref().map(rows::read).transpose()?.unwrap_or_default();
@@ -161,6 +160,13 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended
             rows.put(&key, rows::write(&row)?);
         }
         rows.put(&question_key, rows::write(&asked)?);
+    }
+    count_last(rows, run, draft, sign)
+}
+
+/// Takes a run's answers in or out as those that were given last.
+pub(super) fn count_last(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+    for (question, json) in &draft.answers {
         rows::change(rows, &LastRow::of(&draft.template).text(question).finish(), |row: &mut LastRow| match sign {
             Sign::In => {
                 row.0.push(LastAnswer { at: draft.started_at, run, mode: draft.mode, value: json.clone() });

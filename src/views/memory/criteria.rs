@@ -68,10 +68,10 @@ pub struct CriterionRow {
 
 /// Takes the draft's verdicts in or out.
 pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
-    for ((agent, _), attempt) in &draft.attempts {
+    for (agent, _, attempt) in draft.counted() {
         let failures = attempt.verdicts.iter().filter(|(_, verdict, _)| *verdict == Verdict::Fail).count();
         for (name, verdict, judge) in &attempt.verdicts {
-            let key = CriterionKey::of(Some(&draft.template)).byte(draft.mode as u8).text(draft.role(*agent)).text(name);
+            let key = CriterionKey::of(Some(&draft.template)).byte(draft.mode as u8).text(draft.role(agent)).text(name);
             rows::change(rows, &key.finish(), |row: &mut CriterionRow| {
                 match verdict {
                     Verdict::Pass => shift(&mut row.passed, sign),

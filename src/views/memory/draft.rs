@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::super::misconfigured::Misconfigured;
 use super::super::open_costs::OpenCosts;
 use super::super::run_list::AttemptsDuration;
 use super::super::status::RunStatus;
+use super::super::work_time::WorkTime;
 use crate::domain::event::{AttemptOutcome, Event, FailureReason, JudgedBy, Mode, Purpose, Recorded, Signal, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::judge;
@@ -32,8 +34,8 @@ pub struct Draft {
     pub ended: Option<Ended>,
     /// Its agents.
     pub agents: BTreeMap<AgentNo, AgentDraft>,
-    /// Their attempts.
-    pub attempts: BTreeMap<(AgentNo, AttemptNo), AttemptDraft>,
+    /// Their attempts, those that ended by a failure of configuration among them; see [`Draft::counted`].
+    attempts: BTreeMap<(AgentNo, AttemptNo), AttemptDraft>,
     /// Its answers as JSON, without secret ones.
     pub answers: BTreeMap<String, String>,
     /// Agents that began with attempts of the run it was forked from.
@@ -43,13 +45,13 @@ pub struct Draft {
     /// Whose calls they were.
     calls: BTreeMap<CallNo, (AgentNo, AttemptNo)>,
     open: OpenCosts,
+    time: WorkTime,
+    misconfigured: Misconfigured,
 }
 
 /// A run's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// When, in ns since the epoch; `None` when the record of an imported run does not say.
-    pub at: Option<TimeNs>,
     /// How.
     pub status: RunStatus,
     /// Every agent that counts is known to have met its criteria.
@@ -84,7 +86,7 @@ pub struct AttemptDraft {
     pub verified: bool,
     /// What else spoke against it.
     pub signals: Vec<Signal>,
-    /// How long it took, in milliseconds.
+    /// How long it took, in milliseconds; `None` when that is not known, as of one whose process died.
     pub duration_ms: Option<u64>,
     /// What is known of its cost, judging included, in nUSD.
     pub cost: u64,
@@ -138,10 +140,44 @@ pub struct ToolDraft {
 }
 
 impl Draft {
+    /// Returns the attempts that experience counts: all but those that ended by a failure of configuration.
+    pub fn counted(&self) -> impl Iterator<Item = (AgentNo, AttemptNo, &AttemptDraft)> {
+        let counts = |(agent, attempt): &(AgentNo, AttemptNo)| !self.misconfigured.attempt(*agent, *attempt);
+        self.attempts.iter().filter(move |(place, _)| counts(place)).map(|((agent, number), attempt)| (*agent, *number, attempt))
+    }
+
+    /// Returns the agents that gave up and why, but for those that a failure of configuration ended.
+    pub fn failures(&self) -> impl Iterator<Item = (&AgentDraft, FailureReason)> {
+        let counted = self.agents.iter().filter(|(number, _)| !self.misconfigured.agent(**number));
+        counted.filter_map(|(_, agent)| Some((agent, agent.failed?)))
+    }
+
+    /// Tells whether the run, which ended so, was ended by a failure of configuration: then it says nothing of its template.
+    pub fn is_misconfigured(&self, ended: Ended) -> bool {
+        ended.status != RunStatus::Succeeded && self.misconfigured.run()
+    }
+
+    /// Tells whether an attempt is the agent's first that a model could answer: no other one has met its task.
+    pub fn is_first(&self, agent: AgentNo, number: AttemptNo) -> bool {
+        let mut earlier = self.attempts.range((agent, 0)..(agent, number));
+        let is_of_another_run = number > 1 && self.heirs.contains(&agent);
+        !is_of_another_run && earlier.all(|((_, number), _)| self.misconfigured.attempt(agent, *number))
+    }
+
+    /// Returns what is known of its cost, in nUSD.
+    pub fn cost(&self) -> u64 {
+        self.attempts.values().fold(0, |sum: u64, attempt| sum.saturating_add(attempt.cost))
+    }
+
+    /// Returns how long it worked, in milliseconds; `None` when that is not known.
+    pub fn work_ms(&self) -> Option<u64> {
+        self.time.work_ms()
+    }
+
     /// Returns the durations of its attempts.
     pub fn attempts_duration(&self) -> AttemptsDuration {
         let mut sum = AttemptsDuration::default();
-        self.attempts.values().for_each(|attempt| sum.add(attempt.duration_ms));
+        self.counted().for_each(|(.., attempt)| sum.add(attempt.duration_ms));
         sum
     }
 
@@ -160,47 +196,32 @@ impl Draft {
             tools: BTreeMap::new(),
             calls: BTreeMap::new(),
             open: OpenCosts::default(),
+            time: WorkTime::begun_with(recorded),
+            misconfigured: Misconfigured::default(),
         })
     }
 
     /// Tells whether drafts look at this kind of event.
     pub fn looks_at(event: &Event) -> bool {
-        matches!(
+        let of_runs = matches!(
             event,
-            Event::RunStarted(_)
-                | Event::AnswerGiven(_)
-                | Event::AnswerChanged(_)
-                | Event::AgentPlanned(_)
-                | Event::AttemptStarted(_)
-                | Event::AttemptEnded(_)
+            Event::AgentPlanned(_)
                 | Event::AttemptImported(_)
                 | Event::AttemptInherited(_)
                 | Event::RunForked(_)
-                | Event::CallStarted(_)
-                | Event::CallReplied(_)
-                | Event::CallFailed(_)
-                | Event::CallCancelled(_)
                 | Event::CallLost(_)
-                | Event::ToolStarted(_)
-                | Event::ToolEnded(_)
                 | Event::CostIncurred(_)
                 | Event::CriterionJudged(_)
-                | Event::TierEscalated(_)
-                | Event::AgentSucceeded(_)
-                | Event::AgentFailed(_)
-                | Event::RunSucceeded(_)
-                | Event::RunFailed(_)
-                | Event::RunCancelled(_)
-                | Event::RunResumed(_)
-        )
+        );
+        of_runs || WorkTime::looks_at(event)
     }
 
     /// Takes in the run's next event.
     pub fn apply(&mut self, recorded: &Recorded) {
         let at = at(recorded);
-        // When an imported run ended is what its record says, or not known: never when it was imported.
-        let ended = if self.mode == Mode::Imported { recorded.envelope.occurred_at } else { Some(at) };
         self.open.apply(&recorded.event);
+        self.time.apply(recorded);
+        self.misconfigured.apply(&recorded.event);
         match &recorded.event {
             Event::AnswerGiven(body) => {
                 let value = body.private.as_ref().filter(|_| !body.secret).map(|private| private.value.as_str());
@@ -219,10 +240,10 @@ impl Draft {
             Event::AgentSucceeded(body) => self.agents.entry(body.agent).or_default().failed = None,
             Event::AgentFailed(body) => self.agents.entry(body.agent).or_default().failed = Some(body.reason),
             Event::RunSucceeded(body) => {
-                self.ended = Some(Ended { at: ended, status: RunStatus::Succeeded, verified: body.verified });
+                self.ended = Some(Ended { status: RunStatus::Succeeded, verified: body.verified });
             }
-            Event::RunFailed(_) => self.ended = Some(Ended { at: ended, status: RunStatus::Failed, verified: false }),
-            Event::RunCancelled(_) => self.ended = Some(Ended { at: ended, status: RunStatus::Cancelled, verified: false }),
+            Event::RunFailed(_) => self.ended = Some(Ended { status: RunStatus::Failed, verified: false }),
+            Event::RunCancelled(_) => self.ended = Some(Ended { status: RunStatus::Cancelled, verified: false }),
             Event::RunResumed(_) => self.ended = None,
             event => self.apply_to_attempts(event, at),
         }
@@ -247,7 +268,8 @@ impl Draft {
                     attempt.outcome = Some(body.outcome);
                     attempt.verified = body.verified;
                     attempt.signals.clone_from(&body.signals);
-                    attempt.duration_ms = Some(body.duration_ms);
+                    // When an attempt whose process died was found, not when it ended, is in its record.
+                    attempt.duration_ms = (body.outcome != AttemptOutcome::Lost).then_some(body.duration_ms);
                 }
             }
             Event::AttemptImported(body) => {

@@ -4,6 +4,9 @@
 //! resumed: then it is taken out of every sum, and in again when it ends anew. Sums are integers, so taking out leaves no trace and
 //! any split of the log into batches gives the same rows. Ages are not in the sums but beside them, by day: whoever reads says what
 //! the half-life is. Real, imported and simulated runs have rows of their own. Which numbers may be claimed is not known here.
+//!
+//! What a failure of configuration ended is no experience ([`super::misconfigured`]): such attempts are in no sum, and such runs are
+//! counted as left out. Durations are those of work ([`super::work_time`]).
 
 pub mod answers;
 pub mod associations;
@@ -52,7 +55,7 @@ impl Projection for Memory {
     }
 
     fn version(&self) -> u32 {
-        7
+        8
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
@@ -96,7 +99,10 @@ impl Projection for Memory {
 fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
     let Some(ended) = draft.ended else { return Ok(()) };
     // A run that took over work of another one says nothing of whole runs; what it did itself counts like any other work.
-    if draft.heirs.is_empty() {
+    if draft.is_misconfigured(ended) {
+        outcomes::count_left_out(rows, run, draft, sign)?;
+        answers::count_last(rows, run, draft, sign)?;
+    } else if draft.heirs.is_empty() {
         outcomes::count(rows, run, draft, ended, sign)?;
         answers::count(rows, run, draft, ended, sign)?;
     } else {

@@ -8,15 +8,17 @@ use super::draft::{Draft, Ended};
 use super::{Evidence, Sign, day_of, mode_of, shift, shift_day};
 use crate::domain::event::{FailureReason, Mode};
 use crate::domain::ids::{RunId, TimeNs};
+use crate::views::Rows;
 use crate::views::rows::{self, Key, KeyReader};
 use crate::views::sketch::Sketch;
 use crate::views::status::RunStatus;
-use crate::views::{Rows, millis_between};
 
 /// First byte of the keys of sums.
 pub const KIND: u8 = b't';
 /// First byte of the keys of single runs.
 pub const KIND_RUN: u8 = b'r';
+/// First byte of the keys of single runs that a failure of configuration ended.
+pub const KIND_LEFT_OUT: u8 = b'o';
 
 /// Ended runs by how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,13 +79,19 @@ pub struct OutcomeRow {
     pub fork_cost: u128,
     /// Of those, runs some of whose cost is not known.
     pub fork_cost_unknown: u64,
+    /// Runs that a failure of configuration ended; they are in none of the other sums.
+    pub left_out: u64,
+    /// What is known of the cost of those, in nUSD.
+    pub left_out_cost: u128,
+    /// Of those, runs some of whose cost is not known.
+    pub left_out_cost_unknown: u64,
     /// What is known of their cost, in nUSD, over all of them.
     pub cost_known: u128,
     /// What runs cost, in nUSD; those whose cost is wholly known.
     pub cost: Sketch,
     /// Runs some of whose cost is not known.
     pub cost_unknown: u64,
-    /// From beginning to end, in milliseconds.
+    /// How long runs worked, in milliseconds.
     pub duration: Sketch,
     /// The durations of a run's attempts together, in milliseconds, where its own is not known.
     pub attempts_duration: Sketch,
@@ -118,9 +126,9 @@ pub struct RunFact {
     pub cost: u64,
     /// The whole cost is known.
     pub cost_complete: bool,
-    /// From beginning to end, in milliseconds; `None` when it is not known.
+    /// How long it worked, in milliseconds; `None` when it is not known.
     pub duration_ms: Option<u64>,
-    /// Attempts of all agents.
+    /// Attempts of all agents that count.
     pub attempts: u32,
     /// Climbs.
     pub climbs: u32,
@@ -166,9 +174,45 @@ impl RunFact {
     }
 }
 
+/// A run that a failure of configuration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Whether its models were real.
+    pub mode: Mode,
+}
+
+impl LeftOut {
+    /// Returns the beginning of the keys of a template's runs that are left out, or of all; behind it they stand as those of [`RunFact`].
+    pub fn of(template: Option<&str>) -> Key {
+        let key = Key::new(KIND_LEFT_OUT);
+        match template {
+            Some(template) => key.text(template),
+            None => key,
+        }
+    }
+}
+
+/// Takes a run that a failure of configuration ended in or out.
+pub(super) fn count_left_out(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+    let key = OutcomeRow::of(Some(&draft.template)).byte(draft.mode as u8).finish();
+    rows::change(rows, &key, |row: &mut OutcomeRow| {
+        shift(&mut row.left_out, sign);
+        sign.sum(&mut row.left_out_cost, draft.cost());
+        if !draft.unsettled().is_empty() {
+            shift(&mut row.left_out_cost_unknown, sign);
+        }
+    })?;
+    let key = LeftOut::of(Some(&draft.template)).signed(draft.started_at).bytes(&run.to_bytes()).finish();
+    match sign {
+        Sign::In => rows.put(&key, rows::write(&LeftOut { mode: draft.mode })?),
+        Sign::Out => rows.remove(&key),
+    }
+    Ok(())
+}
+
 /// Takes a run that took over work of another one in or out.
 pub(super) fn count_fork(rows: &mut dyn Rows, draft: &Draft, sign: Sign) -> Result<(), String> {
-    let cost = draft.attempts.values().fold(0u64, |sum, attempt| sum.saturating_add(attempt.cost));
+    let cost = draft.cost();
     let key = OutcomeRow::of(Some(&draft.template)).byte(draft.mode as u8).finish();
     rows::change(rows, &key, |row: &mut OutcomeRow| {
         shift(&mut row.forks, sign);
@@ -181,12 +225,11 @@ pub(super) fn count_fork(rows: &mut dyn Rows, draft: &Draft, sign: Sign) -> Resu
 
 /// Takes the draft's run in or out.
 pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended, sign: Sign) -> Result<(), String> {
-    let cost = draft.attempts.values().fold(0u64, |sum, attempt| sum.saturating_add(attempt.cost));
-    let cost_complete = draft.unsettled().is_empty();
-    let duration_ms = ended.at.map(|end| millis_between(draft.started_at, end));
-    let climbed = || draft.attempts.iter().filter(|(_, attempt)| attempt.escalated);
+    let (cost, cost_complete, duration_ms) = (draft.cost(), draft.unsettled().is_empty(), draft.work_ms());
+    let attempts = draft.counted().count();
+    let climbed = || draft.counted().filter(|(.., attempt)| attempt.escalated);
     let climbs = climbed().count();
-    let mut climbers: Vec<_> = climbed().map(|((agent, _), _)| *agent).collect();
+    let mut climbers: Vec<_> = climbed().map(|(agent, ..)| agent).collect();
     climbers.dedup();
     let key = OutcomeRow::of(Some(&draft.template)).byte(draft.mode as u8).finish();
     rows::change(rows, &key, |row: &mut OutcomeRow| {
@@ -202,22 +245,20 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended
             (None, Some(attempts_ms)) => sign.sketch(&mut row.attempts_duration, attempts_ms),
             (None, None) => {}
         }
-        sign.sketch(&mut row.attempts, draft.attempts.len() as u64);
+        sign.sketch(&mut row.attempts, attempts as u64);
         sign.sketch(&mut row.agents, draft.agents.len() as u64);
         if climbs > 0 {
             shift(&mut row.climbed_runs, sign);
         }
         climbers.iter().for_each(|_| shift(&mut row.climbed_agents, sign));
         (0..climbs).for_each(|_| shift(&mut row.climbs, sign));
-        climbed().for_each(|(_, attempt)| sign.sum(&mut row.climb_cost, attempt.cost));
-        for agent in draft.agents.values() {
-            if let Some(reason) = agent.failed {
-                let place = (agent.role.clone(), reason);
-                let held = row.failures.entry(place.clone()).or_default();
-                shift(held, sign);
-                if *held == 0 {
-                    row.failures.remove(&place);
-                }
+        climbed().for_each(|(.., attempt)| sign.sum(&mut row.climb_cost, attempt.cost));
+        for (agent, reason) in draft.failures() {
+            let place = (agent.role.clone(), reason);
+            let held = row.failures.entry(place.clone()).or_default();
+            shift(held, sign);
+            if *held == 0 {
+                row.failures.remove(&place);
             }
         }
         row.evidence.count(draft.started_at, run, sign);
@@ -232,7 +273,7 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended
                 cost,
                 cost_complete,
                 duration_ms,
-                attempts: u32::try_from(draft.attempts.len()).unwrap_or(u32::MAX),
+                attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
                 climbs: u32::try_from(climbs).unwrap_or(u32::MAX),
             };
             rows.put(&key, rows::write(&fact)?);

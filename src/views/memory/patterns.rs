@@ -116,10 +116,10 @@ pub struct PatternRow {
 /// Takes the draft's attempts in or out.
 pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
     let unsettled = draft.unsettled();
-    for (number, attempt) in &draft.attempts {
+    for (agent, number, attempt) in draft.counted() {
         let Some(outcome) = attempt.outcome else { continue };
-        rows::change(rows, &key(draft, number.0, attempt).finish(), |row: &mut PatternRow| {
-            row.count(attempt, outcome, !unsettled.contains(number), number.1 == 1, sign);
+        rows::change(rows, &key(draft, agent, attempt).finish(), |row: &mut PatternRow| {
+            row.count(attempt, outcome, !unsettled.contains(&(agent, number)), draft.is_first(agent, number), sign);
             row.evidence.count(draft.started_at, run, sign);
         })?;
     }

@@ -30,7 +30,8 @@ pub struct TaskRow {
     pub role: String,
     /// What it was to do; empty when that was forgotten.
     pub text: String,
-    /// By tier: what came of it; `None` where it was not tried, and everywhere while the run goes on.
+    /// By tier: what came of it; `None` where it was not tried, or only in attempts that a failure of configuration ended, and everywhere
+    /// while the run goes on.
     pub tiers: [Option<Tried>; Tier::ALL.len()],
 }
 
@@ -100,8 +101,8 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) 
         row.tiers = [None; Tier::ALL.len()];
         // What came of the task began in another run, and is told there.
         if sign == Sign::In && !draft.heirs.contains(agent) {
-            for ((_, number), attempt) in draft.attempts.iter().filter(|((of, _), _)| of == agent) {
-                let is_known = !unsettled.contains(&(*agent, *number));
+            for (_, number, attempt) in draft.counted().filter(|(of, ..)| of == agent) {
+                let is_known = !unsettled.contains(&(*agent, number));
                 let tried = row.tiers[attempt.tier as usize].get_or_insert(Tried { end: None, cost: Some(0), attempts: 0 });
                 tried.end = tried.end.max(end_of(attempt));
                 tried.cost = tried.cost.filter(|_| is_known).map(|cost| cost.saturating_add(attempt.cost));

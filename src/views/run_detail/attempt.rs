@@ -44,7 +44,7 @@ pub struct AttemptDetail {
     pub verification_cost_nusd: u64,
     /// Tokens over all its calls.
     pub tokens: Tokens,
-    /// From its start to its end; null while it has not ended.
+    /// From its start to its end; null while it has not ended, and when its process died.
     pub duration_ms: Option<u64>,
     /// When it began.
     pub started_at: String,

@@ -5,18 +5,20 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::domain::event::{AnswerSource, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict};
+use crate::domain::event::{AnswerSource, AttemptOutcome, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::judge;
 use crate::domain::money::NanoUsd;
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
+use crate::views::misconfigured::Misconfigured;
 use crate::views::open_costs::OpenCosts;
 use crate::views::run_list::AttemptsDuration;
+use crate::views::work_time::WorkTime;
 
 use super::super::event_line::is_forgotten;
 use super::super::status::{AgentStatus, AttemptStatus, RunStatus};
-use super::super::{millis_between, utc};
+use super::super::utc;
 use super::inherit::{ended, judge_name};
 use super::{
     AgentDetail, AgentFailure, Approval, AttemptDetail, CallDetail, CriterionDetail, Escalation, InputDetail, Lineage, Note,
@@ -33,6 +35,8 @@ pub struct Fold {
     pub(super) calls: HashMap<CallNo, (usize, usize, usize)>,
     /// Calls whose cost is not known, or not yet.
     pub(super) open: OpenCosts,
+    time: WorkTime,
+    misconfigured: Misconfigured,
     /// Imported attempts that came without a cost, so far.
     pub(super) costless: BTreeSet<(AgentNo, AttemptNo)>,
     /// Attempts with a call that has no price.
@@ -58,6 +62,8 @@ impl Default for Fold {
                 started_at: None,
                 ended_at: None,
                 duration_ms: None,
+                form_ms: None,
+                waited_ms: None,
                 attempts_duration_ms: None,
                 cost_nusd: 0,
                 cost_usd: String::new(),
@@ -81,6 +87,7 @@ impl Default for Fold {
                 costs_by_tier: Vec::new(),
                 report: None,
                 failure: None,
+                failed_by_configuration: false,
                 suspended_because: None,
                 labels: IndexMap::new(),
                 notes: Vec::new(),
@@ -99,6 +106,8 @@ impl Default for Fold {
             ended: None,
             calls: HashMap::new(),
             open: OpenCosts::default(),
+            time: WorkTime::default(),
+            misconfigured: Misconfigured::default(),
             costless: BTreeSet::new(),
             unpriced: BTreeSet::new(),
             criteria: HashMap::new(),
@@ -124,7 +133,10 @@ impl Fold {
         let detail = &mut self.detail;
         detail.started_at = self.started.map(utc);
         detail.ended_at = self.ended.map(utc);
-        detail.duration_ms = self.started.zip(self.ended).map(|(start, end)| millis_between(start, end));
+        detail.duration_ms = self.time.work_ms();
+        (detail.form_ms, detail.waited_ms) = (self.time.form_ms(), self.time.waited_ms());
+        detail.failed_by_configuration =
+            matches!(detail.status, RunStatus::Failed | RunStatus::Cancelled) && self.misconfigured.run();
         let mut attempts = AttemptsDuration::default();
         let own = detail.agents.iter().flat_map(|agent| &agent.attempts).filter(|attempt| attempt.inherited_from.is_none());
         own.filter(|attempt| attempt.status != AttemptStatus::Running).for_each(|attempt| attempts.add(attempt.duration_ms));
@@ -157,6 +169,8 @@ impl Fold {
         detail.forgotten_events += u64::from(is_forgotten(&recorded.event));
         detail.head = recorded.hash.to_string();
         detail.status = detail.status.after(&recorded.event);
+        self.time.apply(recorded);
+        self.misconfigured.apply(&recorded.event);
         self.apply_form(&recorded.event, at, text);
         self.apply_team(&recorded.event);
         self.apply_calls(&recorded.event, text);
@@ -291,8 +305,11 @@ impl Fold {
                 attempt.status = ended(body.outcome);
                 attempt.verified = body.verified;
                 attempt.signals.clone_from(&body.signals);
-                attempt.duration_ms = Some(body.duration_ms);
-                agent.duration_ms = Some(agent.duration_ms.unwrap_or(0).saturating_add(body.duration_ms));
+                // When an attempt whose process died was found, not when it ended, is in its record.
+                attempt.duration_ms = (body.outcome != AttemptOutcome::Lost).then_some(body.duration_ms);
+                if let Some(duration_ms) = attempt.duration_ms {
+                    agent.duration_ms = Some(agent.duration_ms.unwrap_or(0).saturating_add(duration_ms));
+                }
             }
             Event::AttemptImported(body) => {
                 let (agent, attempt) = self.attempt(body.agent, body.attempt, body.tier);

@@ -58,8 +58,15 @@ pub struct RunDetail {
     pub started_at: Option<String>,
     /// When it ended; null while it has not.
     pub ended_at: Option<String>,
-    /// From its beginning to its end, pauses included.
+    /// How long it worked, without the time that its form took and the time that it waited for a person; null while it has not ended.
     pub duration_ms: Option<u64>,
+    /// How long filling in its form took; null for a run of another system.
+    #[serde(default)]
+    pub form_ms: Option<u64>,
+    /// How long it waited for a person: paused, failed or interrupted until it was resumed, or for an approval while nothing else was
+    /// under way; null for a run of another system.
+    #[serde(default)]
+    pub waited_ms: Option<u64>,
     /// The durations of its attempts together, however many ran at once; null when one of them is not known.
     #[serde(default)]
     pub attempts_duration_ms: Option<u64>,
@@ -107,6 +114,9 @@ pub struct RunDetail {
     pub report: Option<String>,
     /// Why the run failed.
     pub failure: Option<RunFailureDetail>,
+    /// It ended because it could not work: key, model, price or server. No statistic counts it.
+    #[serde(default)]
+    pub failed_by_configuration: bool,
     /// Why the run stopped, while it has not gone on.
     pub suspended_because: Option<SuspendReason>,
     /// Labels.

@@ -23,6 +23,9 @@ use crate::domain::tokens::estimate_tokens;
 
 const NS_PER_DAY: i64 = 86_400_000_000_000;
 
+/// What a refusal says of a model that no budget can hold. Runs that were refused so are known by it.
+pub const NO_PRICE: &str = "has no price";
+
 pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) -> Result<(), Refusal> {
     draft.must_run()?;
     let agent = draft.agent(number)?;
@@ -149,7 +152,7 @@ fn shortage(draft: &Draft<'_>, number: AgentNo, choice: &ModelChoice, worst: Opt
                 continue;
             }
             return Ok(Some(format!(
-                "model `{}` has no price, so the {whose} budget of {limit} cannot hold; allow it with --allow-unpriced, or add a price",
+                "model `{}` {NO_PRICE}, so the {whose} budget of {limit} cannot hold; allow it with --allow-unpriced, or add a price",
                 choice.model
             )));
         };
@@ -355,10 +358,8 @@ fn signal_of(class: ErrorClass) -> Signal {
     match class {
         ErrorClass::Quota => Signal::Quota,
         ErrorClass::Context => Signal::ContextOverflow,
-        ErrorClass::Auth | ErrorClass::UnknownModel | ErrorClass::BadRequest | ErrorClass::Forbidden => Signal::Configuration,
-        ErrorClass::Connection | ErrorClass::Timeout | ErrorClass::Server | ErrorClass::RateLimit | ErrorClass::BadReply => {
-            Signal::Unavailable
-        }
+        class if class.is_configuration() => Signal::Configuration,
+        _ => Signal::Unavailable,
     }
 }
 

@@ -6,6 +6,8 @@ mod end;
 mod fork;
 mod form;
 
+pub use call::NO_PRICE;
+
 use super::basis::Basis;
 use super::command::{Command, Refusal};
 use super::state::{Agent, Phase, Run};
