@@ -121,6 +121,9 @@ pub fn past_line(past: &Forecast) -> String {
     for input in &past.inputs {
         parts.push(format!("input {}: {} had the same, {} one like it", sanitize::line(&input.input), input.same, input.alike));
     }
+    if parts.is_empty() {
+        parts.push("too few to say how this one will go".to_owned());
+    }
     format!("{} like this: {}", words::plural(past.n_similar, "past run"), parts.join(" · "))
 }
 

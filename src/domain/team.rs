@@ -17,6 +17,10 @@ use super::placeholder::{Piece, Reference, Scope, fill_text, fill_value, pieces,
 use super::template::{BaseAgent, OnFailureSpec, QuestionKind, Rule, Template};
 use super::tier::Strategy;
 
+mod possible;
+
+pub use possible::possible;
+
 /// The base agent of rules whose own is not known.
 pub const GENERIC: &str = "generic";
 

@@ -15,6 +15,7 @@ use super::analysis::AnalyticsQuestion;
 use super::patterns::{PastRun, Pattern};
 use crate::domain::event::{Event, Mode, RecommendationShown, RecommendationShownPrivate};
 use crate::domain::ids::RunId;
+use crate::domain::team::possible;
 use crate::domain::template::Template;
 use crate::domain::text::Text;
 use crate::domain::tier::Tier;
@@ -24,6 +25,7 @@ use crate::memory::advice::past::Counts;
 use crate::memory::advice::role::{RoleAdvice, Terms, on_role};
 use crate::memory::advice::team::TierAdvice;
 use crate::store;
+use crate::views::misconfigured::left_out_words;
 
 /// Past runs looked at, the newest.
 const PAST_MAX: usize = 2_000;
@@ -40,15 +42,23 @@ pub struct Recommendation {
     pub n_similar: u64,
     /// What of each given input those runs had too; empty when no input was given, or all runs are looked at.
     pub inputs: Vec<InputLikeness>,
-    /// The probability of success; null under the minimum sample.
+    /// The probability of success; null under the minimum sample, as every number below that is made of runs.
     pub success: Option<Chance>,
-    /// What a run costs; null when no cost is wholly known.
+    /// Of those runs, how many are known to have succeeded or not.
+    pub n_judged: u64,
+    /// What a run costs.
     pub cost_nusd: Option<Spread>,
-    /// How long a run takes; null when it is not known.
+    /// Of those runs, how many have a known cost in the kind of money that counts.
+    pub n_cost: u64,
+    /// How long a run works, without the time that a form takes or a person is waited for.
     pub duration_ms: Option<Spread>,
+    /// Of those runs, how many have a known duration.
+    pub n_duration: u64,
     /// The budget that would have covered 95 of 100 of those runs, in nUSD.
     pub budget_p95_nusd: Option<u64>,
-    /// Where each agent should start.
+    /// Runs of this template that ended because they could not work: key, model, price or server. They are counted nowhere else.
+    pub failed_by_configuration: u64,
+    /// Where each agent should start: those that the given answers make or may make, else all that are known.
     pub agents: Vec<AgentAdvice>,
     /// What to answer.
     pub answers: Vec<AnswerAdvice>,
@@ -69,9 +79,9 @@ pub struct Forecast {
     pub inputs: Vec<InputLikeness>,
     /// The probability of success; null under the minimum sample.
     pub success: Option<Chance>,
-    /// What a run cost; null when no cost is wholly known.
+    /// What a run cost; null under the minimum sample.
     pub cost_nusd: Option<Spread>,
-    /// How long a run took; null when it is not known.
+    /// How long a run worked; null under the minimum sample.
     pub duration_ms: Option<Spread>,
 }
 
@@ -215,16 +225,15 @@ impl Workspace {
         let similar = self.similar(id, past, &request.answers, &request.inputs, &mut warnings)?;
         let outlook = outlook(&similar.runs, memory.min_sample, request.unverified);
         warnings.extend(outlook.warnings);
+        let left_out = self.left_out(Some(id))?;
+        let left_out = left_out.iter().filter(|(_, mode)| request.simulated || *mode != Mode::Simulated).count() as u64;
+        warnings.extend(left_out_words(left_out));
         let patterns = self.patterns(None)?;
-        // The template's own roles in its order, then those that only its past has: of older versions, or of other tools.
-        let rules = template.iter().flat_map(|template| &template.agent_composition_rules);
-        let mut roles: Vec<String> = rules.map(|rule| rule.role.clone()).collect();
-        let past_roles: BTreeSet<&String> =
-            patterns.iter().filter(|pattern| pattern.key.template == id).map(|pattern| &pattern.key.role).collect();
-        let others: Vec<String> = past_roles.into_iter().filter(|role| !roles.contains(role)).cloned().collect();
-        roles.extend(others);
-        let agents =
-            roles.iter().map(|role| AgentAdvice::new(role, self.role_advice(id, role, &patterns, request.counts()))).collect();
+        let roles = self.roles(id, template, request, &patterns);
+        let agents = roles
+            .iter()
+            .map(|(role, tiers)| AgentAdvice::new(role, self.role_advice((id, role), tiers, &patterns, request.counts())));
+        let agents = agents.collect();
         let question = AnalyticsQuestion {
             template: Some(id.to_owned()),
             simulated: request.simulated,
@@ -258,15 +267,54 @@ impl Workspace {
             n_similar: similar.runs.len() as u64,
             inputs: similar.inputs,
             success: outlook.success,
+            n_judged: outlook.n_judged,
             cost_nusd: outlook.cost,
+            n_cost: outlook.n_cost,
             duration_ms: outlook.duration_ms,
+            n_duration: outlook.n_duration,
             budget_p95_nusd: outlook.budget_p95,
+            failed_by_configuration: left_out,
             agents,
             answers: self.answer_advice(id, template, request)?,
             next,
             warnings,
             evidence: similar.runs.iter().take(EVIDENCE_MAX).map(|run| run.run.to_string()).collect(),
         })
+    }
+
+    /// Returns the roles to advise on, each with the tiers that it may use: those that the given answers make or may make; without
+    /// answers all of the template's in its order, then those that only its past has, of older versions or of other tools.
+    fn roles(
+        &self,
+        id: &str,
+        template: Option<&Template>,
+        request: &RecommendRequest,
+        patterns: &[Pattern],
+    ) -> Vec<(String, Vec<Tier>)> {
+        let given = request.answers.iter().map(|(question, value)| (question.clone(), value.clone())).collect();
+        let is_answered = !request.answers.is_empty();
+        let rules = match template {
+            Some(template) if is_answered => possible(template, &given),
+            Some(template) => template.agent_composition_rules.iter().collect(),
+            None => Vec::new(),
+        };
+        let usual = template.and_then(|template| template.defaults.as_ref()).and_then(|defaults| defaults.strategy);
+        let usual = usual.unwrap_or(self.resolved.settings.run.strategy);
+        let mut roles: Vec<(String, Vec<Tier>)> = Vec::new();
+        for rule in rules {
+            if !roles.iter().any(|(role, _)| *role == rule.role) {
+                roles.push((rule.role.clone(), rule.tier_strategy.unwrap_or(usual).tiers().to_vec()));
+            }
+        }
+        if template.is_none() || !is_answered {
+            let of_past = patterns.iter().filter(|pattern| pattern.key.template == id).map(|pattern| &pattern.key.role);
+            for role in of_past.collect::<BTreeSet<_>>() {
+                if !roles.iter().any(|(known, _)| known == role) {
+                    roles.push((role.clone(), Tier::ALL.to_vec()));
+                }
+            }
+        }
+        roles
     }
 
     /// Returns the newest past runs of a template, and how many there were with those that do not count.
@@ -296,11 +344,11 @@ impl Workspace {
         }))
     }
 
-    /// Advises on a role of a template from what all templates' attempts say.
-    pub(super) fn role_advice(&self, template: &str, role: &str, patterns: &[Pattern], counts: Counts) -> RoleAdvice {
+    /// Advises on a role of a template, which may start at the tiers `allowed`, from what all templates' attempts say.
+    pub(super) fn role_advice(&self, of: (&str, &str), allowed: &[Tier], patterns: &[Pattern], counts: Counts) -> RoleAdvice {
         let memory = &self.resolved.settings.memory;
         let terms = Terms { counts, today: self.today(), half_life_days: memory.half_life_days, min_sample: memory.min_sample };
-        on_role(template, role, patterns, terms, EVIDENCE_MAX)
+        on_role(of, allowed, patterns, terms, EVIDENCE_MAX)
     }
 
     fn answer_advice(

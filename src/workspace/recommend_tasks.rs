@@ -16,7 +16,7 @@ use crate::memory::advice::advisor::{Advisor, Estimate};
 use crate::memory::advice::choose::{Rung, Start, best, starts};
 use crate::memory::advice::past::{self, Costs, Counts, PastTask};
 use crate::memory::advice::space::{Located, Task};
-use crate::memory::advice::team::TierAdvice;
+use crate::memory::advice::team::{Enough, TierAdvice};
 use crate::memory::collection::embed_once;
 use crate::memory::embed;
 use crate::memory::index::{self, GoOn};
@@ -165,6 +165,7 @@ impl Workspace {
         past.iter().for_each(|task| *of_role.entry(&task.row.role).or_default() += 1);
         let is_known = |role: &str| of_role.get(role).is_some_and(|tasks| *tasks >= settings.min_sample);
         let costs = Costs::of(&past);
+        let enough = enough(&past, counts, &tiers, settings.min_sample as usize);
         let advice = tasks.iter().enumerate().map(|(index, task)| {
             let vector = asked.get(index).cloned().unwrap_or_default();
             let located = advisor.locate(Task::new(&task.text, vector, &task.role, task.template_id.as_deref()));
@@ -173,7 +174,7 @@ impl Workspace {
             TaskAdvice {
                 id: task.id.clone(),
                 start_tier: is_known(&task.role).then(|| best(&starts).unwrap_or(0)).and_then(|start| tiers.get(start).copied()),
-                tiers: lines(&tiers, &estimates, &starts),
+                tiers: lines(&tiers, &enough, &estimates, &starts),
                 evidence: evidence(&past, &located),
             }
         });
@@ -198,13 +199,25 @@ fn expected(costs: &Costs, tiers: &[Tier], role: &str, estimates: &[Estimate]) -
     starts(&rungs)
 }
 
-fn lines(tiers: &[Tier], estimates: &[Estimate], starts: &[Start]) -> Vec<TierAdvice> {
-    let line = |(index, (tier, estimate)): (usize, (&Tier, &Estimate))| TierAdvice {
-        n: estimate.n as u64,
-        expected_cost_nusd: starts.get(index).map(|start| start.cost.round() as u64),
-        ..estimate.belief.advice(*tier, estimate.n_first as u64, estimate.n_after as u64)
+/// Says of which tiers the history holds enough outcomes for a number: of any role, because the estimates for one lean on all.
+fn enough(past: &[PastTask], counts: Counts, tiers: &[Tier], min_sample: usize) -> Vec<Enough> {
+    let has_outcome = |task: &&PastTask, tier: Tier| counts.passed_at(task, tier).is_some();
+    let of_tier = |(place, tier): (usize, &Tier)| {
+        let tried = || past.iter().filter(|task| has_outcome(task, *tier));
+        let below = place.checked_sub(1).and_then(|below| tiers.get(below));
+        let has_failed = |task: &&PastTask| below.is_some_and(|below| counts.passed_at(task, *below) == Some(false));
+        Enough { tier: tried().count() >= min_sample, after_failure: tried().filter(has_failed).count() >= min_sample }
     };
-    tiers.iter().zip(estimates).enumerate().map(line).collect()
+    tiers.iter().enumerate().map(of_tier).collect()
+}
+
+fn lines(tiers: &[Tier], enough: &[Enough], estimates: &[Estimate], starts: &[Start]) -> Vec<TierAdvice> {
+    let line = |(index, ((tier, enough), estimate)): (usize, ((&Tier, &Enough), &Estimate))| TierAdvice {
+        n: estimate.n as u64,
+        expected_cost_nusd: starts.get(index).filter(|_| enough.tier).map(|start| start.cost.round() as u64),
+        ..estimate.belief.advice(*tier, estimate.n_first as u64, estimate.n_after as u64, *enough)
+    };
+    tiers.iter().zip(enough).zip(estimates).enumerate().map(line).collect()
 }
 
 fn evidence(past: &[PastTask], located: &Located) -> Vec<String> {

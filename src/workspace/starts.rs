@@ -74,7 +74,8 @@ impl Workspace {
         }
         let patterns = self.patterns(None)?;
         let advice = roles.into_iter().filter_map(|role| {
-            let advice = self.role_advice(&template.template_id, role, &patterns, counts(mode));
+            let tiers = Strategy::Adaptive.tiers();
+            let advice = self.role_advice((&template.template_id, role), tiers, &patterns, counts(mode));
             Some(StartAdvice {
                 role: role.to_owned(),
                 tier: advice.start.start?,
@@ -103,8 +104,9 @@ impl Workspace {
         let patterns = self.patterns(None)?;
         let offer = |agent: &team::PlannedAgent| {
             let usual = *agent.strategy.tiers().first()?;
-            let advice = self.role_advice(&basis.template.template_id, &agent.role, &patterns, counts(terms.mode));
-            let start = advice.start.start.filter(|start| *start != usual && agent.strategy.tiers().contains(start))?;
+            let of = (basis.template.template_id.as_str(), agent.role.as_str());
+            let advice = self.role_advice(of, agent.strategy.tiers(), &patterns, counts(terms.mode));
+            let start = advice.start.start.filter(|start| *start != usual)?;
             let (because, evidence) = (advice.because, advice.evidence);
             Some(StartOffer { role: agent.role.clone(), usual, start_tier: start, because, evidence })
         };

@@ -52,7 +52,8 @@ pub struct SuggestArgs {
         With --tasks: FILE is JSON Lines: {\"id\", \"template_id\"?, \"role\", \"text\"}. For each task comes one line: {\"id\", \"start_tier\", \
         \"tiers\": [{\"tier\", \"p_pass\", \"low\", \"high\", \"n\", \"benefit\", ...}], \"evidence\": [run ids]}. p_pass is the chance of a first \
         attempt with its 95 % interval, `basis` what it is known from; p_pass_after_failure is the chance once a lower tier has failed. \
-        benefit is the chance that the tier passes and the next lower listed one fails; start_tier is null while too little is known.\n\n\
+        benefit is the chance that the tier passes and the next lower listed one fails; start_tier is null while too \
+        little is known, and so is every number of a tier with less than `memory.min_sample` attempts.\n\n\
         Examples:\n  meno recommend release_prep --set checks=Security\n  \
         meno recommend security_audit --input source=./src\n  meno recommend --tasks tasks.jsonl"
 )]

@@ -137,7 +137,7 @@ impl Foresight {
                         n_later: known.n[tier as usize].1,
                     })
                     .collect();
-                if let Some(start) = advise(&ladder, u64::from(min_sample)).start {
+                if let Some(start) = advise(&ladder, Strategy::Adaptive.tiers(), u64::from(min_sample)).start {
                     starts.insert((task.run, task.agent), start);
                 }
             }

@@ -35,12 +35,18 @@ pub struct Spread {
 pub struct Outlook {
     /// The chance of success; `None` under the minimum sample.
     pub success: Option<Chance>,
-    /// What a run costs, in nUSD; `None` when no cost is wholly known.
+    /// Runs of which it is known whether they succeeded.
+    pub n_judged: u64,
+    /// What a run costs, in nUSD; `None` under the minimum sample.
     pub cost: Option<Spread>,
-    /// How long a run takes, in milliseconds; `None` when that is not known.
-    pub duration_ms: Option<Spread>,
-    /// The budget that would have covered 95 of 100 runs, in nUSD.
+    /// The budget that would have covered 95 of 100 runs, in nUSD; `None` under the minimum sample.
     pub budget_p95: Option<u64>,
+    /// Runs whose cost is known, in the kind of money that counts.
+    pub n_cost: u64,
+    /// How long a run works, in milliseconds; `None` under the minimum sample.
+    pub duration_ms: Option<Spread>,
+    /// Runs whose duration is known.
+    pub n_duration: u64,
     /// What to know of these numbers.
     pub warnings: Vec<String>,
 }
@@ -58,20 +64,32 @@ pub fn outlook(runs: &[PastRun], min_sample: u32, unverified: bool) -> Outlook {
     }
     let passed = judged.iter().filter(|passed| **passed).count();
     let success = stats::wilson(passed as f64, judged.len() as f64).filter(|_| is_enough);
-    // Money of different kinds is never put together: real runs say what a run costs, else imported ones, else simulated ones.
-    let paid: Vec<&PastRun> = runs.iter().filter(|run| run.fact.cost_complete).collect();
-    let kind = MONEY.into_iter().find(|mode| paid.iter().any(|run| run.fact.mode == *mode));
-    if paid.iter().any(|run| Some(run.fact.mode) != kind) {
-        let kind = kind.map_or("real", Mode::name);
+    // Money of different kinds is never put together: real runs say what a run costs, else imported ones, else simulated ones, where
+    // there are enough of them.
+    let costs = |mode: Mode| {
+        let paid = runs.iter().filter(|run| run.fact.cost_complete && run.fact.mode == mode);
+        Sorted::new(paid.map(|run| run.fact.cost).collect())
+    };
+    let paid: Vec<(Mode, Sorted)> =
+        MONEY.into_iter().map(|mode| (mode, costs(mode))).filter(|(_, costs)| costs.count() > 0).collect();
+    let place = paid.iter().position(|(_, costs)| costs.count() >= min_sample.into()).unwrap_or(0);
+    let n_cost = paid.get(place).map_or(0, |(_, costs)| costs.count());
+    let cost = paid.get(place).filter(|(_, costs)| costs.count() >= min_sample.into());
+    if let Some((kind, _)) = cost.filter(|_| paid.len() > 1) {
         warnings.push(format!("what runs cost is that of {kind} runs alone; other kinds of money are left out"));
     }
-    let cost = Sorted::new(paid.iter().filter(|run| Some(run.fact.mode) == kind).map(|run| run.fact.cost).collect());
+    if cost.is_none() && !runs.is_empty() {
+        warnings.push(format!("runs whose cost is known: {n_cost}; under {min_sample} no cost and no budget is named"));
+    }
     let duration = Sorted::new(runs.iter().filter_map(|run| run.fact.duration_ms).collect());
     Outlook {
         success: success.map(|share| Chance { p: share.value, low: share.low, high: share.high }),
-        cost: cost.spread(),
-        duration_ms: duration.spread(),
-        budget_p95: cost.at(0.95),
+        n_judged: judged.len() as u64,
+        cost: cost.and_then(|(_, costs)| costs.spread()),
+        budget_p95: cost.and_then(|(_, costs)| costs.at(0.95)),
+        n_cost,
+        n_duration: duration.count(),
+        duration_ms: duration.spread().filter(|_| duration.count() >= min_sample.into()),
         warnings,
     }
 }
@@ -92,6 +110,10 @@ impl Sorted {
     fn new(mut numbers: Vec<u64>) -> Self {
         numbers.sort_unstable();
         Self(numbers)
+    }
+
+    fn count(&self) -> u64 {
+        self.0.len() as u64
     }
 
     /// Returns the smallest number that at least `share` of all are at most.
@@ -133,8 +155,18 @@ mod tests {
         assert_eq!(seen.cost, Some(Spread { p10: 10, p50: 50, p90: 90 }));
         assert_eq!((seen.budget_p95, seen.duration_ms.map(|spread| spread.p50)), (Some(100), Some(100)));
         assert_eq!(seen.success.map(|chance| (chance.p, chance.high)), Some((1.0, 1.0)));
-        assert_eq!(outlook(&runs, 11, false).success, None);
         assert_eq!(outlook(&[], 1, false).cost, None);
+    }
+
+    #[test]
+    fn nothing_is_a_number_under_the_minimum_sample() {
+        let runs: Vec<PastRun> = (1..=10).map(|number| run(number, Mode::Real, u64::from(number) * 10)).collect();
+        let seen = outlook(&runs, 11, false);
+        assert_eq!((seen.success, seen.cost, seen.duration_ms, seen.budget_p95), (None, None, None, None));
+        assert_eq!((seen.n_judged, seen.n_cost, seen.n_duration), (10, 10, 10));
+        assert!(seen.warnings.iter().any(|warning| warning.contains("no cost and no budget")), "{seen:?}");
+        let seen = outlook(&[run(1, Mode::Imported, 1000), run(2, Mode::Imported, 1000), run(3, Mode::Real, 10)], 2, false);
+        assert_eq!(seen.cost.map(|spread| spread.p90), Some(1000), "one real run is no sample");
     }
 
     #[test]
