@@ -18,6 +18,8 @@ mod crash;
 mod deny;
 #[path = "suite/examples.rs"]
 mod examples;
+#[path = "suite/experience.rs"]
+mod experience;
 #[path = "suite/following.rs"]
 mod following;
 #[path = "suite/fork.rs"]

@@ -185,7 +185,7 @@ impl From<StartError> for Report {
             StartError::TierWithoutModel { tier, .. } => Self::new("tier_without_model", Exit::Mendable, message).hint(format!(
                 "set `tiers.{tier}.provider` and `tiers.{tier}.model`, or choose another `--preset` or `--strategy`"
             )),
-            StartError::ModelNotReady { .. } => Self::new("model_not_ready", Exit::Mendable, message)
+            StartError::ModelNotReady(_) => Self::new("model_not_ready", Exit::Mendable, message)
                 .hint("`meno config` shows the settings; `--preset simulated` needs no model"),
             StartError::Input(_) => {
                 Self::new("input", Exit::Mendable, message).hint("`meno show-template TEMPLATE` lists the inputs it takes")
@@ -268,6 +268,7 @@ impl From<ForkError> for Report {
             )
             .hint(format!("`meno rerun {run}` does all of it again, if its answers are kept")),
             ForkError::Gone(error) => error.into(),
+            ForkError::ModelNotReady(error) => ResumeError::from(error).into(),
             ForkError::Refused(refusal) => refusal.into(),
             ForkError::Store(error) => error.into(),
             ForkError::TooEarly { run, .. } => {
@@ -300,6 +301,9 @@ impl From<ResumeError> for Report {
             ResumeError::NoSuchAgent { run, role, known } => Self::new("not_found", Exit::Mendable, message)
                 .cause(format!("it has: {}", known.join(", ")))
                 .suggest(&role, known.iter().map(String::as_str), &format!("`meno show-run {run}` shows its team")),
+            ResumeError::ModelNotReady(_) => Self::new("model_not_ready", Exit::Mendable, message).hint(
+                "nothing was stored: mend it and try again; a run keeps the models of its beginning, `meno config` shows today's",
+            ),
             ResumeError::Locked { .. } => {
                 Self::new("store_locked", Exit::Mendable, message).hint("`meno doctor` says where the key is looked for")
             }

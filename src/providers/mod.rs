@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod fault;
 mod http;
 mod limit;
+pub mod model_list;
 mod models;
 pub mod ollama;
 pub mod openai_chat;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::ready::ModelNotReady;
 use super::request::GivenAnswer;
 use super::start::{ResumeError, answer_command, labels};
 use super::{ActiveRun, Workspace, replay};
@@ -112,6 +113,9 @@ pub enum ForkError {
         /// The agent.
         role: String,
     },
+    /// A model that the new run needs cannot be called.
+    #[error(transparent)]
+    ModelNotReady(#[from] ModelNotReady),
     /// Texts are missing, or it was imported.
     #[error(transparent)]
     Gone(#[from] ResumeError),
@@ -213,6 +217,12 @@ impl Workspace {
             let taken = taken?;
             point.check_words(&taken, &redactor)?;
             commands.extend(taken);
+        }
+        // What is taken over needs no model any more.
+        let checked = self.check_run(&stream.foresee(&basis, &commands)?, &basis, true);
+        if let Err(error) = checked {
+            lock.end()?;
+            return Err(error.into());
         }
         stream.perform(&basis, &commands)?;
         Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })

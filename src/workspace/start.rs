@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Workspace;
 use super::inputs::{self, InputError};
 use super::library::Entry;
+use super::ready::ModelNotReady;
 use super::request::{GivenAnswer, ResumeRequest, RunRequest};
 use crate::domain::capture::Levels;
 use crate::domain::event::{Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};
@@ -87,19 +88,8 @@ pub enum StartError {
         tier: Tier,
     },
     /// A model that the template needs cannot be called: mend what is said, or choose another.
-    #[error("the {tier} model `{provider}/{model}`, which `{role}` needs, cannot be called: {why}")]
-    ModelNotReady {
-        /// The rule's role.
-        role: String,
-        /// The tier.
-        tier: Tier,
-        /// The provider.
-        provider: String,
-        /// The model.
-        model: String,
-        /// Why.
-        why: String,
-    },
+    #[error(transparent)]
+    ModelNotReady(#[from] ModelNotReady),
     /// Material cannot be taken.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -159,6 +149,9 @@ pub enum ResumeError {
         /// The roles that it has.
         known: Vec<String>,
     },
+    /// A model that it needs cannot be called.
+    #[error(transparent)]
+    ModelNotReady(#[from] ModelNotReady),
     /// The rules forbid it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -199,7 +192,7 @@ impl Workspace {
             let first = entry.first_error().map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
             return Err(StartError::Broken { id: entry.id.clone(), first });
         };
-        self.check_models(template, request.strategy)?;
+        self.check_models(template, request.strategy, request.budget)?;
         let basis = self.basis(template);
         let settled = self.settle(template, &request)?;
         let redactor = self.redactor_of(&basis, &settled.secrets);
@@ -227,8 +220,8 @@ impl Workspace {
     /// Takes over a run that nobody executes: what it decides by is read from its own events, never from today's files.
     ///
     /// # Errors
-    /// [`ResumeError::Refused`] when the run has ended, [`store::Error::Unreachable`] with the holder's process id when
-    /// somebody executes it.
+    /// [`ResumeError::Refused`] when the run has ended, [`ResumeError::ModelNotReady`] when a model that it needs cannot be called,
+    /// [`store::Error::Unreachable`] with the holder's process id when somebody executes it.
     pub fn resume(&self, id: RunId, request: &ResumeRequest) -> Result<ActiveRun, ResumeError> {
         let lock = RunLock::acquire(self.place()?, id)?;
         self.take_in_spool(id)?;
@@ -251,7 +244,9 @@ impl Workspace {
         let roles = || stream.run().agents.iter().map(|agent| agent.label.clone()).collect();
         let limits = request.limits(stream.run()).map_err(|role| ResumeError::NoSuchAgent { run: id, role, known: roles() })?;
         let retry_failed = request.retry_failed;
-        stream.perform(&basis, &[Command::Resume { executor, retry_failed, meno_version, limits }])?;
+        let resume = [Command::Resume { executor, retry_failed, meno_version, limits }];
+        self.check_run(&stream.foresee(&basis, &resume)?, &basis, true)?;
+        stream.perform(&basis, &resume)?;
         Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from, redactor })
     }
 

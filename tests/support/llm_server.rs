@@ -270,6 +270,11 @@ impl Drop for Open {
 
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     let Some(received) = read_request(&mut stream).await else { return };
+    // A list of models is asked for on the side: it is no turn of the script.
+    if received.path.ends_with("/api/tags") {
+        let _ = stream.write_all(b"HTTP/1.1 404 -\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
+        return;
+    }
     let turn = {
         let mut state = state.lock().expect("no panic");
         state.received.push(received.clone());

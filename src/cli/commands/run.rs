@@ -45,7 +45,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     if args.dry_run {
         looked.check_tiers(&template, args.strategy)?;
     } else {
-        looked.check_models(&template, args.strategy)?;
+        looked.check_models(&template, args.strategy, args.budget)?;
     }
     consent::to_template(context, &looked, &entry)?;
     let given = given(context, args.answers.as_deref(), &args.set, &template)?;
