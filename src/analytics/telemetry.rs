@@ -242,7 +242,7 @@ pub struct ModeCalls {
     pub total: CallSum,
     /// By tier, provider and model.
     pub models: Vec<ModelCalls>,
-    /// The share of calls with input out of the provider's cache.
+    /// The share of calls with input out of the provider's cache, of those that did not fail.
     pub cache_hits: Option<Share>,
     /// What the same tokens would have cost at premium prices; null when the premium model has no price.
     pub savings: Option<Savings>,
@@ -277,7 +277,7 @@ pub struct CallSum {
     pub cost_usd: String,
     /// Tokens, as far as known.
     pub tokens: TokenSum,
-    /// How long they took.
+    /// How long they took, but for those that failed.
     pub latency: Lengths,
 }
 
@@ -339,7 +339,8 @@ impl<'a> Gathering<'a> {
         sums.failed += u64::from(row.status == CallStatus::Failed);
         sums.cost += u128::from(row.amount);
         sums.usage = sums.usage.plus(row.usage);
-        if let Some(latency_ms) = row.latency_ms {
+        // How soon a call failed says nothing of how long one takes.
+        if let Some(latency_ms) = row.latency_ms.filter(|_| row.status != CallStatus::Failed) {
             sums.latency.add(latency_ms);
         }
         mode.hits += u64::from(row.usage.cache_read > 0);
@@ -368,8 +369,8 @@ impl<'a> Gathering<'a> {
             }
             let known = |text: String| (!text.is_empty()).then_some(text);
             let narrow = |sum: u128| u64::try_from(sum).unwrap_or(u64::MAX);
-            let calls = total.calls;
-            let hits = stats::wilson(gathered.hits as f64, calls as f64);
+            let answered = total.calls - total.failed;
+            let hits = stats::wilson(gathered.hits.min(answered) as f64, answered as f64);
             ModeCalls {
                 mode,
                 total: total.finish(),
@@ -383,7 +384,7 @@ impl<'a> Gathering<'a> {
                         sum: sums.finish(),
                     })
                     .collect(),
-                cache_hits: hits.map(|estimate| Share::of(estimate, calls)),
+                cache_hits: hits.map(|estimate| Share::of(estimate, answered)),
                 savings: premium.clone().filter(|_| gathered.compared > 0).map(|premium_model| Savings {
                     is_estimate: true,
                     premium_model,
