@@ -14,6 +14,8 @@ mod checking;
 mod completions;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/demo.rs"]
+mod demo;
 #[path = "suite/deny.rs"]
 mod deny;
 #[path = "suite/examples.rs"]

@@ -122,10 +122,12 @@ impl World {
             files: 1,
             bytes: 5,
             left_out: 0,
+            omitted: Vec::new(),
             private: Some(InputAttachedPrivate {
                 path: "-".into(),
                 texts: vec![("notes".into(), Text::Inline("one\ntwo".into()))],
                 omissions: Vec::new(),
+                rules: Vec::new(),
             }),
         })));
         world.must(Command::ShowQuestions(vec!["name".into(), "why".into()]));

@@ -187,6 +187,11 @@ impl From<StartError> for Report {
             )),
             StartError::ModelNotReady(_) => Self::new("model_not_ready", Exit::Mendable, message)
                 .hint("`meno config` shows the settings; `--preset simulated` needs no model"),
+            StartError::PromptTooLarge { tier, .. } => Self::new("prompt_too_large", Exit::Mendable, message).hint(format!(
+                "give less material, or a model with a larger window: `tiers.{tier}.model`, and `tiers.{tier}.context_tokens` where the price table does not know it"
+            )),
+            StartError::MaterialMissing(_) => Self::new("material_missing", Exit::Mendable, message)
+                .hint("give it, or say `--no-material` to let the agents work without it"),
             StartError::Input(_) => {
                 Self::new("input", Exit::Mendable, message).hint("`meno show-template TEMPLATE` lists the inputs it takes")
             }

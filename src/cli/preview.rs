@@ -1,5 +1,6 @@
 //! What `run --dry-run` and `show-template` show: the team, why, and the expected cost.
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -7,9 +8,10 @@ use super::context::Context;
 use super::error::Result;
 use super::output::table::{Column, Fit, Table};
 use super::output::{HEADING, sanitize, styled, time, words};
-use crate::domain::event::Mode;
+use super::progress;
+use crate::domain::event::{Mode, OmissionRule};
 use crate::domain::template::Template;
-use crate::workspace::{Forecast, Preview};
+use crate::workspace::{Forecast, InputPreview, Preview};
 
 /// What `run --dry-run --json` prints. Amounts in nUSD; null when a model has no price.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -27,8 +29,35 @@ pub struct DryRun {
     pub cost_low_nusd: Option<u64>,
     /// What the run may cost: to.
     pub cost_high_nusd: Option<u64>,
+    /// The material.
+    pub inputs: Vec<DryInput>,
     /// How past runs with answers and inputs like these went; null when there was none.
     pub past: Option<Forecast>,
+}
+
+/// Material that the run would be given.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DryInput {
+    /// The input's id.
+    pub input: String,
+    /// Files taken.
+    pub files: u32,
+    /// Bytes taken.
+    pub bytes: u64,
+    /// Files and folders left out.
+    pub left_out: u32,
+    /// How many of them by which rule.
+    pub left_out_by: IndexMap<OmissionRule, u32>,
+    /// What was left out, the first few hundred, and why.
+    pub omissions: Vec<(String, String)>,
+    /// The rule of each of `omissions`.
+    pub omission_rules: Vec<OmissionRule>,
+    /// Estimated tokens in each prompt that has it.
+    pub tokens: u64,
+    /// How many agents get it.
+    pub agents: u64,
+    /// What these tokens cost, once for each of those agents at its first tier.
+    pub cost_nusd: Option<u64>,
 }
 
 /// An agent that would be made.
@@ -101,6 +130,10 @@ pub fn show(context: &mut Context, template: &Template, preview: &Preview, mode:
         let verdict = if rule.agents.is_empty() { "no agent" } else { "agent" };
         context.out.data(format!("  {}: {verdict}: {}", sanitize::line(&rule.role), sanitize::line(&rule.because)))?;
     }
+    for input in &preview.inputs {
+        context.out.data(progress::attached(&input.attached))?;
+        context.out.data(format!("  {}", shared_line(input, mode)))?;
+    }
     context.out.data(cost_line(preview, mode))?;
     preview.past.as_ref().map_or(Ok(()), |past| context.out.data(past_line(past)))
 }
@@ -125,6 +158,21 @@ pub fn past_line(past: &Forecast) -> String {
         parts.push("too few to say how this one will go".to_owned());
     }
     format!("{} like this: {}", words::plural(past.n_similar, "past run"), parts.join(" · "))
+}
+
+/// Says in a line who gets an input, and what that costs.
+pub fn shared_line(input: &InputPreview, mode: Mode) -> String {
+    let simulated = if mode == Mode::Simulated { ", simulated" } else { "" };
+    let cost = input.cost.map_or_else(|| "cost unknown, a model has no price".to_owned(), |cost| cost.to_string());
+    let id = sanitize::line(&input.attached.input);
+    let tokens = words::count(input.tokens);
+    match input.agents {
+        0 => format!("no agent is given `{id}`"),
+        1 => format!("`{id}` goes to 1 agent: about {tokens} tokens, {cost} (estimate{simulated})"),
+        agents => format!(
+            "the same `{id}` goes to {agents} agents: about {agents} × {tokens} tokens, {cost} for the first prompts (estimate{simulated})"
+        ),
+    }
 }
 
 /// Says the expected cost in a line.
@@ -156,6 +204,23 @@ fn document(template: &Template, preview: &Preview, mode: Mode) -> DryRun {
         skipped_rules: skipped.map(|rule| DryRule { role: rule.role.clone(), because: rule.because.clone() }).collect(),
         cost_low_nusd: preview.cost.map(|cost| cost.0.0),
         cost_high_nusd: preview.cost.map(|cost| cost.1.0),
+        inputs: preview.inputs.iter().map(dry_input).collect(),
         past: preview.past.clone(),
+    }
+}
+
+fn dry_input(input: &InputPreview) -> DryInput {
+    let attached = &input.attached;
+    DryInput {
+        input: attached.input.clone(),
+        files: attached.files,
+        bytes: attached.bytes,
+        left_out: attached.left_out,
+        left_out_by: attached.omitted.iter().copied().collect(),
+        omissions: attached.private.as_ref().map(|private| private.omissions.clone()).unwrap_or_default(),
+        omission_rules: attached.private.as_ref().map(|private| private.rules.clone()).unwrap_or_default(),
+        tokens: input.tokens,
+        agents: input.agents,
+        cost_nusd: input.cost.map(|cost| cost.0),
     }
 }

@@ -14,7 +14,7 @@ use super::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use super::context::Context;
 use super::error::{Exit, Report, Result};
 use super::output::sanitize;
-use super::progress::Progress;
+use super::progress::{Progress, attached};
 use super::render::{outcome, report};
 use crate::domain::event::{Event, Recorded, ReportComposed, SuspendReason};
 use crate::domain::text::Text;
@@ -87,6 +87,12 @@ fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown
     // A closed pipe ends what is shown, never the run.
     let mut is_read = true;
     for recorded in before {
+        // Lines of agents that are redrawn have no room for what came before the agents.
+        if let (Event::InputAttached(body), Progress::Live(_), true) =
+            (&recorded.event, &progress, recorded.envelope.version >= shown_from)
+        {
+            context.out.say(attached(body));
+        }
         if recorded.envelope.version < shown_from {
             progress.learn(recorded);
         } else {

@@ -17,6 +17,7 @@ pub mod lenient_json;
 pub mod money;
 pub(crate) mod named;
 pub mod nearest;
+pub mod omission;
 pub mod percent;
 pub mod personal;
 pub mod placeholder;

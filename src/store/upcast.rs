@@ -7,8 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Error, codec};
+use crate::domain::event::{InputKind, OmissionRule};
 use crate::domain::ids::{AgentNo, ExecutorId};
 use crate::domain::money::NanoUsd;
+use crate::domain::text::Text;
 
 /// The two encoded parts of a body; the private part without its salt, `None` once forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct Step {
 }
 
 /// The steps of this release.
-pub const STEPS: &[Step] = &[Step { kind: 64, from: 1, lift: run_resumed_1 }];
+pub const STEPS: &[Step] = &[Step { kind: 6, from: 1, lift: input_attached_1 }, Step { kind: 64, from: 1, lift: run_resumed_1 }];
 
 /// `RunResumed` in its first version: limits could not be changed.
 #[derive(Deserialize)]
@@ -57,6 +59,75 @@ fn run_resumed_1(parts: Parts) -> Result<Parts, String> {
     let (budget, agent_budgets, allow_unpriced) = (None, Vec::new(), false);
     let lifted = RunResumed2 { executor, retry_failed, meno_version, budget, agent_budgets, allow_unpriced };
     Ok(Parts { public: codec::write_part(&lifted)?, ..parts })
+}
+
+/// The public part of `InputAttached` in its first version.
+#[derive(Deserialize)]
+struct InputAttached1 {
+    input: String,
+    kind: InputKind,
+    files: u32,
+    bytes: u64,
+    left_out: u32,
+}
+
+/// The private part of `InputAttached` in its first version.
+#[derive(Deserialize)]
+struct InputAttached1Private {
+    path: String,
+    texts: Vec<(String, Text)>,
+    omissions: Vec<(String, String)>,
+}
+
+/// The public part of `InputAttached` in its second version.
+#[derive(Serialize)]
+struct InputAttached2 {
+    input: String,
+    kind: InputKind,
+    files: u32,
+    bytes: u64,
+    left_out: u32,
+    omitted: Vec<(OmissionRule, u32)>,
+}
+
+/// The private part of `InputAttached` in its second version.
+#[derive(Serialize)]
+struct InputAttached2Private {
+    path: String,
+    texts: Vec<(String, Text)>,
+    omissions: Vec<(String, String)>,
+    rules: Vec<OmissionRule>,
+}
+
+/// `InputAttached` had no rules: they are read off the reasons.
+fn input_attached_1(parts: Parts) -> Result<Parts, String> {
+    let InputAttached1 { input, kind, files, bytes, left_out } = codec::read_part(&parts.public)?;
+    let private: Option<InputAttached1Private> = parts.private.as_deref().map(codec::read_part).transpose()?;
+    let rules: Vec<OmissionRule> = private.iter().flat_map(|private| &private.omissions).map(|(_, why)| rule_of(why)).collect();
+    let counted = OmissionRule::ALL.iter().map(|rule| (*rule, rules.iter().filter(|other| *other == rule).count() as u32));
+    let omitted = counted.filter(|(_, count)| *count > 0).collect();
+    let public = codec::write_part(&InputAttached2 { input, kind, files, bytes, left_out, omitted })?;
+    let lift = |old: InputAttached1Private| {
+        let InputAttached1Private { path, texts, omissions } = old;
+        codec::write_part(&InputAttached2Private { path, texts, omissions, rules })
+    };
+    Ok(Parts { public, private: private.map(lift).transpose()? })
+}
+
+/// The rule behind a reason in the words of the first version.
+fn rule_of(why: &str) -> OmissionRule {
+    let has = |words: &str| why.contains(words);
+    if has("usually hold secrets") {
+        OmissionRule::Secret
+    } else if has("bytes are more than") {
+        OmissionRule::TooLarge
+    } else if has("would pass") || (why.starts_with("more than") && why.ends_with("files")) {
+        OmissionRule::Limit
+    } else if has("not a text in UTF-8") {
+        OmissionRule::NotText
+    } else {
+        OmissionRule::Unreadable
+    }
 }
 
 /// Lifts `parts` of `kind` from version `from` to version `to` by `steps`, one after the other.

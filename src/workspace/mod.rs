@@ -59,6 +59,7 @@ mod start;
 mod starts;
 mod suggest;
 mod upkeep;
+mod windows;
 
 pub use alike::InputLikeness;
 pub use analysis::AnalyticsQuestion;
@@ -75,7 +76,7 @@ pub use history::FindError;
 pub use import::{Changed, ImportError, ImportProgress, Imported, LineProblem};
 pub use models::{FetchError, ModelLine, ModelList};
 pub use open::{Access, Error, Options, Workspace};
-pub use preview::{AgentPreview, Preview};
+pub use preview::{AgentPreview, InputPreview, Preview};
 pub use recall::{Indexed, Memory};
 pub use recall_error::RecallError;
 pub use recommend::{Forecast, RecommendRequest, Recommendation};

@@ -3,7 +3,8 @@
 use crate::domain::event::{Event, InputAttached, Mode};
 use crate::domain::ids::{AgentNo, RunId};
 use crate::domain::money::NanoUsd;
-use crate::domain::run::{Basis, Command, Refusal, Run, decide, preview_prompt};
+use crate::domain::placeholder::{self, Reference};
+use crate::domain::run::{Basis, Command, Refusal, Run, decide, material_of, preview_prompt};
 use crate::domain::team::RuleTrace;
 use crate::domain::template::Template;
 use crate::domain::tier::Tier;
@@ -13,7 +14,7 @@ use crate::memory::advice::likeness::InputProfile;
 use super::recommend::{Forecast, RecommendRequest};
 use super::request::RunRequest;
 use super::start::{StartError, answer_command};
-use super::{Workspace, alike, inputs};
+use super::{Workspace, alike, inputs, windows};
 use crate::domain::event::{Envelope, Recorded};
 use crate::domain::ids::Hash;
 
@@ -29,8 +30,23 @@ pub struct Preview {
     pub trace: Vec<RuleTrace>,
     /// What it may cost; `None` when a model has no price.
     pub cost: Option<(NanoUsd, NanoUsd)>,
+    /// The material.
+    pub inputs: Vec<InputPreview>,
     /// How past runs with answers and inputs like these went; `None` when there was none.
     pub past: Option<Forecast>,
+}
+
+/// Material that a run would be given, and who would get it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputPreview {
+    /// The input, as it would be recorded.
+    pub attached: InputAttached,
+    /// Estimated tokens in each prompt that has it.
+    pub tokens: u64,
+    /// How many agents get it.
+    pub agents: u64,
+    /// What these tokens cost, once for each of those agents at its first tier; `None` when a model has no price.
+    pub cost: Option<NanoUsd>,
 }
 
 /// What one agent would be.
@@ -68,11 +84,12 @@ impl Workspace {
         let started = self.started_without_store(template, &basis, request, &redactor, executor);
         let mut commands = vec![Command::Begin(Box::new(started))];
         let profiles: Vec<InputProfile> = inputs.iter().map(alike::profile).collect();
-        commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
+        commands.extend(inputs.iter().cloned().map(|input| Command::Attach(Box::new(input))));
         commands.extend(settled.answers.into_iter().map(|answer| answer_command(&redactor, template, answer)));
         let advice = self.adaptive_starts(template, request.strategy, super::start::mode(&self.resolved.settings))?;
         commands.push(Command::CompleteForm(advice));
         let run = imagine(&basis, commands)?;
+        windows::check(&basis, &run, request.strategy)?;
         let trace =
             crate::domain::team::plan(template, &basis.bases, &answers(&run), &self.plan_defaults(request.strategy)).trace;
         let agents: Vec<AgentPreview> =
@@ -85,7 +102,8 @@ impl Workspace {
         let given = answers(&run).into_iter().fold(given, |given, (question, value)| given.answer(question, value));
         // A history that cannot be read is no reason not to say what the run would be.
         let past = self.forecast(&template.template_id, &given).unwrap_or_default();
-        Ok(Preview { agents, trace, cost, past })
+        let inputs = inputs.into_iter().map(|input| input_preview(&run, &basis, input)).collect();
+        Ok(Preview { agents, trace, cost, inputs, past })
     }
 }
 
@@ -94,7 +112,7 @@ fn answers(run: &Run) -> crate::domain::answers::Answers {
 }
 
 /// Folds what `commands` would cause.
-fn imagine(basis: &Basis, commands: Vec<Command>) -> Result<Run, Refusal> {
+pub(super) fn imagine(basis: &Basis, commands: Vec<Command>) -> Result<Run, Refusal> {
     let mut run = Run::default();
     for command in commands {
         for event in decide(&run, basis, command, 0)? {
@@ -108,6 +126,24 @@ fn imagined(run: &Run, event: Event) -> Recorded {
     let run_id = Some(RunId::from_bytes([0; 16]));
     let envelope = Envelope { seq: 0, run: run_id, version: run.version + 1, at: 0, occurred_at: None, cause: None };
     Recorded { envelope, hash: Hash::default(), event }
+}
+
+/// Says who would get an input and what that costs.
+fn input_preview(run: &Run, basis: &Basis, attached: InputAttached) -> InputPreview {
+    let alone = Run { inputs: run.inputs.iter().filter(|input| input.id == attached.input).cloned().collect(), ..Run::default() };
+    let tokens = estimate_tokens(&material_of(&alone, None));
+    let named = Reference::Input(attached.input.clone());
+    let gets = |agent: &&crate::domain::run::Agent| {
+        let rule = basis.template.agent_composition_rules.get(agent.plan.rule as usize);
+        rule.and_then(|rule| rule.prompt.as_deref()).is_none_or(|task| placeholder::references(task).contains(&named))
+    };
+    let getting: Vec<_> = run.agents.iter().filter(gets).collect();
+    let price = |agent: &&crate::domain::run::Agent| {
+        let first = agent.plan.strategy.tiers().iter().find_map(|tier| basis.work_models(*tier).into_iter().next())?;
+        basis.worst_case(&first.provider, &first.model, tokens, 0)
+    };
+    let cost = getting.iter().map(price).sum::<Option<NanoUsd>>();
+    InputPreview { attached, tokens, agents: getting.len() as u64, cost }
 }
 
 fn preview(run: &Run, basis: &Basis, number: AgentNo) -> Option<AgentPreview> {

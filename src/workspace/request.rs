@@ -47,6 +47,7 @@ pub struct RunRequest {
     pub(super) budget: Option<NanoUsd>,
     pub(super) seed: Option<u64>,
     pub(super) labels: Vec<(String, String)>,
+    pub(super) without_material: bool,
 }
 
 /// The answers with which a run starts.
@@ -133,6 +134,20 @@ impl RunRequest {
     pub fn input(mut self, id: impl Into<String>, path_or_text: impl Into<String>) -> Self {
         self.inputs.push((id.into(), path_or_text.into()));
         self
+    }
+
+    /// Lets a run of real models start although material is missing that its template needs.
+    #[must_use]
+    pub fn without_material(mut self, without_material: bool) -> Self {
+        self.without_material = without_material;
+        self
+    }
+
+    /// Returns the ids of the inputs that the template needs and that are not given.
+    pub fn missing_material(&self, template: &Template) -> Vec<String> {
+        let is_given = |id: &str| self.inputs.iter().any(|(given, _)| given == id);
+        let needed = template.inputs.iter().filter(|input| input.required && !is_given(&input.id));
+        needed.map(|input| input.id.clone()).collect()
     }
 
     /// Sets the strategy of all agents, over what the template says.

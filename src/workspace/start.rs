@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Workspace;
 use super::inputs::{self, InputError};
 use super::library::Entry;
+use super::preview::imagine;
 use super::ready::ModelNotReady;
 use super::request::{GivenAnswer, ResumeRequest, RunRequest};
+use super::{Workspace, windows};
 use crate::domain::capture::Levels;
 use crate::domain::event::{Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};
 use crate::domain::form::AnswerProblem;
@@ -90,6 +91,25 @@ pub enum StartError {
     /// A model that the template needs cannot be called: mend what is said, or choose another.
     #[error(transparent)]
     ModelNotReady(#[from] ModelNotReady),
+    /// A prompt is larger than any model that may get it can hold: give less material, or set a model with a larger window.
+    #[error(
+        "the prompt of `{role}` has at least {least} tokens, and the largest window that it may use, of the {tier} model `{model}`, has {window}"
+    )]
+    PromptTooLarge {
+        /// The agent.
+        role: String,
+        /// How many tokens it has at least.
+        least: u64,
+        /// The largest window.
+        window: u64,
+        /// The tier that has it.
+        tier: Tier,
+        /// Its model.
+        model: String,
+    },
+    /// Agents need material that is not given, and they would be paid for saying so.
+    #[error("the agents need material that is not given: {}", missing_words(.0))]
+    MaterialMissing(Vec<String>),
     /// Material cannot be taken.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -99,6 +119,10 @@ pub enum StartError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+fn missing_words(ids: &[String]) -> String {
+    ids.iter().map(|id| format!("`--input {id}=PATH`")).collect::<Vec<_>>().join(", ")
 }
 
 fn answers_in_words(problems: &[AnswerProblem]) -> String {
@@ -193,14 +217,15 @@ impl Workspace {
             return Err(StartError::Broken { id: entry.id.clone(), first });
         };
         self.check_models(template, request.strategy, request.budget)?;
+        let missing = request.missing_material(template);
+        if !missing.is_empty() && !request.without_material && mode(&self.resolved.settings) == Mode::Real {
+            return Err(StartError::MaterialMissing(missing));
+        }
         let basis = self.basis(template);
         let settled = self.settle(template, &request)?;
         let redactor = self.redactor_of(&basis, &settled.secrets);
         let inputs = request.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &redactor));
         let inputs: Vec<InputAttached> = inputs.collect::<Result<_, _>>()?;
-        let id = self.new_run_id()?;
-        let lock = RunLock::acquire(self.place()?, id)?;
-        self.payloads.may_write()?;
         let executor = ExecutorId(self.world.ulid(None));
         let mut commands = vec![Command::Begin(Box::new(self.started_now(template, &basis, &request, &redactor, executor)?))];
         commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
@@ -212,6 +237,10 @@ impl Workspace {
                 mode(&self.resolved.settings),
             )?));
         }
+        windows::check(&basis, &imagine(&basis, commands.clone())?, request.strategy)?;
+        let id = self.new_run_id()?;
+        let lock = RunLock::acquire(self.place()?, id)?;
+        self.payloads.may_write()?;
         let mut stream = self.stream(id)?;
         stream.perform(&basis, &commands)?;
         Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })

@@ -186,7 +186,9 @@ pub(super) fn candidates(run: &Run, basis: &Basis, events: &[Recorded]) -> Candi
         }
         Event::AgentFailed(body) => {
             let mut commands = match body.reason {
-                FailureReason::Budget => not_started(body.agent, Purpose::Work, told(day_budget(events))),
+                FailureReason::Budget | FailureReason::Configuration => {
+                    not_started(body.agent, Purpose::Work, told(day_budget(events)))
+                }
                 _ => Vec::new(),
             };
             // Whether it failed so in the other run is for an audit to say.

@@ -11,10 +11,12 @@ use crate::domain::tier::Strategy;
 
 /// `run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  meno run release_prep\n  meno run security_audit --input source=./src --budget 2\n  \
+#[command(
+    after_help = "Examples:\n  meno run security_audit --no-input --preset simulated --input source=.\n  meno run release_prep\n  meno run security_audit --input source=./src --budget 2\n  \
     meno run release_prep --no-input --set checks=Security --dry-run\n  \
     meno run ./mine.json --preset simulated\n  \
-    meno run code_refactoring --answers answers.toml --preset simulated --json")]
+    meno run code_refactoring --answers answers.toml --preset simulated --json"
+)]
 pub struct RunArgs {
     /// The template's id, or a path to its file: ./mine.json
     #[arg(value_name = "TEMPLATE")]
@@ -28,6 +30,9 @@ pub struct RunArgs {
     /// Material for the agents: a file or a folder; may be given several times
     #[arg(long = "input", value_name = "ID=PATH", help_heading = "Answers")]
     pub inputs: Vec<KeyValue>,
+    /// Run without material that the template needs
+    #[arg(long, help_heading = "Answers")]
+    pub no_material: bool,
     /// Which tiers all agents may use, over what the template says
     #[arg(long, value_name = "STRATEGY", value_parser = strategy(), help_heading = "Models")]
     pub strategy: Option<Strategy>,

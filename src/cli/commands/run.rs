@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::templates;
 use crate::cli::args::RunArgs;
 use crate::cli::args::values::KeyValue;
-use crate::cli::ask::{Prompter, Terminal};
+use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal, ask_valid};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::open::{self, Opening};
@@ -22,7 +22,7 @@ use crate::domain::form::{self, AnswerProblem};
 use crate::domain::template::Template;
 use crate::settings::{Choice, Flags, Found, Preset, edit};
 use crate::workspace::library::{Entry, Origin};
-use crate::workspace::{Access, GivenAnswer, RunRequest, Workspace, mode, ready};
+use crate::workspace::{Access, GivenAnswer, RunRequest, StartError, Workspace, mode, ready};
 
 /// What was given before anybody is asked: question → value and source.
 pub type GivenAnswers = IndexMap<String, (Value, AnswerSource)>;
@@ -49,7 +49,8 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     }
     consent::to_template(context, &looked, &entry)?;
     let given = given(context, args.answers.as_deref(), &args.set, &template)?;
-    let request = request(args);
+    let material = with_material(context, &looked, &template, args, request(args))?;
+    let request = material.clone();
     let asks = context.can_ask() && !args.dry_run;
     let request = if asks {
         // What was given is checked before anybody is asked for the rest.
@@ -63,7 +64,6 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
         }
         request
     };
-    warn_of_missing_material(context, &looked, &template, args);
     if args.dry_run {
         let preview = looked.preview(&template, &request)?;
         preview::show(context, &template, &preview, mode(&looked.resolved.settings))?;
@@ -85,7 +85,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
         filling::fill(context, &workspace, &mut active, &given)?;
         if mode(&workspace.resolved.settings) == Mode::Real {
             let answers = active.stream.run().answers.iter().map(|(id, answer)| GivenAnswer::recorded(id, answer));
-            let known = self::request(args).answers(answers);
+            let known = material.answers(answers);
             say_expected_cost(context, &workspace, &template, &known);
         }
         return running::carry_on(context, &workspace, active);
@@ -255,18 +255,60 @@ fn request(args: &RunArgs) -> RunRequest {
     args.labels.iter().fold(request, |request, pair| request.label(&pair.key, &pair.value))
 }
 
-/// A real run without the material that its agents need is likely wasted money.
-fn warn_of_missing_material(context: &mut Context, workspace: &Workspace, template: &Template, args: &RunArgs) {
-    let missing = template.inputs.iter().filter(|input| input.required && !args.inputs.iter().any(|given| given.key == input.id));
-    let ids: Vec<String> = missing.map(|input| format!("`--input {}=PATH`", input.id)).collect();
-    if !ids.is_empty() && mode(&workspace.resolved.settings) == Mode::Real {
-        context.out.warn(format!("the agents need material that is not given: {}", ids.join(", ")));
+/// Sees to the material that the template needs and that is not given: a simulated run says what it will lack, for a real one a person is
+/// asked, and where nobody can be asked it is refused before anything is spent.
+fn with_material(
+    context: &mut Context,
+    workspace: &Workspace,
+    template: &Template,
+    args: &RunArgs,
+    request: RunRequest,
+) -> Result<RunRequest> {
+    let missing = request.missing_material(template);
+    if missing.is_empty() {
+        return Ok(request);
     }
+    let options: Vec<String> = missing.iter().map(|id| format!("`--input {id}=PATH`")).collect();
+    if mode(&workspace.resolved.settings) == Mode::Simulated || args.no_material || args.dry_run {
+        context.out.warn(format!(
+            "the agents need material that is not given and can only say that it is missing: {}",
+            options.join(", ")
+        ));
+        return Ok(request.without_material(args.no_material));
+    }
+    if !context.can_ask() {
+        return Err(StartError::MaterialMissing(missing).into());
+    }
+    let mut request = request;
+    for id in missing {
+        let description = template.inputs.iter().find(|input| input.id == id).map(|input| input.description.clone());
+        let question = AskQuestion {
+            id: id.clone(),
+            text: format!("Where is the material `{id}`?"),
+            help: description,
+            kind: AskKind::Path,
+            required: true,
+            default: None,
+            progress: None,
+            validate: &|value| {
+                let given = (id.clone(), value.as_str().unwrap_or_default().to_owned());
+                workspace.profiles(Some(template), &[given]).map(|_| value.clone()).map_err(|error| error.to_string())
+            },
+        };
+        match ask_valid(&mut Terminal::new(true), &question)? {
+            Asked::Answer(Value::String(path)) => request = request.input(id, path),
+            _ => return Err(StartError::MaterialMissing(vec![id]).into()),
+        }
+    }
+    Ok(request)
 }
 
 fn say_expected_cost(context: &mut Context, workspace: &Workspace, template: &Template, request: &RunRequest) {
     // A preview that cannot be made is no reason not to start: starting says what is wrong.
     if let Ok(preview) = workspace.preview(template, request) {
+        for input in preview.inputs.iter().filter(|input| input.agents > 1) {
+            context.out.say(preview::shared_line(input, Mode::Real));
+        }
         context.out.say(preview::cost_line(&preview, Mode::Real));
         if let Some(past) = &preview.past {
             context.out.say(preview::past_line(past));

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::sanitize;
-use crate::domain::event::Mode;
+use crate::domain::event::{Mode, OmissionRule};
 use crate::domain::money::NanoUsd;
+use crate::domain::omission;
 
 /// Shows an amount that may not be known.
 pub fn amount(amount: Option<u64>) -> String {
@@ -41,6 +42,19 @@ pub fn count(number: u64) -> String {
 /// Shows `1 agent`, `2 agents`.
 pub fn plural(number: u64, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{} {one}s", count(number)) }
+}
+
+/// Says what was taken of an input, and by rule what was left out of it, with the first names.
+pub fn input<'n>(
+    id: &str,
+    (files, bytes): (u64, u64),
+    omitted: &[(OmissionRule, u32)],
+    names: impl Iterator<Item = (OmissionRule, &'n str)> + Clone,
+) -> String {
+    let left_out = omission::in_words(omitted, names, 3);
+    let left_out = if left_out.is_empty() { left_out } else { format!("; left out: {left_out}") };
+    let line = format!("input {id}: {}, {}{left_out}", plural(files, "file"), plural(bytes, "byte"));
+    sanitize::line(&line).into_owned()
 }
 
 /// Shows a JSON value on one line: texts without quotes, lists with commas.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use crate::cli::output::{sanitize, time, words};
-use crate::domain::event::{AttemptOutcome, ChosenBy, CriterionJudged, Event, Mode, Purpose, Recorded, SuspendReason, Verdict};
+use crate::domain::event::{
+    AttemptOutcome, ChosenBy, CriterionJudged, Event, InputAttached, Mode, Purpose, Recorded, SuspendReason, Verdict,
+};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::judge;
 use crate::domain::money::NanoUsd;
@@ -103,6 +105,13 @@ pub fn line(recorded: &Recorded, names: &mut Names) -> Option<String> {
     Some(sanitize::line(&text).into_owned())
 }
 
+/// Says what was taken of an input, and what was left out of it.
+pub fn attached(body: &InputAttached) -> String {
+    let names = body.private.iter().flat_map(|private| private.rules.iter().copied().zip(&private.omissions));
+    let names = names.map(|(rule, (name, _))| (rule, name.as_str()));
+    words::input(&body.input, (u64::from(body.files), body.bytes), &body.omitted, names)
+}
+
 fn say(recorded: &Recorded, names: &Names) -> Option<String> {
     Some(match &recorded.event {
         Event::RunStarted(body) => {
@@ -118,10 +127,7 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
             };
             format!("form complete: {}{hidden}", words::plural(u64::from(body.answered), "answer"))
         }
-        Event::InputAttached(body) => {
-            let left_out = if body.left_out == 0 { String::new() } else { format!(", {} left out", body.left_out) };
-            format!("input {}: {}{left_out}", body.input, words::plural(u64::from(body.files), "file"))
-        }
+        Event::InputAttached(body) => attached(body),
         Event::AgentPlanned(body) => format!("{}: planned, {}", names.role(body.agent), body.strategy),
         Event::RuleSkipped(body) => {
             let because = body.private.as_ref().map_or_else(String::new, |private| format!(": {}", private.because));

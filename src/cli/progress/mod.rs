@@ -11,7 +11,7 @@ mod state;
 use super::output::Out;
 use crate::domain::event::Recorded;
 pub use counting::Counting;
-pub use lines::{Names, line};
+pub use lines::{Names, attached, line};
 pub use live::Live;
 pub use reading::Reading;
 pub use state::{AgentLine, State};

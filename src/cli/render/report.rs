@@ -40,7 +40,13 @@ pub fn excerpt(text: &str) -> String {
     };
     let section = match lines.iter().position(is_decision) {
         Some(start) => {
-            let end = lines[start + 1..].iter().position(|line| is_heading(line)).map_or(lines.len(), |end| start + 1 + end);
+            // An output may begin with headings of its own: the section goes on until something is said, and a quoted notice says nothing.
+            let mut is_said = false;
+            let mut ends = |line: &str| {
+                is_said |= !is_heading(line) && !line.starts_with('>') && !line.trim().is_empty();
+                is_heading(line) && is_said
+            };
+            let end = lines[start + 1..].iter().position(|line| ends(line)).map_or(lines.len(), |end| start + 1 + end);
             &lines[start..end]
         }
         None => &lines[..],
@@ -61,6 +67,8 @@ mod tests {
     fn an_excerpt_is_the_decision_or_the_beginning() {
         let text = "# Ready?\n\nChecked: all.\n\n## Decision\n\nGo, with two conditions.\n\n## Notes\n\nNone.\n";
         assert_eq!(excerpt(text), "## Decision\n\nGo, with two conditions.");
+        let nested = "## Decision\n\n> A notice.\n\n## Conclusion\n\nNo go.\n\n## Evidence\n\nNone.\n";
+        assert_eq!(excerpt(nested), "## Decision\n\n> A notice.\n\n## Conclusion\n\nNo go.");
         assert_eq!(excerpt("# Ready?\n\nNo.\n"), "# Ready?\n\nNo.");
         let long = (0..40).map(|line| format!("line {line}")).collect::<Vec<_>>().join("\n");
         assert!(excerpt(&long).ends_with("line 11\n…"), "{}", excerpt(&long));

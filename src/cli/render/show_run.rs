@@ -9,6 +9,7 @@ use super::page::Page;
 use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_style, standing, time_words};
 use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
 use crate::domain::event::Mode;
+use crate::domain::omission;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail, Tokens};
 use crate::views::status::{AgentStatus, AttemptStatus};
 use crate::workspace::Relative;
@@ -182,6 +183,19 @@ fn inputs(page: &mut Page, run: &RunDetail) {
             (input.id.as_str(), format!("{path}: {files}, {}{left_out}", words::plural(input.bytes, "byte")))
         }),
     );
+    for input in run.inputs.iter().filter(|input| input.left_out > 0) {
+        page.line(2, styled(FAINT, format!("left out of {}", sanitize::line(&input.id))));
+        for (rule, count) in &input.left_out_by {
+            let own = input.omission_rules.iter().zip(&input.omissions).filter(|(of, _)| *of == rule);
+            let mut names: Vec<String> = own.map(|(_, (name, _))| sanitize::line(name).into_owned()).collect();
+            match u64::from(*count).saturating_sub(names.len() as u64) {
+                0 => {}
+                more if names.is_empty() => names.push(format!("{} without a name here", words::count(more))),
+                more => names.push(format!("and {} more", words::count(more))),
+            }
+            page.line(4, format!("{}: {}", omission::words(*rule), names.join(", ")));
+        }
+    }
 }
 
 fn tell_agent(page: &mut Page, agent: &AgentDetail, mode: Mode) {

@@ -57,6 +57,26 @@ named_enums! {
         Text = "text",
     }
 
+    /// Why a file or a folder was left out of the material.
+    OmissionRule {
+        /// A .gitignore or .ignore file names it.
+        Ignored = "ignored",
+        /// Its name begins with a dot.
+        Hidden = "hidden",
+        /// Files of its name usually hold secrets.
+        Secret = "secret",
+        /// It is larger than a file may be.
+        TooLarge = "too_large",
+        /// The input has as many files or bytes as it may have.
+        Limit = "limit",
+        /// It is no text in UTF-8.
+        NotText = "not_text",
+        /// It is a link, which may lead out of the folder.
+        Link = "link",
+        /// It cannot be read, or is no regular file.
+        Unreadable = "unreadable",
+    }
+
     /// What an agent's failure means for the run.
     OnFailure {
         /// The run fails.

@@ -189,7 +189,7 @@ kinds! {
     } private FormCompletedPrivate {}
 
     /// Material was given to the run.
-    InputAttached = 6 v 1 {
+    InputAttached = 6 v 2 {
         /// The input's id.
         input: String,
         /// File, folder or text.
@@ -198,15 +198,19 @@ kinds! {
         files: u32,
         /// How many bytes were taken.
         bytes: u64,
-        /// How many files were left out.
+        /// How many files and folders were left out.
         left_out: u32,
+        /// How many of them by which rule.
+        omitted: Vec<(OmissionRule, u32)>,
     } private InputAttachedPrivate {
         /// Where it was read from.
         path: String,
         /// The files taken: name relative to `path`, and text.
         texts: Vec<(String, Text)>,
-        /// The files left out: name relative to `path`, and why.
+        /// What was left out, the first few hundred: name relative to `path`, with `/` after a folder's, and why.
         omissions: Vec<(String, String)>,
+        /// The rule of each of `omissions`.
+        rules: Vec<OmissionRule>,
     }
 
     // ---- team ----------------------------------------------------------------------------------------------------

@@ -1,19 +1,21 @@
-//! Which rules judge an answer. The rules have changed once; a run records those that it started under and is judged by them for good,
+//! Which rules judge an answer. The rules have changed; a run records those that it started under and is judged by them for good,
 //! so that its verdicts can be derived again by every later version.
 
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// The rules by which code judges, recorded in a run's settings as their number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub enum Edition {
     /// Words are what stands between spaces; of several fenced blocks none is a JSON answer. What decisions saw outside the log is not
     /// recorded, nor which event each follows from.
     First,
     /// Words are those of Unicode; among several fenced blocks the only one labelled `json` is the answer; evidence is worded anew.
-    #[default]
     Second,
+    /// A prompt that is larger than its model's window is not sent.
+    #[default]
+    Third,
 }
 
 impl Edition {
@@ -27,7 +29,7 @@ impl Edition {
     pub fn words(self, text: &str) -> u64 {
         match self {
             Self::First => text.split_whitespace().count() as u64,
-            Self::Second => text.unicode_words().count() as u64,
+            Self::Second | Self::Third => text.unicode_words().count() as u64,
         }
     }
 }
@@ -37,6 +39,7 @@ impl From<Edition> for u32 {
         match edition {
             Edition::First => 1,
             Edition::Second => 2,
+            Edition::Third => 3,
         }
     }
 }
@@ -48,6 +51,7 @@ impl TryFrom<u32> for Edition {
         match number {
             1 => Ok(Self::First),
             2 => Ok(Self::Second),
+            3 => Ok(Self::Third),
             number => Err(format!("edition {number} of the rules for judging is not known to this version")),
         }
     }
@@ -75,10 +79,10 @@ mod tests {
 
     #[test]
     fn an_edition_is_recorded_as_its_number() {
-        for edition in [Edition::First, Edition::Second] {
+        for edition in [Edition::First, Edition::Second, Edition::Third] {
             let text = serde_json::to_string(&edition).unwrap();
             assert_eq!(serde_json::from_str::<Edition>(&text).unwrap(), edition);
         }
-        assert!(serde_json::from_str::<Edition>("3").unwrap_err().to_string().contains("edition 3"));
+        assert!(serde_json::from_str::<Edition>("4").unwrap_err().to_string().contains("edition 4"));
     }
 }

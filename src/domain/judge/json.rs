@@ -103,7 +103,7 @@ pub fn schema_problems(schema: &Value, value: &Value, edition: Edition) -> Resul
             let place = if place.is_empty() { "/" } else { &place };
             match edition {
                 Edition::First => format!("{place}: {}", quote(&error.to_string())),
-                Edition::Second => format!("{}, at `{place}`", one_line(&error.to_string())),
+                Edition::Second | Edition::Third => format!("{}, at `{place}`", one_line(&error.to_string())),
             }
         })
         .collect())

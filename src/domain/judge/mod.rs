@@ -161,7 +161,7 @@ impl Judging<'_> {
                 // What speaks for the part or against it does so for its negation, in the same words.
                 evidence: match self.facts.edition {
                     Edition::First => clip(&format!("of the opposite: {}", inner.evidence), EVIDENCE_BYTES_MAX),
-                    Edition::Second => inner.evidence,
+                    Edition::Second | Edition::Third => inner.evidence,
                 },
                 by: inner.by,
             }),

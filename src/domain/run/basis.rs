@@ -62,6 +62,11 @@ impl Basis {
         self.settings.judging != Edition::First
     }
 
+    /// Returns whether prompts are held against the windows of their models. Runs of earlier editions sent whatever they had.
+    pub fn checks_windows(&self) -> bool {
+        self.settings.judging >= Edition::Third
+    }
+
     /// Reads what a run recorded when it started; large texts must have been read in.
     ///
     /// # Errors

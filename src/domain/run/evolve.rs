@@ -11,6 +11,7 @@ use super::state::{
 use crate::domain::event::{AttemptInherited, AttemptOutcome, Envelope, Event, InheritedVerdict, Purpose, Recorded};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, Hash};
 use crate::domain::money::UsageSource;
+use crate::domain::omission;
 use crate::domain::text::Text;
 use crate::domain::tier::Tier;
 
@@ -64,7 +65,7 @@ impl Run {
                     id: body.input.clone(),
                     files: private
                         .map_or_else(Vec::new, |p| p.texts.iter().map(|(name, text)| (name.clone(), inline(text))).collect()),
-                    omissions: private.map_or_else(Vec::new, |p| p.omissions.clone()),
+                    left_out: private.map_or(0, |_| omission::missed(&body.omitted)),
                 });
             }
             Event::AgentPlanned(body) => self.plan_agent(body),

@@ -27,7 +27,7 @@ pub use decide::{NO_PRICE, decide};
 pub use fork::{TakeOver, take_over};
 pub use observation::{DayBudget, FileLook, Observation};
 pub use pending::{Effect, pending};
-pub use prompt::{Prompt, input_files, preview_prompt, request};
+pub use prompt::{Prompt, input_files, material_of, preview_prompt, request};
 pub use state::{
     Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms,
 };

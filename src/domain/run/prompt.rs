@@ -19,6 +19,7 @@ use crate::domain::judge;
 use crate::domain::placeholder::{self, Reference};
 use crate::domain::settings::ProviderKind;
 use crate::domain::template::{BaseAgent, OutputContract, OutputFormat};
+use crate::domain::tokens::least_tokens;
 
 /// A prompt, ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,20 @@ pub struct Prompt {
     pub user: String,
     /// The answer must be JSON of this form.
     pub schema: Option<OutputSchema>,
+}
+
+impl Prompt {
+    /// Returns how many tokens it has at least.
+    pub fn least_tokens(&self) -> u64 {
+        least_tokens(&self.system) + least_tokens(&self.user)
+    }
+}
+
+/// Returns what the material alone adds to the prompts of a rule, before it is known whether the rule makes an agent.
+pub fn material_of(run: &Run, task: Option<&str>) -> String {
+    let mut text = String::new();
+    material(&mut text, run, task);
+    text
 }
 
 /// Composes the prompt of an agent's next call. An agent that is not there has an empty one.
@@ -188,8 +203,8 @@ fn material(user: &mut String, run: &Run, task: Option<&str>) {
                 }
             }
         }
-        if !input.omissions.is_empty() {
-            let _ = writeln!(user, "\nLeft out of the material: {} files.", input.omissions.len());
+        if input.left_out > 0 {
+            let _ = writeln!(user, "\nLeft out of the material: {} files.", input.left_out);
         }
     }
 }

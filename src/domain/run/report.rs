@@ -7,6 +7,7 @@ use super::prompt::value_of;
 use super::state::{Agent, AgentStatus, Run};
 use crate::domain::answers::prose;
 use crate::domain::event::{Mode, ReportBy};
+use crate::domain::judge::Edition;
 use crate::domain::placeholder::{self, Reference};
 
 /// The base agent whose output is the report.
@@ -40,7 +41,12 @@ pub(super) fn compose(run: &Run, basis: &Basis) -> Option<(ReportBy, String)> {
         }
     }
     if run.terms.as_ref().is_some_and(|terms| terms.mode == Mode::Simulated) {
-        text = format!("> Simulated: no model was asked, nothing below is a finding.\n\n{text}");
+        let notice = if basis.settings.judging < Edition::Third {
+            "no model was asked, nothing below is a finding."
+        } else {
+            "no model was asked. Findings below are lines that simple rules matched."
+        };
+        text = format!("> Simulated: {notice}\n\n{text}");
     }
     Some((by, text))
 }

@@ -122,8 +122,8 @@ pub struct Input {
     pub id: String,
     /// Files: name, and text unless forgotten.
     pub files: Vec<(String, Option<Arc<str>>)>,
-    /// Files left out: name and why.
-    pub omissions: Vec<(String, String)>,
+    /// How many files were left out that the folder's owner would count to it: what is ignored or hidden is not.
+    pub left_out: u32,
 }
 
 /// An agent.

@@ -5,6 +5,8 @@ use serde_json::{Map, Number, Value, json};
 use super::draw::Draw;
 use super::matching::matching;
 use super::phrases::Phrases;
+use super::record::Record;
+use super::severity::Severity;
 
 /// References and nesting are followed so deep; what lies deeper is left out where it may be.
 const DEPTH_MAX: usize = 12;
@@ -16,7 +18,7 @@ const CHARS_MAX: usize = 20_000;
 
 /// Makes a value for `schema`; another `variant` takes other branches. The caller checks it: not every keyword is followed.
 pub(super) fn instance(schema: &Value, phrases: &Phrases<'_>, draw: &Draw, variant: u32) -> Value {
-    let mut making = Making { root: schema, phrases, draw, variant, made: 0, told: false };
+    let mut making = Making { root: schema, phrases, draw, variant, made: 0, told: false, record: None, found: 0 };
     making.value(schema, "answer", 0)
 }
 
@@ -29,6 +31,10 @@ struct Making<'a> {
     made: u64,
     /// A text said that the answer is simulated.
     told: bool,
+    /// What the item being made is about.
+    record: Option<Record>,
+    /// Items made so far of what was found.
+    found: usize,
 }
 
 impl Making<'_> {
@@ -39,6 +45,9 @@ impl Making<'_> {
         }
         if let Some(constant) = fields.get("const") {
             return constant.clone();
+        }
+        if let Some(value) = self.known(fields, key) {
+            return value;
         }
         if let Some(Value::Array(options)) = fields.get("enum") {
             let option = self.draw.pick("enum", self.next() + u64::from(self.variant), options);
@@ -65,7 +74,10 @@ impl Making<'_> {
             });
             return self.value(&merged, key, depth + 1);
         }
+        let may_be_null = matches!(fields.get("type"), Some(Value::Array(kinds)) if kinds.iter().any(|kind| kind == "null"));
         match kind(fields) {
+            // A number that nobody measured is not made up where the form lets it be left open.
+            "integer" | "number" if may_be_null => Value::Null,
             "object" => self.object(fields, depth),
             "array" => self.array(fields, key, depth),
             "integer" => self.number(fields, true),
@@ -74,6 +86,32 @@ impl Making<'_> {
             "null" => Value::Null,
             _ => Value::String(self.text(key, fields)),
         }
+    }
+
+    /// Returns what is known for a scalar called `key`, if the form has room for it.
+    fn known(&self, fields: &Map<String, Value>, key: &str) -> Option<Value> {
+        let options = fields.get("enum").and_then(Value::as_array);
+        let options: Option<Vec<&str>> = options.map(|options| options.iter().filter_map(Value::as_str).collect());
+        if let Some(record) = &self.record {
+            let value = record.get(key)?;
+            return match (&options, value) {
+                (Some(options), Value::String(word)) if options.contains(&word.as_str()) => Some(value.clone()),
+                (Some(options), Value::String(word)) if key == "severity" || key == "risk" => {
+                    Some(Value::from(Severity::named(word)?.among(options)?))
+                }
+                (Some(_), _) => None,
+                (None, Value::String(_)) => (kind(fields) == "string" && fits(fields, value)).then(|| value.clone()),
+                (None, Value::Array(_)) => (kind(fields) == "array").then(|| value.clone()),
+                (None, Value::Number(_)) => ["integer", "number"].contains(&kind(fields)).then(|| value.clone()),
+                (None, Value::Bool(_)) => (kind(fields) == "boolean").then(|| value.clone()),
+                _ => None,
+            };
+        }
+        if let Some(options) = options {
+            return self.phrases.reading.option(key, &options, self.found).map(Value::from);
+        }
+        let text = Value::String(self.phrases.reading.text(key).filter(|_| kind(fields) == "string")?);
+        fits(fields, &text).then_some(text)
     }
 
     fn next(&mut self) -> u64 {
@@ -129,6 +167,9 @@ impl Making<'_> {
             items.push(self.value(schema, key, depth + 1));
         }
         let others = fields.get("items").cloned().unwrap_or(json!({}));
+        let known = self.items(&others, key);
+        let wanted = known.as_ref().map_or(wanted, |known| known.len().max(least).min(most));
+        items.extend(known.into_iter().flatten().take(most.saturating_sub(items.len())));
         let unique = fields.get("uniqueItems") == Some(&Value::Bool(true));
         for _ in 0..wanted * 4 {
             if items.len() >= wanted || others == Value::Bool(false) {
@@ -140,6 +181,29 @@ impl Making<'_> {
             }
         }
         Value::Array(items)
+    }
+
+    /// Returns the items that are known for a list called `key`; `None` when its form says nothing about what belongs there.
+    fn items(&mut self, schema: &Value, key: &str) -> Option<Vec<Value>> {
+        let schema = self.resolved(schema);
+        let fields = schema.as_object()?;
+        if kind(fields) == "string" && !fields.contains_key("enum") {
+            let texts = self.phrases.reading.texts(key)?.into_iter().map(Value::String);
+            return Some(texts.filter(|text| fits(fields, text)).collect());
+        }
+        let names: Vec<&str> = fields.get("properties")?.as_object()?.keys().map(String::as_str).collect();
+        let records = self.phrases.reading.records(key, &names)?;
+        if !names.contains(&"claim") && !names.contains(&"documented") {
+            self.found += records.len();
+        }
+        let outer = self.record.take();
+        let made = records.into_iter().map(|record| {
+            self.record = Some(record);
+            self.object(fields, OPTIONAL_DEPTH_MAX - 1)
+        });
+        let made = made.collect();
+        self.record = outer;
+        Some(made)
     }
 
     fn number(&mut self, fields: &Map<String, Value>, integer: bool) -> Value {
@@ -211,6 +275,15 @@ impl Making<'_> {
         }
         text.chars().take(most).collect()
     }
+}
+
+/// Returns whether a text is of the length and the pattern that its form asks for.
+fn fits(fields: &Map<String, Value>, text: &Value) -> bool {
+    let chars = text.as_str().map_or(0, |text| text.chars().count());
+    count(fields, "minLength").unwrap_or(0) <= chars
+        && chars <= count(fields, "maxLength").unwrap_or(CHARS_MAX)
+        && !fields.contains_key("pattern")
+        && !fields.contains_key("format")
 }
 
 fn own((key, value): (&String, &Value)) -> (String, Value) {

@@ -1,18 +1,25 @@
 //! The embedded provider that needs no network and no key: what would a run look like, whatever the models?
 //!
-//! Replies depend on the run's seed, the role, the attempt and the criterion alone, never on the clock or the schedule. An
-//! answer is shaped by the output contract and meets or misses each typed criterion by a draw against the tier's failure
-//! rate; a judge scores by the same rule. [`Script`]s replace replies, add delays, errors and retries. Nothing here knows
+//! Replies depend on the prompt, the run's seed, the role, the attempt and the criterion alone, never on the clock or the schedule. An
+//! answer is shaped by the output contract, says what simple rules find in the prompt's material and nothing that they do not, and meets
+//! or misses each typed criterion by a draw against the tier's failure rate; a judge scores by the same rule. [`Script`]s replace replies, add delays, errors and retries. Nothing here knows
 //! runs, events or money. Start with [`Simulated::plan`], which is pure but for the script's use counts;
 //! [`perform`] only waits.
 
 mod answer;
+mod code;
 mod draw;
 mod instance;
 mod matching;
+mod material;
+mod page;
 mod paths;
 mod phrases;
+mod reading;
+mod record;
+mod rules;
 mod script;
+mod severity;
 mod steer;
 mod writer;
 

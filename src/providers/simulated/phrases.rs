@@ -1,30 +1,26 @@
-//! Sentences that read like an answer and claim nothing.
+//! Sentences for the room that an answer has to fill: what was counted in the material, and where nothing was, nothing claimed.
 
 use std::collections::BTreeSet;
 
 use crate::domain::call::CallRequest;
 
 use super::draw::Draw;
+use super::reading::Reading;
 
 /// Where the words of a task are looked for: it stands at the start of a prompt, inputs come after it.
 const TASK_CHARS: usize = 4_000;
 const WORDS_MAX: usize = 12;
 
+/// What is said where there is nothing to say: about words of the task, without a claim.
 const SENTENCES: &[&str] = &[
-    "The part about {word} was looked at first, because {other} depends on it.",
-    "As {role}, the next step would be to compare {word} with what the task says about {other}.",
-    "{Word} is mentioned in the task, and a real model would say here what follows from it.",
-    "Two points stand out: how {word} is handled, and what happens to {other} when it is missing.",
-    "The order of work would be {word} first, then {other}, then a second look at both.",
-    "Nothing in the material speaks against {word}, but {other} is not shown in full.",
-    "A short check of {word} would settle the question before anything else is changed.",
-    "The effort for {other} is small as long as {word} stays as it is.",
-    "Where {word} and {other} meet, one sentence of explanation would help the next reader.",
-    "This is enough to judge {word}; for {other} more material would be needed.",
-    "The {role} would keep {word} and ask the author about {other}.",
-    "Compared with {other}, the risk in {word} is easy to see and easy to mend.",
-    "It is worth writing down why {word} was chosen, since {other} suggests the opposite.",
-    "With {word} settled, the remaining work on {other} follows the usual steps.",
+    "A model would say here what it makes of {word} and of {other}.",
+    "Nothing is claimed here about {word}, because no model was called.",
+    "As {role}, a model would look at {word} first and at {other} next.",
+    "The task mentions {word}; what follows from it is left open here.",
+    "For {word} and {other} there is nothing that simple rules could count.",
+    "This sentence stands where an answer about {word} would stand.",
+    "Whether {word} holds, a real run has to say.",
+    "What the task asks about {other} is not answered by a simulation.",
 ];
 
 const DULL: &[&str] = &[
@@ -65,9 +61,11 @@ const DULL: &[&str] = &[
     "expression",
 ];
 
-/// What sentences are made of: the role, words of the task, lines of the inputs.
-#[derive(Clone, Debug)]
+/// What sentences are made of: facts, and without any the role and words of the task.
+#[derive(Clone)]
 pub(super) struct Phrases<'a> {
+    pub(super) reading: &'a Reading<'a>,
+    places: Vec<String>,
     role: &'a str,
     words: Vec<&'a str>,
     inputs: &'a [(String, u64)],
@@ -75,7 +73,7 @@ pub(super) struct Phrases<'a> {
 }
 
 impl<'a> Phrases<'a> {
-    pub(super) fn new(request: &'a CallRequest, draw: &'a Draw) -> Self {
+    pub(super) fn new(request: &'a CallRequest, reading: &'a Reading<'a>, draw: &'a Draw) -> Self {
         let end = request.prompt.char_indices().nth(TASK_CHARS).map_or(request.prompt.len(), |(at, _)| at);
         let mut seen = BTreeSet::new();
         let words = request.prompt[..end]
@@ -84,11 +82,15 @@ impl<'a> Phrases<'a> {
             .filter(|word| seen.insert(word.to_lowercase()))
             .take(WORDS_MAX)
             .collect();
-        Self { role: &request.context.role, words, inputs: &request.context.input_files, draw }
+        Self { reading, places: reading.places(), role: &request.context.role, words, inputs: &request.context.input_files, draw }
     }
 
     /// Returns sentence number `index`, the same each time.
     pub(super) fn sentence(&self, index: u64) -> String {
+        let facts = &self.reading.facts;
+        if !facts.is_empty() {
+            return facts[(index % facts.len() as u64) as usize].clone();
+        }
         let pattern = self.draw.pick("sentence", index, SENTENCES).copied().unwrap_or_default();
         let (word, other) = self.words_at(index);
         let capital: String = word.chars().take(1).flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect();
@@ -115,8 +117,11 @@ impl<'a> Phrases<'a> {
         (self.words[first], self.words[(first + step) % count])
     }
 
-    /// Returns an existing `file:line` of the inputs; `None` when there is none.
+    /// Returns an existing `file:line`: one that something is known about, else any of the inputs; `None` when there is none.
     pub(super) fn citation(&self, index: u64) -> Option<String> {
+        if !self.places.is_empty() {
+            return self.places.get((index % self.places.len() as u64) as usize).cloned();
+        }
         let files: Vec<&(String, u64)> = self.inputs.iter().filter(|(_, lines)| *lines > 0).collect();
         let (name, lines) = self.draw.pick("file", index, &files)?;
         Some(format!("{name}:{}", 1 + self.draw.number("line", index) % lines))

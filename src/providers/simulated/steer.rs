@@ -15,10 +15,11 @@ use super::instance::instance;
 use super::matching::matching;
 use super::paths;
 use super::phrases::Phrases;
+use super::reading::Stance;
 
 /// Rounds over the open demands, and branches tried of a pattern or schema.
 const ROUNDS: usize = 5;
-const VARIANTS: u32 = 6;
+pub(super) const VARIANTS: u32 = 6;
 
 /// A check, without parts, that must pass or fail.
 #[derive(Clone, Debug)]
@@ -66,7 +67,7 @@ pub(super) fn demands(criterion: &Criterion, pass: bool) -> Vec<Demand> {
         }
         Check::Any { criteria } => {
             if pass {
-                first(criteria)
+                either(criteria)
             } else {
                 every(criteria)
             }
@@ -75,6 +76,13 @@ pub(super) fn demands(criterion: &Criterion, pass: bool) -> Vec<Demand> {
         Check::Judge { .. } | Check::FileExists { .. } | Check::FileChanged { .. } | Check::Command { .. } => Vec::new(),
         check => vec![Demand::new(check, pass)],
     }
+}
+
+/// One demand that is met when any of the parts is that a text decides: an answer that meets one as it stands is left as it is.
+fn either(parts: &[Criterion]) -> Vec<Demand> {
+    let decided = parts.iter().filter(|part| !demands(part, true).is_empty()).cloned();
+    let criteria: Vec<Criterion> = decided.collect();
+    if criteria.is_empty() { Vec::new() } else { vec![Demand::new(&Check::Any { criteria }, true)] }
 }
 
 /// Changes `answer` until the demands are met, or nothing more can be done.
@@ -126,6 +134,9 @@ fn ways(answer: &Answer, demand: &Demand, phrases: &Phrases<'_>, draw: &Draw) ->
         Check::Regex { pattern } if pass => {
             let mut matches: Vec<_> = (0..VARIANTS).filter_map(|variant| matching(pattern, variant)).collect();
             matches.dedup();
+            // A decision that follows comes first, one that says yes last.
+            let stance = phrases.reading.stance();
+            matches.sort_by_key(|found| Stance::of(&found.text).is_some_and(|of| of != stance));
             matches.into_iter().flat_map(|found| answer.put(&found.text, place(found.at_start, found.at_end), phrases)).collect()
         }
         Check::Regex { pattern } => erased(answer, pattern),
@@ -141,12 +152,26 @@ fn ways(answer: &Answer, demand: &Demand, phrases: &Phrases<'_>, draw: &Draw) ->
         Check::MaxWords { value } => answer.lengthened(value.saturating_add(1), phrases),
         Check::CitesInputs {} => {
             let cited = if pass { phrases.citation(0) } else { Some(phrases.wrong_citation()) };
-            cited
-                .map(|cited| answer.put(&format!("The place that decides it is `{cited}`."), Place::Within, phrases))
-                .unwrap_or_default()
+            cited.map(|cited| answer.put(&format!("See `{cited}`."), Place::Within, phrases)).unwrap_or_default()
+        }
+        Check::Any { criteria } => {
+            let parts = criteria.iter().map(|part| demands(part, true));
+            parts.flat_map(|part| one_after_the_other(answer, &part, phrases, draw)).collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// Meets each of `demands` in the first way that there is; empty when one cannot be met.
+fn one_after_the_other(answer: &Answer, demands: &[Demand], phrases: &Phrases<'_>, draw: &Draw) -> Vec<Answer> {
+    let [last] = demands else {
+        return demands
+            .iter()
+            .try_fold(answer.clone(), |answer, demand| ways(&answer, demand, phrases, draw).into_iter().next())
+            .into_iter()
+            .collect();
+    };
+    ways(answer, last, phrases, draw)
 }
 
 fn place(at_start: bool, at_end: bool) -> Place {

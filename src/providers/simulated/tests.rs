@@ -92,11 +92,10 @@ fn a_page_has_the_contracts_headings_and_a_real_answers_length() {
         }
         assert!(lines[0].starts_with("> Simulated answer") && lines[0].contains("code_reviewer"));
         let words = reply.text.split_whitespace().count();
-        assert!((100..=400).contains(&words), "{words} words: {}", reply.text);
-        assert!(reply.text.contains("frobnicator") || reply.text.contains("migration") || reply.text.contains("release"));
-        assert!(reply.text.contains("src/a.rs:") || reply.text.contains("my notes.md:"), "{}", reply.text);
+        assert!((50..=400).contains(&words), "{words} words: {}", reply.text);
+        assert!(!reply.text.contains("src/a.rs:") && !reply.text.contains("my notes.md:"), "no material was in the prompt");
         assert_eq!((reply.usage_source, reply.stop), (UsageSource::Estimated, StopReason::End));
-        assert!(reply.usage.output > 100 && reply.usage.input > 10);
+        assert!(reply.usage.output > 50 && reply.usage.input > 10);
     }
 }
 
@@ -150,7 +149,8 @@ fn anchored_patterns_are_met_and_the_notice_makes_way() {
         let call = request(seed, Tier::Premium, criteria(json!([{"type": "regex", "pattern": r"Verdict: (PASS|FAIL)\s*\z"}])));
         let text = reply_to(&call).text;
         assert!(
-            wanted(&call, 0) == Verdict::Fail || (text.ends_with("Verdict: PASS") && text.starts_with("> Simulated")),
+            // Nothing was looked at, so nothing passes.
+            wanted(&call, 0) == Verdict::Fail || (text.trim_end().ends_with("Verdict: FAIL") && text.starts_with("> Simulated")),
             "{text}"
         );
     }
@@ -362,6 +362,109 @@ fn the_schema_of_scripts_is_the_one_in_the_repository() {
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(there == schema, "schemas/simulated.schema.json is not what the types say; run the tests with MENO_BLESS=1");
+}
+
+/// A prompt with two files and, behind them, the outputs of others.
+fn with_material(task: &str, outputs: &[(&str, &str)]) -> String {
+    const FILES: [(&str, &str); 2] = [
+        ("shop/db.py", "def find(db, name):\n    return db.execute(f\"SELECT id FROM users WHERE name = '{name}'\")\n"),
+        ("src/lib.rs", "/// Reads.\npub fn read(x: &str) -> u8 {\n    // TODO: negative numbers\n    x.parse().unwrap()\n}\n"),
+    ];
+    let mut prompt = format!("# Task\n\n{task}\n\nSource:\nthe material `source` below\n\n# Material: source\n");
+    for (name, text) in FILES {
+        prompt +=
+            &format!("\n<file name=\"{name}\" mark=\"0123456789ab\">\n{}\n</file mark=\"0123456789ab\">\n", text.trim_end());
+    }
+    for (role, text) in outputs {
+        prompt += &format!(
+            "\n# Output of {role}\n\n<output role=\"{role}\" mark=\"0123456789ab\">\n{text}\n</output mark=\"0123456789ab\">\n"
+        );
+    }
+    prompt
+}
+
+fn finding_schema() -> Value {
+    json!({"type": "object", "required": ["summary", "material", "findings", "verdict"], "properties": {
+        "summary": {"type": "string"},
+        "material": {"type": "string", "enum": ["missing", "partial", "given"]},
+        "findings": {"type": "array", "items": {"type": "object", "required": ["title", "severity", "where", "quote"], "properties": {
+            "title": {"type": "string"}, "severity": {"type": "string", "enum": ["critical", "high", "medium", "low", "info"]},
+            "where": {"type": "string"}, "quote": {"type": "string"}}}},
+        "verdict": {"type": "string", "enum": ["unknown", "approve", "request changes"]}}})
+}
+
+#[test]
+fn findings_stand_in_the_material() {
+    for seed in 0..10 {
+        let mut call = request(seed, Tier::Premium, Vec::new());
+        call.prompt = with_material("Review it.", &[]);
+        call.context.contract = contract(OutputFormat::Json, "One JSON object.", Some(finding_schema()));
+        let value: Value = serde_json::from_str(&reply_to(&call).text).expect("JSON");
+        let found: Vec<(&str, &str)> = value["findings"]
+            .as_array()
+            .expect("findings")
+            .iter()
+            .map(|it| (it["where"].as_str().expect("a place"), it["severity"].as_str().expect("a severity")))
+            .collect();
+        assert_eq!(found, [("shop/db.py:2", "high"), ("src/lib.rs:4", "medium"), ("src/lib.rs:3", "low")]);
+        assert_eq!((&value["material"], &value["verdict"]), (&json!("given"), &json!("request changes")));
+        let summary = value["summary"].as_str().expect("a summary");
+        assert!(summary.contains("no model was called") && summary.contains("2 files with 7 lines"), "{summary}");
+    }
+}
+
+#[test]
+fn without_material_nothing_is_found() {
+    let mut call = request(3, Tier::Premium, Vec::new());
+    call.prompt = "# Task\n\nReview it.\n\n(the material `source` was not given)\n".to_owned();
+    call.context.contract = contract(OutputFormat::Json, "One JSON object.", Some(finding_schema()));
+    let value: Value = serde_json::from_str(&reply_to(&call).text).expect("JSON");
+    assert_eq!((&value["material"], &value["findings"], &value["verdict"]), (&json!("missing"), &json!([]), &json!("unknown")));
+    assert!(value["summary"].as_str().expect("a summary").contains("--input source=PATH"), "{value}");
+}
+
+#[test]
+fn a_criterion_with_alternatives_leaves_a_true_answer_as_it_is() {
+    let any = json!([{"type": "any", "criteria": [
+        {"type": "json_path", "path": "$.material", "equals": "missing"},
+        {"type": "json_path", "path": "$.findings[0]", "exists": false},
+        {"type": "cites_inputs"}]}]);
+    let mut passed = 0;
+    for seed in 0..20 {
+        let mut call = request(seed, Tier::Premium, criteria(any.clone()));
+        call.prompt = with_material("Review it.", &[]);
+        call.context.input_files = vec![("shop/db.py".to_owned(), 2), ("src/lib.rs".to_owned(), 5)];
+        call.context.contract = contract(OutputFormat::Json, "One JSON object.", Some(finding_schema()));
+        let text = reply_to(&call).text;
+        if wanted(&call, 0) == Verdict::Pass {
+            passed += 1;
+            let value: Value = serde_json::from_str(&text).expect("JSON");
+            assert_eq!((&value["material"], verdicts(&call, &text)), (&json!("given"), vec![Verdict::Pass]));
+        }
+    }
+    assert!(passed > 10);
+}
+
+#[test]
+fn a_decision_follows_from_what_others_said() {
+    let decide = |outputs: &[(&str, &str)]| {
+        let pattern = r"(Go\.|Go with conditions\.|No go\.)";
+        let mut call = request(1, Tier::Premium, criteria(json!([{"type": "regex", "pattern": pattern}])));
+        assert_eq!(wanted(&call, 0), Verdict::Pass);
+        let (_, said) =
+            with_material("", outputs).split_once("\n# Output").map(|(a, b)| (a.len(), b.to_owned())).expect("outputs");
+        call.prompt = format!("# Task\n\nDecide.\n\n# Output{said}");
+        call.context.contract = contract(OutputFormat::Markdown, "Markdown with `## Conclusion`, `## Evidence`.", None);
+        let text = reply_to(&call).text;
+        ["No go.", "Go with conditions.", "Go."].into_iter().find(|words| text.contains(words)).map(str::to_owned)
+    };
+    let clean = r#"{"material": "given", "findings": [], "verdict": "unknown"}"#;
+    let bad = r#"{"material": "given", "findings": [{"severity": "high", "title": "x", "where": "a.py:1"}]}"#;
+    let missing = r#"{"material": "missing", "findings": [], "verdict": "unknown"}"#;
+    assert_eq!(decide(&[("a", clean), ("b", clean)]).as_deref(), Some("Go with conditions."));
+    assert_eq!(decide(&[("a", clean), ("b", bad)]).as_deref(), Some("No go."));
+    assert_eq!(decide(&[("a", missing), ("b", missing)]).as_deref(), Some("No go."));
+    assert_eq!(decide(&[("a", clean), ("b", missing)]).as_deref(), Some("Go with conditions."));
 }
 
 #[tokio::test]

@@ -226,7 +226,9 @@ impl Fold {
                 files: body.files,
                 bytes: body.bytes,
                 left_out: body.left_out,
+                left_out_by: body.omitted.iter().copied().collect(),
                 omissions: body.private.as_ref().map(|private| private.omissions.clone()).unwrap_or_default(),
+                omission_rules: body.private.as_ref().map(|private| private.rules.clone()).unwrap_or_default(),
             }),
             _ => {}
         }

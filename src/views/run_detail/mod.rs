@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::event::{
-    AnswerSource, ChosenBy, Escalate, EscalationReason, FailureReason, InputKind, Mode, OnFailure, Purpose, RunFailure,
-    SkipReason, SuspendReason,
+    AnswerSource, ChosenBy, Escalate, EscalationReason, FailureReason, InputKind, Mode, OmissionRule, OnFailure, Purpose,
+    RunFailure, SkipReason, SuspendReason,
 };
 use crate::domain::ids::{AgentNo, AttemptNo};
 use crate::domain::money::{NanoUsd, TokenUsage};
@@ -202,10 +202,14 @@ pub struct InputDetail {
     pub files: u32,
     /// Bytes taken.
     pub bytes: u64,
-    /// Files left out.
+    /// Files and folders left out.
     pub left_out: u32,
-    /// Which files were left out, and why.
+    /// How many of them by which rule.
+    pub left_out_by: IndexMap<OmissionRule, u32>,
+    /// What was left out, the first few hundred, and why.
     pub omissions: Vec<(String, String)>,
+    /// The rule of each of `omissions`.
+    pub omission_rules: Vec<OmissionRule>,
 }
 
 /// One member of the team.

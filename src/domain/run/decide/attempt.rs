@@ -201,15 +201,31 @@ pub(super) fn fail(draft: &mut Draft<'_>, agent: AgentNo, reason: FailureReason,
 
 /// Returns the next tier of the strategy; after an overflow only one whose window is larger.
 fn next_tier(draft: &Draft<'_>, agent: &Agent, reason: EscalationReason) -> Option<Tier> {
+    let mut tiers = agent.plan.strategy.tiers().iter().copied().filter(|tier| *tier > agent.tier);
+    if reason != EscalationReason::ContextOverflow {
+        return tiers.next();
+    }
+    let least = if draft.basis.checks_windows() {
+        prompt::compose(&draft.run, draft.basis, agent.plan.agent, Purpose::Work).least_tokens()
+    } else {
+        0
+    };
+    tiers.find(|tier| is_larger(draft, agent.tier, *tier, least))
+}
+
+/// Returns whether a further tier of the agent's strategy may hold a prompt of `least` tokens that its own does not.
+pub(super) fn has_larger_window(draft: &Draft<'_>, agent: &Agent, least: u64) -> bool {
+    let mut tiers = agent.plan.strategy.tiers().iter().filter(|tier| **tier > agent.tier);
+    tiers.any(|tier| is_larger(draft, agent.tier, *tier, least))
+}
+
+/// Returns whether the window of `then` is larger than that of `now` and holds `least` tokens; one that is not known may be.
+fn is_larger(draft: &Draft<'_>, now: Tier, then: Tier, least: u64) -> bool {
     let window = |tier: Tier| draft.basis.work_models(tier).first().and_then(|choice| choice.context_tokens);
-    let tiers = agent.plan.strategy.tiers().iter().copied();
-    tiers.filter(|tier| *tier > agent.tier).find(|tier| {
-        reason != EscalationReason::ContextOverflow
-            || match (window(agent.tier), window(*tier)) {
-                (Some(now), Some(then)) => then > now,
-                _ => true,
-            }
-    })
+    match (window(now), window(then)) {
+        (Some(now), Some(then)) => then > now && then >= least,
+        _ => true,
+    }
 }
 
 /// Returns what one more call of the agent's work may cost at `tier`.

@@ -47,6 +47,9 @@ pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) ->
         None => return Err(Refusal::TierWithoutModel { role: agent.plan.role.clone(), tier }),
     };
     let prompt = prompt::compose(&draft.run, draft.basis, number, purpose);
+    if let Some(window) = choice.context_tokens.filter(|window| draft.basis.checks_windows() && prompt.least_tokens() > *window) {
+        return refuse_for_window(draft, number, purpose, &choice, prompt.least_tokens(), window);
+    }
     let max_output = output_limit(draft, number, purpose, &choice);
     let estimated_input = estimate(&draft.run, &choice, &prompt);
     let worst = draft.basis.worst_case(&choice.provider, &choice.model, estimated_input, max_output);
@@ -168,6 +171,42 @@ fn shortage(draft: &Draft<'_>, number: AgentNo, choice: &ModelChoice, worst: Opt
         }
     }
     Ok(None)
+}
+
+/// Does not send a prompt that its model cannot hold. A tier with a larger window takes over where there is one; else the agent fails as
+/// it does for every setting that cannot work.
+fn refuse_for_window(
+    draft: &mut Draft<'_>,
+    number: AgentNo,
+    purpose: Purpose,
+    choice: &ModelChoice,
+    least: u64,
+    window: u64,
+) -> Result<(), Refusal> {
+    let model = &choice.model;
+    let message = format!("the prompt has at least {least} tokens and the window of `{model}` has {window}: it was not sent");
+    if purpose == Purpose::Judge {
+        attempt::close(draft, number, &format!("judging it does not fit: {message}"));
+        return Ok(());
+    }
+    let agent = draft.agent(number)?;
+    let tier = agent.tier;
+    if attempt::has_larger_window(draft, agent, least) {
+        if agent.open_attempt().is_none() {
+            begin_attempt(draft, number, tier)?;
+        }
+        // The second signal says that no model failed: it was never asked.
+        end_attempt(draft, number, AttemptOutcome::Error, vec![Signal::ContextOverflow, Signal::Configuration]);
+        attempt::after_failure(draft, number, Vec::new());
+        return Ok(());
+    }
+    if agent.open_attempt().is_some() {
+        end_attempt(draft, number, AttemptOutcome::Error, vec![Signal::ContextOverflow, Signal::Configuration]);
+    }
+    let private = Some(AgentFailedPrivate { message: format!("{message}; no further tier has a larger window that holds it") });
+    draft.emit(AgentFailed { agent: number, reason: FailureReason::Configuration, private });
+    super::end::settle(draft);
+    Ok(())
 }
 
 /// Ends the agent for want of money. What was judged so far stands: a judge that cannot be paid leaves the verdict unknown.
