@@ -66,6 +66,8 @@ mod sealing;
 mod shipped_templates;
 #[path = "support/source.rs"]
 mod source;
+#[path = "suite/syncs.rs"]
+mod syncs;
 #[path = "suite/together.rs"]
 mod together;
 #[path = "suite/trust.rs"]

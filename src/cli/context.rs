@@ -20,14 +20,16 @@ pub struct Context {
 impl Context {
     /// Opens the surroundings that the options ask for.
     pub fn new(global: Global) -> Self {
+        let variables = Variables::of_process();
         let look = Look {
             json: global.json,
             quiet: global.quiet,
             verbose: global.verbose,
             color: global.color,
             zone: global.time_zone.clone(),
+            zone_is_variable: variables.is_set("TZ"),
         };
-        Self { out: Out::new(look), global, variables: Variables::of_process() }
+        Self { out: Out::new(look), global, variables }
     }
 
     /// Tells whether a person can be asked: there is one at a terminal, and `--no-input` and `--json` were not given.

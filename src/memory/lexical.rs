@@ -1,32 +1,39 @@
 //! The words' side of the index, in tantivy: documents in, the best of them out, and which ones a filter lets through.
 //!
-//! The only file that names tantivy. One process writes at a time (the index's own lock sees to that); any number read, each the
+//! The only file that names tantivy, for those inside it too. One process writes at a time (the index's own lock sees to that); any number read, each the
 //! state of the last commit. What the last commit has seen of the log stands in its payload.
+
+mod folder;
+mod identifiers;
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::Path;
 
 use tantivy::collector::{Collector, SegmentCollector, TopDocs};
-use tantivy::directory::{MmapDirectory, RamDirectory};
+use tantivy::directory::error::{DeleteError, LockError, OpenReadError, OpenWriteError};
+use tantivy::directory::{
+    AntiCallToken, DirectoryLock, FileHandle, Lock, MmapDirectory, RamDirectory, TerminatingWrite, WatchCallback, WatchHandle,
+    WritePtr,
+};
 use tantivy::postings::Postings as _;
 use tantivy::query::{
     AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, FuzzyTermQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
     TermSetQuery,
 };
-use tantivy::schema::{
-    FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value as _,
-};
+use tantivy::schema::{FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value as _};
 use tantivy::snippet::SnippetGenerator;
 use tantivy::tokenizer::{
     AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream,
     Tokenizer,
 };
 use tantivy::{
-    Directory, DocAddress, DocId, DocSet as _, Index, IndexReader, IndexWriter, ReloadPolicy, Score, SegmentReader,
-    TantivyDocument, Term,
+    Directory, DocAddress, DocId, DocSet as _, Index, IndexReader, IndexWriter, ReloadPolicy, Result as TantivyResult, Score,
+    SegmentReader, TantivyDocument, TantivyError, Term,
 };
 
+use self::folder::Folder;
+use self::identifiers::Identifiers;
 pub use super::asked::{DocRef, Error, Found, NumberFact, Passing, Seen, Snippet, Test, WordFact};
 use super::bm25::{self, EXACT_WEIGHT, FUZZY_CHARS_MIN, FUZZY_WEIGHT, RARE_SHARE, TITLE_WEIGHT};
 use super::document::{Document, Kind};
@@ -41,15 +48,15 @@ const SNIPPET_CHARS: usize = 180;
 const STEMMED: &str = "meno_stemmed";
 const EXACT: &str = "meno_exact";
 
-impl From<tantivy::TantivyError> for Error {
-    fn from(error: tantivy::TantivyError) -> Self {
+impl From<TantivyError> for Error {
+    fn from(error: TantivyError) -> Self {
         // The system's error lies within others, and errors of the threads that write come as their `Debug` text.
         let words = format!("{error:?}");
         match error {
             _ if words.contains("StorageFull") || words.contains("QuotaExceeded") => Self::Unwritable(Unwritable::Full),
             _ if words.contains("ReadOnlyFilesystem") => Self::Unwritable(Unwritable::ReadOnly),
             _ if words.contains("PermissionDenied") => Self::Unwritable(Unwritable::NotPermitted),
-            tantivy::TantivyError::LockFailure(..) => Self::Busy,
+            TantivyError::LockFailure(..) => Self::Busy,
             error => Self::Broken(error.to_string()),
         }
     }
@@ -63,12 +70,11 @@ struct Fields {
     facts: Field,
     passages: Field,
     run_key: Field,
-    words: [Field; 13],
+    kind: Field,
+    words: Field,
     numbers: [Field; 7],
 }
 
-const WORD_FIELDS: [&str; 13] =
-    ["kind", "run", "template", "status", "mode", "role", "tier", "model", "provider", "tag", "label", "verified", "cost_known"];
 const NUMBER_FIELDS: [&str; 7] = ["started_at", "cost", "duration", "rating", "attempts", "escalations", "agents"];
 
 /// The words' side of the index in one folder, or in memory.
@@ -83,7 +89,7 @@ impl Lexical {
     /// Opens the index in the folder `dir`, which is created with its parents when it is not there.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(|error| Error::Broken(format!("{}: {error}", dir.display())))?;
-        Self::of(MmapDirectory::open(dir).map_err(|error| Error::Broken(error.to_string()))?)
+        Self::of(Folder::open(dir)?)
     }
 
     /// Opens a copy in memory of the index in the folder `dir`, an empty one when there is none: its changes end with it.
@@ -101,7 +107,11 @@ impl Lexical {
 
     fn of(directory: impl Directory) -> Result<Self, Error> {
         let (schema, fields) = schema();
-        let index = Index::open_or_create(directory, schema)?;
+        let index = Index::open_or_create(directory, schema).map_err(|error| match error {
+            TantivyError::SchemaError(_) => Error::Broken("it is of another form".to_owned()),
+            error => error.into(),
+        })?;
+        folder::check(&index)?;
         index.tokenizers().register(STEMMED, stemmed());
         index.tokenizers().register(EXACT, TextAnalyzer::builder(Identifiers::default()).build());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
@@ -136,7 +146,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Puts `documents` in the place of all documents of the run `run`.
     pub(super) fn replace(&self, run: &str, documents: &[Document]) -> Result<(), Error> {
-        self.writer.delete_term(Term::from_field_text(self.word(WordFact::Run), &run.to_lowercase()));
+        self.writer.delete_term(Term::from_field_text(self.fields.words, &worded(WordFact::Run, run)));
         documents.iter().try_for_each(|document| self.add(document))
     }
 
@@ -152,7 +162,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the changes durable and visible, together with what they have seen of the log.
+    /// Makes the changes visible, together with what they have seen of the log.
     pub(super) fn commit(&mut self, seen: &Seen) -> Result<(), Error> {
         let mut commit = self.writer.prepare_commit()?;
         let payload = serde_json::to_string(seen).map_err(|error| Error::Broken(error.to_string()))?;
@@ -164,10 +174,6 @@ impl Writer {
     /// Waits until segments that are being merged are merged.
     pub(super) fn finish(self) -> Result<(), Error> {
         Ok(self.writer.wait_merging_threads()?)
-    }
-
-    fn word(&self, fact: WordFact) -> Field {
-        self.fields.words[fact as usize]
     }
 
     fn document(&self, from: &Document) -> TantivyDocument {
@@ -182,8 +188,9 @@ impl Writer {
             document.add_u64(self.fields.passages, passages::key(&passage));
         }
         document.add_u64(self.fields.run_key, passages::key(&facts.run_id));
+        document.add_text(self.fields.kind, kind.name());
         let mut words = |fact, values: &[String]| {
-            values.iter().for_each(|value| document.add_text(self.word(fact), value.to_lowercase()));
+            values.iter().for_each(|value| document.add_text(self.fields.words, worded(fact, value)));
         };
         let one = |value: &str| [value.to_owned()];
         words(WordFact::Kind, &one(kind.name()));
@@ -258,10 +265,11 @@ impl Searcher {
         let broken = |error: std::io::Error| Error::Broken(error.to_string());
         let mut values = BTreeSet::new();
         for reader in self.searcher.segment_readers() {
-            let index = reader.inverted_index(self.fields.words[fact as usize])?;
-            let mut terms = index.terms().stream().map_err(broken)?;
+            let index = reader.inverted_index(self.fields.words)?;
+            let (from, to) = ([letter(fact)], [letter(fact) + 1]);
+            let mut terms = index.terms().range().ge(from).lt(to).into_stream().map_err(broken)?;
             while values.len() < limit && terms.advance() {
-                values.extend(std::str::from_utf8(terms.key()).ok().map(str::to_owned));
+                values.extend(terms.key().get(1..).and_then(|value| std::str::from_utf8(value).ok()).map(str::to_owned));
             }
         }
         Ok(values)
@@ -415,7 +423,7 @@ impl Searcher {
         let document: TantivyDocument = self.searcher.doc(DocAddress::new(at.segment, at.doc))?;
         let text = |field| document.get_first(field).and_then(|value| value.as_str()).unwrap_or_default();
         let facts = serde_json::from_str(text(self.fields.facts)).map_err(|error| Error::Broken(error.to_string()))?;
-        let kind = match text(self.fields.words[WordFact::Kind as usize]) {
+        let kind = match text(self.fields.kind) {
             "agent" => Kind::Agent,
             "note" => Kind::Note,
             _ => Kind::Run,
@@ -434,8 +442,8 @@ impl Searcher {
     fn test(&self, test: &Test) -> Box<dyn Query> {
         match test {
             Test::Is(fact, values) => {
-                let field = self.fields.words[*fact as usize];
-                Box::new(TermSetQuery::new(values.iter().map(|value| Term::from_field_text(field, &value.to_lowercase()))))
+                let term = |value: &String| Term::from_field_text(self.fields.words, &worded(*fact, value));
+                Box::new(TermSetQuery::new(values.iter().map(term)))
             }
             Test::Within(fact, from, to) => {
                 let field = self.fields.numbers[*fact as usize];
@@ -483,11 +491,19 @@ fn schema() -> (Schema, Fields) {
     let facts = schema.add_text_field("facts", STORED);
     let passages = schema.add_u64_field("passages", FAST);
     let run_key = schema.add_u64_field("run_key", FAST);
-    let word_fields = WORD_FIELDS.map(|name| {
-        if name == "kind" { schema.add_text_field(name, STRING | STORED) } else { schema.add_text_field(name, STRING) }
-    });
-    let number_fields = NUMBER_FIELDS.map(|name| schema.add_i64_field(name, INDEXED | FAST));
-    (schema.build(), Fields { title, body, exact, facts, passages, run_key, words: word_fields, numbers: number_fields })
+    let kind = schema.add_text_field("kind", STORED);
+    let words = schema.add_text_field("words", STRING);
+    let number_fields = NUMBER_FIELDS.map(|name| schema.add_i64_field(name, FAST));
+    (schema.build(), Fields { title, body, exact, facts, passages, run_key, kind, words, numbers: number_fields })
+}
+
+/// The facts in words stand in one field, each behind the letter of its fact: what a commit costs is the number of fields.
+fn letter(fact: WordFact) -> u8 {
+    b'A' + fact as u8
+}
+
+fn worded(fact: WordFact, value: &str) -> String {
+    format!("{}{}", char::from(letter(fact)), value.to_lowercase())
 }
 
 fn stemmed() -> TextAnalyzer {
@@ -519,42 +535,6 @@ fn positions(text: &str, field: Field) -> Vec<(usize, Term)> {
         terms.push((token.position, Term::from_field_text(field, &token.text)));
     });
     terms
-}
-
-/// Keeps what is no plain word, as it is written but in lower case: `release_prep`, `v1.2.3`, `src/main.rs`, `E0502`.
-#[derive(Clone, Default)]
-struct Identifiers(Token);
-
-struct IdentifierStream<'a> {
-    rest: std::vec::IntoIter<words::Identifier>,
-    token: &'a mut Token,
-}
-
-impl Tokenizer for Identifiers {
-    type TokenStream<'a> = IdentifierStream<'a>;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> IdentifierStream<'a> {
-        self.0.reset();
-        IdentifierStream { rest: words::identifiers(text).into_iter(), token: &mut self.0 }
-    }
-}
-
-impl TokenStream for IdentifierStream<'_> {
-    fn advance(&mut self) -> bool {
-        let Some(identifier) = self.rest.next() else { return false };
-        self.token.position = self.token.position.wrapping_add(1);
-        (self.token.offset_from, self.token.offset_to) = (identifier.range.start, identifier.range.end);
-        self.token.text = identifier.text;
-        true
-    }
-
-    fn token(&self) -> &Token {
-        self.token
-    }
-
-    fn token_mut(&mut self) -> &mut Token {
-        self.token
-    }
 }
 
 struct Bits;

@@ -9,6 +9,11 @@ use super::file;
 /// The schema, generated once per process.
 static SCHEMA: LazyLock<Value> = LazyLock::new(file::schema);
 
+/// Returns the schema of `config.toml`.
+pub(super) fn schema() -> &'static Value {
+    &SCHEMA
+}
+
 /// Joins segments into a dotted key, quoting those that are not bare; control characters come out escaped.
 pub(super) fn dotted<S: AsRef<str>>(segments: &[S]) -> String {
     let quoted: Vec<String> =

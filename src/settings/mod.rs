@@ -13,6 +13,7 @@ pub mod edit;
 pub mod environment;
 mod error;
 pub mod file;
+mod fit;
 mod keys;
 mod layers;
 mod load;

@@ -30,6 +30,11 @@ impl Variables {
         (self.0)(name).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty())
     }
 
+    /// Returns whether there is a variable `name`, empty or not.
+    pub fn is_set(&self, name: &str) -> bool {
+        (self.0)(name).is_some()
+    }
+
     /// Returns the path that the variable `name` holds.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         (self.0)(name).filter(|value| !value.is_empty()).map(PathBuf::from)

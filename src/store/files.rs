@@ -33,6 +33,10 @@ pub trait Files: Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes everything on the file system of `dir` durable; false when the platform cannot do that.
     fn sync_all(&self, dir: &Path) -> io::Result<bool>;
+    /// Returns whether [`DataFile::mark_durable`] was called for this very file.
+    fn is_marked_durable(&self, _: &Path) -> bool {
+        false
+    }
 }
 
 /// An open file.
@@ -47,7 +51,14 @@ pub trait DataFile: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Returns the length.
     fn length(&self) -> io::Result<u64>;
+    /// Notes on the file that its bytes, its name and its folders are durable, for later processes. Where that is not possible they sync
+    /// again.
+    fn mark_durable(&self) {}
 }
+
+/// The attribute of files that are durable: copies made without attributes do not have it.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const DURABLE: &str = "user.meno.durable";
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,6 +132,11 @@ impl Files for OsFiles {
     #[cfg(not(target_os = "linux"))]
     fn sync_all(&self, _: &Path) -> io::Result<bool> {
         Ok(false)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    fn is_marked_durable(&self, path: &Path) -> bool {
+        rustix::fs::getxattr(path, DURABLE, &mut [0; 1][..]).is_ok_and(|length| length == 1)
     }
 }
 
@@ -198,6 +214,11 @@ impl DataFile for OsFile {
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
+
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    fn mark_durable(&self) {
+        let _ = rustix::fs::fsetxattr(&self.0, DURABLE, b"1", rustix::fs::XattrFlags::empty());
+    }
 }
 
 #[cfg(windows)]
@@ -263,6 +284,18 @@ pub fn make_dirs(files: &dyn Files, dir: &Path) -> io::Result<()> {
         return files.sync_dir(parent);
     }
     files.make_dir(dir)
+}
+
+/// Makes the folders `dirs`, each inside the one before it, in a folder that is made durable when it is missing. Their own names are durable
+/// once the folders that hold them are synced, which is left to the caller: once for all that is in them.
+///
+/// # Errors
+/// What the file system says.
+pub fn make_dirs_inside(files: &dyn Files, dirs: [&Path; 2]) -> io::Result<()> {
+    if let Some(parent) = dirs[0].parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_dirs(files, parent)?;
+    }
+    dirs.into_iter().filter(|dir| !files.exists(dir)).try_for_each(|dir| files.make_dir(dir))
 }
 
 /// Writes a file that is either whole or not there at all: beside it first, synced, then renamed; durable when this returns.

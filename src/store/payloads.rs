@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Error;
 use super::cipher::{self, Key, KeyId, Keyring};
-use super::files::{Files, make_dirs, write_whole};
+use super::files::{Files, make_dirs, make_dirs_inside, write_whole};
 use crate::domain::ids::Hash;
 
 /// The zstd level: texts shrink to about a third at several hundred MB/s.
@@ -83,19 +83,25 @@ impl Payloads {
         }
         let key = self.may_write()?;
         let names: Vec<Hash> = texts.iter().map(|text| Hash::of(text)).collect();
-        let (mut written, mut seen) = (Vec::new(), BTreeSet::new());
-        let mut folders: BTreeSet<PathBuf> = self.dir.parent().into_iter().chain([&*self.dir]).map(Path::to_owned).collect();
+        let (mut written, mut seen, mut unsettled) = (Vec::new(), BTreeSet::new(), Vec::new());
         for (text, name) in texts.iter().zip(&names) {
             let path = self.path(*name);
-            // What is there already may have been made by somebody who died before syncing the folder.
-            folders.extend(path.parent().map(Path::to_owned));
-            if !seen.insert(*name) || self.files.exists(&path) {
+            if !seen.insert(*name) || self.files.is_marked_durable(&path) {
                 continue;
+            }
+            match self.files.open_read(&path) {
+                Ok(file) => {
+                    // It may have been made by somebody who died before syncing the folders.
+                    unsettled.push((file, path));
+                    continue;
+                }
+                Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                Err(why) => return Err(Error::io(path)(why)),
             }
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
             let beside = path.with_extension(format!("{}-{number}.tmp", std::process::id()));
             let write = || {
-                path.parent().map_or(Ok(()), |folder| make_dirs(&*self.files, folder))?;
+                path.parent().map_or(Ok(()), |folder| make_dirs_inside(&*self.files, [&self.dir, folder]))?;
                 let file = self.files.create(&beside)?;
                 file.write_at(&packed(*name, text, key)?, 0)?;
                 Ok(file)
@@ -108,17 +114,20 @@ impl Payloads {
             if !together {
                 file.sync_data().map_err(Error::io(&beside))?;
             }
-            drop(file);
             self.files.rename(&beside, &path).map_err(Error::io(&path))?;
-            made.push(path);
+            made.push(path.clone());
+            unsettled.push((file, path));
         }
         if !(together && self.files.sync_all(&self.dir).map_err(Error::io(&self.dir))?) {
+            // From the store's own folder down, each once.
+            let folders: BTreeSet<&Path> = unsettled.iter().flat_map(|(_, path)| path.ancestors().skip(1).take(3)).collect();
             for folder in folders {
-                self.files.sync_dir(&folder).map_err(Error::io(&folder))?;
+                self.files.sync_dir(folder).map_err(Error::io(folder))?;
             }
         }
         // Who brings payloads under another key says so first, and looks for payloads afterwards: these may have come too late for that.
         self.may_write().inspect_err(|_| made.iter().for_each(|path| drop(self.files.remove(path))))?;
+        unsettled.iter().for_each(|(file, _)| file.mark_durable());
         Ok(names)
     }
 
@@ -344,6 +353,44 @@ mod tests {
                 prop_assert_eq!(&after.read(*name).unwrap(), text);
             }
         }
+    }
+
+    #[test]
+    fn what_is_durable_is_synced_no_more_and_what_may_not_be_is_synced_again() {
+        let files = SimFiles::with_store();
+        let texts: [&[u8]; 3] = [b"one", b"two", b"three"];
+        let payloads = |files: &SimFiles| Payloads::new(Arc::new(files.clone()), Path::new("/store"));
+        let names = payloads(&files).write(&texts).unwrap();
+        let (before, folders) =
+            (files.syncs(), names.iter().map(|name| name.to_string()[..2].to_owned()).collect::<BTreeSet<_>>());
+        // The store's folder, the payloads' own and those in it; one more made `/store` durable.
+        assert_eq!(before, (texts.len() + folders.len() + 3) as u64);
+        payloads(&files).write(&texts).unwrap();
+        assert_eq!(files.syncs(), before);
+        for calls in 0..40 {
+            for seed in 0..10 {
+                let files = SimFiles::with_store();
+                files.die_after(calls);
+                let _ = payloads(&files).write(&texts);
+                files.go_on();
+                payloads(&files).write(&texts).unwrap();
+                let after = payloads(&files.power_cut(seed));
+                assert!(after.missing(&names).is_empty(), "died after {calls} calls, seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn files_on_disk_are_marked_when_they_are_durable() {
+        let dir = tempfile::tempdir().unwrap();
+        let payloads = Payloads::new(Arc::new(OsFiles), dir.path());
+        let path = payloads.path(payloads.write(&[b"a text"]).unwrap()[0]);
+        let copy = dir.path().join("copy");
+        std::fs::write(&copy, std::fs::read(&path).unwrap()).unwrap();
+        assert!(!OsFiles.is_marked_durable(&copy) && !OsFiles.is_marked_durable(&dir.path().join("none")));
+        OsFiles.open_read(&copy).unwrap().mark_durable();
+        // Both are, or the file system has no attributes and neither is.
+        assert_eq!(OsFiles.is_marked_durable(&path), OsFiles.is_marked_durable(&copy));
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Projector {
         })
     }
 
-    /// Makes durable what was written so far.
+    /// Writes out what is in memory.
     ///
     /// # Errors
     /// [`Error::Index`].

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use crate::domain::team;
 use crate::domain::template::{self, BadId, BaseAgent, Checked, Context, FILE_BYTES_MAX, Problem, Severity, Template};
@@ -24,6 +25,12 @@ pub const AGENTS: &[(&str, &str)] = embedded!("templates/agents":
     "generic" "linter" "package_builder" "performance_optimizer" "publisher" "refactoring_specialist" "report_generator"
     "research_reviewer" "security_auditor" "synthesizer" "test_coverage_analyzer" "test_generator" "test_runner"
     "test_validator" "type_checker" "version_manager");
+
+/// The built-in base agents, read when the first is asked for. What ships is sound, so it is read and not checked: tests check it.
+static BUILT_IN_AGENTS: LazyLock<BTreeMap<String, BaseAgent>> = LazyLock::new(|| {
+    let agents = AGENTS.iter().filter_map(|(id, text)| Some(((*id).to_owned(), serde_json::from_str(text).ok()?)));
+    agents.collect()
+});
 
 /// Where a template comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +56,7 @@ pub struct Entry {
     pub text: String,
     /// The template; `None` when it is broken.
     pub template: Option<Template>,
-    /// What is wrong with it.
+    /// What is wrong with it; what ships is not looked through. [`Library::problems`] does that.
     pub problems: Vec<Problem>,
 }
 
@@ -90,32 +97,26 @@ impl Entry {
     }
 }
 
-/// The templates and base agents that there are.
+/// The templates and base agents that there are. Nothing is read until it is asked for.
 #[derive(Clone, Debug)]
 pub struct Library {
     folder: PathBuf,
-    agents: BTreeMap<String, BaseAgent>,
 }
 
 impl Library {
-    /// Opens the library of the store at `store`; reads nothing but the built-in base agents yet.
+    /// Opens the library of the store at `store`.
     pub fn open(store: &Path) -> Self {
-        let agents = AGENTS.iter().filter_map(|(id, text)| {
-            let agent = template::parse_agent(text, Some(id), &Context::default()).value;
-            debug_assert!(agent.is_some(), "the built-in agent {id} is valid: a test says so");
-            agent.map(|agent| ((*id).to_owned(), agent))
-        });
-        Self { folder: store.join("templates"), agents: agents.collect() }
+        Self { folder: store.join("templates") }
     }
 
     /// Returns the base agents by id.
     pub fn agents(&self) -> &BTreeMap<String, BaseAgent> {
-        &self.agents
+        &BUILT_IN_AGENTS
     }
 
     /// Returns the base agent of an id or alias.
     pub fn agent(&self, id: &str) -> Option<&BaseAgent> {
-        team::find_base(&self.agents, id)
+        team::find_base(self.agents(), id)
     }
 
     /// Returns the folder of the user's own templates.
@@ -125,7 +126,15 @@ impl Library {
 
     /// Checks a template's text; `stem` is the name that its file has, without `.json`.
     pub fn check(&self, text: &str, stem: Option<&str>) -> Checked<Template> {
-        template::parse(text, stem, &Context { bases: Some(&self.agents), commands: None })
+        template::parse(text, stem, &Context { bases: Some(self.agents()), commands: None })
+    }
+
+    /// Returns all that is wrong with a template that was found; with one that ships that is no more than warnings.
+    pub fn problems(&self, entry: &Entry) -> Vec<Problem> {
+        match entry.origin {
+            Origin::BuiltIn => self.check(&entry.text, Some(&entry.id)).problems,
+            Origin::User(_) | Origin::File(_) => entry.problems.clone(),
+        }
     }
 
     /// Checks a template file, its name included; `is_stored` tells whether its name has to be its id.
@@ -175,9 +184,7 @@ impl Library {
         let builtin = TEMPLATES.iter().find(|(known, _)| *known == id);
         match read_text(&path) {
             Ok(text) => Ok(Some(self.entry(id, Origin::User(path), text, builtin.is_some()))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(builtin.map(|(id, text)| self.entry(id, Origin::BuiltIn, (*text).to_owned(), false)))
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(builtin.map(|(id, text)| built_in(id, text))),
             Err(error) => Err(error),
         }
     }
@@ -203,10 +210,8 @@ impl Library {
 
     /// Returns all templates by id. A broken one is listed as broken and stops nothing.
     pub fn list(&self) -> Vec<Entry> {
-        let mut entries: BTreeMap<String, Entry> = TEMPLATES
-            .iter()
-            .map(|(id, text)| ((*id).to_owned(), self.entry(id, Origin::BuiltIn, (*text).to_owned(), false)))
-            .collect();
+        let mut entries: BTreeMap<String, Entry> =
+            TEMPLATES.iter().map(|(id, text)| ((*id).to_owned(), built_in(id, text))).collect();
         for path in user_files(&self.folder) {
             let Some(id) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else { continue };
             let hides = entries.contains_key(&id);
@@ -229,6 +234,19 @@ impl Library {
     fn entry(&self, id: &str, origin: Origin, text: String, hides_builtin: bool) -> Entry {
         let Checked { value: template, problems } = self.check(&text, Some(id));
         Entry { id: id.to_owned(), origin, hides_builtin, text, template, problems }
+    }
+}
+
+/// Reads a template that ships, which is sound: tests check it.
+fn built_in(id: &str, text: &str) -> Entry {
+    let template = serde_json::from_str(text).ok();
+    Entry {
+        id: id.to_owned(),
+        origin: Origin::BuiltIn,
+        hides_builtin: false,
+        text: text.to_owned(),
+        template,
+        problems: Vec::new(),
     }
 }
 
@@ -265,5 +283,27 @@ fn unreadable(error: &std::io::Error) -> Problem {
         column: 1,
         message: format!("cannot be read: {error}"),
         remedy: format!("make it a readable file in UTF-8 of at most {FILE_BYTES_MAX} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ships_is_read_as_if_it_were_checked_and_has_no_errors() {
+        let library = Library::open(Path::new("nowhere"));
+        assert_eq!(library.agents().len(), AGENTS.len());
+        for (id, text) in AGENTS {
+            let checked = template::parse_agent(text, Some(id), &Context::default());
+            assert_eq!((checked.value.as_ref(), checked.problems), (library.agents().get(*id), Vec::new()), "{id}");
+        }
+        assert_eq!(library.list().len(), TEMPLATES.len());
+        for (id, text) in TEMPLATES {
+            let (checked, entry) = (library.check(text, Some(id)), library.find(id).unwrap().unwrap());
+            assert!(entry.template.is_some() && checked.first_error().is_none(), "{id}");
+            assert_eq!(library.problems(&entry), checked.problems);
+            assert_eq!(checked.value, entry.template, "{id}");
+        }
     }
 }

@@ -89,6 +89,10 @@ impl DataFile for DiskFile {
     fn length(&self) -> io::Result<u64> {
         self.file.length()
     }
+
+    fn mark_durable(&self) {
+        self.file.mark_durable();
+    }
 }
 
 impl Files for Disk {
@@ -130,6 +134,10 @@ impl Files for Disk {
 
     fn sync_all(&self, dir: &Path) -> io::Result<bool> {
         self.files.sync_all(dir)
+    }
+
+    fn is_marked_durable(&self, path: &Path) -> bool {
+        self.files.is_marked_durable(path)
     }
 }
 

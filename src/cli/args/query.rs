@@ -11,6 +11,10 @@ const COMMANDS: [&str; 2] = ["search", "suggest"];
 
 /// Returns the words as typed, the program's own name first, with those of a query behind `--`.
 pub fn protect(words: Vec<OsString>) -> Vec<OsString> {
+    // Building the whole command line takes longer than most commands.
+    if !words.iter().any(|word| COMMANDS.iter().any(|command| word == command)) {
+        return words;
+    }
     let mut program = Cli::command();
     program.build();
     let Some(at) = command_at(&program, &words) else { return words };

@@ -38,10 +38,13 @@ pub struct TemplateDocument {
 /// When there is none of that id, or it is broken.
 pub fn run(context: &mut Context, args: &ShowTemplateArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
-    let entry = match templates::of_path(&workspace.library, &args.template)? {
+    let mut entry = match templates::of_path(&workspace.library, &args.template)? {
         Some(entry) => entry,
         None => templates::find(&workspace.library, &args.template)?,
     };
+    if context.out.json() {
+        entry.problems = workspace.library.problems(&entry);
+    }
     show(&mut context.out, entry)
 }
 

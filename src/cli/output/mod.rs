@@ -74,6 +74,8 @@ pub struct Look {
     pub color: Color,
     /// The zone in which times are shown; the system's without it.
     pub zone: Option<TimeZone>,
+    /// The variable `TZ` says what the system's zone is.
+    pub zone_is_variable: bool,
 }
 
 /// Stdout and stderr, as the user wants them to look.
@@ -159,7 +161,8 @@ impl Out {
 
     /// Returns the zone in which times are shown.
     pub fn zone(&self) -> &TimeZone {
-        self.zone.get_or_init(|| self.look.zone.clone().unwrap_or_else(TimeZone::system))
+        let system = || if self.look.zone_is_variable { TimeZone::system() } else { time::local() };
+        self.zone.get_or_init(|| self.look.zone.clone().unwrap_or_else(system))
     }
 
     /// Writes `text` and a line break to stdout, on a terminal with its lines broken between words.

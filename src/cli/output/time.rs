@@ -5,6 +5,19 @@ use jiff::tz::TimeZone;
 
 use crate::domain::ids::TimeNs;
 
+/// Where the system links its zone to.
+const LOCAL: &str = "/etc/localtime";
+
+/// Returns the system's zone. Where it names one file that file is read alone: finding a zone by its name walks through the files of all.
+pub fn local() -> TimeZone {
+    let named = || {
+        let target = std::fs::read_link(LOCAL).ok()?;
+        let name = target.to_str()?.split_once("/zoneinfo/")?.1;
+        TimeZone::tzif(name, &std::fs::read(LOCAL).ok()?).ok()
+    };
+    named().unwrap_or_else(TimeZone::system)
+}
+
 /// Shows a moment in `zone` with the zone's abbreviation: `2026-11-22 17:21:31 CET`.
 pub fn moment(at: TimeNs, zone: &TimeZone) -> String {
     show(at, zone, "%Y-%m-%d %H:%M:%S %Z")
@@ -63,6 +76,15 @@ pub fn duration(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_systems_zone_is_the_one_that_its_name_gives() {
+        let (ours, named) = (local(), TimeZone::system());
+        for at in [0, 1_700_000_000_000_000_000, 1_720_000_000_000_000_000] {
+            assert_eq!(moment(at, &ours), moment(at, &named));
+        }
+        assert_eq!(ours.iana_name(), named.iana_name());
+    }
 
     #[test]
     fn a_moment_is_shown_in_the_zone_that_is_asked_for_and_names_it() {

@@ -174,6 +174,18 @@ impl Journal {
         }
     }
 
+    /// Makes durable what processes before this one wrote and may not have synced: it is in the log, and was perhaps never acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after a failure, and when this fails.
+    pub fn settle(&self) -> Result<(), Error> {
+        if let Some(reason) = self.closed() {
+            return Err(Error::Closed(reason));
+        }
+        let settled = lock(&self.writer).settle();
+        settled.inspect_err(|why| lock(&self.queue).closed = Some(why.to_string()))
+    }
+
     /// Waits until the acknowledged end has passed `seen` or `patience` is over; returns the end's position.
     pub fn wait(&self, seen: u64, patience: Duration) -> u64 {
         let until = Instant::now().checked_add(patience);

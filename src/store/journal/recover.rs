@@ -15,7 +15,7 @@ use super::segment::{self, Gap, Item, Segment, file_name};
 use super::writer::OpenSegment;
 use crate::domain::ids::{BatchId, Hash, TimeNs};
 use crate::store::codec::record::Record;
-use crate::store::files::{make_dirs, write_whole};
+use crate::store::files::{make_dirs_inside, write_whole};
 use crate::store::log::Head;
 use crate::store::{Error, chain};
 
@@ -118,7 +118,9 @@ struct Sound {
 pub(super) fn open(place: &Place, witness: &dyn Witness) -> Result<Opened, Error> {
     let files = &*place.files;
     if !place.read_only {
-        make_dirs(files, &place.dir).map_err(Error::io(&place.dir))?;
+        // The writer syncs the folders before it acknowledges anything.
+        let journal = place.dir.parent().unwrap_or(&place.dir);
+        make_dirs_inside(files, [journal, &place.dir]).map_err(Error::io(&place.dir))?;
     }
     let mut firsts = segment::list(files, &place.dir)?;
     let mut recovery = Recovery::default();
@@ -146,7 +148,16 @@ pub(super) fn open(place: &Place, witness: &dyn Witness) -> Result<Opened, Error
                 // The last segment was made and got no frame.
                 last_at = last_time(&Segment::load(files, &place.dir, place.node, firsts[index - 1])?, None);
             }
-            let open = if settled.sealed || place.read_only { None } else { Some(reopen(place, &settled)?) };
+            let open = match settled.sealed {
+                _ if place.read_only => None,
+                false => Some(reopen(place, &settled)?),
+                true => {
+                    // Whoever sealed it died before the next one was made, and perhaps before the footer was synced.
+                    let path = &settled.segment.path;
+                    files.open(path).and_then(|file| file.sync_data()).map_err(Error::io(path))?;
+                    None
+                }
+            };
             return Ok(Opened { head, last_at, open, recovery });
         }
     }
@@ -239,6 +250,8 @@ struct Settled {
     /// Where the next frame goes.
     end: u64,
     frames: u32,
+    /// Up to where the last frame says that the segment was synced when that frame was written.
+    synced_to: u64,
     last_at: Option<TimeNs>,
 }
 
@@ -356,7 +369,8 @@ fn settle(
     let head = Head { seq: told.unwrap_or(after(&frames).max(lost)) - 1, hash, ..before };
     let end = frames.last().map_or(HEADER_BYTES as u64, |frame| frame.end).max(damages.last().map_or(0, |(gap, _)| gap.to));
     let last_at = last_time(&segment, frames.last().map(|frame| frame.at));
-    Ok(Settled { segment, head, sealed: footer.is_some(), end, frames: frames.len() as u32, last_at })
+    let synced_to = frames.last().map_or(0, |frame| frame.synced_to);
+    Ok(Settled { segment, head, sealed: footer.is_some(), end, frames: frames.len() as u32, synced_to, last_at })
 }
 
 /// Returns the segment's bytes with everything put back, or `None` when the witness lacks something or the chain does not close.
@@ -456,8 +470,8 @@ fn reopen(place: &Place, settled: &Settled) -> Result<OpenSegment, Error> {
     let path = &settled.segment.path;
     let file = place.files.open(path).map_err(Error::io(path))?;
     let zeroed_to = file.length().map_err(Error::io(path))?;
-    let (first, end, frames) = (settled.segment.first, settled.end, settled.frames);
-    Ok(OpenSegment { file, first, end, zeroed_to, frames, synced_to: None })
+    let Settled { segment, end, frames, synced_to, .. } = settled;
+    Ok(OpenSegment { file, first: segment.first, end: *end, zeroed_to, frames: *frames, synced_to: *synced_to })
 }
 
 /// Returns when the segment's last event was recorded; `at` is where its last frame stands, when that is known.

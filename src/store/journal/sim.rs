@@ -25,6 +25,7 @@ struct State {
     /// Calls that change something, until the machine is dead.
     calls_left: Option<u64>,
     calls: u64,
+    syncs: u64,
 }
 
 #[derive(Clone, Default)]
@@ -32,6 +33,8 @@ struct Inode {
     live: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Pending>,
+    /// It is said to be durable: what a power cut may leave of that is never less than what was durable when it was said.
+    is_marked: bool,
 }
 
 #[derive(Clone)]
@@ -41,6 +44,14 @@ enum Pending {
 }
 
 impl SimFiles {
+    /// Returns a file system with the durable folder `/store`.
+    pub(crate) fn with_store() -> Self {
+        let files = Self::default();
+        let made = files.make_dir(Path::new("/store")).and_then(|()| files.sync_dir(Path::new("/")));
+        made.expect("the machine lives");
+        files
+    }
+
     /// Makes every changing call fail after `calls` more.
     pub(crate) fn die_after(&self, calls: u64) {
         lock(&self.0).calls_left = Some(calls);
@@ -49,6 +60,16 @@ impl SimFiles {
     /// Returns how many changing calls there were.
     pub(crate) fn calls(&self) -> u64 {
         lock(&self.0).calls
+    }
+
+    /// Returns how many files and folders were synced.
+    pub(crate) fn syncs(&self) -> u64 {
+        lock(&self.0).syncs
+    }
+
+    /// Lets another process go on after the one that died: the machine lives, and what was written is there, synced or not.
+    pub(crate) fn go_on(&self) {
+        lock(&self.0).calls_left = None;
     }
 
     /// Returns what is there after the power was cut now; `seed` chooses what of the rest survived.
@@ -87,10 +108,10 @@ impl SimFiles {
                     }
                 }
             }
-            Inode { live: bytes.clone(), durable: bytes, pending: Vec::new() }
+            Inode { live: bytes.clone(), durable: bytes, pending: Vec::new(), is_marked: inode.is_marked && coin() }
         });
         let files = files.collect();
-        Self(Arc::new(Mutex::new(State { files, live: names.clone(), durable: names, calls_left: None, calls: 0 })))
+        Self(Arc::new(Mutex::new(State { files, live: names.clone(), durable: names, calls_left: None, calls: 0, syncs: 0 })))
     }
 
     /// Changes a file's bytes behind everybody's back.
@@ -180,6 +201,7 @@ impl Files for SimFiles {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change(|state| {
+            state.syncs += 1;
             state.durable.retain(|path, _| path.parent() != Some(dir));
             let names: Vec<_> = state
                 .live
@@ -207,6 +229,11 @@ impl Files for SimFiles {
     fn sync_all(&self, _: &Path) -> io::Result<bool> {
         Ok(false)
     }
+
+    fn is_marked_durable(&self, path: &Path) -> bool {
+        let state = lock(&self.0);
+        state.file(path).is_ok_and(|number| state.files[number].is_marked)
+    }
 }
 
 struct SimFile(SimFiles, usize);
@@ -230,6 +257,7 @@ impl DataFile for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.change(|state| {
+            state.syncs += 1;
             let inode = &mut state.files[self.1];
             (inode.durable, inode.pending) = (inode.live.clone(), Vec::new());
             Ok(())
@@ -247,5 +275,13 @@ impl DataFile for SimFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(lock(&self.0.0).files[self.1].live.len() as u64)
+    }
+
+    fn mark_durable(&self) {
+        // Like any call of a dead machine's, it does nothing then.
+        let _ = self.0.change(|state| {
+            state.files[self.1].is_marked = true;
+            Ok(())
+        });
     }
 }

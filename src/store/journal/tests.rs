@@ -157,6 +157,38 @@ fn an_acknowledged_batch_survives_a_power_cut_at_every_instant() {
     }
 }
 
+#[test]
+fn what_a_killed_process_left_unsynced_never_harms_what_the_next_one_acknowledges() {
+    let whole = SimFiles::with_store();
+    append(&open(&whole, 1500, &Nobody).unwrap().0, &SIZES);
+    for calls in 0..=whole.calls() {
+        for seed in 0..6 {
+            let files = SimFiles::with_store();
+            files.die_after(calls);
+            let _ = open(&files, 1500, &Nobody).map(|(journal, _)| append(&journal, &SIZES));
+            files.go_on();
+            let (journal, _) = open(&files, 1500, &Nobody).unwrap();
+            let end = append(&journal, &SIZES[..2]).0;
+            files.die_after(seed);
+            let _ = append(&journal, &SIZES[2..]);
+            let files = files.power_cut(seed * 7919 + calls);
+            let (journal, recovery) = open(&files, 1500, &Nobody).unwrap();
+            assert_eq!(recovery.damage, [], "calls {calls}, seed {seed}: nothing acknowledged is bad");
+            assert_eq!(hash_at(&files, end.seq), Some(end.hash), "calls {calls}, seed {seed}");
+            assert_eq!(verify(&files), journal.head());
+        }
+    }
+}
+
+#[test]
+fn a_process_that_goes_on_syncs_once_for_each_group_and_no_folder() {
+    let files = SimFiles::default();
+    append(&open(&files, 100_000, &Nobody).unwrap().0, &SIZES);
+    let before = files.syncs();
+    append(&open(&files, 100_000, &Nobody).unwrap().0, &SIZES);
+    assert_eq!(files.syncs() - before, SIZES.len() as u64);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -24,7 +24,7 @@ pub struct Writer {
     /// The log's end, as far as it is written.
     head: Head,
     open: Option<OpenSegment>,
-    /// The folders above have been synced by this writer.
+    /// The folders above have been synced, by this writer or one before it.
     folders_synced: bool,
 }
 
@@ -40,8 +40,8 @@ pub struct OpenSegment {
     pub zeroed_to: u64,
     /// How many frames it has.
     pub frames: u32,
-    /// Up to where it was synced; `None` when an earlier process wrote it and nobody knows.
-    pub synced_to: Option<u64>,
+    /// Up to where it is known to be synced: where an earlier process wrote it, what lies behind may be synced too.
+    pub synced_to: u64,
 }
 
 /// Frames that became durable together.
@@ -58,7 +58,24 @@ pub struct Group {
 impl Writer {
     /// Goes on after `head`, in the segment `open` unless that is sealed.
     pub fn new(files: Arc<dyn Files>, dir: PathBuf, segment_bytes: u64, head: Head, open: Option<OpenSegment>) -> Self {
-        Self { files, dir, segment_bytes, head, open, folders_synced: false }
+        // Whoever wrote a frame had synced the folders and the segment's name before.
+        let folders_synced = open.as_ref().is_some_and(|open| open.frames > 0);
+        Self { files, dir, segment_bytes, head, open, folders_synced }
+    }
+
+    /// Makes durable what earlier processes wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the writer must not be used again.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        match &mut self.open {
+            Some(open) if open.synced_to < open.end => {
+                open.file.sync_data().map_err(Error::io(self.dir.join(file_name(open.first))))?;
+                open.synced_to = open.end;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes `frames` and returns once they are durable.
@@ -83,18 +100,11 @@ impl Writer {
             None => self.create()?,
         };
         let failed = Error::io(self.dir.join(file_name(open.first)));
-        let synced_to = match open.synced_to {
-            Some(offset) => offset,
-            None => match open.file.sync_data() {
-                Ok(()) => open.end,
-                Err(why) => return Err(failed(why)),
-            },
-        };
         let (count, events) = (frames.len() as u32, frames.iter().map(|frame| u64::from(frame.count)).sum());
         let head = frames.last().map_or(self.head, |frame| frame.head);
         let mut bytes = Vec::with_capacity(length as usize);
         for frame in frames {
-            bytes.extend(frame.seal(synced_to));
+            bytes.extend(frame.seal(open.synced_to));
         }
         let end = open.end + length;
         if end > open.zeroed_to {
@@ -113,7 +123,7 @@ impl Writer {
             return Err(failed(why));
         }
         bytes.truncate(length as usize);
-        self.open = Some(OpenSegment { end, synced_to: Some(end), frames: open.frames + count, ..open });
+        self.open = Some(OpenSegment { end, synced_to: end, frames: open.frames + count, ..open });
         self.head = head;
         Ok(Group { bytes, events, head })
     }
@@ -124,7 +134,7 @@ impl Writer {
         let file = create_segment(&*self.files, &self.dir, Header { first, previous: self.head.hash }, self.head)
             .map_err(Error::io(path))?;
         let header = HEADER_BYTES as u64;
-        Ok(OpenSegment { file, first, end: header, zeroed_to: header, frames: 0, synced_to: Some(header) })
+        Ok(OpenSegment { file, first, end: header, zeroed_to: header, frames: 0, synced_to: header })
     }
 
     fn seal(&mut self) -> Result<(), Error> {

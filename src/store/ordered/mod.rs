@@ -46,7 +46,7 @@ pub trait Ordered: Send + Sync {
     /// Removes a tree.
     fn clear(&self, tree: &str) -> Result<(), Error>;
 
-    /// Makes everything durable, as far as the index can.
+    /// Writes out what is in memory. It need not be durable: what a power cut takes is filled in again.
     fn flush(&self) -> Result<(), Error>;
 }
 

@@ -105,8 +105,10 @@ pub(super) fn append(inner: &Arc<Inner>, batch: &Batch) -> Result<Appended, Erro
             Ok(Appended { events, repeated: false })
         }
         Placed::Before { ticket, first, count } => {
-            if let Some(ticket) = ticket {
-                inner.commit(ticket)?;
+            match ticket {
+                Some(ticket) => inner.commit(ticket)?,
+                // A process before this one wrote it, and may have died before it synced it.
+                None => inner.journal.settle()?,
             }
             repeated(inner, batch, first, count)
         }

@@ -20,9 +20,11 @@ pub(super) fn prepare(files: &dyn Files, store: &Path) -> Result<(), Error> {
     if !files.exists(&ignore) {
         write_whole(files, &ignore, b"*\n").map_err(Error::io(&ignore))?;
     }
-    for folder in ["journal", "log"] {
-        let folder = store.join(folder);
-        make_dirs(files, &folder).map_err(Error::io(&folder))?;
+    // The journal makes its own folder durable before it acknowledges anything; `log` can be made again.
+    for folder in ["journal", "log"].map(|folder| store.join(folder)) {
+        if !files.exists(&folder) {
+            files.make_dir(&folder).map_err(Error::io(&folder))?;
+        }
     }
     Ok(())
 }

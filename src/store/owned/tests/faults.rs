@@ -209,6 +209,27 @@ fn an_index_of_another_log_bears_no_witness() {
 }
 
 #[test]
+fn a_batch_that_a_killed_process_wrote_is_durable_before_it_is_acknowledged_again() {
+    for seed in 0..40 {
+        let world = World::default();
+        world.log().append(&some(1)).unwrap();
+        let log = world.log();
+        // The write goes through, and the process dies before it has synced.
+        world.files.die_after(1);
+        log.append(&some(2)).unwrap_err();
+        drop(log);
+        world.files.go_on();
+        let appended = world.log().append(&some(2)).unwrap();
+        assert!(appended.repeated);
+        let after = World { files: world.files.power_cut(seed), shelf: MemoryShelf::default(), ..world.clone() };
+        let events = check_log(&after.log());
+        for (envelope, hash) in appended.events {
+            assert_eq!(events.get(envelope.seq as usize - 1).map(|event| event.hash), Some(hash), "seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_appends_and_goes_on_reading() {
     let world = World::default();
     let log = world.log();
