@@ -231,7 +231,7 @@ pub struct CriterionLine {
 /// Why attempts and agents failed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Failures {
-    /// Attempts that did not pass, by reason.
+    /// Failed attempts, by reason.
     pub attempts: BTreeMap<String, u64>,
     /// Agents that gave up, by role and reason.
     pub agents: Vec<AgentFailures>,

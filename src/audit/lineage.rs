@@ -25,17 +25,17 @@ pub fn inherited(body: &AttemptInherited, origin: Option<&Run>, at: Place, book:
     };
     let expected = (made.number, made.tier, made.outcome, made.verified, made.stop, made.max_output);
     let found = (body.attempt, body.tier, Some(body.outcome), body.verified, body.stop, body.max_output);
-    book.same(Check::Lineage, at, "number, tier and end of an attempt that was taken over", &expected, &found);
-    book.same(Check::Lineage, at, "the signals of an attempt that was taken over", &made.signals, &body.signals);
+    book.same(Check::Lineage, at, "number, tier and end of an inherited attempt", &expected, &found);
+    book.same(Check::Lineage, at, "the signals of an inherited attempt", &made.signals, &body.signals);
     let verdicts = made.judged.iter().map(|(criterion, judged)| (*criterion, judged.verdict, judged.score, judged.by));
     let taken = body.verdicts.iter().map(|verdict| (verdict.criterion, verdict.verdict, verdict.score, verdict.by));
     let (expected, found): (Vec<_>, Vec<_>) = (verdicts.collect(), taken.collect());
-    book.same(Check::Lineage, at, "the verdicts on an attempt that was taken over", &expected, &found);
+    book.same(Check::Lineage, at, "the verdicts on an inherited attempt", &expected, &found);
     let Some(private) = &body.private else { return book.not_verifiable(Check::Lineage) };
     match (&made.output, &private.output) {
         (Some(expected), Some(Text::Inline(found))) => {
             book.holds(Check::Lineage, at, **expected == **found, || {
-                ["the answer of an attempt that was taken over".into(), shown(&expected.as_ref()), shown(found)]
+                ["the answer of an inherited attempt".into(), shown(&expected.as_ref()), shown(found)]
             });
         }
         (None, None) => {}

@@ -202,7 +202,7 @@ impl RunAudit {
             let is_next = agent.and_then(|agent| agent.attempts.last()).is_none_or(|last| last.number < body.attempt);
             book.holds(Check::Lineage, at, is_fork && idle && is_next, || {
                 let expected = "a fork, and an agent that waits and has no later attempt".into();
-                ["an attempt is taken over".into(), expected, status(agent)]
+                ["an attempt is inherited".into(), expected, status(agent)]
             });
         }
         let may_follow_the_end = matches!(
@@ -261,7 +261,7 @@ impl RunAudit {
             let judged = run.agent(*agent).and_then(|agent| agent.attempts.iter().find(|known| known.number == *attempt));
             let verdicts = judged.map_or(0, |attempt| attempt.judged.len());
             book.holds(Check::Criteria, at, verdicts == 0, || {
-                let what = "a file is looked at after what it decides".to_owned();
+                let what = "a file is observed after what it decides".to_owned();
                 [what, "no verdict yet".into(), format!("{verdicts} verdicts")]
             });
         }
@@ -338,14 +338,14 @@ impl RunAudit {
         });
     }
 
-    /// A climb has an attempt before it that did not pass, and goes up within the strategy.
+    /// An escalation has a failed attempt before it, and goes up within the strategy.
     fn escalated(&mut self, body: &TierEscalated, at: Place, book: &mut Book<'_>) {
         let granted = self.granted.remove(&body.agent);
         let Some(agent) = self.run.agent(body.agent) else {
             return book.broken(
                 Check::Escalations,
                 at,
-                "an agent climbs",
+                "an agent escalates",
                 "an agent of the team",
                 format!("agent {}", body.agent),
             );
@@ -355,12 +355,12 @@ impl RunAudit {
         let did_not_pass = matches!(failed, Some(AttemptOutcome::FailedCriteria | AttemptOutcome::Error));
         book.holds(Check::Escalations, at, did_not_pass, || {
             let found = failed.map_or_else(|| "no attempt that ended".to_owned(), |outcome| outcome.name().to_owned());
-            ["a climb without a failed verdict before it".into(), "an attempt that did not pass".into(), found]
+            ["an escalation without a failed verdict before it".into(), "a failed attempt".into(), found]
         });
         book.same(Check::Escalations, at, "the tier that the agent leaves", &agent.tier, &body.from);
         book.holds(Check::Escalations, at, body.to > body.from && agent.plan.strategy.tiers().contains(&body.to), || {
             let tiers = agent.plan.strategy.tiers().iter().filter(|tier| **tier > body.from).map(|tier| tier.name());
-            ["a climb to a tier".into(), tiers.collect::<Vec<_>>().join(" or "), body.to.name().into()]
+            ["an escalation to a tier".into(), tiers.collect::<Vec<_>>().join(" or "), body.to.name().into()]
         });
         let judged = |index: &u32| last.and_then(|last| last.judged.get(index)).map(|judged| judged.verdict);
         for index in &body.failed {
@@ -369,15 +369,15 @@ impl RunAudit {
                 verdict == Some(Verdict::Fail) || (agent.plan.strict && matches!(verdict, Some(Verdict::Unknown) | None));
             book.holds(Check::Escalations, at, speaks_against, || {
                 let found = verdict.map_or("no verdict", Verdict::name).to_owned();
-                [format!("criterion {index} as a reason to climb"), Verdict::Fail.name().to_owned(), found]
+                [format!("criterion {index} as a reason to escalate"), Verdict::Fail.name().to_owned(), found]
             });
         }
         match self.run.terms.as_ref().map(|terms| terms.escalate) {
             Some(Escalate::Ask) => book.holds(Check::Escalations, at, granted, || {
-                ["a climb that a person must allow".into(), "ApprovalGiven before it".into(), "none".into()]
+                ["an escalation that a person must allow".into(), "ApprovalGiven before it".into(), "none".into()]
             }),
             Some(Escalate::Never) => {
-                book.broken(Check::Escalations, at, "a climb", "none, because climbing is switched off", body.to.name());
+                book.broken(Check::Escalations, at, "an escalation", "none, because escalation is switched off", body.to.name());
             }
             Some(Escalate::Auto) | None => {}
         }

@@ -32,11 +32,12 @@ impl Context {
         Self { out: Out::new(look), global, variables }
     }
 
-    /// Tells whether a person can be asked: there is one at a terminal, and `--no-input` and `--json` were not given.
+    /// Tells whether a person can be asked: there is one at a terminal that can move its cursor, and `--no-input` and `--json` were not
+    /// given.
     ///
     /// Questions go to stderr, so stdout may be a pipe.
     pub fn can_ask(&self) -> bool {
-        !self.global.no_input && !self.global.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+        !self.global.no_input && !self.global.json && std::io::stdin().is_terminal() && self.out.can_redraw()
     }
 
     /// Makes surroundings for a test that print to `out`.

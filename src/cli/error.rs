@@ -289,7 +289,7 @@ impl From<store::Error> for Report {
                 None => Self::new("store_io", Exit::Unreachable, message),
             },
             Error::Index(_) => {
-                Self::new("store_index", Exit::Unreachable, message).hint("nothing is lost; `meno rebuild` makes the index anew")
+                Self::new("store_index", Exit::Unreachable, message).hint("nothing is lost; `meno rebuild` rebuilds the index")
             }
             Error::Disconnected(_) => Self::new("store_unreachable", Exit::Unreachable, message)
                 .hint("the process that held the store ended; try again"),

@@ -100,10 +100,10 @@ impl From<HandOverError> for Report {
             HandOverError::Archive(error) => error.into(),
             HandOverError::File { source: hand_over::Error::OtherChain(_), .. } => {
                 Self::new("events_other_chain", Exit::Violation, message)
-                    .hint("one of them was restored and went on, or was written anew; import it into a new store: `--store DIR`")
+                    .hint("one of them was restored and continued, or rewritten; import it into a new store: `--store DIR`")
             }
             HandOverError::File { source: hand_over::Error::Unsound { .. }, .. } => {
-                Self::new("events_unsound", Exit::Violation, message).hint("nothing was taken in; ask for the file again")
+                Self::new("events_unsound", Exit::Violation, message).hint("nothing was imported; ask for the file again")
             }
             HandOverError::File { source: hand_over::Error::Newer(_), .. } => {
                 Self::new("events_newer", Exit::Mendable, message).hint("use the version of meno that wrote them, or a newer one")
@@ -128,7 +128,7 @@ impl From<ForgetError> for Report {
             ForgetError::NotYet(_) => Self::new("not_forgotten_yet", Exit::Unreachable, message)
                 .hint("the next opening of the store tries again; `meno doctor` says what is in the way"),
             ForgetError::Index(_) => Self::new("index_not_cleared", Exit::Unreachable, message)
-                .hint("`meno reindex` clears it as soon as nobody else is changing it"),
+                .hint("`meno reindex` clears it as soon as no other process is changing it"),
         }
     }
 }
@@ -201,7 +201,7 @@ impl From<StartError> for Report {
 
 impl From<ModelsError> for Report {
     fn from(error: ModelsError) -> Self {
-        Self::new("script", Exit::Mendable, error.to_string()).hint("mend it, or empty `simulated.script`")
+        Self::new("script", Exit::Mendable, error.to_string()).hint("correct it, or empty `simulated.script`")
     }
 }
 
@@ -269,7 +269,7 @@ impl From<ForkError> for Report {
             ForkError::Gone(ResumeError::Forgotten { run, part: "earlier text" }) => Self::new(
                 "cannot_fork",
                 Exit::Mendable,
-                format!("run {run} cannot be gone on with: what it wrote was forgotten or not kept"),
+                format!("run {run} cannot be continued: its texts were forgotten or not retained"),
             )
             .hint(format!("`meno rerun {run}` does all of it again, if its answers are kept")),
             ForkError::Gone(error) => error.into(),
@@ -280,18 +280,16 @@ impl From<ForkError> for Report {
                 Self::new("fork_position", Exit::Mendable, message).hint(format!("`meno events {run}` shows its positions"))
             }
             ForkError::Ended { last, .. } => Self::new("fork_position", Exit::Mendable, message)
-                .hint(format!("its last position before that is {last}; `--agent ROLE` lets a role work anew")),
+                .hint(format!("its last position before that is {last}; `--agent ROLE` repeats a role")),
             ForkError::NoSuchAgent { role, known, run } => Self::new("not_found", Exit::Mendable, message)
                 .cause(format!("it has: {}", known.join(", ")))
                 .suggest(&role, known.iter().map(String::as_str), &format!("`meno show-run {run}` shows its team")),
             ForkError::OthersFailed { run, role, .. } => {
                 Self::refused(message).hint(format!("`meno fork {run} --agent '{role}' --retry-failed` lets them work anew too"))
             }
-            ForkError::Redacted { run, .. } => {
-                Self::refused(message).hint(format!("`meno rerun {run}` has all agents work anew"))
-            }
+            ForkError::Redacted { run, .. } => Self::refused(message).hint(format!("`meno rerun {run}` repeats all agents")),
             ForkError::NoTeam(run) => {
-                Self::new("no_team", Exit::Mendable, message).hint(format!("`meno resume {run}` goes on with the form"))
+                Self::new("no_team", Exit::Mendable, message).hint(format!("`meno resume {run}` continues the form"))
             }
         }
     }

@@ -25,7 +25,7 @@ pub mod trace;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::Cli;
 use context::Context;
@@ -40,7 +40,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>, known_panic: fn(&PanicHook
         return Exit::Done;
     }
     let words = args::query::protect(words);
-    match Cli::try_parse_from(&words) {
+    match parse(&words) {
         Ok(cli) => {
             install_panic_hook(cli.global.json, known_panic);
             // The panic has been shown by the hook; what it left half done is never looked at again.
@@ -48,6 +48,13 @@ pub fn run(words: impl IntoIterator<Item = OsString>, known_panic: fn(&PanicHook
         }
         Err(error) => misunderstood(&error, words.iter().any(|word| word == "--json")),
     }
+}
+
+/// Reads the command line; help is laid out for the terminal.
+fn parse(words: &[OsString]) -> std::result::Result<Cli, clap::Error> {
+    let mut program = Cli::command().term_width(output::help_width());
+    let mut matches = program.try_get_matches_from_mut(words)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
 }
 
 fn carry_out(cli: Cli) -> Exit {

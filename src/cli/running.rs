@@ -122,7 +122,7 @@ fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown
             Err(_) => {
                 progress.finish();
                 return Err(
-                    Report::fault("the run's executor ended without a word").hint("`meno resume last` goes on with the run")
+                    Report::fault("the run's executor ended without a result").hint("`meno resume last` continues the run")
                 );
             }
         }
@@ -183,7 +183,7 @@ pub fn remember(context: &mut Context, workspace: &Workspace) {
     }
 }
 
-/// Asks a person whether an agent may climb; `None` when they leave.
+/// Asks a person whether an agent may escalate; `None` when they leave.
 fn ask(approval: &Approval) -> Option<bool> {
     let question = AskQuestion {
         id: "approve".to_owned(),
@@ -201,7 +201,7 @@ fn ask(approval: &Approval) -> Option<bool> {
     }
 }
 
-/// Turns signals into wishes: the first Ctrl-C or SIGTERM pauses the run, the second leaves at once; before a stop (Ctrl-Z) the
+/// Turns signals into requests: the first Ctrl-C or SIGTERM pauses the run, the second leaves at once; before a stop (Ctrl-Z) the
 /// store is handed over.
 fn listen(runtime: &Runtime, workspace: &Arc<Workspace>, control: Sender<Control>) {
     let workspace = Arc::clone(workspace);

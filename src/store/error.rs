@@ -88,8 +88,8 @@ pub enum Error {
     /// It cannot be told which log is the store's own.
     #[error("it cannot be told who this store is: {0}")]
     Unidentified(String),
-    /// A text is encrypted, or is to be, and the key is not at hand.
-    #[error("texts of this store are encrypted and their key is not at hand: {0}")]
+    /// A text is encrypted, or is to be, and the key is not available.
+    #[error("texts of this store are encrypted and their key is not available: {0}")]
     Locked(String),
     /// The store was written by a newer version.
     #[error("the store is of format {found}, newer than this version knows ({known})")]

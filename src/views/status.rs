@@ -44,7 +44,7 @@ named_enums! {
     AttemptStatus {
         /// It has not ended.
         Running = "running",
-        /// Nothing spoke against it.
+        /// No criterion failed and there was no signal.
         Passed = "passed",
         /// Criteria or signals failed it.
         FailedCriteria = "failed_criteria",

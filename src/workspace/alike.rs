@@ -119,7 +119,7 @@ impl Workspace {
         let alike: Vec<(usize, PastRun)> =
             compared.iter().enumerate().map(|(place, (run, known, _))| (known + points(place), run.clone())).collect();
         let Some(runs) = most_alike(&alike, SURE * (answers.len() + given.len()) + 1, min) else {
-            warnings.push("too few past runs are like this one; all runs of the template are looked at".to_owned());
+            warnings.push("too few past runs are like this one; all runs of the template are used".to_owned());
             return Ok(Similar { runs: past, inputs: Vec::new() });
         };
         let chosen: BTreeSet<RunId> = runs.iter().map(|run| run.run).collect();

@@ -64,7 +64,7 @@ impl Workspace {
         let owned = lock(&self.opened.log).upgrade();
         if let Some(log) = owned.filter(|_| request.run.is_none()) {
             let refused = refused_by_views(&log)?;
-            notes.extend(refused.into_iter().map(|(seq, why)| format!("event {seq} could not be taken in by a view: {why}")));
+            notes.extend(refused.into_iter().map(|(seq, why)| format!("event {seq} could not be read by a view: {why}")));
         }
         notes.append(&mut document.notes);
         document.notes = notes;
@@ -456,7 +456,7 @@ impl Auditor<'_> {
                 self.book.broken(
                     Check::Texts,
                     at,
-                    "texts are gone that nobody forgot",
+                    "texts are missing without having been forgotten",
                     "texts, or PrivatePartsForgotten",
                     "neither",
                 );

@@ -171,7 +171,7 @@ impl Workspace {
         let all = self.past_tasks(&|task| is_tried(&task.row), TASKS_MAX + 1)?;
         let mut notices = Vec::new();
         if all.len() > TASKS_MAX {
-            notices.push(format!("only the newest {TASKS_MAX} tasks were looked at"));
+            notices.push(format!("only the newest {TASKS_MAX} tasks were used"));
         }
         let asked = |task: &PastTask| only.is_none_or(|only| only.contains(&task.run));
         let (wanted, left_out): (Vec<PastTask>, Vec<PastTask>) =

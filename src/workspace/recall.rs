@@ -109,7 +109,7 @@ impl Workspace {
                     done = take_in(&place).and_then(|()| catch_up(&place));
                 }
                 match done {
-                    Ok(Some(done)) => notices.extend(done.anew.map(|why| format!("the index was made anew: {why}"))),
+                    Ok(Some(done)) => notices.extend(done.anew.map(|why| format!("the index was rebuilt: {why}"))),
                     Ok(None) => {}
                     // An index that cannot be written is still searched as far as it goes.
                     Err(error) => notices.push(format!("the index could not be brought up to the log: {error}")),
@@ -131,7 +131,7 @@ impl Workspace {
         let (understood, answer) = match self.look(search, &place, model, &mut opened, &embed) {
             Err(RecallError::Lexical(why)) => {
                 // What the index says cannot be read: it is made anew from the log, and asked once more.
-                notices.push(format!("the index was made anew: {why}"));
+                notices.push(format!("the index was rebuilt: {why}"));
                 *opened = None;
                 let hold = place.hold()?.ok_or(RecallError::Busy)?;
                 hold.clear()?;

@@ -31,8 +31,8 @@ pub enum RekeyError {
     /// A run is being executed.
     #[error("run {0} is being executed")]
     Executed(RunId),
-    /// Some texts are under a key that is not at hand; the rest is done, and what was begun can be finished when it is.
-    #[error("{} texts are under a key that is not at hand, first {}", .0.len(), .0.first().map_or("", String::as_str))]
+    /// Some texts are under a key that is not available; the rest is done, and what was begun can be finished when it is.
+    #[error("{} texts are under a key that is not available, first {}", .0.len(), .0.first().map_or("", String::as_str))]
     Left(Vec<String>),
     /// The settings cannot be read or changed; nothing was begun.
     #[error(transparent)]
@@ -144,7 +144,7 @@ fn wanted(now: &EncryptionSettings, to: Option<Option<KeySource>>) -> Result<Enc
         Some(to) if old_key.is_some() && to == old_key => Ok(EncryptionSettings { key: to, old_key: key }),
         // Nothing may be under a third key.
         Some(_) if old_key.is_some() => Err(RekeyError::Key(
-            "another rekey is not finished: `meno rekey` goes on with it, and naming the key before takes it back".to_owned(),
+            "another rekey is not finished: `meno rekey` continues it, and naming the previous key undoes it".to_owned(),
         )),
         Some(to) => Ok(EncryptionSettings { key: to, old_key: key }),
     }

@@ -37,8 +37,8 @@ pub enum SignError {
         /// Why.
         why: String,
     },
-    /// The key is locked, and nobody can be asked for its passphrase.
-    #[error("the key in {} has a passphrase, and nobody can be asked for it", .0.display())]
+    /// The key is locked, and there is no terminal to ask for it ons passphrase.
+    #[error("the key in {} has a passphrase, and there is no terminal to ask for it on", .0.display())]
     NoPassphrase(PathBuf),
     /// That is not its passphrase.
     #[error("that is not the passphrase of the key in {}", .0.display())]

@@ -135,7 +135,7 @@ fn answers_in_words(problems: &[AnswerProblem]) -> String {
 #[non_exhaustive]
 pub enum ResumeError {
     /// What it decides by was forgotten.
-    #[error("run {run} cannot go on: its {part} is not kept any more")]
+    #[error("run {run} cannot continue: its {part} is no longer retained")]
     Forgotten {
         /// The run.
         run: RunId,
@@ -143,7 +143,7 @@ pub enum ResumeError {
         part: &'static str,
     },
     /// What it decides by is encrypted.
-    #[error("run {run} cannot go on: its {part} is encrypted and the key is not at hand")]
+    #[error("run {run} cannot continue: its {part} is encrypted and the key is not available")]
     Locked {
         /// The run.
         run: RunId,
@@ -151,7 +151,7 @@ pub enum ResumeError {
         part: &'static str,
     },
     /// What it decides by cannot be read.
-    #[error("run {run} cannot go on: its recorded {part} cannot be read: {why}")]
+    #[error("run {run} cannot continue: its recorded {part} cannot be read: {why}")]
     Unreadable {
         /// The run.
         run: RunId,
@@ -335,7 +335,7 @@ impl Workspace {
         }))
     }
 
-    /// Refuses to go on with events some of whose texts are forgotten, or encrypted under a key that is not at hand.
+    /// Refuses to go on with events some of whose texts are forgotten, or encrypted under a key that is not available.
     pub(super) fn must_have_texts<'a>(
         &self,
         run: RunId,

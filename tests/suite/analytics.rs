@@ -94,7 +94,7 @@ fn the_days_of_costs_are_those_of_the_zone_also_off_the_hour() {
     assert_eq!(days("+05:45", &one), wanted(&[("01-25", 11)]));
     assert_eq!(days("-09:30", &one), wanted(&[]), "an offset may begin with a minus");
     let told = house.meno(["costs", "--time-zone", "+05:50"]).exits(0).stdout;
-    assert!(!told.contains("mind:"), "no charge lies where the days of this offset are not exact: {told}");
+    assert!(!told.contains("note:"), "no charge lies where the days of this offset are not exact: {told}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_fork_keeps_the_work_that_still_counts_and_pays_for_the_rest_alone() {
     let page = house.meno(["show-run", "last"]).exits(0).stdout;
     let tree = page.split("Forks").nth(1).and_then(|rest| rest.split("Answers").next()).expect("a tree");
     assert!(tree.contains(&parent) && tree.contains("└─") && tree.contains("(this run)"), "{page}");
-    assert!(page.contains(&format!("taken over from {parent}, nothing paid here")), "{page}");
+    assert!(page.contains(&format!("inherited from {parent}, paid there")), "{page}");
 
     let analytics = document(&house.meno(["analytics", "--include-simulated", "--json"]).exits(0));
     let line = &analytics["templates"][0];
@@ -156,7 +156,7 @@ fn a_fork_that_cannot_be_is_refused_and_nothing_is_written() {
     assert_eq!((&run["status"], &run["cost_nusd"]), (&json!("succeeded"), &json!(0)));
 
     house.meno(["forget", &parent, "--outputs", "--yes"]).exits(0);
-    assert!(house.meno(["fork", &parent]).exits(1).stderr.contains("not kept"));
+    assert!(house.meno(["fork", &parent]).exits(1).stderr.contains("not retained"));
     // What was told it is all that a rerun needs.
     house.meno(["rerun", &parent]).exits(0);
     let collection = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/collections/runs/histories.jsonl");

@@ -106,7 +106,7 @@ fn the_output_of_what_failed_can_be_read_with_its_verdict() {
     let not = of("d_not");
     assert!(not.contains("fail  not: the answer contains `apple` → found at line 1") && not.contains("\napple 日本語"), "{not}");
     assert!(!not.contains("pass  "), "{not}");
-    assert!(!page.contains("not kept"), "{page}");
+    assert!(!page.contains("not retained"), "{page}");
 
     let dir = house.path("out").display().to_string();
     house.meno(["export-run", "last", "--dir", &dir]).exits(0);
@@ -179,7 +179,7 @@ fn prompts_and_outputs_that_are_not_kept_are_said_to_be_so() {
     write(&house.path("work/quiet.json"), &template("quiet", &[agent("builder", "cheap_only", json!([]))]));
     house.meno(["run", "./quiet.json", "--no-input"]).exits(0);
     let page = house.meno(["show-run", "last", "--outputs", "--prompts"]).exits(0).stdout;
-    assert!(page.contains("its answer is not kept") && page.matches("  not kept").count() >= 2, "{page}");
+    assert!(page.contains("its answer is not retained") && page.matches("  not retained").count() >= 2, "{page}");
     let run = document(&house.meno(["show-run", "last", "--json", "--prompts"]).exits(0));
     assert_eq!(run["agents"][0]["attempts"][0]["calls"][0]["prompt"]["user"], Value::Null);
 }
@@ -331,7 +331,7 @@ fn an_imported_run_without_an_end_shows_how_long_its_attempts_took() {
     let id =
         runs.as_array().expect("runs").iter().find(|run| !run["attempts_duration_ms"].is_null()).expect("one")["run_id"].clone();
     let page = house.meno(["show-run", id.as_str().expect("an id")]).exits(0).stdout;
-    assert!(page.contains("attempts took 3.5 s together (when it ended is not in its record)"), "{page}");
+    assert!(page.contains("attempts took 3.5 s together (its end is not recorded)"), "{page}");
     let analytics = house.meno(["analytics"]).exits(0).stdout;
     assert!(analytics.contains("Σ 3.5 s / 3.5 s in attempts"), "{analytics}");
     assert!(files(&house.store()).len() > 1);

@@ -186,7 +186,7 @@ fn texts_beside_the_log_are_encrypted_under_a_key_that_is_elsewhere_and_all_else
     let away = house.path("payloads.away");
     fs::rename(&file, &away).expect("moved");
     let shown = house.meno(["show-run", &first]).exits(0);
-    assert!(shown.stderr.contains("key is not at hand") && shown.stderr.contains("payloads.key"), "{}", shown.stderr);
+    assert!(shown.stderr.contains("key is not available") && shown.stderr.contains("payloads.key"), "{}", shown.stderr);
     assert!(!house.meno(["events", &first, "--json"]).exits(0).stdout.contains(IN_A_PAYLOAD));
     let audit = document(&house.meno(["audit", "--json"]).exits(0));
     let told = audit["checks"].as_array().expect("checks").iter().find(|tally| tally["check"] == "payloads").expect("payloads");
@@ -194,12 +194,12 @@ fn texts_beside_the_log_are_encrypted_under_a_key_that_is_elsewhere_and_all_else
     // What decisions were made from is locked: that nothing could be verified is said, and is no success.
     let replayed = house.meno(["replay", "last", "--verify"]).exits(1);
     assert!(
-        replayed.stdout.contains("nothing could be verified") && replayed.stdout.contains("key is not at hand"),
+        replayed.stdout.contains("nothing could be verified") && replayed.stdout.contains("key is not available"),
         "{replayed:?}"
     );
     let (journal, before) = (house.journal().len(), payloads(&house).len());
     let refused = house.meno(["run", "reader", "--no-input", "--seed", "4", "--input", "notes=notes.txt"]).exits(1);
-    assert!(refused.stderr.contains("their key is not at hand"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("their key is not available"), "{}", refused.stderr);
     assert!(house.meno(["fork", &first]).exits(1).stderr.contains("encrypted"));
     assert_eq!((house.journal().len(), payloads(&house).len()), (journal, before));
     house.meno(["list-runs"]).exits(0);

@@ -146,7 +146,7 @@ fn a_serving_process_owns_for_everybody_and_when_it_is_killed_the_next_command_t
     server.kill();
     let shown = house.meno(["show-run", "last"]).exits(0).stdout;
     assert!(shown.contains("kept by the server"), "{shown}");
-    assert!(whose(&house).contains("nobody else holds the store"));
+    assert!(whose(&house).contains("no other process holds the store"));
     let after = run(&house, 3).end().ends();
     assert_eq!(list(&house)["total"], 3);
     let journal = house.journal();

@@ -19,16 +19,16 @@ pub struct AnalyticsArgs {
     /// Everything about this template; without it one line per template
     #[arg(value_name = "TEMPLATE")]
     pub template: Option<String>,
-    /// Only runs begun then or later: 2026-10-01, 7d, 12h, yesterday, or RFC 3339
+    /// Count only runs begun since: 2026-10-01, 7d, 12h, yesterday
     #[arg(long, value_name = "DATE")]
     pub since: Option<Moment>,
-    /// Only runs begun before then; a day counts to its end
+    /// Count only runs begun until then, that day included
     #[arg(long, value_name = "DATE")]
     pub until: Option<Moment>,
     /// Count simulated runs too
     #[arg(long)]
     pub include_simulated: bool,
-    /// Count successes that nobody could verify as successes
+    /// Count unverified successes as successes
     #[arg(long)]
     pub include_unverified: bool,
     /// Write one page with charts that needs no network
@@ -40,17 +40,18 @@ pub struct AnalyticsArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  meno costs\n  meno costs --by week,model --since 90d\n  meno costs --by label.team --since 2026-10-01 --json\n\n\
+    Dimensions: day, week, month, mode, provider, model, tier, template, role, purpose, workspace, label, label.NAME.\n\n\
     Every charge is in one row: the totals are the sums of the rows. Real, imported and simulated money are never added together, \
     and what is not known is said to be unknown. Charges are kept by UTC quarter hour, so --since and --until widen to whole quarters of an hour."
 )]
 pub struct CostsArgs {
-    /// By what, separated by commas: day, week, month, mode, provider, model, tier, template, role, purpose, workspace, label, label.NAME
+    /// Group by these dimensions, separated by commas
     #[arg(long, value_name = "WHAT", value_delimiter = ',', default_value = "day", hide_default_value = false)]
     pub by: Vec<Dimension>,
-    /// Only what was spent then or later: 2026-10-01, 7d, 12h, yesterday, or RFC 3339
+    /// Count only costs since: 2026-10-01, 7d, 12h, yesterday
     #[arg(long, value_name = "DATE")]
     pub since: Option<Moment>,
-    /// Only what was spent before then; a day counts to its end
+    /// Count only costs until then, that day included
     #[arg(long, value_name = "DATE")]
     pub until: Option<Moment>,
 }
@@ -58,9 +59,9 @@ pub struct CostsArgs {
 /// `telemetry …`.
 #[derive(Debug, Subcommand)]
 pub enum TelemetryCommand {
-    /// Show sums over the model calls by tier and model, with an estimate of what tiers save
+    /// Show sums by tier and model, and estimated savings
     Show(TelemetrySpan),
-    /// Write one line per model call: when, what it was for, tokens, cost, time; nothing that was said
+    /// Write one line per model call, without its texts
     #[command(
         after_help = "Examples:\n  meno telemetry export --format csv -o calls.csv\n  meno telemetry export --since 7d | jq .cost_nusd"
     )]
@@ -68,10 +69,10 @@ pub enum TelemetryCommand {
         /// From when to when.
         #[command(flatten)]
         span: TelemetrySpan,
-        /// In which form
+        /// Write in this format
         #[arg(long, value_enum, default_value = "jsonl", value_name = "FORM")]
         format: TelemetryFormat,
-        /// Where to; stdout without it
+        /// Write to this file instead of stdout
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -80,10 +81,10 @@ pub enum TelemetryCommand {
 /// From when to when.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TelemetrySpan {
-    /// Only calls begun then or later: 2026-10-01, 7d, 12h, yesterday, or RFC 3339
+    /// Count only calls begun since: 2026-10-01, 7d, 12h, yesterday
     #[arg(long, value_name = "DATE")]
     pub since: Option<Moment>,
-    /// Only calls begun before then; a day counts to its end
+    /// Count only calls begun until then, that day included
     #[arg(long, value_name = "DATE")]
     pub until: Option<Moment>,
 }

@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 /// `bench`.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Measure search on a test collection: nDCG@10, recall@10, MRR, latency
+    /// Measure search quality and latency on a test collection
     Search(BenchSearchArgs),
-    /// Measure routing on a table of known outcomes: who gets the stronger model, at what cost and quality
+    /// Measure routing on a table of known outcomes
     Route(BenchRouteArgs),
 }
 
@@ -35,22 +35,22 @@ pub struct BenchRouteArgs {
     /// The table of outcomes
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
-    /// Tasks to learn from, per split; 60 % of the table without it
+    /// Learn from N tasks per split [default: 60 %]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub history: Option<u64>,
-    /// Tasks to measure on, per split; all others without it
+    /// Measure on N tasks per split [default: all others]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub test: Option<u64>,
-    /// How often history and test are drawn
+    /// Draw history and test N times
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub splits: u64,
-    /// The first split's seed
+    /// Set the first split's seed
     #[arg(long, value_name = "SEED", default_value = "0")]
     pub seed: u64,
-    /// Only chains that begin with this model
+    /// Measure only chains that begin with this model
     #[arg(long, value_name = "MODEL")]
     pub weak: Option<String>,
-    /// Only chains that end with this model
+    /// Measure only chains that end with this model
     #[arg(long, value_name = "MODEL")]
     pub strong: Option<String>,
 }

@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 /// `import …`.
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
-    /// Take in run histories, one JSON object per line
+    /// Import run histories, one JSON object per line
     Runs(ImportRunsArgs),
-    /// Take in the log of another store, verified and bit for bit
+    /// Import another store's log, verified, bit for bit
     Events(ImportEventsArgs),
 }
 
@@ -26,10 +26,10 @@ pub struct ImportRunsArgs {
     /// The file; `-` reads stdin
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The system that the runs come from; the ids of its runs are its own
+    /// Name the system that the runs come from
     #[arg(long, value_name = "NAME", default_value = "file")]
     pub source: String,
-    /// Import nothing unless every line is good
+    /// Import nothing unless every line is valid
     #[arg(long)]
     pub strict: bool,
 }
@@ -37,7 +37,7 @@ pub struct ImportRunsArgs {
 /// `import events`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Files come from `meno export DIR`; a folder of them is taken in order. Every byte is checked: the chain, each \
+    after_help = "Files come from `meno export DIR`; a folder of them is read in order. Every byte is checked: the chain, each \
         private part against its commitment, each text against its name. A store in which nothing has happened becomes the store that \
         the events come from; else they are kept beside its own log, as a chain of their own. Importing twice changes nothing, and what \
         was forgotten here does not come back.\n\nExamples:\n  meno import events handover --store ~/theirs\n  \

@@ -8,12 +8,10 @@ use super::values::{Moment, RunRef};
 
 /// `backup`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The file holds the whole log, the texts beside it, templates and settings; indexes are made again. Runs go on \
-        meanwhile: what they append after the beginning is not in it. It is read back and verified before it gets its name, and \
+#[command(after_help = "The file holds the whole log, payloads, templates and settings; indexes are rebuilt. Runs may continue \
+        meanwhile: what they append after the start is not in it. It is read back and verified before it gets its name, and \
         `tar --zstd -tf FILE` lists it. Works from read-only media and a full disk, to another place.\n\nExamples:\n  meno backup ~/backups/meno-$(date +%F).tar.zst\n  \
-        meno restore --check ~/backups/meno-2026-11-23.tar.zst"
-)]
+        meno restore --check ~/backups/meno-2026-11-23.tar.zst")]
 pub struct BackupArgs {
     /// The file to write; it must not be there yet
     #[arg(value_name = "FILE")]
@@ -22,16 +20,14 @@ pub struct BackupArgs {
 
 /// `restore`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The store must not be there yet, or nothing may have happened in it. Every byte of the file is verified first; \
-        when one is not as it was written, nothing is restored.\n\nExamples:\n  meno restore meno-2026-11-23.tar.zst --store ~/restored\n  \
-        meno restore --check meno-2026-11-23.tar.zst"
-)]
+#[command(after_help = "The store must not be there yet, or must be empty. Every byte of the file is verified first; \
+        a damaged file restores nothing.\n\nExamples:\n  meno restore meno-2026-11-23.tar.zst --store ~/restored\n  \
+        meno restore --check meno-2026-11-23.tar.zst")]
 pub struct RestoreArgs {
     /// The backup
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Only verify the file; restore nothing
+    /// Verify the file and restore nothing
     #[arg(long)]
     pub check: bool,
 }
@@ -39,7 +35,7 @@ pub struct RestoreArgs {
 /// `export`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The log is written bit for bit, with the texts beside it, as one file per export: a second export into the same \
+    after_help = "The log is written bit for bit, with its payloads, as one file per export: a second export into the same \
         folder writes only what is new. `meno import events DIR` verifies such files and makes the same chain of them. Without private \
         parts (answers, prompts, outputs, notes) the chain and its head are the same and still verify: the form for an auditor.\n\n\
         Examples:\n  meno export handover\n  meno export for-audit --without-private\n  meno export - | zstd > events.jsonl.zst"
@@ -48,10 +44,10 @@ pub struct ExportArgs {
     /// The folder to write to, made when it is not there; `-` writes everything to stdout
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
-    /// The form of the files
+    /// Write in this format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "jsonl")]
     pub format: ExportFormat,
-    /// Leave out every text that a person, a model or a tool wrote
+    /// Leave out every text by a person, model or tool
     #[arg(long)]
     pub without_private: bool,
 }
@@ -66,7 +62,7 @@ pub enum ExportFormat {
 /// `forget`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What is forgotten is gone from the log, the texts beside it and the search index; hashes, numbers and times stay, \
+    after_help = "What is forgotten is gone from the log, the payloads and the search index; hashes, numbers and times stay, \
         and the log verifies as before. Backups, exports and copies elsewhere keep theirs. Outputs may quote answers and prompts quote \
         both: only --all leaves nothing.\n\nExamples:\n  meno forget last --outputs\n  meno forget 7QW2 --all --yes --why \"asked by the customer\""
 )]
@@ -74,22 +70,22 @@ pub struct ForgetArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`; it must have ended
     #[arg(value_name = "RUN")]
     pub run: RunRef,
-    /// Answers and inputs, with the tasks, prompts and criteria made of them
+    /// Forget answers, inputs, and prompts made of them
     #[arg(long, group = "which")]
     pub answers: bool,
-    /// What models and tools wrote, with prompts, evidence and reports that quote it
+    /// Forget outputs, and prompts, evidence and reports that quote them
     #[arg(long, group = "which")]
     pub outputs: bool,
-    /// Every text of the run, labels and notes too; this is what is meant when nothing is said
+    /// Forget every text, labels and notes too [default]
     #[arg(long, group = "which")]
     pub all: bool,
-    /// The same of every run that was forked from it: they hold copies of what they took over
+    /// Forget the same of its forks, which hold copies
     #[arg(long)]
     pub with_forks: bool,
-    /// Why; it is kept in the log
+    /// Record this reason in the log
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub why: String,
-    /// Do not ask whether it is meant; required where nobody can be asked
+    /// Skip confirmation; required without a terminal
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -101,13 +97,13 @@ pub struct ForgetArgs {
         Examples:\n  meno purge --older-than 90d --dry-run\n  meno purge --older-than 2026-01-01 --yes"
 )]
 pub struct PurgeArgs {
-    /// Runs that ended before then: 90d, 2026-10-01, or RFC 3339
+    /// Forget runs ended before: 90d, 2026-10-01, RFC 3339
     #[arg(long, value_name = "AGE")]
     pub older_than: Moment,
-    /// Only show which runs these are
+    /// Show these runs and forget nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask whether it is meant; required where nobody can be asked
+    /// Skip confirmation; required without a terminal
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -122,16 +118,16 @@ pub struct PurgeArgs {
         meno rekey --key-command secret-tool lookup meno payloads\n  meno rekey --off"
 )]
 pub struct RekeyArgs {
-    /// Encrypt under the key in this file: 32 random bytes in hexadecimal or Base64
+    /// Use the key in this file: hexadecimal or Base64
     #[arg(long, value_name = "FILE", group = "to")]
     pub key_file: Option<PathBuf>,
-    /// Make the file, with a new random key
+    /// Create the file with a new random key
     #[arg(long, requires = "key_file")]
     pub generate: bool,
-    /// Encrypt under the key that this program prints
+    /// Use the key that this program prints
     #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true, group = "to")]
     pub key_command: Vec<String>,
-    /// Decrypt everything, and encrypt nothing any more
+    /// Decrypt everything and stop encrypting
     #[arg(long, group = "to")]
     pub off: bool,
 }

@@ -16,22 +16,22 @@ pub struct SearchArgs {
     /// What to look for, in your own words; key:value filters
     #[arg(value_name = "QUERY", required = true, num_args = 1..)]
     pub query: Vec<OsString>,
-    /// Show at most so many runs [default: as many as the query names, else 10]
+    /// Show at most N runs [default: as the query says, or 10]
     #[arg(long, short = 'n', value_name = "N")]
     pub limit: Option<usize>,
-    /// Sort by newest, oldest, cheapest, most-expensive, longest, shortest, most-escalations, …
+    /// Sort by this order
     #[arg(long, value_name = "ORDER", value_parser = sort())]
     pub sort: Option<Sort>,
-    /// Only runs of this imported log: its node, or its beginning or end; `own` for none of them
+    /// Show only runs of this imported log; `own` excludes all
     #[arg(long, value_name = "NODE")]
     pub node: Option<LogFilter>,
     /// Search by words alone, without the embedding model
     #[arg(long)]
     pub lexical: bool,
-    /// Show runs that are not close to the question too
+    /// Show also runs that are not close to the question
     #[arg(long)]
     pub all: bool,
-    /// Show ranks, scores, filters, order and what was left out
+    /// Show ranks, scores, filters, order and what was dropped
     #[arg(long)]
     pub explain: bool,
 }
@@ -61,45 +61,43 @@ pub struct RecommendArgs {
     /// The template
     #[arg(value_name = "TEMPLATE", required_unless_present = "tasks", conflicts_with = "tasks")]
     pub template: Option<String>,
-    /// Answers that will be given: JSON, JSON with comments or TOML
+    /// Read answers from a JSON or TOML file
     #[arg(long, value_name = "FILE", conflicts_with = "tasks")]
     pub answers: Option<std::path::PathBuf>,
-    /// An answer that will be given
+    /// Give an answer; repeatable
     #[arg(long = "set", value_name = "ID=VALUE", conflicts_with = "tasks")]
     pub set: Vec<super::values::KeyValue>,
-    /// Material that will be given: a file, a folder or a text
+    /// Give material: a file, folder or text; repeatable
     #[arg(long = "input", value_name = "ID=PATH", conflicts_with = "tasks")]
     pub inputs: Vec<super::values::KeyValue>,
-    /// The tasks; - reads them from stdin
+    /// Recommend start tiers for these tasks; - for stdin
     #[arg(long, value_name = "FILE")]
     pub tasks: Option<std::path::PathBuf>,
     /// Learn from simulated runs too
     #[arg(long)]
     pub include_simulated: bool,
-    /// Take successes that nobody could verify as successes
+    /// Count unverified successes as successes
     #[arg(long)]
     pub include_unverified: bool,
 }
 
 /// `backtest`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Each task of the recorded runs is walked along the strategy's tiers, with the outcomes and costs recorded for it there. \
-        Where a task never met a tier, its outcome is unknown: it is counted, and never made up. `adaptive` is advised by what \
-        began before each run.\n\n\
-        Examples:\n  meno backtest --strategy adaptive,cheap_only\n  meno backtest --strategy capable_first --runs \"template:release_prep since:30d\""
-)]
+#[command(after_help = "Each recorded task is followed along the strategy's tiers, with the outcomes and costs recorded there. \
+        Where a task never tried a tier, its outcome is unknown and counted as unknown. `adaptive` uses only runs that \
+        began earlier.\n\n\
+        Examples:\n  meno backtest --strategy adaptive,cheap_only\n  meno backtest --strategy capable_first --runs \"template:release_prep since:30d\"")]
 pub struct BacktestArgs {
-    /// The strategies: cheap_only, progressive, capable_first, premium_only, adaptive
+    /// Estimate these: cheap_only, progressive, capable_first, premium_only, adaptive
     #[arg(long, value_name = "S,…", value_delimiter = ',', required = true, value_parser = super::values::strategy(), hide_possible_values = true)]
     pub strategy: Vec<Strategy>,
-    /// Only runs that this filter finds, as in `meno search`
+    /// Use only runs that this filter finds, as in search
     #[arg(long, value_name = "FILTER")]
     pub runs: Option<String>,
-    /// Look at simulated runs too
+    /// Use simulated runs too
     #[arg(long)]
     pub include_simulated: bool,
-    /// Take successes that nobody could verify as successes
+    /// Count unverified successes as successes
     #[arg(long)]
     pub include_unverified: bool,
 }
@@ -111,7 +109,7 @@ pub struct WhatifArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN")]
     pub run: super::values::RunRef,
-    /// The strategies: cheap_only, progressive, capable_first, premium_only, adaptive
+    /// Estimate these: cheap_only, progressive, capable_first, premium_only, adaptive
     #[arg(long, value_name = "S,…", value_delimiter = ',', required = true, value_parser = super::values::strategy(), hide_possible_values = true)]
     pub strategy: Vec<Strategy>,
 }
@@ -119,7 +117,7 @@ pub struct WhatifArgs {
 /// `reindex`.
 #[derive(Debug, Args)]
 pub struct ReindexArgs {
-    /// Make the index anew instead of bringing it up to the log; what was embedded is not embedded again
+    /// Rebuild the index, keeping known embeddings
     #[arg(long)]
     pub anew: bool,
 }
@@ -127,9 +125,9 @@ pub struct ReindexArgs {
 /// `model`.
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
-    /// List embedding models: the built-in one and those that can be fetched
+    /// List embedding models, built-in and fetchable
     List,
-    /// Fetch a model; the only command that ever downloads one
+    /// Fetch a model; the only command that downloads one
     Fetch(ModelFetchArgs),
 }
 

@@ -29,16 +29,15 @@ pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResumeArgs, RunArgs};
 use values::{KeyValue, Moment, RunRef, Setting, mode, run_status, seconds, time_zone};
 
-/// Run teams of LLM agents from templates; remember everything
+/// Run teams of LLM agents and search past runs
 #[derive(Debug, Parser)]
 #[command(
     name = "meno",
     version,
     arg_required_else_help = true,
     infer_subcommands = false,
-    max_term_width = 110,
     after_help = "A template's questions are asked; the answers decide which agents are needed; each agent tries the cheapest model \
-        that may do, is judged by objective criteria, and climbs a tier only when it failed them.\n\n\
+        that may do, is judged by objective criteria, and escalates to the next tier only when it failed them.\n\n\
         Start with `meno list-templates`, then `meno run TEMPLATE`. `meno COMMAND --help` says more.\n\n\
         Exit codes: 0 done, 1 something you can mend, 2 usage, 3 the run did not succeed, 4 a verification found a \
         violation, 5 the store cannot be reached or written to, 70 a fault of meno itself, 130 interrupted."
@@ -56,19 +55,19 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The store to use; else MENO_STORE, the nearest .meno/ upward, your own
+    /// Use this store instead of MENO_STORE, .meno/ or your own
     #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
-    /// Your settings; else MENO_CONFIG, the usual config.toml
+    /// Use these settings instead of MENO_CONFIG or your config.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// A price table over the built-in one and your own
+    /// Use this price table over the built-in one and yours
     #[arg(long, global = true, value_name = "FILE")]
     pub prices: Option<PathBuf>,
     /// Print one JSON document (JSON Lines for streams)
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to colour
+    /// Colour output
     #[arg(
         long,
         global = true,
@@ -76,26 +75,26 @@ pub struct Global {
         default_value = "auto",
         value_name = "WHEN",
         hide_possible_values = true,
-        help = "When to colour: auto, always, never [default: auto]",
+        help = "Colour output: auto, always, never [default: auto]",
         hide_default_value = true
     )]
     pub color: Color,
-    /// Only data and errors
+    /// Print only data and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// More words about what is done
+    /// Print more about what is done
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Write the trace to this file (what is traced: MENO_LOG)
+    /// Write the trace to this file (filter: MENO_LOG)
     #[arg(long, global = true, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
-    /// Never ask; what is missing is an error
+    /// Fail instead of asking for what is missing
     #[arg(long, global = true)]
     pub no_input: bool,
-    /// Show times in this zone: a name like Europe/Berlin, UTC, or an offset like +02:00
+    /// Show times in this zone: Europe/Berlin, UTC, +02:00
     #[arg(long, global = true, value_name = "ZONE", value_parser = time_zone, allow_hyphen_values = true)]
     pub time_zone: Option<TimeZone>,
-    /// How long to wait for a store that another process holds
+    /// Wait this long for a store held by another process
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub wait: std::time::Duration,
 }
@@ -103,101 +102,101 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a store for this folder: .meno/ with a commented config.toml
+    /// Create a store for this folder: .meno/ with config.toml
     Init,
-    /// Trust the settings and templates of a store that lies in a project
+    /// Trust the settings and templates of a project's store
     Trust(TrustArgs),
-    /// List all templates
+    /// List templates
     #[command(visible_alias = "templates")]
     ListTemplates,
     /// Show a template: questions, rules, conditions, expected cost
     ShowTemplate(ShowTemplateArgs),
-    /// Make a template, or take one into the store
+    /// Create a template, or add one to the store
     #[command(subcommand, arg_required_else_help = true)]
     Template(TemplateCommand),
     /// Print a template's JSON
     ExportTemplate(ExportTemplateArgs),
-    /// Check template files: all problems with place and remedy, then their tests
+    /// Check template files and run their tests
     ValidateTemplate(ValidateTemplateArgs),
     /// Ask a template's questions, build the team and run it
     Run(Box<RunArgs>),
-    /// Go on with a run that stopped
+    /// Continue a run that stopped
     Resume(ResumeArgs),
-    /// Begin a run where another one was, with the work of it that still counts
+    /// Start a run from another run's recorded state
     Fork(ForkArgs),
-    /// Run once more what another run did, as it was recorded
+    /// Repeat a run with everything as it was recorded
     Rerun(RerunArgs),
     /// End a run for good
     Cancel(CancelArgs),
     /// List runs, newest first
     #[command(visible_alias = "runs")]
     ListRuns(ListRunsArgs),
-    /// Show the whole story of a run
+    /// Show a run in detail
     ShowRun(ShowRunArgs),
     /// Print a run's report
     Report(ReportArgs),
-    /// Write a run as files: config, answers, agents, result, report
+    /// Write a run as files: config, answers, agents, report
     ExportRun(ExportRunArgs),
-    /// Show how templates do: success, cost, tiers, failures, and what may be concluded
+    /// Show run analytics: success, cost, tiers, failures
     Analytics(AnalyticsArgs),
-    /// Show what was spent, by day, model, template or whatever else
+    /// Show costs by day, model, template, role and more
     Costs(CostsArgs),
-    /// Show or export the model calls, without anything that was said
+    /// Show or export model calls, without prompts and outputs
     #[command(subcommand, arg_required_else_help = true)]
     Telemetry(TelemetryCommand),
     /// Print the event log
     Events(EventsArgs),
-    /// Say something about a run; it is remembered with it
+    /// Add a note to a run
     Note(NoteArgs),
-    /// Take in what other systems wrote down
+    /// Import run histories or another store's log
     #[command(subcommand, arg_required_else_help = true)]
     Import(ImportCommand),
-    /// Write the store into one file, verified, while others go on
+    /// Write the store to one verified file
     Backup(BackupArgs),
-    /// Make a store out of a backup
+    /// Create a store from a backup
     Restore(RestoreArgs),
-    /// Hand the log over to somebody: verifiable, with or without private parts
+    /// Export the log, verifiable, with or without private parts
     Export(ExportArgs),
-    /// Remove what was said in a run from every file of the store, for good
+    /// Remove a run's texts from the store for good
     Forget(ForgetArgs),
     /// Forget runs that ended long ago
     Purge(PurgeArgs),
-    /// Encrypt the texts beside the log, or change their key
+    /// Encrypt payloads or change the key
     Rekey(RekeyArgs),
-    /// Show settings with their sources, or change one of the store
+    /// Show settings and their sources, or change one
     Config(ConfigArgs),
     /// Show the price table
     Prices(PricesArgs),
-    /// Prove that everything is as it was written and holds together
+    /// Verify the log
     Audit(AuditArgs),
-    /// Go through a run again, or make every decision anew and compare
+    /// Replay a run, or repeat every decision and compare
     Replay(ReplayArgs),
-    /// Show how two runs differ
+    /// Compare two runs
     Diff(DiffArgs),
-    /// Write down what the log is now, to be kept elsewhere
+    /// Write a seal of the log, to keep elsewhere
     Seal(SealArgs),
-    /// Check the store and everything around it, and say what to do
+    /// Check the store and its surroundings, and suggest fixes
     Doctor(DoctorArgs),
-    /// Make the store's indexes anew from its journal
+    /// Rebuild the store's indexes from its journal
     Rebuild,
-    /// Hold the store and keep it warm for other commands
+    /// Hold the store open for other commands
     Serve,
-    /// Search past runs in your own words
+    /// Search past runs
     Search(memory::SearchArgs),
-    /// Say which template fits to what you want to do
+    /// Suggest templates for what you want to do
     Suggest(memory::SuggestArgs),
-    /// Say from past runs how the next one will go, and which tier to start at
+    /// Predict a template's next run, and recommend start tiers
     Recommend(memory::RecommendArgs),
-    /// Say what the record of past runs tells about other strategies
+    /// Estimate other strategies from past runs
     Backtest(memory::BacktestArgs),
-    /// Say what a run's own record tells about another strategy
+    /// Estimate other strategies for one recorded run
     Whatif(memory::WhatifArgs),
-    /// Bring the search index up to the log
+    /// Update the search index
     Reindex(memory::ReindexArgs),
-    /// Embedding models: list them, fetch one
+    /// List or fetch embedding models
     #[command(subcommand, arg_required_else_help = true)]
     Model(memory::ModelCommand),
-    /// Measure search and advice on collections and tables of your own
+    /// Measure search and advice on your own data
     #[command(subcommand, arg_required_else_help = true)]
     Bench(bench::BenchCommand),
     /// Print completions for a shell
@@ -225,13 +224,13 @@ pub struct ShowTemplateArgs {
 /// `template …`.
 #[derive(Debug, Subcommand)]
 pub enum TemplateCommand {
-    /// Write a commented start of a template into the store
+    /// Write a commented template into the store
     New {
         /// The new template's id: a-z, 0-9, _ and -
         #[arg(value_name = "ID")]
         id: String,
     },
-    /// Check a template file and take it into the store
+    /// Check a template file and add it to the store
     Add {
         /// The file
         #[arg(value_name = "FILE")]
@@ -245,7 +244,7 @@ pub struct ExportTemplateArgs {
     /// The template's id
     #[arg(value_name = "TEMPLATE")]
     pub template: String,
-    /// Where to; stdout without it
+    /// Write to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -272,31 +271,31 @@ pub struct CancelArgs {
     after_help = "Examples:\n  meno list-runs --status failed --since 7d\n  meno list-runs --label team=core --sort cost --limit 10"
 )]
 pub struct ListRunsArgs {
-    /// Only of this template
+    /// Show only runs of this template
     #[arg(short, long, value_name = "ID")]
     pub template: Option<String>,
-    /// Only in this state; may be given several times
+    /// Show only runs in this state; repeatable
     #[arg(short, long, value_name = "STATUS", value_parser = run_status(), value_delimiter = ',')]
     pub status: Vec<RunStatus>,
-    /// Only real, simulated or imported ones
+    /// Show only real, simulated or imported runs
     #[arg(long, value_name = "MODE", value_parser = mode())]
     pub mode: Option<Mode>,
-    /// Only begun then or later: 2026-10-01, 7d, yesterday, "last week", as a search reads it
+    /// Show only runs begun since: 2026-10-01, 7d, "last week"
     #[arg(long, value_name = "DATE")]
     pub since: Option<Moment>,
-    /// Only begun before then; a day counts to its end
+    /// Show only runs begun until then, that day included
     #[arg(long, value_name = "DATE")]
     pub until: Option<Moment>,
-    /// Only with this label; may be given several times
+    /// Show only runs with this label; repeatable
     #[arg(long = "label", value_name = "K=V")]
     pub labels: Vec<KeyValue>,
-    /// Only of this imported log: its node, or its beginning or end; `own` for none of them
+    /// Show only runs of this imported log; `own` excludes all
     #[arg(long, value_name = "NODE")]
     pub node: Option<LogFilter>,
-    /// At most so many
+    /// Show at most N runs
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
-    /// In which order
+    /// Sort runs by this
     #[arg(long, value_name = "BY", default_value = "newest", value_parser = values::sort_by())]
     pub sort: SortBy,
 }
@@ -310,19 +309,19 @@ pub struct ShowRunArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: RunRef,
-    /// With its events
+    /// Show its events too
     #[arg(long)]
     pub events: bool,
-    /// Add each agent's last output with its verdict, and the report
+    /// Show the report and each agent's last output
     #[arg(long)]
     pub outputs: bool,
-    /// Show the output of attempt N instead of the last one
+    /// Show the output of attempt N instead of the last
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub attempt: Option<u32>,
-    /// Add what the models were told
+    /// Include the prompts
     #[arg(long)]
     pub prompts: bool,
-    /// Only this agent
+    /// Show only this agent
     #[arg(long, value_name = "ROLE")]
     pub agent: Option<String>,
 }
@@ -342,16 +341,16 @@ pub struct ExportRunArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN")]
     pub run: RunRef,
-    /// The folder to write to; made when it is not there
+    /// Write to this folder, created if missing
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// With sensitive answers in clear
+    /// Include sensitive answers in clear
     #[arg(long)]
     pub sensitive: bool,
-    /// Write the output of attempt N instead of the last one
+    /// Write the output of attempt N instead of the last
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub attempt: Option<u32>,
-    /// Add what the models were told
+    /// Include the prompts
     #[arg(long)]
     pub prompts: bool,
 }
@@ -366,16 +365,16 @@ pub struct EventsArgs {
     /// Only of this run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN")]
     pub run: Option<RunRef>,
-    /// Only of this kind; may be given several times
+    /// Print only events of this kind; repeatable
     #[arg(short, long = "kind", value_name = "KIND", value_delimiter = ',', value_parser = values::event_kind)]
     pub kinds: Vec<&'static str>,
-    /// Go on with what is appended from now on, until Ctrl-C
+    /// Print new events until Ctrl-C
     #[arg(short, long)]
     pub follow: bool,
-    /// Only the last N of what is there
+    /// Print only the last N events
     #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<u64>,
-    /// From this position in the log on
+    /// Start at this position of the log
     #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
     pub from: Option<u64>,
 }
@@ -387,13 +386,13 @@ pub struct NoteArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN")]
     pub run: RunRef,
-    /// What there is to say
+    /// The note
     #[arg(value_name = "TEXT")]
     pub text: String,
-    /// From 1 (bad) to 5 (good)
+    /// Rate the run from 1 (bad) to 5 (good)
     #[arg(long, value_name = "1..5", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub rating: Option<u8>,
-    /// A tag; may be given several times
+    /// Add a tag; repeatable
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
 }
@@ -413,7 +412,7 @@ pub struct PricesArgs {
     /// Only of this model
     #[arg(value_name = "MODEL")]
     pub model: Option<String>,
-    /// Check this price table and make it your own
+    /// Check this price table and use it from now on
     #[arg(long, value_name = "FILE")]
     pub update: Option<PathBuf>,
 }
@@ -421,11 +420,11 @@ pub struct PricesArgs {
 /// `doctor`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A store on read-only media or a full disk is looked at as it lies: everything is read from its journal, and damage is \
+    after_help = "A store on read-only media or a full disk is checked as it is: everything is read from its journal, and damage is \
         reported and not restored. Reading, searching, audit, export and backup to another place work there; commands that write end with 5."
 )]
 pub struct DoctorArgs {
-    /// Mend what can be mended, after making a copy
+    /// Repair what can be repaired, after making a copy
     #[arg(long)]
     pub repair: bool,
 }
@@ -480,6 +479,28 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         look(&command);
+    }
+
+    #[test]
+    fn help_lines_are_short_and_begin_with_a_verb() {
+        const VERBS: &str = "Accept Add Allow Ask Audit Cancel Change Check Choose Colour Compare Continue Count Create Decrypt Draw Encrypt End \
+            Escalate Estimate Export Fail Fetch Fix Forbid Forget Give Group Hold Import Include Learn Leave Let Limit List Measure Name \
+            Predict Print Purge Rate Read Rebuild Recommend Record Remove Repair Repeat Replay Resume Retry Run Search Set Show Sign Skip Sort \
+            Start Suggest Trust Update Use Verify Wait Write";
+        fn look(command: &clap::Command, wrong: &mut Vec<String>) {
+            let options = command.get_arguments().filter(|argument| !argument.is_positional()).filter_map(clap::Arg::get_help);
+            for help in options.chain(command.get_about()).map(ToString::to_string) {
+                let line = help.split(" [default: ").next().unwrap_or_default();
+                let first = line.split([' ', ';']).next().unwrap_or_default();
+                if line.split_whitespace().count() > 10 || !VERBS.split_whitespace().any(|verb| verb == first) {
+                    wrong.push(format!("{}: {help}", command.get_name()));
+                }
+            }
+            command.get_subcommands().for_each(|inner| look(inner, wrong));
+        }
+        let mut wrong = Vec::new();
+        look(&Cli::command(), &mut wrong);
+        assert!(wrong.is_empty(), "begin with a verb of the list, and say it in ten words:\n{}", wrong.join("\n"));
     }
 
     #[test]

@@ -10,26 +10,28 @@ use super::values::{RunRef, speed};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Follows the chain through every byte of the journal, then looks at every run: texts and payloads against their hashes, \
-        costs against recorded prices, a failed verdict before every climb, an end for every attempt, criteria judged again where that \
-        needs no model, index and views against the log. What cannot be told because a text is forgotten is counted apart. Nothing is \
-        changed, and a store on read-only media is audited as it lies. Ends with 4 when something is violated.\n\n\
+        costs against recorded prices, a failed verdict before every escalation, an end for every attempt, criteria judged again where that \
+        needs no model, index and views against the log. What is not verifiable because a text was forgotten is counted apart. Nothing is \
+        changed, and a store on read-only media can be audited. Ends with 4 when something is violated.\n\n\
+        --report says of each run who, when, which models and answers, what it cost and how it was judged. --signer takes a .pub file, \
+        or OpenSSH's allowed_signers.\n\n\
         Examples:\n  meno audit\n  meno audit last --json\n  meno audit --against seal.json --report audit.md\n  \
         meno audit --against seal.json --signer auditor.pub"
 )]
 pub struct AuditArgs {
-    /// Look closely at this run only: an id, its beginning or end, `last` or `last~N`
+    /// Only this run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN", conflicts_with = "all")]
     pub run: Option<RunRef>,
-    /// All runs, as without RUN
+    /// Audit all runs, as without RUN
     #[arg(long)]
     pub all: bool,
-    /// Hold the log against a seal that was kept elsewhere
+    /// Compare the log with a seal kept elsewhere
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
-    /// Accept the seal only when it is signed by a key in this file: a .pub file, or OpenSSH's allowed_signers
+    /// Accept only a seal signed by a key in FILE
     #[arg(long, value_name = "FILE", requires = "against")]
     pub signer: Option<PathBuf>,
-    /// Write a report to hand over, in Markdown or, to FILE.json, in JSON: who, when, which models and answers, what it cost, what was judged how
+    /// Write a report: Markdown, or JSON to FILE.json
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
@@ -37,9 +39,10 @@ pub struct AuditArgs {
 /// `replay`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --verify: walks through a run's events as they happened. With --verify: makes every decision of the run again, \
+    after_help = "Without --verify: prints a run's events as they happened. With --verify: repeats every decision of the run, \
         from the template, settings, prices, answers and replies that it recorded, and shows the first event that comes out \
-        differently; ends with 4 then. No model is called and nothing is paid.\n\n\
+        differently; ends with 4 then. No model is called and nothing is paid. --from takes what `meno export DIR`, \
+        `meno events RUN --json` or `meno run … --json` wrote.\n\n\
         Examples:\n  meno replay last\n  meno replay last --speed 10\n  meno replay last --at 42\n  meno replay --verify --all\n  \
         meno events last --json > saved.jsonl && meno replay --verify --from saved.jsonl"
 )]
@@ -47,22 +50,22 @@ pub struct ReplayArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN", required_unless_present_any = ["all", "from"], conflicts_with = "all")]
     pub run: Option<RunRef>,
-    /// Make every decision again and compare
+    /// Repeat every decision and compare
     #[arg(long, conflicts_with_all = ["speed", "step", "at"])]
     pub verify: bool,
-    /// All runs
+    /// Verify all runs
     #[arg(long, requires = "verify")]
     pub all: bool,
     /// Runs that were saved, instead of the store's: what `meno export DIR`, `meno events last --json` or `meno run … --json` wrote
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "verify", conflicts_with_all = ["run", "all", "speed", "step", "at"])]
     pub from: Vec<PathBuf>,
-    /// Wait between events as long as it took then, divided by this; without it nothing waits
+    /// Wait between events as then, divided by FACTOR
     #[arg(long, value_name = "FACTOR", value_parser = speed, conflicts_with_all = ["step", "at"])]
     pub speed: Option<f64>,
     /// Wait for Enter before every event
     #[arg(long, conflicts_with = "at")]
     pub step: bool,
-    /// Show the run as it was at this position of the log, or at its own event of this number
+    /// Show the run at this position, or its Nth event
     #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
     pub at: Option<u64>,
 }
@@ -88,10 +91,10 @@ pub struct DiffArgs {
         Examples:\n  meno seal -o ~/seals/2026-11.json\n  meno seal -o ~/seals/2026-11.json --sign ~/.ssh/id_ed25519"
 )]
 pub struct SealArgs {
-    /// Where to; stdout without it
+    /// Write to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Sign it with this ed25519 key in OpenSSH's form; the signature goes beside the seal, as FILE.sig
+    /// Sign with this OpenSSH ed25519 key, as FILE.sig
     #[arg(long, value_name = "KEY", requires = "output")]
     pub sign: Option<PathBuf>,
 }

@@ -21,49 +21,49 @@ pub struct RunArgs {
     /// The template's id, or a path to its file: ./mine.json
     #[arg(value_name = "TEMPLATE")]
     pub template: String,
-    /// Answers from a JSON or TOML file; - for stdin
+    /// Read answers from JSON or TOML; - for stdin
     #[arg(long, value_name = "FILE", help_heading = "Answers")]
     pub answers: Option<PathBuf>,
-    /// An answer, over those of a file; may be given several times
+    /// Give an answer, overriding the file's; repeatable
     #[arg(long = "set", value_name = "ID=VALUE", help_heading = "Answers")]
     pub set: Vec<KeyValue>,
-    /// Material for the agents: a file or a folder; may be given several times
+    /// Give agents a file or folder as material; repeatable
     #[arg(long = "input", value_name = "ID=PATH", help_heading = "Answers")]
     pub inputs: Vec<KeyValue>,
     /// Run without material that the template needs
     #[arg(long, help_heading = "Answers")]
     pub no_material: bool,
-    /// Which tiers all agents may use, over what the template says
+    /// Set which tiers all agents may use
     #[arg(long, value_name = "STRATEGY", value_parser = strategy(), help_heading = "Models")]
     pub strategy: Option<Strategy>,
-    /// Fill the tiers: anthropic, openai, ollama, mixed, simulated
+    /// Choose models: anthropic, openai, ollama, mixed, simulated
     #[arg(long, value_name = "PRESET", help_heading = "Models")]
     pub preset: Option<String>,
-    /// When an agent wants to climb a tier: auto, ask, never
+    /// Escalate to higher tiers: auto, ask, never
     #[arg(long, value_name = "HOW", value_parser = escalate(), help_heading = "Models", hide_possible_values = true)]
     pub escalate: Option<Escalate>,
-    /// US dollars that the run may cost at most
+    /// Limit the run's cost in US dollars
     #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true, help_heading = "Limits")]
     pub budget: Option<NanoUsd>,
-    /// Agents at work at once, at most
+    /// Run at most N agents at once
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
     pub jobs: Option<u16>,
-    /// Under a budget, allow models without a price
+    /// Allow models without a price under a budget
     #[arg(long, help_heading = "Limits")]
     pub allow_unpriced: bool,
     /// Let agents write in the workspace
     #[arg(long, help_heading = "Limits")]
     pub allow_write: bool,
-    /// Show the team, why, and the expected cost; call nothing
+    /// Show team, reasons and expected cost; call no model
     #[arg(long, help_heading = "How to run")]
     pub dry_run: bool,
-    /// The seed of everything random
+    /// Set the seed for everything random
     #[arg(long, value_name = "N", help_heading = "How to run")]
     pub seed: Option<u64>,
-    /// Fix time and ids by MENO_CLOCK and MENO_SEED, for tests
+    /// Fix time and ids by MENO_CLOCK and MENO_SEED
     #[arg(long, help_heading = "How to run")]
     pub deterministic: bool,
-    /// A label to find the run by; may be given several times
+    /// Add a label to find the run by; repeatable
     #[arg(long = "label", value_name = "K=V", help_heading = "How to run")]
     pub labels: Vec<KeyValue>,
 }
@@ -79,22 +79,22 @@ pub struct ResumeArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN")]
     pub run: RunRef,
-    /// Allow the climb that the run waits for
+    /// Allow the escalation that the run waits for
     #[arg(long, conflicts_with = "deny")]
     pub approve: bool,
-    /// Forbid the climb that the run waits for
+    /// Forbid the escalation that the run waits for
     #[arg(long)]
     pub deny: bool,
-    /// Let failed agents start again
+    /// Retry failed agents
     #[arg(long)]
     pub retry_failed: bool,
-    /// US dollars that the run, or with ROLE=USD an agent, may cost at most, from now on
+    /// Limit the cost in US dollars, or an agent's: ROLE=USD
     #[arg(long = "budget", value_name = "[ROLE=]USD", allow_negative_numbers = true)]
     pub budgets: Vec<Budget>,
-    /// Under a budget, allow models without a price
+    /// Allow models without a price under a budget
     #[arg(long)]
     pub allow_unpriced: bool,
-    /// An answer that is missing; may be given several times
+    /// Give a missing answer; repeatable
     #[arg(long = "set", value_name = "ID=VALUE")]
     pub set: Vec<KeyValue>,
 }
@@ -115,16 +115,16 @@ pub struct ForkArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN")]
     pub run: RunRef,
-    /// Go on from this position of the log, or from the run's own event of this number
+    /// Continue from this position, or the run's event number
     #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "agent")]
     pub at: Option<u64>,
-    /// Let this role work anew, and the agents that wait for it
+    /// Repeat this role and the agents that depend on it
     #[arg(long, value_name = "ROLE")]
     pub agent: Option<String>,
-    /// With --agent: let other agents that failed work anew too
+    /// Retry other failed agents too, with --agent
     #[arg(long, requires = "agent")]
     pub retry_failed: bool,
-    /// Another answer; may be given several times
+    /// Change an answer; repeatable
     #[arg(long = "set", value_name = "ID=VALUE")]
     pub set: Vec<KeyValue>,
     /// How it differs otherwise.
@@ -136,14 +136,14 @@ pub struct ForkArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Everything is as the run recorded it: template, settings, prices, answers, material. Nothing of its work is kept; with \
-        --agent only what that role and those who wait for it did is done again.\n\n\
+        --agent only that role and the agents that depend on it are repeated.\n\n\
         Examples:\n  meno rerun last --seed 8\n  meno rerun last --agent publisher"
 )]
 pub struct RerunArgs {
     /// The run: an id, its beginning or end, `last` or `last~N`
     #[arg(value_name = "RUN")]
     pub run: RunRef,
-    /// Only this role, and the agents that wait for it
+    /// Repeat only this role and agents that depend on it
     #[arg(long, value_name = "ROLE")]
     pub agent: Option<String>,
     /// How it differs otherwise.
@@ -154,19 +154,19 @@ pub struct RerunArgs {
 /// What a run that begins with another one's record may have of its own.
 #[derive(Clone, Debug, Args)]
 pub struct NewTerms {
-    /// Which tiers all agents may use, instead of what held there
+    /// Set which tiers all agents may use
     #[arg(long, value_name = "STRATEGY", value_parser = strategy())]
     pub strategy: Option<Strategy>,
-    /// US dollars that it may cost at most, instead of what held there
+    /// Limit the cost in US dollars
     #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true)]
     pub budget: Option<NanoUsd>,
-    /// When an agent wants to climb a tier: auto, ask, never
+    /// Escalate to higher tiers: auto, ask, never
     #[arg(long, value_name = "HOW", value_parser = escalate(), hide_possible_values = true)]
     pub escalate: Option<Escalate>,
-    /// Another seed of everything random
+    /// Set another seed for everything random
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// A label, beside those of the other run; may be given several times
+    /// Add a label to those of the run; repeatable
     #[arg(long = "label", value_name = "K=V")]
     pub labels: Vec<KeyValue>,
 }

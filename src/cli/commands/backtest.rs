@@ -1,4 +1,4 @@
-//! `meno backtest` and `meno whatif`: what the record says about other strategies.
+//! `meno backtest` and `meno whatif`: estimates for other strategies from recorded runs.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::domain::ids::RunId;
 use crate::memory::advice::past::Counts;
 use crate::workspace::{Access, SearchRequest};
 
-/// Asks the record of many runs.
+/// Estimates from many runs.
 ///
 /// # Errors
 /// When the filter is no filter, or the store or its index cannot be read.
@@ -54,7 +54,7 @@ pub fn backtest(context: &mut Context, args: &BacktestArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Asks the record of one run.
+/// Estimates from one run.
 ///
 /// # Errors
 /// When there is no such run, it has not ended, or the store cannot be read.
@@ -63,11 +63,11 @@ pub fn whatif(context: &mut Context, args: &WhatifArgs) -> Result<Exit> {
     let run = workspace.find_own_run(&args.run.to_string())?;
     let Some(report) = workspace.whatif(run, &args.strategy)? else {
         if workspace.detail(run)?.failed_by_configuration {
-            return Err(Report::refused(format!("run {run} could not work: its record says nothing of other strategies"))
+            return Err(Report::refused(format!("run {run} failed by its configuration: there is nothing to estimate from"))
                 .hint(format!("`meno show-run {run}` says why")));
         }
         return Err(Report::refused(format!(
-            "run {run} has not ended, or tried nothing: its record says nothing of other strategies"
+            "run {run} has not ended, or has no attempt: there is nothing to estimate from"
         ))
         .hint(format!("`meno show-run {run}` shows how far it came")));
     };

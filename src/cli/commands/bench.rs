@@ -27,7 +27,7 @@ fn search(context: &mut Context, args: &BenchSearchArgs) -> Result<Exit> {
     let quality = workspace.bench_search(&args.collection, &|done, total| counting.show(done, total)).map_err(|error| {
         Report::invalid("the collection cannot be measured")
             .source(&error)
-            .hint("`meno bench search --help` says what a collection is")
+            .hint("`meno bench search --help` shows the format of a collection")
     })?;
     counting.finish();
     if context.out.json() {

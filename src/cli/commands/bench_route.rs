@@ -49,12 +49,12 @@ fn report(args: &BenchRouteArgs, error: &RouteError) -> Report {
         _ => Report::invalid(format!("{file} cannot be measured")).source(error),
     };
     match error {
-        RouteError::Io(_) | RouteError::Table(_) => report.hint("`meno bench route --help` says what a table is"),
+        RouteError::Io(_) | RouteError::Table(_) => report.hint("`meno bench route --help` shows the format of a table"),
         RouteError::Model { meant: Some(meant), .. } => report.hint(format!("did you mean `{meant}`?")),
         RouteError::Model { .. } | RouteError::NoChain | RouteError::SameModel(_) => {
             report.hint("without --weak and --strong all chains are measured")
         }
         RouteError::Split { .. } => report.hint("ask for less with --history N and --test N"),
-        RouteError::Embed(_) | RouteError::Vectors(_) => report.hint("`meno config memory.model` shows which model is asked for"),
+        RouteError::Embed(_) | RouteError::Vectors(_) => report.hint("`meno config memory.model` shows the model in use"),
     }
 }

@@ -32,7 +32,7 @@ pub fn run(context: &mut Context, args: &CancelArgs) -> Result<Exit> {
     } else if ended {
         context.out.say(format!("run {id} is cancelled"));
     } else {
-        context.out.say(format!("run {id} was told to end; its process follows within a moment"));
+        context.out.say(format!("run {id} is being cancelled; its process stops within a moment"));
     }
     Ok(Exit::Done)
 }

@@ -122,7 +122,7 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
     }
     let mine = seen.owner.pid == std::process::id();
     let whose =
-        if mine { "nobody else holds the store".to_owned() } else { format!("process {} holds the store", seen.owner.pid) };
+        if mine { "no other process holds the store".to_owned() } else { format!("process {} holds the store", seen.owner.pid) };
     checks.push(ok("owner", format!("{whose}, meno {}", seen.owner.version)));
     for damage in seen.report.iter().flat_map(|report| &report.damage) {
         checks.push(if damage.restored {
@@ -144,7 +144,7 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
     checks.extend(seen.identity.iter().map(|found| bad("identity", State::Damage, found.clone(), REOPEN)));
     for (node, scan) in &seen.imported {
         let Some(scan) = scan else {
-            let found = format!("log {node} was taken in once and is not here");
+            let found = format!("log {node} was imported once and is missing");
             checks.push(bad("imported", State::Warning, found, "`meno import events FILE` takes it in again"));
             continue;
         };
@@ -154,29 +154,29 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         });
     }
     checks.push(match (seen.index_agrees, seen.views_behind) {
-        _ if seen.in_memory.is_some() => ok("index", "made in memory; the one on the disk was not looked at"),
+        _ if seen.in_memory.is_some() => ok("index", "built in memory; the one on disk was not checked"),
         (true, 0) => ok("index", "has what the journal has"),
         (true, behind) => bad("index", State::Warning, format!("the list of runs is {behind} events behind"), REBUILD),
         (false, _) => bad("index", State::Problem, "does not have the events of the journal", REBUILD),
     });
     checks.push(match seen.refused.as_deref() {
-        Some([]) => ok("views", "every event could be taken in"),
+        Some([]) => ok("views", "every event was read"),
         Some([(seq, why), ..]) => {
             let count = seen.refused.as_ref().map_or(0, Vec::len) as u64;
-            let found = format!("{} could not be taken in, first event {seq}: {why}", words::plural(count, "event"));
+            let found = format!("{} could not be read, first event {seq}: {why}", words::plural(count, "event"));
             bad("views", State::Problem, found, REBUILD)
         }
-        None => ok("views", format!("not looked at: process {} has them", seen.owner.pid)),
+        None => ok("views", format!("not checked: process {} holds them", seen.owner.pid)),
     });
     if seen.payloads_damaged.is_empty() && (seen.payloads_missing.is_empty() || journal.forgotten > 0) {
         let others = match seen.payloads_locked {
             0 => String::new(),
-            locked => format!("; {locked} not looked into"),
+            locked => format!("; {locked} not checked"),
         };
         checks.push(ok("payloads", format!("{}, all as their names say{others}", words::plural(seen.payloads, "text"))));
     }
     if let Some(why) = &seen.key_away {
-        let found = format!("{} cannot be looked into: {why}", words::plural(seen.payloads_locked, "encrypted text"));
+        let found = format!("{} cannot be read: {why}", words::plural(seen.payloads_locked, "encrypted text"));
         checks.push(bad("encryption", State::Warning, found, "make the key available; all but these texts works without it"));
     } else if seen.payloads_locked > 0 {
         let found = format!("{} are under a key that the settings do not name", words::plural(seen.payloads_locked, "text"));
@@ -187,12 +187,12 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
             "`encryption.old_key_file` in the settings names it, then `meno rekey` brings them under the new one",
         ));
     } else if workspace.resolved.settings.encryption.old_key.is_some() {
-        checks.push(bad("encryption", State::Warning, "a rekey was begun and not finished", "`meno rekey` goes on with it"));
+        checks.push(bad("encryption", State::Warning, "a rekey was not finished", "`meno rekey` continues it"));
     } else if let Some(texts @ 1..) = seen.payloads_to_rekey {
         let found = format!("{} are not under the key that the settings name", words::plural(texts, "text"));
         checks.push(bad("encryption", State::Warning, found, "`meno rekey` brings them under it"));
     } else if workspace.resolved.settings.encryption.key.is_some() {
-        checks.push(ok("encryption", "every text beside the log is encrypted"));
+        checks.push(ok("encryption", "every payload is encrypted"));
     }
     checks.extend(seen.payloads_damaged.iter().map(|why| bad("payloads", State::Damage, why.clone(), BACKUP)));
     if let (Some(first), 0) = (seen.payloads_missing.first(), journal.forgotten) {
@@ -202,17 +202,17 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
     checks.push(match (seen.spool_waiting.len(), seen.spool_kept.first()) {
         (0, None) => ok("spool", "empty"),
         (waiting, None) => {
-            let found = format!("{} to be taken in", words::plural(waiting as u64, "paid reply"));
-            bad("spool", State::Warning, found, "`meno resume RUN` takes them in")
+            let found = format!("{} to be appended", words::plural(waiting as u64, "paid reply"));
+            bad("spool", State::Warning, found, "`meno resume RUN` appends them")
         }
         (_, Some(first)) => {
-            let found = format!("{} could not be taken in and is kept", first.display());
+            let found = format!("{} could not be appended and is retained", first.display());
             bad("spool", State::Problem, found, "it can be deleted when the run does not need it")
         }
     });
     if let Some(run) = seen.interrupted.first() {
         let found = words::plural(seen.interrupted.len() as u64, "interrupted run");
-        checks.push(bad("runs", State::Warning, found, format!("`meno resume {run}` goes on, `meno cancel {run}` ends it")));
+        checks.push(bad("runs", State::Warning, found, format!("`meno resume {run}` continues it, `meno cancel {run}` ends it")));
     } else if seen.locks_left > 0 {
         let found = format!("{} of ended runs", words::plural(seen.locks_left as u64, "lock file"));
         checks.push(bad("runs", State::Warning, found, "`meno doctor --repair` removes them"));
@@ -224,7 +224,7 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
 const RESTORE: &str = "`meno doctor --repair` puts back what the index still has; the rest must come from a copy of the store";
 const REOPEN: &str = "the next process that opens the store puts it right: end the one that holds it, then try again";
 const REIMPORT: &str = "move its folder away from `journal`, then `meno import events FILE` takes it in again";
-const REBUILD: &str = "`meno rebuild` makes it anew; nothing is lost";
+const REBUILD: &str = "`meno rebuild` rebuilds it; nothing is lost";
 const READ_ONLY: &str =
     "reading, searching, auditing, exporting and `meno backup FILE` work; damage is reported and not restored";
 const BACKUP: &str = "put the file back from a copy of the store; the event that names it still proves what it was";
@@ -233,7 +233,7 @@ fn of_settings(workspace: &Workspace, checks: &mut Vec<Check>) {
     let resolved = &workspace.resolved;
     for fault in &workspace.faults {
         let report = Report::from(fault);
-        let hint = report.hint.or_else(|| Some("mend the file; until then only this command goes on without it".to_owned()));
+        let hint = report.hint.or_else(|| Some("correct the file; until then only this command works".to_owned()));
         checks.push(Check { name: "settings", state: State::Problem, found: report.message, hint });
     }
     checks.push(match &resolved.choice {

@@ -78,10 +78,7 @@ pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
         runs.extend(&forks);
     } else if !forks.is_empty() {
         let forks: Vec<String> = forks.iter().map(ToString::to_string).collect();
-        context.out.warn(format!(
-            "what was taken over from it is in other runs too, and stays there without `--with-forks`: {}",
-            forks.join(", ")
-        ));
+        context.out.warn(format!("forks hold copies of its texts, which stay without `--with-forks`: {}", forks.join(", ")));
     }
     let of = match runs.len() {
         1 => format!("run {run}"),
@@ -100,7 +97,7 @@ pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let gone = match forgotten.events {
-        0 => "they were gone already".to_owned(),
+        0 => "they were forgotten before".to_owned(),
         events => format!("the texts of {} are gone", words::plural(events, "event")),
     };
     context.out.say(format!("{of}: {what} forgotten; {gone}"));
@@ -187,7 +184,7 @@ pub fn purge(context: &mut Context, args: &PurgeArgs) -> Result<Exit> {
         let runs: Vec<RunId> = found.runs.iter().map(|run| run.run_id).collect();
         let left: Vec<String> = left(&forgotten, &runs).iter().map(ToString::to_string).collect();
         if !left.is_empty() {
-            context.out.warn(format!("what was taken over from them stays in later runs: {}", left.join(", ")));
+            context.out.warn(format!("their forks keep copies of their texts: {}", left.join(", ")));
         }
         told(context, &workspace)?;
     }
@@ -217,7 +214,7 @@ fn confirm(context: &Context, yes: bool, text: String) -> Result<()> {
         return Ok(());
     }
     if !context.can_ask() {
-        let why = "nothing was forgotten: it cannot be undone, and nobody can be asked whether it is meant";
+        let why = "nothing was forgotten: it cannot be undone, and there is no terminal to ask on";
         return Err(Report::refused(why).hint(
             "`--yes` goes ahead without asking; of `meno purge --older-than 90d`, `--dry-run` shows which runs are meant",
         ));

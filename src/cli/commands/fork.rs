@@ -104,7 +104,7 @@ fn answer(
     Ok(())
 }
 
-/// Says what was taken over and what is to be done.
+/// Says what was inherited and what is to be done.
 fn say(context: &mut Context, active: &ActiveRun) {
     let run = active.stream.run();
     let left = |agent: &&Agent| matches!(agent.status, AgentStatus::Failed(..)) && agent.attempts.is_empty();
@@ -112,14 +112,14 @@ fn say(context: &mut Context, active: &ActiveRun) {
     let taken = run.agents.iter().filter(|agent| agent.status.is_ended()).count() as u64 - left;
     let begun_there = run.agents.iter().filter(|agent| !agent.status.is_ended() && !agent.attempts.is_empty()).count() as u64;
     let anew = run.agents.len() as u64 - taken - left - begun_there;
-    let mut parts = vec![format!("{} taken over", words::plural(taken, "agent"))];
+    let mut parts = vec![format!("{} inherited", words::plural(taken, "agent"))];
     if begun_there > 0 {
         parts.push(format!("{begun_there} go on"));
     }
     if left > 0 {
         parts.push(format!("{left} left as failed"));
     }
-    parts.push(format!("{anew} to work anew"));
+    parts.push(format!("{anew} to run again"));
     if let Some(parent) = run.parent {
         context.out.say(format!("run {} is forked from {}: {}", active.id, parent.run, parts.join(", ")));
     }

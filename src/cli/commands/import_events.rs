@@ -72,7 +72,7 @@ pub fn run(context: &mut Context, args: &ImportEventsArgs) -> Result<Exit> {
             taken.head.node,
             words::count(taken.already_there)
         ),
-        TakenAs::Continued => format!("{path}: verified; this store's own log goes on with {imported}"),
+        TakenAs::Continued => format!("{path}: verified; this store's own log continues with {imported}"),
         TakenAs::Nothing => format!("{path}: verified; all {} were here already", words::plural(taken.already_there, "event")),
     });
     context.out.say(format!("head: event {}, {}", taken.head.seq, taken.head.hash));

@@ -33,7 +33,7 @@ pub fn run(context: &mut Context) -> Result<Exit> {
         context.out.document(&RebuildDocument { store, events: rebuilt.events, runs: rebuilt.runs })?;
     } else {
         let (events, runs) = (words::plural(rebuilt.events, "event"), words::plural(rebuilt.runs, "run"));
-        context.out.say(format!("{store}: indexes of {events} and {runs} made anew from the journal"));
+        context.out.say(format!("{store}: indexes of {events} and {runs} rebuilt from the journal"));
     }
     Ok(Exit::Done)
 }

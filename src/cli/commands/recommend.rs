@@ -71,7 +71,7 @@ fn on_tasks(context: &mut Context, args: &RecommendArgs, file: &Path) -> Result<
         context.out.json_line(line)?;
     }
     if let Some(why) = &advice.without_meaning {
-        context.out.warn(format!("texts were compared by their form alone, without meaning: {why}"));
+        context.out.warn(format!("texts were compared by words alone, without the embedding model: {why}"));
     }
     context.out.say(format!("learned from {}", words::plural(advice.learned_from as u64, "past task")));
     Ok(Exit::Done)
@@ -92,8 +92,8 @@ fn report(file: &Path, error: RecommendError) -> Report {
         RecommendError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
             Report::not_found(format!("there is no file {}", file.display()))
         }
-        error => Report::invalid(format!("{} is no list of tasks", file.display()))
+        error => Report::invalid(format!("{} is not a list of tasks", file.display()))
             .source(&error)
-            .hint("`meno recommend --help` says what a task is"),
+            .hint("`meno recommend --help` shows the format of a task"),
     }
 }

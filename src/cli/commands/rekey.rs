@@ -82,8 +82,8 @@ pub fn run(context: &mut Context, args: &RekeyArgs) -> Result<Exit> {
     }
     let (changed, texts) = (words::plural(done.changed, "text"), words::plural(done.encrypted + done.plain, "text"));
     context.out.say(match done.key {
-        Some(key) => format!("{texts} encrypted under key {key}; {changed} written anew"),
-        None => format!("{texts}, none encrypted; {changed} written anew"),
+        Some(key) => format!("{texts} encrypted under key {key}; {changed} rewritten"),
+        None => format!("{texts}, none encrypted; {changed} rewritten"),
     });
     Ok(Exit::Done)
 }

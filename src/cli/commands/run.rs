@@ -165,11 +165,8 @@ fn choose_models(context: &mut Context, workspace: &Workspace, found: Found) -> 
     let words: Vec<&str> = there.iter().map(|(words, _)| *words).collect();
     if !context.can_ask() {
         let presets: Vec<String> = there.iter().map(|(_, preset)| format!("`--preset {}`", preset.name())).collect();
-        return Err(Report::refused(format!(
-            "{} is in the environment, and nobody said that it may be used",
-            words.join(" and ")
-        ))
-        .hint(format!("say {} to spend real money, or `--preset simulated`", presets.join(" or "))));
+        return Err(Report::refused(format!("{} is in the environment, but its use was not confirmed", words.join(" and ")))
+            .hint(format!("say {} to spend real money, or `--preset simulated`", presets.join(" or "))));
     }
     let mut options: Vec<String> =
         there.iter().map(|(words, preset)| format!("use {words} (preset {})", preset.name())).collect();

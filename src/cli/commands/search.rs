@@ -118,6 +118,6 @@ pub fn report(error: RecallError) -> Report {
             .hint("`meno model list` shows the models, `meno model fetch NAME` fetches one"),
         other => Report::new("index", Exit::Mendable, "the search index cannot be used")
             .source(&other)
-            .hint("the index can be deleted at any time: `meno reindex --anew` makes it again"),
+            .hint("the index can be deleted at any time: `meno reindex --anew` rebuilds it"),
     }
 }

@@ -57,7 +57,7 @@ fn show(out: &mut Out, entry: Entry) -> Result<Exit> {
             .problems
             .iter()
             .fold(report, Report::cause)
-            .hint(format!("mend {file}, then `meno validate-template {file}`")));
+            .hint(format!("correct {file}, then `meno validate-template {file}`")));
     };
     if out.json() {
         let (origin, path, hides_builtin, problems) = (line.origin, line.path, line.hides_builtin, entry.problems);

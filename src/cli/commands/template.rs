@@ -46,7 +46,7 @@ pub fn run(context: &mut Context, command: &TemplateCommand) -> Result<Exit> {
                     Report::new("template_broken", Exit::Mendable, format!("{} is not a valid template", file.display()));
                 let report =
                     checked.problems.iter().fold(report, |report, problem| report.cause(templates::problem(file, problem)));
-                return Err(report.hint("mend the file and try again; the store is as it was"));
+                return Err(report.hint("correct the file and try again; the store is unchanged"));
             };
             for problem in &checked.problems {
                 context.out.warn(sanitize::text(&templates::problem(file, problem)));

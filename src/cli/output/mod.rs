@@ -43,6 +43,11 @@ impl From<Color> for ColorChoice {
     }
 }
 
+/// Columns of help where no terminal says how many there are, at least, and at most.
+const HELP_WIDTH: usize = 100;
+const HELP_MIN: usize = 20;
+const HELP_MAX: usize = 110;
+
 /// The style of headings.
 pub const HEADING: Style = Style::new().bold();
 /// The style of what went well.
@@ -287,6 +292,18 @@ impl Out {
     }
 }
 
+/// Returns the width at which help is laid out: the terminal's, else what COLUMNS says, within reason.
+pub fn help_width() -> usize {
+    let terminal = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0);
+    let said = || Variables::of_process().get("COLUMNS")?.trim().parse::<usize>().ok().filter(|width| *width > 0);
+    within_reason(terminal.or_else(said))
+}
+
+/// Help is not narrower than its longest words, nor wider than is easy to read.
+fn within_reason(width: Option<usize>) -> usize {
+    width.unwrap_or(HELP_WIDTH).clamp(HELP_MIN, HELP_MAX)
+}
+
 /// The columns of the terminal behind stdout; one that does not answer, or says none, counts as 80 wide.
 fn terminal_width() -> u16 {
     terminal_size::terminal_size().map(|(width, _)| width.0).filter(|width| *width > 0).unwrap_or(80)
@@ -396,6 +413,13 @@ mod tests {
         let (mut colored, _, words) = out(Look { color: Color::Always, ..Look::default() });
         colored.error(&report);
         assert!(words.text().contains("\u{1b}[") && words.text().contains("hint:"));
+    }
+
+    #[test]
+    fn help_has_a_width_whatever_the_terminal_says() {
+        for (said, width) in [(None, 100), (Some(1), 20), (Some(20), 20), (Some(80), 80), (Some(4000), 110)] {
+            assert_eq!(within_reason(said), width);
+        }
     }
 
     #[test]

@@ -202,9 +202,11 @@ impl<'n> Table<'n> {
     fn draw(&self, shape: &Shape, widths: &[usize], lines: usize) -> Vec<String> {
         let header: Vec<Entry> = shape.shown.iter().map(|column| Entry::styled(HEADING, &self.columns[*column].name)).collect();
         let mut drawn = self.draw_row(shape, widths, &header.iter().collect::<Vec<_>>(), lines);
+        // What stands below a row needs a line of its own.
+        let beside = if shape.below.is_some() { lines.saturating_sub(1).max(1) } else { lines };
         for row in &self.rows {
             let cells: Vec<&Entry> = shape.shown.iter().map(|column| &row[*column]).collect();
-            let mut record = self.draw_row(shape, widths, &cells, lines);
+            let mut record = self.draw_row(shape, widths, &cells, beside);
             if let Some((below, width)) = &shape.below {
                 let left = lines.saturating_sub(record.len()).max(1);
                 let texts = below.iter().map(|column| row[*column].shown(shape.short)).filter(|text| !text.is_empty());
@@ -341,6 +343,8 @@ impl From<u64> for Entry {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::cli::output::{GOOD, Look};
 
@@ -373,5 +377,45 @@ mod tests {
     #[test]
     fn less_is_shown_the_narrower_the_terminal_is() {
         insta::assert_snapshot!([160, 80, 40, 30, 16].map(|width| table(Some(width))).join("\n\n"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_table_fits_with_four_lines_a_record(
+            kinds in proptest::collection::vec((0_usize..4, proptest::option::of(0_u8..3), any::<bool>()), 0..9),
+            texts in proptest::collection::vec(proptest::collection::vec("([a-zé]{1,12} ){0,14}[a-z_/]{1,30}", 9), 1..5),
+            width in 60_u16..=160,
+        ) {
+            let out = Out::to(Look::default(), Vec::new(), Vec::new(), Some(width));
+            let fits = [Fit::Words, Fit::Below, Fit::Whole, Fit::Number];
+            let names: Vec<String> = (0..kinds.len()).map(|number| format!("column {number}")).collect();
+            let mut columns = vec![Column::new("record", Fit::Whole)];
+            columns.extend(kinds.iter().zip(&names).map(|((kind, rank, once), name)| {
+                let column = Column { rank: *rank, ..Column::new(name.as_str(), fits[*kind]) };
+                if *once { column.once() } else { column }
+            }));
+            let mut table = Table::new(&out, &columns);
+            for (number, row) in texts.iter().enumerate() {
+                let cells = kinds.iter().zip(row).map(|((kind, ..), text)| match fits[*kind] {
+                    Fit::Words | Fit::Below => text.clone(),
+                    // An id or a number.
+                    Fit::Whole | Fit::Number => text.chars().filter(char::is_ascii_alphabetic).take(26 - 6 * (kind - 2)).collect(),
+                });
+                table.row(std::iter::once(format!("R{number}")).chain(cells));
+            }
+            let shown = anstream::adapter::strip_str(&table.finish()).to_string();
+            let mut heights: Vec<usize> = Vec::new();
+            for line in shown.lines().take_while(|line| !line.starts_with("no room for:")) {
+                prop_assert!(display_width(line) <= usize::from(width), "{}", shown);
+                if line.starts_with('R') {
+                    heights.push(0);
+                }
+                heights.last_mut().into_iter().for_each(|height| *height += 1);
+            }
+            prop_assert_eq!(heights.len(), texts.len(), "{}", shown);
+            prop_assert!(heights.iter().all(|height| *height <= 4), "{}", shown);
+        }
     }
 }

@@ -145,7 +145,7 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
         Event::RequestRetried(body) => {
             let status = body.status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
             let wait = time::duration(body.waited_ms);
-            format!("{}: {}{status}, trying again in {wait}", names.caller(body.call), body.class)
+            format!("{}: {}{status}, retrying in {wait}", names.caller(body.call), body.class)
         }
         Event::CallFailed(body) => {
             let status = body.status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
@@ -155,7 +155,15 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
         Event::CallLost(body) => format!("{}: a call was lost; what it cost is unknown", names.caller(body.call)),
         Event::ProviderSwitched(body) => {
             let (from, to) = ((&body.from_provider, &body.from_model), (&body.to_provider, &body.to_model));
-            format!("{}: {}/{} failed ({}), going on with {}/{}", names.role(body.agent), from.0, from.1, body.class, to.0, to.1)
+            format!(
+                "{}: {}/{} failed ({}), continuing with {}/{}",
+                names.role(body.agent),
+                from.0,
+                from.1,
+                body.class,
+                to.0,
+                to.1
+            )
         }
         Event::ToolStarted(body) => format!("{}: runs {}", names.caller(body.call), body.tool),
         Event::AttemptEnded(body) => {
@@ -169,21 +177,21 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
         }
         Event::AttemptInherited(body) => {
             let (role, outcome) = (names.role(body.agent), ended(body.outcome, body.verified));
-            format!("{role}: attempt {} at {} {outcome} in run {}, taken over", body.attempt, body.tier, body.run)
+            format!("{role}: attempt {} at {} {outcome}, inherited from run {}", body.attempt, body.tier, body.run)
         }
         Event::TierEscalated(body) => {
             let failed = names.failed.get(&(body.agent, body.attempt)).map(Vec::as_slice).unwrap_or_default();
             let failed: Vec<&str> =
                 failed.iter().filter(|(number, _)| body.failed.contains(number)).map(|(_, name)| name.as_str()).collect();
             let failed = if failed.is_empty() { String::new() } else { format!(": {}", failed.join("; ")) };
-            format!("{}: climbs from {} to {}, {}{failed}", names.role(body.agent), body.from, body.to, body.reason)
+            format!("{}: escalates from {} to {}, {}{failed}", names.role(body.agent), body.from, body.to, body.reason)
         }
         Event::ApprovalAsked(body) => {
             let cost = body.worst_case.map_or_else(|| "of unknown cost".to_owned(), |cost| format!("up to {cost} more"));
-            format!("{}: wants to climb from {} to {} ({}), {cost}", names.role(body.agent), body.from, body.to, body.reason)
+            format!("{}: asks to escalate from {} to {} ({}), {cost}", names.role(body.agent), body.from, body.to, body.reason)
         }
         Event::ApprovalGiven(body) => {
-            format!("{}: the climb is {}", names.role(body.agent), if body.granted { "allowed" } else { "denied" })
+            format!("{}: the escalation is {}", names.role(body.agent), if body.granted { "allowed" } else { "denied" })
         }
         Event::AgentSucceeded(body) => {
             format!("{}: succeeded{}", names.role(body.agent), if body.verified { "" } else { ", unverified" })
@@ -211,7 +219,7 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
             let budget = body.budget.map_or_else(String::new, |budget| format!(", with a budget of {budget}"));
             format!("run goes on{budget}")
         }
-        Event::CancelAsked(_) => "somebody wants the run to end".to_owned(),
+        Event::CancelAsked(_) => "cancellation requested".to_owned(),
         Event::RunCancelled(_) => "run cancelled".to_owned(),
         _ => return None,
     })
@@ -234,9 +242,9 @@ mod tests {
         publisher: not needed: publish_to is PyPI; it has no answer
         linter: attempt 1 at cheap
         linter: calling simulated/sim-small
-        linter: rate_limit (HTTP 429), trying again in 2.0 s
+        linter: rate_limit (HTTP 429), retrying in 2.0 s
         linter: attempt 1 failed after 2.0 s, $0.00200 simulated
-        linter: climbs from cheap to capable, criteria: no lint errors
+        linter: escalates from cheap to capable, criteria: no lint errors
         linter: attempt 2 at capable
         linter: calling simulated/sim-small
         linter: judged by simulated/sim-judge

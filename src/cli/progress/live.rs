@@ -1,4 +1,4 @@
-//! The lines on a terminal: one per agent, one for the run, redrawn as events come; climbs stay above them.
+//! The lines on a terminal: one per agent, one for the run, redrawn as events come; escalations stay above them.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -86,7 +86,7 @@ impl State {
             }),
             Event::AttemptInherited(body) => self.change(body.agent, |agent| {
                 agent.tier = Some(body.tier);
-                agent.doing = format!("attempt {} taken over", body.attempt);
+                agent.doing = format!("attempt {} inherited", body.attempt);
             }),
             Event::CallStarted(body) => {
                 self.calls.insert(body.call, body.agent);
@@ -115,7 +115,7 @@ impl State {
             }
             Event::TierEscalated(body) => self.change(body.agent, |agent| {
                 agent.tier = Some(body.to);
-                agent.doing = format!("climbs: {}", body.reason);
+                agent.doing = format!("escalates: {}", body.reason);
             }),
             Event::ApprovalAsked(body) => self.change(body.agent, |agent| agent.doing = "waits for approval".to_owned()),
             Event::AgentSucceeded(body) => {

@@ -257,7 +257,7 @@ fn failures(failures: &Failures) -> Vec<String> {
         lines.push(format!("attempts: {}", each.join(", ")));
     }
     let agents = failures.agents.iter();
-    lines.extend(agents.map(|line| format!("{} gave up: {}, {} times", sanitize::line(&line.role), line.reason, line.count)));
+    lines.extend(agents.map(|line| format!("{} failed: {}, {} times", sanitize::line(&line.role), line.reason, line.count)));
     lines
 }
 

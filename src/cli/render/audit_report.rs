@@ -76,7 +76,7 @@ pub fn head(document: &AuditDocument) -> String {
 /// Writes one run; `by` is the hash of who started it.
 pub fn run(run: &RunDetail, by: Option<&str>) -> String {
     let mut page = format!("\n## Run {}\n\n", run.run_id);
-    let told = |value: Option<&str>| value.map_or_else(|| "not known".to_owned(), inline);
+    let known = |value: Option<&str>| value.map_or_else(|| "not known".to_owned(), inline);
     let name = run.template_name.as_deref().unwrap_or(&run.template_id);
     let _ = writeln!(
         page,
@@ -86,7 +86,7 @@ pub fn run(run: &RunDetail, by: Option<&str>) -> String {
         inline(&run.template_version),
         run.template_hash
     );
-    let _ = writeln!(page, "- Started by user {} in {}", told(by), told(run.workspace.as_deref()));
+    let _ = writeln!(page, "- Started by user {} in {}", known(by), known(run.workspace.as_deref()));
     if let Some(lineage) = &run.lineage {
         let is_inherited = |attempt: &&AttemptDetail| attempt.inherited_from.is_some();
         let inherited = run.agents.iter().flat_map(|agent| &agent.attempts).filter(is_inherited).count() as u64;
@@ -98,9 +98,9 @@ pub fn run(run: &RunDetail, by: Option<&str>) -> String {
             words::plural(inherited, "attempt")
         );
     }
-    let _ = writeln!(page, "- Began {}, ended {}", told(run.started_at.as_deref()), told(run.ended_at.as_deref()));
-    if let Some(took) = run.duration_ms {
-        let _ = writeln!(page, "- Duration: {}", time_words(took, run.form_ms, run.waited_ms));
+    let _ = writeln!(page, "- Began {}, ended {}", known(run.started_at.as_deref()), known(run.ended_at.as_deref()));
+    if let Some(duration) = run.duration_ms {
+        let _ = writeln!(page, "- Duration: {}", time_words(duration, run.form_ms, run.waited_ms));
     }
     let _ = writeln!(page, "- Ended: {}", standing(run.status, run.verified));
     if let Some(mode) = mode_words(run) {
@@ -217,6 +217,6 @@ fn escalations(page: &mut String, run: &RunDetail) {
             Some(false) => "denied",
             None => "not answered",
         };
-        let _ = writeln!(page, "- A person was asked whether {} may escalate to {}: {answer}", inline(&asked.role), asked.to);
+        let _ = writeln!(page, "- Approval for {} to escalate to {}: {answer}", inline(&asked.role), asked.to);
     }
 }

@@ -51,7 +51,7 @@ pub fn costs(out: &Out, report: &CostReport) -> String {
         cells.extend(sums(total));
         table.row(cells);
     }
-    let notices = report.notices.iter().map(|notice| format!("\n{} {}", styled(WARN, "mind:"), sanitize::line(notice)));
+    let notices = report.notices.iter().map(|notice| format!("\n{} {}", styled(WARN, "note:"), sanitize::line(notice)));
     table.finish() + &notices.collect::<String>()
 }
 

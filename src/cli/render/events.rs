@@ -23,7 +23,7 @@ pub fn event(recorded: &Recorded, names: &mut Names, zone: &TimeZone) -> String 
 fn aside(recorded: &Recorded, names: &Names) -> Option<String> {
     Some(match &recorded.event {
         Event::AnswerGiven(body) => format!("{}: {}", body.question, body.source),
-        Event::AnswerChanged(body) => format!("{}: {}", body.question, if body.removed { "taken back" } else { "changed" }),
+        Event::AnswerChanged(body) => format!("{}: {}", body.question, if body.removed { "removed" } else { "changed" }),
         Event::StartTierChosen(body) => format!("{}: starts at {}", names.role(body.agent), body.tier),
         Event::CallReplied(body) => {
             let tokens = body.usage.input.saturating_add(body.usage.output);
@@ -52,7 +52,7 @@ fn seen(body: &FactObserved) -> String {
     match body.fact {
         Fact::File { before, after } => {
             let words = |state| match state {
-                FileState::Unseen => "not looked at".to_owned(),
+                FileState::Unseen => "not checked".to_owned(),
                 FileState::Absent => "not there".to_owned(),
                 FileState::Present { bytes } => words::plural(bytes, "byte"),
             };

@@ -192,7 +192,7 @@ fn report(run: &RunDetail, left_out: &[&String], texts: Texts) -> String {
             page += &format!(
                 "- **{}**: {}\n",
                 inline(&rule.role),
-                inline(rule.because.as_deref().unwrap_or("the reason was not kept"))
+                inline(rule.because.as_deref().unwrap_or("the reason was not retained"))
             );
         }
     }
@@ -262,7 +262,7 @@ fn prompts(run: &RunDetail, texts: Texts) -> String {
                     let text = match text {
                         Some(text) => fenced(text),
                         None if name == "transcript" => continue,
-                        None => "*not kept*".to_owned(),
+                        None => "*not retained*".to_owned(),
                     };
                     page += &format!("\n### Call {} ({}): {name}\n\n{text}\n", call.call, call.purpose);
                 }

@@ -19,11 +19,11 @@ pub fn problems(imported: &Imported) -> Vec<String> {
     let shown = imported.problems.iter().take(SHOWN_MAX).map(|at| at.line).collect::<std::collections::BTreeSet<_>>().len();
     let rest = imported.failed.saturating_sub(shown as u64);
     if rest > 0 {
-        told.push(format!("{} more cannot be taken; `--json` tells of 200 problems", words::plural(rest, "line")));
+        told.push(format!("{} more cannot be imported; `--json` lists up to 200 problems", words::plural(rest, "line")));
     }
     for change in imported.changes.iter().take(SHOWN_MAX) {
         let id = change.foreign.as_ref().map_or_else(String::new, |id| format!(" `{id}`"));
-        let text = format!("line {}: run{id} was imported before as {} and told other things", change.line, change.run);
+        let text = format!("line {}: run{id} was imported before as {} with other content", change.line, change.run);
         told.push(sanitize::line(&(text + "; nothing was changed")).into_owned());
     }
     for (notice, lines, first) in &imported.notices {
@@ -42,7 +42,7 @@ pub fn summary(imported: &Imported) -> String {
     }
     for (count, what) in [
         (imported.already_there, "there already"),
-        (imported.changed, "there already with other words"),
+        (imported.changed, "there already with other content"),
         (imported.failed, "with problems"),
     ] {
         if count > 0 {

@@ -67,7 +67,7 @@ fn attempts_alone(run: &RunLine) -> Option<u64> {
 /// Says under a list what a mark in it means; `None` when there is none.
 pub fn legend(list: &RunList) -> Option<&'static str> {
     let is_marked = list.runs.iter().any(|run| attempts_alone(run).is_some());
-    is_marked.then_some("Σ: the durations of the attempts together; when the run ended is not in its record")
+    is_marked.then_some("Σ: the sum of the attempts' durations; the end of the run is not recorded")
 }
 
 /// Says under a list what it left out; `None` when it shows all.

@@ -32,7 +32,8 @@ pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>, stop:
         lines.push(format!("  {}", sanitize::line(message)));
     }
     for agent in run.agents.iter().filter(|agent| agent.status == AgentStatus::Failed) {
-        let message = agent.failure.as_ref().and_then(|failure| failure.message.as_deref()).unwrap_or("the reason was not kept");
+        let message =
+            agent.failure.as_ref().and_then(|failure| failure.message.as_deref()).unwrap_or("the reason was not retained");
         lines.push(format!("  {}: {}", sanitize::line(&agent.role), sanitize::line(message)));
     }
     lines.push(format!("cost {}", cost_words(run)));

@@ -44,7 +44,7 @@ pub(super) fn result(page: &mut Page, run: &RunDetail, role: Option<&str>, texts
         page.heading("Report");
         match &run.report {
             Some(report) => page.text(report),
-            None => page.nothing("none, or not kept"),
+            None => page.nothing("none, or not retained"),
         }
     }
 }
@@ -104,7 +104,7 @@ pub(super) fn which(attempt: &AttemptDetail) -> String {
 pub(super) fn no_output(attempt: &AttemptDetail) -> String {
     let replied = |call: &CallDetail| call.purpose == Purpose::Work && call.status == CallStatus::Replied;
     if attempt.calls.iter().any(replied) || attempt.imported || attempt.inherited_from.is_some() {
-        return "its answer is not kept".to_owned();
+        return "its answer is not retained".to_owned();
     }
     match &attempt.error {
         Some(error) => format!("no answer: {}", sanitize::line(error)),
@@ -162,7 +162,7 @@ fn prompts(page: &mut Page, agent: &AgentDetail, attempt: &AttemptDetail) {
             match text {
                 Some("") => page.nothing("empty"),
                 Some(text) => page.text(text),
-                None => page.nothing("not kept"),
+                None => page.nothing("not retained"),
             }
         }
         if let Some(transcript) = prompt.and_then(|prompt| prompt.transcript.as_deref()) {

@@ -23,7 +23,7 @@ pub fn difference(run: &str, found: &Difference) -> String {
 
 /// Says of a run that nothing differs.
 pub fn agreement(run: &Verification) -> String {
-    let gone = if run.not_verifiable > 0 { format!(", {} cannot be told", run.not_verifiable) } else { String::new() };
+    let gone = if run.not_verifiable > 0 { format!(", {} not verifiable", run.not_verifiable) } else { String::new() };
     let early = if run.incomplete { ", and then the events end too early" } else { "" };
     format!("run {}: {} follow from {}{gone}{early}", run.run_id, words::count(run.verified), words::plural(run.inputs, "input"))
 }
@@ -31,7 +31,7 @@ pub fn agreement(run: &Verification) -> String {
 /// Shows how the comparison of all runs went.
 pub fn summary(document: &ReplayDocument) -> String {
     let counts = format!(
-        "{}, {}: {}, {} derived from them and found equal, {} that cannot be told",
+        "{}, {}: {}, {} derived from them and found equal, {} not verifiable",
         words::plural(document.runs, "run"),
         words::plural(document.events, "event"),
         words::plural(document.inputs, "input"),
@@ -41,7 +41,7 @@ pub fn summary(document: &ReplayDocument) -> String {
     let mut counts = styled(FAINT, counts).to_string();
     if document.locked > 0 {
         let runs = words::plural(document.locked, "run");
-        counts += &format!("\n{}", styled(WARN, format!("{runs} with encrypted texts, whose key is not at hand")));
+        counts += &format!("\n{}", styled(WARN, format!("{runs} with encrypted texts, whose key is not available")));
     }
     if document.incomplete > 0 {
         let runs = words::plural(document.incomplete, "run");
@@ -50,7 +50,7 @@ pub fn summary(document: &ReplayDocument) -> String {
     let verdict = if document.is_void() {
         styled(BAD, "nothing could be verified: the texts that decisions were made from are not there")
     } else if document.sound {
-        styled(GOOD, "every decision that can be made again comes out as recorded")
+        styled(GOOD, "every decision that can be repeated comes out as recorded")
     } else {
         styled(BAD, format!("{} with a decision that comes out differently", words::plural(document.differing, "run")))
     };

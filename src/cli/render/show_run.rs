@@ -1,4 +1,4 @@
-//! `show-run`: the whole story of a run, for reading.
+//! `show-run`: a run in detail, for reading.
 
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -79,7 +79,7 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
         let took = match (run.duration_ms, run.attempts_duration_ms) {
             (Some(took), _) => format!(", took {}", time_words(took, run.form_ms, run.waited_ms)),
             (None, Some(attempts)) if run.mode == Mode::Imported => {
-                format!(", attempts took {} together (when it ended is not in its record)", time::duration(attempts))
+                format!(", attempts took {} together (its end is not recorded)", time::duration(attempts))
             }
             (None, _) => String::new(),
         };
@@ -101,7 +101,7 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
         pairs.push(("forked", format!("from {}{at}", lineage.parent)));
     }
     if run.forgotten_events > 0 {
-        pairs.push(("gone", format!("the texts of {} were forgotten", words::plural(run.forgotten_events, "event"))));
+        pairs.push(("texts", format!("those of {} were forgotten", words::plural(run.forgotten_events, "event"))));
     }
     // As wide as `started`, so that the head is one block with the line above.
     page.pairs(0, "started".len(), pairs);
@@ -154,7 +154,7 @@ fn answers(page: &mut Page, run: &RunDetail) {
     page.heading("Answers");
     let shown = |id: &str, value: &Value| match value {
         Value::Null if run.sensitive.iter().any(|sensitive| sensitive == id) => "given, never shown".to_owned(),
-        Value::Null => "not kept".to_owned(),
+        Value::Null => "not retained".to_owned(),
         value => words::value(value),
     };
     let pairs = run.answers.iter().map(|(id, value)| {
@@ -178,7 +178,7 @@ fn inputs(page: &mut Page, run: &RunDetail) {
         0,
         run.inputs.iter().map(|input| {
             let left_out = if input.left_out == 0 { String::new() } else { format!(", {} left out", input.left_out) };
-            let path = input.path.as_deref().unwrap_or("not kept");
+            let path = input.path.as_deref().unwrap_or("not retained");
             let files = words::plural(u64::from(input.files), "file");
             (input.id.as_str(), format!("{path}: {files}, {}{left_out}", words::plural(input.bytes, "byte")))
         }),
@@ -220,16 +220,18 @@ fn tell_agent(page: &mut Page, agent: &AgentDetail, mode: Mode) {
     );
     if let Some(start) = &agent.start_tier
         && let Some(because) = start.because.as_ref().filter(|because| !because.is_empty())
+        // That a strategy starts where it starts is no news.
+        && *because != format!("{} starts at {}", agent.strategy.name(), start.tier)
     {
         page.line(4, format!("starts at {}: {}", start.tier, sanitize::line(because)));
     }
     agent.attempts.iter().for_each(|attempt| tell_attempt(page, attempt, mode));
     if let Some(failure) = &agent.failure {
         let message = failure.message.as_ref().map_or_else(String::new, |message| format!(": {}", sanitize::line(message)));
-        page.line(4, format!("gave up, {}{message}", failure.reason.name().replace('_', " ")));
+        page.line(4, format!("failed, {}{message}", failure.reason.name().replace('_', " ")));
     }
     if let Some(because) = agent.skipped_because {
-        page.line(4, format!("never had its turn: {}", because.name().replace('_', " ")));
+        page.line(4, format!("skipped: {}", because.name().replace('_', " ")));
     }
 }
 
@@ -240,7 +242,7 @@ fn tell_attempt(page: &mut Page, attempt: &AttemptDetail, mode: Mode) {
         (_, None) => if attempt.imported { "model not known" } else { "no model called" }.to_owned(),
     };
     let cost = match &attempt.inherited_from {
-        Some(origin) => format!("taken over from {origin}, nothing paid here"),
+        Some(origin) => format!("inherited from {origin}, paid there"),
         None => words::cost(attempt.cost_nusd, attempt.cost_complete, mode),
     };
     let mut parts = vec![attempt_words(attempt.status, attempt.verified).to_owned(), cost];
@@ -254,7 +256,7 @@ fn tell_attempt(page: &mut Page, attempt: &AttemptDetail, mode: Mode) {
     }
     for switch in &attempt.switches {
         let (from, to) = (sanitize::line(&switch.from), sanitize::line(&switch.to));
-        page.line(6, format!("{from} failed ({}), {to} took over", switch.class));
+        page.line(6, format!("{from} failed ({}), continued with {to}", switch.class));
     }
     output::criteria(page, 6, &attempt.criteria);
     output::signals(page, 6, attempt);
@@ -275,7 +277,7 @@ fn skipped(page: &mut Page, run: &RunDetail) {
     page.pairs(
         2,
         0,
-        rules.map(|rule| (rule.role.as_str(), rule.because.clone().unwrap_or_else(|| "the reason was not kept".to_owned()))),
+        rules.map(|rule| (rule.role.as_str(), rule.because.clone().unwrap_or_else(|| "the reason was not retained".to_owned()))),
     );
 }
 
@@ -313,7 +315,7 @@ fn notes(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
     for note in &run.notes {
         let rating = note.rating.map_or_else(String::new, |rating| format!("  {rating}/5"));
         let tags = if note.tags.is_empty() { String::new() } else { format!("  [{}]", sanitize::line(&note.tags.join(", "))) };
-        let text = sanitize::text(note.text.as_deref().unwrap_or("not kept")).replace('\n', "\n    ");
+        let text = sanitize::text(note.text.as_deref().unwrap_or("not retained")).replace('\n', "\n    ");
         page.line(2, format!("{}{rating}{tags}  {text}", time::moment_of(&note.at, zone)));
     }
 }
@@ -402,7 +404,7 @@ mod tests {
         let mut events = sample::story();
         events.iter_mut().for_each(|recorded| sample::forget(&mut recorded.event));
         let page = show(&RunDetail::fold(events.iter(), &inline), true, None);
-        assert!(page.contains("were forgotten") && page.contains("not kept") && page.contains("$0.0155"), "{page}");
+        assert!(page.contains("were forgotten") && page.contains("not retained") && page.contains("$0.0155"), "{page}");
     }
 
     #[test]

@@ -149,7 +149,7 @@ named_enums! {
 
     /// How an attempt ended.
     AttemptOutcome {
-        /// No criterion failed and no signal spoke against it.
+        /// No criterion failed and there was no signal.
         Passed = "passed",
         /// Criteria or signals failed it.
         FailedCriteria = "failed_criteria",

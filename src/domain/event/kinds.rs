@@ -479,7 +479,7 @@ kinds! {
         outcome: AttemptOutcome,
         /// It passed and every criterion is known.
         verified: bool,
-        /// What else spoke against it.
+        /// Its signals: malformed, refusal and so on.
         signals: Vec<Signal>,
         /// From its start to its end, in milliseconds.
         duration_ms: u64,
@@ -534,7 +534,7 @@ kinds! {
         outcome: AttemptOutcome,
         /// It passed and every criterion is known.
         verified: bool,
-        /// What else spoke against it.
+        /// Its signals: malformed, refusal and so on.
         signals: Vec<Signal>,
         /// The verdicts on its criteria, in their order.
         verdicts: Vec<InheritedVerdict>,
@@ -625,7 +625,7 @@ kinds! {
     TierEscalated = 51 v 1 {
         /// The agent.
         agent: AgentNo,
-        /// The attempt that did not pass.
+        /// The failed attempt.
         attempt: AttemptNo,
         /// The tier left.
         from: Tier,
@@ -641,7 +641,7 @@ kinds! {
     ApprovalAsked = 52 v 1 {
         /// The agent.
         agent: AgentNo,
-        /// The attempt that did not pass.
+        /// The failed attempt.
         attempt: AttemptNo,
         /// The tier it is at.
         from: Tier,

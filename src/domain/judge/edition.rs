@@ -1,4 +1,4 @@
-//! Which rules judge an answer. The rules have changed; a run records those that it started under and is judged by them for good,
+//! Which rules judge an answer. The rules have changed twice; a run records those that it started under and is judged by them for good,
 //! so that its verdicts can be derived again by every later version.
 
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,10 @@ pub enum Edition {
     /// Words are what stands between spaces; of several fenced blocks none is a JSON answer. What decisions saw outside the log is not
     /// recorded, nor which event each follows from.
     First,
-    /// Words are those of Unicode; among several fenced blocks the only one labelled `json` is the answer; evidence is worded anew.
+    /// Words are those of Unicode; among several fenced blocks the only one labelled `json` is the answer; evidence is reworded.
     Second,
-    /// A prompt that is larger than its model's window is not sent.
+    /// A prompt that is larger than its model's window is not sent. What is missing in a JSON answer, what a path finds, and why an
+    /// agent failed is said in other words.
     #[default]
     Third,
 }
@@ -73,6 +74,7 @@ mod tests {
             ("-- | * \n", 0),
         ] {
             assert_eq!(Edition::Second.words(text), words, "{text}");
+            assert_eq!(Edition::Third.words(text), words, "{text}");
         }
         assert_eq!(Edition::First.words("日本語。長い文 。"), 2);
     }

@@ -103,10 +103,19 @@ pub fn schema_problems(schema: &Value, value: &Value, edition: Edition) -> Resul
             let place = if place.is_empty() { "/" } else { &place };
             match edition {
                 Edition::First => format!("{place}: {}", quote(&error.to_string())),
-                Edition::Second | Edition::Third => format!("{}, at `{place}`", one_line(&error.to_string())),
+                Edition::Second => format!("{}, at `{place}`", one_line(&error.to_string())),
+                Edition::Third => format!("{}, at `{place}`", one_line(&in_words(&error.to_string()))),
             }
         })
         .collect())
+}
+
+/// Says of a missing property that it is required, with its name in backticks; all else in the validator's words.
+fn in_words(problem: &str) -> String {
+    problem
+        .strip_suffix(" is a required property")
+        .and_then(|name| serde_json::from_str::<String>(name).ok())
+        .map_or_else(|| problem.to_owned(), |name| format!("`{name}` is required"))
 }
 
 fn compile(schema: &Value) -> Result<Validator, String> {
@@ -147,17 +156,23 @@ pub(super) fn path_holds(path: &str, test: &PathTest, answer: &str, edition: Edi
         return Judged::unknown(format!("following `{path}` through this answer would take too long"));
     }
     let found = parsed.query(&value);
+    // JSON has quotation marks of its own.
+    let finds = |value: &Value| match edition {
+        Edition::First | Edition::Second => format!("`{path}` finds {}", quote(&value.to_string())),
+        Edition::Third => format!("`{path}` is {}", one_line(&value.to_string())),
+    };
+    let unwanted = if edition == Edition::Third { "another value is required" } else { "which does not hold" };
     if test.exists == Some(false) {
         let alone = test.equals.is_none() && test.min.is_none() && test.max.is_none();
         return match found.first() {
             None => Judged::code(alone, format!("`{path}` finds nothing")),
-            Some(value) => Judged::code(false, format!("`{path}` finds {}", quote(&value.to_string()))),
+            Some(value) => Judged::code(false, finds(value)),
         };
     }
     let Some(first) = found.first() else { return Judged::code(false, format!("`{path}` finds nothing")) };
     match found.iter().find(|value| holds(test, value)) {
-        Some(value) => Judged::code(true, format!("`{path}` finds {}", quote(&value.to_string()))),
-        None => Judged::code(false, format!("`{path}` finds {}, which does not hold", quote(&first.to_string()))),
+        Some(value) => Judged::code(true, finds(value)),
+        None => Judged::code(false, format!("{}, {unwanted}", finds(first))),
     }
 }
 

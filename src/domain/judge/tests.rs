@@ -129,6 +129,15 @@ fn a_run_of_the_first_edition_is_judged_by_it_for_good() {
     assert_eq!((verdict, evidence.as_str()), (Verdict::Fail, "the answer has 2 fenced blocks, so none of them is the answer"));
     let (_, evidence) = first(json!({"type": "json_schema", "schema": {"required": ["ok"]}}), "{}");
     assert_eq!(evidence, "/: \"\"ok\" is a required property\"");
+    let second = Facts { edition: Edition::Second, ..facts() };
+    let in_second =
+        |value: Value, answer: &str| judge(&[criterion(value)], answer, &second, Scores::Nobody("no judge")).remove(0);
+    let required = json!({"type": "json_schema", "schema": {"required": ["ok"]}});
+    assert_eq!(in_second(required.clone(), "{}").evidence, "\"ok\" is a required property, at `/`");
+    assert_eq!(one(required, "{}").evidence, "`ok` is required, at `/`");
+    let path = json!({"type": "json_path", "path": "$.ok", "equals": "yes"});
+    assert_eq!(in_second(path.clone(), r#"{"ok": "no"}"#).evidence, "`$.ok` finds \"\"no\"\", which does not hold");
+    assert_eq!(one(path, r#"{"ok": "no"}"#).evidence, "`$.ok` is \"no\", another value is required");
     let scores = "```\n[]\n```\n```json\n[{\"criterion\": 1, \"score\": 1}]\n```";
     assert!(matches!(read_scores(scores, 1, Edition::First)[0], Score::Missing { .. }));
     assert!(matches!(read_scores(scores, 1, Edition::Second)[0], Score::Given { .. }));

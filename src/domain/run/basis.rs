@@ -43,7 +43,7 @@ pub struct ModelChoice {
 #[derive(Debug, thiserror::Error)]
 pub enum BasisError {
     /// A text of it is forgotten, or was never kept.
-    #[error("its {0} is not kept any more")]
+    #[error("its {0} is no longer retained")]
     Gone(&'static str),
     /// A text of it is not what it should be.
     #[error("its recorded {part} cannot be read: {why}")]

@@ -208,7 +208,7 @@ pub struct Attempt {
     pub outcome: Option<AttemptOutcome>,
     /// It passed and every criterion is known.
     pub verified: bool,
-    /// What else spoke against it.
+    /// Its signals: malformed, refusal and so on.
     pub signals: Vec<Signal>,
     /// Output tokens that its calls for work were allowed, at most; 0 before the first.
     pub max_output: u64,

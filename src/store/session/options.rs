@@ -81,7 +81,7 @@ pub enum Notice {
     },
     /// The disk cannot take the indexes any more; they are made in memory.
     InMemory(Unwritable),
-    /// Encrypted texts are left out, because their key is not at hand.
+    /// Encrypted texts are left out, because their key is not available.
     Locked(String),
 }
 
@@ -111,7 +111,7 @@ impl fmt::Display for Notice {
             Self::InMemory(why) => {
                 write!(f, "{why}: what follows from the journal is kept in memory, and nothing new can be begun")
             }
-            Self::Locked(why) => write!(f, "encrypted texts are left out, their key is not at hand: {why}"),
+            Self::Locked(why) => write!(f, "encrypted texts are left out, their key is not available: {why}"),
         }
     }
 }

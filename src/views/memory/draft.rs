@@ -84,7 +84,7 @@ pub struct AttemptDraft {
     pub outcome: Option<AttemptOutcome>,
     /// It passed and every criterion is known, or another system says that it passed.
     pub verified: bool,
-    /// What else spoke against it.
+    /// Its signals: malformed, refusal and so on.
     pub signals: Vec<Signal>,
     /// How long it took, in milliseconds; `None` when that is not known, as of one whose process died.
     pub duration_ms: Option<u64>,

@@ -64,7 +64,7 @@ pub struct DayAttempts {
     pub passed: u32,
     /// Passed, with criteria that nobody could judge.
     pub unverified: u32,
-    /// Failed by criteria or by what else spoke against the answer.
+    /// Failed by criteria or by signals.
     pub failed: u32,
 }
 
@@ -91,13 +91,13 @@ pub struct PatternRow {
     pub passed: u64,
     /// Passed, with criteria that nobody could judge.
     pub unverified: u64,
-    /// Failed by criteria or by what else spoke against the answer.
+    /// Failed by criteria or by signals.
     pub failed: u64,
     /// No usable reply: says something of the provider, not of the model's skill.
     pub errors: u64,
     /// Attempts after which the agent climbed.
     pub escalated: u64,
-    /// Why attempts did not pass: `criteria`, a signal's name, `error`, `lost`, `cancelled`.
+    /// Why attempts failed: `criteria`, a signal's name, `error`, `lost`, `cancelled`.
     pub reasons: BTreeMap<String, u64>,
     /// Passes and failures by UTC day since the epoch: ages are counted from these when the row is read, whatever the half-life.
     pub days: BTreeMap<i32, DayAttempts>,
@@ -216,7 +216,7 @@ impl PatternRow {
     }
 }
 
-/// Why an attempt did not pass.
+/// Why an attempt failed.
 fn reasons(outcome: AttemptOutcome, signals: &[Signal]) -> Vec<&'static str> {
     match outcome {
         AttemptOutcome::Passed => Vec::new(),

@@ -309,7 +309,7 @@ pub struct Escalation {
     pub at: String,
     /// The agent's role.
     pub role: String,
-    /// The attempt that did not pass.
+    /// The failed attempt.
     pub attempt: AttemptNo,
     /// The tier left.
     pub from: Tier,

@@ -9,7 +9,7 @@ use crate::domain::event::{
     EscalationReason, FailureReason, JudgedBy, Purpose, Signal, SkipReason, TierEscalated, TierEscalatedPrivate, Verdict,
 };
 use crate::domain::ids::{AgentNo, CallNo};
-use crate::domain::judge::{self, DecidedBy, Facts, Finding, Judged, Scores};
+use crate::domain::judge::{self, DecidedBy, Edition, Facts, Finding, Judged, Scores};
 use crate::domain::run::observation::Observation;
 use crate::domain::run::prompt;
 use crate::domain::run::state::Agent;
@@ -139,7 +139,7 @@ fn facts(draft: &Draft<'_>, number: AgentNo, seen: &[Observation]) -> Facts {
     Facts { edition: draft.basis.settings.judging, input_files: prompt::input_files(&draft.run), workspace }
 }
 
-/// Decides what an agent does after an attempt that did not pass: the same tier again, the next one, a question, or the end.
+/// Decides what an agent does after a failed attempt: the same tier again, the next one, a question, or the end.
 pub(super) fn after_failure(draft: &mut Draft<'_>, number: AgentNo, failed: Vec<u32>) {
     if draft.run.is_doomed() || draft.run.cancel_asked {
         let because = if draft.run.cancel_asked { SkipReason::Cancelled } else { SkipReason::RunFailed };
@@ -165,11 +165,12 @@ pub(super) fn after_failure(draft: &mut Draft<'_>, number: AgentNo, failed: Vec<
             fail(draft, number, FailureReason::Context, "no further tier has a context window that is large enough".to_owned());
         }
         (None, _) => {
-            let message = format!("the attempt at the last tier, {from}, did not pass: {reason}");
+            let message = format!("the attempt at the last tier, {from}, {}: {reason}", failed_words(draft));
             fail(draft, number, FailureReason::TiersExhausted, message);
         }
         (Some(to), Escalate::Never) => {
-            let message = format!("it did not pass at {from} ({reason}) and climbing to {to} is switched off");
+            let message =
+                format!("it {} at {from} ({reason}) and {} to {to} is switched off", failed_words(draft), escalating(draft));
             fail(draft, number, FailureReason::NeverEscalate, message);
         }
         (Some(to), Escalate::Ask) => {
@@ -189,6 +190,16 @@ pub(super) fn after_failure(draft: &mut Draft<'_>, number: AgentNo, failed: Vec<
             });
         }
     }
+}
+
+/// How a failed attempt is called in the messages of a run, by the edition that it started under.
+pub(super) fn failed_words(draft: &Draft<'_>) -> &'static str {
+    if draft.basis.settings.judging == Edition::Third { "failed" } else { "did not pass" }
+}
+
+/// How moving to the next tier is called in the messages of a run, by the edition that it started under.
+pub(super) fn escalating(draft: &Draft<'_>) -> &'static str {
+    if draft.basis.settings.judging == Edition::Third { "escalating" } else { "climbing" }
 }
 
 pub(super) fn fail(draft: &mut Draft<'_>, agent: AgentNo, reason: FailureReason, message: String) {
@@ -251,7 +262,7 @@ fn has_more_room(draft: &Draft<'_>, agent: &Agent) -> bool {
     times == 1 && most.is_none_or(|most| most > limit)
 }
 
-/// Returns why an attempt with these signals did not pass; without signals its criteria failed.
+/// Returns why an attempt with these signals failed; without signals its criteria failed.
 fn reason(signals: &[Signal]) -> EscalationReason {
     match signals.first() {
         None | Some(Signal::Configuration) => EscalationReason::Criteria,

@@ -89,7 +89,8 @@ pub(super) fn approve(draft: &mut Draft<'_>, number: AgentNo, granted: bool) -> 
     if granted {
         draft.emit(TierEscalated { agent: number, attempt, from, to, reason, failed, private: Some(TierEscalatedPrivate {}) });
     } else {
-        let message = format!("it did not pass at {from} ({reason}) and climbing to {to} was denied");
+        let (failed, escalating) = (attempt::failed_words(draft), attempt::escalating(draft));
+        let message = format!("it {failed} at {from} ({reason}) and {escalating} to {to} was denied");
         attempt::fail(draft, number, FailureReason::Denied, message);
     }
     Ok(())
