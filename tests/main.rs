@@ -70,6 +70,8 @@ mod source;
 mod syncs;
 #[path = "suite/together.rs"]
 mod together;
+#[path = "suite/transcripts.rs"]
+mod transcripts;
 #[path = "suite/trust.rs"]
 mod trust;
 #[path = "suite/unwritable.rs"]

@@ -164,7 +164,7 @@ fn agents_work(agent: AgentNo, variant: u64) -> [Event; 8] {
         CriterionJudged { agent, attempt, criterion, verdict: Verdict::Pass, score: None, by: JudgedBy::Code, private }
     };
     [
-        AttemptStarted { agent, attempt, tier, private: Some(AttemptStartedPrivate {}) }.into(),
+        AttemptStarted { agent, attempt, tier, private: Some(AttemptStartedPrivate { task: None, import_key: None }) }.into(),
         call_started(call, agent),
         replied(call),
         cost(call, agent, variant),

@@ -26,6 +26,8 @@ pub(super) fn look(audit: &mut RunAudit, event: &Event, at: Place, book: &mut Bo
             call: body.call,
             usage: body.usage,
             source: match body.usage_source {
+                // The prices of another system's call are Meno's own, of the table and not of the bill.
+                UsageSource::Reported if audit.is_imported => CostSource::Estimated,
                 UsageSource::Reported => CostSource::Computed,
                 UsageSource::Estimated => CostSource::Estimated,
             },

@@ -25,7 +25,7 @@ pub struct RunAudit {
     /// What is known before the next event.
     pub(super) run: Run,
     pub(super) basis: Option<Basis>,
-    is_imported: bool,
+    pub(super) is_imported: bool,
     /// Some private part or text is gone, so what depends on it cannot be told.
     pub(super) gone: Gone,
     /// The team that the answers call for; made when the form is complete.
@@ -219,9 +219,12 @@ impl RunAudit {
         });
         if let Event::AttemptStarted(body) = event {
             let agent = run.agent(body.agent);
-            let expected = agent.map(|agent| (agent.attempts.last().map_or(1, |last| last.number + 1), agent.tier));
+            // In another system a person chooses the model of each exchange, and an agent that has answered may be asked again.
+            let tier = if self.is_imported { Some(body.tier) } else { agent.map(|agent| agent.tier) };
+            let expected = agent.zip(tier).map(|(agent, tier)| (agent.attempts.last().map_or(1, |last| last.number + 1), tier));
             book.same(Check::Attempts, at, "number and tier of an attempt", &expected, &Some((body.attempt, body.tier)));
-            let idle = agent.is_some_and(|agent| agent.status == AgentStatus::Waiting && agent.open_attempt().is_none());
+            let waits = |agent: &Agent| self.is_imported || agent.status == AgentStatus::Waiting;
+            let idle = agent.is_some_and(|agent| waits(agent) && agent.open_attempt().is_none());
             book.holds(Check::Attempts, at, idle, || {
                 ["an agent begins an attempt".into(), "an agent that waits for its turn".into(), status(agent)]
             });

@@ -90,6 +90,9 @@ pub struct PriceRow {
     /// Prices for long inputs: the highest band below the total input applies to all tokens of the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bands: Vec<Band>,
+    /// Prices that held before, each up to a day: for calls that were made then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<EarlierPrices>,
     /// The day on which the provider switches the model off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retires: Option<String>,
@@ -99,6 +102,19 @@ pub struct PriceRow {
     /// The day that this row was looked up; the file's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
+}
+
+/// Prices that held up to a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EarlierPrices {
+    /// The first day on which they did not hold any more, in UTC.
+    pub until: String,
+    /// The prices, in nUSD per million tokens.
+    pub nusd_per_mtok: Prices,
+    /// Prices for long inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bands: Vec<Band>,
 }
 
 /// Prices by kind of token, in nUSD per million tokens.
@@ -230,18 +246,33 @@ impl PriceFile {
                     return wrong(format!("{what}: `{text}` is not a day like 2026-11-22"));
                 }
             }
-            let all = row.nusd_per_mtok.all().chain(row.bands.iter().flat_map(|band| band.nusd_per_mtok.all()));
+            let mut before = "";
+            for earlier in &row.earlier {
+                let until = &earlier.until;
+                if day(until).is_none() || until.as_str() <= before {
+                    return wrong(format!("earlier: `{until}` must be a day like 2026-11-22, later than the one before it"));
+                }
+                before = until;
+            }
+            let earlier = row.earlier.iter().map(|earlier| (&earlier.nusd_per_mtok, &earlier.bands));
+            let priced: Vec<_> = std::iter::once((&row.nusd_per_mtok, &row.bands)).chain(earlier).collect();
+            let banded = |bands: &'_ Vec<Band>| bands.iter().flat_map(|band| band.nusd_per_mtok.all()).collect::<Vec<_>>();
+            let all = priced.iter().flat_map(|(prices, bands)| prices.all().chain(banded(bands)));
             if let Some(low) = all.into_iter().find(|price| (1..PRICE_MIN).contains(price)) {
                 return wrong(format!(
                     "a price of {low} looks like dollars; the unit is nUSD per million tokens, so $1 is 1000000000"
                 ));
             }
-            let mut above = 0;
-            for band in &row.bands {
-                if band.above_input_tokens <= above {
-                    return wrong("bands must rise: each above_input_tokens above the one before, the first above 0".to_owned());
+            for (_, bands) in priced {
+                let mut above = 0;
+                for band in bands {
+                    if band.above_input_tokens <= above {
+                        return wrong(
+                            "bands must rise: each above_input_tokens above the one before, the first above 0".to_owned(),
+                        );
+                    }
+                    above = band.above_input_tokens;
                 }
-                above = band.above_input_tokens;
             }
         }
         Ok(())
@@ -365,6 +396,21 @@ impl PriceTable {
         Some(Priced { amount: unit.cost(usage), unit, band_above })
     }
 
+    /// Returns what `usage` cost on the UTC day `on`, in days since the epoch; as [`Self::price`] where prices did not change.
+    pub fn price_on(&self, provider: &str, model: &str, usage: &TokenUsage, on: i32) -> Option<Priced> {
+        let earlier = self.row(provider, model).and_then(|row| {
+            let on = Date::constant(1970, 1, 1).checked_add(jiff::Span::new().try_days(on).ok()?).ok()?;
+            row.earlier.iter().find(|earlier| day(&earlier.until).is_some_and(|until| on < until))
+        });
+        match earlier {
+            Some(earlier) => {
+                let (unit, band_above) = units_for(&earlier.nusd_per_mtok, &earlier.bands, usage.total_input());
+                Some(Priced { amount: unit.cost(usage), unit, band_above })
+            }
+            None => self.price(provider, model, usage),
+        }
+    }
+
     /// Returns what a call costs at most, for a budget to set aside; `None` when the model has no price.
     ///
     /// The input may turn out to be written to the provider's cache, which can be dearer than plain input, and it may
@@ -410,18 +456,22 @@ impl PriceTable {
 impl PriceRow {
     /// Returns the prices for a call with `total_input` input tokens, and the band's threshold (0 for the base prices).
     pub fn units_for(&self, total_input: u64) -> (UnitPrices, u64) {
-        let band = self.bands.iter().rev().find(|band| total_input > band.above_input_tokens);
-        let Some(band) = band else { return (self.nusd_per_mtok.units(), 0) };
-        let (base, mut unit) = (self.nusd_per_mtok.units(), band.nusd_per_mtok.units());
-        // What the band leaves out is never cheaper than it is below the band.
-        if band.nusd_per_mtok.cache_write.is_none() {
-            unit.cache_write_5m = unit.cache_write_5m.max(base.cache_write_5m);
-        }
-        if band.nusd_per_mtok.cache_write_1h.is_none() {
-            unit.cache_write_1h = unit.cache_write_1h.max(unit.cache_write_5m).max(base.cache_write_1h);
-        }
-        (unit, band.above_input_tokens)
+        units_for(&self.nusd_per_mtok, &self.bands, total_input)
     }
+}
+
+fn units_for(prices: &Prices, bands: &[Band], total_input: u64) -> (UnitPrices, u64) {
+    let band = bands.iter().rev().find(|band| total_input > band.above_input_tokens);
+    let Some(band) = band else { return (prices.units(), 0) };
+    let (base, mut unit) = (prices.units(), band.nusd_per_mtok.units());
+    // What the band leaves out is never cheaper than it is below the band.
+    if band.nusd_per_mtok.cache_write.is_none() {
+        unit.cache_write_5m = unit.cache_write_5m.max(base.cache_write_5m);
+    }
+    if band.nusd_per_mtok.cache_write_1h.is_none() {
+        unit.cache_write_1h = unit.cache_write_1h.max(unit.cache_write_5m).max(base.cache_write_1h);
+    }
+    (unit, band.above_input_tokens)
 }
 
 fn day(text: &str) -> Option<Date> {

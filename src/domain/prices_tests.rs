@@ -154,3 +154,19 @@ fn old_prices_and_retired_models_are_said() {
     assert_eq!(table.retiring("p", "m", day("2026-01-30")).unwrap(), "model `m` of provider `p` retires on 2026-03-01");
     assert!(table.retiring("p", "m", day("2026-03-01")).unwrap().contains("was retired"));
 }
+
+#[test]
+fn a_call_costs_what_held_on_its_day() {
+    let rows = r#"[{"provider": "p", "model": "m", "nusd_per_mtok": {"input": 3000000, "output": 3000000}, "earlier": [
+        {"until": "1970-01-11", "nusd_per_mtok": {"input": 1000000, "output": 1000000}},
+        {"until": "1970-01-21", "nusd_per_mtok": {"input": 2000000, "output": 2000000},
+            "bands": [{"above_input_tokens": 5, "nusd_per_mtok": {"input": 9000000, "output": 9000000}}]}]}]"#;
+    let table = table(rows);
+    let cost = |input, on| table.price_on("p", "m-20260101", &tokens(input, 0), on).map(|priced| priced.amount.0);
+    assert_eq!([9, 10, 19, 20].map(|day| cost(1, day)), [Some(1), Some(2), Some(2), Some(3)]);
+    assert_eq!([9, 10, 20].map(|day| cost(6, day)), [Some(6), Some(54), Some(18)], "each with its own bands");
+    assert_eq!(table.price_on("p", "other", &tokens(1, 0), 0), None);
+    let unordered = rows.replace("1970-01-21", "1970-01-11");
+    let text = format!(r#"{{"as_of": "2026-01-01", "rows": {unordered}}}"#);
+    assert!(PriceFile::parse(&text).unwrap_err().to_string().contains("earlier"));
+}

@@ -2,7 +2,8 @@
 //!
 //! A run is in one batch as a whole, so that a crash leaves whole runs only. The batch is full long before a journal frame is.
 
-use crate::domain::ids::{BatchId, Hash};
+use crate::domain::event::Event;
+use crate::domain::ids::{BatchId, Hash, RunId, TimeNs};
 use crate::domain::text::{INLINE_BYTES_MAX, Text};
 use crate::store::Error;
 use crate::store::codec;
@@ -50,6 +51,22 @@ impl Gathered {
     /// [`Refused`].
     pub fn add(&mut self, run: Converted, salt: &dyn Fn() -> [u8; 16]) -> Result<(), Refused> {
         let Converted { id, events, .. } = run;
+        self.add_part(id, events, salt)?;
+        self.runs += 1;
+        Ok(())
+    }
+
+    /// Takes in some events of a run, which are appended together; `salt` gives 16 random bytes each time. Nothing is taken when they are
+    /// refused.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn add_part(
+        &mut self,
+        id: RunId,
+        events: Vec<(Event, Option<TimeNs>)>,
+        salt: &dyn Fn() -> [u8; 16],
+    ) -> Result<(), Refused> {
         let mut encoded = Vec::with_capacity(events.len());
         let (mut large, mut bytes) = (Vec::new(), 0);
         for (mut event, occurred_at) in events {
@@ -63,7 +80,6 @@ impl Gathered {
         }
         self.events.append(&mut encoded);
         self.bytes += bytes;
-        self.runs += 1;
         for (name, text) in large {
             self.payload_bytes += text.len();
             self.names.push(name);

@@ -80,7 +80,7 @@ pub fn convert(mut run: ImportedRun, source: &str, redactor: &Redactor) -> Conve
 }
 
 /// Returns the id of a run: its time is the run's start, the rest follows from where it comes from.
-fn run_id(started: TimeNs, origin: &Origin) -> RunId {
+pub(super) fn run_id(started: TimeNs, origin: &Origin) -> RunId {
     let started = u64::try_from(started).unwrap_or(0);
     let (ms, within) = (started / 1_000_000, u128::from(started % 1_000_000));
     let rest = u128::from_be_bytes(origin.key) >> (128 - (Ulid::RAND_BITS as u32 - WITHIN_MS_BITS));

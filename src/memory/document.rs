@@ -108,6 +108,10 @@ pub fn of_run(run: &RunDetail) -> Vec<Document> {
         facts: Facts { roles: roles(run.agents.iter()), ..facts.clone() },
     }];
     for agent in &run.agents {
+        if agent.attempts.iter().any(|attempt| attempt.task.is_some()) {
+            documents.extend(agent.attempts.iter().map(|attempt| of_exchange(attempt, agent, run, &facts)));
+            continue;
+        }
         let used = |of: fn(&AttemptDetail) -> Option<&str>| distinct(agent.attempts.iter().filter_map(of));
         documents.push(Document {
             kind: Kind::Agent,
@@ -128,6 +132,31 @@ pub fn of_run(run: &RunDetail) -> Vec<Document> {
         documents.push(Document { kind: Kind::Note, title, body: cut(words), facts: facts.clone() });
     }
     documents
+}
+
+/// Returns the document of one exchange of a session: what a person asked, what was answered, and which tools were used on what.
+fn of_exchange(attempt: &AttemptDetail, agent: &AgentDetail, run: &RunDetail, facts: &Facts) -> Document {
+    let said = attempt.calls.iter().filter_map(|call| call.said.as_deref());
+    let said: Vec<&str> = said.filter(|said| !said.trim().is_empty()).collect();
+    let mut words_only = String::new();
+    for tool in attempt.calls.iter().flat_map(|call| &call.tools) {
+        let _ = writeln!(words_only, "{} {}", tool.tool, tool.arguments.as_deref().unwrap_or_default());
+    }
+    let wrong = attempt.error.as_deref().unwrap_or_default();
+    let task = attempt.task.as_deref().unwrap_or_default();
+    let models = distinct(attempt.calls.iter().map(|call| call.model.as_str()));
+    Document {
+        kind: Kind::Agent,
+        title: format!("{}, {}", agent.role, title(run)),
+        body: cut(sections([task, said.join("\n\n").as_str(), wrong], &words_only)),
+        facts: Facts {
+            roles: roles(std::iter::once(agent)),
+            tiers: vec![attempt.tier.name().to_owned()],
+            models,
+            providers: distinct(attempt.provider.as_deref().into_iter()),
+            ..facts.clone()
+        },
+    }
 }
 
 fn facts(run: &RunDetail) -> Facts {

@@ -33,7 +33,11 @@ pub struct Step {
 }
 
 /// The steps of this release.
-pub const STEPS: &[Step] = &[Step { kind: 6, from: 1, lift: input_attached_1 }, Step { kind: 64, from: 1, lift: run_resumed_1 }];
+pub const STEPS: &[Step] = &[
+    Step { kind: 6, from: 1, lift: input_attached_1 },
+    Step { kind: 20, from: 1, lift: attempt_started_1 },
+    Step { kind: 64, from: 1, lift: run_resumed_1 },
+];
 
 /// `RunResumed` in its first version: limits could not be changed.
 #[derive(Deserialize)]
@@ -128,6 +132,15 @@ fn rule_of(why: &str) -> OmissionRule {
     } else {
         OmissionRule::Unreadable
     }
+}
+
+/// Version 1 of `AttemptStarted` had an empty private part: neither a task of its own nor an import's key.
+fn attempt_started_1(mut parts: Parts) -> Result<Parts, String> {
+    const NONE: u8 = 0;
+    if let Some(private) = &mut parts.private {
+        private.extend([NONE, NONE]);
+    }
+    Ok(parts)
 }
 
 /// Lifts `parts` of `kind` from version `from` to version `to` by `steps`, one after the other.

@@ -17,6 +17,7 @@ pub mod run_list;
 pub mod runs;
 pub mod sketch;
 pub mod status;
+pub mod transcripts;
 pub mod work_time;
 
 #[cfg(test)]
@@ -32,7 +33,13 @@ use crate::domain::ids::TimeNs;
 
 /// Returns every projection that a store keeps.
 pub fn projections() -> Vec<Arc<dyn Projection>> {
-    vec![Arc::new(runs::Runs), Arc::new(imports::Imports), Arc::new(memory::Memory), Arc::new(costs::Costs)]
+    vec![
+        Arc::new(runs::Runs),
+        Arc::new(imports::Imports),
+        Arc::new(transcripts::Transcripts),
+        Arc::new(memory::Memory),
+        Arc::new(costs::Costs),
+    ]
 }
 
 /// Writes a moment (ns since the epoch) as RFC 3339 in UTC, with as many decimals as it has.

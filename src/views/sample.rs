@@ -109,7 +109,7 @@ pub(crate) fn planned(agent: AgentNo, role: &str, item: Option<&str>) -> Event {
 }
 
 pub(crate) fn attempt_started(agent: AgentNo, attempt: AttemptNo, tier: Tier) -> Event {
-    AttemptStarted { agent, attempt, tier, private: Some(AttemptStartedPrivate {}) }.into()
+    AttemptStarted { agent, attempt, tier, private: Some(AttemptStartedPrivate { task: None, import_key: None }) }.into()
 }
 
 pub(crate) fn call_started(call: CallNo, agent: AgentNo, attempt: AttemptNo, purpose: Purpose) -> Event {

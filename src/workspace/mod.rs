@@ -58,6 +58,7 @@ mod spending;
 mod start;
 mod starts;
 mod suggest;
+mod transcripts;
 mod upkeep;
 mod windows;
 
@@ -88,4 +89,5 @@ pub use shortage::MoneyStop;
 pub use start::{ActiveRun, ResumeError, StartError, mode, redacted};
 pub use starts::StartOffer;
 pub use suggest::{Suggested, SuggestedTemplate};
+pub use transcripts::{FoundTranscripts, ImportedTranscripts, transcript_sources};
 pub use upkeep::{Inspection, Rebuilt, Upkeep};

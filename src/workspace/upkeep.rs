@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use super::Workspace;
+use crate::domain::event::Mode;
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::store::check::{self, Digest, Scan};
 use crate::store::files::OsFiles;
@@ -212,12 +213,14 @@ impl Workspace {
         let counts = self.payloads.by_key()?;
         let others = |key: &Option<_>| counts.iter().filter(|(of, _)| *of != key).map(|(_, count)| count).sum();
         let payloads_missing = self.payloads.missing(&named.into_iter().collect::<Vec<_>>());
-        let states = self.run_states()?;
         let (mut executed, mut interrupted, mut locks_left) = (Vec::new(), Vec::new(), 0);
-        for (run, status) in &states {
+        for row in self.all_rows()? {
+            let run = &row.run_id;
             let lock_file = dir.join("runs").join(format!("{run}.lock"));
-            match status {
+            match row.status {
                 RunStatus::Running if matches!(RunLock::probe(self.place()?, *run)?, Probe::Held { .. }) => executed.push(*run),
+                // A session of another agent that stopped half-way is nothing that could go on here.
+                RunStatus::Running if row.mode == Mode::Imported => {}
                 RunStatus::Running => interrupted.push(*run),
                 status if status.ended() && lock_file.exists() => locks_left += 1,
                 _ => {}

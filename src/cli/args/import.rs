@@ -4,11 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::values::tool_results;
+use crate::lake::transcripts::ToolResults;
+
 /// `import …`.
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
     /// Import run histories, one JSON object per line
     Runs(ImportRunsArgs),
+    /// Import the sessions of coding agents on this machine
+    Transcripts(ImportTranscriptsArgs),
     /// Import another store's log, verified, bit for bit
     Events(ImportEventsArgs),
 }
@@ -32,6 +37,34 @@ pub struct ImportRunsArgs {
     /// Import nothing unless every line is valid
     #[arg(long)]
     pub strict: bool,
+}
+
+/// `import transcripts`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Sources: claude-code (~/.claude, ~/.config/claude, $CLAUDE_CONFIG_DIR), codex (~/.codex, $CODEX_HOME).\n\n\
+        A session becomes a run, its main thread and each subagent an agent, each exchange an attempt. Prompts, answers, tools and \
+        tokens are taken in; thinking is left out, keys are redacted. Costs are estimates at the prices of the table. Importing again takes \
+        in only what is new.\n\n\
+        Examples:\n  meno import transcripts\n  meno import transcripts claude-code --yes --watch\n  \
+        meno import transcripts claude-code /backup/dot-claude --tool-results none\n  meno costs --by month,model,label.project"
+)]
+pub struct ImportTranscriptsArgs {
+    /// The agent; without it, every one that is known
+    #[arg(value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// A folder or file instead of where the agent keeps its sessions
+    #[arg(value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// Import what is found without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// How much of tool results is kept: nothing, 8 KiB, everything
+    #[arg(long, value_name = "HOW MUCH", default_value = "short", value_parser = tool_results())]
+    pub tool_results: ToolResults,
+    /// Go on with what is written from now on, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `import events`.

@@ -12,6 +12,7 @@ use crate::domain::event::{Escalate, KINDS, Mode};
 use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Strategy;
+use crate::lake::transcripts::ToolResults;
 use crate::memory::query::{Sort, time_span};
 use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
@@ -89,6 +90,11 @@ pub fn run_status() -> impl TypedValueParser<Value = RunStatus> {
 /// Reads a run's mode.
 pub fn mode() -> impl TypedValueParser<Value = Mode> {
     choice(&[("real", Mode::Real), ("simulated", Mode::Simulated), ("imported", Mode::Imported)])
+}
+
+/// Reads how much of what tools answered is kept.
+pub fn tool_results() -> impl TypedValueParser<Value = ToolResults> {
+    choice(&[("none", ToolResults::None), ("short", ToolResults::Short), ("all", ToolResults::All)])
 }
 
 /// Reads by what a list is sorted.

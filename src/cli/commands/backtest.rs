@@ -66,10 +66,8 @@ pub fn whatif(context: &mut Context, args: &WhatifArgs) -> Result<Exit> {
             return Err(Report::refused(format!("run {run} failed by its configuration: there is nothing to estimate from"))
                 .hint(format!("`meno show-run {run}` says why")));
         }
-        return Err(Report::refused(format!(
-            "run {run} has not ended, or has no attempt: there is nothing to estimate from"
-        ))
-        .hint(format!("`meno show-run {run}` shows how far it came")));
+        return Err(Report::refused(format!("run {run} has not ended, or has no attempt: there is nothing to estimate from"))
+            .hint(format!("`meno show-run {run}` shows how far it came")));
     };
     if context.out.json() {
         context.out.document(&report)?;

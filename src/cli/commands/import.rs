@@ -94,6 +94,7 @@ pub struct ImportNotice {
 pub fn run(context: &mut Context, command: &ImportCommand) -> Result<Exit> {
     match command {
         ImportCommand::Runs(args) => runs(context, args),
+        ImportCommand::Transcripts(args) => super::import_transcripts::run(context, args),
         ImportCommand::Events(args) => super::import_events::run(context, args),
     }
 }

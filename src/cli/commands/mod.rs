@@ -35,6 +35,7 @@ pub mod export_run;
 pub mod forget;
 pub mod import;
 mod import_events;
+mod import_transcripts;
 pub mod list_runs;
 pub mod note;
 pub mod rebuild;

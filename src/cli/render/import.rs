@@ -2,7 +2,7 @@
 
 use crate::cli::output::{sanitize, words};
 use crate::domain::event::Mode;
-use crate::workspace::Imported;
+use crate::workspace::{FoundTranscripts, Imported, ImportedTranscripts};
 
 /// Lines with problems that people are shown; programs get more.
 const SHOWN_MAX: usize = 20;
@@ -50,4 +50,69 @@ pub fn summary(imported: &Imported) -> String {
         }
     }
     format!("{}: {}", words::plural(imported.lines, "line"), parts.join(", "))
+}
+
+/// Says what transcripts were found, place by place.
+pub fn offer(found: &[FoundTranscripts]) -> Vec<String> {
+    let line = |found: &FoundTranscripts| {
+        let known = match found.unchanged {
+            0 => String::new(),
+            known => format!("; {} more did not change since they were imported", words::count(known)),
+        };
+        let sessions = words::plural(found.sessions.len() as u64, "session");
+        let files = words::plural(found.files(), "file");
+        let place = found.place.display().to_string();
+        format!("{}: {sessions} in {files}, {}, in {}{known}", found.source, size(found.bytes()), sanitize::line(&place))
+    };
+    found.iter().map(line).collect()
+}
+
+fn size(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    if bytes < MIB { format!("{} KiB", words::count(bytes.div_ceil(1024))) } else { format!("{} MiB", words::count(bytes / MIB)) }
+}
+
+/// Names what of transcripts was not taken, and whose cost is not known.
+pub fn not_taken(imported: &ImportedTranscripts) -> Vec<String> {
+    let mut told = Vec::new();
+    for (what, count, first) in imported.tally.skipped().chain(imported.tally.left_out()).take(SHOWN_MAX) {
+        let place = if first.line == 0 { String::new() } else { format!(", line {}", first.line) };
+        let text = format!("{what}: {}, first in {}{place}", words::plural(count, "time"), first.file.display());
+        told.push(sanitize::line(&text).into_owned());
+    }
+    for ((model, why), count) in imported.taken.unpriced.iter().take(SHOWN_MAX) {
+        let model = if model.is_empty() { "a model that is not named" } else { model };
+        let text = format!("{model}: cost unknown for {}: {why}", words::plural(*count, "model call"));
+        told.push(sanitize::line(&text).into_owned());
+    }
+    if imported.taken.unfinished > 0 {
+        told.push(format!(
+            "{} still being written: the next import takes what comes",
+            words::plural(imported.taken.unfinished, "model call")
+        ));
+    }
+    told
+}
+
+/// Sums up an import of transcripts on one line.
+pub fn transcripts(imported: &ImportedTranscripts) -> String {
+    let taken = &imported.taken;
+    let mut parts = vec![format!("{} imported", words::plural(imported.sessions, "session"))];
+    for (count, what) in
+        [(imported.grown, "grown"), (imported.already_there, "there already"), (imported.forgotten, "forgotten here")]
+    {
+        if count > 0 {
+            parts.push(format!("{} {what}", words::count(count)));
+        }
+    }
+    if taken.calls > 0 {
+        let cost = words::cost(taken.cost.0, taken.unpriced.is_empty(), Mode::Imported);
+        parts.push(format!(
+            "{}, {}, {} tokens, {cost}",
+            words::plural(taken.exchanges, "exchange"),
+            words::plural(taken.calls, "model call"),
+            words::count(taken.usage.total_input().saturating_add(taken.usage.output)),
+        ));
+    }
+    parts.join(", ")
 }

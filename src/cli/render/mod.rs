@@ -21,6 +21,7 @@ pub mod recommend;
 pub mod replay;
 pub mod report;
 pub mod search;
+mod session;
 pub mod show_run;
 pub mod telemetry;
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::next_steps::answers_to_approval;
 use super::output::{self, Texts};
 use super::page::Page;
+use super::session;
 use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_style, standing, time_words};
 use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
 use crate::domain::event::Mode;
@@ -40,15 +41,22 @@ pub fn show_run(run: &RunDetail, shown: Shown<'_>) -> String {
         answers(&mut page, run);
         inputs(&mut page, run);
     }
-    page.heading("Agents");
-    agents_of(run, shown.agent).for_each(|agent| tell_agent(&mut page, agent, run.mode));
+    let is_session = session::is_session(run);
+    if is_session {
+        session::exchanges(&mut page, run, shown.agent, shown.texts.outputs);
+    } else {
+        page.heading("Agents");
+        agents_of(run, shown.agent).for_each(|agent| tell_agent(&mut page, agent, run.mode));
+    }
     if shown.agent.is_none() {
         skipped(&mut page, run);
         approvals(&mut page, run);
         costs(&mut page, run);
         notes(&mut page, run, shown.zone);
     }
-    output::texts(&mut page, run, shown.agent, shown.texts);
+    if !is_session {
+        output::texts(&mut page, run, shown.agent, shown.texts);
+    }
     page.finish()
 }
 

@@ -286,14 +286,19 @@ kinds! {
     // ---- attempt -------------------------------------------------------------------------------------------------
 
     /// An agent began to try.
-    AttemptStarted = 20 v 1 {
+    AttemptStarted = 20 v 2 {
         /// The agent.
         agent: AgentNo,
         /// The attempt's number within the agent.
         attempt: AttemptNo,
         /// The tier.
         tier: Tier,
-    } private AttemptStartedPrivate {}
+    } private AttemptStartedPrivate {
+        /// What it was asked, where each attempt of an agent is asked something else: a person's prompt in an imported session.
+        task: Option<Text>,
+        /// By which an import knows what it has taken in already.
+        import_key: Option<String>,
+    }
 
     /// A model is about to be called; durable before the request leaves.
     CallStarted = 21 v 1 {

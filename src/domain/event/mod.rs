@@ -19,6 +19,13 @@ pub use kinds::*;
 
 use super::ids::{Hash, RunId, TimeNs};
 
+impl RunStarted {
+    /// Tells whether the run is a session of another agent: its calls were taken in one by one and priced by Meno's table.
+    pub fn is_session(&self) -> bool {
+        self.mode == Mode::Imported && !self.prices_as_of.is_empty()
+    }
+}
+
 /// Writes one part of a body in some encoding.
 pub trait BodyWriter {
     /// Why it could not be written.

@@ -17,6 +17,9 @@ impl Event {
             Self::InputAttached(body) => {
                 body.private.iter_mut().flat_map(|private| &mut private.texts).for_each(|(_, text)| visit(text));
             }
+            Self::AttemptStarted(body) => {
+                body.private.iter_mut().filter_map(|private| private.task.as_mut()).for_each(visit);
+            }
             Self::CallStarted(body) => {
                 if let Some(private) = &mut body.private {
                     visit(&mut private.system);

@@ -69,6 +69,12 @@ impl Projection for Memory {
                     rows.put(&mark, Vec::new());
                     return Ok(());
                 }
+                // A session of another agent has no verdicts: it says nothing of how well anything went, and its calls are many.
+                if let Event::RunStarted(started) = &event.event
+                    && started.is_session()
+                {
+                    return Ok(());
+                }
                 let Some(draft) = Draft::begin(event) else { return Ok(()) };
                 // That a run is tried in another way says nothing of what people do next.
                 match rows.get(&mark) {

@@ -52,6 +52,9 @@ pub struct AttemptDetail {
     pub criteria: Vec<CriterionDetail>,
     /// The tier that the agent moved to after it.
     pub escalated_to: Option<Tier>,
+    /// What it was asked, where each attempt of the agent was asked something else: a person's prompt in an imported session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// Its answer.
     pub output: Option<String>,
     /// Fallbacks that took over within it.
@@ -127,6 +130,9 @@ pub struct CallDetail {
     pub replied_model: Option<String>,
     /// The provider's id of the request.
     pub request_id: Option<String>,
+    /// What the model said, in an imported session, where an attempt has several answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
     /// Tools that ran because of it.
     pub tools: Vec<ToolDetail>,
     /// What the model was told; only with `--prompts`.
@@ -213,4 +219,7 @@ pub struct ToolDetail {
     pub ok: Option<bool>,
     /// How long it took.
     pub latency_ms: Option<u64>,
+    /// Its arguments, as JSON; null when they are not kept.
+    #[serde(default)]
+    pub arguments: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! The part of the fold that follows model calls: their tries, ends, tools, and what they cost.
 
-use crate::domain::event::{self, Event, Purpose};
+use crate::domain::event::{self, Event, Mode, Purpose};
 use crate::domain::ids::CallNo;
 use crate::domain::money::UsageSource;
 use crate::domain::tier::Tier;
@@ -35,10 +35,15 @@ impl Fold {
                         call.request_id.clone_from(&private.request_id);
                     }
                 });
+                let is_session = self.detail.mode == Mode::Imported;
+                let output = body.private.as_ref().and_then(|private| text(&private.output));
+                if is_session {
+                    self.with_call(body.call, |call| call.said.clone_from(&output));
+                }
                 if let Some((attempt, Purpose::Work)) = self.attempt_of(body.call) {
                     attempt.stop_reason = Some(body.stop);
                     attempt.error = body.private.as_ref().and_then(|private| private.stop_details.clone());
-                    attempt.output = body.private.as_ref().and_then(|private| text(&private.output));
+                    attempt.output = output;
                 }
             }
             Event::CallFailed(body) => {
@@ -74,6 +79,7 @@ impl Fold {
                     writes: body.writes,
                     ok: None,
                     latency_ms: None,
+                    arguments: body.private.as_ref().and_then(|private| text(&private.arguments)),
                 });
             }),
             Event::ToolEnded(body) => self.with_call(body.call, |call| {
@@ -108,6 +114,7 @@ impl Fold {
             error: None,
             replied_model: None,
             request_id: None,
+            said: None,
             tools: Vec::new(),
             prompt: None,
         });

@@ -290,6 +290,7 @@ impl Fold {
                 agent.tier = Some(body.tier);
                 agent.attempts[attempt].tier = body.tier;
                 agent.attempts[attempt].started_at = utc(at);
+                agent.attempts[attempt].task = body.private.as_ref().and_then(|private| private.task.as_ref()).and_then(text);
             }
             Event::ProviderSwitched(body) => {
                 let (agent, attempt) = self.attempt(body.agent, body.attempt, Tier::Cheap);
@@ -547,6 +548,7 @@ impl Fold {
             started_at: String::new(),
             criteria: Vec::new(),
             escalated_to: None,
+            task: None,
             output: None,
             switches: Vec::new(),
             calls: Vec::new(),

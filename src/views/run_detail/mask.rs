@@ -36,6 +36,7 @@ impl RunDetail {
                 let texts = [&mut criterion.name, &mut criterion.evidence];
                 texts.into_iter().flatten().for_each(|text| mask_text(text, &hidden));
             }
+            agent.attempts.iter_mut().filter_map(|attempt| attempt.task.as_mut()).for_each(|text| mask_text(text, &hidden));
             let prompts =
                 agent.attempts.iter_mut().flat_map(|attempt| &mut attempt.calls).filter_map(|call| call.prompt.as_mut());
             for prompt in prompts {

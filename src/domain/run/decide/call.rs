@@ -85,7 +85,7 @@ pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) ->
 
 fn begin_attempt(draft: &mut Draft<'_>, agent: AgentNo, tier: Tier) -> Result<AttemptNo, Refusal> {
     let attempt = draft.agent(agent)?.attempts.last().map_or(1, |last| last.number + 1);
-    draft.emit(AttemptStarted { agent, attempt, tier, private: Some(AttemptStartedPrivate {}) });
+    draft.emit(AttemptStarted { agent, attempt, tier, private: Some(AttemptStartedPrivate { task: None, import_key: None }) });
     Ok(attempt)
 }
 

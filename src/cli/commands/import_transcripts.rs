@@ -1,0 +1,292 @@
+//! `meno import transcripts`: the sessions of coding agents become runs of this store.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::args::ImportTranscriptsArgs;
+use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::progress::Reading;
+use crate::cli::running::remember;
+use crate::cli::stop::Stop;
+use crate::cli::{open, render};
+use crate::domain::ids::TimeNs;
+use crate::lake::transcripts::Session;
+use crate::lake::transcripts::tally::FirstSeen;
+use crate::workspace::{Access, FoundTranscripts, ImportedTranscripts, Workspace, transcript_sources};
+
+/// How long `--watch` waits between two looks.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
+
+/// What `import transcripts --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "What came of an import of transcripts, as `meno import transcripts --json` prints it")]
+pub struct ImportTranscriptsDocument {
+    /// Where sessions were found.
+    pub places: Vec<TranscriptPlace>,
+    /// Sessions that are new here.
+    pub imported: u64,
+    /// Sessions that were here and have more now.
+    pub grown: u64,
+    /// Sessions of which nothing is new.
+    pub already_there: u64,
+    /// Sessions that were forgotten here: nothing of them was taken.
+    pub forgotten: u64,
+    /// Exchanges taken in.
+    pub exchanges: u64,
+    /// Replies of models taken in.
+    pub calls: u64,
+    /// Uses of tools taken in.
+    pub tools: u64,
+    /// Tokens of these replies.
+    pub tokens: TranscriptTokens,
+    /// What is known of their cost, in nUSD, at the prices of the table.
+    pub cost_nusd: u64,
+    /// The same in dollars, exactly.
+    pub cost_usd: String,
+    /// The cost of every reply is known.
+    pub cost_complete: bool,
+    /// Replies whose cost is not known.
+    pub unpriced: Vec<UnpricedReplies>,
+    /// Replies that are not whole yet: the next import takes them in.
+    pub unfinished: u64,
+    /// What was left out, because its kind is not known.
+    pub left_out: Vec<NotTaken>,
+    /// What cannot be taken.
+    pub skipped: Vec<NotTaken>,
+}
+
+/// A place with sessions.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TranscriptPlace {
+    /// Whose sessions they are.
+    pub source: String,
+    /// The folder or file.
+    pub path: String,
+    /// Sessions that are new or grew.
+    pub sessions: u64,
+    /// Their files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Sessions that did not change since they were read.
+    pub unchanged: u64,
+}
+
+/// Tokens by kind.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TranscriptTokens {
+    /// Input that touched no cache.
+    pub input: u64,
+    /// Input read from the cache.
+    pub cache_read: u64,
+    /// Input written to the short-lived cache.
+    pub cache_write_5m: u64,
+    /// Input written to the long-lived cache.
+    pub cache_write_1h: u64,
+    /// Output, reasoning included.
+    pub output: u64,
+}
+
+/// Replies of one model whose cost is not known.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UnpricedReplies {
+    /// The model.
+    pub model: String,
+    /// Why.
+    pub why: String,
+    /// How many.
+    pub calls: u64,
+}
+
+/// Something that was not taken.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct NotTaken {
+    /// What, or why.
+    pub what: String,
+    /// How often.
+    pub count: u64,
+    /// The file in which it was seen first.
+    pub file: String,
+    /// The line there, from 1; 0 for the file as a whole.
+    pub line: u64,
+}
+
+/// Imports transcripts.
+///
+/// # Errors
+/// When there are none, nobody agrees, or the store cannot take them.
+pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> {
+    let (source, path) = meant(args)?;
+    // Nothing is made before somebody agrees.
+    let surroundings = open::store(context, Access::Surroundings)?;
+    let found = find(&surroundings, source.as_deref(), path)?;
+    if found.is_empty() {
+        let looked = surroundings.transcript_places(source.as_deref());
+        let looked: Vec<String> = looked.iter().map(|place| place.display().to_string()).collect();
+        return Err(Report::not_found("no transcripts were found")
+            .cause(format!("looked in: {}", looked.join(", ")))
+            .hint("name a folder: `meno import transcripts claude-code DIR`"));
+    }
+    let store = surroundings.store.path.display().to_string();
+    drop(surroundings);
+    if path.is_none() && !args.yes && found.iter().any(|found| !found.sessions.is_empty()) {
+        consent(context, &found, &store)?;
+    }
+    let stop = args.watch.then(Stop::listen).transpose()?;
+    let workspace = open::store(context, Access::Write)?;
+    let mut read = stamps(&found);
+    take(context, args, &workspace, found)?;
+    remember(context, &workspace);
+    let Some(stop) = stop else { return Ok(Exit::Done) };
+    context.out.say("watching for more; Ctrl-C ends it");
+    while !stop.wait(WATCH_EVERY) {
+        let mut found = find(&workspace, source.as_deref(), path)?;
+        // What may still be written is looked at again only when it was.
+        let is_new = |session: &Session| !session.is_live() || !read.contains(&session.stamp());
+        found.iter_mut().for_each(|found| found.sessions.retain(is_new));
+        found.retain(|found| !found.sessions.is_empty());
+        if !found.is_empty() {
+            read.extend(stamps(&found));
+            take(context, args, &workspace, found)?;
+            remember(context, &workspace);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What the files of these sessions look like.
+fn stamps(found: &[FoundTranscripts]) -> HashSet<Vec<(String, u64, TimeNs)>> {
+    found.iter().flat_map(|found| &found.sessions).map(Session::stamp).collect()
+}
+
+/// Returns the source and path that are meant: a path alone is one of the only source that reads such files.
+fn meant(args: &ImportTranscriptsArgs) -> Result<(Option<String>, Option<&Path>)> {
+    let Some(source) = &args.source else { return Ok((None, args.path.as_deref())) };
+    if transcript_sources().any(|known| known == source) {
+        return Ok((Some(source.clone()), args.path.as_deref()));
+    }
+    if args.path.is_none() && Path::new(source).exists() {
+        return Ok((None, Some(Path::new(source))));
+    }
+    let names: Vec<&str> = transcript_sources().collect();
+    Err(Report::not_found(format!("`{source}` is neither an agent whose transcripts can be read nor a folder")).suggest(
+        source,
+        names.iter().copied(),
+        &format!("agents: {}", names.join(", ")),
+    ))
+}
+
+fn find(workspace: &Workspace, source: Option<&str>, path: Option<&Path>) -> Result<Vec<FoundTranscripts>> {
+    workspace.find_transcripts(source, path).map_err(|why| {
+        let path = path.map_or_else(String::new, |path| format!(" {}", path.display()));
+        Report::new("io", Exit::Mendable, format!("cannot read{path}: {why}"))
+            .hint("name a folder with transcripts, or one such file")
+    })
+}
+
+fn consent(context: &mut Context, found: &[FoundTranscripts], store: &str) -> Result<()> {
+    for line in render::import::offer(found) {
+        context.out.say(line);
+    }
+    let refused = || {
+        Report::refused("nothing was imported, because nobody agreed")
+            .hint("`--yes` agrees; or name the folder: `meno import transcripts claude-code DIR`")
+    };
+    if !context.can_ask() {
+        return Err(refused());
+    }
+    let question = AskQuestion {
+        id: "import".to_owned(),
+        text: format!("Copy their prompts, answers and tools into {store}? Keys are redacted, thinking is left out."),
+        help: None,
+        kind: AskKind::Confirm,
+        required: true,
+        default: Some((Value::Bool(true), "everything stays on this machine".to_owned())),
+        progress: None,
+        validate: &|value| Ok(value.clone()),
+    };
+    match Terminal::new(true).ask(&question)? {
+        Asked::Answer(Value::Bool(true)) => Ok(()),
+        _ => Err(refused()),
+    }
+}
+
+fn place(found: &FoundTranscripts) -> TranscriptPlace {
+    TranscriptPlace {
+        source: found.source.to_owned(),
+        path: found.place.display().to_string(),
+        sessions: found.sessions.len() as u64,
+        files: found.files(),
+        bytes: found.bytes(),
+        unchanged: found.unchanged,
+    }
+}
+
+fn take(context: &mut Context, args: &ImportTranscriptsArgs, workspace: &Workspace, found: Vec<FoundTranscripts>) -> Result<()> {
+    let places = found.iter().map(place).collect();
+    let bytes = found.iter().map(FoundTranscripts::bytes).sum();
+    let mut counting = Reading::new(&context.out, "importing", Some(bytes));
+    let imported = workspace.import_transcripts(found, args.tool_results, &mut |at| counting.reached(at.bytes, Some(at.runs)))?;
+    counting.end();
+    if context.out.json() {
+        let document = document(&imported, places);
+        return if args.watch { context.out.json_line(&document) } else { context.out.document(&document) };
+    }
+    for line in render::import::not_taken(&imported) {
+        context.out.warn(line);
+    }
+    context.out.data(render::import::transcripts(&imported))
+}
+
+fn document(imported: &ImportedTranscripts, places: Vec<TranscriptPlace>) -> ImportTranscriptsDocument {
+    let taken = &imported.taken;
+    let not_taken = |(what, count, first): (&str, u64, &FirstSeen)| NotTaken {
+        what: what.to_owned(),
+        count,
+        file: first.file.display().to_string(),
+        line: first.line,
+    };
+    ImportTranscriptsDocument {
+        places,
+        imported: imported.sessions,
+        grown: imported.grown,
+        already_there: imported.already_there,
+        forgotten: imported.forgotten,
+        exchanges: taken.exchanges,
+        calls: taken.calls,
+        tools: taken.tools,
+        tokens: TranscriptTokens {
+            input: taken.usage.input,
+            cache_read: taken.usage.cache_read,
+            cache_write_5m: taken.usage.cache_write_5m,
+            cache_write_1h: taken.usage.cache_write_1h,
+            output: taken.usage.output,
+        },
+        cost_nusd: taken.cost.0,
+        cost_usd: taken.cost.to_decimal(),
+        cost_complete: taken.unpriced.is_empty(),
+        unpriced: taken
+            .unpriced
+            .iter()
+            .map(|((model, why), calls)| UnpricedReplies { model: model.clone(), why: (*why).to_owned(), calls: *calls })
+            .collect(),
+        unfinished: taken.unfinished,
+        left_out: imported.tally.left_out().map(not_taken).collect(),
+        skipped: imported.tally.skipped().map(not_taken).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_schema_of_an_import_of_transcripts_is_that_of_its_type() {
+        crate::views::schema_test::check::<super::ImportTranscriptsDocument>("import-transcripts.json");
+    }
+}

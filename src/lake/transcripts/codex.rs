@@ -1,0 +1,534 @@
+//! Codex: `sessions/YYYY/MM/DD/rollout-*.jsonl` and `archived_sessions/`, also compressed.
+//!
+//! A line is `{timestamp, type, payload}`. What a model says and asks for stands in `response_item`s; what it used follows in an
+//! `event_msg` of type `token_count`, which names no model: the nearest `turn_context` before it does. A forked rollout, and that of a
+//! subagent, repeats its parent's lines with new times; a call is known by its family, the tokens so far and its own tokens, so it is counted
+//! once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::tally::Tally;
+use super::{Entry, Facts, Item, Reply, Session, SessionFile, Source, Take, ToolUse, What};
+use crate::domain::event::ErrorClass;
+use crate::domain::ids::TimeNs;
+use crate::domain::lenient_json;
+use crate::domain::money::TokenUsage;
+use crate::lake::lines::{LINE_BYTES_MAX, Line, Lines};
+use crate::views::transcripts::Key;
+
+/// Its name.
+const NAME: &str = "codex";
+/// Folders within folders that are looked through.
+const DEPTH_MAX: usize = 6;
+/// Kinds of items that say nothing that is taken in.
+const ITEMS_PASSED: [&str; 3] = ["reasoning", "ghost_snapshot", "compaction"];
+/// Kinds of events that say nothing that is taken in, or what items say too.
+const EVENTS_PASSED: [&str; 12] = [
+    "agent_message",
+    "agent_reasoning",
+    "agent_reasoning_raw_content",
+    "agent_reasoning_section_break",
+    "task_started",
+    "task_complete",
+    "turn_started",
+    "turn_complete",
+    "context_compacted",
+    "entered_review_mode",
+    "exited_review_mode",
+    "thread_name_updated",
+];
+/// How texts begin that the program puts before a person's.
+const BY_THE_PROGRAM: [&str; 8] = [
+    "<environment_context>",
+    "<user_instructions>",
+    "<permissions instructions>",
+    "<collaboration_mode>",
+    "<turn_aborted>",
+    "<subagent_notification>",
+    "<skill>",
+    "# AGENTS.md instructions",
+];
+/// Tools that change nothing.
+const READERS: [&str; 3] = ["update_plan", "view_image", "web_search"];
+
+/// Codex.
+#[derive(Debug)]
+pub struct Codex;
+
+impl Source for Codex {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn provider(&self) -> &'static str {
+        "openai"
+    }
+
+    fn places(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let home = variable("CODEX_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let users = variable("HOME").filter(|home| !home.is_empty()).map(|home| PathBuf::from(home).join(".codex"));
+        home.or(users).into_iter().flat_map(|home| [home.join("sessions"), home.join("archived_sessions")]).collect()
+    }
+
+    fn detect(&self, path: &Path, tally: &mut Tally) -> io::Result<Vec<Session>> {
+        let mut files = Vec::new();
+        if fs::metadata(path)?.is_file() {
+            files.push(path.to_owned());
+        } else {
+            fs::read_dir(path)?;
+            look(path, 0, &mut files, tally);
+        }
+        let mut heads: Vec<(PathBuf, Head)> = Vec::new();
+        for file in files {
+            match head(&file) {
+                Some(head) => heads.push((file, head)),
+                None => tally.skip("the file does not begin as a rollout does", &file, 0),
+            }
+        }
+        let parents: HashMap<&str, &Head> = heads.iter().map(|(_, head)| (head.id.as_str(), head)).collect();
+        let mut sessions: BTreeMap<String, Vec<SessionFile>> = BTreeMap::new();
+        for (path, head) in &heads {
+            let Ok(about) = fs::metadata(path) else { continue };
+            let modified = about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+            let owner = follow(head, &parents, |head| head.spawned_by.as_deref());
+            let file = SessionFile {
+                path: path.clone(),
+                thread: head.spawned_by.is_some().then(|| head.id.clone()),
+                family: follow(head, &parents, |head| head.spawned_by.as_deref().or(head.forked_from.as_deref())),
+                bytes: about.len(),
+                modified: modified.and_then(|at| TimeNs::try_from(at.as_nanos()).ok()).unwrap_or(0),
+                is_live: false,
+            };
+            sessions.entry(owner).or_default().push(file);
+        }
+        Ok(sessions
+            .into_iter()
+            .map(|(id, mut files)| {
+                files.sort_by(|a, b| (&a.thread, &a.path).cmp(&(&b.thread, &b.path)));
+                Session { id, project: String::new(), files }
+            })
+            .collect())
+    }
+
+    fn began(&self, session: &Session) -> Option<TimeNs> {
+        session.files.iter().filter_map(|file| head(&file.path)?.at).min()
+    }
+
+    fn read(&self, session: &Session, tally: &mut Tally, take: &mut Take<'_>) -> io::Result<()> {
+        let mut read = 0;
+        for file in &session.files {
+            let mut reader = Reader::new(file);
+            let source = open(&file.path, file.bytes)?;
+            let mut lines = Lines::new(source);
+            while let Some((number, line)) = lines.next_line()? {
+                tally.lines += 1;
+                match line {
+                    Line::Text(text) => reader.line(text, number, tally),
+                    Line::TooLong => tally.skip(format!("a line is longer than {LINE_BYTES_MAX} bytes"), &file.path, number),
+                }
+                let at = lines.bytes().min(file.bytes);
+                for item in reader.out.drain(..).chain([Item::Read(read + at)]) {
+                    if take(item) == ControlFlow::Break(()) {
+                        return Ok(());
+                    }
+                }
+            }
+            reader.end();
+            for item in reader.out.drain(..) {
+                if take(item) == ControlFlow::Break(()) {
+                    return Ok(());
+                }
+            }
+            read += file.bytes;
+        }
+        Ok(())
+    }
+}
+
+fn look(folder: &Path, depth: usize, found: &mut Vec<PathBuf>, tally: &mut Tally) {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(why) => return tally.skip(format!("cannot be looked into: {why}"), folder, 0),
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match fs::metadata(&path) {
+            Ok(about) if about.is_dir() && depth < DEPTH_MAX => look(&path, depth + 1, found, tally),
+            Ok(about) if about.is_file() && name.starts_with("rollout-") && (name.ends_with(".jsonl") || is_packed(&path)) => {
+                found.push(path);
+            }
+            Ok(_) => {}
+            Err(why) => tally.skip(format!("cannot be looked at: {why}"), &path, 0),
+        }
+    }
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "zst")
+}
+
+/// Opens a file up to the bytes that it had when it was found.
+fn open(path: &Path, bytes: u64) -> io::Result<Box<dyn BufRead>> {
+    const BUFFER: usize = 1 << 20;
+    let file = File::open(path)?.take(bytes);
+    if is_packed(path) {
+        return Ok(Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::new(file)?)));
+    }
+    Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
+}
+
+/// What a rollout says of itself first.
+struct Head {
+    id: String,
+    at: Option<TimeNs>,
+    forked_from: Option<String>,
+    spawned_by: Option<String>,
+}
+
+fn head(path: &Path) -> Option<Head> {
+    const BYTES_MAX: u64 = 4 << 20;
+    let mut line = Vec::new();
+    open(path, u64::MAX).ok()?.take(BYTES_MAX).read_until(b'\n', &mut line).ok()?;
+    let line: Value = serde_json::from_slice(&line).ok()?;
+    if line["type"] != "session_meta" {
+        return None;
+    }
+    let meta = &line["payload"];
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let spawned = &meta["source"]["subagent"]["thread_spawn"]["parent_thread_id"];
+    Some(Head {
+        id: text(&meta["id"])?,
+        at: meta["timestamp"].as_str().or_else(|| line["timestamp"].as_str()).and_then(time),
+        forked_from: text(&meta["forked_from_id"]),
+        spawned_by: text(spawned).or_else(|| text(&meta["parent_thread_id"])),
+    })
+}
+
+/// Follows who a rollout comes from, up to the first of them.
+fn follow(head: &Head, known: &HashMap<&str, &Head>, from: impl Fn(&Head) -> Option<&str>) -> String {
+    /// Generations that are followed: enough for any, and an end for a circle.
+    const GENERATIONS_MAX: usize = 100;
+    let mut id = head.id.as_str();
+    let mut at = Some(head);
+    for _ in 0..GENERATIONS_MAX {
+        let Some(parent) = at.and_then(&from) else { break };
+        id = parent;
+        at = known.get(parent).copied();
+    }
+    id.to_owned()
+}
+
+/// What a model said and asked for, until its tokens are told.
+#[derive(Default)]
+struct Open {
+    at: TimeNs,
+    texts: Vec<String>,
+    tools: Vec<ToolUse>,
+    after: Vec<Entry>,
+}
+
+/// A file as it is read.
+struct Reader<'a> {
+    file: &'a SessionFile,
+    thread: Option<Arc<str>>,
+    now: TimeNs,
+    model: String,
+    provider: Option<String>,
+    /// The tokens so far, as they were told last.
+    total: Option<Value>,
+    /// The last prompt, until something answers it: items and events tell it both.
+    asked: Option<String>,
+    has_facts: bool,
+    /// It repeats another rollout, with new times: what nobody answered there is not asked again.
+    is_copy: bool,
+    open: Option<Open>,
+    out: Vec<Item>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(file: &'a SessionFile) -> Self {
+        Self {
+            file,
+            thread: file.thread.as_deref().map(Arc::from),
+            now: 0,
+            model: String::new(),
+            provider: None,
+            total: None,
+            asked: None,
+            has_facts: false,
+            is_copy: file.thread.is_some(),
+            open: None,
+            out: Vec::new(),
+        }
+    }
+
+    fn line(&mut self, text: &[u8], number: u64, tally: &mut Tally) {
+        let path = &self.file.path;
+        let line: Value = match serde_json::from_slice(text) {
+            Ok(line) => line,
+            Err(why) if why.is_eof() => {
+                if !self.file.is_live {
+                    tally.skip("a line is cut off", path, number);
+                }
+                return;
+            }
+            Err(why) if why.to_string().contains("recursion") => return tally.skip("a line is nested too deeply", path, number),
+            Err(_) => match lenient_json::read(text) {
+                Ok(line) => {
+                    tally.skip("a line is not UTF-8, what is broken in it was replaced", path, number);
+                    line
+                }
+                Err(_) => return tally.skip("a line is not JSON", path, number),
+            },
+        };
+        if let Some(at) = line["timestamp"].as_str().and_then(time) {
+            self.now = at;
+        }
+        let payload = &line["payload"];
+        match line["type"].as_str().unwrap_or_default() {
+            "session_meta" => self.meta(payload),
+            "turn_context" => {
+                if let Some(model) = payload["model"].as_str() {
+                    model.clone_into(&mut self.model);
+                }
+            }
+            "response_item" => self.item(payload, number, tally),
+            "event_msg" => self.event(payload, number, tally),
+            "compacted" => {}
+            other => tally.leave_out("a line of kind", other, path, number),
+        }
+    }
+
+    /// Takes the session's own description; a fork repeats those of its parents behind it.
+    fn meta(&mut self, meta: &Value) {
+        if std::mem::replace(&mut self.has_facts, true) {
+            return;
+        }
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        self.provider = text(&meta["model_provider"]);
+        self.is_copy |= meta["forked_from_id"].is_string();
+        self.out.push(Item::Facts(Facts {
+            folder: text(&meta["cwd"]),
+            branch: text(&meta["git"]["branch"]),
+            version: text(&meta["cli_version"]),
+        }));
+    }
+
+    fn item(&mut self, item: &Value, number: u64, tally: &mut Tally) {
+        match item["type"].as_str().unwrap_or_default() {
+            "message" if item["role"] == "assistant" => {
+                let text = words(&item["content"]);
+                self.speak().texts.push(text);
+            }
+            "message" if item["role"] == "user" => self.prompt(&words(&item["content"])),
+            "message" => {}
+            "function_call" => self.tool(item, &item["arguments"]),
+            "custom_tool_call" => self.tool(item, &item["input"]),
+            "local_shell_call" => self.tool(item, &item["action"]),
+            "web_search_call" => self.tool(item, &item["action"]),
+            "function_call_output" | "custom_tool_call_output" => self.tool_result(item),
+            kind if ITEMS_PASSED.contains(&kind) => {}
+            other => tally.leave_out("an item of kind", other, &self.file.path, number),
+        }
+    }
+
+    fn event(&mut self, event: &Value, number: u64, tally: &mut Tally) {
+        match event["type"].as_str().unwrap_or_default() {
+            "user_message" => self.prompt(event["message"].as_str().unwrap_or_default()),
+            "token_count" => self.tokens(&event["info"], number, tally),
+            "turn_aborted" => {
+                self.flush(None);
+                self.say(What::Interrupted);
+            }
+            "error" => {
+                self.flush(None);
+                let message = event["message"].as_str().unwrap_or_default().to_owned();
+                let class = if message.contains("limit") { ErrorClass::RateLimit } else { ErrorClass::Server };
+                self.say(What::Failed { class, message });
+            }
+            kind if EVENTS_PASSED.contains(&kind) => {}
+            other => tally.leave_out("an event of kind", other, &self.file.path, number),
+        }
+    }
+
+    fn prompt(&mut self, text: &str) {
+        let text = text.trim();
+        if text.is_empty() || BY_THE_PROGRAM.iter().any(|begin| text.starts_with(begin)) || self.asked.as_deref() == Some(text) {
+            return;
+        }
+        self.flush(None);
+        self.asked = Some(text.to_owned());
+        self.say(What::Prompt { text: text.to_owned(), stands_alone: !self.is_copy });
+    }
+
+    /// Returns what the model is saying now. What it said before its tools answered was another call.
+    fn speak(&mut self) -> &mut Open {
+        if self.open.as_ref().is_some_and(|open| !open.after.is_empty()) {
+            self.flush(None);
+        }
+        self.asked = None;
+        let now = self.now;
+        let open = self.open.get_or_insert_default();
+        open.at = now;
+        open
+    }
+
+    fn tool(&mut self, item: &Value, arguments: &Value) {
+        let kind = item["type"].as_str().unwrap_or_default();
+        let name = item["name"].as_str().unwrap_or(kind.strip_suffix("_call").unwrap_or(kind)).to_owned();
+        let id = item["call_id"].as_str().or_else(|| item["id"].as_str()).unwrap_or_default().to_owned();
+        let arguments = arguments.as_str().map_or_else(|| arguments.to_string(), str::to_owned);
+        let writes = !READERS.contains(&name.as_str());
+        self.speak().tools.push(ToolUse { id, name, arguments, writes });
+    }
+
+    fn tool_result(&mut self, item: &Value) {
+        let id = item["call_id"].as_str().unwrap_or_default().to_owned();
+        let (text, ok) = result(&item["output"]);
+        let entry = Entry { thread: self.thread.clone(), at: self.now, what: What::ToolResult { id: id.clone(), ok, text } };
+        match &mut self.open {
+            Some(open) if open.tools.iter().any(|tool| tool.id == id) => open.after.push(entry),
+            _ => self.out.push(Item::Entry(entry)),
+        }
+    }
+
+    /// Takes what a call used: told beside, else the difference of the sums. A sum that did not change tells of no call.
+    fn tokens(&mut self, info: &Value, number: u64, tally: &mut Tally) {
+        let total = &info["total_token_usage"];
+        if info.is_null() || (total.is_object() && self.total.as_ref() == Some(total)) {
+            return;
+        }
+        let before = self.total.replace(total.clone());
+        let last = &info["last_token_usage"];
+        let used = if last.is_object() {
+            usage(last)
+        } else {
+            let before = before.as_ref().filter(|before| before.is_object()).map_or(Some([0; 5]), counts);
+            let now = counts(total);
+            now.zip(before).map(|(now, before)| {
+                let mut used = now;
+                used.iter_mut().zip(before).for_each(|(now, before)| *now = now.saturating_sub(before));
+                of_counts(used)
+            })
+        };
+        if used.is_none() {
+            tally.skip("tokens are negative or no numbers: their cost is not known", &self.file.path, number);
+        }
+        if self.open.is_none() {
+            self.open = Some(Open { at: self.now, ..Open::default() });
+        }
+        self.asked = None;
+        let key = Key::of(&["reply", NAME, &self.file.family, &total.to_string(), &last.to_string()]);
+        self.flush(Some((key, used)));
+    }
+
+    /// Hands over what the model said, with what it used; without, that is not known.
+    fn flush(&mut self, told: Option<(Key, Option<TokenUsage>)>) {
+        let Some(open) = self.open.take() else { return };
+        let Open { at, texts, tools, after } = open;
+        let text = texts.join("\n\n");
+        let ids: String = tools.iter().map(|tool| tool.id.as_str()).collect::<Vec<_>>().join(" ");
+        let (key, usage) = told.unwrap_or_else(|| (Key::of(&["untold", NAME, &self.file.family, &text, &ids]), None));
+        let reply = Reply {
+            key,
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+            usage,
+            unpriced_because: None,
+            reported: None,
+            stop: None,
+            text,
+            tools,
+            request: None,
+        };
+        self.out.push(Item::Entry(Entry { thread: self.thread.clone(), at, what: What::Reply(reply) }));
+        self.out.extend(after.into_iter().map(Item::Entry));
+    }
+
+    fn say(&mut self, what: What) {
+        self.out.push(Item::Entry(Entry { thread: self.thread.clone(), at: self.now, what }));
+    }
+
+    fn end(&mut self) {
+        if self.file.is_live && self.open.take().is_some() {
+            return self.say(What::Unfinished);
+        }
+        self.flush(None);
+    }
+}
+
+/// Returns the texts of a message.
+fn words(content: &Value) -> String {
+    let texts = content.as_array().into_iter().flatten().filter_map(|part| match part["type"].as_str() {
+        Some("input_text" | "output_text" | "text") => part["text"].as_str(),
+        Some("input_image") => Some("[image]"),
+        _ => None,
+    });
+    texts.collect::<Vec<_>>().join("\n\n")
+}
+
+/// Returns what a tool answered, and whether it did what it was asked.
+fn result(output: &Value) -> (String, bool) {
+    let text = match output {
+        Value::String(text) => text.clone(),
+        Value::Array(_) => words(output),
+        other => other["content"].as_str().map_or_else(|| other.to_string(), str::to_owned),
+    };
+    if output["success"] == false {
+        return (text, false);
+    }
+    // A shell's answer is JSON in a text, or begins with its exit code.
+    if let Ok(inner) = serde_json::from_str::<Value>(&text)
+        && let Some(said) = inner["output"].as_str()
+    {
+        let ok = inner["metadata"]["exit_code"].as_i64().is_none_or(|code| code == 0);
+        return (said.to_owned(), ok);
+    }
+    let code = text.strip_prefix("Exit code: ").and_then(|rest| rest.lines().next()).map(str::trim);
+    let ok = code.is_none_or(|code| code == "0");
+    (text, ok)
+}
+
+/// Reads input, cached, written, output and reasoning; `None` when a number is none.
+fn counts(told: &Value) -> Option<[u64; 5]> {
+    let count = |name: &str| match &told[name] {
+        Value::Null => Some(0),
+        number => number.as_u64(),
+    };
+    Some([
+        count("input_tokens")?,
+        count("cached_input_tokens")?,
+        count("cache_write_input_tokens")?,
+        count("output_tokens")?,
+        count("reasoning_output_tokens")?,
+    ])
+}
+
+/// Input contains what was read from the cache and written to it; output contains reasoning.
+fn of_counts([input, cached, written, output, reasoning]: [u64; 5]) -> TokenUsage {
+    TokenUsage {
+        input: input.saturating_sub(cached).saturating_sub(written),
+        cache_read: cached,
+        cache_write_5m: written,
+        cache_write_1h: 0,
+        output,
+        reasoning,
+    }
+}
+
+fn usage(told: &Value) -> Option<TokenUsage> {
+    counts(told).map(of_counts)
+}
+
+fn time(text: &str) -> Option<TimeNs> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    TimeNs::try_from(at.as_nanosecond()).ok()
+}

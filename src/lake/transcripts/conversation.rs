@@ -1,0 +1,568 @@
+//! From what a session says to its events: which exchanges and replies are new, and where they belong.
+//!
+//! The session is always read from its beginning; what the log has already is recognised by its keys and passes by. So a session that
+//! grew gets its new part only, an import that was killed goes on where its last batch ended, and a reply that stands in several files
+//! is taken from the first.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::events::{self, CallPlace, Start, tier_of};
+use super::resume::Known;
+use super::{Entry, Facts, Reply, Session, ToolResults, What};
+use crate::domain::event::{
+    AttemptEnded, AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate, CallFailed, CallFailedPrivate,
+    CallReplied, CallRepliedPrivate, ErrorClass, Event, StopReason, ToolEnded, ToolEndedPrivate, ToolStarted, ToolStartedPrivate,
+};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, Hash, RunId, TimeNs};
+use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
+use crate::domain::prices::PriceTable;
+use crate::domain::redact::Redactor;
+use crate::domain::text::Text;
+use crate::lake::convert;
+use crate::views::imports::Origin;
+use crate::views::memory::day_of;
+use crate::views::millis_between;
+use crate::views::status::RunStatus;
+use crate::views::transcripts::{Key, Seen};
+
+/// Bytes of a tool's result that are kept unless everything is asked for.
+const RESULT_BYTES_MAX: usize = 8 * 1024;
+
+/// By what sessions of one source become events.
+pub struct Rules<'a> {
+    /// The source's name.
+    pub source: &'static str,
+    /// Whose prices its models have.
+    pub provider: &'static str,
+    /// Takes secrets out of every text.
+    pub redactor: &'a Redactor,
+    /// The prices.
+    pub prices: &'a PriceTable,
+    /// Their hash.
+    pub prices_hash: Hash,
+    /// How much of what tools answered is kept.
+    pub tool_results: ToolResults,
+}
+
+impl Rules<'_> {
+    /// Returns by what a session is found again, with the id that may be kept of it.
+    pub fn origin(&self, session: &Session) -> (Origin, Option<String>, Hash) {
+        let digest = Hash::of(session.id.as_bytes());
+        let foreign = Some(session.id.clone()).filter(|id| !self.redactor.finds(id));
+        (Origin::new(self.source, foreign.as_deref(), digest), foreign, digest)
+    }
+
+    fn clean(&self, text: &str) -> String {
+        self.redactor.redact(text).into_owned()
+    }
+}
+
+/// What was taken in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Exchanges: attempts that were begun.
+    pub exchanges: u64,
+    /// Replies of models.
+    pub calls: u64,
+    /// Tools that were used.
+    pub tools: u64,
+    /// Tokens of the replies.
+    pub usage: TokenUsage,
+    /// What is known of their cost.
+    pub cost: NanoUsd,
+    /// Replies whose cost is not known: by model and reason.
+    pub unpriced: BTreeMap<(String, &'static str), u64>,
+    /// Replies that are not whole yet.
+    pub unfinished: u64,
+}
+
+impl Taken {
+    /// Adds what another session had.
+    pub fn add(&mut self, other: &Self) {
+        self.exchanges += other.exchanges;
+        self.calls += other.calls;
+        self.tools += other.tools;
+        self.usage = self.usage.plus(other.usage);
+        self.cost = self.cost.plus(other.cost);
+        self.unfinished += other.unfinished;
+        for (what, count) in &other.unpriced {
+            *self.unpriced.entry(what.clone()).or_default() += count;
+        }
+    }
+}
+
+/// How an exchange stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Last {
+    Nothing,
+    Replied { is_final: bool },
+    Interrupted,
+    Failed,
+    Unfinished,
+}
+
+/// An exchange as it is read.
+#[derive(Clone, Debug)]
+struct Exchange {
+    key: Key,
+    task: Option<String>,
+    stands_alone: bool,
+    at: TimeNs,
+    /// When the model was last told something.
+    told_at: TimeNs,
+    last_at: TimeNs,
+    /// Its attempt in the log, once it has one.
+    attempt: Option<AttemptNo>,
+    /// Replies of it are here already, in this run or in another one.
+    is_known: bool,
+    last: Last,
+}
+
+/// A thread as it is read.
+#[derive(Debug, Default)]
+struct Thread {
+    name: Option<Arc<str>>,
+    number: Option<AgentNo>,
+    attempts: AttemptNo,
+    open: Option<AttemptNo>,
+    /// How its last attempt ended.
+    last: Option<AttemptOutcome>,
+    /// The agent was not said to be done after it.
+    is_undecided: bool,
+    why: String,
+    exchange: Option<Exchange>,
+    model: String,
+    tools: HashMap<String, (CallNo, u32, TimeNs)>,
+}
+
+/// A session on its way into the log.
+pub struct Conversation<'a> {
+    rules: &'a Rules<'a>,
+    session: &'a Session,
+    seen: &'a mut Seen,
+    run: Option<RunId>,
+    status: Option<RunStatus>,
+    known: Known,
+    facts: Facts,
+    threads: Vec<Thread>,
+    agents: AgentNo,
+    calls: CallNo,
+    last_at: TimeNs,
+    events: Vec<(Event, Option<TimeNs>)>,
+    has_added: bool,
+    /// What was taken in.
+    pub taken: Taken,
+}
+
+impl<'a> Conversation<'a> {
+    /// Begins to read a session, whose run the log may know already.
+    pub fn new(rules: &'a Rules<'a>, session: &'a Session, seen: &'a mut Seen, run: Option<(RunId, Known)>) -> Self {
+        let (run, known) = run.map_or((None, Known::default()), |(run, known)| (Some(run), known));
+        let thread = |(agent, number): (&super::resume::KnownAgent, AgentNo)| Thread {
+            name: agent.thread.as_deref().map(Arc::from),
+            number: Some(number),
+            attempts: agent.attempts,
+            open: agent.open,
+            last: agent.last,
+            is_undecided: agent.is_undecided,
+            ..Thread::default()
+        };
+        let threads: Vec<Thread> = known.agents.iter().zip(0..).map(thread).collect();
+        Self {
+            rules,
+            session,
+            seen,
+            run,
+            status: known.status,
+            facts: Facts::default(),
+            agents: AgentNo::try_from(threads.len()).unwrap_or(AgentNo::MAX),
+            threads,
+            calls: known.calls,
+            known,
+            last_at: TimeNs::MIN,
+            events: Vec::new(),
+            has_added: false,
+            taken: Taken::default(),
+        }
+    }
+
+    /// Tells whether anything of the session is new.
+    pub fn has_added(&self) -> bool {
+        self.has_added
+    }
+
+    /// Returns the run, once there is something of it.
+    pub fn run(&self) -> Option<RunId> {
+        self.run
+    }
+
+    /// Returns the events since the last call.
+    pub fn drain(&mut self) -> Vec<(Event, Option<TimeNs>)> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Takes in something about the session; what was said first counts.
+    pub fn facts(&mut self, facts: Facts) {
+        let held = &mut self.facts;
+        held.folder = held.folder.take().or(facts.folder);
+        held.branch = held.branch.take().or(facts.branch);
+        held.version = held.version.take().or(facts.version);
+    }
+
+    /// Takes in what happened next.
+    pub fn take(&mut self, entry: Entry) {
+        let Entry { thread, at, what } = entry;
+        let place = self.thread(thread.as_ref());
+        self.last_at = self.last_at.max(at);
+        match what {
+            What::Prompt { text, stands_alone } => self.prompt(place, at, &text, stands_alone),
+            What::Reply(reply) => self.reply(place, at, reply),
+            What::ToolResult { id, ok, text } => self.tool_result(place, at, &id, ok, &text),
+            What::Interrupted => self.touch(place, at).last = Last::Interrupted,
+            What::Failed { class, message } => self.failed(place, at, class, &message),
+            What::Unfinished => {
+                self.taken.unfinished += 1;
+                self.touch(place, at).last = Last::Unfinished;
+            }
+        }
+    }
+
+    /// Ends the reading: what is done is said to be done.
+    pub fn finish(&mut self) {
+        for place in 0..self.threads.len() {
+            self.close(place, false);
+        }
+        let main = self.threads.iter().position(|thread| thread.name.is_none()).unwrap_or(0);
+        let Some(run) = self.run else { return };
+        if self.threads.get(main).is_none_or(|thread| thread.open.is_some() || thread.number.is_none()) {
+            return;
+        }
+        let is_ended = self.status.is_some_and(RunStatus::ended);
+        let has_open = self.threads.iter().any(|thread| thread.open.is_some());
+        if is_ended && !self.has_added && !has_open {
+            return;
+        }
+        // Whoever worked for the main thread has no more to say, now that it is done.
+        for place in 0..self.threads.len() {
+            if let Some(attempt) = self.threads[place].open {
+                self.end(place, attempt, AttemptOutcome::Lost, self.last_at, self.last_at);
+            }
+        }
+        let last_at = Some(self.last_at).filter(|at| *at != TimeNs::MIN);
+        let mut outcome = AttemptOutcome::Passed;
+        let mut why = String::new();
+        for place in 0..self.threads.len() {
+            let thread = &mut self.threads[place];
+            let Some((number, last)) = thread.number.zip(thread.last) else { continue };
+            let (attempt, said) = (thread.attempts, std::mem::take(&mut thread.why));
+            if place == main {
+                (outcome, why) = (last, said.clone());
+            }
+            if std::mem::take(&mut self.threads[place].is_undecided) {
+                self.emit(run, events::agent_decided(number, attempt, last, &said), last_at);
+            }
+        }
+        self.emit(run, events::run_ended(outcome, &why), last_at);
+        self.status = Some(RunStatus::Succeeded);
+    }
+
+    fn thread(&mut self, name: Option<&Arc<str>>) -> usize {
+        if let Some(place) = self.threads.iter().position(|thread| thread.name.as_ref() == name) {
+            return place;
+        }
+        self.threads.push(Thread { name: name.cloned(), ..Thread::default() });
+        self.threads.len() - 1
+    }
+
+    fn prompt(&mut self, place: usize, at: TimeNs, text: &str, stands_alone: bool) {
+        let key = Key::of(&["prompt", self.rules.source, &at.to_string(), text]);
+        if self.threads[place].exchange.as_ref().is_some_and(|exchange| exchange.key == key) {
+            // A subagent's file tells again what the main file has told.
+            return;
+        }
+        self.close(place, true);
+        let task = Some(self.rules.clean(text));
+        self.begin(place, Exchange { stands_alone, task, ..exchange(key, at) });
+    }
+
+    fn begin(&mut self, place: usize, mut exchange: Exchange) {
+        let number = self.threads[place].number;
+        let mine = self.known.prompts.get(&exchange.key).filter(|(agent, _)| Some(*agent) == number);
+        exchange.attempt = mine.map(|(_, attempt)| *attempt);
+        self.threads[place].exchange = Some(exchange);
+    }
+
+    /// Returns the exchange that goes on; one that nobody began is begun.
+    fn touch(&mut self, place: usize, at: TimeNs) -> &mut Exchange {
+        if self.threads[place].exchange.is_none() {
+            let name = self.threads[place].name.as_deref().unwrap_or_default();
+            let key = Key::of(&["beginning", self.rules.source, &self.session.id, name]);
+            self.begin(place, exchange(key, at));
+        }
+        let exchange = self.threads[place].exchange.get_or_insert_with(|| exchange(Key::of(&[]), at));
+        exchange.last_at = at;
+        exchange
+    }
+
+    fn reply(&mut self, place: usize, at: TimeNs, reply: Reply) {
+        let is_final = reply.is_final();
+        let run_of = self.seen.run_of(reply.key);
+        let exchange = self.touch(place, at);
+        exchange.last = Last::Replied { is_final };
+        let told_at = std::mem::replace(&mut exchange.told_at, at);
+        exchange.is_known |= run_of.is_some();
+        self.threads[place].model.clone_from(&reply.model);
+        if run_of.is_some() {
+            // A tool may have been at work when it was taken in.
+            if run_of == self.run
+                && let Some(call) = self.known.replies.get(&reply.key).copied()
+            {
+                for (tool, number) in reply.tools.into_iter().zip(0..) {
+                    if self.known.open_tools.contains(&(call, number)) {
+                        self.threads[place].tools.insert(tool.id, (call, number, at));
+                    }
+                }
+            }
+            return;
+        }
+        let usage = reply.usage.unwrap_or_default();
+        let provider = reply.provider.clone().unwrap_or_else(|| self.rules.provider.to_owned());
+        let is_priced = reply.usage.is_some() && reply.unpriced_because.is_none();
+        let priced = is_priced.then(|| self.rules.prices.price_on(&provider, &reply.model, &usage, day_of(at))).flatten();
+        let Some((run, agent, attempt)) = self.attempt(place, tier_of(priced.map(|priced| priced.unit))) else { return };
+        self.seen.add(reply.key, run);
+        self.calls += 1;
+        let call = CallPlace { call: self.calls, agent, attempt };
+        self.emit(run, events::call_started(call, told_at, &provider, &reply.model, reply.key), Some(told_at));
+        let replied = CallReplied {
+            call: call.call,
+            stop: reply.stop.unwrap_or(if is_final { StopReason::Other } else { StopReason::ToolUse }),
+            usage,
+            usage_source: UsageSource::Reported,
+            latency_ms: millis_between(told_at, at),
+            first_token_ms: None,
+            private: Some(CallRepliedPrivate {
+                output: Text::Inline(self.rules.clean(&reply.text)),
+                reasoning: None,
+                tool_calls: String::new(),
+                model: None,
+                request_id: reply.request.clone(),
+                stop_details: None,
+            }),
+        };
+        self.emit(run, replied.into(), Some(at));
+        self.emit(run, events::cost(call, &provider, &reply, usage, priced), Some(at));
+        self.taken.calls += 1;
+        self.taken.usage = self.taken.usage.plus(usage);
+        match priced {
+            Some(priced) => self.taken.cost = self.taken.cost.plus(priced.amount),
+            None => {
+                let why = if reply.usage.is_none() { "the source does not say how many tokens" } else { "no price is known" };
+                let why = reply.unpriced_because.unwrap_or(why);
+                *self.taken.unpriced.entry((reply.model.clone(), why)).or_default() += 1;
+            }
+        }
+        for (tool, number) in reply.tools.into_iter().zip(0..) {
+            let private = Some(ToolStartedPrivate { arguments: Text::Inline(self.rules.clean(&tool.arguments)) });
+            let started = ToolStarted { call: call.call, tool_call: number, tool: tool.name, writes: tool.writes, private };
+            self.emit(run, started.into(), Some(at));
+            self.threads[place].tools.insert(tool.id, (call.call, number, at));
+            self.taken.tools += 1;
+        }
+    }
+
+    fn tool_result(&mut self, place: usize, at: TimeNs, id: &str, ok: bool, text: &str) {
+        if let Some(exchange) = &mut self.threads[place].exchange {
+            (exchange.told_at, exchange.last_at) = (at, at);
+        }
+        let Some((call, tool_call, asked_at)) = self.threads[place].tools.remove(id) else { return };
+        let Some(run) = self.run else { return };
+        let result = self.result(text);
+        let private = Some(ToolEndedPrivate { result, diff: None, originals: Vec::new() });
+        let ended = ToolEnded { call, tool_call, ok, latency_ms: millis_between(asked_at, at), private };
+        self.emit(run, ended.into(), Some(at));
+    }
+
+    fn result(&self, text: &str) -> Text {
+        /// Bytes beyond the cut that are looked at, so that a secret is seen whole that begins before it.
+        const BEYOND: usize = 1024;
+        /// Bytes for the words that something was left out.
+        const NOTE_BYTES: usize = 80;
+        match self.rules.tool_results {
+            ToolResults::None => Text::Withheld,
+            ToolResults::Short if text.len() > RESULT_BYTES_MAX => {
+                let clean = self.rules.clean(&text[..text.floor_char_boundary(RESULT_BYTES_MAX + BEYOND)]);
+                let kept = &clean[..clean.floor_char_boundary(RESULT_BYTES_MAX - NOTE_BYTES)];
+                Text::Inline(format!("{kept}\n(the rest of {} bytes was not imported)", text.len()))
+            }
+            ToolResults::All | ToolResults::Short => Text::Inline(self.rules.clean(text)),
+        }
+    }
+
+    fn failed(&mut self, place: usize, at: TimeNs, class: ErrorClass, message: &str) {
+        let message = self.rules.clean(message);
+        let key = Key::of(&["failed", self.rules.source, &at.to_string(), &message]);
+        let is_known = self.seen.run_of(key).is_some();
+        let exchange = self.touch(place, at);
+        exchange.last = Last::Failed;
+        exchange.is_known |= is_known;
+        let told_at = exchange.told_at;
+        self.threads[place].why.clone_from(&message);
+        if is_known {
+            return;
+        }
+        let Some((run, agent, attempt)) = self.attempt(place, tier_of(None)) else { return };
+        self.seen.add(key, run);
+        self.calls += 1;
+        let call = CallPlace { call: self.calls, agent, attempt };
+        let model = self.threads[place].model.clone();
+        self.emit(run, events::call_started(call, told_at, self.rules.provider, &model, key), Some(told_at));
+        let retryable = matches!(class, ErrorClass::Server | ErrorClass::RateLimit | ErrorClass::Connection);
+        let failed = CallFailed {
+            call: call.call,
+            class,
+            status: None,
+            retryable,
+            usage: None,
+            latency_ms: millis_between(told_at, at),
+            private: Some(CallFailedPrivate { code: None, message, request_id: None }),
+        };
+        self.emit(run, failed.into(), Some(at));
+    }
+
+    /// Returns the open attempt of the exchange that goes on; begins it, its agent and the run where they have not begun.
+    fn attempt(&mut self, place: usize, tier: crate::domain::tier::Tier) -> Option<(RunId, AgentNo, AttemptNo)> {
+        let exchange = self.threads[place].exchange.clone()?;
+        let run = self.run_id(exchange.at);
+        let open = self.threads[place].open;
+        if let (Some(number), Some(open)) = (self.threads[place].number, open)
+            && exchange.attempt == Some(open)
+        {
+            return Some((run, number, open));
+        }
+        if let Some(open) = open {
+            self.end(place, open, AttemptOutcome::Cancelled, exchange.at, exchange.at);
+        }
+        let agent = self.agent(place, run, tier, &exchange);
+        let thread = &mut self.threads[place];
+        thread.attempts += 1;
+        let attempt = thread.attempts;
+        thread.open = Some(attempt);
+        let is_new = exchange.attempt.is_none();
+        if let Some(held) = &mut thread.exchange {
+            held.attempt = Some(attempt);
+        }
+        if is_new {
+            self.seen.add(exchange.key, run);
+            self.known.prompts.insert(exchange.key, (agent, attempt));
+        }
+        let private = Some(AttemptStartedPrivate {
+            task: exchange.task.clone().filter(|_| is_new).map(Text::Inline),
+            import_key: is_new.then(|| exchange.key.to_hex()),
+        });
+        self.emit(run, AttemptStarted { agent, attempt, tier, private }.into(), Some(exchange.at));
+        self.taken.exchanges += 1;
+        Some((run, agent, attempt))
+    }
+
+    fn run_id(&mut self, at: TimeNs) -> RunId {
+        if let Some(run) = self.run {
+            return run;
+        }
+        let (origin, foreign, digest) = self.rules.origin(self.session);
+        let run = convert::run_id(at, &origin);
+        self.run = Some(run);
+        let labels = events::labels(&self.facts, &self.session.project);
+        let labels = labels.into_iter().map(|(key, value)| (key, self.rules.clean(&value))).collect();
+        let start = Start {
+            source: self.rules.source,
+            foreign,
+            digest,
+            prices_as_of: &self.rules.prices.as_of(),
+            prices_hash: self.rules.prices_hash,
+            folder: self.rules.clean(self.facts.folder.as_deref().unwrap_or_default()),
+            labels,
+        };
+        let started = events::run_started(run, start);
+        self.status = Some(RunStatus::Running);
+        self.emit(run, started, Some(at));
+        run
+    }
+
+    fn agent(&mut self, place: usize, run: RunId, tier: crate::domain::tier::Tier, exchange: &Exchange) -> AgentNo {
+        if let Some(number) = self.threads[place].number {
+            return number;
+        }
+        let number = self.agents;
+        self.agents += 1;
+        self.threads[place].number = Some(number);
+        let name = self.threads[place].name.clone();
+        let task = exchange.task.clone().unwrap_or_default();
+        self.emit(run, events::agent_planned(number, name.as_deref(), tier, task), Some(exchange.at));
+        number
+    }
+
+    /// Ends the exchange of a thread, because the next one begins or the files have no more to say.
+    fn close(&mut self, place: usize, next_begins: bool) {
+        let Some(exchange) = &self.threads[place].exchange else { return };
+        let outcome = match exchange.last {
+            Last::Interrupted => Some(AttemptOutcome::Cancelled),
+            Last::Failed => Some(AttemptOutcome::Error),
+            Last::Replied { is_final: true } => Some(AttemptOutcome::Passed),
+            // Nothing came back: whoever asked next did not wait for it.
+            Last::Nothing | Last::Replied { is_final: false } | Last::Unfinished => {
+                next_begins.then_some(AttemptOutcome::Cancelled)
+            }
+        };
+        let (at, last_at) = (exchange.at, exchange.last_at);
+        let is_unanswered = exchange.attempt.is_none() && !exchange.is_known && exchange.last != Last::Unfinished;
+        if is_unanswered && exchange.stands_alone && self.seen.run_of(exchange.key).is_none() {
+            self.attempt(place, tier_of(None));
+        }
+        let thread = &self.threads[place];
+        let attempt = thread.exchange.as_ref().and_then(|exchange| exchange.attempt);
+        if let (Some(outcome), Some(attempt)) = (outcome, attempt)
+            && thread.open == Some(attempt)
+        {
+            self.end(place, attempt, outcome, at, last_at);
+        }
+        self.threads[place].exchange = None;
+    }
+
+    fn end(&mut self, place: usize, attempt: AttemptNo, outcome: AttemptOutcome, from: TimeNs, to: TimeNs) {
+        let thread = &mut self.threads[place];
+        let (Some(run), Some(agent)) = (self.run, thread.number) else { return };
+        thread.open = None;
+        thread.last = Some(outcome);
+        thread.is_undecided = true;
+        thread.tools.clear();
+        let duration_ms = millis_between(from, to);
+        let private = Some(AttemptEndedPrivate {});
+        let ended = AttemptEnded { agent, attempt, outcome, verified: false, signals: Vec::new(), duration_ms, private };
+        self.emit(run, ended.into(), Some(to));
+    }
+
+    fn emit(&mut self, run: RunId, event: Event, at: Option<TimeNs>) {
+        if self.status.is_some_and(RunStatus::ended) {
+            self.status = Some(RunStatus::Running);
+            self.events.push((events::run_resumed(run), at));
+        }
+        self.has_added = true;
+        self.events.push((event, at));
+    }
+}
+
+fn exchange(key: Key, at: TimeNs) -> Exchange {
+    Exchange {
+        key,
+        task: None,
+        stands_alone: false,
+        at,
+        told_at: at,
+        last_at: at,
+        attempt: None,
+        is_known: false,
+        last: Last::Nothing,
+    }
+}

@@ -1,0 +1,392 @@
+//! Taking in the transcripts that coding agents leave behind: what is there, what of it is new, and how it comes into the log.
+//!
+//! Which files an import has read whole is kept beside the log, so that the next one need not open them. It is only a saving: what
+//! is here is known from the log alone, and without that file everything is read again and nothing is taken in twice.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use super::Workspace;
+use super::import::{IMPORT_LOCK, ImportError, ImportProgress};
+use crate::domain::event::Event;
+use crate::domain::ids::{BatchId, Hash, RunId, TimeNs};
+use crate::lake::batch::Gathered;
+use crate::lake::transcripts::conversation::{Conversation, Rules, Taken};
+use crate::lake::transcripts::resume::Known;
+use crate::lake::transcripts::tally::Tally;
+use crate::lake::transcripts::{Item, SOURCES, Session, Source, ToolResults};
+use crate::store;
+use crate::store::codec::{self, Decoded};
+use crate::store::files::{OsFiles, write_whole};
+use crate::store::session::RunLock;
+use crate::views::imports;
+use crate::views::transcripts::{NAME, Seen};
+
+/// The file that says which sessions were read whole.
+const STAMPS: &str = "transcripts.json";
+/// A file that was written so lately may be written still.
+const LIVE_NS: TimeNs = 300_000_000_000;
+/// Rows and events that are asked for at once.
+const PAGE: u32 = 4096;
+
+/// Names the agents whose transcripts can be read.
+pub fn transcript_sources() -> impl Iterator<Item = &'static str> {
+    SOURCES.iter().map(|source| source.name())
+}
+
+/// What lies in one place.
+#[derive(Clone, Debug)]
+pub struct FoundTranscripts {
+    /// Whose sessions they are.
+    pub source: &'static str,
+    /// Where they lie.
+    pub place: PathBuf,
+    /// Those that are new or grew since they were read.
+    pub sessions: Vec<Session>,
+    /// Those that did not change since.
+    pub unchanged: u64,
+    /// What could not be looked at.
+    pub tally: Tally,
+}
+
+impl FoundTranscripts {
+    /// Returns the bytes of the files that are to be read.
+    pub fn bytes(&self) -> u64 {
+        self.sessions.iter().map(Session::bytes).sum()
+    }
+
+    /// Returns how many files are to be read.
+    pub fn files(&self) -> u64 {
+        self.sessions.iter().map(|session| session.files.len() as u64).sum()
+    }
+}
+
+/// What came of an import of transcripts.
+#[derive(Clone, Debug, Default)]
+pub struct ImportedTranscripts {
+    /// Sessions that are new here.
+    pub sessions: u64,
+    /// Sessions that were here and have more now.
+    pub grown: u64,
+    /// Sessions of which nothing is new.
+    pub already_there: u64,
+    /// Sessions that were forgotten here and do not come back.
+    pub forgotten: u64,
+    /// What was taken in.
+    pub taken: Taken,
+    /// What was not.
+    pub tally: Tally,
+}
+
+/// The sessions that were read whole: source and id, and the hash of what their files looked like.
+type Stamps = BTreeMap<String, Hash>;
+
+impl Workspace {
+    /// Looks for transcripts of `source`, or of every agent: at `path`, or where they lie.
+    ///
+    /// # Errors
+    /// When `path` cannot be read.
+    pub fn find_transcripts(&self, source: Option<&str>, path: Option<&Path>) -> io::Result<Vec<FoundTranscripts>> {
+        let stamps = self.stamps();
+        let now = self.world.now();
+        let mut found = Vec::new();
+        let mut places_seen = HashSet::new();
+        for source in SOURCES.iter().filter(|known| source.is_none_or(|name| name == known.name())) {
+            let places = match path {
+                Some(path) => vec![path.to_owned()],
+                None => source.places(&|name| self.variables.get(name)),
+            };
+            for place in places {
+                // One folder may be reached by several names.
+                let real = place.canonicalize();
+                if path.is_none() && !real.is_ok_and(|real| places_seen.insert((source.name(), real))) {
+                    continue;
+                }
+                let mut tally = Tally::default();
+                let mut sessions = source.detect(&place, &mut tally)?;
+                let all = sessions.len();
+                sessions.retain(|session| stamps.get(&stamp_key(source.name(), session)) != Some(&stamp(session)));
+                for file in sessions.iter_mut().flat_map(|session| &mut session.files) {
+                    file.is_live = now.saturating_sub(file.modified) < LIVE_NS;
+                }
+                let unchanged = (all - sessions.len()) as u64;
+                if all > 0 || tally.skipped().next().is_some() {
+                    found.push(FoundTranscripts { source: source.name(), place, sessions, unchanged, tally });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the places in which transcripts of `source`, or of every agent, are looked for.
+    pub fn transcript_places(&self, source: Option<&str>) -> Vec<PathBuf> {
+        let meant = SOURCES.iter().filter(|known| source.is_none_or(|name| name == known.name()));
+        meant.flat_map(|source| source.places(&|name| self.variables.get(name))).collect()
+    }
+
+    /// Takes in what is new of the sessions that were found.
+    ///
+    /// What was appended stays when it stops half-way; importing again goes on.
+    ///
+    /// # Errors
+    /// When the store cannot take it. A file that cannot be read is counted and named.
+    pub fn import_transcripts(
+        &self,
+        found: Vec<FoundTranscripts>,
+        tool_results: ToolResults,
+        tell: &mut dyn FnMut(ImportProgress),
+    ) -> Result<ImportedTranscripts, ImportError> {
+        let lock = RunLock::acquire(self.place()?, RunId::from_bytes(IMPORT_LOCK)).map_err(|error| match error {
+            store::Error::RunHeld { pid, .. } => ImportError::Busy { pid },
+            error => error.into(),
+        })?;
+        let mut import = Import {
+            workspace: self,
+            seen: self.seen_transcripts()?,
+            gathered: Gathered::default(),
+            waiting: HashSet::new(),
+            done: ImportedTranscripts::default(),
+            appended: 0,
+            unappended: 0,
+            bytes: 0,
+            read_whole: Vec::new(),
+            tell,
+        };
+        let done = import.all(found, tool_results);
+        let done = done.map(|()| import.done);
+        lock.end()?;
+        done
+    }
+
+    fn seen_transcripts(&self) -> Result<Seen, store::Error> {
+        let mut seen = Seen::default();
+        let mut from = Vec::new();
+        loop {
+            let page = self.log.view(NAME, &from, None, false, PAGE)?;
+            for (key, row) in &page.rows {
+                seen.add_row(key, row).map_err(store::Error::Index)?;
+            }
+            match page.rows.last() {
+                Some((last, _)) => from = [last.as_slice(), &[0]].concat(),
+                None => return Ok(seen),
+            }
+        }
+    }
+
+    fn stamps_file(&self) -> PathBuf {
+        self.store.path.join(STAMPS)
+    }
+
+    /// Reads which sessions were read whole; none of them when that cannot be known.
+    fn stamps(&self) -> Stamps {
+        let text = std::fs::read(self.stamps_file()).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+}
+
+fn stamp_key(source: &str, session: &Session) -> String {
+    // One session may lie in two places.
+    let place = session.files.first().map(|file| file.path.display().to_string()).unwrap_or_default();
+    format!("{source} {place}")
+}
+
+fn stamp(session: &Session) -> Hash {
+    // Texts and numbers are always JSON.
+    Hash::of(&serde_json::to_vec(&session.stamp()).unwrap_or_default())
+}
+
+/// An import at work.
+struct Import<'a> {
+    workspace: &'a Workspace,
+    seen: Seen,
+    gathered: Gathered,
+    /// Sessions whose events are gathered and not appended, by their origin's key.
+    waiting: HashSet<[u8; 16]>,
+    done: ImportedTranscripts,
+    appended: u64,
+    unappended: u64,
+    bytes: u64,
+    /// Sessions that were read whole since the last append.
+    read_whole: Vec<(String, Hash)>,
+    tell: &'a mut dyn FnMut(ImportProgress),
+}
+
+impl Import<'_> {
+    fn all(&mut self, found: Vec<FoundTranscripts>, tool_results: ToolResults) -> Result<(), ImportError> {
+        let workspace = self.workspace;
+        let prices_hash = workspace.prices.hash();
+        for found in found {
+            self.done.tally.merge(&found.tally);
+            self.done.already_there += found.unchanged;
+            let Some(source) = SOURCES.iter().find(|source| source.name() == found.source) else { continue };
+            let rules = Rules {
+                source: source.name(),
+                provider: source.provider(),
+                redactor: &workspace.redactor,
+                prices: &workspace.prices,
+                prices_hash,
+                tool_results,
+            };
+            let mut sessions: Vec<(Option<TimeNs>, Session)> =
+                found.sessions.into_iter().map(|session| (source.began(&session), session)).collect();
+            let modified = |session: &Session| session.files.iter().map(|file| file.modified).min();
+            sessions.sort_by(|(a, first), (b, other)| {
+                (a.is_none(), a, modified(first), &first.id).cmp(&(b.is_none(), b, modified(other), &other.id))
+            });
+            for (_, session) in &sessions {
+                self.session(*source, &rules, session)?;
+            }
+        }
+        self.append()?;
+        (self.tell)(ImportProgress { bytes: self.bytes, runs: self.appended });
+        Ok(())
+    }
+
+    fn session(&mut self, source: &dyn Source, rules: &Rules<'_>, session: &Session) -> Result<(), ImportError> {
+        let (origin, ..) = rules.origin(session);
+        if self.waiting.contains(&origin.key) {
+            self.append()?;
+        }
+        let known = self.known(origin.key)?;
+        let was_here = known.is_some();
+        if known.as_ref().is_some_and(|(_, known)| known.is_forgotten) {
+            self.done.forgotten += 1;
+            self.bytes += session.bytes();
+            self.read_whole.push((stamp_key(rules.source, session), stamp(session)));
+            return Ok(());
+        }
+        let mut seen = std::mem::take(&mut self.seen);
+        let mut tally = std::mem::take(&mut self.done.tally);
+        let mut conversation = Conversation::new(rules, session, &mut seen, known);
+        let mut outcome = Ok(Going::On);
+        let mut is_first = !was_here;
+        let begun = self.bytes;
+        let read = source.read(session, &mut tally, &mut |item| {
+            match item {
+                Item::Facts(facts) => conversation.facts(facts),
+                Item::Entry(entry) => conversation.take(entry),
+                Item::Read(bytes) => self.bytes = begun + bytes,
+            }
+            outcome = self.gather(&mut conversation, &mut is_first);
+            if matches!(outcome, Ok(Going::On)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let going = outcome?;
+        self.bytes = begun + session.bytes();
+        let mut is_whole = going == Going::On;
+        if let Err(why) = &read {
+            tally.skip(format!("cannot be read: {why}"), session.files.first().map_or(Path::new(""), |file| &file.path), 0);
+            is_whole = false;
+        }
+        let mut last = going;
+        if is_whole {
+            conversation.finish();
+            last = self.gather(&mut conversation, &mut is_first)?;
+        }
+        let (taken, has_added) = (std::mem::take(&mut conversation.taken), conversation.has_added());
+        drop(conversation);
+        self.seen = seen;
+        self.done.tally = tally;
+        match last {
+            Going::Forgotten => self.done.forgotten += 1,
+            Going::On | Going::TooLarge if !has_added => {
+                self.done.already_there += 1;
+                self.done.taken.add(&taken);
+            }
+            Going::On | Going::TooLarge => {
+                self.waiting.insert(origin.key);
+                *(if was_here { &mut self.done.grown } else { &mut self.done.sessions }) += 1;
+                self.unappended += 1;
+                self.done.taken.add(&taken);
+            }
+        }
+        if is_whole && taken.unfinished == 0 && !session.is_live() {
+            self.read_whole.push((stamp_key(rules.source, session), stamp(session)));
+        }
+        (self.tell)(ImportProgress { bytes: self.bytes, runs: self.appended });
+        Ok(())
+    }
+
+    /// Returns the run of a session that is here, with what the log knows of it.
+    fn known(&self, key: [u8; 16]) -> Result<Option<(RunId, Known)>, store::Error> {
+        let after = [&key[..], &[0]].concat();
+        let rows = self.workspace.log.view(imports::NAME, &key, Some(&after), false, 1)?;
+        let Some((_, row)) = rows.rows.first() else { return Ok(None) };
+        let run = imports::read_row(row).map_err(store::Error::Index)?.run;
+        let (mut known, mut from) = (Known::default(), 1);
+        loop {
+            let page = self.workspace.log.read_run(run, from, PAGE)?;
+            if page.is_empty() {
+                return Ok(Some((run, known)));
+            }
+            for stored in &page {
+                if let Decoded::Known(recorded) = codec::decode(stored)? {
+                    known.apply(&recorded);
+                }
+                from = stored.envelope.version + 1;
+            }
+        }
+    }
+
+    fn gather(&mut self, conversation: &mut Conversation<'_>, is_first: &mut bool) -> Result<Going, ImportError> {
+        let events: Vec<(Event, Option<TimeNs>)> = conversation.drain();
+        let Some(run) = conversation.run().filter(|_| !events.is_empty()) else { return Ok(Going::On) };
+        let workspace = self.workspace;
+        // What it said may have been forgotten since; its id follows from where it comes from, and it must not come back.
+        if std::mem::take(is_first) && !workspace.log.read_run(run, 1, 1)?.is_empty() {
+            return Ok(Going::Forgotten);
+        }
+        if self.gathered.add_part(run, events, &|| workspace.world.random()).is_err() {
+            return Ok(Going::TooLarge);
+        }
+        if self.gathered.is_full() {
+            self.append()?;
+            (self.tell)(ImportProgress { bytes: self.bytes, runs: self.appended });
+        }
+        Ok(Going::On)
+    }
+
+    fn append(&mut self) -> Result<(), ImportError> {
+        let Workspace { payloads, world, log, .. } = self.workspace;
+        if let Some((batch, texts)) = self.gathered.take(BatchId(world.ulid(None))) {
+            let texts: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+            payloads.write(&texts)?;
+            match log.append(&batch) {
+                Err(store::Error::MissingPayloads(_)) => {
+                    // Somebody removed them between the two: once more.
+                    payloads.write(&texts)?;
+                    log.append(&batch)?;
+                }
+                outcome => drop(outcome?),
+            }
+        }
+        self.waiting.clear();
+        self.appended += std::mem::take(&mut self.unappended);
+        self.stamp()
+    }
+
+    /// Notes which sessions need not be read again: everything of them is in the log.
+    fn stamp(&mut self) -> Result<(), ImportError> {
+        if self.read_whole.is_empty() {
+            return Ok(());
+        }
+        let mut stamps = self.workspace.stamps();
+        stamps.extend(self.read_whole.drain(..));
+        let path = self.workspace.stamps_file();
+        let text = serde_json::to_vec(&stamps).unwrap_or_default();
+        write_whole(&OsFiles, &path, &text).map_err(store::Error::io(&path))?;
+        Ok(())
+    }
+}
+
+/// How a session's events were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Going {
+    /// All of them.
+    On,
+    /// None: the run is one that was forgotten.
+    Forgotten,
+    /// Up to some that do not fit into one append.
+    TooLarge,
+}
