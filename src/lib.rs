@@ -11,6 +11,7 @@
 //!         │
 //!     executor                     performs what the pure core asks for
 //!         ├──────────── providers  the models: four wire formats and a simulation
+//!         ├──────────── tools      what agents may do in the world, and what keeps them inside it
 //!         ├──────────── memory     recall and advice: embeddings, index, search, chances
 //!         ├──────────── lake       histories of other systems, line by line
 //!         │
@@ -29,7 +30,8 @@
 //! - [`store`] keeps the promise: [`store::journal`] acknowledges, [`store::ordered`] is the index in sled that can always
 //!   be rebuilt, [`store::owned`] puts them together, [`store::session`] is how any number of processes share them.
 //! - [`providers`] speak to models and know nothing of runs; [`settings`] say which, and where each value comes from.
-//! - [`executor`] starts the calls that [`domain::run::pending`] asks for and feeds their outcome back as commands.
+//! - [`tools`] read files for agents and never leave the workspace: [`tools::root`] is the wall.
+//! - [`executor`] starts the calls and tools that [`domain::run::pending`] asks for and feeds their outcome back as commands.
 //! - [`memory`] finds past runs by words and by meaning ([`memory::search`]) and learns from outcomes ([`memory::advice`]); all
 //!   of it is derived from the log and can be deleted.
 //! - [`lake`] reads what other systems wrote down and makes events of it.
@@ -73,5 +75,6 @@ pub mod memory;
 pub mod providers;
 pub mod settings;
 pub mod store;
+pub mod tools;
 pub mod views;
 pub mod workspace;

@@ -70,6 +70,8 @@ mod source;
 mod syncs;
 #[path = "suite/together.rs"]
 mod together;
+#[path = "suite/tools.rs"]
+mod tools;
 #[path = "suite/transcripts.rs"]
 mod transcripts;
 #[path = "suite/trust.rs"]

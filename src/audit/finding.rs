@@ -37,6 +37,8 @@ named_enums! {
         Escalations = "escalations",
         /// Criteria, judged again where that needs no model, by what was recorded of files.
         Criteria = "criteria",
+        /// Every tool that ran was asked for by a model that had it, by what the run's recorded settings offer.
+        Tools = "tools",
         /// Costs are usage times recorded prices, sums are sums, budgets are walls.
         Money = "money",
         /// The index of the log has what the journal has.

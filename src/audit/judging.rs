@@ -63,7 +63,8 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, a
     let scores = said.flatten().map(|said| judge::read_scores(&said, judge::sentences(&agent.criteria).len(), edition));
     // Who did not judge, and why, is in the words of the evidence only: words are not compared.
     let scores = scores.as_deref().map_or(Scores::Nobody(""), Scores::Given);
-    let facts = Facts { edition, input_files: input_files(&audit.run), workspace: attempt.files.clone() };
+    let (workspace, commands) = (attempt.files.clone(), attempt.commands.clone());
+    let facts = Facts { edition, input_files: input_files(&audit.run), workspace, commands };
     let before = judge::check(&agent.criteria, answer, &facts);
     let judged = judge::judge(&agent.criteria, answer, &facts, scores);
     for ((index, criterion), (before, judged)) in (0..).zip(&agent.criteria).zip(before.into_iter().zip(judged)) {
@@ -73,7 +74,8 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, a
             Finding::Pending => judged,
         };
         let Some(recorded) = attempt.judged.get(&index) else { continue };
-        let needs_files = !judge::files_asked(std::slice::from_ref(criterion)).is_empty();
+        let criterion = std::slice::from_ref(criterion);
+        let needs_files = !judge::files_asked(criterion).is_empty() || !judge::commands_asked(criterion).is_empty();
         let is_seen = audit.basis.as_ref().is_some_and(Basis::records_facts) && !audit.gone.facts;
         if (needs_files && !is_seen) || audit.gone.inputs {
             book.not_verifiable(Check::Criteria);

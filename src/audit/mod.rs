@@ -17,6 +17,7 @@ mod money;
 pub mod replay;
 pub mod seal;
 pub mod story;
+mod tools;
 
 #[cfg(test)]
 mod fact_tests;
@@ -24,3 +25,5 @@ mod fact_tests;
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tool_tests;

@@ -83,7 +83,7 @@ impl World {
         Self::start_by(Basis { settings, ..basis }, budget, escalate)
     }
 
-    fn start_by(basis: Basis, budget: Option<NanoUsd>, escalate: Escalate) -> Self {
+    pub(crate) fn start_by(basis: Basis, budget: Option<NanoUsd>, escalate: Escalate) -> Self {
         let json = |value: Result<String, serde_json::Error>| Text::Inline(value.expect("sayable"));
         let template = serde_json::to_string(&basis.template).expect("sayable");
         let started = RunStarted {
@@ -170,7 +170,7 @@ impl World {
     }
 
     #[track_caller]
-    fn must(&mut self, command: Command) {
+    pub(crate) fn must(&mut self, command: Command) {
         self.perform(command).expect("nothing forbids it");
     }
 
@@ -336,6 +336,7 @@ impl World {
                     self.must(Command::Approve { agent, granted });
                 }
                 Some(Effect::CompleteForm) => panic!("the form is complete"),
+                Some(Effect::StartTools { .. } | Effect::RunCriteria { .. }) => panic!("nothing is to be run"),
                 None => self.must(Command::Cancel),
             }
             return;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Book, Check, Place};
-use super::{judging, money};
+use super::{judging, money, tools};
 use crate::domain::answers::Answers;
 use crate::domain::event::{
     AgentPlanned, AgentSucceeded, AttemptEnded, AttemptOutcome, Envelope, Escalate, Event, Fact, FactObserved, Mode, Recorded,
@@ -91,6 +91,7 @@ impl RunAudit {
         self.must_be_possible(&recorded.event, at, book);
         self.must_follow(recorded, at, book);
         money::look(self, &recorded.event, at, book);
+        tools::look(self, &recorded.event, at, book);
         match &recorded.event {
             Event::RunStarted(body) => self.started(body, at, book),
             Event::FormCompleted(_) => self.plan(),

@@ -3,6 +3,7 @@
 //! The executor has a thread of its own, so that a blocked or closed stdout never holds up a run. What it appends comes here
 //! over a channel and is shown.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::error::{Exit, Report, Result};
 use super::output::sanitize;
 use super::progress::{Progress, attached};
 use super::render::{outcome, report};
-use crate::domain::event::{Event, Recorded, ReportComposed, SuspendReason};
+use crate::domain::event::{Event, Mode, Recorded, ReportComposed, SuspendReason};
 use crate::domain::text::Text;
 use crate::executor::{Approval, Control, Stop, StreamError};
 use crate::views::event_line::EventLine;
@@ -43,12 +44,41 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
     let (control, controlled) = channel();
     listen(&runtime, workspace, control);
     let (sender, news) = channel();
+    say_tools(context, workspace, &active);
     let lock = start(&runtime, workspace, active, controlled, sender)?;
     let after = Duration::from_millis(workspace.resolved.settings.memory.embed_ms);
     let beside = (!after.is_zero()).then(|| workspace.embed_beside(after));
     let (stop, report) = show(context, &news, &before, shown_from)?;
     drop((runtime, beside));
     finish(context, workspace, id, stop, lock, report)
+}
+
+/// Says what agents may do in the world, and what they will have to do without. A simulation asks for tools only as its script says.
+fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
+    let is_simulated = active.stream.run().terms.as_ref().is_some_and(|terms| terms.mode == Mode::Simulated);
+    let notice = workspace.tools_of(active);
+    let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    if !notice.programs.is_empty() {
+        let (programs, folder) = (list(&notice.programs), notice.folder.display());
+        context.out.say(sanitize::line(&format!("runs {programs} in {folder}, as you and unconfined: there is no sandbox here")));
+    }
+    if !notice.unknown.is_empty() {
+        let programs = list(&notice.unknown);
+        context.out.say(sanitize::line(&format!(
+            "criteria that run {programs} will be unknown: the settings do not allow it (`commands` under [tools])"
+        )));
+    }
+    if is_simulated && active.basis.settings.simulated.script.is_empty() {
+        return;
+    }
+    if !notice.offered.is_empty() {
+        let (tools, folder) = (notice.offered.join(", "), notice.folder.display());
+        context.out.say(sanitize::line(&format!("agents may read files below {folder} ({tools}), never .env, keys or stores")));
+    }
+    if !notice.missing.is_empty() {
+        let missing: Vec<&str> = notice.missing.keys().map(String::as_str).collect();
+        context.out.say(sanitize::line(&format!("tools that agents list and do not have here: {}", missing.join(", "))));
+    }
 }
 
 /// Starts the executor's thread; returns the run's lock once more, to be let go of at the end.

@@ -1,5 +1,7 @@
 //! One model call as Meno thinks of it, whatever the provider: what is asked, what comes back, what goes wrong.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,6 +11,7 @@ use super::ids::{AgentNo, AttemptNo};
 use super::money::{NanoUsd, TokenUsage, UsageSource};
 use super::template::OutputContract;
 use super::tier::Tier;
+use super::tool::ToolSpec;
 
 /// A request to a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,10 @@ pub struct CallRequest {
     pub system: String,
     /// The user message.
     pub prompt: String,
+    /// The tools offered; empty for none.
+    pub tools: Arc<[ToolSpec]>,
+    /// What followed the user message: the model's earlier replies that asked for tools, each with the results.
+    pub turns: Vec<ToolTurn>,
     /// Output tokens, at most.
     pub max_output_tokens: u64,
     /// The context window to ask for, where the provider needs to be told (Ollama's `num_ctx`).
@@ -31,6 +38,30 @@ pub struct CallRequest {
     pub effort: Option<String>,
     /// Who asks and why: what the simulated provider needs to be deterministic, and nothing that is sent to a real one.
     pub context: CallContext,
+}
+
+/// One turn of a conversation with tools.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolTurn {
+    /// What the model said beside its tool calls; may be empty.
+    pub text: Arc<str>,
+    /// The tool calls that it asked for.
+    pub calls: Arc<[ToolCall]>,
+    /// Their results, in the same order.
+    pub results: Vec<ToolResult>,
+    /// What Meno adds behind the results.
+    pub note: Option<String>,
+    /// The provider and model that said it are those that are asked now: what they want back unchanged goes with it.
+    pub is_own: bool,
+}
+
+/// What came of a tool call, as the model is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolResult {
+    /// The text.
+    pub text: Arc<str>,
+    /// The tool did not do what it was asked.
+    pub is_error: bool,
 }
 
 /// A schema for structured output.
@@ -101,8 +132,11 @@ pub struct ToolCall {
     pub id: String,
     /// The tool's name.
     pub name: String,
-    /// The arguments, as JSON.
+    /// The arguments, as JSON; a text where they are not JSON.
     pub arguments: Value,
+    /// What the provider said just before it and wants back unchanged: signed reasoning, in the provider's own form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carried: Vec<Value>,
 }
 
 /// Why a call has no usable reply. Texts are redacted already.

@@ -100,6 +100,7 @@ pub fn withheld(event: &Event, levels: Levels, hash: &dyn Fn(&str) -> Hash) -> O
         Event::ToolEnded(body) => {
             if let Some(private) = &mut body.private {
                 cover(&mut private.result, outputs);
+                private.whole.iter_mut().for_each(|text| cover(text, outputs));
                 private.diff.iter_mut().for_each(|text| cover(text, outputs));
                 private.originals.iter_mut().filter_map(|(_, text)| text.as_mut()).for_each(|text| cover(text, outputs));
             }

@@ -30,4 +30,5 @@ pub mod template;
 pub mod text;
 pub mod tier;
 pub mod tokens;
+pub mod tool;
 pub mod when;

@@ -11,6 +11,7 @@ use super::judge::Edition;
 use super::money::NanoUsd;
 use super::template::Capture;
 use super::tier::{Strategy, Tier};
+use super::tool::ToolSpec;
 
 /// The resolved settings, free of secrets: what a run records and a replay reads again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -182,6 +183,19 @@ pub struct ToolSettings {
     pub commands: Vec<String>,
     /// Agents may write in the workspace.
     pub allow_write: bool,
+    /// Paths of the workspace that no tool may read, in the syntax of `.gitignore`.
+    #[serde(default)]
+    pub deny: Vec<String>,
+    /// Variables of the environment that programs have besides the usual ones.
+    #[serde(default)]
+    pub env: Vec<String>,
+    /// Turns with tools in one attempt, at most.
+    #[serde(default)]
+    pub max_turns: u32,
+    /// The tools that the run's agents may be offered: no setting of a user's, but recorded with them, so that a run keeps what it
+    /// started with. Runs that recorded none offer none.
+    #[serde(default)]
+    pub catalogue: Vec<ToolSpec>,
 }
 
 /// What is kept.

@@ -5,7 +5,8 @@
 //! carries non-Latin scripts, and goes up with the share of digits. It knows no model's vocabulary; who calls often can
 //! calibrate it with what providers reported.
 
-use super::call::CallRequest;
+use super::call::{CallRequest, ToolTurn};
+use super::tool::ToolSpec;
 
 /// Tokens that messages cost beside their texts: roles and separators.
 const PER_MESSAGE: u64 = 8;
@@ -54,11 +55,19 @@ pub fn least_tokens(text: &str) -> u64 {
     text.chars().count() as u64 / 5
 }
 
-/// Estimates the input tokens of a whole request: both messages, the schema, and what separates them.
+/// Estimates the input tokens of a whole request: all messages, the schema, the tools, and what separates them.
 pub fn estimate_input(request: &CallRequest) -> u64 {
+    let tool = |tool: &ToolSpec| estimate_tokens(&tool.description) + estimate_tokens(&tool.parameters.to_string()) + PER_MESSAGE;
+    let tools: u64 = request.tools.iter().map(tool).sum();
+    let turn = |turn: &ToolTurn| -> u64 {
+        let calls = turn.calls.iter().map(|call| estimate_tokens(&call.arguments.to_string()) + PER_MESSAGE);
+        let results = turn.results.iter().map(|result| estimate_tokens(&result.text) + PER_MESSAGE);
+        estimate_tokens(&turn.text) + calls.chain(results).sum::<u64>()
+    };
+    let turns: u64 = request.turns.iter().map(turn).sum();
     let schema = request.schema.as_ref().map_or(0, |schema| estimate_tokens(&schema.schema.to_string()) + PER_MESSAGE);
     let system = if request.system.is_empty() { 0 } else { estimate_tokens(&request.system) + PER_MESSAGE };
-    system + estimate_tokens(&request.prompt) + PER_MESSAGE + schema
+    system + estimate_tokens(&request.prompt) + PER_MESSAGE + schema + tools + turns
 }
 
 #[cfg(test)]

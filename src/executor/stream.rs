@@ -170,7 +170,7 @@ impl Stream {
         loop {
             let (events, batch) = match self.draft(basis, commands, None) {
                 // The owner took the spooled batch in under another version: what was paid for is recorded.
-                Err(StreamError::Refused(Refusal::CallNotOpen(_))) if was_spooled => return Ok(()),
+                Err(StreamError::Refused(Refusal::CallNotOpen(_) | Refusal::ToolNotOpen(..))) if was_spooled => return Ok(()),
                 drafted => drafted?,
             };
             if events.is_empty() {

@@ -22,9 +22,12 @@ use crate::domain::run::{
     AgentStatus, Basis, CallState, Command, DayBudget, DayRefusal, Effect, FileLook, Observation, Phase, Refusal, pending,
     request,
 };
+use crate::domain::text::Text;
 use crate::domain::tier::Tier;
+use crate::domain::tool::ToolOutcome;
 use crate::providers::{CallOutcome, CallUpdate, Models};
 use crate::store;
+use crate::tools::Toolbox;
 
 /// How often a run that waits for models looks for what others appended to it, such as a wish to cancel.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -65,6 +68,10 @@ pub type Ask = Box<dyn FnMut(&Approval) -> Option<bool> + Send>;
 enum Message {
     Retried(CallNo, Retry),
     Done(CallNo, CallOutcome),
+    /// `None`: it was stopped before it had a result.
+    ToolDone(CallNo, u32, Option<ToolOutcome>),
+    /// What became of the commands of an agent's criteria; `None` likewise.
+    Observed(AgentNo, Option<Vec<Observation>>),
 }
 
 /// Carries one run to its end, or to where it must wait.
@@ -75,6 +82,8 @@ pub struct Executor {
     pub basis: Arc<Basis>,
     /// The models.
     pub models: Arc<Models>,
+    /// The tools.
+    pub tools: Arc<Toolbox>,
     /// Keeps secrets out of what is recorded and forwarded.
     pub redactor: Arc<Redactor>,
     /// Where calls run.
@@ -89,14 +98,34 @@ pub struct Executor {
     pub ask: Ask,
 }
 
-/// The calls in flight and what was seen before them.
+/// The calls and tools in flight, and what was seen before them.
 struct InFlight {
     tokens: HashMap<CallNo, CancellationToken>,
+    tools: HashMap<(CallNo, u32), CancellationToken>,
+    /// Agents whose criteria have commands that run.
+    commands: HashMap<AgentNo, CancellationToken>,
+    /// Results of tools whose fellows still run: those that were started together are recorded together.
+    results: BTreeMap<(CallNo, u32), ToolOutcome>,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
     /// The files that an agent's criteria ask about, as they were before its attempt.
     before: HashMap<AgentNo, BTreeMap<String, FileLook>>,
     stopping: bool,
+}
+
+impl InFlight {
+    fn new(sender: Sender<Message>, receiver: Receiver<Message>) -> Self {
+        Self {
+            tokens: HashMap::new(),
+            tools: HashMap::new(),
+            commands: HashMap::new(),
+            results: BTreeMap::new(),
+            sender,
+            receiver,
+            before: HashMap::new(),
+            stopping: false,
+        }
+    }
 }
 
 impl Executor {
@@ -106,16 +135,17 @@ impl Executor {
     /// When the store cannot take what happened. Whatever was recorded before stays, and `resume` goes on from there.
     pub fn execute(mut self) -> Result<(Stop, Stream), StreamError> {
         let (sender, receiver) = std::sync::mpsc::channel();
-        let mut flight = InFlight { tokens: HashMap::new(), sender, receiver, before: HashMap::new(), stopping: false };
+        let mut flight = InFlight::new(sender, receiver);
         let stop = loop {
             if self.control.try_recv().is_ok() || self.stream.run().cancel_asked {
                 flight.stopping = true;
-                flight.tokens.values().for_each(CancellationToken::cancel);
+                let running = flight.tokens.values().chain(flight.tools.values()).chain(flight.commands.values());
+                running.for_each(CancellationToken::cancel);
             }
             if !flight.stopping {
                 self.start_what_is_owed(&mut flight)?;
             }
-            if flight.tokens.is_empty() {
+            if flight.tokens.is_empty() && flight.tools.is_empty() && flight.commands.is_empty() {
                 if let Some(stop) = self.rest(flight.stopping)? {
                     break stop;
                 }
@@ -173,9 +203,12 @@ impl Executor {
         Ok(Stop::Suspended(why))
     }
 
-    /// Starts every call that may start now: at most `jobs` agents at work, and never beyond a budget.
+    /// Starts every call and tool that may start now: at most `jobs` agents at work, and never beyond a budget.
     fn start_what_is_owed(&mut self, flight: &mut InFlight) -> Result<(), StreamError> {
         let mut waiting: Vec<AgentNo> = Vec::new();
+        // Those that ran when an earlier process died run again.
+        self.launch_tools(flight);
+        self.launch_commands(flight);
         loop {
             let run = self.stream.run();
             let working = run.agents.iter().filter(|agent| agent.status == AgentStatus::Working).count();
@@ -183,11 +216,20 @@ impl Executor {
             let next = pending(run).into_iter().find_map(|effect| match effect {
                 Effect::StartCall { agent, purpose } if !waiting.contains(&agent) => {
                     let goes_on = run.agent(agent).is_some_and(|agent| agent.status == AgentStatus::Working);
-                    (goes_on || working < jobs).then_some((agent, purpose))
+                    (goes_on || working < jobs).then_some((agent, Some(purpose)))
                 }
+                Effect::StartTools { agent } if !waiting.contains(&agent) => Some((agent, None)),
                 _ => None,
             });
             let Some((agent, purpose)) = next else { return Ok(()) };
+            let Some(purpose) = purpose else {
+                match self.stream.perform(&self.basis, &[Command::StartTools { agent }]) {
+                    Ok(()) => self.launch_tools(flight),
+                    Err(StreamError::Refused(Refusal::NotWaiting(_))) => waiting.push(agent),
+                    Err(error) => return Err(error),
+                }
+                continue;
+            };
             self.look_before(flight, agent, purpose);
             let real = run.terms.as_ref().is_some_and(|terms| terms.mode == Mode::Real);
             let day = self.per_day.filter(|_| real);
@@ -227,8 +269,87 @@ impl Executor {
         }
     }
 
+    /// Runs the tools that are recorded as started and not in flight.
+    fn launch_tools(&self, flight: &mut InFlight) {
+        for (call, turn) in self.stream.run().calls.values().filter_map(|call| Some((call, call.turn.as_ref()?))) {
+            for index in turn.open() {
+                let key = (call.number, index as u32);
+                if flight.tools.contains_key(&key) || flight.results.contains_key(&key) {
+                    continue;
+                }
+                let (stop, sender, tools) = (CancellationToken::new(), flight.sender.clone(), Arc::clone(&self.tools));
+                let calls = Arc::clone(&turn.calls);
+                flight.tools.insert(key, stop.clone());
+                self.runtime.spawn_blocking(move || {
+                    let outcome = calls.get(index).map(|asked| tools.run(&asked.name, &asked.arguments, &stop));
+                    drop(sender.send(Message::ToolDone(key.0, key.1, outcome.flatten())));
+                });
+            }
+        }
+    }
+
+    /// Runs the commands that criteria ask for, once per answer.
+    fn launch_commands(&self, flight: &mut InFlight) {
+        let run = self.stream.run();
+        for effect in pending(run) {
+            let Effect::RunCriteria { agent } = effect else { continue };
+            let Some(known) = run.agent(agent).filter(|_| !flight.commands.contains_key(&agent)) else { continue };
+            let (stop, sender, tools) = (CancellationToken::new(), flight.sender.clone(), Arc::clone(&self.tools));
+            let criteria = known.criteria.clone();
+            flight.commands.insert(agent, stop.clone());
+            self.runtime.spawn_blocking(move || {
+                let asked = judge::commands_asked(&criteria).into_iter();
+                drop(sender.send(Message::Observed(agent, asked.map(|asked| tools.observe(asked, &stop)).collect())));
+            });
+        }
+    }
+
+    /// Records the results of tools that were started together, once all of them are there.
+    fn record_tools(&mut self, flight: &mut InFlight, call: CallNo) -> Result<(), StreamError> {
+        if flight.tools.keys().any(|(other, _)| *other == call) {
+            return Ok(());
+        }
+        let ended: Vec<(CallNo, u32)> = flight.results.range((call, 0)..=(call, u32::MAX)).map(|(key, _)| *key).collect();
+        let command = |key: (CallNo, u32)| {
+            let outcome = flight.results.remove(&key)?;
+            Some(Command::RecordTool { call, tool_call: key.1, outcome })
+        };
+        let commands: Vec<Command> = ended.into_iter().filter_map(command).collect();
+        match self.stream.perform_paid(&self.basis, &commands) {
+            // A cancel from elsewhere came first.
+            Err(StreamError::Refused(Refusal::ToolNotOpen(..))) => Ok(()),
+            other => other,
+        }
+    }
+
     fn record(&mut self, flight: &mut InFlight, message: Message) -> Result<(), StreamError> {
         let command = match message {
+            Message::Observed(agent, seen) => {
+                flight.commands.remove(&agent);
+                let Some(mut seen) = seen else { return Ok(()) };
+                for output in seen.iter_mut().filter_map(|seen| seen.private.output.as_mut()) {
+                    if let Text::Inline(text) = output
+                        && let Cow::Owned(redacted) = self.redactor.redact_output(text)
+                    {
+                        *text = redacted;
+                    }
+                }
+                return match self.stream.perform_paid(&self.basis, &[Command::RecordCommands { agent, seen }]) {
+                    // A cancel from elsewhere came first.
+                    Err(StreamError::Refused(_)) => Ok(()),
+                    other => other,
+                };
+            }
+            Message::ToolDone(call, index, outcome) => {
+                flight.tools.remove(&(call, index));
+                if let Some(mut outcome) = outcome {
+                    if let Cow::Owned(redacted) = self.redactor.redact_output(&outcome.text) {
+                        outcome.text = redacted;
+                    }
+                    flight.results.insert((call, index), outcome);
+                }
+                return self.record_tools(flight, call);
+            }
             Message::Retried(call, mut retry) => {
                 retry.message = self.redactor.redact_output(&retry.message).into_owned();
                 Command::RecordRetry { call, retry }
@@ -259,7 +380,10 @@ impl Executor {
         };
         redact(&mut reply.text);
         for call in &mut reply.tool_calls {
+            redact(&mut call.name);
             redact_json(&mut call.arguments, &redact);
+            // What is signed cannot be changed: it goes whole or not at all.
+            call.carried.retain(|carried| matches!(self.redactor.redact_output(&carried.to_string()), Cow::Borrowed(_)));
         }
         // Whatever a server says may quote what it was told, also where it names itself or the request.
         let others = [&mut reply.reasoning, &mut reply.stop_details, &mut reply.model, &mut reply.request_id];

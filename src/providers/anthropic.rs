@@ -6,11 +6,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::call::CallRequest;
+use crate::domain::call::{CallRequest, ToolResult};
 use crate::domain::event::StopReason;
+use crate::domain::tool::ToolSpec;
 use crate::settings::ProviderSettings;
 
 use super::fault::{ErrorBody, Fault, in_stream};
+use super::turns::{call_arguments, call_ids, call_name};
 use super::wire::{Draft, WireRequest, number, string, update};
 
 /// The API version spoken unless the settings name another.
@@ -22,8 +24,13 @@ pub fn build(provider: &ProviderSettings, request: &CallRequest) -> WireRequest 
         "model": request.model,
         "max_tokens": request.max_output_tokens,
         "stream": true,
-        "messages": [{ "role": "user", "content": request.prompt }],
+        "messages": messages(request),
     });
+    if !request.tools.is_empty() {
+        let tool =
+            |tool: &ToolSpec| json!({ "name": tool.name, "description": tool.description, "input_schema": tool.parameters });
+        body["tools"] = request.tools.iter().map(tool).collect();
+    }
     if !request.system.is_empty() {
         body["system"] = json!(request.system);
     }
@@ -42,6 +49,42 @@ pub fn build(provider: &ProviderSettings, request: &CallRequest) -> WireRequest 
     let has_folder = provider.base_url.trim_end_matches('/').ends_with("/v1");
     let path = if has_folder { "/messages" } else { "/v1/messages" };
     WireRequest { path, headers: vec![("anthropic-version", version)], body }
+}
+
+/// Writes the conversation. Where tools are offered it will go on, so its beginning and its end so far are marked for the prompt cache.
+fn messages(request: &CallRequest) -> Vec<Value> {
+    if request.tools.is_empty() && request.turns.is_empty() {
+        return vec![json!({ "role": "user", "content": request.prompt })];
+    }
+    let cache = json!({ "type": "ephemeral" });
+    let first = json!({ "type": "text", "text": request.prompt, "cache_control": cache });
+    let mut messages = vec![json!({ "role": "user", "content": [first] })];
+    for (turn, ids) in request.turns.iter().zip(call_ids(&request.turns)) {
+        let mut said = Vec::new();
+        for (place, (call, id)) in turn.calls.iter().zip(&ids).enumerate() {
+            if turn.is_own {
+                said.extend(call.carried.iter().cloned());
+            }
+            if place == 0 && !turn.text.trim().is_empty() {
+                said.push(json!({ "type": "text", "text": &*turn.text }));
+            }
+            let input = call_arguments(&call.arguments);
+            said.push(json!({ "type": "tool_use", "id": id, "name": call_name(&call.name), "input": input }));
+        }
+        messages.push(json!({ "role": "assistant", "content": said }));
+        let result = |(result, id): (&ToolResult, &String)| json!({ "type": "tool_result", "tool_use_id": id, "content": &*result.text, "is_error": result.is_error });
+        let mut results: Vec<Value> = turn.results.iter().zip(&ids).map(result).collect();
+        results.extend(turn.note.iter().map(|note| json!({ "type": "text", "text": note })));
+        messages.push(json!({ "role": "user", "content": results }));
+    }
+    if request.turns.is_empty() {
+        return messages;
+    }
+    let last = messages.last_mut().and_then(|message| message["content"].as_array_mut()).and_then(|content| content.last_mut());
+    if let Some(last) = last {
+        last["cache_control"] = cache;
+    }
+    messages
 }
 
 /// Returns the schema with its objects closed where it says nothing about further properties: the API refuses open
@@ -78,7 +121,11 @@ pub fn event(draft: &mut Draft, event: &Value) -> Result<(), Fault> {
             let piece = |key: &str| delta.get(key).and_then(Value::as_str).unwrap_or_default();
             match delta.get("type").and_then(Value::as_str) {
                 Some("text_delta") => draft.add_text(piece("text")),
-                Some("thinking_delta") => draft.add_reasoning(piece("thinking")),
+                Some("thinking_delta") => {
+                    draft.add_reasoning(piece("thinking"));
+                    add_to_block(draft, "thinking", piece("thinking"));
+                }
+                Some("signature_delta") => add_to_block(draft, "signature", piece("signature")),
                 Some("input_json_delta") => {
                     let index = index();
                     let call = draft.call(index.clone());
@@ -88,7 +135,7 @@ pub fn event(draft: &mut Draft, event: &Value) -> Result<(), Fault> {
                     }
                     draft.add_arguments(index, &delta["partial_json"]);
                 }
-                // Signatures, citations and what else is added to blocks later: of no use here, and no mistake.
+                // Citations and what else is added to blocks later: of no use here, and no mistake.
                 _ => {}
             }
         }
@@ -126,15 +173,29 @@ fn head(draft: &mut Draft, message: &Value) {
 fn block(draft: &mut Draft, key: String, block: &Value) {
     match block.get("type").and_then(Value::as_str) {
         Some("text") => draft.add_text(block["text"].as_str().unwrap_or_default()),
-        Some("thinking") => draft.add_reasoning(block["thinking"].as_str().unwrap_or_default()),
+        // Both are wanted back unchanged before the tool calls that follow.
+        Some("thinking") => {
+            draft.add_reasoning(block["thinking"].as_str().unwrap_or_default());
+            draft.carried.push(block.clone());
+        }
+        Some("redacted_thinking") => draft.carried.push(block.clone()),
         Some("tool_use") => {
             let call = draft.call(key.clone());
             call.id = string(block, &["id"]);
             call.name = string(block, &["name"]).unwrap_or_default();
             draft.add_arguments(key, &block["input"]);
         }
-        // Redacted thinking, server tools, and blocks that this version does not know.
+        // Server tools, and blocks that this version does not know.
         _ => {}
+    }
+}
+
+/// Adds to a field of the thinking block that came last.
+fn add_to_block(draft: &mut Draft, field: &str, piece: &str) {
+    let block = draft.carried.last_mut().filter(|block| block["type"] == "thinking").and_then(Value::as_object_mut);
+    if let Some(block) = block {
+        let text = block.get(field).and_then(Value::as_str).unwrap_or_default().to_owned() + piece;
+        block.insert(field.to_owned(), Value::String(text));
     }
 }
 

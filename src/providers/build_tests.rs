@@ -17,6 +17,8 @@ fn request() -> CallRequest {
         model: "m".to_owned(),
         system: "be brief".to_owned(),
         prompt: "hello".to_owned(),
+        tools: [].into(),
+        turns: Vec::new(),
         max_output_tokens: 99,
         context_tokens: Some(4096),
         schema: None,

@@ -19,6 +19,7 @@ mod provider;
 pub mod retry;
 pub mod simulated;
 pub mod sse;
+mod turns;
 pub mod wire;
 
 use std::collections::BTreeMap;

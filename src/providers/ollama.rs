@@ -6,10 +6,12 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::call::CallRequest;
+use crate::domain::call::{CallRequest, ToolCall, ToolResult};
 use crate::domain::event::StopReason;
 
 use super::fault::{ErrorBody, Fault, in_stream};
+use super::openai_chat::function;
+use super::turns::{call_arguments, call_name};
 use super::wire::{Draft, WireRequest, number, string, update};
 
 /// Writes a request.
@@ -19,6 +21,14 @@ pub fn build(request: &CallRequest) -> WireRequest {
         messages.push(json!({ "role": "system", "content": request.system }));
     }
     messages.push(json!({ "role": "user", "content": request.prompt }));
+    for turn in &request.turns {
+        let call = |call: &ToolCall| json!({ "function": { "name": call_name(&call.name), "arguments": call_arguments(&call.arguments) } });
+        let calls: Vec<Value> = turn.calls.iter().map(call).collect();
+        messages.push(json!({ "role": "assistant", "content": &*turn.text, "tool_calls": calls }));
+        let result = |(result, call): (&ToolResult, &ToolCall)| json!({ "role": "tool", "tool_name": call_name(&call.name), "content": &*result.text });
+        messages.extend(turn.results.iter().zip(turn.calls.iter()).map(result));
+        messages.extend(turn.note.iter().map(|note| json!({ "role": "user", "content": note })));
+    }
     let mut options = json!({ "num_predict": request.max_output_tokens });
     if let Some(tokens) = request.context_tokens {
         options["num_ctx"] = json!(tokens);
@@ -27,7 +37,11 @@ pub fn build(request: &CallRequest) -> WireRequest {
     if let Some(effort) = &request.effort {
         body["think"] = json!(effort);
     }
-    if let Some(schema) = &request.schema {
+    if !request.tools.is_empty() {
+        body["tools"] = request.tools.iter().map(function).collect();
+    }
+    // A format leaves the model no way to ask for a tool; the prompt says the form too.
+    if let Some(schema) = request.schema.as_ref().filter(|_| request.tools.is_empty()) {
         body["format"] = schema.schema.clone();
     }
     WireRequest { path: "/api/chat", headers: Vec::new(), body }

@@ -8,11 +8,13 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::domain::call::CallRequest;
+use crate::domain::call::{CallRequest, ToolCall, ToolTurn};
 use crate::domain::event::StopReason;
+use crate::domain::tool::ToolSpec;
 use crate::settings::ProviderSettings;
 
 use super::fault::{ErrorBody, Fault, in_stream};
+use super::turns::{call_arguments, call_ids, call_name};
 use super::wire::{Draft, WireRequest, is_strict, number, string, update, usd};
 
 /// Writes a request.
@@ -22,6 +24,9 @@ pub fn build(provider: &ProviderSettings, request: &CallRequest) -> WireRequest 
         messages.push(json!({ "role": "system", "content": request.system }));
     }
     messages.push(json!({ "role": "user", "content": request.prompt }));
+    for (turn, ids) in request.turns.iter().zip(call_ids(&request.turns)) {
+        say_turn(&mut messages, turn, &ids);
+    }
     let mut body = json!({
         "model": request.model,
         "messages": messages,
@@ -33,11 +38,34 @@ pub fn build(provider: &ProviderSettings, request: &CallRequest) -> WireRequest 
     if let Some(effort) = &request.effort {
         body["reasoning_effort"] = json!(effort);
     }
-    if let Some(schema) = &request.schema {
+    if !request.tools.is_empty() {
+        body["tools"] = request.tools.iter().map(function).collect();
+    }
+    // Servers that build a grammar of the schema cannot have tools beside it; the prompt says the form too.
+    if let Some(schema) = request.schema.as_ref().filter(|_| request.tools.is_empty() || is_openai(&provider.base_url)) {
         let format = json!({ "name": schema.name, "strict": is_strict(&schema.schema), "schema": schema.schema });
         body["response_format"] = json!({ "type": "json_schema", "json_schema": format });
     }
     WireRequest { path: "/chat/completions", headers: Vec::new(), body }
+}
+
+/// Writes a tool as OpenAI's shape has it.
+pub(super) fn function(tool: &ToolSpec) -> Value {
+    let function = json!({ "name": tool.name, "description": tool.description, "parameters": tool.parameters });
+    json!({ "type": "function", "function": function })
+}
+
+fn say_turn(messages: &mut Vec<Value>, turn: &ToolTurn, ids: &[String]) {
+    let call = |(call, id): (&ToolCall, &String)| {
+        let arguments = call_arguments(&call.arguments).to_string();
+        json!({ "id": id, "type": "function", "function": { "name": call_name(&call.name), "arguments": arguments } })
+    };
+    let calls: Vec<Value> = turn.calls.iter().zip(ids).map(call).collect();
+    let text = if turn.text.is_empty() { Value::Null } else { json!(&*turn.text) };
+    messages.push(json!({ "role": "assistant", "content": text, "tool_calls": calls }));
+    let results = turn.results.iter().zip(ids);
+    messages.extend(results.map(|(result, id)| json!({ "role": "tool", "tool_call_id": id, "content": &*result.text })));
+    messages.extend(turn.note.iter().map(|note| json!({ "role": "user", "content": note })));
 }
 
 /// Returns whether the address is one of OpenAI's own, or Azure's.

@@ -6,21 +6,32 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::call::CallRequest;
+use crate::domain::call::{CallRequest, ToolResult};
 use crate::domain::event::{ErrorClass, StopReason};
+use crate::domain::tool::ToolSpec;
 
 use super::fault::{ErrorBody, Fault, in_stream};
+use super::turns::{call_arguments, call_ids, call_name};
 use super::wire::{Draft, WireRequest, is_strict, number, string, update, usd};
 
 /// Writes a request.
 pub fn build(request: &CallRequest) -> WireRequest {
     let mut body = json!({
         "model": request.model,
-        "input": request.prompt,
+        "input": input(request),
         "max_output_tokens": request.max_output_tokens,
         "stream": true,
         "store": false,
     });
+    if !request.tools.is_empty() {
+        let tool = |tool: &ToolSpec| {
+            json!({ "type": "function", "name": tool.name, "description": tool.description, "parameters": tool.parameters,
+                    "strict": false })
+        };
+        body["tools"] = request.tools.iter().map(tool).collect();
+        // Nothing is stored there, so reasoning that goes on has to be sent along.
+        body["include"] = json!(["reasoning.encrypted_content"]);
+    }
     if !request.system.is_empty() {
         body["instructions"] = json!(request.system);
     }
@@ -34,6 +45,31 @@ pub fn build(request: &CallRequest) -> WireRequest {
         });
     }
     WireRequest { path: "/responses", headers: Vec::new(), body }
+}
+
+/// Writes the conversation: the prompt alone as a text, else items.
+fn input(request: &CallRequest) -> Value {
+    if request.turns.is_empty() {
+        return json!(request.prompt);
+    }
+    let mut items = vec![json!({ "role": "user", "content": request.prompt })];
+    for (turn, ids) in request.turns.iter().zip(call_ids(&request.turns)) {
+        for (place, (call, id)) in turn.calls.iter().zip(&ids).enumerate() {
+            if turn.is_own {
+                items.extend(call.carried.iter().cloned());
+            }
+            if place == 0 && !turn.text.is_empty() {
+                items.push(json!({ "role": "assistant", "content": &*turn.text }));
+            }
+            let arguments = call_arguments(&call.arguments).to_string();
+            items.push(json!({ "type": "function_call", "call_id": id, "name": call_name(&call.name), "arguments": arguments }));
+        }
+        let results = turn.results.iter().zip(&ids);
+        let output = |(result, id): (&ToolResult, &String)| json!({ "type": "function_call_output", "call_id": id, "output": &*result.text });
+        items.extend(results.map(output));
+        items.extend(turn.note.iter().map(|note| json!({ "role": "user", "content": note })));
+    }
+    Value::Array(items)
 }
 
 /// Takes in one event of a stream.
@@ -64,6 +100,7 @@ pub fn event(draft: &mut Draft, event: &Value) -> Result<(), Fault> {
                 slot.arguments = arguments;
             }
         }
+        "response.output_item.done" if is_carried(&event["item"]) => draft.carried.push(event["item"].clone()),
         "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
             end(draft, &event["response"])?;
             draft.ended = true;
@@ -88,6 +125,11 @@ pub fn whole(draft: &mut Draft, response: &Value) -> Result<bool, Fault> {
     }
     end(draft, response)?;
     Ok(true)
+}
+
+/// Reasoning that can be sent back: only what is encrypted can, since nothing is stored.
+fn is_carried(item: &Value) -> bool {
+    item["type"] == "reasoning" && item["encrypted_content"].is_string()
 }
 
 fn name_call(slot: &mut super::wire::DraftCall, item: &Value) {
@@ -145,8 +187,12 @@ fn items(draft: &mut Draft, output: &[Value]) {
                 name_call(fresh.call(index.to_string()), item);
                 fresh.add_arguments(index.to_string(), &item["arguments"]);
             }
-            Some("reasoning") if fresh.reasoning.is_empty() => {
-                for part in item.get("summary").and_then(Value::as_array).into_iter().flatten() {
+            Some("reasoning") => {
+                if is_carried(item) {
+                    fresh.carried.push(item.clone());
+                }
+                let is_new = fresh.reasoning.is_empty();
+                for part in item.get("summary").and_then(Value::as_array).into_iter().flatten().filter(|_| is_new) {
                     fresh.add_reasoning(part.get("text").and_then(Value::as_str).unwrap_or_default());
                 }
             }

@@ -81,6 +81,8 @@ pub struct Draft {
     pub stop: Option<StopReason>,
     /// What a refusal or a filter said.
     pub stop_details: Option<String>,
+    /// What came since the last tool call began and is wanted back with the next one, in the provider's own form.
+    pub carried: Vec<Value>,
     /// Token counts.
     pub counts: Counts,
     /// The provider counts cached tokens beside the input instead of inside it.
@@ -110,6 +112,8 @@ pub struct DraftCall {
     pub name: String,
     /// The arguments' JSON as text, piece by piece.
     pub arguments: String,
+    /// What came before it and is wanted back with it.
+    pub carried: Vec<Value>,
 }
 
 impl Draft {
@@ -134,7 +138,8 @@ impl Draft {
     /// Returns the tool call with `key`, made if it is new.
     pub fn call(&mut self, key: String) -> &mut DraftCall {
         let index = self.calls.iter().position(|call| call.key == key).unwrap_or_else(|| {
-            self.calls.push(DraftCall { key, ..DraftCall::default() });
+            let carried = std::mem::take(&mut self.carried);
+            self.calls.push(DraftCall { key, carried, ..DraftCall::default() });
             self.calls.len() - 1
         });
         &mut self.calls[index]
@@ -251,6 +256,11 @@ impl Draft {
     fn mended(mut self) -> Self {
         for call in &mut self.calls {
             [&mut call.name, &mut call.arguments].into_iter().chain(&mut call.id).for_each(lenient_json::mend);
+            for field in call.carried.iter_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+                if let Value::String(text) = field {
+                    lenient_json::mend(text);
+                }
+            }
         }
         let texts = [&mut self.text, &mut self.reasoning, &mut self.refusal].into_iter();
         let others = [&mut self.stop_details, &mut self.model, &mut self.id];
@@ -270,6 +280,7 @@ impl Draft {
                     "" => Value::Object(Map::new()),
                     text => lenient_json::read(text.as_bytes()).unwrap_or_else(|_| Value::String(call.arguments.clone())),
                 },
+                carried: call.carried.clone(),
             })
             .collect()
     }

@@ -105,8 +105,11 @@ fn an_anthropic_stream_is_read_with_all_its_parts() {
     assert_eq!(draft.stop_reason(), StopReason::ToolUse);
     assert_eq!((draft.id.as_deref(), draft.model.as_deref()), (Some("msg_1"), Some("claude-haiku-5-5")));
     assert_eq!(draft.usage(0), (usage(25, 7, 10, 20, 40, 12), UsageSource::Reported));
-    let call = |id: &str, name: &str, arguments| ToolCall { id: id.to_owned(), name: name.to_owned(), arguments };
-    let expected = [call("toolu_1", "read_file", json!({"path": "a.rs"})), call("toolu_2", "list_files", json!({}))];
+    let call =
+        |id: &str, name: &str, arguments| ToolCall { id: id.to_owned(), name: name.to_owned(), arguments, carried: Vec::new() };
+    let mut expected = [call("toolu_1", "read_file", json!({"path": "a.rs"})), call("toolu_2", "list_files", json!({}))];
+    // Signed thinking goes back with the call that it led to.
+    expected[0].carried = vec![json!({"type": "thinking", "thinking": "Hm.", "signature": "c2ln"})];
     assert_eq!(draft.tool_calls(), expected);
 }
 
@@ -355,7 +358,8 @@ fn a_responses_stream_needs_no_event_names_and_its_end_repeats_it() {
             let draft = reply(ProviderKind::OpenaiResponses, &stream);
             assert_eq!((draft.text.as_str(), draft.reasoning.as_str()), ("Good day", "Hm"));
             assert_eq!(draft.stop_reason(), StopReason::ToolUse);
-            let call = ToolCall { id: "call_1".to_owned(), name: "f".to_owned(), arguments: json!({"x": 1}) };
+            let call =
+                ToolCall { id: "call_1".to_owned(), name: "f".to_owned(), arguments: json!({"x": 1}), carried: Vec::new() };
             assert_eq!(draft.tool_calls(), [call]);
             assert_eq!(draft.usage(0), (usage(40, 50, 0, 0, 9, 4), UsageSource::Reported));
         }

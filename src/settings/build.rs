@@ -222,6 +222,10 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
         tools: ToolSettings {
             commands: required(merged.tools.commands, "tools.commands")?,
             allow_write: required(merged.tools.allow_write, "tools.allow_write")?,
+            deny: required(merged.tools.deny, "tools.deny")?,
+            env: required(merged.tools.env, "tools.env")?,
+            max_turns: required(merged.tools.max_turns, "tools.max_turns")?,
+            catalogue: Vec::new(),
         },
         capture: CaptureSettings {
             prompts: capture(merged.capture.prompts),

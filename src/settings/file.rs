@@ -216,6 +216,14 @@ pub struct ToolsConfig {
     pub commands: Option<Vec<String>>,
     /// Agents may write in the workspace. Default false.
     pub allow_write: Option<bool>,
+    /// Paths of the workspace that no tool may read, in the syntax of `.gitignore`. Default none: `.env`, keys and stores are never
+    /// read anyway.
+    pub deny: Option<Vec<String>>,
+    /// Variables of the environment that programs have besides PATH, HOME, LANG and the like. Default none; keys are never passed.
+    pub env: Option<Vec<String>>,
+    /// Turns with tools in one attempt, at most; 0 offers no tools. Default 16.
+    #[schemars(range(max = 1000))]
+    pub max_turns: Option<u32>,
 }
 
 /// What is kept of texts.

@@ -16,5 +16,9 @@ pub fn under(mut recorded: Settings, today: &Settings) -> Settings {
     }
     recorded.tools.commands.retain(|command| today.tools.commands.contains(command));
     recorded.tools.allow_write &= today.tools.allow_write;
+    recorded.tools.env.retain(|name| today.tools.env.contains(name));
+    let denied_since = today.tools.deny.iter().filter(|pattern| !recorded.tools.deny.contains(pattern));
+    let denied_since: Vec<String> = denied_since.cloned().collect();
+    recorded.tools.deny.extend(denied_since);
     recorded
 }

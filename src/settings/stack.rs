@@ -66,6 +66,7 @@ fn heard(path: &Path, value: &Value, below: &Layers) -> bool {
     match path.as_slice() {
         ["memory", _] | ["run", "strategy" | "jobs" | "max_attempts_per_tier"] => true,
         ["run", "budget_usd"] | ["budget", "per_day_usd"] => own.is_none_or(|own| value.as_float() <= own.as_float()),
+        ["tools", "max_turns"] => own.is_none_or(|own| value.as_integer() <= own.as_integer()),
         ["run", "escalate"] => at_least(&[Escalate::Auto, Escalate::Ask, Escalate::Never].map(Escalate::name)),
         ["capture", _] => at_least(&["full", "redacted", "hash", "none"]),
         ["redaction", "emails" | "phones" | "entropy"] => value.as_bool() == Some(true),

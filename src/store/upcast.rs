@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Error, codec};
-use crate::domain::event::{InputKind, OmissionRule};
-use crate::domain::ids::{AgentNo, ExecutorId};
+use crate::domain::event::{InputKind, OmissionRule, ToolFault};
+use crate::domain::ids::{AgentNo, CallNo, ExecutorId};
 use crate::domain::money::NanoUsd;
 use crate::domain::text::Text;
 
@@ -36,6 +36,7 @@ pub struct Step {
 pub const STEPS: &[Step] = &[
     Step { kind: 6, from: 1, lift: input_attached_1 },
     Step { kind: 20, from: 1, lift: attempt_started_1 },
+    Step { kind: 29, from: 1, lift: tool_ended_1 },
     Step { kind: 64, from: 1, lift: run_resumed_1 },
 ];
 
@@ -141,6 +142,57 @@ fn attempt_started_1(mut parts: Parts) -> Result<Parts, String> {
         private.extend([NONE, NONE]);
     }
     Ok(parts)
+}
+
+/// The public part of `ToolEnded` in its first version.
+#[derive(Deserialize)]
+struct ToolEnded1 {
+    call: CallNo,
+    tool_call: u32,
+    ok: bool,
+    latency_ms: u64,
+}
+
+/// The private part of `ToolEnded` in its first version.
+#[derive(Deserialize)]
+struct ToolEnded1Private {
+    result: Text,
+    diff: Option<Text>,
+    originals: Vec<(String, Option<Text>)>,
+}
+
+/// The public part of `ToolEnded` in its second version.
+#[derive(Serialize)]
+struct ToolEnded2 {
+    call: CallNo,
+    tool_call: u32,
+    ok: bool,
+    latency_ms: u64,
+    fault: Option<ToolFault>,
+    bytes: Option<u64>,
+    told_bytes: Option<u64>,
+    repeats: Option<(CallNo, u32)>,
+}
+
+/// The private part of `ToolEnded` in its second version.
+#[derive(Serialize)]
+struct ToolEnded2Private {
+    result: Text,
+    whole: Option<Text>,
+    diff: Option<Text>,
+    originals: Vec<(String, Option<Text>)>,
+}
+
+/// The first version said neither why a tool failed nor how much of its result the model was told.
+fn tool_ended_1(parts: Parts) -> Result<Parts, String> {
+    let ToolEnded1 { call, tool_call, ok, latency_ms } = codec::read_part(&parts.public)?;
+    let (fault, bytes, told_bytes, repeats) = (None, None, None, None);
+    let public = codec::write_part(&ToolEnded2 { call, tool_call, ok, latency_ms, fault, bytes, told_bytes, repeats })?;
+    let lift = |private: Vec<u8>| {
+        let ToolEnded1Private { result, diff, originals } = codec::read_part(&private)?;
+        codec::write_part(&ToolEnded2Private { result, whole: None, diff, originals })
+    };
+    Ok(Parts { public, private: parts.private.map(lift).transpose()? })
 }
 
 /// Lifts `parts` of `kind` from version `from` to version `to` by `steps`, one after the other.

@@ -58,6 +58,7 @@ mod spending;
 mod start;
 mod starts;
 mod suggest;
+mod tools;
 mod transcripts;
 mod upkeep;
 mod windows;

@@ -16,6 +16,7 @@ use crate::providers::Models;
 use crate::providers::simulated::{Script, ScriptError};
 use crate::settings;
 use crate::store;
+use crate::tools::{Environment, Toolbox};
 use crate::views::run_detail::RunDetail;
 
 /// Why the simulation's script cannot be used.
@@ -115,7 +116,12 @@ impl Workspace {
         let workspace = self.places.current.clone();
         // A day's limit is for all runs of the day, so it is today's: what a run recorded long ago neither raises nor lowers it.
         let per_day = self.resolved.settings.per_day_budget;
-        Ok(Executor { stream, basis, models, redactor, runtime, per_day, workspace, control, ask })
+        let store = self.place().map(|place| place.dir().to_owned()).ok();
+        let never: Vec<&std::path::Path> = store.iter().map(PathBuf::as_path).collect();
+        let is_key = |name: &str| settings.providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name));
+        let environment = Environment::new(|name| self.variables.get(name), &settings.tools.env, is_key);
+        let tools = Arc::new(Toolbox::new(&workspace, &never, &settings.tools, environment));
+        Ok(Executor { stream, basis, models, tools, redactor, runtime, per_day, workspace, control, ask })
     }
 
     /// Returns the prices of the premium tier's model for a short prompt, to compare a run's cost with.

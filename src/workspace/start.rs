@@ -24,10 +24,12 @@ use crate::domain::team::PlanDefaults;
 use crate::domain::template::{BaseAgent, QuestionKind, Template};
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
+use crate::domain::tool::{RUN_COMMAND, ToolSpec};
 use crate::executor::{Stream, StreamError};
 use crate::store;
 use crate::store::session::RunLock;
 use crate::store::withheld::Withheld;
+use crate::tools;
 use crate::views::event_line::is_forgotten;
 
 /// A run that this process holds.
@@ -360,13 +362,20 @@ impl Workspace {
 
     /// Gathers what a new run decides by: only what it may use, so that what is recorded stays small.
     pub(super) fn basis(&self, template: &Template) -> Basis {
-        let settings = self.resolved.settings.clone();
+        let mut settings = self.resolved.settings.clone();
         let named = template.agent_composition_rules.iter().map(|rule| rule.base_template.as_str());
         let bases: BTreeMap<String, BaseAgent> = named
             .chain(["generic"])
             .filter_map(|id| self.library.agent(id))
             .map(|base| (base.id.clone(), base.clone()))
             .collect();
+        let asked: Vec<&String> = {
+            let of_rules = template.agent_composition_rules.iter().flat_map(|rule| &rule.tools);
+            of_rules.chain(bases.values().flat_map(|base| &base.tools)).collect()
+        };
+        let runs_programs = asked.iter().any(|name| settings.tools.commands.contains(name));
+        let is_asked = |spec: &ToolSpec| asked.contains(&&spec.name) || (spec.name == RUN_COMMAND && runs_programs);
+        settings.tools.catalogue = tools::catalogue().into_iter().filter(is_asked).collect();
         let models = models(&settings);
         let prices = self.prices.narrowed(models.iter().map(|(provider, model)| (provider.as_str(), model.as_str())));
         Basis { template: template.clone(), bases, settings, prices }

@@ -11,8 +11,9 @@ use std::process::Command;
 use crate::harness::{Done, House, finish};
 
 /// Examples that are not carried out, by how they begin.
-const APART: [(&str, &str); 10] = [
+const APART: [(&str, &str); 11] = [
     ("meno events --follow", "follows until it is stopped"),
+    ("meno import transcripts", "asks, or watches; `transcripts` does it on sessions of its own"),
     ("meno model fetch", "needs a network"),
     ("meno config memory.model=BGESmallENV15", "needs a model that was fetched"),
     ("meno run security_audit --preset anthropic", "needs a key"),

@@ -52,6 +52,8 @@ fn request() -> CallRequest {
         model: "m-1".to_owned(),
         system: "be brief".to_owned(),
         prompt: "hello".to_owned(),
+        tools: [].into(),
+        turns: Vec::new(),
         max_output_tokens: 99,
         context_tokens: None,
         schema: None,

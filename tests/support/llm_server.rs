@@ -44,7 +44,7 @@ enum Kind {
 struct Answer {
     text: String,
     stop: Stop,
-    tool: Option<(String, Value)>,
+    tools: Vec<(String, Value)>,
     input_tokens: u64,
     output_tokens: u64,
     /// Read from the cache and written to it, besides the input tokens.
@@ -75,7 +75,7 @@ impl Turn {
         Self::of(Kind::Answer(Answer {
             text: text.to_owned(),
             stop: Stop::End,
-            tool: None,
+            tools: Vec::new(),
             input_tokens: 10,
             output_tokens: 5,
             cached: (0, 0),
@@ -129,9 +129,12 @@ impl Turn {
         self.answer(|answer| answer.stop = Stop::Refusal)
     }
 
-    /// The model also asks for a tool.
+    /// The model also asks for a tool, or for one more. Arguments that are a text are sent as they are, so that they can be broken.
     pub fn tool(self, name: &str, arguments: Value) -> Self {
-        self.answer(|answer| (answer.stop, answer.tool) = (Stop::ToolUse, Some((name.to_owned(), arguments))))
+        self.answer(|answer| {
+            answer.stop = Stop::ToolUse;
+            answer.tools.push((name.to_owned(), arguments));
+        })
     }
 
     /// Counts these tokens.
@@ -434,19 +437,19 @@ impl Dialect {
 
     /// Returns the reply as one body.
     fn plain(self, answer: &Answer, model: &str) -> Value {
-        let Answer { text, tool, input_tokens, output_tokens, .. } = answer;
+        let Answer { text, tools, input_tokens, output_tokens, .. } = answer;
         match self {
             Self::Anthropic => {
                 let mut content = vec![json!({"type": "text", "text": text})];
-                content.extend(
-                    tool.iter().map(|(name, input)| json!({"type": "tool_use", "id": "toolu_1", "name": name, "input": input})),
-                );
+                content.extend(tools.iter().zip(1..).map(
+                    |((name, input), n)| json!({"type": "tool_use", "id": format!("toolu_{n}"), "name": name, "input": input}),
+                ));
                 json!({"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": content,
                     "stop_reason": anthropic_stop(answer.stop), "stop_details": anthropic_details(answer.stop),
                     "usage": self.usage(answer)})
             }
             Self::Chat => {
-                let calls: Vec<Value> = tool.iter().map(chat_call).collect();
+                let calls: Vec<Value> = tools.iter().enumerate().map(chat_call).collect();
                 let refused = answer.stop == Stop::Refusal;
                 json!({"id": "chatcmpl-1", "object": "chat.completion", "model": model, "choices": [{"index": 0, "message": {
                     "role": "assistant", "content": if refused { Value::Null } else { json!(text) },
@@ -459,9 +462,13 @@ impl Dialect {
                     Stop::Refusal => json!({"type": "refusal", "refusal": text}),
                     _ => json!({"type": "output_text", "text": text, "annotations": []}),
                 };
-                let mut output = vec![json!({"id": "msg_1", "type": "message", "role": "assistant", "content": [part]})];
-                output.extend(tool.iter().map(|(name, arguments)| {
-                    json!({"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": name, "arguments": arguments.to_string()})
+                // Reasoning that is wanted back stands before the calls that it led to.
+                let reasoning = json!({"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "sealed thoughts"});
+                let mut output: Vec<Value> = tools.first().map(|_| reasoning).into_iter().collect();
+                output.push(json!({"id": "msg_1", "type": "message", "role": "assistant", "content": [part]}));
+                output.extend(tools.iter().zip(1..).map(|((name, arguments), n)| {
+                    json!({"id": format!("fc_{n}"), "type": "function_call", "call_id": format!("call_{n}"), "name": name,
+                           "arguments": raw(arguments)})
                 }));
                 let length = answer.stop == Stop::Length;
                 json!({"id": "resp_1", "object": "response", "model": model, "output": output, "error": null,
@@ -471,7 +478,7 @@ impl Dialect {
             }
             Self::Ollama => {
                 let calls: Vec<Value> =
-                    tool.iter().map(|(name, arguments)| json!({"function": {"name": name, "arguments": arguments}})).collect();
+                    tools.iter().map(|(name, arguments)| json!({"function": {"name": name, "arguments": arguments}})).collect();
                 json!({"model": model, "created_at": "2026-11-22T10:00:00Z", "done": true,
                     "done_reason": if answer.stop == Stop::Length { "length" } else { "stop" },
                     "message": {"role": "assistant", "content": text, "tool_calls": calls},
@@ -482,7 +489,7 @@ impl Dialect {
 
     /// Returns the reply as a stream.
     fn stream(self, answer: &Answer, model: &str) -> String {
-        let Answer { text, tool, .. } = answer;
+        let Answer { text, tools, .. } = answer;
         let pieces = halves(text);
         let mut events = Vec::new();
         match self {
@@ -494,12 +501,26 @@ impl Dialect {
                     |piece| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}),
                 ));
                 events.push(json!({"type": "content_block_stop", "index": 0}));
-                if let Some((name, input)) = tool {
+                if !tools.is_empty() {
                     events.push(json!({"type": "content_block_start", "index": 1,
-                        "content_block": {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}}));
-                    events.push(json!({"type": "content_block_delta", "index": 1,
-                        "delta": {"type": "input_json_delta", "partial_json": input.to_string()}}));
+                        "content_block": {"type": "thinking", "thinking": "", "signature": ""}}));
+                    for delta in [
+                        json!({"type": "thinking_delta", "thinking": "I should "}),
+                        json!({"type": "thinking_delta", "thinking": "look."}),
+                        json!({"type": "signature_delta", "signature": "signed"}),
+                    ] {
+                        events.push(json!({"type": "content_block_delta", "index": 1, "delta": delta}));
+                    }
                     events.push(json!({"type": "content_block_stop", "index": 1}));
+                }
+                for ((name, input), n) in tools.iter().zip(2..) {
+                    events.push(json!({"type": "content_block_start", "index": n,
+                        "content_block": {"type": "tool_use", "id": format!("toolu_{}", n - 1), "name": name, "input": {}}}));
+                    for piece in halves(&raw(input)) {
+                        events.push(json!({"type": "content_block_delta", "index": n,
+                            "delta": {"type": "input_json_delta", "partial_json": piece}}));
+                    }
+                    events.push(json!({"type": "content_block_stop", "index": n}));
                 }
                 events.push(json!({"type": "message_delta", "usage": self.usage(answer),
                     "delta": {"stop_reason": anthropic_stop(answer.stop), "stop_sequence": null,
@@ -518,7 +539,7 @@ impl Dialect {
                 let key = if answer.stop == Stop::Refusal { "refusal" } else { "content" };
                 events.push(chunk(json!({"role": "assistant", "content": ""}), Value::Null));
                 events.extend(pieces.map(|piece| chunk(json!({key: piece}), Value::Null)));
-                events.extend(tool.iter().map(|tool| chunk(json!({"tool_calls": [chat_call(tool)]}), Value::Null)));
+                events.extend(tools.iter().enumerate().map(|tool| chunk(json!({"tool_calls": [chat_call(tool)]}), Value::Null)));
                 events.push(chunk(json!({}), chat_stop(answer.stop)));
                 events.push(json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": model, "choices": [],
                     "usage": self.usage(answer)}));
@@ -580,6 +601,12 @@ fn chat_stop(stop: Stop) -> Value {
     })
 }
 
-fn chat_call((name, arguments): &(String, Value)) -> Value {
-    json!({"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments.to_string()}})
+fn chat_call((n, (name, arguments)): (usize, &(String, Value))) -> Value {
+    json!({"index": n, "id": format!("call_{}", n + 1), "type": "function",
+           "function": {"name": name, "arguments": raw(arguments)}})
+}
+
+/// Arguments as a text: what is a text already may be broken JSON.
+fn raw(arguments: &Value) -> String {
+    arguments.as_str().map_or_else(|| arguments.to_string(), str::to_owned)
 }

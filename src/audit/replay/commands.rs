@@ -12,12 +12,14 @@ use serde_json::Value;
 use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::criterion::{Check, Criterion};
 use crate::domain::event::{
-    AttemptOutcome, CallReplied, ChosenBy, Event, Fact, FailureReason, FileState, Purpose, Recorded, SkipReason, Verdict,
+    AttemptOutcome, CallReplied, ChosenBy, Event, Fact, FailureReason, FileState, Purpose, Recorded, SkipReason, ToolEnded,
+    ToolFault, Verdict,
 };
 use crate::domain::ids::{AgentNo, Hash};
 use crate::domain::judge::files_asked;
 use crate::domain::run::{Basis, Command, DayBudget, DayRefusal, FileLook, NewLimits, Observation, Run, StartAdvice};
 use crate::domain::text::Text;
+use crate::domain::tool::ToolOutcome;
 
 /// So many files that criteria ask about are tried in all their states; a run with more is counted as not verifiable where it differs.
 const FILES_TRIED_MAX: usize = 3;
@@ -45,8 +47,6 @@ pub(super) fn is_bystander(event: &Event) -> bool {
         Event::NoteAdded(_)
             | Event::RecommendationShown(_)
             | Event::RecommendationTaken(_)
-            | Event::ToolStarted(_)
-            | Event::ToolEnded(_)
             | Event::WriteUndone(_)
             | Event::AttemptImported(_)
             | Event::StoreCreated(_)
@@ -68,6 +68,7 @@ pub(super) fn is_input(event: &Event) -> bool {
             | Event::AttemptInherited(_)
             | Event::RequestRetried(_)
             | Event::FactObserved(_)
+            | Event::ToolEnded(_)
             | Event::CallReplied(_)
             | Event::CallFailed(_)
             | Event::CallCancelled(_)
@@ -91,6 +92,7 @@ pub(super) fn lacks_input(event: &Event) -> bool {
             Event::CallReplied(body) => body.private.is_none(),
             Event::CallFailed(body) => body.private.is_none(),
             Event::AttemptInherited(body) => body.private.is_none(),
+            Event::ToolEnded(body) => body.private.is_none(),
             Event::AgentFailed(body) => body.private.is_none(),
             Event::CriterionJudged(body) => body.private.is_none(),
             Event::FactObserved(body) => body.private.is_none() || Observation::recorded(body).lacks_hash(),
@@ -134,6 +136,13 @@ pub(super) fn candidates(run: &Run, basis: &Basis, events: &[Recorded]) -> Candi
         }
         Event::AttemptStarted(body) => vec![Command::StartCall { agent: body.agent, purpose: Purpose::Work }],
         Event::CallStarted(body) => vec![Command::StartCall { agent: body.agent, purpose: body.purpose }],
+        Event::ToolStarted(body) => {
+            let agent = run.calls.get(&body.call).map(|call| call.agent);
+            agent.map(|agent| Command::StartTools { agent }).into_iter().collect()
+        }
+        Event::ToolEnded(body) => {
+            vec![Command::RecordTool { call: body.call, tool_call: body.tool_call, outcome: outcome(body) }]
+        }
         Event::RequestRetried(body) => {
             let retry = Retry {
                 failed_try: body.failed_try,
@@ -173,8 +182,17 @@ pub(super) fn candidates(run: &Run, basis: &Basis, events: &[Recorded]) -> Candi
                 let refused = |purpose| Command::RefuseForDayBudget { agent: body.agent, purpose, because: because.clone() };
                 vec![refused(Purpose::Work), refused(Purpose::Judge)]
             }
+            Fact::Command { .. } | Fact::CommandNotRun { .. } => {
+                let seen = events.iter().map_while(|recorded| match &recorded.event {
+                    Event::FactObserved(fact) if fact.agent == body.agent && fact.attempt == body.attempt => {
+                        Some(Observation::recorded(fact)).filter(|seen| seen.command().is_some())
+                    }
+                    _ => None,
+                });
+                vec![Command::RecordCommands { agent: body.agent, seen: seen.collect() }]
+            }
             // What was seen of a file stands behind the reply that it was looked at for.
-            Fact::File { .. } | Fact::Command { .. } => Vec::new(),
+            Fact::File { .. } => Vec::new(),
         },
         Event::CallCancelled(body) => vec![Command::RecordCancelled { call: body.call, usage: body.usage }],
         // Without a reply before it, an attempt ends, an agent fails or a verdict is missing because a call could not start.
@@ -314,12 +332,26 @@ fn reply(body: &CallReplied, next: Option<&Event>) -> CallReply {
     }
 }
 
+/// What came of a tool, as it was recorded: the whole result where the model was told less.
+fn outcome(body: &ToolEnded) -> ToolOutcome {
+    let private = body.private.as_ref();
+    let text = private.map(|private| private.whole.as_ref().unwrap_or(&private.result));
+    let text = match text {
+        Some(Text::Inline(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let bytes = body.bytes.unwrap_or(text.len() as u64);
+    // Records of before say that it failed and not why.
+    let fault = body.fault.or_else(|| (!body.ok).then_some(ToolFault::Failed));
+    ToolOutcome { fault, text, bytes, latency_ms: body.latency_ms }
+}
+
 /// What was seen before a reply was judged: it stands right behind the reply's cost. A day's budget is seen later, by whoever would pay a
 /// judge.
 fn recorded_facts(follow: &[Recorded]) -> Vec<Observation> {
     let behind_cost = follow.iter().skip_while(|recorded| matches!(recorded.event, Event::CostIncurred(_)));
     let facts = behind_cost.map_while(|recorded| match &recorded.event {
-        Event::FactObserved(body) if !matches!(body.fact, Fact::DayBudget { .. }) => Some(Observation::recorded(body)),
+        Event::FactObserved(body) if matches!(body.fact, Fact::File { .. }) => Some(Observation::recorded(body)),
         _ => None,
     });
     facts.collect()

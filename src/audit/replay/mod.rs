@@ -191,7 +191,7 @@ impl<'a> Replay<'a> {
         let head = &self.events[self.at];
         // What was seen for a reply stands behind it, and is as much an input.
         let behind = self.events[self.at + 1..].iter().take_while(|recorded| {
-            let is_reply = matches!(head.event, Event::CallReplied(_));
+            let is_reply = matches!(head.event, Event::CallReplied(_) | Event::FactObserved(_));
             is_reply && matches!(recorded.event, Event::CostIncurred(_) | Event::FactObserved(_))
         });
         self.gone |= std::iter::once(head).chain(behind).any(|recorded| commands::lacks_input(&recorded.event));

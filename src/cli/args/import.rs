@@ -59,10 +59,10 @@ pub struct ImportTranscriptsArgs {
     /// Import what is found without asking
     #[arg(short, long)]
     pub yes: bool,
-    /// How much of tool results is kept: nothing, 8 KiB, everything
+    /// Import tool results: none, short (8 KiB each), all
     #[arg(long, value_name = "HOW MUCH", default_value = "short", value_parser = tool_results())]
     pub tool_results: ToolResults,
-    /// Go on with what is written from now on, until Ctrl-C
+    /// Continue with what is written later, until Ctrl-C
     #[arg(long)]
     pub watch: bool,
 }

@@ -42,7 +42,7 @@ pub struct AuditArgs {
     after_help = "Without --verify: prints a run's events as they happened. With --verify: repeats every decision of the run, \
         from the template, settings, prices, answers and replies that it recorded, and shows the first event that comes out \
         differently; ends with 4 then. No model is called and nothing is paid. --from takes what `meno export DIR`, \
-        `meno events RUN --json` or `meno run … --json` wrote.\n\n\
+        `meno events last --json` or `meno run … --json` wrote.\n\n\
         Examples:\n  meno replay last\n  meno replay last --speed 10\n  meno replay last --at 42\n  meno replay --verify --all\n  \
         meno events last --json > saved.jsonl && meno replay --verify --from saved.jsonl"
 )]
@@ -56,7 +56,7 @@ pub struct ReplayArgs {
     /// Verify all runs
     #[arg(long, requires = "verify")]
     pub all: bool,
-    /// Runs that were saved, instead of the store's: what `meno export DIR`, `meno events last --json` or `meno run … --json` wrote
+    /// Verify saved runs instead of the store's
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "verify", conflicts_with_all = ["run", "all", "speed", "step", "at"])]
     pub from: Vec<PathBuf>,
     /// Wait between events as then, divided by FACTOR

@@ -71,6 +71,9 @@ fn seen(body: &FactObserved) -> String {
             };
             format!("{}: {end} after {}", subject.unwrap_or("a command"), time::duration(latency_ms))
         }
+        Fact::CommandNotRun { why } => {
+            format!("{}: not run, {}", subject.unwrap_or("a command"), why.name().replace('_', " "))
+        }
         Fact::DayBudget { limit, used, wanted } => format!("the day's budget of {limit}: {used} used, {wanted} wanted"),
     }
 }

@@ -24,6 +24,7 @@ pub mod search;
 mod session;
 pub mod show_run;
 pub mod telemetry;
+mod tools;
 
 use anstyle::Style;
 

@@ -1,7 +1,7 @@
 //! What agents were told and what they answered, with the verdict on it: the texts behind a run's story.
 
 use super::page::Page;
-use super::{agents_of, attempt_words};
+use super::{agents_of, attempt_words, tools};
 use crate::cli::output::{BAD, FAINT, GOOD, WARN, sanitize, styled};
 use crate::domain::event::{Purpose, Verdict};
 use crate::domain::ids::AttemptNo;
@@ -153,6 +153,11 @@ fn prompts(page: &mut Page, agent: &AgentDetail, attempt: &AttemptDetail) {
         page.heading(&format!("Prompt of {role}{}", if work { "" } else { ", for its judge" }));
         page.line(2, format!("attempt {} ({}, {})", attempt.attempt, attempt.tier, sanitize::line(&model)));
         let prompt = call.prompt.as_ref();
+        if prompt.is_some_and(|prompt| prompt.transcript.is_some()) {
+            page.line(2, "goes on with the conversation above");
+            tools::told(page, call);
+            continue;
+        }
         for (name, text) in [
             ("System message", prompt.and_then(|prompt| prompt.system.as_deref())),
             ("User message", prompt.and_then(|prompt| prompt.user.as_deref())),
@@ -165,11 +170,7 @@ fn prompts(page: &mut Page, agent: &AgentDetail, attempt: &AttemptDetail) {
                 None => page.nothing("not retained"),
             }
         }
-        if let Some(transcript) = prompt.and_then(|prompt| prompt.transcript.as_deref()) {
-            page.line(0, "");
-            page.line(0, styled(FAINT, "Further messages, as JSON:"));
-            page.text(transcript);
-        }
+        tools::told(page, call);
     }
 }
 

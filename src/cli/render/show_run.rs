@@ -7,6 +7,7 @@ use super::next_steps::answers_to_approval;
 use super::output::{self, Texts};
 use super::page::Page;
 use super::session;
+use super::tools;
 use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_style, standing, time_words};
 use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
 use crate::domain::event::Mode;
@@ -266,6 +267,7 @@ fn tell_attempt(page: &mut Page, attempt: &AttemptDetail, mode: Mode) {
         let (from, to) = (sanitize::line(&switch.from), sanitize::line(&switch.to));
         page.line(6, format!("{from} failed ({}), continued with {to}", switch.class));
     }
+    tools::turns(page, 6, attempt);
     output::criteria(page, 6, &attempt.criteria);
     output::signals(page, 6, attempt);
     if let Some(error) = attempt.error.as_ref().filter(|_| attempt.status != AttemptStatus::Passed) {

@@ -183,6 +183,32 @@ named_enums! {
         Configuration = "configuration",
     }
 
+    /// Why a tool did not do what it was asked.
+    ToolFault {
+        /// There is no such tool, or the agent does not have it.
+        UnknownTool = "unknown_tool",
+        /// The arguments are not JSON, or not of the tool's schema.
+        BadArguments = "bad_arguments",
+        /// It is not allowed: outside of the workspace, secret, or not on the allow-list.
+        NotAllowed = "not_allowed",
+        /// What it was asked about is not there, or cannot be used so.
+        Failed = "failed",
+        /// Its time was up.
+        TimedOut = "timed_out",
+        /// Meno stopped while it ran: whether it had finished is not known.
+        Interrupted = "interrupted",
+        /// The same call had failed before, so it was not run again.
+        Repeated = "repeated",
+    }
+
+    /// Why a program was not run.
+    NotRun {
+        /// The settings do not allow it.
+        NotAllowed = "not_allowed",
+        /// It is not there.
+        NotFound = "not_found",
+    }
+
     /// A verdict on one criterion, or on all of them.
     Verdict {
         /// It holds.
@@ -328,6 +354,11 @@ pub enum Fact {
         used: NanoUsd,
         /// What was wanted besides.
         wanted: NanoUsd,
+    },
+    /// A program that a criterion asks for and that was not run.
+    CommandNotRun {
+        /// Why.
+        why: NotRun,
     },
 }
 

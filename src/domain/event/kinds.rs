@@ -456,7 +456,7 @@ kinds! {
     }
 
     /// A tool ended.
-    ToolEnded = 29 v 1 {
+    ToolEnded = 29 v 2 {
         /// The model call that asked for it.
         call: CallNo,
         /// Its number within the call, from 0.
@@ -465,9 +465,19 @@ kinds! {
         ok: bool,
         /// How long it took, in milliseconds.
         latency_ms: u64,
+        /// Why it did not; `None` also where that is not known.
+        fault: Option<ToolFault>,
+        /// Bytes of the whole result; `None` in records that did not count them.
+        bytes: Option<u64>,
+        /// Of these, how many the model is told.
+        told_bytes: Option<u64>,
+        /// The call and number of the tool call of the same attempt whose recorded result this one repeats: nothing ran.
+        repeats: Option<(CallNo, u32)>,
     } private ToolEndedPrivate {
         /// What the model is told.
         result: Text,
+        /// The whole result, where the model is told less.
+        whole: Option<Text>,
         /// What changed, as a unified diff.
         diff: Option<Text>,
         /// Files changed: path, and content before (`None`: the file was new).

@@ -22,7 +22,8 @@ use super::ids::{Hash, RunId, TimeNs};
 impl RunStarted {
     /// Tells whether the run is a session of another agent: its calls were taken in one by one and priced by Meno's table.
     pub fn is_session(&self) -> bool {
-        self.mode == Mode::Imported && !self.prices_as_of.is_empty()
+        let names_itself = self.source.as_deref() == Some(&self.template_id);
+        self.mode == Mode::Imported && names_itself && !self.prices_as_of.is_empty()
     }
 }
 

@@ -37,6 +37,7 @@ impl Event {
             Self::ToolEnded(body) => {
                 if let Some(private) = &mut body.private {
                     visit(&mut private.result);
+                    private.whole.iter_mut().for_each(&mut *visit);
                     private.diff.iter_mut().for_each(&mut *visit);
                     private.originals.iter_mut().filter_map(|(_, text)| text.as_mut()).for_each(visit);
                 }

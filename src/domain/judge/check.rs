@@ -3,8 +3,9 @@
 use regex::RegexBuilder;
 
 use super::super::criterion::Check;
+use super::super::event::NotRun;
 use super::quote::{clip, found, in_line, quote};
-use super::{Edition, Facts, Judged, cites, json};
+use super::{CommandFact, Edition, Facts, Judged, cites, command_name, json};
 
 /// A pattern is at most so many bytes long, and its compiled form takes at most so much memory: a hostile one costs little.
 /// Matching is linear in the answer.
@@ -37,6 +38,7 @@ pub(super) fn decide(check: &Check, answer: &str, facts: &Facts) -> Judged {
             Some(false) => Judged::code(false, format!("`{path}` is as it was before")),
             None => Judged::unknown(format!("nobody knows how `{path}` was before the attempt")),
         },
+        Check::Command { run, exit_code, .. } if edition.runs_commands() => command(run, *exit_code, facts),
         Check::Command { run, .. } => {
             Judged::unknown(format!("commands cannot be run in this version: {}", quote(&run.join(" "))))
         }
@@ -84,6 +86,27 @@ pub(super) fn compile(pattern: &str) -> Result<regex::Regex, String> {
     let built = builder.size_limit(COMPILED_BYTES_MAX).dfa_size_limit(COMPILED_BYTES_MAX).nest_limit(100).build();
     // The crate's message shows the pattern over several lines; its last line says what is wrong.
     built.map_err(|error| error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
+}
+
+/// A program that may not run, or is not there, says nothing of the answer.
+fn command(run: &[String], wanted: i32, facts: &Facts) -> Judged {
+    let (program, line) = (run.first().map_or("", String::as_str), quote(&run.join(" ")));
+    match facts.commands.get(&command_name(run)) {
+        None => Judged::unknown(format!("{line} was not run: it could not change the outcome")),
+        Some(CommandFact::NotRun(NotRun::NotAllowed)) => {
+            Judged::unknown(format!("{line} was not run: the settings do not allow `{program}`"))
+        }
+        Some(CommandFact::NotRun(NotRun::NotFound)) => Judged::unknown(format!("{line} was not run: `{program}` is not there")),
+        Some(CommandFact::Ran { exit, timed_out, tail }) => {
+            let end = match (exit, timed_out) {
+                (_, true) => "it did not end in time".to_owned(),
+                (None, false) => "a signal ended it".to_owned(),
+                (Some(code), false) => format!("exit code {code}"),
+            };
+            let said = if tail.is_empty() { "it wrote nothing" } else { tail.as_str() };
+            Judged::code(*exit == Some(wanted) && !timed_out, format!("{end}: {said}"))
+        }
+    }
 }
 
 fn words(count: u64, holds: impl Fn(u64) -> bool, limit: &str) -> Judged {

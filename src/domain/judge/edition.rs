@@ -13,8 +13,8 @@ pub enum Edition {
     First,
     /// Words are those of Unicode; among several fenced blocks the only one labelled `json` is the answer; evidence is reworded.
     Second,
-    /// A prompt that is larger than its model's window is not sent. What is missing in a JSON answer, what a path finds, and why an
-    /// agent failed is said in other words.
+    /// Commands that criteria ask for are run, and judged by what was recorded of them. A prompt that is larger than its model's
+    /// window is not sent. What is missing in a JSON answer, what a path finds, and why an agent failed is said in other words.
     #[default]
     Third,
 }
@@ -23,6 +23,11 @@ impl Edition {
     /// Returns the edition of runs that recorded none.
     pub fn before_any() -> Self {
         Self::First
+    }
+
+    /// Returns whether the commands that criteria ask for are run.
+    pub fn runs_commands(self) -> bool {
+        self == Self::Third
     }
 
     /// Counts the words of a text: by the word boundaries of Unicode (UAX #29), where what has neither letter nor digit is no word.

@@ -19,7 +19,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use super::criterion::{Check, Criterion};
-use super::event::Verdict;
+use super::event::{NotRun, Verdict};
 
 pub use combine::{AttemptVerdict, THRESHOLD_DEFAULT, all_of, any_of, needs_judge, not_of, verdict};
 pub use edition::Edition;
@@ -38,6 +38,33 @@ pub struct Facts {
     pub input_files: Vec<(String, u64)>,
     /// Files of the workspace that criteria ask about ([`files_asked`]), by the criterion's own spelling of the path.
     pub workspace: BTreeMap<String, FileFact>,
+    /// Commands that criteria ask for ([`commands_asked`]), by [`command_name`].
+    pub commands: BTreeMap<String, CommandFact>,
+}
+
+/// What is known about a command that a criterion asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandFact {
+    /// It was run.
+    Ran {
+        /// Its exit code; `None` when a signal or its time limit ended it.
+        exit: Option<i32>,
+        /// Its time limit ended it.
+        timed_out: bool,
+        /// The last lines that it wrote.
+        tail: String,
+    },
+    /// It was not run.
+    NotRun(NotRun),
+}
+
+/// A command that a criterion asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandAsked<'a> {
+    /// Program and arguments.
+    pub run: &'a [String],
+    /// Seconds until it counts as failed.
+    pub timeout_s: u64,
 }
 
 /// What is known about one file of the workspace.
@@ -78,7 +105,7 @@ pub enum DecidedBy {
 pub enum Finding {
     /// Decided, whatever a judge would say.
     Judged(Judged),
-    /// A judging model has to be asked.
+    /// A judging model has to be asked, or a command to be run.
     Pending,
 }
 
@@ -118,6 +145,29 @@ pub fn files_asked(criteria: &[Criterion]) -> Vec<&str> {
     let mut paths = Vec::new();
     criteria.iter().for_each(|criterion| walk(criterion, &mut paths));
     paths
+}
+
+/// Returns the commands that the criteria ask for, in order, without repeats.
+pub fn commands_asked(criteria: &[Criterion]) -> Vec<CommandAsked<'_>> {
+    fn walk<'a>(criterion: &'a Criterion, commands: &mut Vec<CommandAsked<'a>>) {
+        let Criterion::Typed(typed) = criterion else { return };
+        match &typed.check {
+            Check::Command { run, timeout_s, .. } if commands.iter().all(|known| known.run != run) => {
+                commands.push(CommandAsked { run, timeout_s: *timeout_s });
+            }
+            Check::All { criteria } | Check::Any { criteria } => criteria.iter().for_each(|part| walk(part, commands)),
+            Check::Not { criterion } => walk(criterion, commands),
+            _ => {}
+        }
+    }
+    let mut commands = Vec::new();
+    criteria.iter().for_each(|criterion| walk(criterion, &mut commands));
+    commands
+}
+
+/// Returns a command as facts are recorded by: a JSON array.
+pub fn command_name(run: &[String]) -> String {
+    serde_json::json!(run).to_string()
 }
 
 impl Judged {
@@ -165,6 +215,14 @@ impl Judging<'_> {
                 },
                 by: inner.by,
             }),
+            // While a command may still be run, its criterion is open like a sentence before its judge.
+            Check::Command { run, .. }
+                if self.scores.is_none()
+                    && self.facts.edition.runs_commands()
+                    && !self.facts.commands.contains_key(&command_name(run)) =>
+            {
+                None
+            }
             typed => Some(check::decide(typed, self.answer, self.facts)),
         }
     }

@@ -20,7 +20,17 @@ fn facts() -> Facts {
         edition: Edition::default(),
         input_files: files.iter().map(|(name, lines)| ((*name).to_owned(), *lines)).collect(),
         workspace: [("out.txt".to_owned(), FileFact { exists: true, changed: Some(false) })].into(),
+        commands: [
+            (command_name(&["ran".to_owned()]), ran(Some(0), false)),
+            (command_name(&["hung".to_owned()]), ran(None, true)),
+            (command_name(&["gone".to_owned()]), CommandFact::NotRun(NotRun::NotFound)),
+        ]
+        .into(),
     }
+}
+
+fn ran(exit: Option<i32>, timed_out: bool) -> CommandFact {
+    CommandFact::Ran { exit, timed_out, tail: "3 passed".to_owned() }
 }
 
 fn one(value: Value, answer: &str) -> Judged {
@@ -193,6 +203,10 @@ fn the_workspace_is_known_only_by_facts() {
     expect(json!({"type": "file_changed", "path": "out.txt"}), "", Fail);
     expect(json!({"type": "file_exists", "path": "other"}), "", Unknown);
     expect(json!({"type": "command", "run": ["cargo", "test"]}), "", Unknown);
+    expect(json!({"type": "command", "run": ["ran"]}), "", Pass);
+    expect(json!({"type": "command", "run": ["ran"], "exit_code": 1}), "", Fail);
+    expect(json!({"type": "command", "run": ["hung"]}), "", Fail);
+    expect(json!({"type": "command", "run": ["gone"]}), "", Unknown);
     let nested = criterion(json!({"type": "any", "criteria": [
         {"type": "file_exists", "path": "x"}, {"type": "not", "criterion": {"type": "file_changed", "path": "x"}}]}));
     assert_eq!(files_asked(&[nested]), ["x"]);
@@ -323,7 +337,7 @@ fn with_verdict(verdict: Verdict, weight: Option<u32>) -> Criterion {
     let mut value = match verdict {
         Verdict::Pass => json!({"type": "min_words", "value": 0}),
         Verdict::Fail => json!({"type": "min_words", "value": 9999}),
-        Verdict::Unknown => json!({"type": "command", "run": ["x"]}),
+        Verdict::Unknown => json!({"type": "file_exists", "path": "nobody looked"}),
     };
     if let Some(weight) = weight {
         value["weight"] = json!(f64::from(weight) / 10.0);

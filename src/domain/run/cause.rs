@@ -21,6 +21,8 @@ pub struct Causes<P> {
     waiting: BTreeMap<AgentNo, Vec<AgentNo>>,
     /// Each call's agent, its start, and the last event that said what it used.
     calls: BTreeMap<CallNo, (AgentNo, P, Option<P>)>,
+    /// Where each tool call that has started and not ended began.
+    tools: BTreeMap<(CallNo, u32), P>,
     /// Agents that failed or were skipped.
     given_up: BTreeSet<AgentNo>,
     failure: Option<P>,
@@ -38,6 +40,7 @@ impl<P> Default for Causes<P> {
             grounds: BTreeMap::new(),
             waiting: BTreeMap::new(),
             calls: BTreeMap::new(),
+            tools: BTreeMap::new(),
             given_up: BTreeSet::new(),
             failure: None,
             last_end: None,
@@ -73,6 +76,8 @@ impl<P: Copy> Causes<P> {
             Event::CallFailed(body) => call(body.call),
             Event::CallCancelled(body) => call(body.call),
             Event::CallLost(body) => call(body.call),
+            Event::ToolStarted(body) => self.calls.get(&body.call).and_then(|(_, _, used)| *used),
+            Event::ToolEnded(body) => self.tools.get(&(body.call, body.tool_call)).copied(),
             Event::CostIncurred(body) => self.calls.get(&body.call?).and_then(|(_, _, used)| *used),
             Event::CriterionJudged(body) => match body.by {
                 JudgedBy::Model(call) => self.calls.get(&call).and_then(|(_, _, used)| *used),
@@ -106,6 +111,13 @@ impl<P: Copy> Causes<P> {
             Event::CallFailed(body) => self.call_ended(body.call, at),
             Event::CallCancelled(body) => self.call_ended(body.call, at),
             Event::CallLost(body) => self.call_ended(body.call, at),
+            Event::ToolStarted(body) => drop(self.tools.insert((body.call, body.tool_call), at)),
+            Event::ToolEnded(body) => {
+                self.tools.remove(&(body.call, body.tool_call));
+                if let Some((agent, ..)) = self.calls.get(&body.call) {
+                    self.happened(*agent, at);
+                }
+            }
             Event::ProviderSwitched(body) => self.happened(body.agent, at),
             Event::FactObserved(body) => self.grounded(body.agent, at),
             Event::CriterionJudged(body) => self.happened(body.agent, at),

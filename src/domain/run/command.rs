@@ -9,6 +9,7 @@ use crate::domain::event::{AnswerSource, AttemptInherited, FailureReason, InputA
 use crate::domain::ids::{AgentNo, CallNo, ExecutorId, RunId};
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::tier::Tier;
+use crate::domain::tool::ToolOutcome;
 
 /// Where an agent should start, as its history says: under the strategy `adaptive`, or because a person agreed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +90,27 @@ pub enum Command {
         agent: AgentNo,
         /// Work or judging.
         purpose: Purpose,
+    },
+    /// Start the tools that an agent's model asked for: all that only look, or one that does more.
+    StartTools {
+        /// The agent.
+        agent: AgentNo,
+    },
+    /// Record how a tool ended.
+    RecordTool {
+        /// The call that asked for it.
+        call: CallNo,
+        /// Its number within the call.
+        tool_call: u32,
+        /// What came of it.
+        outcome: ToolOutcome,
+    },
+    /// Record what became of the commands that an agent's criteria ask for.
+    RecordCommands {
+        /// The agent.
+        agent: AgentNo,
+        /// What was seen of each.
+        seen: Vec<Observation>,
     },
     /// Record that a try failed and another one follows.
     RecordRetry {
@@ -209,6 +231,9 @@ pub enum Refusal {
     /// There is no such call, or its end is recorded.
     #[error("call {0} is not open")]
     CallNotOpen(CallNo),
+    /// There is no such tool call, or its end is recorded.
+    #[error("tool call {1} of call {0} is not open")]
+    ToolNotOpen(CallNo, u32),
     /// The day's budget holds the call.
     #[error("the day's budget holds the call")]
     FitsDayBudget,

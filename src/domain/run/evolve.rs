@@ -5,11 +5,14 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::observation::Observation;
+use super::offer;
 use super::state::{
-    Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms,
+    Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms, ToolEnd,
+    ToolRun, Turn,
 };
 use crate::domain::event::{AttemptInherited, AttemptOutcome, Envelope, Event, InheritedVerdict, Purpose, Recorded};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, Hash};
+use crate::domain::judge::Edition;
 use crate::domain::money::UsageSource;
 use crate::domain::omission;
 use crate::domain::text::Text;
@@ -44,6 +47,7 @@ impl Run {
                     jobs: body.jobs,
                     seed: body.seed,
                     started_at: envelope.at,
+                    judging: body.private.as_ref().map_or_else(Edition::before_any, |private| judging(&private.settings)),
                 });
             }
             Event::AnswerGiven(body) => {
@@ -92,8 +96,11 @@ impl Run {
                         reserved: body.reserved,
                         system: text(private.map(|p| &p.system)),
                         prompt: text(private.map(|p| &p.prompt)),
+                        goes_on: private.is_some_and(|p| p.transcript.is_some()),
+                        turns_left: private.and_then(|p| offer::turns_left(&p.parameters)),
                         state: CallState::Open,
                         cost: None,
+                        turn: None,
                     },
                 );
                 self.with_attempt(body.agent, body.attempt, |attempt| {
@@ -110,7 +117,10 @@ impl Run {
                 else {
                     return;
                 };
-                if purpose == Purpose::Work {
+                let turn = self.calls.get(&body.call).and_then(|call| offer::turn(call, body));
+                if let (Some(_), Some(call)) = (&turn, self.calls.get_mut(&body.call)) {
+                    call.turn = turn;
+                } else if purpose == Purpose::Work {
                     let output = body.private.as_ref().and_then(|private| inline(&private.output));
                     self.with_attempt(agent, attempt, |attempt| {
                         attempt.output = output;
@@ -127,17 +137,33 @@ impl Run {
             Event::CallLost(body) => {
                 self.end_call(body.call, CallState::Lost);
             }
+            Event::ToolStarted(body) => self.with_turn(body.call, |turn| {
+                turn.runs.push(ToolRun { writes: body.writes, end: None });
+            }),
+            Event::ToolEnded(body) => {
+                let result = body.private.as_ref().and_then(|private| inline(&private.result));
+                let end = ToolEnd { ok: body.ok, result: result.unwrap_or_else(|| Arc::from("")) };
+                self.with_turn(body.call, |turn| {
+                    if let Some(run) = turn.runs.get_mut(body.tool_call as usize) {
+                        run.end = Some(end);
+                    }
+                });
+            }
             Event::ProviderSwitched(body) => self.with_attempt(body.agent, body.attempt, |attempt| match body.purpose {
                 Purpose::Work => attempt.work_model += 1,
                 Purpose::Judge => attempt.judge_model += 1,
             }),
             Event::FactObserved(body) => {
                 let observed = Observation::recorded(body);
-                if let (Some(attempt), Some((path, fact)), true) = (body.attempt, observed.file(), body.private.is_some()) {
-                    self.with_attempt(body.agent, attempt, |attempt| {
+                let Some(attempt) = body.attempt.filter(|_| body.private.is_some()) else { return };
+                self.with_attempt(body.agent, attempt, |attempt| {
+                    if let Some((path, fact)) = observed.file() {
                         attempt.files.insert(path.to_owned(), fact);
-                    });
-                }
+                    }
+                    if let Some((name, fact)) = observed.command() {
+                        attempt.commands.insert(name.to_owned(), fact);
+                    }
+                });
             }
             Event::CriterionJudged(body) => {
                 let private = body.private.as_ref();
@@ -222,8 +248,6 @@ impl Run {
             Event::QuestionsShown(_)
             | Event::RuleSkipped(_)
             | Event::RequestRetried(_)
-            | Event::ToolStarted(_)
-            | Event::ToolEnded(_)
             | Event::ApprovalGiven(_)
             | Event::WriteUndone(_)
             | Event::NoteAdded(_)
@@ -307,6 +331,12 @@ impl Run {
         Some((call.agent, call.attempt, call.purpose))
     }
 
+    fn with_turn(&mut self, number: CallNo, change: impl FnOnce(&mut Turn)) {
+        if let Some(turn) = self.calls.get_mut(&number).and_then(|call| call.turn.as_mut()) {
+            change(turn);
+        }
+    }
+
     fn with_agent(&mut self, number: AgentNo, change: impl FnOnce(&mut Agent)) {
         if let Some(agent) = self.agents.get_mut(number as usize) {
             change(agent);
@@ -334,6 +364,7 @@ impl Attempt {
             output: None,
             stop: None,
             files: std::collections::BTreeMap::new(),
+            commands: std::collections::BTreeMap::new(),
             judged: std::collections::BTreeMap::new(),
             outcome: None,
             verified: false,
@@ -345,11 +376,22 @@ impl Attempt {
     }
 }
 
-fn inline(text: &Text) -> Option<Arc<str>> {
+pub(super) fn inline(text: &Text) -> Option<Arc<str>> {
     match text {
         Text::Inline(text) => Some(Arc::from(text.as_str())),
         _ => None,
     }
+}
+
+/// Reads the rules that judge from the recorded settings.
+fn judging(settings: &Text) -> Edition {
+    #[derive(serde::Deserialize)]
+    struct Judging {
+        #[serde(default = "Edition::before_any")]
+        judging: Edition,
+    }
+    let read = inline(settings).and_then(|settings| serde_json::from_str::<Judging>(&settings).ok());
+    read.map_or_else(Edition::before_any, |read| read.judging)
 }
 
 fn json(text: &str) -> Value {

@@ -12,6 +12,7 @@ mod decide;
 mod evolve;
 mod fork;
 mod observation;
+mod offer;
 mod pending;
 mod prompt;
 mod report;
@@ -29,5 +30,6 @@ pub use observation::{DayBudget, FileLook, Observation};
 pub use pending::{Effect, pending};
 pub use prompt::{Prompt, input_files, material_of, preview_prompt, request};
 pub use state::{
-    Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms,
+    Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms, ToolEnd,
+    ToolRun, Turn,
 };

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use crate::domain::event::{Fact, FactObserved, FactObservedPrivate, FileState};
+use crate::domain::event::{Fact, FactObserved, FactObservedPrivate, FileState, NotRun};
 use crate::domain::ids::Hash;
-use crate::domain::judge::FileFact;
+use crate::domain::judge::{self, CommandFact, FileFact};
 use crate::domain::money::NanoUsd;
+use crate::domain::text::Text;
 
 /// Something that was seen, with its words.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +58,39 @@ impl Observation {
         Self { fact: Fact::DayBudget { limit, used, wanted }, private }
     }
 
+    /// A command that a criterion asks for and that was run: its end, and what it wrote, as much as was kept of `bytes`.
+    pub fn of_command(
+        run: &[String],
+        exit: Option<i32>,
+        timed_out: bool,
+        latency_ms: u64,
+        (output, bytes): (String, u64),
+    ) -> Self {
+        let (subject, output) = (judge::command_name(run), Some(Text::Inline(output)));
+        let private = FactObservedPrivate { subject, output, before: None, after: None };
+        Self { fact: Fact::Command { exit, timed_out, latency_ms, output_bytes: bytes }, private }
+    }
+
+    /// A command that a criterion asks for and that was not run.
+    pub fn of_command_not_run(run: &[String], why: NotRun) -> Self {
+        let private = FactObservedPrivate { subject: judge::command_name(run), output: None, before: None, after: None };
+        Self { fact: Fact::CommandNotRun { why }, private }
+    }
+
+    /// Returns the command that it is about, by its name, and what criteria are judged by; `None` when it is about something else.
+    pub fn command(&self) -> Option<(&str, CommandFact)> {
+        let fact = match self.fact {
+            Fact::Command { exit, timed_out, .. } => {
+                let output = self.private.output.as_ref();
+                let text = output.and_then(|output| if let Text::Inline(text) = output { Some(text.as_str()) } else { None });
+                CommandFact::Ran { exit, timed_out, tail: tail(text.unwrap_or_default()) }
+            }
+            Fact::CommandNotRun { why } => CommandFact::NotRun(why),
+            Fact::File { .. } | Fact::DayBudget { .. } => return None,
+        };
+        Some((&self.private.subject, fact))
+    }
+
     /// Returns what a recorded event says was seen; what is forgotten of it is empty.
     pub fn recorded(body: &FactObserved) -> Self {
         let nothing = FactObservedPrivate { subject: String::new(), output: None, before: None, after: None };
@@ -85,6 +119,25 @@ impl Observation {
         bytes == now && (self.private.before.is_none() || self.private.after.is_none())
     }
 }
+
+/// The last lines of an output that say something, on one line.
+fn tail(output: &str) -> String {
+    let mut lines: Vec<&str> = Vec::new();
+    let mut bytes = 0;
+    for line in output.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(TAIL_LINES_MAX) {
+        bytes += line.len();
+        if bytes > TAIL_BYTES_MAX && !lines.is_empty() {
+            break;
+        }
+        lines.push(line);
+    }
+    lines.reverse();
+    lines.join(" / ")
+}
+
+/// Lines of the end of an output that are evidence, and their bytes.
+const TAIL_LINES_MAX: usize = 6;
+const TAIL_BYTES_MAX: usize = 500;
 
 /// For people, as the failure of whoever wanted the money says it.
 impl fmt::Display for DayBudget {

@@ -1,8 +1,9 @@
 //! What is still owed to a run: the whole recovery plan, derived from what is known.
 
-use super::state::{Agent, AgentStatus, CallState, Phase, Run};
+use super::state::{Agent, AgentStatus, Attempt, CallState, Phase, Run};
 use crate::domain::event::{EscalationReason, Purpose};
-use crate::domain::ids::AgentNo;
+use crate::domain::ids::{AgentNo, CallNo};
+use crate::domain::judge;
 use crate::domain::tier::Tier;
 
 /// Something that must happen outside for the run to go on.
@@ -17,6 +18,16 @@ pub enum Effect {
         /// Work or judging.
         purpose: Purpose,
     },
+    /// The tools that an agent's model asked for must be started, as many as may run together.
+    StartTools {
+        /// For this agent.
+        agent: AgentNo,
+    },
+    /// The commands that an agent's criteria ask for must be run.
+    RunCriteria {
+        /// For this agent.
+        agent: AgentNo,
+    },
     /// A person must allow or deny a climb.
     AskApproval {
         /// The agent.
@@ -30,7 +41,7 @@ pub enum Effect {
     },
 }
 
-/// Returns what is still owed, in the order of the agents. Calls that are open are not listed: their end is awaited.
+/// Returns what is still owed, in the order of the agents. Calls and tools that are open are not listed: their end is awaited.
 ///
 /// How many calls run at once is not known here; whoever performs the effects starts as many as may.
 pub fn pending(run: &Run) -> Vec<Effect> {
@@ -50,11 +61,12 @@ pub fn pending(run: &Run) -> Vec<Effect> {
             AgentStatus::AwaitingApproval { to, reason } if !doomed => {
                 effects.push(Effect::AskApproval { agent: agent.plan.agent, from: agent.tier, to: *to, reason: *reason });
             }
-            AgentStatus::Working => {
-                if let Some(purpose) = next_call(run, agent) {
-                    effects.push(Effect::StartCall { agent: agent.plan.agent, purpose });
-                }
-            }
+            AgentStatus::Working => match next_step(run, agent) {
+                Some(Step::Call(purpose)) => effects.push(Effect::StartCall { agent: agent.plan.agent, purpose }),
+                Some(Step::Tools(_)) => effects.push(Effect::StartTools { agent: agent.plan.agent }),
+                Some(Step::Commands) => effects.push(Effect::RunCriteria { agent: agent.plan.agent }),
+                None => {}
+            },
             _ => {}
         }
     }
@@ -66,13 +78,40 @@ pub(super) fn is_ready(run: &Run, agent: &Agent) -> bool {
     agent.plan.depends_on.iter().all(|needed| run.agent(*needed).is_none_or(|needed| needed.status.is_ended()))
 }
 
-/// Returns which call an open attempt waits for: none while one is open, work until there is a reply, then judging.
-pub(super) fn next_call(run: &Run, agent: &Agent) -> Option<Purpose> {
+/// What an open attempt waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A model call.
+    Call(Purpose),
+    /// Tools that this call asked for.
+    Tools(CallNo),
+    /// Commands that its criteria ask for.
+    Commands,
+}
+
+/// Returns whether criteria ask for commands of which nothing is recorded in the attempt.
+fn owes_commands(run: &Run, agent: &Agent, attempt: &Attempt) -> bool {
+    let runs = run.terms.as_ref().is_some_and(|terms| terms.judging.runs_commands());
+    let mut asked = judge::commands_asked(&agent.criteria).into_iter();
+    runs && asked.any(|command| !attempt.commands.contains_key(&judge::command_name(command.run)))
+}
+
+/// Returns what an open attempt waits for: nothing while a call or a tool is open; then the tools that the last reply asked for; then
+/// work until there is an answer; then commands, then judging.
+pub(super) fn next_step(run: &Run, agent: &Agent) -> Option<Step> {
     let attempt = agent.open_attempt()?;
-    let calls = || attempt.calls.iter().filter_map(|call| run.calls.get(call));
-    if calls().any(|call| call.state == CallState::Open) {
+    if run.calls_of(attempt).any(|call| call.state == CallState::Open) {
         return None;
     }
-    let replied = calls().any(|call| call.purpose == Purpose::Work && matches!(call.state, CallState::Replied { .. }));
-    Some(if replied { Purpose::Judge } else { Purpose::Work })
+    let mut work = run.calls_of(attempt).filter(|call| call.purpose == Purpose::Work);
+    let Some(last) = work.rfind(|call| matches!(call.state, CallState::Replied { .. })) else {
+        return Some(Step::Call(Purpose::Work));
+    };
+    match &last.turn {
+        None if owes_commands(run, agent, attempt) => Some(Step::Commands),
+        None => Some(Step::Call(Purpose::Judge)),
+        Some(turn) if turn.open().next().is_some() => None,
+        Some(turn) if turn.is_complete() => Some(Step::Call(Purpose::Work)),
+        Some(_) => Some(Step::Tools(last.number)),
+    }
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use crate::domain::call::ToolCall;
 use crate::domain::criterion::Criterion;
 use crate::domain::event::{
     AgentPlanned, AnswerSource, AttemptOutcome, ErrorClass, Escalate, EscalationReason, FailureReason, JudgedBy, Mode, Purpose,
     Signal, StopReason, SuspendReason, Verdict,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, ExecutorId, Hash, RunId, TimeNs};
-use crate::domain::judge::FileFact;
+use crate::domain::judge::{CommandFact, Edition, FileFact};
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::tier::{Strategy, Tier};
 
@@ -102,6 +103,8 @@ pub struct Terms {
     pub seed: u64,
     /// When it started.
     pub started_at: TimeNs,
+    /// The rules that judge.
+    pub judging: Edition,
 }
 
 /// An answer.
@@ -202,6 +205,8 @@ pub struct Attempt {
     pub stop: Option<StopReason>,
     /// Files of the workspace as they were seen, by the criterion's spelling.
     pub files: BTreeMap<String, FileFact>,
+    /// What became of the commands that criteria ask for, by their names.
+    pub commands: BTreeMap<String, CommandFact>,
     /// Verdicts, by criterion.
     pub judged: BTreeMap<u32, JudgedCriterion>,
     /// How it ended.
@@ -269,14 +274,68 @@ pub struct Call {
     pub max_output: u64,
     /// The worst case.
     pub reserved: Option<NanoUsd>,
-    /// The system message.
+    /// The system message; empty when it goes on with a conversation.
     pub system: Arc<str>,
-    /// The user message.
+    /// The user message; empty when it goes on with a conversation.
     pub prompt: Arc<str>,
+    /// It goes on with the conversation of the attempt's earlier calls.
+    pub goes_on: bool,
+    /// Its model may ask for tools in so many turns, this one included; `None` when it was offered none.
+    pub turns_left: Option<u32>,
     /// How it stands.
     pub state: CallState,
     /// What it cost, once known.
     pub cost: Option<NanoUsd>,
+    /// What its reply asked for, when that is tools that it may have: the conversation goes on then.
+    pub turn: Option<Turn>,
+}
+
+/// A reply that asks for tools, and what came of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn {
+    /// What the model said beside.
+    pub text: Arc<str>,
+    /// The tool calls.
+    pub calls: Arc<[ToolCall]>,
+    /// How many more it asked for than are answered.
+    pub dropped: usize,
+    /// Those that have started, in the order of the calls.
+    pub runs: Vec<ToolRun>,
+}
+
+/// A tool call that has started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolRun {
+    /// Running it again would do it twice.
+    pub writes: bool,
+    /// Its end, once there is one.
+    pub end: Option<ToolEnd>,
+}
+
+/// How a tool call ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolEnd {
+    /// It did what it was asked.
+    pub ok: bool,
+    /// What the model is told.
+    pub result: Arc<str>,
+}
+
+impl Turn {
+    /// Returns the numbers of the tool calls that have started and not ended.
+    pub fn open(&self) -> impl Iterator<Item = usize> {
+        self.runs.iter().enumerate().filter(|(_, run)| run.end.is_none()).map(|(number, _)| number)
+    }
+
+    /// Returns whether every tool call has ended.
+    pub fn is_complete(&self) -> bool {
+        self.runs.len() == self.calls.len() && self.open().next().is_none()
+    }
+
+    /// Returns whether every tool call has ended, and none did what it was asked.
+    pub fn is_failed(&self) -> bool {
+        self.is_complete() && self.runs.iter().all(|run| run.end.as_ref().is_some_and(|end| !end.ok))
+    }
 }
 
 /// How a call stands.
@@ -335,6 +394,13 @@ impl Run {
             .sum();
         let open = calls().filter(|call| call.state == CallState::Open).filter_map(|call| call.reserved).sum();
         (settled, open)
+    }
+}
+
+impl Run {
+    /// Returns the calls of an attempt, in their order.
+    pub fn calls_of<'a>(&'a self, attempt: &'a Attempt) -> impl DoubleEndedIterator<Item = &'a Call> {
+        attempt.calls.iter().filter_map(|call| self.calls.get(call))
     }
 }
 

@@ -137,6 +137,12 @@ impl Checker<'_, '_> {
                         let remedy = "write each argument as a text of its own: there is no shell";
                         self.findings.error(&at("run/0"), format!("{} is no program", quoted(program)), remedy);
                     }
+                    Some(program) if self.context.commands.is_some_and(|commands| !commands.contains(program)) => {
+                        let message =
+                            format!("`{program}` is a program that the settings do not allow, so the criterion is unknown");
+                        let remedy = format!("add it to `commands` under [tools] in config.toml: \"{program}\"");
+                        self.findings.warn(&at("run/0"), message, remedy);
+                    }
                     Some(_) => {}
                 }
                 if *timeout_s == 0 || *timeout_s > TIMEOUT_S_MAX {

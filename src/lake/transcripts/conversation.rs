@@ -379,8 +379,20 @@ impl<'a> Conversation<'a> {
         let Some((call, tool_call, asked_at)) = self.threads[place].tools.remove(id) else { return };
         let Some(run) = self.run else { return };
         let result = self.result(text);
-        let private = Some(ToolEndedPrivate { result, diff: None, originals: Vec::new() });
-        let ended = ToolEnded { call, tool_call, ok, latency_ms: millis_between(asked_at, at), private };
+        let private = Some(ToolEndedPrivate { result, whole: None, diff: None, originals: Vec::new() });
+        // What the agent told its model of a result, and why a tool failed, the source does not say.
+        let (fault, bytes, told_bytes, repeats) = (None, None, None, None);
+        let ended = ToolEnded {
+            call,
+            tool_call,
+            ok,
+            latency_ms: millis_between(asked_at, at),
+            fault,
+            bytes,
+            told_bytes,
+            repeats,
+            private,
+        };
         self.emit(run, ended.into(), Some(at));
     }
 

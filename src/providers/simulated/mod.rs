@@ -191,7 +191,7 @@ fn reply(request: &CallRequest, scripted: Option<&ScriptedReply>, waited_ms: u64
         tool_calls,
         stop,
         stop_details: scripted.and_then(|reply| reply.stop_details.clone()),
-        usage: TokenUsage { input: tokens(&request.system) + tokens(&request.prompt), output, ..TokenUsage::default() },
+        usage: TokenUsage { input: input_tokens(request), output, ..TokenUsage::default() },
         usage_source: UsageSource::Estimated,
         reported_cost: None,
         model: Some(request.model.clone()),
@@ -200,6 +200,15 @@ fn reply(request: &CallRequest, scripted: Option<&ScriptedReply>, waited_ms: u64
         latency_ms: waited_ms,
         first_token_ms: Some(waited_ms),
     }
+}
+
+/// Everything that a model would be told.
+fn input_tokens(request: &CallRequest) -> u64 {
+    let turns = request.turns.iter().map(|turn| {
+        let results = turn.results.iter().map(|result| tokens(&result.text)).sum::<u64>();
+        tokens(&turn.text) + turn.calls.iter().map(|call| tokens(&call.arguments.to_string()) + 8).sum::<u64>() + results
+    });
+    tokens(&request.system) + tokens(&request.prompt) + turns.sum::<u64>()
 }
 
 /// The usual rule of thumb: a token is about four characters.

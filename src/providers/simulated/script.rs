@@ -25,7 +25,7 @@ pub struct Script {
     pub replies: Vec<ScriptedReply>,
 }
 
-/// A reply, for the calls that fit everything given among `role`, `attempt`, `tier` and `purpose`.
+/// A reply, for the calls that fit everything given among `role`, `attempt`, `turn`, `tier` and `purpose`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedReply {
@@ -35,6 +35,10 @@ pub struct ScriptedReply {
     /// The attempt's number within the agent, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptNo>,
+    /// The turn within the attempt, from 1: the first asks for tools, the next goes on with their results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub turn: Option<u32>,
     /// The tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
@@ -160,6 +164,7 @@ impl ScriptedReply {
             (self.times == Some(0), "`times` must be at least 1"),
             (error.is_some_and(|error| error.times == Some(0)), "the error's `times` must be at least 1"),
             (self.attempt == Some(0), "attempts are numbered from 1"),
+            (self.turn == Some(0), "turns are numbered from 1"),
             (error.is_some_and(|error| error.status.is_some_and(|status| !(100..600).contains(&status))), "no such HTTP status"),
             (
                 self.ends_in_error() && (self.has_reply() || self.stop.is_some()),
@@ -190,6 +195,7 @@ impl ScriptedReply {
         let role = |wanted: &String| context.role == *wanted || context.role.split('[').next() == Some(wanted.as_str());
         self.role.as_ref().is_none_or(role)
             && self.attempt.is_none_or(|attempt| attempt == context.attempt)
+            && self.turn.is_none_or(|turn| turn as usize == request.turns.len() + 1)
             && self.tier.is_none_or(|tier| tier == context.tier)
             && self.purpose.is_none_or(|purpose| purpose == context.purpose)
     }
@@ -204,6 +210,7 @@ impl ScriptedReply {
             id: call.id.clone().unwrap_or_else(|| id(number)),
             name: call.name.clone(),
             arguments: call.arguments.clone(),
+            carried: Vec::new(),
         };
         self.tool_calls.iter().zip(0u64..).map(call).collect()
     }

@@ -21,6 +21,8 @@ fn request(seed: u64, tier: Tier, criteria: Vec<Criterion>) -> CallRequest {
         model: "simulated-small".to_owned(),
         system: "You review code.".to_owned(),
         prompt: "Review the release notes of the package frobnicator and name every dangerous migration.".to_owned(),
+        tools: [].into(),
+        turns: Vec::new(),
         max_output_tokens: 8_192,
         context_tokens: None,
         schema: None,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::event::{CostSource, ErrorClass, Purpose, Signal, StopReason, Verdict};
+use crate::domain::event::{CostSource, ErrorClass, Purpose, Signal, StopReason, ToolFault, Verdict};
 use crate::domain::ids::{AttemptNo, CallNo};
 use crate::domain::money::{TokenUsage, UsageSource};
 use crate::domain::tier::Tier;
@@ -222,4 +222,19 @@ pub struct ToolDetail {
     /// Its arguments, as JSON; null when they are not kept.
     #[serde(default)]
     pub arguments: Option<String>,
+    /// Why it did not do what it was asked.
+    #[serde(default)]
+    pub fault: Option<ToolFault>,
+    /// Bytes of its whole result.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// Of these, how many the model was told.
+    #[serde(default)]
+    pub told_bytes: Option<u64>,
+    /// Nothing ran: the model was told the result of an earlier call of the attempt again.
+    #[serde(default)]
+    pub repeated: bool,
+    /// What the model was told; only with `--prompts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
 }

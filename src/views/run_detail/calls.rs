@@ -80,12 +80,20 @@ impl Fold {
                     ok: None,
                     latency_ms: None,
                     arguments: body.private.as_ref().and_then(|private| text(&private.arguments)),
+                    fault: None,
+                    bytes: None,
+                    told_bytes: None,
+                    repeated: false,
+                    result: None,
                 });
             }),
             Event::ToolEnded(body) => self.with_call(body.call, |call| {
                 if let Some(tool) = call.tools.iter_mut().find(|tool| tool.tool_call == body.tool_call) {
                     tool.ok = Some(body.ok);
                     tool.latency_ms = Some(body.latency_ms);
+                    tool.fault = body.fault;
+                    (tool.bytes, tool.told_bytes) = (body.bytes, body.told_bytes);
+                    tool.repeated = body.repeats.is_some();
                 }
             }),
             Event::CostIncurred(body) => self.cost_incurred(body),

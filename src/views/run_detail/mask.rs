@@ -37,6 +37,10 @@ impl RunDetail {
                 texts.into_iter().flatten().for_each(|text| mask_text(text, &hidden));
             }
             agent.attempts.iter_mut().filter_map(|attempt| attempt.task.as_mut()).for_each(|text| mask_text(text, &hidden));
+            let calls = agent.attempts.iter_mut().flat_map(|attempt| &mut attempt.calls);
+            for tool in calls.flat_map(|call| &mut call.tools) {
+                [&mut tool.arguments, &mut tool.result].into_iter().flatten().for_each(|text| mask_text(text, &hidden));
+            }
             let prompts =
                 agent.attempts.iter_mut().flat_map(|attempt| &mut attempt.calls).filter_map(|call| call.prompt.as_mut());
             for prompt in prompts {

@@ -12,8 +12,14 @@ impl RunDetail {
     /// Adds to each call what its model was told. `events` are those of the run, `text` finds texts that are kept beside the log.
     #[must_use]
     pub fn with_prompts<'a>(mut self, events: impl Iterator<Item = &'a Recorded>, text: TextOf<'_>) -> Self {
+        let mut results: HashMap<(CallNo, u32), Option<String>> = HashMap::new();
         let started = events.filter_map(|recorded| match &recorded.event {
             Event::CallStarted(body) => Some(body),
+            Event::ToolEnded(body) => {
+                let result = body.private.as_ref().and_then(|private| text(&private.result));
+                results.insert((body.call, body.tool_call), result);
+                None
+            }
             _ => None,
         });
         let told = |body: &crate::domain::event::CallStarted| {
@@ -28,6 +34,9 @@ impl RunDetail {
         let attempts = self.agents.iter_mut().flat_map(|agent| &mut agent.attempts);
         for call in attempts.flat_map(|attempt| &mut attempt.calls) {
             call.prompt = prompts.remove(&call.call);
+            for tool in &mut call.tools {
+                tool.result = results.remove(&(call.call, tool.tool_call)).flatten();
+            }
         }
         self
     }

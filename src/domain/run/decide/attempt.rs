@@ -11,19 +11,41 @@ use crate::domain::event::{
 use crate::domain::ids::{AgentNo, CallNo};
 use crate::domain::judge::{self, DecidedBy, Edition, Facts, Finding, Judged, Scores};
 use crate::domain::run::observation::Observation;
+use crate::domain::run::pending::{Step, next_step};
 use crate::domain::run::prompt;
-use crate::domain::run::state::Agent;
+use crate::domain::run::state::{Agent, Call};
 use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
 
 /// Judges a work reply as far as code can; the rest waits for a judging model, if one can still matter.
-pub(super) fn judge_work(draft: &mut Draft<'_>, number: AgentNo, reply: &CallReply, seen: &[Observation]) {
+pub(super) fn judge_work(draft: &mut Draft<'_>, call: &Call, reply: &CallReply, seen: &[Observation]) {
+    let number = call.agent;
     let schema = prompt::schema_of(&draft.run, draft.basis, number);
-    let signals = judge::signals(reply, schema.as_ref().map(|schema| &schema.schema), draft.basis.settings.judging);
+    let mut signals = judge::signals(reply, schema.as_ref().map(|schema| &schema.schema), draft.basis.settings.judging);
+    // Asked for after the last turn: there is no answer.
+    if signals.is_empty() && call.turns_left == Some(0) && !reply.tool_calls.is_empty() {
+        signals.push(Signal::ToolTurns);
+    }
+    judge_answer(draft, number, &reply.text, signals, seen);
+}
+
+/// Judges the answer of an open attempt, once the commands that its criteria ask for have ended.
+pub(super) fn judge_recorded(draft: &mut Draft<'_>, number: AgentNo) {
+    let answer = draft.run.agent(number).and_then(Agent::open_attempt).and_then(|attempt| attempt.output.clone());
+    judge_answer(draft, number, answer.as_deref().unwrap_or_default(), Vec::new(), &[]);
+}
+
+fn judge_answer(draft: &mut Draft<'_>, number: AgentNo, answer: &str, signals: Vec<Signal>, seen: &[Observation]) {
     let Some(agent) = draft.run.agent(number) else { return };
     let (criteria, strict, threshold) = (agent.criteria.clone(), agent.plan.strict, agent.plan.threshold);
     let facts = facts(draft, number, seen);
-    let findings = judge::check(&criteria, &reply.text, &facts);
+    let findings = judge::check(&criteria, answer, &facts);
+    let goes_on = signals.is_empty() && !draft.run.is_doomed() && !draft.run.cancel_asked;
+    let is_open = goes_on && judge::needs_judge(&criteria, &findings, strict, threshold);
+    // Verdicts wait until every command that may matter has ended.
+    if is_open && next_step(&draft.run, agent) == Some(Step::Commands) {
+        return;
+    }
     let decided = findings.iter().enumerate().filter_map(|(index, finding)| match finding {
         Finding::Judged(judged) => Some((index as u32, judged.clone())),
         Finding::Pending => None,
@@ -33,10 +55,10 @@ pub(super) fn judge_work(draft: &mut Draft<'_>, number: AgentNo, reply: &CallRep
         record(draft, number, index, judged, None);
     }
     let why = if !signals.is_empty() {
-        "not judged: the attempt has failed already"
+        FAILED_ALREADY
     } else if draft.run.is_doomed() || draft.run.cancel_asked {
         "not judged: the run is ending"
-    } else if !judge::needs_judge(&criteria, &findings, strict, threshold) {
+    } else if !is_open {
         "not judged: it could not change the outcome"
     } else {
         let tier = draft.run.agent(number).map_or(Tier::Premium, |agent| agent.tier);
@@ -47,7 +69,7 @@ pub(super) fn judge_work(draft: &mut Draft<'_>, number: AgentNo, reply: &CallRep
         }
         "no other model is left to judge"
     };
-    conclude(draft, number, &reply.text, &facts, Scores::Nobody(why), None, signals);
+    conclude(draft, number, answer, &facts, Scores::Nobody(why), None, signals);
 }
 
 /// Takes in what a judging model said, and ends the attempt.
@@ -65,6 +87,15 @@ pub(super) fn close(draft: &mut Draft<'_>, number: AgentNo, why: &str) {
     let facts = facts(draft, number, &[]);
     conclude(draft, number, answer.as_deref().unwrap_or_default(), &facts, Scores::Nobody(why), None, Vec::new());
 }
+
+/// Ends an attempt that came to no answer, because of `signal`.
+pub(super) fn give_up(draft: &mut Draft<'_>, number: AgentNo, signal: Signal) {
+    let facts = facts(draft, number, &[]);
+    conclude(draft, number, "", &facts, Scores::Nobody(FAILED_ALREADY), None, vec![signal]);
+}
+
+/// Why the criteria of an attempt that failed anyway are not put to a judge.
+const FAILED_ALREADY: &str = "not judged: the attempt has failed already";
 
 /// Records the verdicts that are missing, then the attempt's end and what follows from it.
 fn conclude(
@@ -131,12 +162,14 @@ fn recorded(judged: Option<&crate::domain::run::JudgedCriterion>) -> Judged {
 /// What criteria may ask about: files as they are recorded, or as they were seen just now in runs that record no such thing.
 fn facts(draft: &Draft<'_>, number: AgentNo, seen: &[Observation]) -> Facts {
     let recorded = draft.run.agent(number).and_then(Agent::open_attempt).map(|attempt| attempt.files.clone());
+    let commands = draft.run.agent(number).and_then(Agent::open_attempt).map(|attempt| attempt.commands.clone());
     let workspace = if draft.basis.records_facts() {
         recorded.unwrap_or_default()
     } else {
         seen.iter().filter_map(Observation::file).map(|(path, fact)| (path.to_owned(), fact)).collect()
     };
-    Facts { edition: draft.basis.settings.judging, input_files: prompt::input_files(&draft.run), workspace }
+    let (edition, input_files) = (draft.basis.settings.judging, prompt::input_files(&draft.run));
+    Facts { edition, input_files, workspace, commands: commands.unwrap_or_default() }
 }
 
 /// Decides what an agent does after a failed attempt: the same tier again, the next one, a question, or the end.

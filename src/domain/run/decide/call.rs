@@ -14,12 +14,14 @@ use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::run::basis::ModelChoice;
 use crate::domain::run::command::{DayRefusal, Refusal};
 use crate::domain::run::observation::Observation;
-use crate::domain::run::pending::{is_ready, next_call};
+use crate::domain::run::offer;
+use crate::domain::run::pending::{Step, is_ready, next_step};
 use crate::domain::run::prompt::{self, Prompt};
-use crate::domain::run::state::{AgentStatus, Call, CallState, Run};
+use crate::domain::run::state::{AgentStatus, Attempt, Call, CallState, Run};
 use crate::domain::text::Text;
 use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
+use crate::domain::tool::ToolSpec;
 
 const NS_PER_DAY: i64 = 86_400_000_000_000;
 
@@ -30,11 +32,11 @@ pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) ->
     draft.must_run()?;
     let agent = draft.agent(number)?;
     let owed = match agent.status {
-        AgentStatus::Waiting if is_ready(&draft.run, agent) && !draft.run.is_doomed() => Some(Purpose::Work),
-        AgentStatus::Working => next_call(&draft.run, agent),
+        AgentStatus::Waiting if is_ready(&draft.run, agent) && !draft.run.is_doomed() => Some(Step::Call(Purpose::Work)),
+        AgentStatus::Working => next_step(&draft.run, agent),
         _ => None,
     };
-    if owed != Some(purpose) {
+    if owed != Some(Step::Call(purpose)) {
         return Err(Refusal::NotWaiting(number));
     }
     let tier = agent.tier;
@@ -46,12 +48,26 @@ pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) ->
         }
         None => return Err(Refusal::TierWithoutModel { role: agent.plan.role.clone(), tier }),
     };
-    let prompt = prompt::compose(&draft.run, draft.basis, number, purpose);
-    if let Some(window) = choice.context_tokens.filter(|window| draft.basis.checks_windows() && prompt.least_tokens() > *window) {
-        return refuse_for_window(draft, number, purpose, &choice, prompt.least_tokens(), window);
-    }
+    let tools = if purpose == Purpose::Work { offer::tools(draft.basis, agent) } else { Vec::new() };
+    let turns_left = offer::turns_left_now(&draft.run, draft.basis, agent);
+    // A conversation that goes on is recorded already: only what comes new is written down.
+    let last_turn = agent.open_attempt().filter(|_| purpose == Purpose::Work).and_then(|attempt| last_turn(&draft.run, attempt));
     let max_output = output_limit(draft, number, purpose, &choice);
-    let estimated_input = estimate(&draft.run, &choice, &prompt);
+    let (prompt, estimated_input, transcript) = match last_turn {
+        Some(last) => {
+            let transcript = serde_json::json!({ "goes_on_after_call": last.number }).to_string();
+            (Prompt::default(), estimate_next(&draft.run, &choice, last), Some(Text::Inline(transcript)))
+        }
+        None => {
+            let prompt = prompt::compose(&draft.run, draft.basis, number, purpose);
+            let least = prompt.least_tokens();
+            if let Some(window) = choice.context_tokens.filter(|window| draft.basis.checks_windows() && least > *window) {
+                return refuse_for_window(draft, number, purpose, &choice, least, window);
+            }
+            let estimated = estimate(&draft.run, &choice, &prompt, &tools);
+            (prompt, estimated, None)
+        }
+    };
     let worst = draft.basis.worst_case(&choice.provider, &choice.model, estimated_input, max_output);
     if let Some(shortage) = shortage(draft, number, &choice, worst)? {
         return refuse_for_budget(draft, number, purpose, shortage);
@@ -60,6 +76,8 @@ pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) ->
         Some(open) => open.number,
         None => begin_attempt(draft, number, tier)?,
     };
+    let structured =
+        prompt.schema.is_some() || (transcript.is_some() && prompt::schema_of(&draft.run, draft.basis, number).is_some());
     let call = draft.run.calls.last_key_value().map_or(1, |(last, _)| last + 1);
     let day = u32::try_from(draft.now.div_euclid(NS_PER_DAY)).unwrap_or_default();
     draft.emit(CallStarted {
@@ -76,8 +94,8 @@ pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) ->
         private: Some(CallStartedPrivate {
             system: Text::Inline(prompt.system),
             prompt: Text::Inline(prompt.user),
-            transcript: None,
-            parameters: parameters(&choice, prompt.schema.is_some()),
+            transcript,
+            parameters: parameters(&choice, structured, &tools, turns_left),
         }),
     });
     Ok(())
@@ -122,11 +140,40 @@ fn output_limit(draft: &Draft<'_>, number: AgentNo, purpose: Purpose, choice: &M
 /// A judge writes a few sentences; more room would only be reserved for nothing.
 const JUDGE_OUTPUT_MAX: u64 = 4096;
 
+/// Returns the last call of an attempt whose reply asked for tools.
+fn last_turn<'a>(run: &'a Run, attempt: &'a Attempt) -> Option<&'a Call> {
+    run.calls_of(attempt).rfind(|call| call.turn.is_some())
+}
+
+/// Estimates the input tokens of a call that goes on with a conversation: all that the last one took in and gave out, and the new
+/// results. So an estimate costs as much as the new results are long, not the conversation.
+fn estimate_next(run: &Run, choice: &ModelChoice, last: &Call) -> u64 {
+    let known = match last.state {
+        CallState::Replied { usage, .. } => usage.total_input().max(last.estimated_input) + usage.output,
+        _ => last.estimated_input,
+    };
+    let results = last.turn.iter().flat_map(|turn| &turn.runs).filter_map(|run| run.end.as_ref());
+    let results: u64 = results.map(|end| estimate_tokens(&end.result) + TOKENS_PER_RESULT).sum();
+    known + (results as f64 * correction(run, choice)).ceil() as u64
+}
+
+/// Tokens that a result costs beside its text: its id, its fence, its frame.
+const TOKENS_PER_RESULT: u64 = 40;
+
 /// Estimates the input tokens of a prompt, corrected by what the model counted in earlier calls of the run.
 ///
 /// The correction is the mean of counted ÷ estimated over those calls, and never below 1: an estimate guards a budget.
-fn estimate(run: &Run, choice: &ModelChoice, prompt: &Prompt) -> u64 {
+fn estimate(run: &Run, choice: &ModelChoice, prompt: &Prompt, tools: &[ToolSpec]) -> u64 {
     let estimate = estimate_tokens(&prompt.system) + estimate_tokens(&prompt.user) + schema_tokens(prompt);
+    ((estimate + tool_tokens(tools)) as f64 * correction(run, choice)).ceil() as u64
+}
+
+/// Tools are sent along and counted as input.
+fn tool_tokens(tools: &[ToolSpec]) -> u64 {
+    tools.iter().map(|tool| estimate_tokens(&tool.description) + estimate_tokens(&tool.parameters.to_string())).sum()
+}
+
+fn correction(run: &Run, choice: &ModelChoice) -> f64 {
     let ratios = run.calls.values().filter(|call| call.model == choice.model && call.estimated_input > 0).filter_map(|call| {
         match call.state {
             CallState::Replied { usage, reported: true } => Some(usage.total_input() as f64 / call.estimated_input as f64),
@@ -134,8 +181,7 @@ fn estimate(run: &Run, choice: &ModelChoice, prompt: &Prompt) -> u64 {
         }
     });
     let (sum, n) = ratios.fold((0.0, 0u32), |(sum, n), ratio| (sum + ratio, n + 1));
-    let factor = if n == 0 { 1.0 } else { (sum / f64::from(n)).max(1.0) };
-    (estimate as f64 * factor).ceil() as u64
+    if n == 0 { 1.0 } else { (sum / f64::from(n)).max(1.0) }
 }
 
 /// A schema is sent along and counted as input.
@@ -248,7 +294,12 @@ pub(super) fn refuse_for_day(
 fn observe(draft: &mut Draft<'_>, agent: AgentNo, attempt: Option<AttemptNo>, seen: impl IntoIterator<Item = Observation>) {
     if draft.basis.records_facts() {
         for observation in seen {
-            if observation.file().is_some_and(|(path, _)| !is_open_question(draft, agent, path)) {
+            let is_settled = match (observation.file(), observation.command()) {
+                (Some((path, _)), _) => !is_open_question(draft, agent, path),
+                (_, Some((name, _))) => !is_open_command(draft, agent, name),
+                (None, None) => false,
+            };
+            if is_settled {
                 continue;
             }
             let Observation { fact, private } = observation;
@@ -264,8 +315,32 @@ fn is_open_question(draft: &Draft<'_>, agent: AgentNo, path: &str) -> bool {
     !is_known && judge::files_asked(&agent.criteria).contains(&path)
 }
 
-fn parameters(choice: &ModelChoice, structured: bool) -> String {
-    serde_json::json!({ "context_tokens": choice.context_tokens, "effort": choice.effort, "structured": structured }).to_string()
+/// Returns whether the agent's criteria ask for a command of which the open attempt knows nothing yet.
+fn is_open_command(draft: &Draft<'_>, agent: AgentNo, name: &str) -> bool {
+    let Some(agent) = draft.run.agent(agent) else { return false };
+    let is_known = agent.open_attempt().is_some_and(|attempt| attempt.commands.contains_key(name));
+    !is_known && judge::commands_asked(&agent.criteria).iter().any(|command| judge::command_name(command.run) == name)
+}
+
+/// Records what became of the commands that an agent's criteria ask for, and judges by it.
+pub(super) fn commands_ended(draft: &mut Draft<'_>, number: AgentNo, seen: Vec<Observation>) -> Result<(), Refusal> {
+    draft.must_run()?;
+    let agent = draft.agent(number)?;
+    let step = if agent.status == AgentStatus::Working { next_step(&draft.run, agent) } else { None };
+    let attempt = agent.open_attempt().map(|attempt| attempt.number);
+    if step != Some(Step::Commands) {
+        return Err(Refusal::NotWaiting(number));
+    }
+    observe(draft, number, attempt, seen.into_iter().filter(|seen| seen.command().is_some()));
+    attempt::judge_recorded(draft, number);
+    Ok(())
+}
+
+fn parameters(choice: &ModelChoice, structured: bool, tools: &[ToolSpec], turns_left: u32) -> String {
+    let mut parameters =
+        serde_json::json!({ "context_tokens": choice.context_tokens, "effort": choice.effort, "structured": structured });
+    offer::write(&mut parameters, tools, turns_left);
+    parameters.to_string()
 }
 
 fn open_call<'a>(draft: &'a Draft<'_>, number: CallNo) -> Result<&'a Call, Refusal> {
@@ -314,10 +389,14 @@ pub(super) fn replied(draft: &mut Draft<'_>, number: CallNo, reply: CallReply, s
         UsageSource::Estimated => CostSource::Estimated,
     };
     cost(draft, &call, reply.usage, source, reply.reported_cost);
+    let asks_for_tools = draft.run.calls.get(&number).is_some_and(|call| call.turn.is_some());
     match call.purpose {
+        // Which tools run is the next decision; in a run that is ending none does.
+        Purpose::Work if asks_for_tools => super::end::settle(draft),
         Purpose::Work => {
-            observe(draft, call.agent, Some(call.attempt), seen.iter().cloned());
-            attempt::judge_work(draft, call.agent, &reply, &seen);
+            let files = seen.iter().filter(|seen| seen.file().is_some());
+            observe(draft, call.agent, Some(call.attempt), files.cloned());
+            attempt::judge_work(draft, &call, &reply, &seen);
         }
         Purpose::Judge => attempt::judge_by_model(draft, call.agent, number, &reply.text, &seen),
     }
@@ -428,7 +507,8 @@ pub(super) fn cancelled(draft: &mut Draft<'_>, number: CallNo, usage: Option<Tok
     if let Some(usage) = usage {
         cost(draft, &call, usage, CostSource::Estimated, None);
     }
-    if call.purpose == Purpose::Work {
+    // What a conversation has come to is not lost with one call: it goes on from there.
+    if call.purpose == Purpose::Work && !call.goes_on {
         end_attempt(draft, call.agent, AttemptOutcome::Cancelled, Vec::new());
     }
     super::end::settle(draft);

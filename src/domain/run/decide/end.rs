@@ -3,6 +3,7 @@
 use super::Draft;
 use super::attempt;
 use super::call::end_attempt;
+use super::tools;
 use crate::domain::event::{
     AgentSkipped, AgentSkippedPrivate, ApprovalGiven, ApprovalGivenPrivate, AttemptOutcome, CallLost, CallLostPrivate,
     CancelAsked, CancelAskedPrivate, FailureReason, OnFailure, Purpose, ReportComposed, ReportComposedPrivate, RunCancelled,
@@ -11,6 +12,7 @@ use crate::domain::event::{
 };
 use crate::domain::ids::{AgentNo, ExecutorId};
 use crate::domain::run::command::{NewLimits, Refusal};
+use crate::domain::run::pending::{Step, next_step};
 use crate::domain::run::report;
 use crate::domain::run::state::{AgentStatus, Phase};
 use crate::domain::text::Text;
@@ -30,17 +32,22 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
             let private = Some(AgentSkippedPrivate {});
             draft.emit(AgentSkipped { agent, because: SkipReason::RunFailed, cause, private });
         }
-        let unjudged: Vec<AgentNo> = draft
-            .run
-            .agents
-            .iter()
-            .filter(|agent| crate::domain::run::pending::next_call(&draft.run, agent) == Some(Purpose::Judge))
-            .map(|agent| agent.plan.agent)
-            .collect();
+        let waiting_for = |wanted: fn(&Step) -> bool| -> Vec<AgentNo> {
+            let agents = draft.run.agents.iter().filter(|agent| next_step(&draft.run, agent).as_ref().is_some_and(wanted));
+            agents.map(|agent| agent.plan.agent).collect()
+        };
+        let unjudged = waiting_for(|step| matches!(step, Step::Call(Purpose::Judge) | Step::Commands));
+        // A conversation with tools that has come to no answer ends where it is.
+        for agent in waiting_for(|step| !matches!(step, Step::Call(Purpose::Judge) | Step::Commands)) {
+            end_attempt(draft, agent, AttemptOutcome::Cancelled, Vec::new());
+            let private = Some(AgentSkippedPrivate {});
+            draft.emit(AgentSkipped { agent, because: SkipReason::RunFailed, cause, private });
+        }
         if let Some(agent) = unjudged.first() {
             return attempt::close(draft, *agent, "not judged: the run is ending");
         }
     }
+    // Tools that run are awaited: their attempts are open, so their agents have not ended.
     let is_over = draft.run.agents.iter().all(|agent| agent.status.is_ended()) && draft.run.open_calls().next().is_none();
     if !is_over || draft.run.is_ended() {
         return;
@@ -120,14 +127,17 @@ pub(super) fn resume(
     let NewLimits { budget, agent_budgets, allow_unpriced } = limits;
     let private = Some(RunResumedPrivate {});
     draft.emit(RunResumed { executor, retry_failed, meno_version, budget, agent_budgets, allow_unpriced, private });
-    let lost: Vec<_> = draft.run.open_calls().map(|call| (call.number, call.agent, call.purpose, call.reserved)).collect();
-    for (call, agent, purpose, reserved) in lost {
+    let open = draft.run.open_calls();
+    let lost: Vec<_> = open.map(|call| (call.number, call.agent, call.purpose, call.goes_on, call.reserved)).collect();
+    for (call, agent, purpose, goes_on, reserved) in lost {
         draft.emit(CallLost { call, reserved, private: Some(CallLostPrivate {}) });
         // A lost judge costs its own call only: the answer is recorded and is judged again.
-        if purpose == Purpose::Work {
+        // What a conversation with tools has come to is recorded too, and goes on from there.
+        if purpose == Purpose::Work && !goes_on {
             end_attempt(draft, agent, AttemptOutcome::Lost, Vec::new());
         }
     }
+    tools::interrupted(draft);
     settle(draft);
     Ok(())
 }

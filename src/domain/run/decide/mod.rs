@@ -5,6 +5,7 @@ mod call;
 mod end;
 mod fork;
 mod form;
+mod tools;
 
 pub use call::NO_PRICE;
 
@@ -33,6 +34,9 @@ pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result
         Command::TakeBack { question } => form::take_back(&mut draft, question)?,
         Command::CompleteForm(advice) => form::complete(&mut draft, &advice)?,
         Command::StartCall { agent, purpose } => call::start(&mut draft, agent, purpose)?,
+        Command::StartTools { agent } => tools::start(&mut draft, agent)?,
+        Command::RecordTool { call, tool_call, outcome } => tools::ended(&mut draft, call, tool_call, outcome)?,
+        Command::RecordCommands { agent, seen } => call::commands_ended(&mut draft, agent, seen)?,
         Command::RecordRetry { call, retry } => call::retried(&mut draft, call, retry)?,
         Command::RecordReply { call, reply, seen } => call::replied(&mut draft, call, *reply, seen)?,
         Command::RecordFailure { call, failure } => call::failed(&mut draft, call, failure)?,

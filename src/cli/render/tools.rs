@@ -1,0 +1,65 @@
+//! The turns of an attempt and the tools that ran in each, as a tree.
+
+use super::page::Page;
+use crate::cli::output::{FAINT, sanitize, styled, time, words};
+use crate::domain::event::Purpose;
+use crate::views::run_detail::{AttemptDetail, CallDetail, ToolDetail};
+
+/// Characters of the arguments that are shown in one line.
+const ARGUMENTS_CHARS_MAX: usize = 100;
+
+/// Shows the turns of an attempt, if its models used tools.
+pub fn turns(page: &mut Page, indent: usize, attempt: &AttemptDetail) {
+    if attempt.calls.iter().all(|call| call.tools.is_empty()) {
+        return;
+    }
+    let calls = attempt.calls.iter().filter(|call| call.purpose == Purpose::Work);
+    for (call, number) in calls.zip(1u32..) {
+        page.line(indent, turn(call, number));
+        call.tools.iter().for_each(|tool| page.line(indent + 2, line(tool)));
+    }
+}
+
+fn turn(call: &CallDetail, number: u32) -> String {
+    let latency = call.latency_ms.map_or_else(String::new, |ms| format!("  {}", time::duration(ms)));
+    let asks = match call.tools.len() {
+        0 => call.status.name().to_owned(),
+        tools => format!("asks for {}", words::plural(tools as u64, "tool")),
+    };
+    let cached = call.tokens.as_ref().map_or(0, |tokens| tokens.cache_read);
+    let cached = if cached == 0 { String::new() } else { format!(", {} tokens from the cache", words::count(cached)) };
+    format!("turn {number}{latency}  {asks}{cached}")
+}
+
+fn line(tool: &ToolDetail) -> String {
+    let latency = tool.latency_ms.map_or_else(|| "no end is recorded".to_owned(), time::duration);
+    let outcome = match (tool.ok, tool.fault) {
+        (None, _) => latency,
+        (Some(true), _) if tool.repeated => "told again".to_owned(),
+        (Some(true), _) => latency,
+        (Some(false), Some(fault)) => format!("{}, {latency}", fault.name().replace('_', " ")),
+        (Some(false), None) => format!("failed, {latency}"),
+    };
+    let size = match (tool.bytes, tool.told_bytes) {
+        (Some(bytes), Some(told)) if told < bytes => format!(", {} of {} bytes told", words::count(told), words::count(bytes)),
+        _ => String::new(),
+    };
+    let arguments = tool.arguments.as_deref().unwrap_or("(arguments not kept)");
+    let short: String = arguments.chars().take(ARGUMENTS_CHARS_MAX).collect();
+    let more = if short.len() < arguments.len() { "…" } else { "" };
+    let arguments = styled(FAINT, sanitize::line(&format!("{short}{more}")));
+    format!("{} {arguments}  {outcome}{size}", sanitize::line(&tool.tool))
+}
+
+/// Shows what each tool of a call was asked and what the model was told.
+pub fn told(page: &mut Page, call: &CallDetail) {
+    for tool in &call.tools {
+        page.line(0, "");
+        page.line(0, styled(FAINT, format!("Tool {}:", sanitize::line(&tool.tool))));
+        page.text(tool.arguments.as_deref().unwrap_or("(arguments not kept)"));
+        match &tool.result {
+            Some(result) => page.text(result),
+            None => page.nothing("the result is not kept"),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Tools: which of those that a model asks for may run, what the others are answered, and when asking has come to nothing.
+
+use super::{Draft, attempt, end};
+use crate::domain::call::ToolCall;
+use crate::domain::event::{Signal, ToolEnded, ToolEndedPrivate, ToolFault, ToolStarted, ToolStartedPrivate};
+use crate::domain::ids::{AgentNo, CallNo};
+use crate::domain::run::command::Refusal;
+use crate::domain::run::offer;
+use crate::domain::run::pending::{Step, next_step};
+use crate::domain::run::state::{Agent, AgentStatus, Call, ToolEnd};
+use crate::domain::text::Text;
+use crate::domain::tool::{self, FAILED_TURNS_MAX, SAME_FAILURES_MAX, ToolOutcome, ToolSpec};
+
+/// What becomes of a tool call.
+enum Fate {
+    /// It runs.
+    Runs {
+        /// Running it again would do it twice.
+        writes: bool,
+    },
+    /// Nothing runs: this is the answer.
+    Answered(ToolOutcome),
+    /// Nothing runs: it was asked before in this attempt, and this was the answer.
+    Repeats(CallNo, u32, ToolEnd),
+}
+
+/// Starts the tool calls of an agent's last reply in their order: those that only look together, one that does more by itself. What
+/// cannot run is answered at once.
+pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo) -> Result<(), Refusal> {
+    draft.must_run()?;
+    let agent = draft.agent(number)?;
+    let step = if agent.status == AgentStatus::Working { next_step(&draft.run, agent) } else { None };
+    let Some(Step::Tools(call)) = step else { return Err(Refusal::NotWaiting(number)) };
+    let offered = offer::tools(draft.basis, agent);
+    let Some(turn) = draft.run.calls.get(&call).and_then(|call| call.turn.as_ref()) else {
+        return Err(Refusal::NotWaiting(number));
+    };
+    let (calls, first) = (std::sync::Arc::clone(&turn.calls), turn.runs.len());
+    let mut is_running = false;
+    for (asked, index) in calls.iter().zip(0u32..).skip(first) {
+        let fate = fate(draft, number, &offered, asked);
+        let writes = matches!(fate, Fate::Runs { writes: true });
+        if writes && is_running {
+            break;
+        }
+        let arguments = Text::Inline(asked.arguments.to_string());
+        draft.emit(ToolStarted {
+            call,
+            tool_call: index,
+            tool: asked.name.clone(),
+            writes,
+            private: Some(ToolStartedPrivate { arguments }),
+        });
+        match fate {
+            Fate::Runs { .. } => is_running = true,
+            Fate::Answered(outcome) => record(draft, call, index, outcome),
+            Fate::Repeats(of_call, of_index, end) => repeat(draft, (call, index), (of_call, of_index), &end),
+        }
+        if writes {
+            break;
+        }
+    }
+    settle_turn(draft, call);
+    Ok(())
+}
+
+/// Records how a tool ended.
+pub(super) fn ended(draft: &mut Draft<'_>, call: CallNo, index: u32, outcome: ToolOutcome) -> Result<(), Refusal> {
+    let turn = draft.run.calls.get(&call).and_then(|call| call.turn.as_ref());
+    if !turn.is_some_and(|turn| turn.open().any(|open| open == index as usize)) {
+        return Err(Refusal::ToolNotOpen(call, index));
+    }
+    record(draft, call, index, outcome);
+    settle_turn(draft, call);
+    Ok(())
+}
+
+/// Ends the tools that ran when their process died and that must not run twice. Whatever only looked runs again.
+pub(super) fn interrupted(draft: &mut Draft<'_>) {
+    let open_in = |call: &Call| {
+        let turn = call.turn.as_ref();
+        let open = turn.into_iter().flat_map(|turn| turn.open().filter(|index| turn.runs[*index].writes));
+        open.map(|index| (call.number, index as u32)).collect::<Vec<_>>()
+    };
+    let open: Vec<_> = draft.run.agents.iter().filter_map(Agent::open_attempt).collect();
+    let open: Vec<_> = open.into_iter().flat_map(|attempt| draft.run.calls_of(attempt)).flat_map(open_in).collect();
+    for (call, index) in open {
+        let text = "Meno stopped while this ran. Whether it had finished is not known: look before you do it again.";
+        record(draft, call, index, ToolOutcome::refused(ToolFault::Interrupted, text));
+    }
+}
+
+/// Says what becomes of a tool call: it runs when the agent has the tool, the arguments are right and it is new.
+fn fate(draft: &Draft<'_>, number: AgentNo, offered: &[ToolSpec], asked: &ToolCall) -> Fate {
+    let Some(spec) = offered.iter().find(|spec| spec.name == asked.name) else {
+        let names: Vec<&str> = offered.iter().map(|spec| spec.name.as_str()).collect();
+        let text = format!("There is no tool `{}`. You have: {}.", asked.name, names.join(", "));
+        return Fate::Answered(ToolOutcome::refused(ToolFault::UnknownTool, text));
+    };
+    if let Some(problem) = spec.problem(&asked.arguments) {
+        return Fate::Answered(ToolOutcome::refused(ToolFault::BadArguments, problem));
+    }
+    let before = before(draft, number, asked);
+    match before.last {
+        Some((call, index, end)) if end.ok && spec.effect.may_repeat() => Fate::Repeats(call, index, end),
+        Some((_, _, end)) if before.failures >= SAME_FAILURES_MAX => {
+            let times = before.failures;
+            let text = format!(
+                "Not run: this very call has failed {times} times. Change the arguments, use another tool, or answer with what you \
+                 have. The last time it said:\n{}",
+                end.result
+            );
+            Fate::Answered(ToolOutcome::refused(ToolFault::Repeated, text))
+        }
+        _ => Fate::Runs { writes: !spec.effect.may_repeat() },
+    }
+}
+
+/// What became of the same tool call earlier in the attempt, since anything was last changed.
+struct Before {
+    last: Option<(CallNo, u32, ToolEnd)>,
+    failures: usize,
+}
+
+fn before(draft: &Draft<'_>, number: AgentNo, asked: &ToolCall) -> Before {
+    let mut before = Before { last: None, failures: 0 };
+    let attempt = draft.run.agent(number).and_then(Agent::open_attempt);
+    for call in attempt.into_iter().flat_map(|attempt| draft.run.calls_of(attempt)) {
+        let Some(turn) = &call.turn else { continue };
+        for ((earlier, run), index) in turn.calls.iter().zip(&turn.runs).zip(0u32..) {
+            let is_same = earlier.name == asked.name && earlier.arguments == asked.arguments;
+            match &run.end {
+                Some(end) if is_same => {
+                    before.failures = if end.ok { 0 } else { before.failures + 1 };
+                    before.last = Some((call.number, index, end.clone()));
+                }
+                _ if run.writes => before = Before { last: None, failures: 0 },
+                _ => {}
+            }
+        }
+    }
+    before
+}
+
+fn record(draft: &mut Draft<'_>, call: CallNo, tool_call: u32, outcome: ToolOutcome) {
+    let ToolOutcome { fault, text, bytes, latency_ms } = outcome;
+    let told = tool::cut(&text, bytes);
+    let (result, whole) = match told {
+        Some(told) => (told, Some(text)),
+        None => (text, None),
+    };
+    draft.emit(ToolEnded {
+        call,
+        tool_call,
+        ok: fault.is_none(),
+        latency_ms,
+        fault,
+        bytes: Some(bytes),
+        told_bytes: Some(result.len() as u64),
+        repeats: None,
+        private: Some(ToolEndedPrivate {
+            result: Text::Inline(result),
+            whole: whole.map(Text::Inline),
+            diff: None,
+            originals: Vec::new(),
+        }),
+    });
+}
+
+/// Answers a tool call with what it was answered before.
+fn repeat(draft: &mut Draft<'_>, (call, tool_call): (CallNo, u32), of: (CallNo, u32), end: &ToolEnd) {
+    let result = end.result.to_string();
+    let bytes = result.len() as u64;
+    draft.emit(ToolEnded {
+        call,
+        tool_call,
+        ok: true,
+        latency_ms: 0,
+        fault: None,
+        bytes: Some(bytes),
+        told_bytes: Some(bytes),
+        repeats: Some(of),
+        private: Some(ToolEndedPrivate { result: Text::Inline(result), whole: None, diff: None, originals: Vec::new() }),
+    });
+}
+
+/// Ends the attempt when tools have failed for too long, or when the run is ending.
+fn settle_turn(draft: &mut Draft<'_>, call: CallNo) {
+    let Some(call) = draft.run.calls.get(&call) else { return };
+    let (number, is_complete) = (call.agent, call.turn.as_ref().is_some_and(super::super::Turn::is_complete));
+    if draft.run.is_doomed() {
+        return end::settle(draft);
+    }
+    let Some(attempt) = draft.run.agent(number).and_then(Agent::open_attempt).filter(|_| is_complete) else { return };
+    let turns = draft.run.calls_of(attempt).rev().filter_map(|call| call.turn.as_ref());
+    if turns.take(FAILED_TURNS_MAX).filter(|turn| turn.is_failed()).count() == FAILED_TURNS_MAX {
+        attempt::give_up(draft, number, Signal::ToolTurns);
+    }
+}

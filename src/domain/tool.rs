@@ -1,0 +1,150 @@
+//! Tools as decisions see them: what is offered to a model, whether what it asks for may run, and how much of a result it is told.
+//!
+//! What a tool does in the world is the affair of the room `tools`; here are its description, the check of its arguments against
+//! its schema, and the limits of what is told.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::event::ToolFault;
+use super::judge::{Edition, schema_problems};
+use super::named::named_enums;
+
+/// The name of the tool that runs programs: an agent has it by listing it, or by listing a program that the settings allow.
+pub const RUN_COMMAND: &str = "run_command";
+/// Bytes of a result that a model is told, at most; the rest is kept beside.
+pub const RESULT_BYTES_MAX: usize = 32 * 1024;
+/// Of these, bytes of its end.
+const TAIL_BYTES: usize = 8 * 1024;
+/// Tool calls of one turn that are answered, at most.
+pub const CALLS_PER_TURN_MAX: usize = 64;
+/// After so many failures of the same call it is not run again.
+pub const SAME_FAILURES_MAX: usize = 2;
+/// An attempt ends when in so many turns on end every call failed.
+pub const FAILED_TURNS_MAX: usize = 3;
+
+named_enums! {
+    /// What a tool does to the world, and so what it means to run it again.
+    ToolEffect {
+        /// It only looks.
+        Reads = "reads",
+        /// It changes something, and doing it again changes nothing more.
+        Idempotent = "idempotent",
+        /// It changes something; again is twice.
+        Writes = "writes",
+        /// It speaks to somebody outside.
+        ReachesOut = "reaches_out",
+    }
+}
+
+impl ToolEffect {
+    /// Returns whether running it again does no harm.
+    pub fn may_repeat(self) -> bool {
+        matches!(self, Self::Reads | Self::Idempotent)
+    }
+}
+
+/// A tool as a model is told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolSpec {
+    /// Its name.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// The JSON Schema of its arguments.
+    pub parameters: Value,
+    /// What it does to the world.
+    pub effect: ToolEffect,
+}
+
+impl ToolSpec {
+    /// Returns what is wrong with `arguments`, in words for the model; `None` when they are as the schema asks.
+    pub fn problem(&self, arguments: &Value) -> Option<String> {
+        if let Value::String(text) = arguments {
+            let start: String = text.chars().take(200).collect();
+            return Some(format!("The arguments of `{}` are not JSON: {start}", self.name));
+        }
+        match schema_problems(&self.parameters, arguments, Edition::default()) {
+            Ok(problems) if problems.is_empty() => None,
+            Ok(problems) => Some(format!(
+                "The arguments of `{}` are not of its schema: {}.\nThe schema is {}",
+                self.name,
+                problems.join("; "),
+                self.parameters
+            )),
+            Err(why) => Some(format!("The schema of `{}` cannot be used: {why}", self.name)),
+        }
+    }
+}
+
+/// What came of running a tool. Its text is redacted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolOutcome {
+    /// Why it did not do what it was asked; `None` when it did.
+    pub fault: Option<ToolFault>,
+    /// The result, as much as was kept of it.
+    pub text: String,
+    /// Bytes of the result before anything was left out.
+    pub bytes: u64,
+    /// How long it took, in milliseconds.
+    pub latency_ms: u64,
+}
+
+impl ToolOutcome {
+    /// A failure that Meno itself states.
+    pub fn refused(fault: ToolFault, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { fault: Some(fault), bytes: text.len() as u64, text, latency_ms: 0 }
+    }
+}
+
+/// Returns what a model is told of a result: all of it, or its head and its tail with a line between that says what is missing.
+/// `bytes` is the length that the result had before anybody cut it. `None` when all is told.
+pub fn cut(text: &str, bytes: u64) -> Option<String> {
+    if text.len() <= RESULT_BYTES_MAX {
+        return None;
+    }
+    let mut head = RESULT_BYTES_MAX - TAIL_BYTES;
+    let mut tail = text.len() - TAIL_BYTES;
+    while !text.is_char_boundary(head) {
+        head -= 1;
+    }
+    while !text.is_char_boundary(tail) {
+        tail += 1;
+    }
+    let left_out = bytes.max(text.len() as u64) - (head + text.len() - tail) as u64;
+    let (head, tail) = (&text[..head], &text[tail..]);
+    Some(format!("{head}\n[… {left_out} bytes are left out here …]\n{tail}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_long_result_is_told_by_its_head_and_its_tail() {
+        assert_eq!(cut(&"x".repeat(RESULT_BYTES_MAX), 0), None);
+        let text = format!("begin{}é{}end", "ä".repeat(RESULT_BYTES_MAX), "ü".repeat(RESULT_BYTES_MAX));
+        let told = cut(&text, text.len() as u64).expect("it is too long");
+        assert!(told.starts_with("beginä") && told.ends_with("üend"));
+        assert!(told.len() < RESULT_BYTES_MAX + 100);
+        let kept = told.split("\n[… ").next().unwrap().len() + told.rsplit("…]\n").next().unwrap().len();
+        assert!(told.contains(&format!("[… {} bytes", text.len() - kept)), "{}", text.len() - kept);
+        assert!(cut(&text, 1 << 40).expect("it is too long").contains(&format!("[… {} bytes", (1u64 << 40) - kept as u64)));
+    }
+
+    #[test]
+    fn arguments_that_are_wrong_are_answered_with_what_is_wrong() {
+        let spec = ToolSpec {
+            name: "read_file".to_owned(),
+            description: String::new(),
+            parameters: json!({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"], "additionalProperties": false}),
+            effect: ToolEffect::Reads,
+        };
+        assert_eq!(spec.problem(&json!({"path": "a"})), None);
+        assert!(spec.problem(&json!({})).unwrap().contains("`path` is required"));
+        assert!(spec.problem(&json!("{\"path\": \"a")).unwrap().contains("are not JSON: {\"path\": \"a"));
+    }
+}

@@ -1,0 +1,207 @@
+//! Runs a program to its end or its limit: no shell, a scrubbed environment, a process group of its own that is killed whole.
+//!
+//! What is not done here is said where a run starts: children are not confined to the workspace by the system. A program that makes
+//! itself a session of its own leaves the group.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of output that are kept from its beginning, and as many from its end.
+const KEPT_BYTES: usize = 2 << 20;
+/// How often a child that says nothing is looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long output is awaited after the end of whoever was started: something that left the group may hold the pipe for ever.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The variables that a child has, and where its program is looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    variables: Vec<(String, String)>,
+    path: Vec<PathBuf>,
+}
+
+/// Variables that children have, where they are set.
+const PASSED: [&str; 9] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "SHELL"];
+
+impl Environment {
+    /// Reads the variables that a child may have, and those of `more`, but for those that `is_secret` knows. Relative folders of PATH
+    /// are left out: they would let a workspace bring its own programs.
+    pub fn new(read: impl Fn(&str) -> Option<String>, more: &[String], is_secret: impl Fn(&str) -> bool) -> Self {
+        let names = PASSED.iter().copied().chain(more.iter().map(String::as_str)).filter(|name| !is_secret(name));
+        let mut variables: Vec<(String, String)> = names.filter_map(|name| Some((name.to_owned(), read(name)?))).collect();
+        let mut path = Vec::new();
+        for (_, value) in variables.iter_mut().filter(|(name, _)| name == "PATH") {
+            path = value.split(':').filter(|folder| folder.starts_with('/')).map(PathBuf::from).collect();
+            *value = path.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":");
+        }
+        // Nobody sees colours, and nobody answers questions.
+        for (name, value) in [("TERM", "dumb"), ("NO_COLOR", "1"), ("CI", "1"), ("GIT_TERMINAL_PROMPT", "0")] {
+            variables.push((name.to_owned(), value.to_owned()));
+        }
+        Self { variables, path }
+    }
+
+    /// Returns the environment with more variables; what stands there under their names is replaced.
+    #[must_use]
+    pub fn with<N: Into<String>, V: Into<String>>(&self, more: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut environment = self.clone();
+        for (name, value) in more {
+            let name = name.into();
+            environment.variables.retain(|(known, _)| *known != name);
+            environment.variables.push((name, value.into()));
+        }
+        environment
+    }
+
+    /// Returns where a program lies: a name is looked for in the folders of PATH, an absolute path is itself.
+    pub fn find(&self, program: &str) -> Option<PathBuf> {
+        let is_program = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file();
+        if program.contains('/') {
+            let path = PathBuf::from(program);
+            return (path.is_absolute() && is_program(&path)).then_some(path);
+        }
+        self.path.iter().map(|folder| folder.join(program)).find(|path| is_program(path))
+    }
+}
+
+/// What came of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code; `None` when a signal ended it.
+    pub exit: Option<i32>,
+    /// Its time was up.
+    pub timed_out: bool,
+    /// What it wrote on both of its outputs, in order: the whole, or its head and its tail.
+    pub output: String,
+    /// Bytes that it wrote.
+    pub bytes: u64,
+    /// How long it ran.
+    pub took: Duration,
+}
+
+/// Runs `program` with `arguments` in `folder`; `None` when `stop` was cancelled meanwhile.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn run(
+    (program, arguments): (&Path, &[String]),
+    folder: &Path,
+    environment: &Environment,
+    limit: Duration,
+    stop: &CancellationToken,
+) -> io::Result<Option<Ended>> {
+    let start = Instant::now();
+    let (reader, writer) = io::pipe()?;
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).env_clear().envs(environment.variables.iter().cloned());
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
+    let mut child = command.spawn()?;
+    // The command holds the writing end, which must close with the child.
+    drop(command);
+    let group = Pid::from_child(&child);
+    let mut output = Kept::default();
+    let mut reader = Some(reader);
+    let (mut timed_out, mut ended_at) = (false, None);
+    loop {
+        match &mut reader {
+            Some(pipe) => {
+                // A pipe that breaks has nothing more to say.
+                let is_over = read_some(pipe, &mut output).unwrap_or(true);
+                reader = reader.filter(|_| !is_over);
+            }
+            None => std::thread::sleep(LOOK_EVERY),
+        }
+        let out_of_time = start.elapsed() >= limit;
+        if ended_at.is_none() && (out_of_time || stop.is_cancelled()) {
+            timed_out = out_of_time && !stop.is_cancelled();
+            kill(group);
+        }
+        // The child stays a zombie until it is waited for below, so its number stays its own while the group is killed.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if ended_at.is_none() && waitid(WaitId::Pid(group), options)?.is_some() {
+            kill(group);
+            ended_at = Some(Instant::now());
+        }
+        if ended_at.is_some_and(|ended| reader.is_none() || ended.elapsed() > GRACE) {
+            break;
+        }
+    }
+    let status = child.wait()?;
+    if stop.is_cancelled() {
+        return Ok(None);
+    }
+    let bytes = output.bytes;
+    Ok(Some(Ended {
+        exit: if timed_out { None } else { status.code() },
+        timed_out,
+        output: output.text(),
+        bytes,
+        took: start.elapsed(),
+    }))
+}
+
+/// Ends every process of a group. One that has none left is no mistake.
+fn kill(group: Pid) {
+    if let Err(error) = kill_process_group(group, Signal::KILL) {
+        tracing::debug!("cannot end the process group: {error}");
+    }
+}
+
+/// Reads what is there, waiting a little for it; returns whether nothing more will come.
+fn read_some(pipe: &mut io::PipeReader, output: &mut Kept) -> io::Result<bool> {
+    let wait = Timespec { tv_sec: 0, tv_nsec: LOOK_EVERY.subsec_nanos().into() };
+    let ready = {
+        let mut fds = [PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)];
+        poll(&mut fds, Some(&wait))?
+    };
+    if ready == 0 {
+        return Ok(false);
+    }
+    let mut buffer = [0; 1 << 16];
+    match pipe.read(&mut buffer)? {
+        0 => Ok(true),
+        count => {
+            output.add(&buffer[..count]);
+            Ok(false)
+        }
+    }
+}
+
+/// The head and the tail of what a program wrote.
+#[derive(Debug, Default)]
+struct Kept {
+    head: Vec<u8>,
+    tail: std::collections::VecDeque<u8>,
+    bytes: u64,
+}
+
+impl Kept {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        let room = KEPT_BYTES - self.head.len();
+        let (head, rest) = bytes.split_at(room.min(bytes.len()));
+        self.head.extend_from_slice(head);
+        self.tail.extend(rest);
+        let over = self.tail.len().saturating_sub(KEPT_BYTES);
+        self.tail.drain(..over);
+    }
+
+    fn text(self) -> String {
+        let Self { head, tail, bytes, .. } = self;
+        let kept = (head.len() + tail.len()) as u64;
+        let mut text = String::from_utf8_lossy(&head).into_owned();
+        if kept < bytes {
+            text += &format!("\n[… {} bytes were not kept …]\n", bytes - kept);
+        }
+        let tail: Vec<u8> = tail.into();
+        text + &String::from_utf8_lossy(&tail)
+    }
+}

@@ -1,0 +1,231 @@
+//! `git`: the history of the workspace, read-only.
+//!
+//! Its arguments are structured and never a line for a shell. A repository may be a stranger's, with a configuration of its own that
+//! names programs: the repository is named instead of looked for, every key that could start a program is overridden, hooks, pagers,
+//! external diffs, filters and fetches are off, and files that other tools do not read are left out of what is shown.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::child::{self, Ended, Environment};
+use super::secrets;
+use super::{Place, Tool, ToolError, arguments};
+use crate::domain::event::ToolFault;
+use crate::domain::tool::{ToolEffect, ToolSpec};
+
+/// How long git may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(super) struct Git;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Command {
+    Log,
+    Diff,
+    Status,
+    Blame,
+    Show,
+}
+
+#[derive(Deserialize)]
+struct Arguments {
+    command: Command,
+    #[serde(default)]
+    revision: Option<String>,
+    #[serde(default)]
+    path: Option<String>,
+    #[serde(default)]
+    max_commits: Option<u32>,
+    #[serde(default)]
+    first_line: Option<u64>,
+    #[serde(default)]
+    last_line: Option<u64>,
+}
+
+impl Tool for Git {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "git".to_owned(),
+            description:
+                "Reads the history of the workspace: `status`; `diff` of the working tree, or of a revision or range; `log`; \
+                          `show` of a commit; `blame` of a file."
+                    .to_owned(),
+            parameters: json!({
+                "type": "object",
+                "properties": {
+                    "command": {"enum": ["log", "diff", "status", "blame", "show"]},
+                    "revision": {"type": "string", "minLength": 1, "maxLength": 200, "description": "A commit, branch, tag or range: `HEAD~3`, `main..HEAD`."},
+                    "path": {"type": "string", "minLength": 1, "description": "Only this file or folder, relative to the workspace. `blame` needs a file."},
+                    "max_commits": {"type": "integer", "minimum": 1, "maximum": 500, "description": "Commits of `log`, at most. Default 30."},
+                    "first_line": {"type": "integer", "minimum": 1, "description": "The first line to `blame`."},
+                    "last_line": {"type": "integer", "minimum": 1, "description": "The last line to `blame`."},
+                },
+                "required": ["command"],
+                "additionalProperties": false,
+            }),
+            effect: ToolEffect::Reads,
+        }
+    }
+
+    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<String, ToolError> {
+        let asked: Arguments = arguments(value)?;
+        let Some(program) = place.environment.find("git") else {
+            return Err(ToolError::failed("git is not on this machine."));
+        };
+        let repository = Repository::of(place.root.folder_path())?;
+        let mut words = repository.words();
+        words.extend(asked.words(place)?);
+        let environment = repository.environment(&program, place, stop)?;
+        let ended = child::run((&program, &words), place.root.folder_path(), &environment, LIMIT, stop);
+        match ended {
+            Ok(Some(Ended { exit: Some(0), output, .. })) if output.is_empty() => Ok("(nothing)\n".to_owned()),
+            Ok(Some(Ended { exit: Some(0), output, .. })) => Ok(output),
+            Ok(Some(Ended { timed_out: true, .. })) => {
+                Err(ToolError { fault: ToolFault::TimedOut, message: format!("git was ended after {} s.", LIMIT.as_secs()) })
+            }
+            Ok(Some(Ended { output, .. })) => Err(ToolError::failed(format!("git says: {}", output.trim()))),
+            Ok(None) => Err(ToolError::failed("stopped")),
+            Err(error) => Err(ToolError::failed(format!("git cannot be started: {error}."))),
+        }
+    }
+}
+
+impl Arguments {
+    /// Returns the words of the command line behind those that name the repository.
+    fn words(&self, place: &Place) -> Result<Vec<String>, ToolError> {
+        let mut words: Vec<&str> = match self.command {
+            Command::Status => vec!["status", "--short", "--branch", "--ignore-submodules=all"],
+            Command::Diff => vec!["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all"],
+            Command::Log => vec!["log", "--no-color", "--date=iso-strict", "--stat=100", "--no-ext-diff", "--no-textconv"],
+            Command::Show => vec!["show", "--no-color", "--date=iso-strict", "--no-ext-diff", "--no-textconv"],
+            Command::Blame => vec!["blame", "--no-textconv", "--date=short"],
+        };
+        let most = format!("--max-count={}", self.max_commits.unwrap_or(30));
+        if self.command == Command::Log {
+            words.push(&most);
+        }
+        let lines =
+            format!("-L{},{}", self.first_line.unwrap_or(1), self.last_line.map_or_else(String::new, |line| line.to_string()));
+        if self.command == Command::Blame && (self.first_line.is_some() || self.last_line.is_some()) {
+            words.push(&lines);
+        }
+        if let Some(revision) = &self.revision {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./~^@{}-+".contains(c);
+            if self.command == Command::Status || revision.starts_with('-') || !revision.chars().all(is_plain) {
+                let message =
+                    format!("`{revision}` is not a revision that `git` takes here: name a commit, a branch or a range.");
+                return Err(ToolError::bad_arguments(message));
+            }
+            words.push(revision);
+        }
+        let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        words.push("--".to_owned());
+        let path = place.root.path(self.path.as_deref().unwrap_or("."))?;
+        place.root.may_name(&path)?;
+        match (self.command, &self.path) {
+            (Command::Blame, None) => return Err(ToolError::bad_arguments("`blame` needs the `path` of a file.")),
+            (Command::Blame, Some(_)) => words.push(path.text()),
+            (Command::Status, _) => words.push(format!(":(literal){}", path.text())),
+            _ => {
+                words.push(format!(":(literal){}", path.text()));
+                words.extend(secrets::patterns().map(|pattern| format!(":(exclude,icase,glob){pattern}")));
+                // Whatever the settings deny is left out wherever its pattern could mean it.
+                let denied = place.deny.iter().filter(|pattern| !pattern.starts_with(['!', '#']));
+                words.extend(denied.map(|pattern| format!(":(exclude,icase){}", pattern.trim_matches('/'))));
+            }
+        }
+        Ok(words)
+    }
+}
+
+/// A repository, found without asking git, and where its working tree begins.
+#[derive(Debug, PartialEq, Eq)]
+struct Repository {
+    folder: PathBuf,
+    tree: PathBuf,
+}
+
+impl Repository {
+    /// Returns the repository that the workspace lies in. A file in the place of `.git`, as linked working trees have it, counts only
+    /// when the repository that it names knows of this tree: else it could name anybody's.
+    fn of(workspace: &Path) -> Result<Self, ToolError> {
+        let none = || ToolError::failed("The workspace is in no repository of git.");
+        let tree = workspace.ancestors().find(|folder| folder.join(".git").symlink_metadata().is_ok()).ok_or_else(none)?;
+        let dot = tree.join(".git");
+        let kind = dot.symlink_metadata().map_err(|_| none())?;
+        if kind.is_dir() {
+            return Ok(Self { folder: dot, tree: tree.to_owned() });
+        }
+        let stranger =
+            || ToolError::not_allowed("`.git` names a repository that does not know of this folder, which is not read.");
+        let text = if kind.is_file() { fs::read_to_string(&dot).unwrap_or_default() } else { return Err(stranger()) };
+        let named = text.strip_prefix("gitdir:").map(str::trim).ok_or_else(stranger)?;
+        let folder = tree.join(named).canonicalize().map_err(|_| stranger())?;
+        let back = fs::read_to_string(folder.join("gitdir")).unwrap_or_default();
+        let is_own = Path::new(back.trim()).canonicalize().ok() == dot.canonicalize().ok() && !back.trim().is_empty();
+        if is_own { Ok(Self { folder, tree: tree.to_owned() }) } else { Err(stranger()) }
+    }
+
+    fn words(&self) -> Vec<String> {
+        let (folder, tree) = (self.folder.display(), self.tree.display());
+        let words = [format!("--git-dir={folder}"), format!("--work-tree={tree}")];
+        words.into_iter().chain(["--no-pager", "--no-optional-locks", "--no-replace-objects"].map(str::to_owned)).collect()
+    }
+
+    /// Returns the environment in which no key of the repository's configuration can start a program or read a file.
+    fn environment(&self, program: &Path, place: &Place, stop: &CancellationToken) -> Result<Environment, ToolError> {
+        let quiet = place.environment.with([
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_ATTR_NOSYSTEM", "1"),
+            ("GIT_NO_LAZY_FETCH", "1"),
+            ("GIT_ALLOW_PROTOCOL", ""),
+            ("GIT_EDITOR", "false"),
+            ("GIT_PAGER", "cat"),
+        ]);
+        let mut keys: Vec<(String, &str)> = [
+            ("core.fsmonitor", "false"),
+            ("core.hooksPath", "/dev/null"),
+            ("core.pager", "cat"),
+            ("core.attributesFile", "/dev/null"),
+            ("core.excludesFile", "/dev/null"),
+            ("core.askPass", ""),
+            ("core.sshCommand", "false"),
+            ("diff.external", ""),
+            ("diff.submodule", "short"),
+            ("log.showSignature", "false"),
+            ("log.mailmap", "false"),
+            ("blame.ignoreRevsFile", ""),
+            ("status.submoduleSummary", "false"),
+            ("submodule.recurse", "false"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into();
+        // Filters have names of their own: each that the repository knows is switched off.
+        let ask = ["config", "--null", "--name-only", "--get-regexp", r"^filter\."].map(str::to_owned);
+        let words: Vec<String> = self.words().into_iter().chain(ask).collect();
+        let listed = child::run((program, &words), place.root.folder_path(), &quiet, LIMIT, stop);
+        let listed = listed.map_err(|error| ToolError::failed(format!("git cannot be started: {error}.")))?;
+        let names = listed.map(|ended| ended.output).unwrap_or_default();
+        let mut filters: Vec<&str> =
+            names.split('\0').filter_map(|key| Some(key.strip_prefix("filter.")?.rsplit_once('.')?.0)).collect();
+        filters.sort_unstable();
+        filters.dedup();
+        for filter in filters {
+            for (part, value) in [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")] {
+                keys.push((format!("filter.{filter}.{part}"), value));
+            }
+        }
+        let count = keys.len().to_string();
+        let numbered = keys.into_iter().enumerate().flat_map(|(n, (key, value))| {
+            [(format!("GIT_CONFIG_KEY_{n}"), key), (format!("GIT_CONFIG_VALUE_{n}"), value.to_owned())]
+        });
+        Ok(quiet.with([("GIT_CONFIG_COUNT", count.as_str())]).with(numbered))
+    }
+}

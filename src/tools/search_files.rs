@@ -1,0 +1,159 @@
+//! `search_files`: the lines of the workspace that a regular expression matches.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use grep_regex::{RegexMatcher, RegexMatcherBuilder};
+use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::find_files::{EVERYWHERE, pattern_of};
+use super::list_files::bad_pattern;
+use super::root::Kind;
+use super::walk::walk;
+use super::{Place, Tool, ToolError, arguments};
+use crate::domain::tool::{ToolEffect, ToolSpec};
+
+/// A compiled pattern takes at most so much memory.
+const COMPILED_BYTES_MAX: usize = 8 << 20;
+/// Lines that are shown unless more or fewer are asked for, and at most.
+const LINES_DEFAULT: usize = 100;
+const LINES_MAX: usize = 1000;
+/// A search that finds more lines than this ends: the pattern says too little.
+const FOUND_MAX: usize = 20_000;
+/// Characters of a line that are shown.
+const LINE_CHARS_MAX: usize = 300;
+
+pub(super) struct SearchFiles;
+
+#[derive(Deserialize)]
+struct Arguments {
+    pattern: String,
+    #[serde(default)]
+    path: Option<String>,
+    #[serde(default)]
+    files: Option<String>,
+    #[serde(default)]
+    ignore_case: bool,
+    #[serde(default)]
+    max_lines: Option<usize>,
+}
+
+/// A line that was found: file, number, text.
+type Found = (String, u64, String);
+
+impl Tool for SearchFiles {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "search_files".to_owned(),
+            description:
+                "Searches the text files of the workspace for a regular expression, line by line. Gives `file:line: text`. \
+                          What .gitignore leaves out is left out."
+                    .to_owned(),
+            parameters: json!({
+                "type": "object",
+                "properties": {
+                    "pattern": {"type": "string", "minLength": 1, "maxLength": 2000, "description": "The regular expression, in Rust's syntax."},
+                    "path": {"type": "string", "description": "The file or folder to search, relative to the workspace. Default: all of it."},
+                    "files": {"type": "string", "minLength": 1, "maxLength": 500, "description": "Only files whose names fit this pattern: `*.rs`."},
+                    "ignore_case": {"type": "boolean", "description": "Upper and lower case are the same. Default false."},
+                    "max_lines": {"type": "integer", "minimum": 1, "maximum": LINES_MAX, "description": "Lines to show, at most. Default 100."},
+                },
+                "required": ["pattern"],
+                "additionalProperties": false,
+            }),
+            effect: ToolEffect::Reads,
+        }
+    }
+
+    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<String, ToolError> {
+        let root = &place.root;
+        let Arguments { pattern, path, files, ignore_case, max_lines } = arguments(value)?;
+        let matcher = compiled(&pattern, ignore_case)?;
+        let wanted = files.as_deref().map(pattern_of).transpose()?;
+        let start = root.path(path.as_deref().unwrap_or("."))?;
+        let (found, count, searched) = (Mutex::new(Vec::new()), AtomicUsize::new(0), AtomicUsize::new(0));
+        let search = |file: &std::fs::File, path: String| {
+            searched.fetch_add(1, Ordering::Relaxed);
+            let mut lines = Lines { path, found: Vec::new(), count: &count };
+            // A file that breaks off half way is found in as far as it goes.
+            let _ = searcher().search_file(&matcher, file, &mut lines);
+            if !lines.found.is_empty() {
+                found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut lines.found);
+            }
+        };
+        let mut is_cut = false;
+        if root.kind(&start)? == Some(Kind::File) {
+            search(&root.file(&start)?.0, start.text());
+        } else {
+            let walked = walk(root, &start, EVERYWHERE, stop, |folder, name, kind| {
+                let path = || folder.path().join(name).text();
+                let is_wanted =
+                    *kind == Kind::File && wanted.as_ref().is_none_or(|wanted| wanted.matched(path(), false).is_whitelist());
+                if is_wanted
+                    && count.load(Ordering::Relaxed) <= FOUND_MAX
+                    && let Ok((file, _)) = folder.file(name)
+                {
+                    search(&file, path());
+                }
+            })?;
+            is_cut = walked.is_cut;
+        }
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(shown(found, max_lines.unwrap_or(LINES_DEFAULT).min(LINES_MAX), searched.into_inner(), is_cut))
+    }
+}
+
+fn compiled(pattern: &str, ignore_case: bool) -> Result<RegexMatcher, ToolError> {
+    let mut builder = RegexMatcherBuilder::new();
+    builder.case_insensitive(ignore_case).line_terminator(Some(b'\n')).size_limit(COMPILED_BYTES_MAX).nest_limit(100);
+    builder.build(pattern).map_err(|error| bad_pattern(pattern, &error))
+}
+
+fn searcher() -> Searcher {
+    SearcherBuilder::new().line_number(true).binary_detection(BinaryDetection::quit(0)).heap_limit(Some(8 << 20)).build()
+}
+
+struct Lines<'a> {
+    path: String,
+    found: Vec<Found>,
+    count: &'a AtomicUsize,
+}
+
+impl Sink for Lines<'_> {
+    type Error = std::io::Error;
+
+    fn matched(&mut self, _: &Searcher, line: &SinkMatch<'_>) -> Result<bool, std::io::Error> {
+        let text = String::from_utf8_lossy(line.bytes());
+        let text = text.trim_end();
+        let short: String = text.chars().take(LINE_CHARS_MAX).collect();
+        let more = if short.len() < text.len() { "…" } else { "" };
+        self.found.push((self.path.clone(), line.line_number().unwrap_or_default(), short + more));
+        Ok(self.count.fetch_add(1, Ordering::Relaxed) < FOUND_MAX)
+    }
+
+    fn binary_data(&mut self, _: &Searcher, _: u64) -> Result<bool, std::io::Error> {
+        // What stood before the first zero byte is no text either.
+        self.found.clear();
+        Ok(false)
+    }
+}
+
+fn shown(mut found: Vec<Found>, most: usize, searched: usize, is_cut: bool) -> String {
+    found.sort_unstable();
+    let count = found.len();
+    let lines = found.into_iter().take(most).map(|(path, line, text)| format!("{path}:{line}: {text}\n"));
+    let mut text: String = lines.collect();
+    let more = if count > FOUND_MAX { "or more " } else { "" };
+    text += &match count {
+        0 => format!("(nothing found in {searched} files)\n"),
+        count if count > most => format!("({count} {more}lines found, the first {most} are shown)\n"),
+        count => format!("({count} lines found in {searched} files)\n"),
+    };
+    if is_cut {
+        text += "(the workspace is larger than one search: name a folder)\n";
+    }
+    text
+}
