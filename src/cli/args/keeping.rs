@@ -76,7 +76,7 @@ pub struct ForgetArgs {
     /// Forget outputs, and prompts, evidence and reports that quote them
     #[arg(long, group = "which")]
     pub outputs: bool,
-    /// Forget every text, labels and notes too [default]
+    /// Forget every text, labels and notes too; the default
     #[arg(long, group = "which")]
     pub all: bool,
     /// Forget the same of its forks, which hold copies
