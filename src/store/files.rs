@@ -56,9 +56,15 @@ pub trait DataFile: Send + Sync {
     fn mark_durable(&self) {}
 }
 
-/// The attribute of files that are durable: copies made without attributes do not have it.
+/// The attribute of files that are durable. It names the very file, so a copy that took the attribute along is not taken for it.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 const DURABLE: &str = "user.meno.durable";
+
+/// What the attribute of a file says: its own number.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn mark_of(about: &std::fs::Metadata) -> [u8; 8] {
+    std::os::unix::fs::MetadataExt::ino(about).to_le_bytes()
+}
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -136,7 +142,9 @@ impl Files for OsFiles {
 
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     fn is_marked_durable(&self, path: &Path) -> bool {
-        rustix::fs::getxattr(path, DURABLE, &mut [0; 1][..]).is_ok_and(|length| length == 1)
+        let mut mark = [0; 8];
+        let is_there = rustix::fs::getxattr(path, DURABLE, &mut mark[..]).is_ok_and(|length| length == mark.len());
+        is_there && std::fs::metadata(path).is_ok_and(|about| mark == mark_of(&about))
     }
 }
 
@@ -217,7 +225,9 @@ impl DataFile for OsFile {
 
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     fn mark_durable(&self) {
-        let _ = rustix::fs::fsetxattr(&self.0, DURABLE, b"1", rustix::fs::XattrFlags::empty());
+        if let Ok(about) = self.0.metadata() {
+            let _ = rustix::fs::fsetxattr(&self.0, DURABLE, &mark_of(&about), rustix::fs::XattrFlags::empty());
+        }
     }
 }
 

@@ -37,7 +37,7 @@ const STARTED: u16 = 1;
 const ADVICE: u16 = 71;
 
 /// Kinds whose private parts hold answers and inputs, or what was made of them: tasks, prompts, criteria, conditions.
-const ANSWERS: &[u16] = &[3, 4, 6, 10, 11, 12, 21, 32, 33, 50, 55];
+const ANSWERS: &[u16] = &[3, 4, 6, 10, 11, 12, 20, 21, 32, 33, 50, 55];
 /// Kinds whose private parts hold what models and tools wrote, or what was made of that: prompts of later agents, evidence, reports.
 const OUTPUTS: &[u16] = &[21, 22, 23, 24, 28, 29, 31, 32, 33, 50, 55, 60, 62, 68];
 

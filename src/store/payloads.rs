@@ -91,7 +91,8 @@ impl Payloads {
             }
             match self.files.open_read(&path) {
                 Ok(file) => {
-                    // It may have been made by somebody who died before syncing the folders.
+                    // It may have been copied here, or made by somebody who died before syncing the folders.
+                    file.sync_data().map_err(Error::io(&path))?;
                     unsettled.push((file, path));
                     continue;
                 }

@@ -109,24 +109,29 @@ pub fn run(
     let group = Pid::from_child(&child);
     let mut output = Kept::default();
     let mut reader = Some(reader);
-    let (mut timed_out, mut ended_at) = (false, None);
+    let (mut timed_out, mut stopped, mut ended_at) = (false, false, None);
     loop {
         match &mut reader {
             Some(pipe) => {
                 // A pipe that breaks has nothing more to say.
-                let is_over = read_some(pipe, &mut output).unwrap_or(true);
+                let is_over = match read_some(pipe, &mut output) {
+                    Ok(is_over) => is_over,
+                    Err(error) => error.kind() != io::ErrorKind::Interrupted,
+                };
                 reader = reader.filter(|_| !is_over);
             }
             None => std::thread::sleep(LOOK_EVERY),
         }
         let out_of_time = start.elapsed() >= limit;
         if ended_at.is_none() && (out_of_time || stop.is_cancelled()) {
-            timed_out = out_of_time && !stop.is_cancelled();
+            stopped = stop.is_cancelled();
+            timed_out = !stopped;
             kill(group);
         }
         // The child stays a zombie until it is waited for below, so its number stays its own while the group is killed.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if ended_at.is_none() && waitid(WaitId::Pid(group), options)?.is_some() {
+        // What cannot be waited for is ended, so that nothing is left running.
+        if ended_at.is_none() && waitid(WaitId::Pid(group), options).map_or(true, |ended| ended.is_some()) {
             kill(group);
             ended_at = Some(Instant::now());
         }
@@ -135,7 +140,8 @@ pub fn run(
         }
     }
     let status = child.wait()?;
-    if stop.is_cancelled() {
+    // What had ended by itself has a result, whatever was asked meanwhile.
+    if stopped {
         return Ok(None);
     }
     let bytes = output.bytes;

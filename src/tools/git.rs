@@ -18,6 +18,9 @@ use super::{Place, Tool, ToolError, arguments};
 use crate::domain::event::ToolFault;
 use crate::domain::tool::{ToolEffect, ToolSpec};
 
+/// How commits are shown: a format that the repository names may have their signatures checked by a program of its own.
+const COMMITS: [&str; 6] =
+    ["--no-color", "--date=iso-strict", "--format=medium", "--no-show-signature", "--no-ext-diff", "--no-textconv"];
 /// How long git may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -102,8 +105,16 @@ impl Arguments {
         let mut words: Vec<&str> = match self.command {
             Command::Status => vec!["status", "--short", "--branch", "--ignore-submodules=all"],
             Command::Diff => vec!["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all"],
-            Command::Log => vec!["log", "--no-color", "--date=iso-strict", "--stat=100", "--no-ext-diff", "--no-textconv"],
-            Command::Show => vec!["show", "--no-color", "--date=iso-strict", "--no-ext-diff", "--no-textconv"],
+            Command::Log => {
+                let mut words = vec!["log", "--stat=100"];
+                words.extend(COMMITS);
+                words
+            }
+            Command::Show => {
+                let mut words = vec!["show"];
+                words.extend(COMMITS);
+                words
+            }
             Command::Blame => vec!["blame", "--no-textconv", "--date=short"],
         };
         let most = format!("--max-count={}", self.max_commits.unwrap_or(30));
@@ -115,14 +126,15 @@ impl Arguments {
         if self.command == Command::Blame && (self.first_line.is_some() || self.last_line.is_some()) {
             words.push(&lines);
         }
-        if let Some(revision) = &self.revision {
+        let revision = self.revision.as_deref().map(commits_of);
+        if let (Some(revision), Some(named)) = (&self.revision, &revision) {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./~^@{}-+".contains(c);
             if self.command == Command::Status || revision.starts_with('-') || !revision.chars().all(is_plain) {
                 let message =
                     format!("`{revision}` is not a revision that `git` takes here: name a commit, a branch or a range.");
                 return Err(ToolError::bad_arguments(message));
             }
-            words.push(revision);
+            words.push(named);
         }
         let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
         words.push("--".to_owned());
@@ -144,6 +156,13 @@ impl Arguments {
     }
 }
 
+/// Has the ends of a revision or range be commits: a file's or a folder's own object is shown whatever paths are left out.
+fn commits_of(revision: &str) -> String {
+    let dots = if revision.contains("...") { "..." } else { ".." };
+    let end = |end: &str| if end.is_empty() { String::new() } else { format!("{end}^{{commit}}") };
+    revision.split(dots).map(end).collect::<Vec<_>>().join(dots)
+}
+
 /// A repository, found without asking git, and where its working tree begins.
 #[derive(Debug, PartialEq, Eq)]
 struct Repository {
@@ -160,6 +179,9 @@ impl Repository {
         let dot = tree.join(".git");
         let kind = dot.symlink_metadata().map_err(|_| none())?;
         if kind.is_dir() {
+            if !is_whole(&dot) {
+                return Err(ToolError::not_allowed("`.git` has parts that lie elsewhere, which are not read."));
+            }
             return Ok(Self { folder: dot, tree: tree.to_owned() });
         }
         let stranger =
@@ -201,6 +223,13 @@ impl Repository {
             ("diff.submodule", "short"),
             ("log.showSignature", "false"),
             ("log.mailmap", "false"),
+            ("format.pretty", "medium"),
+            ("gpg.program", "false"),
+            ("gpg.openpgp.program", "false"),
+            ("gpg.x509.program", "false"),
+            ("gpg.ssh.program", "false"),
+            ("gpg.ssh.defaultKeyCommand", "false"),
+            ("core.alternateRefsCommand", "false"),
             ("blame.ignoreRevsFile", ""),
             ("status.submoduleSummary", "false"),
             ("submodule.recurse", "false"),
@@ -212,9 +241,16 @@ impl Repository {
         let words: Vec<String> = self.words().into_iter().chain(ask).collect();
         let listed = child::run((program, &words), place.root.folder_path(), &quiet, LIMIT, stop);
         let listed = listed.map_err(|error| ToolError::failed(format!("git cannot be started: {error}.")))?;
-        let names = listed.map(|ended| ended.output).unwrap_or_default();
-        let mut filters: Vec<&str> =
-            names.split('\0').filter_map(|key| Some(key.strip_prefix("filter.")?.rsplit_once('.')?.0)).collect();
+        // 1 means that there are none. A list that is not whole, or has a name that is no text, leaves a filter on.
+        let is_whole = |ended: &Ended| matches!(ended.exit, Some(0 | 1)) && ended.bytes == ended.output.len() as u64;
+        let Some(listed) = listed.filter(is_whole) else {
+            return Err(ToolError::not_allowed("The filters that the repository names cannot be switched off."));
+        };
+        let name = |key| Some(str::strip_prefix(key, "filter.")?.rsplit_once('.')?.0).filter(|name| !name.contains('\u{fffd}'));
+        let names: Option<Vec<&str>> = listed.output.split('\0').filter(|key| !key.is_empty()).map(name).collect();
+        let Some(mut filters) = names else {
+            return Err(ToolError::not_allowed("The repository names a filter that cannot be switched off."));
+        };
         filters.sort_unstable();
         filters.dedup();
         for filter in filters {
@@ -228,4 +264,19 @@ impl Repository {
         });
         Ok(quiet.with([("GIT_CONFIG_COUNT", count.as_str())]).with(numbered))
     }
+}
+
+/// Tells whether a repository is all in its folder: what it borrows from elsewhere may be anybody's.
+fn is_whole(folder: &Path) -> bool {
+    let about = |name: &str| folder.join(name).symlink_metadata();
+    let has = |names: &[&str], is_right: &dyn Fn(&fs::Metadata) -> bool| {
+        names.iter().all(|name| about(name).map_or(true, |about| is_right(&about)))
+    };
+    let borrows = ["commondir", "objects/info/alternates", "objects/info/http-alternates"];
+    borrows.iter().all(|name| about(name).is_err())
+        && has(
+            &["objects", "objects/pack", "objects/info", "refs", "refs/heads", "refs/tags", "refs/remotes"],
+            &fs::Metadata::is_dir,
+        )
+        && has(&["HEAD", "config", "packed-refs", "index"], &fs::Metadata::is_file)
 }

@@ -403,10 +403,17 @@ fn a_command_of_a_criterion_is_seen_as_it_ended_or_as_why_it_did_not_run() {
 
 /// Runs git itself, to make repositories; false where there is none.
 fn git(folder: &Path, words: &[&str]) -> bool {
+    git_says(folder, words).is_some()
+}
+
+/// Returns what git itself says, unless it fails.
+fn git_says(folder: &Path, words: &[&str]) -> Option<String> {
     let mut command = std::process::Command::new("git");
     command.args(["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"]).args(words);
     command.current_dir(folder).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("GIT_CONFIG_GLOBAL", "/dev/null");
-    command.env("HOME", folder).output().is_ok_and(|output| output.status.success())
+    command.env("HOME", folder);
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
 #[test]
@@ -469,6 +476,21 @@ fn git_reads_the_history_and_starts_nothing_that_a_repository_names() {
     ] {
         assert_eq!(ran(arguments.clone()).fault, Some(fault), "{arguments}");
     }
+    // What a file's own object holds is no commit, however it is asked for.
+    let blob = git_says(&root, &["rev-parse", "HEAD:.env"]).unwrap();
+    for (command, revision) in [("show", blob.clone()), ("diff", format!("{blob}..{blob}")), ("show", "HEAD^{tree}".to_owned())] {
+        assert!(ran(json!({"command": command, "revision": revision})).fault.is_some(), "{command} {revision}");
+    }
+    // A commit that says that it is signed, and a format that has the signature checked.
+    let signed = place.dir.path().join("commit");
+    let commit = git_says(&root, &["cat-file", "commit", "HEAD"]).unwrap();
+    let (head, message) = commit.split_once("\n\n").unwrap();
+    let signature = " -----BEGIN PGP SIGNATURE-----\n \n AAAA\n -----END PGP SIGNATURE-----";
+    fs::write(&signed, format!("{head}\ngpgsig{signature}\n\n{message}\n")).unwrap();
+    let id = git_says(&root, &["hash-object", "-t", "commit", "-w", signed.to_str().unwrap()]).unwrap();
+    assert!(git(&root, &["update-ref", "HEAD", &id]) && git(&root, &["config", "format.pretty", "format:%H %G?"]));
+    ran(json!({"command": "log"}));
+    ran(json!({"command": "show"}));
     // A tree that was linked by the repository is one of it; a file that names somebody else's is not.
     assert!(git(&root, &["config", "--unset", "core.worktree"]));
     let linked = place.dir.path().join("linked");
@@ -481,4 +503,12 @@ fn git_reads_the_history_and_starts_nothing_that_a_repository_names() {
     fs::write(stranger.join(".git"), format!("gitdir: {}\n", root.join(".git").display())).unwrap();
     let refused = tools_in(&stranger, &[], &[]).run("git", &json!({"command": "log"}), &CancellationToken::new()).unwrap();
     assert_eq!(refused.fault, Some(ToolFault::NotAllowed), "{}", refused.text);
+    // What a repository has elsewhere is anybody's, and a filter whose name is no text cannot be switched off.
+    fs::write(root.join(".git/commondir"), "/home/ada/private/.git").unwrap();
+    assert_eq!(ran(json!({"command": "log"})).fault, Some(ToolFault::NotAllowed));
+    fs::remove_file(root.join(".git/commondir")).unwrap();
+    let mut config = fs::read(root.join(".git/config")).unwrap();
+    config.extend(b"[filter \"\xff\"]\n\tclean = cat\n");
+    fs::write(root.join(".git/config"), config).unwrap();
+    assert_eq!(ran(json!({"command": "diff"})).fault, Some(ToolFault::NotAllowed));
 }

@@ -7,7 +7,7 @@ use crate::domain::ids::{BatchId, Hash, NodeId, RunId};
 use crate::domain::text::Text;
 use crate::executor::read_texts;
 use crate::store::codec::{self, Decoded};
-use crate::store::log::{Batch, Stored};
+use crate::store::log::{Appended, Batch, Stored};
 use crate::store::session::{Probe, RunLock};
 use crate::store::{self};
 use crate::views::run_detail::RunDetail;
@@ -289,16 +289,20 @@ impl Workspace {
             payloads: self.payloads.write(&large)?,
             day_limit: None,
         };
-        let appended = match self.log.append(&batch) {
+        let first = self.append_with(&batch, &large)?.events.first().copied();
+        first.ok_or_else(|| store::Error::Disconnected("the owner did not say where the event is".to_owned()))
+    }
+
+    /// Appends a batch whose `texts` are payloads already.
+    pub(super) fn append_with(&self, batch: &Batch, texts: &[&[u8]]) -> Result<Appended, store::Error> {
+        match self.log.append(batch) {
             Err(store::Error::MissingPayloads(_)) => {
                 // Somebody removed them between the two: once more.
-                self.payloads.write(&large)?;
-                self.log.append(&batch)?
+                self.payloads.write(texts)?;
+                self.log.append(batch)
             }
-            appended => appended?,
-        };
-        let first = appended.events.first().copied();
-        first.ok_or_else(|| store::Error::Disconnected("the owner did not say where the event is".to_owned()))
+            appended => appended,
+        }
     }
 
     /// Returns whether a process executes the run.

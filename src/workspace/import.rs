@@ -277,7 +277,7 @@ impl<'a> Import<'a> {
 
     fn append(&mut self) -> Result<(), ImportError> {
         let runs = self.gathered.runs();
-        let Workspace { payloads, world, log, .. } = self.workspace;
+        let Workspace { payloads, world, .. } = self.workspace;
         let Some((batch, texts)) = self.gathered.take(BatchId(world.ulid(None))) else { return Ok(()) };
         if self.trial {
             // What is checked is not kept, but for which runs there are: a file may name one twice.
@@ -285,14 +285,7 @@ impl<'a> Import<'a> {
         }
         let texts: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
         payloads.write(&texts)?;
-        match log.append(&batch) {
-            Err(store::Error::MissingPayloads(_)) => {
-                // Somebody removed them between the two: once more.
-                payloads.write(&texts)?;
-                log.append(&batch)?;
-            }
-            outcome => drop(outcome?),
-        }
+        self.workspace.append_with(&batch, &texts)?;
         self.waiting.clear();
         self.appended += runs;
         Ok(())

@@ -348,18 +348,11 @@ impl Import<'_> {
     }
 
     fn append(&mut self) -> Result<(), ImportError> {
-        let Workspace { payloads, world, log, .. } = self.workspace;
+        let Workspace { payloads, world, .. } = self.workspace;
         if let Some((batch, texts)) = self.gathered.take(BatchId(world.ulid(None))) {
             let texts: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
             payloads.write(&texts)?;
-            match log.append(&batch) {
-                Err(store::Error::MissingPayloads(_)) => {
-                    // Somebody removed them between the two: once more.
-                    payloads.write(&texts)?;
-                    log.append(&batch)?;
-                }
-                outcome => drop(outcome?),
-            }
+            self.workspace.append_with(&batch, &texts)?;
         }
         self.waiting.clear();
         self.appended += std::mem::take(&mut self.unappended);

@@ -8,28 +8,25 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::files::{self, LineReader};
 use super::tally::Tally;
 use super::{Entry, Facts, Item, Reply, Session, SessionFile, Source, Take, ToolUse, What};
 use crate::domain::event::{ErrorClass, StopReason};
 use crate::domain::ids::TimeNs;
 use crate::domain::lenient_json;
 use crate::domain::money::{NanoUsd, TokenUsage};
-use crate::lake::lines::{LINE_BYTES_MAX, Line, Lines};
 use crate::views::transcripts::Key;
 
 /// Its name.
 const NAME: &str = "claude-code";
 /// Kinds of lines that say nothing that is taken in.
 const PASSED: [&str; 6] = ["summary", "system", "progress", "file-history-snapshot", "queue-operation", "attachment"];
-/// Folders within folders that are looked through.
-const DEPTH_MAX: usize = 6;
 /// Replies of a thread that may still get lines, besides the newest.
 const OPEN_MAX: usize = 2;
 /// The thread of subagents' lines that do not say whose they are.
@@ -70,7 +67,7 @@ impl Source for ClaudeCode {
             let inner = path.join("projects");
             let root = if inner.is_dir() { inner } else { path.to_owned() };
             fs::read_dir(&root)?;
-            look(&root, 0, &mut sessions, tally);
+            files::find(&root, &is_session, tally).iter().for_each(|path| file(path, &mut sessions, tally));
         }
         Ok(sessions
             .into_iter()
@@ -86,54 +83,20 @@ impl Source for ClaudeCode {
     }
 
     fn read(&self, session: &Session, tally: &mut Tally, take: &mut Take<'_>) -> io::Result<()> {
-        let mut read = 0;
+        let mut before = 0;
         for file in &session.files {
             let mut reader = Reader { file, now: 0, threads: Vec::new(), facts: Facts::default(), out: Vec::new() };
             let source = BufReader::with_capacity(1 << 20, File::open(&file.path)?.take(file.bytes));
-            let mut lines = Lines::new(source);
-            while let Some((number, line)) = lines.next_line()? {
-                tally.lines += 1;
-                match line {
-                    Line::Text(text) => reader.line(text, number, tally),
-                    Line::TooLong => tally.skip(format!("a line is longer than {LINE_BYTES_MAX} bytes"), &file.path, number),
-                }
-                let at = lines.bytes();
-                for item in reader.out.drain(..).chain([Item::Read(read + at)]) {
-                    if take(item) == ControlFlow::Break(()) {
-                        return Ok(());
-                    }
-                }
+            if files::read(file, source, before, &mut reader, tally, take)?.is_break() {
+                break;
             }
-            reader.end();
-            for item in reader.out.drain(..) {
-                if take(item) == ControlFlow::Break(()) {
-                    return Ok(());
-                }
-            }
-            read += file.bytes;
+            before += file.bytes;
         }
         Ok(())
     }
 }
 
 type Found = BTreeMap<(String, String), Vec<SessionFile>>;
-
-fn look(folder: &Path, depth: usize, found: &mut Found, tally: &mut Tally) {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(why) => return tally.skip(format!("cannot be looked into: {why}"), folder, 0),
-    };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        // Links are followed: people move such folders to other disks.
-        match fs::metadata(&path) {
-            Ok(about) if about.is_dir() && depth < DEPTH_MAX => look(&path, depth + 1, found, tally),
-            Ok(about) if about.is_file() && is_session(&path) => file(&path, found, tally),
-            Ok(_) => {}
-            Err(why) => tally.skip(format!("cannot be looked at: {why}"), &path, 0),
-        }
-    }
-}
 
 fn is_session(path: &Path) -> bool {
     let is_rollout = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("rollout-"));
@@ -269,7 +232,7 @@ struct Reader<'a> {
     out: Vec<Item>,
 }
 
-impl Reader<'_> {
+impl LineReader for Reader<'_> {
     fn line(&mut self, text: &[u8], number: u64, tally: &mut Tally) {
         let path = &self.file.path;
         match serde_json::from_slice::<Told<'_>>(text) {
@@ -296,6 +259,23 @@ impl Reader<'_> {
         }
     }
 
+    fn end(&mut self) {
+        for place in 0..self.threads.len() {
+            let thread = &mut self.threads[place];
+            let may_grow = self.file.is_live && thread.open.back().is_some_and(|open| !open.has_stopped);
+            let unfinished = thread.open.pop_back_if(|_| may_grow).map(|open| open.at);
+            self.flush(place, 0);
+            let thread = self.threads[place].name.clone();
+            self.out.extend(unfinished.map(|at| Item::Entry(Entry { thread, at, what: What::Unfinished })));
+        }
+    }
+
+    fn out(&mut self) -> &mut Vec<Item> {
+        &mut self.out
+    }
+}
+
+impl Reader<'_> {
     fn told(&mut self, told: Told<'_>, number: u64, tally: &mut Tally) {
         let path = self.file.path.clone();
         if let Some(at) = told.timestamp.as_deref().and_then(time) {
@@ -434,17 +414,6 @@ impl Reader<'_> {
             reply.text = texts.join("\n\n");
             self.out.push(Item::Entry(Entry { thread: thread.name.clone(), at, what: What::Reply(reply) }));
             self.out.extend(after.into_iter().map(Item::Entry));
-        }
-    }
-
-    fn end(&mut self) {
-        for place in 0..self.threads.len() {
-            let thread = &mut self.threads[place];
-            let may_grow = self.file.is_live && thread.open.back().is_some_and(|open| !open.has_stopped);
-            let unfinished = thread.open.pop_back_if(|_| may_grow).map(|open| open.at);
-            self.flush(place, 0);
-            let thread = self.threads[place].name.clone();
-            self.out.extend(unfinished.map(|at| Item::Entry(Entry { thread, at, what: What::Unfinished })));
         }
     }
 }

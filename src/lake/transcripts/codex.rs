@@ -8,25 +8,22 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::files::{self, LineReader};
 use super::tally::Tally;
 use super::{Entry, Facts, Item, Reply, Session, SessionFile, Source, Take, ToolUse, What};
 use crate::domain::event::ErrorClass;
 use crate::domain::ids::TimeNs;
 use crate::domain::lenient_json;
 use crate::domain::money::TokenUsage;
-use crate::lake::lines::{LINE_BYTES_MAX, Line, Lines};
 use crate::views::transcripts::Key;
 
 /// Its name.
 const NAME: &str = "codex";
-/// Folders within folders that are looked through.
-const DEPTH_MAX: usize = 6;
 /// Kinds of items that say nothing that is taken in.
 const ITEMS_PASSED: [&str; 3] = ["reasoning", "ghost_snapshot", "compaction"];
 /// Kinds of events that say nothing that is taken in, or what items say too.
@@ -78,15 +75,14 @@ impl Source for Codex {
     }
 
     fn detect(&self, path: &Path, tally: &mut Tally) -> io::Result<Vec<Session>> {
-        let mut files = Vec::new();
-        if fs::metadata(path)?.is_file() {
-            files.push(path.to_owned());
+        let found = if fs::metadata(path)?.is_file() {
+            vec![path.to_owned()]
         } else {
             fs::read_dir(path)?;
-            look(path, 0, &mut files, tally);
-        }
+            files::find(path, &is_rollout, tally)
+        };
         let mut heads: Vec<(PathBuf, Head)> = Vec::new();
-        for file in files {
+        for file in found {
             match head(&file) {
                 Some(head) => heads.push((file, head)),
                 None => tally.skip("the file does not begin as a rollout does", &file, 0),
@@ -122,53 +118,22 @@ impl Source for Codex {
     }
 
     fn read(&self, session: &Session, tally: &mut Tally, take: &mut Take<'_>) -> io::Result<()> {
-        let mut read = 0;
+        let mut before = 0;
         for file in &session.files {
             let mut reader = Reader::new(file);
             let source = open(&file.path, file.bytes)?;
-            let mut lines = Lines::new(source);
-            while let Some((number, line)) = lines.next_line()? {
-                tally.lines += 1;
-                match line {
-                    Line::Text(text) => reader.line(text, number, tally),
-                    Line::TooLong => tally.skip(format!("a line is longer than {LINE_BYTES_MAX} bytes"), &file.path, number),
-                }
-                let at = lines.bytes().min(file.bytes);
-                for item in reader.out.drain(..).chain([Item::Read(read + at)]) {
-                    if take(item) == ControlFlow::Break(()) {
-                        return Ok(());
-                    }
-                }
+            if files::read(file, source, before, &mut reader, tally, take)?.is_break() {
+                break;
             }
-            reader.end();
-            for item in reader.out.drain(..) {
-                if take(item) == ControlFlow::Break(()) {
-                    return Ok(());
-                }
-            }
-            read += file.bytes;
+            before += file.bytes;
         }
         Ok(())
     }
 }
 
-fn look(folder: &Path, depth: usize, found: &mut Vec<PathBuf>, tally: &mut Tally) {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(why) => return tally.skip(format!("cannot be looked into: {why}"), folder, 0),
-    };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        match fs::metadata(&path) {
-            Ok(about) if about.is_dir() && depth < DEPTH_MAX => look(&path, depth + 1, found, tally),
-            Ok(about) if about.is_file() && name.starts_with("rollout-") && (name.ends_with(".jsonl") || is_packed(&path)) => {
-                found.push(path);
-            }
-            Ok(_) => {}
-            Err(why) => tally.skip(format!("cannot be looked at: {why}"), &path, 0),
-        }
-    }
+fn is_rollout(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.starts_with("rollout-") && (name.ends_with(".jsonl") || is_packed(path))
 }
 
 fn is_packed(path: &Path) -> bool {
@@ -253,23 +218,7 @@ struct Reader<'a> {
     out: Vec<Item>,
 }
 
-impl<'a> Reader<'a> {
-    fn new(file: &'a SessionFile) -> Self {
-        Self {
-            file,
-            thread: file.thread.as_deref().map(Arc::from),
-            now: 0,
-            model: String::new(),
-            provider: None,
-            total: None,
-            asked: None,
-            has_facts: false,
-            is_copy: file.thread.is_some(),
-            open: None,
-            out: Vec::new(),
-        }
-    }
-
+impl LineReader for Reader<'_> {
     fn line(&mut self, text: &[u8], number: u64, tally: &mut Tally) {
         let path = &self.file.path;
         let line: Value = match serde_json::from_slice(text) {
@@ -304,6 +253,35 @@ impl<'a> Reader<'a> {
             "event_msg" => self.event(payload, number, tally),
             "compacted" => {}
             other => tally.leave_out("a line of kind", other, path, number),
+        }
+    }
+
+    fn end(&mut self) {
+        if self.file.is_live && self.open.take().is_some() {
+            return self.say(What::Unfinished);
+        }
+        self.flush(None);
+    }
+
+    fn out(&mut self) -> &mut Vec<Item> {
+        &mut self.out
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn new(file: &'a SessionFile) -> Self {
+        Self {
+            file,
+            thread: file.thread.as_deref().map(Arc::from),
+            now: 0,
+            model: String::new(),
+            provider: None,
+            total: None,
+            asked: None,
+            has_facts: false,
+            is_copy: file.thread.is_some(),
+            open: None,
+            out: Vec::new(),
         }
     }
 
@@ -455,13 +433,6 @@ impl<'a> Reader<'a> {
 
     fn say(&mut self, what: What) {
         self.out.push(Item::Entry(Entry { thread: self.thread.clone(), at: self.now, what }));
-    }
-
-    fn end(&mut self) {
-        if self.file.is_live && self.open.take().is_some() {
-            return self.say(What::Unfinished);
-        }
-        self.flush(None);
     }
 }
 

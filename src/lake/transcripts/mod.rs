@@ -8,6 +8,7 @@ pub mod claude_code;
 pub mod codex;
 pub mod conversation;
 mod events;
+mod files;
 pub mod resume;
 pub mod tally;
 

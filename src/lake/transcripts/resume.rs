@@ -74,6 +74,8 @@ impl Known {
             Event::AgentSkipped(body) => self.decided(body.agent),
             Event::CallStarted(body) => {
                 self.calls = self.calls.max(body.call);
+                // Without its key a reply would be taken in again, and its cost with it.
+                self.is_forgotten |= body.private.is_none();
                 if let Some(key) = Key::of_call(body) {
                     self.replies.insert(key, body.call);
                 }

@@ -1,12 +1,11 @@
 //! The index on sled 0.34.7: the only file that names it.
 //!
 //! sled is quick and well ordered, and not to be trusted: it never calls fsync on Linux, it panics on damaged files, in its own threads
-//! too, and it can lose a tail silently. So every call is guarded, and an index that has panicked is never used again. Nothing here is
-//! synced: the journal has every event, and what a power cut takes from an index is filled in again. sled checks a sum over everything
-//! that it reads, so what is half written is found.
+//! too, and it can lose a tail silently. So every call is guarded, an index that has panicked is never used again, and what was flushed
+//! is synced here: sled finds what is half written, but not what is missing between two writes that a power cut left.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -57,7 +56,7 @@ impl SledIndex {
     fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         quiet("sled-0.34");
         let was_there = path.exists();
-        let config = unsynced(sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None));
+        let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
         for _ in 0..LOCK_TRIES {
             match guarded(|| config.open()) {
                 Ok(Ok(db)) => {
@@ -68,6 +67,7 @@ impl SledIndex {
                         trees: RwLock::default(),
                         broken: AtomicBool::new(false),
                         is_changed: AtomicBool::new(!was_there),
+                        is_new: AtomicBool::new(!was_there),
                         is_copy: false,
                     });
                 }
@@ -87,14 +87,6 @@ impl SledIndex {
         }
         Err(OpenError::Failed(Error::Index(format!("{} is held by another process", path.display()))))
     }
-}
-
-/// Has sled wait for no disk when it writes and closes. It does so for an index that it calls temporary, and removes its folder when the
-/// last copy of the configuration is dropped: so one copy never is.
-fn unsynced(config: sled::Config) -> sled::Config {
-    let config = config.temporary(true);
-    std::mem::forget(config.clone());
-    config
 }
 
 /// Whether a new index would meet the same error: then nothing is wrong with this one.
@@ -129,6 +121,8 @@ struct SledIndex {
     broken: AtomicBool,
     /// Something was written that was not flushed.
     is_changed: AtomicBool,
+    /// It was made by this process, and its folder was not synced.
+    is_new: AtomicBool,
     /// Its folder is gone, and nobody comes back for what is in memory.
     is_copy: bool,
 }
@@ -236,6 +230,12 @@ impl Ordered for SledIndex {
         }
         self.call(|db| {
             db.flush()?;
+            File::open(self.path.join("db"))?.sync_data()?;
+            if self.is_new.swap(false, Ordering::AcqRel) {
+                for file in ["conf", "blobs", "."] {
+                    File::open(self.path.join(file))?.sync_all()?;
+                }
+            }
             tighten(&self.path);
             Ok(())
         })

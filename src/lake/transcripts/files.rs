@@ -1,0 +1,78 @@
+//! What all sources do with files: look for them in folders, and read them line by line.
+
+use std::fs;
+use std::io::{self, BufRead};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use super::tally::Tally;
+use super::{Item, SessionFile, Take};
+use crate::lake::lines::{LINE_BYTES_MAX, Line, Lines};
+
+/// Folders within folders that are looked through.
+const DEPTH_MAX: usize = 6;
+
+/// Makes items of the lines of one file.
+pub(super) trait LineReader {
+    /// Takes in a line, the `number`th of its file.
+    fn line(&mut self, text: &[u8], number: u64, tally: &mut Tally);
+
+    /// Takes in that there are no more.
+    fn end(&mut self);
+
+    /// What can be handed over.
+    fn out(&mut self) -> &mut Vec<Item>;
+}
+
+/// Returns the files below `folder` that are `wanted`; what cannot be looked at is said in `tally`.
+pub(super) fn find(folder: &Path, wanted: &dyn Fn(&Path) -> bool, tally: &mut Tally) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    look(folder, 0, wanted, &mut found, tally);
+    found
+}
+
+fn look(folder: &Path, depth: usize, wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>, tally: &mut Tally) {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(why) => return tally.skip(format!("cannot be looked into: {why}"), folder, 0),
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        // Links are followed: people move such folders to other disks.
+        match fs::metadata(&path) {
+            Ok(about) if about.is_dir() && depth < DEPTH_MAX => look(&path, depth + 1, wanted, found, tally),
+            Ok(about) if about.is_file() && wanted(&path) => found.push(path),
+            Ok(_) => {}
+            Err(why) => tally.skip(format!("cannot be looked at: {why}"), &path, 0),
+        }
+    }
+}
+
+/// Reads the lines of `file` from `source` and hands over what `reader` makes of them; `before` are the bytes of the files before it.
+///
+/// # Errors
+/// When `source` cannot be read.
+pub(super) fn read(
+    file: &SessionFile,
+    source: impl BufRead,
+    before: u64,
+    reader: &mut dyn LineReader,
+    tally: &mut Tally,
+    take: &mut Take<'_>,
+) -> io::Result<ControlFlow<()>> {
+    let mut lines = Lines::new(source);
+    while let Some((number, line)) = lines.next_line()? {
+        tally.lines += 1;
+        match line {
+            Line::Text(text) => reader.line(text, number, tally),
+            Line::TooLong => tally.skip(format!("a line is longer than {LINE_BYTES_MAX} bytes"), &file.path, number),
+        }
+        // Of a packed file more bytes come out than lie on the disk.
+        let read = Item::Read(before + lines.bytes().min(file.bytes));
+        if reader.out().drain(..).chain([read]).try_for_each(&mut *take).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    reader.end();
+    Ok(reader.out().drain(..).try_for_each(take))
+}
