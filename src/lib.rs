@@ -30,11 +30,11 @@
 //! - [`store`] keeps the promise: [`store::journal`] acknowledges, [`store::ordered`] is the index in sled that can always
 //!   be rebuilt, [`store::owned`] puts them together, [`store::session`] is how any number of processes share them.
 //! - [`providers`] speak to models and know nothing of runs; [`settings`] say which, and where each value comes from.
-//! - [`tools`] read files for agents and never leave the workspace: [`tools::root`] is the wall.
+//! - [`tools`] read files and run allowed programs for agents; [`tools::root`] is the wall around what is read.
 //! - [`executor`] starts the calls and tools that [`domain::run::pending`] asks for and feeds their outcome back as commands.
 //! - [`memory`] finds past runs by words and by meaning ([`memory::search`]) and learns from outcomes ([`memory::advice`]); all
 //!   of it is derived from the log and can be deleted.
-//! - [`lake`] reads what other systems wrote down and makes events of it.
+//! - [`lake`] reads what other systems and coding agents wrote down and makes events of it.
 //! - [`workspace`] is the library's door: open a store, check a template, run it, read and follow what happened.
 //! - [`cli`] is the program's door.
 //!
