@@ -66,12 +66,16 @@ mod sealing;
 mod shipped_templates;
 #[path = "support/source.rs"]
 mod source;
+#[path = "suite/sync.rs"]
+mod sync;
 #[path = "suite/syncs.rs"]
 mod syncs;
 #[path = "suite/together.rs"]
 mod together;
 #[path = "suite/tools.rs"]
 mod tools;
+#[path = "suite/transcript_sources.rs"]
+mod transcript_sources;
 #[path = "suite/transcripts.rs"]
 mod transcripts;
 #[path = "suite/trust.rs"]

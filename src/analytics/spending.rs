@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::event::Mode;
-use crate::domain::ids::TimeNs;
+use crate::domain::ids::{NodeId, TimeNs};
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::views::costs::{CostKey, CostRow, quarter_begin, quarter_end};
 
@@ -42,14 +42,32 @@ pub enum Dimension {
     Workspace,
     /// All labels of the run together.
     Label,
+    /// The log: the own one, or the node of one that was pulled or imported.
+    Node,
     /// One label's value.
     LabelOf(String),
 }
 
+/// The charges of one log: its node, `None` for the own one.
+pub type LogCharges = (Option<NodeId>, Vec<(CostKey, CostRow)>);
+
 impl Dimension {
     /// The words for dimensions, in the order of help.
-    pub const NAMES: [&'static str; 12] =
-        ["day", "week", "month", "mode", "provider", "model", "tier", "template", "role", "purpose", "workspace", "label"];
+    pub const NAMES: [&'static str; 13] = [
+        "day",
+        "week",
+        "month",
+        "mode",
+        "provider",
+        "model",
+        "tier",
+        "template",
+        "role",
+        "purpose",
+        "workspace",
+        "label",
+        "node",
+    ];
 
     /// Returns the word for it.
     pub fn name(&self) -> String {
@@ -66,13 +84,14 @@ impl Dimension {
             Self::Purpose => 9,
             Self::Workspace => 10,
             Self::Label => 11,
+            Self::Node => 12,
             Self::LabelOf(label) => return format!("label.{label}"),
         };
         Self::NAMES[place].to_owned()
     }
 
     /// Returns the part of `key` that is asked for; `None` where it is not known or not there.
-    fn value(&self, key: &CostKey, zone: &TimeZone) -> Option<String> {
+    fn value(&self, node: Option<NodeId>, key: &CostKey, zone: &TimeZone) -> Option<String> {
         let day = || day_of(quarter_begin(key.quarter), zone);
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         match self {
@@ -91,6 +110,7 @@ impl Dimension {
             Self::Purpose => Some(key.purpose.name().to_owned()),
             Self::Workspace => known(&key.workspace),
             Self::Label => known(&key.labels.replace('\n', ", ")),
+            Self::Node => Some(node.map_or_else(|| "own".to_owned(), |node| node.to_string())),
             Self::LabelOf(label) => {
                 let values = key.labels.lines().filter_map(|line| line.split_once('='));
                 values.into_iter().find(|(name, _)| name == label).map(|(_, value)| value.to_owned())
@@ -116,6 +136,7 @@ impl std::str::FromStr for Dimension {
             Self::Purpose,
             Self::Workspace,
             Self::Label,
+            Self::Node,
         ];
         if let Some(label) = word.strip_prefix("label.").filter(|label| !label.is_empty()) {
             return Ok(Self::LabelOf(label.to_owned()));
@@ -216,17 +237,12 @@ impl CostTotal {
 /// A row's place among the rows, and how much is in it.
 type Group = ((Mode, Vec<Option<String>>), CostRow);
 
-/// Groups charges. `span` is what was asked for, as it is to be said.
-pub fn group(
-    charges: &[(CostKey, CostRow)],
-    by: &[Dimension],
-    zone: &TimeZone,
-    span: (Option<String>, Option<String>),
-) -> CostReport {
+/// Groups the charges of logs. `span` is what was asked for, as it is to be said.
+pub fn group(logs: &[LogCharges], by: &[Dimension], zone: &TimeZone, span: (Option<String>, Option<String>)) -> CostReport {
     let mut groups: BTreeMap<(Mode, Vec<Option<String>>), CostRow> = BTreeMap::new();
     let mut totals: BTreeMap<Mode, CostRow> = BTreeMap::new();
-    for (key, row) in charges {
-        let values = by.iter().map(|dimension| dimension.value(key, zone)).collect();
+    for (node, (key, row)) in logs.iter().flat_map(|(node, charges)| charges.iter().map(|charge| (*node, charge))) {
+        let values = by.iter().map(|dimension| dimension.value(node, key, zone)).collect();
         groups.entry((key.mode, values)).or_default().merge(row);
         totals.entry(key.mode).or_default().merge(row);
     }
@@ -248,19 +264,20 @@ pub fn group(
         time_zone: name_of(zone),
         rows: groups.iter().map(line).collect(),
         totals: totals.iter().map(|(mode, sum)| CostTotal::new(*mode, sum)).collect(),
-        notices: undecided(charges, by, zone).into_iter().collect(),
+        notices: undecided(logs, by, zone).into_iter().collect(),
     }
 }
 
 /// Says how many charges lie in a quarter hour that is in two days of the zone: they count on the day in which it began. That is so
 /// where an offset is no multiple of a quarter hour, as those of local mean times, and where clocks went back at a minute past
 /// midnight, as in Newfoundland until 2011.
-fn undecided(charges: &[(CostKey, CostRow)], by: &[Dimension], zone: &TimeZone) -> Option<String> {
+fn undecided(logs: &[LogCharges], by: &[Dimension], zone: &TimeZone) -> Option<String> {
     if !by.iter().any(|dimension| matches!(dimension, Dimension::Day | Dimension::Week | Dimension::Month)) {
         return None;
     }
     let is_parted = |key: &CostKey| day_of(quarter_begin(key.quarter), zone) != day_of(quarter_end(key.quarter), zone);
-    let calls: u64 = charges.iter().filter(|(key, _)| is_parted(key)).map(|(_, row)| row.calls).sum();
+    let charges = logs.iter().flat_map(|(_, charges)| charges);
+    let calls: u64 = charges.filter(|(key, _)| is_parted(key)).map(|(_, row)| row.calls).sum();
     (calls > 0).then(|| {
         format!(
             "charges are kept by UTC quarter hour, and a day of {} begins within one: {calls} calls close to midnight may count on \
@@ -311,7 +328,7 @@ mod tests {
     fn a_day_is_that_of_the_zone_and_what_is_not_known_is_null() {
         let charges = [charge(4 * 23, 0, 0, "a", 5), charge(4 * 24, 0, 0, "b", 7)];
         let by = ["day", "provider", "label.team"].map(|word| word.parse().unwrap());
-        let report = group(&charges, &by, &TimeZone::fixed(jiff::tz::offset(1)), (None, None));
+        let report = group(&[(None, charges.to_vec())], &by, &TimeZone::fixed(jiff::tz::offset(1)), (None, None));
         let keys: Vec<Vec<Option<&str>>> =
             report.rows.iter().map(|row| row.key.values().map(Option::as_deref).collect()).collect();
         assert_eq!(keys, [[Some("1970-01-02"), None, Some("b")], [Some("1970-01-02"), None, Some("a")]]);
@@ -323,7 +340,7 @@ mod tests {
         let amount = |place: usize| 1u64 << (place % 40);
         let charges: Vec<_> =
             moments.iter().enumerate().map(|(place, at)| charge(quarter_of(*at), 0, 0, "r", amount(place))).collect();
-        let report = group(&charges, &[Dimension::Day], zone, (None, None));
+        let report = group(&[(None, charges.to_vec())], &[Dimension::Day], zone, (None, None));
         let reported = report.rows.iter().map(|row| (row.key["day"].clone().unwrap(), row.total.cost_nusd)).collect();
         let mut exact: BTreeMap<String, u64> = BTreeMap::new();
         for (place, at) in moments.iter().enumerate() {
@@ -388,7 +405,7 @@ mod tests {
             let charges: Vec<_> =
                 charges.iter().map(|(quarter, mode, tier, role, amount)| charge(*quarter, *mode, *tier, role, *amount)).collect();
             let by: Vec<Dimension> = by.iter().map(|word| word.parse().unwrap()).collect();
-            let report = group(&charges, &by, &TimeZone::UTC, (None, None));
+            let report = group(&[(None, charges.to_vec())], &by, &TimeZone::UTC, (None, None));
             for mode in [Mode::Real, Mode::Simulated, Mode::Imported] {
                 let sum = |of: &dyn Fn(&CostTotal) -> u64| {
                     report.rows.iter().map(|row| &row.total).filter(|total| total.mode == mode).map(of).sum::<u64>()

@@ -214,6 +214,7 @@ impl RunAudit {
                 | Event::RecommendationTaken(_)
                 | Event::WriteUndone(_)
                 | Event::PrivatePartsForgotten(_)
+                | Event::ImportKeysRetained(_)
         );
         book.holds(Check::Attempts, at, may_follow_the_end || !run.is_ended(), || {
             ["something happens after the run's end".into(), "nothing more".into(), event.name().into()]

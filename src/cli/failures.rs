@@ -5,12 +5,14 @@ use super::error::{Exit, Report};
 use super::output::sanitize;
 use crate::domain::run::Refusal;
 use crate::executor::StreamError;
+use crate::lake::remote::RemoteError;
 use crate::settings;
 use crate::store::{archive, hand_over};
 use crate::workspace::saved::SavedError;
 use crate::workspace::signing::SignError;
 use crate::workspace::{
     self, FindError, ForgetError, ForkError, HandOverError, ImportError, ModelsError, RekeyError, ResumeError, StartError,
+    SyncError,
 };
 
 impl From<&settings::Error> for Report {
@@ -114,6 +116,41 @@ impl From<HandOverError> for Report {
             }
             HandOverError::Gap { .. } => Self::new("events_gap", Exit::Mendable, message).hint("import the earlier files first"),
             HandOverError::Busy { .. } => Self::new("import_busy", Exit::Mendable, message).hint("wait until it has ended"),
+        }
+    }
+}
+
+impl From<RemoteError> for Report {
+    fn from(error: RemoteError) -> Self {
+        let message = error.to_string();
+        match error {
+            RemoteError::Address { .. } => Self::new("remote_address", Exit::Mendable, message)
+                .hint("a folder that is there, or a URL like `s3://bucket/path`; credentials come from the environment"),
+            RemoteError::Denied { .. } => Self::new("remote_denied", Exit::Mendable, message)
+                .hint("credentials come from the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for example"),
+            _ => Self::new("remote_failed", Exit::Mendable, message).hint("try again: what was done stays, and the rest follows"),
+        }
+    }
+}
+
+impl From<SyncError> for Report {
+    fn from(error: SyncError) -> Self {
+        let message = error.to_string();
+        match error {
+            SyncError::Remote(error) => error.into(),
+            SyncError::HandOver(error) => error.into(),
+            SyncError::Store(error) => error.into(),
+            SyncError::TwoHistories { .. } => Self::new("two_histories", Exit::Violation, message)
+                .hint("a store was copied and both copies went on; `meno export DIR` hands one of them to a store of its own"),
+            SyncError::Tampered { .. } => Self::new("remote_tampered", Exit::Violation, message)
+                .hint("nothing of it was taken in; ask whoever pushed it to push to another place"),
+            SyncError::Behind { .. } => Self::new("store_behind", Exit::Mendable, message)
+                .hint("`meno pull URL` brings the store up to what was pushed before"),
+            SyncError::Newer { .. } => {
+                Self::new("remote_newer", Exit::Mendable, message).hint("use the version of meno that wrote it, or a newer one")
+            }
+            SyncError::Busy { .. } => Self::new("pull_busy", Exit::Mendable, message).hint("wait until it has ended"),
+            SyncError::Outrun(_) => Self::new("push_busy", Exit::Mendable, message).hint("try again when the others are done"),
         }
     }
 }

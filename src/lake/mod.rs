@@ -10,6 +10,7 @@ pub mod convert;
 pub mod form;
 pub mod lines;
 pub mod read;
+pub mod remote;
 pub mod transcripts;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::projection::{Projection, Rows};
-use crate::domain::event::{Event, Mode, Recorded};
+use crate::domain::event::{Event, Mode, Recorded, RunStarted};
 use crate::domain::ids::{Hash, RunId};
 use crate::domain::text::Text;
 
@@ -46,6 +46,15 @@ impl Origin {
         };
         Self { key: first(hasher.finalize().as_bytes()), line: first(&digest.0) }
     }
+
+    /// Returns where a run comes from; `None` when it was not imported line by line, or when that is forgotten.
+    pub fn of(body: &RunStarted) -> Option<Self> {
+        let (Mode::Imported, Some(source), Some(private)) = (body.mode, &body.source, &body.private) else { return None };
+        let Text::Inline(settings) = &private.settings else { return None };
+        // A run that was imported in another way than by lines says nothing about one.
+        let Settings { import } = serde_json::from_str::<Settings>(settings).ok()?;
+        Some(Self::new(source, private.foreign_run_id.as_deref(), import.line_blake3))
+    }
 }
 
 /// What an imported run's settings say.
@@ -57,11 +66,26 @@ struct Settings {
 #[derive(Serialize, Deserialize)]
 struct Import {
     line_blake3: Hash,
+    /// The first session of a family of forks.
+    #[serde(default)]
+    family: Option<String>,
 }
 
 /// Returns the settings of an imported run as JSON: the hash of its line.
 pub fn settings(digest: &Hash) -> String {
     format!(r#"{{"import":{{"line_blake3":"{digest}"}}}}"#)
+}
+
+/// Returns the settings of a run that was imported from a session, with the first session of its family where it is another one.
+pub fn settings_of_family(digest: &Hash, family: Option<&str>) -> String {
+    let family = family.map_or_else(String::new, |family| format!(r#","family":{}"#, serde_json::Value::from(family)));
+    format!(r#"{{"import":{{"line_blake3":"{digest}"{family}}}}}"#)
+}
+
+/// Returns the first session of a run's family, as it was known when the run was imported.
+pub fn family(body: &RunStarted) -> Option<String> {
+    let Text::Inline(settings) = &body.private.as_ref()?.settings else { return None };
+    serde_json::from_str::<Settings>(settings).ok()?.import.family
 }
 
 /// Reads a row.
@@ -95,11 +119,7 @@ impl Projection for Imports {
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
         let Some(run) = event.envelope.run else { return Ok(()) };
         let Event::RunStarted(body) = &event.event else { return Ok(()) };
-        let (Mode::Imported, Some(source), Some(private)) = (body.mode, &body.source, &body.private) else { return Ok(()) };
-        let Text::Inline(settings) = &private.settings else { return Ok(()) };
-        // A run that was imported in another way than by lines says nothing about one.
-        let Ok(Settings { import }) = serde_json::from_str::<Settings>(settings) else { return Ok(()) };
-        let origin = Origin::new(source, private.foreign_run_id.as_deref(), import.line_blake3);
+        let Some(origin) = Origin::of(body) else { return Ok(()) };
         rows.put(&origin.key, [run.to_bytes(), origin.line].concat());
         Ok(())
     }

@@ -3,9 +3,12 @@
 //!
 //! One reply stands in several files when a session is resumed, forked or told again by a subagent, and in one file several times
 //! while it streams. Its key is what its provider called it, so it is taken in once, whatever file it comes from. The key travels in
-//! the private part of the event that tells of it; it goes when that is forgotten.
+//! the private part of the event that names it. When that is forgotten, a hash of it with the store's salt is retained
+//! ([`ImportKeysRetained`](crate::domain::event::ImportKeysRetained)): what other sessions repeat of a forgotten one does not come back.
 
 use std::collections::HashMap;
+
+use super::imports::Origin;
 
 use super::projection::{Projection, Rows};
 use crate::domain::event::{AttemptStarted, CallStarted, Event, Recorded};
@@ -16,6 +19,10 @@ pub const NAME: &str = "transcripts";
 
 /// Separates these hashes from every other use of BLAKE3.
 const CONTEXT: &str = "meno 2026-11 key of what a transcript tells";
+/// The same for what is retained of them.
+const RETAINED: &str = "meno 2026-11 retained key of what a transcript told";
+/// Marks the row of a retained key, behind it.
+const IS_RETAINED: u8 = 1;
 /// Bytes of what names the thing; the rest tells requests apart.
 const NAME_BYTES: usize = 16;
 /// Bytes of a key.
@@ -82,6 +89,27 @@ impl Key {
         Self::from_hex(attempt.private.as_ref()?.import_key.as_deref()?)
     }
 
+    /// Names a session as a whole, by where it comes from.
+    pub fn of_origin(origin: &Origin) -> Self {
+        let mut key = [0; KEY_BYTES];
+        key.iter_mut().zip(origin.key).for_each(|(to, from)| *to = from);
+        Self(key)
+    }
+
+    /// Returns what is retained of the key when what it names is forgotten: without `salt`, the store's own, nobody can tell what that
+    /// was. What is one key stays one, and a key without a request stays one.
+    pub fn retained(self, salt: &[u8; 16]) -> Self {
+        let keyed = blake3::derive_key(RETAINED, salt);
+        let (name, request) = self.parts();
+        let mut key = [0; KEY_BYTES];
+        key[..NAME_BYTES].iter_mut().zip(blake3::keyed_hash(&keyed, &name).as_bytes()).for_each(|(to, from)| *to = *from);
+        if request != [0; KEY_BYTES - NAME_BYTES] {
+            let hash = blake3::keyed_hash(&keyed, &self.0);
+            key[NAME_BYTES..].iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = (*from).max(1));
+        }
+        Self(key)
+    }
+
     fn parts(self) -> ([u8; NAME_BYTES], [u8; KEY_BYTES - NAME_BYTES]) {
         let (mut name, mut request) = ([0; NAME_BYTES], [0; KEY_BYTES - NAME_BYTES]);
         name.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
@@ -90,26 +118,36 @@ impl Key {
     }
 }
 
+/// By the name in a key: the requests, and the run that has each.
+type Runs = HashMap<[u8; NAME_BYTES], Vec<([u8; KEY_BYTES - NAME_BYTES], RunId)>>;
+
 /// What is here already, and in which run.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(HashMap<[u8; NAME_BYTES], Vec<([u8; KEY_BYTES - NAME_BYTES], RunId)>>);
+pub struct Seen {
+    runs: Runs,
+    retained: Runs,
+    salt: [u8; 16],
+}
 
 impl Seen {
+    /// Nothing yet, in a store with this salt.
+    pub fn new(salt: [u8; 16]) -> Self {
+        Self { salt, ..Self::default() }
+    }
+
     /// Returns the run that has what `key` names. Two requests that both have a name are two; one without is any of its message.
     pub fn run_of(&self, key: Key) -> Option<RunId> {
-        let (name, request) = key.parts();
-        let unnamed = [0; KEY_BYTES - NAME_BYTES];
-        let is_same = |known: &&([u8; 8], RunId)| known.0 == request || known.0 == unnamed || request == unnamed;
-        self.0.get(&name)?.iter().find(is_same).map(|(_, run)| *run)
+        find(&self.runs, key).or_else(|| self.forgotten_run_of(key))
+    }
+
+    /// Returns the run that had what `key` names and whose texts were forgotten.
+    pub fn forgotten_run_of(&self, key: Key) -> Option<RunId> {
+        (!self.retained.is_empty()).then(|| find(&self.retained, key.retained(&self.salt))).flatten()
     }
 
     /// Takes in that `run` has what `key` names; whoever had it first keeps it.
     pub fn add(&mut self, key: Key, run: RunId) {
-        let (name, request) = key.parts();
-        let known = self.0.entry(name).or_default();
-        if !known.iter().any(|(other, _)| *other == request) {
-            known.push((request, run));
-        }
+        add(&mut self.runs, key, run);
     }
 
     /// Takes in a row of the projection.
@@ -117,10 +155,54 @@ impl Seen {
     /// # Errors
     /// Why the bytes are no row.
     pub fn add_row(&mut self, key: &[u8], row: &[u8]) -> Result<(), String> {
-        let odd = |_| "a row of the transcripts has another length".to_owned();
-        let (key, run) = (key.try_into().map_err(odd)?, row.try_into().map_err(odd)?);
-        self.add(Key(key), RunId::from_bytes(run));
+        let odd = || "a row of the transcripts has another length".to_owned();
+        let run = RunId::from_bytes(row.try_into().map_err(|_| odd())?);
+        let (key, rest) = key.split_first_chunk::<KEY_BYTES>().ok_or_else(odd)?;
+        match rest {
+            [] => add(&mut self.runs, Key(*key), run),
+            [IS_RETAINED] => add(&mut self.retained, Key(*key), run),
+            _ => return Err(odd()),
+        }
         Ok(())
+    }
+
+    /// Takes in what came into the log since: an event of the store's own log.
+    pub fn apply(&mut self, event: &Recorded) {
+        match (&event.event, event.envelope.run) {
+            (Event::ImportKeysRetained(body), _) => {
+                body.keys.iter().for_each(|key| add(&mut self.retained, Key(*key), body.run));
+            }
+            (event, Some(run)) => {
+                if let Some(key) = key_of(event) {
+                    self.add(key, run);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn find(runs: &Runs, key: Key) -> Option<RunId> {
+    let (name, request) = key.parts();
+    let unnamed = [0; KEY_BYTES - NAME_BYTES];
+    let is_same = |known: &&([u8; 8], RunId)| known.0 == request || known.0 == unnamed || request == unnamed;
+    runs.get(&name)?.iter().find(is_same).map(|(_, run)| *run)
+}
+
+fn add(runs: &mut Runs, key: Key, run: RunId) {
+    let (name, request) = key.parts();
+    let known = runs.entry(name).or_default();
+    if !known.iter().any(|(other, _)| *other == request) {
+        known.push((request, run));
+    }
+}
+
+/// Returns the key under which an event was imported, if it was.
+pub fn key_of(event: &Event) -> Option<Key> {
+    match event {
+        Event::CallStarted(body) => Key::of_call(body),
+        Event::AttemptStarted(body) => Key::of_attempt(body),
+        _ => None,
     }
 }
 
@@ -134,17 +216,17 @@ impl Projection for Transcripts {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
+        if let Event::ImportKeysRetained(body) = &event.event {
+            for key in &body.keys {
+                rows.put(&[&key[..], &[IS_RETAINED]].concat(), body.run.to_bytes().to_vec());
+            }
+        }
         let Some(run) = event.envelope.run else { return Ok(()) };
-        let key = match &event.event {
-            Event::CallStarted(body) => Key::of_call(body),
-            Event::AttemptStarted(body) => Key::of_attempt(body),
-            _ => None,
-        };
-        if let Some(key) = key
+        if let Some(key) = key_of(&event.event)
             && rows.get(&key.0).is_none()
         {
             rows.put(&key.0, run.to_bytes().to_vec());
@@ -170,6 +252,21 @@ mod tests {
         assert_eq!(seen.run_of(Key::reply("claude-code", "msg_1", Some("req_1"))), Some(one), "the first keeps it");
         seen.add(Key::reply("claude-code", "msg_2", None), two);
         assert_eq!(seen.run_of(Key::reply("claude-code", "msg_2", Some("req_9"))), Some(two));
+    }
+
+    #[test]
+    fn what_is_retained_of_a_key_finds_it_again_and_says_nothing_without_the_salt() {
+        let run = RunId::from_bytes([1; 16]);
+        let salt = [9; 16];
+        let key = Key::reply("claude-code", "msg_1", Some("req_1"));
+        let mut seen = Seen::new(salt);
+        let row = |key: Key| [&key.0[..], &[IS_RETAINED]].concat();
+        seen.add_row(&row(key.retained(&salt)), &run.to_bytes()).unwrap();
+        assert_eq!(seen.run_of(key), Some(run));
+        assert_eq!(seen.run_of(Key::reply("claude-code", "msg_1", Some("req_2"))), None);
+        assert_eq!(seen.run_of(Key::reply("claude-code", "msg_1", None)), Some(run), "any request of its message");
+        assert_ne!(key.retained(&salt), key.retained(&[8; 16]));
+        assert_eq!(seen.forgotten_run_of(Key::reply("claude-code", "msg_2", None)), None);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! The time from a run's start to its end has three parts. **Form**: from the start until the form is complete. **Waited**: from a pause,
 //! an end or a crash until somebody resumes the run, and while an escalation is to be approved and no attempt is under way. **Work**: the
-//! rest. Durations and every statistic over them mean work. A run of another system has only its start and its end: all of it is work.
+//! rest. Durations and every statistic over them mean work. A run of another system works while any of its attempts does; one whose
+//! attempts have no times has only its start and its end, and all of it is work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ use crate::domain::event::{Event, Mode, Recorded};
 use crate::domain::ids::{AgentNo, AttemptNo, TimeNs};
 
 const NS_PER_MS: u64 = 1_000_000;
+/// Stretches of work that are kept apart in a run of another system; with more, the shortest pause counts as work.
+const STRETCHES_MAX: usize = 1000;
 
 /// A run's time so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,12 @@ pub struct WorkTime {
     asking: BTreeSet<AgentNo>,
     /// When somebody last wanted the run to end.
     cancel_asked: Option<TimeNs>,
+    /// When attempts of a run of another system were at work, from and to, apart and in order.
+    stretches: Vec<(TimeNs, TimeNs)>,
+    /// When its attempts under way began.
+    begun: BTreeMap<(AgentNo, AttemptNo), TimeNs>,
+    /// It has attempts with times.
+    has_attempts: bool,
 }
 
 /// Where a run stands, as far as its time is concerned.
@@ -113,6 +122,9 @@ impl WorkTime {
         if is_dated {
             self.count(&recorded.event, at);
         }
+        if self.is_imported && is_dated {
+            self.stretch(&recorded.event, at);
+        }
         self.turn(&recorded.event, is_dated);
     }
 
@@ -133,6 +145,40 @@ impl WorkTime {
         };
         *held = held.saturating_add(elapsed);
         self.mark = at;
+    }
+
+    /// Takes in when attempts of a run of another system work. Its events come agent by agent, not in the order of time.
+    fn stretch(&mut self, event: &Event, at: TimeNs) {
+        match event {
+            Event::AttemptStarted(body) => {
+                self.has_attempts = true;
+                self.begun.entry((body.agent, body.attempt)).or_insert(at);
+            }
+            Event::AttemptEnded(body) => {
+                if let Some(from) = self.begun.remove(&(body.agent, body.attempt)).filter(|from| *from < at) {
+                    self.worked(from, at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds a stretch of work to those that are known.
+    fn worked(&mut self, mut from: TimeNs, mut to: TimeNs) {
+        let first = self.stretches.partition_point(|(_, end)| *end < from);
+        let after = self.stretches.partition_point(|(begin, _)| *begin <= to);
+        if let Some(overlapped) = self.stretches.get(first..after)
+            && let (Some((begin, _)), Some((_, end))) = (overlapped.first(), overlapped.last())
+        {
+            (from, to) = (from.min(*begin), to.max(*end));
+        }
+        self.stretches.splice(first..after.max(first), [(from, to)]);
+        if self.stretches.len() > STRETCHES_MAX {
+            let pauses = self.stretches.windows(2).enumerate();
+            let shortest = pauses.min_by_key(|(_, pair)| pair[1].0.saturating_sub(pair[0].1)).map_or(0, |(place, _)| place);
+            let (_, end) = self.stretches.remove(shortest + 1);
+            self.stretches[shortest].1 = end;
+        }
     }
 
     /// Says how the run stands after an event.
@@ -157,6 +203,10 @@ impl WorkTime {
 
     /// Returns how long the run worked, in milliseconds; `None` until it has ended, or when its end has no date.
     pub fn work_ms(&self) -> Option<u64> {
+        if self.phase == Phase::Ended && self.has_attempts {
+            let length = |(from, to): &(TimeNs, TimeNs)| u64::try_from(to.saturating_sub(*from)).unwrap_or_default();
+            return Some(self.stretches.iter().map(length).fold(0, u64::saturating_add) / NS_PER_MS);
+        }
         (self.phase == Phase::Ended).then_some(self.work_ns / NS_PER_MS)
     }
 
@@ -313,7 +363,46 @@ mod tests {
         assert_eq!(parts(&story(None)), (None, None, None));
     }
 
+    #[test]
+    fn an_imported_run_works_while_any_of_its_attempts_does() {
+        let Event::RunStarted(mut body) = sample::started() else { unreachable!("it is a start") };
+        body.mode = Mode::Imported;
+        let attempt = |agent, number, from: i64, to: i64| {
+            let ended = sample::attempt_ended(agent, number, AttemptOutcome::Passed);
+            [(sample::attempt_started(agent, number, Tier::Cheap), from), (ended, to)]
+        };
+        let story = [
+            vec![(body.into(), 0)],
+            attempt(0, 1, 0, 30).to_vec(),
+            // The person thought about it for an hour.
+            attempt(0, 2, 3600, 3620).to_vec(),
+            // A subagent was at work within the first exchange, and a little beyond it; another in between.
+            attempt(1, 1, 20, 35).to_vec(),
+            attempt(2, 1, 100, 101).to_vec(),
+            vec![(sample::succeeded(), 3620)],
+        ];
+        let mut time = WorkTime::default();
+        for (version, (event, at)) in (1..).zip(story.concat()) {
+            let mut recorded = recorded(version, event);
+            recorded.envelope.occurred_at = Some(at * SECOND);
+            time.apply(&recorded);
+        }
+        assert_eq!(parts(&time), (None, None, Some(35 + 1 + 20)));
+    }
+
     proptest! {
+        #[test]
+        fn stretches_of_work_are_their_union(spans in proptest::collection::vec((0i64..200, 1i64..20), 0..40)) {
+            let mut time = WorkTime { has_attempts: true, phase: Phase::Ended, ..WorkTime::default() };
+            let mut seconds = BTreeSet::new();
+            for (from, length) in spans {
+                time.worked(from * SECOND, (from + length) * SECOND);
+                seconds.extend(from..from + length);
+            }
+            prop_assert_eq!(time.work_ms(), Some(seconds.len() as u64 * 1000));
+            prop_assert!(time.stretches.is_sorted_by(|a, b| a.1 < b.0));
+        }
+
         #[test]
         fn the_parts_are_the_whole(events in proptest::collection::vec((0i64..100, sample::any_event()), 0..60)) {
             let mut at = 0;

@@ -110,7 +110,11 @@ impl Workspace {
         until: Option<TimeNs>,
         zone: &TimeZone,
     ) -> Result<CostReport, store::Error> {
-        let charges = self.charges(since, until)?;
+        let charges = if by.contains(&Dimension::Node) {
+            self.each_log(&|| self.charges(since, until))?
+        } else {
+            vec![(None, self.charges(since, until)?)]
+        };
         let since = since.map(|since| costs::quarter_begin(costs::quarter_of(since)));
         let until = until.map(|until| costs::quarter_end(costs::quarter_of(until.saturating_sub(1))).saturating_add(1));
         Ok(spending::group(&charges, by, zone, (since.map(utc), until.map(utc))))

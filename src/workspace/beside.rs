@@ -1,19 +1,20 @@
 //! The store's own log with the logs that lie beside it: runs of imported logs are read like the store's own, and never changed.
 //!
-//! A run that the own log has is read there. All else is the own log alone: positions, views, appends.
+//! A run that the own log has is read there. Views of sums span all logs that count. All else is the own log alone: positions, appends.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Workspace;
+use super::spanning::{Page, Spanning};
 use crate::domain::ids::{NodeId, RunId};
 use crate::store::codec::{self, Decoded};
 use crate::store::files::OsFiles;
 use crate::store::imported::{self, Spans};
 use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
 use crate::store::{Error, lock};
-use crate::views::run_list::RunRow;
+use crate::views::run_list::{LogFilter, RunRow};
 
 /// A log, and what lies beside it in the store's folder.
 pub(super) struct Beside {
@@ -22,12 +23,13 @@ pub(super) struct Beside {
     spans: Mutex<Option<Arc<Spans>>>,
     /// The imported run that was read last: it is read page by page.
     recent: Mutex<Option<(RunId, Arc<Vec<Stored>>)>>,
+    spanning: Spanning,
 }
 
 impl Beside {
     /// Returns the log of the store in the folder `store`, with what lies beside it.
     pub fn new(log: Arc<dyn Log>, store: PathBuf) -> Self {
-        Self { log, store, spans: Mutex::default(), recent: Mutex::default() }
+        Self { log, store, spans: Mutex::default(), recent: Mutex::default(), spanning: Spanning::default() }
     }
 
     /// Returns which runs the imported logs have; `None` when there are no such logs.
@@ -88,7 +90,14 @@ impl Log for Beside {
     }
 
     fn view(&self, view: &str, from: &[u8], to: Option<&[u8]>, reverse: bool, limit: u32) -> Result<ViewRows, Error> {
-        self.log.view(view, from, to, reverse, limit)
+        let page = Page { view, from, to, reverse, limit };
+        if !Spanning::knows(view) {
+            return self.log.view(view, from, to, reverse, limit);
+        }
+        match self.spanning.rows(&*self.log, &self.store, self.imported()?.as_deref(), page)? {
+            Some(rows) => Ok(rows),
+            None => self.log.view(view, from, to, reverse, limit),
+        }
     }
 
     fn ask(&self, question: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -97,6 +106,13 @@ impl Log for Beside {
 }
 
 impl Workspace {
+    /// Says which logs count in costs, statistics and advice from now on: all of them unless this is called.
+    pub fn count_logs(&self, logs: LogFilter) {
+        if let Some(beside) = &self.beside {
+            beside.spanning.choose(logs);
+        }
+    }
+
     /// Returns the node whose imported log has a run; `None` for a run of the store's own log.
     ///
     /// # Errors
@@ -105,6 +121,21 @@ impl Workspace {
         let Some(beside) = &self.beside else { return Ok(None) };
         let node = beside.imported()?.and_then(|spans| spans.node_of(run));
         Ok(if node.is_some() && beside.log.read_run(run, 1, 1)?.is_empty() { node } else { None })
+    }
+
+    /// Asks the same of each log that counts, one after the other: with its node, `None` for the own one.
+    pub(super) fn each_log<T>(&self, ask: &dyn Fn() -> Result<T, Error>) -> Result<Vec<(Option<NodeId>, T)>, Error> {
+        let Some(beside) = &self.beside else { return Ok(vec![(None, ask()?)]) };
+        let counted = beside.spanning.chosen();
+        let ends = beside.imported()?.map(|spans| spans.ends().to_vec()).unwrap_or_default();
+        let nodes = std::iter::once(None).chain(ends.into_iter().map(|end| Some(end.node)));
+        let mut answers = Vec::new();
+        for node in nodes.filter(|node| counted.takes(*node)) {
+            beside.spanning.choose(node.map_or(LogFilter::Own, |node| LogFilter::Node(node.to_string())));
+            answers.push(ask().map(|answer| (node, answer)));
+        }
+        beside.spanning.choose(counted);
+        answers.into_iter().collect()
     }
 
     /// Returns which runs imported logs have; `None` when there are no such logs.

@@ -13,20 +13,28 @@ use super::hand_over::STAGING_LOCK;
 use super::import::IMPORT_LOCK;
 use super::recall_error::RecallError;
 use super::upkeep::Opened;
-use crate::domain::event::{Event, ForgottenParts, PrivatePartsForgotten, PrivatePartsForgottenPrivate};
+use crate::domain::event::{
+    Event, ForgottenParts, ImportKeysRetained, ImportKeysRetainedPrivate, PrivatePartsForgotten, PrivatePartsForgottenPrivate,
+};
 use crate::domain::ids::{BatchId, RunId, TimeNs};
 use crate::memory::index;
+use crate::store::codec::Decoded;
 use crate::store::files::{OsFiles, write_whole};
-use crate::store::log::{Batch, Log};
+use crate::store::log::{Batch, Log, NewEvent};
 use crate::store::owned::{OwnedLog, Report};
 use crate::store::payloads::Payloads;
 use crate::store::session::{Create, Place, Role, RunLock};
 use crate::store::withheld::Withheld;
 use crate::store::{Error, Unwritable, check, codec, forget, lock};
-use crate::views::{self, run_list::RunRow};
+use crate::views;
+use crate::views::imports::Origin;
+use crate::views::run_list::RunRow;
+use crate::views::transcripts::{self, Key};
 
 /// Says on which UTC day old runs were looked for, in the journal's folder.
 const RETENTION: &str = "retention";
+/// Keys that one event retains: 24 KiB.
+const KEYS_PER_EVENT: usize = 1000;
 const DAY_NS: TimeNs = 86_400 * 1_000_000_000;
 /// Between two looks whether something is free or done.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -201,12 +209,45 @@ impl Workspace {
             let body = Event::from(PrivatePartsForgotten { run: *run, which, private });
             codec::offer(&body, self.world.random(), Some(*run), None, None)
         };
-        let events = runs.iter().map(event).collect::<Result<_, _>>()?;
+        let mut events = self.retained_keys(runs)?;
+        events.extend(runs.iter().map(event).collect::<Result<Vec<_>, _>>()?);
         forget::mark(&OsFiles, dir)?;
         let id = BatchId(self.world.ulid(None));
         self.log.append(&Batch { id, expected_version: None, events, payloads: Vec::new(), day_limit: None })?;
         // Somebody may have opened the store in between, found nothing to do, and taken the mark away.
         forget::mark(&OsFiles, dir)
+    }
+
+    /// Returns the events that retain, of each run that was imported from transcripts, by what its parts are known again.
+    fn retained_keys(&self, runs: &BTreeSet<RunId>) -> Result<Vec<NewEvent>, Error> {
+        let salt = self.salt()?;
+        let mut events = Vec::new();
+        for run in runs {
+            let (mut keys, mut next, mut are_retained) = (Vec::new(), 1, false);
+            loop {
+                let page = self.run_page(*run, next)?;
+                let Some(last) = page.last() else { break };
+                next = last.envelope.version + 1;
+                for stored in &page {
+                    let Decoded::Known(recorded) = codec::decode(stored)? else { continue };
+                    match &recorded.event {
+                        Event::RunStarted(body) => keys.extend(Origin::of(body).map(|origin| Key::of_origin(&origin))),
+                        Event::ImportKeysRetained(_) => are_retained = true,
+                        event => keys.extend(transcripts::key_of(event)),
+                    }
+                }
+            }
+            if are_retained || keys.len() < 2 {
+                // A run of lines has its origin alone, and its id follows from that.
+                continue;
+            }
+            for keys in keys.chunks(KEYS_PER_EVENT) {
+                let keys = keys.iter().map(|key| key.retained(&salt).0).collect();
+                let body = Event::from(ImportKeysRetained { run: *run, keys, private: Some(ImportKeysRetainedPrivate {}) });
+                events.push(codec::offer(&body, self.world.random(), Some(*run), None, None)?);
+            }
+        }
+        Ok(events)
     }
 
     /// Has the store opened anew, which carries out what is recorded.

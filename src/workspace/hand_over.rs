@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::store::cipher::Keyring;
 use crate::store::codec::{self, Decoded};
 use crate::store::files::{Files, OsFiles};
 use crate::store::hand_over::read::{Contents, read};
+use crate::store::hand_over::source::Source;
 use crate::store::hand_over::stage::{Stage, publish, publish_payloads, staged};
 use crate::store::hand_over::write::{Wanted, write};
 use crate::store::hand_over::{End, Error as LinesError};
@@ -205,7 +206,12 @@ impl Workspace {
     /// # Errors
     /// A [`HandOverError`].
     pub fn import_events(&self, path: &Path) -> Result<TakenIn, HandOverError> {
-        let (files, mut all) = checked(path)?;
+        let (files, all) = checked(path)?;
+        self.take_in(&files, all)
+    }
+
+    /// The same for files that were read through.
+    pub(super) fn take_in(&self, files: &[(Source, Contents)], mut all: Forgets) -> Result<TakenIn, HandOverError> {
         let node = files[0].1.begin.node;
         let lock = RunLock::acquire(self.place()?, RunId::from_bytes(IMPORT_LOCK)).map_err(|error| match error {
             store::Error::RunHeld { pid, .. } => HandOverError::Busy { pid },
@@ -213,10 +219,10 @@ impl Workspace {
         })?;
         let own = self.log.head()?;
         let done = if node == own.node {
-            self.extend_own(&files, &all, own)
+            self.extend_own(files, &all, own)
         } else {
             self.own_forgets(&mut all)?;
-            self.take_in_beside(&files, &all)
+            self.take_in_beside(files, &all)
         };
         lock.end()?;
         done
@@ -224,12 +230,12 @@ impl Workspace {
 
     /// Compares files of this store's own log with it, and goes on with what a copy of it has recorded since: a store that was put back
     /// from an older backup becomes what it was. One that has gone on by itself meanwhile has gone another way, and is left as it is.
-    fn extend_own(&self, files: &[(PathBuf, Contents)], all: &Forgets, own: Head) -> Result<TakenIn, HandOverError> {
+    fn extend_own(&self, files: &[(Source, Contents)], all: &Forgets, own: Head) -> Result<TakenIn, HandOverError> {
         for (file, contents) in files.iter().filter(|(_, contents)| contents.end.to <= own.seq) {
             let to = contents.end.to;
             let here = self.log.read(to, 1)?;
             if to > 0 && here.first().map(|event| event.hash) != Some(contents.end.head) {
-                return Err(of_file(file)(LinesError::OtherChain(to)));
+                return Err(of_file(&file.path)(LinesError::OtherChain(to)));
             }
         }
         if files.iter().all(|(_, contents)| contents.end.to <= own.seq) {
@@ -260,14 +266,14 @@ impl Workspace {
         Ok(taken(files, TakenAs::Continued, head, own))
     }
 
-    fn take_in_beside(&self, files: &[(PathBuf, Contents)], all: &Forgets) -> Result<TakenIn, HandOverError> {
+    fn take_in_beside(&self, files: &[(Source, Contents)], all: &Forgets) -> Result<TakenIn, HandOverError> {
         let (store, node) = (self.place()?.dir(), files[0].1.begin.node);
         let others = imported::ends(&OsFiles, store, self.log.head()?.node)?;
         let start = others.into_iter().find(|head| head.node == node);
         let start = start.unwrap_or(Head { node, seq: 0, hash: chain::genesis(node) });
         for (file, contents) in files.iter().filter(|(_, contents)| contents.end.to < start.seq) {
             if hash_at(store, node, contents.end.to)? != Some(contents.end.head) {
-                return Err(of_file(file)(LinesError::OtherChain(contents.end.to)));
+                return Err(of_file(&file.path)(LinesError::OtherChain(contents.end.to)));
             }
         }
         let held = RunLock::acquire(self.place()?, RunId::from_bytes(STAGING_LOCK))?;
@@ -336,7 +342,7 @@ impl Workspace {
 }
 
 /// By run: which parts of the events before which position.
-type Forgets = BTreeMap<RunId, Vec<(ForgottenParts, u64)>>;
+pub(super) type Forgets = BTreeMap<RunId, Vec<(ForgottenParts, u64)>>;
 
 fn is_forgotten(all: &Forgets, stored: &Stored) -> bool {
     let said = stored.envelope.run.and_then(|run| all.get(&run));
@@ -345,7 +351,7 @@ fn is_forgotten(all: &Forgets, stored: &Stored) -> bool {
 
 /// Makes a journal of `files` in `into`, after `start`; returns its end.
 fn stage(
-    files: &[(PathBuf, Contents)],
+    files: &[(Source, Contents)],
     into: &Path,
     start: Head,
     keyring: &Arc<Keyring>,
@@ -355,9 +361,9 @@ fn stage(
     for (file, contents) in files {
         let here = stage.head().seq;
         if contents.begin.from > here + 1 {
-            return Err(HandOverError::Gap { file: file.clone(), missing: here + 1, from: contents.begin.from });
+            return Err(HandOverError::Gap { file: file.path.clone(), missing: here + 1, from: contents.begin.from });
         }
-        stage.file(file, forgotten).map_err(of_file(file))?;
+        stage.file(file, forgotten).map_err(of_file(&file.path))?;
     }
     let head = stage.head();
     stage.finish().map_err(of_file(into))?;
@@ -365,20 +371,23 @@ fn stage(
 }
 
 /// Reads the files through that `path` means; returns them with what they hold, and what they say is forgotten.
-fn checked(path: &Path) -> Result<(Vec<(PathBuf, Contents)>, Forgets), HandOverError> {
+fn checked(path: &Path) -> Result<(Vec<(Source, Contents)>, Forgets), HandOverError> {
     let paths = if path.is_dir() { of_one_log(path)? } else { vec![path.to_owned()] };
-    let (mut files, mut all): (Vec<(PathBuf, Contents)>, Forgets) = Default::default();
-    for path in paths {
-        let open = || File::open(&path).map_err(LinesError::from);
-        let found = open().and_then(|file| read(&mut BufReader::with_capacity(1 << 20, file), &mut |_| Ok(())));
-        let contents = found.map_err(of_file(&path))?;
+    if paths.is_empty() {
+        return Err(HandOverError::NoFiles(path.to_owned()));
+    }
+    read_through(paths.into_iter().map(Source::lines).collect())
+}
+
+/// Reads files of one log through; returns them with what they hold, and what they say is forgotten.
+pub(super) fn read_through(sources: Vec<Source>) -> Result<(Vec<(Source, Contents)>, Forgets), HandOverError> {
+    let (mut files, mut all): (Vec<(Source, Contents)>, Forgets) = Default::default();
+    for source in sources {
+        let contents = source.open().and_then(|mut file| read(&mut file, &mut |_| Ok(()))).map_err(of_file(&source.path))?;
         for (run, which, seq) in &contents.forgets {
             all.entry(*run).or_default().push((*which, *seq));
         }
-        files.push((path, contents));
-    }
-    if files.is_empty() {
-        return Err(HandOverError::NoFiles(path.to_owned()));
+        files.push((source, contents));
     }
     Ok((files, all))
 }
@@ -395,7 +404,7 @@ fn of_one_log(dir: &Path) -> Result<Vec<PathBuf>, HandOverError> {
     Ok(files.into_iter().filter(|file| file.private == private).map(|file| file.path).collect())
 }
 
-fn taken(files: &[(PathBuf, Contents)], taken_as: TakenAs, head: Head, start: Head) -> TakenIn {
+fn taken(files: &[(Source, Contents)], taken_as: TakenAs, head: Head, start: Head) -> TakenIn {
     let imported = head.seq - start.seq;
     let events: u64 = files.iter().map(|(_, contents)| contents.end.events).sum();
     TakenIn {
@@ -409,7 +418,7 @@ fn taken(files: &[(PathBuf, Contents)], taken_as: TakenAs, head: Head, start: He
 }
 
 /// Returns the hash at the end of a batch of a log that is kept beside.
-fn hash_at(store: &Path, node: NodeId, seq: u64) -> Result<Option<Hash>, store::Error> {
+pub(super) fn hash_at(store: &Path, node: NodeId, seq: u64) -> Result<Option<Hash>, store::Error> {
     use crate::store::journal::segment::{Item, segments};
     let dir = store::journal::folder(store, node);
     for segment in segments(&OsFiles, &dir, node, seq)? {
@@ -425,7 +434,7 @@ fn hash_at(store: &Path, node: NodeId, seq: u64) -> Result<Option<Hash>, store::
     Ok(None)
 }
 
-fn of_file(file: &Path) -> impl FnOnce(LinesError) -> HandOverError {
+pub(super) fn of_file(file: &Path) -> impl FnOnce(LinesError) -> HandOverError {
     let file = file.to_owned();
     move |source| match source {
         LinesError::Store(source) => source.into(),

@@ -317,6 +317,13 @@ impl Workspace {
     ///
     /// The hash is keyed BLAKE3 with a key derived from the salt; 16 hexadecimal digits of it are kept.
     pub(super) fn user_hash(&self) -> Result<String, store::Error> {
+        let user = rustix::process::getuid().as_raw();
+        let key = blake3::derive_key("meno 2026-11 user id", &self.salt()?);
+        Ok(blake3::keyed_hash(&key, &user.to_le_bytes()).to_hex()[..16].to_owned())
+    }
+
+    /// Returns the store's own salt; zeros when its log does not have it.
+    pub(super) fn salt(&self) -> Result<[u8; 16], store::Error> {
         let first = self.log.read(1, 1)?;
         let salt = match first.first().map(codec::decode).transpose()? {
             Some(Decoded::Known(recorded)) => match recorded.event {
@@ -325,9 +332,7 @@ impl Workspace {
             },
             _ => None,
         };
-        let user = rustix::process::getuid().as_raw();
-        let key = blake3::derive_key("meno 2026-11 user id", &salt.unwrap_or_default());
-        Ok(blake3::keyed_hash(&key, &user.to_le_bytes()).to_hex()[..16].to_owned())
+        Ok(salt.unwrap_or_default())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Which files an import has read whole is kept beside the log, so that the next one need not open them. It is only a saving: what
 //! is here is known from the log alone, and without that file everything is read again and nothing is taken in twice.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,9 @@ use super::import::{IMPORT_LOCK, ImportError, ImportProgress};
 use crate::domain::event::Event;
 use crate::domain::ids::{BatchId, Hash, RunId, TimeNs};
 use crate::lake::batch::Gathered;
-use crate::lake::transcripts::conversation::{Conversation, Rules, Taken};
+use crate::lake::transcripts::conversation::{Conversation, Taken};
 use crate::lake::transcripts::resume::Known;
+use crate::lake::transcripts::rules::Rules;
 use crate::lake::transcripts::tally::Tally;
 use crate::lake::transcripts::{Item, SOURCES, Session, Source, ToolResults};
 use crate::store;
@@ -22,7 +23,7 @@ use crate::store::codec::{self, Decoded};
 use crate::store::files::{OsFiles, write_whole};
 use crate::store::session::RunLock;
 use crate::views::imports;
-use crate::views::transcripts::{NAME, Seen};
+use crate::views::transcripts::{Key, NAME, Seen};
 
 /// The file that says which sessions were read whole.
 const STAMPS: &str = "transcripts.json";
@@ -59,7 +60,8 @@ impl FoundTranscripts {
 
     /// Returns how many files are to be read.
     pub fn files(&self) -> u64 {
-        self.sessions.iter().map(|session| session.files.len() as u64).sum()
+        let files = self.sessions.iter().flat_map(|session| &session.files);
+        files.map(|file| &file.path).collect::<HashSet<_>>().len() as u64
     }
 }
 
@@ -74,10 +76,20 @@ pub struct ImportedTranscripts {
     pub already_there: u64,
     /// Sessions that were forgotten here and do not come back.
     pub forgotten: u64,
+    /// Sessions that end before something that one append cannot hold; [`Self::tally`] names them.
+    pub cut: u64,
     /// What was taken in.
     pub taken: Taken,
     /// What was not.
     pub tally: Tally,
+}
+
+/// What of transcripts is in the log, for imports that follow one another: the next one reads only what was appended since.
+#[derive(Debug, Default)]
+pub struct SeenTranscripts {
+    seen: Seen,
+    /// The position of the log up to which it knows everything.
+    upto: u64,
 }
 
 /// The sessions that were read whole: source and id, and the hash of what their files looked like.
@@ -117,6 +129,10 @@ impl Workspace {
                 }
             }
         }
+        if path.is_some() && found.iter().any(|found| !found.sessions.is_empty() || found.unchanged > 0) {
+            // What one source can read need not be what the others write.
+            found.retain(|found| !found.sessions.is_empty() || found.unchanged > 0);
+        }
         Ok(found)
     }
 
@@ -136,15 +152,20 @@ impl Workspace {
         &self,
         found: Vec<FoundTranscripts>,
         tool_results: ToolResults,
+        seen: &mut SeenTranscripts,
         tell: &mut dyn FnMut(ImportProgress),
     ) -> Result<ImportedTranscripts, ImportError> {
         let lock = RunLock::acquire(self.place()?, RunId::from_bytes(IMPORT_LOCK)).map_err(|error| match error {
             store::Error::RunHeld { pid, .. } => ImportError::Busy { pid },
             error => error.into(),
         })?;
+        // What is not in the log after a failure must not be taken for known.
+        let mut known = std::mem::take(seen);
+        self.see_transcripts(&mut known)?;
         let mut import = Import {
             workspace: self,
-            seen: self.seen_transcripts()?,
+            seen: known.seen,
+            families: HashMap::new(),
             gathered: Gathered::default(),
             waiting: HashSet::new(),
             done: ImportedTranscripts::default(),
@@ -155,22 +176,40 @@ impl Workspace {
             tell,
         };
         let done = import.all(found, tool_results);
-        let done = done.map(|()| import.done);
+        let done = done.map(|()| {
+            *seen = SeenTranscripts { seen: import.seen, upto: known.upto };
+            import.done
+        });
         lock.end()?;
         done
     }
 
-    fn seen_transcripts(&self) -> Result<Seen, store::Error> {
-        let mut seen = Seen::default();
-        let mut from = Vec::new();
-        loop {
-            let page = self.log.view(NAME, &from, None, false, PAGE)?;
-            for (key, row) in &page.rows {
-                seen.add_row(key, row).map_err(store::Error::Index)?;
+    /// Brings what is known of transcripts up to the log: from its view at first, then event by event.
+    fn see_transcripts(&self, known: &mut SeenTranscripts) -> Result<(), store::Error> {
+        if known.upto == 0 {
+            known.seen = Seen::new(self.salt()?);
+            let (mut from, mut upto) = (Vec::new(), None);
+            loop {
+                let page = self.log.view(NAME, &from, None, false, PAGE)?;
+                for (key, row) in &page.rows {
+                    known.seen.add_row(key, row).map_err(store::Error::Index)?;
+                }
+                // What came in while the pages were read may be missing in the earlier ones.
+                known.upto = *upto.get_or_insert(page.seen);
+                match page.rows.last() {
+                    Some((last, _)) => from = [last.as_slice(), &[0]].concat(),
+                    None => break,
+                }
             }
-            match page.rows.last() {
-                Some((last, _)) => from = [last.as_slice(), &[0]].concat(),
-                None => return Ok(seen),
+        }
+        loop {
+            let page = self.log_page(known.upto + 1)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            known.upto = last.envelope.seq;
+            for stored in &page {
+                if let Decoded::Known(recorded) = codec::decode(stored)? {
+                    known.seen.apply(&recorded);
+                }
             }
         }
     }
@@ -187,9 +226,9 @@ impl Workspace {
 }
 
 fn stamp_key(source: &str, session: &Session) -> String {
-    // One session may lie in two places.
+    // One session may lie in two places, and several in one file.
     let place = session.files.first().map(|file| file.path.display().to_string()).unwrap_or_default();
-    format!("{source} {place}")
+    format!("{source} {} {place}", session.id)
 }
 
 fn stamp(session: &Session) -> Hash {
@@ -201,6 +240,8 @@ fn stamp(session: &Session) -> Hash {
 struct Import<'a> {
     workspace: &'a Workspace,
     seen: Seen,
+    /// By source and session: the first session of its family, as it was known when it was imported.
+    families: HashMap<(&'static str, String), Option<String>>,
     gathered: Gathered,
     /// Sessions whose events are gathered and not appended, by their origin's key.
     waiting: HashSet<[u8; 16]>,
@@ -217,10 +258,7 @@ impl Import<'_> {
     fn all(&mut self, found: Vec<FoundTranscripts>, tool_results: ToolResults) -> Result<(), ImportError> {
         let workspace = self.workspace;
         let prices_hash = workspace.prices.hash();
-        for found in found {
-            self.done.tally.merge(&found.tally);
-            self.done.already_there += found.unchanged;
-            let Some(source) = SOURCES.iter().find(|source| source.name() == found.source) else { continue };
+        for source in SOURCES {
             let rules = Rules {
                 source: source.name(),
                 provider: source.provider(),
@@ -229,14 +267,19 @@ impl Import<'_> {
                 prices_hash,
                 tool_results,
             };
-            let mut sessions: Vec<(Option<TimeNs>, Session)> =
-                found.sessions.into_iter().map(|session| (source.began(&session), session)).collect();
+            let mut sessions: Vec<(Option<TimeNs>, Session)> = Vec::new();
+            for found in found.iter().filter(|found| found.source == source.name()) {
+                self.done.tally.merge(&found.tally);
+                self.done.already_there += found.unchanged;
+                sessions.extend(found.sessions.iter().map(|session| (source.began(session), session.clone())));
+            }
+            // Over all places: whoever began first keeps what several sessions repeat.
             let modified = |session: &Session| session.files.iter().map(|file| file.modified).min();
             sessions.sort_by(|(a, first), (b, other)| {
                 (a.is_none(), a, modified(first), &first.id).cmp(&(b.is_none(), b, modified(other), &other.id))
             });
-            for (_, session) in &sessions {
-                self.session(*source, &rules, session)?;
+            for (_, mut session) in sessions {
+                self.session(source, &rules, &mut session)?;
             }
         }
         self.append()?;
@@ -244,24 +287,28 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn session(&mut self, source: &dyn Source, rules: &Rules<'_>, session: &Session) -> Result<(), ImportError> {
+    fn session(&mut self, source: &dyn Source, rules: &Rules<'_>, session: &mut Session) -> Result<(), ImportError> {
         let (origin, ..) = rules.origin(session);
         if self.waiting.contains(&origin.key) {
             self.append()?;
         }
         let known = self.known(origin.key)?;
         let was_here = known.is_some();
-        if known.as_ref().is_some_and(|(_, known)| known.is_forgotten) {
+        let was_forgotten = self.seen.forgotten_run_of(Key::of_origin(&origin)).is_some();
+        if was_forgotten || known.as_ref().is_some_and(|(_, known)| known.is_forgotten) {
             self.done.forgotten += 1;
             self.bytes += session.bytes();
             self.read_whole.push((stamp_key(rules.source, session), stamp(session)));
             return Ok(());
         }
+        self.complete_families(rules, session, known.as_ref().and_then(|(_, known)| known.family.clone()))?;
+        let session = &*session;
         let mut seen = std::mem::take(&mut self.seen);
         let mut tally = std::mem::take(&mut self.done.tally);
         let mut conversation = Conversation::new(rules, session, &mut seen, known);
         let mut outcome = Ok(Going::On);
         let mut is_first = !was_here;
+        let mut taken = None;
         let begun = self.bytes;
         let read = source.read(session, &mut tally, &mut |item| {
             match item {
@@ -269,7 +316,7 @@ impl Import<'_> {
                 Item::Entry(entry) => conversation.take(entry),
                 Item::Read(bytes) => self.bytes = begun + bytes,
             }
-            outcome = self.gather(&mut conversation, &mut is_first);
+            outcome = self.gather(&mut conversation, &mut is_first, &mut taken);
             if matches!(outcome, Ok(Going::On)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let going = outcome?;
@@ -282,15 +329,24 @@ impl Import<'_> {
         let mut last = going;
         if is_whole {
             conversation.finish();
-            last = self.gather(&mut conversation, &mut is_first)?;
+            last = self.gather(&mut conversation, &mut is_first, &mut taken)?;
         }
-        let (taken, has_added) = (std::mem::take(&mut conversation.taken), conversation.has_added());
+        let unfinished = conversation.taken.unfinished;
+        let has_added = taken.is_some();
+        let taken = Taken { unfinished, ..taken.unwrap_or_default() };
         drop(conversation);
         self.seen = seen;
         self.done.tally = tally;
+        if last == Going::TooLarge {
+            let file = session.files.first().map_or(Path::new(""), |file| &file.path);
+            self.done.tally.skip("the session holds a text that is too large for the log: it ends before it here", file, 0);
+            self.done.cut += 1;
+            is_whole = false;
+        }
         match last {
             Going::Forgotten => self.done.forgotten += 1,
-            Going::On | Going::TooLarge if !has_added => {
+            Going::TooLarge if !has_added => {}
+            Going::On if !has_added => {
                 self.done.already_there += 1;
                 self.done.taken.add(&taken);
             }
@@ -301,7 +357,7 @@ impl Import<'_> {
                 self.done.taken.add(&taken);
             }
         }
-        if is_whole && taken.unfinished == 0 && !session.is_live() {
+        if is_whole && unfinished == 0 && !session.is_live() {
             self.read_whole.push((stamp_key(rules.source, session), stamp(session)));
         }
         (self.tell)(ImportProgress { bytes: self.bytes, runs: self.appended });
@@ -329,7 +385,36 @@ impl Import<'_> {
         }
     }
 
-    fn gather(&mut self, conversation: &mut Conversation<'_>, is_first: &mut bool) -> Result<Going, ImportError> {
+    /// Lets the family of each file begin where an earlier import saw it begin: parents may be gone since, or come back.
+    fn complete_families(&mut self, rules: &Rules<'_>, session: &mut Session, own: Option<String>) -> Result<(), store::Error> {
+        for file in &mut session.files {
+            let mut first = own.clone();
+            for id in file.family.iter().filter(|id| **id != session.id) {
+                if first.is_some() {
+                    break;
+                }
+                let known = (rules.source, id.clone());
+                if !self.families.contains_key(&known) {
+                    let (origin, ..) = rules.origin_of(id);
+                    let family = self.known(origin.key)?.and_then(|(_, known)| known.family);
+                    self.families.insert(known.clone(), family);
+                }
+                first = self.families.get(&known).cloned().flatten();
+            }
+            if let Some(first) = first.filter(|first| file.family.first() != Some(first)) {
+                file.family.retain(|id| *id != first);
+                file.family.insert(0, first);
+            }
+        }
+        Ok(())
+    }
+
+    fn gather(
+        &mut self,
+        conversation: &mut Conversation<'_>,
+        is_first: &mut bool,
+        taken: &mut Option<Taken>,
+    ) -> Result<Going, ImportError> {
         let events: Vec<(Event, Option<TimeNs>)> = conversation.drain();
         let Some(run) = conversation.run().filter(|_| !events.is_empty()) else { return Ok(Going::On) };
         let workspace = self.workspace;
@@ -340,6 +425,8 @@ impl Import<'_> {
         if self.gathered.add_part(run, events, &|| workspace.world.random()).is_err() {
             return Ok(Going::TooLarge);
         }
+        // Only what can be appended was taken in.
+        *taken = Some(conversation.taken.clone());
         if self.gathered.is_full() {
             self.append()?;
             (self.tell)(ImportProgress { bytes: self.bytes, runs: self.appended });

@@ -54,6 +54,7 @@ pub(super) fn is_bystander(event: &Event) -> bool {
             | Event::PrivatePartsForgotten(_)
             | Event::SegmentImported(_)
             | Event::ClockMovedBack(_)
+            | Event::ImportKeysRetained(_)
     )
 }
 

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::values::Moment;
 use crate::analytics::spending::Dimension;
+use crate::views::run_list::LogFilter;
 
 /// `analytics`.
 #[derive(Debug, Args)]
@@ -31,6 +32,9 @@ pub struct AnalyticsArgs {
     /// Count unverified successes as successes
     #[arg(long)]
     pub include_unverified: bool,
+    /// Count only this pulled or imported log; `own` excludes all
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<LogFilter>,
     /// Write one page with charts that needs no network
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -40,7 +44,7 @@ pub struct AnalyticsArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  meno costs\n  meno costs --by week,model --since 90d\n  meno costs --by label.team --since 2026-10-01 --json\n\n\
-    Dimensions: day, week, month, mode, provider, model, tier, template, role, purpose, workspace, label, label.NAME.\n\n\
+    Dimensions: day, week, month, mode, provider, model, tier, template, role, purpose, workspace, label, label.NAME, node.\n\n\
     Every charge is in one row: the totals are the sums of the rows. Real, imported and simulated money are never added together, \
     and what is not known is said to be unknown. Charges are kept by UTC quarter hour, so --since and --until widen to whole quarters of an hour."
 )]
@@ -54,6 +58,9 @@ pub struct CostsArgs {
     /// Count only costs until then, that day included
     #[arg(long, value_name = "DATE")]
     pub until: Option<Moment>,
+    /// Count only this pulled or imported log; `own` excludes all
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<LogFilter>,
 }
 
 /// `telemetry …`.
@@ -87,6 +94,9 @@ pub struct TelemetrySpan {
     /// Count only calls begun until then, that day included
     #[arg(long, value_name = "DATE")]
     pub until: Option<Moment>,
+    /// Count only this pulled or imported log; `own` excludes all
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<LogFilter>,
 }
 
 /// How telemetry is written.

@@ -59,6 +59,40 @@ pub enum ExportFormat {
     Jsonl,
 }
 
+/// `push`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The log is pushed in parts that are never changed; the next push goes on behind them, also after one that was cut off. Any \
+        number of stores push to one place. With encryption on the parts are encrypted under the store's key: whoever pulls \
+        needs it. Credentials come from the environment: AWS_ACCESS_KEY_ID and the like, GOOGLE_APPLICATION_CREDENTIALS, \
+        AZURE_STORAGE_ACCOUNT_NAME and the like.\n\n\
+        Examples:\n  meno push team-lake\n  meno push s3://team-lake/meno --without-private"
+)]
+pub struct PushArgs {
+    /// A folder, or s3://BUCKET/PATH, gs://…, az://…, file:///…
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Leave out every text by a person, model or tool
+    #[arg(long)]
+    pub without_private: bool,
+    /// Leave parts unencrypted although the store has a key
+    #[arg(long)]
+    pub unencrypted: bool,
+}
+
+/// `pull`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each log stays apart, as its own verified chain: its runs are listed, found and counted, and never changed. What was \
+        tampered with is refused, the rest is taken in.\n\n\
+        Examples:\n  meno pull team-lake\n  meno pull s3://team-lake/meno\n  meno costs --by month,model --node own"
+)]
+pub struct PullArgs {
+    /// A folder, or s3://BUCKET/PATH, gs://…, az://…, file:///…
+    #[arg(value_name = "URL")]
+    pub url: String,
+}
+
 /// `forget`.
 #[derive(Debug, Args)]
 #[command(

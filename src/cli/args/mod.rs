@@ -24,7 +24,7 @@ use crate::views::run_list::{LogFilter, SortBy};
 use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
 pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs, ImportTranscriptsArgs};
-pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PurgeArgs, RekeyArgs, RestoreArgs};
+pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PullArgs, PurgeArgs, PushArgs, RekeyArgs, RestoreArgs};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResumeArgs, RunArgs};
 use values::{KeyValue, Moment, RunRef, Setting, mode, run_status, seconds, time_zone};
@@ -157,6 +157,10 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Export the log, verifiable, with or without private parts
     Export(ExportArgs),
+    /// Push the log to a shared folder or bucket
+    Push(PushArgs),
+    /// Pull the logs of other stores, each verified
+    Pull(PullArgs),
     /// Remove a run's texts from the store for good
     Forget(ForgetArgs),
     /// Forget runs that ended long ago
@@ -485,7 +489,7 @@ mod tests {
     fn help_lines_are_short_and_begin_with_a_verb() {
         const VERBS: &str = "Accept Add Allow Ask Audit Cancel Change Check Choose Colour Compare Continue Count Create Decrypt Draw Encrypt End \
             Escalate Estimate Export Fail Fetch Fix Forbid Forget Give Group Hold Import Include Learn Leave Let Limit List Measure Name \
-            Predict Print Purge Rate Read Rebuild Recommend Record Remove Repair Repeat Replay Resume Retry Run Search Set Show Sign Skip Sort \
+            Predict Print Pull Purge Push Rate Read Rebuild Recommend Record Remove Repair Repeat Replay Resume Retry Run Search Set Show Sign Skip Sort \
             Start Suggest Trust Update Use Verify Wait Write";
         fn look(command: &clap::Command, wrong: &mut Vec<String>) {
             let options = command.get_arguments().filter(|argument| !argument.is_positional()).filter_map(clap::Arg::get_help);

@@ -15,6 +15,7 @@ use crate::workspace::{Access, AnalyticsQuestion};
 /// When the store cannot be read, the page not written, or the template is not known.
 pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
+    workspace.count_logs(args.node.clone().unwrap_or_default());
     let (now, zone) = (Timestamp::now(), context.out.zone().clone());
     let question = AnalyticsQuestion {
         template: args.template.clone(),

@@ -14,6 +14,7 @@ use crate::workspace::Access;
 /// When the store cannot be read.
 pub fn run(context: &mut Context, args: &CostsArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
+    workspace.count_logs(args.node.clone().unwrap_or_default());
     let (now, zone) = (Timestamp::now(), context.out.zone().clone());
     let since = args.since.as_ref().map(|when| when.since(now, &zone));
     let until = args.until.as_ref().map(|when| when.until(now, &zone));

@@ -1,6 +1,6 @@
 //! `meno import transcripts`: the sessions of coding agents become runs of this store.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,7 +19,9 @@ use crate::cli::{open, render};
 use crate::domain::ids::TimeNs;
 use crate::lake::transcripts::Session;
 use crate::lake::transcripts::tally::FirstSeen;
-use crate::workspace::{Access, FoundTranscripts, ImportedTranscripts, Workspace, transcript_sources};
+use crate::workspace::{
+    Access, FoundTranscripts, ImportProgress, ImportedTranscripts, SeenTranscripts, Workspace, transcript_sources,
+};
 
 /// How long `--watch` waits between two looks.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
@@ -38,6 +40,8 @@ pub struct ImportTranscriptsDocument {
     pub already_there: u64,
     /// Sessions that were forgotten here: nothing of them was taken.
     pub forgotten: u64,
+    /// Sessions that are here only up to something that one append of the log cannot hold.
+    pub cut: u64,
     /// Exchanges taken in.
     pub exchanges: u64,
     /// Replies of models taken in.
@@ -141,29 +145,64 @@ pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> 
     }
     let stop = args.watch.then(Stop::listen).transpose()?;
     let workspace = open::store(context, Access::Write)?;
-    let mut read = stamps(&found);
-    take(context, args, &workspace, found)?;
+    let mut seen = SeenTranscripts::default();
+    let mut watched = Watched::default();
+    watched.read(&found);
+    take(context, args, &workspace, found, &mut seen)?;
     remember(context, &workspace);
     let Some(stop) = stop else { return Ok(Exit::Done) };
     context.out.say("watching for more; Ctrl-C ends it");
     while !stop.wait(WATCH_EVERY) {
         let mut found = find(&workspace, source.as_deref(), path)?;
-        // What may still be written is looked at again only when it was.
-        let is_new = |session: &Session| !session.is_live() || !read.contains(&session.stamp());
-        found.iter_mut().for_each(|found| found.sessions.retain(is_new));
+        found.iter_mut().for_each(|found| found.sessions.retain(|session| watched.is_due(session)));
         found.retain(|found| !found.sessions.is_empty());
         if !found.is_empty() {
-            read.extend(stamps(&found));
-            take(context, args, &workspace, found)?;
+            watched.read(&found);
+            take(context, args, &workspace, found, &mut seen)?;
             remember(context, &workspace);
         }
     }
     Ok(Exit::Done)
 }
 
-/// What the files of these sessions look like.
-fn stamps(found: &[FoundTranscripts]) -> HashSet<Vec<(String, u64, TimeNs)>> {
-    found.iter().flat_map(|found| &found.sessions).map(Session::stamp).collect()
+/// What a session's files look like: names, sizes and times.
+type Stamp = Vec<(String, u64, TimeNs)>;
+
+/// What a watch knows of the sessions that may still be written, by their first file.
+#[derive(Debug, Default)]
+struct Watched {
+    /// As they were when they were read.
+    read: HashMap<String, Stamp>,
+    /// As they were at the last look.
+    looked: HashMap<String, Stamp>,
+}
+
+impl Watched {
+    /// Tells whether a session is to be read now: when it has changed and either rests for a moment or has grown by a tenth. So a long
+    /// session that is written all the time is not read from its beginning at every look.
+    fn is_due(&mut self, session: &Session) -> bool {
+        let (name, stamp) = (name(session), session.stamp());
+        let Some(read) = self.read.get(&name) else { return true };
+        if *read == stamp {
+            // What was not whole is read again when nobody writes it any more.
+            return !session.is_live();
+        }
+        let rests = self.looked.get(&name) == Some(&stamp);
+        let before: u64 = read.iter().map(|(_, bytes, _)| bytes).sum();
+        self.looked.insert(name, stamp);
+        rests || session.bytes() >= before.saturating_add(before / 10)
+    }
+
+    /// Notes that these sessions are read as they are.
+    fn read(&mut self, found: &[FoundTranscripts]) {
+        let sessions = found.iter().flat_map(|found| &found.sessions);
+        self.read.extend(sessions.map(|session| (name(session), session.stamp())));
+    }
+}
+
+fn name(session: &Session) -> String {
+    let place = session.files.first().map(|file| file.path.display().to_string()).unwrap_or_default();
+    format!("{} {place}", session.id)
 }
 
 /// Returns the source and path that are meant: a path alone is one of the only source that reads such files.
@@ -229,11 +268,18 @@ fn place(found: &FoundTranscripts) -> TranscriptPlace {
     }
 }
 
-fn take(context: &mut Context, args: &ImportTranscriptsArgs, workspace: &Workspace, found: Vec<FoundTranscripts>) -> Result<()> {
+fn take(
+    context: &mut Context,
+    args: &ImportTranscriptsArgs,
+    workspace: &Workspace,
+    found: Vec<FoundTranscripts>,
+    seen: &mut SeenTranscripts,
+) -> Result<()> {
     let places = found.iter().map(place).collect();
     let bytes = found.iter().map(FoundTranscripts::bytes).sum();
     let mut counting = Reading::new(&context.out, "importing", Some(bytes));
-    let imported = workspace.import_transcripts(found, args.tool_results, &mut |at| counting.reached(at.bytes, Some(at.runs)))?;
+    let mut tell = |at: ImportProgress| counting.reached(at.bytes, Some(at.runs));
+    let imported = workspace.import_transcripts(found, args.tool_results, seen, &mut tell)?;
     counting.end();
     if context.out.json() {
         let document = document(&imported, places);
@@ -259,6 +305,7 @@ fn document(imported: &ImportedTranscripts, places: Vec<TranscriptPlace>) -> Imp
         grown: imported.grown,
         already_there: imported.already_there,
         forgotten: imported.forgotten,
+        cut: imported.cut,
         exchanges: taken.exchanges,
         calls: taken.calls,
         tools: taken.tools,
@@ -285,6 +332,37 @@ fn document(imported: &ImportedTranscripts, places: Vec<TranscriptPlace>) -> Imp
 
 #[cfg(test)]
 mod tests {
+    use crate::lake::transcripts::SessionFile;
+
+    use super::*;
+
+    fn session(bytes: u64, modified: TimeNs, is_live: bool) -> Session {
+        let path = "s.jsonl".into();
+        let file = SessionFile { path, thread: None, family: Vec::new(), bytes, modified, is_live };
+        Session { id: "s".to_owned(), project: String::new(), files: vec![file] }
+    }
+
+    #[test]
+    fn a_session_that_is_written_all_the_time_is_read_when_it_rests_or_has_grown_by_a_tenth() {
+        let mut watched = Watched::default();
+        assert!(watched.is_due(&session(1000, 1, true)), "it is new");
+        let found = |session| FoundTranscripts {
+            source: "x",
+            place: "p".into(),
+            sessions: vec![session],
+            unchanged: 0,
+            tally: crate::lake::transcripts::tally::Tally::default(),
+        };
+        watched.read(&[found(session(1000, 1, true))]);
+        assert!(!watched.is_due(&session(1000, 1, true)), "nothing has changed");
+        assert!(!watched.is_due(&session(1010, 2, true)), "it is written");
+        assert!(!watched.is_due(&session(1020, 3, true)), "it is written");
+        assert!(watched.is_due(&session(1020, 3, true)), "it rests");
+        assert!(watched.is_due(&session(1100, 4, true)), "it has grown");
+        watched.read(&[found(session(1100, 4, true))]);
+        assert!(watched.is_due(&session(1100, 4, false)), "nobody writes it any more");
+    }
+
     #[test]
     fn the_schema_of_an_import_of_transcripts_is_that_of_its_type() {
         crate::views::schema_test::check::<super::ImportTranscriptsDocument>("import-transcripts.json");

@@ -49,6 +49,7 @@ mod screens_test;
 pub mod seal;
 pub mod serve;
 pub mod show_run;
+mod sync;
 pub mod telemetry;
 
 #[cfg(test)]
@@ -90,6 +91,8 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Backup(args) => backup::backup(context, &args),
         Command::Restore(args) => backup::restore(context, &args),
         Command::Export(args) => export::run(context, &args),
+        Command::Push(args) => sync::push(context, &args),
+        Command::Pull(args) => sync::pull(context, &args),
         Command::Forget(args) => forget::forget(context, &args),
         Command::Rekey(args) => rekey::run(context, &args),
         Command::Purge(args) => forget::purge(context, &args),

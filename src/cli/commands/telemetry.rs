@@ -33,6 +33,7 @@ fn moments(context: &Context, span: &TelemetrySpan) -> (Option<TimeNs>, Option<T
 
 fn show(context: &mut Context, workspace: &Workspace, span: &TelemetrySpan) -> Result<Exit> {
     let (since, until) = moments(context, span);
+    workspace.count_logs(span.node.clone().unwrap_or_default());
     let report = workspace.telemetry(since, until)?;
     if context.out.json() {
         context.out.document(&report)?;
@@ -95,6 +96,7 @@ fn export(
     format: TelemetryFormat,
     output: Option<&Path>,
 ) -> Result<Exit> {
+    workspace.count_logs(span.node.clone().unwrap_or_default());
     let span = moments(context, span);
     let Some(path) = output else {
         // Lines are kept until the end of a page only, so a closed pipe ends the export at once.

@@ -40,6 +40,14 @@ impl Reading {
         }
     }
 
+    /// Shows that `done` of `total` are done.
+    pub fn of(&mut self, done: u64, total: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+    }
+
     /// Takes the bar away.
     pub fn end(self) {
         if let Some(bar) = self.0 {

@@ -98,9 +98,12 @@ pub fn not_taken(imported: &ImportedTranscripts) -> Vec<String> {
 pub fn transcripts(imported: &ImportedTranscripts) -> String {
     let taken = &imported.taken;
     let mut parts = vec![format!("{} imported", words::plural(imported.sessions, "session"))];
-    for (count, what) in
-        [(imported.grown, "grown"), (imported.already_there, "there already"), (imported.forgotten, "forgotten here")]
-    {
+    for (count, what) in [
+        (imported.grown, "grown"),
+        (imported.already_there, "there already"),
+        (imported.forgotten, "forgotten here"),
+        (imported.cut, "incomplete"),
+    ] {
         if count > 0 {
             parts.push(format!("{} {what}", words::count(count)));
         }

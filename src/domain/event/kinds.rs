@@ -865,4 +865,12 @@ kinds! {
         /// What the last event's clock said.
         last: TimeNs,
     } private ClockMovedBackPrivate {}
+
+    /// Keys of what a run took from transcripts, kept before its private parts are removed: other sessions repeat it.
+    ImportKeysRetained = 86 v 1 {
+        /// The run.
+        run: RunId,
+        /// The keys, hashed with the store's salt, so that nobody without it can guess what they name.
+        keys: Vec<[u8; 24]>,
+    } private ImportKeysRetainedPrivate {}
 }

@@ -257,7 +257,8 @@ impl Run {
             | Event::CheckpointSealed(_)
             | Event::PrivatePartsForgotten(_)
             | Event::SegmentImported(_)
-            | Event::ClockMovedBack(_) => {}
+            | Event::ClockMovedBack(_)
+            | Event::ImportKeysRetained(_) => {}
         }
     }
 

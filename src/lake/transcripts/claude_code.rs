@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::files::{self, LineReader};
+use super::files::{self, LineReader, time};
 use super::tally::Tally;
 use super::{Entry, Facts, Item, Reply, Session, SessionFile, Source, Take, ToolUse, What};
 use crate::domain::event::{ErrorClass, StopReason};
@@ -105,10 +105,6 @@ fn is_session(path: &Path) -> bool {
 
 /// Says of which session a file is, by where it lies and what it is called.
 fn file(path: &Path, found: &mut Found, tally: &mut Tally) {
-    let about = match fs::metadata(path) {
-        Ok(about) => about,
-        Err(why) => return tally.skip(format!("cannot be looked at: {why}"), path, 0),
-    };
     let name = |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let beside = path.ancestors().skip(1).find(|folder| folder.file_name().is_some_and(|name| name == "subagents"));
@@ -126,9 +122,7 @@ fn file(path: &Path, found: &mut Found, tally: &mut Tally) {
         (name(path.parent()), Some(stem), None)
     };
     let Some(id) = id else { return tally.skip("the file does not say of which session it is", path, 0) };
-    let modified = about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    let modified = modified.and_then(|at| TimeNs::try_from(at.as_nanos()).ok()).unwrap_or(0);
-    let file = SessionFile { path: path.to_owned(), thread, family: String::new(), bytes: about.len(), modified, is_live: false };
+    let Some(file) = SessionFile::at(path, thread, Vec::new(), tally) else { return };
     found.entry((project.unwrap_or_default(), id)).or_default().push(file);
 }
 
@@ -387,6 +381,7 @@ impl Reader<'_> {
             None => {
                 let reply = Reply {
                     key,
+                    aliases: Vec::new(),
                     provider: None,
                     model: model.to_owned(),
                     usage: None,
@@ -555,9 +550,4 @@ fn class(error: &str, message: &str) -> ErrorClass {
         _ if has(&["400", "too long"]) => ErrorClass::BadRequest,
         _ => ErrorClass::Server,
     }
-}
-
-fn time(text: &str) -> Option<TimeNs> {
-    let at: jiff::Timestamp = text.parse().ok()?;
-    TimeNs::try_from(at.as_nanosecond()).ok()
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::files::{self, LineReader};
+use super::files::{self, LineReader, time};
 use super::tally::Tally;
 use super::{Entry, Facts, Item, Reply, Session, SessionFile, Source, Take, ToolUse, What};
 use crate::domain::event::ErrorClass;
@@ -24,6 +24,10 @@ use crate::views::transcripts::Key;
 
 /// Its name.
 const NAME: &str = "codex";
+/// The folders of its home that hold rollouts.
+const FOLDERS: [&str; 2] = ["sessions", "archived_sessions"];
+/// Generations that are followed.
+const GENERATIONS_MAX: usize = 100;
 /// Kinds of items that say nothing that is taken in.
 const ITEMS_PASSED: [&str; 3] = ["reasoning", "ghost_snapshot", "compaction"];
 /// Kinds of events that say nothing that is taken in, or what items say too.
@@ -71,37 +75,37 @@ impl Source for Codex {
     fn places(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
         let home = variable("CODEX_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
         let users = variable("HOME").filter(|home| !home.is_empty()).map(|home| PathBuf::from(home).join(".codex"));
-        home.or(users).into_iter().flat_map(|home| [home.join("sessions"), home.join("archived_sessions")]).collect()
+        home.or(users).into_iter().collect()
     }
 
     fn detect(&self, path: &Path, tally: &mut Tally) -> io::Result<Vec<Session>> {
-        let found = if fs::metadata(path)?.is_file() {
-            vec![path.to_owned()]
-        } else {
-            fs::read_dir(path)?;
-            files::find(path, &is_rollout, tally)
-        };
+        let mut known: HashMap<String, Head> = HashMap::new();
         let mut heads: Vec<(PathBuf, Head)> = Vec::new();
-        for file in found {
+        for file in rollouts(path, tally)? {
             match head(&file) {
-                Some(head) => heads.push((file, head)),
+                Some((head, parents)) => {
+                    for parent in parents {
+                        known.entry(parent.id.clone()).or_insert(parent);
+                    }
+                    heads.push((file, head));
+                }
                 None => tally.skip("the file does not begin as a rollout does", &file, 0),
             }
         }
-        let parents: HashMap<&str, &Head> = heads.iter().map(|(_, head)| (head.id.as_str(), head)).collect();
+        for file in relatives(path) {
+            if let Some((head, parents)) = head(&file) {
+                for parent in parents.into_iter().chain([head]) {
+                    known.entry(parent.id.clone()).or_insert(parent);
+                }
+            }
+        }
+        known.extend(heads.iter().map(|(_, head)| (head.id.clone(), head.clone())));
         let mut sessions: BTreeMap<String, Vec<SessionFile>> = BTreeMap::new();
         for (path, head) in &heads {
-            let Ok(about) = fs::metadata(path) else { continue };
-            let modified = about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-            let owner = follow(head, &parents, |head| head.spawned_by.as_deref());
-            let file = SessionFile {
-                path: path.clone(),
-                thread: head.spawned_by.is_some().then(|| head.id.clone()),
-                family: follow(head, &parents, |head| head.spawned_by.as_deref().or(head.forked_from.as_deref())),
-                bytes: about.len(),
-                modified: modified.and_then(|at| TimeNs::try_from(at.as_nanos()).ok()).unwrap_or(0),
-                is_live: false,
-            };
+            let owner = ancestors(head, &known, |head| head.spawned_by.as_deref()).swap_remove(0);
+            let family = ancestors(head, &known, |head| head.spawned_by.as_deref().or(head.forked_from.as_deref()));
+            let thread = head.spawned_by.is_some().then(|| head.id.clone());
+            let Some(file) = SessionFile::at(path, thread, family, tally) else { continue };
             sessions.entry(owner).or_default().push(file);
         }
         Ok(sessions
@@ -114,7 +118,7 @@ impl Source for Codex {
     }
 
     fn began(&self, session: &Session) -> Option<TimeNs> {
-        session.files.iter().filter_map(|file| head(&file.path)?.at).min()
+        session.files.iter().filter_map(|file| head(&file.path)?.0.at).min()
     }
 
     fn read(&self, session: &Session, tally: &mut Tally, take: &mut Take<'_>) -> io::Result<()> {
@@ -150,7 +154,28 @@ fn open(path: &Path, bytes: u64) -> io::Result<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
 }
 
+/// Returns the rollouts at `path`: a file, a home of Codex, or a folder with rollouts.
+fn rollouts(path: &Path, tally: &mut Tally) -> io::Result<Vec<PathBuf>> {
+    if fs::metadata(path)?.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    fs::read_dir(path)?;
+    let inner: Vec<PathBuf> = FOLDERS.iter().map(|folder| path.join(folder)).filter(|folder| folder.is_dir()).collect();
+    let folders = if inner.is_empty() { vec![path.to_owned()] } else { inner };
+    Ok(folders.iter().flat_map(|folder| files::find(folder, &is_rollout, tally)).collect())
+}
+
+/// Returns the rollouts of the same home in the other folder, which may be parents of those at `path`.
+fn relatives(path: &Path) -> Vec<PathBuf> {
+    let named = |folder: &&Path| folder.file_name().is_some_and(|name| FOLDERS.iter().any(|known| name == *known));
+    let Some((own, home)) = path.ancestors().find(named).and_then(|own| Some((own, own.parent()?))) else { return Vec::new() };
+    let others = FOLDERS.iter().map(|folder| home.join(folder)).filter(|folder| folder.is_dir());
+    let others = others.filter(|folder| folder != own || folder != path);
+    others.flat_map(|folder| files::find(&folder, &is_rollout, &mut Tally::default())).collect()
+}
+
 /// What a rollout says of itself first.
+#[derive(Clone)]
 struct Head {
     id: String,
     at: Option<TimeNs>,
@@ -158,11 +183,22 @@ struct Head {
     spawned_by: Option<String>,
 }
 
-fn head(path: &Path) -> Option<Head> {
+/// Returns what a rollout says of itself, and of those that it was forked from, whose descriptions stand behind its own.
+fn head(path: &Path) -> Option<(Head, Vec<Head>)> {
     const BYTES_MAX: u64 = 4 << 20;
-    let mut line = Vec::new();
-    open(path, u64::MAX).ok()?.take(BYTES_MAX).read_until(b'\n', &mut line).ok()?;
-    let line: Value = serde_json::from_slice(&line).ok()?;
+    let mut lines = open(path, u64::MAX).ok()?.take(BYTES_MAX);
+    let mut next = || {
+        let mut line = Vec::new();
+        lines.read_until(b'\n', &mut line).ok()?;
+        described(&serde_json::from_slice(&line).ok()?)
+    };
+    let own = next()?;
+    let is_alone = own.forked_from.is_none() && own.spawned_by.is_none();
+    let parents = std::iter::from_fn(next).take(if is_alone { 0 } else { GENERATIONS_MAX });
+    Some((own, parents.collect()))
+}
+
+fn described(line: &Value) -> Option<Head> {
     if line["type"] != "session_meta" {
         return None;
     }
@@ -177,18 +213,20 @@ fn head(path: &Path) -> Option<Head> {
     })
 }
 
-/// Follows who a rollout comes from, up to the first of them.
-fn follow(head: &Head, known: &HashMap<&str, &Head>, from: impl Fn(&Head) -> Option<&str>) -> String {
-    /// Generations that are followed: enough for any, and an end for a circle.
-    const GENERATIONS_MAX: usize = 100;
-    let mut id = head.id.as_str();
+/// Returns whom a rollout comes from, the first of them first, and itself last.
+fn ancestors(head: &Head, known: &HashMap<String, Head>, from: impl Fn(&Head) -> Option<&str>) -> Vec<String> {
+    let mut ids = vec![head.id.clone()];
     let mut at = Some(head);
-    for _ in 0..GENERATIONS_MAX {
-        let Some(parent) = at.and_then(&from) else { break };
-        id = parent;
-        at = known.get(parent).copied();
+    while let Some(parent) = at.and_then(&from).filter(|_| ids.len() < GENERATIONS_MAX) {
+        // A circle has no first one.
+        if ids.iter().any(|id| id == parent) {
+            break;
+        }
+        ids.push(parent.to_owned());
+        at = known.get(parent);
     }
-    id.to_owned()
+    ids.reverse();
+    ids
 }
 
 /// What a model said and asked for, until its tokens are told.
@@ -209,6 +247,8 @@ struct Reader<'a> {
     provider: Option<String>,
     /// The tokens so far, as they were told last.
     total: Option<Value>,
+    /// Names everything that was said so far.
+    said: Key,
     /// The last prompt, until something answers it: items and events tell it both.
     asked: Option<String>,
     has_facts: bool,
@@ -277,6 +317,7 @@ impl<'a> Reader<'a> {
             model: String::new(),
             provider: None,
             total: None,
+            said: Key::of(&[]),
             asked: None,
             has_facts: false,
             is_copy: file.thread.is_some(),
@@ -344,6 +385,7 @@ impl<'a> Reader<'a> {
         }
         self.flush(None);
         self.asked = Some(text.to_owned());
+        self.said = Key::of(&["said", &self.said.to_hex(), text]);
         self.say(What::Prompt { text: text.to_owned(), stands_alone: !self.is_copy });
     }
 
@@ -404,19 +446,35 @@ impl<'a> Reader<'a> {
             self.open = Some(Open { at: self.now, ..Open::default() });
         }
         self.asked = None;
-        let key = Key::of(&["reply", NAME, &self.file.family, &total.to_string(), &last.to_string()]);
-        self.flush(Some((key, used)));
+        let mut keys = self.keys(&["reply", &total.to_string(), &last.to_string()]);
+        let key = keys.remove(0);
+        self.flush(Some((key, keys, used)));
+    }
+
+    /// Returns by what something is known: under the first of the family, and under each that may have been taken for the first.
+    fn keys(&self, parts: &[&str]) -> Vec<Key> {
+        let (what, rest) = parts.split_at(1);
+        let key = |of: &str| Key::of(&[what, &[NAME, of], rest].concat());
+        let keys: Vec<Key> = self.file.family.iter().map(|of| key(of)).collect();
+        if keys.is_empty() { vec![key("")] } else { keys }
     }
 
     /// Hands over what the model said, with what it used; without, that is not known.
-    fn flush(&mut self, told: Option<(Key, Option<TokenUsage>)>) {
+    fn flush(&mut self, told: Option<(Key, Vec<Key>, Option<TokenUsage>)>) {
         let Some(open) = self.open.take() else { return };
         let Open { at, texts, tools, after } = open;
         let text = texts.join("\n\n");
         let ids: String = tools.iter().map(|tool| tool.id.as_str()).collect::<Vec<_>>().join(" ");
-        let (key, usage) = told.unwrap_or_else(|| (Key::of(&["untold", NAME, &self.file.family, &text, &ids]), None));
+        let said = self.said.to_hex();
+        let (key, aliases, usage) = told.unwrap_or_else(|| {
+            // Without numbers two replies may be alike: what was said before tells them apart.
+            let mut keys = self.keys(&["untold", &said, &text, &ids]);
+            (keys.remove(0), keys, None)
+        });
+        self.said = Key::of(&["said", &said, &text, &ids]);
         let reply = Reply {
             key,
+            aliases,
             provider: self.provider.clone(),
             model: self.model.clone(),
             usage,
@@ -497,9 +555,4 @@ fn of_counts([input, cached, written, output, reasoning]: [u64; 5]) -> TokenUsag
 
 fn usage(told: &Value) -> Option<TokenUsage> {
     counts(told).map(of_counts)
-}
-
-fn time(text: &str) -> Option<TimeNs> {
-    let at: jiff::Timestamp = text.parse().ok()?;
-    TimeNs::try_from(at.as_nanosecond()).ok()
 }

@@ -9,18 +9,16 @@ use std::sync::Arc;
 
 use super::events::{self, CallPlace, Start, tier_of};
 use super::resume::Known;
+use super::rules::Rules;
 use super::{Entry, Facts, Reply, Session, ToolResults, What};
 use crate::domain::event::{
     AttemptEnded, AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate, CallFailed, CallFailedPrivate,
     CallReplied, CallRepliedPrivate, ErrorClass, Event, StopReason, ToolEnded, ToolEndedPrivate, ToolStarted, ToolStartedPrivate,
 };
-use crate::domain::ids::{AgentNo, AttemptNo, CallNo, Hash, RunId, TimeNs};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
-use crate::domain::prices::PriceTable;
-use crate::domain::redact::Redactor;
 use crate::domain::text::Text;
 use crate::lake::convert;
-use crate::views::imports::Origin;
 use crate::views::memory::day_of;
 use crate::views::millis_between;
 use crate::views::status::RunStatus;
@@ -28,35 +26,6 @@ use crate::views::transcripts::{Key, Seen};
 
 /// Bytes of a tool's result that are kept unless everything is asked for.
 const RESULT_BYTES_MAX: usize = 8 * 1024;
-
-/// By what sessions of one source become events.
-pub struct Rules<'a> {
-    /// The source's name.
-    pub source: &'static str,
-    /// Whose prices its models have.
-    pub provider: &'static str,
-    /// Takes secrets out of every text.
-    pub redactor: &'a Redactor,
-    /// The prices.
-    pub prices: &'a PriceTable,
-    /// Their hash.
-    pub prices_hash: Hash,
-    /// How much of what tools answered is kept.
-    pub tool_results: ToolResults,
-}
-
-impl Rules<'_> {
-    /// Returns by what a session is found again, with the id that may be kept of it.
-    pub fn origin(&self, session: &Session) -> (Origin, Option<String>, Hash) {
-        let digest = Hash::of(session.id.as_bytes());
-        let foreign = Some(session.id.clone()).filter(|id| !self.redactor.finds(id));
-        (Origin::new(self.source, foreign.as_deref(), digest), foreign, digest)
-    }
-
-    fn clean(&self, text: &str) -> String {
-        self.redactor.redact(text).into_owned()
-    }
-}
 
 /// What was taken in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -187,11 +156,6 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Tells whether anything of the session is new.
-    pub fn has_added(&self) -> bool {
-        self.has_added
-    }
-
     /// Returns the run, once there is something of it.
     pub fn run(&self) -> Option<RunId> {
         self.run
@@ -307,7 +271,8 @@ impl<'a> Conversation<'a> {
 
     fn reply(&mut self, place: usize, at: TimeNs, reply: Reply) {
         let is_final = reply.is_final();
-        let run_of = self.seen.run_of(reply.key);
+        let known = std::iter::once(&reply.key).chain(&reply.aliases).find(|key| self.seen.run_of(**key).is_some());
+        let (key, run_of) = (*known.unwrap_or(&reply.key), known.and_then(|key| self.seen.run_of(*key)));
         let exchange = self.touch(place, at);
         exchange.last = Last::Replied { is_final };
         let told_at = std::mem::replace(&mut exchange.told_at, at);
@@ -316,7 +281,7 @@ impl<'a> Conversation<'a> {
         if run_of.is_some() {
             // A tool may have been at work when it was taken in.
             if run_of == self.run
-                && let Some(call) = self.known.replies.get(&reply.key).copied()
+                && let Some(call) = self.known.replies.get(&key).copied()
             {
                 for (tool, number) in reply.tools.into_iter().zip(0..) {
                     if self.known.open_tools.contains(&(call, number)) {
@@ -327,14 +292,15 @@ impl<'a> Conversation<'a> {
             return;
         }
         let usage = reply.usage.unwrap_or_default();
-        let provider = reply.provider.clone().unwrap_or_else(|| self.rules.provider.to_owned());
+        let provider = reply.provider.as_deref().map_or_else(|| self.rules.provider.to_owned(), |name| self.rules.name(name));
         let is_priced = reply.usage.is_some() && reply.unpriced_because.is_none();
         let priced = is_priced.then(|| self.rules.prices.price_on(&provider, &reply.model, &usage, day_of(at))).flatten();
         let Some((run, agent, attempt)) = self.attempt(place, tier_of(priced.map(|priced| priced.unit))) else { return };
         self.seen.add(reply.key, run);
         self.calls += 1;
         let call = CallPlace { call: self.calls, agent, attempt };
-        self.emit(run, events::call_started(call, told_at, &provider, &reply.model, reply.key), Some(told_at));
+        let model = self.rules.name(&reply.model);
+        self.emit(run, events::call_started(call, told_at, &provider, &model, reply.key), Some(told_at));
         let replied = CallReplied {
             call: call.call,
             stop: reply.stop.unwrap_or(if is_final { StopReason::Other } else { StopReason::ToolUse }),
@@ -352,7 +318,7 @@ impl<'a> Conversation<'a> {
             }),
         };
         self.emit(run, replied.into(), Some(at));
-        self.emit(run, events::cost(call, &provider, &reply, usage, priced), Some(at));
+        self.emit(run, events::cost(call, &provider, &model, reply.reported, usage, priced), Some(at));
         self.taken.calls += 1;
         self.taken.usage = self.taken.usage.plus(usage);
         match priced {
@@ -360,12 +326,18 @@ impl<'a> Conversation<'a> {
             None => {
                 let why = if reply.usage.is_none() { "the source does not say how many tokens" } else { "no price is known" };
                 let why = reply.unpriced_because.unwrap_or(why);
-                *self.taken.unpriced.entry((reply.model.clone(), why)).or_default() += 1;
+                *self.taken.unpriced.entry((model, why)).or_default() += 1;
             }
         }
         for (tool, number) in reply.tools.into_iter().zip(0..) {
             let private = Some(ToolStartedPrivate { arguments: Text::Inline(self.rules.clean(&tool.arguments)) });
-            let started = ToolStarted { call: call.call, tool_call: number, tool: tool.name, writes: tool.writes, private };
+            let started = ToolStarted {
+                call: call.call,
+                tool_call: number,
+                tool: self.rules.name(&tool.name),
+                writes: tool.writes,
+                private,
+            };
             self.emit(run, started.into(), Some(at));
             self.threads[place].tools.insert(tool.id, (call.call, number, at));
             self.taken.tools += 1;
@@ -428,7 +400,7 @@ impl<'a> Conversation<'a> {
         self.seen.add(key, run);
         self.calls += 1;
         let call = CallPlace { call: self.calls, agent, attempt };
-        let model = self.threads[place].model.clone();
+        let model = self.rules.name(&self.threads[place].model);
         self.emit(run, events::call_started(call, told_at, self.rules.provider, &model, key), Some(told_at));
         let retryable = matches!(class, ErrorClass::Server | ErrorClass::RateLimit | ErrorClass::Connection);
         let failed = CallFailed {
@@ -485,12 +457,15 @@ impl<'a> Conversation<'a> {
         let (origin, foreign, digest) = self.rules.origin(self.session);
         let run = convert::run_id(at, &origin);
         self.run = Some(run);
+        let family = self.session.files.iter().find(|file| file.thread.is_none()).or(self.session.files.first());
+        let family = family.and_then(|file| file.family.first()).map(String::as_str);
         let labels = events::labels(&self.facts, &self.session.project);
         let labels = labels.into_iter().map(|(key, value)| (key, self.rules.clean(&value))).collect();
         let start = Start {
             source: self.rules.source,
             foreign,
             digest,
+            family: family.filter(|family| !self.rules.redactor.finds(family)),
             prices_as_of: &self.rules.prices.as_of(),
             prices_hash: self.rules.prices_hash,
             folder: self.rules.clean(self.facts.folder.as_deref().unwrap_or_default()),

@@ -7,7 +7,7 @@ use crate::domain::event::{
     RunFailure, RunResumed, RunResumedPrivate, RunStarted, RunStartedPrivate, RunSucceeded, RunSucceededPrivate, SkipReason,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, ExecutorId, Hash, RunId, TimeNs};
-use crate::domain::money::{TokenUsage, UnitPrices};
+use crate::domain::money::{NanoUsd, TokenUsage, UnitPrices};
 use crate::domain::prices::Priced;
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
@@ -15,7 +15,7 @@ use crate::views::imports;
 use crate::views::memory::day_of;
 use crate::views::transcripts::Key;
 
-use super::{Facts, Reply};
+use super::Facts;
 
 /// The base agent of agents of sessions.
 const BASE: &str = "imported";
@@ -38,6 +38,7 @@ pub(super) struct Start<'a> {
     pub source: &'a str,
     pub foreign: Option<String>,
     pub digest: Hash,
+    pub family: Option<&'a str>,
     pub prices_as_of: &'a str,
     pub prices_hash: Hash,
     pub folder: String,
@@ -66,7 +67,7 @@ pub(super) fn run_started(id: RunId, start: Start<'_>) -> Event {
             foreign_run_id: start.foreign,
             template: nothing(),
             base_agents: nothing(),
-            settings: Text::Inline(imports::settings(&start.digest)),
+            settings: Text::Inline(imports::settings_of_family(&start.digest, start.family)),
             prices: nothing(),
             workspace: start.folder,
             user: String::new(),
@@ -150,7 +151,14 @@ pub(super) fn call_started(at: CallPlace, asked_at: TimeNs, provider: &str, mode
     .into()
 }
 
-pub(super) fn cost(at: CallPlace, provider: &str, reply: &Reply, usage: TokenUsage, priced: Option<Priced>) -> Event {
+pub(super) fn cost(
+    at: CallPlace,
+    provider: &str,
+    model: &str,
+    reported: Option<NanoUsd>,
+    usage: TokenUsage,
+    priced: Option<Priced>,
+) -> Event {
     CostIncurred {
         call: Some(at.call),
         agent: at.agent,
@@ -158,13 +166,13 @@ pub(super) fn cost(at: CallPlace, provider: &str, reply: &Reply, usage: TokenUsa
         tier: tier_of(priced.map(|priced| priced.unit)),
         purpose: Purpose::Work,
         provider: Some(provider.to_owned()),
-        model: Some(reply.model.clone()),
+        model: Some(model.to_owned()),
         amount: priced.map(|priced| priced.amount),
         usage: Some(usage),
         unit_prices: priced.map(|priced| priced.unit),
         band_above: priced.map_or(0, |priced| priced.band_above),
         source: CostSource::Estimated,
-        reported: reply.reported,
+        reported,
         private: Some(CostIncurredPrivate {}),
     }
     .into()

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::tally::Tally;
 use super::{Item, SessionFile, Take};
+use crate::domain::ids::TimeNs;
 use crate::lake::lines::{LINE_BYTES_MAX, Line, Lines};
 
 /// Folders within folders that are looked through.
@@ -22,6 +23,28 @@ pub(super) trait LineReader {
 
     /// What can be handed over.
     fn out(&mut self) -> &mut Vec<Item>;
+}
+
+impl SessionFile {
+    /// Describes the file at `path` as it is now; `None`, with the reason in `tally`, when it cannot be looked at.
+    pub(super) fn at(path: &Path, thread: Option<String>, family: Vec<String>, tally: &mut Tally) -> Option<Self> {
+        let about = match fs::metadata(path) {
+            Ok(about) => about,
+            Err(why) => {
+                tally.skip(format!("cannot be looked at: {why}"), path, 0);
+                return None;
+            }
+        };
+        let modified = about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let modified = modified.and_then(|at| TimeNs::try_from(at.as_nanos()).ok()).unwrap_or(0);
+        Some(Self { path: path.to_owned(), thread, family, bytes: about.len(), modified, is_live: false })
+    }
+}
+
+/// Reads a moment as RFC 3339 has it.
+pub(super) fn time(text: &str) -> Option<TimeNs> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    TimeNs::try_from(at.as_nanosecond()).ok()
 }
 
 /// Returns the files below `folder` that are `wanted`; what cannot be looked at is said in `tally`.

@@ -9,7 +9,10 @@ pub mod codex;
 pub mod conversation;
 mod events;
 mod files;
+pub mod gemini;
+pub mod llm;
 pub mod resume;
+pub mod rules;
 pub mod tally;
 
 #[cfg(test)]
@@ -57,7 +60,7 @@ pub trait Source: Sync {
 pub type Take<'a> = dyn FnMut(Item) -> ControlFlow<()> + 'a;
 
 /// Every source, in the order in which they are looked for.
-pub const SOURCES: [&dyn Source; 2] = [&claude_code::ClaudeCode, &codex::Codex];
+pub const SOURCES: [&dyn Source; 4] = [&claude_code::ClaudeCode, &codex::Codex, &gemini::Gemini, &llm::Llm];
 
 /// A session, as its files stand on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +80,9 @@ pub struct SessionFile {
     pub path: PathBuf,
     /// The subagent whose file it is.
     pub thread: Option<String>,
-    /// Who the file comes from, over all forks, where the source says so: what its family tells twice is one thing.
-    pub family: String,
+    /// Which sessions it comes from, over all forks, the first of them first and itself last, where the source says so: what a family
+    /// repeats is one thing.
+    pub family: Vec<String>,
     /// Its size when it was found.
     pub bytes: u64,
     /// When it was changed last, in ns since the epoch.
@@ -174,8 +178,10 @@ pub enum What {
 /// A model's reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
-    /// By which it is known in every file that tells of it.
+    /// By which it is known in every file that repeats it.
     pub key: Key,
+    /// By which it may have been taken in before, when less or more of its family was there.
+    pub aliases: Vec<Key>,
     /// Whose model it is, where the source says so.
     pub provider: Option<String>,
     /// The model.

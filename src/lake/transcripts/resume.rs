@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::event::{AttemptOutcome, Event, Recorded};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo};
+use crate::views::imports;
 use crate::views::status::RunStatus;
 use crate::views::transcripts::Key;
 
@@ -37,6 +38,8 @@ pub struct Known {
     pub replies: HashMap<Key, CallNo>,
     /// Tools that have no result yet.
     pub open_tools: BTreeSet<(CallNo, u32)>,
+    /// The first session of its family, as it was known when the run began.
+    pub family: Option<String>,
     /// Texts of it were forgotten: nothing more is added.
     pub is_forgotten: bool,
 }
@@ -47,7 +50,10 @@ impl Known {
         let event = &recorded.event;
         self.status = Some(self.status.unwrap_or(RunStatus::Running).after(event));
         match event {
-            Event::RunStarted(body) => self.is_forgotten |= body.private.is_none(),
+            Event::RunStarted(body) => {
+                self.is_forgotten |= body.private.is_none();
+                self.family = imports::family(body);
+            }
             Event::AgentPlanned(body) => {
                 let thread = body.private.as_ref().and_then(|private| private.item.clone());
                 self.agents.push(KnownAgent { thread, ..KnownAgent::default() });

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::conversation::{Conversation, Rules};
+use super::conversation::Conversation;
 use super::resume::Known;
+use super::rules::Rules;
 use super::tally::Tally;
 use super::{Item, Session, Source, ToolResults, claude_code::ClaudeCode};
 use crate::domain::event::{AttemptOutcome, Envelope, Event, Recorded};

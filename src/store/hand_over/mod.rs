@@ -12,6 +12,7 @@
 //! journal of it.
 
 pub mod read;
+pub mod source;
 pub mod stage;
 pub mod write;
 

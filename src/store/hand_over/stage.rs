@@ -4,13 +4,13 @@
 //! forgotten are never written, nor payloads that only they name.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Error;
 use super::read::{Found, read};
+use super::source::Source;
 use crate::domain::ids::{BatchId, Hash, NodeId};
 use crate::store::cipher::Keyring;
 use crate::store::codec::record::Record;
@@ -71,9 +71,9 @@ impl Stage {
     ///
     /// # Errors
     /// [`Error::OtherChain`], and as [`read`].
-    pub fn file(&mut self, path: &Path, forgotten: &dyn Fn(&Stored) -> bool) -> Result<(), Error> {
+    pub fn file(&mut self, source: &Source, forgotten: &dyn Fn(&Stored) -> bool) -> Result<(), Error> {
         let before = self.head();
-        let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+        let mut file = source.open()?;
         read(&mut file, &mut |found| match found {
             Found::Payload(hash, text) => {
                 if self.written.insert(hash) {

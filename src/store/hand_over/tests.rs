@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ulid::Ulid;
 
 use super::read::{Contents, Found};
+use super::source::Source;
 use super::stage::Stage;
 use super::write::Wanted;
 use super::*;
@@ -78,7 +79,7 @@ fn what_is_taken_in_is_the_same_log_batch_by_batch_and_byte_by_byte() {
     let head = store(&from);
     std::fs::write(&file, written(&from, 1, head, true).unwrap()).unwrap();
     let mut stage = Stage::begin(&to, Head { seq: 0, hash: chain::genesis(head.node), ..head }, Arc::default()).unwrap();
-    stage.file(&file, &|_| false).unwrap();
+    stage.file(&Source::lines(file.clone()), &|_| false).unwrap();
     assert_eq!(stage.head(), head);
     stage.finish().unwrap();
     assert_eq!(frames(&to, head.node), frames(&from, head.node));
@@ -156,7 +157,7 @@ fn what_is_forgotten_is_not_taken_in_and_neither_are_payloads_that_only_it_names
     let head = store(&from);
     std::fs::write(&file, written(&from, 1, head, true).unwrap()).unwrap();
     let mut stage = Stage::begin(&to, Head { seq: 0, hash: chain::genesis(head.node), ..head }, Arc::default()).unwrap();
-    stage.file(&file, &|stored| stored.envelope.run == Some(RunId(Ulid(1)))).unwrap();
+    stage.file(&Source::lines(file.clone()), &|stored| stored.envelope.run == Some(RunId(Ulid(1)))).unwrap();
     stage.finish().unwrap();
     let (mut kept, mut gone) = (0, 0);
     for (_, _, records) in frames(&to, head.node) {

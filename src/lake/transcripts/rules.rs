@@ -1,0 +1,55 @@
+//! By what sessions become events: whose prices they have, what is taken out of their texts, and how their names are written in public.
+
+use super::{Session, ToolResults};
+use crate::domain::ids::Hash;
+use crate::domain::prices::PriceTable;
+use crate::domain::redact::Redactor;
+use crate::views::imports::Origin;
+
+/// Characters that a public name has at most.
+const NAME_CHARS_MAX: usize = 100;
+
+/// By what sessions of one source become events.
+pub struct Rules<'a> {
+    /// The source's name.
+    pub source: &'static str,
+    /// Whose prices its models have.
+    pub provider: &'static str,
+    /// Takes secrets out of every text.
+    pub redactor: &'a Redactor,
+    /// The prices.
+    pub prices: &'a PriceTable,
+    /// Their hash.
+    pub prices_hash: Hash,
+    /// How much of what tools answered is kept.
+    pub tool_results: ToolResults,
+}
+
+impl Rules<'_> {
+    /// Returns by what a session is found again, with the id that may be kept of it.
+    pub fn origin(&self, session: &Session) -> (Origin, Option<String>, Hash) {
+        self.origin_of(&session.id)
+    }
+
+    /// The same for a session with this id.
+    pub fn origin_of(&self, id: &str) -> (Origin, Option<String>, Hash) {
+        let digest = Hash::of(id.as_bytes());
+        let foreign = Some(id.to_owned()).filter(|id| !self.redactor.finds(id));
+        (Origin::new(self.source, foreign.as_deref(), digest), foreign, digest)
+    }
+
+    /// Takes secrets out of a text.
+    pub(super) fn clean(&self, text: &str) -> String {
+        self.redactor.redact(text).into_owned()
+    }
+
+    /// Returns a name of a tool, a model or a provider as the public part of an event may have it: without what looks like a secret,
+    /// short, and of the characters that such names have.
+    pub(super) fn name(&self, name: &str) -> String {
+        if self.redactor.finds(name) {
+            return "redacted".to_owned();
+        }
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.:/@+[]".contains(c) { c } else { '_' };
+        name.trim().chars().take(NAME_CHARS_MAX).map(plain).collect()
+    }
+}
