@@ -26,6 +26,7 @@
 //!   happen, and [`domain::run`], what follows from it.
 //! - [`views`] folds events into what is shown: [`views::run_list`] and [`views::run_detail`].
 //! - [`analytics`] says what those rows mean: reports with their uncertainty, over [`views::memory`] and [`views::costs`].
+//! - [`charts`] draws those reports, as SVG for pages and as text for terminals.
 //! - [`audit`] proves what happened: every rule looked at again, every decision made again, over one run's events.
 //! - [`store`] keeps the promise: [`store::journal`] acknowledges, [`store::ordered`] is the index in sled that can always
 //!   be rebuilt, [`store::owned`] puts them together, [`store::session`] is how any number of processes share them.
@@ -67,6 +68,7 @@
 
 pub mod analytics;
 pub mod audit;
+pub mod charts;
 pub mod cli;
 pub mod domain;
 pub mod executor;

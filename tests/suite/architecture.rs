@@ -21,9 +21,10 @@ struct Wall {
     advice: &'static str,
 }
 
-const ROOMS: [&str; 14] = [
+const ROOMS: [&str; 15] = [
     "analytics",
     "audit",
+    "charts",
     "cli",
     "executor",
     "lake",
@@ -38,7 +39,7 @@ const ROOMS: [&str; 14] = [
     "workspace",
 ];
 
-const WALLS: [Wall; 10] = [
+const WALLS: [Wall; 11] = [
     Wall {
         inside: |file| is_pure(file),
         words: &[
@@ -81,6 +82,25 @@ const WALLS: [Wall; 10] = [
             "crate::memory",
         ],
         advice: "`audit` judges events that it is given: read them in `workspace`, and pass them in",
+    },
+    Wall {
+        inside: |file| room(file) == "charts",
+        words: &[
+            "std::fs",
+            "std::env",
+            "std::io",
+            "std::process",
+            "std::thread",
+            "SystemTime",
+            "Instant",
+            "tokio",
+            "crate::store",
+            "crate::providers",
+            "crate::settings",
+            "crate::executor",
+            "crate::memory",
+        ],
+        advice: "`charts` draw documents that they are given: read them in `workspace`, and pass them in",
     },
     Wall {
         inside: |file| room(file) == "store",

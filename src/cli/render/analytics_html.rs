@@ -1,90 +1,210 @@
 //! `analytics --html`: the report as one page with charts. It needs no network, runs no script, and every stored text is escaped.
 
-use super::analytics::{advice, anomaly, answer, dominated, lengths, money_each, rate, run_lengths, share, success_of};
-use crate::analytics::report::*;
-use crate::domain::event::Mode;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}\
-    table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th,td{text-align:left;padding:.25rem .75rem .25rem 0;\
-    border-bottom:1px solid #ddd;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\
-    .bar{background:#e8e8e8;width:10rem;height:.8rem;display:inline-block}.bar i{background:#2f7d4f;height:100%;display:block}\
-    svg{width:100%;height:6rem}footer{color:#666;font-size:.85rem}\
-    @media(prefers-color-scheme:dark){body{color:#eee;background:#161616}th,td{border-color:#333}.bar{background:#333}}";
+use super::analytics::{advice, anomaly, answer, dominated, escalation, lengths, money_each, rate, run_lengths, share};
+use crate::analytics::report::*;
+use crate::analytics::spending::CostReport;
+use crate::charts::costs::cost_chart;
+use crate::charts::intervals::{Row, intervals};
+use crate::charts::outcomes::{self, modes};
+use crate::charts::{self, figure};
+use crate::cli::output::{sanitize, words};
+use crate::domain::event::Mode;
+use crate::domain::money::NanoUsd;
+
+const STYLE: &str = include_str!("report.css");
+/// Periods that are drawn, the newest.
+const PERIODS_MAX: usize = 62;
+
+/// What the page is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportPage<'a> {
+    /// How templates do.
+    pub analytics: &'a Analytics,
+    /// What was spent, by day, week or month first.
+    pub costs: &'a CostReport,
+    /// What a UTC day may cost, in nUSD.
+    pub day_budget: Option<u64>,
+}
 
 /// Returns the page.
-pub fn page(analytics: &Analytics) -> String {
+pub fn page(page: &ReportPage<'_>) -> String {
+    let analytics = page.analytics;
     let title = analytics.template.as_ref().map_or("all templates", |report| report.summary.template_id.as_str());
-    let mut body = format!("<h1>What experience says: {}</h1>\n{}", escape(title), templates(&analytics.templates));
-    if let Some(report) = &analytics.template {
-        body.push_str(&template(report));
-    }
+    let title = sanitize::line(title);
+    let style = PreEscaped([charts::STYLE, STYLE].concat());
+    let whole = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Meno: " (title) }
+                style { (style) }
+            }
+            body {
+                main {
+                    h1 { "Run analytics: " (title) }
+                    p.lead { (counted(analytics)) }
+                    @if analytics.modes.contains(&Mode::Simulated) {
+                        p.notice { "Simulated runs are included: no model was called, and their costs are estimates." }
+                    }
+                    @if let Some(report) = &analytics.template { (tiles(report)) }
+                    (success(analytics, &|_| None, &|_| None))
+                    (spent(page))
+                    (templates(&analytics.templates))
+                    @if let Some(report) = &analytics.template { (template(report)) }
+                }
+                footer {
+                    "Shares stand with their 95 % interval. Nothing is claimed under " (analytics.min_sample)
+                    " observations. Weeks and days are UTC unless it says otherwise."
+                }
+            }
+        }
+    };
+    whole.into_string()
+}
+
+fn counted(analytics: &Analytics) -> String {
     let modes: Vec<&str> = analytics.modes.iter().map(|mode| mode.name()).collect();
+    let runs: u64 = analytics.templates.iter().map(|line| line.runs).sum();
     let span = match (&analytics.since, &analytics.until) {
         (None, None) => String::new(),
         (since, until) => {
-            format!(" Runs from {} to {}.", since.as_deref().unwrap_or("the beginning"), until.as_deref().unwrap_or("the end"))
+            format!(" from {} to {}", since.as_deref().unwrap_or("the beginning"), until.as_deref().unwrap_or("the end"))
         }
     };
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>Meno: {}</title>\n<style>{STYLE}</style></head>\n<body>\n{body}\n<footer>Counted: {} runs.{span} Shares stand with their 95 % \
-         interval. Nothing is claimed under {} observations.</footer>\n</body></html>\n",
-        escape(title),
-        modes.join(" and "),
-        analytics.min_sample
-    )
+    let unverified = if analytics.unverified_counts { "; unverified successes count" } else { "" };
+    format!("{}, {}{span}{unverified}.", words::plural(runs, "ended run"), modes.join(" and "))
 }
 
-fn templates(lines: &[TemplateLine]) -> String {
-    let rows = lines.iter().map(|line| {
-        row(&[
-            escape(&line.template_id),
-            line.runs.to_string(),
-            line.succeeded.to_string(),
-            line.unverified.to_string(),
-            line.failed.to_string(),
-            escape(&share(line.success)),
-            line.success.map_or_else(String::new, |share| bar(share.value)),
-            escape(&money_each(&line.money)),
-            escape(&run_lengths(line)),
-        ])
-    });
-    table(&["template", "runs", "succeeded", "unverified", "failed", "success", "", "cost p50 / p90", "took p50 / p90"], rows)
-}
-
-fn template(report: &TemplateReport) -> String {
-    let mut page = String::new();
-    if report.days.len() > 1 {
-        page.push_str("<h2>Success by day (UTC)</h2>\n");
-        page.push_str(&days(&report.days));
+/// The few numbers that are looked for first.
+pub fn tiles(report: &TemplateReport) -> Markup {
+    let line = &report.summary;
+    html! {
+        dl.facts.tiles {
+            (tile("runs", words::count(line.runs)))
+            (tile("success", share(line.success)))
+            (tile("recent success", share(report.success_recent)))
+            (tile("cost p50 / p90", money_each(&line.money)))
+            (tile("duration p50 / p90", run_lengths(line)))
+        }
     }
-    let money = report.forecast.iter().map(|forecast| {
-        let amounts = Money {
-            mode: forecast.mode,
-            n: forecast.n,
-            unknown: 0,
-            total_nusd: 0,
-            mean_nusd: None,
-            p50_nusd: Some(forecast.cost_p50_nusd),
-            p90_nusd: Some(forecast.cost_p90_nusd),
-        };
-        let kind = if forecast.mode == Mode::Real { "real money".to_owned() } else { forecast.mode.to_string() };
-        row(&[kind, escape(&money_each(&[amounts])), escape(&share(forecast.success)), escape(&share(forecast.held))])
+}
+
+fn tile(name: &str, value: String) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+/// Success per week, each mode by itself, with the change and the runs unlike the others marked.
+pub fn success(analytics: &Analytics, runs: outcomes::LinkOf<'_>, weeks: outcomes::LinkOf<'_>) -> Markup {
+    let report = analytics.template.as_ref();
+    let drift = report.and_then(|report| report.drift.as_ref()).map(|drift| {
+        let (before, after) = (share(Some(drift.before)), share(Some(drift.after)));
+        format!("The share of successes of all runs counted changed on {}: {before} before, {after} since.", drift.date)
     });
-    page.push_str(&titled("The next run", table(&["", "cost p50 / p90", "success", "past intervals held"], money)));
-    let tiers = report.tiers.iter().map(|line| {
-        row(&[
-            escape(&line.role),
-            line.tier.to_string(),
-            escape(line.model.as_deref().unwrap_or("unknown")),
-            line.attempts.to_string(),
-            escape(&rate(line.pass_first, line)),
-            escape(&rate(line.pass_after_failure, line)),
-            line.pass.map_or_else(String::new, |share| bar(share.value)),
-            escape(&money_each(&line.money)),
-            escape(&lengths(&line.latency)),
-        ])
+    let shown = modes(analytics);
+    html! {
+        section id="success" {
+            h2 { "Success per week" }
+            @if shown.is_empty() { p.hint { "No run that counts has ended well or failed." } }
+            @for mode in shown {
+                h3 { (mode_heading(mode)) " runs" }
+                (PreEscaped(figure(|width| outcomes::success(analytics, mode, runs, weeks).draw(width), "")))
+            }
+            @if let Some(drift) = drift { p { (drift) } }
+        }
+    }
+}
+
+fn mode_heading(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Real => "Real",
+        Mode::Imported => "Imported",
+        Mode::Simulated => "Simulated",
+    }
+}
+
+fn spent(page: &ReportPage<'_>) -> Markup {
+    let costs = page.costs;
+    let period = costs.by.first().map_or("day", String::as_str);
+    let shown = page.analytics.modes.iter().filter_map(|mode| {
+        let chart = cost_chart(costs, *mode, PERIODS_MAX, page.day_budget, &|_| None)?;
+        let total = costs.totals.iter().find(|total| total.mode == *mode)?;
+        let total = words::cost(total.cost_nusd, total.unknown == 0, *mode);
+        Some((*mode, chart, total))
     });
+    html! {
+        section id="costs" {
+            h2 { "Cost per " (period) }
+            @for (mode, chart, total) in shown {
+                h3 { (mode_heading(mode)) " money: " (total) }
+                (PreEscaped(figure(|width| chart.draw(width), &chart.left_out())))
+            }
+            p.hint { "By " (costs.by.join(" and ")) ", in the time zone " (costs.time_zone) "." }
+            @for notice in &costs.notices { p { (notice) } }
+        }
+    }
+}
+
+fn templates(lines: &[TemplateLine]) -> Markup {
+    if lines.len() < 2 {
+        return html! {};
+    }
+    html! {
+        section id="templates" {
+            h2 { "Templates" }
+            (PreEscaped(figure(|width| intervals("success by template", &outcomes::templates(lines, &|_| None), width), "")))
+            (table(
+                &["template", "runs", "succeeded", "unverified", "failed", "cost p50 / p90", "duration p50 / p90"],
+                lines.iter().map(|line| vec![
+                    line.template_id.clone(),
+                    words::count(line.runs),
+                    words::count(line.succeeded),
+                    words::count(line.unverified),
+                    words::count(line.failed),
+                    money_each(&line.money),
+                    run_lengths(line),
+                ]),
+            ))
+        }
+    }
+}
+
+fn template(report: &TemplateReport) -> Markup {
+    html! {
+        (next_run(report))
+        (tiers(report, &|_| None))
+        (advised(report))
+        (criteria(report))
+        (failures(report))
+        (list("Answers that go with failure or success", report.answers.found.iter().map(answer)))
+        (list("Unlike the others", report.anomalies.iter().map(anomaly)))
+    }
+}
+
+/// What the next run will be like.
+pub fn next_run(report: &TemplateReport) -> Markup {
+    let row = |forecast: &Forecast| {
+        vec![
+            mode_heading(forecast.mode).to_owned(),
+            format!("{} to {}", NanoUsd(forecast.cost_p10_nusd), NanoUsd(forecast.cost_p90_nusd)),
+            NanoUsd(forecast.cost_p50_nusd).to_string(),
+            share(forecast.success),
+            share(forecast.held),
+            words::count(forecast.n),
+        ]
+    };
+    let heads = ["money", "cost p10 to p90", "median", "success", "past intervals that held", "from runs"];
+    titled("The next run", &table(&heads, report.forecast.iter().map(row)))
+}
+
+/// Tiers and models with their intervals.
+pub fn tiers(report: &TemplateReport, runs: outcomes::LinkOf<'_>) -> Markup {
+    if report.tiers.is_empty() {
+        return html! {};
+    }
     let heads = [
         "role",
         "tier",
@@ -92,104 +212,121 @@ fn template(report: &TemplateReport) -> String {
         "attempts",
         "first attempts passed",
         "passed after a failure",
-        "all",
         "cost p50 / p90",
-        "took p50 / p90",
+        "duration p50 / p90",
     ];
-    page.push_str(&titled("Tiers and models", table(&heads, tiers)));
-    page.push_str(&list("Advice", report.advice.iter().map(advice).chain(report.dominated.iter().map(dominated))));
-    let criteria = report.criteria.iter().map(|line| {
-        row(&[
-            escape(&line.role),
-            escape(&line.criterion),
-            line.passed.to_string(),
-            line.failed.to_string(),
-            line.unknown.to_string(),
-            line.caught_alone.to_string(),
-        ])
-    });
-    page.push_str(&titled("Criteria", table(&["role", "criterion", "passed", "failed", "unknown", "caught alone"], criteria)));
-    let reasons = report.failures.attempts.iter().map(|(reason, count)| format!("{reason}: {count}"));
-    page.push_str(&list("Failed attempts", reasons));
-    page.push_str(&list("Answers that go with failure or success", report.answers.found.iter().map(answer)));
-    page.push_str(&list("Unlike the others", report.anomalies.iter().map(anomaly)));
-    page
-}
-
-/// Draws the share of successes by day.
-fn days(days: &[DayLine]) -> String {
-    let width = 1000.0 / days.len() as f64;
-    let bars = days.iter().enumerate().filter_map(|(place, day)| {
-        let share = success_of(day)?;
-        let (x, height) = (place as f64 * width, share * 100.0);
-        Some(format!(
-            "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\" fill=\"#2f7d4f\"><title>{}: {} of {}</title></rect>",
-            100.0 - height,
-            width * 0.9,
-            escape(&day.date),
-            day.succeeded,
-            day.succeeded + day.failed
-        ))
-    });
-    let bars: String = bars.collect();
-    format!(
-        "<svg viewBox=\"0 0 1000 100\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"success by day\">{bars}</svg>\n"
-    )
-}
-
-fn bar(share: f64) -> String {
-    format!("<span class=\"bar\"><i style=\"width:{:.0}%\"></i></span>", share.clamp(0.0, 1.0) * 100.0)
-}
-
-fn row(cells: &[String]) -> String {
-    let numeric = |cell: &String| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
-    let cell = |cell: &String| if numeric(cell) { format!("<td class=\"n\">{cell}</td>") } else { format!("<td>{cell}</td>") };
-    format!("<tr>{}</tr>\n", cells.iter().map(cell).collect::<String>())
-}
-
-fn table(heads: &[&str], rows: impl Iterator<Item = String>) -> String {
-    let rows: String = rows.collect();
-    if rows.is_empty() {
-        return rows;
-    }
-    let heads: String = heads.iter().map(|head| format!("<th>{head}</th>")).collect();
-    format!("<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table>\n")
-}
-
-fn titled(title: &str, content: String) -> String {
-    if content.is_empty() { content } else { format!("<h2>{title}</h2>\n{content}") }
-}
-
-fn list(title: &str, items: impl Iterator<Item = String>) -> String {
-    let items: String = items.map(|item| format!("<li>{}</li>\n", escape(&item))).collect();
-    if items.is_empty() { items } else { titled(title, format!("<ul>\n{items}</ul>\n")) }
-}
-
-/// Writes a text so that it is nothing but text in a page; control characters are left out.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !c.is_control()) {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
+    let row = |line: &TierLine| {
+        vec![
+            line.role.clone(),
+            line.tier.name().to_owned(),
+            line.model.clone().unwrap_or_else(|| "unknown".to_owned()),
+            words::count(line.attempts),
+            rate(line.pass_first, line),
+            rate(line.pass_after_failure, line),
+            money_each(&line.money),
+            lengths(&line.latency),
+        ]
+    };
+    let escalations = escalation(&report.escalation);
+    html! {
+        section id="tiers" {
+            h2 { "Tiers and models" }
+            (rows("first attempts that passed", &outcomes::tiers(&report.tiers, runs), "First attempts that passed."))
+            @for line in escalations { p { (line) } }
+            details { summary { "Numbers" } (table(&heads, report.tiers.iter().map(row))) }
         }
     }
-    escaped
+}
+
+/// Where another start is cheaper, and what is more expensive and not better.
+pub fn advised(report: &TemplateReport) -> Markup {
+    list("Advice", report.advice.iter().map(advice).chain(report.dominated.iter().map(dominated)))
+}
+
+/// Criteria by how often they catch something.
+pub fn criteria(report: &TemplateReport) -> Markup {
+    if report.criteria.is_empty() {
+        return html! {};
+    }
+    let heads = ["role", "criterion", "passed", "failed", "unknown", "caught alone"];
+    let row = |line: &CriterionLine| {
+        let counts = [line.passed, line.failed, line.unknown, line.caught_alone].map(words::count);
+        [line.role.clone(), line.criterion.clone()].into_iter().chain(counts).collect::<Vec<String>>()
+    };
+    html! {
+        section id="criteria" {
+            h2 { "Criteria by how often they catch" }
+            (rows("how often each criterion failed an attempt", &outcomes::criteria(&report.criteria), "Attempts that it failed, of those that it judged."))
+            details { summary { "Numbers" } (table(&heads, report.criteria.iter().map(row))) }
+        }
+    }
+}
+
+/// Why attempts and agents failed.
+pub fn failures(report: &TemplateReport) -> Markup {
+    let attempts =
+        report.failures.attempts.iter().map(|(reason, count)| format!("attempts: {reason}, {}", words::plural(*count, "time")));
+    let agents = report
+        .failures
+        .agents
+        .iter()
+        .map(|line| format!("{} failed: {}, {}", line.role, line.reason, words::plural(line.count, "time")));
+    list("Failures", attempts.chain(agents))
+}
+
+fn rows(label: &str, rows: &[Row], caption: &str) -> Markup {
+    PreEscaped(figure(|width| intervals(label, rows, width), caption))
+}
+
+/// Writes a table; nothing when it has no rows. Cells that are numbers stand to the right.
+pub fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Markup {
+    let rows: Vec<Vec<String>> = rows.collect();
+    if rows.is_empty() {
+        return html! {};
+    }
+    let is_number = |cell: &str| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
+    let numeric: Vec<bool> =
+        (0..heads.len()).map(|place| rows.iter().all(|row| row.get(place).is_some_and(|cell| is_number(cell)))).collect();
+    let class = |place: usize| numeric.get(place).copied().unwrap_or(false).then_some("num");
+    html! {
+        div.wide tabindex="0" {
+            table {
+                thead { tr { @for (place, head) in heads.iter().enumerate() { th scope="col" class=[class(place)] { (head) } } } }
+                tbody {
+                    @for row in &rows {
+                        tr { @for (place, cell) in row.iter().enumerate() { td class=[class(place)] { (sanitize::line(cell)) } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn titled(title: &str, content: &Markup) -> Markup {
+    if content.0.is_empty() {
+        return html! {};
+    }
+    html! { section { h2 { (title) } (content) } }
+}
+
+/// Writes a list under a heading; nothing when it is empty.
+pub fn list(title: &str, items: impl Iterator<Item = String>) -> Markup {
+    let items: Vec<String> = items.collect();
+    if items.is_empty() {
+        return html! {};
+    }
+    titled(title, &html! { ul { @for item in &items { li { (sanitize::line(item)) } } } })
 }
 
 #[cfg(test)]
 mod tests {
+    use indexmap::IndexMap;
+
     use super::*;
 
-    #[test]
-    fn stored_texts_are_text_in_the_page() {
-        assert_eq!(escape("<script>\u{1b}[2J\"'&"), "&lt;script&gt;[2J&quot;&#39;&amp;");
-        let line = TemplateLine {
-            template_id: "<img src=x>".into(),
+    fn line(template_id: &str) -> TemplateLine {
+        TemplateLine {
+            template_id: template_id.into(),
             runs: 3,
             succeeded: 3,
             unverified: 0,
@@ -201,7 +338,11 @@ mod tests {
             money: Vec::new(),
             duration: Lengths { n: 0, p50_ms: None, p90_ms: None },
             attempts_duration: Lengths { n: 0, p50_ms: None, p90_ms: None },
-        };
+        }
+    }
+
+    #[test]
+    fn stored_texts_are_text_in_the_page() {
         let analytics = Analytics {
             modes: vec![Mode::Real],
             unverified_counts: false,
@@ -209,11 +350,23 @@ mod tests {
             half_life_days: 90.0,
             since: None,
             until: None,
-            templates: vec![line],
+            templates: vec![line("<img src=x>\u{1b}[2J\u{202e}"), line("b")],
             template: None,
+            weeks: Vec::new(),
         };
-        let page = page(&analytics);
+        let costs = CostReport {
+            by: vec!["day".into()],
+            only: IndexMap::new(),
+            since: None,
+            until: None,
+            time_zone: "UTC".into(),
+            rows: Vec::new(),
+            totals: Vec::new(),
+            notices: Vec::new(),
+        };
+        let page = page(&ReportPage { analytics: &analytics, costs: &costs, day_budget: None });
         assert!(page.contains("&lt;img src=x&gt;") && !page.contains("<img"), "{page}");
+        assert!(!page.contains(['\u{1b}', '\u{202e}']), "nothing hides or reorders text");
         assert!(!page.contains("http") && !page.contains("<script"), "nothing is fetched or run");
     }
 }

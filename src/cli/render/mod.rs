@@ -6,7 +6,6 @@ pub mod audit;
 pub mod audit_report;
 pub mod backtest;
 pub mod bench_route;
-pub mod chart;
 pub mod costs;
 pub mod diff;
 pub mod events;
@@ -60,7 +59,7 @@ pub(super) fn agent_style(status: AgentStatus) -> Style {
 }
 
 /// Says how an attempt ended.
-pub(super) fn attempt_words(status: AttemptStatus, verified: bool) -> &'static str {
+pub fn attempt_words(status: AttemptStatus, verified: bool) -> &'static str {
     match (status, verified) {
         (AttemptStatus::Passed, true) => "passed",
         (AttemptStatus::Passed, false) => "passed, unverified",
