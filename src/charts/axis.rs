@@ -176,8 +176,19 @@ pub struct Key {
     pub class: String,
     /// What it stands for.
     pub text: String,
-    /// Drawn as a line, not as a square.
-    pub is_line: bool,
+    /// How it is drawn.
+    pub sign: Sign,
+}
+
+/// How an entry of a legend is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// As a square, like a bar.
+    Square,
+    /// As a line.
+    Line,
+    /// As a dot.
+    Dot,
 }
 
 /// Height of a row of a legend in pixels.
@@ -211,10 +222,10 @@ pub fn legend(drawing: &mut Drawing, keys: &[Key], top: f64) {
     let (places, _) = flow(keys, drawing.width);
     for (key, (x, y, text)) in keys.iter().zip(places) {
         let y = top + y;
-        if key.is_line {
-            drawing.line((x, y + 9.0), (x + 11.0, y + 9.0), key.class.clone(), Meaning::default());
-        } else {
-            drawing.rect([x, y + 3.5, 11.0, 11.0], key.class.clone(), Meaning::default());
+        match key.sign {
+            Sign::Square => drawing.rect([x, y + 3.5, 11.0, 11.0], key.class.clone(), Meaning::default()),
+            Sign::Line => drawing.line((x, y + 9.0), (x + 11.0, y + 9.0), key.class.clone(), Meaning::default()),
+            Sign::Dot => drawing.dot((x + 5.5, y + 9.0), 4.0, key.class.clone(), Meaning::default()),
         }
         drawing.text_meaning((x + MARK, y + 13.0), Anchor::Start, text, "", Meaning::title(key.text.clone()));
     }

@@ -1,6 +1,6 @@
 //! Stacked bars over time: one bar per day, week or month, one colour per series, and a line for a budget.
 
-use super::axis::{Key, Plot, Scale, Unit, drawable, legend, legend_height};
+use super::axis::{Key, Plot, Scale, Sign, Unit, drawable, legend, legend_height};
 use super::drawing::{Anchor, Drawing, Meaning};
 use super::text;
 
@@ -101,13 +101,17 @@ impl StackedBars {
         let used = |series: &usize| self.bars.iter().flat_map(|bar| &bar.segments).any(|segment| segment.series == *series);
         let mut keys: Vec<Key> = (0..self.series.len())
             .filter(used)
-            .map(|series| Key { class: format!("s{}", series % SERIES_MAX), text: self.series[series].clone(), is_line: false })
+            .map(|series| Key {
+                class: format!("s{}", series % SERIES_MAX),
+                text: self.series[series].clone(),
+                sign: Sign::Square,
+            })
             .collect();
         if let Some(limit) = &self.limit {
-            keys.push(Key { class: "limit".to_owned(), text: limit.label.clone(), is_line: true });
+            keys.push(Key { class: "limit".to_owned(), text: limit.label.clone(), sign: Sign::Line });
         }
         if self.bars.iter().any(|bar| bar.unknown.is_some()) {
-            keys.push(Key { class: "unknown".to_owned(), text: "some of the cost is unknown".to_owned(), is_line: false });
+            keys.push(Key { class: "unknown".to_owned(), text: "some of the cost is unknown".to_owned(), sign: Sign::Dot });
         }
         keys
     }

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::axis::{Key, Plot, Scale, legend, legend_height};
+use super::axis::{Key, Plot, Scale, Sign, legend, legend_height};
 use super::drawing::{Drawing, Meaning};
 use super::intervals::Interval;
 
@@ -111,13 +111,13 @@ impl Timeline {
     }
 
     fn keys(&self) -> Vec<Key> {
-        let key = |class: &str, text: &str, is_line: bool| Key { class: class.to_owned(), text: text.to_owned(), is_line };
+        let key = |class: &str, text: &str, sign| Key { class: class.to_owned(), text: text.to_owned(), sign };
         let any = |claimed: bool| self.points.iter().any(|point| point.interval.is_some() == claimed);
         let entries = [
-            (any(true), key("s0", "share with its 95 % interval", false)),
-            (any(false), key("few", "too few to claim an interval", false)),
-            (self.change.is_some(), key("change", "the share changed", true)),
-            (!self.marks.is_empty(), key("mark", "a run unlike the others", false)),
+            (any(true), key("s0", "share with its 95 % interval", Sign::Dot)),
+            (any(false), key("few", "too few to claim an interval", Sign::Dot)),
+            (self.change.is_some(), key("change", "the share changed", Sign::Line)),
+            (!self.marks.is_empty(), key("mark", "a run unlike the others", Sign::Dot)),
         ];
         entries.into_iter().filter_map(|(is_there, key)| is_there.then_some(key)).collect()
     }
