@@ -5,7 +5,7 @@
 //! ```text
 //! people, scripts, other programs
 //!         │
-//!       cli                        arguments in, words and JSON out
+//!       cli · ui                   arguments and requests in, words, JSON and pages out
 //!         │
 //!     workspace                    open a store (own it or reach its owner); the use cases, one method each
 //!         │
@@ -37,7 +37,7 @@
 //!   of it is derived from the log and can be deleted.
 //! - [`lake`] reads what other systems and coding agents wrote down and makes events of it.
 //! - [`workspace`] is the library's door: open a store, check a template, run it, read and follow what happened.
-//! - [`cli`] is the program's door.
+//! - [`cli`] is the program's door, and [`ui`] that of a browser on the same machine.
 //!
 //! # Example
 //!
@@ -78,5 +78,6 @@ pub mod providers;
 pub mod settings;
 pub mod store;
 pub mod tools;
+pub mod ui;
 pub mod views;
 pub mod workspace;

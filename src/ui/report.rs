@@ -2,7 +2,6 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::analytics::{advice, anomaly, answer, dominated, escalation, lengths, money_each, rate, run_lengths, share};
 use crate::analytics::report::*;
 use crate::analytics::spending::CostReport;
 use crate::charts::costs::cost_chart;
@@ -10,10 +9,13 @@ use crate::charts::intervals::{Row, intervals};
 use crate::charts::outcomes::{self, modes};
 use crate::charts::{self, figure};
 use crate::cli::output::{sanitize, words};
+use crate::cli::render::analytics::{
+    advice, anomaly, answer, dominated, escalation, lengths, money_each, rate, run_lengths, share,
+};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
 
-const STYLE: &str = include_str!("report.css");
+const STYLE: &str = include_str!("assets/report.css");
 /// Periods that are drawn, the newest.
 const PERIODS_MAX: usize = 62;
 

@@ -9,8 +9,8 @@ use crate::cli::args::AnalyticsArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::output::sanitize;
-use crate::cli::render::analytics_html::ReportPage;
 use crate::cli::{open, render};
+use crate::ui::report::{self, ReportPage};
 use crate::workspace::{Access, AnalyticsQuestion, Workspace};
 
 /// Shows how templates do.
@@ -42,7 +42,7 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
         let costs = costs_over_time(&workspace, &question, &zone)?;
         let day_budget = workspace.resolved.settings.per_day_budget.map(|budget| budget.0);
         let page = ReportPage { analytics: &analytics, costs: &costs, day_budget };
-        std::fs::write(file, render::analytics_html::page(&page))
+        std::fs::write(file, report::page(&page))
             .map_err(|error| Report::invalid(format!("{} cannot be written", file.display())).source(&error))?;
         context.out.say(format!("written: {}", file.display()));
     }
