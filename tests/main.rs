@@ -64,6 +64,8 @@ mod providers;
 mod questions;
 #[path = "suite/recommend.rs"]
 mod recommend;
+#[path = "suite/reports.rs"]
+mod reports;
 #[path = "suite/runs.rs"]
 mod runs;
 #[path = "suite/sealing.rs"]

@@ -26,6 +26,10 @@ use crate::cli::error::{Exit, Report, Result};
 /// The most that a form may hold, in bytes.
 const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// The style sheet of all pages and their drawings.
+const STYLE: &str =
+    concat!(include_str!("assets/style.css"), include_str!("../charts/style.css"), include_str!("assets/pages.css"));
+
 /// Said with every answer: nothing comes from elsewhere, no script stands in a page, no other page shows this one or learns its address.
 const HEADERS: [(&str, &str); 6] = [
     (
@@ -89,7 +93,7 @@ fn router(ui: Arc<Ui>) -> Router {
     let inside = router.fallback(unknown).layer(DefaultBodyLimit::max(FORM_BYTES_MAX));
     let inside = inside.layer(from_fn_with_state(Arc::clone(&ui), admit));
     let outside = Router::new()
-        .route("/style.css", get(|| asset("text/css; charset=utf-8", include_str!("assets/style.css"))))
+        .route("/style.css", get(|| asset("text/css; charset=utf-8", STYLE)))
         .route("/script.js", get(|| asset("text/javascript; charset=utf-8", include_str!("assets/script.js"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("assets/icon.svg"))));
     outside.merge(inside).layer(from_fn_with_state(Arc::clone(&ui), check)).with_state(ui)

@@ -10,7 +10,11 @@ use crate::workspace::SearchRequest;
 /// Runs in one document, at most.
 const RUNS_MAX: usize = 1000;
 
-fn document(value: &impl Serialize) -> Result<Answer> {
+/// Answers with a document, as the command with `--json` prints it.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn document(value: &impl Serialize) -> Result<Answer> {
     let json = serde_json::to_string(value).map_err(|error| Report::fault("this cannot be written as JSON").source(&error))?;
     Ok(Answer::Json(crate::cli::output::sanitize::json(&json).into_owned()))
 }

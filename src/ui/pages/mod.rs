@@ -3,10 +3,15 @@
 //! A new page is a file here, a line in [`ROUTES`], and where people should find it one in [`NAVIGATION`].
 
 pub mod api;
+pub mod compare;
+pub mod costs;
+pub mod memory;
 pub mod needs;
 pub mod new;
 pub mod run;
 pub mod runs;
+pub mod store;
+pub mod templates;
 
 use super::{Answer, Request, Ui};
 use crate::cli::error::Result;
@@ -39,9 +44,16 @@ const fn changes(path: &'static str, answer: fn(&Ui, &Request) -> Result<Answer>
 /// Everything that can be asked for.
 pub const ROUTES: &[Route] = &[
     shows("/", runs::page),
+    shows("/api/analytics", templates::document),
+    shows("/api/compare", compare::document),
+    shows("/api/costs", costs::document),
+    shows("/api/doctor", store::document),
     shows("/api/runs", api::runs),
     shows("/api/runs/{run}", api::run),
     shows("/api/search", api::search),
+    shows("/compare", compare::page),
+    shows("/costs", costs::page),
+    shows("/memory", memory::page),
     shows("/needs", needs::page),
     shows("/new", new::choose),
     shows("/new/{template}", new::form),
@@ -52,7 +64,19 @@ pub const ROUTES: &[Route] = &[
     changes("/runs/{run}/approve", run::approve),
     changes("/runs/{run}/resume", run::resume),
     changes("/runs/{run}/cancel", run::cancel),
+    shows("/store", store::page),
+    shows("/templates", templates::list),
+    shows("/templates/{id}", templates::page),
 ];
 
 /// What the navigation shows: path and name.
-pub const NAVIGATION: &[(&str, &str)] = &[("/", "Runs"), ("/needs", "Needs you"), ("/new", "New run")];
+pub const NAVIGATION: &[(&str, &str)] = &[
+    ("/", "Runs"),
+    ("/needs", "Needs you"),
+    ("/new", "New run"),
+    ("/costs", "Costs"),
+    ("/templates", "Templates"),
+    ("/compare", "Compare"),
+    ("/memory", "Memory"),
+    ("/store", "Store"),
+];

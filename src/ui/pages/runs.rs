@@ -235,7 +235,8 @@ fn row(ui: &Ui, run: &RunLine, hit: Option<&HitDocument>) -> Markup {
     }
 }
 
-fn snippet(hit: &HitDocument) -> Markup {
+/// What was found in a run, with the words marked.
+pub fn snippet(hit: &HitDocument) -> Markup {
     let mut parts: Vec<(bool, &str)> = Vec::new();
     let mut at = 0;
     for &(from, to) in &hit.highlights {
