@@ -70,7 +70,7 @@ fn differing(workspace: &Workspace, a: &str, b: &str) -> Result<Two> {
 }
 
 fn form(ui: &Ui, request: &Request) -> Result<Markup> {
-    let newest = ui.workspace.run_page(&RunFilter::default(), None, OFFERED)?;
+    let newest = ui.workspace.runs_page(&RunFilter::default(), None, OFFERED)?;
     let field = |name: &str, words: &str| {
         html! {
             label class="grow" { (words)

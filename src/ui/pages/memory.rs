@@ -96,7 +96,7 @@ fn item(ui: &Ui, hit: &HitDocument) -> Markup {
             }
             (runs::snippet(hit))
             p class="hint" {
-                (hit.kind) " of " (element::line(&hit.template_id)) ", " (element::moment(&hit.started_at, &ui.zone)) ", "
+                (hit.kind.name()) " of " (element::line(&hit.template_id)) ", " (element::moment(&hit.started_at, &ui.zone)) ", "
                 (words::cost(u64::try_from(hit.cost_nusd).unwrap_or_default(), hit.cost_complete, crate::domain::event::Mode::Real))
                 @if !sides.is_empty() { ", found by " (sides.join(" and ")) }
                 " · " a href={ "/memory?like=" (hit.run_id) } { "like this run" }
