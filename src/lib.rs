@@ -5,7 +5,7 @@
 //! ```text
 //! people, scripts, other programs
 //!         │
-//!       cli                        arguments in, words and JSON out
+//!       cli · ui                   arguments and requests in, words, JSON and pages out
 //!         │
 //!     workspace                    open a store (own it or reach its owner); the use cases, one method each
 //!         │
@@ -26,6 +26,7 @@
 //!   happen, and [`domain::run`], what follows from it.
 //! - [`views`] folds events into what is shown: [`views::run_list`] and [`views::run_detail`].
 //! - [`analytics`] says what those rows mean: reports with their uncertainty, over [`views::memory`] and [`views::costs`].
+//! - [`charts`] draws those reports, as SVG for pages and as text for terminals.
 //! - [`audit`] proves what happened: every rule looked at again, every decision made again, over one run's events.
 //! - [`store`] keeps the promise: [`store::journal`] acknowledges, [`store::ordered`] is the index in sled that can always
 //!   be rebuilt, [`store::owned`] puts them together, [`store::session`] is how any number of processes share them.
@@ -36,7 +37,7 @@
 //!   of it is derived from the log and can be deleted.
 //! - [`lake`] reads what other systems and coding agents wrote down and makes events of it.
 //! - [`workspace`] is the library's door: open a store, check a template, run it, read and follow what happened.
-//! - [`cli`] is the program's door.
+//! - [`cli`] is the program's door, and [`ui`] that of a browser on the same machine.
 //!
 //! # Example
 //!
@@ -67,6 +68,7 @@
 
 pub mod analytics;
 pub mod audit;
+pub mod charts;
 pub mod cli;
 pub mod domain;
 pub mod executor;
@@ -76,5 +78,6 @@ pub mod providers;
 pub mod settings;
 pub mod store;
 pub mod tools;
+pub mod ui;
 pub mod views;
 pub mod workspace;

@@ -6,6 +6,8 @@ mod analytics;
 mod architecture;
 #[path = "suite/bench_route.rs"]
 mod bench_route;
+#[path = "suite/browser.rs"]
+mod browser;
 #[path = "suite/canary.rs"]
 mod canary;
 #[path = "suite/checking.rs"]
@@ -50,6 +52,10 @@ mod llm_server;
 mod memory;
 #[path = "suite/outputs.rs"]
 mod outputs;
+#[path = "suite/page.rs"]
+mod page;
+#[path = "support/page.rs"]
+mod page_server;
 #[path = "suite/power_cut.rs"]
 mod power_cut;
 #[path = "suite/providers.rs"]
@@ -58,6 +64,8 @@ mod providers;
 mod questions;
 #[path = "suite/recommend.rs"]
 mod recommend;
+#[path = "suite/reports.rs"]
+mod reports;
 #[path = "suite/runs.rs"]
 mod runs;
 #[path = "suite/sealing.rs"]
@@ -82,5 +90,7 @@ mod transcripts;
 mod trust;
 #[path = "suite/unwritable.rs"]
 mod unwritable;
+#[path = "support/webdriver.rs"]
+mod webdriver;
 #[path = "suite/wire.rs"]
 mod wire;

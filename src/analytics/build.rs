@@ -139,6 +139,28 @@ pub(super) fn days(outcomes: &[&Outcome], terms: &Terms) -> BTreeMap<i32, (u64, 
     days
 }
 
+/// Returns successes and failures by mode and week, the oldest week first.
+pub fn weeks(outcomes: &[Outcome], terms: &Terms) -> Vec<WeekLine> {
+    let mut weeks: BTreeMap<(i32, Mode), (u64, u64)> = BTreeMap::new();
+    for outcome in outcomes.iter().filter(|outcome| terms.counts(outcome.mode)) {
+        for (day, ends) in &outcome.row.days {
+            let (succeeded, of) = ends.judged(outcome.mode, terms.unverified);
+            // Day 0 was a Thursday.
+            let monday = day.saturating_sub((i64::from(*day) + 3).rem_euclid(7) as i32);
+            let held = weeks.entry((monday, outcome.mode)).or_default();
+            *held = (held.0 + succeeded, held.1 + of);
+        }
+    }
+    let line = |((monday, mode), (succeeded, of))| WeekLine {
+        monday: date(monday),
+        mode,
+        succeeded,
+        failed: of - succeeded,
+        success: terms.share(succeeded, of),
+    };
+    weeks.into_iter().filter(|(_, (_, of))| *of > 0).map(line).collect()
+}
+
 fn day_line(day: i32, succeeded: u64, failed: u64) -> DayLine {
     DayLine { date: date(day), succeeded, failed }
 }

@@ -30,6 +30,9 @@ pub struct Analytics {
     pub templates: Vec<TemplateLine>,
     /// Everything about the one template that was asked for.
     pub template: Option<TemplateReport>,
+    /// Runs by week of their beginning and by mode: of the template that was asked for, else of all. Weeks without runs that count for
+    /// success are left out.
+    pub weeks: Vec<WeekLine>,
 }
 
 /// A share with the interval that holds it with 95 %.
@@ -425,4 +428,19 @@ pub struct DayLine {
     pub succeeded: u64,
     /// Runs that failed.
     pub failed: u64,
+}
+
+/// The runs of one mode begun in one week of UTC days.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct WeekLine {
+    /// The week's Monday.
+    pub monday: String,
+    /// The mode of the runs.
+    pub mode: Mode,
+    /// Runs that succeeded.
+    pub succeeded: u64,
+    /// Runs that failed.
+    pub failed: u64,
+    /// The share of successes (Wilson); null under the minimum sample.
+    pub success: Option<Share>,
 }

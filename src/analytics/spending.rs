@@ -146,12 +146,52 @@ impl std::str::FromStr for Dimension {
     }
 }
 
+/// A dimension and the value that it must have: `template=release_prep`. An empty value stands for what is not known or not there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Only {
+    /// The dimension.
+    pub dimension: Dimension,
+    /// Its value.
+    pub value: String,
+}
+
+impl Only {
+    fn holds(&self, node: Option<NodeId>, key: &CostKey, zone: &TimeZone) -> bool {
+        self.dimension.value(node, key, zone).unwrap_or_default() == self.value
+    }
+}
+
+impl std::str::FromStr for Only {
+    type Err = String;
+
+    fn from_str(words: &str) -> Result<Self, String> {
+        let (dimension, value) = words.split_once('=').ok_or("not DIMENSION=VALUE, as in template=release_prep")?;
+        Ok(Self { dimension: dimension.parse()?, value: value.to_owned() })
+    }
+}
+
+/// What `costs` is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CostQuestion {
+    /// By what costs are grouped.
+    pub by: Vec<Dimension>,
+    /// Only charges for which all of this holds.
+    pub only: Vec<Only>,
+    /// Only charges at this moment or later (ns since the epoch), widened to a whole UTC quarter hour.
+    pub since: Option<TimeNs>,
+    /// Only charges before this moment, widened likewise.
+    pub until: Option<TimeNs>,
+}
+
 /// What `costs --json` prints. Amounts in nUSD.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(title = "Costs, as `meno costs --json` prints them")]
 pub struct CostReport {
     /// By what it was asked.
     pub by: Vec<String>,
+    /// Value by dimension that all charges have; null for what is not known or not there.
+    #[serde(rename = "where")]
+    pub only: IndexMap<String, Option<String>>,
     /// From this moment on, rounded down to a UTC quarter hour; null: from the beginning.
     pub since: Option<String>,
     /// Up to this moment, rounded up to a UTC quarter hour; null: to the end.
@@ -237,11 +277,19 @@ impl CostTotal {
 /// A row's place among the rows, and how much is in it.
 type Group = ((Mode, Vec<Option<String>>), CostRow);
 
-/// Groups the charges of logs. `span` is what was asked for, as it is to be said.
-pub fn group(logs: &[LogCharges], by: &[Dimension], zone: &TimeZone, span: (Option<String>, Option<String>)) -> CostReport {
+/// Groups the charges of logs for which all of `only` holds. `span` is what was asked for, as it is to be said.
+pub fn group(
+    logs: &[LogCharges],
+    by: &[Dimension],
+    only: &[Only],
+    zone: &TimeZone,
+    span: (Option<String>, Option<String>),
+) -> CostReport {
+    let all = || logs.iter().flat_map(|(node, charges)| charges.iter().map(|charge| (*node, charge)));
+    let charges = || all().filter(|(node, (key, _))| only.iter().all(|only| only.holds(*node, key, zone)));
     let mut groups: BTreeMap<(Mode, Vec<Option<String>>), CostRow> = BTreeMap::new();
     let mut totals: BTreeMap<Mode, CostRow> = BTreeMap::new();
-    for (node, (key, row)) in logs.iter().flat_map(|(node, charges)| charges.iter().map(|charge| (*node, charge))) {
+    for (node, (key, row)) in charges() {
         let values = by.iter().map(|dimension| dimension.value(node, key, zone)).collect();
         groups.entry((key.mode, values)).or_default().merge(row);
         totals.entry(key.mode).or_default().merge(row);
@@ -259,24 +307,27 @@ pub fn group(logs: &[LogCharges], by: &[Dimension], zone: &TimeZone, span: (Opti
     };
     CostReport {
         by: by.iter().map(Dimension::name).collect(),
+        only: only
+            .iter()
+            .map(|only| (only.dimension.name(), Some(only.value.clone()).filter(|value| !value.is_empty())))
+            .collect(),
         since: span.0,
         until: span.1,
         time_zone: name_of(zone),
         rows: groups.iter().map(line).collect(),
         totals: totals.iter().map(|(mode, sum)| CostTotal::new(*mode, sum)).collect(),
-        notices: undecided(logs, by, zone).into_iter().collect(),
+        notices: undecided(charges().map(|(_, charge)| charge), by, zone).into_iter().collect(),
     }
 }
 
 /// Says how many charges lie in a quarter hour that is in two days of the zone: they count on the day in which it began. That is so
 /// where an offset is no multiple of a quarter hour, as those of local mean times, and where clocks went back at a minute past
 /// midnight, as in Newfoundland until 2011.
-fn undecided(logs: &[LogCharges], by: &[Dimension], zone: &TimeZone) -> Option<String> {
+fn undecided<'a>(charges: impl Iterator<Item = &'a (CostKey, CostRow)>, by: &[Dimension], zone: &TimeZone) -> Option<String> {
     if !by.iter().any(|dimension| matches!(dimension, Dimension::Day | Dimension::Week | Dimension::Month)) {
         return None;
     }
     let is_parted = |key: &CostKey| day_of(quarter_begin(key.quarter), zone) != day_of(quarter_end(key.quarter), zone);
-    let charges = logs.iter().flat_map(|(_, charges)| charges);
     let calls: u64 = charges.filter(|(key, _)| is_parted(key)).map(|(_, row)| row.calls).sum();
     (calls > 0).then(|| {
         format!(
@@ -328,11 +379,26 @@ mod tests {
     fn a_day_is_that_of_the_zone_and_what_is_not_known_is_null() {
         let charges = [charge(4 * 23, 0, 0, "a", 5), charge(4 * 24, 0, 0, "b", 7)];
         let by = ["day", "provider", "label.team"].map(|word| word.parse().unwrap());
-        let report = group(&[(None, charges.to_vec())], &by, &TimeZone::fixed(jiff::tz::offset(1)), (None, None));
+        let report = group(&[(None, charges.to_vec())], &by, &[], &TimeZone::fixed(jiff::tz::offset(1)), (None, None));
         let keys: Vec<Vec<Option<&str>>> =
             report.rows.iter().map(|row| row.key.values().map(Option::as_deref).collect()).collect();
         assert_eq!(keys, [[Some("1970-01-02"), None, Some("b")], [Some("1970-01-02"), None, Some("a")]]);
         assert!("hour".parse::<Dimension>().is_err() && "label.".parse::<Dimension>().is_err());
+    }
+
+    #[test]
+    fn only_charges_with_the_value_that_is_asked_for_count() {
+        let charges = [charge(0, 0, 0, "a", 5), charge(0, 0, 0, "b", 7), charge(0, 1, 0, "a", 11)];
+        let asked = |words: &[&str]| {
+            let only: Vec<Only> = words.iter().map(|words| words.parse().unwrap()).collect();
+            let report = group(&charges, &[Dimension::Role], &only, &TimeZone::UTC, (None, None));
+            (report.rows.iter().map(|row| row.total.cost_nusd).collect::<Vec<_>>(), report.only)
+        };
+        assert_eq!(asked(&["role=a"]).0, [5, 11]);
+        assert_eq!(asked(&["role=a", "mode=real", "label.team=a"]).0, [5]);
+        let (rows, only) = asked(&["provider=", "label.team=b"]);
+        assert_eq!((rows, only["provider"].as_deref(), only["label.team"].as_deref()), (vec![7], None, Some("b")));
+        assert!("role".parse::<Only>().is_err() && "colour=red".parse::<Only>().is_err());
     }
 
     /// Returns what the days of `zone` hold if every moment costs its place's power of two, by the report and by the moments themselves.
@@ -340,7 +406,7 @@ mod tests {
         let amount = |place: usize| 1u64 << (place % 40);
         let charges: Vec<_> =
             moments.iter().enumerate().map(|(place, at)| charge(quarter_of(*at), 0, 0, "r", amount(place))).collect();
-        let report = group(&[(None, charges.to_vec())], &[Dimension::Day], zone, (None, None));
+        let report = group(&[(None, charges.to_vec())], &[Dimension::Day], &[], zone, (None, None));
         let reported = report.rows.iter().map(|row| (row.key["day"].clone().unwrap(), row.total.cost_nusd)).collect();
         let mut exact: BTreeMap<String, u64> = BTreeMap::new();
         for (place, at) in moments.iter().enumerate() {
@@ -405,7 +471,7 @@ mod tests {
             let charges: Vec<_> =
                 charges.iter().map(|(quarter, mode, tier, role, amount)| charge(*quarter, *mode, *tier, role, *amount)).collect();
             let by: Vec<Dimension> = by.iter().map(|word| word.parse().unwrap()).collect();
-            let report = group(&[(None, charges.to_vec())], &by, &TimeZone::UTC, (None, None));
+            let report = group(&[(None, charges.to_vec())], &by, &[], &TimeZone::UTC, (None, None));
             for mode in [Mode::Real, Mode::Simulated, Mode::Imported] {
                 let sum = |of: &dyn Fn(&CostTotal) -> u64| {
                     report.rows.iter().map(|row| &row.total).filter(|total| total.mode == mode).map(of).sum::<u64>()

@@ -228,7 +228,7 @@ fn agent_diff(a: Option<&AgentDetail>, b: Option<&AgentDetail>) -> Option<AgentD
 }
 
 /// Returns a unified diff of two texts; `None` when they are the same.
-fn text_diff(a: &str, b: &str) -> Option<String> {
+pub fn text_diff(a: &str, b: &str) -> Option<String> {
     if a == b {
         return None;
     }

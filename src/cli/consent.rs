@@ -57,9 +57,16 @@ pub fn to_run(context: &mut Context, workspace: &Workspace, run: RunId, basis: &
     ask(context, &what, &STORE, &format!("meno show-run {run}"))
 }
 
+/// Tells whether the store is one that was found and is not trusted.
+///
+/// # Errors
+/// When the list of trusted stores cannot be read.
+pub fn is_strange(workspace: &Workspace) -> Result<bool> {
+    Ok(workspace.store.how == How::Found && !is_trusted(&workspace.places, &workspace.store)?)
+}
+
 fn needs_consent(workspace: &Workspace, mode: Mode) -> Result<bool> {
-    let is_found = workspace.store.how == How::Found;
-    Ok(is_found && mode == Mode::Real && !is_trusted(&workspace.places, &workspace.store)?)
+    Ok(mode == Mode::Real && is_strange(workspace)?)
 }
 
 fn ask(context: &mut Context, what: &str, source: &Source, look: &str) -> Result<()> {

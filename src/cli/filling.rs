@@ -150,6 +150,11 @@ pub fn secrets_of(workspace: &Workspace, template: &Template, given: &GivenAnswe
     known.map(SecretString::from).collect()
 }
 
+/// Returns no answers, for those who only want what stands in variables.
+pub fn none() -> GivenAnswers {
+    GivenAnswers::new()
+}
+
 /// Returns what makes a remark about a run fit to be kept: answers to its secret questions that are known here are not in it.
 pub fn redactor_about(workspace: &Workspace, run: RunId) -> Arc<Redactor> {
     match workspace.recorded_basis(run) {

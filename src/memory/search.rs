@@ -178,6 +178,11 @@ impl Opened {
         self.table.as_ref().is_some_and(|table| table.passages == table.rows.len() as u64)
     }
 
+    /// Returns how many passages there are, and how many of them have no vector yet.
+    pub fn passages(&self) -> (u64, u64) {
+        self.table.as_ref().map_or((0, 0), |table| (table.passages, table.passages - table.rows.len() as u64))
+    }
+
     /// Returns what the index has seen of the log.
     pub fn seen(&self) -> Option<&Seen> {
         self.table.as_ref().and_then(|table| table.seen.as_ref())

@@ -17,6 +17,7 @@ pub mod run_list;
 pub mod runs;
 pub mod sketch;
 pub mod status;
+pub mod timeline;
 pub mod transcripts;
 pub mod work_time;
 

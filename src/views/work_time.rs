@@ -220,6 +220,16 @@ impl WorkTime {
         self.own(self.waited_ns)
     }
 
+    /// Returns how long its form took so far, in nanoseconds; 0 for a run of another system.
+    pub fn form_ns(&self) -> u64 {
+        self.form_ns
+    }
+
+    /// Returns how long it waited for a person so far, in nanoseconds.
+    pub fn waited_ns(&self) -> u64 {
+        self.waited_ns
+    }
+
     fn own(&self, ns: u64) -> Option<u64> {
         (self.phase != Phase::New && !self.is_imported).then_some(ns / NS_PER_MS)
     }

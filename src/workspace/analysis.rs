@@ -1,11 +1,14 @@
 //! Reports over the past: what was spent, and how templates do.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 
 use super::Workspace;
 use crate::analytics::build::{self, Terms};
-use crate::analytics::report::Analytics;
-use crate::analytics::spending::{self, CostReport, Dimension};
+use crate::analytics::material::Outcome;
+use crate::analytics::report::{Analytics, WeekLine};
+use crate::analytics::spending::{self, CostQuestion, CostReport, Dimension};
 use crate::analytics::telemetry::{Gathering, PriceOf, TelemetryReport};
 use crate::domain::ids::TimeNs;
 use crate::store;
@@ -37,12 +40,13 @@ impl Workspace {
     pub fn analytics(&self, question: &AnalyticsQuestion) -> Result<Analytics, store::Error> {
         let template = question.template.as_deref();
         let terms = self.terms(question);
-        let (lines, report) = match template {
+        let (outcomes, report) = match template {
             Some(template) => {
                 let material = self.material(template, question.since, question.until, PAST_MAX)?;
-                (build::lines(&material.outcomes, &terms), build::template(template, &material, &terms))
+                let report = build::template(template, &material, &terms);
+                (material.outcomes, report)
             }
-            None if question.since.is_none() && question.until.is_none() => (build::lines(&self.outcomes(None)?, &terms), None),
+            None if question.since.is_none() && question.until.is_none() => (self.outcomes(None)?, None),
             None => {
                 let mut outcomes = Vec::new();
                 let mut known: Vec<String> = self.outcomes(None)?.into_iter().map(|outcome| outcome.template).collect();
@@ -50,7 +54,7 @@ impl Workspace {
                 for template in known {
                     outcomes.extend(self.material(&template, question.since, question.until, 0)?.outcomes);
                 }
-                (build::lines(&outcomes, &terms), None)
+                (outcomes, None)
             }
         };
         Ok(Analytics {
@@ -60,9 +64,23 @@ impl Workspace {
             half_life_days: terms.half_life_days,
             since: question.since.map(utc),
             until: question.until.map(utc),
-            templates: lines,
+            templates: build::lines(&outcomes, &terms),
             template: report,
+            weeks: build::weeks(&outcomes, &terms),
         })
+    }
+
+    /// Returns the weeks of each template that has runs that count, whenever they began.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn trends(&self, question: &AnalyticsQuestion) -> Result<BTreeMap<String, Vec<WeekLine>>, store::Error> {
+        let terms = self.terms(question);
+        let mut templates: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+        for outcome in self.outcomes(None)? {
+            templates.entry(outcome.template.clone()).or_default().push(outcome);
+        }
+        Ok(templates.into_iter().map(|(template, outcomes)| (template, build::weeks(&outcomes, &terms))).collect())
     }
 
     /// Returns sums over the model calls that began in `[since, until)` (ns since the epoch), with an estimate of what the same tokens
@@ -98,25 +116,21 @@ impl Workspace {
         }
     }
 
-    /// Returns what was spent between `since` and `until` (ns since the epoch, widened to whole UTC quarter hours), by `by`, with the days of
-    /// `zone`.
+    /// Returns what was spent between `since` and `until` of the question (ns since the epoch, widened to whole UTC quarter hours), by its
+    /// dimensions, with the days of `zone`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn costs(
-        &self,
-        by: &[Dimension],
-        since: Option<TimeNs>,
-        until: Option<TimeNs>,
-        zone: &TimeZone,
-    ) -> Result<CostReport, store::Error> {
-        let charges = if by.contains(&Dimension::Node) {
-            self.each_log(&|| self.charges(since, until))?
+    pub fn costs(&self, question: &CostQuestion, zone: &TimeZone) -> Result<CostReport, store::Error> {
+        let CostQuestion { by, only, since, until } = question;
+        let by_node = by.iter().chain(only.iter().map(|only| &only.dimension)).any(|dimension| *dimension == Dimension::Node);
+        let charges = if by_node {
+            self.each_log(&|| self.charges(*since, *until))?
         } else {
-            vec![(None, self.charges(since, until)?)]
+            vec![(None, self.charges(*since, *until)?)]
         };
         let since = since.map(|since| costs::quarter_begin(costs::quarter_of(since)));
         let until = until.map(|until| costs::quarter_end(costs::quarter_of(until.saturating_sub(1))).saturating_add(1));
-        Ok(spending::group(&charges, by, zone, (since.map(utc), until.map(utc))))
+        Ok(spending::group(&charges, by, only, zone, (since.map(utc), until.map(utc))))
     }
 }

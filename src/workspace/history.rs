@@ -327,13 +327,13 @@ impl Workspace {
         rows.rows.first().map(|(_, row)| runs::read_row(row).map_err(store::Error::Index)).transpose()
     }
 
-    fn count_runs(&self) -> Result<u64, store::Error> {
+    pub(super) fn count_runs(&self) -> Result<u64, store::Error> {
         let rows = self.log.view(runs::NAME, runs::COUNT, Some(&runs::after(runs::COUNT)), false, 1)?;
         Ok(rows.rows.first().map_or(0, |(_, row)| runs::read_count(row)))
     }
 
     /// Returns the newest rows, those before run `before` when given, newest first.
-    fn rows(&self, before: Option<RunId>, limit: u32) -> Result<Vec<RunRow>, store::Error> {
+    pub(super) fn rows(&self, before: Option<RunId>, limit: u32) -> Result<Vec<RunRow>, store::Error> {
         let from = runs::key(RunId::from_bytes([0; 16]));
         let to = before.map_or_else(|| runs::after(&runs::key(RunId::from_bytes([0xff; 16]))), |run| runs::key(run).to_vec());
         let rows = self.log.view(runs::NAME, &from, Some(&to), true, limit)?;

@@ -140,6 +140,8 @@ pub struct Workspace {
     /// `None` for a store that is not there.
     place: Option<Place>,
     session: Option<Arc<Session>>,
+    /// `--config`, for who asks the settings once more.
+    config: Option<PathBuf>,
 }
 
 impl Workspace {
@@ -227,6 +229,7 @@ impl Workspace {
             beside: None,
             place: None,
             session: None,
+            config: options.config.map(Path::to_path_buf),
         };
         let is_there = workspace.store.path.is_dir();
         let looks = matches!(options.access, Access::Read | Access::Change);
@@ -260,6 +263,45 @@ impl Workspace {
         workspace.session = Some(session);
         workspace.place = Some(place);
         Ok(workspace)
+    }
+
+    /// Returns the same open store with the settings that `flags` make, and `fallback` where nobody chose a preset: for one run of many that
+    /// a process starts.
+    ///
+    /// # Errors
+    /// When the settings are wrong.
+    pub fn with_flags(&self, flags: &Flags, fallback: Option<Preset>) -> Result<Self, Error> {
+        let resolved = settings::load(&Request {
+            places: &self.places,
+            store: &self.store,
+            config: self.config.as_deref(),
+            flags,
+            environment: &Environment::of(&self.variables),
+            fallback,
+        })?;
+        let prices = self.prices.clone().with_tariffs(providers::tariffs(&resolved.settings.providers));
+        let secrets = secrets(&resolved, &self.variables);
+        Ok(Self {
+            store: self.store.clone(),
+            places: self.places.clone(),
+            prices,
+            library: self.library.clone(),
+            faults: Vec::new(),
+            redactor: Arc::new(Redactor::new(secrets.iter().map(ExposeSecret::expose_secret))),
+            variables: self.variables.clone(),
+            secrets,
+            resolved,
+            log: Arc::clone(&self.log),
+            beside: self.beside.clone(),
+            payloads: Arc::clone(&self.payloads),
+            world: Arc::clone(&self.world),
+            opened: Arc::clone(&self.opened),
+            memory: Memory::default(),
+            notice: Arc::clone(&self.notice),
+            place: self.place.clone(),
+            session: self.session.clone(),
+            config: self.config.clone(),
+        })
     }
 
     /// Returns a redactor that knows these secrets besides the providers' keys.

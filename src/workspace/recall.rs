@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Workspace;
+use super::figures::IndexProgress;
 use super::found::{Found, understood_document};
 use super::logged::Logged;
 use super::recall_error::RecallError;
@@ -20,9 +21,10 @@ use crate::memory::index::{self, CaughtUp, GoOn, Hold, Place};
 use crate::memory::lexical::{Seen, Test, WordFact};
 use crate::memory::query::{Id, Order, Understood, Vocabulary, understand};
 use crate::memory::search::{Answer, Hit, Opened, Question, Sides};
-use crate::memory::{lexical, question};
+use crate::memory::{document, lexical, question};
 use crate::store::guard::guarded;
 use crate::store::lock;
+use crate::views::run_detail::RunDetail;
 
 /// Runs named when nobody says how many.
 const LIMIT: usize = 10;
@@ -220,13 +222,35 @@ impl Workspace {
     /// # Errors
     /// A [`RecallError`].
     pub(super) fn nearest_runs(&self, template: &str, text: &str, limit: usize) -> Result<Vec<RunId>, RecallError> {
+        self.nearest(vec![Test::Is(WordFact::Template, vec![template.to_lowercase()])], text, limit)
+    }
+
+    /// Returns the runs, whatever their template, whose texts are nearest to those of `run`, the nearest first, at most `limit`. The index
+    /// is brought up to the log as far as `patience` lets it.
+    ///
+    /// # Errors
+    /// A [`RecallError`].
+    pub fn runs_like(&self, run: &RunDetail, limit: usize, patience: Duration) -> Result<Vec<RunId>, RecallError> {
+        /// Characters that say enough of a run.
+        const CHARS_MAX: usize = 2000;
+        let begun = Instant::now();
+        self.catch_up(&|_, _| begun.elapsed() < patience)?;
+        let documents = document::of_run(run);
+        let Some(document) = documents.first() else { return Ok(Vec::new()) };
+        let text: String = format!("{} {}", document.title, document.body).chars().take(CHARS_MAX).collect();
+        let mut near = self.nearest(Vec::new(), &text, limit + 1)?;
+        near.retain(|id| id.to_string() != run.run_id);
+        near.truncate(limit);
+        Ok(near)
+    }
+
+    fn nearest(&self, hard: Vec<Test>, text: &str, limit: usize) -> Result<Vec<RunId>, RecallError> {
         let (place, embedder) = (self.index_place(), self.open_embedder()?);
         let mut opened = lock(&self.memory.opened);
         if opened.is_none() {
             *opened = Opened::open(&place, &embedder);
         }
         let Some(open) = opened.as_mut() else { return Ok(Vec::new()) };
-        let hard = vec![Test::Is(WordFact::Template, vec![template.to_lowercase()])];
         let question = Question { text: text.to_owned(), hard, limit, all: true, ..Question::default() };
         let near = || -> Result<Vec<RunId>, RecallError> {
             open.refresh(&place, &embedder)?;
@@ -234,6 +258,26 @@ impl Workspace {
             Ok(answer.hits.iter().filter_map(|hit| hit.facts.run_id.parse().ok()).collect())
         };
         guarded(near).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into()))
+    }
+
+    /// Returns how far the index has come: the event that it has seen last, passages, and those of them without a vector; `None` when there
+    /// is no index yet.
+    ///
+    /// # Errors
+    /// A [`RecallError`].
+    pub fn index_progress(&self) -> Result<Option<IndexProgress>, RecallError> {
+        let (place, embedder) = (self.index_place(), self.open_embedder()?);
+        let mut opened = lock(&self.memory.opened);
+        if opened.is_none() {
+            *opened = Opened::open(&place, &embedder);
+        }
+        let Some(open) = opened.as_mut() else { return Ok(None) };
+        let progress = || -> Result<IndexProgress, RecallError> {
+            open.refresh(&place, &embedder)?;
+            let (passages, without_vector) = open.passages();
+            Ok(IndexProgress { indexed_to: open.seen().map_or(0, |seen| seen.seq), passages, without_vector })
+        };
+        guarded(progress).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into())).map(Some)
     }
 
     /// Answers what another process asks, in JSON; `None` when it is no search.

@@ -142,7 +142,7 @@ fn simulated_runs_teach_nothing_unless_asked() {
     let words = house.meno(asked.into_iter().chain(["--html", page.to_str().expect("a text")])).exits(0).stdout;
     assert!(words.contains("too few") && words.contains("Tiers and models"), "{words}");
     let page = fs::read_to_string(page).expect("the page");
-    assert!(page.starts_with("<!doctype html>") && !page.contains("<script") && !page.contains("http"));
+    assert!(page.starts_with("<!DOCTYPE html>") && !page.contains("<script") && !page.contains("http"));
     let unknown = house.meno(["analytics", "python_package_publsh"]).exits(1).stderr;
     assert!(unknown.contains("did you mean `python_package_publish`"), "{unknown}");
 }
@@ -179,4 +179,82 @@ fn a_secret_answer_is_in_no_view() {
     house.meno(["rebuild"]).exits(0);
     assert!(files_with(&house.store(), "quite-unguessable-words").is_empty());
     assert!(!files_with(&house.store().join("log"), "otters").is_empty(), "and what is no secret is found, so the search works");
+}
+
+/// Tags that have no end.
+const VOID: [&str; 2] = ["meta", "br"];
+
+/// Says what is wrong with how tags are nested.
+fn badly_nested(page: &str) -> Option<String> {
+    let mut open: Vec<&str> = Vec::new();
+    for piece in page.split('<').skip(1) {
+        let (tag, _) = piece.split_once('>')?;
+        let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap_or_default();
+        match () {
+            () if tag.starts_with('!') || VOID.contains(&name) || tag.ends_with('/') => {}
+            () if tag.starts_with('/') => {
+                if open.pop() != Some(name) {
+                    return Some(format!("</{name}> ends what it did not begin"));
+                }
+            }
+            () => open.push(name),
+        }
+    }
+    (!open.is_empty()).then(|| format!("{open:?} have no end"))
+}
+
+#[test]
+fn the_report_draws_each_kind_of_run_and_money_by_itself() {
+    let house = house_with_runs();
+    let lines = (0..40u32).map(|number| {
+        let (month, day) = (1 + number / 20, 1 + number % 20);
+        let passed = number.is_multiple_of(2) || number < 20;
+        let attempts = serde_json::json!([{"tier": "cheap", "model": "m<1>", "passed": passed, "cost_usd": 0.01 * f64::from(1 + number % 4),
+            "failed_criteria": if passed { vec![] } else { vec!["no <b>bold</b> words"] }}]);
+        let run = serde_json::json!({"run_id": format!("c-{number}"), "template_id": "t<1>",
+            "started_at": format!("2026-{month:02}-{day:02}T10:00:00Z"),
+            "status": if passed { "succeeded" } else { "failed" }, "agents": [{"role": "r&d", "attempts": attempts}]});
+        format!("{run}\n")
+    });
+    fs::write(house.path("work/past.jsonl"), lines.collect::<String>()).expect("a file");
+    house.meno(["import", "runs", "past.jsonl"]).exits(0);
+    let report = |words: &[&str]| {
+        let file = house.path("page.html");
+        let file = file.to_str().expect("a text");
+        house.meno([&["analytics", "--include-simulated", "--html", file], words].concat()).exits(0);
+        fs::read_to_string(file).expect("the page")
+    };
+    let all = report(&[]);
+    assert_eq!(badly_nested(&all), None);
+    for heading in ["Imported runs", "Imported money: $1.00 imported", "Simulated money: $"] {
+        assert!(all.contains(heading), "{heading}: {all}");
+    }
+    assert!(!all.contains("Real money"), "nothing was paid");
+    // Each drawing is there for wide and for narrow pages.
+    let drawings = all.matches("<svg class=\"chart\"").count();
+    assert!(drawings >= 8 && drawings.is_multiple_of(2), "{drawings}");
+    let one = report(&["t<1>"]);
+    assert_eq!(badly_nested(&one), None);
+    assert!(one.contains("Criteria by how often they catch") && one.contains("no &lt;b&gt;bold&lt;/b&gt; words"), "{one}");
+    assert!(
+        one.contains("first attempts that passed") && one.contains("class=\"change\""),
+        "tiers and the change are drawn: {one}"
+    );
+    assert!(!one.contains("Simulated money"), "another template's costs are not this one's");
+    assert!(!one.contains("NaN") && !one.contains("<b>") && !one.contains("http"), "{one}");
+}
+
+#[test]
+fn costs_of_one_part_are_asked_for_by_its_value() {
+    let house = house_with_runs();
+    let whole = json(&house, &["costs", "--by", "tier"]);
+    for row in whole["rows"].as_array().expect("rows") {
+        let tier = row["key"]["tier"].as_str().expect("a tier");
+        let part = json(&house, &["costs", "--by", "role", "--where", &format!("tier={tier}"), "--where", "label.team=core"]);
+        assert_eq!(sum(&part["rows"], "cost_nusd"), row["cost_nusd"].as_u64().expect("a number"), "{tier}");
+        assert_eq!(part["where"]["tier"], tier);
+    }
+    let none = json(&house, &["costs", "--where", "template=another"]);
+    assert_eq!(none["rows"].as_array().map(Vec::len), Some(0));
+    assert!(house.meno(["costs", "--where", "tier"]).exits(2).stderr.contains("template=release_prep"));
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::values::Moment;
-use crate::analytics::spending::Dimension;
+use crate::analytics::spending::{Dimension, Only};
 use crate::views::run_list::LogFilter;
 
 /// `analytics`.
@@ -43,7 +43,7 @@ pub struct AnalyticsArgs {
 /// `costs`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  meno costs\n  meno costs --by week,model --since 90d\n  meno costs --by label.team --since 2026-10-01 --json\n\n\
+    after_help = "Examples:\n  meno costs\n  meno costs --by week,model --since 90d\n  meno costs --by role --where template=release_prep\n  meno costs --by label.team --since 2026-10-01 --json\n\n\
     Dimensions: day, week, month, mode, provider, model, tier, template, role, purpose, workspace, label, label.NAME, node.\n\n\
     Every charge is in one row: the totals are the sums of the rows. Real, imported and simulated money are never added together, \
     and what is not known is said to be unknown. Charges are kept by UTC quarter hour, so --since and --until widen to whole quarters of an hour."
@@ -52,6 +52,9 @@ pub struct CostsArgs {
     /// Group by these dimensions, separated by commas
     #[arg(long, value_name = "WHAT", value_delimiter = ',', default_value = "day", hide_default_value = false)]
     pub by: Vec<Dimension>,
+    /// Count only costs with this value: template=release_prep, tier=premium
+    #[arg(long = "where", value_name = "WHAT=VALUE")]
+    pub only: Vec<Only>,
     /// Count only costs since: 2026-10-01, 7d, 12h, yesterday
     #[arg(long, value_name = "DATE")]
     pub since: Option<Moment>,

@@ -11,6 +11,7 @@ pub mod memory;
 pub mod proof;
 pub mod query;
 pub mod run;
+pub mod ui;
 pub mod values;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs, ImportTranscri
 pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PullArgs, PurgeArgs, PushArgs, RekeyArgs, RestoreArgs};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResumeArgs, RunArgs};
+pub use ui::UiArgs;
 use values::{KeyValue, Moment, RunRef, Setting, mode, run_status, seconds, time_zone};
 
 /// Run teams of LLM agents and search past runs
@@ -185,6 +187,8 @@ pub enum Command {
     Rebuild,
     /// Hold the store open for other commands
     Serve,
+    /// Show the store in a browser on this machine
+    Ui(UiArgs),
     /// Search past runs
     Search(memory::SearchArgs),
     /// Suggest templates for what you want to do

@@ -159,8 +159,13 @@ impl Moment {
     }
 
     fn span(&self, now: Timestamp, zone: &TimeZone) -> Option<(TimeNs, TimeNs)> {
-        time_span(&self.0, &now.to_zoned(zone.clone()))
+        span(&self.0, &now.to_zoned(zone.clone()))
     }
+}
+
+/// Returns from when and before when (ns since the epoch) such words mean, seen from `now`; `None` when they name no time.
+pub fn span(text: &str, now: &jiff::Zoned) -> Option<(TimeNs, TimeNs)> {
+    time_span(text, now)
 }
 
 impl FromStr for Moment {

@@ -1,13 +1,17 @@
 //! `meno analytics`: what experience says.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
+use crate::analytics::spending::{CostQuestion, CostReport, Dimension, Only};
+use crate::charts::costs::periods;
 use crate::cli::args::AnalyticsArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
 use crate::cli::output::sanitize;
 use crate::cli::{open, render};
-use crate::workspace::{Access, AnalyticsQuestion};
+use crate::ui::report::{self, ReportPage};
+use crate::workspace::{Access, AnalyticsQuestion, Workspace};
 
 /// Shows how templates do.
 ///
@@ -36,7 +40,10 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
             .suggest(template, ids.iter().copied(), "`meno analytics` shows the templates that were run"));
     }
     if let Some(file) = &args.html {
-        std::fs::write(file, render::analytics_html::page(&analytics))
+        let costs = costs_over_time(&workspace, &question, &zone)?;
+        let day_budget = workspace.resolved.settings.per_day_budget.map(|budget| budget.0);
+        let page = ReportPage { analytics: &analytics, costs: &costs, day_budget };
+        std::fs::write(file, report::page(&page))
             .map_err(|error| Report::invalid(format!("{} cannot be written", file.display())).source(&error))?;
         context.out.say(format!("written: {}", file.display()));
     }
@@ -50,4 +57,25 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
         context.out.data(text)?;
     }
     Ok(Exit::Done)
+}
+
+/// Returns costs over time, by day as long as that can be drawn, else by week or month: of all templates by template, of one by tier.
+fn costs_over_time(workspace: &Workspace, question: &AnalyticsQuestion, zone: &TimeZone) -> Result<CostReport> {
+    /// Bars that can be told apart.
+    const PERIODS_MAX: usize = 62;
+    let template = question.template.clone();
+    let parts = if template.is_some() { Dimension::Tier } else { Dimension::Template };
+    let only: Vec<Only> = template.into_iter().map(|value| Only { dimension: Dimension::Template, value }).collect();
+    let by = |period| {
+        let by = vec![period, parts.clone()];
+        let asked = CostQuestion { by, only: only.clone(), since: question.since, until: question.until };
+        workspace.costs(&asked, zone)
+    };
+    for period in [Dimension::Day, Dimension::Week] {
+        let report = by(period)?;
+        if periods(&report) <= PERIODS_MAX {
+            return Ok(report);
+        }
+    }
+    Ok(by(Dimension::Month)?)
 }

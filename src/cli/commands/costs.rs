@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::analytics::spending::CostQuestion;
 use crate::cli::args::CostsArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
@@ -16,9 +17,13 @@ pub fn run(context: &mut Context, args: &CostsArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     workspace.count_logs(args.node.clone().unwrap_or_default());
     let (now, zone) = (Timestamp::now(), context.out.zone().clone());
-    let since = args.since.as_ref().map(|when| when.since(now, &zone));
-    let until = args.until.as_ref().map(|when| when.until(now, &zone));
-    let report = workspace.costs(&args.by, since, until, &zone)?;
+    let question = CostQuestion {
+        by: args.by.clone(),
+        only: args.only.clone(),
+        since: args.since.as_ref().map(|when| when.since(now, &zone)),
+        until: args.until.as_ref().map(|when| when.until(now, &zone)),
+    };
+    let report = workspace.costs(&question, &zone)?;
     if context.out.json() {
         context.out.document(&report)?;
     } else if report.rows.is_empty() {

@@ -68,29 +68,42 @@ pub fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit> {
     let upkeep = if args.repair { Upkeep::Thorough } else { Upkeep::Usual };
     // Settings with faults are something to be found here, not a reason to look at nothing.
     let workspace = store_with(context, Access::Read, Opening { upkeep, forgiving: true, ..Opening::default() })?;
-    let mut checks = Vec::new();
-    if workspace.session().is_none() {
-        checks.push(ok("store", format!("there is none at {}; the first run makes it", workspace.store.path.display())));
-    } else {
-        if args.repair {
-            workspace.own()?;
-            let swept = workspace.sweep_locks()?;
-            checks.push(ok(
-                "repair",
-                format!("the whole journal was read; {} removed", words::plural(swept as u64, "left lock file")),
-            ));
-        }
-        of_store(&workspace, &workspace.inspect()?, &mut checks);
+    let mut first = None;
+    if args.repair && workspace.session().is_some() {
+        workspace.own()?;
+        let swept = workspace.sweep_locks()?;
+        let swept = words::plural(swept as u64, "left lock file");
+        first = Some(ok("repair", format!("the whole journal was read; {swept} removed")));
     }
-    of_settings(&workspace, &mut checks);
-    of_templates(&workspace, &mut checks);
-    let state = checks.iter().map(|check| check.state).max().unwrap_or(State::Ok);
-    show(context, &workspace, args.repair, state, checks)?;
+    let mut document = look(&workspace)?;
+    document.repaired = args.repair;
+    if let Some(first) = first {
+        document.checks.insert(0, first);
+    }
+    let state = document.state;
+    show(context, document)?;
     Ok(match state {
         State::Ok | State::Warning => Exit::Done,
         State::Problem => Exit::Mendable,
         State::Damage => Exit::Violation,
     })
+}
+
+/// Looks at everything and changes nothing.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn look(workspace: &Workspace) -> Result<DoctorDocument> {
+    let mut checks = Vec::new();
+    if workspace.session().is_none() {
+        checks.push(ok("store", format!("there is none at {}; the first run makes it", workspace.store.path.display())));
+    } else {
+        of_store(workspace, &workspace.inspect()?, &mut checks);
+    }
+    of_settings(workspace, &mut checks);
+    of_templates(workspace, &mut checks);
+    let state = checks.iter().map(|check| check.state).max().unwrap_or(State::Ok);
+    Ok(DoctorDocument { store: workspace.store.path.display().to_string(), state, repaired: false, checks })
 }
 
 fn ok(name: &'static str, found: impl Into<String>) -> Check {
@@ -296,12 +309,11 @@ fn of_templates(workspace: &Workspace, checks: &mut Vec<Check>) {
     }
 }
 
-fn show(context: &mut Context, workspace: &Workspace, repaired: bool, state: State, checks: Vec<Check>) -> Result<()> {
+fn show(context: &mut Context, document: DoctorDocument) -> Result<()> {
     if context.out.json() {
-        let store = workspace.store.path.display().to_string();
-        return context.out.document(&DoctorDocument { store, state, repaired, checks });
+        return context.out.document(&document);
     }
-    for check in checks {
+    for check in document.checks {
         let (style, word) = match check.state {
             State::Ok => (GOOD, "ok"),
             State::Warning => (WARN, "warning"),

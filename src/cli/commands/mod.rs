@@ -51,6 +51,7 @@ pub mod serve;
 pub mod show_run;
 mod sync;
 pub mod telemetry;
+pub mod ui;
 
 #[cfg(test)]
 mod tests;
@@ -106,6 +107,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Rebuild => rebuild::run(context),
         Command::Serve => serve::run(context),
+        Command::Ui(args) => ui::run(context, &args),
         Command::Search(args) => search::search(context, &args),
         Command::Suggest(args) => search::suggest(context, &args),
         Command::Recommend(args) => recommend::run(context, &args),

@@ -36,4 +36,5 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<crate::workspace::ReplayDocument>("replay-verify.json");
     check::<crate::audit::diff::RunDiff>("diff.json");
     check::<crate::audit::seal::Seal>("seal.json");
+    check::<super::ui::UiLine>("ui.json");
 }

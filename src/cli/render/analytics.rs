@@ -1,17 +1,24 @@
 //! `analytics`: how templates do, for people. What is not claimed is left out, or said to be too little.
 
-use super::chart::{bar, sparkline};
 use crate::analytics::report::*;
+use crate::charts::axis::Unit;
+pub use crate::charts::outcomes::share;
+use crate::charts::outcomes::{modes, success_columns};
+use crate::charts::terminal::{bar, columns, interval};
 use crate::cli::output::table::{Column, Fit, Table};
 use crate::cli::output::{FAINT, HEADING, Out, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
-use crate::domain::percent;
 use crate::views::misconfigured::left_out_words;
 
-/// Columns of a bar, and of a line of days at most.
+/// Columns of a bar, and of an interval.
 const BAR: usize = 12;
-const DAYS_MAX: usize = 60;
+const INTERVAL: usize = 21;
+/// Lines of a drawing over time, and the columns that it takes at most.
+const HEIGHT: usize = 4;
+const PERIODS_MAX: usize = 60;
+/// Weeks from which on weeks are drawn, and not days.
+const WEEKS_MIN: usize = 4;
 
 /// Shows a report.
 pub fn analytics(out: &Out, analytics: &Analytics) -> String {
@@ -55,7 +62,6 @@ fn templates(out: &Out, analytics: &Analytics) -> String {
         columns.push(Column::new("", Fit::Whole).optional(4));
     }
     let mut table = Table::new(out, &columns);
-    let most = analytics.templates.iter().map(|line| line.runs).max().unwrap_or(0);
     for line in &analytics.templates {
         let mut cells = vec![
             line.template_id.clone(),
@@ -68,7 +74,7 @@ fn templates(out: &Out, analytics: &Analytics) -> String {
             run_lengths(line),
         ];
         if on_terminal {
-            cells.push(bar(line.runs as f64, most as f64, BAR));
+            cells.push(drawn(line.success));
         }
         table.row(cells);
     }
@@ -90,10 +96,8 @@ fn template(out: &Out, report: &TemplateReport, analytics: &Analytics) -> Vec<St
             p_value(drift.p)
         ));
     }
-    if out.width().is_some() && report.days.len() > 1 {
-        let shown = &report.days[report.days.len().saturating_sub(DAYS_MAX)..];
-        let values: Vec<Option<f64>> = shown.iter().map(success_of).collect();
-        lines.push(format!("by day   {}  {} to {} (UTC)", sparkline(&values), shown[0].date, shown[shown.len() - 1].date));
+    if let Some(width) = out.width() {
+        lines.extend(over_time(report, analytics, usize::from(width)));
     }
     section(&mut parts, "Success", lines);
     section(&mut parts, "Escalation", escalation(&report.escalation));
@@ -159,7 +163,8 @@ fn table_section(parts: &mut Vec<String>, title: &str, has_rows: bool, table: im
     }
 }
 
-fn escalation(escalation: &Escalation) -> Vec<String> {
+/// Says how often agents escalated, and what the attempts before cost.
+pub fn escalation(escalation: &Escalation) -> Vec<String> {
     if escalation.climbs == 0 {
         return Vec::new();
     }
@@ -206,7 +211,7 @@ fn tiers(out: &Out, tiers: &[TierLine]) -> String {
             lengths(&line.latency),
         ];
         if on_terminal {
-            cells.push(line.pass.map_or_else(String::new, |share| bar(share.value, 1.0, BAR)));
+            cells.push(drawn(line.pass_first.or(line.pass)));
         }
         table.row(cells);
     }
@@ -214,31 +219,66 @@ fn tiers(out: &Out, tiers: &[TierLine]) -> String {
 }
 
 fn criteria(out: &Out, criteria: &[CriterionLine], min_sample: u64) -> String {
-    let mut table = Table::new(
-        out,
-        &[
-            Column::new("role", Fit::Words),
-            Column::new("criterion", Fit::Words),
-            Column::new("passed", Fit::Number),
-            Column::new("failed", Fit::Number),
-            Column::new("unknown", Fit::Number).optional(2),
-            Column::new("caught alone", Fit::Number).optional(1),
-            Column::new("", Fit::Below),
-        ],
-    );
+    let on_terminal = out.width().is_some();
+    let mut columns = vec![
+        Column::new("role", Fit::Words),
+        Column::new("criterion", Fit::Words),
+        Column::new("passed", Fit::Number),
+        Column::new("failed", Fit::Number),
+        Column::new("unknown", Fit::Number).optional(2),
+        Column::new("caught alone", Fit::Number).optional(1),
+    ];
+    if on_terminal {
+        columns.push(Column::new("", Fit::Whole).optional(3));
+    }
+    columns.push(Column::new("", Fit::Below));
+    let mut table = Table::new(out, &columns);
     for line in criteria {
         let never = line.failed == 0 && line.passed >= min_sample;
-        table.row([
+        let mut cells = vec![
             line.role.clone(),
             line.criterion.clone(),
             words::count(line.passed),
             words::count(line.failed),
             words::count(line.unknown),
             words::count(line.caught_alone),
-            if never { never_caught(line) } else { String::new() },
-        ]);
+        ];
+        if on_terminal {
+            cells.push(bar(line.failed as f64, (line.passed + line.failed) as f64, BAR));
+        }
+        cells.push(if never { never_caught(line) } else { String::new() });
+        table.row(cells);
     }
     table.finish()
+}
+
+/// Draws a share with its interval; nothing where none is claimed.
+fn drawn(share: Option<Share>) -> String {
+    share.map_or_else(String::new, |share| interval(share.low, share.value, share.high, INTERVAL))
+}
+
+/// Draws the share of successes over time: by week for each mode, or by day when there are few weeks.
+fn over_time(report: &TemplateReport, analytics: &Analytics, width: usize) -> Vec<String> {
+    /// Columns for the indent, the axis and its labels.
+    const AXIS: usize = 12;
+    let most = PERIODS_MAX.min(width.saturating_sub(AXIS));
+    let weeks: Vec<_> = modes(analytics)
+        .into_iter()
+        .filter_map(|mode| Some((mode, success_columns(analytics, mode, most)?)))
+        .filter(|(_, (values, ..))| values.len() >= WEEKS_MIN)
+        .collect();
+    if !weeks.is_empty() {
+        let drawing = |(mode, (values, first, last)): (Mode, (Vec<Option<f64>>, String, String))| {
+            let lines = columns(&values, Unit::Share, HEIGHT, (&first, &last));
+            std::iter::once(format!("{mode} runs that succeeded, by week (UTC)")).chain(lines).collect::<Vec<_>>()
+        };
+        return weeks.into_iter().flat_map(drawing).collect();
+    }
+    let shown = &report.days[report.days.len().saturating_sub(most)..];
+    let (Some(first), Some(last), true) = (shown.first(), shown.last(), shown.len() > 1) else { return Vec::new() };
+    let values: Vec<Option<f64>> = shown.iter().map(success_of).collect();
+    let lines = columns(&values, Unit::Share, HEIGHT, (&first.date, &last.date));
+    std::iter::once("runs that succeeded, by day with runs (UTC)".to_owned()).chain(lines).collect()
 }
 
 /// Says that a criterion has caught nothing, and how often it may all the same.
@@ -278,7 +318,7 @@ fn tools(out: &Out, tools: &[ToolLine]) -> String {
 }
 
 /// Says where another start is cheaper.
-pub(super) fn advice(advice: &Advice) -> String {
+pub fn advice(advice: &Advice) -> String {
     let verb = match advice.advice {
         Move::Downgrade => "could start lower",
         Move::Upgrade => "should start higher",
@@ -298,7 +338,7 @@ pub(super) fn advice(advice: &Advice) -> String {
 }
 
 /// Says what is more expensive and not better.
-pub(super) fn dominated(found: &Dominated) -> String {
+pub fn dominated(found: &Dominated) -> String {
     let side = |side: &Side| {
         let model = side.model.as_deref().map_or_else(String::new, |model| format!(" ({})", sanitize::line(model)));
         format!("{}{model}, {} at {}", side.tier, share(Some(side.pass)), NanoUsd(side.mean_nusd))
@@ -316,7 +356,7 @@ pub(super) fn dominated(found: &Dominated) -> String {
 }
 
 /// Says which answer goes with what.
-pub(super) fn answer(found: &AnswerFinding) -> String {
+pub fn answer(found: &AnswerFinding) -> String {
     let what = if found.difference.value > 0.0 { "failure" } else { "success" };
     format!(
         "{} = {} goes with {what}: {} of {} failed, {} of {} without it; difference {} points ({} to {}), q {}",
@@ -334,7 +374,7 @@ pub(super) fn answer(found: &AnswerFinding) -> String {
 }
 
 /// Says in what a run is unlike the others.
-pub(super) fn anomaly(found: &Anomaly) -> String {
+pub fn anomaly(found: &Anomaly) -> String {
     let (what, value, median) = match found.what.as_str() {
         "cost_nusd" => ("cost", NanoUsd(found.value).to_string(), NanoUsd(found.median).to_string()),
         "duration_ms" => ("duration", time::duration(found.value), time::duration(found.median)),
@@ -345,19 +385,8 @@ pub(super) fn anomaly(found: &Anomaly) -> String {
 }
 
 /// Shows what is known of one kind of attempts: that there were too few only where there are enough of both together.
-pub(super) fn rate(kind: Option<Share>, line: &TierLine) -> String {
+pub fn rate(kind: Option<Share>, line: &TierLine) -> String {
     if kind.is_none() && line.pass.is_some() { "-".to_owned() } else { share(kind) }
-}
-
-/// Shows a share: `83 % (61–94, n 20)`.
-pub(super) fn share(share: Option<Share>) -> String {
-    share.map_or_else(
-        || "too few".to_owned(),
-        |share| {
-            let [value, low, high] = percent::numbers(share.value, share.low, share.high);
-            format!("{value} % ({low}–{high}, n {})", words::count(share.n))
-        },
-    )
 }
 
 fn rounded(value: f64) -> String {
@@ -373,7 +402,7 @@ fn p_value(p: f64) -> String {
 }
 
 /// Shows what something cost, each kind of money by itself.
-pub(super) fn money_each(money: &[Money]) -> String {
+pub fn money_each(money: &[Money]) -> String {
     let each = money.iter().map(|money| {
         let kind = if money.mode == Mode::Real { String::new() } else { format!(" {}", money.mode) };
         let unknown = if money.unknown > 0 { format!(" ({} unknown)", words::count(money.unknown)) } else { String::new() };
@@ -386,7 +415,7 @@ pub(super) fn money_each(money: &[Money]) -> String {
 }
 
 /// Shows the durations of runs, or marked as such, those of their attempts together where that is all that is known.
-pub(super) fn run_lengths(line: &TemplateLine) -> String {
+pub fn run_lengths(line: &TemplateLine) -> String {
     match (line.duration.n, line.attempts_duration.n) {
         (0, 1..) => format!("Σ {} in attempts", lengths(&line.attempts_duration)),
         _ => lengths(&line.duration),
@@ -394,7 +423,7 @@ pub(super) fn run_lengths(line: &TemplateLine) -> String {
 }
 
 /// Shows lengths of time.
-pub(super) fn lengths(lengths: &Lengths) -> String {
+pub fn lengths(lengths: &Lengths) -> String {
     match (lengths.p50_ms, lengths.p90_ms) {
         (Some(p50), Some(p90)) => format!("{} / {}", time::duration(p50), time::duration(p90)),
         _ => "unknown".to_owned(),
@@ -402,7 +431,7 @@ pub(super) fn lengths(lengths: &Lengths) -> String {
 }
 
 /// Returns the share of successes on a day; `None` when nothing was judged.
-pub(super) fn success_of(day: &DayLine) -> Option<f64> {
+pub fn success_of(day: &DayLine) -> Option<f64> {
     let all = day.succeeded + day.failed;
     (all > 0).then(|| day.succeeded as f64 / all as f64)
 }

@@ -1,13 +1,19 @@
 //! `costs`: one row per combination, then one total per kind of money.
 
-use super::chart::bar;
 use crate::analytics::spending::{CostReport, CostTotal};
+use crate::charts::axis::Unit;
+use crate::charts::costs::cost_columns;
+use crate::charts::terminal::{bar, columns};
 use crate::cli::output::table::{Column, Entry, Fit, Table};
 use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, words};
 use crate::domain::event::Mode;
 
 /// Columns of a bar.
 const BAR: usize = 16;
+/// Lines of a drawing over time.
+const HEIGHT: usize = 5;
+/// Periods from which on it says more than the table, and those that it shows at most.
+const PERIODS: (usize, usize) = (4, 120);
 
 /// Shows what was spent.
 pub fn costs(out: &Out, report: &CostReport) -> String {
@@ -51,8 +57,24 @@ pub fn costs(out: &Out, report: &CostReport) -> String {
         cells.extend(sums(total));
         table.row(cells);
     }
+    let drawings =
+        out.width().into_iter().flat_map(|width| over_time(report, width.into())).map(|drawing| format!("\n\n{drawing}"));
+    let drawings: String = drawings.collect();
     let notices = report.notices.iter().map(|notice| format!("\n{} {}", styled(WARN, "note:"), sanitize::line(notice)));
-    table.finish() + &notices.collect::<String>()
+    table.finish() + &drawings + &notices.collect::<String>()
+}
+
+/// Draws what was spent over time, each kind of money by itself, when it was asked for by time.
+fn over_time(report: &CostReport, width: usize) -> Vec<String> {
+    /// Columns for the axis and its labels.
+    const AXIS: usize = 14;
+    let drawing = |total: &CostTotal| {
+        let (values, first, last) = cost_columns(report, total.mode, PERIODS.1.min(width.saturating_sub(AXIS)))?;
+        let title = styled(HEADING, format!("{} cost by {}", total.mode.name(), report.by.first()?));
+        let lines = columns(&values, Unit::Money, HEIGHT, (&first, &last));
+        (values.len() >= PERIODS.0).then(|| format!("{title}\n{}", lines.join("\n")))
+    };
+    report.totals.iter().filter_map(drawing).collect()
 }
 
 fn sums(total: &CostTotal) -> [Entry; 4] {

@@ -1,12 +1,10 @@
 //! What commands show: documents of `views` in, text for people or files out. Pure; nothing is read or written here.
 
 pub mod analytics;
-pub mod analytics_html;
 pub mod audit;
 pub mod audit_report;
 pub mod backtest;
 pub mod bench_route;
-pub mod chart;
 pub mod costs;
 pub mod diff;
 pub mod events;
@@ -34,7 +32,7 @@ use crate::views::run_detail::RunDetail;
 use crate::views::status::{AgentStatus, AttemptStatus, RunStatus};
 
 /// Says how a run stands: `succeeded`, `succeeded, unverified`, `failed`.
-pub(super) fn standing(status: RunStatus, verified: bool) -> String {
+pub fn standing(status: RunStatus, verified: bool) -> String {
     if status == RunStatus::Succeeded && !verified { "succeeded, unverified".to_owned() } else { status.name().replace('_', " ") }
 }
 
@@ -60,7 +58,7 @@ pub(super) fn agent_style(status: AgentStatus) -> Style {
 }
 
 /// Says how an attempt ended.
-pub(super) fn attempt_words(status: AttemptStatus, verified: bool) -> &'static str {
+pub fn attempt_words(status: AttemptStatus, verified: bool) -> &'static str {
     match (status, verified) {
         (AttemptStatus::Passed, true) => "passed",
         (AttemptStatus::Passed, false) => "passed, unverified",
@@ -86,7 +84,7 @@ pub(super) fn time_words(work_ms: u64, form_ms: Option<u64>, waited_ms: Option<u
 }
 
 /// Says what a run cost, against its budget, and what of it is not known.
-pub(super) fn cost_words(run: &RunDetail) -> String {
+pub fn cost_words(run: &RunDetail) -> String {
     let mut text = words::cost(run.cost_nusd, run.cost_complete, run.mode);
     if let Some(budget) = run.budget_nusd {
         text.push_str(&format!(" of {}", words::amount(Some(budget))));
@@ -108,7 +106,7 @@ pub(super) fn cost_words(run: &RunDetail) -> String {
 }
 
 /// Says what kind of run it was when no real model was called by Meno.
-pub(super) fn mode_words(run: &RunDetail) -> Option<String> {
+pub fn mode_words(run: &RunDetail) -> Option<String> {
     match run.mode {
         Mode::Real => None,
         Mode::Simulated => Some("simulated: no model was called, costs are estimates".to_owned()),

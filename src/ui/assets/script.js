@@ -1,0 +1,143 @@
+"use strict";
+// Everything on the pages works without this script. It puts what has changed in the place of what was shown, and knows a few keys.
+(() => {
+  const $ = (query, inside = document) => inside.querySelector(query);
+  const $$ = (query, inside = document) => [...inside.querySelectorAll(query)];
+
+  // Puts every part that carries `data-part` in the place of the one with the same id; says whether anything changed. A field that is being
+  // filled in keeps what stands in it.
+  function replace(text, force = false) {
+    const fresh = new DOMParser().parseFromString(text, "text/html");
+    let changed = false;
+    for (const part of $$("[data-part]")) {
+      const other = fresh.getElementById(part.id);
+      if (!other || other.isEqualNode(part)) continue;
+      const active = part.contains(document.activeElement) ? document.activeElement : null;
+      const typed = active?.matches("textarea, input:not([type=radio]):not([type=checkbox])") ? [active.value, active.selectionStart, active.selectionEnd] : null;
+      if (typed && !force) continue;
+      const open = $$("details[open][id]", part).map((one) => one.id);
+      part.replaceWith(document.adoptNode(other));
+      open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+      const again = active?.id && document.getElementById(active.id);
+      if (again && typed) {
+        again.value = typed[0];
+        try { again.setSelectionRange(typed[1], typed[2]); } catch { /* not every field has a selection */ }
+      }
+      if (again) again.focus({ preventScroll: true });
+      changed = true;
+    }
+    const steps = fresh.getElementById("scrubber")?.dataset.steps, scrubber = $("#scrubber");
+    if (steps && scrubber && steps !== scrubber.dataset.steps) {
+      // The run goes on: the track grows, and who stands at its end stays there.
+      const slider = $("input[type=range]", scrubber), isAtEnd = slider.value === slider.max;
+      scrubber.dataset.steps = slider.max = steps;
+      if (isAtEnd) slider.value = steps;
+    }
+    return changed;
+  }
+  async function ask(address) {
+    const answer = await fetch(address, { headers: { accept: "text/html" } });
+    return answer.ok ? replace(await answer.text()) : false;
+  }
+
+  // Live: while the page can be seen, the server says when the log has grown.
+  const run = document.body.dataset.live;
+  let source = null;
+  function listen() {
+    if (run === undefined) return;
+    const sign = $("#live");
+    if (document.hidden) {
+      source?.close();
+      source = null;
+    } else if (!source) {
+      source = new EventSource("/live" + (run ? "?run=" + encodeURIComponent(run) : ""));
+      source.onopen = () => { sign.textContent = "live"; ask(location.href); };
+      source.onerror = () => { sign.textContent = "not connected: reload the page when `meno ui` runs again"; };
+      source.onmessage = () => ask(location.href);
+    }
+  }
+  document.addEventListener("visibilitychange", listen);
+  listen();
+
+  // A bar of the waterfall is looked at without leaving the page; so is a step of the scrubber.
+  async function go(address) {
+    history.replaceState(null, "", address);
+    await ask(address);
+  }
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest("a[data-detail], a[data-step]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    stop();
+    await go(link.href.baseVal || link.href);
+    if (link.dataset.detail !== undefined) $("#detail")?.scrollIntoView({ block: "nearest" });
+    if (link.dataset.step) slider.value = link.dataset.step;
+  });
+
+  // The scrubber: dragging and playing ask for one step after the other, the newest wish only.
+  const scrubber = $("#scrubber"), slider = scrubber && $("input[type=range]", scrubber), play = $("#play");
+  let busy = false, wanted = null, playing = null;
+  async function step(number) {
+    wanted = number;
+    if (busy) return;
+    busy = true;
+    while (wanted !== null) {
+      const query = new URLSearchParams(location.search);
+      query.delete("at");
+      if (wanted < +scrubber.dataset.steps) query.set("step", wanted); else query.delete("step");
+      wanted = null;
+      await go(location.pathname + (query.size ? "?" + query : ""));
+    }
+    busy = false;
+  }
+  function stop() {
+    clearTimeout(playing);
+    playing = null;
+    if (play) play.textContent = "▶ Play";
+  }
+  if (slider) {
+    $("#go").hidden = true;
+    play.hidden = false;
+    slider.addEventListener("input", () => { stop(); step(+slider.value); });
+    play.addEventListener("click", () => {
+      if (playing) return stop();
+      const steps = +scrubber.dataset.steps;
+      if (+slider.value >= steps) slider.value = 1;
+      play.textContent = "❚❚ Pause";
+      // A whole run takes about twelve seconds, however many events it has.
+      const stride = Math.max(1, Math.ceil(steps / 150)), pause = Math.max(80, 12000 / Math.min(steps, 150));
+      const next = async () => {
+        slider.value = Math.min(steps, +slider.value + stride);
+        await step(+slider.value);
+        if (playing) playing = +slider.value < steps ? setTimeout(next, pause) : stop();
+      };
+      playing = setTimeout(next, pause);
+    });
+  }
+
+  // A form whose answers decide what else is asked is sent again when something in it changed.
+  const form = $("form[data-form]");
+  let sending = null;
+  form?.addEventListener("change", () => {
+    clearTimeout(sending);
+    sending = setTimeout(async () => {
+      const body = new URLSearchParams(new FormData(form));
+      body.set("do", "update");
+      const answer = await fetch(form.action, { method: "POST", body });
+      if (answer.ok) replace(await answer.text(), true);
+    }, 150);
+  });
+
+  // Keys: / searches, j and k walk through the rows of the first list, ? is not needed: the hints stand in the fields.
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+    if (event.key === "/") {
+      ($("main input[type=search]") || $("input[type=search]"))?.focus();
+      event.preventDefault();
+    } else if (event.key === "j" || event.key === "k") {
+      const rows = $$("main tbody tr a.row");
+      const at = rows.indexOf(document.activeElement) + (event.key === "j" ? 1 : -1);
+      rows[Math.max(0, Math.min(at, rows.length - 1))]?.focus();
+    }
+  });
+})();

@@ -1,0 +1,90 @@
+//! Small parts that many pages have: states, amounts, times, links to runs. Every text is escaped by maud.
+
+use jiff::tz::TimeZone;
+use maud::{Markup, html};
+
+use super::Ui;
+use crate::cli::output::{sanitize, time, words};
+use crate::domain::event::Mode;
+use crate::domain::tier::Tier;
+use crate::views::status::RunStatus;
+
+/// Characters at the end of a run's id that are shown where there is little room; the whole id is in the link's title.
+const ID_END: usize = 8;
+
+/// A run's state, in a colour and in words.
+pub fn status(status: RunStatus, verified: bool) -> Markup {
+    let words = crate::cli::render::standing(status, verified);
+    let class = if status == RunStatus::Succeeded && !verified { "unverified" } else { status.name() };
+    html! { span class={ "state s-" (class) } { (words) } }
+}
+
+/// A link to a run, by the end of its id.
+pub fn run_link(id: &str) -> Markup {
+    html! { a class="id" href={ "/runs/" (id) } title=(id) { (id_end(id)) } }
+}
+
+/// The end of a run's id.
+pub fn id_end(id: &str) -> &str {
+    id.len().checked_sub(ID_END).and_then(|from| id.get(from..)).unwrap_or(id)
+}
+
+/// A moment that a document holds as RFC 3339, in the page's zone.
+pub fn moment(text: &str, zone: &TimeZone) -> Markup {
+    html! { time datetime=(text) { (time::moment_of(text, zone)) } }
+}
+
+/// What is known of a cost, and what kind of money it is when it is not real.
+pub fn cost(known: u64, complete: bool, mode: Mode) -> String {
+    words::cost(known, complete, mode)
+}
+
+/// What kind of run it was when no real model was called.
+pub fn mode(mode: Mode) -> Markup {
+    html! {
+        @match mode {
+            Mode::Real => {},
+            Mode::Simulated | Mode::Imported => span class={ "mode m-" (mode.name()) } { (mode.name()) },
+        }
+    }
+}
+
+/// A tier, in its colour and by its name.
+pub fn tier(tier: Tier) -> Markup {
+    html! { span class={ "tier t-" (tier.name()) } { (tier.name()) } }
+}
+
+/// A text of several lines as it was stored, without what would mean something to a terminal. Long ones are cut, and say so.
+pub fn text(text: &str) -> Markup {
+    /// Characters that are shown; more would make a page too large to be read.
+    const CHARS_MAX: usize = 20_000;
+    let clean = sanitize::text(text);
+    let cut = clean.char_indices().nth(CHARS_MAX).map(|(at, _)| at);
+    html! {
+        pre dir="auto" { (&clean[..cut.unwrap_or(clean.len())]) }
+        @if cut.is_some() {
+            p class="hint" { "The first " (words::count(CHARS_MAX as u64)) " of " (words::count(clean.chars().count() as u64)) " characters." }
+        }
+    }
+}
+
+/// A text that is to stay on one line.
+pub fn line(text: &str) -> String {
+    sanitize::line(text).into_owned()
+}
+
+/// The hidden field without which no form of this server is taken.
+pub fn form_word(ui: &Ui) -> Markup {
+    html! { input type="hidden" name="word" value=(ui.guard.form_word()); }
+}
+
+/// A text that may break into lines where it was written so.
+pub fn lines(text: &str) -> Markup {
+    let clean = sanitize::text(text);
+    html! { @for (place, line) in clean.lines().enumerate() { @if place > 0 { br; } (line) } }
+}
+
+/// A text for a terminal, without its colours.
+pub fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}

@@ -1,0 +1,183 @@
+//! Who may come in: one browser of this machine's user, by a token that is used once, and nobody whom a stranger's page sends.
+//!
+//! The server listens on loopback only, which every user and every web page on this machine can reach. So a request must name this
+//! server as its host (a name that was bound to 127.0.0.1 does not), must not come from a page of another origin, must bring the cookie
+//! that the token was exchanged for, and, where it changes something, the word that stands in this server's own forms. Pure: no I/O.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::domain::ids::Hash;
+
+/// What a request says of itself, as far as it matters here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claims<'a> {
+    /// `Host`.
+    pub host: Option<&'a str>,
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Cookie`.
+    pub cookie: Option<&'a str>,
+    /// `token` of the query.
+    pub token: Option<&'a str>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// It is answered.
+    Admitted,
+    /// It brought the token: it gets the cookie.
+    Welcome,
+    /// It is refused, and why.
+    Refused(&'static str),
+}
+
+/// The secrets of one server.
+pub struct Guard {
+    port: u16,
+    token: Mutex<Option<String>>,
+    session: String,
+    form_word: String,
+}
+
+impl Guard {
+    /// Makes the secrets of a server at `port`.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn new<E>(port: u16, random: impl Fn(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
+        let secret = || {
+            let mut bytes = [0; 32];
+            random(&mut bytes)?;
+            Ok(data_encoding::HEXLOWER.encode(&bytes))
+        };
+        Ok(Self { port, token: Mutex::new(Some(secret()?)), session: secret()?, form_word: secret()? })
+    }
+
+    /// Returns the address to open, with the token while it was not used.
+    pub fn url(&self) -> String {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = token.as_ref().map_or_else(String::new, |token| format!("?token={token}"));
+        format!("http://127.0.0.1:{}/{token}", self.port)
+    }
+
+    /// Returns the cookie to set: no script reads it, and no other site's page sends it.
+    pub fn cookie(&self) -> String {
+        format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie_name(), self.session)
+    }
+
+    /// Cookies know no ports: each server has a name of its own.
+    fn cookie_name(&self) -> String {
+        format!("meno-{}", self.port)
+    }
+
+    /// Returns the word that every form of this server carries.
+    pub fn form_word(&self) -> &str {
+        &self.form_word
+    }
+
+    /// Tells whether a form is one of this server's own.
+    pub fn is_own_form(&self, word: Option<&str>) -> bool {
+        word.is_some_and(|word| same(word, &self.form_word))
+    }
+
+    /// Refuses who does not call this server by its name, or comes from a page of another origin.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn check_source(&self, claims: Claims<'_>) -> Result<(), &'static str> {
+        let names = [format!("127.0.0.1:{}", self.port), format!("localhost:{}", self.port), format!("[::1]:{}", self.port)];
+        let is_own = |host: &str| names.iter().any(|name| name.eq_ignore_ascii_case(host));
+        if !claims.host.is_some_and(is_own) {
+            return Err("the request names another host");
+        }
+        match claims.origin {
+            // Without an origin it is no script of another page: browsers always send one there.
+            None => Ok(()),
+            Some(origin) if origin.strip_prefix("http://").is_some_and(is_own) => Ok(()),
+            Some(_) => Err("the request comes from another page"),
+        }
+    }
+
+    /// Says what becomes of a request.
+    pub fn admit(&self, claims: Claims<'_>) -> Entry {
+        if let Err(why) = self.check_source(claims) {
+            return Entry::Refused(why);
+        }
+        let name = self.cookie_name();
+        let cookies = claims.cookie.into_iter().flat_map(|cookie| cookie.split(';')).filter_map(|one| one.trim().split_once('='));
+        if cookies.into_iter().any(|(key, value)| key == name && same(value, &self.session)) {
+            return Entry::Admitted;
+        }
+        let Some(given) = claims.token else { return Entry::Refused("this browser was not let in") };
+        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        if token.as_ref().is_some_and(|token| same(given, token)) {
+            *token = None;
+            return Entry::Welcome;
+        }
+        Entry::Refused("the address was used before")
+    }
+}
+
+/// Compares by hash, so that how long it takes says nothing about the secret.
+fn same(given: &str, secret: &str) -> bool {
+    Hash::of(given.as_bytes()) == Hash::of(secret.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn guard() -> Guard {
+        let next = Cell::new(0);
+        let counted = |bytes: &mut [u8]| {
+            next.set(next.get() + 1);
+            bytes.fill(next.get());
+            Ok::<(), ()>(())
+        };
+        Guard::new(4690, counted).unwrap()
+    }
+
+    fn token(guard: &Guard) -> String {
+        guard.url().split_once("token=").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn the_token_opens_once_and_the_cookie_from_then_on() {
+        let guard = guard();
+        let host = Some("127.0.0.1:4690");
+        let token = token(&guard);
+        let with_token = Claims { host, token: Some(&token), ..Claims::default() };
+        assert_eq!(guard.admit(Claims { host, ..Claims::default() }), Entry::Refused("this browser was not let in"));
+        assert_eq!(guard.admit(Claims { token: Some("0"), ..with_token }), Entry::Refused("the address was used before"));
+        assert_eq!(guard.admit(with_token), Entry::Welcome);
+        assert_eq!(guard.admit(with_token), Entry::Refused("the address was used before"));
+        let set = guard.cookie();
+        assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict"), "{set}");
+        let cookie = format!("other=1; {}", set.split(';').next().unwrap());
+        assert_eq!(guard.admit(Claims { host, cookie: Some(&cookie), ..Claims::default() }), Entry::Admitted);
+        assert!(!guard.is_own_form(None) && !guard.is_own_form(Some("")) && guard.is_own_form(Some(guard.form_word())));
+    }
+
+    #[test]
+    fn strangers_names_and_pages_are_refused_even_with_the_cookie() {
+        let guard = guard();
+        let set = guard.cookie();
+        let claims = |host, origin| Claims { host, origin, cookie: set.split(';').next(), token: None };
+        for host in [Some("127.0.0.1:4690"), Some("localhost:4690"), Some("LOCALHOST:4690"), Some("[::1]:4690")] {
+            assert_eq!(guard.admit(claims(host, None)), Entry::Admitted, "{host:?}");
+        }
+        for host in
+            [None, Some("evil.example:4690"), Some("127.0.0.1"), Some("127.0.0.1:80"), Some("127.0.0.1:4690.evil.example")]
+        {
+            assert!(matches!(guard.admit(claims(host, None)), Entry::Refused(_)), "{host:?}");
+        }
+        let own = Some("127.0.0.1:4690");
+        assert_eq!(guard.admit(claims(own, Some("http://127.0.0.1:4690"))), Entry::Admitted);
+        for origin in ["null", "", "http://evil.example", "https://127.0.0.1:4690", "http://127.0.0.1:4691", "127.0.0.1:4690"] {
+            assert!(matches!(guard.admit(claims(own, Some(origin))), Entry::Refused(_)), "{origin}");
+        }
+    }
+}

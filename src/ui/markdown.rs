@@ -1,0 +1,101 @@
+//! Markdown that models wrote, as HTML that can do no harm: raw HTML is shown as text, images are their words, links lead to http, https and
+//! mailto addresses only.
+
+use maud::{Markup, PreEscaped};
+use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
+
+use crate::cli::output::sanitize;
+
+/// Bytes that are rendered; what follows is left out, and that is said.
+const BYTES_MAX: usize = 60_000;
+
+/// Renders a text.
+pub fn render(text: &str) -> Markup {
+    let clean = sanitize::text(text);
+    let end = (0..=BYTES_MAX.min(clean.len())).rev().find(|end| clean.is_char_boundary(*end)).unwrap_or_default();
+    let events =
+        Parser::new_ext(&clean[..end], Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS);
+    let mut rendered = String::with_capacity(end * 2);
+    html::push_html(&mut rendered, harmless(events).into_iter());
+    if end < clean.len() {
+        rendered.push_str("<p class=\"hint\">The text goes on: <code>meno report</code> prints all of it.</p>");
+    }
+    PreEscaped(rendered)
+}
+
+fn harmless<'t>(events: impl Iterator<Item = Event<'t>>) -> Vec<Event<'t>> {
+    // Whether each link that is open was let through.
+    let mut links = Vec::new();
+    let mut kept = Vec::new();
+    for event in events {
+        match event {
+            Event::Html(text) | Event::InlineHtml(text) => kept.push(Event::Text(text)),
+            Event::Start(Tag::HtmlBlock) => kept.push(Event::Start(Tag::Paragraph)),
+            Event::End(TagEnd::HtmlBlock) => kept.push(Event::End(TagEnd::Paragraph)),
+            // What an image would say stands within it.
+            Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => {}
+            Event::Start(Tag::Link { link_type, dest_url, id, .. }) => {
+                let is_good = is_harmless(&dest_url);
+                links.push(is_good);
+                if is_good {
+                    kept.push(Event::Start(Tag::Link { link_type, dest_url, title: CowStr::Borrowed(""), id }));
+                }
+            }
+            Event::End(TagEnd::Link) => {
+                if links.pop() == Some(true) {
+                    kept.push(Event::End(TagEnd::Link));
+                }
+            }
+            // Identifiers and languages are classes and anchors of the page; a model has no say there.
+            Event::Start(Tag::Heading { level, .. }) => {
+                kept.push(Event::Start(Tag::Heading { level, id: None, classes: Vec::new(), attrs: Vec::new() }));
+            }
+            Event::Start(Tag::CodeBlock(_)) => kept.push(Event::Start(Tag::CodeBlock(pulldown_cmark::CodeBlockKind::Indented))),
+            other => kept.push(other),
+        }
+    }
+    kept
+}
+
+fn is_harmless(address: &str) -> bool {
+    url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https" | "mailto"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_would_act_is_shown_as_text() {
+        let hostile = "<script>alert(1)</script>\n\n# Title\n\n<img src=x onerror=alert(1)> [a](javascript:alert(1)) \
+            [b](data:text/html,x) [c](JaVaScRiPt:x) ![d](http://evil.example/x.png) <svg onload=x> [e](https://good.example) \u{1b}[31m\n\n\
+            [f]: vbscript:x\n\n[f] <javascript:alert(1)>\n\n```\"><script>\ncode\n```\n";
+        let html = render(hostile).into_string();
+        assert!(html.contains("&lt;script&gt;") && html.contains("<h1>Title</h1>"), "{html}");
+        assert!(html.contains("<a href=\"https://good.example\">e</a>"), "{html}");
+        for never in ["<script", "<img", "<svg", "href=\"java", "href=\"JaVa", "href=\"data", "href=\"vb", "\u{1b}"] {
+            assert!(!html.contains(never), "{never}: {html}");
+        }
+    }
+
+    proptest! {
+        /// However the text is put together, no tag but those of Markdown comes out, and no attribute but the address of a link.
+        #[test]
+        fn no_text_makes_a_tag_that_acts(parts in proptest::collection::vec(proptest::sample::select(vec![
+            "<script>", "<a href='javascript:x'>", "[x](", "javascript:x", ")", "![", "](", "`", "```", "\n", "\n\n", "<", ">", "\"", " onload=x ",
+            "# ", "- ", "| a | b |\n|---|---|\n", "&lt;", "&#60;script&#62;", "\u{202e}", "<!--", "<![CDATA[", "word ", "<https://x.example>",
+        ]), 0..40)) {
+            let html = render(&parts.concat()).into_string();
+            for tag in html.split('<').skip(1) {
+                let name: String = tag.trim_start_matches('/').chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+                prop_assert!(["p", "a", "h1", "em", "strong", "code", "pre", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "br",
+                    "hr", "blockquote", "del", "h2", "h3", "h4", "h5", "h6", "input"].contains(&name.as_str()), "{}", html);
+                if name == "a" && tag.contains("href") {
+                    prop_assert!(tag.starts_with("a href=\"http") || tag.starts_with("a href=\"mailto:"), "{}", html);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What was spent: bars over time or beside names, then the rows, each with a link to its runs. The address says all of what is shown.
+
+use jiff::Timestamp;
+use maud::{Markup, PreEscaped, html};
+
+use crate::analytics::spending::{CostLine, CostQuestion, CostReport, Dimension, Only};
+use crate::charts::calendar::Period;
+use crate::charts::costs::{cost_chart, series_name};
+use crate::charts::figure;
+use crate::cli::error::{Report, Result};
+use crate::cli::output::words;
+use crate::domain::event::Mode;
+use crate::ui::{Answer, Page, Params, Request, Ui, element};
+
+/// Days, weeks or months that are drawn, the newest.
+const PERIODS_MAX: usize = 62;
+/// Rows of the table on one page.
+const ROWS: usize = 60;
+
+/// What the form offers to group by, besides time.
+const PARTS: [&str; 8] = ["model", "tier", "template", "role", "label", "provider", "purpose", "workspace"];
+const PERIODS: [&str; 3] = ["day", "week", "month"];
+const MODES: [Mode; 3] = [Mode::Real, Mode::Imported, Mode::Simulated];
+
+/// Shows what was spent.
+///
+/// # Errors
+/// When the address cannot be read, or the store.
+pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
+    let asked = question(ui, request)?;
+    let report = ui.workspace.costs(&asked, &ui.zone)?;
+    let day_budget = ui.workspace.resolved.settings.per_day_budget.map(|budget| budget.0);
+    let links = |row: &CostLine| runs_of(&request.query, row);
+    let charts = MODES.into_iter().filter_map(|mode| {
+        let chart = cost_chart(&report, mode, PERIODS_MAX, day_budget, &links)?;
+        let total = report.totals.iter().find(|total| total.mode == mode)?;
+        let known = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);
+        Some((mode, known, total.calls, total.unknown, chart))
+    });
+    let body = html! {
+        h1 { "Costs" }
+        (form(&asked, request))
+        (chips(request))
+        @for notice in &report.notices { p class="notice" { (element::line(notice)) } }
+        @if report.rows.is_empty() {
+            p class="card" { "Nothing was spent then." }
+        }
+        @for (mode, known, calls, unknown, chart) in charts {
+            section class="card" {
+                h2 { (mode_words(mode)) ": " (known) }
+                p class="hint" {
+                    (words::plural(calls, "call"))
+                    @if unknown > 0 { "; the cost of " (words::count(unknown)) " of them is unknown" }
+                    @if mode == Mode::Simulated { "; no model was called, these are estimates" }
+                }
+                (PreEscaped(figure(|width| chart.draw(width), &chart.left_out())))
+            }
+        }
+        @if !report.rows.is_empty() { (table(&report, request)?) }
+        p class="hint" {
+            "A number leads to the runs that began in its time: a call counts on its own day, which can be later. Days are those of "
+            (report.time_zone) ". The same as a document: " a href=(request.query.with("from", None).link("/api/costs")) { "/api/costs" } "."
+        }
+    };
+    Ok(Page { title: "Costs".to_owned(), here: "/costs", body, live: None }.into())
+}
+
+/// Answers with the document that `meno costs --json` prints.
+///
+/// # Errors
+/// As [`page`].
+pub fn document(ui: &Ui, request: &Request) -> Result<Answer> {
+    super::api::document(&ui.workspace.costs(&question(ui, request)?, &ui.zone)?)
+}
+
+fn mode_words(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Real => "Real money",
+        Mode::Imported => "Imported",
+        Mode::Simulated => "Simulated",
+    }
+}
+
+/// Reads what is asked: `by` (repeated, or with commas), `where`, `since`, `until`.
+fn question(ui: &Ui, request: &Request) -> Result<CostQuestion> {
+    let words = request.query.all("by").flat_map(|by| by.split(',')).map(str::trim).filter(|word| !word.is_empty());
+    let by = words.map(|word| {
+        word.parse::<Dimension>()
+            .map_err(|why| Report::invalid(format!("`by` cannot be `{word}`")).hint(format!("{why}; change it in the address")))
+    });
+    let mut by: Vec<Dimension> = by.collect::<Result<_>>()?;
+    if by.is_empty() {
+        by = vec![Dimension::Day];
+    }
+    let only = request.query.all("where").filter(|words| !words.trim().is_empty()).map(|words| {
+        words.parse::<Only>().map_err(|why| {
+            Report::invalid(format!("`where` cannot be `{words}`")).hint(format!("{why}; change it in the address"))
+        })
+    });
+    let only = only.collect::<Result<_>>()?;
+    let now = Timestamp::now().to_zoned(ui.zone.clone());
+    let moment = |name| {
+        let span = |text: &str| crate::cli::args::values::span(text, &now);
+        request.read(name, span, "a time such as 2026-10-01, 7d or yesterday")
+    };
+    Ok(CostQuestion { by, only, since: moment("since")?.map(|(from, _)| from), until: moment("until")?.map(|(_, to)| to) })
+}
+
+/// Returns the link to the runs that a row is about; `None` when one of its values is not known, and cannot be asked for.
+fn runs_of(query: &Params, row: &CostLine) -> Option<String> {
+    let mut link = Params::default().with("mode", Some(row.total.mode.name()));
+    let mut searched: Vec<String> = Vec::new();
+    let mut days = None;
+    let held = query.all("where").filter_map(|words| words.split_once('=')).map(|(key, value)| (key, Some(value)));
+    let known = row.key.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
+    for (dimension, value) in held.chain(known) {
+        let value = value?;
+        match (Period::of(dimension), dimension) {
+            (Some(period), _) => days = Some((period.first_day(value)?, period.last_day(value)?)),
+            (_, "template" | "mode") => link = link.with(dimension, Some(value)),
+            (_, "role" | "model" | "tier" | "provider") => searched.push(format!("{dimension}:\"{}\"", value.replace('"', ""))),
+            (_, "label") if value.contains(", ") => return None,
+            (_, "label") => link = link.with("label", Some(value)),
+            (_, dimension) => {
+                if let Some(name) = dimension.strip_prefix("label.") {
+                    link = link.with("label", Some(&format!("{name}={value}")));
+                }
+            }
+        }
+    }
+    link = match days {
+        Some((first, last)) => link.with("since", Some(&first.to_string())).with("until", Some(&last.to_string())),
+        None => link.with("since", query.get("since")).with("until", query.get("until")),
+    };
+    if !searched.is_empty() {
+        link = link.with("q", Some(&searched.join(" ")));
+    }
+    Some(link.link("/"))
+}
+
+fn table(report: &CostReport, request: &Request) -> Result<Markup> {
+    let from = request.read("from", |text| text.parse::<usize>().ok(), "a number of rows")?.unwrap_or(0);
+    let is_time = report.by.first().is_some_and(|by| Period::of(by).is_some());
+    // Times are read from the newest on.
+    let mut rows: Vec<&CostLine> = report.rows.iter().collect();
+    if is_time {
+        rows.reverse();
+    }
+    let shown = rows.iter().skip(from).take(ROWS);
+    let place = |from: usize| {
+        let from = (from > 0).then(|| from.to_string());
+        request.query.with("from", from.as_deref()).link("/costs")
+    };
+    Ok(html! {
+        div class="wide" {
+            table {
+                thead { tr {
+                    @for by in &report.by { th { (by) } }
+                    th { "kind" } th class="num" { "calls" } th class="num" { "tokens in" } th class="num" { "tokens out" } th class="num" { "cost" }
+                } }
+                tbody {
+                    @for row in shown {
+                        tr {
+                            @for value in row.key.values() { td { (value.as_deref().map_or_else(|| "unknown".to_owned(), element::line)) } }
+                            td { (row.total.mode.name()) }
+                            (sums(&row.total, runs_of(&request.query, row).as_deref(), &series_name(row, 0)))
+                        }
+                    }
+                    @for total in &report.totals {
+                        tr class="total" {
+                            th scope="row" colspan=(report.by.len()) { "total" }
+                            td { (total.mode.name()) }
+                            (sums(total, None, "total"))
+                        }
+                    }
+                }
+            }
+        }
+        @if rows.len() > ROWS {
+            p class="pages" {
+                @if from > 0 { a href=(place(from.saturating_sub(ROWS))) rel="prev" { "Previous rows" } }
+                span class="hint" {
+                    (words::count(from as u64 + 1)) " to " (words::count((from + ROWS).min(rows.len()) as u64)) " of "
+                    (words::plural(rows.len() as u64, "row"))
+                }
+                @if from + ROWS < rows.len() { a href=(place(from + ROWS)) rel="next" { "More rows" } }
+            }
+        }
+    })
+}
+
+fn sums(total: &crate::analytics::spending::CostTotal, link: Option<&str>, name: &str) -> Markup {
+    let input = total.tokens.input + total.tokens.cache_read + total.tokens.cache_write;
+    let cost = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);
+    let number = |number: u64| {
+        html! {
+            td class="num" {
+                @match link {
+                    Some(link) => a href=(link) title={ "Runs of " (element::line(name)) } { (words::count(number)) },
+                    None => (words::count(number)),
+                }
+            }
+        }
+    };
+    html! {
+        (number(total.calls))
+        (number(input))
+        (number(total.tokens.output))
+        td class="num" {
+            @match link {
+                Some(link) => a href=(link) title={ "Runs of " (element::line(name)) } { (cost) },
+                None => (cost),
+            }
+            @if total.unknown > 0 { " " span class="hint" { "(" (words::count(total.unknown)) " unknown)" } }
+        }
+    }
+}
+
+fn form(asked: &CostQuestion, request: &Request) -> Markup {
+    let names: Vec<String> = asked.by.iter().map(Dimension::name).collect();
+    let is_chosen = |word: &str| names.iter().any(|name| name == word);
+    let chosen_parts: Vec<&String> = names.iter().filter(|name| !PERIODS.contains(&name.as_str())).collect();
+    html! {
+        form class="bar" action="/costs" {
+            label { "Over" select name="by" {
+                @for period in PERIODS { option value=(period) selected[is_chosen(period)] { (period) } }
+                option value="" selected[!PERIODS.iter().any(|period| is_chosen(period))] { "the whole time" }
+            } }
+            label { "By" select name="by" {
+                option value="" { "nothing else" }
+                @for part in PARTS { option value=(part) selected[is_chosen(part)] { (part) } }
+                // What came with the address and is not in the list stays chosen.
+                @for part in chosen_parts.iter().filter(|part| !PARTS.contains(&part.as_str())) {
+                    option value=(part) selected { (element::line(part)) }
+                }
+            } }
+            label { "Since" input name="since" value=[request.query.get("since")] size="10" placeholder="30d"; }
+            label { "Until" input name="until" value=[request.query.get("until")] size="10" placeholder="today"; }
+            @for only in request.query.all("where") { input type="hidden" name="where" value=(only); }
+            button type="submit" { "Show" }
+        }
+    }
+}
+
+/// What the costs are narrowed to, each with a link that takes it away.
+fn chips(request: &Request) -> Markup {
+    let query = request.query.with("from", None);
+    let only: Vec<&str> = request.query.all("where").filter(|words| !words.trim().is_empty()).collect();
+    html! {
+        @if !only.is_empty() {
+            ul class="chips" aria-label="Filters" {
+                @for words in only {
+                    li class="chip" {
+                        (element::line(words))
+                        a href=(query.without("where", words).link("/costs")) aria-label={ "Remove " (element::line(words)) } { "×" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analytics::spending::{CostTotal, TokenSum};
+
+    fn row(key: &[(&str, Option<&str>)]) -> CostLine {
+        let total = CostTotal {
+            mode: Mode::Real,
+            calls: 1,
+            unknown: 0,
+            cost_nusd: 1,
+            cost_usd: "0.000000001".into(),
+            tokens: TokenSum::default(),
+        };
+        let key = key.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect();
+        CostLine { key, total }
+    }
+
+    #[test]
+    fn a_number_leads_to_the_runs_of_its_row() {
+        let query = Params::parse(b"by=week&where=template%3Dt&since=9d");
+        let link = runs_of(&query, &row(&[("week", Some("2026-W40")), ("model", Some("m 1"))]));
+        let link = link.unwrap();
+        let read = Params::parse(link.strip_prefix("/?").unwrap().as_bytes());
+        let read: Vec<_> = read.pairs().collect();
+        assert_eq!(
+            read,
+            [("mode", "real"), ("template", "t"), ("since", "2026-09-28"), ("until", "2026-10-04"), ("q", "model:\"m 1\"")]
+        );
+        assert_eq!(runs_of(&query, &row(&[("role", None)])), None, "what is not known cannot be asked for");
+        let labelled = runs_of(&Params::default(), &row(&[("label.team", Some("core"))]));
+        assert_eq!(labelled.as_deref(), Some("/?mode=real&label=team%3Dcore"));
+    }
+}

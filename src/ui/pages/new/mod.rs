@@ -1,0 +1,253 @@
+//! A new run: the template's form, what the run would be and probably cost, and the start of it.
+//!
+//! The form is one page that is sent whole. The server decides which questions show and what is wrong with an answer, by the same rules as
+//! everywhere; a script only sends the form again when something in it changed. Answers are in the body of a request, never in an address.
+
+mod fields;
+mod filled;
+mod outlook;
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+
+use crate::cli::error::{Exit, Report, Result};
+use crate::domain::event::{Escalate, Mode};
+use crate::domain::money::NanoUsd;
+use crate::domain::template::Template;
+use crate::domain::tier::Strategy;
+use crate::settings::{Flags, Preset};
+use crate::ui::{Answer, Page, Params, Request, Ui, element};
+use crate::workspace::library::{Entry, Origin};
+use crate::workspace::{RunRequest, Workspace, mode};
+use filled::Filled;
+
+/// Shows the templates that can be run.
+///
+/// # Errors
+/// Never; pages may fail.
+pub fn choose(ui: &Ui, _: &Request) -> Result<Answer> {
+    let entries = ui.workspace.library.list();
+    let body = html! {
+        h1 { "New run" }
+        p class="hint" { "A template asks a few questions; the answers decide which agents are needed." }
+        ul class="cards" {
+            @for entry in &entries {
+                @match (&entry.template, entry.first_error()) {
+                    (Some(template), None) => li class="card" {
+                        h2 { a class="row" href={ "/new/" (entry.id) } { (element::line(&template.name)) } }
+                        p { (element::line(&template.description)) }
+                        p class="hint" { code { (entry.id) } @if matches!(entry.origin, Origin::User(_)) { " · your own" } }
+                    },
+                    (_, problem) => li class="card" {
+                        h2 { (element::line(&entry.id)) " " span class="state s-failed" { "broken" } }
+                        @if let Some(problem) = problem { p class="hint" { (element::line(&problem.to_string())) } }
+                    },
+                }
+            }
+        }
+    };
+    Ok(Page { title: "New run".to_owned(), here: "/new", body, live: None }.into())
+}
+
+/// Shows a template's form with its defaults.
+///
+/// # Errors
+/// When there is no such template, or it is broken.
+pub fn form(ui: &Ui, request: &Request) -> Result<Answer> {
+    drawn(ui, request, &Params::default(), Outcome::Shown)
+}
+
+/// Takes the form: shows it again with what changed, or starts the run.
+///
+/// # Errors
+/// When there is no such template, or the run cannot start for a reason that the form cannot show.
+pub fn sent(ui: &Ui, request: &Request) -> Result<Answer> {
+    match request.form.get("do") {
+        Some("start") => start(ui, request),
+        _ => drawn(ui, request, &request.form, Outcome::Shown),
+    }
+}
+
+/// Why the form is shown.
+enum Outcome {
+    /// It was asked for.
+    Shown,
+    /// The run did not start.
+    Refused(Box<Report>),
+    /// Real money would be spent, and that was not confirmed.
+    Unconfirmed,
+}
+
+fn template_of(ui: &Ui, request: &Request) -> Result<(Entry, Template)> {
+    let entry = ui.workspace.template(request.part("template"))?;
+    match (&entry.template, entry.first_error()) {
+        (Some(template), None) => {
+            let template = template.clone();
+            Ok((entry, template))
+        }
+        (_, problem) => {
+            let report = Report::invalid(format!("template `{}` is broken", element::line(&entry.id)));
+            Err(problem.into_iter().fold(report, |report, problem| report.cause(problem)))
+        }
+    }
+}
+
+/// What is chosen beside the answers.
+struct Terms {
+    preset: Option<Preset>,
+    strategy: Option<Strategy>,
+    budget: Option<NanoUsd>,
+    escalate: Option<Escalate>,
+    seed: Option<u64>,
+}
+
+impl Terms {
+    fn read(form: &Params) -> Result<Self> {
+        let wrong = |name: &str, text: &str| Report::invalid(format!("`{name}` cannot be `{}`", element::line(text)));
+        let preset = form.get("preset").unwrap_or(Preset::Simulated.name());
+        let preset = match preset {
+            "settings" => None,
+            name => Some(name.parse().map_err(|_| wrong("models", name))?),
+        };
+        let strategy = form.get("strategy").map(|name| {
+            Strategy::ALL.iter().copied().find(|strategy| strategy.name() == name).ok_or_else(|| wrong("strategy", name))
+        });
+        let escalate = form.get("escalate").map(|name| {
+            Escalate::ALL.iter().copied().find(|escalate| escalate.name() == name).ok_or_else(|| wrong("escalation", name))
+        });
+        let amount = |text: &str| {
+            NanoUsd::from_decimal(text.trim().trim_start_matches('$'))
+                .ok_or_else(|| wrong("budget", text).hint("give an amount of US dollars such as 2 or 0.50"))
+        };
+        Ok(Self {
+            preset,
+            strategy: strategy.transpose()?,
+            budget: form.get("budget").map(amount).transpose()?,
+            escalate: escalate.transpose()?,
+            seed: form.get("seed").map(|text| text.trim().parse().map_err(|_| wrong("seed", text))).transpose()?,
+        })
+    }
+
+    /// The open store with the models that were chosen.
+    fn workspace(&self, ui: &Ui) -> Result<Arc<Workspace>> {
+        let flags = Flags { preset: self.preset, budget: self.budget, escalate: self.escalate, ..Flags::default() };
+        let workspace = ui.workspace.with_flags(&flags, None)?;
+        crate::cli::open::usable(&workspace)?;
+        Ok(Arc::new(workspace))
+    }
+}
+
+/// The presets that can be chosen, each with what people call it; those whose key is missing are left out.
+fn presets(ui: &Ui) -> Vec<(&'static str, String)> {
+    let has = |names: &[&str]| names.iter().any(|name| ui.workspace.variables.is_set(name));
+    let (anthropic, openai) = (has(&["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"]), has(&["OPENAI_API_KEY"]));
+    let mut presets = vec![("simulated", "Simulated: no model is called, nothing is spent".to_owned())];
+    let is_configured = matches!(ui.workspace.resolved.choice, crate::settings::Choice::Made)
+        && mode(&ui.workspace.resolved.settings) == Mode::Real;
+    let known = [
+        (is_configured, "settings", "Real: the models of the settings"),
+        (anthropic, Preset::Anthropic.name(), "Real: Anthropic"),
+        (openai, Preset::Openai.name(), "Real: OpenAI"),
+        (anthropic && openai, Preset::Mixed.name(), "Real: OpenAI for the cheap tier, Anthropic above"),
+    ];
+    presets.extend(known.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, name, words)| (name, words.to_owned())));
+    presets
+}
+
+fn request_of(template: &Template, filled: &Filled, terms: &Terms, form: &Params) -> Result<RunRequest> {
+    let mut request = RunRequest::new().answers(filled.given()).strategy(terms.strategy).budget(terms.budget).seed(terms.seed);
+    for input in &template.inputs {
+        if let Some(path) = form.get(&format!("i.{}", input.id)) {
+            request = request.input(&input.id, path.trim());
+        }
+    }
+    for label in form.get("labels").unwrap_or_default().split(',').map(str::trim).filter(|label| !label.is_empty()) {
+        let (key, value) = label
+            .split_once('=')
+            .ok_or_else(|| Report::invalid(format!("label `{}` is not of the form KEY=VALUE", element::line(label))))?;
+        request = request.label(key.trim(), value.trim());
+    }
+    Ok(request.without_material(form.get("without_material").is_some()))
+}
+
+fn start(ui: &Ui, request: &Request) -> Result<Answer> {
+    ui.must_write()?;
+    super::run::refuse_strange(ui)?;
+    let (entry, template) = template_of(ui, request)?;
+    let again = |why: Report| drawn(ui, request, &request.form, Outcome::Refused(Box::new(why)));
+    let filled = Filled::of(ui, &template, &request.form);
+    if filled.has_problems() {
+        return again(Report::invalid("some answers are missing or wrong").hint("they are marked below"));
+    }
+    let prepared = Terms::read(&request.form).and_then(|terms| {
+        let run = request_of(&template, &filled, &terms, &request.form)?;
+        Ok((terms.workspace(ui)?, run, terms))
+    });
+    let (workspace, run, terms) = match prepared {
+        Ok(prepared) => prepared,
+        Err(why) => return again(why),
+    };
+    let is_real = mode(&workspace.resolved.settings) == Mode::Real;
+    if is_real && request.form.get("confirm") != Some("yes") {
+        return drawn(ui, request, &request.form, Outcome::Unconfirmed);
+    }
+    let started = workspace.check_models(&template, terms.strategy, terms.budget).and_then(|()| workspace.start(&entry, run));
+    match started {
+        Ok(active) => {
+            let id = active.id;
+            ui.runner.carry_on(&workspace, active)?;
+            Ok(Answer::See(format!("/runs/{id}")))
+        }
+        Err(why) => again(Report::from(why).about("TEMPLATE", &template.template_id)),
+    }
+}
+
+fn drawn(ui: &Ui, request: &Request, form: &Params, outcome: Outcome) -> Result<Answer> {
+    let (entry, template) = template_of(ui, request)?;
+    let filled = Filled::of(ui, &template, form);
+    let terms = Terms::read(form);
+    let planned = terms.as_ref().map_err(Clone::clone).and_then(|terms| {
+        let run = request_of(&template, &filled, terms, form)?;
+        let workspace = terms.workspace(ui)?;
+        Ok((workspace, run))
+    });
+    let is_unconfirmed = matches!(outcome, Outcome::Unconfirmed);
+    let body = html! {
+        h1 { "New run: " (element::line(&template.name)) }
+        p { (element::line(&template.description)) }
+        @if entry.hides_builtin { p class="notice" { "This is your own template; it hides the built-in one of the same name." } }
+        form method="post" action={ "/new/" (template.template_id) } class="new-run" data-form {
+            (element::form_word(ui))
+            div id="refusal" data-part {
+                @if let Outcome::Refused(report) = &outcome { (refusal(report)) }
+            }
+            div class="columns form-columns" {
+                div {
+                    div id="questions" data-part { (fields::questions(&template, &filled)) }
+                    (fields::inputs(&template, form))
+                }
+                div class="aside" {
+                    (fields::terms(form, &presets(ui)))
+                    div id="outlook" data-part {
+                        (outlook::outlook(ui, &template, &filled, &planned, is_unconfirmed))
+                    }
+                }
+            }
+        }
+    };
+    let title = format!("New run: {}", element::line(&template.name));
+    Ok(Page { title, here: "/new", body, live: None }.into())
+}
+
+fn refusal(report: &Report) -> Markup {
+    html! {
+        div class="fault" role="alert" {
+            p { b { "The run did not start: " } (element::line(&report.message)) }
+            @if !report.causes.is_empty() { ul { @for cause in &report.causes { li { (element::line(cause)) } } } }
+            @if let Some(hint) = report.hint.as_ref().filter(|_| report.exit != Exit::Fault) {
+                p class="hint" { (crate::ui::layout::backticks(hint)) }
+            }
+        }
+    }
+}

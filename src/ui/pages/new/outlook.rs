@@ -1,0 +1,115 @@
+//! What a run would be: its team, what it would cost, how runs like it went. It stands before the button that starts it.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+
+use super::filled::Filled;
+use crate::cli::error::{Report, Result};
+use crate::cli::output::words;
+use crate::cli::preview;
+use crate::domain::event::Mode;
+use crate::domain::template::Template;
+use crate::ui::{Ui, element};
+use crate::workspace::{Preview, RunRequest, Workspace, mode};
+
+/// Draws the outlook and the button.
+pub(super) fn outlook(
+    ui: &Ui,
+    template: &Template,
+    filled: &Filled<'_>,
+    planned: &Result<(Arc<Workspace>, RunRequest)>,
+    is_unconfirmed: bool,
+) -> Markup {
+    let (workspace, request) = match planned {
+        Ok(planned) => planned,
+        Err(report) => return html! { div class="card" { (said(report)) (update()) } },
+    };
+    let mode = mode(&workspace.resolved.settings);
+    if filled.has_problems() {
+        return html! {
+            div class="card" {
+                p class="hint" { "Answer what is open to see the team and what it costs." }
+                (start(ui, mode, None, is_unconfirmed))
+            }
+        };
+    }
+    match workspace.preview(template, request) {
+        Ok(preview) => html! {
+            div class="card" {
+                h2 { "What will run" }
+                (team(&preview))
+                p { b { (preview::cost_line(&preview, mode)) } }
+                @match &preview.past {
+                    Some(past) => p { (preview::past_line(past)) },
+                    None => p class="hint" { "No past run is like this one: nothing is known of its chance of success." },
+                }
+                @for input in &preview.inputs { p class="hint" { (element::line(&preview::shared_line(input, mode))) } }
+                (start(ui, mode, Some(&preview), is_unconfirmed))
+            }
+        },
+        Err(why) => html! { div class="card" { (said(&Report::from(why))) (update()) } },
+    }
+}
+
+fn said(report: &Report) -> Markup {
+    html! {
+        p class="notice" { (element::line(&report.message)) }
+        @for cause in &report.causes { p class="hint" { (element::line(cause)) } }
+        @if let Some(hint) = &report.hint { p class="hint" { (crate::ui::layout::backticks(hint)) } }
+    }
+}
+
+fn team(preview: &Preview) -> Markup {
+    html! {
+        ul class="team" {
+            @for agent in &preview.agents {
+                li {
+                    b { (element::line(&agent.label)) } " "
+                    @for (place, (tier, model)) in agent.tiers.iter().enumerate() {
+                        @if place > 0 { " → " } span title=(element::line(model)) { (element::tier(*tier)) }
+                    }
+                    span class="soft" { " " (words::plural(agent.criteria as u64, "criterion").replace("criterions", "criteria")) }
+                }
+            }
+        }
+        @let left_out: Vec<_> = preview.trace.iter().filter(|rule| rule.agents.is_empty()).collect();
+        @if !left_out.is_empty() {
+            details id="left-out" {
+                summary { (words::plural(left_out.len() as u64, "rule")) " would make no agent" }
+                ul { @for rule in left_out { li { (element::line(&rule.role)) ": " (element::line(&rule.because)) } } }
+            }
+        }
+    }
+}
+
+fn update() -> Markup {
+    html! { button type="submit" name="do" value="update" formnovalidate { "Update" } }
+}
+
+fn start(ui: &Ui, mode: Mode, preview: Option<&Preview>, is_unconfirmed: bool) -> Markup {
+    let is_real = mode == Mode::Real;
+    html! {
+        @if ui.read_only {
+            p class="hint" { "This page only shows the store." }
+        } @else {
+            @if is_real && is_unconfirmed {
+                div class="notice" role="alert" {
+                    p { b { "This spends real money" }
+                        @match preview.and_then(|preview| preview.cost) {
+                            Some((_, high)) => { ", at most about " (high) ", if every attempt at every tier is needed." },
+                            None => ". How much is not known: a model has no price.",
+                        }
+                    }
+                    label class="option" { input type="checkbox" name="confirm" value="yes" required; "Yes, spend it" }
+                }
+            }
+            div class="actions" {
+                button type="submit" class="primary" name="do" value="start" {
+                    @if is_real && is_unconfirmed { "Start with real money" } @else if is_real { "Continue" } @else { "Start, simulated" }
+                }
+                (update())
+            }
+        }
+    }
+}

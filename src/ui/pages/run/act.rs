@@ -1,0 +1,276 @@
+//! What can be done with a run: approve or deny an escalation, continue it, end it, say what one thinks of it.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+
+use super::Shown;
+use crate::cli::error::{Report, Result};
+use crate::cli::output::words;
+use crate::cli::{consent, filling};
+use crate::domain::event::SuspendReason;
+use crate::domain::ids::{AgentNo, RunId};
+use crate::domain::money::NanoUsd;
+use crate::domain::run::{AgentStatus, Command};
+use crate::ui::{Answer, Request, Ui, element, layout};
+use crate::views::run_detail::RunDetail;
+use crate::views::status::RunStatus;
+use crate::workspace::{MoneyStop, ResumeRequest};
+
+/// What unblocks a run.
+pub enum Unblock {
+    /// An escalation is to be approved or denied.
+    Approval {
+        /// The agent.
+        agent: AgentNo,
+        /// What it wants, in words.
+        what: String,
+    },
+    /// Its form is open.
+    Form,
+    /// A budget is to be raised.
+    Budget {
+        /// What lets it go on.
+        request: Box<ResumeRequest>,
+        /// In words.
+        what: String,
+    },
+    /// It can go on as it is.
+    Resume {
+        /// Agents that failed try again.
+        retry_failed: bool,
+        /// Why it stands still, in words.
+        what: String,
+    },
+}
+
+/// Returns what unblocks a run; nothing when it goes on or has ended well.
+pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
+    let waiting = detail.approvals.iter().filter(|approval| approval.granted.is_none());
+    let resume = |what: &str| vec![Unblock::Resume { retry_failed: false, what: what.to_owned() }];
+    match detail.status {
+        RunStatus::AwaitingInput if detail.suspended_because == Some(SuspendReason::Form) => vec![Unblock::Form],
+        RunStatus::AwaitingInput => waiting
+            .map(|approval| {
+                let worst = approval.worst_case_nusd.map_or_else(
+                    || "what a call there costs at most is not known".to_owned(),
+                    |worst| format!("a call there costs at most {}", NanoUsd(worst)),
+                );
+                let role = element::line(&approval.role);
+                let reason = approval.reason.name().replace('_', " ");
+                let what = format!("{role} wants to escalate from {} to {} ({reason}); {worst}", approval.from, approval.to);
+                Unblock::Approval { agent: approval.number, what }
+            })
+            .collect(),
+        RunStatus::Suspended => match detail.suspended_because {
+            Some(SuspendReason::DayBudget) => resume("the day's budget was used up"),
+            _ => resume("it was paused"),
+        },
+        RunStatus::Interrupted => resume("no process carries it on any more"),
+        RunStatus::Failed => {
+            let stop = detail.run_id.parse().ok().and_then(|id| ui.workspace.money_stop(id).ok()).unwrap_or_default();
+            vec![after_failure(&stop)]
+        }
+        RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => Vec::new(),
+    }
+}
+
+fn after_failure(stop: &MoneyStop) -> Unblock {
+    let is_money = stop.own.budget.is_some() || !stop.own.agents.is_empty() || stop.own.unpriced;
+    if !is_money {
+        return Unblock::Resume { retry_failed: true, what: "it failed; agents that failed try again".to_owned() };
+    }
+    let mut raised: Vec<String> = stop.own.budget.iter().map(|budget| format!("a budget of {budget}")).collect();
+    raised.extend(stop.own.agents.iter().map(|(role, budget)| format!("{budget} for {}", element::line(role))));
+    if stop.own.unpriced {
+        raised.push("a model without a price".to_owned());
+    }
+    let request = ResumeRequest {
+        retry_failed: true,
+        budget: stop.own.budget,
+        agent_budgets: stop.own.agents.clone(),
+        allow_unpriced: stop.own.unpriced,
+    };
+    let what = format!("its budget was used up; what is left costs at most {}, and needs {}", stop.own.wanted, raised.join(", "));
+    Unblock::Budget { request: Box::new(request), what }
+}
+
+/// Draws the forms that unblock a run, or end it.
+pub(super) fn actions(shown: &Shown<'_>) -> Markup {
+    let detail = shown.detail;
+    if detail.node.is_some() || detail.mode == crate::domain::event::Mode::Imported {
+        return html! {};
+    }
+    html! {
+        @for unblock in unblock(shown.ui, detail) { (form(shown.ui, &detail.run_id, &unblock)) }
+        @if !detail.status.ended() && !shown.ui.read_only {
+            form method="post" action={ "/runs/" (detail.run_id) "/cancel" } class="actions" {
+                (element::form_word(shown.ui))
+                button type="submit" class="danger" { "End this run for good" }
+            }
+        }
+    }
+}
+
+/// Draws the form that does what unblocks a run.
+pub fn form(ui: &Ui, run: &str, unblock: &Unblock) -> Markup {
+    let (action, what) = match unblock {
+        Unblock::Approval { what, .. } => ("approve", what.as_str()),
+        Unblock::Budget { what, .. } | Unblock::Resume { what, .. } => ("resume", what.as_str()),
+        Unblock::Form => ("", "its form is open"),
+    };
+    html! {
+        div class="notice" {
+            p { (what) }
+            @if let Unblock::Form = unblock {
+                p class="hint" { (layout::backticks(&format!("`meno resume {run}` asks what is open"))) }
+            } @else if ui.read_only {
+                p class="hint" { "This page only shows the store." }
+            } @else {
+                form method="post" action={ "/runs/" (run) "/" (action) } class="actions" {
+                    (element::form_word(ui))
+                    @match unblock {
+                        Unblock::Approval { agent, .. } => {
+                            input type="hidden" name="agent" value=(agent);
+                            button type="submit" class="primary" name="granted" value="yes" { "Approve" }
+                            button type="submit" name="granted" value="no" { "Deny" }
+                        }
+                        Unblock::Budget { request, .. } => {
+                            input type="hidden" name="retry_failed" value="yes";
+                            @if let Some(budget) = request.budget { input type="hidden" name="budget" value=(budget.to_decimal()); }
+                            @for (role, budget) in &request.agent_budgets {
+                                input type="hidden" name="agent_budget" value={ (role) "=" (budget.to_decimal()) };
+                            }
+                            @if request.allow_unpriced { input type="hidden" name="allow_unpriced" value="yes"; }
+                            button type="submit" class="primary" { "Raise the budget and continue" }
+                        }
+                        Unblock::Resume { retry_failed, .. } => {
+                            @if *retry_failed { input type="hidden" name="retry_failed" value="yes"; }
+                            button type="submit" class="primary" { @if *retry_failed { "Try again" } @else { "Continue" } }
+                        }
+                        Unblock::Form => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn back(run: RunId) -> Answer {
+    Answer::See(format!("/runs/{run}"))
+}
+
+/// Answers an escalation that waits, and carries the run on.
+///
+/// # Errors
+/// When nothing waits there, or the run cannot be carried on.
+pub fn approve(ui: &Ui, request: &Request) -> Result<Answer> {
+    let agent = request.form.get("agent").and_then(|agent| agent.parse::<AgentNo>().ok());
+    let agent = agent.ok_or_else(|| Report::invalid("no agent is named").hint("go back to the run's page"))?;
+    let granted = match request.form.get("granted") {
+        Some("yes") => true,
+        Some("no") => false,
+        _ => return Err(Report::invalid("neither approved nor denied").hint("go back to the run's page and choose one")),
+    };
+    go_on(ui, request, &ResumeRequest::default(), Some((agent, granted)))
+}
+
+/// Carries a run on.
+///
+/// # Errors
+/// When it cannot be carried on.
+pub fn resume(ui: &Ui, request: &Request) -> Result<Answer> {
+    let form = &request.form;
+    let amount = |text: &str| {
+        NanoUsd::from_decimal(text).ok_or_else(|| Report::invalid(format!("`{}` is not an amount", element::line(text))))
+    };
+    let of_agent = |text: &str| {
+        let (role, budget) = text.rsplit_once('=').ok_or_else(|| Report::invalid("a budget names no agent"))?;
+        Ok::<_, Report>((role.to_owned(), amount(budget)?))
+    };
+    let wanted = ResumeRequest {
+        retry_failed: form.get("retry_failed").is_some(),
+        budget: form.get("budget").map(amount).transpose()?,
+        agent_budgets: form.all("agent_budget").map(of_agent).collect::<Result<_>>()?,
+        allow_unpriced: form.get("allow_unpriced").is_some(),
+    };
+    go_on(ui, request, &wanted, None)
+}
+
+fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, approval: Option<(AgentNo, bool)>) -> Result<Answer> {
+    ui.must_write()?;
+    let id = ui.workspace.find_own_run(request.part("run"))?;
+    refuse_strange(ui)?;
+    if let Some((agent, _)) = approval {
+        let waits = ui.workspace.detail(id)?.approvals.iter().any(|it| it.number == agent && it.granted.is_none());
+        if !waits {
+            return Err(
+                Report::refused(format!("agent-{agent} of run {id} waits for no approval")).hint("its page shows how it stands")
+            );
+        }
+    }
+    let mut active = ui.workspace.resume(id, wanted)?;
+    let known = filling::secrets_of(&ui.workspace, &active.basis.template, &filling::none());
+    active.redactor = ui.workspace.redactor_of(&active.basis, &known);
+    if let Some((agent, granted)) = approval {
+        let waits = |known: &crate::domain::run::Agent| matches!(known.status, AgentStatus::AwaitingApproval { .. });
+        if active.stream.run().agent(agent).is_some_and(waits) {
+            let basis = Arc::clone(&active.basis);
+            active.stream.perform(&basis, &[Command::Approve { agent, granted }])?;
+        }
+    }
+    ui.runner.carry_on(&ui.workspace, active)?;
+    Ok(back(id))
+}
+
+/// A store that somebody else brought is shown; what it says is not carried out.
+///
+/// # Errors
+/// When the store was found and is not trusted.
+pub fn refuse_strange(ui: &Ui) -> Result<()> {
+    if consent::is_strange(&ui.workspace)? {
+        return Err(Report::refused("this store comes from somewhere else: it is shown and not run")
+            .hint("look at its templates and settings, then `meno trust`"));
+    }
+    Ok(())
+}
+
+/// Ends a run for good.
+///
+/// # Errors
+/// When there is no such run or it has ended.
+pub fn cancel(ui: &Ui, request: &Request) -> Result<Answer> {
+    ui.must_write()?;
+    let id = ui.workspace.find_own_run(request.part("run"))?;
+    ui.workspace.cancel(id)?;
+    Ok(back(id))
+}
+
+/// Adds a note.
+///
+/// # Errors
+/// When it says nothing, or the store cannot take it.
+pub fn note(ui: &Ui, request: &Request) -> Result<Answer> {
+    ui.must_write()?;
+    let id = ui.workspace.find_own_run(request.part("run"))?;
+    let text = request.form.get("text").map(str::trim).filter(|text| !text.is_empty());
+    let text = text.ok_or_else(|| Report::invalid("the note says nothing").hint("write something, then add it"))?;
+    let rating =
+        request.form.get("rating").and_then(|rating| rating.parse::<u8>().ok()).filter(|rating| (1..=5).contains(rating));
+    let tags = request.form.get("tags").unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty());
+    let redactor = filling::redactor_about(&ui.workspace, id);
+    let tags = tags.map(|tag| redactor.redact_answer(tag).into_owned()).collect();
+    ui.workspace.note(id, &redactor.redact_answer(text), rating, tags)?;
+    Ok(back(id))
+}
+
+/// Says in words how many runs wait.
+pub fn waiting_words(count: usize) -> String {
+    match count {
+        0 => "Nothing waits for you.".to_owned(),
+        count => format!(
+            "{} for you.",
+            if count == 1 { "1 run waits".to_owned() } else { format!("{} runs wait", words::count(count as u64)) }
+        ),
+    }
+}

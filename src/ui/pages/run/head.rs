@@ -1,0 +1,79 @@
+//! The head of a run's page: what became of it, what it cost, and what can be done now.
+
+use maud::{Markup, html};
+
+use super::Shown;
+use crate::cli::output::{time, words};
+use crate::cli::render;
+use crate::ui::element;
+use crate::views::run_detail::RunDetail;
+use crate::views::status::{AgentStatus, RunStatus};
+
+/// Draws the head.
+pub(super) fn head(shown: &Shown<'_>) -> Markup {
+    let detail = shown.detail;
+    let name = detail.template_name.as_deref().unwrap_or(&detail.template_id);
+    html! {
+        div id="head" data-part {
+            h1 { (element::line(name)) " " (element::status(detail.status, detail.verified)) " " (element::mode(detail.mode)) }
+            @if let Some(words) = render::mode_words(detail) { p class="hint" { (element::line(&words)) } }
+            (facts(shown))
+            @if let Some(failure) = &detail.failure {
+                p class="fault" { (failure.reason.name().replace('_', " "))
+                    @if let Some(message) = &failure.message { ": " (element::line(message)) } }
+            }
+            @if shown.at.is_none() { (super::act::actions(shown)) }
+        }
+    }
+}
+
+fn facts(shown: &Shown<'_>) -> Markup {
+    let detail = shown.detail;
+    let done = detail.agents.iter().filter(|agent| agent.status == AgentStatus::Succeeded).count();
+    html! {
+        dl class="facts card" {
+            (fact("Cost", render::cost_words(detail), None))
+            (fact("Duration", duration(detail), waits(detail)))
+            (fact("Agents", format!("{done} of {} succeeded", detail.agents.len()), None))
+            (fact("Escalations", words::count(detail.escalations.len() as u64), None))
+            (fact("Tokens", words::count(detail.tokens.total()), Some(format!(
+                "{} in, {} cached, {} out", words::count(detail.tokens.input.saturating_add(detail.tokens.cache_write)),
+                words::count(detail.tokens.cache_read), words::count(detail.tokens.output)))))
+            div { dt { "Started" } dd { @match &detail.started_at {
+                Some(at) => (element::moment(at, &shown.ui.zone)),
+                None => "unknown",
+            } } }
+            div { dt { "Template" } dd { (element::line(&detail.template_id)) small { "version " (element::line(&detail.template_version)) } } }
+            div { dt { "Run" } dd { code { (detail.run_id) }
+                small { a href={ "/runs/" (detail.run_id) "/events" } { (words::plural(detail.events, "event")) } } } }
+            @if let Some(lineage) = &detail.lineage { div { dt { "Forked from" } dd { (element::run_link(&lineage.parent)) } } }
+            @if let Some(node) = &detail.node { (fact("Log", words::id_end(node).to_owned(), Some("imported".to_owned()))) }
+            @if !detail.labels.is_empty() {
+                div { dt { "Labels" } dd { @for (key, value) in &detail.labels {
+                    span class="label" { (element::line(key)) "=" (element::line(value)) }
+                } } }
+            }
+        }
+    }
+}
+
+fn fact(name: &str, value: String, more: Option<String>) -> Markup {
+    html! { div { dt { (name) } dd { (value) @if let Some(more) = more { small { (more) } } } } }
+}
+
+fn duration(detail: &RunDetail) -> String {
+    match detail.duration_ms {
+        Some(ms) => time::duration(ms),
+        None if detail.status == RunStatus::Running => "running".to_owned(),
+        None => "not ended".to_owned(),
+    }
+}
+
+fn waits(detail: &RunDetail) -> Option<String> {
+    /// Less is the program's own time.
+    const WORTH_MS: u64 = 1000;
+    let parts = [("form", detail.form_ms), ("waited", detail.waited_ms)];
+    let worth = parts.into_iter().filter_map(|(name, ms)| ms.filter(|ms| *ms >= WORTH_MS).map(|ms| (name, ms)));
+    let said: Vec<String> = worth.map(|(name, ms)| format!("{name} {}", time::duration(ms))).collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}

@@ -1,0 +1,298 @@
+//! What a bar of the waterfall stands for: what was asked, what came, how it was judged, what it cost and at which price.
+
+use maud::{Markup, html};
+
+use super::Shown;
+use crate::audit::diff::text_diff;
+use crate::cli::error::{Report, Result};
+use crate::cli::output::{time, words};
+use crate::cli::render;
+use crate::domain::event::Event;
+use crate::domain::ids::CallNo;
+use crate::domain::money::NanoUsd;
+use crate::ui::element;
+use crate::views::run_detail::{AgentDetail, AttemptDetail, CallDetail, CriterionDetail, ToolDetail};
+
+/// Draws what the address chose; nothing when it chose nothing.
+///
+/// # Errors
+/// When the run has nothing of that name.
+pub(super) fn panel(shown: &Shown<'_>) -> Result<Markup> {
+    let inner = match shown.request.query.get("sel") {
+        Some(key) => chosen(shown, key)?,
+        None => html! { p class="hint" { "Choose a bar to see what was asked, what came, how it was judged and what it cost." } },
+    };
+    Ok(html! { section id="detail" data-part aria-label="What was chosen" tabindex="-1" { (inner) } })
+}
+
+fn chosen(shown: &Shown<'_>, key: &str) -> Result<Markup> {
+    let known = || {
+        Report::not_found(format!("the run has nothing called `{}`", element::line(key))).hint("choose a bar of its waterfall")
+    };
+    let (kind, rest) = key.split_at_checked(1).ok_or_else(known)?;
+    let (number, second) = rest.split_once('.').unwrap_or((rest, "0"));
+    let (number, second): (u32, u32) = number.parse().ok().zip(second.parse().ok()).ok_or_else(known)?;
+    let agents = &shown.detail.agents;
+    let attempts = || agents.iter().flat_map(|agent| agent.attempts.iter().map(move |attempt| (agent, attempt)));
+    let call =
+        || attempts().find_map(|(agent, attempt)| Some((agent, attempt, attempt.calls.iter().find(|call| call.call == number)?)));
+    match kind {
+        "a" => match attempts().find(|(agent, attempt)| (agent.number, attempt.attempt) == (number, second)) {
+            Some((agent, attempt)) => Ok(attempt_panel(shown, agent, attempt)),
+            None => Ok(to_come(shown, key)),
+        },
+        "c" => Ok(call().map_or_else(|| to_come(shown, key), |(agent, attempt, call)| call_panel(shown, agent, attempt, call))),
+        "t" => {
+            let found =
+                call().and_then(|(agent, _, call)| Some((agent, call.tools.iter().find(|tool| tool.tool_call == second)?)));
+            Ok(found.map_or_else(|| to_come(shown, key), |(agent, tool)| tool_panel(shown, agent, tool)))
+        }
+        _ => Err(known()),
+    }
+}
+
+/// What is chosen may only happen later.
+fn to_come(shown: &Shown<'_>, key: &str) -> Markup {
+    html! { div class="card" { p {
+        @if shown.at.is_some() { "This had not begun at the moment that is looked at." } @else {
+            "The run has nothing called " code { (element::line(key)) } "."
+        }
+        " " (close(shown))
+    } } }
+}
+
+fn close(shown: &Shown<'_>) -> Markup {
+    html! { a class="button" id="close" href=(shown.link("sel", None)) data-detail { "Close" } }
+}
+
+fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail) -> Markup {
+    let words = render::attempt_words(attempt.status, attempt.verified);
+    let before = agent.attempts.iter().rev().find(|other| other.attempt < attempt.attempt);
+    html! {
+        div class="card panel" {
+            div class="panel-head" {
+                h2 { (element::line(&agent.role)) ", attempt " (attempt.attempt) " " (element::tier(attempt.tier))
+                    " " span class={ "state s-" (attempt.status.name()) } { (words) } }
+                (close(shown))
+            }
+            dl class="facts" {
+                (fact("Model", attempt.model.as_deref().map_or_else(|| "unknown".to_owned(), element::line)))
+                (fact("Duration", attempt.duration_ms.map_or_else(|| "not ended".to_owned(), time::duration)))
+                (fact("Cost", element::cost(attempt.cost_nusd, attempt.cost_complete, shown.detail.mode)))
+                (fact("Tokens", format!("{} in, {} out", words::count(attempt.tokens.input), words::count(attempt.tokens.output))))
+                (fact("Calls", words::count(attempt.calls.len() as u64)))
+                @if let Some(to) = attempt.escalated_to { div { dt { "Escalated to" } dd { (element::tier(to)) } } }
+                @if let Some(from) = &attempt.inherited_from { div { dt { "Inherited from" } dd { (element::run_link(from)) } } }
+            }
+            @if let Some(error) = &attempt.error { p class="fault" { (element::line(error)) } }
+            @if !attempt.signals.is_empty() {
+                p { "Signals: " @for signal in &attempt.signals { span class="label" { (signal.name().replace('_', " ")) } } }
+            }
+            (criteria(&attempt.criteria))
+            @for switch in &attempt.switches {
+                p class="notice" { "Fallback: " (element::line(&switch.from)) " failed (" (switch.class.name().replace('_', " ")) "), "
+                    (element::line(&switch.to)) " took over." }
+            }
+            h3 { "Output" }
+            (text(attempt.output.as_deref()))
+            @if let Some(before) = before { (compared(shown, agent, before, attempt)) }
+            @if let Some(call) = attempt.calls.iter().find(|call| call.prompt.is_some()) { (prompt(call)) }
+            @if !attempt.calls.is_empty() {
+                h3 { "Calls" }
+                ul { @for call in &attempt.calls {
+                    li { a href=(shown.link("sel", Some(&format!("c{}", call.call)))) data-detail {
+                        (element::line(&call.model)) } " " (call.purpose.name()) ", " (call.status.name())
+                        ", " (words::amount(call.cost_nusd)) }
+                } }
+            }
+        }
+    }
+}
+
+/// What an attempt said otherwise than the one before it.
+fn compared(shown: &Shown<'_>, agent: &AgentDetail, before: &AttemptDetail, attempt: &AttemptDetail) -> Markup {
+    let (Some(old), Some(new)) = (&before.output, &attempt.output) else { return html! {} };
+    html! {
+        details id="compared" {
+            summary { "Compared with attempt " (before.attempt) " (" (before.tier.name()) ")" }
+            @match text_diff(old, new) {
+                Some(difference) => (diff(&difference)),
+                None => p class="hint" { "The outputs are the same." },
+            }
+            p { a href=(shown.link("sel", Some(&format!("a{}.{}", agent.number, before.attempt)))) data-detail { "Attempt " (before.attempt) } }
+        }
+    }
+}
+
+/// Draws a unified diff.
+pub(super) fn diff(diff: &str) -> Markup {
+    html! {
+        pre class="diff" dir="auto" {
+            @for line in diff.lines().take(2000) {
+                @let class = match line.as_bytes().first() { Some(b'+') => "added", Some(b'-') => "removed", _ => "" };
+                span class=(class) { (element::line(line)) "\n" }
+            }
+        }
+    }
+}
+
+fn call_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail, call: &CallDetail) -> Markup {
+    html! {
+        div class="card panel" {
+            div class="panel-head" {
+                h2 { (element::line(&agent.role)) ", " @if call.purpose.name() == "judge" { "judging by " } (element::line(&call.model)) " "
+                    (element::tier(attempt.tier)) " " span class={ "state s-" (call.status.name()) } { (call.status.name()) } }
+                (close(shown))
+            }
+            dl class="facts" {
+                (fact("Provider", element::line(&call.provider)))
+                @if let Some(replied) = call.replied_model.as_ref().filter(|replied| **replied != call.model) {
+                    (fact("Replied as", element::line(replied)))
+                }
+                (fact("Latency", call.latency_ms.map_or_else(|| "unknown".to_owned(), time::duration)))
+                @if let Some(first) = call.first_token_ms { (fact("First token", time::duration(first))) }
+                (fact("Cost", words::amount(call.cost_nusd)))
+                (fact("Worst case set aside", words::amount(call.reserved_nusd)))
+                @if let Some(stop) = call.stop_reason { (fact("Stopped", stop.name().replace('_', " "))) }
+                @if let Some(id) = &call.request_id { (fact("Request", element::line(id))) }
+            }
+            (tokens_and_price(shown, call))
+            @if let Some(error) = &call.error {
+                p class="fault" { (error.class.name().replace('_', " ")) @if let Some(status) = error.status { " (HTTP " (status) ")" }
+                    @if let Some(message) = &error.message { ": " (element::line(message)) } }
+            }
+            @if !call.retries.is_empty() {
+                h3 { "Retries" }
+                ul { @for retry in &call.retries {
+                    li { "Try " (retry.failed_try) " failed: " (retry.class.name().replace('_', " "))
+                        @if let Some(status) = retry.status { " (HTTP " (status) ")" } ", waited " (time::duration(retry.waited_ms))
+                        @if let Some(message) = &retry.message { ": " (element::line(message)) } }
+                } }
+            }
+            (prompt(call))
+            @if let Some(said) = &call.said { h3 { "Reply" } (element::text(said)) }
+            @if call.said.is_none() && call.purpose.name() == "work" { h3 { "Output of the attempt" } (text(attempt.output.as_deref())) }
+            @if !call.tools.is_empty() {
+                h3 { "Tools" }
+                ul { @for tool in &call.tools {
+                    li { a href=(shown.link("sel", Some(&format!("t{}.{}", call.call, tool.tool_call)))) data-detail { (element::line(&tool.tool)) }
+                        " " (tool_words(tool)) }
+                } }
+            }
+        }
+    }
+}
+
+fn tokens_and_price(shown: &Shown<'_>, call: &CallDetail) -> Markup {
+    let Some(tokens) = call.tokens else { return html! { p class="hint" { "How many tokens it used is not known." } } };
+    let prices = unit_prices(shown, call.call);
+    // Prices are nUSD per token, which is thousandths of a dollar per million.
+    let price = |each: Option<u64>| {
+        each.map_or_else(|| "unknown".to_owned(), |each| format!("{} per million", NanoUsd(each.saturating_mul(1_000_000))))
+    };
+    let kinds = [
+        ("Input", tokens.input, prices.map(|prices| prices.input)),
+        ("Read from the cache", tokens.cache_read, prices.map(|prices| prices.cache_read)),
+        ("Written to the cache, short", tokens.cache_write_5m, prices.map(|prices| prices.cache_write_5m)),
+        ("Written to the cache, long", tokens.cache_write_1h, prices.map(|prices| prices.cache_write_1h)),
+        ("Output", tokens.output, prices.map(|prices| prices.output)),
+    ];
+    html! {
+        table class="narrow" {
+            thead { tr { th { "Tokens" } th class="num" { "Number" } th class="num" { "Price used" } } }
+            tbody { @for (name, count, each) in kinds {
+                @if count > 0 || name == "Input" || name == "Output" {
+                    tr { td { (name) } td class="num" { (words::count(count)) } td class="num" { (price(each)) } }
+                }
+            } }
+        }
+        @if tokens.reasoning > 0 { p class="hint" { "Of the output, " (words::count(tokens.reasoning)) " tokens of reasoning." } }
+        @if tokens.estimated { p class="hint" { "The provider did not count: estimated from the texts." } }
+    }
+}
+
+fn unit_prices(shown: &Shown<'_>, call: CallNo) -> Option<crate::domain::money::UnitPrices> {
+    shown.story.told().iter().find_map(|recorded| match &recorded.event {
+        Event::CostIncurred(body) if body.call == Some(call) => body.unit_prices,
+        _ => None,
+    })
+}
+
+fn tool_panel(shown: &Shown<'_>, agent: &AgentDetail, tool: &ToolDetail) -> Markup {
+    html! {
+        div class="card panel" {
+            div class="panel-head" {
+                h2 { (element::line(&agent.role)) ", " code { (element::line(&tool.tool)) } }
+                (close(shown))
+            }
+            p { (tool_words(tool)) @if tool.writes { ". It may change something." } }
+            h3 { "Arguments" }
+            (text(tool.arguments.as_deref()))
+            h3 { "Result" }
+            (text(tool.result.as_deref()))
+        }
+    }
+}
+
+fn tool_words(tool: &ToolDetail) -> String {
+    let mut words = match (tool.ok, tool.fault) {
+        (Some(true), _) => "succeeded".to_owned(),
+        (Some(false), Some(fault)) => format!("failed: {}", fault.name().replace('_', " ")),
+        (Some(false), None) => "failed".to_owned(),
+        (None, _) => "not ended".to_owned(),
+    };
+    if let Some(ms) = tool.latency_ms {
+        words.push_str(&format!(", {}", time::duration(ms)));
+    }
+    if let Some(bytes) = tool.bytes {
+        words.push_str(&format!(", {}", words::plural(bytes, "byte")));
+    }
+    if tool.repeated {
+        words.push_str(", repeated an earlier result: nothing ran");
+    }
+    words
+}
+
+/// Draws verdicts with what speaks for them.
+pub(super) fn criteria(criteria: &[CriterionDetail]) -> Markup {
+    html! {
+        @if !criteria.is_empty() {
+            h3 { "Criteria" }
+            ul class="criteria" { @for one in criteria {
+                li {
+                    span class={ "state s-" (one.verdict.name()) } { (one.verdict.name()) } " "
+                    span dir="auto" { (one.name.as_deref().map_or_else(|| format!("criterion {}", one.criterion), element::line)) }
+                    @if let Some(score) = one.score { span class="soft" { " score " (format!("{score:.2}")) } }
+                    @if let Some(evidence) = &one.evidence { div class="soft" dir="auto" { (element::line(evidence)) } }
+                }
+            } }
+        }
+    }
+}
+
+fn prompt(call: &CallDetail) -> Markup {
+    let Some(prompt) = &call.prompt else { return html! {} };
+    let parts = [("System message", &prompt.system), ("Prompt", &prompt.user), ("Conversation with tools", &prompt.transcript)];
+    html! {
+        @for (name, said) in parts {
+            @if let Some(said) = said {
+                details id={ "prompt-" (name.split(' ').next().unwrap_or_default()) } {
+                    summary { (name) " " span class="hint" { (words::plural(said.chars().count() as u64, "character")) } }
+                    (element::text(said))
+                }
+            }
+        }
+        @if prompt.system.is_none() && prompt.user.is_none() { p class="hint" { "The prompt is not retained." } }
+    }
+}
+
+fn text(text: Option<&str>) -> Markup {
+    match text {
+        Some(text) => element::text(text),
+        None => html! { p class="hint" { "There is none, or it is not retained." } },
+    }
+}
+
+fn fact(name: &str, value: String) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}

@@ -1,0 +1,275 @@
+//! The templates: how each does; and one: its rules, how its tiers and criteria do, what changed, and what is advised.
+
+use jiff::Timestamp;
+use maud::{Markup, PreEscaped, html};
+
+use crate::analytics::report::{Advice, Analytics, TemplateLine, TemplateReport};
+use crate::charts::outcomes::{share, trend};
+use crate::charts::rules::rules;
+use crate::charts::scrolled;
+use crate::charts::spark::spark;
+use crate::cli::error::{Report, Result};
+use crate::cli::output::words;
+use crate::cli::render::analytics::{self, money_each, run_lengths};
+use crate::ui::report as sections;
+use crate::ui::{Answer, Page, Params, Request, Ui, element};
+use crate::workspace::AnalyticsQuestion;
+use crate::workspace::library::{Entry, Origin};
+
+/// Weeks of a trend.
+const WEEKS: usize = 26;
+
+/// Shows all templates.
+///
+/// # Errors
+/// When the address cannot be read, or the store.
+pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
+    let asked = question(ui, request, None)?;
+    let analytics = ui.workspace.analytics(&asked)?;
+    let trends = ui.workspace.trends(&asked)?;
+    let entries = ui.workspace.library.list();
+    // Templates that were run and are not here any more, those of other systems among them.
+    let others = analytics.templates.iter().filter(|line| !entries.iter().any(|entry| entry.id == line.template_id));
+    let line_of = |id: &str| analytics.templates.iter().find(|line| line.template_id == id);
+    let mut rows: Vec<(String, Option<&Entry>, Option<&TemplateLine>)> =
+        entries.iter().map(|entry| (entry.id.clone(), Some(entry), line_of(&entry.id))).collect();
+    rows.extend(others.map(|line| (line.template_id.clone(), None, Some(line))));
+    rows.sort_by_key(|(_, _, line)| std::cmp::Reverse(line.map_or(0, |line| line.runs)));
+    let body = html! {
+        h1 { "Templates" }
+        (form(request, "/templates"))
+        (counted(&analytics, request, "/templates"))
+        div class="wide" {
+            table class="stack" {
+                thead { tr {
+                    th { "Template" } th class="num" { "Runs" } th { "Success" } th { "Success per week" } th { "Cost p50 / p90" } th { "Duration p50 / p90" }
+                } }
+                tbody {
+                    @for (id, entry, line) in rows {
+                        tr {
+                            td data-name="Template" { div {
+                                a href=(link(&id, &request.query)) { (element::line(&id)) }
+                                @if let Some(entry) = entry { (name(entry)) } @else { " " span class="mode" { "not in this store" } }
+                            } }
+                            td data-name="Runs" class="num" { (words::count(line.map_or(0, |line| line.runs))) }
+                            td data-name="Success" { (line.map_or_else(|| "–".to_owned(), |line| share(line.success))) }
+                            td data-name="Per week" {
+                                @if let Some((shares, words)) = trends.get(&id).and_then(|weeks| trend(weeks, WEEKS)) {
+                                    (PreEscaped(spark(&shares, &words).to_svg()))
+                                }
+                            }
+                            td data-name="Cost" { (line.map_or_else(|| "–".to_owned(), |line| money_each(&line.money))) }
+                            td data-name="Duration" { (line.map_or_else(|| "–".to_owned(), run_lengths)) }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Ok(Page { title: "Templates".to_owned(), here: "/templates", body, live: None }.into())
+}
+
+/// Shows one template.
+///
+/// # Errors
+/// When it is neither known nor was ever run, when the address cannot be read, or the store.
+pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
+    let id = request.part("id");
+    let entry = ui.workspace.library.find(id).ok().flatten();
+    let analytics = ui.workspace.analytics(&question(ui, request, Some(id))?)?;
+    if entry.is_none() && analytics.template.is_none() && ui.workspace.outcomes(Some(id))?.is_empty() {
+        return Err(Report::not_found(format!("template `{}` is not known and was never run", element::line(id)))
+            .hint("the page Templates lists all templates"));
+    }
+    let here = format!("/templates/{}", encoded(id));
+    let template = entry.as_ref().and_then(|entry| entry.template.as_ref());
+    let runs = |run: &str| Some(format!("/runs/{run}"));
+    let weeks = |monday: &str| {
+        let monday: jiff::civil::Date = monday.parse().ok()?;
+        let sunday = monday.checked_add(jiff::Span::new().days(6)).ok()?;
+        let span = Params::default().with("template", Some(id)).with("since", Some(&monday.to_string()));
+        Some(span.with("until", Some(&sunday.to_string())).link("/"))
+    };
+    let body = html! {
+        h1 { (element::line(template.map_or(id, |template| template.name.as_str()))) }
+        p { @if let Some(template) = template { (element::line(&template.description)) " " } span class="id" { (element::line(id)) } }
+        p class="actions" {
+            a class="button" href=(Params::default().with("template", Some(id)).link("/")) { "Its runs" }
+            a class="button" href=(Params::default().with("where", Some(&format!("template={id}"))).with("by", Some("day,tier")).link("/costs")) { "Its costs" }
+        }
+        (form(request, &here))
+        (counted(&analytics, request, &here))
+        @if let Some(report) = &analytics.template {
+            section class="card" { (sections::tiles(report)) }
+            section class="card" { (sections::success(&analytics, &runs, &weeks)) }
+            @for part in [sections::tiers(report, &runs), advice(report), sections::criteria(report)] {
+                @if !part.0.is_empty() { div class="card" { (part) } }
+            }
+            (sections::next_run(report))
+            (sections::failures(report))
+            (found(report))
+            (anomalies(report))
+        }
+        @if let Some(template) = template {
+            section class="card" {
+                h2 { "Rules" }
+                (PreEscaped(scrolled(&rules(template).draw(), "Questions on the left make agents; an orange line leads to an agent that waits.")))
+            }
+        } @else if let Some(entry) = &entry {
+            p class="notice" { "The template is broken: " (entry.first_error().map_or_else(|| "it cannot be read".to_owned(), |problem| element::line(&problem.to_string()))) }
+        }
+        p class="hint" {
+            "The same as a document: "
+            a href=(request.query.with("template", Some(id)).link("/api/analytics")) { "/api/analytics" } "."
+        }
+    };
+    Ok(Page { title: id.to_owned(), here: "/templates", body, live: None }.into())
+}
+
+/// Answers with the document that `meno analytics [TEMPLATE] --json` prints.
+///
+/// # Errors
+/// When the address cannot be read, or the store.
+pub fn document(ui: &Ui, request: &Request) -> Result<Answer> {
+    super::api::document(&ui.workspace.analytics(&question(ui, request, request.query.get("template"))?)?)
+}
+
+fn question(ui: &Ui, request: &Request, template: Option<&str>) -> Result<AnalyticsQuestion> {
+    let now = Timestamp::now().to_zoned(ui.zone.clone());
+    let moment = |name| {
+        let span = |text: &str| crate::cli::args::values::span(text, &now);
+        request.read(name, span, "a time such as 2026-10-01, 7d or yesterday")
+    };
+    Ok(AnalyticsQuestion {
+        template: template.map(str::to_owned),
+        since: moment("since")?.map(|(from, _)| from),
+        until: moment("until")?.map(|(_, to)| to),
+        simulated: request.query.get("simulated").is_some(),
+        unverified: request.query.get("unverified").is_some(),
+    })
+}
+
+fn form(request: &Request, action: &str) -> Markup {
+    let is_set = |name: &str| request.query.get(name).is_some();
+    html! {
+        form class="bar" action=(action) {
+            label { "Since" input name="since" value=[request.query.get("since")] size="10" placeholder="30d"; }
+            label { "Until" input name="until" value=[request.query.get("until")] size="10" placeholder="today"; }
+            label { "Simulated runs" input type="checkbox" name="simulated" value="1" checked[is_set("simulated")]; }
+            label { "Unverified successes" input type="checkbox" name="unverified" value="1" checked[is_set("unverified")]; }
+            button type="submit" { "Count" }
+        }
+    }
+}
+
+/// Says what counts, and where nothing does, what else could.
+fn counted(analytics: &Analytics, request: &Request, here: &str) -> Markup {
+    let runs: u64 = analytics.templates.iter().map(|line| line.runs).sum();
+    let modes: Vec<&str> = analytics.modes.iter().map(|mode| mode.name()).collect();
+    html! {
+        p class="hint" {
+            (words::plural(runs, "ended run")) " counted, " (modes.join(" and "))
+            ". Shares stand with their 95 % interval; nothing is claimed under " (analytics.min_sample) " observations."
+        }
+        @if runs == 0 && request.query.get("simulated").is_none() {
+            p class="notice" {
+                "No real or imported run has ended. "
+                a href=(request.query.with("simulated", Some("1")).link(here)) { "Count simulated runs too" }
+            }
+        }
+    }
+}
+
+fn name(entry: &Entry) -> Markup {
+    let origin = match entry.origin {
+        Origin::BuiltIn => "built in",
+        Origin::User(_) | Origin::File(_) => "own",
+    };
+    html! {
+        " " span class="mode" { (origin) }
+        @match &entry.template {
+            Some(template) => p class="snippet" { (element::line(&template.name)) },
+            None => p class="snippet" { "broken: " code { "meno validate-template" } " shows why" },
+        }
+    }
+}
+
+fn link(id: &str, query: &Params) -> String {
+    query.link(&format!("/templates/{}", encoded(id)))
+}
+
+/// Writes an id as one part of a path.
+fn encoded(id: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    id.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// Advice, each with the runs that it rests on.
+fn advice(report: &TemplateReport) -> Markup {
+    let evidence = |advice: &Advice| {
+        let tiers = report.tiers.iter().filter(|line| line.role == advice.role);
+        let mut runs: Vec<&String> = tiers.flat_map(|line| &line.evidence).collect();
+        runs.sort_by(|a, b| b.cmp(a));
+        runs.dedup();
+        runs.into_iter().take(6).cloned().collect::<Vec<_>>()
+    };
+    let lines: Vec<(String, Vec<String>)> = report
+        .advice
+        .iter()
+        .map(|found| (analytics::advice(found), evidence(found)))
+        .chain(report.dominated.iter().map(|found| (analytics::dominated(found), Vec::new())))
+        .collect();
+    html! {
+        @if !lines.is_empty() {
+            section {
+                h2 { "Advice" }
+                ul { @for (words, runs) in &lines { li { (element::line(words)) (evidence_of(runs)) } } }
+            }
+        }
+    }
+}
+
+fn evidence_of(runs: &[String]) -> Markup {
+    html! {
+        @if !runs.is_empty() {
+            p class="snippet" { "newest runs: " @for run in runs { (element::run_link(run)) " " } }
+        }
+    }
+}
+
+fn found(report: &TemplateReport) -> Markup {
+    html! {
+        @if !report.answers.found.is_empty() {
+            section {
+                h2 { "Answers that go with failure or success" }
+                ul { @for found in &report.answers.found { li { (element::line(&analytics::answer(found))) (evidence_of(&found.evidence)) } } }
+                p class="hint" {
+                    (words::plural(report.answers.tested, "answer")) " tested; of the findings at most "
+                    (format!("{:.0} %", report.answers.false_discovery_rate * 100.0)) " are expected to be chance."
+                }
+            }
+        }
+    }
+}
+
+fn anomalies(report: &TemplateReport) -> Markup {
+    html! {
+        @if !report.anomalies.is_empty() {
+            section {
+                h2 { "Runs unlike the others" }
+                ul { @for found in &report.anomalies { li { (element::run_link(&found.run_id)) " " (element::line(&analytics::anomaly(found))) } } }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_another_system_is_one_part_of_a_path() {
+        assert_eq!(encoded("release_prep"), "release_prep");
+        assert_eq!(encoded("../a b?c"), "..%2Fa%20b%3Fc");
+    }
+}

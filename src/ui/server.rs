@@ -1,0 +1,256 @@
+//! The page over HTTP: the only file that names axum. Requests are checked by the guard, then answered by a thread that may block.
+
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, RawPathParams, Request as HttpRequest, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::sse::{Event as ServerEvent, KeepAlive, Sse};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_core::Stream;
+use maud::{DOCTYPE, html};
+use tokio::sync::{broadcast, mpsc};
+
+use super::guard::{Claims, Entry};
+use super::pages::{Handle, ROUTES, Route};
+use super::{Answer, Params, Request, Ui, layout};
+use crate::cli::error::{Exit, Report, Result};
+
+/// The most that a form may hold, in bytes.
+const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The style sheet of all pages and their drawings.
+const STYLE: &str =
+    concat!(include_str!("assets/style.css"), include_str!("../charts/style.css"), include_str!("assets/pages.css"));
+
+/// Said with every answer: nothing comes from elsewhere, no script stands in a page, no other page shows this one or learns its address.
+const HEADERS: [(&str, &str); 6] = [
+    (
+        "content-security-policy",
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; img-src 'self'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cache-control", "no-store"),
+];
+
+/// Serves until `is_over`, which is asked a few times a second.
+///
+/// # Errors
+/// When the server cannot be started or fails.
+pub fn serve(ui: &Arc<Ui>, listener: TcpListener, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Result<()> {
+    /// How often it is looked whether it is over.
+    const LOOK_EVERY: Duration = Duration::from_millis(100);
+    let failed = |error: std::io::Error| Report::fault("the page cannot be served").source(&error);
+    let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
+    let is_over = Arc::new(is_over);
+    let watching = {
+        let (ui, is_over) = (Arc::clone(ui), Arc::clone(&is_over));
+        let watch = move || ui.changes.watch(&ui.workspace, &*is_over);
+        std::thread::Builder::new().name("meno-changes".to_owned()).spawn(watch).map_err(failed)?
+    };
+    let served = runtime.block_on(async {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let over = async {
+            while !is_over() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        // Open pages hold connections that would never end: they are dropped.
+        tokio::select! {
+            served = std::future::IntoFuture::into_future(axum::serve(listener, router(Arc::clone(ui)))) => served,
+            () = over => Ok(()),
+        }
+    });
+    // What runs go through to be paused needs the runtime.
+    ui.runner.pause_all();
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    // A panic in there has ended it as well.
+    let _ = watching.join();
+    served.map_err(failed)
+}
+
+fn router(ui: Arc<Ui>) -> Router {
+    let mut router = Router::new().route("/live", get(live));
+    for Route { path, handle } in ROUTES {
+        router = match *handle {
+            Handle::Get(answer) => router.route(path, get(move |state, parts, uri| shown(state, parts, uri, answer))),
+            Handle::Post(answer) => {
+                router.route(path, post(move |state, parts, uri, body| changed(state, parts, uri, body, answer)))
+            }
+        };
+    }
+    let inside = router.fallback(unknown).layer(DefaultBodyLimit::max(FORM_BYTES_MAX));
+    let inside = inside.layer(from_fn_with_state(Arc::clone(&ui), admit));
+    let outside = Router::new()
+        .route("/style.css", get(|| asset("text/css; charset=utf-8", STYLE)))
+        .route("/script.js", get(|| asset("text/javascript; charset=utf-8", include_str!("assets/script.js"))))
+        .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("assets/icon.svg"))));
+    outside.merge(inside).layer(from_fn_with_state(Arc::clone(&ui), check)).with_state(ui)
+}
+
+async fn asset(kind: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+type Handler = fn(&Ui, &Request) -> Result<Answer>;
+
+async fn shown(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, handler: Handler) -> Response {
+    let request = Request { parts: parts_of(&parts), query: query_of(&uri), form: Params::default() };
+    answer(ui, request, handler).await
+}
+
+async fn changed(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, body: String, handler: Handler) -> Response {
+    let request = Request { parts: parts_of(&parts), query: query_of(&uri), form: Params::parse(body.as_bytes()) };
+    if !ui.guard.is_own_form(request.form.get("word")) {
+        return refused(&ui, "the form is not one of this server's");
+    }
+    answer(ui, request, handler).await
+}
+
+fn parts_of(parts: &RawPathParams) -> Params {
+    parts.iter().fold(Params::default(), |parts, (name, value)| parts.with(name, Some(value)))
+}
+
+fn query_of(uri: &Uri) -> Params {
+    Params::parse(uri.query().unwrap_or_default().as_bytes())
+}
+
+/// Lets a thread that may block answer.
+async fn answer(ui: Arc<Ui>, request: Request, handler: Handler) -> Response {
+    let asked = Arc::clone(&ui);
+    let answered = tokio::task::spawn_blocking(move || handler(&asked, &request)).await;
+    // What panicked has said so on stderr.
+    let answered = answered.unwrap_or_else(|_| Err(Report::fault("this page could not be made")));
+    match answered {
+        Ok(Answer::Page(page)) => Html(layout::page(&ui, &page).into_string()).into_response(),
+        Ok(Answer::Part(markup)) => Html(markup.into_string()).into_response(),
+        Ok(Answer::See(place)) => (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response(),
+        Ok(Answer::Json(document)) => ([(header::CONTENT_TYPE, "application/json")], document).into_response(),
+        Err(report) => fault(&ui, &report),
+    }
+}
+
+fn fault(ui: &Ui, report: &Report) -> Response {
+    let status = match (report.kind, report.exit) {
+        ("not_found" | "run_not_found" | "run_reference" | "unknown_template", _) => StatusCode::NOT_FOUND,
+        ("refused" | "run_held" | "conflict", _) => StatusCode::CONFLICT,
+        (_, Exit::Fault) => StatusCode::INTERNAL_SERVER_ERROR,
+        (_, Exit::Unreachable | Exit::Violation) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    (status, Html(layout::page(ui, &layout::fault(report)).into_string())).into_response()
+}
+
+async fn unknown(State(ui): State<Arc<Ui>>, uri: Uri) -> Response {
+    fault(&ui, &Report::not_found(format!("there is no page `{}`", uri.path())).hint("the navigation above shows all pages"))
+}
+
+/// Refuses requests of others, and says with every answer what a browser may do with it.
+async fn check(State(ui): State<Arc<Ui>>, request: HttpRequest, next: Next) -> Response {
+    let mut response = match ui.guard.check_source(claims(&request)) {
+        Ok(()) => next.run(request).await,
+        Err(why) => refused(&ui, why),
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Lets in who has the cookie, and gives it to who has the token.
+async fn admit(State(ui): State<Arc<Ui>>, request: HttpRequest, next: Next) -> Response {
+    let query = query_of(request.uri());
+    let token = query.get("token").filter(|_| request.method() == Method::GET);
+    match ui.guard.admit(Claims { token, ..claims(&request) }) {
+        Entry::Admitted => next.run(request).await,
+        Entry::Refused(why) => refused(&ui, why),
+        Entry::Welcome => {
+            // A browser that was sent here by another site brings a strict cookie only with a request that this page itself makes.
+            let page = html! {
+                (DOCTYPE)
+                meta charset="utf-8";
+                meta http-equiv="refresh" content="0;url=/";
+                title { "Meno" }
+                a href="/" { "Continue" }
+            };
+            ([(header::SET_COOKIE, ui.guard.cookie())], Html(page.into_string())).into_response()
+        }
+    }
+}
+
+fn claims(request: &HttpRequest) -> Claims<'_> {
+    let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    Claims { host: header(header::HOST), origin: header(header::ORIGIN), cookie: header(header::COOKIE), token: None }
+}
+
+fn refused(_: &Ui, why: &str) -> Response {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Refused · Meno" }
+                link rel="stylesheet" href="/style.css";
+            }
+            body {
+                main {
+                    h1 { "Refused" }
+                    p class="fault" { (why) "." }
+                    p { "The address that " code { "meno ui" } " prints lets one browser in, once. End it and start it again for another." }
+                }
+            }
+        }
+    };
+    (StatusCode::FORBIDDEN, Html(page.into_string())).into_response()
+}
+
+/// Tells a page that it should ask again, as server-sent events: of one run, or of all.
+async fn live(State(ui): State<Arc<Ui>>, uri: Uri) -> Response {
+    let run = query_of(&uri).get("run").map(str::to_owned);
+    let mut news = ui.changes.listen();
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let is_meant = tokio::select! {
+                heard = news.recv() => match heard {
+                    Ok(runs) => run.as_ref().is_none_or(|run| runs.iter().any(|changed| changed.to_string() == *run)),
+                    Err(broadcast::error::RecvError::Lagged(_)) => true,
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                () = sender.closed() => return,
+            };
+            // A page that was told and has not asked yet need not be told again.
+            if is_meant
+                && matches!(sender.try_send(ServerEvent::default().data("grown")), Err(mpsc::error::TrySendError::Closed(_)))
+            {
+                return;
+            }
+        }
+    });
+    let stream = Sse::new(Received(receiver)).keep_alive(KeepAlive::default());
+    let (parts, body) = stream.into_response().into_parts();
+    Response::from_parts(parts, Body::new(body))
+}
+
+/// What arrives over a channel, as a stream.
+struct Received(mpsc::Receiver<ServerEvent>);
+
+impl Stream for Received {
+    type Item = std::result::Result<ServerEvent, std::convert::Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|event| event.map(Ok))
+    }
+}

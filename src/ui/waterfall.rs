@@ -1,0 +1,426 @@
+//! The waterfall: what each agent of a run did and when, one row per attempt, call and tool, drawn as SVG. Pure: data in, markup out.
+//!
+//! Places are per cents, so that the drawing fits any width without a script; heights are pixels. A stroke keeps the shortest bar two
+//! pixels wide, and a row can be clicked over its whole width.
+
+use maud::{Markup, html};
+
+use super::axis::Axis;
+use super::element;
+use crate::cli::output::{time, words};
+use crate::domain::event::Purpose;
+use crate::domain::ids::{AgentNo, TimeNs};
+use crate::views::timeline::{Bar, BarKind, Lane, Outcome, PauseKind, Timeline};
+
+/// The height of a row, in pixels: as large as a target for fingers has to be.
+pub const ROW: usize = 26;
+/// The height of the axis, in pixels.
+const HEAD: usize = 26;
+/// Rows on one page; more are on the next ones.
+pub const ROWS_MAX: usize = 200;
+/// Shades of cost.
+const SHADES: u64 = 4;
+
+/// What bars are coloured by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colour {
+    /// The tier.
+    #[default]
+    Tier,
+    /// The cost, from none to that of the dearest bar of its kind.
+    Cost,
+}
+
+/// How the waterfall is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// What bars are coloured by.
+    pub colour: Colour,
+    /// Calls and tools have rows too; without, only attempts.
+    pub calls: bool,
+    /// Long pauses are drawn short.
+    pub squeeze: bool,
+    /// The page of rows, from 0.
+    pub part: usize,
+    /// The end of the axis for what has not ended: now, for a run that goes on.
+    pub now: Option<TimeNs>,
+    /// The run as it was at a moment; `None` for as it is.
+    pub cursor: Option<Cursor<'a>>,
+    /// The row that is looked at.
+    pub chosen: &'a str,
+}
+
+/// A moment to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor<'a> {
+    /// When.
+    pub at: TimeNs,
+    /// The run as it was then.
+    pub then: &'a Timeline,
+}
+
+/// A row: an agent, or something that it did.
+struct Row<'a> {
+    lane: &'a Lane,
+    bar: Option<&'a Bar>,
+}
+
+/// A drawn waterfall.
+pub struct Waterfall {
+    /// The drawing.
+    pub markup: Markup,
+    /// How many rows there are on all pages.
+    pub rows: usize,
+}
+
+/// The name of what a bar stands for, as links carry it: `a2.1` is the first attempt of agent 2, `c17` a call, `t17.0` a tool.
+pub fn key(agent: AgentNo, bar: &Bar) -> String {
+    match (bar.call, bar.tool) {
+        (Some(call), Some(tool)) => format!("t{call}.{tool}"),
+        (Some(call), None) => format!("c{call}"),
+        _ => format!("a{agent}.{}", bar.attempt),
+    }
+}
+
+/// Draws a run. `link` makes the address at which a row, by its key, is looked at.
+pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(&str) -> String) -> Waterfall {
+    let all: Vec<Row<'_>> = timeline.lanes.iter().flat_map(|lane| rows_of(lane, options.calls)).collect();
+    let first = (options.part * ROWS_MAX).min(all.len());
+    let rows = &all[first..(first + ROWS_MAX).min(all.len())];
+    let end = options.now.unwrap_or(timeline.to).max(timeline.to);
+    // A page of rows has its own span, so that the end of a long run can be seen as well as its beginning.
+    let (from, to) = if all.len() > ROWS_MAX { span(rows, timeline, end) } else { (timeline.from, end) };
+    let axis = Axis::new(from, to, &timeline.pauses, options.squeeze);
+    let scale = Scale::of(&all);
+    let height = HEAD + rows.len() * ROW;
+    let places = rows.iter().enumerate().map(|(place, row)| (HEAD + place * ROW, row));
+    let markup = html! {
+        div class="waterfall" {
+            div class="wf-labels" {
+                div class="wf-head" { "Agent, attempt" @if options.calls { ", call" } }
+                @for row in rows { (label(row, options, link)) }
+            }
+            svg class="wf-plot" width="100%" height=(height) role="img" aria-label=(summary(timeline)) {
+                defs {
+                    pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                        rect class="wf-wait" width="3" height="6" {}
+                    }
+                    marker id="climb" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto" {
+                        path class="wf-arrow-head" d="M0 0 L8 4 L0 8 z" {}
+                    }
+                }
+                (grid(&axis, height, timeline))
+                @for (y, row) in places.clone() { (row_of(row, y, &axis, options, scale, end, link)) }
+                @for (y, row) in places.clone() { (climbs(row, y, rows, &axis, options)) }
+                @if let Some(cursor) = options.cursor {
+                    @let x = percent(axis.at(cursor.at));
+                    line class="wf-cursor" x1=(x) x2=(x) y1=(HEAD - 8) y2=(height) {}
+                    circle class="wf-cursor" cx=(x) cy=(HEAD - 8) r="4" {}
+                }
+            }
+        }
+    };
+    Waterfall { markup, rows: all.len() }
+}
+
+fn rows_of(lane: &Lane, calls: bool) -> impl Iterator<Item = Row<'_>> {
+    let bars = lane.bars.iter().filter(move |bar| calls || bar.kind == BarKind::Attempt);
+    std::iter::once(Row { lane, bar: None }).chain(bars.map(move |bar| Row { lane, bar: Some(bar) }))
+}
+
+fn span(rows: &[Row<'_>], timeline: &Timeline, end: TimeNs) -> (TimeNs, TimeNs) {
+    let bars = || rows.iter().filter_map(|row| row.bar);
+    let from = bars().map(|bar| bar.from).min().unwrap_or(timeline.from);
+    let to = bars().map(|bar| bar.to.unwrap_or(end)).max().unwrap_or(end);
+    (from, to)
+}
+
+/// The dearest bar of each kind, by which costs are shaded.
+#[derive(Clone, Copy, Default)]
+struct Scale {
+    attempt: u64,
+    call: u64,
+}
+
+impl Scale {
+    fn of(rows: &[Row<'_>]) -> Self {
+        let most = |is_meant: &dyn Fn(&Bar) -> bool| {
+            let costs = rows.iter().filter_map(|row| row.bar).filter(|bar| is_meant(bar)).filter_map(|bar| bar.cost);
+            costs.max().unwrap_or_default()
+        };
+        Self { attempt: most(&|bar| bar.kind == BarKind::Attempt), call: most(&|bar| bar.kind != BarKind::Attempt) }
+    }
+
+    fn shade(self, bar: &Bar) -> Option<u64> {
+        let most = if bar.kind == BarKind::Attempt { self.attempt } else { self.call };
+        let cost = bar.cost?;
+        Some(if most == 0 { 0 } else { (u128::from(cost) * u128::from(SHADES)).div_ceil(u128::from(most)) as u64 })
+    }
+}
+
+fn percent(place: f64) -> String {
+    // Two decimals are a tenth of a pixel on a wide screen.
+    format!("{place:.2}%")
+}
+
+/// What the drawing shows, for those who cannot see it.
+fn summary(timeline: &Timeline) -> String {
+    let climbs: usize = timeline.lanes.iter().map(|lane| lane.climbs.len()).sum();
+    let attempts = timeline.lanes.iter().flat_map(|lane| &lane.bars).filter(|bar| bar.kind == BarKind::Attempt).count();
+    format!(
+        "Waterfall of {}, {}, {} over {}",
+        words::plural(timeline.lanes.len() as u64, "agent"),
+        words::plural(attempts as u64, "attempt"),
+        words::plural(climbs as u64, "escalation"),
+        time::duration(crate::views::millis_between(timeline.from, timeline.to)),
+    )
+}
+
+fn grid(axis: &Axis, height: usize, timeline: &Timeline) -> Markup {
+    html! {
+        @for (place, ms) in axis.ticks() {
+            line class="wf-tick" x1=(percent(place)) x2=(percent(place)) y1=(HEAD - 6) y2=(height) {}
+            text class="wf-time" x=(percent(place)) y=(HEAD - 11) dx="3" { (time::duration(ms)) }
+        }
+        @for pause in &timeline.pauses {
+            @let (left, right) = (axis.at(pause.from), axis.at(pause.to));
+            rect class="wf-pause" fill="url(#hatch)" x=(percent(left)) width=(percent(right - left)) y=(HEAD) height=(height - HEAD) {
+                title { (pause_words(pause.kind)) " " (time::duration(crate::views::millis_between(pause.from, pause.to))) }
+            }
+        }
+        @for squeezed in axis.squeezed() {
+            text class="wf-squeezed" x=(percent((squeezed.left + squeezed.right) / 2.0)) y=(HEAD + 10) text-anchor="middle" {
+                (pause_words(squeezed.kind)) " " (time::duration(squeezed.ms))
+            }
+        }
+    }
+}
+
+fn pause_words(kind: PauseKind) -> &'static str {
+    match kind {
+        PauseKind::Form => "form",
+        PauseKind::Waited => "waited",
+    }
+}
+
+/// What a bar is called.
+fn bar_words(bar: &Bar) -> String {
+    let name = element::line(&bar.name);
+    match bar.kind {
+        BarKind::Attempt if bar.inherited => format!("attempt {}, inherited", bar.attempt),
+        BarKind::Attempt => format!("attempt {}", bar.attempt),
+        BarKind::Call(Purpose::Work) => name,
+        BarKind::Call(Purpose::Judge) => format!("judge {name}"),
+        BarKind::Tool => format!("{name}()"),
+    }
+}
+
+fn label(row: &Row<'_>, options: &Options<'_>, link: &dyn Fn(&str) -> String) -> Markup {
+    let Some(bar) = row.bar else {
+        return html! { div class="wf-label wf-agent" title=(element::line(&row.lane.label)) dir="auto" { (element::line(&row.lane.label)) } };
+    };
+    let key = key(row.lane.agent, bar);
+    let depth = match bar.kind {
+        BarKind::Attempt => 1,
+        BarKind::Call(_) => 2,
+        BarKind::Tool => 3,
+    };
+    let is_to_come = options.cursor.is_some_and(|cursor| bar_then(cursor.then, row.lane.agent, bar).is_none());
+    html! {
+        a class={ "wf-label wf-d" (depth) @if is_to_come { " to-come" } } id={ "row-" (key) } href=(link(&key)) data-detail
+            aria-current=[(options.chosen == key).then_some("true")] title=(bar_words(bar)) {
+            span class="wf-name" { (bar_words(bar)) }
+            @if bar.kind == BarKind::Attempt { " " (element::tier(bar.tier)) }
+        }
+    }
+}
+
+/// The same bar in the run as it was.
+fn bar_then<'a>(then: &'a Timeline, agent: AgentNo, bar: &Bar) -> Option<&'a Bar> {
+    let lane = then.lanes.iter().find(|lane| lane.agent == agent)?;
+    lane.bars.iter().find(|known| (known.attempt, known.call, known.tool) == (bar.attempt, bar.call, bar.tool))
+}
+
+fn row_of(
+    row: &Row<'_>,
+    y: usize,
+    axis: &Axis,
+    options: &Options<'_>,
+    scale: Scale,
+    end: TimeNs,
+    link: &dyn Fn(&str) -> String,
+) -> Markup {
+    let Some(bar) = row.bar else {
+        return html! { line class="wf-rule" x1="0" x2="100%" y1=(y) y2=(y) {} };
+    };
+    let key = key(row.lane.agent, bar);
+    let (then, until) = match options.cursor {
+        Some(cursor) => (bar_then(cursor.then, row.lane.agent, bar), cursor.at),
+        None => (Some(bar), end),
+    };
+    let (height, inset) = if bar.kind == BarKind::Attempt { (16, 5) } else { (8, 9) };
+    let x = |from: TimeNs| axis.at(from);
+    let width = |from: TimeNs, to: TimeNs| percent((axis.at(to) - axis.at(from)).max(0.01));
+    html! {
+        a href=(link(&key)) data-detail tabindex="-1" aria-hidden="true" {
+            rect class={ "wf-hit" @if options.chosen == key { " chosen" } } x="0" width="100%" y=(y) height=(ROW) {}
+            @if options.cursor.is_some() {
+                rect class="wf-ghost" x=(percent(x(bar.from))) width=(width(bar.from, bar.to.unwrap_or(end))) y=(y + inset) height=(height) {}
+            }
+            @if let Some(bar) = then {
+                @let to = bar.to.unwrap_or(until).max(bar.from);
+                rect class={ "wf-bar " (colour(bar, options.colour, scale)) " " (outcome_class(bar.outcome)) }
+                    x=(percent(x(bar.from))) width=(width(bar.from, to)) y=(y + inset) height=(height) rx="2" {}
+                (after(bar, x(bar.from), x(to), y, to))
+                title { (tip(row.lane, bar, to)) }
+            }
+        }
+    }
+}
+
+/// What stands behind a bar, or before it where there is no room behind it.
+fn after(bar: &Bar, left: f64, right: f64, y: usize, to: TimeNs) -> Markup {
+    /// Behind this place, in per cent, a text would leave the drawing.
+    const ROOM: f64 = 82.0;
+    let mark = match (bar.outcome, bar.kind) {
+        (Outcome::Running, _) => "…",
+        (Outcome::Bad, _) => "✗",
+        (Outcome::Gone, _) => "∅",
+        (Outcome::Good, BarKind::Attempt) => "✓",
+        (Outcome::Good, _) => "",
+    };
+    let retries = if bar.retries.is_empty() { String::new() } else { format!("↻{} ", bar.retries.len()) };
+    let words = format!("{mark} {retries}{}", time::duration(crate::views::millis_between(bar.from, to)));
+    let is_behind = right < ROOM || left < 100.0 - ROOM;
+    let is_inside = is_behind && right >= ROOM;
+    let (x, dx, anchor) = match (is_inside, is_behind) {
+        (true, _) => (left, 6, "start"),
+        (false, true) => (right, 6, "start"),
+        (false, false) => (left, -6, "end"),
+    };
+    let inside = if is_inside && bar.kind == BarKind::Attempt { " inside" } else { "" };
+    html! {
+        text class={ "wf-after " (outcome_class(bar.outcome)) (inside) } x=(percent(x)) dx=(dx) y=(y + 17) text-anchor=(anchor) { (words.trim()) }
+    }
+}
+
+fn colour(bar: &Bar, colour: Colour, scale: Scale) -> String {
+    match (colour, bar.kind) {
+        (Colour::Tier, BarKind::Attempt | BarKind::Call(Purpose::Work)) => format!("t-{}", bar.tier.name()),
+        (Colour::Tier, BarKind::Call(Purpose::Judge)) => "t-judge".to_owned(),
+        (Colour::Tier, BarKind::Tool) => "t-tool".to_owned(),
+        (Colour::Cost, _) => scale.shade(bar).map_or_else(|| "c-unknown".to_owned(), |shade| format!("c-{shade}")),
+    }
+}
+
+fn outcome_class(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Running => "o-running",
+        Outcome::Good => "o-good",
+        Outcome::Bad => "o-bad",
+        Outcome::Gone => "o-gone",
+    }
+}
+
+fn tip(lane: &Lane, bar: &Bar, to: TimeNs) -> String {
+    let mut tip = format!("{} · {} · {}", element::line(&lane.label), bar_words(bar), bar.tier);
+    if bar.kind == BarKind::Attempt && !bar.name.is_empty() {
+        tip.push_str(&format!(" · {}", element::line(&bar.name)));
+    }
+    tip.push_str(&format!(" · {}", time::duration(crate::views::millis_between(bar.from, to))));
+    if bar.kind != BarKind::Tool {
+        tip.push_str(&format!(" · {}", words::amount(bar.cost)));
+    }
+    if !bar.retries.is_empty() {
+        let waited: u64 = bar.retries.iter().sum();
+        tip.push_str(&format!(" · {}, waited {}", retried_words(bar.retries.len()), time::duration(waited)));
+    }
+    tip
+}
+
+fn retried_words(tries: usize) -> String {
+    if tries == 1 { "retried once".to_owned() } else { format!("retried {tries} times") }
+}
+
+/// An arrow from each attempt that failed to the one of the next tier.
+fn climbs(row: &Row<'_>, y: usize, rows: &[Row<'_>], axis: &Axis, options: &Options<'_>) -> Markup {
+    let Some(bar) = row.bar.filter(|bar| bar.kind == BarKind::Attempt) else { return html! {} };
+    let is_shown = |at: TimeNs| options.cursor.is_none_or(|cursor| at <= cursor.at);
+    let climb = row.lane.climbs.iter().find(|climb| climb.attempt == bar.attempt && is_shown(climb.at));
+    let next = |row: &Row<'_>| row.bar.is_some_and(|next| next.kind == BarKind::Attempt && next.attempt == bar.attempt + 1);
+    let target = rows.iter().enumerate().find(|(_, other)| other.lane.agent == row.lane.agent && next(other));
+    let (Some(climb), Some((place, target))) = (climb, target) else { return html! {} };
+    let from = axis.at(bar.to.unwrap_or(bar.from));
+    let to = axis.at(target.bar.map_or(climb.at, |bar| bar.from));
+    let (top, bottom) = (y + ROW / 2 + 8, HEAD + place * ROW + 4);
+    html! {
+        line class="wf-climb" x1=(percent(from)) x2=(percent(to)) y1=(top) y2=(bottom) marker-end="url(#climb)" {
+            title { "escalated from " (climb.from.name()) " to " (climb.to.name()) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::sample;
+
+    const PLAIN: Options<'_> =
+        Options { colour: Colour::Tier, calls: true, squeeze: true, part: 0, now: None, cursor: None, chosen: "" };
+
+    fn drawn(timeline: &Timeline, options: &Options<'_>) -> (String, usize) {
+        let drawn = draw(timeline, options, &|key| format!("/runs/X?sel={key}"));
+        (drawn.markup.into_string(), drawn.rows)
+    }
+
+    #[test]
+    fn every_attempt_call_and_tool_has_a_bar_and_every_climb_an_arrow() {
+        let timeline = Timeline::fold(&sample::story());
+        let (svg, rows) = drawn(&timeline, &PLAIN);
+        assert_eq!(rows, timeline.bars() + timeline.lanes.len());
+        for lane in &timeline.lanes {
+            for bar in &lane.bars {
+                assert_eq!(svg.matches(&format!("sel={}\"", key(lane.agent, bar))).count(), 2, "a label and a bar: {bar:?}");
+            }
+        }
+        let climbs: usize = timeline.lanes.iter().map(|lane| lane.climbs.len()).sum();
+        assert!(climbs > 0);
+        assert_eq!(svg.matches("class=\"wf-climb\"").count(), climbs);
+        assert!(!svg.contains("style="), "the page allows no style in it: {svg}");
+    }
+
+    #[test]
+    fn ten_thousand_bars_are_all_on_some_page() {
+        let mut timeline = Timeline::fold(&sample::story());
+        let (lane, bar) = (timeline.lanes[0].clone(), timeline.lanes[0].bars[0].clone());
+        let made = (1..=10_000).map(|attempt| Bar { attempt, from: bar.from + i64::from(attempt), ..bar.clone() });
+        timeline.lanes = vec![Lane { bars: made.collect(), ..lane }];
+        let (_, rows) = drawn(&timeline, &PLAIN);
+        let pages = rows.div_ceil(ROWS_MAX);
+        let bars: usize =
+            (0..pages).map(|part| drawn(&timeline, &Options { part, ..PLAIN }).0.matches("class=\"wf-bar").count()).sum();
+        assert_eq!(bars, 10_000);
+    }
+
+    #[test]
+    fn at_a_moment_what_is_to_come_is_a_shadow() {
+        let events = sample::story();
+        let timeline = Timeline::fold(&events);
+        let half = &events[..events.len() / 2];
+        let then = Timeline::fold(half);
+        let at = then.moments.last().unwrap().at;
+        let (svg, _) = drawn(&timeline, &Options { cursor: Some(Cursor { at, then: &then }), ..PLAIN });
+        assert_eq!(svg.matches("class=\"wf-ghost\"").count(), timeline.bars());
+        assert_eq!(svg.matches("class=\"wf-bar").count(), then.bars());
+        assert!(then.bars() < timeline.bars() && svg.contains("wf-cursor"));
+    }
+
+    #[test]
+    fn no_name_reaches_the_page_as_markup() {
+        let mut timeline = Timeline::fold(&sample::story());
+        timeline.lanes[0].label = "<script>alert(1)</script>\u{1b}[31m".to_owned();
+        timeline.lanes[0].bars[0].name = "\"><img src=x onerror=alert(1)>".to_owned();
+        let (svg, _) = drawn(&timeline, &PLAIN);
+        assert!(!svg.contains("<script") && !svg.contains("<img") && !svg.contains('\u{1b}'), "{svg}");
+    }
+}

@@ -1,0 +1,219 @@
+//! The page in a real browser: headless Chromium, driven over WebDriver. Where there is none, these say so in one line and pass.
+//!
+//! What the tests see is kept as pictures in `target/tmp/page/`. `MENO_SCREENSHOTS=DIR` writes those of the README there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::harness::House;
+use crate::page_server::Served;
+use crate::webdriver::{Browser, View};
+
+const WIDE: View = View { width: 1600, dark: false };
+/// The keys of WebDriver.
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
+
+/// Lets the browser in.
+fn enter(browser: &Browser, served: &Served) {
+    browser.open(&served.url());
+    browser.until("the list of runs", "return location.search === '' && !!document.querySelector('main h1')");
+}
+
+fn go(browser: &Browser, served: &Served, path: &str) {
+    browser.open(&format!("http://{}{path}", served.host));
+}
+
+/// Keeps what the page looks like.
+fn keep(browser: &Browser, name: &str) -> PathBuf {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("page");
+    fs::create_dir_all(&dir).expect("a folder");
+    let file = dir.join(format!("{name}.png"));
+    fs::write(&file, browser.picture()).expect("written");
+    file
+}
+
+/// Moves the scrubber as a hand does.
+fn drag(browser: &Browser, step: &str) {
+    browser.eval(&format!(
+        "const s = document.querySelector('#scrubber input[type=range]'); s.value = {step}; \
+         s.dispatchEvent(new Event('input', {{bubbles: true}})); return true"
+    ));
+}
+
+#[test]
+fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
+    let Some(browser) = Browser::start(WIDE) else { return };
+    let house = House::new();
+    house.configure("preset = \"simulated\"\n[memory]\nembed_ms = 0\n[simulated]\ndelay_ms = 150\n");
+    let served = Served::start(&house, &[]);
+    enter(&browser, &served);
+
+    // The form: a condition shows and hides questions while it is filled in, and the cost stands before the button.
+    go(&browser, &served, "/new/python_package_publish");
+    browser.until("the expected cost", "return document.querySelector('#outlook').innerText.includes('expected cost')");
+    browser.until("a question with a condition", "return !!document.querySelector('#q-test_coverage_required-part')");
+    browser.click("#q-has_tests-No");
+    browser.until("the condition fails", "return !document.querySelector('#q-test_coverage_required-part')");
+    browser.click("#q-has_tests-Yes");
+    browser.until("the condition holds", "return !!document.querySelector('#q-test_coverage_required-part')");
+    go(&browser, &served, "/new/release_prep");
+    browser.click("#terms summary");
+    browser.type_into("input[name=seed]", "3");
+    browser.click("select[name=escalate] option[value=ask]");
+    browser.click("button[value=start]");
+    browser.until("the run's page", "return location.pathname.startsWith('/runs/')");
+
+    // It is watched, and what waits is approved, without asking for the page again by hand.
+    let at_rest = "return !!document.querySelector('#head button[value=yes], h1 .s-succeeded, h1 .s-failed, h1 .s-unverified')";
+    let mut approvals = 0;
+    loop {
+        browser.eval("window.mark = 'same page'; return true");
+        browser.until("an approval or an end", at_rest);
+        if browser.eval("return !!document.querySelector('#head button[value=yes]')") == Value::Bool(false) {
+            break;
+        }
+        assert_eq!(browser.eval("return window.mark"), "same page");
+        browser.click("#head button[value=yes]");
+        approvals += 1;
+        browser.until("the page after the approval", "return window.mark === undefined && document.readyState === 'complete'");
+        assert!(approvals < 20, "it never ends");
+    }
+    assert!(approvals > 0);
+    browser.until("an arrow for each escalation", "return document.querySelectorAll('.wf-climb').length > 0");
+    let least = "return Math.min(...[...document.querySelectorAll('.wf-bar')].map((bar) => bar.getBoundingClientRect().width))";
+    assert!(browser.eval(&format!("{least} + 2")).as_f64().is_some_and(|least| least >= 2.0), "each bar can be seen");
+
+    // A bar is chosen by the keyboard: what was asked and how it was judged is shown.
+    browser.eval("document.querySelector('.wf-d1').focus(); return true");
+    browser.press(ENTER);
+    browser.until(
+        "the panel",
+        "return document.querySelector('#detail').innerText.includes('Criteria') && location.search.includes('sel=')",
+    );
+    keep(&browser, "begun-and-chosen");
+
+    // The scrubber: dragged to the beginning, everything is as it was then; played, it comes to the end.
+    drag(&browser, "12");
+    browser.until("the run as it was", "return document.querySelector('#said').innerText.includes('As it was at event 12 ')");
+    browser
+        .until("shadows", "return document.querySelectorAll('.wf-ghost').length > document.querySelectorAll('.wf-bar').length");
+    drag(&browser, "Math.round(s.max / 2)");
+    browser.until("the middle", "return location.search.includes('step=') && document.querySelectorAll('.wf-cursor').length > 0");
+    browser.click("#play");
+    browser.until(
+        "the end",
+        "return !location.search.includes('step=') && document.querySelector('#play').textContent.includes('Play')",
+    );
+
+    // Search, by the keyboard; a filter that was understood is taken away again.
+    go(&browser, &served, "/");
+    browser.until("the list", "return document.readyState === 'complete'");
+    browser.press("/");
+    browser.press(&format!("mode:simulated release{ENTER}"));
+    browser.until(
+        "what was understood",
+        "return location.search.includes('q=') && document.querySelectorAll('#runs .chip').length > 0",
+    );
+    browser.until("a run", "return document.querySelectorAll('main a.row').length > 0");
+    browser.click("#runs .chip a");
+    browser.until("one filter less", "return !location.search.includes('mode')");
+
+    // By Tab alone: first the link over the navigation.
+    go(&browser, &served, "/");
+    browser.press(TAB);
+    assert_eq!(browser.eval("return document.activeElement.className"), "skip");
+}
+
+#[test]
+fn hostile_texts_do_nothing_and_no_request_leaves() {
+    let Some(browser) = Browser::start(WIDE) else { return };
+    const HOSTILE: &str = "<script>window.owned=1</script><img src=http://evil.example/x onerror=\"window.owned=1\"> \
+        [click](javascript:window.owned=1) ![x](http://evil.example/y.png) \u{1b}[31m \u{202e}rtl";
+    let house = House::new();
+    let said = format!("# {HOSTILE}\n\n{HOSTILE}\n\n{}", "y".repeat(100_000));
+    let script = json!({"replies": [{"times": 99, "text": said}]});
+    fs::write(house.path("script.json"), script.to_string()).expect("written");
+    house.configure(&format!(
+        "preset = \"simulated\"\n[memory]\nembed_ms = 0\n[simulated]\nscript = \"{}\"\n",
+        house.path("script.json").display()
+    ));
+    let done = house.meno(["run", "release_prep", "--no-input", "--json", "--label", &format!("x={HOSTILE}")]).ends().run();
+    let run = done["run_id"].as_str().expect("an id").to_owned();
+    house.meno(["note", &run, HOSTILE]).exits(0);
+    let served = Served::start(&house, &[]);
+    enter(&browser, &served);
+    let pages = [
+        "/".to_owned(),
+        format!("/runs/{run}"),
+        format!("/runs/{run}?sel=a0.1"),
+        format!("/runs/{run}/events"),
+        "/new/release_prep".to_owned(),
+    ];
+    for path in pages {
+        go(&browser, &served, &path);
+        assert_eq!(browser.eval("return typeof window.owned"), "undefined", "{path}");
+        let asked = "return performance.getEntriesByType('resource').map((one) => new URL(one.name).host).filter((host) => host !== location.host)";
+        assert_eq!(browser.eval(asked), json!([]), "{path}");
+        let links = "return [...document.links].map((link) => link.protocol).filter((one) => !['http:', 'https:', 'mailto:'].includes(one))";
+        assert_eq!(browser.eval(links), json!([]), "{path}");
+        assert_eq!(spill(&browser), 0, "{path}: nothing is wider than the window");
+    }
+}
+
+/// By how many pixels a page is wider than its window.
+fn spill(browser: &Browser) -> Value {
+    browser.eval("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+}
+
+#[test]
+fn every_page_fits_narrow_and_wide_light_and_dark() {
+    let views = [
+        ("wide-light", WIDE),
+        ("wide-dark", View { width: 1600, dark: true }),
+        ("narrow-light", View { width: 360, dark: false }),
+        ("narrow-dark", View { width: 360, dark: true }),
+    ];
+    let Some(_) = Browser::start(WIDE) else { return };
+    let house = House::new();
+    house.configure("preset = \"simulated\"\n[memory]\nembed_ms = 0\n[simulated]\ndelay_ms = 40\n");
+    for (template, seed) in
+        [("release_prep", "3"), ("security_audit", "8"), ("release_prep", "11"), ("python_package_publish", "5")]
+    {
+        house.meno(["run", template, "--no-input", "--seed", seed, "--label", "team=core"]).ends();
+    }
+    house.meno(["run", "release_prep", "--no-input", "--seed", "3", "--escalate", "ask"]).ends();
+    let events = house.meno(["events", "last~1", "--json"]).exits(0).lines();
+    let run = events[0]["run_id"].as_str().expect("an id");
+    let at = events[events.len() * 3 / 5]["seq"].as_u64().expect("a position");
+    let pages = [
+        ("runs", "/".to_owned()),
+        ("search", "/?q=failed+or+succeeded+release_prep+cost:%3E0".to_owned()),
+        ("run", format!("/runs/{run}")),
+        ("cost", format!("/runs/{run}?by=cost&sel=c0")),
+        ("scrubber", format!("/runs/{run}?at={at}&sel=a0.1")),
+        ("events", format!("/runs/{run}/events")),
+        ("needs", "/needs".to_owned()),
+        ("templates", "/new".to_owned()),
+        ("form", "/new/python_package_publish".to_owned()),
+        ("fault", "/runs/nowhere".to_owned()),
+    ];
+    for (name, view) in views {
+        let Some(browser) = Browser::start(view) else { return };
+        let served = Served::start(&house, &["--read-only"]);
+        enter(&browser, &served);
+        assert_eq!(browser.eval("return matchMedia('(prefers-color-scheme: dark)').matches"), view.dark);
+        for (page, path) in &pages {
+            go(&browser, &served, path);
+            let picture = keep(&browser, &format!("{page}-{name}"));
+            assert_eq!(spill(&browser), 0, "{page} {name}: nothing is wider than the window");
+            if let Some(dir) = std::env::var_os("MENO_SCREENSHOTS")
+                .filter(|_| ["run-wide-light", "scrubber-wide-dark"].contains(&format!("{page}-{name}").as_str()))
+            {
+                fs::copy(picture, Path::new(&dir).join(format!("{page}.png"))).expect("copied");
+            }
+        }
+    }
+}
