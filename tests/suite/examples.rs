@@ -11,7 +11,8 @@ use std::process::Command;
 use crate::harness::{Done, House, finish};
 
 /// Examples that are not carried out, by how they begin.
-const APART: [(&str, &str); 13] = [
+const APART: [(&str, &str); 14] = [
+    ("meno ui", "serves until it is stopped; `page` and `browser` look at it"),
     ("meno events --follow", "follows until it is stopped"),
     ("meno import transcripts", "asks, or watches; `transcripts` does it on sessions of its own"),
     ("meno push s3", "needs a bucket"),

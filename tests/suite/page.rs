@@ -6,6 +6,8 @@ use std::io::Read;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use meno::workspace::{Access, RunRequest};
+
 use crate::harness::House;
 use crate::page_server::Served;
 
@@ -180,9 +182,14 @@ fn real_money_is_spent_only_after_a_second_yes() {
 fn an_escalation_that_waits_is_approved_on_the_page() {
     let house = House::new();
     house.template("look", &template());
-    fs::write(house.path("script.json"), json!({"replies": [
-        {"role": "looker", "attempt": 1, "text": "I cannot", "stop": "refusal"}, {"role": "looker", "attempt": 2, "text": "the moon is far"},
-    ]}).to_string()).expect("written");
+    fs::write(
+        house.path("script.json"),
+        json!({"replies": [
+            {"role": "looker", "attempt": 1, "stop": "refusal"}, {"role": "looker", "attempt": 2, "text": "the moon is far"},
+        ]})
+        .to_string(),
+    )
+    .expect("written");
     house.configure(&format!(
         "preset = \"simulated\"\n[memory]\nembed_ms = 0\n[simulated]\nscript = \"{}\"\n",
         house.path("script.json").display()
@@ -220,7 +227,7 @@ fn every_position_shows_what_replay_shows_there() {
         let by_step = served.page(&format!("/runs/{run}?step={}", event["version"]));
         assert_eq!(by_step.contains("As it was at event"), event["seq"] != events.last().expect("one")["seq"]);
     }
-    assert_eq!(served.get(&format!("/runs/{run}?at=1")).status, 404, "it had not begun");
+    assert_eq!(served.get(&format!("/runs/{run}?at=0")).status, 404, "it had not begun");
     assert_eq!(served.get(&format!("/runs/{run}?at=x")).status, 400);
     assert_eq!(served.get("/runs/01KAPXZ8T0M3N5Q7R9S1V3W5X7").status, 404);
     assert_eq!(served.get("/nowhere").status, 404);
@@ -230,29 +237,28 @@ fn every_position_shows_what_replay_shows_there() {
 
 #[test]
 fn runs_are_filtered_searched_and_paged() {
-    let house = House::new();
+    let house = House::with_delay(0);
     house.template("look", &template());
-    let names: Vec<String> = (0..53).map(|number| format!("thing {number}")).collect();
-    let ids: Vec<String> = names
-        .iter()
-        .map(|name| {
-            let done = house
-                .meno(["run", "look", "--no-input", "--json", "--set", &format!("what={name}"), "--label", "odd=yes"])
-                .ends();
-            done.run()["run_id"].as_str().expect("an id").to_owned()
-        })
-        .collect();
+    let workspace = house.workspace(Access::Write, false);
+    let entry = workspace.template("look").expect("it is there");
+    let request = |number: u32| RunRequest::new().answer("what", format!("thing {number}")).label("odd", "yes");
+    let ids: Vec<String> = (0..53).map(|number| workspace.run_to_end(&entry, request(number)).expect("it runs").run_id).collect();
+    drop(workspace);
     let served = Served::admitted(&house, &[]);
     let first = served.page("/");
     let shown = |page: &str| ids.iter().filter(|id| page.contains(&format!("title=\"{id}\""))).count();
     assert_eq!(shown(&first), 50);
     let next = first.split("href=\"/?before=").nth(1).and_then(|rest| rest.split('"').next()).expect("a next page").to_owned();
     assert_eq!(shown(&served.page(&format!("/?before={next}"))), 3);
-    assert_eq!(
-        shown(&served.page("/?status=failed&template=look")) + shown(&served.page("/?status=succeeded&label=odd%3Dyes")),
-        50.min(shown(&served.page("/?status=failed"))) + shown(&served.page("/?status=succeeded"))
-    );
-    assert_eq!(shown(&served.page("/?mode=real")), 0);
+    for (query, count) in [
+        ("template=look&label=odd%3Dyes", 50),
+        ("label=odd%3Dno", 0),
+        ("mode=real", 0),
+        ("status=cancelled", 0),
+        ("since=1h", 50),
+    ] {
+        assert_eq!(shown(&served.page(&format!("/?{query}"))), count, "{query}");
+    }
     let chips = served.page("/?status=failed&mode=simulated");
     assert!(chips.contains("href=\"/?mode=simulated\"") && chips.contains("href=\"/?status=failed\""), "{chips}");
     let found = served.page("/?q=mode%3Asimulated+%22thing+7%22");
@@ -294,7 +300,7 @@ fn hostile_texts_are_text_on_every_page() {
     fs::write(
         house.path("script.json"),
         json!({"replies": [
-            {"role": "looker", "times": 9, "text": format!("{HOSTILE}\n\n{}", "x".repeat(100_000))},
+            {"role": "looker", "times": 9, "text": format!("{HOSTILE} {WORSE}\n\n{}", "x".repeat(100_000))},
         ]})
         .to_string(),
     )
@@ -308,7 +314,7 @@ fn hostile_texts_are_text_on_every_page() {
     let run =
         house.meno(["run", "look", "--no-input", "--json", "--set", &what, "--label", &format!("evil={HOSTILE}")]).ends().run();
     let run = run["run_id"].as_str().expect("an id").to_owned();
-    house.meno(["note", &run, HOSTILE, "--tag", HOSTILE]).exits(0);
+    house.meno(["note", &run, WORSE, "--tag", HOSTILE]).exits(0);
     let served = Served::admitted(&house, &[]);
     let query = "%3Cscript%3Ealert(1)%3C/script%3E";
     for path in [
@@ -331,9 +337,8 @@ fn hostile_texts_are_text_on_every_page() {
         let answer = served.get(&path);
         let body = &answer.body;
         assert_ne!(answer.status, 500, "{path}: {body}");
-        for never in ["<script>", "<img", "href=\"javascript", "\u{1b}", "\u{7}", "onerror=alert(1)>"] {
-            let is_there = body.contains(never) && never != "onerror=alert(1)>";
-            assert!(!is_there, "{path} has {never:?}");
+        for never in ["<script>", "<img", "href=\"javascript", "\u{1b}", "\u{7}"] {
+            assert!(!body.contains(never), "{path} has {never:?}");
         }
         assert!(body.len() < 200_000, "{path}: {} bytes", body.len());
     }
