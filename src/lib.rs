@@ -5,7 +5,7 @@
 //! ```text
 //! people, scripts, other programs
 //!         │
-//!       cli                        arguments in, words and JSON out
+//!     cli · mcp                    arguments and requests in, words and JSON out
 //!         │
 //!     workspace                    open a store (own it or reach its owner); the use cases, one method each
 //!         │
@@ -36,7 +36,7 @@
 //!   of it is derived from the log and can be deleted.
 //! - [`lake`] reads what other systems and coding agents wrote down and makes events of it.
 //! - [`workspace`] is the library's door: open a store, check a template, run it, read and follow what happened.
-//! - [`cli`] is the program's door.
+//! - [`cli`] is the program's door, [`mcp`] the one for coding agents, over the Model Context Protocol.
 //!
 //! # Example
 //!
@@ -71,6 +71,7 @@ pub mod cli;
 pub mod domain;
 pub mod executor;
 pub mod lake;
+pub mod mcp;
 pub mod memory;
 pub mod providers;
 pub mod settings;

@@ -12,7 +12,7 @@ pub mod consent;
 pub mod context;
 pub mod error;
 mod failures;
-mod filling;
+pub mod filling;
 pub mod open;
 pub mod output;
 pub mod preview;

@@ -7,6 +7,7 @@ pub mod analysis;
 pub mod bench;
 pub mod import;
 pub mod keeping;
+pub mod mcp;
 pub mod memory;
 pub mod proof;
 pub mod query;
@@ -25,6 +26,7 @@ use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
 pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs, ImportTranscriptsArgs};
 pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PurgeArgs, RekeyArgs, RestoreArgs};
+pub use mcp::{McpArgs, McpCommand};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResumeArgs, RunArgs};
 use values::{KeyValue, Moment, RunRef, Setting, mode, run_status, seconds, time_zone};
@@ -181,6 +183,8 @@ pub enum Command {
     Rebuild,
     /// Hold the store open for other commands
     Serve,
+    /// Serve the store to coding agents over MCP
+    Mcp(McpArgs),
     /// Search past runs
     Search(memory::SearchArgs),
     /// Suggest templates for what you want to do

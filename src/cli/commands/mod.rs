@@ -37,6 +37,7 @@ pub mod import;
 mod import_events;
 mod import_transcripts;
 pub mod list_runs;
+pub mod mcp;
 pub mod note;
 pub mod rebuild;
 pub mod rekey;
@@ -103,6 +104,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Rebuild => rebuild::run(context),
         Command::Serve => serve::run(context),
+        Command::Mcp(args) => mcp::run(context, &args),
         Command::Search(args) => search::search(context, &args),
         Command::Suggest(args) => search::suggest(context, &args),
         Command::Recommend(args) => recommend::run(context, &args),
