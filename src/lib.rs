@@ -5,7 +5,7 @@
 //! ```text
 //! people, scripts, other programs
 //!         │
-//!       cli · ui                   arguments and requests in, words, JSON and pages out
+//!     cli · ui · mcp               arguments and requests in, words, JSON and pages out
 //!         │
 //!     workspace                    open a store (own it or reach its owner); the use cases, one method each
 //!         │
@@ -37,7 +37,8 @@
 //!   of it is derived from the log and can be deleted.
 //! - [`lake`] reads what other systems and coding agents wrote down and makes events of it.
 //! - [`workspace`] is the library's door: open a store, check a template, run it, read and follow what happened.
-//! - [`cli`] is the program's door, and [`ui`] that of a browser on the same machine.
+//! - [`cli`] is the program's door, [`ui`] that of a browser on the same machine, and [`mcp`] the one for coding agents, over the
+//!   Model Context Protocol.
 //!
 //! # Example
 //!
@@ -73,6 +74,7 @@ pub mod cli;
 pub mod domain;
 pub mod executor;
 pub mod lake;
+pub mod mcp;
 pub mod memory;
 pub mod providers;
 pub mod settings;

@@ -48,6 +48,12 @@ mod laws;
 mod library;
 #[path = "support/llm_server.rs"]
 mod llm_server;
+#[path = "suite/mcp_door.rs"]
+mod mcp_door;
+#[path = "support/mcp_server.rs"]
+mod mcp_server;
+#[path = "suite/mcp_tools.rs"]
+mod mcp_tools;
 #[path = "suite/memory.rs"]
 mod memory;
 #[path = "suite/outputs.rs"]

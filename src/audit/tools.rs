@@ -67,8 +67,8 @@ fn offered(audit: &RunAudit, call: u32) -> Option<Vec<String>> {
     let agent = audit.run.calls.get(&call).and_then(|call| audit.run.agent(call.agent))?;
     let settings = &audit.basis.as_ref()?.settings.tools;
     let all_programs = agent.plan.tools.iter().any(|tool| tool == RUN_COMMAND);
-    let is_known = |name: &&String| **name != RUN_COMMAND && settings.catalogue.iter().any(|spec| spec.name == **name);
-    let tools = agent.plan.tools.iter().filter(is_known);
+    let listed = agent.plan.tools.iter().filter(|name| *name != RUN_COMMAND);
+    let tools = listed.flat_map(|name| settings.by_listing(name)).map(|spec| &spec.name);
     let programs = settings.commands.iter().filter(|program| all_programs || agent.plan.tools.contains(program));
     Some(tools.chain(programs).cloned().collect())
 }

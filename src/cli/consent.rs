@@ -11,7 +11,7 @@ use crate::domain::ids::RunId;
 use crate::domain::run::Basis;
 use crate::settings::{How, is_trusted};
 use crate::workspace::library::{Entry, Origin};
-use crate::workspace::{Workspace, mode};
+use crate::workspace::{McpError, Workspace, mode};
 
 /// Asks whether a template of a store that was found and is not trusted, or of a file that is no store's, may be run with real models.
 ///
@@ -63,6 +63,31 @@ pub fn to_run(context: &mut Context, workspace: &Workspace, run: RunId, basis: &
 /// When the list of trusted stores cannot be read.
 pub fn is_strange(workspace: &Workspace) -> Result<bool> {
     Ok(workspace.store.how == How::Found && !is_trusted(&workspace.places, &workspace.store)?)
+}
+
+/// Asks whether the tools of an MCP server that has changed are allowed as they are now, and allows them.
+///
+/// # Errors
+/// When they are not, nobody can be asked, or it is another fault.
+pub fn to_changed_server(context: &mut Context, workspace: &Workspace, error: McpError) -> Result<()> {
+    let McpError::Changed { server, changes } = &error else { return Err(error.into()) };
+    if !context.can_ask() {
+        return Err(error.into());
+    }
+    let question = AskQuestion {
+        id: "mcp".to_owned(),
+        text: format!("MCP server `{server}` has changed: {}. Allow its tools as they are now?", sanitize::line(&changes.join(", "))),
+        help: None,
+        kind: AskKind::Confirm,
+        required: true,
+        default: Some((Value::Bool(false), "to be safe".to_owned())),
+        progress: None,
+        validate: &|value| Ok(value.clone()),
+    };
+    match Terminal::new(true).ask(&question)? {
+        Asked::Answer(Value::Bool(true)) => Ok(drop(workspace.allow_mcp(server)?)),
+        _ => Err(error.into()),
+    }
 }
 
 fn needs_consent(workspace: &Workspace, mode: Mode) -> Result<bool> {

@@ -11,7 +11,7 @@ use crate::store::{archive, hand_over};
 use crate::workspace::saved::SavedError;
 use crate::workspace::signing::SignError;
 use crate::workspace::{
-    self, FindError, ForgetError, ForkError, HandOverError, ImportError, ModelsError, RekeyError, ResumeError, StartError,
+    self, FindError, ForgetError, ForkError, HandOverError, ImportError, McpError, ModelsError, RekeyError, ResumeError, StartError,
     SyncError,
 };
 
@@ -200,6 +200,23 @@ impl From<Refusal> for Report {
     }
 }
 
+impl From<McpError> for Report {
+    fn from(error: McpError) -> Self {
+        let message = sanitize::line(&error.to_string()).into_owned();
+        match error {
+            McpError::Fault(fault) => Self::new("mcp_server", Exit::Mendable, message)
+                .hint(format!("`meno config` shows `mcp.{}`; `meno mcp tools {}` tries it alone", fault.server, fault.server)),
+            McpError::Changed { server, .. } => Self::new("mcp_server_changed", Exit::Mendable, message)
+                .hint(format!("look at it with `meno mcp tools {server}`, then `meno mcp allow {server}`")),
+            McpError::Unknown { name, known } => {
+                let how = format!("it is named by `command` under [mcp.{}] in config.toml", sanitize::line(&name));
+                Self::not_found(message).suggest(&name, known.iter().map(String::as_str), &how)
+            }
+            McpError::List(error) => error.into(),
+        }
+    }
+}
+
 impl From<StartError> for Report {
     fn from(error: StartError) -> Self {
         let message = error.to_string();
@@ -229,6 +246,7 @@ impl From<StartError> for Report {
             )),
             StartError::MaterialMissing(_) => Self::new("material_missing", Exit::Mendable, message)
                 .hint("give it, or say `--no-material` to let the agents work without it"),
+            StartError::Mcp(error) => error.into(),
             StartError::Input(_) => {
                 Self::new("input", Exit::Mendable, message).hint("`meno show-template TEMPLATE` lists the inputs it takes")
             }
@@ -238,7 +256,12 @@ impl From<StartError> for Report {
 
 impl From<ModelsError> for Report {
     fn from(error: ModelsError) -> Self {
-        Self::new("script", Exit::Mendable, error.to_string()).hint("correct it, or empty `simulated.script`")
+        match error {
+            ModelsError::Mcp(error) => error.into(),
+            error => {
+                Self::new("script", Exit::Mendable, error.to_string()).hint("correct it, or empty `simulated.script`")
+            }
+        }
     }
 }
 
@@ -338,6 +361,7 @@ impl From<ResumeError> for Report {
         match error {
             ResumeError::Refused(refusal) => refusal.into(),
             ResumeError::Store(error) => error.into(),
+            ResumeError::Mcp(error) => error.into(),
             ResumeError::NoSuchAgent { run, role, known } => Self::new("not_found", Exit::Mendable, message)
                 .cause(format!("it has: {}", known.join(", ")))
                 .suggest(&role, known.iter().map(String::as_str), &format!("`meno show-run {run}` shows its team")),

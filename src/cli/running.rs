@@ -75,6 +75,13 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
         let (tools, folder) = (notice.offered.join(", "), notice.folder.display());
         context.out.say(sanitize::line(&format!("agents may read files below {folder} ({tools}), never .env, keys or stores")));
     }
+    for (server, tools) in &notice.servers {
+        let tools = list(tools);
+        context.out.say(sanitize::line(&format!("MCP server `{server}` runs as you and unconfined; agents may call {tools}")));
+    }
+    for note in &notice.notes {
+        context.out.say(sanitize::line(note));
+    }
     if !notice.missing.is_empty() {
         let missing: Vec<&str> = notice.missing.keys().map(String::as_str).collect();
         context.out.say(sanitize::line(&format!("tools that agents list and do not have here: {}", missing.join(", "))));

@@ -28,6 +28,10 @@ pub struct Settings {
     pub per_day_budget: Option<NanoUsd>,
     /// What tools may do.
     pub tools: ToolSettings,
+    /// Servers of the Model Context Protocol by name. They are this machine's affair and are recorded with no run; the tools that agents were
+    /// offered stand in the catalogue.
+    #[serde(skip)]
+    pub mcp: BTreeMap<String, McpSettings>,
     /// What is kept.
     pub capture: CaptureSettings,
     /// Where the keys of encrypted payloads are. That is this machine's affair and is recorded with no run.
@@ -196,6 +200,41 @@ pub struct ToolSettings {
     /// started with. Runs that recorded none offer none.
     #[serde(default)]
     pub catalogue: Vec<ToolSpec>,
+    /// Of tools of MCP servers in the catalogue: their name there, by the name under which agents list them, `mcp:SERVER/TOOL`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mcp_tools: BTreeMap<String, String>,
+}
+
+impl ToolSettings {
+    /// Returns the tools of the catalogue that an agent has by listing `listed`: a tool's name, `mcp:SERVER/TOOL` or `mcp:SERVER/*`.
+    pub fn by_listing(&self, listed: &str) -> Vec<&ToolSpec> {
+        let of_catalogue = |name: &str| self.catalogue.iter().find(|spec| spec.name == name);
+        if let Some(prefix) = listed.strip_suffix('*').filter(|prefix| prefix.starts_with("mcp:") && prefix.ends_with('/')) {
+            let meant = self.mcp_tools.iter().filter(|(name, _)| name.starts_with(prefix));
+            return meant.filter_map(|(_, name)| of_catalogue(name)).collect();
+        }
+        match self.mcp_tools.get(listed) {
+            Some(name) => of_catalogue(name).into_iter().collect(),
+            // A server's tool is had by its own name only.
+            None if self.mcp_tools.values().any(|name| name == listed) => Vec::new(),
+            None => of_catalogue(listed).into_iter().collect(),
+        }
+    }
+}
+
+/// A server of the Model Context Protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub struct McpSettings {
+    /// The program that is started, with its arguments.
+    pub command: Vec<String>,
+    /// Variables of the environment that it has besides the usual ones.
+    pub env: Vec<String>,
+    /// What it says its tools do to the world is believed.
+    pub trust_annotations: bool,
+    /// Seconds until it must have started.
+    pub start_s: f64,
+    /// Seconds that a call of a tool may take.
+    pub timeout_s: f64,
 }
 
 /// What is kept.

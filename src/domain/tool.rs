@@ -14,6 +14,8 @@ use super::named::named_enums;
 pub const RUN_COMMAND: &str = "run_command";
 /// Bytes of a result that a model is told, at most; the rest is kept beside.
 pub const RESULT_BYTES_MAX: usize = 32 * 1024;
+/// What stands in a result behind this is kept and never told: data that is no text. No tool writes it into a text.
+pub const KEPT_BESIDE: &str = "\u{1c}\u{1d}kept beside\u{1d}\u{1c}\n";
 /// Of these, bytes of its end.
 const TAIL_BYTES: usize = 8 * 1024;
 /// Tool calls of one turn that are answered, at most.
@@ -101,6 +103,13 @@ impl ToolOutcome {
 /// Returns what a model is told of a result: all of it, or its head and its tail with a line between that says what is missing.
 /// `bytes` is the length that the result had before anybody cut it. `None` when all is told.
 pub fn cut(text: &str, bytes: u64) -> Option<String> {
+    if let Some((told, _)) = text.split_once(KEPT_BESIDE) {
+        return Some(shortened(told, told.len() as u64).unwrap_or_else(|| told.to_owned()));
+    }
+    shortened(text, bytes)
+}
+
+fn shortened(text: &str, bytes: u64) -> Option<String> {
     if text.len() <= RESULT_BYTES_MAX {
         return None;
     }

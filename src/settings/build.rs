@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::error::Error;
-use super::file::{Config, EncryptionConfig, TierConfig};
+use super::file::{Config, EncryptionConfig, McpConfig, TierConfig};
 use super::layers::{Layers, Source};
 use super::types::{
-    AuthScheme, CaptureSettings, EncryptionSettings, KeySource, MemorySettings, ProviderKind, ProviderSettings,
+    AuthScheme, CaptureSettings, EncryptionSettings, KeySource, McpSettings, MemorySettings, ProviderKind, ProviderSettings,
     RedactionSettings, RunSettings, Settings, SimulatedSettings, TierSettings, Tiers, ToolSettings,
 };
 use super::{keys, origin};
@@ -226,7 +226,9 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
             env: required(merged.tools.env, "tools.env")?,
             max_turns: required(merged.tools.max_turns, "tools.max_turns")?,
             catalogue: Vec::new(),
+            mcp_tools: BTreeMap::new(),
         },
+        mcp: merged.mcp.into_iter().map(|(name, server)| Ok((name.clone(), mcp(&name, server)?))).collect::<Result<_, Error>>()?,
         capture: CaptureSettings {
             prompts: capture(merged.capture.prompts),
             outputs: capture(merged.capture.outputs),
@@ -251,6 +253,18 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
             script: required(merged.simulated.script, "simulated.script")?,
         },
         judging: Edition::default(),
+    })
+}
+
+fn mcp(name: &str, config: McpConfig) -> Result<McpSettings, Error> {
+    let key = |key: &str| keys::dotted(&["mcp", name, key]);
+    Ok(McpSettings {
+        // One that has no command is said where a run needs it; all else works.
+        command: config.command.unwrap_or_default(),
+        env: required(config.env, key("env"))?,
+        trust_annotations: required(config.trust_annotations, key("trust_annotations"))?,
+        start_s: required(config.start_s, key("start_s"))?,
+        timeout_s: required(config.timeout_s, key("timeout_s"))?,
     })
 }
 

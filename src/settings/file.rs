@@ -90,6 +90,8 @@ pub struct Config {
     pub budget: BudgetConfig,
     /// What tools may do.
     pub tools: ToolsConfig,
+    /// Servers of the Model Context Protocol by name: agents have their tools by listing `mcp:NAME/TOOL` or `mcp:NAME/*`.
+    pub mcp: BTreeMap<String, McpConfig>,
     /// What is kept.
     pub capture: CaptureConfig,
     /// What the capture level `redacted` removes.
@@ -224,6 +226,25 @@ pub struct ToolsConfig {
     /// Turns with tools in one attempt, at most; 0 offers no tools. Default 16.
     #[schemars(range(max = 1000))]
     pub max_turns: Option<u32>,
+}
+
+/// A server of the Model Context Protocol, which is started for a run whose agents use it, and speaks over stdin and stdout.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpConfig {
+    /// The program with its arguments. It runs as you, in the folder of the run, and nothing confines it.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    pub command: Option<Vec<String>>,
+    /// Variables of the environment that it has besides PATH, HOME, LANG and the like. Default none; keys of providers are never passed.
+    pub env: Option<Vec<String>>,
+    /// Believe what it says its tools do to the world: only looking, or the same again. Default false: every tool counts as writing.
+    pub trust_annotations: Option<bool>,
+    /// Seconds until it must have started. Default 30.
+    #[schemars(range(min = 0.001, max = 3600))]
+    pub start_s: Option<f64>,
+    /// Seconds that a call of a tool may take. Default 60.
+    #[schemars(range(min = 0.001, max = 86400))]
+    pub timeout_s: Option<f64>,
 }
 
 /// What is kept of texts.
@@ -469,6 +490,19 @@ fn meaning_faults(config: &Config) -> Vec<Fault> {
             if let Some(message) = header_fault(header, value) {
                 fault(&["headers", header], message, Some("keys come from the variable that `api_key_env` names"));
             }
+        }
+    }
+    for (name, server) in &config.mcp {
+        let mut fault = |key: &[&str], message: &str, hint: Option<&str>| {
+            let path = ["mcp", name].iter().chain(key).map(|&segment| segment.to_owned()).collect();
+            faults.push(Fault { path, message: message.to_owned(), hint: hint.map(str::to_owned) });
+        };
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if name.is_empty() || name.len() > 24 || !name.bytes().all(is_plain) {
+            fault(&[], "is no name of a server", Some("use at most 24 letters, digits, `_` and `-`"));
+        }
+        if server.env.iter().flatten().any(|variable| !is_variable(variable)) {
+            fault(&["env"], "has what is not the name of an environment variable", Some("put values into variables, and their names here"));
         }
     }
     faults

@@ -225,6 +225,8 @@ pub(super) struct Defaults {
     pub(super) provider: Table,
     /// Beneath every tier.
     pub(super) tier: Table,
+    /// Beneath every MCP server.
+    pub(super) mcp: Table,
     /// The tiers of each preset.
     pub(super) preset: BTreeMap<String, Table>,
 }

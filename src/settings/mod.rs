@@ -17,6 +17,7 @@ mod fit;
 mod keys;
 mod layers;
 mod load;
+pub mod mcp_tools;
 mod origin;
 pub mod place;
 mod recorded;

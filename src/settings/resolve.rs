@@ -196,6 +196,9 @@ fn fill(layers: &mut Layers) {
     for tier in layers.names(&["tiers"]) {
         silently(layers, &["tiers", &tier], &defaults().tier);
     }
+    for server in layers.names(&["mcp"]) {
+        silently(layers, &["mcp", &server], &defaults().mcp);
+    }
 }
 
 fn silently(layers: &mut Layers, prefix: &[&str], table: &Table) {

@@ -61,6 +61,11 @@ impl Environment {
         environment
     }
 
+    /// Returns the variables.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Returns where a program lies: a name is looked for in the folders of PATH, an absolute path is itself.
     pub fn find(&self, program: &str) -> Option<PathBuf> {
         let is_program = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file();

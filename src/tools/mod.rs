@@ -9,6 +9,7 @@ mod child;
 mod find_files;
 mod git;
 mod list_files;
+pub mod mcp;
 mod read_file;
 pub mod root;
 mod run_command;
@@ -21,6 +22,7 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
@@ -34,6 +36,7 @@ use crate::domain::settings::ToolSettings;
 use crate::domain::tool::{ToolOutcome, ToolSpec};
 
 use child::Ended;
+use mcp::Servers;
 use root::{Root, RootError};
 
 pub use child::Environment;
@@ -101,6 +104,7 @@ struct Place {
 pub struct Toolbox {
     tools: Vec<(String, Box<dyn Tool>)>,
     place: Result<Place, RootError>,
+    servers: Option<Arc<Servers>>,
 }
 
 impl Toolbox {
@@ -110,7 +114,14 @@ impl Toolbox {
         let tools = built_in().into_iter().map(|tool| (tool.spec().name, tool)).collect();
         let root = Root::open(workspace, never, &settings.deny);
         let commands = settings.commands.clone();
-        Self { tools, place: root.map(|root| Place { root, deny: settings.deny.clone(), commands, environment }) }
+        Self { tools, place: root.map(|root| Place { root, deny: settings.deny.clone(), commands, environment }), servers: None }
+    }
+
+    /// Adds the tools of MCP servers.
+    #[must_use]
+    pub fn with_servers(mut self, servers: Option<Arc<Servers>>) -> Self {
+        self.servers = servers;
+        self
     }
 
     /// Runs a command that a criterion asks for, and says what was seen; `None` when `stop` was cancelled meanwhile.
@@ -149,6 +160,9 @@ impl Toolbox {
     fn result(&self, name: &str, arguments: &Value, stop: &CancellationToken) -> Result<String, ToolError> {
         let tool = self.tools.iter().find(|(known, _)| known == name);
         let Some((_, tool)) = tool else {
+            if let Some(servers) = self.servers.as_ref().filter(|servers| servers.has(name)) {
+                return servers.call(name, arguments, stop);
+            }
             return Err(ToolError {
                 fault: ToolFault::UnknownTool,
                 message: format!("`{name}` is not a tool of this version of meno"),

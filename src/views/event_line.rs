@@ -102,6 +102,16 @@ impl EventLine {
         })
     }
 
+    /// Writes `recorded` as programs read it, without its private part: no prompt, answer or output.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn without_texts(recorded: &Recorded) -> Result<Self, serde_json::Error> {
+        let mut public = Fields::default();
+        recorded.event.write_public(&mut public)?;
+        Ok(Self { data: public.0, ..Self::of(recorded)? })
+    }
+
     /// Writes an event of a kind (number and version) that this version does not know: where it stands, and nothing of what it says.
     pub fn unknown(envelope: &Envelope, (kind, kind_version): (u16, u16), forgotten: bool, hash: &Hash) -> Self {
         let data = [("kind_number", kind), ("kind_version", kind_version)];

@@ -14,6 +14,7 @@ use super::forget;
 use super::keys;
 use super::ledger::DayLedger;
 use super::library::Library;
+use super::mcp::HeldServers;
 use super::recall::Memory;
 use super::upkeep::{self, Attended, Opened, Upkeep};
 use crate::domain::capture::Levels;
@@ -137,6 +138,8 @@ pub struct Workspace {
     pub(super) opened: Arc<Opened>,
     pub(super) memory: Memory,
     pub(super) notice: Arc<dyn Fn(&Notice) + Send + Sync>,
+    /// MCP servers of runs that are about to go on.
+    pub(super) servers: HeldServers,
     /// `None` for a store that is not there.
     place: Option<Place>,
     session: Option<Arc<Session>>,
@@ -226,6 +229,7 @@ impl Workspace {
             opened: Arc::default(),
             memory: Memory::default(),
             notice: Arc::clone(&options.notice),
+            servers: HeldServers::default(),
             beside: None,
             place: None,
             session: None,
@@ -474,5 +478,12 @@ fn prices(places: &Places, flag: Option<&Path>) -> Result<PriceTable, Error> {
 fn secrets(resolved: &Resolved, variables: &Variables) -> Vec<SecretString> {
     let named = resolved.settings.providers.values().filter_map(|provider| provider.api_key_env.clone());
     let usual = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY", "OLLAMA_API_KEY"].map(str::to_owned);
-    named.chain(usual).filter_map(|name| variables.get(&name)).map(SecretString::from).collect()
+    let of_servers = resolved.settings.mcp.values().flat_map(|server| server.env.iter().filter(|name| is_secret(name)).cloned());
+    named.chain(usual).chain(of_servers).filter_map(|name| variables.get(&name)).map(SecretString::from).collect()
+}
+
+/// Tells by its name whether a variable that a server is given holds a secret.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|part| name.contains(part))
 }

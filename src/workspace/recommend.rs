@@ -209,6 +209,15 @@ impl Workspace {
         Ok(recommendation)
     }
 
+    /// Advises on a run of the template `id`, and records nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn advise(&self, id: &str, request: &RecommendRequest) -> Result<Recommendation, store::Error> {
+        let template = self.library.find(id).ok().flatten().and_then(|entry| entry.template);
+        self.advise_on(id, template.as_ref(), request)
+    }
+
     fn advise_on(
         &self,
         id: &str,

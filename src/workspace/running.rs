@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use tokio::runtime::{Handle, Runtime};
 
 use super::library::Entry;
-use super::{ActiveRun, RunRequest, StartError, Workspace};
+use super::{ActiveRun, McpError, RunRequest, StartError, Workspace};
 use crate::domain::money::{TokenUsage, UnitPrices};
 use crate::domain::redact::Redactor;
 use crate::domain::run::{Basis, Refusal};
@@ -32,6 +32,9 @@ pub enum ModelsError {
         #[source]
         source: std::io::Error,
     },
+    /// The MCP servers that its agents use cannot be used.
+    #[error(transparent)]
+    Mcp(#[from] McpError),
     /// The file is no script.
     #[error("script {}: {source}", path.display())]
     Script {
@@ -97,7 +100,7 @@ impl Workspace {
     /// Makes the executor of a run: with the models of its recorded settings, under what today's settings allow.
     ///
     /// # Errors
-    /// When the simulation's script cannot be used.
+    /// When the simulation's script or an MCP server cannot be used.
     pub fn executor(
         &self,
         stream: Stream,
@@ -108,6 +111,7 @@ impl Workspace {
         ask: Ask,
     ) -> Result<Executor, ModelsError> {
         let settings = settings::under(basis.settings.clone(), &self.resolved.settings);
+        let servers = self.take_servers(stream.id(), &basis, stream.run())?;
         let script = match settings.simulated.script.as_str() {
             "" => Script::default(),
             path => script(&self.places.current.join(path))?,
@@ -120,7 +124,7 @@ impl Workspace {
         let never: Vec<&std::path::Path> = store.iter().map(PathBuf::as_path).collect();
         let is_key = |name: &str| settings.providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name));
         let environment = Environment::new(|name| self.variables.get(name), &settings.tools.env, is_key);
-        let tools = Arc::new(Toolbox::new(&workspace, &never, &settings.tools, environment));
+        let tools = Arc::new(Toolbox::new(&workspace, &never, &settings.tools, environment).with_servers(servers));
         Ok(Executor { stream, basis, models, tools, redactor, runtime, per_day, workspace, control, ask })
     }
 

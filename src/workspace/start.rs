@@ -10,7 +10,7 @@ use super::library::Entry;
 use super::preview::imagine;
 use super::ready::ModelNotReady;
 use super::request::{GivenAnswer, ResumeRequest, RunRequest};
-use super::{Workspace, windows};
+use super::{McpError, Workspace, windows};
 use crate::domain::capture::Levels;
 use crate::domain::event::{Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};
 use crate::domain::form::AnswerProblem;
@@ -112,6 +112,9 @@ pub enum StartError {
     /// Agents need material that is not given, and they would be paid for saying so.
     #[error("the agents need material that is not given: {}", missing_words(.0))]
     MaterialMissing(Vec<String>),
+    /// The MCP servers that the agents use cannot be used.
+    #[error(transparent)]
+    Mcp(#[from] McpError),
     /// Material cannot be taken.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -178,6 +181,9 @@ pub enum ResumeError {
     /// A model that it needs cannot be called.
     #[error(transparent)]
     ModelNotReady(#[from] ModelNotReady),
+    /// The MCP servers that the agents use cannot be used.
+    #[error(transparent)]
+    Mcp(#[from] McpError),
     /// The rules forbid it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -223,11 +229,13 @@ impl Workspace {
         if !missing.is_empty() && !request.without_material && mode(&self.resolved.settings) == Mode::Real {
             return Err(StartError::MaterialMissing(missing));
         }
-        let basis = self.basis(template);
+        let mut basis = self.basis(template);
         let settled = self.settle(template, &request)?;
         let redactor = self.redactor_of(&basis, &settled.secrets);
         let inputs = request.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &redactor));
         let inputs: Vec<InputAttached> = inputs.collect::<Result<_, _>>()?;
+        let servers = self.servers_of_template(template, &basis)?;
+        servers.iter().for_each(|servers| servers.describe(&mut basis.settings.tools));
         let executor = ExecutorId(self.world.ulid(None));
         let mut commands = vec![Command::Begin(Box::new(self.started_now(template, &basis, &request, &redactor, executor)?))];
         commands.extend(inputs.into_iter().map(|input| Command::Attach(Box::new(input))));
@@ -245,6 +253,7 @@ impl Workspace {
         self.payloads.may_write()?;
         let mut stream = self.stream(id)?;
         stream.perform(&basis, &commands)?;
+        self.keep_servers(id, servers);
         Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
     }
 
@@ -276,7 +285,9 @@ impl Workspace {
         let limits = request.limits(stream.run()).map_err(|role| ResumeError::NoSuchAgent { run: id, role, known: roles() })?;
         let retry_failed = request.retry_failed;
         let resume = [Command::Resume { executor, retry_failed, meno_version, limits }];
-        self.check_run(&stream.foresee(&basis, &resume)?, &basis, !request.denies)?;
+        let resumed = stream.foresee(&basis, &resume)?;
+        self.check_run(&resumed, &basis, !request.denies)?;
+        self.servers_of_run(id, &basis, &resumed)?;
         stream.perform(&basis, &resume)?;
         Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from, redactor })
     }

@@ -19,6 +19,10 @@ pub struct ToolsNotice {
     pub programs: BTreeSet<String>,
     /// The tools that agents list and do not have, each with their roles.
     pub missing: BTreeMap<String, Vec<String>>,
+    /// The tools of MCP servers that agents have, by server.
+    pub servers: BTreeMap<String, BTreeSet<String>>,
+    /// What to know of these servers.
+    pub notes: Vec<String>,
     /// The programs of criteria that the settings do not allow: these criteria will be unknown.
     pub unknown: BTreeSet<String>,
 }
@@ -29,10 +33,20 @@ impl Workspace {
         let settings = settings::under(active.basis.settings.clone(), &self.resolved.settings);
         let (allowed, runs_criteria) = (settings.tools, settings.judging.runs_commands());
         let mut notice = ToolsNotice { folder: self.places.current.clone(), ..ToolsNotice::default() };
+        notice.notes = self.servers.notes(active.id);
         let has = |name: &str| allowed.max_turns > 0 && allowed.catalogue.iter().any(|spec| spec.name == name);
         for agent in active.stream.run().agents.iter().filter(|agent| !agent.status.is_ended()) {
             for tool in &agent.plan.tools {
-                if allowed.commands.contains(tool) && has(RUN_COMMAND) {
+                if let Some(server) = tool.strip_prefix("mcp:").and_then(|tool| tool.split_once('/')).map(|(server, _)| server) {
+                    let has = |name: &String| allowed.by_listing(tool).iter().any(|spec| spec.name == *name);
+                    let had = allowed.mcp_tools.iter().filter(|(_, name)| allowed.max_turns > 0 && has(name));
+                    let had: BTreeSet<String> = had.map(|(listed, _)| listed.clone()).collect();
+                    if had.is_empty() {
+                        notice.missing.entry(tool.clone()).or_default().push(agent.label.clone());
+                    } else {
+                        notice.servers.entry(server.to_owned()).or_default().extend(had);
+                    }
+                } else if allowed.commands.contains(tool) && has(RUN_COMMAND) {
                     notice.programs.insert(tool.clone());
                 } else if tool == RUN_COMMAND && has(tool) && !allowed.commands.is_empty() {
                     notice.programs.extend(allowed.commands.iter().cloned());

@@ -179,6 +179,9 @@ const ADDRESSES: [(&str, &str); 9] = [
     ("rusqlite", "lake"),
 ];
 
+/// Foreign crates with an address in each of these folders, since each end of a protocol is a room of its own.
+const FOLDERS: [(&str, &[&str]); 1] = [("rmcp", &["mcp/", "tools/mcp/"])];
+
 /// Functions with one address, down to the file: a second reader of the environment is a secret that is not redacted, or a key that
 /// nobody finds.
 const READERS: [(&str, &str); 4] = [
@@ -227,6 +230,11 @@ fn faults(file: &str, source: &Source) -> Vec<String> {
             if names(named, name) && room(file) != home {
                 faults.insert((line, format!("names `{name}`, whose address is one file of `{home}`: move the line there")));
             }
+        }
+    }
+    for (named, (name, homes)) in source.named.iter().flat_map(|named| FOLDERS.map(|folder| (named, folder))) {
+        if names(named, name) && !homes.iter().any(|home| file.starts_with(home)) {
+            faults.insert((named.line, format!("names `{name}`, whose addresses are {homes:?}: move the line there")));
         }
     }
     for (named, (name, home)) in source.named.iter().flat_map(|named| READERS.map(|reader| (named, reader))) {
@@ -320,6 +328,7 @@ fn the_walls_see_what_they_should_and_nothing_else() {
         ("providers/http.rs", "fn f(log: &crate::store::Log) {}"),
         ("cli/run.rs", "fn f() { let tree = sled::open(path); }"),
         ("memory/index.rs", "use reqwest::Client;"),
+        ("tools/mod.rs", "use rmcp::model::Tool;"),
         ("workspace/mod.rs", "use clap::Parser;"),
         ("workspace/mod.rs", "extern crate clap;"),
         ("workspace/mod.rs", "use crate::cli::Table;"),
@@ -358,6 +367,7 @@ fn the_walls_see_what_they_should_and_nothing_else() {
         ("views/runs.rs", "use crate::domain::event::Event;"),
         ("views/runs.rs", "use crate::{domain::{ids, tools}, views::store};\nfn f() { let store = 1; }"),
         ("store/sled.rs", "use sled::Db;"),
+        ("tools/mcp/session.rs", "use rmcp::model::Tool;"),
         ("store/open.rs", "mod sled;"),
         ("cli/mod.rs", "use clap::Parser;"),
         ("main.rs", "use clap::Parser;"),

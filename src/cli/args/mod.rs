@@ -7,6 +7,7 @@ pub mod analysis;
 pub mod bench;
 pub mod import;
 pub mod keeping;
+pub mod mcp;
 pub mod memory;
 pub mod proof;
 pub mod query;
@@ -26,6 +27,7 @@ use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
 pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs, ImportTranscriptsArgs};
 pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PullArgs, PurgeArgs, PushArgs, RekeyArgs, RestoreArgs};
+pub use mcp::{McpArgs, McpCommand};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResumeArgs, RunArgs};
 pub use ui::UiArgs;
@@ -189,6 +191,8 @@ pub enum Command {
     Serve,
     /// Show the store in a browser on this machine
     Ui(UiArgs),
+    /// Serve the store to coding agents over MCP
+    Mcp(McpArgs),
     /// Search past runs
     Search(memory::SearchArgs),
     /// Suggest templates for what you want to do

@@ -101,6 +101,7 @@ pub fn look(workspace: &Workspace) -> Result<DoctorDocument> {
         of_store(workspace, &workspace.inspect()?, &mut checks);
     }
     of_settings(workspace, &mut checks);
+    of_servers(workspace, &mut checks);
     of_templates(workspace, &mut checks);
     let state = checks.iter().map(|check| check.state).max().unwrap_or(State::Ok);
     Ok(DoctorDocument { store: workspace.store.path.display().to_string(), state, repaired: false, checks })
@@ -112,6 +113,20 @@ fn ok(name: &'static str, found: impl Into<String>) -> Check {
 
 fn bad(name: &'static str, state: State, found: impl Into<String>, hint: impl Into<String>) -> Check {
     Check { name, state, found: found.into(), hint: Some(hint.into()) }
+}
+
+/// Whether the programs of MCP servers are there; none is started.
+fn of_servers(workspace: &Workspace, checks: &mut Vec<Check>) {
+    let servers = &workspace.resolved.settings.mcp;
+    let missing = workspace.mcp_programs_missing();
+    for (name, program) in &missing {
+        let found = format!("MCP server `{name}`: there is no program `{}`", sanitize::line(program));
+        checks.push(bad("mcp", State::Problem, found, format!("install it, or correct `mcp.{name}.command`")));
+    }
+    if !servers.is_empty() && missing.is_empty() {
+        let names: Vec<&str> = servers.keys().map(String::as_str).collect();
+        checks.push(ok("mcp", format!("the programs of MCP servers are there: {}; `meno mcp tools NAME` tries one", names.join(", "))));
+    }
 }
 
 fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {

@@ -37,6 +37,7 @@ pub mod import;
 mod import_events;
 mod import_transcripts;
 pub mod list_runs;
+pub mod mcp;
 pub mod note;
 pub mod rebuild;
 pub mod rekey;
@@ -108,6 +109,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Rebuild => rebuild::run(context),
         Command::Serve => serve::run(context),
         Command::Ui(args) => ui::run(context, &args),
+        Command::Mcp(args) => mcp::run(context, &args),
         Command::Search(args) => search::search(context, &args),
         Command::Suggest(args) => search::suggest(context, &args),
         Command::Recommend(args) => recommend::run(context, &args),

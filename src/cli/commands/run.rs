@@ -22,7 +22,7 @@ use crate::domain::form::{self, AnswerProblem};
 use crate::domain::template::Template;
 use crate::settings::{Choice, Flags, Found, Preset, edit};
 use crate::workspace::library::{Entry, Origin};
-use crate::workspace::{Access, GivenAnswer, RunRequest, StartError, Workspace, mode, ready};
+use crate::workspace::{Access, ActiveRun, GivenAnswer, RunRequest, StartError, Workspace, mode, ready};
 
 /// What was given before anybody is asked: question → value and source.
 pub type GivenAnswers = IndexMap<String, (Value, AnswerSource)>;
@@ -81,7 +81,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     };
     let workspace = Arc::new(workspace);
     if asks {
-        let mut active = workspace.start(&entry, request)?;
+        let mut active = start(context, &workspace, &entry, request)?;
         filling::fill(context, &workspace, &mut active, &given)?;
         if mode(&workspace.resolved.settings) == Mode::Real {
             let answers = active.stream.run().answers.iter().map(|(id, answer)| GivenAnswer::recorded(id, answer));
@@ -90,30 +90,44 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
         }
         return running::carry_on(context, &workspace, active);
     }
-    let active = workspace.start(&entry, request)?;
+    let active = start(context, &workspace, &entry, request)?;
     running::carry_on(context, &workspace, active)
 }
 
+/// Starts a run; a person at a terminal is asked about MCP servers that have changed.
+fn start(context: &mut Context, workspace: &Workspace, entry: &Entry, request: RunRequest) -> Result<ActiveRun> {
+    loop {
+        match workspace.start(entry, request.clone()) {
+            Err(StartError::Mcp(error)) => consent::to_changed_server(context, workspace, error)?,
+            other => return Ok(other?),
+        }
+    }
+}
+
 fn flags(args: &RunArgs) -> Result<Flags> {
-    let preset = match &args.preset {
-        Some(name) => Some(name.parse::<Preset>().map_err(|_| {
-            let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-            Report::invalid(format!("there is no preset `{}`", sanitize::line(name))).suggest(
-                name,
-                names.iter().copied(),
-                &format!("presets are {}", names.join(", ")),
-            )
-        })?),
-        None => None,
-    };
     Ok(Flags {
-        preset,
+        preset: args.preset.as_deref().map(preset).transpose()?,
         strategy: args.strategy,
         budget: args.budget,
         jobs: args.jobs.and_then(NonZeroU16::new),
         escalate: args.escalate,
         allow_unpriced: args.allow_unpriced,
         allow_write: args.allow_write,
+    })
+}
+
+/// Reads the name of a preset.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn preset(name: &str) -> Result<Preset> {
+    name.parse::<Preset>().map_err(|_| {
+        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
+        Report::invalid(format!("there is no preset `{}`", sanitize::line(name))).suggest(
+            name,
+            names.iter().copied(),
+            &format!("presets are {}", names.join(", ")),
+        )
     })
 }
 

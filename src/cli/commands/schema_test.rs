@@ -24,6 +24,7 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<super::model::ModelFetched>("model-fetch.json");
     check::<super::report::ReportDocument>("report.json");
     check::<super::man::ManPages>("man.json");
+    check::<super::mcp::McpToolList>("mcp-tools.json");
     check::<crate::memory::collection::Quality>("bench-search.json");
     check::<crate::analytics::report::Analytics>("analytics.json");
     check::<crate::analytics::spending::CostReport>("costs.json");

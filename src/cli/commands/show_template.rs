@@ -48,26 +48,37 @@ pub fn run(context: &mut Context, args: &ShowTemplateArgs) -> Result<Exit> {
     show(&mut context.out, entry)
 }
 
+impl TemplateDocument {
+    /// Returns what there is to know of a template.
+    ///
+    /// # Errors
+    /// When it is broken.
+    pub fn of(entry: Entry) -> Result<Self> {
+        let TemplateLine { origin, path, hides_builtin, .. } = TemplateLine::from(&entry);
+        let Some(template) = entry.template else {
+            let report = Report::new("template_broken", Exit::Mendable, format!("template `{}` is broken", entry.id));
+            let file = path.as_deref().unwrap_or("FILE");
+            return Err(entry
+                .problems
+                .iter()
+                .fold(report, Report::cause)
+                .hint(format!("correct {file}, then `meno validate-template {file}`")));
+        };
+        Ok(Self { origin, path, hides_builtin, problems: entry.problems, template })
+    }
+}
+
 fn show(out: &mut Out, entry: Entry) -> Result<Exit> {
-    let line = TemplateLine::from(&entry);
-    let Some(template) = entry.template else {
-        let report = Report::new("template_broken", Exit::Mendable, format!("template `{}` is broken", entry.id));
-        let file = line.path.as_deref().unwrap_or("FILE");
-        return Err(entry
-            .problems
-            .iter()
-            .fold(report, Report::cause)
-            .hint(format!("correct {file}, then `meno validate-template {file}`")));
-    };
+    let document = TemplateDocument::of(entry)?;
     if out.json() {
-        let (origin, path, hides_builtin, problems) = (line.origin, line.path, line.hides_builtin, entry.problems);
-        out.document(&TemplateDocument { origin, path, hides_builtin, problems, template })?;
+        out.document(&document)?;
         return Ok(Exit::Done);
     }
+    let TemplateDocument { path, template, .. } = document;
     let text = |text: &str| sanitize::text(text).into_owned();
     out.data(format!("{}  {} {}", styled(HEADING, text(&template.template_id)), text(&template.name), text(&template.version)))?;
     out.data(text(&template.description))?;
-    let origin = line.path.map_or_else(|| "built-in".to_owned(), |path| text(&path));
+    let origin = path.map_or_else(|| "built-in".to_owned(), |path| text(&path));
     let [low, high] = template.estimated_cost_range;
     out.data(format!("origin: {origin}\nexpected: ${low} to ${high}, about {} min", template.estimated_duration_minutes))?;
     for input in &template.inputs {

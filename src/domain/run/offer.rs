@@ -23,7 +23,13 @@ pub(super) fn tools(basis: &Basis, agent: &Agent) -> Vec<ToolSpec> {
     let settings = &basis.settings.tools;
     let known = |name: &str| settings.catalogue.iter().find(|spec| spec.name == name);
     let named = agent.plan.tools.iter().filter(|name| *name != RUN_COMMAND);
-    let mut tools: Vec<ToolSpec> = named.filter_map(|name| known(name)).cloned().collect();
+    let mut tools: Vec<ToolSpec> = Vec::new();
+    for spec in named.flat_map(|name| settings.by_listing(name)) {
+        // `mcp:SERVER/*` may stand beside a tool of the same server.
+        if !tools.iter().any(|known| known.name == spec.name) {
+            tools.push(spec.clone());
+        }
+    }
     let programs = programs(basis, agent);
     if let Some(spec) = known(RUN_COMMAND).filter(|_| !programs.is_empty()) {
         let mut spec = spec.clone();

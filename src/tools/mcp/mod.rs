@@ -1,0 +1,277 @@
+//! Tools of servers that speak the Model Context Protocol: started for a run, asked for what they have, called, and ended with it.
+//!
+//! A server is a stranger: its words are capped and marked ([`text`]), a tool writes unless its annotations are believed, and one that
+//! hangs, dies or floods is a failure that the model is told. Its process has a scrubbed environment and a group of its own that is
+//! ended whole; nothing confines it beyond that. Start with [`Servers::start`].
+
+mod process;
+mod session;
+mod text;
+
+pub use text::McpTool;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use super::{Environment, ToolError};
+use crate::domain::event::ToolFault;
+use crate::domain::settings::McpSettings;
+use session::{CallFault, Launch, Session};
+
+/// How often a server that died or hung is started again in one run.
+const RESTARTS_MAX: u32 = 3;
+
+/// A server cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the MCP server `{server}` cannot be used: {why}")]
+pub struct ServerFault {
+    /// Its name.
+    pub server: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What is started.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// What the settings say of it.
+    pub settings: McpSettings,
+    /// Its environment.
+    pub environment: Environment,
+}
+
+/// The servers of a run.
+pub struct Servers {
+    servers: BTreeMap<String, Server>,
+    tools: Vec<McpTool>,
+    left_out: Vec<(String, String)>,
+    /// Where they are spoken to. `None` only while this is dropped.
+    runtime: Option<Runtime>,
+}
+
+struct Server {
+    wanted: Wanted,
+    program: PathBuf,
+    folder: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None` after it died.
+    session: Option<std::sync::Arc<Session>>,
+    restarts: u32,
+    /// Why it died.
+    why: String,
+}
+
+impl Servers {
+    /// Starts servers in `folder`, all at once, and asks them for their tools.
+    ///
+    /// # Errors
+    /// A [`ServerFault`] of the first that cannot be used; then none is left running.
+    pub fn start(wanted: Vec<Wanted>, folder: &Path) -> Result<Self, ServerFault> {
+        let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("meno-mcp").enable_all().build();
+        let runtime = threads.map_err(|error| ServerFault {
+            server: wanted.first().map(|wanted| wanted.name.clone()).unwrap_or_default(),
+            why: format!("there is no thread for it: {error}"),
+        })?;
+        let mut all = Self { servers: BTreeMap::new(), tools: Vec::new(), left_out: Vec::new(), runtime: None };
+        let mut servers = Vec::new();
+        for wanted in wanted {
+            let fault = |why: String| ServerFault { server: wanted.name.clone(), why };
+            let Some(first) = wanted.settings.command.first() else {
+                return Err(fault(format!("`mcp.{}.command` is not set", wanted.name)));
+            };
+            let Some(program) = wanted.environment.find(first) else {
+                let first = text::visible(&text::capped(first, 200));
+                return Err(fault(format!("the program `{first}` is not in PATH (a path has to be absolute)")));
+            };
+            let state = Mutex::new(State { session: None, restarts: 0, why: String::new() });
+            servers.push(Server { wanted, program, folder: folder.to_owned(), state });
+        }
+        let start = |server: Server| {
+            runtime.spawn(async move {
+                let opened = server.open().await;
+                (server, opened)
+            })
+        };
+        let tasks: Vec<_> = servers.into_iter().map(start).collect();
+        let mut first_fault = None;
+        for task in tasks {
+            // A task that panicked has no server left; its processes ended with it.
+            let Ok((server, opened)) = runtime.block_on(task) else { continue };
+            let name = server.wanted.name.clone();
+            match opened {
+                Ok((session, said)) => {
+                    server.lock().session = Some(std::sync::Arc::new(session));
+                    for said in said {
+                        match McpTool::new(&name, said, server.wanted.settings.trust_annotations) {
+                            Ok(tool) if all.tools.iter().any(|known| known.spec.name == tool.spec.name) => {
+                                all.left_out.push((name.clone(), format!("it has two tools called `{}`", tool.tool)));
+                            }
+                            Ok(tool) => all.tools.push(tool),
+                            Err(why) => all.left_out.push((name.clone(), why)),
+                        }
+                    }
+                    all.servers.insert(name, server);
+                }
+                Err(why) => drop(first_fault.get_or_insert(ServerFault { server: name, why })),
+            }
+        }
+        all.runtime = Some(runtime);
+        first_fault.map_or(Ok(all), Err)
+    }
+
+    /// Returns the tools that can be offered, in the order of the servers.
+    pub fn tools(&self) -> &[McpTool] {
+        &self.tools
+    }
+
+    /// Returns what servers have and cannot be offered: server, and why.
+    pub fn left_out(&self) -> &[(String, String)] {
+        &self.left_out
+    }
+
+    /// Returns the servers' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.servers.keys().map(String::as_str)
+    }
+
+    /// Returns whether models know a tool by this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.tools.iter().any(|tool| tool.spec.name == name)
+    }
+
+    /// Calls the tool that models know as `name`. It blocks, until its result, its time or `stop`.
+    pub(super) fn call(&self, name: &str, arguments: &Value, stop: &CancellationToken) -> Result<String, ToolError> {
+        let tool = self.tools.iter().find(|tool| tool.spec.name == name);
+        let (Some(tool), Some(runtime)) = (tool, &self.runtime) else {
+            return Err(ToolError::failed(format!("`{name}` is no tool of a server that runs.")));
+        };
+        let Some(server) = self.servers.get(&tool.server) else {
+            return Err(ToolError::failed(format!("The MCP server `{}` does not run.", tool.server)));
+        };
+        let arguments = arguments.as_object().cloned().unwrap_or_default();
+        let limit = Duration::from_secs_f64(server.wanted.settings.timeout_s);
+        runtime.block_on(async {
+            let call = async {
+                let session = server.session(tool).await?;
+                match session.call(&tool.tool, arguments).await {
+                    Ok((parts, false)) => Ok(text::told(&parts)),
+                    Ok((parts, true)) => Err(ToolError::failed(text::told(&parts))),
+                    Err(CallFault::Refused(why)) => {
+                        Err(ToolError::failed(format!("The MCP server `{}` refuses the call: {why}", tool.server)))
+                    }
+                    Err(CallFault::Gone(why)) => {
+                        server.lose(&why);
+                        Err(ToolError::failed(format!("The MCP server `{}` does not answer any more: {why}", tool.server)))
+                    }
+                }
+            };
+            tokio::select! {
+                result = call => result,
+                () = stop.cancelled() => Err(ToolError::failed("stopped")),
+                () = tokio::time::sleep(limit) => {
+                    // Whoever hangs once would hang again: the next call finds it started anew.
+                    server.lose("it gave no result in time");
+                    let (server, limit) = (&tool.server, limit.as_secs_f64());
+                    let message = format!(
+                        "The MCP server `{server}` gave no result within {limit} s and was ended. Whether the call had an effect is not known."
+                    );
+                    Err(ToolError { fault: ToolFault::TimedOut, message })
+                }
+            }
+        })
+    }
+}
+
+impl Server {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts it and asks for its tools, within the time that it has for that.
+    async fn open(&self) -> Result<(Session, Vec<text::Said>), String> {
+        let arguments = self.wanted.settings.command.get(1..).unwrap_or_default();
+        let launch = Launch { program: &self.program, arguments, folder: &self.folder, environment: &self.wanted.environment };
+        let opened = async {
+            let session = Session::open(launch).await?;
+            let tools = session.tools().await?;
+            Ok((session, tools))
+        };
+        let limit = Duration::from_secs_f64(self.wanted.settings.start_s);
+        match tokio::time::timeout(limit, opened).await {
+            Ok(opened) => opened,
+            Err(_) => Err(format!(
+                "it did not answer within {} s (`mcp.{}.start_s` gives it longer)",
+                limit.as_secs_f64(),
+                self.wanted.name
+            )),
+        }
+    }
+
+    /// Returns the conversation with it; one that died is started again, a few times.
+    async fn session(&self, tool: &McpTool) -> Result<std::sync::Arc<Session>, ToolError> {
+        {
+            let mut state = self.lock();
+            if let Some(session) = &state.session {
+                return Ok(std::sync::Arc::clone(session));
+            }
+            if state.restarts >= RESTARTS_MAX {
+                let message = format!("The MCP server `{}` died again and again and is not started any more: {}", tool.server, state.why);
+                return Err(ToolError::failed(message));
+            }
+            state.restarts += 1;
+        }
+        let (session, said) = self.open().await.map_err(|why| {
+            ToolError::failed(format!("The MCP server `{}` died and cannot be started again: {why}", tool.server))
+        })?;
+        let is_same = said.into_iter().filter(|said| said.name == tool.tool).any(|said| {
+            McpTool::new(&tool.server, said, self.wanted.settings.trust_annotations)
+                .is_ok_and(|again| again.fingerprint == tool.fingerprint)
+        });
+        if !is_same {
+            return Err(ToolError::not_allowed(format!(
+                "The MCP server `{}` died, and after it was started again its tool `{}` is not what it was.",
+                tool.server, tool.tool
+            )));
+        }
+        let session = std::sync::Arc::new(session);
+        self.lock().session = Some(std::sync::Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Lets go of a conversation that is over.
+    fn lose(&self, why: &str) {
+        let lost = {
+            let mut state = self.lock();
+            why.clone_into(&mut state.why);
+            state.session.take()
+        };
+        drop(lost);
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.servers.clear();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Servers").field("servers", &self.servers.keys()).field("tools", &self.tools.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,177 @@
+//! The process of a server: its pipes, its group, and what it says beside the protocol.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::pin::Pin;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::net::unix::pipe::{Receiver, Sender};
+
+use super::text;
+use crate::tools::child::Environment;
+
+/// Bytes of one message, at most.
+const MESSAGE_BYTES_MAX: u64 = 8 << 20;
+/// Bytes between two of our questions, at most: a server that floods is ended.
+const UNASKED_BYTES_MAX: u64 = 32 << 20;
+/// Bytes of its last words that are kept.
+const LAST_WORDS_BYTES: usize = 2048;
+/// How long it may take to end after it was asked to.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What is known of a server beside what it answers.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Why nothing more is read from it.
+    fault: Mutex<Option<&'static str>>,
+    /// Bytes since the last question.
+    unasked: AtomicU64,
+    /// The end of what it wrote on stderr.
+    last_words: Mutex<VecDeque<u8>>,
+}
+
+impl Watch {
+    /// Counts from here.
+    pub(super) fn asked(&self) {
+        self.unasked.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, fault: &'static str) -> io::Error {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+        io::Error::new(io::ErrorKind::InvalidData, fault)
+    }
+
+    /// Returns the last lines that it wrote on stderr, fit to be shown.
+    pub(super) fn last_words(&self) -> String {
+        let bytes: Vec<u8> = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let text = text::visible(&String::from_utf8_lossy(&bytes));
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        text::capped(&lines[lines.len().saturating_sub(3)..].join("; "), 400)
+    }
+}
+
+/// A process in a group of its own, which is ended whole with this.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    group: Pid,
+}
+
+/// The pipes of a process, for the protocol.
+pub(super) type Pipes = (Limited, Sender);
+
+impl Process {
+    /// Starts `program` with `arguments` in `folder`. What it writes on stderr goes to `watch`. Call it within a runtime.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn start(
+        (program, arguments): (&Path, &[String]),
+        folder: &Path,
+        environment: &Environment,
+        watch: &Arc<Watch>,
+    ) -> io::Result<(Self, Pipes)> {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(folder).env_clear().envs(environment.variables());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn()?;
+        let group = Pid::from_child(&child);
+        let pipe = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let stdin = OwnedFd::from(child.stdin.take().ok_or_else(pipe)?);
+        let stdout = OwnedFd::from(child.stdout.take().ok_or_else(pipe)?);
+        let stderr = OwnedFd::from(child.stderr.take().ok_or_else(pipe)?);
+        // From here on the group is ended with it, whatever fails.
+        let process = Self { child, group };
+        let limited = Limited { inner: Receiver::from_owned_fd(stdout)?, message: 0, watch: Arc::clone(watch) };
+        tokio::spawn(listen(Receiver::from_owned_fd(stderr)?, Arc::clone(watch)));
+        Ok((process, (limited, Sender::from_owned_fd(stdin)?)))
+    }
+
+    /// Returns how it ended, once it has.
+    pub(super) fn ended(&self) -> Option<String> {
+        // It stays a zombie, so that its number stays its own while its group is ended.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let ended = waitid(WaitId::Pid(self.group), options).ok()??;
+        Some(match (ended.exit_status(), ended.terminating_signal()) {
+            (Some(code), _) => format!("it ended with exit code {code}"),
+            (None, Some(signal)) => format!("it was ended by signal {signal}"),
+            (None, None) => "it ended".to_owned(),
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A group that has nobody left is no mistake.
+        let signal = |signal| {
+            if let Err(error) = kill_process_group(self.group, signal) {
+                tracing::debug!("the group of an MCP server cannot be signalled: {error}");
+            }
+        };
+        if self.ended().is_none() {
+            signal(Signal::TERM);
+            let until = Instant::now() + GRACE;
+            while self.ended().is_none() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        signal(Signal::KILL);
+        drop(self.child.wait());
+    }
+}
+
+/// Keeps the end of what a server writes on stderr.
+async fn listen(mut stderr: Receiver, watch: Arc<Watch>) {
+    let mut buffer = [0; 4096];
+    while let Ok(count) = stderr.read(&mut buffer).await
+        && count > 0
+    {
+        let mut kept = watch.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(&buffer[..count]);
+        let over = kept.len().saturating_sub(LAST_WORDS_BYTES);
+        kept.drain(..over);
+    }
+}
+
+/// Reads what a server says, as long as it is not too much.
+#[derive(Debug)]
+pub(super) struct Limited {
+    inner: Receiver,
+    /// Bytes of the message that is being read.
+    message: u64,
+    watch: Arc<Watch>,
+}
+
+impl AsyncRead for Limited {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        let read = &buffer.filled()[before..];
+        let count = read.len() as u64;
+        let message = match read.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => count - end as u64 - 1,
+            None => self.message + count,
+        };
+        self.message = message;
+        if message > MESSAGE_BYTES_MAX {
+            return Poll::Ready(Err(self.watch.fail("it sent a message of more than 8 MiB")));
+        }
+        if self.watch.unasked.fetch_add(count, Ordering::Relaxed) + count > UNASKED_BYTES_MAX {
+            return Poll::Ready(Err(self.watch.fail("it sent more than 32 MiB that nobody had asked for")));
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,202 @@
+//! A conversation with one server: the only file of this room that knows the SDK.
+//!
+//! Servers of the older revisions greet with `initialize`, which nearly all do; one that refuses it is asked anew in the newest way.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rmcp::model::{
+    CallToolRequestParams, ClientCapabilities, ClientConfig, ContentBlock, Implementation, PaginatedRequestParams, ProtocolVersion,
+    ResourceContents,
+};
+use rmcp::service::{ClientInitializeError, RoleClient, RunningService, ServiceError};
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::{ClientHandler, ClientLifecycleMode, serve_client_with_lifecycle};
+use serde_json::{Map, Value};
+
+use super::process::{Process, Watch};
+use super::text::{Part, Said, capped, visible};
+use crate::tools::child::Environment;
+
+/// Pages of a list of tools, and tools, at most.
+const PAGES_MAX: usize = 50;
+const TOOLS_MAX: usize = 500;
+
+/// What is asked of a client is declined: nothing is sampled, nobody is asked, no folders are named.
+struct Quiet;
+
+impl ClientHandler for Quiet {
+    fn get_info(&self) -> ClientConfig {
+        ClientConfig::new(ClientCapabilities::default(), Implementation::new("meno", env!("CARGO_PKG_VERSION")))
+    }
+}
+
+/// What starts a server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Launch<'a> {
+    pub(super) program: &'a Path,
+    pub(super) arguments: &'a [String],
+    pub(super) folder: &'a Path,
+    pub(super) environment: &'a Environment,
+}
+
+/// A server that has been greeted.
+pub(super) struct Session {
+    running: RunningService<RoleClient, Quiet>,
+    process: Process,
+    watch: Arc<Watch>,
+}
+
+/// Why a call has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CallFault {
+    /// The server says so.
+    Refused(String),
+    /// It does not answer any more.
+    Gone(String),
+}
+
+impl Session {
+    /// Starts a server and greets it.
+    ///
+    /// # Errors
+    /// Why it cannot be spoken to, in words.
+    pub(super) async fn open(launch: Launch<'_>) -> Result<Self, String> {
+        match Self::greet(launch, ClientLifecycleMode::Initialize).await {
+            Err((ClientInitializeError::JsonRpcError(_), first)) => {
+                let newest = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::LATEST] };
+                Self::greet(launch, newest).await.map_err(|_| first)
+            }
+            other => other.map_err(|(_, words)| words),
+        }
+    }
+
+    async fn greet(launch: Launch<'_>, mode: ClientLifecycleMode) -> Result<Self, (ClientInitializeError, String)> {
+        let watch = Arc::new(Watch::default());
+        let started = Process::start((launch.program, launch.arguments), launch.folder, launch.environment, &watch);
+        let (process, pipes) = started.map_err(|error| {
+            let words = format!("it cannot be started: {error}");
+            (ClientInitializeError::ConnectionClosed(words.clone()), words)
+        })?;
+        match serve_client_with_lifecycle(Quiet, AsyncRwTransport::new(pipes.0, pipes.1), mode).await {
+            Ok(running) => Ok(Self { running, process, watch }),
+            Err(error) => {
+                let words = match &error {
+                    ClientInitializeError::JsonRpcError(error) => format!("it refuses the greeting: {}", error.message),
+                    ClientInitializeError::NoCompatibleProtocolVersion { .. } => "it speaks no revision that meno knows".to_owned(),
+                    ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. } => {
+                        silence(&process, &watch).await
+                    }
+                    other => format!("it does not speak the Model Context Protocol: {other}"),
+                };
+                let words = visible(&capped(&words, 600));
+                Err((error, words))
+            }
+        }
+    }
+
+    /// Returns the tools that the server has.
+    ///
+    /// # Errors
+    /// Why it does not say, in words.
+    pub(super) async fn tools(&self) -> Result<Vec<Said>, String> {
+        let (mut said, mut cursor) = (Vec::new(), None);
+        for _ in 0..PAGES_MAX {
+            self.watch.asked();
+            let page = self.running.list_tools(Some(PaginatedRequestParams::default().with_cursor(cursor))).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => return Err(self.words(error).await.into_words()),
+            };
+            said.extend(page.tools.into_iter().map(|tool| Said {
+                name: tool.name.into_owned(),
+                description: tool.description.or_else(|| tool.title.map(Into::into)).unwrap_or_default().into_owned(),
+                schema: Arc::unwrap_or_clone(tool.input_schema),
+                reads: tool.annotations.as_ref().and_then(|hints| hints.read_only_hint).unwrap_or(false),
+                is_idempotent: tool.annotations.as_ref().and_then(|hints| hints.idempotent_hint).unwrap_or(false),
+            }));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(said);
+            }
+            if said.len() > TOOLS_MAX {
+                break;
+            }
+        }
+        Err(format!("it has more than {TOOLS_MAX} tools, or never ends its list of them"))
+    }
+
+    /// Calls a tool; returns what it gave, and whether it says that it failed. Whoever drops the future cancels the call.
+    ///
+    /// # Errors
+    /// Why there is no result.
+    pub(super) async fn call(&self, tool: &str, arguments: Map<String, Value>) -> Result<(Vec<Part>, bool), CallFault> {
+        self.watch.asked();
+        let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        let result = match self.running.call_tool(request).await {
+            Ok(result) => result,
+            Err(error) => return Err(self.words(error).await),
+        };
+        let mut parts: Vec<Part> = result.content.into_iter().map(part).collect();
+        if let (true, Some(structured)) = (parts.is_empty(), result.structured_content) {
+            parts.push(Part::Text(structured.to_string()));
+        }
+        Ok((parts, result.is_error.unwrap_or(false)))
+    }
+
+    async fn words(&self, error: ServiceError) -> CallFault {
+        match error {
+            ServiceError::McpError(error) => CallFault::Refused(visible(&capped(&error.message, 1000))),
+            ServiceError::TransportClosed | ServiceError::TransportSend(_) | ServiceError::Cancelled { .. } => {
+                CallFault::Gone(silence(&self.process, &self.watch).await)
+            }
+            other => CallFault::Refused(visible(&capped(&other.to_string(), 1000))),
+        }
+    }
+}
+
+impl CallFault {
+    fn into_words(self) -> String {
+        match self {
+            Self::Refused(words) | Self::Gone(words) => words,
+        }
+    }
+}
+
+/// Says why a server says nothing more.
+async fn silence(process: &Process, watch: &Watch) -> String {
+    // A process that closes its pipes is about to end: how, is worth a moment.
+    for _ in 0..20 {
+        if watch.fault().is_some() || process.ended().is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let mut words = match (watch.fault(), process.ended()) {
+        (Some(fault), _) => format!("{fault}, so it was ended"),
+        (None, Some(ended)) => ended,
+        (None, None) => "it closed the connection".to_owned(),
+    };
+    let last = watch.last_words();
+    if !last.is_empty() {
+        words += &format!("; its last words: {last}");
+    }
+    words
+}
+
+fn part(block: ContentBlock) -> Part {
+    match block {
+        ContentBlock::Text(text) => Part::Text(text.text),
+        ContentBlock::Image(image) => Part::Data("image", image.mime_type, image.data),
+        ContentBlock::Audio(audio) => Part::Data("audio", audio.mime_type, audio.data),
+        ContentBlock::ResourceLink(link) => Part::Link(link.uri),
+        ContentBlock::Resource(resource) => match resource.resource {
+            ResourceContents::TextResourceContents { uri, text, .. } => Part::Resource(uri, text),
+            ResourceContents::BlobResourceContents { mime_type, blob, .. } => {
+                Part::Data("resource", mime_type.unwrap_or_default(), blob)
+            }
+            _ => Part::Text("[a resource of a kind that meno does not know]".to_owned()),
+        },
+        _ => Part::Text("[content of a kind that meno does not know]".to_owned()),
+    }
+}

@@ -1,0 +1,293 @@
+//! Agents that use tools of MCP servers: good ones, and such that hang, die, flood, change or do not start.
+
+use std::fs;
+use std::time::Duration;
+
+use meno::domain::event::{Event, Recorded, ToolFault};
+use meno::domain::text::Text;
+use serde_json::{Value, json};
+
+use crate::harness::{Done, House, Running, files_with, finish};
+use crate::llm_server::{LlmServer, Turn};
+use crate::mcp_server::{MODE, settings};
+
+const KEY: &str = "wire-key-0123456789abcdef0123456789";
+const RUN: [&str; 4] = ["run", "caller", "--no-input", "--json"];
+
+/// One agent that lists these tools and has to say 42.
+fn template(tools: &[&str]) -> Value {
+    json!({
+        "template_id": "caller", "name": "Caller", "description": "One agent that calls tools of others", "version": "1.0.0",
+        "estimated_cost_range": [0.01, 0.1], "estimated_duration_minutes": 1,
+        "form_schema": {"title": "Call", "description": "What is called", "questions": [
+            {"id": "what", "text": "What?", "type": "text_input", "default": "the answer"}]},
+        "agent_composition_rules": [
+            {"role": "caller", "base_template": "generic", "tier_strategy": "cheap_only", "prompt": "Find {{answers.what}}.",
+             "tools": tools, "success_criteria": [{"name": "says it", "type": "contains", "value": "42"}]}]
+    })
+}
+
+fn models(base_url: &str) -> String {
+    let tiers = ["cheap", "capable", "premium"]
+        .map(|tier| format!("[tiers.{tier}]\nprovider = \"wire\"\nmodel = \"small\"\nmax_output_tokens = 512\n"));
+    format!(
+        "{}[providers.wire]\nkind = \"anthropic\"\nbase_url = \"{base_url}\"\napi_key_env = \"WIRE_KEY\"\nauth = \"x-api-key\"\n",
+        tiers.concat()
+    )
+}
+
+/// A house whose agents may use the server `test`, which behaves as `more` and the mode of each run say.
+fn house(server: &LlmServer, tools: &[&str], more: &str) -> House {
+    let house = House::new();
+    house.configure(&(models(&server.base_url("")) + &settings("test", more)));
+    house.template("caller", &template(tools));
+    house
+}
+
+fn command(house: &House, args: &[&str], mode: &str) -> std::process::Command {
+    let mut command = house.command(args);
+    command.env("WIRE_KEY", KEY).env(MODE, mode).env("MENO_TEST_FILE", house.path("appended.txt"));
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command
+}
+
+async fn meno(house: &House, args: &[&str], mode: &str) -> Done {
+    let command = command(house, args, mode);
+    tokio::task::spawn_blocking(move || finish(command)).await.expect("no panic")
+}
+
+/// Returns what came of each tool call: its fault and what the model was told.
+fn results(journal: &[Recorded]) -> Vec<(Option<ToolFault>, String)> {
+    let ended = journal.iter().filter_map(|recorded| match &recorded.event {
+        Event::ToolEnded(body) => Some(body),
+        _ => None,
+    });
+    ended
+        .map(|body| {
+            let text = body.private.as_ref().map(|private| private.result.clone());
+            (body.fault, match text {
+                Some(Text::Inline(text)) => text,
+                other => format!("{other:?}"),
+            })
+        })
+        .collect()
+}
+
+fn answer() -> Turn {
+    Turn::text("The answer is 42.")
+}
+
+#[tokio::test]
+async fn an_agent_calls_a_tool_of_a_server_and_all_of_it_is_recorded() {
+    let server = LlmServer::start(Vec::new()).await;
+    server.then(Turn::text("").tool("mcp__test__echo", json!({"text": "hello"})).tool("mcp__test__variables", json!({})));
+    server.then(answer());
+    let house = house(&server, &["mcp:test/*"], "");
+    let done = meno(&house, &RUN[..3], "good").await.exits(0);
+    assert!(done.stderr.contains("MCP server `test` runs as you and unconfined; agents may call mcp:test/append"), "{}", done.stderr);
+    assert!(done.stderr.contains("is new: its tools are allowed as they are now (5 tools)"), "{}", done.stderr);
+    assert!(done.stderr.contains("`bad name` is no name of a tool"), "{}", done.stderr);
+
+    let requests = server.requests();
+    let offered = requests[0].body["tools"].as_array().expect("tools");
+    let echo = offered.iter().find(|tool| tool["name"] == "mcp__test__echo").expect("offered");
+    let description = echo["description"].as_str().expect("a text");
+    assert!(description.contains("MCP server `test`") && description.ends_with("> Says it again."), "{description}");
+    // What a server says is fenced data.
+    let told = requests[1].body["messages"][2]["content"][0]["content"].as_str().expect("a result").to_owned();
+    assert!(told.starts_with("<result mark=\"") && told.contains("echo: hello"), "{told}");
+
+    let journal = house.journal();
+    let started: Vec<_> = journal
+        .iter()
+        .filter_map(|recorded| match &recorded.event {
+            Event::ToolStarted(body) => Some((body.tool.clone(), body.writes)),
+            _ => None,
+        })
+        .collect();
+    // A stranger's word that a tool only reads is not believed.
+    assert_eq!(started, [("mcp__test__echo".to_owned(), true), ("mcp__test__variables".to_owned(), true)]);
+    let results = results(&journal);
+    assert_eq!(results[0], (None, "echo: hello".to_owned()));
+    let variables: Vec<&str> = results[1].1.split(' ').collect();
+    assert!(variables.contains(&"PATH") && variables.contains(&MODE), "{variables:?}");
+    assert!(!variables.iter().any(|name| name.contains("KEY") || name.starts_with("MENO_STORE")), "{variables:?}");
+    assert_eq!(house.meno(["audit"]).code, Some(0));
+    assert_eq!(house.meno(["replay", "last", "--verify"]).code, Some(0));
+}
+
+#[tokio::test]
+async fn a_server_that_fails_a_call_is_a_result_with_a_reason() {
+    let server = LlmServer::start(Vec::new()).await;
+    for how in ["say", "hang", "die", "flood"] {
+        server.then(Turn::text("").tool("mcp__test__fail", json!({"how": how})));
+        // Whatever happened, the server is there again.
+        server.then(Turn::text("").tool("mcp__test__echo", json!({"text": how})));
+    }
+    server.then(answer());
+    let house = house(&server, &["mcp:test/fail", "mcp:test/echo"], "timeout_s = 1.5");
+    meno(&house, &RUN, "good").await.exits(0);
+    let results = results(&house.journal());
+    let faults: Vec<_> = results.iter().map(|(fault, _)| *fault).collect();
+    let (failed, timed_out) = (Some(ToolFault::Failed), Some(ToolFault::TimedOut));
+    assert_eq!(faults[..2], [failed, None], "{results:?}");
+    assert_eq!(results[0].1, "no such record");
+    assert_eq!(faults[2], timed_out);
+    assert!(results[2].1.contains("gave no result within 1.5 s"), "{}", results[2].1);
+    assert_eq!(faults[4], failed);
+    assert!(results[4].1.contains("exit code 3") && results[4].1.contains("out of memory"), "{}", results[4].1);
+    assert_eq!(results[5], (None, "echo: die".to_owned()), "it is started again");
+    assert_eq!(faults[6], failed);
+    assert!(results[6].1.contains("a message of more than 8 MiB"), "{}", results[6].1);
+    assert_eq!(results[7], (None, "echo: flood".to_owned()));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_start_is_said_before_anything_is_paid() {
+    for (mode, more, why) in [
+        ("dead", "", "exit code 7; its last words: no licence[31m for this machine"),
+        ("silent", "start_s = 0.7", "did not answer within 0.7 s (`mcp.test.start_s` gives it longer)"),
+    ] {
+        let server = LlmServer::start(Vec::new()).await;
+        let house = house(&server, &["mcp:test/*"], more);
+        let before = house.journal().len();
+        let done = meno(&house, &RUN[..3], mode).await.exits(1);
+        assert!(done.stderr.contains(why) && done.stderr.contains("`meno mcp tools test`"), "{}", done.stderr);
+        assert_eq!((server.requests().len(), house.journal().len()), (0, before), "nothing was sent or recorded");
+    }
+    let server = LlmServer::start(Vec::new()).await;
+    let house = House::new();
+    house.configure(&(models(&server.base_url("")) + "[mcp.gone]\ncommand = [\"no-such-program\"]\n"));
+    house.template("caller", &template(&["mcp:gone/x"]));
+    let done = meno(&house, &RUN[..3], "good").await.exits(1);
+    assert!(done.stderr.contains("the program `no-such-program` is not in PATH"), "{}", done.stderr);
+    let doctor = house.meno(["doctor"]).exits(1);
+    assert!(doctor.stdout.contains("MCP server `gone`: there is no program `no-such-program`"), "{}", doctor.stdout);
+}
+
+#[tokio::test]
+async fn a_tool_that_changed_is_refused_until_it_is_allowed_again() {
+    let server = LlmServer::start(Vec::new()).await;
+    let house = house(&server, &["mcp:test/echo"], "");
+    server.then(answer());
+    meno(&house, &RUN, "good").await.exits(0);
+    let before = house.journal().len();
+    let refused = meno(&house, &RUN[..3], "changed").await.exits(1);
+    assert!(refused.stderr.contains("`echo` is described in another way"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`meno mcp allow test`"), "{}", refused.stderr);
+    assert_eq!((server.requests().len(), house.journal().len()), (1, before));
+    let shown = meno(&house, &["mcp", "tools", "test"], "changed").await.exits(0);
+    assert!(shown.stdout.contains("mcp:test/echo  writes, not allowed as it is now"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("id_ed25519") && !shown.stdout.contains('\u{202e}'), "{}", shown.stdout);
+    meno(&house, &["mcp", "allow", "test"], "changed").await.exits(0);
+    server.then(answer());
+    meno(&house, &RUN, "changed").await.exits(0);
+    // And back again is a change too.
+    meno(&house, &RUN, "good").await.exits(1);
+}
+
+#[tokio::test]
+async fn what_a_strangers_store_says_of_servers_does_not_count() {
+    let server = LlmServer::start(Vec::new()).await;
+    server.then(answer());
+    let house = House::new();
+    house.configure(&models(&server.base_url("")));
+    let store = house.path("work/.meno");
+    fs::create_dir_all(store.join("journal")).expect("a folder");
+    fs::create_dir_all(store.join("templates")).expect("a folder");
+    let planted = house.path("planted");
+    fs::write(store.join("config.toml"), format!("[mcp.test]\ncommand = [\"/bin/sh\", \"-c\", \"touch {}\"]\n", planted.display()))
+        .expect("written");
+    fs::write(house.path("caller.json"), template(&["mcp:test/echo"]).to_string()).expect("written");
+    let mut command = command(&house, &["config", "--json"], "good");
+    command.env_remove("MENO_STORE");
+    let shown = finish(command).exits(0);
+    assert!(!shown.stdout.contains("mcp.test"), "{}", shown.stdout);
+    let mut tools = self::command(&house, &["mcp", "tools", "test"], "good");
+    tools.env_remove("MENO_STORE");
+    let refused = finish(tools).exits(1);
+    assert!(refused.stderr.contains("ignored `mcp.test`"), "{}", refused.stderr);
+    assert!(!planted.exists());
+}
+
+#[tokio::test]
+async fn a_picture_is_kept_as_a_payload_and_told_as_such() {
+    let server = LlmServer::start(Vec::new()).await;
+    server.then(Turn::text("").tool("mcp__test__picture", json!({})));
+    server.then(answer());
+    let house = house(&server, &["mcp:test/picture"], "");
+    meno(&house, &RUN, "good").await.exits(0);
+    let journal = house.journal();
+    let (fault, told) = &results(&journal)[0];
+    assert_eq!(*fault, None);
+    assert_eq!(told, "a picture\n[image 1: image/png, 11 bytes; kept beside the run and not shown to you]");
+    assert!(!server.requests()[1].body.to_string().contains("aVZCT1J3MEtHZ28"), "the model is not told the data");
+    assert!(!files_with(&house.store(), "aVZCT1J3MEtHZ28").is_empty(), "the data is kept");
+    assert_eq!(house.meno(["replay", "last", "--verify"]).code, Some(0));
+}
+
+#[tokio::test]
+async fn a_server_of_the_newest_revision_and_believed_annotations() {
+    let server = LlmServer::start(Vec::new()).await;
+    server.then(Turn::text("").tool("mcp__test__echo", json!({"text": "new"})));
+    server.then(Turn::text("").tool("mcp__test__echo", json!({"text": "new"})));
+    server.then(answer());
+    let house = house(&server, &["mcp:test/echo"], "trust_annotations = true");
+    meno(&house, &RUN, "newest").await.exits(0);
+    let journal = house.journal();
+    let writes = journal.iter().filter_map(|recorded| match &recorded.event {
+        Event::ToolStarted(body) => Some(body.writes),
+        _ => None,
+    });
+    assert_eq!(writes.collect::<Vec<_>>(), [false, false], "it says that it only reads, and is believed");
+    assert_eq!(results(&journal), [(None, "echo: new".to_owned()), (None, "echo: new".to_owned())]);
+    let repeats = journal.iter().filter(|recorded| matches!(&recorded.event, Event::ToolEnded(body) if body.repeats.is_some()));
+    assert_eq!(repeats.count(), 1, "the same question is answered from the record");
+}
+
+#[tokio::test]
+async fn a_run_killed_in_a_call_goes_on_and_calls_nothing_twice() {
+    let server = LlmServer::start(Vec::new()).await;
+    server.then(Turn::text("").tool("mcp__test__append", json!({"line": "first"})));
+    server.then(Turn::text("").tool("mcp__test__append", json!({"line": "slow"})));
+    let house = house(&server, &["mcp:test/*"], "");
+    let path = house.path("appended.txt");
+    let mut running = Running::start(command(&house, &RUN, "good"));
+    let watched = path.clone();
+    let running = tokio::task::spawn_blocking(move || {
+        while !fs::read_to_string(&watched).is_ok_and(|text| text.contains("slow")) {
+            // Events are read so that the pipe never fills.
+            drop(running.line_within(Duration::from_millis(20)));
+        }
+        running
+    });
+    running.await.expect("no panic").kill();
+    server.then(answer());
+    meno(&house, &["resume", "last", "--json"], "good").await.exits(0);
+    assert_eq!(fs::read_to_string(&path).expect("written"), "first\nslow\n", "neither call was made again");
+    let results = results(&house.journal());
+    assert_eq!(results[0], (None, "appended".to_owned()));
+    assert_eq!(results[1].0, Some(ToolFault::Interrupted), "{results:?}");
+    assert_eq!(server.requests().len(), 3, "finished turns are not paid again");
+}
+
+#[tokio::test]
+async fn a_token_that_a_server_says_again_stays_out_of_the_store() {
+    const TOKEN: &str = "plain words of a token 9x";
+    let server = LlmServer::start(Vec::new()).await;
+    server.then(Turn::text("").tool("mcp__test__variables", json!({"text": "SERVICE_TOKEN"})));
+    server.then(answer());
+    let house = House::new();
+    let with_token = settings("test", "").replace("\"MENO_TEST_FILE\"", "\"MENO_TEST_FILE\", \"SERVICE_TOKEN\"");
+    house.configure(&(models(&server.base_url("")) + &with_token));
+    house.template("caller", &template(&["mcp:test/*"]));
+    let mut command = command(&house, &RUN, "good");
+    command.env("SERVICE_TOKEN", TOKEN);
+    tokio::task::spawn_blocking(move || finish(command)).await.expect("no panic").exits(0);
+    let (fault, told) = &results(&house.journal())[0];
+    assert!(fault.is_none() && !told.is_empty() && !told.contains(TOKEN), "{told}");
+    assert!(!server.requests()[1].body.to_string().contains(TOKEN), "the model is not told it either");
+    assert_eq!(files_with(&house.store(), TOKEN), Vec::<std::path::PathBuf>::new());
+}
