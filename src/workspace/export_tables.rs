@@ -211,8 +211,10 @@ impl Workspace {
         })?;
         if stretch.first == 1 {
             // Engines learn a table's columns from its files: one without rows says them too.
-            for table in tables.iter().filter(|table| !held.keys().any(|(known, _)| known == *table)) {
-                held.insert((*table, day), Buffer::new(*table));
+            for table in tables {
+                if !held.keys().any(|(known, _)| known == table) {
+                    held.insert((*table, day), Buffer::new(*table));
+                }
             }
         }
         match fault {

@@ -91,3 +91,24 @@ fn every_engine_gives_the_same_numbers() {
         }
     }
 }
+
+#[test]
+fn the_parser_of_opentelemetry_takes_the_traces() {
+    const PARSE: &str = "import sys\nfrom google.protobuf import json_format\nfrom opentelemetry.proto.trace.v1 import trace_pb2\n\
+        spans = 0\nfor line in open(sys.argv[1]):\n    data = json_format.Parse(line, trace_pb2.TracesData())\n    \
+        spans += sum(len(scope.spans) for resource in data.resource_spans for scope in resource.scope_spans)\nprint(spans)";
+    let house = House::new();
+    house.meno(["run", TEMPLATE, "--no-input", "--preset", "simulated", "--json"]).ends();
+    let file = house.path("traces.jsonl");
+    house.meno(["telemetry", "export", "--format", "otlp-json", "-o", file.to_str().expect("a text")]).exits(0);
+    let python = std::env::var_os("MENO_PYTHON").unwrap_or_else(|| "python3".into());
+    let there = Command::new(&python).args(["-c", "import opentelemetry.proto.trace.v1.trace_pb2"]).output();
+    if !there.is_ok_and(|done| done.status.success()) {
+        eprintln!("opentelemetry-proto is not there (`pip install opentelemetry-proto`): the traces were not parsed");
+        return;
+    }
+    let parsed = Command::new(&python).args(["-c", PARSE]).arg(&file).output().expect("python starts");
+    assert!(parsed.status.success(), "{}", String::from_utf8_lossy(&parsed.stderr));
+    let written: usize = std::fs::read_to_string(&file).expect("the file").matches("\"spanId\"").count();
+    assert_eq!(String::from_utf8_lossy(&parsed.stdout).trim(), written.to_string());
+}

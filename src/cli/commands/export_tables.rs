@@ -10,7 +10,7 @@ use super::backup::HeadDocument;
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
-use crate::cli::open;
+use crate::cli::{open, render};
 use crate::cli::output::words;
 use crate::cli::progress::Counting;
 use crate::lake::tables::Table;
@@ -115,7 +115,7 @@ fn show(context: &mut Context, request: &TablesRequest, exported: &TablesExporte
     }
     for table in exported.tables.iter().filter(|table| table.files > 0) {
         let (rows, files) = (words::plural(table.rows, "row"), words::plural(table.files, "file"));
-        context.out.say(format!("{}: {rows} in {files}, {}", table.table, words::bytes(table.bytes)));
+        context.out.say(format!("{}: {rows} in {files}, {}", table.table, render::import::size(table.bytes)));
     }
     if let Some(file) = file {
         context.out.say(format!("events: {}", file.display()));

@@ -67,7 +67,8 @@ pub fn offer(found: &[FoundTranscripts]) -> Vec<String> {
     found.iter().map(line).collect()
 }
 
-fn size(bytes: u64) -> String {
+/// Writes a size in KiB or MiB.
+pub fn size(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;
     if bytes < MIB { format!("{} KiB", words::count(bytes.div_ceil(1024))) } else { format!("{} MiB", words::count(bytes / MIB)) }
 }

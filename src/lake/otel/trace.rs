@@ -114,7 +114,7 @@ fn last_before(
     let of = |span| above(span, by_id, &is_agent).map(|span| span.id.as_str());
     let mine = of(tool);
     let earlier = spans.iter().filter(|span| span.operation == Operation::Model && span.started <= tool.started);
-    earlier.filter(|span| of(span) == mine).last().and_then(|span| places.get(span.id.as_str())).copied()
+    earlier.filter(|span| of(span) == mine).next_back().and_then(|span| places.get(span.id.as_str())).copied()
 }
 
 fn call(span: &Span) -> Call {

@@ -79,7 +79,7 @@ impl Extract {
     ) -> Result<(), Error<E>> {
         if !self.held.contains_key(&run) {
             if self.held.len() >= RUNS_MAX {
-                self.let_go(each)?;
+                self.let_go::<E>(each)?;
             }
             let mut state = RunState::new(run);
             let mut before = HashSet::new();
@@ -108,7 +108,7 @@ impl Extract {
         let mut kept = IndexMap::new();
         for (run, held) in std::mem::take(&mut self.held) {
             if held.state.ended {
-                self.give(held, each)?;
+                self.give::<E>(held, each)?;
             } else {
                 kept.insert(run, held);
             }
@@ -123,7 +123,7 @@ impl Extract {
     /// [`Error::Fold`].
     pub fn finish<E>(&mut self, each: &mut dyn FnMut(Row)) -> Result<(), Error<E>> {
         for (_, held) in std::mem::take(&mut self.held) {
-            self.give(held, each)?;
+            self.give::<E>(held, each)?;
         }
         Ok(())
     }
