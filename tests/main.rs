@@ -20,6 +20,8 @@ mod crash;
 mod demo;
 #[path = "suite/deny.rs"]
 mod deny;
+#[path = "suite/engines.rs"]
+mod engines;
 #[path = "suite/examples.rs"]
 mod examples;
 #[path = "suite/experience.rs"]
@@ -42,6 +44,8 @@ mod import;
 mod imported_logs;
 #[path = "suite/keeping.rs"]
 mod keeping;
+#[path = "suite/lake.rs"]
+mod lake;
 #[path = "suite/laws.rs"]
 mod laws;
 #[path = "suite/library.rs"]

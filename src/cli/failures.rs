@@ -6,13 +6,14 @@ use super::output::sanitize;
 use crate::domain::run::Refusal;
 use crate::executor::StreamError;
 use crate::lake::remote::RemoteError;
+use crate::lake::tables::files::LakeError;
 use crate::settings;
 use crate::store::{archive, hand_over};
 use crate::workspace::saved::SavedError;
 use crate::workspace::signing::SignError;
 use crate::workspace::{
     self, FindError, ForgetError, ForkError, HandOverError, ImportError, McpError, ModelsError, RekeyError, ResumeError, StartError,
-    SyncError,
+    SyncError, TablesError,
 };
 
 impl From<&settings::Error> for Report {
@@ -151,6 +152,24 @@ impl From<SyncError> for Report {
             }
             SyncError::Busy { .. } => Self::new("pull_busy", Exit::Mendable, message).hint("wait until it has ended"),
             SyncError::Outrun(_) => Self::new("push_busy", Exit::Mendable, message).hint("try again when the others are done"),
+        }
+    }
+}
+
+impl From<TablesError> for Report {
+    fn from(error: TablesError) -> Self {
+        let message = error.to_string();
+        match error {
+            TablesError::Store(error) => error.into(),
+            TablesError::Lake(LakeError::OtherVersion { .. }) => {
+                Self::new("lake_version", Exit::Mendable, message).hint("use the newer version of Meno, or export into another folder")
+            }
+            TablesError::Lake(LakeError::Io { .. }) => Self::new("io", Exit::Mendable, message)
+                .hint("choose a folder that can be written; what was exported before stays and counts"),
+            TablesError::Busy(_) => Self::new("busy", Exit::Mendable, message).hint("wait until it has ended"),
+            TablesError::Behind { .. } => Self::new("lake_ahead", Exit::Mendable, message)
+                .hint("the store was restored from an older backup: export into another folder"),
+            TablesError::Rows(_) => Self::fault(message),
         }
     }
 }

@@ -167,7 +167,7 @@ const WALLS: [Wall; 13] = [
 ];
 
 /// Foreign crates with one address: the room, in one file of which they may be named.
-const ADDRESSES: [(&str, &str); 9] = [
+const ADDRESSES: [(&str, &str); 11] = [
     ("axum", "ui"),
     ("sled", "store"),
     ("reqwest", "providers"),
@@ -177,6 +177,8 @@ const ADDRESSES: [(&str, &str); 9] = [
     ("ssh_key", "workspace"),
     ("object_store", "lake"),
     ("rusqlite", "lake"),
+    ("parquet", "lake"),
+    ("flate2", "lake"),
 ];
 
 /// Foreign crates with an address in each of these folders, since each end of a protocol is a room of its own.

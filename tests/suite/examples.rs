@@ -11,9 +11,11 @@ use std::process::Command;
 use crate::harness::{Done, House, finish};
 
 /// Examples that are not carried out, by how they begin.
-const APART: [(&str, &str); 14] = [
+const APART: [(&str, &str); 15] = [
     ("meno ui", "serves until it is stopped; `page` and `browser` look at it"),
     ("meno events --follow", "follows until it is stopped"),
+    ("meno import peer", "needs a folder of the Python system; `lake` imports one"),
+    ("meno import otel /var", "needs a folder of the system"),
     ("meno import transcripts", "asks, or watches; `transcripts` does it on sessions of its own"),
     ("meno push s3", "needs a bucket"),
     ("meno pull s3", "needs a bucket"),
@@ -38,6 +40,7 @@ const BEFORE: [(&str, &str); 14] = [
     ),
     ("meno import events", "meno export handover; cp handover/events-*.jsonl handover/events-01J.jsonl"),
     ("meno pull team-lake", "meno push team-lake"),
+    ("meno import otel traces.jsonl", "meno telemetry export --format otlp-json -o traces.jsonl"),
     ("meno audit --against", "meno seal -o seal.json --sign ~/.ssh/id_ed25519; cp ~/.ssh/id_ed25519.pub auditor.pub"),
     ("meno replay --verify --from", "meno events last --json > saved.jsonl"),
     ("meno fork last --agent publisher", PUBLISH),
@@ -66,6 +69,8 @@ fn examples(house: &House) -> BTreeSet<String> {
     let nested = [
         ["import", "runs"],
         ["import", "events"],
+        ["import", "peer"],
+        ["import", "otel"],
         ["telemetry", "show"],
         ["telemetry", "export"],
         ["bench", "search"],
