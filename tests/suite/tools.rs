@@ -365,7 +365,7 @@ fn settings_can_switch_tools_off_and_deny_files() {
 
 /// A template whose one agent has to leave the tests of the folder green.
 fn tested(run: &[&str]) -> Value {
-    let mut template = looker(&["read_file", "sh"]);
+    let mut template = looker(&["read_file"]);
     template["agent_composition_rules"][0]["tier_strategy"] = json!("progressive");
     template["agent_composition_rules"][0]["success_criteria"] =
         json!([{"name": "tests pass", "type": "command", "run": run, "timeout_s": 60}]);
