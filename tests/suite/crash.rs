@@ -87,7 +87,9 @@ fn assert_one_call_for_each_passed_attempt(events: &[&Event]) {
                 *calls.entry((body.agent, body.attempt)).or_insert(0) += 1;
                 of_call.insert(body.call, (body.agent, body.attempt));
             }
-            Event::ToolStarted(body) => drop(turns.insert(body.call)),
+            Event::ToolStarted(body) => {
+                turns.insert(body.call);
+            }
             Event::CostIncurred(body) => *costs.entry((body.agent, body.attempt)).or_insert(0) += 1,
             _ => {}
         }

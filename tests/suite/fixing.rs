@@ -90,7 +90,7 @@ fn house(project: &Project, settings: &str) -> Option<(House, PathBuf)> {
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, text).expect("written");
     }
-    house.configure(&format!("{settings}[memory]\nembed_ms = 0\n[tools]\ncommands = [\"{}\"]\n", project.program));
+    house.configure(&format!("{settings}[memory]\nembed_ms = 0\n[tools]\ncommands = [\"{}\", \"sh\"]\n", project.program));
     Some((house, folder))
 }
 
@@ -129,17 +129,10 @@ fn command(project: &Project) -> Value {
     json!({"program": project.program, "arguments": project.arguments})
 }
 
-/// A patch that mends the project.
-fn patch(project: &Project) -> String {
-    let number = project.wrong.lines().zip(project.right.lines()).position(|(a, b)| a != b).expect("they differ");
-    let line = |text: &str| text.lines().nth(number).expect("a line").to_owned();
-    format!(
-        "--- a/{0}\n+++ b/{0}\n@@ -{1},1 +{1},1 @@\n-{2}\n+{3}\n",
-        project.broken,
-        number + 1,
-        line(project.wrong),
-        line(project.right)
-    )
+/// What mends the project, as an agent does it that may run a shell.
+fn mending(project: &Project) -> Value {
+    let script = format!("sed 's/ + \\([a-z]* [*]\\)/ - \\1/' {0} > mended && cat mended > {0} && rm mended", project.broken);
+    json!({"program": "sh", "arguments": ["-c", script]})
 }
 
 /// What models say without a key: the finder sees the failure; the fixer believes that it is done, fails, and mends it one tier higher.
@@ -151,7 +144,7 @@ fn script(project: &Project) -> Value {
         {"role": "finder", "turn": 3, "json": found(project)},
         {"role": "fixer", "attempt": 1, "turn": 1, "tool_calls": [{"name": "read_file", "arguments": {"path": project.broken}}]},
         {"role": "fixer", "attempt": 1, "turn": 2, "text": page("It may be the rounding.", "No change is needed.")},
-        {"role": "fixer", "attempt": 2, "turn": 1, "tool_calls": [{"name": "apply_patch", "arguments": {"patch": patch(project)}}]},
+        {"role": "fixer", "attempt": 2, "turn": 1, "tool_calls": [{"name": "run_command", "arguments": mending(project)}]},
         {"role": "fixer", "attempt": 2, "turn": 2, "tool_calls": [{"name": "run_command", "arguments": command(project)}]},
         {"role": "fixer", "attempt": 2, "turn": 3, "text": page("The discount was added.", "It is subtracted now.")}
     ]})
@@ -159,7 +152,7 @@ fn script(project: &Project) -> Value {
 
 /// Starts a run that changes files.
 fn mend<'a>(runner: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let start = ["run", "fix_failing_tests", "--no-input", "--seed", "3", "--allow-write", "--set", "how=change the files", "--set", runner];
+    let start = ["run", "fix_failing_tests", "--no-input", "--seed", "3", "--set", "how=change the files", "--set", runner];
     start.into_iter().chain(more.iter().copied()).collect()
 }
 
@@ -189,7 +182,7 @@ fn assert_mended(house: &House, programs: &Path, project: &Project) {
     assert!(second.1.starts_with("exit code 0"), "{second:?}");
     // The story, as it is told to people.
     let told = meno(house, programs, &["show-run", "last"]).exits(0).stdout;
-    for words in ["turn 1", "read_file", "run_command", "apply_patch", "the tests pass", project.broken] {
+    for words in ["turn 1", "read_file", "run_command", "the tests pass", project.broken] {
         assert!(told.contains(words), "{words} is not in\n{told}");
     }
     meno(house, programs, &["audit"]).exits(0);
@@ -209,16 +202,17 @@ fn a_scripted_simulation_mends_a_real_project_and_proves_it() {
         assert!(done.stderr.contains(&format!("runs {}", project.program)), "{}", done.stderr);
         assert_mended(&house, &programs, &project);
         // What was done is found again by what it was done to.
-        let found = meno(&house, &programs, &["search", &format!("changed {}", project.broken), "--json"]).exits(0).stdout;
+        let found = meno(&house, &programs, &["search", &format!("ran sh mended {}", project.broken), "--json"]).exits(0).stdout;
         let found: Value = serde_json::from_str(&found).expect("a document");
         assert_eq!(found["hits"].as_array().map(Vec::len), Some(1), "{found}");
         // Tools have their calls and their time, and no money.
         let costs = meno(&house, &programs, &["costs", "--by", "tool,role", "--json"]).exits(0).stdout;
         let costs: Value = serde_json::from_str(&costs).expect("a document");
-        let patched = costs["tools"].as_array().expect("tools").iter().find(|row| row["key"]["tool"] == "apply_patch");
-        assert_eq!(patched.map(|row| (&row["calls"], &row["key"]["role"])), Some((&json!(1), &json!("fixer"))), "{costs}");
-        meno(&house, &programs, &["undo", "last", "--yes"]).exits(0);
-        assert_eq!(fs::read_to_string(house.path("work").join(project.broken)).expect("there"), project.wrong);
+        let rows = costs["tools"].as_array().expect("tools");
+        let calls = |role: &str| rows.iter().find(|row| row["key"]["tool"] == "run_command" && row["key"]["role"] == role);
+        assert_eq!(calls("fixer").map(|row| (&row["calls"], &row["failed"])), Some((&json!(2), &json!(0))), "{costs}");
+        assert_eq!(calls("finder").map(|row| &row["calls"]), Some(&json!(1)), "{costs}");
+        assert_eq!((&costs["rows"], &costs["totals"]), (&json!([]), &json!([])));
     }
 }
 
@@ -305,9 +299,9 @@ async fn models_over_the_wire_mend_it_too_with_all_that_they_get_wrong() {
         Turn::text(&found(&project).to_string()),
         Turn::text("").tool("read_file", json!({"path": project.broken})),
         Turn::text(&page("It may be the rounding.", "No change is needed.")),
-        // A patch that does not fit, then one that does, one tool at a time, in small pieces.
-        Turn::text("").tool("apply_patch", json!({"patch": patch(&project).replace("amount + amount", "amount * amount")})).in_pieces_of(7),
-        Turn::text("").tool("apply_patch", json!({"patch": patch(&project)})).in_pieces_of(7),
+        // A tool that it does not have, then one that it has, one at a time, in small pieces.
+        Turn::text("").tool("edit_file", json!({"path": project.broken})).in_pieces_of(7),
+        Turn::text("").tool("run_command", mending(&project)).in_pieces_of(7),
         Turn::text("").tool("run_command", command(&project)),
         Turn::text(&page("The discount was added.", "It is subtracted now.")),
         Turn::text(&review.to_string()),
@@ -322,8 +316,7 @@ async fn models_over_the_wire_mend_it_too_with_all_that_they_get_wrong() {
     let count = |tool: &str, fault: Option<ToolFault>| ended.iter().filter(|(name, why)| name == tool && *why == fault).count();
     assert_eq!(count("read_file", Some(ToolFault::BadArguments)), 1, "{ended:?}");
     assert_eq!(count("browse_web", Some(ToolFault::UnknownTool)), 1, "{ended:?}");
-    assert_eq!((count("apply_patch", None), count("run_command", None)), (1, 2), "{ended:?}");
-    assert!(ended.iter().any(|(name, why)| name == "apply_patch" && why.is_some()), "{ended:?}");
+    assert_eq!((count("edit_file", Some(ToolFault::UnknownTool)), count("run_command", None)), (1, 3), "{ended:?}");
     assert!(files_with(&house.store(), KEY).is_empty());
     // The second attempt was told what the tests had said.
     let told: String = server.requests().iter().map(|request| request.body.to_string()).collect();

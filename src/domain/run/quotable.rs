@@ -40,7 +40,7 @@ fn agent_shown(run: &Run, agent: &Agent, shown: &mut BTreeMap<String, u64>) {
         for (asked, ran) in turn.calls.iter().zip(&turn.runs) {
             let Some(end) = ran.end.as_ref().filter(|end| end.ok) else { continue };
             match asked.name.as_str() {
-                "read_file" => drop(read(&end.result).map(|(name, lines)| note(shown, name, lines))),
+                "read_file" => read(&end.result).into_iter().for_each(|(name, lines)| note(shown, name, lines)),
                 "search_files" => found(&end.result).for_each(|(name, line)| note(shown, name, line)),
                 _ => {}
             }
@@ -49,9 +49,9 @@ fn agent_shown(run: &Run, agent: &Agent, shown: &mut BTreeMap<String, u64>) {
 }
 
 fn note(shown: &mut BTreeMap<String, u64>, name: &str, lines: u64) {
-    match shown.get_mut(name) {
-        Some(known) => *known = lines.max(*known),
-        None => drop(shown.insert(name.to_owned(), lines)),
+    let known = shown.get(name).copied().unwrap_or(0);
+    if lines > known {
+        shown.insert(name.to_owned(), lines);
     }
 }
 
