@@ -51,8 +51,21 @@ pub enum Dimension {
 
 impl Dimension {
     /// The words for dimensions, in the order of help.
-    pub const NAMES: [&'static str; 13] =
-        ["day", "week", "month", "mode", "provider", "model", "tier", "template", "role", "purpose", "workspace", "label", "tool"];
+    pub const NAMES: [&'static str; 13] = [
+        "day",
+        "week",
+        "month",
+        "mode",
+        "provider",
+        "model",
+        "tier",
+        "template",
+        "role",
+        "purpose",
+        "workspace",
+        "label",
+        "tool",
+    ];
 
     /// Returns the word for it.
     pub fn name(&self) -> String {

@@ -78,7 +78,10 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, a
         let criterion = std::slice::from_ref(criterion);
         let needs_files = !judge::files_asked(criterion).is_empty() || !judge::commands_asked(criterion).is_empty();
         let is_seen = audit.basis.as_ref().is_some_and(Basis::records_facts) && !audit.gone.facts;
-        if (needs_files && !is_seen) || audit.gone.inputs || (edition.quotes_tools() && audit.gone.results && judge::quotes_lines(criterion)) {
+        if (needs_files && !is_seen)
+            || audit.gone.inputs
+            || (edition.quotes_tools() && audit.gone.results && judge::quotes_lines(criterion))
+        {
             book.not_verifiable(Check::Criteria);
             continue;
         }

@@ -32,7 +32,10 @@ const CARGO: Project = Project {
         ("Cargo.lock", "version = 3\n\n[[package]]\nname = \"billing\"\nversion = \"0.1.0\"\n"),
         ("README.md", "# billing\n\nAdds up the lines of an invoice.\n"),
         (".gitignore", "/target\n"),
-        ("tests/totals.rs", "#[test]\nfn discount_lowers_the_total() {\n    assert_eq!(billing::total(&[100, 50], 10), 135);\n}\n"),
+        (
+            "tests/totals.rs",
+            "#[test]\nfn discount_lowers_the_total() {\n    assert_eq!(billing::total(&[100, 50], 10), 135);\n}\n",
+        ),
     ],
     broken: "src/lib.rs",
     wrong: "//! Totals.\n\n/// Adds up amounts and takes off a discount in percent.\npub fn total(amounts: &[u64], discount: u64) -> u64 {\n    \

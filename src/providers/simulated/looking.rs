@@ -116,8 +116,8 @@ fn was_asked(turns: &[ToolTurn], name: &str, arguments: &Value) -> bool {
 
 /// Returns what a tool returned last, whether or not it did what it was asked.
 fn returned<'a>(turns: &'a [ToolTurn], name: &str) -> Option<&'a str> {
-    let pairs = turns.iter().flat_map(|turn| turn.calls.iter().zip(&turn.results));
-    pairs.filter(|(call, _)| call.name == name).last().map(|(_, result)| unfenced(&result.text))
+    let mut pairs = turns.iter().flat_map(|turn| turn.calls.iter().zip(&turn.results));
+    pairs.rfind(|(call, _)| call.name == name).map(|(_, result)| unfenced(&result.text))
 }
 
 fn is_file(line: &str) -> bool {
@@ -282,7 +282,8 @@ mod tests {
     fn what_it_was_given_it_does_not_look_for() {
         let criteria = json!([{"type": "command", "run": ["cargo", "test"]}]);
         let mut request = request("fixer", &["list_files", "read_file", "run_command"], criteria);
-        request.prompt += "\n# Material: source\n\n<file name=\"a.rs\" mark=\"0123456789ab\">\nx\n</file mark=\"0123456789ab\">\n";
+        request.prompt +=
+            "\n# Material: source\n\n<file name=\"a.rs\" mark=\"0123456789ab\">\nx\n</file mark=\"0123456789ab\">\n";
         let request = carried(request, |_| (String::new(), false));
         assert_eq!(asked(&request).concat().len(), 1, "only the command is left");
     }

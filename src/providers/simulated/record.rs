@@ -58,9 +58,8 @@ impl Reading<'_> {
     /// The commands that were run, each with how it ended.
     fn ran(&self) -> Vec<Record> {
         let ended = self.seen.ran.iter().filter_map(|ran| Some((ran, ran.exit?)));
-        let run = ended.map(|(ran, exit)| {
-            record([("command", json!(ran.command)), ("exit_code", json!(exit)), ("tail", json!(ran.tail))])
-        });
+        let run = ended
+            .map(|(ran, exit)| record([("command", json!(ran.command)), ("exit_code", json!(exit)), ("tail", json!(ran.tail))]));
         run.collect()
     }
 

@@ -135,7 +135,8 @@ fn ran(arguments: &Value, text: &str) -> Ran {
     let words = arguments["arguments"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let command = std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ");
     let exit = text.lines().next_back().and_then(|line| line.strip_prefix("(exit code ")?.split_once(',')?.0.parse().ok());
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("(exit code ")).collect();
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("(exit code ")).collect();
     let tail = lines[lines.len().saturating_sub(TAIL_LINES_MAX)..].join(" / ");
     let from = tail.chars().count().saturating_sub(TAIL_CHARS_MAX);
     Ran { command, exit, tail: tail.chars().skip(from).collect(), failures: failures(text) }

@@ -12,8 +12,8 @@ use crate::domain::ids::{AgentNo, CallNo};
 use crate::domain::judge::{self, DecidedBy, Edition, Facts, Finding, Judged, Scores};
 use crate::domain::run::observation::Observation;
 use crate::domain::run::pending::{Step, next_step};
-use crate::domain::run::{prompt, quotable_files};
 use crate::domain::run::state::{Agent, Call};
+use crate::domain::run::{prompt, quotable_files};
 use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
 
