@@ -415,10 +415,8 @@ pub struct ToolLine {
     /// How long calls took.
     pub latency: Lengths,
     /// Attempts that called it and that were judged.
-    #[serde(default)]
     pub attempts: u64,
     /// The share of them that passed (Wilson); null under the minimum sample. What goes together need not follow from it.
-    #[serde(default)]
     pub passed: Option<Share>,
 }
 

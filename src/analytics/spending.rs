@@ -162,7 +162,6 @@ pub struct CostReport {
     /// The sums of the rows, for each mode by itself.
     pub totals: Vec<CostTotal>,
     /// Where it was asked by `tool`: one row for each mode and combination, the longest first. Tools cost no money of their own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolTotal>,
     /// What to know of these numbers.
     pub notices: Vec<String>,
