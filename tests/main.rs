@@ -26,6 +26,8 @@ mod engines;
 mod examples;
 #[path = "suite/experience.rs"]
 mod experience;
+#[path = "suite/fixing.rs"]
+mod fixing;
 #[path = "suite/following.rs"]
 mod following;
 #[path = "suite/fork.rs"]

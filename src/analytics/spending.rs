@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::domain::event::Mode;
 use crate::domain::ids::{NodeId, TimeNs};
 use crate::domain::money::{NanoUsd, TokenUsage};
+use crate::views::costs::tools::{ToolKey, ToolSum};
 use crate::views::costs::{CostKey, CostRow, quarter_begin, quarter_end};
 
 /// By what costs are asked.
@@ -44,6 +45,8 @@ pub enum Dimension {
     Label,
     /// The log: the own one, or the node of one that was pulled or imported.
     Node,
+    /// The tool; asks for calls and time instead of money.
+    Tool,
     /// One label's value.
     LabelOf(String),
 }
@@ -53,7 +56,7 @@ pub type LogCharges = (Option<NodeId>, Vec<(CostKey, CostRow)>);
 
 impl Dimension {
     /// The words for dimensions, in the order of help.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "day",
         "week",
         "month",
@@ -67,6 +70,7 @@ impl Dimension {
         "workspace",
         "label",
         "node",
+        "tool",
     ];
 
     /// Returns the word for it.
@@ -85,6 +89,7 @@ impl Dimension {
             Self::Workspace => 10,
             Self::Label => 11,
             Self::Node => 12,
+            Self::Tool => 13,
             Self::LabelOf(label) => return format!("label.{label}"),
         };
         Self::NAMES[place].to_owned()
@@ -109,6 +114,8 @@ impl Dimension {
             Self::Role => known(&key.role),
             Self::Purpose => Some(key.purpose.name().to_owned()),
             Self::Workspace => known(&key.workspace),
+            // A charge is of no tool: its turn is.
+            Self::Tool => None,
             Self::Label => known(&key.labels.replace('\n', ", ")),
             Self::Node => Some(node.map_or_else(|| "own".to_owned(), |node| node.to_string())),
             Self::LabelOf(label) => {
@@ -137,6 +144,7 @@ impl std::str::FromStr for Dimension {
             Self::Workspace,
             Self::Label,
             Self::Node,
+            Self::Tool,
         ];
         if let Some(label) = word.strip_prefix("label.").filter(|label| !label.is_empty()) {
             return Ok(Self::LabelOf(label.to_owned()));
@@ -202,8 +210,25 @@ pub struct CostReport {
     pub rows: Vec<CostLine>,
     /// The sums of the rows, for each mode by itself.
     pub totals: Vec<CostTotal>,
+    /// Where it was asked by `tool`: one row for each mode and combination, the longest first. Tools cost no money of their own.
+    pub tools: Vec<ToolTotal>,
     /// What to know of these numbers.
     pub notices: Vec<String>,
+}
+
+/// Tool calls that ended.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ToolTotal {
+    /// Value by dimension; null where it is not known or not there.
+    pub key: IndexMap<String, Option<String>>,
+    /// Whether the models that asked were real.
+    pub mode: Mode,
+    /// All of them.
+    pub calls: u64,
+    /// Of them, those that did not do what they were asked.
+    pub failed: u64,
+    /// How long they ran together, in milliseconds.
+    pub duration_ms: u64,
 }
 
 /// One row.
@@ -316,7 +341,48 @@ pub fn group(
         time_zone: name_of(zone),
         rows: groups.iter().map(line).collect(),
         totals: totals.iter().map(|(mode, sum)| CostTotal::new(*mode, sum)).collect(),
+        tools: Vec::new(),
         notices: undecided(charges().map(|(_, charge)| charge), by, zone).into_iter().collect(),
+    }
+}
+
+/// Groups tool calls, as [`group`] does charges.
+pub fn group_tools(
+    logs: &[(Option<NodeId>, Vec<(ToolKey, ToolSum)>)],
+    by: &[Dimension],
+    only: &[Only],
+    zone: &TimeZone,
+    span: (Option<String>, Option<String>),
+) -> CostReport {
+    let mut groups: BTreeMap<(Mode, Vec<Option<String>>), ToolSum> = BTreeMap::new();
+    for (node, (key, sum)) in logs.iter().flat_map(|(node, calls)| calls.iter().map(|call| (*node, call))) {
+        let charge = key.as_charge();
+        let value = |dimension: &Dimension| match dimension {
+            Dimension::Tool => Some(key.tool.clone()),
+            other => other.value(node, &charge, zone),
+        };
+        if only.iter().all(|only| value(&only.dimension).unwrap_or_default() == only.value) {
+            groups.entry((key.mode, by.iter().map(value).collect())).or_default().merge(sum);
+        }
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|((mode, _), sum)| (*mode, std::cmp::Reverse((sum.duration_ms, sum.calls))));
+    let line = |((mode, values), sum): ((Mode, Vec<Option<String>>), ToolSum)| ToolTotal {
+        key: by.iter().map(Dimension::name).zip(values).collect(),
+        mode,
+        calls: sum.calls,
+        failed: sum.failed,
+        duration_ms: sum.duration_ms,
+    };
+    CostReport {
+        by: by.iter().map(Dimension::name).collect(),
+        since: span.0,
+        until: span.1,
+        time_zone: name_of(zone),
+        rows: Vec::new(),
+        totals: Vec::new(),
+        tools: groups.into_iter().map(line).collect(),
+        notices: vec!["tools cost no money of their own; the calls of their turns are in `meno costs --by role`".to_owned()],
     }
 }
 

@@ -12,6 +12,8 @@ use super::named::named_enums;
 
 /// The name of the tool that runs programs: an agent has it by listing it, or by listing a program that the settings allow.
 pub const RUN_COMMAND: &str = "run_command";
+/// What a model is told when it has used up its turns.
+pub const LAST_TURN: &str = "These were the last tool calls that you may make. Give your whole answer now, with what you know.";
 /// Bytes of a result that a model is told, at most; the rest is kept beside.
 pub const RESULT_BYTES_MAX: usize = 32 * 1024;
 /// What stands in a result behind this is kept and never told: data that is no text. No tool writes it into a text.

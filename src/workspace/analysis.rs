@@ -10,7 +10,7 @@ use crate::analytics::material::Outcome;
 use crate::analytics::report::{Analytics, WeekLine};
 use crate::analytics::spending::{self, CostQuestion, CostReport, Dimension};
 use crate::analytics::telemetry::{Gathering, PriceOf, TelemetryReport};
-use crate::domain::ids::TimeNs;
+use crate::domain::ids::{NodeId, TimeNs};
 use crate::store;
 use crate::views::{costs, utc};
 
@@ -123,14 +123,24 @@ impl Workspace {
     /// When the store cannot be read.
     pub fn costs(&self, question: &CostQuestion, zone: &TimeZone) -> Result<CostReport, store::Error> {
         let CostQuestion { by, only, since, until } = question;
-        let by_node = by.iter().chain(only.iter().map(|only| &only.dimension)).any(|dimension| *dimension == Dimension::Node);
-        let charges = if by_node {
-            self.each_log(&|| self.charges(*since, *until))?
-        } else {
-            vec![(None, self.charges(*since, *until)?)]
-        };
-        let since = since.map(|since| costs::quarter_begin(costs::quarter_of(since)));
-        let until = until.map(|until| costs::quarter_end(costs::quarter_of(until.saturating_sub(1))).saturating_add(1));
-        Ok(spending::group(&charges, by, only, zone, (since.map(utc), until.map(utc))))
+        let since_quarter = since.map(|since| costs::quarter_begin(costs::quarter_of(since)));
+        let until_quarter = until.map(|until| costs::quarter_end(costs::quarter_of(until.saturating_sub(1))).saturating_add(1));
+        let span = (since_quarter.map(utc), until_quarter.map(utc));
+        let asks_for = |wanted: &Dimension| by.contains(wanted) || only.iter().any(|only| only.dimension == *wanted);
+        if asks_for(&Dimension::Tool) {
+            let calls = self.of_each_log(asks_for(&Dimension::Node), &|| self.tool_calls(*since, *until))?;
+            return Ok(spending::group_tools(&calls, by, only, zone, span));
+        }
+        let charges = self.of_each_log(asks_for(&Dimension::Node), &|| self.charges(*since, *until))?;
+        Ok(spending::group(&charges, by, only, zone, span))
+    }
+
+    /// Asks `ask` of each log by itself, or of all logs at once where nothing depends on whose they are.
+    fn of_each_log<T>(
+        &self,
+        apart: bool,
+        ask: &dyn Fn() -> Result<T, store::Error>,
+    ) -> Result<Vec<(Option<NodeId>, T)>, store::Error> {
+        if apart { self.each_log(ask) } else { Ok(vec![(None, ask()?)]) }
     }
 }

@@ -16,7 +16,7 @@ use crate::providers::Models;
 use crate::providers::simulated::{Script, ScriptError};
 use crate::settings;
 use crate::store;
-use crate::tools::{Environment, Toolbox};
+use crate::tools::Toolbox;
 use crate::views::run_detail::RunDetail;
 
 /// Why the simulation's script cannot be used.
@@ -122,8 +122,7 @@ impl Workspace {
         let per_day = self.resolved.settings.per_day_budget;
         let store = self.place().map(|place| place.dir().to_owned()).ok();
         let never: Vec<&std::path::Path> = store.iter().map(PathBuf::as_path).collect();
-        let is_key = |name: &str| settings.providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name));
-        let environment = Environment::new(|name| self.variables.get(name), &settings.tools.env, is_key);
+        let environment = self.tool_environment(&settings);
         let tools = Arc::new(Toolbox::new(&workspace, &never, &settings.tools, environment).with_servers(servers));
         Ok(Executor { stream, basis, models, tools, redactor, runtime, per_day, workspace, control, ask })
     }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use super::{ActiveRun, Workspace};
 use crate::domain::judge;
+use crate::domain::settings::Settings;
 use crate::domain::tool::RUN_COMMAND;
 use crate::settings;
+use crate::tools::Environment;
 
 /// What the agents of a run may use, and what they asked for in vain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,13 +27,16 @@ pub struct ToolsNotice {
     pub notes: Vec<String>,
     /// The programs of criteria that the settings do not allow: these criteria will be unknown.
     pub unknown: BTreeSet<String>,
+    /// Programs that the settings allow and that are not on this machine: criteria that run them will be unknown too.
+    pub absent: BTreeSet<String>,
 }
 
 impl Workspace {
     /// Returns what the agents of a run that is about to go on may use: by what it recorded, under what today's settings allow.
     pub fn tools_of(&self, active: &ActiveRun) -> ToolsNotice {
         let settings = settings::under(active.basis.settings.clone(), &self.resolved.settings);
-        let (allowed, runs_criteria) = (settings.tools, settings.judging.runs_commands());
+        let (allowed, runs_criteria) = (&settings.tools, settings.judging.runs_commands());
+        let environment = self.tool_environment(&settings);
         let mut notice = ToolsNotice { folder: self.places.current.clone(), ..ToolsNotice::default() };
         notice.notes = self.servers.notes(active.id);
         let has = |name: &str| allowed.max_turns > 0 && allowed.catalogue.iter().any(|spec| spec.name == name);
@@ -62,6 +67,16 @@ impl Workspace {
                 programs.insert(program.clone());
             }
         }
+        let absent: BTreeSet<String> =
+            notice.programs.iter().filter(|program| environment.find(program).is_none()).cloned().collect();
+        notice.programs.retain(|program| !absent.contains(program));
+        notice.absent = absent;
         notice
+    }
+
+    /// Returns what programs find in their environment under these settings: never a key.
+    pub(super) fn tool_environment(&self, settings: &Settings) -> Environment {
+        let is_key = |name: &str| settings.providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name));
+        Environment::new(|name| self.variables.get(name), &settings.tools.env, is_key)
     }
 }

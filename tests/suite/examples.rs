@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::harness::{Done, House, finish};
 
 /// Examples that are not carried out, by how they begin.
-const APART: [(&str, &str); 15] = [
+const APART: [(&str, &str); 16] = [
     ("meno ui", "serves until it is stopped; `page` and `browser` look at it"),
     ("meno events --follow", "follows until it is stopped"),
     ("meno import peer", "needs a folder of the Python system; `lake` imports one"),
@@ -31,7 +31,7 @@ const APART: [(&str, &str); 15] = [
 ];
 
 /// What has to happen before an example can do its work.
-const BEFORE: [(&str, &str); 14] = [
+const BEFORE: [(&str, &str); 15] = [
     ("meno resume last", "meno run release_prep --no-input --escalate ask --seed 3 --input source=. || true"),
     ("meno resume 7QW2 --retry-failed", FAILED),
     (

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::analytics::spending::CostQuestion;
+use crate::analytics::spending::{CostQuestion, Dimension};
 use crate::cli::args::CostsArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
@@ -26,6 +26,13 @@ pub fn run(context: &mut Context, args: &CostsArgs) -> Result<Exit> {
     let report = workspace.costs(&question, &zone)?;
     if context.out.json() {
         context.out.document(&report)?;
+    } else if question.by.contains(&Dimension::Tool) || question.only.iter().any(|only| only.dimension == Dimension::Tool) {
+        if report.tools.is_empty() {
+            context.out.say("no tool ran then; `meno list-runs` shows the runs");
+        } else {
+            let table = render::costs::tools(&context.out, &report);
+            context.out.data(table)?;
+        }
     } else if report.rows.is_empty() {
         context.out.say("nothing was spent then; `meno list-runs` shows the runs");
     } else {

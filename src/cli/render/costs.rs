@@ -5,7 +5,7 @@ use crate::charts::axis::Unit;
 use crate::charts::costs::cost_columns;
 use crate::charts::terminal::{bar, columns};
 use crate::cli::output::table::{Column, Entry, Fit, Table};
-use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, words};
+use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 
 /// Columns of a bar.
@@ -75,6 +75,27 @@ fn over_time(report: &CostReport, width: usize) -> Vec<String> {
         (values.len() >= PERIODS.0).then(|| format!("{title}\n{}", lines.join("\n")))
     };
     report.totals.iter().filter_map(drawing).collect()
+}
+
+/// Shows how often tools ran and for how long.
+pub fn tools(out: &Out, report: &CostReport) -> String {
+    let by_mode = report.by.iter().any(|word| word == "mode");
+    let mut columns: Vec<Column<'_>> = report.by.iter().map(|word| Column::new(word.as_str(), Fit::Words)).collect();
+    if !by_mode {
+        columns.push(Column::new("mode", Fit::Whole).once());
+    }
+    columns.extend(["calls", "failed", "duration"].map(|name| Column::new(name, Fit::Number)));
+    let mut table = Table::new(out, &columns);
+    for row in &report.tools {
+        let mut cells: Vec<Entry> = row.key.values().map(|value| Entry::from(value.as_deref().unwrap_or("unknown"))).collect();
+        if !by_mode {
+            cells.push(row.mode.name().into());
+        }
+        cells.extend([words::count(row.calls), words::count(row.failed), time::duration(row.duration_ms)].map(Entry::from));
+        table.row(cells);
+    }
+    let notices = report.notices.iter().map(|notice| format!("\n{} {}", styled(WARN, "note:"), sanitize::line(notice)));
+    table.finish() + &notices.collect::<String>()
 }
 
 fn sums(total: &CostTotal) -> [Entry; 4] {
