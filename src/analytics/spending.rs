@@ -332,10 +332,7 @@ pub fn group(
     };
     CostReport {
         by: by.iter().map(Dimension::name).collect(),
-        only: only
-            .iter()
-            .map(|only| (only.dimension.name(), Some(only.value.clone()).filter(|value| !value.is_empty())))
-            .collect(),
+        only: names_of(only),
         since: span.0,
         until: span.1,
         time_zone: name_of(zone),
@@ -376,6 +373,7 @@ pub fn group_tools(
     };
     CostReport {
         by: by.iter().map(Dimension::name).collect(),
+        only: names_of(only),
         since: span.0,
         until: span.1,
         time_zone: name_of(zone),
@@ -384,6 +382,11 @@ pub fn group_tools(
         tools: groups.into_iter().map(line).collect(),
         notices: vec!["tools cost no money of their own; the calls of their turns are in `meno costs --by role`".to_owned()],
     }
+}
+
+/// The values that were asked for, by dimension; `None` for what is not known or not there.
+fn names_of(only: &[Only]) -> IndexMap<String, Option<String>> {
+    only.iter().map(|only| (only.dimension.name(), Some(only.value.clone()).filter(|value| !value.is_empty()))).collect()
 }
 
 /// Says how many charges lie in a quarter hour that is in two days of the zone: they count on the day in which it began. That is so
@@ -457,7 +460,7 @@ mod tests {
         let charges = [charge(0, 0, 0, "a", 5), charge(0, 0, 0, "b", 7), charge(0, 1, 0, "a", 11)];
         let asked = |words: &[&str]| {
             let only: Vec<Only> = words.iter().map(|words| words.parse().unwrap()).collect();
-            let report = group(&charges, &[Dimension::Role], &only, &TimeZone::UTC, (None, None));
+            let report = group(&[(None, charges.to_vec())], &[Dimension::Role], &only, &TimeZone::UTC, (None, None));
             (report.rows.iter().map(|row| row.total.cost_nusd).collect::<Vec<_>>(), report.only)
         };
         assert_eq!(asked(&["role=a"]).0, [5, 11]);

@@ -211,6 +211,7 @@ mod tests {
             until: None,
             time_zone: "UTC".into(),
             totals: Vec::new(),
+            tools: Vec::new(),
             rows,
             notices: Vec::new(),
         }

@@ -18,7 +18,7 @@ use super::arguments::{
 use super::document::{self, fit};
 use super::door::Door;
 use super::running;
-use crate::analytics::spending::{CostReport, Dimension};
+use crate::analytics::spending::{CostQuestion, CostReport, Dimension};
 use crate::cli::args::values::{self, Moment};
 use crate::cli::commands::list_templates::TemplateList;
 use crate::cli::commands::search;
@@ -350,7 +350,8 @@ fn costs(door: &Door, given: &CostsArguments) -> Result<Value> {
     let by = given.by.iter().map(|word| Dimension::from_str(word)).collect::<std::result::Result<Vec<_>, _>>();
     let by = by.map_err(|why| Report::invalid(format!("`by`: {why}")))?;
     let by = if by.is_empty() { vec![Dimension::Day] } else { by };
-    written(&workspace.costs(&by, since, until, Zoned::now().time_zone())?, Some("rows"), given.offset)
+    let question = CostQuestion { by, only: Vec::new(), since, until };
+    written(&workspace.costs(&question, Zoned::now().time_zone())?, Some("rows"), given.offset)
 }
 
 fn recommend(door: &Door, given: RecommendArguments) -> Result<Value> {

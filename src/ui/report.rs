@@ -364,6 +364,7 @@ mod tests {
             time_zone: "UTC".into(),
             rows: Vec::new(),
             totals: Vec::new(),
+            tools: Vec::new(),
             notices: Vec::new(),
         };
         let page = page(&ReportPage { analytics: &analytics, costs: &costs, day_budget: None });

@@ -301,6 +301,7 @@ impl Workspace {
             world: Arc::clone(&self.world),
             opened: Arc::clone(&self.opened),
             memory: Memory::default(),
+            servers: HeldServers::default(),
             notice: Arc::clone(&self.notice),
             place: self.place.clone(),
             session: self.session.clone(),
