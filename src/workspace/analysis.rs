@@ -131,7 +131,11 @@ impl Workspace {
             let calls = self.of_each_log(asks_for(&Dimension::Node), &|| self.tool_calls(*since, *until))?;
             return Ok(spending::group_tools(&calls, by, only, zone, span));
         }
-        let charges = self.of_each_log(asks_for(&Dimension::Node), &|| self.charges(*since, *until))?;
+        let by_month = since.is_none() && until.is_none() && !asks_for(&Dimension::Day) && !asks_for(&Dimension::Week);
+        let charges = self.of_each_log(asks_for(&Dimension::Node), &|| {
+            let sums = if by_month { self.charges_by_month(zone)? } else { None };
+            sums.map_or_else(|| self.charges(*since, *until), Ok)
+        })?;
         Ok(spending::group(&charges, by, only, zone, span))
     }
 
