@@ -178,9 +178,10 @@ fn summary(timeline: &Timeline) -> String {
 
 fn grid(axis: &Axis, height: usize, timeline: &Timeline) -> Markup {
     html! {
-        @for (place, ms) in axis.ticks() {
+        @for (number, (place, ms)) in axis.ticks().into_iter().enumerate() {
+            @let minor = if number % 4 == 0 { "" } else { " minor" };
             line class="wf-tick" x1=(percent(place)) x2=(percent(place)) y1=(HEAD - 6) y2=(height) {}
-            text class="wf-time" x=(percent(place)) y=(HEAD - 11) dx="3" { (time::duration(ms)) }
+            text class={ "wf-time" (minor) } x=(percent(place)) y=(HEAD - 11) dx="3" { (time::duration(ms)) }
         }
         @for pause in &timeline.pauses {
             @let (left, right) = (axis.at(pause.from), axis.at(pause.to));
