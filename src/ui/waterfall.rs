@@ -10,7 +10,7 @@ use super::element;
 use crate::cli::output::{time, words};
 use crate::domain::event::Purpose;
 use crate::domain::ids::{AgentNo, TimeNs};
-use crate::views::timeline::{Bar, BarKind, Climb, Lane, Outcome, PauseKind, Timeline};
+use crate::views::timeline::{Bar, BarKind, Lane, Outcome, PauseKind, Timeline};
 
 /// The height of a row, in pixels: as large as a target for fingers has to be.
 pub const ROW: usize = 26;
@@ -347,10 +347,11 @@ fn retried_words(tries: usize) -> String {
 fn climbs(row: &Row<'_>, y: usize, rows: &[Row<'_>], axis: &Axis, options: &Options<'_>) -> Markup {
     let Some(bar) = row.bar.filter(|bar| bar.kind == BarKind::Attempt) else { return html! {} };
     // Two events may share a moment: what had happened is what the run of then says.
-    let known = |attempt| move |climb: &&Climb| climb.attempt == attempt;
-    let then = options.cursor.map(|cursor| cursor.then.lanes.iter().find(|lane| lane.agent == row.lane.agent));
-    let climbs = then.map_or(Some(row.lane), |lane| lane).map_or(&[][..], |lane| &lane.climbs);
-    let climb = climbs.iter().find(known(bar.attempt));
+    let lane = match options.cursor {
+        Some(cursor) => cursor.then.lanes.iter().find(|lane| lane.agent == row.lane.agent),
+        None => Some(row.lane),
+    };
+    let climb = lane.and_then(|lane| lane.climbs.iter().find(|climb| climb.attempt == bar.attempt));
     let next = |row: &Row<'_>| row.bar.is_some_and(|next| next.kind == BarKind::Attempt && next.attempt == bar.attempt + 1);
     let target = rows.iter().enumerate().find(|(_, other)| other.lane.agent == row.lane.agent && next(other));
     let (Some(climb), Some((place, target))) = (climb, target) else { return html! {} };
