@@ -123,7 +123,7 @@ pub fn show(context: &mut Context, template: &Template, preview: &Preview, mode:
             cost,
         ]);
     }
-    context.out.data(styled(HEADING, format!("{} agents", preview.agents.len())))?;
+    context.out.data(styled(HEADING, words::plural(preview.agents.len() as u64, "agent")))?;
     context.out.data(table.finish())?;
     context.out.data(styled(HEADING, "rules"))?;
     for rule in &preview.trace {

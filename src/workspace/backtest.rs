@@ -178,7 +178,8 @@ impl Workspace {
             all.into_iter().take(TASKS_MAX).partition(|task| counts.simulated || task.row.mode != Mode::Simulated);
         let left_out = left_out.iter().filter(|task| asked(task)).count();
         if left_out > 0 {
-            notices.push(format!("left out: {left_out} tasks of simulated runs; `--include-simulated` counts them"));
+            let noun = if left_out == 1 { "task" } else { "tasks" };
+            notices.push(format!("left out: {left_out} {noun} of simulated runs; `--include-simulated` counts them"));
         }
         let is_wanted = |(run, mode): &(RunId, Mode)| {
             only.is_none_or(|only| only.contains(run)) && (counts.simulated || *mode != Mode::Simulated)

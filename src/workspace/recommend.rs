@@ -220,7 +220,8 @@ impl Workspace {
         let mut warnings = Vec::new();
         if past.len() < all {
             let left_out = all - past.len();
-            warnings.push(format!("left out: {left_out} simulated runs; `--include-simulated` counts them"));
+            let noun = if left_out == 1 { "run" } else { "runs" };
+            warnings.push(format!("left out: {left_out} simulated {noun}; `--include-simulated` counts them"));
         }
         let similar = self.similar(id, past, &request.answers, &request.inputs, &mut warnings)?;
         let outlook = outlook(&similar.runs, memory.min_sample, request.unverified);

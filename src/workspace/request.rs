@@ -190,6 +190,8 @@ pub struct ResumeRequest {
     pub agent_budgets: Vec<(String, NanoUsd)>,
     /// From now on models without a price may be called under a budget.
     pub allow_unpriced: bool,
+    /// The escalations that wait for a person will be denied, so their models need not be ready.
+    pub denies: bool,
 }
 
 impl ResumeRequest {

@@ -276,7 +276,7 @@ impl Workspace {
         let limits = request.limits(stream.run()).map_err(|role| ResumeError::NoSuchAgent { run: id, role, known: roles() })?;
         let retry_failed = request.retry_failed;
         let resume = [Command::Resume { executor, retry_failed, meno_version, limits }];
-        self.check_run(&stream.foresee(&basis, &resume)?, &basis, true)?;
+        self.check_run(&stream.foresee(&basis, &resume)?, &basis, !request.denies)?;
         stream.perform(&basis, &resume)?;
         Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from, redactor })
     }

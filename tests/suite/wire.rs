@@ -249,6 +249,24 @@ async fn a_run_that_the_days_budget_stopped_goes_on_by_the_lines_that_it_prints(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_escalation_is_denied_without_the_key_of_its_model() {
+    let server = LlmServer::start([Turn::text("I would rather not.").usage(10, 5)]).await;
+    let house = House::new();
+    house.template("relay", &relay());
+    house.configure(&settings("anthropic", &server.base_url(""), "x-api-key"));
+    let waiting = relayed(&house, &["--escalate", "ask"]).await.exits(3).run();
+    assert_eq!(waiting["status"], "awaiting_input");
+    // The key is not in this environment.
+    let resumed = |answer: &'static str| house.command(["resume", "last", answer, "--json"]);
+    let approved = resumed("--approve");
+    let approved = tokio::task::spawn_blocking(move || finish(approved)).await.expect("no panic");
+    assert!(approved.code == Some(1) && approved.stderr.contains("WIRE_KEY"), "{approved:?}");
+    let denied = resumed("--deny");
+    let denied = tokio::task::spawn_blocking(move || finish(denied)).await.expect("no panic").exits(3).run();
+    assert_eq!((&denied["status"], server.requests().len()), (&json!("failed"), 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_strangers_settings_bring_no_key_to_the_strangers_server() {
     let strangers = LlmServer::start([]).await;
     let users = LlmServer::start([Turn::text("Run twine check."), Turn::text("Then twine upload.")]).await;

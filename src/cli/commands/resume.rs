@@ -32,6 +32,7 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
         budget: run_budget.map(|budget| budget.amount),
         agent_budgets: args.budgets.iter().filter_map(of_agent).collect(),
         allow_unpriced: args.allow_unpriced,
+        denies: args.deny,
     };
     let mut active = workspace.resume(id, &request).map_err(|error| Report::from(error).about("RUN", id))?;
     // What was typed as a secret is recorded nowhere; what stands in a variable is known again.
