@@ -90,6 +90,7 @@ fn after_failure(stop: &MoneyStop) -> Unblock {
         budget: stop.own.budget,
         agent_budgets: stop.own.agents.clone(),
         allow_unpriced: stop.own.unpriced,
+        denies: false,
     };
     let what = format!("its budget was used up; what is left costs at most {}, and needs {}", stop.own.wanted, raised.join(", "));
     Unblock::Budget { request: Box::new(request), what }
@@ -172,7 +173,8 @@ pub fn approve(ui: &Ui, request: &Request) -> Result<Answer> {
         Some("no") => false,
         _ => return Err(Report::invalid("neither approved nor denied").hint("go back to the run's page and choose one")),
     };
-    go_on(ui, request, &ResumeRequest::default(), Some((agent, granted)))
+    let wanted = ResumeRequest { denies: !granted, ..ResumeRequest::default() };
+    go_on(ui, request, &wanted, Some((agent, granted)))
 }
 
 /// Carries a run on.
@@ -193,6 +195,7 @@ pub fn resume(ui: &Ui, request: &Request) -> Result<Answer> {
         budget: form.get("budget").map(amount).transpose()?,
         agent_budgets: form.all("agent_budget").map(of_agent).collect::<Result<_>>()?,
         allow_unpriced: form.get("allow_unpriced").is_some(),
+        denies: false,
     };
     go_on(ui, request, &wanted, None)
 }
