@@ -178,9 +178,10 @@ fn summary(timeline: &Timeline) -> String {
 
 fn grid(axis: &Axis, height: usize, timeline: &Timeline) -> Markup {
     html! {
-        @for (place, ms) in axis.ticks() {
+        @for (number, (place, ms)) in axis.ticks().into_iter().enumerate() {
+            @let minor = if number % 4 == 0 { "" } else { " minor" };
             line class="wf-tick" x1=(percent(place)) x2=(percent(place)) y1=(HEAD - 6) y2=(height) {}
-            text class="wf-time" x=(percent(place)) y=(HEAD - 11) dx="3" { (time::duration(ms)) }
+            text class={ "wf-time" (minor) } x=(percent(place)) y=(HEAD - 11) dx="3" { (time::duration(ms)) }
         }
         @for pause in &timeline.pauses {
             @let (left, right) = (axis.at(pause.from), axis.at(pause.to));
@@ -345,8 +346,12 @@ fn retried_words(tries: usize) -> String {
 /// An arrow from each attempt that failed to the one of the next tier.
 fn climbs(row: &Row<'_>, y: usize, rows: &[Row<'_>], axis: &Axis, options: &Options<'_>) -> Markup {
     let Some(bar) = row.bar.filter(|bar| bar.kind == BarKind::Attempt) else { return html! {} };
-    let is_shown = |at: TimeNs| options.cursor.is_none_or(|cursor| at <= cursor.at);
-    let climb = row.lane.climbs.iter().find(|climb| climb.attempt == bar.attempt && is_shown(climb.at));
+    // Two events may share a moment: what had happened is what the run of then says.
+    let lane = match options.cursor {
+        Some(cursor) => cursor.then.lanes.iter().find(|lane| lane.agent == row.lane.agent),
+        None => Some(row.lane),
+    };
+    let climb = lane.and_then(|lane| lane.climbs.iter().find(|climb| climb.attempt == bar.attempt));
     let next = |row: &Row<'_>| row.bar.is_some_and(|next| next.kind == BarKind::Attempt && next.attempt == bar.attempt + 1);
     let target = rows.iter().enumerate().find(|(_, other)| other.lane.agent == row.lane.agent && next(other));
     let (Some(climb), Some((place, target))) = (climb, target) else { return html! {} };

@@ -31,7 +31,7 @@ fn keep(browser: &Browser, name: &str) -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("page");
     fs::create_dir_all(&dir).expect("a folder");
     let file = dir.join(format!("{name}.png"));
-    fs::write(&file, browser.picture()).expect("written");
+    fs::write(&file, browser.picture(4000)).expect("written");
     file
 }
 
@@ -207,12 +207,11 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
         assert_eq!(browser.eval("return matchMedia('(prefers-color-scheme: dark)').matches"), view.dark);
         for (page, path) in &pages {
             go(&browser, &served, path);
-            let picture = keep(&browser, &format!("{page}-{name}"));
+            keep(&browser, &format!("{page}-{name}"));
             assert_eq!(spill(&browser), 0, "{page} {name}: nothing is wider than the window");
-            if let Some(dir) = std::env::var_os("MENO_SCREENSHOTS")
-                .filter(|_| ["run-wide-light", "scrubber-wide-dark"].contains(&format!("{page}-{name}").as_str()))
-            {
-                fs::copy(picture, Path::new(&dir).join(format!("{page}.png"))).expect("copied");
+            let is_shown = matches!((*page, name), ("run", "wide-light") | ("scrubber", "wide-dark"));
+            if let Some(dir) = std::env::var_os("MENO_SCREENSHOTS").filter(|_| is_shown) {
+                fs::write(Path::new(&dir).join(format!("{page}.png")), browser.picture(1330)).expect("written");
             }
         }
     }

@@ -133,8 +133,8 @@ impl Browser {
         self.command("POST", "/actions", &actions);
     }
 
-    /// Returns what the page looks like, to its end, as PNG.
-    pub fn picture(&self) -> Vec<u8> {
+    /// Returns what the page looks like as PNG, from its top to its end or to so many pixels.
+    pub fn picture(&self, height: u32) -> Vec<u8> {
         let size =
             self.eval("return [document.documentElement.clientWidth, Math.min(document.documentElement.scrollHeight, 4000)]");
         let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});

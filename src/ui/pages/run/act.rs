@@ -173,7 +173,8 @@ pub fn approve(ui: &Ui, request: &Request) -> Result<Answer> {
         Some("no") => false,
         _ => return Err(Report::invalid("neither approved nor denied").hint("go back to the run's page and choose one")),
     };
-    go_on(ui, request, &ResumeRequest::default(), Some((agent, granted)))
+    let wanted = ResumeRequest { denies: !granted, ..ResumeRequest::default() };
+    go_on(ui, request, &wanted, Some((agent, granted)))
 }
 
 /// Carries a run on.

@@ -186,10 +186,8 @@ fn call_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail, c
 fn tokens_and_price(shown: &Shown<'_>, call: &CallDetail) -> Markup {
     let Some(tokens) = call.tokens else { return html! { p class="hint" { "How many tokens it used is not known." } } };
     let prices = unit_prices(shown, call.call);
-    // Prices are nUSD per token, which is thousandths of a dollar per million.
-    let price = |each: Option<u64>| {
-        each.map_or_else(|| "unknown".to_owned(), |each| format!("{} per million", NanoUsd(each.saturating_mul(1_000_000))))
-    };
+    // Prices are nUSD per million tokens.
+    let price = |each: Option<u64>| each.map_or_else(|| "unknown".to_owned(), |each| format!("{} per million", NanoUsd(each)));
     let kinds = [
         ("Input", tokens.input, prices.map(|prices| prices.input)),
         ("Read from the cache", tokens.cache_read, prices.map(|prices| prices.cache_read)),

@@ -56,12 +56,12 @@ pub(super) fn scrubber(shown: &Shown<'_>) -> Markup {
             }
             div class="actions" {
                 div id="steps" class="actions" data-part {
-                    (button((step > 1).then_some(1), "⏮", "First event", "step-first"))
+                    (button((step > 1).then_some(1), "|◂", "First event", "step-first"))
                     (button(mark_before, "◂◂", "Milestone before", "step-mark-before"))
                     (button((step > 1).then(|| step - 1), "◂", "Event before", "step-before"))
                     (button((step < count).then_some(step + 1), "▸", "Next event", "step-after"))
                     (button(mark_after, "▸▸", "Next milestone", "step-mark-after"))
-                    (button((step < count).then_some(count), "⏭", "As it is now", "step-last"))
+                    (button((step < count).then_some(count), "▸|", "As it is now", "step-last"))
                 }
                 button type="button" id="play" hidden { "▶ Play" }
                 button type="submit" id="go" { "Go" }
@@ -89,7 +89,7 @@ fn said(shown: &Shown<'_>) -> Markup {
             b { @if shown.at.is_some() { "As it was at event " } @else { "Event " } (words::count(step as u64)) }
             " of " (words::count(count as u64))
             @if let Some(elapsed) = elapsed { ", " (elapsed) " after the start" }
-            @if let Some(event) = event { br; code { (element::plain(&event)) } }
+            @if let Some(event) = event { br; code { (element::plain(&event).trim_start()) } }
         }
     }
 }
