@@ -123,7 +123,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
             a href=(request.query.with("template", Some(id)).link("/api/analytics")) { "/api/analytics" } "."
         }
     };
-    Ok(Page { title: id.to_owned(), here: "/templates", body, live: None }.into())
+    Ok(Page { title: element::line(id), here: "/templates", body, live: None }.into())
 }
 
 /// Answers with the document that `meno analytics [TEMPLATE] --json` prints.
