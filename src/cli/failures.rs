@@ -10,7 +10,8 @@ use crate::store::{archive, hand_over};
 use crate::workspace::saved::SavedError;
 use crate::workspace::signing::SignError;
 use crate::workspace::{
-    self, FindError, ForgetError, ForkError, HandOverError, ImportError, McpError, ModelsError, RekeyError, ResumeError, StartError,
+    self, FindError, ForgetError, ForkError, HandOverError, ImportError, McpError, ModelsError, RekeyError, ResumeError,
+    StartError,
 };
 
 impl From<&settings::Error> for Report {
@@ -221,9 +222,7 @@ impl From<ModelsError> for Report {
     fn from(error: ModelsError) -> Self {
         match error {
             ModelsError::Mcp(error) => error.into(),
-            error => {
-                Self::new("script", Exit::Mendable, error.to_string()).hint("correct it, or empty `simulated.script`")
-            }
+            error => Self::new("script", Exit::Mendable, error.to_string()).hint("correct it, or empty `simulated.script`"),
         }
     }
 }
