@@ -76,7 +76,10 @@ pub fn to_changed_server(context: &mut Context, workspace: &Workspace, error: Mc
     }
     let question = AskQuestion {
         id: "mcp".to_owned(),
-        text: format!("MCP server `{server}` has changed: {}. Allow its tools as they are now?", sanitize::line(&changes.join(", "))),
+        text: format!(
+            "MCP server `{server}` has changed: {}. Allow its tools as they are now?",
+            sanitize::line(&changes.join(", "))
+        ),
         help: None,
         kind: AskKind::Confirm,
         required: true,

@@ -277,9 +277,7 @@ impl From<ModelsError> for Report {
     fn from(error: ModelsError) -> Self {
         match error {
             ModelsError::Mcp(error) => error.into(),
-            error => {
-                Self::new("script", Exit::Mendable, error.to_string()).hint("correct it, or empty `simulated.script`")
-            }
+            error => Self::new("script", Exit::Mendable, error.to_string()).hint("correct it, or empty `simulated.script`"),
         }
     }
 }

@@ -174,11 +174,7 @@ fn carry_on(
 }
 
 /// Starts the thread that carries a run on.
-fn start(
-    door: &Door,
-    workspace: &Arc<Workspace>,
-    active: ActiveRun,
-) -> Result<Receiver<std::result::Result<(), StreamError>>> {
+fn start(door: &Door, workspace: &Arc<Workspace>, active: ActiveRun) -> Result<Receiver<std::result::Result<(), StreamError>>> {
     let ActiveRun { id, stream, basis, lock, redactor, .. } = active;
     let (control, controlled) = channel();
     let executor = workspace.executor(stream, basis, redactor, door.runtime().clone(), controlled, Box::new(|_| None))?;

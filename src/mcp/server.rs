@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult, PaginatedRequestParams,
-    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer, ServerInitializeError};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -62,7 +62,9 @@ pub(super) async fn serve(door: Arc<Door>, ended: CancellationToken) -> Result<(
 fn tool(described: tools::Described) -> Tool {
     let annotations = match described.is_read_only {
         true => ToolAnnotations::with_title(described.title).read_only(true).open_world(false),
-        false => ToolAnnotations::with_title(described.title).read_only(false).destructive(false).idempotent(false).open_world(true),
+        false => {
+            ToolAnnotations::with_title(described.title).read_only(false).destructive(false).idempotent(false).open_world(true)
+        }
     };
     Tool::new(described.name, described.description, Arc::new(described.input))
         .with_title(described.title)

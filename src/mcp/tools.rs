@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::str::FromStr;
 
 use jiff::{Timestamp, Zoned};
-use schemars::generate::SchemaSettings;
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use schemars::generate::SchemaSettings;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -133,7 +133,12 @@ pub fn all(allow_run: bool) -> Vec<Described> {
             "Names the templates that fit what a person wants to do, best first; none when none fits.",
             Some("templates"),
         ),
-        described::<ListTemplatesArguments, TemplateList>("list_templates", "List templates", "Lists the templates.", Some("templates")),
+        described::<ListTemplatesArguments, TemplateList>(
+            "list_templates",
+            "List templates",
+            "Lists the templates.",
+            Some("templates"),
+        ),
         described::<ShowTemplateArguments, TemplateDocument>(
             "show_template",
             "Show a template",
@@ -202,7 +207,9 @@ fn without_descriptions(schema: &mut Value) {
     }
     match schema {
         Value::Object(fields) => fields.values_mut().for_each(|field| match field {
-            Value::Object(inner) => inner.iter_mut().filter(|(name, _)| *name != "description").for_each(|(_, value)| clear(value)),
+            Value::Object(inner) => {
+                inner.iter_mut().filter(|(name, _)| *name != "description").for_each(|(_, value)| clear(value))
+            }
             other => clear(other),
         }),
         other => clear(other),
@@ -237,7 +244,8 @@ pub(super) fn call(door: &Door, name: &str, given: Value, stop: &CancellationTok
 /// Reads arguments; what is wrong with them is said with the name of the field.
 fn read<T: DeserializeOwned>(given: Value) -> Result<T> {
     serde_json::from_value(given).map_err(|error| {
-        Report::invalid(format!("the arguments cannot be used: {error}")).hint("`tools/list` shows the schema of each tool's arguments")
+        Report::invalid(format!("the arguments cannot be used: {error}"))
+            .hint("`tools/list` shows the schema of each tool's arguments")
     })
 }
 
@@ -260,7 +268,18 @@ fn search_runs(door: &Door, given: &SearchArguments) -> Result<Value> {
     let most = usize::try_from(limit.saturating_add(given.offset).min(1_000)).unwrap_or(1_000);
     let mut request = SearchRequest::new(&given.query).limit(most).all(given.all).now(&Zoned::now());
     request.sort = given.sort;
-    let found = workspace.search(&request).map_err(search::report)?;
+    let mut found = workspace.search(&request).map_err(search::report)?;
+    for hit in &mut found.hits {
+        let Ok(id) = hit.run_id.parse() else { continue };
+        let detail = workspace.detail(id)?;
+        let before = hit.snippet.clone();
+        detail.mask_in(&mut hit.snippet);
+        if hit.snippet != before {
+            // They are positions in the text that was there.
+            hit.highlights.clear();
+        }
+        detail.mask_in(&mut hit.title);
+    }
     let mut document = written(&found, Some("hits"), given.offset)?;
     let shown = document["hits"].as_array().map_or(0, Vec::len) as u64;
     let next = given.offset + shown;
@@ -356,8 +375,7 @@ fn costs(door: &Door, given: &CostsArguments) -> Result<Value> {
 
 fn recommend(door: &Door, given: RecommendArguments) -> Result<Value> {
     let workspace = door.workspace()?;
-    let request =
-        RecommendRequest::new().include_simulated(given.include_simulated).include_unverified(given.include_unverified);
+    let request = RecommendRequest::new().include_simulated(given.include_simulated).include_unverified(given.include_unverified);
     let request = given.answers.into_iter().fold(request, |request, (question, value)| request.answer(question, value));
     let recommendation = workspace.advise(&given.template, &request)?;
     if recommendation.n_similar == 0 {
@@ -407,8 +425,7 @@ fn events(door: &Door, given: &EventsArguments) -> Result<Value> {
     let is_tail = given.from.is_none() && run.is_none();
     let back = if kinds.is_empty() { limit as u64 } else { EVENTS_BACK };
     let from = given.from.unwrap_or(if is_tail { (log_head + 1).saturating_sub(back).max(1) } else { 1 });
-    let is_wanted =
-        |stored: &Stored| stored.envelope.seq >= from && (numbers.is_empty() || numbers.contains(&stored.kind));
+    let is_wanted = |stored: &Stored| stored.envelope.seq >= from && (numbers.is_empty() || numbers.contains(&stored.kind));
     let (mut found, mut next, mut is_more) = (VecDeque::new(), if run.is_some() { 1 } else { from }, false);
     'pages: loop {
         let page = match run {
@@ -435,12 +452,9 @@ fn events(door: &Door, given: &EventsArguments) -> Result<Value> {
         let line = match workspace.decode(stored)? {
             Some(recorded) => EventLine::without_texts(&recorded)
                 .map_err(|error| Report::fault("an event cannot be written as JSON").source(&error))?,
-            None => EventLine::unknown(
-                &stored.envelope,
-                (stored.kind, stored.kind_version),
-                stored.private.is_none(),
-                &stored.hash,
-            ),
+            None => {
+                EventLine::unknown(&stored.envelope, (stored.kind, stored.kind_version), stored.private.is_none(), &stored.hash)
+            }
         };
         bytes += serde_json::to_string(&line).map_or(0, |text| text.len() + 1);
         if bytes > document::BYTES_MAX - 500 && !lines.is_empty() {

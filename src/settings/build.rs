@@ -228,7 +228,11 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
             catalogue: Vec::new(),
             mcp_tools: BTreeMap::new(),
         },
-        mcp: merged.mcp.into_iter().map(|(name, server)| Ok((name.clone(), mcp(&name, server)?))).collect::<Result<_, Error>>()?,
+        mcp: merged
+            .mcp
+            .into_iter()
+            .map(|(name, server)| Ok((name.clone(), mcp(&name, server)?)))
+            .collect::<Result<_, Error>>()?,
         capture: CaptureSettings {
             prompts: capture(merged.capture.prompts),
             outputs: capture(merged.capture.outputs),

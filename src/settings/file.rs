@@ -502,7 +502,11 @@ fn meaning_faults(config: &Config) -> Vec<Fault> {
             fault(&[], "is no name of a server", Some("use at most 24 letters, digits, `_` and `-`"));
         }
         if server.env.iter().flatten().any(|variable| !is_variable(variable)) {
-            fault(&["env"], "has what is not the name of an environment variable", Some("put values into variables, and their names here"));
+            fault(
+                &["env"],
+                "has what is not the name of an environment variable",
+                Some("put values into variables, and their names here"),
+            );
         }
     }
     faults

@@ -56,7 +56,11 @@ impl AllowedMcpTools {
     /// # Errors
     /// [`Error::TrustList`] when others could have written it or a line is not one, [`Error::Io`] when it cannot be read.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let fault = |message: &str, hint: String| Error::TrustList { path: file.to_owned(), message: message.to_owned(), hint: Some(hint) };
+        let fault = |message: &str, hint: String| Error::TrustList {
+            path: file.to_owned(),
+            message: message.to_owned(),
+            hint: Some(hint),
+        };
         let Some(text) = write::read(file)? else { return Ok(Self::default()) };
         let metadata = fs::metadata(file).map_err(Error::io(file))?;
         if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {

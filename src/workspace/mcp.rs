@@ -109,7 +109,8 @@ impl Workspace {
         if is_held || basis.settings.tools.mcp_tools.is_empty() {
             return Ok(());
         }
-        let of_agents = run.agents.iter().filter(|agent| !agent.status.is_ended()).flat_map(|agent| agent.plan.tools.iter().cloned());
+        let of_agents =
+            run.agents.iter().filter(|agent| !agent.status.is_ended()).flat_map(|agent| agent.plan.tools.iter().cloned());
         let listed = if run.form_complete { of_agents.collect() } else { listed(&basis.template, &basis.bases) };
         self.keep_servers(id, self.start_servers(&listed, &basis.settings)?);
         Ok(())
@@ -147,11 +148,16 @@ impl Workspace {
         let allowed = AllowedMcpTools::read(&file)?;
         let mut notes = Vec::new();
         for name in wanted {
-            let Some(server) = configured.get(name).map(|settings| McpServer { name, command: &settings.command }) else { continue };
+            let Some(server) = configured.get(name).map(|settings| McpServer { name, command: &settings.command }) else {
+                continue;
+            };
             let of_server: Vec<&McpTool> = servers.tools().iter().filter(|tool| tool.server == *name).collect();
             if !allowed.knows(server) {
                 allow(&file, server, &of_server)?;
-                notes.push(format!("MCP server `{name}` is new: its tools are allowed as they are now ({})", count(of_server.len())));
+                notes.push(format!(
+                    "MCP server `{name}` is new: its tools are allowed as they are now ({})",
+                    count(of_server.len())
+                ));
                 continue;
             }
             let changes = changes(&allowed, server, of_server.into_iter().filter(|tool| is_listed(tool)));

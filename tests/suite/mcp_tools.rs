@@ -67,10 +67,13 @@ fn results(journal: &[Recorded]) -> Vec<(Option<ToolFault>, String)> {
     ended
         .map(|body| {
             let text = body.private.as_ref().map(|private| private.result.clone());
-            (body.fault, match text {
-                Some(Text::Inline(text)) => text,
-                other => format!("{other:?}"),
-            })
+            (
+                body.fault,
+                match text {
+                    Some(Text::Inline(text)) => text,
+                    other => format!("{other:?}"),
+                },
+            )
         })
         .collect()
 }
@@ -86,7 +89,11 @@ async fn an_agent_calls_a_tool_of_a_server_and_all_of_it_is_recorded() {
     server.then(answer());
     let house = house(&server, &["mcp:test/*"], "");
     let done = meno(&house, &RUN[..3], "good").await.exits(0);
-    assert!(done.stderr.contains("MCP server `test` runs as you and unconfined; agents may call mcp:test/append"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("MCP server `test` runs as you and unconfined; agents may call mcp:test/append"),
+        "{}",
+        done.stderr
+    );
     assert!(done.stderr.contains("is new: its tools are allowed as they are now (5 tools)"), "{}", done.stderr);
     assert!(done.stderr.contains("`bad name` is no name of a tool"), "{}", done.stderr);
 
@@ -198,8 +205,11 @@ async fn what_a_strangers_store_says_of_servers_does_not_count() {
     fs::create_dir_all(store.join("journal")).expect("a folder");
     fs::create_dir_all(store.join("templates")).expect("a folder");
     let planted = house.path("planted");
-    fs::write(store.join("config.toml"), format!("[mcp.test]\ncommand = [\"/bin/sh\", \"-c\", \"touch {}\"]\n", planted.display()))
-        .expect("written");
+    fs::write(
+        store.join("config.toml"),
+        format!("[mcp.test]\ncommand = [\"/bin/sh\", \"-c\", \"touch {}\"]\n", planted.display()),
+    )
+    .expect("written");
     fs::write(house.path("caller.json"), template(&["mcp:test/echo"]).to_string()).expect("written");
     let mut command = command(&house, &["config", "--json"], "good");
     command.env_remove("MENO_STORE");

@@ -1,7 +1,7 @@
 //! `mcp`: the store as a server of the Model Context Protocol, and the servers whose tools agents use.
 
-use clap::{Args, Subcommand};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
 
 use super::values::dollars;
 use crate::domain::money::NanoUsd;

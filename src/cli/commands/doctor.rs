@@ -125,7 +125,10 @@ fn of_servers(workspace: &Workspace, checks: &mut Vec<Check>) {
     }
     if !servers.is_empty() && missing.is_empty() {
         let names: Vec<&str> = servers.keys().map(String::as_str).collect();
-        checks.push(ok("mcp", format!("the programs of MCP servers are there: {}; `meno mcp tools NAME` tries one", names.join(", "))));
+        checks.push(ok(
+            "mcp",
+            format!("the programs of MCP servers are there: {}; `meno mcp tools NAME` tries one", names.join(", ")),
+        ));
     }
 }
 

@@ -227,7 +227,8 @@ impl Server {
                 return Ok(std::sync::Arc::clone(session));
             }
             if state.restarts >= RESTARTS_MAX {
-                let message = format!("The MCP server `{}` died again and again and is not started any more: {}", tool.server, state.why);
+                let message =
+                    format!("The MCP server `{}` died again and again and is not started any more: {}", tool.server, state.why);
                 return Err(ToolError::failed(message));
             }
             state.restarts += 1;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, ClientCapabilities, ClientConfig, ContentBlock, Implementation, PaginatedRequestParams, ProtocolVersion,
-    ResourceContents,
+    CallToolRequestParams, ClientCapabilities, ClientConfig, ContentBlock, Implementation, PaginatedRequestParams,
+    ProtocolVersion, ResourceContents,
 };
 use rmcp::service::{ClientInitializeError, RoleClient, RunningService, ServiceError};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -83,7 +83,9 @@ impl Session {
             Err(error) => {
                 let words = match &error {
                     ClientInitializeError::JsonRpcError(error) => format!("it refuses the greeting: {}", error.message),
-                    ClientInitializeError::NoCompatibleProtocolVersion { .. } => "it speaks no revision that meno knows".to_owned(),
+                    ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
+                        "it speaks no revision that meno knows".to_owned()
+                    }
                     ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. } => {
                         silence(&process, &watch).await
                     }

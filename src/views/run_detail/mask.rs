@@ -57,6 +57,14 @@ impl RunDetail {
     }
 }
 
+impl RunDetail {
+    /// Masks the values of sensitive answers in a text about this run.
+    pub fn mask_in(&self, text: &mut String) {
+        let hidden = self.sensitive.iter().filter_map(|id| self.answers.get(id)).filter(|value| !value.is_boolean());
+        mask_text(text, &hidden.cloned().collect::<Vec<_>>());
+    }
+}
+
 /// Masks every place of `value` that holds one of `hidden`, whole or within a text.
 fn mask(value: &mut Value, hidden: &[Value]) {
     if hidden.contains(value) {
