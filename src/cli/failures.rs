@@ -161,9 +161,8 @@ impl From<TablesError> for Report {
         let message = error.to_string();
         match error {
             TablesError::Store(error) => error.into(),
-            TablesError::Lake(LakeError::OtherVersion { .. }) => {
-                Self::new("lake_version", Exit::Mendable, message).hint("use the newer version of Meno, or export into another folder")
-            }
+            TablesError::Lake(LakeError::OtherVersion { .. }) => Self::new("lake_version", Exit::Mendable, message)
+                .hint("use the newer version of Meno, or export into another folder"),
             TablesError::Lake(LakeError::Io { .. }) => Self::new("io", Exit::Mendable, message)
                 .hint("choose a folder that can be written; what was exported before stays and counts"),
             TablesError::Busy(_) => Self::new("busy", Exit::Mendable, message).hint("wait until it has ended"),

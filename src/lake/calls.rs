@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use crate::domain::event::{
     AgentFailed, AgentFailedPrivate, AgentPlanned, AgentPlannedPrivate, AgentSucceeded, AgentSucceededPrivate, AttemptEnded,
     AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate, CallFailed, CallFailedPrivate, CallReplied,
-    CallRepliedPrivate, CallStarted, CallStartedPrivate, CostIncurred, CostIncurredPrivate, CostSource, ErrorClass, Escalate, Event,
-    FailureReason, Mode, OnFailure, Purpose, RunFailed, RunFailedPrivate, RunFailure, RunStarted, RunStartedPrivate, RunSucceeded,
-    RunSucceededPrivate, StopReason, ToolEnded, ToolEndedPrivate, ToolStarted, ToolStartedPrivate,
+    CallRepliedPrivate, CallStarted, CallStartedPrivate, CostIncurred, CostIncurredPrivate, CostSource, ErrorClass, Escalate,
+    Event, FailureReason, Mode, OnFailure, Purpose, RunFailed, RunFailedPrivate, RunFailure, RunStarted, RunStartedPrivate,
+    RunSucceeded, RunSucceededPrivate, StopReason, ToolEnded, ToolEndedPrivate, ToolStarted, ToolStartedPrivate,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, ExecutorId, Hash, RunId, TimeNs};
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
@@ -345,8 +345,7 @@ impl Story<'_> {
         let latency_ms = call.latency_ms.unwrap_or_else(|| millis_between(call.started, ended));
         match &call.error {
             Some((class, message)) => {
-                let private =
-                    Some(CallFailedPrivate { code: None, message: self.rules.clean(message), request_id: None });
+                let private = Some(CallFailedPrivate { code: None, message: self.rules.clean(message), request_id: None });
                 let usage = call.usage.or(has_cost.then(TokenUsage::default));
                 let failed =
                     CallFailed { call: at.call, class: *class, status: None, retryable: false, usage, latency_ms, private };

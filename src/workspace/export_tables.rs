@@ -107,11 +107,7 @@ impl Workspace {
     ///
     /// # Errors
     /// A [`TablesError`]. What was written until then stays and counts.
-    pub fn export_tables(
-        &self,
-        request: &TablesRequest,
-        tell: &mut dyn FnMut(u64, u64),
-    ) -> Result<TablesExported, TablesError> {
+    pub fn export_tables(&self, request: &TablesRequest, tell: &mut dyn FnMut(u64, u64)) -> Result<TablesExported, TablesError> {
         let head = self.log.head()?;
         let lake = Lake { dir: request.dir.clone(), format: request.format };
         lake.prepare(&request.tables)?;
@@ -119,8 +115,7 @@ impl Workspace {
         let _lock = lake.lock(&node)?.ok_or_else(|| TablesError::Busy(request.dir.clone()))?;
         let span = self.span(head, request.since, request.until)?;
         let empty = |table: &Table| TableExported { table: *table, rows: 0, files: 0, bytes: 0 };
-        let mut exported =
-            TablesExported { head, span, events: 0, tables: request.tables.iter().map(empty).collect() };
+        let mut exported = TablesExported { head, span, events: 0, tables: request.tables.iter().map(empty).collect() };
         let Some(span) = span else { return Ok(exported) };
         let mut next = Vec::new();
         for table in &request.tables {

@@ -77,8 +77,7 @@ impl Workspace {
         intake: &mut Intake<'_>,
         done: &mut HistoryImported,
     ) -> Result<(), ImportError> {
-        let rules =
-            Rules { source: SOURCE, redactor: &self.redactor, prices: &self.prices, prices_hash: self.prices.hash() };
+        let rules = Rules { source: SOURCE, redactor: &self.redactor, prices: &self.prices, prices_hash: self.prices.hash() };
         let mut taken = 0;
         for (trace, file) in &traces.order {
             if traces.held <= most {

@@ -83,12 +83,8 @@ impl Workspace {
         done: &mut HistoryImported,
         tell: &mut dyn FnMut(ImportProgress),
     ) -> Result<(), ImportError> {
-        let rules = Rules {
-            source: peer::USAGE_SOURCE,
-            redactor: &self.redactor,
-            prices: &self.prices,
-            prices_hash: self.prices.hash(),
-        };
+        let rules =
+            Rules { source: peer::USAGE_SOURCE, redactor: &self.redactor, prices: &self.prices, prices_hash: self.prices.hash() };
         let opened = match File::open(file) {
             Ok(opened) => opened,
             Err(error) => {
@@ -114,7 +110,8 @@ impl Workspace {
                 Ok((run, digest)) => {
                     // Two processes that write at once repeat lines: it is one call.
                     if !seen.insert(digest) {
-                        *done.notices.entry("a line of telemetry repeats another one and counts once".to_owned()).or_default() += 1;
+                        *done.notices.entry("a line of telemetry repeats another one and counts once".to_owned()).or_default() +=
+                            1;
                         continue;
                     }
                     let (converted, sums) = rules.convert(&run, digest);

@@ -62,7 +62,9 @@ impl HistoryImported {
             Offered::AlreadyThere => self.already_there += 1,
             Offered::Changed(run) => {
                 self.changed += 1;
-                self.notices.entry(format!("run {run} is here already and says something else now; nothing was taken")).or_insert(1);
+                self.notices
+                    .entry(format!("run {run} is here already and says something else now; nothing was taken"))
+                    .or_insert(1);
             }
             Offered::Refused(refused) => self.skipped.skip(refused.to_string(), file, line),
         }

@@ -15,8 +15,12 @@ const TEMPLATE: &str = "python_package_publish";
 
 /// Runs the program's own command for a question; returns the rows that an engine must give.
 fn own(house: &House, question: &Value) -> Vec<Value> {
-    let words: Vec<String> =
-        question["like"].as_array().expect("words").iter().map(|word| word.as_str().expect("a word").replace("TEMPLATE", TEMPLATE)).collect();
+    let words: Vec<String> = question["like"]
+        .as_array()
+        .expect("words")
+        .iter()
+        .map(|word| word.as_str().expect("a word").replace("TEMPLATE", TEMPLATE))
+        .collect();
     let args = words.iter().map(String::as_str).chain(["--json", "--time-zone", "UTC"]);
     let report: Value = serde_json::from_str(&house.meno(args).exits(0).stdout).expect("a document");
     let list = |value: &Value| value.as_array().expect("a list").clone();
@@ -42,7 +46,10 @@ fn own(house: &House, question: &Value) -> Vec<Value> {
         }
         "escalations" => vec![json!([report["template"]["escalation"]["climbs"]])],
         // Amounts that nobody knows are left out of a sum, and a sum of nothing is null.
-        _ => keyed(&["/cost_nusd"]).into_iter().filter(|row| row.as_array().is_some_and(|cells| cells.last() != Some(&json!(0)))).collect(),
+        _ => keyed(&["/cost_nusd"])
+            .into_iter()
+            .filter(|row| row.as_array().is_some_and(|cells| cells.last() != Some(&json!(0))))
+            .collect(),
     }
 }
 
@@ -68,7 +75,8 @@ fn every_engine_gives_the_same_numbers() {
 
     let python = std::env::var_os("MENO_PYTHON").unwrap_or_else(|| "python3".into());
     let questions: Value =
-        serde_json::from_str(&std::fs::read_to_string(root.join("tests/engines/questions.json")).expect("the questions")).expect("JSON");
+        serde_json::from_str(&std::fs::read_to_string(root.join("tests/engines/questions.json")).expect("the questions"))
+            .expect("JSON");
     for (engine, module) in [("duckdb", "duckdb"), ("polars", "polars"), ("spark", "pyspark")] {
         let there = Command::new(&python).args(["-c", &format!("import {module}")]).output();
         if !there.is_ok_and(|done| done.status.success()) {
@@ -82,7 +90,9 @@ fn every_engine_gives_the_same_numbers() {
         for question in questions.as_array().expect("questions") {
             let name = question["name"].as_str().expect("a name");
             let mut rows = answers[name].as_array().expect("rows").clone();
-            if !["calls, and those of unknown cost", "tokens by model", "how runs ended", "how attempts went", "escalations"].contains(&name) {
+            if !["calls, and those of unknown cost", "tokens by model", "how runs ended", "how attempts went", "escalations"]
+                .contains(&name)
+            {
                 rows.retain(|row| row.as_array().and_then(|cells| cells.last()).is_some_and(|cost| !cost.is_null() && cost != 0));
             }
             let own = own(&house, question);

@@ -73,7 +73,11 @@ fn an_export_goes_on_where_the_last_one_ended_and_gives_the_same_bytes() {
     assert_eq!((rows(&first, "runs"), rows(&first, "events")), (1, head));
     assert_eq!(rows(&first, "costs"), house.journal().iter().filter(|it| it.event.name() == "CostIncurred").count() as u64);
     let names: Vec<String> = files(&lake).into_keys().collect();
-    assert!(names.iter().any(|name| name.starts_with("runs/v=1/date=20") && name.ends_with(&format!("-000000000001-{head:012}.parquet"))));
+    assert!(
+        names
+            .iter()
+            .any(|name| name.starts_with("runs/v=1/date=20") && name.ends_with(&format!("-000000000001-{head:012}.parquet")))
+    );
     assert!(!names.iter().any(|name| name.starts_with("texts")), "texts only when they are asked for");
 
     let before = files(&lake);
@@ -84,7 +88,11 @@ fn an_export_goes_on_where_the_last_one_ended_and_gives_the_same_bytes() {
 
     house.meno(["note", "last", "well done", "--rating", "5"]).exits(0);
     let more = export(&house, &lake, &PARQUET);
-    assert_eq!((&more["events"], rows(&more, "runs"), rows(&more, "calls")), (&json!(1), 1, 0), "only what changed is told again");
+    assert_eq!(
+        (&more["events"], rows(&more, "runs"), rows(&more, "calls")),
+        (&json!(1), 1, 0),
+        "only what changed is told again"
+    );
     // A table that was left out comes from the beginning.
     let calls = export(&house, &other, &["--format", "parquet", "--tables", "calls,texts", "--with-payloads"]);
     assert!(rows(&calls, "texts") > 0 && rows(&calls, "calls") == 0);
@@ -92,7 +100,12 @@ fn an_export_goes_on_where_the_last_one_ended_and_gives_the_same_bytes() {
     let second = House::new();
     second.meno(PUBLISH).ends();
     export(&second, &lake, &PARQUET);
-    assert_eq!(files(&lake).len(), before.len() * 2 + more["tables"].as_array().expect("tables").iter().map(|it| it["files"].as_u64().unwrap()).sum::<u64>() as usize + 8);
+    assert_eq!(
+        files(&lake).len(),
+        before.len() * 2
+            + more["tables"].as_array().expect("tables").iter().map(|it| it["files"].as_u64().unwrap()).sum::<u64>() as usize
+            + 8
+    );
 }
 
 #[test]
@@ -215,8 +228,12 @@ fn the_history_of_the_python_system_comes_in_once_and_adds_up() {
         .sum();
     let sum = 2_100_000_000 + (usage * 1e9).round() as u64;
     assert_eq!((&told["imported"], &told["simulated"], &told["cost_nusd"]), (&json!(53), &json!(2), &json!(sum)));
-    assert_eq!((&told["skipped_total"], &told["skipped"][0]["why"]), (&json!(1), &json!("is neither of a run, nor telemetry, nor a template")));
-    let costs: Value = serde_json::from_str(&house.meno(["costs", "--by", "template,label.simulated", "--json"]).exits(0).stdout).expect("JSON");
+    assert_eq!(
+        (&told["skipped_total"], &told["skipped"][0]["why"]),
+        (&json!(1), &json!("is neither of a run, nor telemetry, nor a template"))
+    );
+    let costs: Value =
+        serde_json::from_str(&house.meno(["costs", "--by", "template,label.simulated", "--json"]).exits(0).stdout).expect("JSON");
     assert_eq!((&costs["totals"][0]["mode"], &costs["totals"][0]["cost_nusd"]), (&json!("imported"), &json!(sum)));
     let mock = costs["rows"].as_array().expect("rows").iter().find(|row| row["key"]["label.simulated"] == "true").expect("a row");
     assert_eq!(mock["cost_nusd"], 2_100_000_000u64, "money that was never spent stands apart");

@@ -10,9 +10,9 @@ use super::backup::HeadDocument;
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
-use crate::cli::{open, render};
 use crate::cli::output::words;
 use crate::cli::progress::Counting;
+use crate::cli::{open, render};
 use crate::lake::tables::Table;
 use crate::lake::tables::names::FileFormat;
 use crate::store::archive::LogEnd;
@@ -57,10 +57,13 @@ pub struct TableDocument {
 /// When the folder cannot be written, or the log cannot be read.
 pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
     if args.dir == Path::new("-") {
-        return Err(Report::usage("tables are files in a folder, and `-` is none").hint("name a folder: `meno export lake --format parquet`"));
+        return Err(Report::usage("tables are files in a folder, and `-` is none")
+            .hint("name a folder: `meno export lake --format parquet`"));
     }
     if args.tables.contains(&Table::Texts) && !args.with_payloads {
-        return Err(Report::usage("the table `texts` has texts by people, models and tools").hint("add `--with-payloads` to export it"));
+        return Err(
+            Report::usage("the table `texts` has texts by people, models and tools").hint("add `--with-payloads` to export it")
+        );
     }
     let now = Timestamp::now();
     let zone = context.out.zone();
@@ -123,12 +126,9 @@ fn show(context: &mut Context, request: &TablesRequest, exported: &TablesExporte
     match exported.span {
         None => context.out.say("nothing was recorded then"),
         Some(_) if exported.events == 0 => context.out.say("nothing is new since the last export"),
-        Some(span) => context.out.say(format!(
-            "{}: events up to {} of store {}",
-            request.dir.display(),
-            span.last,
-            exported.head.node
-        )),
+        Some(span) => {
+            context.out.say(format!("{}: events up to {} of store {}", request.dir.display(), span.last, exported.head.node))
+        }
     }
     Ok(())
 }

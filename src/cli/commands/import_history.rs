@@ -86,7 +86,9 @@ pub struct HistoryNotice {
 
 fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Report {
     let path = path.display().to_string();
-    move |error| Report::new("io", Exit::Mendable, format!("cannot read {path}: {error}")).hint("name a file or folder that can be read")
+    move |error| {
+        Report::new("io", Exit::Mendable, format!("cannot read {path}: {error}")).hint("name a file or folder that can be read")
+    }
 }
 
 /// Imports the history of the Python system.

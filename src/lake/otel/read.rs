@@ -156,7 +156,11 @@ fn span(span: &Value, service: Option<&str>) -> Result<Span, String> {
         cost,
         is_unpriced: all.get(names::PRICED) == Some(&Value::Bool(false)),
         tier: text(&all, names::TIER).and_then(|word| Tier::ALL.into_iter().find(|tier| tier.name() == word)),
-        purpose: if text(&all, names::PURPOSE).as_deref() == Some(Purpose::Judge.name()) { Purpose::Judge } else { Purpose::Work },
+        purpose: if text(&all, names::PURPOSE).as_deref() == Some(Purpose::Judge.name()) {
+            Purpose::Judge
+        } else {
+            Purpose::Work
+        },
         stop,
         first_token_ms: all.get(names::FIRST_CHUNK).and_then(Value::as_f64).map(|seconds| (seconds * 1000.0).round() as u64),
         attempt: small(names::ATTEMPT).filter(|number| *number > 0),

@@ -79,19 +79,43 @@ fn a_trace_of_a_vendor_becomes_a_run_with_prices_of_the_table() {
     let int = |number: u64| json!({"intValue": number.to_string()});
     let document = in_document(&[
         vendor("01", "", "POST /chat", &[]),
-        vendor("02", "01", "invoke_agent buyer", &[("gen_ai.operation.name", text("invoke_agent")), ("gen_ai.agent.name", text("buyer"))]),
-        vendor("03", "02", "chat gpt-6-luna", &[
-            ("gen_ai.operation.name", text("chat")),
-            ("gen_ai.provider.name", text("openai")),
-            ("gen_ai.request.model", text("gpt-6-luna")),
-            ("gen_ai.usage.input_tokens", int(1_000_000 / 10)),
-            ("gen_ai.usage.cache_read.input_tokens", int(90_000)),
-            ("gen_ai.usage.output_tokens", int(1_000)),
-            ("gen_ai.response.finish_reasons", json!({"arrayValue": {"values": [{"stringValue": "tool_calls"}]}})),
-        ]),
-        vendor("04", "02", "execute_tool stock", &[("gen_ai.operation.name", text("execute_tool")), ("gen_ai.tool.name", text("stock"))]),
-        vendor("05", "01", "chat nobody-knows", &[("gen_ai.system", text("acme")), ("gen_ai.request.model", text("nobody-knows")),
-            ("gen_ai.usage.prompt_tokens", int(5)), ("gen_ai.usage.completion_tokens", int(6))]),
+        vendor(
+            "02",
+            "01",
+            "invoke_agent buyer",
+            &[("gen_ai.operation.name", text("invoke_agent")), ("gen_ai.agent.name", text("buyer"))],
+        ),
+        vendor(
+            "03",
+            "02",
+            "chat gpt-6-luna",
+            &[
+                ("gen_ai.operation.name", text("chat")),
+                ("gen_ai.provider.name", text("openai")),
+                ("gen_ai.request.model", text("gpt-6-luna")),
+                ("gen_ai.usage.input_tokens", int(1_000_000 / 10)),
+                ("gen_ai.usage.cache_read.input_tokens", int(90_000)),
+                ("gen_ai.usage.output_tokens", int(1_000)),
+                ("gen_ai.response.finish_reasons", json!({"arrayValue": {"values": [{"stringValue": "tool_calls"}]}})),
+            ],
+        ),
+        vendor(
+            "04",
+            "02",
+            "execute_tool stock",
+            &[("gen_ai.operation.name", text("execute_tool")), ("gen_ai.tool.name", text("stock"))],
+        ),
+        vendor(
+            "05",
+            "01",
+            "chat nobody-knows",
+            &[
+                ("gen_ai.system", text("acme")),
+                ("gen_ai.request.model", text("nobody-knows")),
+                ("gen_ai.usage.prompt_tokens", int(5)),
+                ("gen_ai.usage.completion_tokens", int(6)),
+            ],
+        ),
         // An exporter that tries again sends a span twice.
         vendor("05", "01", "chat nobody-knows", &[]),
     ]);

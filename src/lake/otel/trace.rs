@@ -61,7 +61,8 @@ pub fn run(mut spans: Vec<Span>) -> Option<(CallRun, Hash)> {
         .or_else(|| root.service.clone())
         .unwrap_or_else(|| if root.name.is_empty() { UNNAMED.to_owned() } else { root.name.clone() });
     let started = spans.iter().map(|span| span.started).min()?;
-    let ended = if spans.iter().all(|span| span.ended.is_some()) { spans.iter().filter_map(|span| span.ended).max() } else { None };
+    let ended =
+        if spans.iter().all(|span| span.ended.is_some()) { spans.iter().filter_map(|span| span.ended).max() } else { None };
     let labels = root.service.clone().map(|service| ("service".to_owned(), service)).into_iter().collect();
     let digest = digest(&spans);
     let run = CallRun {

@@ -174,9 +174,8 @@ impl RunSpans {
 
     /// Returns the spans of the run whose calls began in `[since, until)`; none when no call did.
     pub fn spans(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Vec<Value> {
-        let is_meant = |call: &&Call| {
-            since.is_none_or(|since| call.started >= since) && until.is_none_or(|until| call.started < until)
-        };
+        let is_meant =
+            |call: &&Call| since.is_none_or(|since| call.started >= since) && until.is_none_or(|until| call.started < until);
         let calls: Vec<&Call> = self.calls.values().chain(self.imported.values()).filter(is_meant).collect();
         if calls.is_empty() {
             return Vec::new();
@@ -188,7 +187,15 @@ impl RunSpans {
         attributes.text(names::RUN, &self.run.to_string());
         attributes.text(names::MODE, self.mode.name());
         let name = format!("invoke_workflow {}", self.template);
-        let mut spans = vec![self.span(&root, None, &name, INTERNAL, (self.started, Some(self.last)), attributes, self.failed.then_some("failed"))];
+        let mut spans = vec![self.span(
+            &root,
+            None,
+            &name,
+            INTERNAL,
+            (self.started, Some(self.last)),
+            attributes,
+            self.failed.then_some("failed"),
+        )];
         let mut agents: BTreeMap<AgentNo, Vec<&Call>> = BTreeMap::new();
         for call in calls {
             agents.entry(call.agent).or_default().push(call);
@@ -214,7 +221,15 @@ impl RunSpans {
         for call in calls {
             let chat = self.id(&["call", &call.agent.to_string(), &call.attempt.to_string(), &call.number.to_string()]);
             let name = format!("chat {}", call.model).trim_end().to_owned();
-            spans.push(self.span(&chat, Some(&id), &name, CLIENT, (call.started, call.ended), self.of_call(call, role), call.error));
+            spans.push(self.span(
+                &chat,
+                Some(&id),
+                &name,
+                CLIENT,
+                (call.started, call.ended),
+                self.of_call(call, role),
+                call.error,
+            ));
             for (number, tool) in &call.tools {
                 let own = self.id(&["tool", &call.number.to_string(), &number.to_string()]);
                 let mut attributes = Attributes::default();

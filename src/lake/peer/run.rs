@@ -131,7 +131,12 @@ fn parse(result: &Map<String, Value>, zone: &TimeZone) -> Result<PeerRun, String
         plans.push(plan_of(Some(plan), &Map::new()));
     }
     let known: u64 = agents.iter().flat_map(|agent| &agent.attempts).filter_map(|attempt| attempt.cost).map(|cost| cost.0).sum();
-    if result.get("total_cost").and_then(Value::as_f64).and_then(NanoUsd::from_usd).is_some_and(|total| total.0.abs_diff(known) > TOTAL_NUSD_APART) {
+    if result
+        .get("total_cost")
+        .and_then(Value::as_f64)
+        .and_then(NanoUsd::from_usd)
+        .is_some_and(|total| total.0.abs_diff(known) > TOTAL_NUSD_APART)
+    {
         notices.push("`total_cost` is not the sum of the agents' costs; the agents' count");
     }
     let status = match result.get("success") {
@@ -165,10 +170,7 @@ fn parse(result: &Map<String, Value>, zone: &TimeZone) -> Result<PeerRun, String
 }
 
 /// Reads what one agent did; returns whether it was made up, and what was not taken as it stands.
-fn agent(
-    result: &Map<String, Value>,
-    plan: Option<&Value>,
-) -> Result<(ImportedAgent, bool, Option<&'static str>), String> {
+fn agent(result: &Map<String, Value>, plan: Option<&Value>) -> Result<(ImportedAgent, bool, Option<&'static str>), String> {
     let of_plan = plan.and_then(Value::as_object).map(|plan| name(plan, "role")).transpose()?.flatten();
     let role = name(result, "role")?.or(of_plan).ok_or("`role` is missing")?;
     let passed = match result.get("success") {
@@ -253,7 +255,8 @@ impl PeerRun {
                     body.tools = plan.tools.iter().map(|tool| clean(tool)).collect();
                     if let Some(private) = &mut body.private {
                         private.config = plan.config.as_ref().map_or_else(|| "{}".to_owned(), |json| clean(&json.to_string()));
-                        private.criteria = plan.criteria.as_ref().map_or_else(|| "[]".to_owned(), |json| clean(&json.to_string()));
+                        private.criteria =
+                            plan.criteria.as_ref().map_or_else(|| "[]".to_owned(), |json| clean(&json.to_string()));
                     }
                 }
                 Event::AgentFailed(body) => {

@@ -136,5 +136,8 @@ fn a_line_of_telemetry_is_one_call_or_has_a_reason() {
     ] {
         assert!(read_line(line.as_bytes()).unwrap_err().contains(why), "{line}");
     }
-    assert_eq!(read_line(b"{\"ts\": \"2026-11-22T16:20:24Z\", \"tokens\": null}").unwrap().0.agents[0].attempts[&1][0].usage, None);
+    assert_eq!(
+        read_line(b"{\"ts\": \"2026-11-22T16:20:24Z\", \"tokens\": null}").unwrap().0.agents[0].attempts[&1][0].usage,
+        None
+    );
 }

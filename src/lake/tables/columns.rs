@@ -45,7 +45,8 @@ const fn may(name: &'static str, kind: Kind, doc: &'static str) -> Column {
 const NODE: Column = is("node", Kind::Text, "The store that recorded it.");
 const SEQ: Column = is("seq", Kind::Int, "Position of the event in the store's log: with `node` the key of the row.");
 const RUN: Column = is("run_id", Kind::Text, "The run, a ULID.");
-const AS_OF: Column = is("as_of", Kind::Int, "Position in the log up to which the row is true; of rows with one key the highest counts.");
+const AS_OF: Column =
+    is("as_of", Kind::Int, "Position in the log up to which the row is true; of rows with one key the highest counts.");
 const AT: Column = is("at", Kind::Time, "When it happened; for what is recorded by Meno itself, when it was recorded.");
 const TEMPLATE: Column = may("template_id", Kind::Text, "The run's template.");
 const MODE: Column = is("mode", Kind::Text, "real, simulated or imported: money of different modes must not be added up.");
@@ -78,7 +79,11 @@ const RUNS: &[Column] = &[
     may("source", Kind::Text, "The system that the run was imported from."),
     is("status", Kind::Text, "running, awaiting_input, suspended, succeeded, failed or cancelled, as the log says it."),
     is("verified", Kind::Bool, "Every agent that counts is known to have met its criteria."),
-    is("failed_by_configuration", Kind::Bool, "It ended because it could not work (key, model, price, server): no statistic counts it."),
+    is(
+        "failed_by_configuration",
+        Kind::Bool,
+        "It ended because it could not work (key, model, price, server): no statistic counts it.",
+    ),
     may("failure_reason", Kind::Text, "Why it failed."),
     may("started_at", Kind::Time, "When it began: its UTC day is the partition `date`."),
     may("ended_at", Kind::Time, "When it ended; null while it has not, and when not known."),
@@ -287,7 +292,11 @@ const TEXTS: &[Column] = &[
     may("agent", Kind::Int, "The agent's number within the run."),
     may("attempt", Kind::Int, "The attempt's number within the agent."),
     may("call", Kind::Int, "The call's number within the run."),
-    is("kind", Kind::Text, "What it is: answer, label, workspace, task, prompt, output, criterion, evidence, note, report and so on."),
+    is(
+        "kind",
+        Kind::Text,
+        "What it is: answer, label, workspace, task, prompt, output, criterion, evidence, note, report and so on.",
+    ),
     may("name", Kind::Text, "What it belongs to: a question, a label, a file, the number of a criterion or tool call."),
     is("text", Kind::Text, "The text, secrets redacted."),
 ];

@@ -273,4 +273,3 @@ pub fn texts(node: &str, recorded: &Recorded, calls: &Context) -> Vec<Row> {
     });
     rows
 }
-

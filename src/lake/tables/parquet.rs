@@ -111,9 +111,7 @@ fn field(column: &Column) -> Result<TypePtr, ParquetError> {
     let field = Type::primitive_type_builder(column.name, physical).with_repetition(repetition);
     let field = match column.kind {
         Kind::Text => field.with_converted_type(ConvertedType::UTF8).with_logical_type(Some(LogicalType::String)),
-        Kind::Time => {
-            field.with_logical_type(Some(LogicalType::timestamp(true, TimeUnit::MICROS)))
-        }
+        Kind::Time => field.with_logical_type(Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
         Kind::Usd => field
             .with_logical_type(Some(LogicalType::decimal(USD_DECIMALS, USD_DIGITS)))
             .with_precision(USD_DIGITS)

@@ -73,6 +73,8 @@ fn words(cell: &Cell) -> String {
         Cell::Float(bits) => f64::from_bits(*bits).to_string(),
         Cell::Text(text) => text.clone(),
         Cell::Time(micros) => Timestamp::from_microsecond(*micros).map_or_else(|_| String::new(), |at| format!("{at:.6}")),
-        Cell::Usd(nano) => format!("{}{}.{:09}", if *nano < 0 { "-" } else { "" }, (nano / 1_000_000_000).abs(), (nano % 1_000_000_000).abs()),
+        Cell::Usd(nano) => {
+            format!("{}{}.{:09}", if *nano < 0 { "-" } else { "" }, (nano / 1_000_000_000).abs(), (nano % 1_000_000_000).abs())
+        }
     }
 }

@@ -8,9 +8,7 @@ use super::buffer::Buffer;
 use super::extract::Extract;
 use super::facts::Line;
 use super::{Cell, Row, Table, parquet, plain};
-use crate::domain::event::{
-    NoteAdded, NoteAddedPrivate, Recorded, ToolEnded, ToolEndedPrivate, ToolStarted, ToolStartedPrivate,
-};
+use crate::domain::event::{NoteAdded, NoteAddedPrivate, Recorded, ToolEnded, ToolEndedPrivate, ToolStarted, ToolStartedPrivate};
 use crate::domain::text::Text;
 use crate::views::sample;
 
@@ -18,8 +16,7 @@ use crate::views::sample;
 fn story() -> Vec<Recorded> {
     let private = Some(ToolStartedPrivate { arguments: Text::Inline("{\"pattern\": \"ACME\"}".into()) });
     let started = ToolStarted { call: 1, tool_call: 0, tool: "search_files".into(), writes: false, private };
-    let private =
-        Some(ToolEndedPrivate { result: Text::Inline("ACME".into()), whole: None, diff: None, originals: Vec::new() });
+    let private = Some(ToolEndedPrivate { result: Text::Inline("ACME".into()), whole: None, diff: None, originals: Vec::new() });
     let (bytes, told_bytes, fault, repeats) = (Some(4), Some(4), None, None);
     let ended = ToolEnded { call: 1, tool_call: 0, ok: true, latency_ms: 5, fault, bytes, told_bytes, repeats, private };
     let mut events: Vec<_> = sample::story().into_iter().map(|recorded| recorded.event).collect();
