@@ -80,3 +80,5 @@ mod trust;
 mod unwritable;
 #[path = "suite/wire.rs"]
 mod wire;
+#[path = "suite/writing.rs"]
+mod writing;

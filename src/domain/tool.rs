@@ -12,6 +12,12 @@ use super::named::named_enums;
 
 /// The name of the tool that runs programs: an agent has it by listing it, or by listing a program that the settings allow.
 pub const RUN_COMMAND: &str = "run_command";
+/// The tool that writes a whole file.
+pub const WRITE_FILE: &str = "write_file";
+/// The tool that changes files by a diff.
+pub const APPLY_PATCH: &str = "apply_patch";
+/// The tool that fetches from origins which the settings allow.
+pub const HTTP_GET: &str = "http_get";
 /// Bytes of a result that a model is told, at most; the rest is kept beside.
 pub const RESULT_BYTES_MAX: usize = 32 * 1024;
 /// Of these, bytes of its end.
@@ -35,6 +41,11 @@ named_enums! {
         /// It speaks to somebody outside.
         ReachesOut = "reaches_out",
     }
+}
+
+/// Returns whether a built-in tool changes files of the workspace, which settings must allow.
+pub fn changes_files(name: &str) -> bool {
+    matches!(name, WRITE_FILE | APPLY_PATCH)
 }
 
 impl ToolEffect {
@@ -86,15 +97,22 @@ pub struct ToolOutcome {
     pub text: String,
     /// Bytes of the result before anything was left out.
     pub bytes: u64,
+    /// What it changed in files, as a unified diff; `None` for tools that change none, or do not say.
+    pub diff: Option<String>,
     /// How long it took, in milliseconds.
     pub latency_ms: u64,
 }
 
 impl ToolOutcome {
+    /// Something that was done, and takes no time to say.
+    pub fn done(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { fault: None, bytes: text.len() as u64, text, diff: None, latency_ms: 0 }
+    }
+
     /// A failure that Meno itself states.
     pub fn refused(fault: ToolFault, text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { fault: Some(fault), bytes: text.len() as u64, text, latency_ms: 0 }
+        Self { fault: Some(fault), ..Self::done(text) }
     }
 }
 

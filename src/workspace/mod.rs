@@ -60,6 +60,7 @@ mod starts;
 mod suggest;
 mod tools;
 mod transcripts;
+mod undo;
 mod upkeep;
 mod windows;
 
@@ -91,4 +92,5 @@ pub use start::{ActiveRun, ResumeError, StartError, mode, redacted};
 pub use starts::StartOffer;
 pub use suggest::{Suggested, SuggestedTemplate};
 pub use transcripts::{FoundTranscripts, ImportedTranscripts, transcript_sources};
+pub use undo::{FileUndone, UndoError, Undone, UndoneFile};
 pub use upkeep::{Inspection, Rebuilt, Upkeep};

@@ -16,7 +16,7 @@ use crate::providers::Models;
 use crate::providers::simulated::{Script, ScriptError};
 use crate::settings;
 use crate::store;
-use crate::tools::{Environment, Toolbox};
+use crate::tools::Toolbox;
 use crate::views::run_detail::RunDetail;
 
 /// Why the simulation's script cannot be used.
@@ -118,9 +118,9 @@ impl Workspace {
         let per_day = self.resolved.settings.per_day_budget;
         let store = self.place().map(|place| place.dir().to_owned()).ok();
         let never: Vec<&std::path::Path> = store.iter().map(PathBuf::as_path).collect();
-        let is_key = |name: &str| settings.providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name));
-        let environment = Environment::new(|name| self.variables.get(name), &settings.tools.env, is_key);
-        let tools = Arc::new(Toolbox::new(&workspace, &never, &settings.tools, environment));
+        let environment = self.environment(&settings);
+        let tools = Toolbox::new(&workspace, &never, &settings.tools, environment).redacting(Arc::clone(&redactor));
+        let tools = Arc::new(tools);
         Ok(Executor { stream, basis, models, tools, redactor, runtime, per_day, workspace, control, ask })
     }
 

@@ -136,7 +136,8 @@ const WALLS: [Wall; 10] = [
 ];
 
 /// Foreign crates with one address: the room, in one file of which they may be named.
-const ADDRESSES: [(&str, &str); 6] = [
+const ADDRESSES: [(&str, &str); 7] = [
+    ("landlock", "tools"),
     ("sled", "store"),
     ("reqwest", "providers"),
     ("tantivy", "memory"),

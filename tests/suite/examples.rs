@@ -11,7 +11,8 @@ use std::process::Command;
 use crate::harness::{Done, House, finish};
 
 /// Examples that are not carried out, by how they begin.
-const APART: [(&str, &str); 11] = [
+const APART: [(&str, &str); 12] = [
+    ("meno resolve", "needs a run that was killed while a program ran; `writing` has them"),
     ("meno events --follow", "follows until it is stopped"),
     ("meno import transcripts", "asks, or watches; `transcripts` does it on sessions of its own"),
     ("meno model fetch", "needs a network"),
