@@ -5,7 +5,7 @@ use super::finding::{Book, Check, Place};
 use super::story::RunAudit;
 use crate::domain::event::{AttemptEnded, AttemptOutcome, JudgedBy, Purpose, Verdict};
 use crate::domain::judge::{self, DecidedBy, Edition, Facts, Finding, Judged, Scores};
-use crate::domain::run::{Agent, Attempt, Basis, CallState, input_files};
+use crate::domain::run::{Agent, Attempt, Basis, CallState, quotable_files};
 
 /// Looks at the verdicts of an attempt that ends, and at its end.
 pub(super) fn look(audit: &RunAudit, body: &AttemptEnded, at: Place, book: &mut Book<'_>) {
@@ -64,7 +64,8 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, a
     // Who did not judge, and why, is in the words of the evidence only: words are not compared.
     let scores = scores.as_deref().map_or(Scores::Nobody(""), Scores::Given);
     let (workspace, commands) = (attempt.files.clone(), attempt.commands.clone());
-    let facts = Facts { edition, input_files: input_files(&audit.run), workspace, commands };
+    let input_files = quotable_files(&audit.run, agent.plan.agent, edition);
+    let facts = Facts { edition, input_files, workspace, commands };
     let before = judge::check(&agent.criteria, answer, &facts);
     let judged = judge::judge(&agent.criteria, answer, &facts, scores);
     for ((index, criterion), (before, judged)) in (0..).zip(&agent.criteria).zip(before.into_iter().zip(judged)) {
@@ -77,7 +78,10 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, a
         let criterion = std::slice::from_ref(criterion);
         let needs_files = !judge::files_asked(criterion).is_empty() || !judge::commands_asked(criterion).is_empty();
         let is_seen = audit.basis.as_ref().is_some_and(Basis::records_facts) && !audit.gone.facts;
-        if (needs_files && !is_seen) || audit.gone.inputs {
+        if (needs_files && !is_seen)
+            || audit.gone.inputs
+            || (edition.quotes_tools() && audit.gone.results && judge::quotes_lines(criterion))
+        {
             book.not_verifiable(Check::Criteria);
             continue;
         }

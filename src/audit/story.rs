@@ -56,6 +56,8 @@ pub struct Gone {
     pub plans: bool,
     /// What was seen of files.
     pub facts: bool,
+    /// What tools showed.
+    pub results: bool,
 }
 
 impl RunAudit {
@@ -176,6 +178,7 @@ impl RunAudit {
             Event::AnswerGiven(body) => gone.answers |= body.private.is_none(),
             Event::AnswerChanged(body) => gone.answers |= body.private.is_none(),
             Event::InputAttached(body) => gone.inputs |= body.private.is_none() || text_gone,
+            Event::ToolEnded(body) => gone.results |= body.private.is_none() || text_gone,
             Event::CallReplied(body) => gone.outputs |= body.private.is_none() || text_gone,
             Event::AttemptImported(body) => gone.outputs |= body.private.is_none() || text_gone,
             Event::AgentPlanned(body) => gone.plans |= body.private.is_none(),

@@ -12,6 +12,8 @@ use super::named::named_enums;
 
 /// The name of the tool that runs programs: an agent has it by listing it, or by listing a program that the settings allow.
 pub const RUN_COMMAND: &str = "run_command";
+/// What a model is told when it has used up its turns.
+pub const LAST_TURN: &str = "These were the last tool calls that you may make. Give your whole answer now, with what you know.";
 /// The tool that writes a whole file.
 pub const WRITE_FILE: &str = "write_file";
 /// The tool that changes files by a diff.

@@ -1,4 +1,4 @@
-//! Which rules judge an answer. The rules have changed twice; a run records those that it started under and is judged by them for good,
+//! Which rules judge an answer. The rules have changed three times; a run records those that it started under and is judged by them for good,
 //! so that its verdicts can be derived again by every later version.
 
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,10 @@ pub enum Edition {
     Second,
     /// Commands that criteria ask for are run, and judged by what was recorded of them. A prompt that is larger than its model's
     /// window is not sent. What is missing in a JSON answer, what a path finds, and why an agent failed is said in other words.
-    #[default]
     Third,
+    /// `cites_inputs` also takes lines of files that the agent, or one that it builds on, was shown by its tools.
+    #[default]
+    Fourth,
 }
 
 impl Edition {
@@ -27,7 +29,12 @@ impl Edition {
 
     /// Returns whether the commands that criteria ask for are run.
     pub fn runs_commands(self) -> bool {
-        self == Self::Third
+        self >= Self::Third
+    }
+
+    /// Returns whether lines that tools showed may be quoted like those of inputs.
+    pub fn quotes_tools(self) -> bool {
+        self >= Self::Fourth
     }
 
     /// Counts the words of a text: by the word boundaries of Unicode (UAX #29), where what has neither letter nor digit is no word.
@@ -35,7 +42,7 @@ impl Edition {
     pub fn words(self, text: &str) -> u64 {
         match self {
             Self::First => text.split_whitespace().count() as u64,
-            Self::Second | Self::Third => text.unicode_words().count() as u64,
+            Self::Second | Self::Third | Self::Fourth => text.unicode_words().count() as u64,
         }
     }
 }
@@ -46,6 +53,7 @@ impl From<Edition> for u32 {
             Edition::First => 1,
             Edition::Second => 2,
             Edition::Third => 3,
+            Edition::Fourth => 4,
         }
     }
 }
@@ -58,6 +66,7 @@ impl TryFrom<u32> for Edition {
             1 => Ok(Self::First),
             2 => Ok(Self::Second),
             3 => Ok(Self::Third),
+            4 => Ok(Self::Fourth),
             number => Err(format!("edition {number} of the rules for judging is not known to this version")),
         }
     }
@@ -86,10 +95,10 @@ mod tests {
 
     #[test]
     fn an_edition_is_recorded_as_its_number() {
-        for edition in [Edition::First, Edition::Second, Edition::Third] {
+        for edition in [Edition::First, Edition::Second, Edition::Third, Edition::Fourth] {
             let text = serde_json::to_string(&edition).unwrap();
             assert_eq!(serde_json::from_str::<Edition>(&text).unwrap(), edition);
         }
-        assert!(serde_json::from_str::<Edition>("4").unwrap_err().to_string().contains("edition 4"));
+        assert!(serde_json::from_str::<Edition>("5").unwrap_err().to_string().contains("edition 5"));
     }
 }

@@ -131,6 +131,19 @@ pub fn judge(criteria: &[Criterion], answer: &str, facts: &Facts, scores: Scores
     criteria.iter().map(|criterion| judging.criterion(criterion).unwrap_or_else(pending)).collect()
 }
 
+/// Returns whether a criterion looks at the lines that an answer quotes.
+pub fn quotes_lines(criteria: &[Criterion]) -> bool {
+    criteria.iter().any(|criterion| {
+        let Criterion::Typed(typed) = criterion else { return false };
+        match &typed.check {
+            Check::CitesInputs {} => true,
+            Check::All { criteria } | Check::Any { criteria } => quotes_lines(criteria),
+            Check::Not { criterion } => quotes_lines(std::slice::from_ref(criterion)),
+            _ => false,
+        }
+    })
+}
+
 /// Returns the paths of the workspace that the criteria ask about, in order, without repeats.
 pub fn files_asked(criteria: &[Criterion]) -> Vec<&str> {
     fn walk<'a>(criterion: &'a Criterion, paths: &mut Vec<&'a str>) {
@@ -211,7 +224,7 @@ impl Judging<'_> {
                 // What speaks for the part or against it does so for its negation, in the same words.
                 evidence: match self.facts.edition {
                     Edition::First => clip(&format!("of the opposite: {}", inner.evidence), EVIDENCE_BYTES_MAX),
-                    Edition::Second | Edition::Third => inner.evidence,
+                    Edition::Second | Edition::Third | Edition::Fourth => inner.evidence,
                 },
                 by: inner.by,
             }),

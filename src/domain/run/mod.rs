@@ -15,6 +15,7 @@ mod observation;
 mod offer;
 mod pending;
 mod prompt;
+mod quotable;
 mod report;
 mod state;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use fork::{TakeOver, take_over};
 pub use observation::{DayBudget, FileLook, Observation};
 pub use pending::{Effect, pending};
 pub use prompt::{Prompt, input_files, material_of, preview_prompt, request};
+pub use quotable::quotable_files;
 pub use state::{
     Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms, ToolEnd,
     ToolRun, Turn,

@@ -10,7 +10,7 @@ use super::prompt::fence;
 use super::state::{Agent, Call, Run, ToolEnd, Turn};
 use crate::domain::call::{ToolCall, ToolResult, ToolTurn};
 use crate::domain::event::{CallReplied, StopReason};
-use crate::domain::tool::{CALLS_PER_TURN_MAX, RUN_COMMAND, ToolEffect, ToolSpec};
+use crate::domain::tool::{CALLS_PER_TURN_MAX, LAST_TURN, RUN_COMMAND, ToolEffect, ToolSpec};
 
 /// The parameter of a call that says in how many turns its model may ask for tools.
 const TURNS_LEFT: &str = "turns_left";
@@ -104,9 +104,6 @@ pub(super) fn turns_before(run: &Run, call: &Call) -> Vec<ToolTurn> {
     }
     turns
 }
-
-/// What a model is told when it has used up its turns.
-const LAST_TURN: &str = "These were the last tool calls that you may make. Give your whole answer now, with what you know.";
 
 /// A result is data, fenced by a mark that it cannot know.
 fn told(end: &ToolEnd) -> ToolResult {

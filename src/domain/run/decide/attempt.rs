@@ -12,8 +12,8 @@ use crate::domain::ids::{AgentNo, CallNo};
 use crate::domain::judge::{self, DecidedBy, Edition, Facts, Finding, Judged, Scores};
 use crate::domain::run::observation::Observation;
 use crate::domain::run::pending::{Step, next_step};
-use crate::domain::run::prompt;
 use crate::domain::run::state::{Agent, Call};
+use crate::domain::run::{prompt, quotable_files};
 use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
 
@@ -168,7 +168,8 @@ fn facts(draft: &Draft<'_>, number: AgentNo, seen: &[Observation]) -> Facts {
     } else {
         seen.iter().filter_map(Observation::file).map(|(path, fact)| (path.to_owned(), fact)).collect()
     };
-    let (edition, input_files) = (draft.basis.settings.judging, prompt::input_files(&draft.run));
+    let edition = draft.basis.settings.judging;
+    let input_files = quotable_files(&draft.run, number, edition);
     Facts { edition, input_files, workspace, commands: commands.unwrap_or_default() }
 }
 
@@ -227,12 +228,12 @@ pub(super) fn after_failure(draft: &mut Draft<'_>, number: AgentNo, failed: Vec<
 
 /// How a failed attempt is called in the messages of a run, by the edition that it started under.
 pub(super) fn failed_words(draft: &Draft<'_>) -> &'static str {
-    if draft.basis.settings.judging == Edition::Third { "failed" } else { "did not pass" }
+    if draft.basis.settings.judging >= Edition::Third { "failed" } else { "did not pass" }
 }
 
 /// How moving to the next tier is called in the messages of a run, by the edition that it started under.
 pub(super) fn escalating(draft: &Draft<'_>) -> &'static str {
-    if draft.basis.settings.judging == Edition::Third { "escalating" } else { "climbing" }
+    if draft.basis.settings.judging >= Edition::Third { "escalating" } else { "climbing" }
 }
 
 pub(super) fn fail(draft: &mut Draft<'_>, agent: AgentNo, reason: FailureReason, message: String) {
