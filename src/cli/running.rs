@@ -17,7 +17,7 @@ use super::error::{Exit, Report, Result};
 use super::output::sanitize;
 use super::progress::{Progress, attached};
 use super::render::{outcome, report};
-use crate::domain::event::{Event, Mode, Recorded, ReportComposed, Resolution, SuspendReason};
+use crate::domain::event::{Event, Recorded, ReportComposed, Resolution, SuspendReason};
 use crate::domain::text::Text;
 use crate::domain::tool::changes_files;
 use crate::executor::{Approval, Control, OpenTool, Question, Reply, Stop, StreamError};
@@ -62,9 +62,8 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
     finish(context, workspace, id, stop, lock, report)
 }
 
-/// Says what agents may do in the world, and what they will have to do without. A simulation asks for tools only as its script says.
+/// Says what agents may do in the world, and what they will have to do without.
 fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
-    let is_simulated = active.stream.run().terms.as_ref().is_some_and(|terms| terms.mode == Mode::Simulated);
     let notice = workspace.tools_of(active);
     let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     if !notice.programs.is_empty() {
@@ -86,8 +85,9 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
             "criteria that run {programs} will be unknown: the settings do not allow it (`commands` under [tools])"
         )));
     }
-    if is_simulated && active.basis.settings.simulated.script.is_empty() {
-        return;
+    if !notice.absent.is_empty() {
+        let programs = list(&notice.absent);
+        context.out.say(sanitize::line(&format!("not on this machine: {programs}; criteria that run it will be unknown")));
     }
     let (writing, reading): (Vec<&str>, Vec<&str>) =
         notice.offered.iter().map(String::as_str).partition(|tool| changes_files(tool));

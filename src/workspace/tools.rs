@@ -31,6 +31,8 @@ pub struct ToolsNotice {
     pub missing: BTreeMap<String, Vec<String>>,
     /// The programs of criteria that the settings do not allow: these criteria will be unknown.
     pub unknown: BTreeSet<String>,
+    /// Programs that the settings allow and that are not on this machine: criteria that run them will be unknown too.
+    pub absent: BTreeSet<String>,
 }
 
 /// What an agent is told of past runs.
@@ -56,8 +58,9 @@ impl Workspace {
     /// Returns what the agents of a run that is about to go on may use: by what it recorded, under what today's settings allow.
     pub fn tools_of(&self, active: &ActiveRun) -> ToolsNotice {
         let settings = settings::under(active.basis.settings.clone(), &self.resolved.settings);
-        let (allowed, runs_criteria) = (settings.tools, settings.judging.runs_commands());
-        let confined = self.confinement(&allowed).enforced();
+        let (allowed, runs_criteria) = (&settings.tools, settings.judging.runs_commands());
+        let confined = self.confinement(allowed).enforced();
+        let environment = self.environment(&settings);
         let mut notice = ToolsNotice { folder: self.places.current.clone(), confined, ..ToolsNotice::default() };
         let may = |name: &str| allowed.allow_write || !changes_files(name);
         let has = |name: &str| allowed.max_turns > 0 && may(name) && allowed.catalogue.iter().any(|spec| spec.name == name);
@@ -79,6 +82,10 @@ impl Workspace {
                 programs.insert(program.clone());
             }
         }
+        let absent: BTreeSet<String> =
+            notice.programs.iter().filter(|program| environment.find(program).is_none()).cloned().collect();
+        notice.programs.retain(|program| !absent.contains(program));
+        notice.absent = absent;
         notice
     }
 

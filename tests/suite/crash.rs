@@ -3,7 +3,7 @@
 //! A run prints each event once it is durable, so the lines that a killed process leaves are what it had promised. `MENO_CRASH_ROUNDS`
 //! sets how many kills there are; few by default, since every commit pays for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -75,13 +75,21 @@ fn kill_and_resume(house: &House, whole: u64) {
     assert!(went_on * 2 > instants.len(), "only {went_on} of {} kills hit a run at work", instants.len());
 }
 
-/// The work of an attempt that passed was paid once: one call, one cost.
+/// The work of an attempt that passed was paid once: one call and one cost for the answer and for each turn with tools.
 #[track_caller]
 fn assert_one_call_for_each_passed_attempt(events: &[&Event]) {
     let (mut calls, mut costs) = (BTreeMap::new(), BTreeMap::new());
+    let mut of_call = BTreeMap::new();
+    let mut turns = BTreeSet::new();
     for event in events {
         match event {
-            Event::CallStarted(body) => *calls.entry((body.agent, body.attempt)).or_insert(0) += 1,
+            Event::CallStarted(body) => {
+                *calls.entry((body.agent, body.attempt)).or_insert(0) += 1;
+                of_call.insert(body.call, (body.agent, body.attempt));
+            }
+            Event::ToolStarted(body) => {
+                turns.insert(body.call);
+            }
             Event::CostIncurred(body) => *costs.entry((body.agent, body.attempt)).or_insert(0) += 1,
             _ => {}
         }
@@ -89,7 +97,8 @@ fn assert_one_call_for_each_passed_attempt(events: &[&Event]) {
     for event in events {
         if let Event::AgentSucceeded(body) = event {
             let attempt = (body.agent, body.attempt);
-            assert_eq!((calls.get(&attempt), costs.get(&attempt)), (Some(&1), Some(&1)), "{body:?}");
+            let expected = 1 + turns.iter().filter(|call| of_call.get(call) == Some(&attempt)).count();
+            assert_eq!((calls.get(&attempt), costs.get(&attempt)), (Some(&expected), Some(&expected)), "{body:?}");
         }
     }
 }

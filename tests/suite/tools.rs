@@ -349,6 +349,65 @@ fn a_run_killed_within_a_conversation_goes_on_with_it() {
     }
 }
 
+/// Boundaries at which a run is killed by default.
+const BOUNDARIES: u64 = 6;
+
+/// The boundaries after which a run of so many events is killed: spread over the run, or all of them where `MENO_CRASH_ROUNDS` asks for
+/// as many.
+fn boundaries(events: u64) -> Vec<u64> {
+    let asked = std::env::var("MENO_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    let rounds = asked.unwrap_or(BOUNDARIES).clamp(1, events);
+    (0..rounds).map(|round| 1 + round * events / rounds).collect()
+}
+
+#[test]
+fn a_run_with_tools_killed_at_any_event_ends_as_if_nothing_had_happened() {
+    const TURNS: u32 = 3;
+    let count = |journal: &[Recorded], wanted: fn(&Event) -> bool| journal.iter().filter(|it| wanted(&it.event)).count();
+    let is_start = |event: &Event| matches!(event, Event::CallStarted(_));
+    let is_lost = |event: &Event| matches!(event, Event::CallLost(_));
+    let whole = house();
+    simulated(&whole, &script(TURNS, 0), 16);
+    let expected = whole.meno(RUN).exits(0).run()["agents"][0]["output"].clone();
+    let journal = whole.journal();
+    let (asked, told) = (count(&journal, is_start), tools(&journal).into_values().collect::<Vec<_>>());
+    assert_eq!(told.len(), 2 * TURNS as usize);
+    for boundary in boundaries(journal.len() as u64) {
+        let house = house();
+        simulated(&house, &script(TURNS, 8), 16);
+        let mut running = house.start(RUN);
+        for _ in 0..boundary {
+            if running.line().is_none() {
+                break;
+            }
+        }
+        running.kill();
+        let before = house.journal();
+        let resumed = house.meno(["resume", "last", "--json"]);
+        // A run that had ended when it was killed has nothing to go on with.
+        assert!(matches!(resumed.code, Some(0 | 1)), "{boundary}: {}", resumed.stderr);
+        let journal = house.journal();
+        assert_nothing_repeated(&journal);
+        assert_eq!(
+            journal[..before.len()].iter().map(|it| it.hash).collect::<Vec<_>>(),
+            before.iter().map(|it| it.hash).collect::<Vec<_>>()
+        );
+        assert_eq!(tools(&journal).into_values().collect::<Vec<_>>(), told, "killed after event {boundary}");
+        assert_eq!(
+            count(&journal, is_start),
+            asked + count(&journal, is_lost),
+            "killed after event {boundary}: a turn was asked for again"
+        );
+        let run = last(&house);
+        assert_eq!(
+            (&run["status"], &run["agents"][0]["output"]),
+            (&json!("succeeded"), &expected),
+            "killed after event {boundary}"
+        );
+        house.meno(["audit"]).exits(0);
+    }
+}
+
 #[test]
 fn settings_can_switch_tools_off_and_deny_files() {
     let house = house();
@@ -365,7 +424,7 @@ fn settings_can_switch_tools_off_and_deny_files() {
 
 /// A template whose one agent has to leave the tests of the folder green.
 fn tested(run: &[&str]) -> Value {
-    let mut template = looker(&["read_file", "sh"]);
+    let mut template = looker(&["read_file"]);
     template["agent_composition_rules"][0]["tier_strategy"] = json!("progressive");
     template["agent_composition_rules"][0]["success_criteria"] =
         json!([{"name": "tests pass", "type": "command", "run": run, "timeout_s": 60}]);

@@ -3,13 +3,14 @@
 //! Replies depend on the prompt, the run's seed, the role, the attempt and the criterion alone, never on the clock or the schedule. An
 //! answer is shaped by the output contract, says what simple rules find in the prompt's material and nothing that they do not, and meets
 //! or misses each typed criterion by a draw against the tier's failure rate; a judge scores by the same rule. [`Script`]s replace replies, add delays, errors and retries. Nothing here knows
-//! runs, events or money. Start with [`Simulated::plan`], which is pure but for the script's use counts;
+//! runs, events or money. With tools it looks first, as `looking` decides. Start with [`Simulated::plan`], which is pure but for the script's use counts;
 //! [`perform`] only waits.
 
 mod answer;
 mod code;
 mod draw;
 mod instance;
+mod looking;
 mod matching;
 mod material;
 mod page;
@@ -19,6 +20,7 @@ mod reading;
 mod record;
 mod rules;
 mod script;
+mod seen;
 mod severity;
 mod steer;
 mod writer;
@@ -164,7 +166,11 @@ pub async fn perform(
 fn reply(request: &CallRequest, scripted: Option<&ScriptedReply>, waited_ms: u64) -> CallReply {
     let draw = Draw::new(&request.context);
     let stop = scripted.and_then(|reply| reply.stop);
-    let tool_calls: Vec<ToolCall> = scripted.map(|reply| reply.tool_calls(&draw)).unwrap_or_default();
+    // A script says what is said; where it has nothing for a call, the model looks around by itself.
+    let tool_calls: Vec<ToolCall> = match scripted {
+        Some(reply) => reply.tool_calls(&draw),
+        None => looking::next(request, &draw),
+    };
     let mut text = match scripted.and_then(ScriptedReply::text) {
         Some(text) => text,
         // A refusal says nothing but its details, a turn of tool calls nothing but them.

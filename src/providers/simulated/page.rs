@@ -32,6 +32,10 @@ pub(super) fn page(context: &CallContext, description: &str, phrases: &Phrases<'
         Some(scope) => format!("{notice} Simple rules looked through {scope}."),
         None => notice,
     };
+    let notice = match reading.seen.tools() {
+        Some(tools) => format!("{notice} Tools: {tools}."),
+        None => notice,
+    };
     let mut page = Page::new(notice);
     let mut headings = headings(description);
     if headings.is_empty() {

@@ -10,8 +10,9 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::code::{Function, Language, functions, standings};
-use super::material::{Claim, Extent, Material};
+use super::material::{Claim, Extent, File, Material};
 use super::rules::broken;
+use super::seen::Seen;
 use super::severity::Severity;
 
 /// Functions from this length on are found too long.
@@ -58,6 +59,8 @@ pub(super) enum Stance {
 /// A prompt's material, looked through.
 pub(super) struct Reading<'a> {
     pub(super) material: Material<'a>,
+    /// What tools returned.
+    pub(super) seen: &'a Seen,
     pub(super) functions: Vec<Function<'a>>,
     /// The worst first.
     pub(super) findings: Vec<Finding>,
@@ -71,13 +74,19 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Looks through a prompt. Findings are those of an `area` of security, if the role is for one.
-    pub(super) fn of(prompt: &'a str, role: &str) -> Self {
-        let material = Material::read(prompt);
+    /// Looks through a prompt and what tools returned. Findings are those of an `area` of security, if the role is for one.
+    pub(super) fn of(prompt: &'a str, seen: &'a Seen, role: &str) -> Self {
+        let mut material = Material::read(prompt);
+        for (name, text) in &seen.files {
+            if !material.files.iter().any(|file| file.name == name) {
+                material.files.push(File { name, text });
+            }
+        }
         let mut reading = Self {
             functions: material.files.iter().flat_map(functions).collect(),
             lines: material.files.iter().map(|file| file.text.lines().count()).sum(),
             material,
+            seen,
             findings: Vec::new(),
             suppressed: Vec::new(),
             facts: Vec::new(),
@@ -134,7 +143,7 @@ impl<'a> Reading<'a> {
     }
 
     fn facts(&self) -> Vec<String> {
-        let mut facts = Vec::new();
+        let mut facts = self.seen.in_words();
         if self.material.files.is_empty() {
             for said in &self.material.said {
                 facts.push(format!("{}.", self.in_words(said.role)));
@@ -255,6 +264,14 @@ impl<'a> Reading<'a> {
 
     /// Says in two sentences what was found, or why nothing was.
     pub(super) fn summary(&self) -> String {
+        let ran = self.seen.ran.iter().map(|ran| match ran.exit {
+            Some(code) => format!(" `{}` ended with exit code {code}.", ran.command),
+            None => format!(" `{}` did not end by itself.", ran.command),
+        });
+        self.looked() + &ran.collect::<String>()
+    }
+
+    fn looked(&self) -> String {
         if let Some(scope) = self.scope() {
             let Some(worst) = self.findings.first() else {
                 return format!("Simple rules looked through {scope} and found nothing; that is no proof.");
@@ -333,6 +350,9 @@ impl<'a> Reading<'a> {
         let bar = bar.unwrap_or(Severity::High);
         let said = self.material.said.iter().flat_map(|said| &said.claims).map(|claim| claim.severity);
         let worst = said.chain(self.findings.iter().map(|finding| finding.severity)).max();
+        if self.seen.all_passed() == Some(false) {
+            return Stance::Against;
+        }
         let knows_nothing = self.material.files.is_empty() && self.lacking().count() == self.material.said.len();
         if knows_nothing || worst.is_some_and(|worst| worst >= bar) { Stance::Against } else { Stance::Conditional }
     }
@@ -344,6 +364,7 @@ impl<'a> Reading<'a> {
             (Stance::Against, Some(worst)) => {
                 format!("Because of {} (`{}`), of severity {}.", worst.title, worst.place, worst.severity.name())
             }
+            (Stance::Against, None) if self.seen.all_passed() == Some(false) => "Because a command failed.".to_owned(),
             (Stance::Against, None) => "Because nothing was looked at.".to_owned(),
             _ => "Nothing that holds it back was found, and nothing was verified: a real model and the project's own tests have to confirm it."
                 .to_owned(),

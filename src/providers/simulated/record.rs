@@ -21,8 +21,12 @@ impl Reading<'_> {
         let any = |names: &[&str]| names.iter().any(|name| fields.contains(name));
         let mut records = if has(&["claim", "how_to_check"]) {
             self.open_claims()
-        } else if any(&["exit_code", "likely_cause"]) || has(&["name", "version"]) {
-            // Nothing was run, and which versions are affected no rule knows.
+        } else if has(&["exit_code"]) {
+            self.ran()
+        } else if has(&["likely_cause"]) {
+            self.failures()
+        } else if has(&["name", "version"]) {
+            // Which versions are affected no rule knows.
             Vec::new()
         } else if has(&["documented"]) {
             let item = |described: bool| if described { "yes" } else { "no" };
@@ -49,6 +53,31 @@ impl Reading<'_> {
         };
         records.truncate(ITEMS_MAX);
         Some(records)
+    }
+
+    /// The commands that were run, each with how it ended.
+    fn ran(&self) -> Vec<Record> {
+        let ended = self.seen.ran.iter().filter_map(|ran| Some((ran, ran.exit?)));
+        let run = ended
+            .map(|(ran, exit)| record([("command", json!(ran.command)), ("exit_code", json!(exit)), ("tail", json!(ran.tail))]));
+        run.collect()
+    }
+
+    /// The tests that the output of a command names as failed.
+    fn failures(&self) -> Vec<Record> {
+        let failures = self.seen.ran.iter().flat_map(|ran| &ran.failures);
+        let failure = failures.map(|failure| {
+            at(
+                &failure.place,
+                [
+                    ("test", json!(failure.test)),
+                    ("message", json!(failure.message)),
+                    ("likely_cause", json!("not known: simple rules read the output, no model did")),
+                    ("kind", json!("unknown")),
+                ],
+            )
+        });
+        failure.collect()
     }
 
     fn flaws(&self, fields: &[&str]) -> Vec<Record> {
@@ -203,7 +232,10 @@ impl Reading<'_> {
     pub(super) fn text(&self, key: &str) -> Option<String> {
         Some(match key {
             "summary" => format!("Simulated answer, no model was called. {}", self.summary()),
-            "linter" | "checker" => "none was run; simple rules read the text".to_owned(),
+            "linter" | "checker" => match self.seen.ran.first() {
+                Some(ran) => format!("`{}`, run as a tool", ran.command),
+                None => "none was run; simple rules read the text".to_owned(),
+            },
             "source" => "no report in the material was read".to_owned(),
             "threat_model" => match self.functions.iter().find(|function| function.name == "main").or(self.functions.first()) {
                 Some(entry) => format!("Whoever calls `{}` (`{}`) is taken to choose its arguments.", entry.name, entry.place()),
@@ -221,7 +253,10 @@ impl Reading<'_> {
                 // A form may have no word for a part of the material.
                 (self.material.extent() != Extent::Missing).then(|| named("given")).flatten()
             }),
-            "verdict" | "decision" if found == 0 => named("unknown"),
+            "verdict" | "decision" if found == 0 && self.seen.all_passed() == Some(true) => {
+                ["pass", "clean"].into_iter().find_map(named).or_else(|| named("unknown"))
+            }
+            "verdict" | "decision" if found == 0 && self.seen.all_passed().is_none() => named("unknown"),
             "verdict" | "decision" => {
                 let against = ["findings", "request changes", "revise", "reject", "fail", "hold", "no go"];
                 against.into_iter().find_map(named)

@@ -6,7 +6,7 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use crate::domain::call::{CallContext, CallRequest};
-use crate::domain::judge::{Facts, Sentence, sentences};
+use crate::domain::judge::{Facts, Sentence, commands_asked, files_asked, sentences};
 use crate::domain::template::OutputFormat;
 use crate::domain::tier::Tier;
 
@@ -16,6 +16,7 @@ use super::instance::instance;
 use super::page;
 use super::phrases::Phrases;
 use super::reading::Reading;
+use super::seen::Seen;
 use super::steer::{Demand, demands, steer};
 
 static KEY: LazyLock<Regex> =
@@ -33,7 +34,8 @@ pub fn failure_rate(tier: Tier) -> f64 {
 /// Writes an answer to a work call.
 pub(super) fn answer(request: &CallRequest, draw: &Draw) -> String {
     let context = &request.context;
-    let reading = Reading::of(&request.prompt, &context.role);
+    let seen = Seen::of(&request.turns);
+    let reading = Reading::of(&request.prompt, &seen, &context.role);
     let phrases = Phrases::new(request, &reading, draw);
     let contract = context.contract.as_ref();
     let schema = request.schema.as_ref().map(|schema| &schema.schema).or(contract.and_then(|contract| contract.schema.as_ref()));
@@ -48,6 +50,11 @@ pub(super) fn answer(request: &CallRequest, draw: &Draw) -> String {
     };
     let mut wanted: Vec<Demand> = schema.map(Demand::form).into_iter().collect();
     for (criterion, number) in context.criteria.iter().zip(0u64..) {
+        // How a command ends and what became of a file is no matter of words: the answer says what was seen.
+        let one = std::slice::from_ref(criterion);
+        if !commands_asked(one).is_empty() || !files_asked(one).is_empty() {
+            continue;
+        }
         let pass = draw.unit("criterion", number) >= failure_rate(context.tier);
         wanted.extend(demands(criterion, pass));
     }
