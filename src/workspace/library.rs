@@ -16,12 +16,12 @@ macro_rules! embedded {
 
 /// The built-in templates: id and text.
 pub const TEMPLATES: &[(&str, &str)] = embedded!("templates":
-    "code_refactoring" "documentation_generation" "feature_overview" "incident_review" "python_package_publish"
-    "release_prep" "research_paper_review" "rust_crate_release" "security_audit" "test_coverage_boost" "test_maintenance");
+    "code_refactoring" "documentation_generation" "feature_overview" "fix_failing_tests" "incident_review"
+    "python_package_publish" "release_prep" "research_paper_review" "rust_crate_release" "security_audit" "test_coverage_boost" "test_maintenance");
 
 /// The built-in base agents: id and text.
 pub const AGENTS: &[(&str, &str)] = embedded!("templates/agents":
-    "architecture_analyst" "changelog_updater" "code_reviewer" "code_simplifier" "documentation_analyst" "documentation_writer"
+    "architecture_analyst" "bug_fixer" "changelog_updater" "code_reviewer" "code_simplifier" "documentation_analyst" "documentation_writer"
     "generic" "linter" "package_builder" "performance_optimizer" "publisher" "refactoring_specialist" "report_generator"
     "research_reviewer" "security_auditor" "synthesizer" "test_coverage_analyzer" "test_generator" "test_runner"
     "test_validator" "type_checker" "version_manager");

@@ -53,7 +53,7 @@ fn first_lost(original: &Value, written: &Value, place: String) -> Option<String
 #[test]
 fn every_shipped_template_is_read_whole() {
     let files = shipped("templates");
-    assert_eq!(files.len(), 11);
+    assert_eq!(files.len(), 12);
     for path in files {
         let template: Template = round_trip(&path);
         assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(template.template_id.as_str()));
@@ -64,7 +64,7 @@ fn every_shipped_template_is_read_whole() {
 #[test]
 fn every_shipped_base_agent_is_read_whole() {
     let files = shipped("templates/agents");
-    assert!(files.len() >= 22);
+    assert!(files.len() >= 23);
     for path in files {
         let agent: BaseAgent = round_trip(&path);
         assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(agent.id.as_str()));
