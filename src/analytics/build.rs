@@ -12,6 +12,7 @@ use crate::domain::tier::Tier;
 use crate::views::memory::Evidence;
 use crate::views::memory::outcomes::{Ends, OutcomeRow};
 use crate::views::memory::patterns::PatternRow;
+use crate::views::memory::tools::ToolRow;
 use crate::views::sketch::Sketch;
 use crate::views::utc;
 
@@ -256,18 +257,24 @@ fn failures(outcomes: &[&Outcome], patterns: &[&Pattern]) -> Failures {
 }
 
 fn tools(material: &Material, terms: &Terms) -> Vec<ToolLine> {
-    let mut lines: BTreeMap<&str, (u64, u64, u64, Sketch)> = BTreeMap::new();
+    let mut lines: BTreeMap<&str, ToolRow> = BTreeMap::new();
     for (_, tool, row) in material.tools.iter().filter(|(mode, ..)| terms.counts(*mode)) {
         let held = lines.entry(tool).or_default();
-        *held = (held.0 + row.calls, held.1 + row.ok, held.2 + row.failed, std::mem::take(&mut held.3));
-        held.3.merge(&row.latency);
+        held.calls += row.calls;
+        held.ok += row.ok;
+        held.failed += row.failed;
+        held.attempts += row.attempts;
+        held.passed += row.passed;
+        held.latency.merge(&row.latency);
     }
-    let line = |(tool, (calls, ok, failed, latency)): (&str, (u64, u64, u64, Sketch))| ToolLine {
+    let line = |(tool, row): (&str, ToolRow)| ToolLine {
         tool: tool.to_owned(),
-        calls,
-        ok,
-        failed,
-        latency: lengths(&latency),
+        calls: row.calls,
+        ok: row.ok,
+        failed: row.failed,
+        latency: lengths(&row.latency),
+        attempts: row.attempts,
+        passed: terms.share(row.passed, row.attempts),
     };
     lines.into_iter().map(line).collect()
 }

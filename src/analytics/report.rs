@@ -414,6 +414,10 @@ pub struct ToolLine {
     pub failed: u64,
     /// How long calls took.
     pub latency: Lengths,
+    /// Attempts that called it and that were judged.
+    pub attempts: u64,
+    /// The share of them that passed (Wilson); null under the minimum sample. What goes together need not follow from it.
+    pub passed: Option<Share>,
 }
 
 /// The runs begun on one UTC day.

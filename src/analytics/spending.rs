@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::domain::event::Mode;
 use crate::domain::ids::TimeNs;
 use crate::domain::money::{NanoUsd, TokenUsage};
+use crate::views::costs::tools::{ToolKey, ToolSum};
 use crate::views::costs::{CostKey, CostRow, quarter_begin, quarter_end};
 
 /// By what costs are asked.
@@ -42,14 +43,29 @@ pub enum Dimension {
     Workspace,
     /// All labels of the run together.
     Label,
+    /// The tool; asks for calls and time instead of money.
+    Tool,
     /// One label's value.
     LabelOf(String),
 }
 
 impl Dimension {
     /// The words for dimensions, in the order of help.
-    pub const NAMES: [&'static str; 12] =
-        ["day", "week", "month", "mode", "provider", "model", "tier", "template", "role", "purpose", "workspace", "label"];
+    pub const NAMES: [&'static str; 13] = [
+        "day",
+        "week",
+        "month",
+        "mode",
+        "provider",
+        "model",
+        "tier",
+        "template",
+        "role",
+        "purpose",
+        "workspace",
+        "label",
+        "tool",
+    ];
 
     /// Returns the word for it.
     pub fn name(&self) -> String {
@@ -66,6 +82,7 @@ impl Dimension {
             Self::Purpose => 9,
             Self::Workspace => 10,
             Self::Label => 11,
+            Self::Tool => 12,
             Self::LabelOf(label) => return format!("label.{label}"),
         };
         Self::NAMES[place].to_owned()
@@ -90,6 +107,8 @@ impl Dimension {
             Self::Role => known(&key.role),
             Self::Purpose => Some(key.purpose.name().to_owned()),
             Self::Workspace => known(&key.workspace),
+            // A charge is of no tool: its turn is.
+            Self::Tool => None,
             Self::Label => known(&key.labels.replace('\n', ", ")),
             Self::LabelOf(label) => {
                 let values = key.labels.lines().filter_map(|line| line.split_once('='));
@@ -116,6 +135,7 @@ impl std::str::FromStr for Dimension {
             Self::Purpose,
             Self::Workspace,
             Self::Label,
+            Self::Tool,
         ];
         if let Some(label) = word.strip_prefix("label.").filter(|label| !label.is_empty()) {
             return Ok(Self::LabelOf(label.to_owned()));
@@ -141,8 +161,25 @@ pub struct CostReport {
     pub rows: Vec<CostLine>,
     /// The sums of the rows, for each mode by itself.
     pub totals: Vec<CostTotal>,
+    /// Where it was asked by `tool`: one row for each mode and combination, the longest first. Tools cost no money of their own.
+    pub tools: Vec<ToolTotal>,
     /// What to know of these numbers.
     pub notices: Vec<String>,
+}
+
+/// Tool calls that ended.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ToolTotal {
+    /// Value by dimension; null where it is not known or not there.
+    pub key: IndexMap<String, Option<String>>,
+    /// Whether the models that asked were real.
+    pub mode: Mode,
+    /// All of them.
+    pub calls: u64,
+    /// Of them, those that did not do what they were asked.
+    pub failed: u64,
+    /// How long they ran together, in milliseconds.
+    pub duration_ms: u64,
 }
 
 /// One row.
@@ -248,7 +285,45 @@ pub fn group(
         time_zone: name_of(zone),
         rows: groups.iter().map(line).collect(),
         totals: totals.iter().map(|(mode, sum)| CostTotal::new(*mode, sum)).collect(),
+        tools: Vec::new(),
         notices: undecided(charges, by, zone).into_iter().collect(),
+    }
+}
+
+/// Groups tool calls, as [`group`] does charges.
+pub fn group_tools(
+    calls: &[(ToolKey, ToolSum)],
+    by: &[Dimension],
+    zone: &TimeZone,
+    span: (Option<String>, Option<String>),
+) -> CostReport {
+    let mut groups: BTreeMap<(Mode, Vec<Option<String>>), ToolSum> = BTreeMap::new();
+    for (key, sum) in calls {
+        let charge = key.as_charge();
+        let value = |dimension: &Dimension| match dimension {
+            Dimension::Tool => Some(key.tool.clone()),
+            other => other.value(&charge, zone),
+        };
+        groups.entry((key.mode, by.iter().map(value).collect())).or_default().merge(sum);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|((mode, _), sum)| (*mode, std::cmp::Reverse((sum.duration_ms, sum.calls))));
+    let line = |((mode, values), sum): ((Mode, Vec<Option<String>>), ToolSum)| ToolTotal {
+        key: by.iter().map(Dimension::name).zip(values).collect(),
+        mode,
+        calls: sum.calls,
+        failed: sum.failed,
+        duration_ms: sum.duration_ms,
+    };
+    CostReport {
+        by: by.iter().map(Dimension::name).collect(),
+        since: span.0,
+        until: span.1,
+        time_zone: name_of(zone),
+        rows: Vec::new(),
+        totals: Vec::new(),
+        tools: groups.into_iter().map(line).collect(),
+        notices: vec!["tools cost no money of their own; the calls of their turns are in `meno costs --by role`".to_owned()],
     }
 }
 

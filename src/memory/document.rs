@@ -19,6 +19,9 @@ const BODY_BYTES_MAX: usize = 200_000;
 /// Bytes of a task that stand before an agent's output, and of an output that stands for a report.
 const TASK_BYTES_MAX: usize = 1_200;
 
+/// Bytes of what was done with tools.
+const USES_BYTES_MAX: usize = 8_000;
+
 /// What a document is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -214,6 +217,8 @@ fn run_body(run: &RunDetail) -> String {
         // Written by the program: as a text of its own it would be near to every short question.
         let _ = writeln!(words_only, "The run failed: {why}");
     }
+    let attempts = run.agents.iter().flat_map(|agent| &agent.attempts);
+    words_only.push_str(&used(attempts.clone()));
     for escalation in &run.escalations {
         let why = match escalation.failed_criteria.as_slice() {
             [] => escalation.reason.name().replace('_', " "),
@@ -247,9 +252,48 @@ fn agent_body(agent: &AgentDetail, run: &RunDetail) -> String {
             let _ = writeln!(wrong, "{error}");
         }
     }
+    words_only.push_str(&used(agent.attempts.iter()));
     let last = agent.attempts.last().and_then(|attempt| attempt.output.as_deref());
     let output = agent.output.as_deref().or(last).unwrap_or_default();
     sections([first_bytes(&task, TASK_BYTES_MAX), output, &wrong], &words_only)
+}
+
+/// Says what was done with tools, each thing once: commands run, files read and changed, what was searched for.
+fn used<'a>(attempts: impl Iterator<Item = &'a AttemptDetail>) -> String {
+    let tools = attempts.flat_map(|attempt| &attempt.calls).flat_map(|call| &call.tools);
+    let lines: BTreeSet<String> = tools.filter_map(|tool| use_of(&tool.tool, tool.arguments.as_deref()?)).collect();
+    let mut words = String::new();
+    let room = |words: &String, line: &str| words.len() + line.len() < USES_BYTES_MAX;
+    for line in lines {
+        if room(&words, &line) {
+            words.push_str(&line);
+            words.push('\n');
+        }
+    }
+    words
+}
+
+/// Says in a line what a tool call was about, without what it wrote.
+fn use_of(tool: &str, arguments: &str) -> Option<String> {
+    let arguments: Value = serde_json::from_str(arguments).ok()?;
+    let text = |name: &str| arguments[name].as_str().filter(|text| !text.trim().is_empty());
+    Some(match tool {
+        "read_file" => format!("read {}", text("path")?),
+        "search_files" | "find_files" => format!("searched for {}", text("pattern")?),
+        "run_command" => {
+            let words = arguments["arguments"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let line: Vec<&str> = std::iter::once(text("program")?).chain(words).collect();
+            format!("ran {}", line.join(" "))
+        }
+        "apply_patch" => {
+            let patch = arguments.as_object()?.values().find_map(Value::as_str)?;
+            let files = patch.lines().filter_map(|line| line.strip_prefix("+++ "));
+            let files: Vec<&str> = files.map(|file| file.strip_prefix("b/").unwrap_or(file).trim()).collect();
+            (!files.is_empty()).then(|| format!("changed {}", files.join(" ")))?
+        }
+        "write_file" => format!("changed {}", text("path")?),
+        _ => return None,
+    })
 }
 
 /// Puts what is not empty together, in sections.

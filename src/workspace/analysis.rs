@@ -110,9 +110,13 @@ impl Workspace {
         until: Option<TimeNs>,
         zone: &TimeZone,
     ) -> Result<CostReport, store::Error> {
-        let charges = self.charges(since, until)?;
+        let span = (since, until);
         let since = since.map(|since| costs::quarter_begin(costs::quarter_of(since)));
         let until = until.map(|until| costs::quarter_end(costs::quarter_of(until.saturating_sub(1))).saturating_add(1));
-        Ok(spending::group(&charges, by, zone, (since.map(utc), until.map(utc))))
+        let told = (since.map(utc), until.map(utc));
+        if by.contains(&Dimension::Tool) {
+            return Ok(spending::group_tools(&self.tool_calls(span.0, span.1)?, by, zone, told));
+        }
+        Ok(spending::group(&self.charges(span.0, span.1)?, by, zone, told))
     }
 }

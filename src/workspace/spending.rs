@@ -4,6 +4,7 @@ use super::Workspace;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::store::{self, Error};
 use crate::views::costs::calls::{self, CallKey, CallRow};
+use crate::views::costs::tools::{self, ToolKey, ToolSum};
 use crate::views::costs::{self, CostKey, CostRow, Payer, quarter_of};
 use crate::views::rows::{self, Key};
 
@@ -20,6 +21,22 @@ impl Workspace {
         let to = until.map_or_else(|| all.end(), |until| Some(last(until)));
         let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
             let key = CostKey::read(key).ok_or_else(|| Error::Index("a key of the costs is malformed".to_owned()))?;
+            Ok((key, rows::read(row).map_err(Error::Index)?))
+        };
+        self.view_rows(costs::NAME, from, to, false, usize::MAX)?.iter().map(read).collect()
+    }
+
+    /// Returns the tool calls that ended in the UTC quarter hours that touch `[since, until)` (ns since the epoch), in the order of time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn tool_calls(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<Vec<(ToolKey, ToolSum)>, store::Error> {
+        let all = Key::new(tools::KIND);
+        let from = since.map_or_else(|| all.clone().finish(), |since| ToolKey::from_quarter(quarter_of(since)).finish());
+        let last = |until: TimeNs| ToolKey::from_quarter(quarter_of(until.saturating_sub(1)).saturating_add(1)).finish();
+        let to = until.map_or_else(|| all.end(), |until| Some(last(until)));
+        let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
+            let key = ToolKey::read(key).ok_or_else(|| Error::Index("a key of the tool calls is malformed".to_owned()))?;
             Ok((key, rows::read(row).map_err(Error::Index)?))
         };
         self.view_rows(costs::NAME, from, to, false, usize::MAX)?.iter().map(read).collect()

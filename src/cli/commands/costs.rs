@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::analytics::spending::Dimension;
 use crate::cli::args::CostsArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
@@ -20,6 +21,13 @@ pub fn run(context: &mut Context, args: &CostsArgs) -> Result<Exit> {
     let report = workspace.costs(&args.by, since, until, &zone)?;
     if context.out.json() {
         context.out.document(&report)?;
+    } else if args.by.contains(&Dimension::Tool) {
+        if report.tools.is_empty() {
+            context.out.say("no tool ran then; `meno list-runs` shows the runs");
+        } else {
+            let table = render::costs::tools(&context.out, &report);
+            context.out.data(table)?;
+        }
     } else if report.rows.is_empty() {
         context.out.say("nothing was spent then; `meno list-runs` shows the runs");
     } else {

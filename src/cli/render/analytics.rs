@@ -268,10 +268,12 @@ fn tools(out: &Out, tools: &[ToolLine]) -> String {
         Column::new("ok", Fit::Number),
         Column::new("failed", Fit::Number),
         Column::new("duration p50 / p90", Fit::Whole).optional(1),
+        Column::new("attempts passed", Fit::Whole).optional(2),
     ];
     let mut table = Table::new(out, &columns);
     for line in tools {
-        let cells = [words::count(line.calls), words::count(line.ok), words::count(line.failed), lengths(&line.latency)];
+        let passed = share(line.passed);
+        let cells = [words::count(line.calls), words::count(line.ok), words::count(line.failed), lengths(&line.latency), passed];
         table.row(std::iter::once(line.tool.clone()).chain(cells));
     }
     table.finish()

@@ -3,7 +3,7 @@
 use super::chart::bar;
 use crate::analytics::spending::{CostReport, CostTotal};
 use crate::cli::output::table::{Column, Entry, Fit, Table};
-use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, words};
+use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 
 /// Columns of a bar.
@@ -49,6 +49,27 @@ pub fn costs(out: &Out, report: &CostReport) -> String {
             cells.push(total.mode.name().into());
         }
         cells.extend(sums(total));
+        table.row(cells);
+    }
+    let notices = report.notices.iter().map(|notice| format!("\n{} {}", styled(WARN, "note:"), sanitize::line(notice)));
+    table.finish() + &notices.collect::<String>()
+}
+
+/// Shows how often tools ran and for how long.
+pub fn tools(out: &Out, report: &CostReport) -> String {
+    let by_mode = report.by.iter().any(|word| word == "mode");
+    let mut columns: Vec<Column<'_>> = report.by.iter().map(|word| Column::new(word.as_str(), Fit::Words)).collect();
+    if !by_mode {
+        columns.push(Column::new("mode", Fit::Whole).once());
+    }
+    columns.extend(["calls", "failed", "duration"].map(|name| Column::new(name, Fit::Number)));
+    let mut table = Table::new(out, &columns);
+    for row in &report.tools {
+        let mut cells: Vec<Entry> = row.key.values().map(|value| Entry::from(value.as_deref().unwrap_or("unknown"))).collect();
+        if !by_mode {
+            cells.push(row.mode.name().into());
+        }
+        cells.extend([words::count(row.calls), words::count(row.failed), time::duration(row.duration_ms)].map(Entry::from));
         table.row(cells);
     }
     let notices = report.notices.iter().map(|notice| format!("\n{} {}", styled(WARN, "note:"), sanitize::line(notice)));

@@ -11,6 +11,7 @@ pub mod calls;
 mod payer;
 #[cfg(test)]
 mod tests;
+pub mod tools;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +44,7 @@ impl Projection for Costs {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {

@@ -8,8 +8,9 @@ use super::super::Rows;
 use super::super::rows;
 use super::super::status::CallStatus;
 use super::calls::{CallKey, CallRow};
+use super::tools::{ToolKey, ToolSum};
 use super::{CostKey, CostRow, quarter_of};
-use crate::domain::event::{CostIncurred, Event, Mode, Purpose, Recorded};
+use crate::domain::event::{CostIncurred, Event, Mode, Purpose, Recorded, ToolEnded};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
 use crate::domain::money::TokenUsage;
 use crate::domain::tier::Tier;
@@ -40,6 +41,10 @@ pub struct Payer {
     costless: BTreeMap<(AgentNo, AttemptNo), TimeNs>,
     /// When calls were counted as lost.
     lost: BTreeMap<CallNo, TimeNs>,
+    /// Each agent's newest call: tools are asked for by nobody else.
+    newest: BTreeMap<AgentNo, CallNo>,
+    /// Tools that run.
+    tools: BTreeMap<(CallNo, u32), String>,
 }
 
 impl Default for Payer {
@@ -55,6 +60,8 @@ impl Default for Payer {
             open: BTreeMap::new(),
             costless: BTreeMap::new(),
             lost: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            tools: BTreeMap::new(),
         }
     }
 }
@@ -73,6 +80,8 @@ pub(super) fn looks_at(event: &Event) -> bool {
             | Event::CallFailed(_)
             | Event::CallCancelled(_)
             | Event::CallLost(_)
+            | Event::ToolStarted(_)
+            | Event::ToolEnded(_)
             | Event::CostIncurred(_)
     )
 }
@@ -103,6 +112,7 @@ impl Payer {
             Event::CallStarted(body) => {
                 let key = CallKey { at, run, agent: body.agent, attempt: body.attempt, call: body.call };
                 self.open.insert(body.call, key);
+                self.newest.insert(body.agent, body.call);
                 let tier = self.tiers.get(&body.agent).copied().unwrap_or(Tier::Cheap);
                 let row = call(body.purpose, tier, &body.provider, &body.model, CallStatus::Running);
                 rows.put(&key.to_bytes(), rows::write(&row)?);
@@ -149,9 +159,33 @@ impl Payer {
                 rows.put(&key.to_bytes(), rows::write(&row)?);
                 self.charge(rows, &row, body.agent, at, |held| held.merge(&sum))
             }
+            Event::ToolStarted(body) => {
+                self.tools.insert((body.call, body.tool_call), body.tool.clone());
+                Ok(())
+            }
+            Event::ToolEnded(body) => match self.tools.remove(&(body.call, body.tool_call)) {
+                Some(tool) => self.count_tool(rows, tool, body, at),
+                None => Ok(()),
+            },
             Event::CostIncurred(body) => self.incur(rows, run, body, at),
             _ => Ok(()),
         }
+    }
+
+    fn count_tool(&self, rows: &mut dyn Rows, tool: String, body: &ToolEnded, at: TimeNs) -> Result<(), String> {
+        let agent = self.newest.iter().find(|(_, call)| **call == body.call).map(|(agent, _)| *agent);
+        let key = ToolKey {
+            quarter: quarter_of(at),
+            mode: self.mode,
+            tool,
+            tier: agent.and_then(|agent| self.tiers.get(&agent)).copied().unwrap_or(Tier::Cheap),
+            template: self.template.clone(),
+            role: agent.and_then(|agent| self.roles.get(&agent)).cloned().unwrap_or_default(),
+            workspace: self.workspace.clone(),
+            labels: self.labels.clone(),
+        };
+        let one = ToolSum { calls: 1, failed: u64::from(!body.ok), duration_ms: body.latency_ms };
+        rows::change(rows, &key.to_bytes(), |sum: &mut ToolSum| sum.merge(&one))
     }
 
     fn incur(&mut self, rows: &mut dyn Rows, run: RunId, body: &CostIncurred, at: TimeNs) -> Result<(), String> {

@@ -35,7 +35,7 @@ pub struct Draft {
     /// Its agents.
     pub agents: BTreeMap<AgentNo, AgentDraft>,
     /// Their attempts, those that ended by a failure of configuration among them; see [`Draft::counted`].
-    attempts: BTreeMap<(AgentNo, AttemptNo), AttemptDraft>,
+    pub(super) attempts: BTreeMap<(AgentNo, AttemptNo), AttemptDraft>,
     /// Its answers as JSON, without secret ones.
     pub answers: BTreeMap<String, String>,
     /// Agents that began with attempts of the run it was forked from.
@@ -43,7 +43,7 @@ pub struct Draft {
     /// Its tool calls.
     pub tools: BTreeMap<(CallNo, u32), ToolDraft>,
     /// Whose calls they were.
-    calls: BTreeMap<CallNo, (AgentNo, AttemptNo)>,
+    pub(super) calls: BTreeMap<CallNo, (AgentNo, AttemptNo)>,
     open: OpenCosts,
     time: WorkTime,
     misconfigured: Misconfigured,

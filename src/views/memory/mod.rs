@@ -55,7 +55,7 @@ impl Projection for Memory {
     }
 
     fn version(&self) -> u32 {
-        8
+        9
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {

@@ -1,11 +1,13 @@
 //! How tools did, by template × tool.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::draft::Draft;
 use super::{Evidence, Sign, mode_of, shift};
-use crate::domain::event::Mode;
-use crate::domain::ids::RunId;
+use crate::domain::event::{AttemptOutcome, Mode};
+use crate::domain::ids::{AgentNo, AttemptNo, RunId};
 use crate::views::Rows;
 use crate::views::rows::{self, Key, KeyReader};
 use crate::views::sketch::Sketch;
@@ -24,6 +26,10 @@ pub struct ToolRow {
     pub failed: u64,
     /// Calls that may have changed something.
     pub writes: u64,
+    /// Attempts that called it and ended with an outcome that counts.
+    pub attempts: u64,
+    /// Of them, those that passed.
+    pub passed: u64,
     /// How long calls took, in milliseconds.
     pub latency: Sketch,
     /// The newest runs.
@@ -45,6 +51,23 @@ impl ToolRow {
 
 /// Takes the draft's tool calls in or out.
 pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+    let mut used: BTreeMap<&str, BTreeSet<(AgentNo, AttemptNo)>> = BTreeMap::new();
+    for ((call, _), tool) in &draft.tools {
+        used.entry(&tool.tool).or_default().extend(draft.calls.get(call));
+    }
+    for (tool, attempts) in used {
+        let outcomes = attempts.iter().filter_map(|attempt| draft.attempts.get(attempt)?.outcome);
+        let (mut counted, mut passed) = (0, 0);
+        for outcome in outcomes.filter(|outcome| matches!(outcome, AttemptOutcome::Passed | AttemptOutcome::FailedCriteria)) {
+            counted += 1;
+            passed += u64::from(outcome == AttemptOutcome::Passed);
+        }
+        let key = ToolRow::of(&draft.template).byte(draft.mode as u8).text(tool).finish();
+        rows::change(rows, &key, |row: &mut ToolRow| {
+            (0..counted).for_each(|_| shift(&mut row.attempts, sign));
+            (0..passed).for_each(|_| shift(&mut row.passed, sign));
+        })?;
+    }
     for tool in draft.tools.values() {
         let key = ToolRow::of(&draft.template).byte(draft.mode as u8).text(&tool.tool).finish();
         rows::change(rows, &key, |row: &mut ToolRow| {
