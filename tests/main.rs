@@ -22,6 +22,8 @@ mod deny;
 mod examples;
 #[path = "suite/experience.rs"]
 mod experience;
+#[path = "suite/fixing.rs"]
+mod fixing;
 #[path = "suite/following.rs"]
 mod following;
 #[path = "suite/fork.rs"]

@@ -247,3 +247,70 @@ async fn on_request_addresses_telephones_and_names_are_neither_sent_nor_judged_n
         json!([])
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_tools_are_asked_and_return_is_clean_and_is_forgotten_with_the_run() {
+    const PLAIN: &str = "only-in-a-file-of-the-workspace";
+    let said = all();
+    let server = LlmServer::start([
+        Turn::text(&format!("I look for {said}."))
+            .tool("read_file", json!({"path": "leak.txt"}))
+            .tool("search_files", json!({"pattern": "secret"}))
+            .tool("search_files", json!({"pattern": FORM}))
+            .tool("run_command", json!({"program": "sh", "arguments": ["-c", format!("echo {said}; cat leak.txt; exit 3")]}))
+            .tool("read_file", json!(format!("{{\"path\": \"{KEY}")))
+            .tool(FORM, json!({"what": said})),
+        Turn::text("").tool("read_file", json!({"path": "large.txt"})),
+        Turn::text("done"),
+        Turn::text("done"),
+    ])
+    .await;
+    let house = House::new();
+    house.configure(&(settings(&server.base_url("/v1")) + "[tools]\ncommands = [\"sh\"]\n[memory]\nembed_ms = 0\n"));
+    let mut template = template();
+    template["agent_composition_rules"][0]["tools"] = json!(["read_file", "search_files", "run_command"]);
+    template["agent_composition_rules"][0]["success_criteria"] = json!([
+        {"name": "says the word", "type": "contains", "value": "done"},
+        {"name": "ends", "type": "command", "run": ["sh", "-c", "cat leak.txt"]}]);
+    house.template("canary", &template);
+    let own = ["leak.txt", "large.txt"].map(|name| house.path("work").join(name));
+    fs::write(&own[0], format!("secret {said}\n{PLAIN}\n")).expect("written");
+    // Large enough to be kept as a payload, with the secrets in what is not told to the model as well.
+    fs::write(&own[1], format!("secret {said} {PLAIN}\n").repeat(1500)).expect("written");
+    let mut watched = Watched { house, own: BTreeSet::from(own), said: Vec::new() };
+    let mut command = watched.house.command(["run", "canary", "--no-input", "--json", "--set", "topic=files"]);
+    command.arg("--log-file").arg(watched.house.path("trace.log"));
+    command.env("WIRE_KEY", KEY).env("CANARY_TOKEN", ANSWER).env("MENO_LOG", "trace").env("PATH", "/usr/bin:/bin");
+    let done = tokio::task::spawn_blocking(move || finish(command)).await.expect("no panic");
+    let run = done.run();
+    assert_eq!(run["status"], "succeeded", "{}", done.stderr);
+    let run = run["run_id"].as_str().expect("an id").to_owned();
+    watched.said.push(done);
+    let sent: String = server.requests().iter().map(|request| request.body.to_string()).collect();
+    assert!(SECRETS.iter().all(|secret| !sent.contains(secret)), "a secret was sent: {sent}");
+    assert!(sent.contains(PLAIN) && sent.contains("[redacted:"), "tools did not run: {sent}");
+    watched.assert_clean();
+    let house = &watched.house;
+    assert!(!crate::harness::files_with(&house.store(), PLAIN).is_empty(), "what is no secret is kept");
+    for args in [
+        vec!["show-run", &run, "--prompts", "--events"],
+        vec!["events", "--json"],
+        vec!["search", "secret", "--json"],
+        vec!["costs", "--by", "tool,role"],
+        vec!["analytics", "canary", "--json"],
+        vec!["replay", "--verify", "--all", "--json"],
+    ] {
+        watched.meno(args);
+    }
+    watched.assert_clean();
+    // What tools returned goes with the run, in the log and beside it.
+    let forgotten = watched.meno(["forget", &run, "--yes"]);
+    assert_eq!(watched.said(forgotten).code, Some(0), "{}", watched.said(forgotten).stderr);
+    watched.meno(["reindex"]);
+    let left = crate::harness::files_with(&watched.house.store(), PLAIN);
+    assert!(left.is_empty(), "{PLAIN} is still in {left:?}");
+    let audit = watched.meno(["audit", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&watched.said(audit).stdout).expect("JSON")["violations"], json!([]));
+    let replayed = watched.meno(["replay", "--verify", "--all"]);
+    assert_eq!(watched.said(replayed).code, Some(0), "{}", watched.said(replayed).stderr);
+}

@@ -1,0 +1,348 @@
+//! `fix_failing_tests` on real projects with a planted fault: agents look, run the allowed test command, fail on the planted test, escalate,
+//! and pass after the fix; the record tells the story.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use meno::domain::event::{Event, Recorded, ToolFault};
+use serde_json::{Value, json};
+
+use crate::harness::{Done, House, cannot_check, files_with, finish};
+use crate::llm_server::{LlmServer, Turn};
+
+const KEY: &str = "wire-key-0123456789abcdef0123456789";
+
+/// A project, what is wrong with it, and how it is mended.
+struct Project {
+    files: &'static [(&'static str, &'static str)],
+    broken: &'static str,
+    wrong: &'static str,
+    right: &'static str,
+    runner: &'static str,
+    program: &'static str,
+    arguments: &'static [&'static str],
+    /// What its output says of the planted test.
+    failure: &'static str,
+}
+
+const CARGO: Project = Project {
+    files: &[
+        ("Cargo.toml", "[package]\nname = \"billing\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n"),
+        ("Cargo.lock", "version = 3\n\n[[package]]\nname = \"billing\"\nversion = \"0.1.0\"\n"),
+        ("README.md", "# billing\n\nAdds up the lines of an invoice.\n"),
+        (".gitignore", "/target\n"),
+        (
+            "tests/totals.rs",
+            "#[test]\nfn discount_lowers_the_total() {\n    assert_eq!(billing::total(&[100, 50], 10), 135);\n}\n",
+        ),
+    ],
+    broken: "src/lib.rs",
+    wrong: "//! Totals.\n\n/// Adds up amounts and takes off a discount in percent.\npub fn total(amounts: &[u64], discount: u64) -> u64 {\n    \
+            let sum: u64 = amounts.iter().sum();\n    sum + sum * discount / 100\n}\n",
+    right: "//! Totals.\n\n/// Adds up amounts and takes off a discount in percent.\npub fn total(amounts: &[u64], discount: u64) -> u64 {\n    \
+            let sum: u64 = amounts.iter().sum();\n    sum - sum * discount / 100\n}\n",
+    runner: "cargo test",
+    program: "cargo",
+    arguments: &["test"],
+    failure: "discount_lowers_the_total",
+};
+
+const PYTHON: Project = Project {
+    files: &[
+        ("pyproject.toml", "[project]\nname = \"billing\"\nversion = \"0.1.0\"\n"),
+        ("README.md", "# billing\n\nAdds up the lines of an invoice.\n"),
+        ("tests/__init__.py", ""),
+        (
+            "tests/test_billing.py",
+            "import unittest\n\nfrom billing import total\n\n\nclass Totals(unittest.TestCase):\n    def test_discount(self):\n        \
+             self.assertEqual(total([100, 50], 10), 135)\n",
+        ),
+    ],
+    broken: "billing.py",
+    wrong: "\"\"\"Totals.\"\"\"\n\n\ndef total(amounts, discount):\n    \"\"\"Adds up amounts and takes off a discount in percent.\"\"\"\n    \
+            amount = sum(amounts)\n    return amount + amount * discount // 100\n",
+    right: "\"\"\"Totals.\"\"\"\n\n\ndef total(amounts, discount):\n    \"\"\"Adds up amounts and takes off a discount in percent.\"\"\"\n    \
+            amount = sum(amounts)\n    return amount - amount * discount // 100\n",
+    runner: "python -m unittest",
+    program: "python3",
+    arguments: &["-m", "unittest"],
+    failure: "test_discount",
+};
+
+/// Returns the folder of a program that works in an environment of its own; `None` where there is none.
+fn folder_of(program: &str) -> Option<PathBuf> {
+    if program == "cargo" {
+        return Path::new(env!("CARGO")).parent().map(Path::to_owned);
+    }
+    // What PATH finds may be a script that needs more than PATH.
+    let output = Command::new(program).args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
+    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+    path.parent().filter(|_| path.is_absolute()).map(Path::to_owned)
+}
+
+/// A house whose work folder holds the project, with settings that allow its test command; `None` where that is not on this machine.
+fn house(project: &Project, settings: &str) -> Option<(House, PathBuf)> {
+    let Some(folder) = folder_of(project.program) else {
+        cannot_check(project.program, "there is no such program");
+        return None;
+    };
+    let house = House::new();
+    for (name, text) in project.files.iter().chain([&(project.broken, project.wrong)]) {
+        let path = house.path("work").join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    house.configure(&format!(
+        "{settings}[memory]\nembed_ms = 0\n[tools]\ncommands = [\"{}\", \"sh\"]\nreadable = [\"{}\"]\n",
+        project.program,
+        folder.parent().unwrap_or(&folder).display()
+    ));
+    Some((house, folder))
+}
+
+fn meno(house: &House, programs: &Path, args: &[&str]) -> Done {
+    let mut command = house.command(args);
+    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY);
+    finish(command)
+}
+
+async fn meno_beside(house: &House, programs: &Path, args: &[&str]) -> Done {
+    let mut command = house.command(args);
+    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY);
+    tokio::task::spawn_blocking(move || finish(command)).await.expect("no panic")
+}
+
+/// What the finder answers.
+fn found(project: &Project) -> Value {
+    json!({
+        "summary": "One test fails: the discount is added.", "material": "given",
+        "ran": [{"command": project.runner, "exit_code": 1, "tail": project.failure}],
+        "failures": [{"test": project.failure, "where": format!("{}:6", project.broken), "message": "165 is not 135",
+                      "likely_cause": "the discount is added", "kind": "product bug"}],
+        "coverage": {"line_percent": null, "branch_percent": null, "source": "none"},
+        "verdict": "fail", "next_steps": [], "not_verified": []
+    })
+}
+
+fn page(cause: &str, change: &str) -> String {
+    format!(
+        "## Cause\n\n{cause}\n\n## Change\n\n{change}\n\n## Proof\n\nThe command above was run with the tool and its output is in the \
+         record, so that everybody can read there how it ended and what it wrote before it did.\n\n## Not verified\n\nNothing else was looked at.\n"
+    )
+}
+
+fn command(project: &Project) -> Value {
+    json!({"program": project.program, "arguments": project.arguments})
+}
+
+/// What mends the project, as an agent does it that may run a shell.
+fn mending(project: &Project) -> Value {
+    let script = format!("sed 's/ + \\([a-z]* [*]\\)/ - \\1/' {0} > mended && cat mended > {0} && rm mended", project.broken);
+    json!({"program": "sh", "arguments": ["-c", script]})
+}
+
+/// A patch that mends the project.
+fn patch(project: &Project) -> String {
+    let number = project.wrong.lines().zip(project.right.lines()).position(|(a, b)| a != b).expect("they differ");
+    let line = |text: &str| text.lines().nth(number).expect("a line").to_owned();
+    format!(
+        "--- a/{0}\n+++ b/{0}\n@@ -{1},1 +{1},1 @@\n-{2}\n+{3}\n",
+        project.broken,
+        number + 1,
+        line(project.wrong),
+        line(project.right)
+    )
+}
+
+/// What models say without a key: the finder sees the failure; the fixer believes that it is done, fails, and mends it one tier higher.
+fn script(project: &Project) -> Value {
+    json!({"replies": [
+        {"role": "finder", "turn": 1, "text": "Let me look.", "tool_calls": [
+            {"name": "list_files", "arguments": {"depth": 3}}, {"name": "read_file", "arguments": {"path": project.broken}}]},
+        {"role": "finder", "turn": 2, "tool_calls": [{"name": "run_command", "arguments": command(project)}]},
+        {"role": "finder", "turn": 3, "json": found(project)},
+        {"role": "fixer", "attempt": 1, "turn": 1, "tool_calls": [{"name": "read_file", "arguments": {"path": project.broken}}]},
+        {"role": "fixer", "attempt": 1, "turn": 2, "text": page("It may be the rounding.", "No change is needed.")},
+        {"role": "fixer", "attempt": 2, "turn": 1, "tool_calls": [{"name": "apply_patch", "arguments": {"patch": patch(project)}}]},
+        {"role": "fixer", "attempt": 2, "turn": 2, "tool_calls": [{"name": "run_command", "arguments": command(project)}]},
+        {"role": "fixer", "attempt": 2, "turn": 3, "text": page("The discount was added.", "It is subtracted now.")}
+    ]})
+}
+
+/// Starts a run that changes files.
+fn mend<'a>(runner: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let start = ["run", "fix_failing_tests", "--no-input", "--seed", "3", "--set", "how=change the files", "--set", runner];
+    start.into_iter().chain(more.iter().copied()).collect()
+}
+
+fn agent(run: &Value, role: &str) -> Value {
+    let agents = run["agents"].as_array().expect("agents");
+    agents.iter().find(|agent| agent["role"] == role).unwrap_or_else(|| panic!("no {role} in {run}")).clone()
+}
+
+#[track_caller]
+fn assert_mended(house: &House, programs: &Path, project: &Project) {
+    assert_eq!(fs::read_to_string(house.path("work").join(project.broken)).expect("there"), project.right);
+    let shown = meno(house, programs, &["show-run", "last", "--json"]).exits(0).stdout;
+    let run: Value = serde_json::from_str(&shown).expect("a document");
+    assert_eq!(run["status"], "succeeded", "{shown}");
+    let fixer = agent(&run, "fixer");
+    assert_eq!((&fixer["status"], &fixer["verified"]), (&json!("succeeded"), &json!(true)));
+    let attempts = fixer["attempts"].as_array().expect("attempts");
+    let tiers: Vec<&Value> = attempts.iter().map(|attempt| &attempt["tier"]).collect();
+    assert_eq!(tiers, ["cheap", "capable"]);
+    let proof = |attempt: &Value| {
+        let criteria = attempt["criteria"].as_array().expect("criteria").iter();
+        let found = criteria.into_iter().find(|criterion| criterion["name"] == "the tests pass").expect("it is judged");
+        (found["verdict"].clone(), found["evidence"].as_str().unwrap_or_default().to_owned())
+    };
+    let (first, second) = (proof(&attempts[0]), proof(&attempts[1]));
+    assert_eq!((&first.0, &second.0), (&json!("fail"), &json!("pass")), "{first:?} {second:?}");
+    assert!(second.1.starts_with("exit code 0"), "{second:?}");
+    // The story, as it is told to people.
+    let told = meno(house, programs, &["show-run", "last"]).exits(0).stdout;
+    for words in ["turn 1", "read_file", "run_command", "the tests pass", project.broken] {
+        assert!(told.contains(words), "{words} is not in\n{told}");
+    }
+    meno(house, programs, &["audit"]).exits(0);
+    meno(house, programs, &["replay", "--verify", "--all"]).exits(0);
+}
+
+#[test]
+fn a_scripted_simulation_mends_a_real_project_and_proves_it() {
+    for project in [CARGO, PYTHON] {
+        let Some((house, programs)) = house(&project, "preset = \"simulated\"\n") else { continue };
+        let file = house.path("script.json");
+        fs::write(&file, script(&project).to_string()).expect("written");
+        let settings = fs::read_to_string(house.path("config/meno/config.toml")).expect("settings");
+        house.configure(&format!("{settings}[simulated]\nscript = \"{}\"\n", file.display()));
+        let runner = format!("runner={}", project.runner);
+        let done = meno(&house, &programs, &mend(&runner, &["--allow-write"])).exits(0);
+        assert!(done.stderr.contains(&format!("runs {}", project.program)), "{}", done.stderr);
+        assert_mended(&house, &programs, &project);
+        // What was done is found again by what it was done to.
+        let found = meno(&house, &programs, &["search", &format!("changed {}", project.broken), "--json"]).exits(0).stdout;
+        let found: Value = serde_json::from_str(&found).expect("a document");
+        assert_eq!(found["hits"].as_array().map(Vec::len), Some(1), "{found}");
+        // Tools have their calls and their time, and no money.
+        let costs = meno(&house, &programs, &["costs", "--by", "tool,role", "--json"]).exits(0).stdout;
+        let costs: Value = serde_json::from_str(&costs).expect("a document");
+        let rows = costs["tools"].as_array().expect("tools");
+        let calls = |role: &str| rows.iter().find(|row| row["key"]["tool"] == "run_command" && row["key"]["role"] == role);
+        assert_eq!(calls("fixer").map(|row| (&row["calls"], &row["failed"])), Some((&json!(1), &json!(0))), "{costs}");
+        assert_eq!(calls("finder").map(|row| &row["calls"]), Some(&json!(1)), "{costs}");
+        assert_eq!((&costs["rows"], &costs["totals"]), (&json!([]), &json!([])));
+        let diff = meno(&house, &programs, &["show-run", "last", "--diff"]).exits(0).stdout;
+        assert!(diff.contains(&format!("+++ b/{}", project.broken)), "{diff}");
+        meno(&house, &programs, &["undo", "last"]).exits(0);
+        assert_eq!(fs::read_to_string(house.path("work").join(project.broken)).expect("there"), project.wrong);
+    }
+}
+
+#[test]
+fn without_a_script_the_simulation_looks_runs_the_tests_and_says_what_they_said() {
+    let Some((house, programs)) = house(&PYTHON, "preset = \"simulated\"\n") else { return };
+    let runner = format!("runner={}", PYTHON.runner);
+    let done = meno(&house, &programs, &mend(&runner, &["--json"]));
+    assert_eq!(done.code, Some(3), "no simulation mends a fault: {}", done.stderr);
+    let run = done.run();
+    assert_eq!((&run["status"], &run["mode"]), (&json!("failed"), &json!("simulated")));
+    let fixer = agent(&run, "fixer");
+    let attempts = fixer["attempts"].as_array().expect("attempts");
+    assert_eq!(attempts.len(), 3, "it climbs to the end");
+    let said = attempts.last().expect("one")["output"].as_str().unwrap_or_default().to_owned();
+    assert!(said.contains("no model was called") && said.contains("ended with exit code 1"), "{said}");
+    let tools = tools(&house.journal());
+    for name in ["list_files", "read_file", "run_command"] {
+        assert!(tools.iter().any(|(tool, fault)| tool == name && fault.is_none()), "{name}: {tools:?}");
+    }
+    // The same again comes out the same.
+    let again = meno(&house, &programs, &mend(&runner, &["--json"])).run();
+    let outputs = |run: &Value| agent(run, "finder")["output"].clone();
+    assert_eq!(outputs(&run), outputs(&again));
+    meno(&house, &programs, &["audit"]).exits(0);
+    meno(&house, &programs, &["replay", "--verify", "--all"]).exits(0);
+}
+
+/// The tools that ended, in order: name, and why one did not do what it was asked.
+fn tools(journal: &[Recorded]) -> Vec<(String, Option<ToolFault>)> {
+    let mut names = std::collections::BTreeMap::new();
+    let mut ended = Vec::new();
+    for recorded in journal {
+        match &recorded.event {
+            Event::ToolStarted(body) => drop(names.insert((recorded.envelope.run, body.call, body.tool_call), body.tool.clone())),
+            Event::ToolEnded(body) => {
+                ended.push((names[&(recorded.envelope.run, body.call, body.tool_call)].clone(), body.fault));
+            }
+            _ => {}
+        }
+    }
+    ended
+}
+
+#[test]
+fn without_its_program_the_start_says_so_and_what_was_not_verified_is_unknown() {
+    let Some((house, _)) = house(&PYTHON, "preset = \"simulated\"\n") else { return };
+    let nowhere = house.path("nowhere");
+    let runner = format!("runner={}", PYTHON.runner);
+    let mut command = house.command(mend(&runner, &[]));
+    command.env("PATH", &nowhere);
+    let done = finish(command).exits(0);
+    assert!(done.stderr.contains("not on this machine: python3"), "{}", done.stderr);
+    let shown = house.meno(["show-run", "last", "--json"]).exits(0).stdout;
+    let run: Value = serde_json::from_str(&shown).expect("a document");
+    assert_eq!((&run["status"], &run["verified"]), (&json!("succeeded"), &json!(false)));
+    house.configure("preset = \"simulated\"\n[memory]\nembed_ms = 0\n");
+    let done = house.meno(mend(&runner, &[])).exits(0);
+    assert!(done.stderr.contains("criteria that run python3 will be unknown"), "{}", done.stderr);
+}
+
+fn wire(base_url: &str) -> String {
+    let tiers = ["cheap", "capable", "premium"]
+        .map(|tier| format!("[tiers.{tier}]\nprovider = \"wire\"\nmodel = \"m-{tier}\"\nmax_output_tokens = 2048\n"));
+    format!(
+        "{}[providers.wire]\nkind = \"anthropic\"\nbase_url = \"{base_url}\"\napi_key_env = \"WIRE_KEY\"\nauth = \"x-api-key\"\n",
+        tiers.concat()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn models_over_the_wire_mend_it_too_with_all_that_they_get_wrong() {
+    let project = PYTHON;
+    let review = json!({"summary": "Right.", "material": "given", "findings": [], "strengths": [], "questions": [], "verdict": "approve",
+                        "not_verified": []});
+    let server = LlmServer::start([
+        // Several calls at once: wrong arguments, a tool that is not there, a huge result, the command itself.
+        Turn::text("Let me look.")
+            .tool("list_files", json!({"depth": 2}))
+            .tool("read_file", json!("{\"path\": \"bil"))
+            .tool("browse_web", json!({"url": "http://example.com"}))
+            .tool("read_file", json!({"path": "huge.txt"}))
+            .tool("run_command", command(&project)),
+        Turn::text(&found(&project).to_string()),
+        Turn::text("").tool("read_file", json!({"path": project.broken})),
+        Turn::text(&page("It may be the rounding.", "No change is needed.")),
+        // A tool that it does not have, then one that it has, one at a time, in small pieces.
+        Turn::text("").tool("edit_file", json!({"path": project.broken})).in_pieces_of(7),
+        Turn::text("").tool("run_command", mending(&project)).in_pieces_of(7),
+        Turn::text("").tool("run_command", command(&project)),
+        Turn::text(&page("The discount was added.", "It is subtracted now.")),
+        Turn::text(&review.to_string()),
+    ])
+    .await;
+    let Some((house, programs)) = house(&project, &wire(&server.base_url(""))) else { return };
+    fs::write(house.path("work/huge.txt"), format!("{}\n{KEY}\n", "a line of a huge file\n".repeat(20_000))).expect("written");
+    let runner = format!("runner={}", project.runner);
+    meno_beside(&house, &programs, &mend(&runner, &["--allow-unpriced", "--json"])).await.exits(0);
+    assert_mended(&house, &programs, &project);
+    let ended = tools(&house.journal());
+    let count = |tool: &str, fault: Option<ToolFault>| ended.iter().filter(|(name, why)| name == tool && *why == fault).count();
+    assert_eq!(count("read_file", Some(ToolFault::BadArguments)), 1, "{ended:?}");
+    assert_eq!(count("browse_web", Some(ToolFault::UnknownTool)), 1, "{ended:?}");
+    assert_eq!((count("edit_file", Some(ToolFault::UnknownTool)), count("run_command", None)), (1, 3), "{ended:?}");
+    assert!(files_with(&house.store(), KEY).is_empty());
+    // The second attempt was told what the tests had said.
+    let told: String = server.requests().iter().map(|request| request.body.to_string()).collect();
+    assert!(told.contains("the tests pass: exit code 1") && !told.contains(KEY), "the feedback is missing");
+}
