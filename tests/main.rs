@@ -106,3 +106,5 @@ mod unwritable;
 mod webdriver;
 #[path = "suite/wire.rs"]
 mod wire;
+#[path = "suite/writing.rs"]
+mod writing;

@@ -336,7 +336,9 @@ impl World {
                     self.must(Command::Approve { agent, granted });
                 }
                 Some(Effect::CompleteForm) => panic!("the form is complete"),
-                Some(Effect::StartTools { .. } | Effect::RunCriteria { .. }) => panic!("nothing is to be run"),
+                Some(Effect::StartTools { .. } | Effect::RunCriteria { .. } | Effect::ResolveTool { .. }) => {
+                    panic!("nothing is to be run")
+                }
                 None => self.must(Command::Cancel),
             }
             return;

@@ -9,12 +9,15 @@ use super::sample::{VERSION, World, basis};
 use super::tests::{audit, nth};
 use crate::domain::call::{CallReply, ToolCall};
 use crate::domain::event::{
-    AttemptOutcome, ErrorClass, Escalate, Event, NotRun, Purpose, Recorded, Signal, StopReason, ToolFault,
+    AttemptOutcome, ErrorClass, Escalate, Event, FileChange, NotRun, Purpose, Recorded, Resolution, ResolvedBy, Signal,
+    StopReason, ToolFault,
 };
-use crate::domain::ids::{CallNo, ExecutorId};
+use crate::domain::ids::{CallNo, ExecutorId, Hash};
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::run::tests::{Dice, failure};
-use crate::domain::run::{Basis, CallState, Command, Effect, NewLimits, Observation, Phase, Refusal, Run, pending, request};
+use crate::domain::run::{
+    Basis, CallState, Command, Effect, NewLimits, Observation, Phase, Refusal, Run, ToolRun, Turn, pending, request,
+};
 use crate::domain::text::Text;
 use crate::domain::tool::{RESULT_BYTES_MAX, ToolEffect, ToolOutcome, ToolSpec};
 
@@ -79,12 +82,29 @@ fn resume() -> Command {
 
 fn done(text: &str, ok: bool) -> ToolOutcome {
     let fault = (!ok).then_some(ToolFault::Failed);
-    ToolOutcome { fault, text: text.to_owned(), bytes: text.len() as u64, latency_ms: 1 }
+    ToolOutcome { fault, latency_ms: 1, ..ToolOutcome::done(text) }
 }
 
+/// Tools that run: of those that were interrupted it must be found out first whether they had finished.
 fn open_tools(run: &Run) -> Vec<(CallNo, u32)> {
     let turns = run.calls.values().filter_map(|call| Some((call.number, call.turn.as_ref()?)));
-    turns.flat_map(|(call, turn)| turn.open().map(move |index| (call, index as u32))).collect()
+    let runs = |(call, turn): (CallNo, &Turn)| {
+        let open = turn.open().filter(|index| !turn.runs[*index].is_interrupted);
+        open.map(|index| (call, index as u32)).collect::<Vec<_>>()
+    };
+    turns.flat_map(runs).collect()
+}
+
+fn file(dice: &mut Dice) -> FileChange {
+    let text = dice.roll(100).to_string();
+    FileChange {
+        path: "a".to_owned(),
+        before: Some(Hash::of(text.as_bytes())),
+        original: Some(Text::Inline(text)),
+        after: None,
+        mode: Some(0o644),
+        folders: 0,
+    }
 }
 
 fn draw_calls(dice: &mut Dice) -> Vec<(&'static str, Value)> {
@@ -129,6 +149,13 @@ fn live(seed: u64) -> World {
             let command = match effect {
                 Effect::StartCall { agent, purpose } => Command::StartCall { agent: *agent, purpose: *purpose },
                 Effect::StartTools { agent } => Command::StartTools { agent: *agent },
+                Effect::ResolveTool { call, tool_call } => {
+                    let (call, tool_call) = (*call, *tool_call);
+                    let by = [ResolvedBy::Files, ResolvedBy::Person][dice.roll(2) as usize];
+                    let resolution = Resolution::ALL[dice.roll(3) as usize];
+                    let outcome = (by == ResolvedBy::Files && resolution == Resolution::Done).then(|| done("it is there", true));
+                    Command::ResolveTool { call, tool_call, resolution, by, outcome }
+                }
                 Effect::RunCriteria { agent } => {
                     let run = ["check".to_owned(), "it".to_owned()];
                     let seen = match dice.roll(4) {
@@ -149,6 +176,11 @@ fn live(seed: u64) -> World {
         if let (true, Some((call, index))) = (what == 1 || calls.is_empty(), tools.first()) {
             let text = ["short".to_owned(), "long ".repeat(RESULT_BYTES_MAX)][(dice.roll(10) / 9) as usize].clone();
             let outcome = done(&text, dice.roll(3) != 0);
+            let writes = world.run.calls[call].turn.as_ref().is_some_and(|turn| turn.runs[*index as usize].writes);
+            if writes && dice.roll(2) == 0 {
+                world.must(Command::PrepareWrite { call: *call, tool_call: *index, files: vec![file(&mut dice)] });
+                continue;
+            }
             world.must(Command::RecordTool { call: *call, tool_call: *index, outcome });
             continue;
         }
@@ -224,8 +256,15 @@ fn a_run_cut_at_every_event_goes_on_and_repeats_nothing() {
         let lost = going_on(&world.run);
         world.must(resume());
         let run = &world.run;
-        let turns = run.calls.values().filter_map(|call| call.turn.as_ref());
-        assert!(turns.flat_map(|turn| &turn.runs).all(|run| !run.writes || run.end.is_some()), "cut at {at}: a write is open");
+        let turns = || run.calls.values().filter_map(|call| call.turn.as_ref());
+        let unknown = |run: &ToolRun| run.end.is_none() && run.writes;
+        assert!(
+            turns().flat_map(|turn| &turn.runs).all(|run| unknown(run) == run.is_interrupted),
+            "cut at {at}: a write runs again"
+        );
+        let asks = pending(run).iter().filter(|effect| matches!(effect, Effect::ResolveTool { .. })).count();
+        let is_going_on = run.phase == Phase::Running && !run.cancel_asked;
+        assert!(asks == turns().map(|turn| turn.interrupted().count()).sum::<usize>() || !is_going_on, "cut at {at}: nobody looks");
         for call in lost.iter().map(|call| &run.calls[call]) {
             assert_eq!(call.state, CallState::Lost);
             let agent = &run.agents[call.agent as usize];
@@ -279,6 +318,36 @@ fn what_only_looks_runs_together_and_what_changes_runs_alone() {
     assert_eq!((repeated.call, repeated.repeats), (second, Some((call, 3))));
     let again = world.run.calls[&second].turn.as_ref().expect("a turn").runs[0].end.as_ref().expect("an end");
     assert_eq!(&*again.result, "two");
+}
+
+#[test]
+fn a_write_during_which_meno_stopped_waits_until_somebody_knows_whether_it_happened() {
+    for (resolution, runs_again, fault) in [
+        (Resolution::Done, false, None),
+        (Resolution::NotDone, true, None),
+        (Resolution::Unknown, false, Some(ToolFault::Interrupted)),
+    ] {
+        let mut world = start(None);
+        let call = asked(&mut world, &[("look", json!({"path": "a"})), ("change", json!({"path": "a"}))]);
+        world.must(Command::StartTools { agent: 0 });
+        world.must(Command::RecordTool { call, tool_call: 0, outcome: done("one", true) });
+        world.must(Command::StartTools { agent: 0 });
+        assert_eq!(open_tools(&world.run), [(call, 1)]);
+        let resolve = |by| Command::ResolveTool { call, tool_call: 1, resolution, by, outcome: None };
+        let too_early = world.perform(resolve(ResolvedBy::Person));
+        assert_eq!(too_early, Err(Refusal::ToolNotInterrupted(call, 1)));
+        world.must(resume());
+        assert!(open_tools(&world.run).is_empty(), "it does not run again by itself");
+        assert!(pending(&world.run).contains(&Effect::ResolveTool { call, tool_call: 1 }));
+        world.must(resolve(ResolvedBy::Person));
+        assert_eq!(open_tools(&world.run), if runs_again { vec![(call, 1)] } else { vec![] }, "{resolution}");
+        if !runs_again {
+            assert_eq!(ended(&world.log).pop().expect("an end").0, fault);
+            assert!(pending(&world.run).contains(&Effect::StartCall { agent: 0, purpose: Purpose::Work }));
+        }
+        assert_eq!(audit(&world.log).0, []);
+        assert_eq!(verify(&world.log, VERSION).difference, None);
+    }
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use super::finding::{Book, Check, Place};
 use super::story::RunAudit;
 use crate::domain::event::{AttemptOutcome, Event, ToolFault, ToolStarted};
-use crate::domain::run::{Agent, Turn};
+use crate::domain::run::{Agent, ToolRun, Turn};
 use crate::domain::tool::RUN_COMMAND;
 
 /// Looks at an event that is about tools, before it is taken in.
 pub(super) fn look(audit: &RunAudit, event: &Event, at: Place, book: &mut Book<'_>) {
     if audit.is_imported {
         // A transcript tells what ran, and neither what was allowed nor in which words it was asked for.
-        if matches!(event, Event::ToolStarted(_) | Event::ToolEnded(_)) {
+        if matches!(event, Event::ToolStarted(_) | Event::ToolEnded(_) | Event::ToolResolved(_) | Event::WritePrepared(_)) {
             book.not_verifiable(Check::Tools);
         }
         return;
@@ -41,6 +41,14 @@ pub(super) fn look(audit: &RunAudit, event: &Event, at: Place, book: &mut Book<'
                 }
             }
         }
+        Event::WritePrepared(body) => {
+            running(audit, (body.call, body.tool_call), at, book, "files are prepared", |run| run.writes && !run.is_interrupted);
+        }
+        Event::ToolResolved(body) => {
+            running(audit, (body.call, body.tool_call), at, book, "it is said whether a tool had finished", |run| {
+                run.writes && run.is_interrupted
+            });
+        }
         // What was cancelled may have been cut off in the middle of a tool.
         Event::AttemptEnded(body) if !matches!(body.outcome, AttemptOutcome::Cancelled | AttemptOutcome::Lost) => {
             let attempt = audit.run.agent(body.agent).and_then(Agent::open_attempt);
@@ -60,6 +68,25 @@ fn started(audit: &RunAudit, body: &ToolStarted, at: Place, book: &mut Book<'_>)
     let next = turn.and_then(|turn: &Turn| Some((turn.runs.len() as u32, turn.calls.get(turn.runs.len())?.name.clone())));
     let found = Some((body.tool_call, body.tool.clone()));
     book.same(Check::Tools, at, "number and name of the next tool call that the model asked for", &next, &found);
+}
+
+/// A tool that something happens to has started, has not ended, and is as `fits` says.
+fn running(
+    audit: &RunAudit,
+    (call, tool_call): (u32, u32),
+    at: Place,
+    book: &mut Book<'_>,
+    what: &str,
+    fits: impl Fn(&ToolRun) -> bool,
+) {
+    let turn = audit.run.calls.get(&call).and_then(|call| call.turn.as_ref());
+    if turn.is_none() && audit.gone.outputs {
+        return book.not_verifiable(Check::Tools);
+    }
+    let run = turn.and_then(|turn| turn.runs.get(tool_call as usize)).filter(|run| run.end.is_none());
+    book.holds(Check::Tools, at, run.is_some_and(fits), || {
+        [what.to_owned(), "a tool that writes and has not ended".into(), format!("tool call {tool_call} of call {call}")]
+    });
 }
 
 /// The names of the tools and programs that the agent of a call has, by the run's record; `None` when that is gone.

@@ -240,6 +240,8 @@ impl From<StartError> for Report {
         let message = error.to_string();
         match error {
             StartError::Refused(refusal) => refusal.into(),
+            StartError::Unconfined(_) => Self::new("unconfined", Exit::Mendable, message)
+                .hint("set `sandbox = \"auto\"` under [tools] to run with what this system can"),
             StartError::Store(error) => error.into(),
             StartError::Answers(problems) => wrong(&problems),
             StartError::UnknownTemplate { id, nearest } => {

@@ -17,9 +17,11 @@ use super::error::{Exit, Report, Result};
 use super::output::sanitize;
 use super::progress::{Progress, attached};
 use super::render::{outcome, report};
-use crate::domain::event::{Event, Recorded, ReportComposed, SuspendReason};
+use crate::domain::event::{Event, Recorded, ReportComposed, Resolution, SuspendReason};
 use crate::domain::text::Text;
-use crate::executor::{Approval, Control, Stop, StreamError};
+use crate::domain::tool::changes_files;
+use crate::executor::{Approval, Control, OpenTool, Question, Reply, Stop, StreamError};
+use crate::tools::sandbox::Enforced;
 use crate::views::event_line::EventLine;
 use crate::views::status::RunStatus;
 use crate::workspace::{ActiveRun, Workspace};
@@ -28,7 +30,7 @@ use crate::workspace::{ActiveRun, Workspace};
 enum News {
     Event(Box<Recorded>),
     Notice(String),
-    Asks(Approval, Sender<Option<bool>>),
+    Asks(Question, Sender<Option<Reply>>),
     Done(std::result::Result<Stop, StreamError>),
 }
 
@@ -45,11 +47,18 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
     listen(&runtime, workspace, control);
     let (sender, news) = channel();
     say_tools(context, workspace, &active);
+    let watched = workspace.watched();
     let lock = start(&runtime, workspace, active, controlled, sender)?;
     let after = Duration::from_millis(workspace.resolved.settings.memory.embed_ms);
     let beside = (!after.is_zero()).then(|| workspace.embed_beside(after));
     let (stop, report) = show(context, &news, &before, shown_from)?;
     drop((runtime, beside));
+    for file in watched.changed(&workspace.watched()) {
+        let file = file.display().to_string();
+        context
+            .out
+            .warn(format!("{} changed during this run, and git runs what stands there: look at it", sanitize::line(&file)));
+    }
     finish(context, workspace, id, stop, lock, report)
 }
 
@@ -59,7 +68,16 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
     let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     if !notice.programs.is_empty() {
         let (programs, folder) = (list(&notice.programs), notice.folder.display());
-        context.out.say(sanitize::line(&format!("runs {programs} in {folder}, as you and unconfined: there is no sandbox here")));
+        let confined = match &notice.confined {
+            None => "as you and unconfined: the sandbox is off".to_owned(),
+            Some(Enforced { is_full: true, .. }) => {
+                "confined to it: what lies there can be read and changed, .env and .git too".to_owned()
+            }
+            Some(Enforced { missing, .. }) => {
+                format!("confined only in part: this system does not enforce {}", missing.join(", "))
+            }
+        };
+        context.out.say(sanitize::line(&format!("runs {programs} in {folder}, {confined}")));
     }
     if !notice.unknown.is_empty() {
         let programs = list(&notice.unknown);
@@ -71,8 +89,17 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
         let programs = list(&notice.absent);
         context.out.say(sanitize::line(&format!("not on this machine: {programs}; criteria that run it will be unknown")));
     }
-    if !notice.offered.is_empty() {
-        let (tools, folder) = (notice.offered.join(", "), notice.folder.display());
+    let (writing, reading): (Vec<&str>, Vec<&str>) =
+        notice.offered.iter().map(String::as_str).partition(|tool| changes_files(tool));
+    let folder = notice.folder.display();
+    if !writing.is_empty() {
+        let (tools, id) = (writing.join(", "), active.id);
+        context
+            .out
+            .say(sanitize::line(&format!("agents may change files below {folder} ({tools}); `meno undo {id}` takes it back")));
+    }
+    if !reading.is_empty() {
+        let tools = reading.join(", ");
         context.out.say(sanitize::line(&format!("agents may read files below {folder} ({tools}), never .env, keys or stores")));
     }
     for (server, tools) in &notice.servers {
@@ -81,6 +108,10 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
     }
     for note in &notice.notes {
         context.out.say(sanitize::line(note));
+    }
+    let cannot_write = notice.missing.keys().any(|tool| changes_files(tool));
+    if cannot_write {
+        context.out.say("agents may not change files: allow it with `--allow-write`, or `allow_write` under [tools]");
     }
     if !notice.missing.is_empty() {
         let missing: Vec<&str> = notice.missing.keys().map(String::as_str).collect();
@@ -102,12 +133,13 @@ fn start(
     let notices = sender.clone();
     stream.on_notice(move |notice| drop(notices.send(News::Notice(notice.to_owned()))));
     let asks = sender.clone();
-    let ask = move |approval: &Approval| {
+    let ask = move |question: &Question| {
         let (answer, answered) = channel();
-        asks.send(News::Asks(approval.clone(), answer)).ok()?;
+        asks.send(News::Asks(question.clone(), answer)).ok()?;
         answered.recv().ok().flatten()
     };
     let executor = workspace.executor(stream, basis, redactor, runtime.handle().clone(), control, Box::new(ask))?;
+    let executor = executor.recalling(workspace.memory_search());
     let run = move || {
         let outcome = executor.execute().map(|(stop, _)| stop);
         drop(sender.send(News::Done(outcome)));
@@ -151,8 +183,12 @@ fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown
                 }
             }
             Ok(News::Notice(notice)) => context.out.say(sanitize::line(&notice)),
-            Ok(News::Asks(approval, answer)) => {
-                let asked = context.can_ask().then(|| progress.pause(|| ask(&approval))).flatten();
+            Ok(News::Asks(question, answer)) => {
+                let ask = || match &question {
+                    Question::Approval(approval) => ask_approval(approval).map(Reply::Approval),
+                    Question::Tool(tool) => ask_tool(tool).map(Reply::Tool),
+                };
+                let asked = context.can_ask().then(|| progress.pause(ask)).flatten();
                 let _ = answer.send(asked);
             }
             Ok(News::Done(result)) => break result,
@@ -221,7 +257,7 @@ pub fn remember(context: &mut Context, workspace: &Workspace) {
 }
 
 /// Asks a person whether an agent may escalate; `None` when they leave.
-fn ask(approval: &Approval) -> Option<bool> {
+fn ask_approval(approval: &Approval) -> Option<bool> {
     let question = AskQuestion {
         id: "approve".to_owned(),
         text: format!("{} failed at {} ({}). May it try {}?", approval.role, approval.from, approval.reason, approval.to),
@@ -236,6 +272,22 @@ fn ask(approval: &Approval) -> Option<bool> {
         Ok(Asked::Answer(value)) => value.as_bool(),
         _ => None,
     }
+}
+
+/// Asks a person whether a tool had finished when Meno stopped; `None` when they leave.
+fn ask_tool(open: &OpenTool) -> Option<Resolution> {
+    let OpenTool { role, number, tool, arguments } = open;
+    let short: String = arguments.chars().take(200).collect();
+    let question =
+        format!("Meno stopped while {role} ran tool {number}, {tool} {short}. Had it finished? Look before you answer.");
+    let options = [
+        (Resolution::Done, "done: it had finished, and does not run again"),
+        (Resolution::NotDone, "not done: it runs again"),
+        (Resolution::Unknown, "unknown: it does not run again, and the agent is told so"),
+    ];
+    let words = options.map(|(_, words)| words.to_owned());
+    let chosen = Terminal::new(true).choose(&sanitize::line(&question), &words, 2).ok().flatten()?;
+    options.get(chosen).map(|(resolution, _)| *resolution)
 }
 
 /// Turns signals into requests: the first Ctrl-C or SIGTERM pauses the run, the second leaves at once; before a stop (Ctrl-Z) the
@@ -256,6 +308,7 @@ fn listen(runtime: &Runtime, workspace: &Arc<Workspace>, control: Sender<Control
                 }
             }
             if asked {
+                crate::tools::end_all();
                 // Whatever was acknowledged is durable; the run shows as interrupted and can be resumed.
                 std::process::exit(Exit::Interrupted as i32);
             }

@@ -105,6 +105,14 @@ pub fn withheld(event: &Event, levels: Levels, hash: &dyn Fn(&str) -> Hash) -> O
                 private.originals.iter_mut().filter_map(|(_, text)| text.as_mut()).for_each(|text| cover(text, outputs));
             }
         }
+        Event::WritePrepared(body) => {
+            for file in body.private.iter_mut().flat_map(|private| &mut private.files) {
+                file.original.iter_mut().for_each(|text| cover(text, outputs));
+                if outputs >= Capture::Hash {
+                    (file.before, file.after) = (None, None);
+                }
+            }
+        }
         Event::FactObserved(body) => {
             if let Some(private) = &mut body.private {
                 hide(&mut private.subject, answers, "");

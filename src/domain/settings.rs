@@ -11,7 +11,7 @@ use super::judge::Edition;
 use super::money::NanoUsd;
 use super::template::Capture;
 use super::tier::{Strategy, Tier};
-use super::tool::ToolSpec;
+use super::tool::{ToolEffect, ToolSpec};
 
 /// The resolved settings, free of secrets: what a run records and a replay reads again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -180,6 +180,19 @@ pub struct RunSettings {
     pub allow_unpriced: bool,
 }
 
+/// What keeps the programs that agents run to the workspace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sandbox {
+    /// Nothing.
+    Off,
+    /// What this system can.
+    #[default]
+    Auto,
+    /// All of it, or no program runs.
+    Require,
+}
+
 /// What tools may do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ToolSettings {
@@ -193,9 +206,32 @@ pub struct ToolSettings {
     /// Variables of the environment that programs have besides the usual ones.
     #[serde(default)]
     pub env: Vec<String>,
+    /// What running these programs does; of others it is not known.
+    #[serde(default)]
+    pub effects: BTreeMap<String, ToolEffect>,
+    /// What keeps programs to the workspace.
+    #[serde(default)]
+    pub sandbox: Sandbox,
+    /// Folders that programs may read besides.
+    #[serde(default)]
+    pub readable: Vec<String>,
+    /// Programs may open TCP connections.
+    #[serde(default)]
+    pub network: bool,
+    /// What of this the system did not enforce when the run began, in words: no setting of a user's, but recorded with them. Empty also
+    /// where no program runs.
+    #[serde(default)]
+    pub unenforced: Vec<String>,
+    /// Origins that may be fetched from.
+    #[serde(default)]
+    pub origins: Vec<String>,
     /// Turns with tools in one attempt, at most.
     #[serde(default)]
     pub max_turns: u32,
+    /// A conversation with tools is held against its model's window before each call: no setting of a user's, but recorded with them, since
+    /// runs of before sent whatever they had.
+    #[serde(default)]
+    pub checks_windows: bool,
     /// The tools that the run's agents may be offered: no setting of a user's, but recorded with them, so that a run keeps what it
     /// started with. Runs that recorded none offer none.
     #[serde(default)]

@@ -14,6 +14,12 @@ use super::named::named_enums;
 pub const RUN_COMMAND: &str = "run_command";
 /// What a model is told when it has used up its turns.
 pub const LAST_TURN: &str = "These were the last tool calls that you may make. Give your whole answer now, with what you know.";
+/// The tool that writes a whole file.
+pub const WRITE_FILE: &str = "write_file";
+/// The tool that changes files by a diff.
+pub const APPLY_PATCH: &str = "apply_patch";
+/// The tool that fetches from origins which the settings allow.
+pub const HTTP_GET: &str = "http_get";
 /// Bytes of a result that a model is told, at most; the rest is kept beside.
 pub const RESULT_BYTES_MAX: usize = 32 * 1024;
 /// What stands in a result behind this is kept and never told: data that is no text. No tool writes it into a text.
@@ -39,6 +45,11 @@ named_enums! {
         /// It speaks to somebody outside.
         ReachesOut = "reaches_out",
     }
+}
+
+/// Returns whether a built-in tool changes files of the workspace, which settings must allow.
+pub fn changes_files(name: &str) -> bool {
+    matches!(name, WRITE_FILE | APPLY_PATCH)
 }
 
 impl ToolEffect {
@@ -90,15 +101,22 @@ pub struct ToolOutcome {
     pub text: String,
     /// Bytes of the result before anything was left out.
     pub bytes: u64,
+    /// What it changed in files, as a unified diff; `None` for tools that change none, or do not say.
+    pub diff: Option<String>,
     /// How long it took, in milliseconds.
     pub latency_ms: u64,
 }
 
 impl ToolOutcome {
+    /// Something that was done, and takes no time to say.
+    pub fn done(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { fault: None, bytes: text.len() as u64, text, diff: None, latency_ms: 0 }
+    }
+
     /// A failure that Meno itself states.
     pub fn refused(fault: ToolFault, text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { fault: Some(fault), bytes: text.len() as u64, text, latency_ms: 0 }
+        Self { fault: Some(fault), ..Self::done(text) }
     }
 }
 

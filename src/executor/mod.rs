@@ -4,10 +4,12 @@
 //! [`crate::domain::run`]'s. One thread holds the run and appends its events; calls run as tasks beside it and report
 //! over a channel. Start with [`Executor::execute`].
 
+mod ask;
 mod stream;
 mod work;
 mod world;
 
+pub use ask::{Approval, Ask, OpenTool, Question, Reply};
 pub use stream::{Stream, StreamError, read_texts};
-pub use work::{Approval, Ask, Control, Executor, Stop};
+pub use work::{Control, Executor, Stop};
 pub use world::World;

@@ -1,7 +1,8 @@
 //! The loop that carries a run to its end: start what is owed, record what comes back.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -11,9 +12,10 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::ask::{Approval, Ask, Question, Reply, open_tool};
 use super::stream::{Stream, StreamError};
 use crate::domain::call::{CallFailure, CallReply, Retry};
-use crate::domain::event::{EscalationReason, FileState, Mode, Purpose, SuspendReason};
+use crate::domain::event::{FileState, Mode, Purpose, ResolvedBy, SuspendReason, ToolFault};
 use crate::domain::ids::{AgentNo, CallNo, Hash};
 use crate::domain::judge;
 use crate::domain::money::NanoUsd;
@@ -23,11 +25,11 @@ use crate::domain::run::{
     request,
 };
 use crate::domain::text::Text;
-use crate::domain::tier::Tier;
 use crate::domain::tool::ToolOutcome;
 use crate::providers::{CallOutcome, CallUpdate, Models};
 use crate::store;
-use crate::tools::Toolbox;
+use crate::tools::change::Write;
+use crate::tools::{Begun, SearchMemory, Toolbox};
 
 /// How often a run that waits for models looks for what others appended to it, such as a wish to cancel.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -48,28 +50,14 @@ pub enum Stop {
     Suspended(SuspendReason),
 }
 
-/// A climb that a person must allow.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Approval {
-    /// The agent's role.
-    pub role: String,
-    /// From where.
-    pub from: Tier,
-    /// To where.
-    pub to: Tier,
-    /// Why.
-    pub reason: EscalationReason,
-}
-
-/// Asks a person about a climb; `None` when nobody can be asked now.
-pub type Ask = Box<dyn FnMut(&Approval) -> Option<bool> + Send>;
-
 /// What a task or a person reports.
 enum Message {
     Retried(CallNo, Retry),
     Done(CallNo, CallOutcome),
     /// `None`: it was stopped before it had a result.
     ToolDone(CallNo, u32, Option<ToolOutcome>),
+    /// A tool is about to change files.
+    ToolWrites(CallNo, u32, Write),
     /// What became of the commands of an agent's criteria; `None` likewise.
     Observed(AgentNo, Option<Vec<Observation>>),
 }
@@ -94,7 +82,7 @@ pub struct Executor {
     pub workspace: PathBuf,
     /// What a person says meanwhile.
     pub control: Receiver<Control>,
-    /// Asks about climbs.
+    /// Asks a person what only a person can say.
     pub ask: Ask,
 }
 
@@ -102,6 +90,8 @@ pub struct Executor {
 struct InFlight {
     tokens: HashMap<CallNo, CancellationToken>,
     tools: HashMap<(CallNo, u32), CancellationToken>,
+    /// Tools whose files were looked at and did not tell whether they had finished.
+    untold: HashSet<(CallNo, u32)>,
     /// Agents whose criteria have commands that run.
     commands: HashMap<AgentNo, CancellationToken>,
     /// Results of tools whose fellows still run: those that were started together are recorded together.
@@ -118,6 +108,7 @@ impl InFlight {
         Self {
             tokens: HashMap::new(),
             tools: HashMap::new(),
+            untold: HashSet::new(),
             commands: HashMap::new(),
             results: BTreeMap::new(),
             sender,
@@ -126,9 +117,29 @@ impl InFlight {
             stopping: false,
         }
     }
+
+    fn running(&self) -> impl Iterator<Item = &CancellationToken> {
+        self.tokens.values().chain(self.tools.values()).chain(self.commands.values())
+    }
+}
+
+/// Whatever still runs has nobody left to tell: it stops.
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.running().for_each(CancellationToken::cancel);
+    }
 }
 
 impl Executor {
+    /// Lets its tools search the memory of the store by `search`.
+    #[must_use]
+    pub fn recalling(mut self, search: SearchMemory) -> Self {
+        if let Some(tools) = Arc::get_mut(&mut self.tools) {
+            tools.recall_by(search);
+        }
+        self
+    }
+
     /// Carries the run on until it ends, must wait for a person, or is interrupted.
     ///
     /// # Errors
@@ -139,8 +150,7 @@ impl Executor {
         let stop = loop {
             if self.control.try_recv().is_ok() || self.stream.run().cancel_asked {
                 flight.stopping = true;
-                let running = flight.tokens.values().chain(flight.tools.values()).chain(flight.commands.values());
-                running.for_each(CancellationToken::cancel);
+                flight.running().for_each(CancellationToken::cancel);
             }
             if !flight.stopping {
                 self.start_what_is_owed(&mut flight)?;
@@ -179,23 +189,55 @@ impl Executor {
         if stopping {
             return self.suspend(SuspendReason::Interrupted).map(Some);
         }
-        let effects = pending(run);
-        let asked = effects.into_iter().find_map(|effect| match effect {
-            Effect::AskApproval { agent, from, to, reason } => Some((agent, from, to, reason)),
-            _ => None,
-        });
-        let Some((agent, from, to, reason)) = asked else {
-            let why = if run.form_complete { SuspendReason::Interrupted } else { SuspendReason::Form };
-            return self.suspend(why).map(Some);
-        };
-        let role = run.agent(agent).map_or_else(String::new, |agent| agent.label.clone());
-        match (self.ask)(&Approval { role, from, to, reason }) {
-            Some(granted) => {
-                self.stream.perform(&self.basis, &[Command::Approve { agent, granted }])?;
-                Ok(None)
-            }
-            None => self.suspend(SuspendReason::Approval).map(Some),
+        let role = |agent: AgentNo| run.agent(agent).map_or_else(String::new, |agent| agent.label.clone());
+        for effect in pending(run) {
+            let (command, why) = match effect {
+                Effect::AskApproval { agent, from, to, reason } => {
+                    let question = Question::Approval(Approval { role: role(agent), from, to, reason });
+                    let command = match (self.ask)(&question) {
+                        Some(Reply::Approval(granted)) => Some(Command::Approve { agent, granted }),
+                        _ => None,
+                    };
+                    (command, SuspendReason::Approval)
+                }
+                Effect::ResolveTool { call, tool_call } => {
+                    let Some(open) = open_tool(run, call, tool_call) else { continue };
+                    let command = match (self.ask)(&Question::Tool(open)) {
+                        Some(Reply::Tool(resolution)) => {
+                            let by = ResolvedBy::Person;
+                            Some(Command::ResolveTool { call, tool_call, resolution, by, outcome: None })
+                        }
+                        _ => None,
+                    };
+                    (command, SuspendReason::Tool)
+                }
+                _ => continue,
+            };
+            return match command {
+                Some(command) => self.stream.perform(&self.basis, &[command]).map(|()| None),
+                None => self.suspend(why).map(Some),
+            };
         }
+        let why = if run.form_complete { SuspendReason::Interrupted } else { SuspendReason::Form };
+        self.suspend(why).map(Some)
+    }
+
+    /// Finds out of tools during which Meno stopped whether they had finished, as far as the files say that they were to change.
+    fn look_at_interrupted(&mut self, flight: &mut InFlight) -> Result<(), StreamError> {
+        for effect in pending(self.stream.run()) {
+            let Effect::ResolveTool { call, tool_call } = effect else { continue };
+            let turn = self.stream.run().calls.get(&call).and_then(|call| call.turn.as_ref());
+            let known = turn.and_then(|turn| Some((turn.calls.get(tool_call as usize)?, turn.runs.get(tool_call as usize)?)));
+            let Some((asked, run)) = known.filter(|_| !flight.untold.contains(&(call, tool_call))) else { continue };
+            let Some((resolution, outcome)) = self.tools.look(&asked.name, &asked.arguments, run.files.as_deref()) else {
+                flight.untold.insert((call, tool_call));
+                continue;
+            };
+            let outcome = outcome.map(|outcome| self.redacted_outcome(outcome));
+            let command = Command::ResolveTool { call, tool_call, resolution, by: ResolvedBy::Files, outcome };
+            self.stream.perform(&self.basis, &[command])?;
+        }
+        Ok(())
     }
 
     fn suspend(&mut self, why: SuspendReason) -> Result<Stop, StreamError> {
@@ -206,7 +248,8 @@ impl Executor {
     /// Starts every call and tool that may start now: at most `jobs` agents at work, and never beyond a budget.
     fn start_what_is_owed(&mut self, flight: &mut InFlight) -> Result<(), StreamError> {
         let mut waiting: Vec<AgentNo> = Vec::new();
-        // Those that ran when an earlier process died run again.
+        // Those that ran when an earlier process died run again, where that does no harm or they had not finished.
+        self.look_at_interrupted(flight)?;
         self.launch_tools(flight);
         self.launch_commands(flight);
         loop {
@@ -274,15 +317,21 @@ impl Executor {
         for (call, turn) in self.stream.run().calls.values().filter_map(|call| Some((call, call.turn.as_ref()?))) {
             for index in turn.open() {
                 let key = (call.number, index as u32);
-                if flight.tools.contains_key(&key) || flight.results.contains_key(&key) {
+                if flight.tools.contains_key(&key) || flight.results.contains_key(&key) || turn.runs[index].is_interrupted {
                     continue;
                 }
                 let (stop, sender, tools) = (CancellationToken::new(), flight.sender.clone(), Arc::clone(&self.tools));
-                let calls = Arc::clone(&turn.calls);
+                let (calls, recorded) = (Arc::clone(&turn.calls), turn.runs[index].files.clone());
                 flight.tools.insert(key, stop.clone());
                 self.runtime.spawn_blocking(move || {
-                    let outcome = calls.get(index).map(|asked| tools.run(&asked.name, &asked.arguments, &stop));
-                    drop(sender.send(Message::ToolDone(key.0, key.1, outcome.flatten())));
+                    let begin =
+                        || calls.get(index).map(|asked| tools.begin(&asked.name, &asked.arguments, recorded.as_deref(), &stop));
+                    drop(sender.send(match catch_unwind(AssertUnwindSafe(begin)) {
+                        Ok(Some(Begun::Writes(write))) => Message::ToolWrites(key.0, key.1, write),
+                        Ok(Some(Begun::Ended(outcome))) => Message::ToolDone(key.0, key.1, outcome),
+                        Ok(None) => Message::ToolDone(key.0, key.1, None),
+                        Err(_) => Message::ToolDone(key.0, key.1, Some(broken())),
+                    }));
                 });
             }
         }
@@ -298,10 +347,36 @@ impl Executor {
             let criteria = known.criteria.clone();
             flight.commands.insert(agent, stop.clone());
             self.runtime.spawn_blocking(move || {
-                let asked = judge::commands_asked(&criteria).into_iter();
-                drop(sender.send(Message::Observed(agent, asked.map(|asked| tools.observe(asked, &stop)).collect())));
+                let asked = || judge::commands_asked(&criteria).into_iter().map(|asked| tools.observe(asked, &stop)).collect();
+                // What breaks off has seen nothing: its criteria are unknown.
+                let seen = catch_unwind(AssertUnwindSafe(asked)).unwrap_or_else(|_| Some(Vec::new()));
+                drop(sender.send(Message::Observed(agent, seen)));
             });
         }
+    }
+
+    /// Records what a tool is about to make of which files, and only then lets it.
+    fn write(&mut self, flight: &mut InFlight, call: CallNo, tool_call: u32, write: Write) -> Result<(), StreamError> {
+        if flight.stopping {
+            // Nothing is changed: whoever goes on finds it so.
+            flight.tools.remove(&(call, tool_call));
+            return Ok(());
+        }
+        match self.stream.perform(&self.basis, &[Command::PrepareWrite { call, tool_call, files: write.changes() }]) {
+            Ok(()) => {}
+            // A cancel from elsewhere came first.
+            Err(StreamError::Refused(_)) => {
+                flight.tools.remove(&(call, tool_call));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        let (sender, tools) = (flight.sender.clone(), Arc::clone(&self.tools));
+        self.runtime.spawn_blocking(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| tools.write(&write))).unwrap_or_else(|_| broken());
+            drop(sender.send(Message::ToolDone(call, tool_call, Some(outcome))));
+        });
+        Ok(())
     }
 
     /// Records the results of tools that were started together, once all of them are there.
@@ -342,14 +417,12 @@ impl Executor {
             }
             Message::ToolDone(call, index, outcome) => {
                 flight.tools.remove(&(call, index));
-                if let Some(mut outcome) = outcome {
-                    if let Cow::Owned(redacted) = self.redactor.redact_output(&outcome.text) {
-                        outcome.text = redacted;
-                    }
-                    flight.results.insert((call, index), outcome);
+                if let Some(outcome) = outcome {
+                    flight.results.insert((call, index), self.redacted_outcome(outcome));
                 }
                 return self.record_tools(flight, call);
             }
+            Message::ToolWrites(call, index, write) => return self.write(flight, call, index, write),
             Message::Retried(call, mut retry) => {
                 retry.message = self.redactor.redact_output(&retry.message).into_owned();
                 Command::RecordRetry { call, retry }
@@ -370,6 +443,15 @@ impl Executor {
             Err(StreamError::Refused(Refusal::CallNotOpen(_))) => Ok(()),
             other => other,
         }
+    }
+
+    fn redacted_outcome(&self, mut outcome: ToolOutcome) -> ToolOutcome {
+        for text in [Some(&mut outcome.text), outcome.diff.as_mut()].into_iter().flatten() {
+            if let Cow::Owned(redacted) = self.redactor.redact_output(text) {
+                *text = redacted;
+            }
+        }
+        outcome
     }
 
     fn redacted(&self, mut reply: CallReply) -> CallReply {
@@ -420,6 +502,11 @@ impl Executor {
         };
         judge::files_asked(&agent.criteria).into_iter().map(seen).collect()
     }
+}
+
+/// What came of a tool that has a fault: the run goes on without it.
+fn broken() -> ToolOutcome {
+    ToolOutcome::refused(ToolFault::Failed, "This tool broke off by a fault of its own. Do without it.")
 }
 
 /// Redacts the texts inside a value.

@@ -23,6 +23,9 @@ pub enum Refused {
     /// It is http beyond loopback.
     #[error("plain http to `{0}` is refused; use https, or set allow_http = true for this provider")]
     PlainHttp(String),
+    /// It is an address of this machine or of its network.
+    #[error("the address {0} is not public and is never fetched from")]
+    NotPublic(IpAddr),
     /// It is an address of the link itself, or one where clouds keep a machine's credentials.
     #[error("the address {0} is link-local or a cloud's metadata service and is never asked")]
     Metadata(IpAddr),
@@ -35,6 +38,8 @@ pub enum Reach {
     Loopback,
     /// Anything but link-local and metadata addresses.
     Network,
+    /// What everybody can reach: nothing of this machine, its network or its provider.
+    Public,
 }
 
 /// A checked address.
@@ -81,6 +86,21 @@ impl Endpoint {
         Ok(Self { url, reach, local })
     }
 
+    /// Checks an address that a model named: whatever everybody can reach.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn public(address: &str) -> Result<Self, Refused> {
+        let endpoint = Self::parse(address, true)?;
+        let reach = Reach::Public;
+        match endpoint.url.host() {
+            Some(Host::Ipv4(ip)) => reach.admits(IpAddr::V4(ip))?,
+            Some(Host::Ipv6(ip)) => reach.admits(IpAddr::V6(ip))?,
+            _ => {}
+        }
+        Ok(Self { reach, local: true, ..endpoint })
+    }
+
     /// Returns the address of `path` below the base address; its query stays.
     pub fn join(&self, path: &str) -> Url {
         let mut url = self.url.clone();
@@ -105,6 +125,9 @@ impl Reach {
         if is_metadata(ip) {
             return Err(Refused::Metadata(ip));
         }
+        if self == Self::Public && !is_public(ip) {
+            return Err(Refused::NotPublic(ip));
+        }
         if self == Self::Loopback && !ip.is_loopback() {
             return Err(Refused::PlainHttp(ip.to_string()));
         }
@@ -127,6 +150,27 @@ fn canonical(ip: IpAddr) -> IpAddr {
         Some(v4) => IpAddr::V4(v4),
         None if nat64 => IpAddr::V4(tail),
         None => ip,
+    }
+}
+
+/// Tells whether an address, in its canonical form, is one that everybody can reach.
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            let is_shared = a == 100 && (64..128).contains(&b);
+            let is_for_tests = a == 198 && (b == 18 || b == 19);
+            let is_protocol = (a, b, c) == (192, 0, 0) || (a, b, c) == (192, 88, 99);
+            let is_own = ip.is_private() || ip.is_loopback() || ip.is_link_local() || is_shared;
+            !(is_own || is_for_tests || is_protocol || a == 0 || a >= 224 || ip.is_documentation() || is_metadata(IpAddr::V4(ip)))
+        }
+        IpAddr::V6(ip) => {
+            let segments = ip.segments();
+            // Of the global range, what carries other addresses within it is left out: Teredo, 6to4, documentation.
+            let is_global = segments[0] & 0xe000 == 0x2000;
+            let carries = (segments[0] == 0x2001 && (segments[1] < 0x200 || segments[1] == 0xdb8)) || segments[0] == 0x2002;
+            is_global && !carries && !is_metadata(IpAddr::V6(ip))
+        }
     }
 }
 
@@ -214,6 +258,48 @@ mod tests {
         assert!(Reach::Loopback.admits(ip("10.0.0.1")).is_err());
         assert!(Reach::Network.admits(ip("10.0.0.1")).is_ok());
         assert!(Reach::Network.admits(ip("169.254.169.254")).is_err());
+    }
+
+    #[test]
+    fn only_what_everybody_can_reach_is_public() {
+        let is_refused = |text: &str| Reach::Public.admits(text.parse().unwrap()).is_err();
+        for own in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "198.18.0.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "168.63.129.16",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "::7f00:1",
+            "2002:7f00:1::",
+            "2001:0:1::",
+            "ff02::1",
+        ] {
+            assert!(is_refused(own), "{own}");
+        }
+        for public in ["1.1.1.1", "93.184.216.34", "172.32.0.1", "2606:4700:4700::1111", "64:ff9b::101:101"] {
+            assert!(!is_refused(public), "{public}");
+        }
+        for literal in ["http://127.0.0.1:8080/", "https://[::1]/", "http://0x7f000001/", "https://[::ffff:192.168.0.1]/x"] {
+            assert!(matches!(Endpoint::public(literal), Err(Refused::NotPublic(_))), "{literal}");
+        }
+        assert!(Endpoint::public("https://user:pass@example.com/").is_err() && Endpoint::public("file:///etc/passwd").is_err());
     }
 
     #[test]

@@ -183,6 +183,31 @@ pub async fn get(endpoint: &Endpoint, patience: Duration) -> Result<Response, Fa
     }
 }
 
+/// Asks for `endpoint` without following anything: a redirection is a response like others. No proxy is asked, since it would resolve the
+/// name anew; the addresses that are judged are the ones connected to.
+///
+/// # Errors
+/// That it could not be asked for, or that no response began within `patience`.
+pub async fn ask(endpoint: &Endpoint, patience: Duration) -> Result<Response, Fault> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("meno/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(patience)
+        .dns_resolver(JudgingResolver(endpoint.reach));
+    if endpoint.url.scheme() == "http" {
+        builder = builder.tls_certs_only([]);
+    }
+    let client = builder.build().map_err(|error| Fault::lasting(ErrorClass::Connection, causes(&error)))?;
+    match tokio::time::timeout(patience, client.get(endpoint.url.clone()).send()).await {
+        Ok(Ok(response)) => Ok(Response { response, idle: patience }),
+        Ok(Err(error)) => Err(fault_of(error)),
+        Err(_) => Err(silent("no response began", patience)),
+    }
+}
+
 fn silent(what: &str, after: Duration) -> Fault {
     Fault::passing(ErrorClass::Timeout, format!("{what} within {} s", after.as_secs_f64()))
 }

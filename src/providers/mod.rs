@@ -8,6 +8,7 @@ pub mod anthropic;
 pub mod download;
 pub mod endpoint;
 pub mod fault;
+pub mod fetch;
 mod http;
 mod limit;
 pub mod model_list;

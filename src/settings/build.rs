@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::commands::CommandsConfig;
 use super::error::Error;
 use super::file::{Config, EncryptionConfig, McpConfig, TierConfig};
 use super::layers::{Layers, Source};
@@ -220,11 +221,18 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
         },
         per_day_budget: money(merged.budget.per_day_usd, "budget.per_day_usd")?,
         tools: ToolSettings {
-            commands: required(merged.tools.commands, "tools.commands")?,
+            effects: merged.tools.commands.as_ref().map(CommandsConfig::effects).unwrap_or_default(),
+            commands: required(merged.tools.commands, "tools.commands")?.names(),
             allow_write: required(merged.tools.allow_write, "tools.allow_write")?,
             deny: required(merged.tools.deny, "tools.deny")?,
             env: required(merged.tools.env, "tools.env")?,
+            sandbox: required(merged.tools.sandbox, "tools.sandbox")?,
+            readable: required(merged.tools.readable, "tools.readable")?,
+            network: required(merged.tools.network, "tools.network")?,
+            unenforced: Vec::new(),
+            origins: required(merged.tools.origins, "tools.origins")?,
             max_turns: required(merged.tools.max_turns, "tools.max_turns")?,
+            checks_windows: true,
             catalogue: Vec::new(),
             mcp_tools: BTreeMap::new(),
         },

@@ -124,7 +124,9 @@ fn document(path: &Path, text: &str) -> Result<DocumentMut, Error> {
 /// Reads what was typed: by the schema it is a text, a list of texts, or else TOML.
 fn read_value(shape: &Json, typed: &str) -> Value {
     let toml = typed.trim().parse::<Value>();
-    match (shape["type"].as_str(), toml) {
+    // Where a list or a table may stand, a list is what people type.
+    let first = shape["type"].as_array().and_then(|types| types.first()).unwrap_or(&shape["type"]);
+    match (first.as_str(), toml) {
         (Some("string"), Ok(value @ Value::String(_))) => value,
         (Some("string"), _) => Value::from(typed),
         (Some("array"), Ok(value @ Value::Array(_))) => value,

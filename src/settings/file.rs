@@ -14,11 +14,12 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::commands::CommandsConfig;
 use super::error::Problem;
 use super::fit;
 use super::keys;
 use super::origin;
-use super::types::{AuthScheme, ModelRef, ProviderKind};
+use super::types::{AuthScheme, ModelRef, ProviderKind, Sandbox};
 use crate::domain::event::Escalate;
 use crate::domain::template::Capture;
 use crate::domain::tier::Strategy;
@@ -214,8 +215,8 @@ pub struct BudgetConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ToolsConfig {
-    /// Programs that agents may run. Default none.
-    pub commands: Option<Vec<String>>,
+    /// Programs that agents may run: a list of names, or a table for each, `[tools.commands.NAME]`, that says what it does. Default none.
+    pub commands: Option<CommandsConfig>,
     /// Agents may write in the workspace. Default false.
     pub allow_write: Option<bool>,
     /// Paths of the workspace that no tool may read, in the syntax of `.gitignore`. Default none: `.env`, keys and stores are never
@@ -223,6 +224,14 @@ pub struct ToolsConfig {
     pub deny: Option<Vec<String>>,
     /// Variables of the environment that programs have besides PATH, HOME, LANG and the like. Default none; keys are never passed.
     pub env: Option<Vec<String>>,
+    /// What keeps programs to the workspace: `auto` as far as this system can, `require` or not at all, `off`. Default auto.
+    pub sandbox: Option<Sandbox>,
+    /// Folders that programs may read besides the workspace, system libraries and toolchains. Default none.
+    pub readable: Option<Vec<String>>,
+    /// Programs may open TCP connections. Default false.
+    pub network: Option<bool>,
+    /// Origins that the tool `http_get` may fetch from, such as `https://docs.rs`. Default none.
+    pub origins: Option<Vec<String>>,
     /// Turns with tools in one attempt, at most; 0 offers no tools. Default 16.
     #[schemars(range(max = 1000))]
     pub max_turns: Option<u32>,

@@ -14,7 +14,11 @@ pub(super) fn surely(root: &Value, schema: &Value, value: &Value) -> bool {
                 says.as_str().and_then(|name| name.strip_prefix("#/$defs/")).and_then(|name| root.get("$defs")?.get(name));
             definition.is_some_and(|definition| surely(root, definition, value))
         }
-        "type" => says.as_str().is_some_and(|name| is_of(name, value)),
+        "type" => match says {
+            Value::String(name) => is_of(name, value),
+            Value::Array(names) => names.iter().filter_map(Value::as_str).any(|name| is_of(name, value)),
+            _ => false,
+        },
         "enum" => says.as_array().is_some_and(|choices| choices.contains(value)),
         "minimum" => compares(value, says, |value, limit| value >= limit, |value, limit| value >= limit),
         "maximum" => compares(value, says, |value, limit| value <= limit, |value, limit| value <= limit),
@@ -80,6 +84,7 @@ min_sample = 5
 delay_ms = 3
 [tools]
 commands = ["cargo", "git"]
+sandbox = "require"
 [providers.mine]
 kind = "openai-chat"
 base_url = "http://localhost:1234/v1"

@@ -153,6 +153,11 @@ impl Layers {
                 self.forget(&["tiers", tier, "effort"]);
             }
         }
+        // A list of programs and tables of them do not mix: the stronger source's way counts.
+        if values.iter().any(|(path, _)| starts_with(path, &["tools", "commands"])) {
+            let is_list = says(&["tools", "commands"]);
+            self.values.retain(|path, _| !starts_with(path, &["tools", "commands"]) || (path.len() == 2) == is_list);
+        }
         for name in self.names(&["providers"]) {
             if says(&["providers", &name, "api_key_env"]) {
                 self.forget(&["providers", &name, "auth"]);

@@ -9,6 +9,7 @@
 //! [`resolve()`] (what follows from it).
 
 mod build;
+mod commands;
 pub mod edit;
 pub mod environment;
 mod error;

@@ -16,6 +16,10 @@ pub fn under(mut recorded: Settings, today: &Settings) -> Settings {
     }
     recorded.tools.commands.retain(|command| today.tools.commands.contains(command));
     recorded.tools.allow_write &= today.tools.allow_write;
+    recorded.tools.sandbox = recorded.tools.sandbox.max(today.tools.sandbox);
+    recorded.tools.readable.retain(|folder| today.tools.readable.contains(folder));
+    recorded.tools.network &= today.tools.network;
+    recorded.tools.origins.retain(|origin| today.tools.origins.contains(origin));
     recorded.tools.env.retain(|name| today.tools.env.contains(name));
     let denied_since = today.tools.deny.iter().filter(|pattern| !recorded.tools.deny.contains(pattern));
     let denied_since: Vec<String> = denied_since.cloned().collect();

@@ -1,18 +1,24 @@
 //! Runs a program to its end or its limit: no shell, a scrubbed environment, a process group of its own that is killed whole.
 //!
-//! What is not done here is said where a run starts: children are not confined to the workspace by the system. A program that makes
-//! itself a session of its own leaves the group.
+//! A program that makes itself a session of its own leaves the group. What else it may touch, [`super::sandbox`] says.
 
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio_util::sync::CancellationToken;
+
+use super::sandbox::Confinement;
 
 /// Bytes of output that are kept from its beginning, and as many from its end.
 const KEPT_BYTES: usize = 2 << 20;
@@ -66,6 +72,16 @@ impl Environment {
         self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Returns the value of a variable that programs have.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the folders in which programs are looked for.
+    pub fn path(&self) -> &[PathBuf] {
+        &self.path
+    }
+
     /// Returns where a program lies: a name is looked for in the folders of PATH, an absolute path is itself.
     pub fn find(&self, program: &str) -> Option<PathBuf> {
         let is_program = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file();
@@ -92,7 +108,60 @@ pub struct Ended {
     pub took: Duration,
 }
 
-/// Runs `program` with `arguments` in `folder`; `None` when `stop` was cancelled meanwhile.
+/// The process groups of all programs that run.
+static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Ends every program that runs for a tool or a criterion: for a process that leaves at once.
+pub fn end_all() {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.iter().filter_map(|group| Pid::from_raw(*group)).for_each(kill);
+}
+
+/// A process group, listed while it runs.
+struct Listed(i32);
+
+impl Listed {
+    fn new(group: Pid) -> Self {
+        let raw = group.as_raw_nonzero().get();
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(raw);
+        Self(raw)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+/// A folder of its own for what a program writes beside the workspace; it goes when the program has ended.
+struct TempFolder(PathBuf);
+
+impl TempFolder {
+    fn new(environment: &Environment) -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let above = environment.get("TMPDIR").filter(|folder| folder.starts_with('/')).unwrap_or("/tmp");
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let folder = Path::new(above).join(format!("meno-{}-{number}", std::process::id()));
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Ok(()) => return Ok(Self(folder)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::debug!("cannot remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+/// Runs `program` with `arguments` in `folder`, under `confinement`; `None` when `stop` was cancelled meanwhile.
 ///
 /// # Errors
 /// When it cannot be started.
@@ -100,18 +169,21 @@ pub fn run(
     (program, arguments): (&Path, &[String]),
     folder: &Path,
     environment: &Environment,
+    confinement: &Confinement,
     limit: Duration,
     stop: &CancellationToken,
 ) -> io::Result<Option<Ended>> {
     let start = Instant::now();
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(folder).env_clear().envs(environment.variables.iter().cloned());
+    let temp = TempFolder::new(environment)?;
+    command.args(arguments).current_dir(folder).env_clear().envs(environment.variables.iter().cloned()).env("TMPDIR", &temp.0);
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
-    let mut child = command.spawn()?;
+    let mut child = confinement.clone().with_writable(&temp.0).spawn(&mut command)?;
     // The command holds the writing end, which must close with the child.
     drop(command);
     let group = Pid::from_child(&child);
+    let listed = Listed::new(group);
     let mut output = Kept::default();
     let mut reader = Some(reader);
     let (mut timed_out, mut stopped, mut ended_at) = (false, false, None);
@@ -144,6 +216,8 @@ pub fn run(
             break;
         }
     }
+    // Once it is waited for, its number may be another's.
+    drop(listed);
     let status = child.wait()?;
     // What had ended by itself has a result, whatever was asked meanwhile.
     if stopped {

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::child::{self, Ended, Environment};
+use super::sandbox::Confinement;
 use super::secrets;
-use super::{Place, Tool, ToolError, arguments};
+use super::{Output, Place, Tool, ToolError, arguments};
 use crate::domain::event::ToolFault;
 use crate::domain::tool::{ToolEffect, ToolSpec};
 
@@ -76,7 +77,7 @@ impl Tool for Git {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<String, ToolError> {
+    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
         let asked: Arguments = arguments(value)?;
         let Some(program) = place.environment.find("git") else {
             return Err(ToolError::failed("git is not on this machine."));
@@ -85,10 +86,11 @@ impl Tool for Git {
         let mut words = repository.words();
         words.extend(asked.words(place)?);
         let environment = repository.environment(&program, place, stop)?;
-        let ended = child::run((&program, &words), place.root.folder_path(), &environment, LIMIT, stop);
+        let confinement = repository.confinement(place);
+        let ended = child::run((&program, &words), place.root.folder_path(), &environment, &confinement, LIMIT, stop);
         match ended {
-            Ok(Some(Ended { exit: Some(0), output, .. })) if output.is_empty() => Ok("(nothing)\n".to_owned()),
-            Ok(Some(Ended { exit: Some(0), output, .. })) => Ok(output),
+            Ok(Some(Ended { exit: Some(0), output, .. })) if output.is_empty() => Ok("(nothing)\n".to_owned().into()),
+            Ok(Some(Ended { exit: Some(0), output, bytes, .. })) => Ok(Output { text: output, bytes }),
             Ok(Some(Ended { timed_out: true, .. })) => {
                 Err(ToolError { fault: ToolFault::TimedOut, message: format!("git was ended after {} s.", LIMIT.as_secs()) })
             }
@@ -194,6 +196,11 @@ impl Repository {
         if is_own { Ok(Self { folder, tree: tree.to_owned() }) } else { Err(stranger()) }
     }
 
+    /// It only reads: whatever a key of the configuration started would do so too.
+    fn confinement(&self, place: &Place) -> Confinement {
+        place.confinement.clone().with_writable(&self.folder).with_writable(&self.tree).read_only()
+    }
+
     fn words(&self) -> Vec<String> {
         let (folder, tree) = (self.folder.display(), self.tree.display());
         let words = [format!("--git-dir={folder}"), format!("--work-tree={tree}")];
@@ -239,7 +246,7 @@ impl Repository {
         // Filters have names of their own: each that the repository knows is switched off.
         let ask = ["config", "--null", "--name-only", "--get-regexp", r"^filter\."].map(str::to_owned);
         let words: Vec<String> = self.words().into_iter().chain(ask).collect();
-        let listed = child::run((program, &words), place.root.folder_path(), &quiet, LIMIT, stop);
+        let listed = child::run((program, &words), place.root.folder_path(), &quiet, &self.confinement(place), LIMIT, stop);
         let listed = listed.map_err(|error| ToolError::failed(format!("git cannot be started: {error}.")))?;
         // 1 means that there are none. A list that is not whole, or has a name that is no text, leaves a filter on.
         let is_whole = |ended: &Ended| matches!(ended.exit, Some(0 | 1)) && ended.bytes == ended.output.len() as u64;

@@ -5,21 +5,33 @@
 //! guarded here, whoever calls: every path goes through [`root::Root`], which never leaves its folder, and [`secrets`] names what is
 //! not read inside it. Nothing here knows runs, events or models. Start with [`Toolbox`].
 
+mod apply_patch;
+pub mod change;
 mod child;
 mod find_files;
 mod git;
+mod http_get;
 mod list_files;
 pub mod mcp;
+mod patch;
+pub mod planted;
 mod read_file;
+mod recall;
 pub mod root;
 mod run_command;
+pub mod sandbox;
 mod search_files;
 pub mod secrets;
 mod walk;
+mod write_file;
 
+#[cfg(test)]
+mod change_tests;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,17 +41,21 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::event::{NotRun, ToolFault};
+use crate::domain::event::{FileChange, NotRun, Resolution, ToolFault};
 use crate::domain::judge::CommandAsked;
+use crate::domain::redact::Redactor;
 use crate::domain::run::Observation;
 use crate::domain::settings::ToolSettings;
-use crate::domain::tool::{ToolOutcome, ToolSpec};
+use crate::domain::tool::{RUN_COMMAND, ToolEffect, ToolOutcome, ToolSpec, changes_files};
 
+use change::{Standing, Write};
 use child::Ended;
 use mcp::Servers;
 use root::{Root, RootError};
+use sandbox::Confinement;
 
-pub use child::Environment;
+pub use child::{Environment, end_all};
+pub use recall::SearchMemory;
 
 /// A tool.
 trait Tool: Send + Sync {
@@ -47,7 +63,35 @@ trait Tool: Send + Sync {
     fn spec(&self) -> ToolSpec;
 
     /// Runs it. `arguments` are of its schema; it ends early, with whatever error, once `stop` is cancelled.
-    fn run(&self, arguments: &Value, place: &Place, stop: &CancellationToken) -> Result<String, ToolError>;
+    fn run(&self, arguments: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError>;
+
+    /// Says what it would make of which files; `None` for tools that do not work in two steps. See [`Planner`](change) for `recorded`.
+    fn plan(&self, _arguments: &Value, _place: &Place, _recorded: Option<&[FileChange]>) -> Option<Result<Write, ToolError>> {
+        None
+    }
+}
+
+/// What a tool found, or how a program ended.
+struct Output {
+    /// In words for the model: all, or as much as was kept.
+    text: String,
+    /// Bytes that there were.
+    bytes: u64,
+}
+
+impl From<String> for Output {
+    fn from(text: String) -> Self {
+        Self { bytes: text.len() as u64, text }
+    }
+}
+
+/// The first step of a tool.
+#[derive(Debug)]
+pub enum Begun {
+    /// It has ended; `None`: it was stopped before it had a result.
+    Ended(Option<ToolOutcome>),
+    /// It is about to change files: that is recorded first, then [`Toolbox::write`] does it.
+    Writes(Write),
 }
 
 /// Why a tool did not do what it was asked, in words for the model.
@@ -82,6 +126,10 @@ fn built_in() -> Vec<Box<dyn Tool>> {
         Box::new(search_files::SearchFiles),
         Box::new(git::Git),
         Box::new(run_command::RunCommand),
+        Box::new(write_file::WriteFile),
+        Box::new(apply_patch::ApplyPatch),
+        Box::new(http_get::HttpGet),
+        Box::new(recall::Recall),
     ]
 }
 
@@ -97,7 +145,26 @@ struct Place {
     deny: Vec<String>,
     /// Programs that may run.
     commands: Vec<String>,
+    /// What they do, where that is known.
+    effects: BTreeMap<String, ToolEffect>,
+    /// Files may be changed.
+    allow_write: bool,
+    /// Origins that may be fetched from.
+    origins: Vec<String>,
+    /// Searches the memory of the store, where there is one.
+    memory: Option<SearchMemory>,
     environment: Environment,
+    /// What programs may touch.
+    confinement: Confinement,
+    /// Knows what is never recorded.
+    redactor: Arc<Redactor>,
+}
+
+impl Place {
+    /// Returns whether a text can be recorded as it is.
+    fn is_clean(&self, text: &str) -> bool {
+        matches!(self.redactor.redact_output(text), Cow::Borrowed(_))
+    }
 }
 
 /// The tools, and the folder in which they work.
@@ -113,8 +180,24 @@ impl Toolbox {
     pub fn new(workspace: &Path, never: &[&Path], settings: &ToolSettings, environment: Environment) -> Self {
         let tools = built_in().into_iter().map(|tool| (tool.spec().name, tool)).collect();
         let root = Root::open(workspace, never, &settings.deny);
-        let commands = settings.commands.clone();
-        Self { tools, place: root.map(|root| Place { root, deny: settings.deny.clone(), commands, environment }), servers: None }
+        let place = root.map(|root| Place {
+            confinement: Confinement::new(
+                settings,
+                root.folder_path(),
+                environment.get("HOME").map(Path::new),
+                environment.path(),
+            ),
+            root,
+            deny: settings.deny.clone(),
+            commands: settings.commands.clone(),
+            effects: settings.effects.clone(),
+            allow_write: settings.allow_write,
+            origins: settings.origins.clone(),
+            memory: None,
+            environment,
+            redactor: Arc::default(),
+        });
+        Self { tools, place, servers: None }
     }
 
     /// Adds the tools of MCP servers.
@@ -122,6 +205,22 @@ impl Toolbox {
     pub fn with_servers(mut self, servers: Option<Arc<Servers>>) -> Self {
         self.servers = servers;
         self
+    }
+
+    /// Has tools leave alone what `redactor` would remove from the record: a file that cannot be recorded cannot be put back either.
+    #[must_use]
+    pub fn redacting(mut self, redactor: Arc<Redactor>) -> Self {
+        if let Ok(place) = &mut self.place {
+            place.redactor = redactor;
+        }
+        self
+    }
+
+    /// Lets tools search the memory of the store by `search`.
+    pub fn recall_by(&mut self, search: SearchMemory) {
+        if let Ok(place) = &mut self.place {
+            place.memory = Some(search);
+        }
     }
 
     /// Runs a command that a criterion asks for, and says what was seen; `None` when `stop` was cancelled meanwhile.
@@ -142,22 +241,86 @@ impl Toolbox {
         }
     }
 
-    /// Runs a tool; `None` when `stop` was cancelled before it had a result. It blocks: call it on a thread that may.
-    pub fn run(&self, name: &str, arguments: &Value, stop: &CancellationToken) -> Option<ToolOutcome> {
+    /// Runs a tool, or plans what it is to change. `recorded` is what the same call had planned when its process died. It blocks: call it on
+    /// a thread that may.
+    pub fn begin(&self, name: &str, arguments: &Value, recorded: Option<&[FileChange]>, stop: &CancellationToken) -> Begun {
         let start = Instant::now();
-        let result = self.result(name, arguments, stop);
-        if stop.is_cancelled() && result.is_err() {
-            return None;
+        let found = self.tool(name);
+        if let Ok((tool, place)) = &found
+            && let Some(planned) = tool.plan(arguments, place, recorded)
+        {
+            let planned = if place.allow_write { planned } else { Err(ToolError::not_allowed(NO_WRITING)) };
+            return match planned {
+                Ok(write) if write.is_empty() => Begun::Ended(Some(write.done())),
+                Ok(write) => Begun::Writes(write),
+                Err(error) => Begun::Ended(Some(outcome(Err(error), start))),
+            };
         }
-        let latency_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (fault, text) = match result {
-            Ok(text) => (None, text),
-            Err(ToolError { fault, message }) => (Some(fault), message),
-        };
-        Some(ToolOutcome { fault, bytes: text.len() as u64, text, latency_ms })
+        let result = found.and_then(|(tool, place)| tool.run(arguments, place, stop));
+        if stop.is_cancelled() && result.is_err() {
+            // What only looks is asked again. Of what may have changed something it is known that it was ended on the way.
+            let cut_off = self.changes_something(name, arguments).then(|| ToolOutcome::refused(ToolFault::Interrupted, CUT_OFF));
+            return Begun::Ended(cut_off);
+        }
+        Begun::Ended(Some(outcome(result, start)))
     }
 
-    fn result(&self, name: &str, arguments: &Value, stop: &CancellationToken) -> Result<String, ToolError> {
+    /// Changes the files of a plan that is recorded.
+    pub fn write(&self, write: &Write) -> ToolOutcome {
+        let start = Instant::now();
+        match &self.place {
+            Ok(place) if place.allow_write => write.perform(&place.root, start),
+            Ok(_) => outcome(Err(ToolError::not_allowed(NO_WRITING)), start),
+            Err(error) => outcome(Err(ToolError::failed(error.to_string())), start),
+        }
+    }
+
+    /// Runs a tool with all its steps; `None` when `stop` was cancelled before it had a result.
+    pub fn run(&self, name: &str, arguments: &Value, stop: &CancellationToken) -> Option<ToolOutcome> {
+        match self.begin(name, arguments, None, stop) {
+            Begun::Ended(outcome) => outcome,
+            Begun::Writes(write) => Some(self.write(&write)),
+        }
+    }
+
+    /// Looks whether a tool had finished when its process died, by the files that it was to change: `recorded` is what it had planned.
+    /// What it says when it had finished comes along; `None`: the files do not tell.
+    pub fn look(
+        &self,
+        name: &str,
+        arguments: &Value,
+        recorded: Option<&[FileChange]>,
+    ) -> Option<(Resolution, Option<ToolOutcome>)> {
+        if !changes_files(name) {
+            return None;
+        }
+        // Nothing is changed before it is recorded.
+        let Some(files) = recorded else { return Some((Resolution::NotDone, None)) };
+        let (tool, place) = self.tool(name).ok()?;
+        let standings: Vec<Standing> =
+            files.iter().map(|file| change::standing(&place.root, file)).collect::<Result<_, _>>().ok()?;
+        if standings.contains(&Standing::Other) {
+            return None;
+        }
+        if standings.iter().any(|standing| *standing == Standing::Before) {
+            // Those that are changed already stay so, and the rest follows.
+            return Some((Resolution::NotDone, None));
+        }
+        let planned = tool.plan(arguments, place, recorded)?.ok();
+        Some((Resolution::Done, planned.map(|write| write.done())))
+    }
+
+    /// Returns whether a call of this tool may have changed something.
+    fn changes_something(&self, name: &str, arguments: &Value) -> bool {
+        let Ok((tool, place)) = self.tool(name) else { return false };
+        let effect = match arguments["program"].as_str().filter(|_| name == RUN_COMMAND) {
+            Some(program) => place.effects.get(program).copied().unwrap_or(ToolEffect::Writes),
+            None => tool.spec().effect,
+        };
+        effect == ToolEffect::Writes
+    }
+
+    fn tool(&self, name: &str) -> Result<(&dyn Tool, &Place), ToolError> {
         let tool = self.tools.iter().find(|(known, _)| known == name);
         let Some((_, tool)) = tool else {
             if let Some(servers) = self.servers.as_ref().filter(|servers| servers.has(name)) {
@@ -169,7 +332,20 @@ impl Toolbox {
             });
         };
         let place = self.place.as_ref().map_err(|error| ToolError::failed(error.to_string()))?;
-        tool.run(arguments, place, stop)
+        Ok((tool.as_ref(), place))
+    }
+}
+
+/// What is said of a program that may have changed something and was ended because Meno was stopped.
+const CUT_OFF: &str = "Meno was stopped while this ran, and ended it before it had finished: look how far it came.";
+/// What a tool says that may not write.
+const NO_WRITING: &str = "Files are not changed: the settings do not allow it.";
+
+fn outcome(result: Result<Output, ToolError>, start: Instant) -> ToolOutcome {
+    let latency_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match result {
+        Ok(Output { text, bytes }) => ToolOutcome { fault: None, bytes, text, diff: None, latency_ms },
+        Err(ToolError { fault, message }) => ToolOutcome { latency_ms, ..ToolOutcome::refused(fault, message) },
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Place, Tool, ToolError, arguments};
+use super::{Output, Place, Tool, ToolError, arguments};
 use crate::domain::tool::{RESULT_BYTES_MAX, ToolEffect, ToolSpec};
 
 /// Bytes of a file that is read, at most.
@@ -50,7 +50,7 @@ impl Tool for ReadFile {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<String, ToolError> {
+    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
         let root = &place.root;
         let Arguments { path, first_line, lines } = arguments(value)?;
         let path = root.path(&path)?;
@@ -89,12 +89,13 @@ impl Tool for ReadFile {
                 shown += 1;
             }
         }
-        Ok(match (number, shown) {
+        let text = match (number, shown) {
             (0, _) => format!("`{name}` is empty.\n"),
             (lines, 0) => format!("`{name}` has only {lines} lines.\n"),
             (lines, shown) if shown == lines => format!("{name}, {lines} lines:\n{text}"),
             (lines, shown) => format!("{name}, lines {first} to {} of {lines}:\n{text}", first + shown - 1),
-        })
+        };
+        Ok(text.into())
     }
 }
 

@@ -5,6 +5,8 @@
 //! no link is ever followed, no `..` is ever given to the system, and what was checked is what was opened. Links are shown with
 //! where they lead, and whoever wants what is there names that path.
 
+mod write;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -18,6 +20,8 @@ use rustix::io::Errno;
 
 use super::ToolError;
 use super::secrets;
+
+pub use write::{Found, WRITTEN_BYTES_MAX};
 
 /// Folders within folders are followed so deep.
 const DEPTH_MAX: usize = 128;
@@ -71,6 +75,14 @@ impl RootPath {
     /// Returns the path as text; `.` for the root itself.
     pub fn text(&self) -> String {
         if self.0.is_empty() { ".".to_owned() } else { self.0.join("/") }
+    }
+}
+
+impl RootPath {
+    /// Returns the path of the folder that it lies in and its name there; `None` for the root itself.
+    pub fn split(&self) -> Option<(Self, &str)> {
+        let (name, above) = self.0.split_last()?;
+        Some((Self(above.to_vec()), name))
     }
 }
 

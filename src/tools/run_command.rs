@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::child::{self, Ended};
-use super::{Place, Tool, ToolError, arguments};
+use super::planted::Watched;
+use super::{Output, Place, Tool, ToolError, arguments};
 use crate::domain::event::ToolFault;
 use crate::domain::tool::{RUN_COMMAND, ToolEffect, ToolSpec};
 
@@ -49,7 +50,7 @@ impl Tool for RunCommand {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<String, ToolError> {
+    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
         let Arguments { program, arguments, timeout_s } = arguments(value)?;
         let limit = Duration::from_secs(timeout_s.unwrap_or(LIMIT_S_DEFAULT).min(LIMIT_S_MAX));
         let ended = place.command(&program, &arguments, limit, stop)?;
@@ -58,7 +59,9 @@ impl Tool for RunCommand {
             let message = format!("`{program}` was ended after {} s.\n{text}", limit.as_secs());
             return Err(ToolError { fault: ToolFault::TimedOut, message });
         }
-        Ok(text)
+        // What was written and not kept was there all the same.
+        let left_out = ended.bytes.saturating_sub(ended.output.len() as u64);
+        Ok(Output { bytes: text.len() as u64 + left_out, text })
     }
 }
 
@@ -94,11 +97,24 @@ impl Place {
         let Some(path) = self.environment.find(program) else {
             return Err(ToolError::failed(format!("`{program}` is not on this machine.")));
         };
+        if let Some(refusal) = self.confinement.refusal() {
+            return Err(ToolError::not_allowed(format!("`{program}` is not run: {refusal}.")));
+        }
         if arguments.iter().any(|argument| argument.contains('\0')) {
             return Err(ToolError::bad_arguments("An argument has no NUL in it."));
         }
-        match child::run((&path, arguments), self.root.folder_path(), &self.environment, limit, stop) {
-            Ok(Some(ended)) => Ok(ended),
+        let before = Watched::of(self.root.folder_path());
+        let ended = child::run((&path, arguments), self.root.folder_path(), &self.environment, &self.confinement, limit, stop);
+        match ended {
+            Ok(Some(mut ended)) => {
+                let changed = before.changed(&Watched::of(self.root.folder_path()));
+                if !changed.is_empty() {
+                    let files: Vec<String> = changed.iter().map(|file| file.display().to_string()).collect();
+                    let files = files.join(", ");
+                    ended.output += &format!("\n[meno: {files} changed while this ran: git runs what stands there]\n");
+                }
+                Ok(ended)
+            }
             Ok(None) => Err(ToolError::failed("stopped")),
             Err(error) => Err(ToolError::failed(format!("`{program}` cannot be started: {error}."))),
         }

@@ -1,5 +1,6 @@
 //! `search_files`: the lines of the workspace that a regular expression matches.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +14,7 @@ use super::find_files::{EVERYWHERE, pattern_of};
 use super::list_files::bad_pattern;
 use super::root::Kind;
 use super::walk::walk;
-use super::{Place, Tool, ToolError, arguments};
+use super::{Output, Place, Tool, ToolError, arguments};
 use crate::domain::tool::{ToolEffect, ToolSpec};
 
 /// A compiled pattern takes at most so much memory.
@@ -23,6 +24,10 @@ const LINES_DEFAULT: usize = 100;
 const LINES_MAX: usize = 1000;
 /// A search that finds more lines than this ends: the pattern says too little.
 const FOUND_MAX: usize = 20_000;
+/// A file in which so many lines are found is not searched further: others may have something to say too.
+const FILE_FOUND_MAX: usize = 2_000;
+/// Bytes of a file that are searched.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 /// Characters of a line that are shown.
 const LINE_CHARS_MAX: usize = 300;
 
@@ -68,7 +73,7 @@ impl Tool for SearchFiles {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<String, ToolError> {
+    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
         let root = &place.root;
         let Arguments { pattern, path, files, ignore_case, max_lines } = arguments(value)?;
         let matcher = compiled(&pattern, ignore_case)?;
@@ -79,7 +84,8 @@ impl Tool for SearchFiles {
             searched.fetch_add(1, Ordering::Relaxed);
             let mut lines = Lines { path, found: Vec::new(), count: &count };
             // A file that breaks off half way is found in as far as it goes.
-            let _ = searcher().search_file(&matcher, file, &mut lines);
+            let part = Part { file: file.take(FILE_BYTES_MAX), stop };
+            let _ = searcher().search_reader(&matcher, part, &mut lines);
             if !lines.found.is_empty() {
                 found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut lines.found);
             }
@@ -102,7 +108,7 @@ impl Tool for SearchFiles {
             is_cut = walked.is_cut;
         }
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(shown(found, max_lines.unwrap_or(LINES_DEFAULT).min(LINES_MAX), searched.into_inner(), is_cut))
+        Ok(shown(found, max_lines.unwrap_or(LINES_DEFAULT).min(LINES_MAX), searched.into_inner(), is_cut).into())
     }
 }
 
@@ -114,6 +120,18 @@ fn compiled(pattern: &str, ignore_case: bool) -> Result<RegexMatcher, ToolError>
 
 fn searcher() -> Searcher {
     SearcherBuilder::new().line_number(true).binary_detection(BinaryDetection::quit(0)).heap_limit(Some(8 << 20)).build()
+}
+
+/// The part of a file that is searched. It ends where the search is stopped.
+struct Part<'a> {
+    file: std::io::Take<&'a std::fs::File>,
+    stop: &'a CancellationToken,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.stop.is_cancelled() { Ok(0) } else { self.file.read(buffer) }
+    }
 }
 
 struct Lines<'a> {
@@ -131,7 +149,7 @@ impl Sink for Lines<'_> {
         let short: String = text.chars().take(LINE_CHARS_MAX).collect();
         let more = if short.len() < text.len() { "…" } else { "" };
         self.found.push((self.path.clone(), line.line_number().unwrap_or_default(), short + more));
-        Ok(self.count.fetch_add(1, Ordering::Relaxed) < FOUND_MAX)
+        Ok(self.count.fetch_add(1, Ordering::Relaxed) < FOUND_MAX && self.found.len() < FILE_FOUND_MAX)
     }
 
     fn binary_data(&mut self, _: &Searcher, _: u64) -> Result<bool, std::io::Error> {

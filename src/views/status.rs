@@ -81,7 +81,7 @@ impl RunStatus {
             Event::RunFailed(_) => Self::Failed,
             Event::RunCancelled(_) => Self::Cancelled,
             Event::RunSuspended(body) => match body.why {
-                SuspendReason::Approval | SuspendReason::Form => Self::AwaitingInput,
+                SuspendReason::Approval | SuspendReason::Form | SuspendReason::Tool => Self::AwaitingInput,
                 SuspendReason::Interrupted | SuspendReason::DayBudget => Self::Suspended,
             },
             _ => self,

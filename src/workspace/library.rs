@@ -1,6 +1,6 @@
 //! Templates and base agents: the built-in ones, and the user's own in the store's `templates/`, which win.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -101,12 +101,21 @@ impl Entry {
 #[derive(Clone, Debug)]
 pub struct Library {
     folder: PathBuf,
+    /// The programs that the settings allow, where they are to be looked at.
+    commands: Option<BTreeSet<String>>,
 }
 
 impl Library {
     /// Opens the library of the store at `store`.
     pub fn open(store: &Path) -> Self {
-        Self { folder: store.join("templates") }
+        Self { folder: store.join("templates"), commands: None }
+    }
+
+    /// Has checks say which programs of a template are none of `commands`, those that the settings allow.
+    #[must_use]
+    pub fn allowing(mut self, commands: impl IntoIterator<Item = String>) -> Self {
+        self.commands = Some(commands.into_iter().collect());
+        self
     }
 
     /// Returns the base agents by id.
@@ -126,7 +135,7 @@ impl Library {
 
     /// Checks a template's text; `stem` is the name that its file has, without `.json`.
     pub fn check(&self, text: &str, stem: Option<&str>) -> Checked<Template> {
-        template::parse(text, stem, &Context { bases: Some(self.agents()), commands: None })
+        template::parse(text, stem, &Context { bases: Some(self.agents()), commands: self.commands.as_ref() })
     }
 
     /// Returns all that is wrong with a template that was found; with one that ships that is no more than warnings.

@@ -70,6 +70,7 @@ mod suggest;
 mod sync;
 mod tools;
 mod transcripts;
+mod undo;
 mod upkeep;
 mod windows;
 
@@ -108,4 +109,5 @@ pub use story::Story;
 pub use suggest::{Suggested, SuggestedTemplate};
 pub use sync::{Pulled, Pushed, SyncError, SyncProgress};
 pub use transcripts::{FoundTranscripts, ImportedTranscripts, SeenTranscripts, transcript_sources};
+pub use undo::{FileUndone, UndoError, Undone, UndoneFile};
 pub use upkeep::{Inspection, Rebuilt, Upkeep};

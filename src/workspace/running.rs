@@ -123,7 +123,8 @@ impl Workspace {
         let store = self.place().map(|place| place.dir().to_owned()).ok();
         let never: Vec<&std::path::Path> = store.iter().map(PathBuf::as_path).collect();
         let environment = self.tool_environment(&settings);
-        let tools = Arc::new(Toolbox::new(&workspace, &never, &settings.tools, environment).with_servers(servers));
+        let tools = Toolbox::new(&workspace, &never, &settings.tools, environment).redacting(Arc::clone(&redactor));
+        let tools = Arc::new(tools.with_servers(servers));
         Ok(Executor { stream, basis, models, tools, redactor, runtime, per_day, workspace, control, ask })
     }
 

@@ -24,7 +24,7 @@ use crate::domain::team::PlanDefaults;
 use crate::domain::template::{BaseAgent, QuestionKind, Template};
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
-use crate::domain::tool::{RUN_COMMAND, ToolSpec};
+use crate::domain::tool::{HTTP_GET, RUN_COMMAND, ToolSpec, changes_files};
 use crate::executor::{Stream, StreamError};
 use crate::store;
 use crate::store::session::RunLock;
@@ -115,6 +115,9 @@ pub enum StartError {
     /// The MCP servers that the agents use cannot be used.
     #[error(transparent)]
     Mcp(#[from] McpError),
+    /// Programs are to be confined, and this system cannot do it: allow less, or ask for less.
+    #[error("{0}")]
+    Unconfined(String),
     /// Material cannot be taken.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -230,6 +233,11 @@ impl Workspace {
             return Err(StartError::MaterialMissing(missing));
         }
         let mut basis = self.basis(template);
+        if !basis.settings.tools.commands.is_empty()
+            && let Some(refusal) = self.confinement_refusal(&basis.settings.tools)
+        {
+            return Err(StartError::Unconfined(refusal));
+        }
         let settled = self.settle(template, &request)?;
         let redactor = self.redactor_of(&basis, &settled.secrets);
         let inputs = request.inputs.iter().map(|(id, value)| inputs::read(&template.inputs, id, value, &redactor));
@@ -385,8 +393,16 @@ impl Workspace {
             of_rules.chain(bases.values().flat_map(|base| &base.tools)).collect()
         };
         let runs_programs = asked.iter().any(|name| settings.tools.commands.contains(name));
-        let is_asked = |spec: &ToolSpec| asked.contains(&&spec.name) || (spec.name == RUN_COMMAND && runs_programs);
+        let may_write = settings.tools.allow_write;
+        let is_asked = |spec: &ToolSpec| {
+            let may_fetch = spec.name != HTTP_GET || !settings.tools.origins.is_empty();
+            let is_named = asked.contains(&&spec.name) && (may_write || !changes_files(&spec.name)) && may_fetch;
+            is_named || (spec.name == RUN_COMMAND && runs_programs)
+        };
         settings.tools.catalogue = tools::catalogue().into_iter().filter(is_asked).collect();
+        if !settings.tools.commands.is_empty() {
+            settings.tools.unenforced = self.unenforced(&settings.tools);
+        }
         let models = models(&settings);
         let prices = self.prices.narrowed(models.iter().map(|(provider, model)| (provider.as_str(), model.as_str())));
         Basis { template: template.clone(), bases, settings, prices }

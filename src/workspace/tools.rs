@@ -1,14 +1,20 @@
 //! What a run's agents may do in the world, said before it begins.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::found::Found;
+use super::request::SearchRequest;
 use super::{ActiveRun, Workspace};
 use crate::domain::judge;
-use crate::domain::settings::Settings;
-use crate::domain::tool::RUN_COMMAND;
+use crate::domain::settings::{Settings, ToolSettings};
+use crate::domain::tool::{RUN_COMMAND, changes_files};
 use crate::settings;
-use crate::tools::Environment;
+use crate::tools::planted::Watched;
+use crate::tools::sandbox::{Confinement, Enforced};
+use crate::tools::{Environment, SearchMemory};
 
 /// What the agents of a run may use, and what they asked for in vain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +23,10 @@ pub struct ToolsNotice {
     pub folder: PathBuf,
     /// The tools that agents have, programs left out.
     pub offered: Vec<String>,
-    /// The programs that agents and criteria run. Nothing confines them to the folder.
+    /// The programs that agents and criteria run.
     pub programs: BTreeSet<String>,
+    /// How they are confined to the folder; `None`: not at all, because the settings say so.
+    pub confined: Option<Enforced>,
     /// The tools that agents list and do not have, each with their roles.
     pub missing: BTreeMap<String, Vec<String>>,
     /// The tools of MCP servers that agents have, by server.
@@ -31,15 +39,36 @@ pub struct ToolsNotice {
     pub absent: BTreeSet<String>,
 }
 
+/// What an agent is told of past runs.
+fn recalled(found: &Found) -> String {
+    let mut text = String::new();
+    for hit in &found.hits {
+        let verified = if hit.verified { ", verified" } else { "" };
+        let _ = writeln!(
+            text,
+            "{}. run {} of {} ({}{verified}, {}), {}",
+            hit.rank, hit.run_id, hit.template_id, hit.status, hit.mode, hit.started_at
+        );
+        let _ = writeln!(text, "   {}: {}", hit.title, hit.snippet.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    if found.hits.is_empty() {
+        text = "No past run is close to that.\n".to_owned();
+    }
+    found.notices.iter().for_each(|notice| text += &format!("({notice})\n"));
+    text
+}
+
 impl Workspace {
     /// Returns what the agents of a run that is about to go on may use: by what it recorded, under what today's settings allow.
     pub fn tools_of(&self, active: &ActiveRun) -> ToolsNotice {
         let settings = settings::under(active.basis.settings.clone(), &self.resolved.settings);
         let (allowed, runs_criteria) = (&settings.tools, settings.judging.runs_commands());
+        let confined = self.confinement(allowed).enforced();
         let environment = self.tool_environment(&settings);
-        let mut notice = ToolsNotice { folder: self.places.current.clone(), ..ToolsNotice::default() };
+        let mut notice = ToolsNotice { folder: self.places.current.clone(), confined, ..ToolsNotice::default() };
         notice.notes = self.servers.notes(active.id);
-        let has = |name: &str| allowed.max_turns > 0 && allowed.catalogue.iter().any(|spec| spec.name == name);
+        let may = |name: &str| allowed.allow_write || !changes_files(name);
+        let has = |name: &str| allowed.max_turns > 0 && may(name) && allowed.catalogue.iter().any(|spec| spec.name == name);
         for agent in active.stream.run().agents.iter().filter(|agent| !agent.status.is_ended()) {
             for tool in &agent.plan.tools {
                 if let Some(server) = tool.strip_prefix("mcp:").and_then(|tool| tool.split_once('/')).map(|(server, _)| server) {
@@ -74,9 +103,44 @@ impl Workspace {
         notice
     }
 
-    /// Returns what programs find in their environment under these settings: never a key.
+    /// Returns a search of this store's memory for agents; it ends with the workspace.
+    pub fn memory_search(self: &Arc<Self>) -> SearchMemory {
+        let workspace = Arc::downgrade(self);
+        Arc::new(move |query, runs| {
+            let Some(workspace) = workspace.upgrade() else { return Err("The store is closed.".to_owned()) };
+            let found = workspace.search(&SearchRequest::new(query).limit(runs));
+            found.map(|found| recalled(&found)).map_err(|error| format!("The memory cannot be searched: {error}."))
+        })
+    }
+
+    /// Looks at what in the repository of the current folder git would run.
+    pub fn watched(&self) -> Watched {
+        Watched::of(&self.places.current)
+    }
+
+    /// Returns the variables that programs have which agents run.
     pub(super) fn tool_environment(&self, settings: &Settings) -> Environment {
         let is_key = |name: &str| settings.providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name));
         Environment::new(|name| self.variables.get(name), &settings.tools.env, is_key)
+    }
+
+    /// Returns what such programs may touch.
+    fn confinement(&self, settings: &ToolSettings) -> Confinement {
+        let environment = Environment::new(|name| self.variables.get(name), &[], |_| false);
+        let home = environment.get("HOME").map(std::path::Path::new);
+        Confinement::new(settings, &self.places.current, home, environment.path())
+    }
+
+    /// Returns what of it this system does not enforce, to be recorded with a run.
+    pub(super) fn unenforced(&self, settings: &ToolSettings) -> Vec<String> {
+        let Some(enforced) = self.confinement(settings).enforced() else {
+            return vec!["anything: it is switched off".to_owned()];
+        };
+        enforced.missing.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Returns why no program can run as the settings want it; `None` when it can.
+    pub(super) fn confinement_refusal(&self, settings: &ToolSettings) -> Option<String> {
+        self.confinement(settings).refusal()
     }
 }

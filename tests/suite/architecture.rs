@@ -167,8 +167,9 @@ const WALLS: [Wall; 13] = [
 ];
 
 /// Foreign crates with one address: the room, in one file of which they may be named.
-const ADDRESSES: [(&str, &str); 11] = [
+const ADDRESSES: [(&str, &str); 12] = [
     ("axum", "ui"),
+    ("landlock", "tools"),
     ("sled", "store"),
     ("reqwest", "providers"),
     ("tantivy", "memory"),

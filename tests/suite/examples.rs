@@ -11,8 +11,9 @@ use std::process::Command;
 use crate::harness::{Done, House, finish};
 
 /// Examples that are not carried out, by how they begin.
-const APART: [(&str, &str); 16] = [
+const APART: [(&str, &str); 17] = [
     ("meno ui", "serves until it is stopped; `page` and `browser` look at it"),
+    ("meno resolve", "needs a run that was killed while a program ran; `writing` has them"),
     ("meno events --follow", "follows until it is stopped"),
     ("meno import peer", "needs a folder of the Python system; `lake` imports one"),
     ("meno import otel /var", "needs a folder of the system"),

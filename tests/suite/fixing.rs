@@ -93,7 +93,11 @@ fn house(project: &Project, settings: &str) -> Option<(House, PathBuf)> {
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, text).expect("written");
     }
-    house.configure(&format!("{settings}[memory]\nembed_ms = 0\n[tools]\ncommands = [\"{}\", \"sh\"]\n", project.program));
+    house.configure(&format!(
+        "{settings}[memory]\nembed_ms = 0\n[tools]\ncommands = [\"{}\", \"sh\"]\nreadable = [\"{}\"]\n",
+        project.program,
+        folder.parent().unwrap_or(&folder).display()
+    ));
     Some((house, folder))
 }
 
@@ -138,6 +142,19 @@ fn mending(project: &Project) -> Value {
     json!({"program": "sh", "arguments": ["-c", script]})
 }
 
+/// A patch that mends the project.
+fn patch(project: &Project) -> String {
+    let number = project.wrong.lines().zip(project.right.lines()).position(|(a, b)| a != b).expect("they differ");
+    let line = |text: &str| text.lines().nth(number).expect("a line").to_owned();
+    format!(
+        "--- a/{0}\n+++ b/{0}\n@@ -{1},1 +{1},1 @@\n-{2}\n+{3}\n",
+        project.broken,
+        number + 1,
+        line(project.wrong),
+        line(project.right)
+    )
+}
+
 /// What models say without a key: the finder sees the failure; the fixer believes that it is done, fails, and mends it one tier higher.
 fn script(project: &Project) -> Value {
     json!({"replies": [
@@ -147,7 +164,7 @@ fn script(project: &Project) -> Value {
         {"role": "finder", "turn": 3, "json": found(project)},
         {"role": "fixer", "attempt": 1, "turn": 1, "tool_calls": [{"name": "read_file", "arguments": {"path": project.broken}}]},
         {"role": "fixer", "attempt": 1, "turn": 2, "text": page("It may be the rounding.", "No change is needed.")},
-        {"role": "fixer", "attempt": 2, "turn": 1, "tool_calls": [{"name": "run_command", "arguments": mending(project)}]},
+        {"role": "fixer", "attempt": 2, "turn": 1, "tool_calls": [{"name": "apply_patch", "arguments": {"patch": patch(project)}}]},
         {"role": "fixer", "attempt": 2, "turn": 2, "tool_calls": [{"name": "run_command", "arguments": command(project)}]},
         {"role": "fixer", "attempt": 2, "turn": 3, "text": page("The discount was added.", "It is subtracted now.")}
     ]})
@@ -201,11 +218,11 @@ fn a_scripted_simulation_mends_a_real_project_and_proves_it() {
         let settings = fs::read_to_string(house.path("config/meno/config.toml")).expect("settings");
         house.configure(&format!("{settings}[simulated]\nscript = \"{}\"\n", file.display()));
         let runner = format!("runner={}", project.runner);
-        let done = meno(&house, &programs, &mend(&runner, &[])).exits(0);
+        let done = meno(&house, &programs, &mend(&runner, &["--allow-write"])).exits(0);
         assert!(done.stderr.contains(&format!("runs {}", project.program)), "{}", done.stderr);
         assert_mended(&house, &programs, &project);
         // What was done is found again by what it was done to.
-        let found = meno(&house, &programs, &["search", &format!("ran sh mended {}", project.broken), "--json"]).exits(0).stdout;
+        let found = meno(&house, &programs, &["search", &format!("changed {}", project.broken), "--json"]).exits(0).stdout;
         let found: Value = serde_json::from_str(&found).expect("a document");
         assert_eq!(found["hits"].as_array().map(Vec::len), Some(1), "{found}");
         // Tools have their calls and their time, and no money.
@@ -213,9 +230,13 @@ fn a_scripted_simulation_mends_a_real_project_and_proves_it() {
         let costs: Value = serde_json::from_str(&costs).expect("a document");
         let rows = costs["tools"].as_array().expect("tools");
         let calls = |role: &str| rows.iter().find(|row| row["key"]["tool"] == "run_command" && row["key"]["role"] == role);
-        assert_eq!(calls("fixer").map(|row| (&row["calls"], &row["failed"])), Some((&json!(2), &json!(0))), "{costs}");
+        assert_eq!(calls("fixer").map(|row| (&row["calls"], &row["failed"])), Some((&json!(1), &json!(0))), "{costs}");
         assert_eq!(calls("finder").map(|row| &row["calls"]), Some(&json!(1)), "{costs}");
         assert_eq!((&costs["rows"], &costs["totals"]), (&json!([]), &json!([])));
+        let diff = meno(&house, &programs, &["show-run", "last", "--diff"]).exits(0).stdout;
+        assert!(diff.contains(&format!("+++ b/{}", project.broken)), "{diff}");
+        meno(&house, &programs, &["undo", "last"]).exits(0);
+        assert_eq!(fs::read_to_string(house.path("work").join(project.broken)).expect("there"), project.wrong);
     }
 }
 

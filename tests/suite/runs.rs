@@ -143,7 +143,7 @@ fn every_shipped_template_runs_on_its_defaults() {
     let house = House::new();
     let listed: Value = serde_json::from_str(&house.meno(["list-templates", "--json"]).exits(0).stdout).expect("JSON");
     let templates = listed["templates"].as_array().expect("templates");
-    assert_eq!(templates.len(), 11);
+    assert_eq!(templates.len(), 12);
     for template in templates {
         let id = template["template_id"].as_str().expect("an id");
         let done = house.meno(["run", id, "--no-input", "--preset", "simulated", "--seed", "7", "--json"]);

@@ -442,7 +442,7 @@ fn a_command_decides_whether_an_attempt_passes() {
     let mut command = house.command(PLAIN);
     command.env("PATH", "/usr/bin:/bin");
     let done = finish(command).exits(0);
-    assert!(done.stderr.contains("runs sh in ") && done.stderr.contains("no sandbox"), "{}", done.stderr);
+    assert!(done.stderr.contains("runs sh in ") && done.stderr.contains(", confined "), "{}", done.stderr);
     let run = last(&house);
     assert_eq!((&run["status"], &run["verified"]), (&json!("succeeded"), &json!(true)));
     let attempts = run["agents"][0]["attempts"].as_array().expect("attempts").clone();

@@ -13,7 +13,7 @@ use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::criterion::{Check, Criterion};
 use crate::domain::event::{
     AttemptOutcome, CallReplied, ChosenBy, Event, Fact, FailureReason, FileState, Purpose, Recorded, SkipReason, ToolEnded,
-    ToolFault, Verdict,
+    ToolFault, ToolResolved, Verdict,
 };
 use crate::domain::ids::{AgentNo, Hash};
 use crate::domain::judge::files_asked;
@@ -70,6 +70,8 @@ pub(super) fn is_input(event: &Event) -> bool {
             | Event::RequestRetried(_)
             | Event::FactObserved(_)
             | Event::ToolEnded(_)
+            | Event::ToolResolved(_)
+            | Event::WritePrepared(_)
             | Event::CallReplied(_)
             | Event::CallFailed(_)
             | Event::CallCancelled(_)
@@ -94,6 +96,7 @@ pub(super) fn lacks_input(event: &Event) -> bool {
             Event::CallFailed(body) => body.private.is_none(),
             Event::AttemptInherited(body) => body.private.is_none(),
             Event::ToolEnded(body) => body.private.is_none(),
+            Event::WritePrepared(body) => body.private.is_none(),
             Event::AgentFailed(body) => body.private.is_none(),
             Event::CriterionJudged(body) => body.private.is_none(),
             Event::FactObserved(body) => body.private.is_none() || Observation::recorded(body).lacks_hash(),
@@ -143,6 +146,18 @@ pub(super) fn candidates(run: &Run, basis: &Basis, events: &[Recorded]) -> Candi
         }
         Event::ToolEnded(body) => {
             vec![Command::RecordTool { call: body.call, tool_call: body.tool_call, outcome: outcome(body) }]
+        }
+        Event::WritePrepared(body) => {
+            let files = body.private.as_ref().map(|private| private.files.clone()).unwrap_or_default();
+            vec![Command::PrepareWrite { call: body.call, tool_call: body.tool_call, files }]
+        }
+        Event::ToolResolved(body) => {
+            let ended = events.get(1).and_then(|next| match &next.event {
+                Event::ToolEnded(ended) if (ended.call, ended.tool_call) == (body.call, body.tool_call) => Some(outcome(ended)),
+                _ => None,
+            });
+            let ToolResolved { call, tool_call, resolution, by, .. } = *body;
+            vec![Command::ResolveTool { call, tool_call, resolution, by, outcome: ended }]
         }
         Event::RequestRetried(body) => {
             let retry = Retry {
@@ -344,7 +359,11 @@ fn outcome(body: &ToolEnded) -> ToolOutcome {
     let bytes = body.bytes.unwrap_or(text.len() as u64);
     // Records of before say that it failed and not why.
     let fault = body.fault.or_else(|| (!body.ok).then_some(ToolFault::Failed));
-    ToolOutcome { fault, text, bytes, latency_ms: body.latency_ms }
+    let diff = private.and_then(|private| match private.diff.as_ref()? {
+        Text::Inline(text) => Some(text.clone()),
+        _ => None,
+    });
+    ToolOutcome { fault, text, bytes, diff, latency_ms: body.latency_ms }
 }
 
 /// What was seen before a reply was judged: it stands right behind the reply's cost. A day's budget is seen later, by whoever would pay a

@@ -29,7 +29,7 @@ pub use import::{ImportCommand, ImportEventsArgs, ImportOtelArgs, ImportPeerArgs
 pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PullArgs, PurgeArgs, PushArgs, RekeyArgs, RestoreArgs};
 pub use mcp::{McpArgs, McpCommand};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
-pub use run::{ForkArgs, NewTerms, RerunArgs, ResumeArgs, RunArgs};
+pub use run::{ForkArgs, NewTerms, RerunArgs, ResolveArgs, ResumeArgs, RunArgs, UndoArgs};
 pub use ui::UiArgs;
 use values::{KeyValue, Moment, RunRef, Setting, mode, run_status, seconds, time_zone};
 
@@ -126,6 +126,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Continue a run that stopped
     Resume(ResumeArgs),
+    /// Say whether an interrupted tool had finished, and continue
+    Resolve(ResolveArgs),
+    /// Take back what a run's tools wrote
+    Undo(UndoArgs),
     /// Start a run from another run's recorded state
     Fork(ForkArgs),
     /// Repeat a run with everything as it was recorded
@@ -333,6 +337,9 @@ pub struct ShowRunArgs {
     /// Include the prompts
     #[arg(long)]
     pub prompts: bool,
+    /// Show what its tools changed in files
+    #[arg(long)]
+    pub diff: bool,
     /// Show only this agent
     #[arg(long, value_name = "ROLE")]
     pub agent: Option<String>,

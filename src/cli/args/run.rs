@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{Budget, KeyValue, RunRef, dollars, escalate, strategy};
-use crate::domain::event::Escalate;
+use super::values::{Budget, KeyValue, RunRef, dollars, escalate, resolution, strategy};
+use crate::domain::event::{Escalate, Resolution};
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Strategy;
 
@@ -94,9 +94,53 @@ pub struct ResumeArgs {
     /// Allow models without a price under a budget
     #[arg(long)]
     pub allow_unpriced: bool,
+    /// Let agents write in the workspace
+    #[arg(long)]
+    pub allow_write: bool,
     /// Give a missing answer; repeatable
     #[arg(long = "set", value_name = "ID=VALUE")]
     pub set: Vec<KeyValue>,
+}
+
+/// `resolve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "When meno is stopped by force while a tool runs that must not run twice, nobody but you can say whether it had finished. \
+        Look, then answer: `done` goes on as if it had ended well, `not-done` runs it again, `unknown` tells the agent that it is not known.\n\n\
+        Examples:\n  meno resolve last done\n  meno resolve 7QW2 --tool 3 not-done"
+)]
+pub struct ResolveArgs {
+    /// The run: an id, its beginning or end, `last` or `last~N`
+    #[arg(value_name = "RUN")]
+    pub run: RunRef,
+    /// Whether the tool had finished: done, not-done, unknown
+    #[arg(value_name = "ANSWER", value_parser = resolution())]
+    pub answer: Resolution,
+    /// Name the tool, where the run waits for several
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tool: Option<u32>,
+    /// Let agents write in the workspace
+    #[arg(long)]
+    pub allow_write: bool,
+}
+
+/// `undo`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Newest first, and only where a file still is what the run left; any other is named and stays as it is. What programs \
+        changed that an agent ran is not known, and not taken back.\n\n\
+        Examples:\n  meno undo last --dry-run\n  meno undo 7QW2"
+)]
+pub struct UndoArgs {
+    /// The run: an id, its beginning or end, `last` or `last~N`
+    #[arg(value_name = "RUN")]
+    pub run: RunRef,
+    /// Take back only what this role wrote
+    #[arg(long, value_name = "ROLE")]
+    pub agent: Option<String>,
+    /// Show what would be taken back; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `fork`.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::cli::error::nearest;
-use crate::domain::event::{Escalate, KINDS, Mode};
+use crate::domain::event::{Escalate, KINDS, Mode, Resolution};
 use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Strategy;
@@ -130,6 +130,11 @@ pub fn sort() -> impl TypedValueParser<Value = Sort> {
 /// Reads what to do when an agent wants to climb.
 pub fn escalate() -> impl TypedValueParser<Value = Escalate> {
     choice(&[("auto", Escalate::Auto), ("ask", Escalate::Ask), ("never", Escalate::Never)])
+}
+
+/// Reads whether a tool had finished.
+pub fn resolution() -> impl TypedValueParser<Value = Resolution> {
+    choice(&[("done", Resolution::Done), ("not-done", Resolution::NotDone), ("unknown", Resolution::Unknown)])
 }
 
 /// `key=value`. The value may hold anything, also further `=`.

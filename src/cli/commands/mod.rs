@@ -16,6 +16,7 @@ pub mod man;
 pub mod model;
 pub mod prices;
 pub mod recommend;
+pub mod resolve;
 pub mod resume;
 pub mod run;
 pub mod search;
@@ -55,6 +56,7 @@ pub mod show_run;
 mod sync;
 pub mod telemetry;
 pub mod ui;
+pub mod undo;
 
 #[cfg(test)]
 mod tests;
@@ -71,6 +73,8 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
     match command {
         Command::Run(args) => run::run(context, &args).map_err(|report| report.about("TEMPLATE", &args.template)),
         Command::Resume(args) => resume::run(context, &args).map_err(|report| report.about("RUN", &args.run)),
+        Command::Resolve(args) => resolve::run(context, &args).map_err(|report| report.about("RUN", &args.run)),
+        Command::Undo(args) => undo::run(context, &args).map_err(|report| report.about("RUN", &args.run)),
         Command::Fork(args) => fork::fork(context, &args).map_err(|report| report.about("RUN", &args.run)),
         Command::Rerun(args) => fork::rerun(context, &args).map_err(|report| report.about("RUN", &args.run)),
         Command::Cancel(args) => cancel::run(context, &args).map_err(|report| report.about("RUN", &args.run)),

@@ -87,6 +87,7 @@ fn show(context: &mut Context, workspace: &Workspace, run: RunId, seq: u64) -> R
             agent: None,
             zone: context.out.zone(),
             family: &[],
+            diff: false,
             width: context.out.width(),
         };
         let page = show_run::show_run(&detail, shown);

@@ -9,9 +9,11 @@ use crate::cli::args::ResumeArgs;
 use crate::cli::args::values::Budget;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open::Opening;
 use crate::cli::{consent, filling, open, running};
 use crate::domain::event::AnswerSource;
 use crate::domain::run::{AgentStatus, Command};
+use crate::settings::Flags;
 use crate::workspace::{Access, ResumeRequest};
 
 /// Goes on with a run.
@@ -19,7 +21,8 @@ use crate::workspace::{Access, ResumeRequest};
 /// # Errors
 /// When there is no such run, it has ended, or another process executes it.
 pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
-    let workspace = Arc::new(open::store(context, Access::Change)?);
+    let flags = Flags { allow_write: args.allow_write, ..Flags::default() };
+    let workspace = Arc::new(open::store_with(context, Access::Change, Opening { flags, ..Opening::default() })?);
     let id = workspace.find_own_run(&args.run.to_string())?;
     // What cannot be read is no run that could go on: resuming says why.
     if let Ok(basis) = workspace.recorded_basis(id) {

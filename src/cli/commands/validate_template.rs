@@ -9,8 +9,10 @@ use super::templates;
 use crate::cli::args::ValidateTemplateArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
+use crate::cli::open::{self, Opening};
 use crate::cli::output::{Out, sanitize, words};
 use crate::domain::template::{Problem, Severity, TestTally, tally_tests};
+use crate::workspace::Access;
 use crate::workspace::library::Library;
 
 /// `validate-template --json`.
@@ -42,12 +44,19 @@ pub struct FileValidation {
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(context: &mut Context, args: &ValidateTemplateArgs) -> Result<Exit> {
-    show(&mut context.out, &args.files)
+    // Which programs may run is for the settings to say; settings that cannot be read say nothing.
+    let opening = Opening { forgiving: true, hush: true, ..Opening::default() };
+    let settings = open::store_with(context, Access::Read, opening).ok();
+    // Only the built-in base agents are needed, so no store's are looked at.
+    let library = Library::open(Path::new(""));
+    let library = match settings {
+        Some(workspace) => library.allowing(workspace.resolved.settings.tools.commands.clone()),
+        None => library,
+    };
+    show(&mut context.out, &library, &args.files)
 }
 
-fn show(out: &mut Out, files: &[PathBuf]) -> Result<Exit> {
-    // Only the built-in base agents are needed, so no store is looked for.
-    let library = Library::open(Path::new(""));
+fn show(out: &mut Out, library: &Library, files: &[PathBuf]) -> Result<Exit> {
     let mut validation = Validation { files: Vec::new(), errors: 0, warnings: 0 };
     for path in files {
         let (text, checked) = library.check_file(path, is_stored(path));
@@ -113,7 +122,8 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let data = Captured::default();
-        let exit = show(&mut Out::to(Look::default(), data.clone(), Vec::new(), None), &[path]).unwrap();
+        let exit =
+            show(&mut Out::to(Look::default(), data.clone(), Vec::new(), None), &Library::open(Path::new("")), &[path]).unwrap();
         (exit, data.text())
     }
 
@@ -128,7 +138,7 @@ mod tests {
         let path = store.path().join("templates/other.json");
         std::fs::write(&path, text).unwrap();
         let data = Captured::default();
-        let exit = show(&mut Out::to(Look::default(), data.clone(), Vec::new(), None), &[path]);
+        let exit = show(&mut Out::to(Look::default(), data.clone(), Vec::new(), None), &Library::open(Path::new("")), &[path]);
         assert!(exit == Ok(Exit::Mendable) && data.text().contains("/template_id"), "{}", data.text());
     }
 
@@ -139,7 +149,11 @@ mod tests {
             assert!(exit == Exit::Mendable && said.contains("a.json:") && said.matches("error:").count() == 1, "{said}");
         }
         let data = Captured::default();
-        let exit = show(&mut Out::to(Look::default(), data.clone(), Vec::new(), None), &["/nonexistent/a.json".into()]);
+        let exit = show(
+            &mut Out::to(Look::default(), data.clone(), Vec::new(), None),
+            &Library::open(Path::new("")),
+            &["/nonexistent/a.json".into()],
+        );
         assert!(exit == Ok(Exit::Mendable) && data.text().contains("cannot be read"));
     }
 }

@@ -166,6 +166,23 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
             )
         }
         Event::ToolStarted(body) => format!("{}: runs {}", names.caller(body.call), body.tool),
+        Event::WritePrepared(body) => {
+            let files = body.private.iter().flat_map(|private| &private.files);
+            let files: Vec<&str> = files.map(|file| file.path.as_str()).collect();
+            format!(
+                "{}: changes {}",
+                names.caller(body.call),
+                if files.is_empty() { "files".to_owned() } else { files.join(", ") }
+            )
+        }
+        Event::ToolResolved(body) => {
+            let (resolution, by) = (body.resolution.name().replace('_', " "), body.by.name());
+            format!("{}: had the tool finished when meno stopped? {resolution}, by its {by}", names.caller(body.call))
+        }
+        Event::WriteUndone(body) => {
+            let paths = body.private.as_ref().map_or_else(|| "files".to_owned(), |private| private.paths.join(", "));
+            format!("{}: put back {paths}", names.caller(body.call))
+        }
         Event::AttemptEnded(body) => {
             let (known, complete) = names.costs.get(&(body.agent, body.attempt)).copied().unwrap_or((NanoUsd(0), true));
             let cost = words::cost(known.0, complete, names.mode.unwrap_or(Mode::Real));
@@ -213,6 +230,7 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
             SuspendReason::Interrupted => "run suspended".to_owned(),
             SuspendReason::Approval => "run waits for an approval".to_owned(),
             SuspendReason::Form => "run waits for answers".to_owned(),
+            SuspendReason::Tool => "run waits: had a tool finished when meno stopped?".to_owned(),
             SuspendReason::DayBudget => "run suspended: the day's budget is used up".to_owned(),
         },
         Event::RunResumed(body) => {

@@ -2,7 +2,7 @@
 
 use crate::cli::output::sanitize;
 use crate::domain::money::NanoUsd;
-use crate::views::run_detail::RunDetail;
+use crate::views::run_detail::{RunDetail, ToolDetail};
 use crate::views::status::RunStatus;
 use crate::workspace::MoneyStop;
 
@@ -13,17 +13,47 @@ pub fn lines(run: &RunDetail, short: &str, stop: &MoneyStop) -> Vec<String> {
     match run.status {
         RunStatus::AwaitingInput | RunStatus::Suspended | RunStatus::Interrupted => {
             let waits = run.approvals.iter().any(|approval| approval.granted.is_none());
-            lines.push(match waits {
-                true => format!("go on with {}", answers_to_approval(&short)),
-                false => format!("go on with `meno resume {short}`"),
-            });
+            let open = open_tools(run);
+            lines.extend(open.iter().map(|tool| tool_question(tool, &short)));
+            if open.is_empty() {
+                lines.push(match waits {
+                    true => format!("go on with {}", answers_to_approval(&short)),
+                    false => format!("go on with `meno resume {short}`"),
+                });
+            }
         }
         RunStatus::Failed => lines.extend(again(&short, stop)),
         RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => {}
     }
+    if has_changes(run) {
+        lines.push(format!("changes: `meno show-run {short} --diff`, taken back with `meno undo {short}`"));
+    }
     lines.push(format!("outputs: `meno show-run {short} --outputs`"));
     lines.push(format!("details: `meno show-run {short}`"));
     lines
+}
+
+/// Returns whether tools changed files that are not put back since.
+fn has_changes(run: &RunDetail) -> bool {
+    let attempts = run.agents.iter().flat_map(|agent| &agent.attempts);
+    let mut tools = attempts.flat_map(|attempt| &attempt.calls).flat_map(|call| &call.tools);
+    tools.any(|tool| tool.diff.is_some() && tool.undone.len() < tool.files.len())
+}
+
+/// Returns the tools of which a person must say whether they had finished when Meno stopped.
+pub fn open_tools(run: &RunDetail) -> Vec<&ToolDetail> {
+    let attempts = run.agents.iter().flat_map(|agent| &agent.attempts);
+    let tools = attempts.flat_map(|attempt| &attempt.calls).flat_map(|call| &call.tools);
+    tools.filter(|tool| tool.awaits_resolution).collect()
+}
+
+/// Asks whether a tool had finished, with the lines that answer.
+pub fn tool_question(tool: &ToolDetail, run: &str) -> String {
+    let (name, number) = (sanitize::line(&tool.tool), tool.number);
+    format!(
+        "had tool {number} ({name}) finished when meno stopped? look, then `meno resolve {run} --tool {number} done`, \
+         `meno resolve {run} --tool {number} not-done` or `meno resolve {run} --tool {number} unknown`"
+    )
 }
 
 /// The two lines that answer the question whether an agent may go to a more expensive tier.

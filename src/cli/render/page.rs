@@ -47,6 +47,12 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// A stored text whose lines stay as they are, but for what a terminal must not see.
+    pub(super) fn verbatim(&mut self, text: &str) {
+        self.text.push_str(sanitize::text(text).trim_end_matches('\n'));
+        self.text.push('\n');
+    }
+
     /// Says why there is nothing to show.
     pub(super) fn nothing(&mut self, why: impl AsRef<str>) {
         self.line(2, styled(FAINT, why.as_ref()));

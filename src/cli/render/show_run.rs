@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::next_steps::answers_to_approval;
+use super::next_steps::{answers_to_approval, open_tools, tool_question};
 use super::output::{self, Texts};
 use super::page::Page;
 use super::session;
@@ -25,6 +25,8 @@ pub struct Shown<'a> {
     pub agent: Option<&'a str>,
     /// The zone in which times are shown.
     pub zone: &'a TimeZone,
+    /// What its tools changed in files follows.
+    pub diff: bool,
     /// The tree of forks that the run belongs to; empty when there is none.
     pub family: &'a [Relative],
     /// The width of the terminal; `None` for a pipe.
@@ -52,8 +54,12 @@ pub fn show_run(run: &RunDetail, shown: Shown<'_>) -> String {
     if shown.agent.is_none() {
         skipped(&mut page, run);
         approvals(&mut page, run);
+        open_questions(&mut page, run);
         costs(&mut page, run);
         notes(&mut page, run, shown.zone);
+    }
+    if shown.diff {
+        tools::diffs(&mut page, run, shown.agent);
     }
     if !is_session {
         output::texts(&mut page, run, shown.agent, shown.texts);
@@ -309,6 +315,15 @@ fn approvals(page: &mut Page, run: &RunDetail) {
     }
 }
 
+/// Tools of which a person must say whether they had finished when Meno stopped.
+fn open_questions(page: &mut Page, run: &RunDetail) {
+    let open = open_tools(run);
+    if !open.is_empty() {
+        page.heading("Waits for you");
+        open.iter().for_each(|tool| page.line(2, tool_question(tool, &run.run_id)));
+    }
+}
+
 fn costs(page: &mut Page, run: &RunDetail) {
     if run.costs_by_tier.is_empty() {
         return;
@@ -337,7 +352,7 @@ mod tests {
 
     fn show(run: &RunDetail, outputs: bool, agent: Option<&str>) -> String {
         let texts = Texts { outputs, ..Texts::default() };
-        let page = show_run(run, Shown { texts, agent, zone: &TimeZone::UTC, family: &[], width: None });
+        let page = show_run(run, Shown { texts, agent, zone: &TimeZone::UTC, family: &[], diff: false, width: None });
         anstream::adapter::strip_str(&page).to_string()
     }
 
@@ -431,6 +446,7 @@ mod tests {
                 agent: None,
                 zone: &TimeZone::UTC,
                 family: &[],
+                diff: false,
                 width: None,
             },
         );

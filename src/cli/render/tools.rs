@@ -1,9 +1,10 @@
 //! The turns of an attempt and the tools that ran in each, as a tree.
 
+use super::agents_of;
 use super::page::Page;
 use crate::cli::output::{FAINT, sanitize, styled, time, words};
-use crate::domain::event::Purpose;
-use crate::views::run_detail::{AttemptDetail, CallDetail, ToolDetail};
+use crate::domain::event::{Purpose, ResolvedBy};
+use crate::views::run_detail::{AttemptDetail, CallDetail, RunDetail, ToolDetail};
 
 /// Characters of the arguments that are shown in one line.
 const ARGUMENTS_CHARS_MAX: usize = 100;
@@ -32,7 +33,11 @@ fn turn(call: &CallDetail, number: u32) -> String {
 }
 
 fn line(tool: &ToolDetail) -> String {
-    let latency = tool.latency_ms.map_or_else(|| "no end is recorded".to_owned(), time::duration);
+    let latency = match (tool.latency_ms, tool.awaits_resolution) {
+        (Some(ms), _) => time::duration(ms),
+        (None, true) => format!("waits: had tool {} finished when meno stopped?", tool.number),
+        (None, false) => "no end is recorded".to_owned(),
+    };
     let outcome = match (tool.ok, tool.fault) {
         (None, _) => latency,
         (Some(true), _) if tool.repeated => "told again".to_owned(),
@@ -48,7 +53,41 @@ fn line(tool: &ToolDetail) -> String {
     let short: String = arguments.chars().take(ARGUMENTS_CHARS_MAX).collect();
     let more = if short.len() < arguments.len() { "…" } else { "" };
     let arguments = styled(FAINT, sanitize::line(&format!("{short}{more}")));
-    format!("{} {arguments}  {outcome}{size}", sanitize::line(&tool.tool))
+    let resolved = match (tool.resolution, tool.resolved_by) {
+        (Some(resolution), Some(ResolvedBy::Person)) => format!(", a person said {}", resolution.name().replace('_', " ")),
+        (Some(resolution), Some(ResolvedBy::Files)) => format!(", its files said {}", resolution.name().replace('_', " ")),
+        (Some(_), Some(ResolvedBy::Effect)) => ", run again".to_owned(),
+        _ => String::new(),
+    };
+    let undone = if tool.undone.is_empty() { "" } else { ", undone" };
+    format!("{} {arguments}  {outcome}{size}{resolved}{undone}", sanitize::line(&tool.tool))
+}
+
+/// Shows what the tools of the run changed in files, oldest first: only of `agent`, if one is named.
+pub fn diffs(page: &mut Page, run: &RunDetail, agent: Option<&str>) {
+    page.heading("Changes");
+    let mut is_empty = true;
+    for agent in agents_of(run, agent) {
+        let calls = agent.attempts.iter().flat_map(|attempt| &attempt.calls);
+        for tool in calls.flat_map(|call| &call.tools).filter(|tool| !tool.files.is_empty()) {
+            is_empty = false;
+            let undone = match &tool.undone {
+                undone if undone.is_empty() => "",
+                undone if undone.len() < tool.files.len() => ", undone in part",
+                _ => ", undone",
+            };
+            let head = format!("Tool {} of {}, {}{undone}:", tool.number, agent.role, tool.tool);
+            page.line(0, styled(FAINT, sanitize::line(&head)));
+            match (&tool.diff, tool.ok) {
+                (Some(diff), _) => page.verbatim(diff),
+                (None, Some(true)) => page.nothing("what it changed is not kept"),
+                (None, _) => page.nothing("it did not finish"),
+            }
+        }
+    }
+    if is_empty {
+        page.nothing("no tool changed a file");
+    }
 }
 
 /// Shows what each tool of a call was asked and what the model was told.

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{AgentNo, CallNo};
+use crate::domain::ids::{AgentNo, CallNo, Hash};
 use crate::domain::money::NanoUsd;
 use crate::domain::named::named_enums;
+use crate::domain::text::Text;
 
 named_enums! {
     /// Whether a run's models were real.
@@ -299,6 +300,28 @@ named_enums! {
         Form = "form",
         /// The day's budget is used up.
         DayBudget = "day_budget",
+        /// A person must say whether a tool had finished when Meno stopped.
+        Tool = "tool",
+    }
+
+    /// Whether a tool had finished when Meno stopped.
+    Resolution {
+        /// It had: it does not run again.
+        Done = "done",
+        /// It had not: it runs again.
+        NotDone = "not_done",
+        /// That stays unknown: it does not run again, and the model is told.
+        Unknown = "unknown",
+    }
+
+    /// How it is known whether a tool had finished.
+    ResolvedBy {
+        /// By the files that it was to change.
+        Files = "files",
+        /// A person said so.
+        Person = "person",
+        /// It does not matter: running it again changes nothing more.
+        Effect = "effect",
     }
 
     /// Which private parts are forgotten.
@@ -360,6 +383,23 @@ pub enum Fact {
         /// Why.
         why: NotRun,
     },
+}
+
+/// What a tool makes of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChange {
+    /// The file, relative to the workspace.
+    pub path: String,
+    /// Its content before; `None` when it was not there.
+    pub original: Option<Text>,
+    /// BLAKE3 of its content before; `None` when it was not there.
+    pub before: Option<Hash>,
+    /// BLAKE3 of its content afterwards; `None` when it is deleted.
+    pub after: Option<Hash>,
+    /// Its permission bits before; `None` when it was not there.
+    pub mode: Option<u32>,
+    /// How many folders above it are made for it.
+    pub folders: u32,
 }
 
 /// How a file was found.

@@ -873,4 +873,29 @@ kinds! {
         /// The keys, hashed with the store's salt, so that nobody without it can guess what they name.
         keys: Vec<[u8; 24]>,
     } private ImportKeysRetainedPrivate {}
+    // ---- tools that change something ----------------------------------------------------------------------------
+
+    /// Meno stopped while a tool ran that must not run twice, and it is known now, or known to stay unknown, whether it had finished.
+    ToolResolved = 34 v 1 {
+        /// The model call that asked for it.
+        call: CallNo,
+        /// Its number within the call, from 0.
+        tool_call: u32,
+        /// Whether it had finished.
+        resolution: Resolution,
+        /// How that is known.
+        by: ResolvedBy,
+    } private ToolResolvedPrivate {}
+
+    /// A tool is about to change files; durable before the first change, with all that is needed to tell later whether it happened, and to
+    /// take it back.
+    WritePrepared = 35 v 1 {
+        /// The model call that asked for it.
+        call: CallNo,
+        /// Its number within the call, from 0.
+        tool_call: u32,
+    } private WritePreparedPrivate {
+        /// The files, in the order in which they are changed.
+        files: Vec<FileChange>,
+    }
 }

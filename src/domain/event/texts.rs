@@ -42,6 +42,10 @@ impl Event {
                     private.originals.iter_mut().filter_map(|(_, text)| text.as_mut()).for_each(visit);
                 }
             }
+            Self::WritePrepared(body) => {
+                let files = body.private.iter_mut().flat_map(|private| &mut private.files);
+                files.filter_map(|file| file.original.as_mut()).for_each(visit);
+            }
             Self::AttemptImported(body) => {
                 body.private.iter_mut().filter_map(|private| private.output.as_mut()).for_each(visit);
             }

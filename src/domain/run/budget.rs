@@ -1,6 +1,8 @@
 //! Which limit stopped a run for want of money, and how high it must be for the run to go on.
 
 use super::basis::{Basis, ModelChoice};
+use super::decide::tool_tokens;
+use super::offer;
 use super::prompt;
 use super::state::{Agent, AgentStatus, Run};
 use crate::domain::event::{Envelope, Event, FailureReason, Purpose, Recorded, RunResumed, RunResumedPrivate};
@@ -8,9 +10,13 @@ use crate::domain::ids::{AgentNo, ExecutorId};
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
+use crate::domain::tool::RESULT_BYTES_MAX;
 
 /// What a judge is asked to write, in tokens: a few sentences.
 const JUDGE_OUTPUT: u64 = 1024;
+
+/// What a model is told of one tool's result, in tokens, where that is much.
+const RESULT_TOKENS: u64 = RESULT_BYTES_MAX as u64 / 3;
 
 /// Limits under which what is left of a run fits, and which do not hold it today.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,13 +87,19 @@ fn spent(run: &Run, scope: Option<AgentNo>) -> NanoUsd {
 fn rest_of(run: &Run, basis: &Basis, agent: &Agent) -> Option<NanoUsd> {
     let prompt = prompt::compose(run, basis, agent.plan.agent, Purpose::Work);
     let schema = prompt.schema.as_ref().map_or(0, |schema| estimate_tokens(&schema.schema.to_string()));
-    let mut input = estimate_tokens(&prompt.system) + estimate_tokens(&prompt.user) + schema;
+    let tools = offer::tools(basis, agent);
+    let turns = if tools.is_empty() { 0 } else { u64::from(basis.settings.tools.max_turns) };
+    let mut input = estimate_tokens(&prompt.system) + estimate_tokens(&prompt.user) + schema + tool_tokens(&tools);
     let mut sum = NanoUsd(0);
     for tier in agent.plan.strategy.tiers() {
         let Some(choice) = basis.work_models(*tier).into_iter().next() else { continue };
         for _ in 0..agent.plan.max_attempts_per_tier.max(1) {
             let output = most(basis, &choice);
-            sum = sum.plus(basis.worst_case(&choice.provider, &choice.model, input, output)?);
+            // Each turn with tools is told all that was before it, and one whole result.
+            for turn in 0..=turns {
+                let told = input.saturating_add(turn.saturating_mul(output.saturating_add(RESULT_TOKENS)));
+                sum = sum.plus(basis.worst_case(&choice.provider, &choice.model, told, output)?);
+            }
             sum = sum.plus(judging(basis, *tier, &choice.model, input.saturating_add(output)));
             // The next attempt is told what this one answered.
             input = input.saturating_add(output);

@@ -78,6 +78,7 @@ impl<P: Copy> Causes<P> {
             Event::CallLost(body) => call(body.call),
             Event::ToolStarted(body) => self.calls.get(&body.call).and_then(|(_, _, used)| *used),
             Event::ToolEnded(body) => self.tools.get(&(body.call, body.tool_call)).copied(),
+            Event::WritePrepared(body) => self.tools.get(&(body.call, body.tool_call)).copied(),
             Event::CostIncurred(body) => self.calls.get(&body.call?).and_then(|(_, _, used)| *used),
             Event::CriterionJudged(body) => match body.by {
                 JudgedBy::Model(call) => self.calls.get(&call).and_then(|(_, _, used)| *used),

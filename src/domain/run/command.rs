@@ -5,7 +5,10 @@ use serde_json::Value;
 use super::observation::{DayBudget, Observation};
 use super::state::Parent;
 use crate::domain::call::{CallFailure, CallReply, Retry};
-use crate::domain::event::{AnswerSource, AttemptInherited, FailureReason, InputAttached, Purpose, RunStarted, SuspendReason};
+use crate::domain::event::{
+    AnswerSource, AttemptInherited, FailureReason, FileChange, InputAttached, Purpose, Resolution, ResolvedBy, RunStarted,
+    SuspendReason,
+};
 use crate::domain::ids::{AgentNo, CallNo, ExecutorId, RunId};
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::tier::Tier;
@@ -104,6 +107,28 @@ pub enum Command {
         tool_call: u32,
         /// What came of it.
         outcome: ToolOutcome,
+    },
+    /// Record what a tool is about to make of which files.
+    PrepareWrite {
+        /// The call that asked for it.
+        call: CallNo,
+        /// Its number within the call.
+        tool_call: u32,
+        /// The files; their texts are free of secrets.
+        files: Vec<FileChange>,
+    },
+    /// Record whether a tool had finished when Meno stopped.
+    ResolveTool {
+        /// The call that asked for it.
+        call: CallNo,
+        /// Its number within the call.
+        tool_call: u32,
+        /// Whether it had.
+        resolution: Resolution,
+        /// How that is known.
+        by: ResolvedBy,
+        /// What its files say that came of it, where they do.
+        outcome: Option<ToolOutcome>,
     },
     /// Record what became of the commands that an agent's criteria ask for.
     RecordCommands {
@@ -234,6 +259,9 @@ pub enum Refusal {
     /// There is no such tool call, or its end is recorded.
     #[error("tool call {1} of call {0} is not open")]
     ToolNotOpen(CallNo, u32),
+    /// Nobody wonders whether that tool had finished.
+    #[error("tool call {1} of call {0} waits for no answer")]
+    ToolNotInterrupted(CallNo, u32),
     /// The day's budget holds the call.
     #[error("the day's budget holds the call")]
     FitsDayBudget,

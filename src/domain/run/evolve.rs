@@ -10,7 +10,9 @@ use super::state::{
     Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms, ToolEnd,
     ToolRun, Turn,
 };
-use crate::domain::event::{AttemptInherited, AttemptOutcome, Envelope, Event, InheritedVerdict, Purpose, Recorded};
+use crate::domain::event::{
+    AttemptInherited, AttemptOutcome, Envelope, Event, InheritedVerdict, Purpose, Recorded, Resolution, ResolvedBy,
+};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, Hash};
 use crate::domain::judge::Edition;
 use crate::domain::money::UsageSource;
@@ -137,16 +139,28 @@ impl Run {
             Event::CallLost(body) => {
                 self.end_call(body.call, CallState::Lost);
             }
-            Event::ToolStarted(body) => self.with_turn(body.call, |turn| {
-                turn.runs.push(ToolRun { writes: body.writes, end: None });
+            Event::ToolStarted(body) => {
+                self.tools_started += 1;
+                let run =
+                    ToolRun { number: self.tools_started, writes: body.writes, is_interrupted: false, files: None, end: None };
+                self.with_turn(body.call, |turn| turn.runs.push(run));
+            }
+            Event::WritePrepared(body) => self.with_tool(body.call, body.tool_call, |run| {
+                run.files = body.private.as_ref().map(|private| private.files.clone().into());
             }),
+            Event::ToolResolved(body) if body.resolution == Resolution::NotDone => {
+                let by_person = body.by == ResolvedBy::Person;
+                self.with_tool(body.call, body.tool_call, |run| {
+                    run.is_interrupted = false;
+                    // What a person looked at may be neither what was there before nor what was to come of it.
+                    run.files = run.files.take().filter(|_| !by_person);
+                });
+            }
             Event::ToolEnded(body) => {
                 let result = body.private.as_ref().and_then(|private| inline(&private.result));
                 let end = ToolEnd { ok: body.ok, result: result.unwrap_or_else(|| Arc::from("")) };
-                self.with_turn(body.call, |turn| {
-                    if let Some(run) = turn.runs.get_mut(body.tool_call as usize) {
-                        run.end = Some(end);
-                    }
+                self.with_tool(body.call, body.tool_call, |run| {
+                    (run.end, run.is_interrupted, run.files) = (Some(end), false, None);
                 });
             }
             Event::ProviderSwitched(body) => self.with_attempt(body.agent, body.attempt, |attempt| match body.purpose {
@@ -239,6 +253,10 @@ impl Run {
                 for (agent, budget) in &body.agent_budgets {
                     self.with_agent(*agent, |agent| agent.plan.budget = Some(*budget));
                 }
+                let turns = self.calls.values_mut().filter_map(|call| call.turn.as_mut());
+                for run in turns.flat_map(|turn| &mut turn.runs).filter(|run| run.writes && run.end.is_none()) {
+                    run.is_interrupted = true;
+                }
                 if body.retry_failed {
                     self.forget_failures();
                 }
@@ -249,6 +267,7 @@ impl Run {
             | Event::RuleSkipped(_)
             | Event::RequestRetried(_)
             | Event::ApprovalGiven(_)
+            | Event::ToolResolved(_)
             | Event::WriteUndone(_)
             | Event::NoteAdded(_)
             | Event::RecommendationShown(_)
@@ -336,6 +355,14 @@ impl Run {
         if let Some(turn) = self.calls.get_mut(&number).and_then(|call| call.turn.as_mut()) {
             change(turn);
         }
+    }
+
+    fn with_tool(&mut self, call: CallNo, tool_call: u32, change: impl FnOnce(&mut ToolRun)) {
+        self.with_turn(call, |turn| {
+            if let Some(run) = turn.runs.get_mut(tool_call as usize) {
+                change(run);
+            }
+        });
     }
 
     fn with_agent(&mut self, number: AgentNo, change: impl FnOnce(&mut Agent)) {

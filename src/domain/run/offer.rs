@@ -10,7 +10,7 @@ use super::prompt::fence;
 use super::state::{Agent, Call, Run, ToolEnd, Turn};
 use crate::domain::call::{ToolCall, ToolResult, ToolTurn};
 use crate::domain::event::{CallReplied, StopReason};
-use crate::domain::tool::{CALLS_PER_TURN_MAX, LAST_TURN, RUN_COMMAND, ToolSpec};
+use crate::domain::tool::{CALLS_PER_TURN_MAX, LAST_TURN, RUN_COMMAND, ToolEffect, ToolSpec};
 
 /// The parameter of a call that says in how many turns its model may ask for tools.
 const TURNS_LEFT: &str = "turns_left";
@@ -45,6 +45,12 @@ fn programs<'a>(basis: &'a Basis, agent: &Agent) -> Vec<&'a str> {
     let listed = |name: &str| agent.plan.tools.iter().any(|tool| tool == name);
     let all = listed(RUN_COMMAND);
     basis.settings.tools.commands.iter().map(String::as_str).filter(|program| all || listed(program)).collect()
+}
+
+/// Returns what a tool call does: of a program, what the recorded settings say of it.
+pub(super) fn effect(basis: &Basis, spec: &ToolSpec, asked: &ToolCall) -> ToolEffect {
+    let program = asked.arguments["program"].as_str().filter(|_| spec.name == RUN_COMMAND);
+    program.and_then(|program| basis.settings.tools.effects.get(program)).copied().unwrap_or(spec.effect)
 }
 
 /// Returns in how many turns a model may still ask for tools in the agent's open attempt.

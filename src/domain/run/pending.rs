@@ -23,6 +23,13 @@ pub enum Effect {
         /// For this agent.
         agent: AgentNo,
     },
+    /// It must be found out, by looking or by asking a person, whether a tool had finished when Meno stopped.
+    ResolveTool {
+        /// The model call that asked for it.
+        call: CallNo,
+        /// Its number within the call, from 0.
+        tool_call: u32,
+    },
     /// The commands that an agent's criteria ask for must be run.
     RunCriteria {
         /// For this agent.
@@ -65,12 +72,21 @@ pub fn pending(run: &Run) -> Vec<Effect> {
                 Some(Step::Call(purpose)) => effects.push(Effect::StartCall { agent: agent.plan.agent, purpose }),
                 Some(Step::Tools(_)) => effects.push(Effect::StartTools { agent: agent.plan.agent }),
                 Some(Step::Commands) => effects.push(Effect::RunCriteria { agent: agent.plan.agent }),
-                None => {}
+                None => effects.extend(interrupted(run, agent)),
             },
             _ => {}
         }
     }
     effects
+}
+
+/// Returns the tools of the agent of which it is not known whether they had finished when Meno stopped. Also an agent whose run is lost
+/// for another reason has its say about what it changed.
+fn interrupted<'a>(run: &'a Run, agent: &'a Agent) -> impl Iterator<Item = Effect> + 'a {
+    let calls = agent.open_attempt().into_iter().flat_map(|attempt| run.calls_of(attempt));
+    calls
+        .filter_map(|call| Some((call.number, call.turn.as_ref()?)))
+        .flat_map(|(call, turn)| turn.interrupted().map(move |index| Effect::ResolveTool { call, tool_call: index as u32 }))
 }
 
 /// Returns whether everything that the agent waits for has ended.

@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::domain::call::ToolCall;
 use crate::domain::criterion::Criterion;
 use crate::domain::event::{
-    AgentPlanned, AnswerSource, AttemptOutcome, ErrorClass, Escalate, EscalationReason, FailureReason, JudgedBy, Mode, Purpose,
-    Signal, StopReason, SuspendReason, Verdict,
+    AgentPlanned, AnswerSource, AttemptOutcome, ErrorClass, Escalate, EscalationReason, FailureReason, FileChange, JudgedBy,
+    Mode, Purpose, Signal, StopReason, SuspendReason, Verdict,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, ExecutorId, Hash, RunId, TimeNs};
 use crate::domain::judge::{CommandFact, Edition, FileFact};
@@ -42,6 +42,8 @@ pub struct Run {
     pub agents: Vec<Agent>,
     /// Every call, by number.
     pub calls: BTreeMap<CallNo, Call>,
+    /// Tools that have started so far.
+    pub tools_started: u32,
     /// The sum of the known costs.
     pub spent: NanoUsd,
     /// Somebody asked for the run's end.
@@ -306,8 +308,14 @@ pub struct Turn {
 /// A tool call that has started.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolRun {
-    /// Running it again would do it twice.
+    /// Its number among the tools of the run that have started, from 1.
+    pub number: u32,
+    /// It may change something.
     pub writes: bool,
+    /// Meno stopped while it ran, and whether it had finished is not known yet.
+    pub is_interrupted: bool,
+    /// What it was about to make of which files, while it runs; `None` before it is known and for tools that do not say.
+    pub files: Option<Arc<[FileChange]>>,
     /// Its end, once there is one.
     pub end: Option<ToolEnd>,
 }
@@ -325,6 +333,11 @@ impl Turn {
     /// Returns the numbers of the tool calls that have started and not ended.
     pub fn open(&self) -> impl Iterator<Item = usize> {
         self.runs.iter().enumerate().filter(|(_, run)| run.end.is_none()).map(|(number, _)| number)
+    }
+
+    /// Returns the numbers of the tool calls of which it is not known whether they had finished when Meno stopped.
+    pub fn interrupted(&self) -> impl Iterator<Item = usize> {
+        self.open().filter(|index| self.runs[*index].is_interrupted)
     }
 
     /// Returns whether every tool call has ended.

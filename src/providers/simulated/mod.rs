@@ -3,7 +3,7 @@
 //! Replies depend on the prompt, the run's seed, the role, the attempt and the criterion alone, never on the clock or the schedule. An
 //! answer is shaped by the output contract, says what simple rules find in the prompt's material and nothing that they do not, and meets
 //! or misses each typed criterion by a draw against the tier's failure rate; a judge scores by the same rule. [`Script`]s replace replies, add delays, errors and retries. Nothing here knows
-//! runs, events or money. With tools it looks first: see [`looking`]. Start with [`Simulated::plan`], which is pure but for the script's use counts;
+//! runs, events or money. With tools it looks first, as `looking` decides. Start with [`Simulated::plan`], which is pure but for the script's use counts;
 //! [`perform`] only waits.
 
 mod answer;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::event::{CostSource, ErrorClass, Purpose, Signal, StopReason, ToolFault, Verdict};
+use crate::domain::event::{CostSource, ErrorClass, Purpose, Resolution, ResolvedBy, Signal, StopReason, ToolFault, Verdict};
 use crate::domain::ids::{AttemptNo, CallNo};
 use crate::domain::money::{TokenUsage, UsageSource};
 use crate::domain::tier::Tier;
@@ -211,6 +211,9 @@ pub struct CallError {
 pub struct ToolDetail {
     /// Its number within the call, from 0.
     pub tool_call: u32,
+    /// Its number among the tools of the run that have started, from 1; `meno resolve --tool` takes it.
+    #[serde(default)]
+    pub number: u32,
     /// The tool.
     pub tool: String,
     /// It may have changed something.
@@ -234,6 +237,24 @@ pub struct ToolDetail {
     /// Nothing ran: the model was told the result of an earlier call of the attempt again.
     #[serde(default)]
     pub repeated: bool,
+    /// The files that it was about to change, in order.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// What it changed in them, as a unified diff; null when it changed none, or that is not kept.
+    #[serde(default)]
+    pub diff: Option<String>,
+    /// Those of its files that were put back since.
+    #[serde(default)]
+    pub undone: Vec<String>,
+    /// Meno stopped while it ran, and whether it had finished is not known yet: `meno resolve` says so.
+    #[serde(default)]
+    pub awaits_resolution: bool,
+    /// Meno stopped while it ran: whether it had finished.
+    #[serde(default)]
+    pub resolution: Option<Resolution>,
+    /// How that is known.
+    #[serde(default)]
+    pub resolved_by: Option<ResolvedBy>,
     /// What the model was told; only with `--prompts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,

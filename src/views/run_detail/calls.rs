@@ -1,6 +1,6 @@
 //! The part of the fold that follows model calls: their tries, ends, tools, and what they cost.
 
-use crate::domain::event::{self, Event, Mode, Purpose};
+use crate::domain::event::{self, Event, Mode, Purpose, SuspendReason};
 use crate::domain::ids::CallNo;
 use crate::domain::money::UsageSource;
 use crate::domain::tier::Tier;
@@ -72,9 +72,12 @@ impl Fold {
                 });
             }
             Event::CallLost(body) => self.with_call(body.call, |call| call.status = CallStatus::Lost),
-            Event::ToolStarted(body) => self.with_call(body.call, |call| {
-                call.tools.push(ToolDetail {
+            Event::ToolStarted(body) => {
+                self.tools_started += 1;
+                let number = self.tools_started;
+                let tool = ToolDetail {
                     tool_call: body.tool_call,
+                    number,
                     tool: body.tool.clone(),
                     writes: body.writes,
                     ok: None,
@@ -84,17 +87,40 @@ impl Fold {
                     bytes: None,
                     told_bytes: None,
                     repeated: false,
+                    files: Vec::new(),
+                    diff: None,
+                    undone: Vec::new(),
+                    awaits_resolution: false,
+                    resolution: None,
+                    resolved_by: None,
                     result: None,
-                });
+                };
+                self.with_call(body.call, |call| call.tools.push(tool));
+            }
+            Event::WritePrepared(body) => self.with_tool(body.call, body.tool_call, |tool| {
+                let files = body.private.iter().flat_map(|private| &private.files);
+                tool.files = files.map(|file| file.path.clone()).collect();
             }),
-            Event::ToolEnded(body) => self.with_call(body.call, |call| {
-                if let Some(tool) = call.tools.iter_mut().find(|tool| tool.tool_call == body.tool_call) {
-                    tool.ok = Some(body.ok);
-                    tool.latency_ms = Some(body.latency_ms);
-                    tool.fault = body.fault;
-                    (tool.bytes, tool.told_bytes) = (body.bytes, body.told_bytes);
-                    tool.repeated = body.repeats.is_some();
-                }
+            Event::ToolResolved(body) => self.with_tool(body.call, body.tool_call, |tool| {
+                tool.awaits_resolution = false;
+                (tool.resolution, tool.resolved_by) = (Some(body.resolution), Some(body.by));
+            }),
+            Event::WriteUndone(body) => self.with_tool(body.call, body.tool_call, |tool| {
+                tool.undone.extend(body.private.iter().flat_map(|private| private.paths.clone()));
+            }),
+            Event::RunSuspended(body) if body.why == SuspendReason::Tool => {
+                let attempts = self.detail.agents.iter_mut().flat_map(|agent| &mut agent.attempts);
+                let tools = attempts.flat_map(|attempt| &mut attempt.calls).flat_map(|call| &mut call.tools);
+                tools.filter(|tool| tool.writes && tool.ok.is_none()).for_each(|tool| tool.awaits_resolution = true);
+            }
+            Event::ToolEnded(body) => self.with_tool(body.call, body.tool_call, |tool| {
+                tool.ok = Some(body.ok);
+                tool.latency_ms = Some(body.latency_ms);
+                tool.fault = body.fault;
+                (tool.bytes, tool.told_bytes) = (body.bytes, body.told_bytes);
+                tool.repeated = body.repeats.is_some();
+                tool.awaits_resolution = false;
+                tool.diff = body.private.as_ref().and_then(|private| text(private.diff.as_ref()?));
             }),
             Event::CostIncurred(body) => self.cost_incurred(body),
             _ => {}
@@ -184,6 +210,14 @@ impl Fold {
                 self.costless.remove(&(body.agent, body.attempt));
             }
         }
+    }
+
+    fn with_tool(&mut self, call: CallNo, tool_call: u32, change: impl FnOnce(&mut ToolDetail)) {
+        self.with_call(call, |call| {
+            if let Some(tool) = call.tools.iter_mut().find(|tool| tool.tool_call == tool_call) {
+                change(tool);
+            }
+        });
     }
 
     fn with_call(&mut self, number: CallNo, change: impl FnOnce(&mut CallDetail)) {

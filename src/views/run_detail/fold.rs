@@ -43,6 +43,8 @@ pub struct Fold {
     pub(super) unpriced: BTreeSet<(AgentNo, AttemptNo)>,
     /// The names of each agent's criteria, as it was planned.
     pub(super) criteria: HashMap<AgentNo, Vec<String>>,
+    /// Tools that have started so far.
+    pub(super) tools_started: u32,
 }
 
 impl Default for Fold {
@@ -111,6 +113,7 @@ impl Default for Fold {
             costless: BTreeSet::new(),
             unpriced: BTreeSet::new(),
             criteria: HashMap::new(),
+            tools_started: 0,
         }
     }
 }

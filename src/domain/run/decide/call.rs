@@ -20,7 +20,7 @@ use crate::domain::run::prompt::{self, Prompt};
 use crate::domain::run::state::{AgentStatus, Attempt, Call, CallState, Run};
 use crate::domain::text::Text;
 use crate::domain::tier::Tier;
-use crate::domain::tokens::estimate_tokens;
+use crate::domain::tokens::{estimate_tokens, least_tokens};
 use crate::domain::tool::ToolSpec;
 
 const NS_PER_DAY: i64 = 86_400_000_000_000;
@@ -55,6 +55,11 @@ pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) ->
     let max_output = output_limit(draft, number, purpose, &choice);
     let (prompt, estimated_input, transcript) = match last_turn {
         Some(last) => {
+            let least = least_next(last);
+            let checks = draft.basis.checks_windows() && draft.basis.settings.tools.checks_windows;
+            if let Some(window) = choice.context_tokens.filter(|window| checks && least > *window) {
+                return refuse_for_window(draft, number, purpose, &choice, least, window);
+            }
             let transcript = serde_json::json!({ "goes_on_after_call": last.number }).to_string();
             (Prompt::default(), estimate_next(&draft.run, &choice, last), Some(Text::Inline(transcript)))
         }
@@ -157,6 +162,17 @@ fn estimate_next(run: &Run, choice: &ModelChoice, last: &Call) -> u64 {
     known + (results as f64 * correction(run, choice)).ceil() as u64
 }
 
+/// Returns how many input tokens a call has at least that goes on with a conversation: what its provider counted of the last one, and the new
+/// results.
+fn least_next(last: &Call) -> u64 {
+    let known = match last.state {
+        CallState::Replied { usage, reported: true } => usage.total_input(),
+        _ => 0,
+    };
+    let results = last.turn.iter().flat_map(|turn| &turn.runs).filter_map(|run| run.end.as_ref());
+    known + results.map(|end| least_tokens(&end.result)).sum::<u64>()
+}
+
 /// Tokens that a result costs beside its text: its id, its fence, its frame.
 const TOKENS_PER_RESULT: u64 = 40;
 
@@ -169,7 +185,7 @@ fn estimate(run: &Run, choice: &ModelChoice, prompt: &Prompt, tools: &[ToolSpec]
 }
 
 /// Tools are sent along and counted as input.
-fn tool_tokens(tools: &[ToolSpec]) -> u64 {
+pub(in crate::domain::run) fn tool_tokens(tools: &[ToolSpec]) -> u64 {
     tools.iter().map(|tool| estimate_tokens(&tool.description) + estimate_tokens(&tool.parameters.to_string())).sum()
 }
 

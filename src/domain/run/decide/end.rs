@@ -137,7 +137,7 @@ pub(super) fn resume(
             end_attempt(draft, agent, AttemptOutcome::Lost, Vec::new());
         }
     }
-    tools::interrupted(draft);
+    tools::repeat_harmless(draft);
     settle(draft);
     Ok(())
 }

@@ -8,6 +8,7 @@ mod form;
 mod tools;
 
 pub use call::NO_PRICE;
+pub(super) use call::tool_tokens;
 
 use super::basis::Basis;
 use super::command::{Command, Refusal};
@@ -45,6 +46,10 @@ pub fn decide_on(run: Run, basis: &Basis, command: Command, now: TimeNs) -> Resu
         Command::StartCall { agent, purpose } => call::start(&mut draft, agent, purpose)?,
         Command::StartTools { agent } => tools::start(&mut draft, agent)?,
         Command::RecordTool { call, tool_call, outcome } => tools::ended(&mut draft, call, tool_call, outcome)?,
+        Command::PrepareWrite { call, tool_call, files } => tools::prepared(&mut draft, call, tool_call, files)?,
+        Command::ResolveTool { call, tool_call, resolution, by, outcome } => {
+            tools::resolved(&mut draft, (call, tool_call), resolution, by, outcome)?;
+        }
         Command::RecordCommands { agent, seen } => call::commands_ended(&mut draft, agent, seen)?,
         Command::RecordRetry { call, retry } => call::retried(&mut draft, call, retry)?,
         Command::RecordReply { call, reply, seen } => call::replied(&mut draft, call, *reply, seen)?,

@@ -2,20 +2,23 @@
 
 use super::{Draft, attempt, end};
 use crate::domain::call::ToolCall;
-use crate::domain::event::{Signal, ToolEnded, ToolEndedPrivate, ToolFault, ToolStarted, ToolStartedPrivate};
+use crate::domain::event::{
+    FileChange, Resolution, ResolvedBy, Signal, ToolEnded, ToolEndedPrivate, ToolFault, ToolResolved, ToolResolvedPrivate,
+    ToolStarted, ToolStartedPrivate, WritePrepared, WritePreparedPrivate,
+};
 use crate::domain::ids::{AgentNo, CallNo};
 use crate::domain::run::command::Refusal;
 use crate::domain::run::offer;
 use crate::domain::run::pending::{Step, next_step};
-use crate::domain::run::state::{Agent, AgentStatus, Call, ToolEnd};
+use crate::domain::run::state::{Agent, AgentStatus, ToolEnd, ToolRun};
 use crate::domain::text::Text;
-use crate::domain::tool::{self, FAILED_TURNS_MAX, SAME_FAILURES_MAX, ToolOutcome, ToolSpec};
+use crate::domain::tool::{self, FAILED_TURNS_MAX, SAME_FAILURES_MAX, ToolEffect, ToolOutcome, ToolSpec};
 
 /// What becomes of a tool call.
 enum Fate {
     /// It runs.
     Runs {
-        /// Running it again would do it twice.
+        /// It may change something.
         writes: bool,
     },
     /// Nothing runs: this is the answer.
@@ -66,28 +69,79 @@ pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo) -> Result<(), Refusa
 
 /// Records how a tool ended.
 pub(super) fn ended(draft: &mut Draft<'_>, call: CallNo, index: u32, outcome: ToolOutcome) -> Result<(), Refusal> {
-    let turn = draft.run.calls.get(&call).and_then(|call| call.turn.as_ref());
-    if !turn.is_some_and(|turn| turn.open().any(|open| open == index as usize)) {
-        return Err(Refusal::ToolNotOpen(call, index));
-    }
+    open(draft, call, index)?;
     record(draft, call, index, outcome);
     settle_turn(draft, call);
     Ok(())
 }
 
-/// Ends the tools that ran when their process died and that must not run twice. Whatever only looked runs again.
-pub(super) fn interrupted(draft: &mut Draft<'_>) {
-    let open_in = |call: &Call| {
-        let turn = call.turn.as_ref();
-        let open = turn.into_iter().flat_map(|turn| turn.open().filter(|index| turn.runs[*index].writes));
-        open.map(|index| (call.number, index as u32)).collect::<Vec<_>>()
-    };
-    let open: Vec<_> = draft.run.agents.iter().filter_map(Agent::open_attempt).collect();
-    let open: Vec<_> = open.into_iter().flat_map(|attempt| draft.run.calls_of(attempt)).flat_map(open_in).collect();
-    for (call, index) in open {
-        let text = "Meno stopped while this ran. Whether it had finished is not known: look before you do it again.";
-        record(draft, call, index, ToolOutcome::refused(ToolFault::Interrupted, text));
+/// Returns a tool that has started and not ended.
+fn open<'a>(draft: &'a Draft<'_>, call: CallNo, index: u32) -> Result<&'a ToolRun, Refusal> {
+    let turn = draft.run.calls.get(&call).and_then(|call| call.turn.as_ref());
+    let run = turn.and_then(|turn| turn.runs.get(index as usize)).filter(|run| run.end.is_none());
+    run.ok_or(Refusal::ToolNotOpen(call, index))
+}
+
+/// Records what a tool is about to make of which files; what is recorded already is not recorded again.
+pub(super) fn prepared(draft: &mut Draft<'_>, call: CallNo, index: u32, files: Vec<FileChange>) -> Result<(), Refusal> {
+    draft.must_run()?;
+    let run = open(draft, call, index)?;
+    if !run.writes || run.is_interrupted {
+        return Err(Refusal::ToolNotOpen(call, index));
     }
+    if run.files.as_deref() != Some(files.as_slice()) {
+        draft.emit(WritePrepared { call, tool_call: index, private: Some(WritePreparedPrivate { files }) });
+    }
+    Ok(())
+}
+
+/// What the model is told of a tool of which a person says that it had finished.
+const SAID_DONE: &str = "Meno stopped while this ran. A person has looked: it had finished. What it said is not known.";
+/// What it is told of a tool of which nobody knows.
+const STAYS_UNKNOWN: &str = "Meno stopped while this ran. Whether it had finished is not known: look before you do it again.";
+
+/// Lets tools run again that were interrupted and change nothing more by that.
+pub(super) fn repeat_harmless(draft: &mut Draft<'_>) {
+    let mut harmless = Vec::new();
+    for agent in &draft.run.agents {
+        let offered = offer::tools(draft.basis, agent);
+        let calls = agent.open_attempt().into_iter().flat_map(|attempt| draft.run.calls_of(attempt));
+        for (call, turn) in calls.filter_map(|call| Some((call.number, call.turn.as_ref()?))) {
+            let is_harmless = |index: &usize| {
+                let asked = turn.calls.get(*index);
+                let spec = asked.and_then(|asked| offered.iter().find(|spec| spec.name == asked.name));
+                asked.zip(spec).is_some_and(|(asked, spec)| offer::effect(draft.basis, spec, asked).may_repeat())
+            };
+            harmless.extend(turn.interrupted().filter(is_harmless).map(|index| (call, index as u32)));
+        }
+    }
+    for (call, tool_call) in harmless {
+        let private = Some(ToolResolvedPrivate {});
+        draft.emit(ToolResolved { call, tool_call, resolution: Resolution::NotDone, by: ResolvedBy::Effect, private });
+    }
+}
+
+/// Records whether a tool had finished when Meno stopped: what had not runs again, everything else has its end now.
+pub(super) fn resolved(
+    draft: &mut Draft<'_>,
+    (call, index): (CallNo, u32),
+    resolution: Resolution,
+    by: ResolvedBy,
+    outcome: Option<ToolOutcome>,
+) -> Result<(), Refusal> {
+    draft.must_run()?;
+    if !open(draft, call, index)?.is_interrupted {
+        return Err(Refusal::ToolNotInterrupted(call, index));
+    }
+    draft.emit(ToolResolved { call, tool_call: index, resolution, by, private: Some(ToolResolvedPrivate {}) });
+    let outcome = match resolution {
+        Resolution::NotDone => return Ok(()),
+        Resolution::Done => outcome.unwrap_or_else(|| ToolOutcome::done(SAID_DONE)),
+        Resolution::Unknown => ToolOutcome::refused(ToolFault::Interrupted, STAYS_UNKNOWN),
+    };
+    record(draft, call, index, outcome);
+    settle_turn(draft, call);
+    Ok(())
 }
 
 /// Says what becomes of a tool call: it runs when the agent has the tool, the arguments are right and it is new.
@@ -101,8 +155,9 @@ fn fate(draft: &Draft<'_>, number: AgentNo, offered: &[ToolSpec], asked: &ToolCa
         return Fate::Answered(ToolOutcome::refused(ToolFault::BadArguments, problem));
     }
     let before = before(draft, number, asked);
+    let effect = offer::effect(draft.basis, spec, asked);
     match before.last {
-        Some((call, index, end)) if end.ok && spec.effect.may_repeat() => Fate::Repeats(call, index, end),
+        Some((call, index, end)) if end.ok && effect == ToolEffect::Reads => Fate::Repeats(call, index, end),
         Some((_, _, end)) if before.failures >= SAME_FAILURES_MAX => {
             let times = before.failures;
             let text = format!(
@@ -112,7 +167,7 @@ fn fate(draft: &Draft<'_>, number: AgentNo, offered: &[ToolSpec], asked: &ToolCa
             );
             Fate::Answered(ToolOutcome::refused(ToolFault::Repeated, text))
         }
-        _ => Fate::Runs { writes: !spec.effect.may_repeat() },
+        _ => Fate::Runs { writes: effect != ToolEffect::Reads },
     }
 }
 
@@ -143,7 +198,7 @@ fn before(draft: &Draft<'_>, number: AgentNo, asked: &ToolCall) -> Before {
 }
 
 fn record(draft: &mut Draft<'_>, call: CallNo, tool_call: u32, outcome: ToolOutcome) {
-    let ToolOutcome { fault, text, bytes, latency_ms } = outcome;
+    let ToolOutcome { fault, text, bytes, diff, latency_ms } = outcome;
     let told = tool::cut(&text, bytes);
     let (result, whole) = match told {
         Some(told) => (told, Some(text)),
@@ -161,7 +216,7 @@ fn record(draft: &mut Draft<'_>, call: CallNo, tool_call: u32, outcome: ToolOutc
         private: Some(ToolEndedPrivate {
             result: Text::Inline(result),
             whole: whole.map(Text::Inline),
-            diff: None,
+            diff: diff.map(Text::Inline),
             originals: Vec::new(),
         }),
     });

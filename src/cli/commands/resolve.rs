@@ -1,0 +1,77 @@
+//! `meno resolve RUN`: says whether a tool had finished when Meno stopped, and goes on with the run.
+
+use std::sync::Arc;
+
+use crate::cli::args::ResolveArgs;
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Report, Result};
+use crate::cli::open::Opening;
+use crate::cli::{consent, filling, open, running};
+use crate::domain::event::ResolvedBy;
+use crate::domain::ids::{CallNo, RunId};
+use crate::domain::run::{Command, Effect, Run, pending};
+use crate::settings::Flags;
+use crate::workspace::{Access, ResumeRequest};
+
+use super::run::GivenAnswers;
+
+/// Records what a person says of a tool, and goes on.
+///
+/// # Errors
+/// When there is no such run, it waits for no such answer, or another process executes it.
+pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
+    let flags = Flags { allow_write: args.allow_write, ..Flags::default() };
+    let workspace = Arc::new(open::store_with(context, Access::Change, Opening { flags, ..Opening::default() })?);
+    let id = workspace.find_own_run(&args.run.to_string())?;
+    if let Ok(basis) = workspace.recorded_basis(id) {
+        consent::to_run(context, &workspace, id, &basis)?;
+    }
+    // A run that waits for nothing is not begun again.
+    let detail = workspace.detail(id)?;
+    let attempts = detail.agents.iter().flat_map(|agent| &agent.attempts);
+    let tools = attempts.flat_map(|attempt| &attempt.calls).flat_map(|call| &call.tools);
+    let waiting: Vec<u32> = tools.filter(|tool| tool.writes && tool.ok.is_none()).map(|tool| tool.number).collect();
+    let chosen = choose(&waiting, args.tool, id)?;
+    let mut active = workspace.resume(id, &ResumeRequest::default()).map_err(|error| Report::from(error).about("RUN", id))?;
+    let known = filling::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
+    active.redactor = workspace.redactor_of(&active.basis, &known);
+    let waits = open_tools(active.stream.run()).into_iter().find(|(number, ..)| *number == chosen);
+    let Some((_, call, tool_call)) = waits else {
+        return Err(
+            Report::refused(format!("run {id} does not wait for tool {chosen}")).hint(format!("`meno resume {id}` continues it"))
+        );
+    };
+    let basis = Arc::clone(&active.basis);
+    let (resolution, by) = (args.answer, ResolvedBy::Person);
+    active.stream.perform(&basis, &[Command::ResolveTool { call, tool_call, resolution, by, outcome: None }])?;
+    running::carry_on(context, &workspace, active)
+}
+
+/// Returns the number of the tool that is meant.
+fn choose(waiting: &[u32], tool: Option<u32>, id: RunId) -> Result<u32> {
+    let numbers = waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match (tool, waiting) {
+        (_, []) => Err(Report::refused(format!("run {id} waits for no tool"))
+            .hint(format!("`meno show-run {id}` shows where it stands; `meno resume {id}` continues it"))),
+        (Some(tool), waiting) if waiting.contains(&tool) => Ok(tool),
+        (Some(tool), [first, ..]) => {
+            Err(Report::refused(format!("run {id} does not wait for tool {tool}; it waits for {numbers}"))
+                .hint(format!("`meno resolve {id} --tool {first} done` says that this one had finished")))
+        }
+        (None, [one]) => Ok(*one),
+        (None, [first, ..]) => Err(Report::usage(format!("run {id} waits for several tools: {numbers}"))
+            .hint(format!("name one: `meno resolve {id} --tool {first} done`"))),
+    }
+}
+
+/// Returns the tools of which somebody must say whether they had finished: number, call, and place within it.
+fn open_tools(run: &Run) -> Vec<(u32, CallNo, u32)> {
+    let tool = |effect| match effect {
+        Effect::ResolveTool { call, tool_call } => {
+            let turn = run.calls.get(&call)?.turn.as_ref()?;
+            Some((turn.runs.get(tool_call as usize)?.number, call, tool_call))
+        }
+        _ => None,
+    };
+    pending(run).into_iter().filter_map(tool).collect()
+}

@@ -1,0 +1,335 @@
+//! Unified diffs: read, and applied strictly to texts.
+//!
+//! What a hunk takes away and keeps must stand in the file, character by character. Only where it stands may differ from what the hunk
+//! says, because models count lines badly: then the one place counts that has these lines, and two such places are refused.
+
+/// What a patch does to one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePatch {
+    /// The file before; `None` when it is new.
+    pub from: Option<String>,
+    /// The file afterwards; `None` when it is deleted.
+    pub to: Option<String>,
+    hunks: Vec<Hunk>,
+}
+
+/// A place of a file where something changes.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+struct Hunk {
+    /// The first line that it is about, from 1, as it says; 0 for an empty file.
+    line: usize,
+    /// Its lines as they stand in the file before, and as they do afterwards: without their ends.
+    old: Vec<String>,
+    new: Vec<String>,
+    /// The last line before, or afterwards, is said to have no end.
+    old_is_open: bool,
+    new_is_open: bool,
+    /// Where it stands in the patch, from 1.
+    at: usize,
+}
+
+/// Reads a patch.
+///
+/// # Errors
+/// What is wrong with it, in words for the model.
+pub fn parse(text: &str) -> Result<Vec<FilePatch>, String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut files: Vec<FilePatch> = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let line = lines[at];
+        if begins_file(&lines, at) {
+            let (from, to) = (name_of(&line[4..]), name_of(&lines[at + 1][4..]));
+            let (from, to) = without_prefixes(from, to);
+            if from.is_none() && to.is_none() {
+                return Err(format!("line {} of the patch names no file", at + 1));
+            }
+            if let (Some(from), Some(to)) = (&from, &to)
+                && from != to
+            {
+                return Err(format!("the patch renames `{from}` to `{to}`: write the new file and delete the old one instead"));
+            }
+            files.push(FilePatch { from, to, hunks: Vec::new() });
+            at += 2;
+        } else if line.starts_with("@@") {
+            let Some(file) = files.last_mut() else {
+                return Err(format!("line {} of the patch begins a hunk before any `--- FILE` and `+++ FILE`", at + 1));
+            };
+            let (hunk, next) = hunk(&lines, at)?;
+            file.hunks.push(hunk);
+            at = next;
+        } else if line.starts_with("rename ") || line.starts_with("copy ") || line.starts_with("GIT binary patch") {
+            return Err(format!("line {} of the patch is `{line}`: only changes of texts are applied", at + 1));
+        } else {
+            // What stands between files is for people: `diff --git`, `index`, words.
+            at += 1;
+        }
+    }
+    if files.is_empty() {
+        return Err("it has no `--- FILE` and `+++ FILE` lines: a unified diff is wanted".to_owned());
+    }
+    if let Some(empty) = files.iter().find(|file| file.hunks.is_empty() && file.to.is_some()) {
+        return Err(format!("it changes nothing in `{}`: a hunk begins with `@@ -LINE,COUNT +LINE,COUNT @@`", empty.path()));
+    }
+    Ok(files)
+}
+
+fn begins_file(lines: &[&str], at: usize) -> bool {
+    lines[at].starts_with("--- ") && lines.get(at + 1).is_some_and(|next| next.starts_with("+++ "))
+}
+
+/// A name in a header ends at a tab, behind which other programs put a time.
+fn name_of(text: &str) -> Option<String> {
+    let name = text.split('\t').next().unwrap_or_default().trim();
+    let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
+    (name != "/dev/null" && !name.is_empty()).then(|| name.to_owned())
+}
+
+/// Takes away the `a/` and `b/` of git, where both names that are there have them.
+fn without_prefixes(from: Option<String>, to: Option<String>) -> (Option<String>, Option<String>) {
+    let has = |name: &Option<String>, prefix| name.as_ref().is_none_or(|name| name.starts_with(prefix));
+    if has(&from, "a/") && has(&to, "b/") {
+        let bare = |name: Option<String>| name.map(|name| name[2..].to_owned());
+        (bare(from), bare(to))
+    } else {
+        (from, to)
+    }
+}
+
+/// Reads the hunk that begins at a line; returns where the next thing begins.
+fn hunk(lines: &[&str], start: usize) -> Result<(Hunk, usize), String> {
+    let head = lines[start];
+    let bad = || format!("line {} of the patch is `{head}`: a hunk begins with `@@ -LINE,COUNT +LINE,COUNT @@`", start + 1);
+    let mut words = head.trim_start_matches('@').split_whitespace();
+    let mut range = |sign: char| {
+        let word = words.next().and_then(|word| word.strip_prefix(sign)).ok_or_else(bad)?;
+        let (line, count) = word.split_once(',').unwrap_or((word, "1"));
+        match (line.parse::<usize>(), count.parse::<usize>()) {
+            (Ok(line), Ok(count)) => Ok((line, count)),
+            _ => Err(bad()),
+        }
+    };
+    let ((line, old_count), (_, new_count)) = (range('-')?, range('+')?);
+    let mut hunk = Hunk { line, at: start + 1, ..Hunk::default() };
+    let mut at = start + 1;
+    while let Some(text) = lines.get(at) {
+        // While lines are missing, what looks like a head is a line that was taken away.
+        let is_whole = hunk.old.len() >= old_count && hunk.new.len() >= new_count;
+        if text.starts_with("@@") || text.starts_with("diff --git ") || (begins_file(lines, at) && is_whole) {
+            break;
+        }
+        match text.as_bytes().first() {
+            Some(b' ') => {
+                hunk.old.push(text[1..].to_owned());
+                hunk.new.push(text[1..].to_owned());
+                (hunk.old_is_open, hunk.new_is_open) = (false, false);
+            }
+            Some(b'-') => {
+                hunk.old.push(text[1..].to_owned());
+                hunk.old_is_open = false;
+            }
+            Some(b'+') => {
+                hunk.new.push(text[1..].to_owned());
+                hunk.new_is_open = false;
+            }
+            Some(b'\\') => match lines[at - 1].as_bytes().first() {
+                Some(b'-') => hunk.old_is_open = true,
+                Some(b'+') => hunk.new_is_open = true,
+                _ => (hunk.old_is_open, hunk.new_is_open) = (true, true),
+            },
+            // An empty line that is kept has lost its blank on the way.
+            None if !is_whole => {
+                hunk.old.push(String::new());
+                hunk.new.push(String::new());
+            }
+            None => break,
+            Some(_) if is_whole => break,
+            Some(_) => {
+                let words = "a line of a hunk begins with a blank, `-` or `+`";
+                return Err(format!("line {} of the patch is `{text}`: {words}", at + 1));
+            }
+        }
+        at += 1;
+    }
+    if hunk.old == hunk.new && hunk.old_is_open == hunk.new_is_open {
+        return Err(format!("the hunk at line {} of the patch changes nothing", start + 1));
+    }
+    Ok((hunk, at))
+}
+
+impl FilePatch {
+    /// Returns the file that it is about.
+    pub fn path(&self) -> &str {
+        self.to.as_deref().or(self.from.as_deref()).unwrap_or_default()
+    }
+
+    /// Returns what becomes of a file; `None`: it is deleted.
+    ///
+    /// # Errors
+    /// The first hunk that does not fit, in words for the model.
+    pub fn apply(&self, before: Option<&str>) -> Result<Option<String>, String> {
+        let path = self.path();
+        match (before, &self.from) {
+            (None, Some(_)) => return Err(format!("there is no `{path}` to change; a new file is written `--- /dev/null`")),
+            (Some(_), None) => return Err(format!("`{path}` is there already, and the patch says that it is new")),
+            _ => {}
+        }
+        let text = before.unwrap_or_default();
+        // A file with the line ends of Windows keeps them, whatever the patch has.
+        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let mut lines: Vec<&str> =
+            text.split('\n').map(|line| line.strip_suffix('\r').filter(|_| end == "\r\n").unwrap_or(line)).collect();
+        let mut ends_open = !text.is_empty() && !text.ends_with('\n');
+        if !ends_open {
+            lines.pop();
+        }
+        let mut result: Vec<&str> = Vec::new();
+        let mut done = 0;
+        for hunk in &self.hunks {
+            let place = hunk
+                .place(&lines, done, ends_open)
+                .map_err(|why| format!("the hunk at line {} of the patch does not fit `{path}`: {why}", hunk.at))?;
+            result.extend(&lines[done..place]);
+            result.extend(hunk.new.iter().map(|line| line.strip_suffix('\r').filter(|_| end == "\r\n").unwrap_or(line)));
+            done = place + hunk.old.len();
+            let ends_as_before = hunk.old.last() == hunk.new.last() && hunk.old_is_open == hunk.new_is_open;
+            if done == lines.len() && !ends_as_before {
+                ends_open = hunk.new_is_open;
+            }
+        }
+        result.extend(&lines[done.min(lines.len())..]);
+        if self.to.is_none() {
+            if !result.is_empty() && !self.hunks.is_empty() {
+                return Err(format!("the patch deletes `{path}` and leaves {} lines of it", result.len()));
+            }
+            return Ok(None);
+        }
+        let mut after = result.join(end);
+        if !result.is_empty() && !ends_open {
+            after.push_str(end);
+        }
+        Ok(Some(after))
+    }
+}
+
+impl Hunk {
+    /// Returns the index of the line at which it begins in a file whose lines up to `done` are taken.
+    fn place(&self, lines: &[&str], done: usize, ends_open: bool) -> Result<usize, String> {
+        let fits = |place: usize| {
+            let part = lines.get(place..place + self.old.len());
+            let is_same = part.is_some_and(|part| {
+                part.iter().zip(&self.old).all(|(line, old)| *line == old || old.strip_suffix('\r') == Some(line))
+            });
+            is_same && (!self.old_is_open || (ends_open && place + self.old.len() == lines.len()))
+        };
+        if self.old.is_empty() {
+            // Nothing says where but the number: behind that line.
+            let place = if lines.is_empty() { 0 } else { self.line };
+            return if place >= done && place <= lines.len() {
+                Ok(place)
+            } else {
+                Err(format!("there is no line {}", self.line))
+            };
+        }
+        let stated = self.line.saturating_sub(1);
+        if stated >= done && fits(stated) {
+            return Ok(stated);
+        }
+        let last = (lines.len() + 1).saturating_sub(self.old.len());
+        let places: Vec<usize> = (done..last).filter(|place| fits(*place)).take(2).collect();
+        match places.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(self.why_not(lines, stated.max(done))),
+            _ => {
+                Err("its lines stand in the file more than once, and none at the line that it says: give more context".to_owned())
+            }
+        }
+    }
+
+    /// Says which line is not as the hunk has it, where it says that it begins.
+    fn why_not(&self, lines: &[&str], place: usize) -> String {
+        let there = lines.get(place..).unwrap_or_default();
+        let wrong = self.old.iter().enumerate().find(|(index, old)| there.get(*index) != Some(&old.as_str()));
+        let Some((index, old)) = wrong else { return "it ends elsewhere".to_owned() };
+        let number = place + index + 1;
+        match there.get(index) {
+            Some(line) => format!("line {number} is `{line}`, not `{old}`, and no other place has these lines"),
+            None => format!("the file ends before line {number}, which should be `{old}`"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use similar::TextDiff;
+
+    use super::*;
+
+    fn apply(patch: &str, before: Option<&str>) -> Result<Option<String>, String> {
+        let files = parse(patch)?;
+        assert_eq!(files.len(), 1);
+        files[0].apply(before)
+    }
+
+    #[test]
+    fn lines_are_found_by_what_they_say_where_the_number_is_wrong() {
+        let before = "a\nb\nc\nd\n";
+        let patch = |line: usize| format!("--- a/f\n+++ b/f\n@@ -{line},2 +{line},2 @@\n b\n-c\n+C\n");
+        for line in [2, 1, 40] {
+            assert_eq!(apply(&patch(line), Some(before)), Ok(Some("a\nb\nC\nd\n".into())), "{line}");
+        }
+        let twice = "x\nb\nc\nb\nc\n";
+        assert!(apply(&patch(1), Some(twice)).is_err_and(|why| why.contains("more than once")));
+        assert_eq!(apply(&patch(4), Some(twice)), Ok(Some("x\nb\nc\nb\nC\n".into())));
+        let why = apply(&patch(2), Some("a\nb\nx\n")).expect_err("it does not fit");
+        assert!(why.contains("line 3 is `x`, not `c`"), "{why}");
+    }
+
+    #[test]
+    fn files_are_made_and_deleted_and_keep_their_ends() {
+        assert_eq!(apply("--- /dev/null\n+++ b/f\n@@ -0,0 +1,2 @@\n+a\n+b\n", None), Ok(Some("a\nb\n".into())));
+        assert_eq!(apply("--- a/f\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n", Some("a\n")), Ok(None));
+        assert!(apply("--- a/f\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n", Some("a\nb\n")).is_err());
+        assert!(apply("--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+a\n", Some("b\n")).is_err_and(|why| why.contains("already")));
+        assert!(apply("--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", None).is_err_and(|why| why.contains("no `f`")));
+        let open = "--- f\n+++ f\n@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+b\n";
+        assert_eq!(apply(open, Some("a")), Ok(Some("b\n".into())));
+        assert!(apply(open, Some("a\n")).is_err());
+        assert_eq!(apply("--- f\n+++ f\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n", Some("a\r\nb\r\n")), Ok(Some("a\r\nc\r\n".into())));
+    }
+
+    #[test]
+    fn what_is_no_patch_is_refused_in_words() {
+        for (patch, words) in [
+            ("", "unified diff"),
+            ("just words", "unified diff"),
+            ("--- a/f\n+++ b/f\n", "changes nothing"),
+            ("@@ -1 +1 @@\n-a\n+b\n", "before any"),
+            ("--- a/f\n+++ b/g\n@@ -1 +1 @@\n-a\n+b\n", "renames"),
+            ("--- a/f\n+++ b/f\n@@ one @@\n-a\n+b\n", "a hunk begins with"),
+            ("--- a/f\n+++ b/f\n@@ -1,3 +1,3 @@\n-a\nb\n", "begins with a blank"),
+            ("--- a/f\n+++ b/f\n@@ -1 +1 @@\n a\n", "changes nothing"),
+        ] {
+            assert!(parse(patch).is_err_and(|why| why.contains(words)), "{patch:?}: {:?}", parse(patch));
+        }
+    }
+
+    proptest! {
+        /// Whatever `similar` says is the difference of two texts makes the one of the other.
+        #[test]
+        fn every_difference_can_be_applied(before in "([ab-]{0,2}\n){0,12}[a-]{0,2}", after in "([ab+]{0,2}\n){0,12}[b+]{0,2}", context in 0usize..4) {
+            prop_assume!(before != after && !before.is_empty() && !after.is_empty());
+            let diff = TextDiff::from_lines(&before, &after).unified_diff().context_radius(context).header("a/f", "b/f").to_string();
+            let patch = parse(&diff).map_err(TestCaseError::fail)?;
+            prop_assert_eq!(patch[0].apply(Some(&before)), Ok(Some(after)), "{}", diff);
+        }
+
+        #[test]
+        fn no_text_breaks_it(patch in "(--- [a-z]\n|\\+\\+\\+ [a-z]\n|@@ -[0-9],[0-9] \\+[0-9],[0-9] @@\n|[ +-]?[a-c]\n|\n|\\\\x\n){0,20}", before in "([a-c]\n){0,5}[a-c]?") {
+            if let Ok(files) = parse(&patch) {
+                files.iter().for_each(|file| drop(file.apply(Some(&before))));
+            }
+        }
+    }
+}

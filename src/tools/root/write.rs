@@ -1,0 +1,177 @@
+//! Changing files below a root: each file at once or not at all, with its permissions as they were, through the same handles as reading.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, fchmod, fstat, fsync, mkdirat, openat, renameat, unlinkat};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
+use super::{Folder, Kind, Root, RootPath, failure};
+use crate::domain::ids::Hash;
+use crate::tools::ToolError;
+
+/// Bytes of a file that tools change, at most.
+pub const WRITTEN_BYTES_MAX: u64 = 4 << 20;
+
+/// A file as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its content.
+    pub content: Vec<u8>,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+impl Root {
+    /// Reads a whole file that a tool is to change; `None` when it is not there, nor perhaps the folder that it would lie in.
+    ///
+    /// # Errors
+    /// When it is something else than a file, too large, or not to be touched.
+    pub fn found(&self, path: &RootPath) -> Result<Option<Found>, ToolError> {
+        self.may_name(path)?;
+        let Some((above, name)) = path.split() else { return Err(ToolError::failed("The workspace is a folder.")) };
+        if self.missing_folders(&above)? > 0 {
+            return Ok(None);
+        }
+        let folder = self.folder(&above)?;
+        if folder.kind(OsStr::new(name)).is_none() {
+            return Ok(None);
+        }
+        let (file, bytes) = folder.file(name)?;
+        let too_large = || {
+            let text = path.text();
+            ToolError::failed(format!(
+                "`{text}` has {bytes} bytes, and files above {WRITTEN_BYTES_MAX} are not changed by tools."
+            ))
+        };
+        if bytes > WRITTEN_BYTES_MAX {
+            return Err(too_large());
+        }
+        let mode = fstat(&file).map_err(|errno| failure(path, errno))?.st_mode & 0o7777;
+        let mut content = Vec::new();
+        let read = file.take(WRITTEN_BYTES_MAX + 1).read_to_end(&mut content);
+        read.map_err(|error| ToolError::failed(format!("`{}` cannot be read: {error}.", path.text())))?;
+        if content.len() as u64 > WRITTEN_BYTES_MAX { Err(too_large()) } else { Ok(Some(Found { content, mode })) }
+    }
+
+    /// Returns how many folders of `path` are not there, from its end.
+    ///
+    /// # Errors
+    /// When one of them is something else than a folder, or not to be entered.
+    pub fn missing_folders(&self, path: &RootPath) -> Result<u32, ToolError> {
+        let mut folder = self.folder(&RootPath::default())?;
+        for (depth, name) in path.0.iter().enumerate() {
+            if folder.kind(OsStr::new(name)).is_none() {
+                return Ok(u32::try_from(path.depth() - depth).unwrap_or(u32::MAX));
+            }
+            folder = folder.folder(name)?;
+        }
+        Ok(0)
+    }
+
+    /// Gives a file this content: all of it or, when anything fails, nothing. Folders that are not there are made. It has `mode`, or what
+    /// new files have here. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// When something else is there, or it cannot be written.
+    pub fn put(&self, path: &RootPath, content: &[u8], mode: Option<u32>) -> Result<(), ToolError> {
+        self.may_name(path)?;
+        let Some((above, name)) = path.split() else { return Err(ToolError::failed("The workspace is a folder.")) };
+        let mut folder = self.folder(&RootPath::default())?;
+        for name in &above.0 {
+            folder = folder.folder_or_new(name)?;
+        }
+        folder.put(name, content, mode)
+    }
+
+    /// Deletes a file, and the `folders` folders above it that were made for it, as far as they are empty.
+    ///
+    /// # Errors
+    /// When it cannot be deleted.
+    pub fn delete(&self, path: &RootPath, folders: u32) -> Result<(), ToolError> {
+        self.may_name(path)?;
+        let Some((mut above, name)) = path.split() else { return Err(ToolError::failed("The workspace is a folder.")) };
+        let folder = self.folder(&above)?;
+        match folder.kind(OsStr::new(name)) {
+            None => return Ok(()),
+            Some(Kind::File) => {}
+            Some(_) => return Err(ToolError::failed(format!("`{}` is not a file.", path.text()))),
+        }
+        unlinkat(&folder.handle, name, AtFlags::empty()).map_err(|errno| cannot_write(path, errno))?;
+        fsync(&folder.handle).map_err(|errno| cannot_write(path, errno))?;
+        for _ in 0..folders {
+            let Some((next, name)) = above.split() else { break };
+            // A folder that has something else in it by now stays.
+            if unlinkat(&self.folder(&next)?.handle, name, AtFlags::REMOVEDIR).is_err() {
+                break;
+            }
+            above = next;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Folder<'a> {
+    fn folder_or_new(&self, name: &str) -> Result<Folder<'a>, ToolError> {
+        let path = self.path.join(name);
+        self.root.may_read(&path, name, true)?;
+        match mkdirat(&self.handle, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => fsync(&self.handle).map_err(|errno| cannot_write(&path, errno))?,
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(cannot_write(&path, errno)),
+        }
+        self.folder(name)
+    }
+
+    fn put(&self, name: &str, content: &[u8], mode: Option<u32>) -> Result<(), ToolError> {
+        let path = self.path.join(name);
+        let wrong = |errno: Errno| cannot_write(&path, errno);
+        match self.kind(OsStr::new(name)) {
+            None | Some(Kind::File) => {}
+            // Opening says what it is.
+            Some(_) => drop(self.file(name)?),
+        }
+        let beside = self.name_beside(name);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.handle, &beside, flags, Mode::from_raw_mode(0o666)).map_err(wrong)?;
+        let written = (|| {
+            let mut file = File::from(file);
+            file.write_all(content)?;
+            if let Some(mode) = mode {
+                fchmod(&file, Mode::from_raw_mode(mode))?;
+            }
+            file.sync_all()?;
+            renameat(&self.handle, &beside, &self.handle, name)?;
+            fsync(&self.handle)?;
+            Ok::<(), io::Error>(())
+        })();
+        written.map_err(|error| {
+            let _ = unlinkat(&self.handle, &beside, AtFlags::empty());
+            ToolError::failed(format!("`{}` cannot be written: {error}.", path.text()))
+        })
+    }
+}
+
+impl Folder<'_> {
+    /// Returns a name for a new file beside `name` that nobody has, and removes what processes left that were killed while they wrote it.
+    fn name_beside(&self, name: &str) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let start = format!(".{}.", &Hash::of(name.as_bytes()).to_string()[..12]);
+        let entries = Dir::read_from(&self.handle).into_iter().flatten().filter_map(Result::ok);
+        for entry in entries {
+            let left = entry.file_name().to_str().ok().and_then(|left| left.strip_prefix(&start)?.strip_suffix(".meno"));
+            let pid = left.and_then(|left| left.split_once('-')?.0.parse().ok()).and_then(Pid::from_raw);
+            if pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH)) {
+                let _ = unlinkat(&self.handle, entry.file_name(), AtFlags::empty());
+            }
+        }
+        format!("{start}{}-{}.meno", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn cannot_write(path: &RootPath, errno: Errno) -> ToolError {
+    ToolError::failed(format!("`{}` cannot be written: {}.", path.text(), io::Error::from(errno)))
+}
