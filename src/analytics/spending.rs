@@ -1,7 +1,7 @@
 //! Money by whatever it is asked by. Every charge is in one row, so the totals are the sums of the rows; real, imported and simulated
 //! money stand in rows of their own, whatever is asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::domain::event::Mode;
 use crate::domain::ids::TimeNs;
 use crate::domain::money::{NanoUsd, TokenUsage};
-use crate::views::costs::{CostKey, CostRow, quarter_begin, quarter_end};
+use crate::views::costs::{CostKey, CostRow, month_begin, month_middle, month_of, quarter_begin, quarter_end};
 
 /// By what costs are asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -270,6 +270,56 @@ fn undecided(charges: &[(CostKey, CostRow)], by: &[Dimension], zone: &TimeZone) 
     })
 }
 
+/// Returns the charges of UTC `months` as those of the months of `zone`: what is in another month there is taken out and stands beside it, by
+/// quarter hour, as `read` gives it (from, to). `None` where a month of the zone begins within a quarter hour.
+///
+/// # Errors
+/// What `read` says.
+pub fn by_month<E>(
+    months: Vec<(CostKey, CostRow)>,
+    zone: &TimeZone,
+    read: impl Fn(i64, i64) -> Result<Vec<(CostKey, CostRow)>, E>,
+) -> Result<Option<Vec<(CostKey, CostRow)>>, E> {
+    let mut months: BTreeMap<CostKey, CostRow> = months.into_iter().collect();
+    let numbers: BTreeSet<i64> = months.keys().map(|key| month_of(key.quarter)).collect();
+    let begins: BTreeSet<i64> = numbers.iter().flat_map(|month| [*month, month + 1]).map(month_begin).collect();
+    let mut apart = Vec::new();
+    for begin in begins {
+        let Some(moved) = in_other_months(begin, zone) else { return Ok(None) };
+        let (Some(first), Some(last)) = (moved.first(), moved.last()) else { continue };
+        for (key, row) in read(*first, last + 1)? {
+            if moved.contains(&key.quarter) {
+                let month = CostKey { quarter: month_middle(month_of(key.quarter)), ..key.clone() };
+                if let Some(sum) = months.get_mut(&month) {
+                    sum.take_out(&row);
+                }
+                apart.push((key, row));
+            }
+        }
+    }
+    let left = months.into_iter().filter(|(_, row)| *row != CostRow::default());
+    Ok(Some(left.chain(apart).collect()))
+}
+
+/// Returns the quarter hours around `begin`, with which a UTC month begins, that are in another month of `zone`; `None` where one of them
+/// is in two days.
+fn in_other_months(begin: i64, zone: &TimeZone) -> Option<Vec<i64>> {
+    // No zone is further from UTC.
+    const AROUND: i64 = 26 * 4;
+    let mut moved = Vec::new();
+    for quarter in begin - AROUND..begin + AROUND {
+        let (day, end) = (day_of(quarter_begin(quarter), zone)?, day_of(quarter_end(quarter), zone)?);
+        if day != end {
+            return None;
+        }
+        let month = (i64::from(day.year()) - 1970) * 12 + i64::from(day.month()) - 1;
+        if month != month_of(quarter) {
+            moved.push(quarter);
+        }
+    }
+    Some(moved)
+}
+
 /// Returns the day of a moment (ns since the epoch) in `zone`.
 fn day_of(at: TimeNs, zone: &TimeZone) -> Option<Date> {
     Timestamp::from_nanosecond(i128::from(at)).ok().map(|at| at.to_zoned(zone.clone()).date())
@@ -380,6 +430,41 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn months_tell_what_their_quarter_hours_tell_in_every_zone(
+            // Near the ends of months, and at any time.
+            charges in proptest::collection::vec((0i64..600, -120i64..120, any::<bool>(), 0u8..3, 0u64..1000), 0..40),
+            zone in proptest::sample::select(vec![
+                "UTC", "Asia/Kolkata", "America/New_York", "Pacific/Kiritimati", "Pacific/Apia", "Australia/Lord_Howe", "Africa/Monrovia",
+            ]),
+        ) {
+            let zone = jiff::tz::db().get(zone).unwrap();
+            let mut raw: BTreeMap<CostKey, CostRow> = BTreeMap::new();
+            for (month, around, is_near, mode, amount) in charges {
+                let quarter = month_begin(month) + if is_near { around } else { 1_000 + around };
+                let (key, row) = charge(quarter, mode, 0, "r", amount);
+                raw.entry(key).or_default().merge(&row);
+            }
+            let mut months: BTreeMap<CostKey, CostRow> = BTreeMap::new();
+            for (key, row) in &raw {
+                let quarter = month_middle(month_of(key.quarter));
+                months.entry(CostKey { quarter, ..key.clone() }).or_default().merge(row);
+            }
+            let raw: Vec<_> = raw.into_iter().collect();
+            let read = |from, to| {
+                let inside = raw.iter().filter(|(key, _)| (from..to).contains(&key.quarter));
+                Ok::<_, ()>(inside.cloned().collect())
+            };
+            if let Some(by_month) = by_month(months.into_iter().collect(), &zone, read).unwrap() {
+                for by in [vec![Dimension::Month], vec![Dimension::Month, Dimension::Tier], vec![Dimension::Model]] {
+                    let report = |charges: &[_]| CostReport { notices: Vec::new(), ..group(charges, &by, &zone, (None, None)) };
+                    prop_assert_eq!(report(&by_month), report(&raw));
+                }
+            } else {
+                prop_assert_eq!(zone.iana_name(), Some("Africa/Monrovia"));
+            }
+        }
+
         #[test]
         fn whatever_is_asked_the_totals_are_the_sums_of_the_rows_for_each_mode(
             charges in proptest::collection::vec((0i64..12_000, 0u8..3, 0usize..3, "[ab]", 0u64..1000), 0..40),

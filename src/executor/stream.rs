@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::capture::{self, Levels};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::{BatchId, Hash, RunId};
-use crate::domain::run::{Basis, Causes, Command, Refusal, Run, decide};
+use crate::domain::run::{Basis, Causes, Command, Refusal, Run, decide_on};
 use crate::domain::text::{INLINE_BYTES_MAX, Text};
 use crate::executor::World;
 use crate::store::codec::{self, Decoded};
@@ -220,10 +220,9 @@ impl Stream {
         let mut events = Vec::new();
         let mut run = self.run.clone();
         for command in commands {
-            let decided = decide(&run, basis, command.clone(), now)?;
-            for event in &decided {
-                run.apply(&provisional(self.id, &run, event.clone(), now));
-            }
+            let decided;
+            (decided, run) = decide_on(run, basis, command.clone(), now)?;
+            run.id = Some(self.id);
             events.extend(decided);
         }
         Ok((events, run))
@@ -369,17 +368,4 @@ pub fn read_texts(payloads: &Payloads, mut recorded: Recorded) -> Result<Recorde
 /// Whether a run has ended for good, or until somebody lets failed agents start again.
 fn is_end(event: &Event) -> bool {
     matches!(event, Event::RunSucceeded(_) | Event::RunFailed(_) | Event::RunCancelled(_))
-}
-
-/// An event as it will stand when it is appended: good enough to decide the next command of the same batch.
-fn provisional(id: RunId, run: &Run, event: Event, now: i64) -> Recorded {
-    let envelope = crate::domain::event::Envelope {
-        seq: 0,
-        run: Some(id),
-        version: run.version + 1,
-        at: now,
-        occurred_at: None,
-        cause: None,
-    };
-    Recorded { envelope, hash: run.head, event }
 }

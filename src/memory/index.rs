@@ -236,8 +236,8 @@ impl Place {
     /// An [`Error`]; what was written until then stays.
     pub fn embed_beside(&self, embedder: &Embedder, go_on: GoOn<'_>) -> Result<(u64, u64), Error> {
         let mut done = 0;
+        let Some(mut missing) = Missing::of(self, embedder)? else { return Ok((0, 0)) };
         loop {
-            let Some(mut missing) = Missing::of(self, embedder)? else { return Ok((done, 0)) };
             let left = missing.len();
             if left == 0 || self.copy.is_some() || !go_on(done, done + left) {
                 return Ok((done, left));
@@ -246,16 +246,31 @@ impl Place {
             let words: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
             let vectors = embedder.embed(&words)?;
             let Some(_hold) = self.hold()? else { return Ok((done, left)) };
-            // What was forgotten or indexed otherwise meanwhile is not wanted any more.
-            let wanted = Missing::of(self, embedder)?.map(|missing| missing.keys).unwrap_or_default();
-            let rows = texts.into_iter().zip(vectors).map(|((key, _), vector)| (key, vector));
-            let rows: Vec<(u64, Vec<f32>)> = rows.filter(|(key, _)| wanted.contains(key)).collect();
+            let mut rows: Vec<(u64, Vec<f32>)> = texts.into_iter().zip(vectors).map(|((key, _), vector)| (key, vector)).collect();
+            let is_changed = missing.seen != self.state(embedder);
+            if is_changed {
+                // What was forgotten or indexed otherwise meanwhile is not wanted any more.
+                let Some(now) = Missing::of(self, embedder)? else { return Ok((done, 0)) };
+                missing = now;
+                rows.retain(|(key, _)| missing.keys.remove(key));
+            }
             if rows.is_empty() {
-                return Ok((done, left));
+                if is_changed && missing.len() > 0 {
+                    continue;
+                }
+                return Ok((done, missing.len()));
             }
             self.append(embedder, &rows)?;
+            missing.seen = self.state(embedder);
             done += rows.len() as u64;
         }
+    }
+
+    /// Tells one state of the index from another: the last commit of the words' side, and how long the file of vectors is.
+    fn state(&self, embedder: &Embedder) -> (Option<Hash>, u64) {
+        let commit = std::fs::read(self.lexical_dir().join(lexical::COMMIT_FILE)).ok();
+        let vectors = std::fs::metadata(self.vectors_dir(embedder.id()).join("vectors"));
+        (commit.map(|commit| Hash::of(&commit)), vectors.map_or(0, |file| file.len()))
     }
 
     fn append(&self, embedder: &Embedder, rows: &[(u64, Vec<f32>)]) -> Result<(), Error> {
@@ -474,6 +489,8 @@ impl Hold {
 
 /// Passages without a vector.
 struct Missing {
+    /// The state of the index that it was looked up in.
+    seen: (Option<Hash>, u64),
     searcher: Searcher,
     /// Their documents, those of the newest runs last.
     documents: Vec<DocRef>,
@@ -483,6 +500,8 @@ struct Missing {
 impl Missing {
     /// Looks for them; `None` when there is no index.
     fn of(place: &Place, embedder: &Embedder) -> Result<Option<Self>, Error> {
+        // Looked at first: what comes meanwhile is a change.
+        let seen = place.state(embedder);
         let Some(lexical) = place.lexical() else { return Ok(None) };
         let searcher = lexical.searcher()?;
         let known = place.vectors(embedder);
@@ -501,7 +520,7 @@ impl Missing {
             }
         })?;
         documents.sort_unstable();
-        Ok(Some(Self { searcher, documents: documents.into_iter().map(|(_, doc)| doc).collect(), keys }))
+        Ok(Some(Self { seen, searcher, documents: documents.into_iter().map(|(_, doc)| doc).collect(), keys }))
     }
 
     fn len(&self) -> u64 {

@@ -110,7 +110,9 @@ impl Workspace {
         until: Option<TimeNs>,
         zone: &TimeZone,
     ) -> Result<CostReport, store::Error> {
-        let charges = self.charges(since, until)?;
+        let is_fine = by.iter().any(|dimension| matches!(dimension, Dimension::Day | Dimension::Week));
+        let by_month = if since.is_none() && until.is_none() && !is_fine { self.charges_by_month(zone)? } else { None };
+        let charges = by_month.map_or_else(|| self.charges(since, until), Ok)?;
         let since = since.map(|since| costs::quarter_begin(costs::quarter_of(since)));
         let until = until.map(|until| costs::quarter_end(costs::quarter_of(until.saturating_sub(1))).saturating_add(1));
         Ok(spending::group(&charges, by, zone, (since.map(utc), until.map(utc))))

@@ -119,7 +119,12 @@ impl Workspace {
             }
             if left {
                 match self.embed_missing(&|_, _| !stop()) {
-                    Ok((_, missing)) => left = missing > 0,
+                    Ok((_, missing)) => {
+                        left = missing > 0;
+                        if let Some(embedder) = self.open_embedder().ok().filter(|_| !left) {
+                            embedder.release();
+                        }
+                    }
                     Err(RecallError::Busy) => {}
                     Err(error) => {
                         tracing::warn!("nothing can be embedded: {error}");

@@ -27,6 +27,9 @@ use crate::store::lock;
 /// Runs named when nobody says how many.
 const LIMIT: usize = 10;
 
+/// Models that a process that answers has in memory at most, some 100 MB each.
+const WORKERS_MAX: usize = 2;
+
 /// Answered with nothing by a process that stays with the store.
 pub(super) const IS_ANYBODY_THERE: &[u8] = b"";
 
@@ -346,7 +349,8 @@ impl Workspace {
         if let Some(embedder) = &*embedder {
             return Ok(Arc::clone(embedder));
         }
-        let opened = Arc::new(self.embedder()?);
+        // Each worker has the model in memory once: a process that stays is not to take all that there is.
+        let opened = Arc::new(self.embedder()?.with_workers(WORKERS_MAX));
         *embedder = Some(Arc::clone(&opened));
         Ok(opened)
     }

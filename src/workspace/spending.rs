@@ -1,6 +1,9 @@
 //! Money and model calls, read from the views.
 
+use jiff::tz::TimeZone;
+
 use super::Workspace;
+use crate::analytics::spending;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::store::{self, Error};
 use crate::views::costs::calls::{self, CallKey, CallRow};
@@ -18,6 +21,22 @@ impl Workspace {
         // The quarter hour in which the last moment lies is the last one.
         let last = |until: TimeNs| CostKey::from_quarter(quarter_of(until.saturating_sub(1)).saturating_add(1)).finish();
         let to = until.map_or_else(|| all.end(), |until| Some(last(until)));
+        self.sums(from, to)
+    }
+
+    /// Returns all charges, those of a UTC month together as far as `zone` has them in the same month, in no order; `None` where a month of
+    /// the zone begins within a quarter hour.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn charges_by_month(&self, zone: &TimeZone) -> Result<Option<Vec<(CostKey, CostRow)>>, store::Error> {
+        let all = Key::new(costs::KIND_MONTH);
+        let months = self.sums(all.clone().finish(), all.end())?;
+        let key = |quarter: i64| CostKey::from_quarter(quarter).finish();
+        spending::by_month(months, zone, |from, to| self.sums(key(from), Some(key(to))))
+    }
+
+    fn sums(&self, from: Vec<u8>, to: Option<Vec<u8>>) -> Result<Vec<(CostKey, CostRow)>, store::Error> {
         let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
             let key = CostKey::read(key).ok_or_else(|| Error::Index("a key of the costs is malformed".to_owned()))?;
             Ok((key, rows::read(row).map_err(Error::Index)?))

@@ -5,12 +5,10 @@
 
 use super::basis::Basis;
 use super::command::{Command, Refusal};
-use super::decide::decide;
+use super::decide::decide_on;
 use super::prompt;
 use super::state::{Agent, AgentStatus, Attempt, Run};
-use crate::domain::event::{
-    AttemptInherited, AttemptInheritedPrivate, AttemptOutcome, Envelope, InheritedVerdict, Purpose, Recorded, Signal,
-};
+use crate::domain::event::{AttemptInherited, AttemptInheritedPrivate, AttemptOutcome, InheritedVerdict, Purpose, Signal};
 use crate::domain::ids::{AgentNo, Hash, RunId, TimeNs};
 use crate::domain::text::Text;
 
@@ -111,10 +109,7 @@ pub fn take_over(
 }
 
 fn perform(child: &mut Run, basis: &Basis, command: Command, now: TimeNs) -> Result<(), Refusal> {
-    for event in decide(child, basis, command, now)? {
-        let envelope = Envelope { seq: 0, run: child.id, version: child.version + 1, at: now, occurred_at: None, cause: None };
-        child.apply(&Recorded { envelope, hash: child.head, event });
-    }
+    *child = decide_on(std::mem::take(child), basis, command, now)?.1;
     Ok(())
 }
 

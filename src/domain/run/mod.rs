@@ -24,7 +24,7 @@ pub use basis::{Basis, BasisError, ModelChoice};
 pub use budget::{Shortage, shortage};
 pub use cause::Causes;
 pub use command::{Command, DayRefusal, NewLimits, Refusal, StartAdvice};
-pub use decide::{NO_PRICE, decide};
+pub use decide::{NO_PRICE, decide, decide_on};
 pub use fork::{TakeOver, take_over};
 pub use observation::{DayBudget, FileLook, Observation};
 pub use pending::{Effect, pending};

@@ -218,6 +218,11 @@ impl Embedder {
         Ok(vectors.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Gives back the memory of all loaded models but one, which answers the next question.
+    pub fn release(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).truncate(1);
+    }
+
     fn session(&self) -> Result<Session, Error> {
         if let Some(session) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(session);

@@ -78,22 +78,26 @@ impl EventIndex {
 
     /// Returns the page with the greatest key that is not above `seq`.
     fn page_to(&self, seq: u64) -> Result<Option<Arc<Page>>, Error> {
-        if let Some(page) = self.recent(seq) {
+        if let Some(page) = self.recent(|page| page.has(seq)) {
             return Ok(Some(page));
         }
         let Some(end) = seq.checked_add(1) else { return Ok(None) };
         let mut found = None;
         self.trees.scan(EVENTS, &place(0), Some(&place(end)), true, &mut |key, row| {
             let first = seq_of(key);
-            found = Some((first, first.and_then(|first| Page::read(first, row))));
+            // The last page is looked for by positions that are behind it.
+            let known = self.recent(|page| Some(page.first) == first);
+            let read = || first.and_then(|first| Page::read(first, row)).map(|page| (Arc::new(page), false));
+            found = Some((first, known.map(|page| (page, true)).or_else(read)));
             false
         })?;
         match found {
             None => Ok(None),
-            Some((_, Some(page))) => {
-                let page = Arc::new(page);
+            Some((_, Some((page, is_known)))) => {
                 self.check_next(&page)?;
-                self.keep(&page);
+                if !is_known {
+                    self.keep(&page);
+                }
                 Ok(Some(page))
             }
             Some((first, None)) => {
@@ -125,9 +129,9 @@ impl EventIndex {
         Ok(next)
     }
 
-    fn recent(&self, seq: u64) -> Option<Arc<Page>> {
+    fn recent(&self, is_wanted: impl Fn(&Page) -> bool) -> Option<Arc<Page>> {
         let mut recent = lock(&self.recent);
-        let at = recent.iter().position(|page| page.has(seq))?;
+        let at = recent.iter().position(|page| is_wanted(page))?;
         let page = recent.remove(at)?;
         recent.push_front(Arc::clone(&page));
         Some(page)
@@ -135,6 +139,8 @@ impl EventIndex {
 
     fn keep(&self, page: &Arc<Page>) {
         let mut recent = lock(&self.recent);
+        // Somebody else may have read it at the same time.
+        recent.retain(|known| known.first != page.first);
         recent.push_front(Arc::clone(page));
         let mut bytes = 0;
         let fits = |page: &&Arc<Page>| {

@@ -1,6 +1,7 @@
-//! Where the money went: charges by UTC quarter hour and by everything that they can be asked by, and one row per model call.
+//! Where the money went: charges by UTC quarter hour and by everything that they can be asked by, the same by UTC month, and one row per
+//! model call.
 //!
-//! Money counts at once, not when its run ends, and every charge is in exactly one row: the sum of the rows is the sum of the
+//! Money counts at once, not when its run ends, and every charge is in exactly one row of each kind: the sum of the rows is the sum of the
 //! `CostIncurred` events, for each mode by itself. What has no price, was lost, or came without a cost from another system is counted as
 //! unknown. A run's payer stays when the run has ended, because a charge can come late. Prompts and outputs never get here.
 //!
@@ -27,11 +28,15 @@ pub const NAME: &str = "costs";
 
 /// First byte of the keys of sums.
 pub const KIND: u8 = b'h';
+/// First byte of the keys of sums of UTC months: few rows for many years.
+pub const KIND_MONTH: u8 = b'm';
 /// First byte of the keys of payers.
 pub const KIND_PAYER: u8 = b'p';
 
 /// Nanoseconds of a quarter hour.
 const QUARTER_NS: i64 = 900_000_000_000;
+/// Quarter hours of a day.
+pub const QUARTERS_OF_DAY: i64 = 96;
 
 /// Keeps charges and calls.
 #[derive(Debug, Default)]
@@ -43,7 +48,7 @@ impl Projection for Costs {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
@@ -87,8 +92,16 @@ pub struct CostKey {
 impl CostKey {
     /// Returns the key's bytes; they begin with the quarter hour.
     pub fn to_bytes(&self) -> Vec<u8> {
-        Self::from_quarter(self.quarter)
-            .byte(self.mode as u8)
+        self.behind(Self::from_quarter(self.quarter))
+    }
+
+    /// Returns the bytes of the key of its UTC month.
+    pub fn to_month_bytes(&self) -> Vec<u8> {
+        self.behind(Key::new(KIND_MONTH).signed(month_of(self.quarter)))
+    }
+
+    fn behind(&self, key: Key) -> Vec<u8> {
+        key.byte(self.mode as u8)
             .text(&self.provider)
             .text(&self.model)
             .byte(self.tier as u8)
@@ -105,11 +118,12 @@ impl CostKey {
         Key::new(KIND).signed(quarter)
     }
 
-    /// Reads a key.
+    /// Reads a key. That of a month stands for a quarter hour in the middle of it.
     pub fn read(key: &[u8]) -> Option<Self> {
         let mut reader = KeyReader::new(key);
+        let time = reader.signed()?;
         Some(Self {
-            quarter: reader.signed()?,
+            quarter: if key.first() == Some(&KIND_MONTH) { month_middle(time) } else { time },
             mode: {
                 let byte = reader.byte()?;
                 [Mode::Real, Mode::Simulated, Mode::Imported].into_iter().find(|mode| *mode as u8 == byte)?
@@ -135,6 +149,31 @@ impl CostKey {
 /// Returns the UTC quarter hour of a moment (ns since the epoch), in quarter hours since the epoch.
 pub fn quarter_of(at: TimeNs) -> i64 {
     at.div_euclid(QUARTER_NS)
+}
+
+/// Returns the UTC month of a quarter hour, in months since the epoch.
+pub fn month_of(quarter: i64) -> i64 {
+    // Years of 400 come round after as many days whatever year they begin with; here a year begins in March, so that leap days are last.
+    let days = quarter.div_euclid(QUARTERS_OF_DAY) + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    (era * 400 + year) * 12 + month + 2 - 1970 * 12
+}
+
+/// Returns the first quarter hour of a UTC month (in months since the epoch).
+pub fn month_begin(month: i64) -> i64 {
+    let months = month + 1970 * 12 - 2;
+    let (years, month) = (months.div_euclid(12), months.rem_euclid(12));
+    let (era, year) = (years.div_euclid(400), years.rem_euclid(400));
+    let day = 365 * year + year / 4 - year / 100 + (153 * month + 2) / 5;
+    (era * 146_097 + day - 719_468) * QUARTERS_OF_DAY
+}
+
+/// Returns a quarter hour in the middle of a UTC month: whatever the zone, it is in the same month there.
+pub fn month_middle(month: i64) -> i64 {
+    month_begin(month) + 14 * QUARTERS_OF_DAY
 }
 
 /// Returns the first moment of a quarter hour, in ns since the epoch.
@@ -167,6 +206,14 @@ impl CostRow {
         self.unknown += other.unknown;
         self.amount += other.amount;
         self.usage = self.usage.plus(other.usage);
+    }
+
+    /// Takes out what `other` holds, which is a part of this.
+    pub fn take_out(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_sub(other.calls);
+        self.unknown = self.unknown.saturating_sub(other.unknown);
+        self.amount = self.amount.saturating_sub(other.amount);
+        self.usage = payer::minus(self.usage, other.usage);
     }
 }
 

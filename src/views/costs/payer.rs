@@ -252,14 +252,14 @@ impl Payer {
         Ok(())
     }
 
-    /// Changes the sum that `row` belongs to in the quarter hour of `at`.
+    /// Changes the sums that `row` belongs to in the quarter hour and the month of `at`.
     fn charge(
         &self,
         rows: &mut dyn Rows,
         row: &CallRow,
         agent: AgentNo,
         at: TimeNs,
-        change: impl FnOnce(&mut CostRow),
+        change: impl Fn(&mut CostRow),
     ) -> Result<(), String> {
         let key = CostKey {
             quarter: quarter_of(at),
@@ -273,7 +273,8 @@ impl Payer {
             workspace: self.workspace.clone(),
             labels: self.labels.clone(),
         };
-        rows::change(rows, &key.to_bytes(), change)
+        rows::change(rows, &key.to_bytes(), &change)?;
+        rows::change(rows, &key.to_month_bytes(), &change)
     }
 }
 
@@ -294,7 +295,7 @@ fn call(purpose: Purpose, tier: Tier, provider: &str, model: &str, status: CallS
     }
 }
 
-fn minus(from: TokenUsage, usage: TokenUsage) -> TokenUsage {
+pub(super) fn minus(from: TokenUsage, usage: TokenUsage) -> TokenUsage {
     TokenUsage {
         input: from.input.saturating_sub(usage.input),
         cache_read: from.cache_read.saturating_sub(usage.cache_read),

@@ -17,7 +17,11 @@ fn fold(events: &[Recorded]) -> MapRows {
 }
 
 fn sums(rows: &MapRows) -> Vec<(CostKey, CostRow)> {
-    let rows = rows.0.iter().filter(|(key, _)| key[0] == KIND);
+    sums_of(rows, KIND)
+}
+
+fn sums_of(rows: &MapRows, kind: u8) -> Vec<(CostKey, CostRow)> {
+    let rows = rows.0.iter().filter(|(key, _)| key[0] == kind);
     rows.map(|(key, row)| (CostKey::read(key).unwrap(), rows::read(row).unwrap())).collect()
 }
 
@@ -107,5 +111,30 @@ proptest! {
         // What telemetry shows is the same money, call by call.
         let all: u128 = sums(&rows).iter().map(|(_, row)| row.amount).sum();
         prop_assert_eq!(calls(&rows).iter().map(|(_, row)| u128::from(row.amount)).sum::<u128>(), all);
+    }
+}
+
+#[test]
+fn months_are_those_of_the_calendar() {
+    let (first, last) = (jiff::civil::date(1800, 1, 1), jiff::civil::date(2250, 1, 1));
+    let days = first.series(jiff::Span::new().days(1)).take_while(|day| *day < last);
+    for (day, number) in days.zip(i64::from((first - jiff::civil::date(1970, 1, 1)).get_days())..) {
+        let month = (i64::from(day.year()) - 1970) * 12 + i64::from(day.month()) - 1;
+        let begin = number * QUARTERS_OF_DAY;
+        assert_eq!((month_of(begin), month_of(begin + 95)), (month, month), "{day}");
+        assert_eq!((month_begin(month) == begin, month_of(month_middle(month))), (day.day() == 1, month), "{day}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn months_hold_what_their_quarter_hours_hold(events in any_log()) {
+        let rows = fold(&events);
+        let mut months: BTreeMap<CostKey, CostRow> = BTreeMap::new();
+        for (key, row) in sums(&rows) {
+            let quarter = month_middle(month_of(key.quarter));
+            months.entry(CostKey { quarter, ..key }).or_default().merge(&row);
+        }
+        prop_assert_eq!(sums_of(&rows, KIND_MONTH).into_iter().collect::<BTreeMap<_, _>>(), months);
     }
 }

@@ -22,7 +22,16 @@ use crate::domain::ids::{AgentNo, TimeNs};
 /// # Errors
 /// A [`Refusal`] says which rule forbids the wish; nothing has happened then.
 pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result<Vec<Event>, Refusal> {
-    let mut draft = Draft { run: run.clone(), basis, now, events: Vec::new() };
+    decide_on(run.clone(), basis, command, now).map(|(events, _)| events)
+}
+
+/// Like [`decide`], and returns the run as it is after these events as well, with `now` as their time and without their hashes: for
+/// whoever goes on to decide.
+///
+/// # Errors
+/// As [`decide`].
+pub fn decide_on(run: Run, basis: &Basis, command: Command, now: TimeNs) -> Result<(Vec<Event>, Run), Refusal> {
+    let mut draft = Draft { run, basis, now, events: Vec::new() };
     match command {
         Command::Fork(parent) => fork::fork(&mut draft, parent)?,
         Command::Inherit(attempts) => fork::inherit(&mut draft, attempts)?,
@@ -50,7 +59,7 @@ pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result
         Command::AskCancel => end::ask_cancel(&mut draft)?,
         Command::Cancel => end::cancel(&mut draft)?,
     }
-    Ok(draft.events)
+    Ok((draft.events, draft.run))
 }
 
 /// The run as it will be once the events decided so far are recorded.
