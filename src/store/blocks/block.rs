@@ -155,7 +155,7 @@ fn pack_into(rows: &[Row], blocks: &mut Vec<Row>) {
 }
 
 fn pack(rows: &[Row]) -> Vec<u8> {
-    let (mut entries, mut rests) = (Vec::with_capacity(rows.len() * ENTRY_BYTES), Vec::new());
+    let (mut entries, mut rests) = (Vec::with_capacity(rows.len() * ENTRY_BYTES), Vec::<u8>::new());
     let mut previous: &[u8] = &[];
     for (key, row) in rows {
         let shared = previous.iter().zip(key).take_while(|(a, b)| a == b).count();
