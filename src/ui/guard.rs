@@ -105,8 +105,9 @@ impl Guard {
             return Entry::Refused(why);
         }
         let name = self.cookie_name();
-        let cookies = claims.cookie.into_iter().flat_map(|cookie| cookie.split(';')).filter_map(|one| one.trim().split_once('='));
-        if cookies.into_iter().any(|(key, value)| key == name && same(value, &self.session)) {
+        let mut cookies =
+            claims.cookie.into_iter().flat_map(|cookie| cookie.split(';')).filter_map(|one| one.trim().split_once('='));
+        if cookies.any(|(key, value)| key == name && same(value, &self.session)) {
             return Entry::Admitted;
         }
         let Some(given) = claims.token else { return Entry::Refused("this browser was not let in") };

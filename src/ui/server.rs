@@ -113,7 +113,7 @@ async fn shown(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, handle
 async fn changed(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, body: String, handler: Handler) -> Response {
     let request = Request { parts: parts_of(&parts), query: query_of(&uri), form: Params::parse(body.as_bytes()) };
     if !ui.guard.is_own_form(request.form.get("word")) {
-        return refused(&ui, "the form is not one of this server's");
+        return refused("the form is not one of this server's");
     }
     answer(ui, request, handler).await
 }
@@ -160,7 +160,7 @@ async fn unknown(State(ui): State<Arc<Ui>>, uri: Uri) -> Response {
 async fn check(State(ui): State<Arc<Ui>>, request: HttpRequest, next: Next) -> Response {
     let mut response = match ui.guard.check_source(claims(&request)) {
         Ok(()) => next.run(request).await,
-        Err(why) => refused(&ui, why),
+        Err(why) => refused(why),
     };
     for (name, value) in HEADERS {
         response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -174,7 +174,7 @@ async fn admit(State(ui): State<Arc<Ui>>, request: HttpRequest, next: Next) -> R
     let token = query.get("token").filter(|_| request.method() == Method::GET);
     match ui.guard.admit(Claims { token, ..claims(&request) }) {
         Entry::Admitted => next.run(request).await,
-        Entry::Refused(why) => refused(&ui, why),
+        Entry::Refused(why) => refused(why),
         Entry::Welcome => {
             // A browser that was sent here by another site brings a strict cookie only with a request that this page itself makes.
             let page = html! {
@@ -194,7 +194,7 @@ fn claims(request: &HttpRequest) -> Claims<'_> {
     Claims { host: header(header::HOST), origin: header(header::ORIGIN), cookie: header(header::COOKIE), token: None }
 }
 
-fn refused(_: &Ui, why: &str) -> Response {
+fn refused(why: &str) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="en" {

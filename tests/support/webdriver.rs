@@ -22,7 +22,7 @@ pub struct View {
 /// A browser of its own, with a folder that nobody else uses.
 pub struct Browser {
     driver: Child,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
     port: u16,
     session: String,
 }
@@ -42,13 +42,13 @@ impl Browser {
         command.arg(format!("--port={port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let driver = command.spawn().expect("the driver starts");
         let profile = tempfile::tempdir().expect("a folder");
-        let mut browser = Self { driver, _profile: profile, port, session: String::new() };
+        let mut browser = Self { driver, profile, port, session: String::new() };
         let until = Instant::now() + DEADLINE;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < until, "the driver does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
-        let options = options(view, browser._profile.path());
+        let options = options(view, browser.profile.path());
         let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}});
         let session = browser.ask("POST", "/session", &wanted);
         browser.session = session["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {session}")).to_owned();
