@@ -28,13 +28,13 @@ pub fn interval(low: f64, value: f64, high: f64, width: usize) -> String {
     (0..width).map(sign).collect()
 }
 
-/// Draws numbers as columns over a scale, `height` lines high: each line with the label of its step where it has one, the first and the
+/// Draws numbers as columns over a scale, `height` lines high, few of them spread over `room` columns of the terminal: each line with the label of its step where it has one, the first and the
 /// last name under them. A missing number is a dot on the lowest line. Two lines of text are added to `height`: axis and names.
-pub fn columns(values: &[Option<f64>], unit: Unit, height: usize, names: (&str, &str)) -> Vec<String> {
-    /// Columns of the terminal that few numbers are spread over.
+pub fn columns(values: &[Option<f64>], unit: Unit, (room, height): (usize, usize), names: (&str, &str)) -> Vec<String> {
+    /// Few numbers are spread over no more columns of the terminal than these.
     const SPREAD: usize = 40;
     let height = height.max(2);
-    let wide = (SPREAD / values.len().max(1)).clamp(1, 5);
+    let wide = (room.min(SPREAD) / values.len().max(1)).clamp(1, 5);
     let across = values.len() * wide;
     let largest = values.iter().flatten().copied().map(drawable).fold(0.0, f64::max);
     let scale = if unit == Unit::Share { Scale::shares() } else { Scale::new(unit, largest, 2) };
@@ -101,14 +101,14 @@ mod tests {
     #[test]
     fn columns_have_an_axis_with_units_and_names() {
         let values: Vec<Option<f64>> = (0..24).map(|place| (place != 3).then_some(f64::from(place) * 1e6)).collect();
-        let drawn = columns(&values, Unit::Money, 4, ("2026-10-01", "2026-10-24"));
+        let drawn = columns(&values, Unit::Money, (60, 4), ("2026-10-01", "2026-10-24"));
         insta::assert_snapshot!(drawn.join("\n"));
     }
 
     proptest! {
         #[test]
         fn any_numbers_give_lines_of_one_width(values in proptest::collection::vec(proptest::option::of(any::<f64>()), 0..60)) {
-            let lines = columns(&values, Unit::Money, 5, ("a", "b"));
+            let lines = columns(&values, Unit::Money, (60, 5), ("a", "b"));
             prop_assert_eq!(lines.len(), 7);
             let axis = lines[5].chars().count();
             prop_assert!(lines.iter().take(5).all(|line| line.chars().count() <= axis), "{lines:?}");

@@ -269,7 +269,7 @@ fn over_time(report: &TemplateReport, analytics: &Analytics, width: usize) -> Ve
         .collect();
     if !weeks.is_empty() {
         let drawing = |(mode, (values, first, last)): (Mode, (Vec<Option<f64>>, String, String))| {
-            let lines = columns(&values, Unit::Share, HEIGHT, (&first, &last));
+            let lines = columns(&values, Unit::Share, (most, HEIGHT), (&first, &last));
             std::iter::once(format!("{mode} runs that succeeded, by week (UTC)")).chain(lines).collect::<Vec<_>>()
         };
         return weeks.into_iter().flat_map(drawing).collect();
@@ -277,7 +277,7 @@ fn over_time(report: &TemplateReport, analytics: &Analytics, width: usize) -> Ve
     let shown = &report.days[report.days.len().saturating_sub(most)..];
     let (Some(first), Some(last), true) = (shown.first(), shown.last(), shown.len() > 1) else { return Vec::new() };
     let values: Vec<Option<f64>> = shown.iter().map(success_of).collect();
-    let lines = columns(&values, Unit::Share, HEIGHT, (&first.date, &last.date));
+    let lines = columns(&values, Unit::Share, (most, HEIGHT), (&first.date, &last.date));
     std::iter::once("runs that succeeded, by day with runs (UTC)".to_owned()).chain(lines).collect()
 }
 

@@ -69,9 +69,10 @@ fn over_time(report: &CostReport, width: usize) -> Vec<String> {
     /// Columns for the axis and its labels.
     const AXIS: usize = 14;
     let drawing = |total: &CostTotal| {
-        let (values, first, last) = cost_columns(report, total.mode, PERIODS.1.min(width.saturating_sub(AXIS)))?;
+        let room = PERIODS.1.min(width.saturating_sub(AXIS));
+        let (values, first, last) = cost_columns(report, total.mode, room)?;
         let title = styled(HEADING, format!("{} cost by {}", total.mode.name(), report.by.first()?));
-        let lines = columns(&values, Unit::Money, HEIGHT, (&first, &last));
+        let lines = columns(&values, Unit::Money, (room, HEIGHT), (&first, &last));
         (values.len() >= PERIODS.0).then(|| format!("{title}\n{}", lines.join("\n")))
     };
     report.totals.iter().filter_map(drawing).collect()
