@@ -13,7 +13,7 @@
 //!         ├──────────── providers  the models: four wire formats and a simulation
 //!         ├──────────── tools      what agents may do in the world, and what keeps them inside it
 //!         ├──────────── memory     recall and advice: embeddings, index, search, chances
-//!         ├──────────── lake       histories of other systems, line by line
+//!         ├──────────── lake       histories of other systems come in, tables for other engines go out
 //!         │
 //!       store                      log · codec · chain · journal · sled · payloads · projections · owner and clients
 //!         │
@@ -34,7 +34,7 @@
 //! - [`executor`] starts the calls and tools that [`domain::run::pending`] asks for and feeds their outcome back as commands.
 //! - [`memory`] finds past runs by words and by meaning ([`memory::search`]) and learns from outcomes ([`memory::advice`]); all
 //!   of it is derived from the log and can be deleted.
-//! - [`lake`] reads what other systems and coding agents wrote down and makes events of it.
+//! - [`lake`] reads what other systems and coding agents wrote down and makes events of it, and makes tables and traces of events.
 //! - [`workspace`] is the library's door: open a store, check a template, run it, read and follow what happened.
 //! - [`cli`] is the program's door.
 //!

@@ -18,6 +18,8 @@ mod crash;
 mod demo;
 #[path = "suite/deny.rs"]
 mod deny;
+#[path = "suite/engines.rs"]
+mod engines;
 #[path = "suite/examples.rs"]
 mod examples;
 #[path = "suite/experience.rs"]
@@ -40,6 +42,8 @@ mod import;
 mod imported_logs;
 #[path = "suite/keeping.rs"]
 mod keeping;
+#[path = "suite/lake.rs"]
+mod lake;
 #[path = "suite/laws.rs"]
 mod laws;
 #[path = "suite/library.rs"]

@@ -5,12 +5,14 @@ use super::error::{Exit, Report};
 use super::output::sanitize;
 use crate::domain::run::Refusal;
 use crate::executor::StreamError;
+use crate::lake::tables::files::LakeError;
 use crate::settings;
 use crate::store::{archive, hand_over};
 use crate::workspace::saved::SavedError;
 use crate::workspace::signing::SignError;
 use crate::workspace::{
     self, FindError, ForgetError, ForkError, HandOverError, ImportError, ModelsError, RekeyError, ResumeError, StartError,
+    TablesError,
 };
 
 impl From<&settings::Error> for Report {
@@ -114,6 +116,23 @@ impl From<HandOverError> for Report {
             }
             HandOverError::Gap { .. } => Self::new("events_gap", Exit::Mendable, message).hint("import the earlier files first"),
             HandOverError::Busy { .. } => Self::new("import_busy", Exit::Mendable, message).hint("wait until it has ended"),
+        }
+    }
+}
+
+impl From<TablesError> for Report {
+    fn from(error: TablesError) -> Self {
+        let message = error.to_string();
+        match error {
+            TablesError::Store(error) => error.into(),
+            TablesError::Lake(LakeError::OtherVersion { .. }) => Self::new("lake_version", Exit::Mendable, message)
+                .hint("use the newer version of Meno, or export into another folder"),
+            TablesError::Lake(LakeError::Io { .. }) => Self::new("io", Exit::Mendable, message)
+                .hint("choose a folder that can be written; what was exported before stays and counts"),
+            TablesError::Busy(_) => Self::new("busy", Exit::Mendable, message).hint("wait until it has ended"),
+            TablesError::Behind { .. } => Self::new("lake_ahead", Exit::Mendable, message)
+                .hint("the store was restored from an older backup: export into another folder"),
+            TablesError::Rows(_) => Self::fault(message),
         }
     }
 }

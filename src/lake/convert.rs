@@ -39,6 +39,16 @@ pub struct Converted {
     pub events: Vec<(Event, Option<TimeNs>)>,
 }
 
+impl Converted {
+    /// Returns the run's id in its own system, where that may be kept.
+    pub fn foreign_id(&self) -> Option<String> {
+        match self.events.first() {
+            Some((Event::RunStarted(started), _)) => started.private.as_ref()?.foreign_run_id.clone(),
+            _ => None,
+        }
+    }
+}
+
 /// Returns a run's events. The same line from the same `source` gives the same run, always.
 pub fn convert(mut run: ImportedRun, source: &str, redactor: &Redactor) -> Converted {
     let digest = run.digest();

@@ -1,19 +1,19 @@
 //! Taking in what other systems wrote down: a file of histories becomes runs of this store, each once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
 use super::Workspace;
-use crate::domain::ids::{BatchId, RunId};
+use super::intake::{Intake, Offered};
+use crate::domain::ids::RunId;
 use crate::domain::money::NanoUsd;
-use crate::lake::batch::{Gathered, Refused};
-use crate::lake::convert::{Converted, convert};
+use crate::lake::batch::Refused;
+use crate::lake::convert::convert;
 use crate::lake::form::{ImportedRun, NAME_CHARS_MAX};
 use crate::lake::lines::{LINE_BYTES_MAX, Line, Lines};
 use crate::lake::read::{self, Notice, Problem};
 use crate::store;
 use crate::store::session::RunLock;
-use crate::views::imports::{self, Known};
 
 /// Problems and notices that are kept to be told; the others are counted.
 const TOLD_MAX: usize = 200;
@@ -108,14 +108,9 @@ pub struct ImportProgress {
 struct Import<'a> {
     workspace: &'a Workspace,
     source: &'a str,
-    /// Nothing is appended: only what would come of it is found out.
-    trial: bool,
+    intake: Intake<'a>,
     done: Imported,
     notices: BTreeMap<Notice, (u64, u64)>,
-    gathered: Gathered,
-    /// The runs of the batch that is being gathered, which the store does not know yet.
-    waiting: HashMap<[u8; 16], Known>,
-    appended: u64,
 }
 
 impl Workspace {
@@ -165,12 +160,9 @@ impl<'a> Import<'a> {
         Ok(Self {
             workspace,
             source,
-            trial,
+            intake: Intake::new(workspace, trial),
             done: Imported { cost_complete: true, ..Imported::default() },
             notices: BTreeMap::new(),
-            gathered: Gathered::default(),
-            waiting: HashMap::new(),
-            appended: 0,
         })
     }
 
@@ -188,15 +180,13 @@ impl<'a> Import<'a> {
                 },
                 Line::TooLong => self.fail(number, vec![too_large(format!("is longer than {LINE_BYTES_MAX} bytes"))]),
             }
-            if self.gathered.is_full() {
-                self.append()?;
-            }
+            self.intake.append_when_full()?;
             if self.done.lines.is_multiple_of(TELL_EVERY) {
-                tell(ImportProgress { bytes: lines.bytes(), runs: self.appended });
+                tell(ImportProgress { bytes: lines.bytes(), runs: self.intake.appended() });
             }
         }
-        self.append()?;
-        tell(ImportProgress { bytes: lines.bytes(), runs: self.appended });
+        self.intake.append()?;
+        tell(ImportProgress { bytes: lines.bytes(), runs: self.intake.appended() });
         self.done.notices =
             self.notices.into_iter().take(TOLD_MAX).map(|(notice, (count, first))| (notice, count, first)).collect();
         Ok(self.done)
@@ -207,34 +197,30 @@ impl<'a> Import<'a> {
         let costs = || run.agents.iter().flat_map(|agent| &agent.attempts).map(|attempt| attempt.cost);
         let (cost, complete) = (costs().flatten().sum(), costs().all(|cost| cost.is_some()));
         let converted = convert(run, self.source, &self.workspace.redactor);
-        if let Some(known) = self.known(&converted)? {
-            if known.line == converted.origin.line {
+        let foreign = converted.foreign_id();
+        match self.intake.offer(converted)? {
+            Offered::New => {}
+            Offered::AlreadyThere => {
                 self.done.already_there += 1;
-            } else {
+                return Ok(());
+            }
+            Offered::Changed(run) => {
                 self.done.changed += 1;
                 if self.done.changes.len() < TOLD_MAX {
-                    let foreign = foreign(&converted);
-                    self.done.changes.push(Changed { line: number, run: known.run, foreign });
+                    self.done.changes.push(Changed { line: number, run, foreign });
                 }
+                return Ok(());
             }
-            return Ok(());
-        }
-        let origin = converted.origin;
-        let known = Known { run: converted.id, line: origin.line };
-        let world = &self.workspace.world;
-        match self.gathered.add(converted, &|| world.random()) {
-            Ok(()) => {}
-            Err(Refused::TooLarge(bytes)) => {
+            Offered::Refused(Refused::TooLarge(bytes)) => {
                 self.fail(number, vec![too_large(format!("has {bytes} bytes of texts and attempts"))]);
                 return Ok(());
             }
-            Err(refused @ Refused::Unsayable(_)) => {
+            Offered::Refused(refused @ Refused::Unsayable(_)) => {
                 let remedy = "check its numbers".to_owned();
                 self.fail(number, vec![Problem { field: String::new(), reason: refused.to_string(), remedy }]);
                 return Ok(());
             }
         }
-        self.waiting.insert(origin.key, known);
         self.done.runs += 1;
         self.done.attempts += attempts;
         self.done.cost = self.done.cost.plus(cost);
@@ -257,48 +243,8 @@ impl<'a> Import<'a> {
             }
         }
     }
-
-    /// Returns the run that this one is here already, in the store or in what waits for it.
-    fn known(&self, run: &Converted) -> Result<Option<Known>, ImportError> {
-        let key = run.origin.key;
-        if let Some(known) = self.waiting.get(&key) {
-            return Ok(Some(*known));
-        }
-        let after = [&key[..], &[0]].concat();
-        let rows = self.workspace.log.view(imports::NAME, &key, Some(&after), false, 1)?;
-        let row = rows.rows.first().map(|(_, row)| imports::read_row(row).map_err(store::Error::Index));
-        if let Some(row) = row.transpose()? {
-            return Ok(Some(row));
-        }
-        // What it said may have been forgotten since; its id follows from where it comes from, and it must not come back.
-        let is_here = !self.workspace.log.read_run(run.id, 1, 1)?.is_empty();
-        Ok(is_here.then_some(Known { run: run.id, line: run.origin.line }))
-    }
-
-    fn append(&mut self) -> Result<(), ImportError> {
-        let runs = self.gathered.runs();
-        let Workspace { payloads, world, .. } = self.workspace;
-        let Some((batch, texts)) = self.gathered.take(BatchId(world.ulid(None))) else { return Ok(()) };
-        if self.trial {
-            // What is checked is not kept, but for which runs there are: a file may name one twice.
-            return Ok(());
-        }
-        let texts: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
-        payloads.write(&texts)?;
-        self.workspace.append_with(&batch, &texts)?;
-        self.waiting.clear();
-        self.appended += runs;
-        Ok(())
-    }
 }
 
 fn too_large(reason: String) -> Problem {
     Problem { field: String::new(), reason, remedy: "split the run, or shorten its texts".to_owned() }
-}
-
-fn foreign(run: &Converted) -> Option<String> {
-    match run.events.first() {
-        Some((crate::domain::event::Event::RunStarted(started), _)) => started.private.as_ref()?.foreign_run_id.clone(),
-        _ => None,
-    }
 }

@@ -1,7 +1,10 @@
 //! Money and model calls, read from the views.
 
+use indexmap::IndexMap;
+
 use super::Workspace;
 use crate::domain::ids::{RunId, TimeNs};
+use crate::lake::otel::write::RunSpans;
 use crate::store::{self, Error};
 use crate::views::costs::calls::{self, CallKey, CallRow};
 use crate::views::costs::{self, CostKey, CostRow, Payer, quarter_of};
@@ -64,5 +67,31 @@ impl Workspace {
         let end = [&key[..], &[0]].concat();
         let found = self.view_rows(costs::NAME, key, Some(end), false, 1)?;
         found.first().map_or(Ok(Payer::default()), |(_, row)| rows::read(row).map_err(Error::Index))
+    }
+
+    /// Calls `each` with the spans of every run that had a model call in `[since, until)` (ns since the epoch), in the order of their first
+    /// call then, and with how many calls these are.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or what `each` says.
+    pub fn each_run_spans<E: From<store::Error>>(
+        &self,
+        since: Option<TimeNs>,
+        until: Option<TimeNs>,
+        each: &mut dyn FnMut(Vec<serde_json::Value>, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut runs: IndexMap<RunId, u64> = IndexMap::new();
+        self.each_call(since, until, |key, _, _| -> Result<(), store::Error> {
+            *runs.entry(key.run).or_default() += 1;
+            Ok(())
+        })?;
+        for (run, calls) in runs {
+            let mut spans = RunSpans::new(run);
+            for recorded in self.public_events(run, u64::MAX)? {
+                spans.apply(&recorded);
+            }
+            each(spans.spans(since, until), calls)?;
+        }
+        Ok(())
     }
 }

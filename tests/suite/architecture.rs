@@ -136,13 +136,15 @@ const WALLS: [Wall; 10] = [
 ];
 
 /// Foreign crates with one address: the room, in one file of which they may be named.
-const ADDRESSES: [(&str, &str); 6] = [
+const ADDRESSES: [(&str, &str); 8] = [
     ("sled", "store"),
     ("reqwest", "providers"),
     ("tantivy", "memory"),
     ("fastembed", "memory"),
     ("chacha20poly1305", "store"),
     ("ssh_key", "workspace"),
+    ("parquet", "lake"),
+    ("flate2", "lake"),
 ];
 
 /// Functions with one address, down to the file: a second reader of the environment is a secret that is not redacted, or a key that

@@ -11,8 +11,10 @@ use std::process::Command;
 use crate::harness::{Done, House, finish};
 
 /// Examples that are not carried out, by how they begin.
-const APART: [(&str, &str); 11] = [
+const APART: [(&str, &str); 13] = [
     ("meno events --follow", "follows until it is stopped"),
+    ("meno import peer", "needs a folder of the Python system; `lake` imports one"),
+    ("meno import otel /var", "needs a folder of the system"),
     ("meno import transcripts", "asks, or watches; `transcripts` does it on sessions of its own"),
     ("meno model fetch", "needs a network"),
     ("meno config memory.model=BGESmallENV15", "needs a model that was fetched"),
@@ -26,7 +28,7 @@ const APART: [(&str, &str); 11] = [
 ];
 
 /// What has to happen before an example can do its work.
-const BEFORE: [(&str, &str); 13] = [
+const BEFORE: [(&str, &str); 14] = [
     ("meno resume last", "meno run release_prep --no-input --escalate ask --seed 3 --input source=. || true"),
     ("meno resume 7QW2 --retry-failed", FAILED),
     (
@@ -34,6 +36,7 @@ const BEFORE: [(&str, &str); 13] = [
         "meno backup meno-2026-11-23.tar.zst; cp meno-2026-11-23.tar.zst ~/backups/; cp meno-2026-11-23.tar.zst ~/backups/meno.tar.zst",
     ),
     ("meno import events", "meno export handover; cp handover/events-*.jsonl handover/events-01J.jsonl"),
+    ("meno import otel traces.jsonl", "meno telemetry export --format otlp-json -o traces.jsonl"),
     ("meno audit --against", "meno seal -o seal.json --sign ~/.ssh/id_ed25519; cp ~/.ssh/id_ed25519.pub auditor.pub"),
     ("meno replay --verify --from", "meno events last --json > saved.jsonl"),
     ("meno fork last --agent publisher", PUBLISH),
@@ -62,6 +65,8 @@ fn examples(house: &House) -> BTreeSet<String> {
     let nested = [
         ["import", "runs"],
         ["import", "events"],
+        ["import", "peer"],
+        ["import", "otel"],
         ["telemetry", "show"],
         ["telemetry", "export"],
         ["bench", "search"],

@@ -96,4 +96,6 @@ pub enum TelemetryFormat {
     Csv,
     /// One JSON object per line
     Jsonl,
+    /// OpenTelemetry spans: OTLP JSON, 500 calls a line
+    OtlpJson,
 }

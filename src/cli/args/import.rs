@@ -16,6 +16,41 @@ pub enum ImportCommand {
     Transcripts(ImportTranscriptsArgs),
     /// Import another store's log, verified, bit for bit
     Events(ImportEventsArgs),
+    /// Import runs and telemetry of the Python framework
+    Peer(ImportPeerArgs),
+    /// Import OpenTelemetry traces of model calls
+    Otel(ImportOtelArgs),
+}
+
+/// `import peer`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Reads folders of runs (result.json and its neighbours) and telemetry (usage*.jsonl) of empathy-framework and attune-ai. A \
+        mock run gets the label simulated=true. Models, tokens and the tiers tried before the last one are not in those files and stay \
+        unknown. A line of telemetry is a run of its own, because it does not name its run: of workflow `meta-workflow` it may be money \
+        that a run's folder has too. Importing again takes in only what is new.\n\n\
+        Examples:\n  meno import peer ~/.empathy\n  meno import peer ~/.attune/meta_workflows/executions\n  \
+        meno costs --by template,label.simulated"
+)]
+pub struct ImportPeerArgs {
+    /// The folder, or one file of telemetry
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+}
+
+/// `import otel`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Files are OTLP JSON: one document or many, .json, .jsonl or .ndjson, also compressed as .gz. A trace becomes a run, agent \
+        spans agents, model spans calls, tool spans tools; traces without model calls are left out. Costs are those of `meno telemetry export \
+        --format otlp-json`, else estimates at the prices of the table. Prompts and answers are not taken in. Importing again takes in \
+        only what is new.\n\n\
+        Examples:\n  meno import otel traces.jsonl\n  meno import otel /var/lib/otel/traces"
+)]
+pub struct ImportOtelArgs {
+    /// The file, or a folder of such files
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
 }
 
 /// `import runs`.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{Moment, RunRef};
+use super::values::{Moment, RunRef, table};
+use crate::lake::tables::Table;
 
 /// `backup`.
 #[derive(Debug, Args)]
@@ -35,10 +36,14 @@ pub struct RestoreArgs {
 /// `export`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The log is written bit for bit, with its payloads, as one file per export: a second export into the same \
-        folder writes only what is new. `meno import events DIR` verifies such files and makes the same chain of them. Without private \
+    after_help = "Without --tables, jsonl is the log itself, bit for bit, with its payloads, as one file per export: a second export into the \
+        same folder writes only what is new. `meno import events DIR` verifies such files and makes the same chain of them. Without private \
         parts (answers, prompts, outputs, notes) the chain and its head are the same and still verify: the form for an auditor.\n\n\
-        Examples:\n  meno export handover\n  meno export for-audit --without-private\n  meno export - | zstd > events.jsonl.zst"
+        Parquet and csv are tables for DuckDB, Polars, Spark and others: DIR/TABLE/v=1/date=YYYY-MM-DD/NODE-FIRST-LAST.parquet. They have \
+        no text by a person, model or tool, but for the table `texts`, which --with-payloads adds. An export writes only what is new, a \
+        file is there when it is whole, and many stores may export into one folder. Columns: schemas/lake/.\n\n\
+        Examples:\n  meno export lake --format parquet\n  meno export handover\n  meno export for-audit --without-private\n  \
+        meno export - | zstd > events.jsonl.zst"
 )]
 pub struct ExportArgs {
     /// The folder to write to, made when it is not there; `-` writes everything to stdout
@@ -47,6 +52,18 @@ pub struct ExportArgs {
     /// Write in this format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "jsonl")]
     pub format: ExportFormat,
+    /// Write only these tables
+    #[arg(long, value_name = "TABLES", value_delimiter = ',', value_parser = table())]
+    pub tables: Vec<Table>,
+    /// Write only what was recorded since: 2026-10-01, 7d, yesterday
+    #[arg(long, value_name = "DATE")]
+    pub since: Option<Moment>,
+    /// Write only what was recorded until then
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<Moment>,
+    /// Include texts by people, models and tools
+    #[arg(long, conflicts_with = "without_private")]
+    pub with_payloads: bool,
     /// Leave out every text by a person, model or tool
     #[arg(long)]
     pub without_private: bool,
@@ -55,7 +72,11 @@ pub struct ExportArgs {
 /// The forms of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// Events as JSON Lines, bit for bit
+    /// Tables as Parquet
+    Parquet,
+    /// Tables as CSV
+    Csv,
+    /// Events as JSON Lines, bit for bit; with --tables, tables
     Jsonl,
 }
 

@@ -23,7 +23,7 @@ use crate::domain::event::Mode;
 use crate::views::run_list::{LogFilter, SortBy};
 use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
-pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs, ImportTranscriptsArgs};
+pub use import::{ImportCommand, ImportEventsArgs, ImportOtelArgs, ImportPeerArgs, ImportRunsArgs, ImportTranscriptsArgs};
 pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PurgeArgs, RekeyArgs, RestoreArgs};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResumeArgs, RunArgs};

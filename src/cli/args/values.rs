@@ -12,6 +12,7 @@ use crate::domain::event::{Escalate, KINDS, Mode};
 use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Strategy;
+use crate::lake::tables::Table;
 use crate::lake::transcripts::ToolResults;
 use crate::memory::query::{Sort, time_span};
 use crate::views::run_list::SortBy;
@@ -51,6 +52,14 @@ pub fn speed(text: &str) -> Result<f64, String> {
 pub fn time_zone(text: &str) -> Result<TimeZone, String> {
     jiff::fmt::temporal::DateTimeParser::new().parse_time_zone(text).map_err(|_| {
         "not a time zone that this machine knows; give a name like Europe/Berlin, UTC, or an offset like +02:00".to_owned()
+    })
+}
+
+/// Reads the name of a table of a lake.
+pub fn table() -> impl TypedValueParser<Value = Table> {
+    PossibleValuesParser::new(Table::ALL.iter().map(|table| table.name())).map(|name| {
+        // The parser lets only these names through.
+        Table::ALL.iter().copied().find(|table| table.name() == name).unwrap_or(Table::Events)
     })
 }
 

@@ -38,7 +38,13 @@ pub struct ExportDocument {
 /// # Errors
 /// When the folder cannot be written, or the log is damaged.
 pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
-    let ExportFormat::Jsonl = args.format;
+    if args.format != ExportFormat::Jsonl || !args.tables.is_empty() {
+        return super::export_tables::run(context, args);
+    }
+    if args.since.is_some() || args.until.is_some() || args.with_payloads {
+        return Err(Report::usage("the log is exported whole: `--since`, `--until` and `--with-payloads` are for tables")
+            .hint("name tables with `--tables`, or choose `--format parquet`"));
+    }
     let is_stdout = args.dir == Path::new("-");
     if is_stdout && context.out.json() {
         return Err(

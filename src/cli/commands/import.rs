@@ -96,6 +96,8 @@ pub fn run(context: &mut Context, command: &ImportCommand) -> Result<Exit> {
         ImportCommand::Runs(args) => runs(context, args),
         ImportCommand::Transcripts(args) => super::import_transcripts::run(context, args),
         ImportCommand::Events(args) => super::import_events::run(context, args),
+        ImportCommand::Peer(args) => super::import_history::peer(context, &args.path),
+        ImportCommand::Otel(args) => super::import_history::otel(context, &args.path),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::cli::error::{Exit, Report, Result};
 use crate::cli::output::sanitize;
 use crate::cli::{open, render};
 use crate::domain::ids::TimeNs;
+use crate::lake::otel::write as otel_write;
 use crate::workspace::{Access, Workspace};
 
 /// Shows or exports the model calls.
@@ -59,7 +60,7 @@ impl<W: Write> Writer<W> {
                 csv.write_record(TelemetryLine::COLUMNS)?;
                 Self::Csv(Box::new(csv))
             }
-            TelemetryFormat::Jsonl => Self::Jsonl(to),
+            TelemetryFormat::Jsonl | TelemetryFormat::OtlpJson => Self::Jsonl(to),
         })
     }
 
@@ -134,6 +135,9 @@ fn write(
     format: TelemetryFormat,
     to: impl Write,
 ) -> Result<u64> {
+    if format == TelemetryFormat::OtlpJson {
+        return write_otlp(workspace, (since, until), std::io::BufWriter::new(to));
+    }
     let mut writer = Writer::begin(format, std::io::BufWriter::new(to))?;
     let mut count = 0;
     workspace.each_call(since, until, |key, row, payer| -> Result<()> {
@@ -141,6 +145,27 @@ fn write(
         Ok(writer.write(&line(key, row, payer))?)
     })?;
     writer.end()?;
+    Ok(count)
+}
+
+/// Writes spans, run by run, as one document a line.
+fn write_otlp(workspace: &Workspace, (since, until): (Option<TimeNs>, Option<TimeNs>), mut to: impl Write) -> Result<u64> {
+    const SPANS_PER_LINE: usize = 500;
+    let mut held = Vec::new();
+    let mut count = 0;
+    let mut line = |spans: &mut Vec<serde_json::Value>| -> Result<()> {
+        let document = otel_write::document(std::mem::take(spans), env!("CARGO_PKG_VERSION"));
+        Ok(writeln!(to, "{}", sanitize::json(&document.to_string()))?)
+    };
+    workspace.each_run_spans(since, until, &mut |spans, calls| -> Result<()> {
+        count += calls;
+        held.extend(spans);
+        if held.len() >= SPANS_PER_LINE { line(&mut held) } else { Ok(()) }
+    })?;
+    if !held.is_empty() || count == 0 {
+        line(&mut held)?;
+    }
+    to.flush()?;
     Ok(count)
 }
 

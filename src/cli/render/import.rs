@@ -2,7 +2,7 @@
 
 use crate::cli::output::{sanitize, words};
 use crate::domain::event::Mode;
-use crate::workspace::{FoundTranscripts, Imported, ImportedTranscripts};
+use crate::workspace::{FoundTranscripts, HistoryImported, Imported, ImportedTranscripts};
 
 /// Lines with problems that people are shown; programs get more.
 const SHOWN_MAX: usize = 20;
@@ -67,7 +67,8 @@ pub fn offer(found: &[FoundTranscripts]) -> Vec<String> {
     found.iter().map(line).collect()
 }
 
-fn size(bytes: u64) -> String {
+/// Writes a size in KiB or MiB.
+pub fn size(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;
     if bytes < MIB { format!("{} KiB", words::count(bytes.div_ceil(1024))) } else { format!("{} MiB", words::count(bytes / MIB)) }
 }
@@ -113,6 +114,57 @@ pub fn transcripts(imported: &ImportedTranscripts) -> String {
             words::plural(taken.calls, "model call"),
             words::count(taken.usage.total_input().saturating_add(taken.usage.output)),
         ));
+    }
+    parts.join(", ")
+}
+
+/// Names each file or line that was not taken, what was taken but not as it stands, and whose cost is not known.
+pub fn history_notices(imported: &HistoryImported) -> Vec<String> {
+    let mut told = Vec::new();
+    for skip in imported.skipped.named.iter().take(SHOWN_MAX) {
+        let place = if skip.line == 0 { String::new() } else { format!(", line {}", skip.line) };
+        told.push(sanitize::line(&format!("{}{place}: {}", skip.path.display(), skip.why)).into_owned());
+    }
+    let rest = imported.skipped.total.saturating_sub(SHOWN_MAX as u64);
+    if rest > 0 {
+        told.push(format!("{} more were skipped; `--json` lists up to 200", words::count(rest)));
+    }
+    for (what, count) in &imported.notices {
+        told.push(sanitize::line(&format!("{what} ({})", words::plural(*count, "time"))).into_owned());
+    }
+    for (model, calls) in imported.sums.unpriced.iter().take(SHOWN_MAX) {
+        let text = format!("{model}: cost unknown for {}: no price is known", words::plural(*calls, "model call"));
+        told.push(sanitize::line(&text).into_owned());
+    }
+    for template in imported.templates.iter().take(SHOWN_MAX) {
+        let file = template.display();
+        told.push(sanitize::line(&format!("{file}: a template; `meno template add FILE` takes it in")).into_owned());
+    }
+    told
+}
+
+/// Sums up an import of another system's files on one line.
+pub fn history(imported: &HistoryImported) -> String {
+    let HistoryImported { sums, .. } = imported;
+    let mut parts = vec![format!("{} imported", words::plural(imported.runs, "run"))];
+    for (count, what) in [
+        (imported.simulated, "simulated"),
+        (imported.already_there, "there already"),
+        (imported.changed, "there already with other content"),
+        (imported.skipped.total, "skipped"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{} {what}", words::count(count)));
+        }
+    }
+    if imported.runs > 0 {
+        let complete = sums.unpriced.is_empty() && imported.costless == 0;
+        parts.push(words::plural(imported.agents, "agent"));
+        if sums.calls > 0 {
+            let tokens = sums.usage.total_input().saturating_add(sums.usage.output);
+            parts.push(format!("{}, {} tokens", words::plural(sums.calls, "model call"), words::count(tokens)));
+        }
+        parts.push(words::cost(sums.cost.0, complete, Mode::Imported));
     }
     parts.join(", ")
 }

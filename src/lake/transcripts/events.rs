@@ -25,7 +25,7 @@ const CHEAP_MAX: u64 = 5_000_000_000;
 const CAPABLE_MAX: u64 = 15_000_000_000;
 
 /// Returns the tier that a model's price puts it in; an unknown price says nothing, and the middle is taken.
-pub(super) fn tier_of(unit: Option<UnitPrices>) -> Tier {
+pub(in crate::lake) fn tier_of(unit: Option<UnitPrices>) -> Tier {
     match unit.map(|unit| unit.output) {
         Some(..=CHEAP_MAX) => Tier::Cheap,
         Some(..=CAPABLE_MAX) | None => Tier::Capable,

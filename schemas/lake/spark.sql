@@ -1,0 +1,10 @@
+-- The tables of a lake in Spark. Put the lake's folder or URL in the place of LAKE; then run views.sql.
+
+CREATE TABLE runs_all USING parquet OPTIONS (path 'LAKE/runs');
+CREATE TABLE attempts_all USING parquet OPTIONS (path 'LAKE/attempts');
+CREATE TABLE calls_all USING parquet OPTIONS (path 'LAKE/calls');
+CREATE TABLE verdicts_all USING parquet OPTIONS (path 'LAKE/verdicts');
+CREATE TABLE costs_all USING parquet OPTIONS (path 'LAKE/costs');
+CREATE TABLE answers_all USING parquet OPTIONS (path 'LAKE/answers');
+CREATE TABLE tools_all USING parquet OPTIONS (path 'LAKE/tools');
+CREATE TABLE events_all USING parquet OPTIONS (path 'LAKE/events');

@@ -1,0 +1,157 @@
+//! Spans out and in again.
+
+use serde_json::{Value, json};
+
+use super::read::{Span, document};
+use super::trace;
+use super::write::{self, RunSpans};
+use crate::domain::event::{Event, StopReason};
+use crate::domain::ids::Hash;
+use crate::domain::money::{NanoUsd, TokenUsage};
+use crate::domain::prices::PriceTable;
+use crate::domain::redact::Redactor;
+use crate::lake::calls::{Rules, Sums};
+use crate::providers::embedded_prices;
+use crate::views::sample;
+
+fn spans(of: &Value) -> Vec<Span> {
+    let mut spans = Vec::new();
+    document(of, &mut |span| spans.push(span.unwrap())).unwrap();
+    spans
+}
+
+fn convert(spans: Vec<Span>) -> (Vec<Event>, Sums) {
+    let prices = PriceTable::merge([embedded_prices().unwrap()]);
+    let redactor = Redactor::default();
+    let rules = Rules { source: super::SOURCE, redactor: &redactor, prices: &prices, prices_hash: Hash::default() };
+    let (run, digest) = trace::run(spans).unwrap();
+    let (converted, sums) = rules.convert(&run, digest);
+    (converted.events.into_iter().map(|(event, _)| event).collect(), sums)
+}
+
+#[test]
+fn tokens_and_costs_of_a_run_come_back_as_they_went_out() {
+    let story = sample::story();
+    let mut run = RunSpans::new(sample::run_id());
+    story.iter().for_each(|recorded| run.apply(recorded));
+    let out = write::document(run.spans(None, None), "0");
+    let text = out.to_string();
+    assert!(!text.contains("ACME") && !text.contains("All clean"), "nothing that was said goes out");
+    let (events, sums) = convert(spans(&out));
+    let known = |events: &mut dyn Iterator<Item = &Event>| {
+        let mut all: Vec<(Option<NanoUsd>, Option<TokenUsage>)> = Vec::new();
+        for event in events {
+            if let Event::CostIncurred(body) = event {
+                all.push((body.amount, body.usage));
+            }
+        }
+        all.sort_by_key(|(amount, _)| *amount);
+        all
+    };
+    assert_eq!(known(&mut events.iter()), known(&mut story.iter().map(|recorded| &recorded.event)));
+    assert_eq!((sums.calls, sums.cost), (4, NanoUsd(15_500_000)));
+    let roles: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::AgentPlanned(body) => Some(body.role.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(roles, ["linter", "auditor"]);
+    assert!(run.spans(Some(i64::MAX), None).is_empty());
+}
+
+/// A span as a vendor writes it.
+fn vendor(id: &str, parent: &str, name: &str, attributes: &[(&str, Value)]) -> Value {
+    let attributes: Vec<Value> = attributes.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+    json!({"traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": id, "parentSpanId": parent, "name": name, "kind": 3,
+        "startTimeUnixNano": "1795364491000000000", "endTimeUnixNano": "1795364492500000000", "attributes": attributes})
+}
+
+fn in_document(spans: &[Value]) -> Value {
+    json!({"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]},
+        "scopeSpans": [{"spans": spans}]}]})
+}
+
+#[test]
+fn a_trace_of_a_vendor_becomes_a_run_with_prices_of_the_table() {
+    let text = |text: &str| json!({"stringValue": text});
+    let int = |number: u64| json!({"intValue": number.to_string()});
+    let document = in_document(&[
+        vendor("01", "", "POST /chat", &[]),
+        vendor(
+            "02",
+            "01",
+            "invoke_agent buyer",
+            &[("gen_ai.operation.name", text("invoke_agent")), ("gen_ai.agent.name", text("buyer"))],
+        ),
+        vendor(
+            "03",
+            "02",
+            "chat gpt-6-luna",
+            &[
+                ("gen_ai.operation.name", text("chat")),
+                ("gen_ai.provider.name", text("openai")),
+                ("gen_ai.request.model", text("gpt-6-luna")),
+                ("gen_ai.usage.input_tokens", int(1_000_000 / 10)),
+                ("gen_ai.usage.cache_read.input_tokens", int(90_000)),
+                ("gen_ai.usage.output_tokens", int(1_000)),
+                ("gen_ai.response.finish_reasons", json!({"arrayValue": {"values": [{"stringValue": "tool_calls"}]}})),
+            ],
+        ),
+        vendor(
+            "04",
+            "02",
+            "execute_tool stock",
+            &[("gen_ai.operation.name", text("execute_tool")), ("gen_ai.tool.name", text("stock"))],
+        ),
+        vendor(
+            "05",
+            "01",
+            "chat nobody-knows",
+            &[
+                ("gen_ai.system", text("acme")),
+                ("gen_ai.request.model", text("nobody-knows")),
+                ("gen_ai.usage.prompt_tokens", int(5)),
+                ("gen_ai.usage.completion_tokens", int(6)),
+            ],
+        ),
+        // An exporter that tries again sends a span twice.
+        vendor("05", "01", "chat nobody-knows", &[]),
+    ]);
+    let (events, sums) = convert(spans(&document));
+    assert_eq!((sums.calls, sums.tools, sums.unpriced["nobody-knows"]), (2, 1, 1));
+    assert_eq!((sums.usage.input, sums.usage.cache_read), (10_005, 90_000), "cached tokens are in the input there, and not here");
+    let started = events.iter().find_map(|event| match event {
+        Event::RunStarted(body) => Some((body.template_id.as_str(), body.private.as_ref()?.labels.clone())),
+        _ => None,
+    });
+    assert_eq!(started.unwrap(), ("shop", vec![("service".to_owned(), "shop".to_owned())]));
+    let stop = events.iter().find_map(|event| match event {
+        Event::CallReplied(body) => Some(body.stop),
+        _ => None,
+    });
+    assert_eq!(stop, Some(StopReason::ToolUse));
+    assert!(trace::run(spans(&in_document(&[vendor("01", "", "GET /", &[])]))).is_none(), "no model was called");
+}
+
+#[test]
+fn what_is_no_trace_has_a_reason() {
+    let whys = |of: Value| {
+        let mut whys = Vec::new();
+        if let Err(why) = document(&of, &mut |span| whys.extend(span.err())) {
+            whys.push(why);
+        }
+        whys.join("; ")
+    };
+    for (of, word) in [
+        (json!(5), "no `resourceSpans`"),
+        (json!({"resourceLogs": []}), "resourceLogs, not traces"),
+        (in_document(&[json!({"name": "x"})]), "no traceId"),
+        (in_document(&[json!({"traceId": "a", "spanId": "b"})]), "no startTimeUnixNano"),
+        (in_document(&[vendor("01", "", "chat", &[("gen_ai.usage.input_tokens", json!({"intValue": "-5"}))])]), "no count"),
+    ] {
+        let why = whys(of);
+        assert!(why.contains(word), "{why}");
+    }
+}

@@ -1,0 +1,160 @@
+//! A trace's spans as a run: agent spans become agents, model spans calls, tool spans tools.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::read::{Operation, Span};
+use crate::domain::event::ErrorClass;
+use crate::domain::ids::Hash;
+use crate::lake::calls::{Call, CallAgent, CallRun, Tool};
+
+/// The role of calls that no agent span holds.
+const ROLE: &str = "main";
+/// What a trace is called that names nothing.
+const UNNAMED: &str = "trace";
+
+/// Returns the run that the spans of one trace are, with the hash of what they say; `None` when no model was called in it.
+pub fn run(mut spans: Vec<Span>) -> Option<(CallRun, Hash)> {
+    spans.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
+    // An exporter that was not sure that a span had arrived sends it again.
+    let mut seen = HashSet::new();
+    spans.retain(|span| seen.insert(span.id.clone()));
+    if !spans.iter().any(|span| span.operation == Operation::Model) {
+        return None;
+    }
+    let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
+    let root = spans.iter().find(|span| !by_id.contains_key(span.parent.as_str())).or(spans.first())?;
+    let workflow = spans.iter().find(|span| span.operation == Operation::Workflow);
+    let mut agents: Vec<(Option<&str>, CallAgent)> = Vec::new();
+    // Where each span's call stands, so that tools find theirs.
+    let mut places: HashMap<&str, (usize, u32, usize)> = HashMap::new();
+    let mut by_number: HashMap<u32, (usize, u32, usize)> = HashMap::new();
+    for span in spans.iter().filter(|span| span.operation == Operation::Model) {
+        let holder = above(span, &by_id, &|span| span.operation == Operation::Agent);
+        let agent = agent_of(&mut agents, holder, span);
+        let attempt = span.attempt.unwrap_or(1);
+        let calls = agents[agent].1.attempts.entry(attempt).or_default();
+        calls.push(call(span));
+        let place = (agent, attempt, calls.len() - 1);
+        places.insert(&span.id, place);
+        if let Some(number) = span.call {
+            by_number.insert(number, place);
+        }
+    }
+    for span in spans.iter().filter(|span| span.operation == Operation::Tool) {
+        let asked = above(span, &by_id, &|span| span.operation == Operation::Model).and_then(|span| places.get(span.id.as_str()));
+        let numbered = span.call.and_then(|number| by_number.get(&number));
+        let place = asked.or(numbered).copied().or_else(|| last_before(span, &spans, &places, &by_id));
+        let Some((agent, attempt, number)) = place else { continue };
+        let calls = agents.get_mut(agent).and_then(|(_, agent)| agent.attempts.get_mut(&attempt));
+        if let Some(call) = calls.and_then(|calls| calls.get_mut(number)) {
+            call.tools.push(Tool {
+                name: span.subject.clone().unwrap_or_else(|| "tool".to_owned()),
+                started: span.started,
+                ended: span.ended,
+                ok: span.error.is_none(),
+            });
+        }
+    }
+    let template = workflow
+        .and_then(|span| span.subject.clone())
+        .or_else(|| root.subject.clone())
+        .or_else(|| root.service.clone())
+        .unwrap_or_else(|| if root.name.is_empty() { UNNAMED.to_owned() } else { root.name.clone() });
+    let started = spans.iter().map(|span| span.started).min()?;
+    let ended =
+        if spans.iter().all(|span| span.ended.is_some()) { spans.iter().filter_map(|span| span.ended).max() } else { None };
+    let labels = root.service.clone().map(|service| ("service".to_owned(), service)).into_iter().collect();
+    let digest = digest(&spans);
+    let run = CallRun {
+        id: root.trace.clone(),
+        template,
+        started,
+        ended,
+        labels,
+        failure: root.error.clone(),
+        agents: agents.into_iter().map(|(_, agent)| agent).collect(),
+    };
+    Some((run, digest))
+}
+
+/// Returns the place of the agent of a model's span, made when it is the first of its.
+fn agent_of<'s>(agents: &mut Vec<(Option<&'s str>, CallAgent)>, holder: Option<&'s Span>, span: &Span) -> usize {
+    let id = holder.map(|holder| holder.id.as_str());
+    if let Some(place) = agents.iter().position(|(known, _)| *known == id) {
+        return place;
+    }
+    let role = holder.and_then(|holder| holder.subject.clone()).or_else(|| span.subject.clone());
+    let failure = holder.and_then(|holder| holder.error.clone());
+    agents.push((id, CallAgent { role: role.unwrap_or_else(|| ROLE.to_owned()), attempts: BTreeMap::new(), failure }));
+    agents.len() - 1
+}
+
+/// Returns the nearest span above that `is_meant`.
+fn above<'s>(span: &'s Span, by_id: &HashMap<&str, &'s Span>, is_meant: &dyn Fn(&Span) -> bool) -> Option<&'s Span> {
+    /// Spans above that are looked at: enough for any, and an end for a circle.
+    const DEPTH_MAX: usize = 200;
+    let mut at = by_id.get(span.parent.as_str()).copied();
+    for _ in 0..DEPTH_MAX {
+        let span = at?;
+        if is_meant(span) {
+            return Some(span);
+        }
+        at = by_id.get(span.parent.as_str()).copied();
+    }
+    None
+}
+
+/// Returns the call that had ended last under the same agent when a tool began: it asked for it.
+fn last_before(
+    tool: &Span,
+    spans: &[Span],
+    places: &HashMap<&str, (usize, u32, usize)>,
+    by_id: &HashMap<&str, &Span>,
+) -> Option<(usize, u32, usize)> {
+    let is_agent = |span: &Span| span.operation == Operation::Agent;
+    let of = |span| above(span, by_id, &is_agent).map(|span| span.id.as_str());
+    let mine = of(tool);
+    let earlier = spans.iter().filter(|span| span.operation == Operation::Model && span.started <= tool.started);
+    earlier.filter(|span| of(span) == mine).next_back().and_then(|span| places.get(span.id.as_str())).copied()
+}
+
+fn call(span: &Span) -> Call {
+    Call {
+        started: span.started,
+        ended: span.ended,
+        latency_ms: None,
+        first_token_ms: span.first_token_ms,
+        provider: span.provider.clone(),
+        model: span.model.clone(),
+        tier: span.tier,
+        purpose: span.purpose,
+        usage: span.usage,
+        cost: span.cost,
+        is_unpriced: span.is_unpriced,
+        stop: span.stop,
+        error: span.error.clone().map(|error| (class(&error), error)),
+        tools: Vec::new(),
+    }
+}
+
+fn class(error: &str) -> ErrorClass {
+    let known = ErrorClass::ALL.iter().copied().find(|class| class.name() == error);
+    let lower = error.to_ascii_lowercase();
+    known.unwrap_or(match lower.as_str() {
+        _ if lower.contains("timeout") => ErrorClass::Timeout,
+        _ if lower == "429" || lower.contains("rate") => ErrorClass::RateLimit,
+        _ if lower == "401" || lower == "403" || lower.contains("auth") => ErrorClass::Auth,
+        _ if lower == "400" || lower.contains("invalid") => ErrorClass::BadRequest,
+        _ if lower.contains("connect") => ErrorClass::Connection,
+        _ => ErrorClass::Server,
+    })
+}
+
+/// Returns a hash of what the spans say, the same in whichever order and file they stood.
+fn digest(spans: &[Span]) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    for span in spans {
+        hasher.update(format!("{span:?}\n").as_bytes());
+    }
+    Hash(*hasher.finalize().as_bytes())
+}

@@ -1,0 +1,173 @@
+//! The files of a lake in a folder: which are there, and how one gets its name only when it is whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::buffer::Buffer;
+use super::names::{Covered, DONE, FileFormat, Stretch, folder, partition, version_of};
+use super::{Table, VERSION, parquet, plain};
+
+/// A lake in a folder.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    /// The folder.
+    pub dir: PathBuf,
+    /// How its files are written.
+    pub format: FileFormat,
+}
+
+/// Why a lake cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// A file or folder cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A table has files of a version that this program does not write.
+    #[error("{}: this table is of version {found}, and this version of Meno writes version {VERSION}", path.display())]
+    OtherVersion {
+        /// The folder.
+        path: PathBuf,
+        /// The version.
+        found: u32,
+    },
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> LakeError {
+    let path = path.to_owned();
+    move |source| LakeError::Io { path, source }
+}
+
+impl Lake {
+    /// Makes the folder and the folders of `tables`, and looks whether they can be written and are of this version.
+    ///
+    /// # Errors
+    /// A [`LakeError`].
+    pub fn prepare(&self, tables: &[Table]) -> Result<(), LakeError> {
+        for table in tables {
+            let of_table = self.dir.join(table.name());
+            if of_table.is_dir() {
+                for name in names(&of_table)? {
+                    if let Some(found) = version_of(&name).filter(|found| *found > VERSION) {
+                        return Err(LakeError::OtherVersion { path: of_table.join(name), found });
+                    }
+                }
+            }
+            let done = self.dir.join(folder(*table)).join(DONE);
+            fs::create_dir_all(&done).map_err(failed(&done))?;
+        }
+        let probe = self.dir.join(".meno-probe.part");
+        File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(failed(&self.dir))
+    }
+
+    /// Returns a lock that exports of one store into this folder hold; `None` while another process has it.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`].
+    pub fn lock(&self, node: &str) -> Result<Option<File>, LakeError> {
+        let path = self.dir.join(format!(".{node}.lock"));
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(failed(&path)(error)),
+        }
+    }
+
+    /// Returns what of the log of `node` a table has.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`].
+    pub fn covered(&self, table: Table, node: &str) -> Result<Covered, LakeError> {
+        let of_table = self.dir.join(folder(table));
+        let extension = format!(".{}", self.format.name());
+        let marked = format!("{extension}.done");
+        let read = |names: Vec<String>, end: &str| -> Vec<Stretch> {
+            names.iter().filter_map(|name| Stretch::read(name.strip_suffix(end)?, node)).collect()
+        };
+        let done = read(names(&of_table.join(DONE))?, &marked);
+        let mut begun: Vec<Stretch> = Vec::new();
+        for day in names(&of_table)?.iter().filter(|name| name.starts_with("date=")) {
+            begun.extend(read(names(&of_table.join(day))?, &extension));
+        }
+        begun.sort_unstable();
+        begun.dedup();
+        begun.retain(|stretch| !done.contains(stretch));
+        Ok(Covered { done, begun })
+    }
+
+    /// Writes the rows of one day of a stretch as a file that is there when it is whole; returns its name and size in bytes.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`].
+    pub fn write(&self, buffer: &Buffer, day: i32, node: &str, stretch: Stretch) -> Result<(PathBuf, u64), LakeError> {
+        let of_day = self.dir.join(folder(buffer.table)).join(partition(day));
+        fs::create_dir_all(&of_day).map_err(failed(&of_day))?;
+        let name = format!("{}.{}", stretch.name(node), self.format.name());
+        let (partial, path) = (of_day.join(format!(".{name}.part")), of_day.join(&name));
+        let write = || -> io::Result<u64> {
+            let mut out = BufWriter::with_capacity(1 << 20, private(&partial)?);
+            match self.format {
+                FileFormat::Parquet => parquet::write(buffer, &mut out)?,
+                FileFormat::Csv => plain::write_csv(buffer, &mut out)?,
+                FileFormat::Jsonl => plain::write_jsonl(buffer, &mut out)?,
+            }
+            out.flush()?;
+            let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync_all()?;
+            let bytes = file.metadata()?.len();
+            fs::rename(&partial, &path)?;
+            Ok(bytes)
+        };
+        let bytes = write().map_err(|source| {
+            // What cannot be removed is written over by the next export.
+            let _ = fs::remove_file(&partial);
+            LakeError::Io { path: path.clone(), source }
+        })?;
+        sync(&of_day)?;
+        Ok((path, bytes))
+    }
+
+    /// Says that all files of a stretch are there.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`].
+    pub fn mark(&self, table: Table, node: &str, stretch: Stretch) -> Result<(), LakeError> {
+        let of_table = self.dir.join(folder(table));
+        sync(&of_table)?;
+        let done = of_table.join(DONE);
+        let path = done.join(format!("{}.{}.done", stretch.name(node), self.format.name()));
+        private(&path).and_then(|file| file.sync_all()).map_err(failed(&path))?;
+        sync(&done)
+    }
+}
+
+/// Histories are private: only their owner may read what is exported, until they say otherwise.
+fn private(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+fn sync(dir: &Path) -> Result<(), LakeError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed(dir))
+}
+
+/// Returns the names in a folder, in order; none when it is not there.
+fn names(dir: &Path) -> Result<Vec<String>, LakeError> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed(dir))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(failed(dir))?.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names)
+}

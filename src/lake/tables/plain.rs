@@ -1,0 +1,80 @@
+//! One file of one table as CSV or JSON Lines.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::Cell;
+use super::buffer::Buffer;
+
+/// Writes the rows of `buffer` with a line of names. Nothing is an empty cell; a text that a spreadsheet would take for a formula has a
+/// quote before it.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_csv(buffer: &Buffer, out: impl Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(buffer.columns.iter().map(|cells| cells.column.name))?;
+    each_row(buffer, &mut |row| Ok(csv.write_record(row.iter().map(csv_cell))?))?;
+    csv.flush()
+}
+
+/// Writes one JSON object per row.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_jsonl(buffer: &Buffer, mut out: impl Write) -> io::Result<()> {
+    each_row(buffer, &mut |row| {
+        let cells = buffer.columns.iter().map(|cells| cells.column.name.to_owned()).zip(row.iter().map(json));
+        serde_json::to_writer(&mut out, &cells.collect::<Map<_, _>>())?;
+        out.write_all(b"\n")
+    })?;
+    out.flush()
+}
+
+fn each_row(buffer: &Buffer, each: &mut dyn FnMut(&[Cell]) -> io::Result<()>) -> io::Result<()> {
+    let mut places = vec![0; buffer.columns.len()];
+    let mut row = Vec::with_capacity(buffer.columns.len());
+    for number in 0..buffer.rows() {
+        row.clear();
+        for (cells, place) in buffer.columns.iter().zip(&mut places) {
+            let present = cells.present.get(number) == Some(&true);
+            row.push(if present { cells.cell(*place) } else { Cell::Null });
+            *place += usize::from(present);
+        }
+        each(&row)?;
+    }
+    Ok(())
+}
+
+fn csv_cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
+        cell => words(cell),
+    }
+}
+
+fn json(cell: &Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Bool(value) => Value::Bool(*value),
+        Cell::Int(value) => Value::from(*value),
+        Cell::Float(bits) => Value::from(f64::from_bits(*bits)),
+        Cell::Text(_) | Cell::Time(_) | Cell::Usd(_) => Value::String(words(cell)),
+    }
+}
+
+fn words(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => String::new(),
+        Cell::Bool(value) => value.to_string(),
+        Cell::Int(value) => value.to_string(),
+        Cell::Float(bits) => f64::from_bits(*bits).to_string(),
+        Cell::Text(text) => text.clone(),
+        Cell::Time(micros) => Timestamp::from_microsecond(*micros).map_or_else(|_| String::new(), |at| format!("{at:.6}")),
+        Cell::Usd(nano) => {
+            format!("{}{}.{:09}", if *nano < 0 { "-" } else { "" }, (nano / 1_000_000_000).abs(), (nano % 1_000_000_000).abs())
+        }
+    }
+}

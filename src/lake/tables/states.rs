@@ -1,0 +1,268 @@
+//! Rows of what a run is by now. Only public parts are folded, so no text by a person, a model or a tool gets here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::facts::Context;
+use super::{Cell, Row, Table, day_of};
+use crate::domain::event::{Event, Recorded, Verdict};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
+use crate::domain::money::TokenUsage;
+use crate::views::costs::Costs;
+use crate::views::costs::calls::{self, CallKey, CallRow};
+use crate::views::rows;
+use crate::views::run_detail::{AgentDetail, AttemptDetail, Fold, RunDetail, Tokens};
+use crate::views::status::CallStatus;
+use crate::views::{Projection, Rows};
+
+/// The rows that the fold of costs keeps for one run.
+#[derive(Clone, Debug, Default)]
+struct Held(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Rows for Held {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.get(key).cloned()
+    }
+
+    fn put(&mut self, key: &[u8], row: Vec<u8>) {
+        self.0.insert(key.to_vec(), row);
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        self.0.remove(key);
+    }
+}
+
+/// One run, as far as its events were taken in.
+#[derive(Clone, Debug)]
+pub struct RunState {
+    run: RunId,
+    fold: Fold,
+    costs: Held,
+    rating: Option<u8>,
+    started: Option<TimeNs>,
+    attempts: BTreeMap<(AgentNo, AttemptNo), TimeNs>,
+    /// Charges of unknown amount by call: those of lost calls are not in the calls' rows.
+    lost: BTreeSet<CallNo>,
+    /// What single events need of those before.
+    pub context: Context,
+    /// The last event's position.
+    pub last: u64,
+    /// Its last event ended it.
+    pub ended: bool,
+}
+
+impl RunState {
+    /// Returns a run without events.
+    pub fn new(run: RunId) -> Self {
+        Self {
+            run,
+            fold: Fold::default(),
+            costs: Held::default(),
+            rating: None,
+            started: None,
+            attempts: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            context: Context::default(),
+            last: 0,
+            ended: false,
+        }
+    }
+
+    /// Takes in the run's next event, of which the public part is enough.
+    ///
+    /// # Errors
+    /// When the fold of costs cannot take it.
+    pub fn apply(&mut self, recorded: &Recorded) -> Result<(), String> {
+        let at = recorded.envelope.occurred_at.unwrap_or(recorded.envelope.at);
+        self.last = recorded.envelope.seq;
+        self.context.apply(recorded);
+        self.fold.apply(recorded, &|_| None);
+        Costs.apply(&mut self.costs, recorded)?;
+        self.ended = matches!(recorded.event, Event::RunSucceeded(_) | Event::RunFailed(_) | Event::RunCancelled(_));
+        match &recorded.event {
+            Event::RunStarted(_) => self.started = self.started.or(Some(at)),
+            Event::NoteAdded(body) => self.rating = body.rating.or(self.rating),
+            Event::AttemptStarted(body) => {
+                self.attempts.insert((body.agent, body.attempt), at);
+            }
+            Event::AttemptImported(body) => {
+                self.attempts.insert((body.agent, body.attempt), at);
+            }
+            Event::AttemptInherited(body) => {
+                self.attempts.insert((body.agent, body.attempt), at);
+            }
+            Event::CallLost(body) => {
+                self.lost.insert(body.call);
+            }
+            Event::CallCancelled(body) if body.usage.is_none() => {
+                self.lost.insert(body.call);
+            }
+            Event::CallReplied(body) => {
+                self.lost.remove(&body.call);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the rows of the run as it is now, for the tables that `wanted` lets through.
+    ///
+    /// # Errors
+    /// When the rows of the fold of costs are malformed.
+    pub fn rows(&self, node: &str, wanted: &dyn Fn(Table) -> bool) -> Result<Vec<Row>, String> {
+        let mut made = Vec::new();
+        if wanted(Table::Runs) || wanted(Table::Attempts) {
+            let detail = self.fold.clone().finish();
+            if wanted(Table::Runs) {
+                made.push(self.run_row(node, &detail));
+            }
+            if wanted(Table::Attempts) {
+                let all = detail.agents.iter().flat_map(|agent| agent.attempts.iter().map(move |attempt| (agent, attempt)));
+                made.extend(all.map(|(agent, attempt)| self.attempt_row(node, &detail, agent, attempt)));
+            }
+        }
+        if wanted(Table::Calls) {
+            for (key, row) in self.costs.0.range(vec![calls::KIND]..vec![calls::KIND + 1]) {
+                let key = CallKey::read(key).ok_or("a key of the calls is malformed")?;
+                made.push(self.call_row(node, key, &rows::read(row)?));
+            }
+        }
+        Ok(made)
+    }
+
+    fn as_of(&self) -> Cell {
+        Cell::number(self.last)
+    }
+
+    fn run_row(&self, node: &str, detail: &RunDetail) -> Row {
+        let time = |text: &Option<String>| text.as_deref().map_or(Cell::Null, moment);
+        let [cost, usd] = Cell::money(detail.cost_complete.then_some(detail.cost_nusd));
+        let own = detail.agents.iter().flat_map(|agent| &agent.attempts).filter(|attempt| attempt.inherited_from.is_none());
+        let mut cells = vec![
+            Cell::text(node),
+            Cell::Text(self.run.to_string()),
+            self.as_of(),
+            Cell::text(&detail.template_id),
+            Cell::text(&detail.template_version),
+            Cell::Text(detail.template_hash.clone()),
+            Cell::text(detail.mode.name()),
+            Cell::known_text(detail.source.clone()),
+            Cell::text(detail.status.name()),
+            Cell::Bool(detail.verified),
+            Cell::Bool(detail.failed_by_configuration),
+            Cell::known_text(detail.failure.as_ref().map(|failure| failure.reason.name())),
+            Cell::known_time(self.started),
+            time(&detail.ended_at),
+            Cell::known(detail.duration_ms),
+            Cell::known(detail.waited_ms),
+            Cell::known(detail.attempts_duration_ms),
+            Cell::number(detail.cost_nusd),
+            cost,
+            usd,
+            Cell::number(detail.verification_cost_nusd),
+            Cell::number(detail.unpriced_calls),
+            Cell::number(detail.lost_calls),
+        ];
+        cells.extend(tokens(detail.tokens));
+        cells.extend([
+            Cell::known(detail.budget_nusd),
+            Cell::number(detail.agents.len()),
+            Cell::number(own.count()),
+            Cell::number(detail.escalations.len()),
+            Cell::known_text(detail.lineage.as_ref().map(|lineage| lineage.parent.clone())),
+            Cell::known(self.rating),
+            Cell::text(&detail.prices_as_of),
+            Cell::text(&detail.meno_version),
+            Cell::number(detail.events),
+        ]);
+        Row { table: Table::Runs, day: day_of(self.started.unwrap_or(0)), cells }
+    }
+
+    fn attempt_row(&self, node: &str, detail: &RunDetail, agent: &AgentDetail, attempt: &AttemptDetail) -> Row {
+        let started = self.attempts.get(&(agent.number, attempt.attempt)).copied().or(self.started);
+        let [cost, usd] = Cell::money(attempt.cost_complete.then_some(attempt.cost_nusd));
+        let signals: Vec<&str> = attempt.signals.iter().map(|signal| signal.name()).collect();
+        let count = |verdict: Verdict| attempt.criteria.iter().filter(|criterion| criterion.verdict == verdict).count();
+        let mut cells = vec![
+            Cell::text(node),
+            Cell::Text(self.run.to_string()),
+            Cell::number(agent.number),
+            Cell::number(attempt.attempt),
+            self.as_of(),
+            Cell::text(&detail.template_id),
+            Cell::text(detail.mode.name()),
+            Cell::known_text(self.context.role(agent.number)),
+            Cell::text(&agent.base_template),
+            Cell::text(attempt.tier.name()),
+            Cell::known_text(attempt.provider.clone()),
+            Cell::known_text(attempt.model.clone()),
+            Cell::text(attempt.status.name()),
+            Cell::Bool(attempt.verified),
+            Cell::text(agent.status.name()),
+            Cell::Bool(attempt.imported),
+            Cell::known_text(attempt.inherited_from.clone()),
+            Cell::known_text(attempt.stop_reason.map(|reason| reason.name())),
+            Cell::text(signals.join(",")),
+            Cell::known_time(started),
+            Cell::known(attempt.duration_ms),
+            Cell::number(attempt.cost_nusd),
+            cost,
+            usd,
+            Cell::number(attempt.verification_cost_nusd),
+        ];
+        cells.extend(tokens(attempt.tokens));
+        cells.extend([
+            Cell::known_text(attempt.escalated_to.map(|tier| tier.name())),
+            Cell::number(count(Verdict::Pass)),
+            Cell::number(count(Verdict::Fail)),
+            Cell::number(count(Verdict::Unknown)),
+        ]);
+        Row { table: Table::Attempts, day: day_of(started.unwrap_or(0)), cells }
+    }
+
+    fn call_row(&self, node: &str, key: CallKey, row: &CallRow) -> Row {
+        let [cost, usd] = Cell::money(row.cost());
+        let lost = row.status == CallStatus::Lost || self.lost.contains(&key.call) && row.charges == 0;
+        let mut cells = vec![
+            Cell::text(node),
+            Cell::Text(key.run.to_string()),
+            Cell::number(key.agent),
+            Cell::number(key.attempt),
+            Cell::number(key.call),
+            self.as_of(),
+            Cell::time(key.at),
+            Cell::text(&self.context.template),
+            Cell::text(self.context.mode.name()),
+            Cell::known_text(self.context.role(key.agent)),
+            Cell::text(row.purpose.name()),
+            Cell::text(row.tier.name()),
+            Cell::text(&row.provider),
+            Cell::text(&row.model),
+            Cell::text(row.status.name()),
+            Cell::number(row.amount),
+            cost,
+            usd,
+            Cell::number(row.charges),
+            Cell::number(row.unknown.saturating_add(u32::from(lost))),
+        ];
+        cells.extend(usage(row.usage));
+        cells.extend([Cell::known(row.latency_ms), Cell::known(row.first_token_ms), Cell::number(row.retries)]);
+        Row { table: Table::Calls, day: day_of(key.at), cells }
+    }
+}
+
+fn tokens(tokens: Tokens) -> [Cell; 5] {
+    [tokens.input, tokens.cache_read, tokens.cache_write, tokens.output, tokens.reasoning].map(Cell::number)
+}
+
+/// Returns a call's tokens by every kind.
+pub(super) fn usage(usage: TokenUsage) -> [Cell; 6] {
+    let TokenUsage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = usage;
+    [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning].map(Cell::number)
+}
+
+/// Reads a moment that the fold wrote.
+fn moment(text: &str) -> Cell {
+    let at = text.parse::<jiff::Timestamp>().ok().and_then(|at| i64::try_from(at.as_nanosecond()).ok());
+    Cell::known_time(at)
+}
