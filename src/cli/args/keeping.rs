@@ -52,7 +52,7 @@ pub struct ExportArgs {
     /// Write in this format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "jsonl")]
     pub format: ExportFormat,
-    /// Write these tables: runs, attempts, calls, verdicts, costs, answers, tools, events, texts
+    /// Write only these tables
     #[arg(long, value_name = "TABLES", value_delimiter = ',', value_parser = table())]
     pub tables: Vec<Table>,
     /// Write only what was recorded since: 2026-10-01, 7d, yesterday
@@ -61,7 +61,7 @@ pub struct ExportArgs {
     /// Write only what was recorded until then
     #[arg(long, value_name = "DATE")]
     pub until: Option<Moment>,
-    /// Add the table of texts by people, models and tools
+    /// Include texts by people, models and tools
     #[arg(long, conflicts_with = "without_private")]
     pub with_payloads: bool,
     /// Leave out every text by a person, model or tool
