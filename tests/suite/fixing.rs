@@ -93,8 +93,9 @@ fn house(project: &Project, settings: &str) -> Option<(House, PathBuf)> {
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, text).expect("written");
     }
+    // Python takes a module that was compiled within the same second, and is as long, for the same.
     house.configure(&format!(
-        "{settings}[memory]\nembed_ms = 0\n[tools]\ncommands = [\"{}\", \"sh\"]\nreadable = [\"{}\"]\n",
+        "{settings}[memory]\nembed_ms = 0\n[tools]\ncommands = [\"{}\", \"sh\"]\nenv = [\"PYTHONDONTWRITEBYTECODE\"]\nreadable = [\"{}\"]\n",
         project.program,
         folder.parent().unwrap_or(&folder).display()
     ));
@@ -103,13 +104,13 @@ fn house(project: &Project, settings: &str) -> Option<(House, PathBuf)> {
 
 fn meno(house: &House, programs: &Path, args: &[&str]) -> Done {
     let mut command = house.command(args);
-    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY);
+    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY).env("PYTHONDONTWRITEBYTECODE", "1");
     finish(command)
 }
 
 async fn meno_beside(house: &House, programs: &Path, args: &[&str]) -> Done {
     let mut command = house.command(args);
-    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY);
+    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY).env("PYTHONDONTWRITEBYTECODE", "1");
     tokio::task::spawn_blocking(move || finish(command)).await.expect("no panic")
 }
 
