@@ -117,7 +117,7 @@ async fn meno_beside(house: &House, programs: &Path, args: &[&str]) -> Done {
 /// What the finder answers.
 fn found(project: &Project) -> Value {
     json!({
-        "summary": "One test fails: the discount is added.", "material": "given",
+        "summary": "One test fails: the discount is added to the total instead of taken off.", "material": "given",
         "ran": [{"command": project.runner, "exit_code": 1, "tail": project.failure}],
         "failures": [{"test": project.failure, "where": format!("{}:6", project.broken), "message": "165 is not 135",
                       "likely_cause": "the discount is added", "kind": "product bug"}],
@@ -311,7 +311,7 @@ fn wire(base_url: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn models_over_the_wire_mend_it_too_with_all_that_they_get_wrong() {
     let project = PYTHON;
-    let review = json!({"summary": "Right.", "material": "given", "findings": [], "strengths": [], "questions": [], "verdict": "approve",
+    let review = json!({"summary": "The change takes the discount off, which is the cause and no more than that.", "material": "given", "findings": [], "strengths": [], "questions": [], "verdict": "approve",
                         "not_verified": []});
     let server = LlmServer::start([
         // Several calls at once: wrong arguments, a tool that is not there, a huge result, the command itself.
