@@ -312,5 +312,7 @@ async fn what_tools_are_asked_and_return_is_clean_and_is_forgotten_with_the_run(
     let audit = watched.meno(["audit", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&watched.said(audit).stdout).expect("JSON")["violations"], json!([]));
     let replayed = watched.meno(["replay", "--verify", "--all"]);
-    assert_eq!(watched.said(replayed).code, Some(0), "{}", watched.said(replayed).stderr);
+    // No run is left whose decisions could be made again, and that is said.
+    assert_eq!(watched.said(replayed).code, Some(1), "{}", watched.said(replayed).stderr);
+    assert!(watched.said(replayed).stdout.contains("nothing could be verified"), "{:?}", watched.said(replayed));
 }

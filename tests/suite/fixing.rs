@@ -93,8 +93,9 @@ fn house(project: &Project, settings: &str) -> Option<(House, PathBuf)> {
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, text).expect("written");
     }
+    // Python takes a module that was compiled within the same second, and is as long, for the same.
     house.configure(&format!(
-        "{settings}[memory]\nembed_ms = 0\n[tools]\ncommands = [\"{}\", \"sh\"]\nreadable = [\"{}\"]\n",
+        "{settings}[memory]\nembed_ms = 0\n[tools]\ncommands = [\"{}\", \"sh\"]\nenv = [\"PYTHONDONTWRITEBYTECODE\"]\nreadable = [\"{}\"]\n",
         project.program,
         folder.parent().unwrap_or(&folder).display()
     ));
@@ -103,20 +104,20 @@ fn house(project: &Project, settings: &str) -> Option<(House, PathBuf)> {
 
 fn meno(house: &House, programs: &Path, args: &[&str]) -> Done {
     let mut command = house.command(args);
-    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY);
+    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY).env("PYTHONDONTWRITEBYTECODE", "1");
     finish(command)
 }
 
 async fn meno_beside(house: &House, programs: &Path, args: &[&str]) -> Done {
     let mut command = house.command(args);
-    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY);
+    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY).env("PYTHONDONTWRITEBYTECODE", "1");
     tokio::task::spawn_blocking(move || finish(command)).await.expect("no panic")
 }
 
 /// What the finder answers.
 fn found(project: &Project) -> Value {
     json!({
-        "summary": "One test fails: the discount is added.", "material": "given",
+        "summary": "One test fails: the discount is added to the total instead of taken off.", "material": "given",
         "ran": [{"command": project.runner, "exit_code": 1, "tail": project.failure}],
         "failures": [{"test": project.failure, "where": format!("{}:6", project.broken), "message": "165 is not 135",
                       "likely_cause": "the discount is added", "kind": "product bug"}],
@@ -310,7 +311,7 @@ fn wire(base_url: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn models_over_the_wire_mend_it_too_with_all_that_they_get_wrong() {
     let project = PYTHON;
-    let review = json!({"summary": "Right.", "material": "given", "findings": [], "strengths": [], "questions": [], "verdict": "approve",
+    let review = json!({"summary": "The change takes the discount off, which is the cause and no more than that.", "material": "given", "findings": [], "strengths": [], "questions": [], "verdict": "approve",
                         "not_verified": []});
     let server = LlmServer::start([
         // Several calls at once: wrong arguments, a tool that is not there, a huge result, the command itself.
