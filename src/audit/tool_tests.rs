@@ -264,7 +264,10 @@ fn a_run_cut_at_every_event_goes_on_and_repeats_nothing() {
         );
         let asks = pending(run).iter().filter(|effect| matches!(effect, Effect::ResolveTool { .. })).count();
         let is_going_on = run.phase == Phase::Running && !run.cancel_asked;
-        assert!(asks == turns().map(|turn| turn.interrupted().count()).sum::<usize>() || !is_going_on, "cut at {at}: nobody looks");
+        assert!(
+            asks == turns().map(|turn| turn.interrupted().count()).sum::<usize>() || !is_going_on,
+            "cut at {at}: nobody looks"
+        );
         for call in lost.iter().map(|call| &run.calls[call]) {
             assert_eq!(call.state, CallState::Lost);
             let agent = &run.agents[call.agent as usize];

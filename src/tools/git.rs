@@ -198,7 +198,13 @@ impl Repository {
 
     /// It only reads: whatever a key of the configuration started would do so too.
     fn confinement(&self, place: &Place) -> Confinement {
-        place.confinement.clone().with_writable(&self.folder).with_writable(&self.tree).read_only()
+        let confinement = place.confinement.clone().with_writable(&self.folder).with_writable(&self.tree);
+        // A linked working tree has its objects in the repository that it was linked from.
+        let common = fs::read_to_string(self.folder.join("commondir")).ok().map(|common| self.folder.join(common.trim()));
+        match common.and_then(|common| common.canonicalize().ok()) {
+            Some(common) => confinement.with_writable(&common).read_only(),
+            None => confinement.read_only(),
+        }
     }
 
     fn words(&self) -> Vec<String> {
