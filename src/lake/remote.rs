@@ -69,7 +69,7 @@ const AZURE: [&str; 15] = [
     "AZURE_USE_AZURE_CLI",
 ];
 /// Times that a request is made again before it has failed, and how long altogether.
-const RETRIES: usize = 8;
+const RETRIES: usize = 10;
 const RETRY_FOR: Duration = Duration::from_secs(60);
 /// How long one request may take: the largest object over a slow line.
 const REQUEST_LIMIT: Duration = Duration::from_secs(300);

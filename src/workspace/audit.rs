@@ -51,6 +51,11 @@ impl Workspace {
     /// # Errors
     /// When the store cannot be read at all. What is damaged is a violation, not an error.
     pub fn audit(&self, request: &AuditRequest, tell: &mut dyn FnMut(&Violation)) -> Result<AuditDocument, store::Error> {
+        // Its reports are held against the own log.
+        self.over_own_log(|| self.audit_own(request, tell))
+    }
+
+    fn audit_own(&self, request: &AuditRequest, tell: &mut dyn FnMut(&Violation)) -> Result<AuditDocument, store::Error> {
         let store = self.place()?.dir();
         let material = Material { log: self.log.as_ref(), files: &OsFiles, store, payloads: &self.payloads };
         // Whatever opening has to say is said by the first look at the log.

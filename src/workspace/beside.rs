@@ -123,6 +123,16 @@ impl Workspace {
         Ok(if node.is_some() && beside.log.read_run(run, 1, 1)?.is_empty() { node } else { None })
     }
 
+    /// Calls `run` while the own log alone counts in views.
+    pub(super) fn over_own_log<T>(&self, run: impl FnOnce() -> T) -> T {
+        let Some(beside) = &self.beside else { return run() };
+        let counted = beside.spanning.chosen();
+        beside.spanning.choose(LogFilter::Own);
+        let outcome = run();
+        beside.spanning.choose(counted);
+        outcome
+    }
+
     /// Asks the same of each log that counts, one after the other: with its node, `None` for the own one.
     pub(super) fn each_log<T>(&self, ask: &dyn Fn() -> Result<T, Error>) -> Result<Vec<(Option<NodeId>, T)>, Error> {
         let Some(beside) = &self.beside else { return Ok(vec![(None, ask()?)]) };

@@ -371,8 +371,15 @@ impl Workspace {
             here.unwrap_or(Head { node, seq: 0, hash: chain::genesis(node) })
         };
         let Some(last) = log.all().max_by_key(|part| part.to) else { return Ok(()) };
-        for part in log.all().filter(|part| node != own.node && part.to <= here.seq) {
-            if hash_at(store, node, part.to)?.is_some_and(|hash| hash != part.head) {
+        let within = log.all().filter(|part| node != own.node && part.to <= here.seq).max_by_key(|part| part.to);
+        if let Some(part) = within {
+            let mut hash = None;
+            // Batches may be cut in other places than parts: the event itself is looked at.
+            imported::read(&OsFiles, store, Head { seq: part.to, ..here }, part.to, &mut |stored| {
+                hash = hash.or((stored.envelope.seq == part.to).then_some(stored.hash));
+                Ok(())
+            })?;
+            if hash.or(hash_at(store, node, part.to)?) != Some(part.head) {
                 return Err(SyncError::TwoHistories { node, here, there: last.end() });
             }
         }
