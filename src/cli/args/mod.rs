@@ -183,7 +183,7 @@ pub enum Command {
     Rebuild,
     /// Hold the store open for other commands
     Serve,
-    /// Serve the store to coding agents over MCP
+    /// Let coding agents search the store over MCP
     Mcp(McpArgs),
     /// Search past runs
     Search(memory::SearchArgs),
