@@ -195,7 +195,7 @@ pub enum Command {
     Serve,
     /// Show the store in a browser on this machine
     Ui(UiArgs),
-    /// Serve the store to coding agents over MCP
+    /// Let coding agents search the store over MCP
     Mcp(McpArgs),
     /// Search past runs
     Search(memory::SearchArgs),
