@@ -126,7 +126,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Continue a run that stopped
     Resume(ResumeArgs),
-    /// Say whether an interrupted tool had finished, and continue
+    /// Continue a run by saying whether a tool finished
     Resolve(ResolveArgs),
     /// Take back what a run's tools wrote
     Undo(UndoArgs),
@@ -502,7 +502,7 @@ mod tests {
 
     #[test]
     fn help_lines_are_short_and_begin_with_a_verb() {
-        const VERBS: &str = "Accept Add Allow Ask Audit Cancel Change Check Choose Colour Compare Continue Count Create Decrypt Draw Encrypt End \
+        const VERBS: &str = "Take Name Accept Add Allow Ask Audit Cancel Change Check Choose Colour Compare Continue Count Create Decrypt Draw Encrypt End \
             Escalate Estimate Export Fail Fetch Fix Forbid Forget Give Group Hold Import Include Learn Leave Let Limit List Measure Name \
             Predict Print Pull Purge Push Rate Read Rebuild Recommend Record Remove Repair Repeat Replay Resume Retry Run Search Set Show Sign Skip Sort \
             Start Suggest Trust Update Use Verify Wait Write";

@@ -1,4 +1,4 @@
-//! `meno resolve RUN`: says whether a tool had finished when Meno stopped, and goes on with the run.
+//! `meno resolve RUN done`: says whether a tool had finished when Meno stopped, and goes on with the run.
 
 use std::sync::Arc;
 
@@ -50,17 +50,18 @@ pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
 /// Returns the number of the tool that is meant.
 fn choose(waiting: &[u32], tool: Option<u32>, id: RunId) -> Result<u32> {
     let numbers = waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let resolve = format!("meno resolve {id}");
     match (tool, waiting) {
         (_, []) => Err(Report::refused(format!("run {id} waits for no tool"))
             .hint(format!("`meno show-run {id}` shows where it stands; `meno resume {id}` continues it"))),
         (Some(tool), waiting) if waiting.contains(&tool) => Ok(tool),
         (Some(tool), [first, ..]) => {
             Err(Report::refused(format!("run {id} does not wait for tool {tool}; it waits for {numbers}"))
-                .hint(format!("`meno resolve {id} --tool {first} done` says that this one had finished")))
+                .hint(format!("`{resolve} --tool {first} done` says that this one had finished")))
         }
         (None, [one]) => Ok(*one),
         (None, [first, ..]) => Err(Report::usage(format!("run {id} waits for several tools: {numbers}"))
-            .hint(format!("name one: `meno resolve {id} --tool {first} done`"))),
+            .hint(format!("name one: `{resolve} --tool {first} done`"))),
     }
 }
 

@@ -50,9 +50,10 @@ pub fn open_tools(run: &RunDetail) -> Vec<&ToolDetail> {
 /// Asks whether a tool had finished, with the lines that answer.
 pub fn tool_question(tool: &ToolDetail, run: &str) -> String {
     let (name, number) = (sanitize::line(&tool.tool), tool.number);
+    let resolve = format!("meno resolve {run} --tool {number}");
     format!(
-        "had tool {number} ({name}) finished when meno stopped? look, then `meno resolve {run} --tool {number} done`, \
-         `meno resolve {run} --tool {number} not-done` or `meno resolve {run} --tool {number} unknown`"
+        "had tool {number} ({name}) finished when meno stopped? look, then `{resolve} done`, \
+         `{resolve} not-done` or `{resolve} unknown`"
     )
 }
 

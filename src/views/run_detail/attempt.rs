@@ -211,7 +211,7 @@ pub struct CallError {
 pub struct ToolDetail {
     /// Its number within the call, from 0.
     pub tool_call: u32,
-    /// Its number among the tools of the run that have started, from 1; `meno resolve --tool` takes it.
+    /// Its number among the tools of the run that have started, from 1; the command resolve takes it.
     #[serde(default)]
     pub number: u32,
     /// The tool.
@@ -246,7 +246,7 @@ pub struct ToolDetail {
     /// Those of its files that were put back since.
     #[serde(default)]
     pub undone: Vec<String>,
-    /// Meno stopped while it ran, and whether it had finished is not known yet: `meno resolve` says so.
+    /// Meno stopped while it ran, and whether it had finished is not known yet: the command resolve says so.
     #[serde(default)]
     pub awaits_resolution: bool,
     /// Meno stopped while it ran: whether it had finished.
