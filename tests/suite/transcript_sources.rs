@@ -457,7 +457,6 @@ fn llm_log(path: &Path) -> Connection {
 fn conversations_of_llm_become_runs_and_its_log_is_only_read() {
     let house = house();
     let file = house.path("home/.config/io.datasette.llm/logs.db");
-    house.command(["--version"]);
     let log = llm_log(&file);
     drop(log);
     let before = fs::read(&file).expect("a log");
