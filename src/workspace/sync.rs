@@ -56,9 +56,9 @@ pub enum SyncError {
         /// The node.
         node: NodeId,
         /// Where the log ends that is here.
-        here: Head,
+        here: Box<Head>,
         /// Where the log ends that is there.
-        there: Head,
+        there: Box<Head>,
     },
     /// The place has more of this store's log than the store: it was put back from an older copy.
     #[error("the place has this store's log up to event {there}, and the store itself only up to event {here}")]
@@ -281,7 +281,7 @@ impl Workspace {
         for private in [true, false] {
             let parts = shared.of(private);
             let Some(last) = parts.last() else { continue };
-            let differs = || SyncError::TwoHistories { node: head.node, here: head, there: last.end() };
+            let differs = || SyncError::TwoHistories { node: head.node, here: Box::new(head), there: Box::new(last.end()) };
             if let Some(within) = parts.iter().rev().find(|part| part.to <= head.seq) {
                 let here = self.log.read(within.to, 1)?;
                 if here.first().map(|event| event.hash) != Some(within.head) {
@@ -380,7 +380,7 @@ impl Workspace {
                 Ok(())
             })?;
             if hash.or(hash_at(store, node, part.to)?) != Some(part.head) {
-                return Err(SyncError::TwoHistories { node, here, there: last.end() });
+                return Err(SyncError::TwoHistories { node, here: Box::new(here), there: Box::new(last.end()) });
             }
         }
         let reaches = |private: bool| log.of(private).last().map_or(0, |part| part.to);
@@ -403,7 +403,7 @@ impl Workspace {
             }
             let done = self.take_in(&files, all).map_err(|why| match why {
                 HandOverError::File { source: LinesError::OtherChain(_), .. } => {
-                    SyncError::TwoHistories { node, here, there: last.end() }
+                    SyncError::TwoHistories { node, here: Box::new(here), there: Box::new(last.end()) }
                 }
                 why => why.into(),
             })?;

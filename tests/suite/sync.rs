@@ -418,7 +418,8 @@ fn two_stores_push_to_s3_at_the_same_time_over_a_line_that_fails() {
     for push in pushes {
         parts += document(push.end())["parts"].as_u64().expect("a count");
     }
-    assert_eq!(parts, 2, "each part is pushed once");
+    // A part whose answer was lost on the way is found there and not counted.
+    assert!(parts <= 2, "no part is pushed twice");
     for (house, other) in [(&house, &other), (&other, &house)] {
         document(start(house, &["pull", "s3://lake/team", "--json"]).end());
         assert_eq!(runs(house, &["--node", &node(other)]), runs(other, &["--node", "own"]));
