@@ -40,8 +40,6 @@ use super::document::{Document, Kind};
 use super::{passages, words};
 use crate::store::Unwritable;
 
-/// The file that every commit replaces.
-pub(super) const COMMIT_FILE: &str = "meta.json";
 /// Memory for documents that are not written yet, in bytes: the least that tantivy takes.
 const WRITER_BYTES: usize = 15_000_000;
 /// Characters of a snippet.
@@ -91,7 +89,7 @@ impl Lexical {
     /// Opens the index in the folder `dir`, which is created with its parents when it is not there.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(|error| Error::Broken(format!("{}: {error}", dir.display())))?;
-        Self::of(Folder::open(dir)?, Some(dir))
+        Self::of(Folder::open(dir)?)
     }
 
     /// Opens a copy in memory of the index in the folder `dir`, an empty one when there is none: its changes end with it.
@@ -104,16 +102,16 @@ impl Lexical {
                 copied.map_err(|error| Error::Broken(error.to_string()))?;
             }
         }
-        Self::of(copy, None)
+        Self::of(copy)
     }
 
-    fn of(directory: impl Directory, dir: Option<&Path>) -> Result<Self, Error> {
+    fn of(directory: impl Directory) -> Result<Self, Error> {
         let (schema, fields) = schema();
         let index = Index::open_or_create(directory, schema).map_err(|error| match error {
             TantivyError::SchemaError(_) => Error::Broken("it is of another form".to_owned()),
             error => error.into(),
         })?;
-        folder::check(&index, dir)?;
+        folder::check(&index)?;
         index.tokenizers().register(STEMMED, stemmed());
         index.tokenizers().register(EXACT, TextAnalyzer::builder(Identifiers::default()).build());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;

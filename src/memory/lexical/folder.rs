@@ -1,9 +1,8 @@
 //! The folder of the words' side. Writing there waits for no disk, because everything in it can be made again from the log: what is
 //! spoilt by a power cut only has to be noticed.
 //!
-//! Small files are not synced when they are written, and their sums are checked when the index is opened for the first time since the
-//! machine was started: what was written since then is there. Large ones, which take long to check, are synced. A file that is missing
-//! stops tantivy itself.
+//! Small files are not synced when they are written, and their sums are checked when the index is opened. Large ones, which take long to
+//! check, are synced. A file that is missing stops tantivy itself.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -15,13 +14,10 @@ use super::{
     AntiCallToken, DeleteError, Directory, DirectoryLock, Error, FileHandle, Index, Lock, LockError, MmapDirectory,
     OpenReadError, OpenWriteError, TantivyResult, TerminatingWrite, WatchCallback, WatchHandle, WritePtr,
 };
-use crate::store::boot;
 
 /// Files from this size on are synced when they are written, and not checked when they are opened. Segments are merged by eights, so
 /// there are a few dozen smaller ones at most.
 const SYNCED_FROM: u64 = 256 * 1024;
-/// Names the time in which the small files were found to be as they were written, and since which nothing can have been lost.
-const CHECKED: &str = "checked.boot";
 
 /// A folder of tantivy's that syncs large files alone.
 #[derive(Clone, Debug)]
@@ -38,21 +34,8 @@ impl Folder {
     }
 }
 
-/// Checks the files that were not synced when they were written, once in each time in which nothing can be lost; `dir` is where they lie.
-pub(super) fn check(index: &Index, dir: Option<&Path>) -> Result<(), Error> {
-    let checked = dir.and_then(|dir| Some((dir.join(CHECKED), boot::since(dir)?)));
-    if checked.as_ref().is_some_and(|(path, since)| fs::read(path).is_ok_and(|found| found == since.as_bytes())) {
-        return Ok(());
-    }
-    check_all(index)?;
-    if let Some((path, since)) = checked {
-        // Where nothing can be written, they are looked at again.
-        let _ = fs::write(path, since);
-    }
-    Ok(())
-}
-
-fn check_all(index: &Index) -> Result<(), Error> {
+/// Checks the files that were not synced when they were written.
+pub(super) fn check(index: &Index) -> Result<(), Error> {
     let folder = index.directory();
     for file in index.load_metas()?.list_segment_files() {
         match folder.get_file_handle(&file) {
@@ -172,8 +155,7 @@ mod tests {
         write(dir.path());
         assert_eq!(Lexical::open(dir.path()).unwrap().seen().unwrap().map(|seen| seen.seq), Some(7));
         let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
-        let is_of_it = |path: &PathBuf| !path.to_string_lossy().ends_with(".lock") && !path.ends_with(CHECKED);
-        let segments: Vec<PathBuf> = names.filter(is_of_it).collect();
+        let segments: Vec<PathBuf> = names.filter(|path| !path.to_string_lossy().ends_with(".lock")).collect();
         assert!(segments.len() >= 8, "{segments:?}");
         for file in segments {
             let sound = fs::read(&file).unwrap();
@@ -184,7 +166,6 @@ mod tests {
                     continue;
                 }
                 fs::write(&file, spoilt).unwrap();
-                fs::write(dir.path().join(CHECKED), "an earlier start of the machine").unwrap();
                 assert!(Lexical::open(dir.path()).is_err(), "{} spoilt in way {how}", file.display());
             }
             fs::write(&file, sound).unwrap();

@@ -70,13 +70,6 @@ impl MemoryShelf {
         }
     }
 
-    /// Makes the index at `path` doubtful, as one is whose machine went down.
-    pub fn doubt(&self, path: &Path) {
-        if let Some(index) = lock(&self.0).get(path) {
-            lock(&index.0).doubtful = true;
-        }
-    }
-
     /// Makes the index at `path` unusable: it does not open any more.
     pub fn spoil(&self, path: &Path) {
         if let Some(index) = lock(&self.0).get(path) {
@@ -113,11 +106,6 @@ impl Shelf for MemoryShelf {
         }
         Ok(to)
     }
-
-    fn discard(&self, path: &Path) -> Result<(), Error> {
-        lock(&self.0).remove(path);
-        Ok(())
-    }
 }
 
 #[derive(Default)]
@@ -133,7 +121,6 @@ struct State {
     flushed: usize,
     calls_left: Option<u64>,
     spoilt: bool,
-    doubtful: bool,
 }
 
 #[derive(Clone)]
@@ -188,10 +175,6 @@ impl MemoryIndex {
 }
 
 impl Ordered for MemoryIndex {
-    fn is_doubtful(&self) -> bool {
-        lock(&self.0).doubtful
-    }
-
     fn get(&self, tree: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.call(|state| state.trees.get(tree)?.get(key).cloned())
     }

@@ -48,12 +48,6 @@ pub trait Ordered: Send + Sync {
 
     /// Writes out what is in memory. It need not be durable: what a power cut takes is filled in again.
     fn flush(&self) -> Result<(), Error>;
-
-    /// Returns whether rows may be missing without a trace, because the machine went down before they were on the disk: then the index
-    /// still bears witness to what it has, but has to be made again.
-    fn is_doubtful(&self) -> bool {
-        false
-    }
 }
 
 /// Opens indexes.
@@ -72,14 +66,6 @@ pub trait Shelf: Send + Sync {
     /// # Errors
     /// [`Error::Io`].
     fn set_aside(&self, path: &Path) -> Result<PathBuf, Error>;
-
-    /// Removes the index at `path`, whose place is then free; one that must not be changed is only not looked at any more.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    fn discard(&self, path: &Path) -> Result<(), Error> {
-        self.set_aside(path).map(drop)
-    }
 
     /// Leaves the index at `path` where it is, since its disk cannot be written to, and has it opened in memory from now on. Returns false
     /// where that is not possible, or was done before.
@@ -170,9 +156,9 @@ mod tests {
 
     fn both(check: impl Fn(&dyn Shelf, &Path)) {
         let dir = tempfile::tempdir().unwrap();
-        check(&SledShelf::system(), &dir.path().join("index"));
+        check(&SledShelf, &dir.path().join("index"));
         check(&MemoryShelf::default(), Path::new("index"));
-        let spare = SpareShelf::new(Arc::new(SledShelf::system()), |_| {});
+        let spare = SpareShelf::new(Arc::new(SledShelf), |_| {});
         assert!(spare.give_up(Path::new("index"), Unwritable::Full));
         check(&spare, Path::new("index"));
     }

@@ -125,7 +125,7 @@ impl Index {
         lock(&self.unfilled).take();
         let filled = self.link(&index, journal, ahead).and_then(|link| match link {
             Link::At(from) if self.catch_up(&index, from, journal.head().seq, packer)? => Ok(None),
-            Link::At(_) => Ok(Some(Unusable::Foreign)),
+            Link::At(_) => Ok(Some("does not belong to this log")),
             Link::Unusable(why) => Ok(Some(why)),
         });
         match filled {
@@ -136,9 +136,9 @@ impl Index {
             Ok(Some(why)) => {
                 // Its folder is renamed, and its lock is free again, when nobody has it open any more.
                 drop(index);
-                self.anew(&why, journal, packer)
+                self.anew(why, journal, packer)
             }
-            Err(Error::Index(why)) => self.anew(&Unusable::Broken(why), journal, packer),
+            Err(Error::Index(why)) => self.anew(&broken(&why), journal, packer),
             Err(why) => self.replace(why, journal, packer),
         }
     }
@@ -163,7 +163,7 @@ impl Index {
 
     fn replace(&self, why: Error, journal: &Journal, packer: &mut Packer) -> Result<Arc<EventIndex>, Error> {
         match (&why, why.unwritable()) {
-            (Error::Index(words), _) => self.anew(&Unusable::Broken(words.clone()), journal, packer),
+            (Error::Index(words), _) => self.anew(&broken(words), journal, packer),
             (_, Some(unwritable)) if self.shelf.give_up(&self.path, unwritable) => self.fill_anew(journal, packer),
             _ => Err(why),
         }
@@ -264,7 +264,7 @@ impl Index {
         let outcome = self.fill(&index, &groups, journal, packer);
         let outcome = outcome.or_else(|why| match why.unwritable() {
             Some(_) => self.replace(why, journal, packer).map(drop),
-            None => self.anew(&Unusable::Broken(why.to_string()), journal, packer).map(drop),
+            None => self.anew(&broken(&why.to_string()), journal, packer).map(drop),
         });
         if let Err(why) = outcome {
             tracing::error!("the index of the log cannot be made again: {why}");
@@ -328,16 +328,15 @@ impl Index {
     ) -> Result<Link, Error> {
         let head = journal.head();
         let start = Head { seq: 0, hash: chain::genesis(head.node), ..head };
-        let foreign = Link::Unusable(Unusable::Foreign);
+        let foreign = Link::Unusable("does not belong to this log");
         let layout = layout::of(&*index.trees)?;
         if layout == Layout::Unknown {
-            return Ok(Link::Unusable(Unusable::Layout("has the layout of another release")));
+            return Ok(Link::Unusable("has the layout of another release"));
         }
         let Some((seq, hash)) = rows::reached(index)? else { return Ok(Link::At(start)) };
         let reached = Head { seq, hash, ..head };
         let link = match layout {
-            Layout::Older => Link::Unusable(Unusable::Layout("has an older layout")),
-            _ if index.trees.is_doubtful() => Link::Unusable(Unusable::Doubtful),
+            Layout::Older => Link::Unusable("has an older layout"),
             _ => {
                 rows::repair(index, seq)?;
                 Link::At(reached)
@@ -369,9 +368,8 @@ impl Index {
         Ok(link)
     }
 
-    /// Sets the index aside and fills a new one. What was sound and only out of date is removed then, unless the journal turns out to lack
-    /// something.
-    fn anew(&self, why: &Unusable, journal: &Journal, packer: &mut Packer) -> Result<Arc<EventIndex>, Error> {
+    /// Sets the index aside and fills a new one; `why` says what the index is, has or does.
+    fn anew(&self, why: &str, journal: &Journal, packer: &mut Packer) -> Result<Arc<EventIndex>, Error> {
         if self.place.read_only {
             tracing::warn!("the index of the log {why}; it is made in memory");
             self.shelf.give_up(&self.path, Unwritable::ReadOnly);
@@ -379,20 +377,11 @@ impl Index {
         }
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
         let aside = self.shelf.set_aside(&self.path)?;
-        let (shown, is_kept) = (aside.display(), matches!(why, Unusable::Foreign | Unusable::Broken(_)));
-        match why {
-            Unusable::Doubtful => tracing::info!("the index of the log {why}; it is made again from the journal"),
-            _ if is_kept => self.notice(format!(
-                "the index of the log {why}; it was set aside as {shown} and is made again from the journal; delete {shown} once \
-                 `meno audit` finds nothing missing"
-            )),
-            _ => self.notice(format!("the index of the log {why}; it is made again from the journal")),
-        }
-        let index = self.fill_anew(journal, packer)?;
-        if !is_kept && self.given_up().is_none() && lock(&self.report).damage.is_empty() {
-            self.shelf.discard(&aside)?;
-        }
-        Ok(index)
+        self.notice(format!(
+            "the index of the log {why}; it was set aside as {} and is made again from the journal",
+            aside.display()
+        ));
+        self.fill_anew(journal, packer)
     }
 
     fn fill_anew(&self, journal: &Journal, packer: &mut Packer) -> Result<Arc<EventIndex>, Error> {
@@ -497,21 +486,12 @@ impl Index {
 enum Link {
     /// It has everything up to here.
     At(Head),
-    /// It has to be replaced.
-    Unusable(Unusable),
+    /// It has to be replaced: what it is, has or does.
+    Unusable(&'static str),
 }
 
-/// Why an index cannot be used: what it is, has or does.
-#[derive(Debug, thiserror::Error)]
-enum Unusable {
-    #[error("does not belong to this log")]
-    Foreign,
-    #[error("is broken ({0})")]
-    Broken(String),
-    #[error("{0}")]
-    Layout(&'static str),
-    #[error("may lack what was not written when the machine went down")]
-    Doubtful,
+fn broken(why: &str) -> String {
+    format!("is broken ({why})")
 }
 
 /// What the index knows counts even before the journal is open; an index that is not there knows nothing.

@@ -99,7 +99,7 @@ impl Options {
             thorough: false,
             read_only: None,
             files: Arc::new(OsFiles),
-            shelf: Arc::new(SledShelf::system()),
+            shelf: Arc::new(SledShelf),
         }
     }
 
@@ -207,15 +207,10 @@ impl OwnedLog {
             report.damage.extend(recovery.damage);
         }
         let head = journal.head();
-        let told = Arc::clone(&report);
-        let tell = Arc::new(move |text: &str| {
-            lock(&told).notices.push(text.to_owned());
-            notice(text);
-        });
         let inner = Arc::new(Inner {
             journal,
             index,
-            projector: Projector::new(Arc::clone(&shelf), log.join("views"), projections, tell),
+            projector: Projector::new(Arc::clone(&shelf), log.join("views"), projections),
             payloads: Payloads::new(Arc::clone(&files), store),
             state: Mutex::new(State::new(head, last_at, ledger)),
             report,

@@ -258,7 +258,7 @@ impl OnDisk {
         Options {
             clock: Box::new(|| 1_000_000_000),
             files: Arc::new(OsFiles),
-            shelf: Arc::new(SledShelf::system()),
+            shelf: Arc::new(SledShelf),
             segment_bytes: 20_000,
             ..World::default().options()
         }

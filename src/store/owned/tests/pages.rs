@@ -44,38 +44,8 @@ fn is_filled_again(world: &World, events: &[Stored], why: &str) {
         "{said:?}"
     );
     drop(log);
-    is_as_it_was(world, events);
-}
-
-/// What was sound and only out of date is not kept.
-#[track_caller]
-fn is_replaced(world: &World, events: &[Stored], why: Option<&str>) {
-    let log = world.log();
-    assert!(check_log(&log) == events, "{why:?}");
-    let said = log.report().notices;
-    match why {
-        Some(why) => assert!(said.len() == 1 && said[0].contains(why) && !said[0].contains("set aside"), "{said:?}"),
-        None => assert_eq!(said, Vec::<String>::new()),
-    }
-    drop(log);
-    assert!(!world.shelf.exists(Path::new("/store/log/events.broken-1")));
-    is_as_it_was(world, events);
-}
-
-#[track_caller]
-fn is_as_it_was(world: &World, events: &[Stored]) {
     let (log, report) = world.open();
     assert_eq!((check_log(&log), report), (events.to_vec(), Report::default()));
-}
-
-#[test]
-fn an_index_that_may_lack_what_was_not_written_is_made_again_without_a_word() {
-    let world = World::default();
-    let events = filled(&world);
-    world.shelf.doubt(Path::new(EVENTS));
-    lock(&world.progress).clear();
-    is_replaced(&world, &events, None);
-    assert_eq!(lock(&world.progress)[0], Progress { done: 0, total: events.len() as u64 });
 }
 
 #[test]
@@ -178,16 +148,16 @@ fn make_older(world: &World, events: &[Stored]) {
 }
 
 #[test]
-fn an_index_of_an_older_or_newer_layout_is_filled_again_and_not_kept() {
+fn an_index_of_an_older_or_newer_layout_is_set_aside_and_filled_again() {
     let world = World::default();
     let events = filled(&world);
     let older = World { shelf: world.shelf.copy(), ..world.clone() };
     make_older(&older, &events);
     lock(&world.progress).clear();
-    is_replaced(&older, &events, Some("the index of the log has an older layout"));
+    is_filled_again(&older, &events, "the index of the log has an older layout");
     assert_eq!(lock(&world.progress)[0], Progress { done: 0, total: events.len() as u64 });
     let newer = with_row(&world, "layout", b"layout", Some(vec![0, 0, 0, 99]));
-    is_replaced(&newer, &events, Some("the index of the log has the layout of another release"));
+    is_filled_again(&newer, &events, "the index of the log has the layout of another release");
 }
 
 #[test]

@@ -129,43 +129,17 @@ fn a_new_version_is_built_beside_the_old_one_which_goes_when_it_has_caught_up() 
         check_view(&log);
         drop(log);
         let trees = || first.shelf.open(Path::new(VIEWS), 0).unwrap().trees().unwrap();
-        assert_eq!(trees(), ["counts@1.2"]);
+        assert_eq!(trees(), ["counts@1"]);
         let next = world(2, false, first.clone());
         drop(next.open());
-        assert_eq!(trees(), ["counts@1.2"], "nobody has asked for the new one yet");
+        assert_eq!(trees(), ["counts@1"], "nobody has asked for the new one yet");
         check_view(&next.log());
-        assert_eq!(trees(), ["counts@2.2"]);
+        assert_eq!(trees(), ["counts@2"]);
         // Whatever a crash leaves of it, the building goes on.
         first.shelf.truncate(Path::new(VIEWS), writes);
         check_view(&next.log());
-        assert_eq!(trees(), ["counts@2.2"]);
+        assert_eq!(trees(), ["counts@2"]);
     }
-}
-
-#[test]
-fn views_of_an_older_layout_or_that_may_lack_rows_are_made_again() {
-    let world = world(1, false, World::default());
-    let log = world.log();
-    (1..30).for_each(|id| drop(log.append(&some(id)).unwrap()));
-    check_view(&log);
-    drop(log);
-    // As they lay before blocks: a row for each row, here of something else.
-    let views = world.shelf.open(Path::new(VIEWS), 0).unwrap();
-    let checkpoint = views.get("counts@1.2", &[0]).unwrap();
-    views.clear("counts@1.2").unwrap();
-    views.apply("counts@1", vec![(vec![0], checkpoint), (vec![1, 7], Some(vec![9; 8]))]).unwrap();
-    let log = world.log();
-    check_view(&log);
-    let said = log.report().notices;
-    assert!(said.len() == 1 && said[0].contains("the views have an older layout"), "{said:?}");
-    drop(log);
-    let views = || world.shelf.open(Path::new(VIEWS), 0).unwrap();
-    assert_eq!(views().trees().unwrap(), ["counts@1.2"]);
-    views().apply("counts@1.2", vec![([&[1][..], &run(1).to_bytes()].concat(), Some(vec![1, 9]))]).unwrap();
-    world.shelf.doubt(Path::new(VIEWS));
-    let log = world.log();
-    check_view(&log);
-    assert_eq!(log.report(), Report::default());
 }
 
 /// Another view.
