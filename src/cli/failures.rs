@@ -12,8 +12,8 @@ use crate::store::{archive, hand_over};
 use crate::workspace::saved::SavedError;
 use crate::workspace::signing::SignError;
 use crate::workspace::{
-    self, FindError, ForgetError, ForkError, HandOverError, ImportError, McpError, ModelsError, RekeyError, ResumeError, StartError,
-    SyncError, TablesError,
+    self, FindError, ForgetError, ForkError, HandOverError, ImportError, McpError, ModelsError, RekeyError, ResumeError,
+    StartError, SyncError, TablesError,
 };
 
 impl From<&settings::Error> for Report {

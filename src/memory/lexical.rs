@@ -40,6 +40,8 @@ use super::document::{Document, Kind};
 use super::{passages, words};
 use crate::store::Unwritable;
 
+/// The file that every commit replaces.
+pub(super) const COMMIT_FILE: &str = "meta.json";
 /// Memory for documents that are not written yet, in bytes: the least that tantivy takes.
 const WRITER_BYTES: usize = 15_000_000;
 /// Characters of a snippet.

@@ -172,10 +172,10 @@ impl Projector {
         match run(&*index) {
             Err(Error::Index(why)) => {
                 self.replace(&index, &why)?;
-                run(&self.index()?)
+                run(&*self.index()?)
             }
             Err(error) => match error.unwritable() {
-                Some(why) if self.give_up(&index, why) => run(&self.index()?),
+                Some(why) if self.give_up(&index, why) => run(&*self.index()?),
                 _ => Err(error),
             },
             outcome => outcome,

@@ -256,7 +256,10 @@ impl Toolbox {
                 Err(error) => Begun::Ended(Some(outcome(Err(error), start))),
             };
         }
-        let result = found.and_then(|(tool, place)| tool.run(arguments, place, stop));
+        let result = match self.server_of(name) {
+            Some(servers) => servers.call(name, arguments, stop).map(Output::from),
+            None => found.and_then(|(tool, place)| tool.run(arguments, place, stop)),
+        };
         if stop.is_cancelled() && result.is_err() {
             // What only looks is asked again. Of what may have changed something it is known that it was ended on the way.
             let cut_off = self.changes_something(name, arguments).then(|| ToolOutcome::refused(ToolFault::Interrupted, CUT_OFF));
@@ -312,6 +315,9 @@ impl Toolbox {
 
     /// Returns whether a call of this tool may have changed something.
     fn changes_something(&self, name: &str, arguments: &Value) -> bool {
+        if let Some(effect) = self.server_of(name).and_then(|servers| servers.effect(name)) {
+            return effect == ToolEffect::Writes;
+        }
         let Ok((tool, place)) = self.tool(name) else { return false };
         let effect = match arguments["program"].as_str().filter(|_| name == RUN_COMMAND) {
             Some(program) => place.effects.get(program).copied().unwrap_or(ToolEffect::Writes),
@@ -320,12 +326,15 @@ impl Toolbox {
         effect == ToolEffect::Writes
     }
 
+    /// Returns the MCP servers when the tool is one of theirs.
+    fn server_of(&self, name: &str) -> Option<&Servers> {
+        let is_built_in = self.tools.iter().any(|(known, _)| known == name);
+        self.servers.as_deref().filter(|servers| !is_built_in && servers.has(name))
+    }
+
     fn tool(&self, name: &str) -> Result<(&dyn Tool, &Place), ToolError> {
         let tool = self.tools.iter().find(|(known, _)| known == name);
         let Some((_, tool)) = tool else {
-            if let Some(servers) = self.servers.as_ref().filter(|servers| servers.has(name)) {
-                return servers.call(name, arguments, stop);
-            }
             return Err(ToolError {
                 fault: ToolFault::UnknownTool,
                 message: format!("`{name}` is not a tool of this version of meno"),

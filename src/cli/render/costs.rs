@@ -99,27 +99,6 @@ pub fn tools(out: &Out, report: &CostReport) -> String {
     table.finish() + &notices.collect::<String>()
 }
 
-/// Shows how often tools ran and for how long.
-pub fn tools(out: &Out, report: &CostReport) -> String {
-    let by_mode = report.by.iter().any(|word| word == "mode");
-    let mut columns: Vec<Column<'_>> = report.by.iter().map(|word| Column::new(word.as_str(), Fit::Words)).collect();
-    if !by_mode {
-        columns.push(Column::new("mode", Fit::Whole).once());
-    }
-    columns.extend(["calls", "failed", "duration"].map(|name| Column::new(name, Fit::Number)));
-    let mut table = Table::new(out, &columns);
-    for row in &report.tools {
-        let mut cells: Vec<Entry> = row.key.values().map(|value| Entry::from(value.as_deref().unwrap_or("unknown"))).collect();
-        if !by_mode {
-            cells.push(row.mode.name().into());
-        }
-        cells.extend([words::count(row.calls), words::count(row.failed), time::duration(row.duration_ms)].map(Entry::from));
-        table.row(cells);
-    }
-    let notices = report.notices.iter().map(|notice| format!("\n{} {}", styled(WARN, "note:"), sanitize::line(notice)));
-    table.finish() + &notices.collect::<String>()
-}
-
 fn sums(total: &CostTotal) -> [Entry; 4] {
     let input = total.tokens.input + total.tokens.cache_read + total.tokens.cache_write;
     let mut cost = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);

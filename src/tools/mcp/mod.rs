@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Environment, ToolError};
 use crate::domain::event::ToolFault;
 use crate::domain::settings::McpSettings;
+use crate::domain::tool::ToolEffect;
 use session::{CallFault, Launch, Session};
 
 /// How often a server that died or hung is started again in one run.
@@ -149,6 +150,11 @@ impl Servers {
     /// Returns whether models know a tool by this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.tools.iter().any(|tool| tool.spec.name == name)
+    }
+
+    /// Returns what the tool that models know as `name` does to the world.
+    pub(super) fn effect(&self, name: &str) -> Option<ToolEffect> {
+        self.tools.iter().find(|tool| tool.spec.name == name).map(|tool| tool.spec.effect)
     }
 
     /// Calls the tool that models know as `name`. It blocks, until its result, its time or `stop`.
