@@ -183,7 +183,8 @@ fn described<A: JsonSchema, D: JsonSchema>(
         Value::Object(schema) => schema,
         _ => Map::new(),
     };
-    let input = schema(generator().into_generator().into_root_schema_for::<A>());
+    let mut input = schema(generator().into_generator().into_root_schema_for::<A>());
+    input.entry("type").or_insert_with(|| "object".into());
     let mut output = schema(generator().for_serialize().into_generator().into_root_schema_for::<D>());
     output.insert("type".to_owned(), "object".into());
     document::with_paging(&mut output, list);

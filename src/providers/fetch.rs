@@ -134,7 +134,7 @@ mod tests {
         let refused = fetch(&origin, &[origin.clone(), "http://127.0.0.1:1".to_owned()], nearby).await;
         assert!(matches!(&refused, Err(FetchError::NotAllowed(why)) if why.contains("another origin")), "{refused:?}");
         let origin = server((0..=HOPS_MAX).map(|_| reply("302 Found\r\nlocation: /again", "")).collect()).await;
-        assert!(matches!(fetch(&origin, &[origin.clone()], nearby).await, Err(FetchError::Failed(_))));
+        assert!(matches!(fetch(&origin, std::slice::from_ref(&origin), nearby).await, Err(FetchError::Failed(_))));
     }
 
     #[test]

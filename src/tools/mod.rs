@@ -305,7 +305,7 @@ impl Toolbox {
         if standings.contains(&Standing::Other) {
             return None;
         }
-        if standings.iter().any(|standing| *standing == Standing::Before) {
+        if standings.contains(&Standing::Before) {
             // Those that are changed already stay so, and the rest follows.
             return Some((Resolution::NotDone, None));
         }

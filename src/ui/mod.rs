@@ -50,7 +50,7 @@ impl Ui {
     pub fn new(workspace: Arc<Workspace>, zone: TimeZone, read_only: bool, listener: &TcpListener) -> Result<Self> {
         let failed = |error: &(dyn std::error::Error + 'static)| Report::fault("the page cannot be served").source(error);
         let port = listener.local_addr().map_err(|error| failed(&error))?.port();
-        let guard = guard::Guard::new(port, |bytes| getrandom::fill(bytes)).map_err(|error| failed(&error))?;
+        let guard = guard::Guard::new(port, getrandom::fill).map_err(|error| failed(&error))?;
         let read_only = read_only || workspace.read_only().is_some() || workspace.session().is_none();
         Ok(Self { workspace, guard, zone, read_only, changes: changes::Changes::default(), runner: runner::Runner::default() })
     }

@@ -238,7 +238,7 @@ impl Fold {
                 Some(body.agent)
             }
             Event::AttemptImported(body) => {
-                let to = at.saturating_add(body.duration_ms.map_or(0, |ms| ns(ms)));
+                let to = at.saturating_add(body.duration_ms.map_or(0, ns));
                 let outcome = if body.passed { Outcome::Good } else { Outcome::Bad };
                 let begun = bar(BarKind::Attempt, body.attempt, body.tier, at, seq);
                 let name = body.model.clone().unwrap_or_default();

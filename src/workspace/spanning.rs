@@ -21,6 +21,9 @@ use crate::views::{Projection, Rows, costs, memory};
 /// What the other logs change in a view: rows by key, `None` where one is gone.
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// Rows with their keys, in order.
+type KeyedRows = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Rows of a view, as they are wanted.
 #[derive(Clone, Copy)]
 pub(super) struct Page<'a> {
@@ -87,7 +90,7 @@ impl Spanning {
             Some(spans) => self.changes(log, store, spans, projection, &filter, ends, seen)?,
             None => std::sync::Arc::default(),
         };
-        let own = |from: &[u8], to: Option<&[u8]>, limit| -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+        let own = |from: &[u8], to: Option<&[u8]>, limit| -> Result<KeyedRows, Error> {
             if own_counts { Ok(log.view(page.view, from, to, page.reverse, limit)?.rows) } else { Ok(Vec::new()) }
         };
         Ok(Some(ViewRows { rows: merged(&changes, page, &own)?, seen }))
@@ -139,12 +142,12 @@ impl Spanning {
 }
 
 /// The own rows of a view, from and to a key, at most so many.
-type OwnRows<'a> = &'a dyn Fn(&[u8], Option<&[u8]>, u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error>;
+type OwnRows<'a> = &'a dyn Fn(&[u8], Option<&[u8]>, u32) -> Result<KeyedRows, Error>;
 
 /// Lays changes over own rows, until the page is full or there are no more.
-fn merged(changes: &Changes, page: Page<'_>, own: OwnRows<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+fn merged(changes: &Changes, page: Page<'_>, own: OwnRows<'_>) -> Result<KeyedRows, Error> {
     let limit = page.limit as usize;
-    let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut rows = KeyedRows::new();
     let (mut from, mut to) = (page.from.to_vec(), page.to.map(<[u8]>::to_vec));
     while rows.len() < limit {
         let own_rows = own(&from, to.as_deref(), page.limit)?;

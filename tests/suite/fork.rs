@@ -39,7 +39,7 @@ fn a_fork_keeps_the_work_that_still_counts_and_pays_for_the_rest_alone() {
     let done = house.meno(["fork", &parent, "--agent", "publisher", "--label", "try=2", "--json"]).exits(0);
     let (events, run) = (done.events(), done.run());
     assert_eq!((&events[0]["kind"], &events[0]["data"]["parent"]), (&json!("RunForked"), &json!(parent)));
-    assert_eq!((of(&events, "AgentPlanned").count(), of(&events, "CallStarted").count()), (8, 2));
+    assert_eq!((of(&events, "AgentPlanned").count(), of(&events, "AttemptStarted").count()), (8, 2));
     let paid: u64 = of(&events, "CostIncurred").map(|event| event["data"]["amount"].as_u64().expect("a price")).sum();
     assert_eq!((run["cost_nusd"].as_u64(), &run["status"]), (Some(paid), &json!("succeeded")));
     assert_eq!((&run["lineage"]["parent"], &run["labels"]["try"]), (&json!(parent), &json!("2")));
@@ -135,7 +135,10 @@ fn a_rerun_does_everything_again_as_it_was_recorded() {
     assert_eq!((&diff["same"], &rerun.run()["lineage"]["parent"]), (&json!(true), &json!(parent)), "{diff}");
     let other = house.meno(["rerun", &parent, "--seed", "8", "--json"]).exits(0).run();
     assert_eq!(other["seed"], 8);
-    assert_eq!(of(&house.meno(["rerun", &parent, "--agent", "publisher", "--json"]).exits(0).events(), "CallStarted").count(), 2);
+    assert_eq!(
+        of(&house.meno(["rerun", &parent, "--agent", "publisher", "--json"]).exits(0).events(), "AttemptStarted").count(),
+        2
+    );
     assert_sound(&house);
 }
 

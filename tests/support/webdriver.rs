@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -40,7 +41,7 @@ impl Browser {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let driver = command.spawn().expect("the driver starts");
+        let driver = command.process_group(0).spawn().expect("the driver starts");
         let profile = tempfile::tempdir().expect("a folder");
         let mut browser = Self { driver, profile, port, session: String::new() };
         let until = Instant::now() + DEADLINE;
@@ -135,9 +136,9 @@ impl Browser {
 
     /// Returns what the page looks like as PNG, from its top to its end or to so many pixels.
     pub fn picture(&self, height: u32) -> Vec<u8> {
-        let size =
-            self.eval("return [document.documentElement.clientWidth, Math.min(document.documentElement.scrollHeight, 4000)]");
-        let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
+        let size = self.eval("return [document.documentElement.clientWidth, document.documentElement.scrollHeight]");
+        let height = size[1].as_u64().unwrap_or_default().min(u64::from(height));
+        let clip = json!({"x": 0, "y": 0, "width": size[0], "height": height, "scale": 1});
         let params =
             json!({"cmd": "Page.captureScreenshot", "params": {"format": "png", "captureBeyondViewport": true, "clip": clip}});
         let taken = self.command("POST", "/goog/cdp/execute", &params);
@@ -150,8 +151,9 @@ impl Drop for Browser {
         if !self.session.is_empty() && !std::thread::panicking() {
             self.ask("DELETE", &format!("/session/{}", self.session), &Value::Null);
         }
-        // It may have ended by itself.
-        let _ = self.driver.kill();
+        // The browser is of its group. It may have ended by itself.
+        let _ =
+            rustix::process::kill_process_group(rustix::process::Pid::from_child(&self.driver), rustix::process::Signal::KILL);
         let _ = self.driver.wait();
     }
 }

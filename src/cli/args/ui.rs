@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Clone, Copy, Debug, Args)]
 #[command(
     after_help = "The address that is printed lets one browser in, once. The page is served to this machine only, and nothing is fetched \
-        from elsewhere. Ctrl-C ends it; runs that it started are paused then, and `meno resume` continues them.\n\n\
+        from elsewhere. Ctrl-C ends it; runs that it started are paused then, and `meno resume RUN` continues them.\n\n\
         Examples:\n  meno ui\n  meno ui --read-only --no-open --port 8080"
 )]
 pub struct UiArgs {

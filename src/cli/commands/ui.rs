@@ -81,7 +81,7 @@ fn listen(port: Option<u16>) -> Result<TcpListener> {
         let port = port.unwrap_or_default();
         Report::new("port", Exit::Mendable, format!("port {port} cannot be used"))
             .source(&error)
-            .hint("choose another with `meno ui --port N`, or leave it out")
+            .hint("choose another with `--port`, or leave it out")
     })
 }
 

@@ -8,6 +8,7 @@ use super::meaning::{Allowed, Checker, check_count, check_positive, check_tool};
 use super::problem::key;
 use super::types::{QuestionKind, Rule};
 use crate::domain::answers::quoted;
+use crate::domain::condition::from_required;
 use crate::domain::criterion::Criterion;
 use crate::domain::nearest::nearest;
 use crate::domain::placeholder::{Reference, each_text, references};
@@ -27,10 +28,10 @@ impl Checker<'_, '_> {
                 "add a rule with `role` and `base_template`",
             );
         }
-        let mut seen = HashSet::new();
         for (i, rule) in rules.iter().enumerate() {
             let pointer = format!("/agent_composition_rules/{i}");
-            self.check_role(&rule.role, &format!("{pointer}/role"), seen.insert(rule.role.as_str()));
+            let is_alone = rules[..i].iter().all(|other| other.role != rule.role || self.exclude_each_other(other, rule));
+            self.check_role(&rule.role, &format!("{pointer}/role"), is_alone);
             self.check_base(rule, &format!("{pointer}/base_template"));
             for (j, tool) in rule.tools.iter().enumerate() {
                 let at = format!("{pointer}/tools/{j}");
@@ -48,15 +49,22 @@ impl Checker<'_, '_> {
         self.check_cycles();
     }
 
-    fn check_role(&mut self, role: &str, pointer: &str, first: bool) {
+    /// Tells whether no answers meet the conditions of both rules.
+    fn exclude_each_other(&self, one: &Rule, other: &Rule) -> bool {
+        let required = [one, other].map(|rule| from_required(&rule.required_responses));
+        let all: Vec<_> = required.iter().chain(&one.when).chain(&other.when).collect();
+        self.reach.possible(&all, false) == Some(false)
+    }
+
+    fn check_role(&mut self, role: &str, pointer: &str, is_alone: bool) {
         if role.trim().is_empty() || role.chars().count() > ROLE_CHARS_MAX || role.contains(char::is_control) {
             self.findings.error(pointer, format!("{} is no role", quoted(role)), "write 1 to 200 characters on one line");
         } else if role.contains(['{', '}', '[', ']']) {
             self.findings.lenient(pointer, format!("{} is no role", quoted(role)), "write it without braces and brackets");
         }
-        if !first {
-            let remedy = "give each rule a role of its own; `any` and lists in conditions say \"or\"";
-            self.findings.error(pointer, format!("role {} has two rules", quoted(role)), remedy);
+        if !is_alone {
+            let remedy = "give each rule a role of its own, or conditions that exclude each other; `any` and lists say \"or\"";
+            self.findings.error(pointer, format!("role {} has two rules that can hold together", quoted(role)), remedy);
         }
     }
 
@@ -214,10 +222,10 @@ impl Checker<'_, '_> {
             });
         let mut edges: Vec<(usize, String)> = Vec::new();
         for (role, at) in named.chain(implied) {
-            if let Some(to) = self.roles.get(role.as_str()).copied().filter(|to| *to != number)
-                && !edges.iter().any(|(known, _)| *known == to)
-            {
-                edges.push((to, at));
+            for (to, _) in self.template.agent_composition_rules.iter().enumerate().filter(|(_, other)| other.role == role) {
+                if to != number && !edges.iter().any(|(known, _)| *known == to) {
+                    edges.push((to, at.clone()));
+                }
             }
         }
         edges

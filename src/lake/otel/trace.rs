@@ -114,8 +114,8 @@ fn last_before(
     let is_agent = |span: &Span| span.operation == Operation::Agent;
     let of = |span| above(span, by_id, &is_agent).map(|span| span.id.as_str());
     let mine = of(tool);
-    let earlier = spans.iter().filter(|span| span.operation == Operation::Model && span.started <= tool.started);
-    earlier.filter(|span| of(span) == mine).next_back().and_then(|span| places.get(span.id.as_str())).copied()
+    let mut earlier = spans.iter().filter(|span| span.operation == Operation::Model && span.started <= tool.started);
+    earlier.rfind(|span| of(span) == mine).and_then(|span| places.get(span.id.as_str())).copied()
 }
 
 fn call(span: &Span) -> Call {

@@ -32,11 +32,11 @@ fn a_run_is_what_its_folder_says_and_a_mock_one_is_marked() {
         assert_eq!(run.run.answers["quality_checks"], json!(["Linting (ruff)", "Security scan (bandit)"]));
         assert!(run.run.ended_at.unwrap() > run.run.started_at && run.run.report.is_some());
         let converted = run.convert(&Redactor::default());
-        let planned = converted.events.iter().filter_map(|(event, _)| match event {
+        let mut planned = converted.events.iter().filter_map(|(event, _)| match event {
             Event::AgentPlanned(body) => Some((body.role.as_str(), body.base.as_str(), body.strategy)),
             _ => None,
         });
-        assert_eq!(planned.last().unwrap(), ("publisher", "generic", Strategy::CapableFirst));
+        assert_eq!(planned.next_back().unwrap(), ("publisher", "generic", Strategy::CapableFirst));
         assert!(matches!(&converted.events[0].0, Event::RunStarted(body) if body.mode == Mode::Imported));
     }
 }
@@ -72,7 +72,8 @@ fn what_a_folder_does_not_say_is_not_known_and_what_is_wrong_has_a_reason() {
     let broken = read(|result| result["agent_results"][0]["tier_used"] = json!("error")).unwrap();
     assert!(broken.run.agents[0].attempts.is_empty());
     assert_eq!(broken.notices.len(), 2, "{:?}", broken.notices);
-    let reasons: [(&str, fn(&mut Value)); 6] = [
+    type Break = fn(&mut Value);
+    let reasons: [(&str, Break); 6] = [
         ("`cost` is no number", |result| result["agent_results"][0]["cost"] = json!("0.1")),
         ("not between", |result| result["agent_results"][0]["cost"] = json!(-1)),
         ("`run_id` is missing", |result| result["run_id"] = Value::Null),

@@ -110,6 +110,7 @@ impl Session {
 }
 
 /// What a session says next.
+#[expect(clippy::large_enum_variant, reason = "it is handed on by value, one at a time, and most are entries")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// Something about the session as a whole.
@@ -143,6 +144,7 @@ pub struct Entry {
 }
 
 /// What happened.
+#[expect(clippy::large_enum_variant, reason = "it is handed on by value, one at a time, and most are replies")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// Somebody asked something: an exchange begins.

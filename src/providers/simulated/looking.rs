@@ -242,14 +242,14 @@ mod tests {
             [
                 vec![r#"list_files {"depth":3}"#.to_owned()],
                 vec![
-                    r#"read_file {"lines":400,"path":"src/lib.rs"}"#.to_owned(),
-                    r#"read_file {"lines":400,"path":"Cargo.toml"}"#.to_owned(),
-                    r#"read_file {"lines":400,"path":"README.md"}"#.to_owned(),
-                    r#"read_file {"lines":400,"path":"tests/totals.rs"}"#.to_owned(),
-                    r#"search_files {"max_lines":20,"pattern":"total|src/lib\\.rs"}"#.to_owned(),
+                    r#"read_file {"path":"src/lib.rs","lines":400}"#.to_owned(),
+                    r#"read_file {"path":"Cargo.toml","lines":400}"#.to_owned(),
+                    r#"read_file {"path":"README.md","lines":400}"#.to_owned(),
+                    r#"read_file {"path":"tests/totals.rs","lines":400}"#.to_owned(),
+                    r#"search_files {"pattern":"total|src/lib\\.rs","max_lines":20}"#.to_owned(),
                 ],
                 // What is not among the programs that it may run is not asked for.
-                vec![r#"run_command {"arguments":["test"],"program":"cargo","timeout_s":60}"#.to_owned()],
+                vec![r#"run_command {"program":"cargo","arguments":["test"],"timeout_s":60}"#.to_owned()],
             ]
         );
     }

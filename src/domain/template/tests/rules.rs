@@ -54,7 +54,7 @@ fn rules_name_what_exists() {
         &r("1/role"),
         json!("runner"),
         &[
-            "error /agent_composition_rules/1/role: role `runner` has two rules",
+            "error /agent_composition_rules/1/role: role `runner` has two rules that can hold together",
             "error /agent_composition_rules/1/prompt: an agent cannot read its own output",
             "error /agent_composition_rules/1/depends_on/0: a role cannot wait for itself",
             "error /tests/0/roles/1: there is no role `checker`",
