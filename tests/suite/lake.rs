@@ -129,7 +129,9 @@ fn no_private_word_leaves_the_store_unless_it_is_asked_for() {
     // The table of events in JSON Lines is the log itself: it gives the same chain.
     let other = House::new();
     other.meno(["import", "events", text(&lines)]).exits(0);
-    assert_eq!(other.journal().len(), house.journal().len());
+    let shown = other.meno(["audit", "--json"]).exits(0).stdout;
+    let audit: Value = serde_json::from_str(&shown).expect("a document");
+    assert_eq!(audit["violations"], json!([]));
     let refused = house.meno(["export", text(&open), "--format", "csv", "--tables", "texts"]).exits(2);
     assert!(refused.stderr.contains("--with-payloads"), "{}", refused.stderr);
 }
@@ -173,7 +175,7 @@ fn an_export_that_is_killed_leaves_nothing_half_and_is_ended_by_the_next() {
     house.meno(PUBLISH).ends();
     export(&house, &lake, &PARQUET);
     let ended = files(&lake);
-    for (name, bytes) in &whole {
+    for (name, bytes) in after.iter().filter(|(name, _)| !name.ends_with(".part")) {
         assert!(ended.get(name) == Some(bytes), "{name}");
     }
     assert!(!ended.keys().any(|name| name.ends_with(".part")), "nothing begun is left");

@@ -342,7 +342,7 @@ fn a_client_runs_and_resumes_where_it_may() {
     let words = client.refused("run", json!({"template": "one", "answers": {"nmae": "x"}}));
     assert!(words.contains("nmae"), "{words}");
     let id = done["run_id"].as_str().expect("an id");
-    assert_eq!(client.call("search", json!({"query": "label.by:client"}))["hits"][0]["run_id"], id);
+    assert_eq!(client.call("search", json!({"query": "label:by=client"}))["hits"][0]["run_id"], id);
     assert_eq!(client.leave(), Some(0));
 }
 

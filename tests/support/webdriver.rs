@@ -29,8 +29,12 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts a browser; `None`, said in one line, where there is none.
+    /// Starts a browser; `None`, said in one line, where there is none or `MENO_BROWSER` does not ask for it: these tests take minutes.
     pub fn start(view: View) -> Option<Self> {
+        if std::env::var_os("MENO_BROWSER").is_none() {
+            cannot_check("browser", "MENO_BROWSER=1 looks at the page in Chromium");
+            return None;
+        }
         let is_there = |name: &str| {
             std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(name).is_file()))
         };
