@@ -129,9 +129,11 @@ fn no_private_word_leaves_the_store_unless_it_is_asked_for() {
     // The table of events in JSON Lines is the log itself: it gives the same chain.
     let other = House::new();
     other.meno(["import", "events", text(&lines)]).exits(0);
-    let shown = other.meno(["audit", "--json"]).exits(0).stdout;
-    let audit: Value = serde_json::from_str(&shown).expect("a document");
-    assert_eq!(audit["violations"], json!([]));
+    let hashes = |house: &House| -> Vec<Value> {
+        let lines = house.meno(["events", "--json"]).exits(0).lines();
+        lines.iter().map(|line| line["hash"].clone()).filter(Value::is_string).collect()
+    };
+    assert!(!hashes(&house).is_empty() && hashes(&other) == hashes(&house));
     let refused = house.meno(["export", text(&open), "--format", "csv", "--tables", "texts"]).exits(2);
     assert!(refused.stderr.contains("--with-payloads"), "{}", refused.stderr);
 }

@@ -252,7 +252,10 @@ async fn a_run_that_the_days_budget_stopped_goes_on_by_the_lines_that_it_prints(
 async fn an_escalation_is_denied_without_the_key_of_its_model() {
     let server = LlmServer::start([Turn::text("I would rather not.").usage(10, 5)]).await;
     let house = House::new();
-    house.template("relay", &relay());
+    let mut alone = relay();
+    alone["agent_composition_rules"].as_array_mut().expect("rules").truncate(1);
+    alone["report"] = json!("{{agents.builder.output}}");
+    house.template("relay", &alone);
     house.configure(&settings("anthropic", &server.base_url(""), "x-api-key"));
     let waiting = relayed(&house, &["--escalate", "ask"]).await.exits(3).run();
     assert_eq!(waiting["status"], "awaiting_input");

@@ -1,6 +1,6 @@
 //! A browser over WebDriver, as far as the tests need it: JSON over HTTP to a driver on this machine.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -70,11 +70,23 @@ impl Browser {
             body.len()
         );
         stream.write_all((head + &body).as_bytes()).expect("sent");
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).expect("answered");
-        let text = String::from_utf8_lossy(&bytes);
-        let (_, body) = text.split_once("\r\n\r\n").expect("a head");
-        let answer: Value = serde_json::from_str(body).unwrap_or_else(|why| panic!("{why}: {text}"));
+        // The driver keeps the connection open, so its length says where an answer ends.
+        let mut reader = BufReader::new(stream);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).expect("answered");
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some((_, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+                length = value.trim().parse().expect("a length");
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("answered whole");
+        let answer: Value =
+            serde_json::from_slice(&body).unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&body)));
         answer["value"].clone()
     }
 
