@@ -2,7 +2,7 @@
 //! the commands make, and the answers are the same JSON documents.
 //!
 //! A door like [`crate::cli`], for programs that speak for a model. It only looks, unless the person who starts it lets it run.
-//! [`tools`] is what can be asked, [`document`] keeps an answer within what a client takes, [`running`] carries runs on, and `server`
+//! [`tools`] is what can be asked, `document` keeps an answer within what a client takes, `running` carries runs on, and `server`
 //! alone knows the protocol. Start with [`serve`].
 
 pub mod arguments;

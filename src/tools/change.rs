@@ -194,7 +194,7 @@ fn difference(name: &str, (before, is_new): (&str, bool), (after, is_deleted): (
 }
 
 impl Write {
-    /// Returns what is to become of each file, to be recorded before [`Self::perform`].
+    /// Returns what is to become of each file, to be recorded before it is performed.
     pub fn changes(&self) -> Vec<FileChange> {
         self.files.iter().map(|file| file.change.clone()).collect()
     }

@@ -2,7 +2,7 @@
 //!
 //! A row stands under the [`Origin`]'s key and holds the run's id and the beginning of the line's hash. Whoever imports asks here,
 //! so that a second import adds nothing and a changed line is noticed. The line's hash travels in the private part of
-//! [`RunStarted`](crate::domain::event::RunStarted), as the one setting of an imported run; it goes when that is forgotten.
+//! [`RunStarted`], as the one setting of an imported run; it goes when that is forgotten.
 
 use serde::{Deserialize, Serialize};
 

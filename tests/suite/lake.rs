@@ -50,7 +50,7 @@ fn histories(house: &House, runs: u32) {
     let line = |number: u32| {
         let at = format!("2024-{:02}-{:02}T09:00:00Z", 1 + number / 28 % 12, 1 + number % 28);
         json!({"run_id": format!("r-{number}"), "template_id": "code_review", "started_at": at, "agents": [
-            {"role": "reviewer", "attempts": [{"tier": "cheap", "passed": number % 3 > 0, "cost_usd": 0.001}]}]})
+            {"role": "reviewer", "attempts": [{"tier": "cheap", "passed": !number.is_multiple_of(3), "cost_usd": 0.001}]}]})
         .to_string()
     };
     let path = house.path("histories.jsonl");

@@ -48,7 +48,7 @@ pub enum McpCommand {
 /// `mcp tools`, `mcp allow`.
 #[derive(Debug, Args)]
 pub struct McpServerArgs {
-    /// The server's name under [mcp] in config.toml
+    /// The server's name under `mcp` in config.toml
     #[arg(value_name = "NAME")]
     pub name: String,
 }

@@ -1,6 +1,6 @@
 //! OpenTelemetry: traces of generative AI as OTLP JSON, in both directions.
 //!
-//! [`write`] makes spans of a run's events, [`read`] makes spans of JSON, [`trace`] makes a run of a trace's spans. All three are pure. The
+//! [`mod@write`] makes spans of a run's events, [`read`] makes spans of JSON, [`trace`] makes a run of a trace's spans. All three are pure. The
 //! names are those of OpenTelemetry's conventions for generative AI; what they have no name for stands under `meno.`.
 //! `gen_ai.usage.input_tokens` has cached tokens in it, which is added on the way out and taken off on the way in.
 

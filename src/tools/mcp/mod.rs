@@ -1,6 +1,6 @@
 //! Tools of servers that speak the Model Context Protocol: started for a run, asked for what they have, called, and ended with it.
 //!
-//! A server is a stranger: its words are capped and marked ([`text`]), a tool writes unless its annotations are believed, and one that
+//! A server is a stranger: its words are capped and marked (`text`), a tool writes unless its annotations are believed, and one that
 //! hangs, dies or floods is a failure that the model is told. Its process has a scrubbed environment and a group of its own that is
 //! ended whole; nothing confines it beyond that. Start with [`Servers::start`].
 
