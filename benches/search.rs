@@ -16,10 +16,10 @@ use std::time::Duration;
 use meno::memory::collection::Collection;
 use meno::memory::document::{Document, Facts, Kind};
 use meno::memory::embed::Embedder;
-use meno::memory::index::Place;
-use meno::memory::lexical::{NumberFact, Seen, Test, WordFact};
+use meno::memory::index::IndexDir;
+use meno::memory::lexical::{DocumentTest, NumberFact, Seen, WordFact};
 use meno::memory::passages;
-use meno::memory::search::{Opened, Question, Sides};
+use meno::memory::search::{OpenIndex, Question, Sides};
 use meno::memory::vectors::Appender;
 use meno::workspace::{SearchRequest, Workspace};
 
@@ -169,7 +169,7 @@ fn quality() -> Result<()> {
 
 fn measure(size: usize, embedder: &Embedder) -> Result<()> {
     let scratch = Scratch::new("search")?;
-    let place = Place::new(scratch.path("index"));
+    let place = IndexDir::new(scratch.path("index"));
     let documents: Vec<Document> = (0..size).map(document).collect();
     let hold = place.hold()?.ok_or("the folder is in use")?;
     let (filled, done) = timed(|| hold.fill(&documents, &Seen { form: 0, node: String::new(), seq: 0, hash: String::new() }));
@@ -182,15 +182,17 @@ fn measure(size: usize, embedder: &Embedder) -> Result<()> {
     }
     drop((documents, hold));
     let (cold, opened) = timed(|| {
-        let mut opened = Opened::open(&place, embedder)?;
+        let mut opened = OpenIndex::open(&place, embedder)?;
         opened.refresh(&place, embedder).ok()?;
         Some(opened)
     });
     let opened = opened.ok_or("the index cannot be opened")?;
     println!("{size} documents: indexed at {:.0}/s, opened in {}", size as f64 / filled, ms(cold));
     let mut table = Table::new(["question", "p50", "p99", "bar p50", "bar p99"]);
-    let failed =
-        vec![Test::Is(WordFact::Status, vec!["failed".to_owned()]), Test::Within(NumberFact::Cost, Some(500_000_000), None)];
+    let failed = vec![
+        DocumentTest::Is(WordFact::Status, vec!["failed".to_owned()]),
+        DocumentTest::Within(NumberFact::Cost, Some(500_000_000), None),
+    ];
     for (name, sides, hard) in [
         ("words", Sides::Lexical, Vec::new()),
         ("words and meaning", Sides::Both, Vec::new()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use meno::store::log::Log;
 use meno::store::owned::{Options, OwnedLog};
-use meno::store::session::{self, Create, Opener, Place, Session};
+use meno::store::session::{self, Create, Opener, Session, StoreDir};
 use meno::views;
 
 use super::Result;
@@ -83,7 +83,7 @@ pub fn session(dir: &Path, owns: bool) -> Result<Session> {
         let (log, _) = OwnedLog::open(dir, Options { projections: views::projections(), ..Options::system() })?;
         Ok(Arc::new(log) as Arc<dyn Log>)
     });
-    let place = Place::open(dir, if owns { Create::WithParents } else { Create::Never })?;
+    let place = StoreDir::open(dir, if owns { Create::WithParents } else { Create::Never })?;
     let options = session::Options {
         wait: Duration::from_secs(60),
         stay: owns,

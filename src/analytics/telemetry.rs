@@ -14,7 +14,7 @@ use super::stats;
 use crate::domain::event::{Mode, Purpose};
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::tier::Tier;
-use crate::views::costs::Payer;
+use crate::views::costs::CostFold;
 use crate::views::costs::calls::{CallKey, CallRow};
 use crate::views::sketch::Sketch;
 use crate::views::status::CallStatus;
@@ -109,7 +109,7 @@ pub struct PromptCache {
 }
 
 /// Returns a call's line.
-pub fn line(key: CallKey, row: &CallRow, payer: &Payer) -> TelemetryLine {
+pub fn line(key: CallKey, row: &CallRow, payer: &CostFold) -> TelemetryLine {
     let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let usage = row.usage;
     let hit = usage.cache_read > 0;
@@ -299,14 +299,14 @@ pub struct Savings {
 /// Gathers calls into a report.
 pub struct Gathering<'a> {
     premium: Option<(String, PriceOf<'a>)>,
-    modes: BTreeMap<Mode, Gathered>,
+    modes: BTreeMap<Mode, CallSums>,
 }
 
 /// Prices tokens; `None` when there is no price.
 pub type PriceOf<'a> = Box<dyn Fn(&TokenUsage) -> Option<NanoUsd> + 'a>;
 
 #[derive(Default)]
-struct Gathered {
+struct CallSums {
     models: BTreeMap<(Tier, String, String), Sums>,
     hits: u64,
     compared: u64,
@@ -331,7 +331,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// Adds a call.
-    pub fn add(&mut self, row: &CallRow, payer: &Payer) {
+    pub fn add(&mut self, row: &CallRow, payer: &CostFold) {
         let mode = self.modes.entry(payer.mode).or_default();
         let sums = mode.models.entry((row.tier, row.provider.clone(), row.model.clone())).or_default();
         sums.calls += 1;
@@ -357,7 +357,7 @@ impl<'a> Gathering<'a> {
     /// Ends the report. `span` is what was asked for, as it is to be said.
     pub fn finish(self, span: (Option<String>, Option<String>)) -> TelemetryReport {
         let premium = self.premium.map(|(model, _)| model);
-        let mode = |(mode, gathered): (Mode, Gathered)| {
+        let mode = |(mode, gathered): (Mode, CallSums)| {
             let mut total = Sums::default();
             for sums in gathered.models.values() {
                 total.calls += sums.calls;

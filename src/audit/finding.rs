@@ -92,7 +92,7 @@ pub struct Tally {
 
 /// Where something was looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// Position in the log.
     pub seq: Option<u64>,
     /// The run.
@@ -100,19 +100,19 @@ pub struct Place {
 }
 
 /// Counts what is looked at and passes violations on as they are found, so that nothing grows with the log.
-pub struct Book<'a> {
+pub struct Findings<'a> {
     tallies: BTreeMap<Check, Tally>,
     tell: &'a mut dyn FnMut(&Violation),
 }
 
-impl<'a> Book<'a> {
+impl<'a> Findings<'a> {
     /// Opens a book that tells `tell` of every violation.
     pub fn new(tell: &'a mut dyn FnMut(&Violation)) -> Self {
         Self { tallies: BTreeMap::new(), tell }
     }
 
     /// Notes whether something holds; `words` says what is wrong, what was expected and what was found when it does not.
-    pub fn holds(&mut self, check: Check, place: Place, holds: bool, words: impl FnOnce() -> [String; 3]) {
+    pub fn holds(&mut self, check: Check, place: Location, holds: bool, words: impl FnOnce() -> [String; 3]) {
         let tally = self.tally(check);
         tally.checked += 1;
         if !holds {
@@ -130,12 +130,12 @@ impl<'a> Book<'a> {
     }
 
     /// Notes whether `found` is `expected`.
-    pub fn same<T: PartialEq + Serialize>(&mut self, check: Check, place: Place, what: &str, expected: &T, found: &T) {
+    pub fn same<T: PartialEq + Serialize>(&mut self, check: Check, place: Location, what: &str, expected: &T, found: &T) {
         self.holds(check, place, expected == found, || [what.to_owned(), shown(expected), shown(found)]);
     }
 
     /// Notes something that does not hold, whatever else.
-    pub fn broken(&mut self, check: Check, place: Place, what: impl Into<String>, expected: &str, found: impl Into<String>) {
+    pub fn broken(&mut self, check: Check, place: Location, what: impl Into<String>, expected: &str, found: impl Into<String>) {
         let (what, found) = (what.into(), found.into());
         self.holds(check, place, false, || [what, expected.to_owned(), found]);
     }

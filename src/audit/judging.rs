@@ -1,14 +1,14 @@
 //! Verdicts: every criterion is judged again by what the run recorded (its answers, what was seen of files), a judging model's scores are
 //! read again from what it said, and the attempt's end must follow from the verdicts.
 
-use super::finding::{Book, Check, Place};
+use super::finding::{Check, Findings, Location};
 use super::story::RunAudit;
 use crate::domain::event::{AttemptEnded, AttemptOutcome, JudgedBy, Purpose, Verdict};
 use crate::domain::judge::{self, DecidedBy, Edition, Facts, Finding, Judged, Scores};
 use crate::domain::run::{Agent, Attempt, Basis, CallState, quotable_files};
 
 /// Looks at the verdicts of an attempt that ends, and at its end.
-pub(super) fn look(audit: &RunAudit, body: &AttemptEnded, at: Place, book: &mut Book<'_>) {
+pub(super) fn look(audit: &RunAudit, body: &AttemptEnded, at: Location, book: &mut Findings<'_>) {
     if !matches!(body.outcome, AttemptOutcome::Passed | AttemptOutcome::FailedCriteria) {
         return book.same(Check::Criteria, at, "whether an attempt without a verdict is verified", &false, &body.verified);
     }
@@ -26,7 +26,7 @@ pub(super) fn look(audit: &RunAudit, body: &AttemptEnded, at: Place, book: &mut 
 }
 
 /// The attempt's end follows from its verdicts.
-fn follows(agent: &Agent, attempt: &Attempt, body: &AttemptEnded, at: Place, book: &mut Book<'_>) {
+fn follows(agent: &Agent, attempt: &Attempt, body: &AttemptEnded, at: Location, book: &mut Findings<'_>) {
     let numbers = 0..u32::try_from(agent.criteria.len()).unwrap_or(u32::MAX);
     let missing: Vec<u32> = numbers.clone().filter(|number| !attempt.judged.contains_key(number)).collect();
     book.same(Check::Criteria, at, "criteria without a verdict", &Vec::new(), &missing);
@@ -49,7 +49,7 @@ fn follows(agent: &Agent, attempt: &Attempt, body: &AttemptEnded, at: Place, boo
 }
 
 /// Judges the answer again.
-fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, at: Place, book: &mut Book<'_>) {
+fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, at: Location, book: &mut Findings<'_>) {
     let count = agent.criteria.len();
     let answer = attempt.output.as_deref();
     let judge = attempt.calls.iter().rev().find(|call| {

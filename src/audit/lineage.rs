@@ -1,13 +1,13 @@
 //! What a fork took over, held against the run that made it.
 
-use super::finding::{Book, Check, Place, shown};
+use super::finding::{Check, Findings, Location, shown};
 use crate::domain::event::{AgentFailed, AttemptInherited, FailureReason, OnFailure, RunForked};
 use crate::domain::ids::Hash;
 use crate::domain::run::{Agent, AgentStatus, Run};
 use crate::domain::text::Text;
 
 /// Holds where a run says that it was forked off against the hash that its parent has there: `None` when the parent is not at hand.
-pub fn forked(body: &RunForked, there: Option<Hash>, at: Place, book: &mut Book<'_>) {
+pub fn forked(body: &RunForked, there: Option<Hash>, at: Location, book: &mut Findings<'_>) {
     match there {
         Some(there) => book.same(Check::Lineage, at, "the hash of the parent where the run was forked off", &there, &body.head),
         None => book.not_verifiable(Check::Lineage),
@@ -15,7 +15,7 @@ pub fn forked(body: &RunForked, there: Option<Hash>, at: Place, book: &mut Book<
 }
 
 /// Holds an attempt that was taken over against the run that made it, folded to its end: `None` when that is not at hand.
-pub fn inherited(body: &AttemptInherited, origin: Option<&Run>, at: Place, book: &mut Book<'_>) {
+pub fn inherited(body: &AttemptInherited, origin: Option<&Run>, at: Location, book: &mut Findings<'_>) {
     let Some(origin) = origin else { return book.not_verifiable(Check::Lineage) };
     let mut attempts = origin.agents.iter().flat_map(|agent| &agent.attempts);
     let made = attempts.find(|attempt| attempt.ended == body.version && attempt.inherited.is_none());
@@ -52,7 +52,7 @@ pub fn left_as_failed<'r>(body: &AgentFailed, run: &'r Run) -> Option<&'r Agent>
 }
 
 /// Holds that an agent counts as failed against the parent, as it was where the run was forked off.
-pub fn left_failed(body: &AgentFailed, agent: &Agent, there: Option<&Run>, at: Place, book: &mut Book<'_>) {
+pub fn left_failed(body: &AgentFailed, agent: &Agent, there: Option<&Run>, at: Location, book: &mut Findings<'_>) {
     let there = there.filter(|_| agent.plan.private.is_some());
     let Some(there) = there else { return book.not_verifiable(Check::Lineage) };
     let reason = there.agents.iter().find(|other| other.label == agent.label).and_then(|other| match &other.status {

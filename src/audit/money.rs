@@ -1,6 +1,6 @@
 //! Money: every call's tokens are paid for once, at the prices recorded with the run, and no call was made that a budget forbade.
 
-use super::finding::{Book, Check, Place};
+use super::finding::{Check, Findings, Location};
 use super::story::RunAudit;
 use crate::domain::event::{CallStarted, CostIncurred, CostSource, Event};
 use crate::domain::ids::CallNo;
@@ -15,7 +15,7 @@ pub struct Owed {
 }
 
 /// Looks at an event's money, against what is known before it.
-pub(super) fn look(audit: &mut RunAudit, event: &Event, at: Place, book: &mut Book<'_>) {
+pub(super) fn look(audit: &mut RunAudit, event: &Event, at: Location, book: &mut Findings<'_>) {
     let owed = audit.owed.take();
     match event {
         Event::CostIncurred(body) => cost(audit, body, owed, at, book),
@@ -43,7 +43,7 @@ pub(super) fn look(audit: &mut RunAudit, event: &Event, at: Place, book: &mut Bo
 }
 
 /// At the end of the stream nothing may be owed.
-pub(super) fn settle(audit: &mut RunAudit, at: Place, book: &mut Book<'_>) {
+pub(super) fn settle(audit: &mut RunAudit, at: Location, book: &mut Findings<'_>) {
     unpaid(audit.owed.take(), at, book);
 }
 
@@ -51,14 +51,14 @@ fn estimated(call: CallNo, usage: Option<TokenUsage>) -> Option<Owed> {
     usage.map(|usage| Owed { call, usage, source: CostSource::Estimated })
 }
 
-fn unpaid(owed: Option<Owed>, at: Place, book: &mut Book<'_>) {
+fn unpaid(owed: Option<Owed>, at: Location, book: &mut Findings<'_>) {
     if let Some(owed) = owed {
         let what = format!("call {} used tokens that nothing was booked for", owed.call);
         book.broken(Check::Money, at, what, "CostIncurred as the next event", "none");
     }
 }
 
-fn cost(audit: &RunAudit, body: &CostIncurred, owed: Option<Owed>, at: Place, book: &mut Book<'_>) {
+fn cost(audit: &RunAudit, body: &CostIncurred, owed: Option<Owed>, at: Location, book: &mut Findings<'_>) {
     let Some(number) = body.call else {
         // Another system's amount: there is nothing that it could be computed from.
         let imported = (CostSource::Imported, None);
@@ -99,7 +99,7 @@ fn cost(audit: &RunAudit, body: &CostIncurred, owed: Option<Owed>, at: Place, bo
 }
 
 /// What is set aside is the worst case, and it fitted the budgets.
-fn reservation(audit: &RunAudit, body: &CallStarted, at: Place, book: &mut Book<'_>) {
+fn reservation(audit: &RunAudit, body: &CallStarted, at: Location, book: &mut Findings<'_>) {
     match &audit.basis {
         Some(basis) => {
             let worst = basis.worst_case(&body.provider, &body.model, body.estimated_input, body.max_output);

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::finding::{Book, Check, Place};
+use super::finding::{Check, Findings, Location};
 use crate::domain::ids::{Hash, NodeId};
 
 /// The format of seals that this release writes.
@@ -48,7 +48,7 @@ impl Signed {
     }
 
     /// Looks at the signature.
-    pub fn look(&self, at: Place, book: &mut Book<'_>) {
+    pub fn look(&self, at: Location, book: &mut Findings<'_>) {
         book.holds(Check::Seals, at, self.holds, || {
             let (what, expected) = ("the signature of the seal".into(), format!("one by {} over this seal", self.by));
             [what, expected, "one over something else".into()]

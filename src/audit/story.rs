@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::finding::{Book, Check, Place};
+use super::finding::{Check, Findings, Location};
 use super::{judging, money, tools};
 use crate::domain::answers::Answers;
 use crate::domain::event::{
@@ -80,16 +80,16 @@ impl RunAudit {
     }
 
     /// Takes in an event that this version cannot read: it counts as a step of the stream.
-    pub fn take_unknown(&mut self, envelope: &Envelope, book: &mut Book<'_>) {
+    pub fn take_unknown(&mut self, envelope: &Envelope, book: &mut Findings<'_>) {
         self.step(envelope, book);
         self.run.version = envelope.version;
     }
 
     /// Looks at the run's next event. Large texts must have been read in; one that is not there counts as gone.
-    pub fn take(&mut self, recorded: &Recorded, book: &mut Book<'_>) {
+    pub fn take(&mut self, recorded: &Recorded, book: &mut Findings<'_>) {
         self.step(&recorded.envelope, book);
         self.note_what_is_gone(&recorded.event);
-        let at = Place { seq: Some(recorded.envelope.seq), run: Some(self.id) };
+        let at = Location { seq: Some(recorded.envelope.seq), run: Some(self.id) };
         self.must_be_possible(&recorded.event, at, book);
         self.must_follow(recorded, at, book);
         money::look(self, &recorded.event, at, book);
@@ -130,7 +130,7 @@ impl RunAudit {
     }
 
     /// The event points at the one that led to it. Runs of the first edition point at nothing.
-    fn must_follow(&mut self, recorded: &Recorded, at: Place, book: &mut Book<'_>) {
+    fn must_follow(&mut self, recorded: &Recorded, at: Location, book: &mut Findings<'_>) {
         let (expected, found) = (self.causes.of(&recorded.event), recorded.envelope.cause);
         self.causes.take(recorded.envelope.seq, &recorded.event);
         if self.is_imported {
@@ -156,15 +156,15 @@ impl RunAudit {
     }
 
     /// Ends the audit of the run.
-    pub fn finish(mut self, book: &mut Book<'_>) {
-        let at = Place { seq: None, run: Some(self.id) };
+    pub fn finish(mut self, book: &mut Findings<'_>) {
+        let at = Location { seq: None, run: Some(self.id) };
         money::settle(&mut self, at, book);
         book.same(Check::Money, at, "the sum of the run's costs", &self.cost, &self.run.spent);
     }
 
     /// Versions follow each other without a gap, all of one run.
-    fn step(&mut self, envelope: &Envelope, book: &mut Book<'_>) {
-        let at = Place { seq: Some(envelope.seq), run: Some(self.id) };
+    fn step(&mut self, envelope: &Envelope, book: &mut Findings<'_>) {
+        let at = Location { seq: Some(envelope.seq), run: Some(self.id) };
         self.versions += 1;
         let (expected, found) = ((Some(self.id), self.run.version + 1), (envelope.run, envelope.version));
         book.same(Check::Positions, at, "run and version of the event", &expected, &found);
@@ -188,7 +188,7 @@ impl RunAudit {
     }
 
     /// An event must concern something that is there, and in a state in which it can happen.
-    fn must_be_possible(&self, event: &Event, at: Place, book: &mut Book<'_>) {
+    fn must_be_possible(&self, event: &Event, at: Location, book: &mut Findings<'_>) {
         let run = &self.run;
         let is_fork = run.parent.is_some();
         let in_place = match event {
@@ -288,7 +288,7 @@ impl RunAudit {
         }
     }
 
-    fn started(&mut self, body: &RunStarted, at: Place, book: &mut Book<'_>) {
+    fn started(&mut self, body: &RunStarted, at: Location, book: &mut Findings<'_>) {
         self.is_imported = body.mode == Mode::Imported;
         if self.is_imported {
             return;
@@ -325,7 +325,7 @@ impl RunAudit {
     }
 
     /// A rule of the template makes the agent, and its conditions hold for the answers.
-    fn agent_planned(&self, body: &AgentPlanned, at: Place, book: &mut Book<'_>) {
+    fn agent_planned(&self, body: &AgentPlanned, at: Location, book: &mut Findings<'_>) {
         let next = u32::try_from(self.run.agents.len()).unwrap_or(u32::MAX);
         book.same(Check::Agents, at, "the number of an agent", &next, &body.agent);
         if self.is_imported {
@@ -347,7 +347,7 @@ impl RunAudit {
     }
 
     /// An escalation has a failed attempt before it, and goes up within the strategy.
-    fn escalated(&mut self, body: &TierEscalated, at: Place, book: &mut Book<'_>) {
+    fn escalated(&mut self, body: &TierEscalated, at: Location, book: &mut Findings<'_>) {
         let granted = self.granted.remove(&body.agent);
         let Some(agent) = self.run.agent(body.agent) else {
             return book.broken(
@@ -391,7 +391,7 @@ impl RunAudit {
         }
     }
 
-    fn attempt_ended(&mut self, body: &AttemptEnded, at: Place, book: &mut Book<'_>) {
+    fn attempt_ended(&mut self, body: &AttemptEnded, at: Location, book: &mut Findings<'_>) {
         if let Some(attempt) = self.run.agent(body.agent).and_then(Agent::open_attempt) {
             let open =
                 attempt.calls.iter().filter(|call| self.run.calls.get(call).is_some_and(|call| call.state == CallState::Open));
@@ -405,7 +405,7 @@ impl RunAudit {
         }
     }
 
-    fn agent_succeeded(&self, body: &AgentSucceeded, at: Place, book: &mut Book<'_>) {
+    fn agent_succeeded(&self, body: &AgentSucceeded, at: Location, book: &mut Findings<'_>) {
         if self.is_imported {
             return;
         }
@@ -416,7 +416,7 @@ impl RunAudit {
     }
 
     /// At a run's end every attempt and call has an end, or a loss.
-    fn ended(&self, at: Place, book: &mut Book<'_>) {
+    fn ended(&self, at: Location, book: &mut Findings<'_>) {
         let running = matches!(self.run.phase, Phase::Running | Phase::Suspended(_));
         book.holds(Check::Attempts, at, running, || {
             ["a run ends".into(), "a run that goes on".into(), format!("{:?}", self.run.phase)]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::diff::RunDiff;
-use super::finding::{Book, Check, Place, Tally, Violation};
+use super::finding::{Check, Findings, Location, Tally, Violation};
 use super::lineage;
 use super::replay::{Cause, Difference, verify};
 use super::sample::{VERSION, World, lone, renumber, scores, team};
@@ -33,7 +33,7 @@ pub(super) fn climbing() -> Vec<Recorded> {
 pub(super) fn audit(events: &[Recorded]) -> (Vec<Violation>, Vec<Tally>) {
     let mut found = Vec::new();
     let mut tell = |violation: &Violation| found.push(violation.clone());
-    let mut book = Book::new(&mut tell);
+    let mut book = Findings::new(&mut tell);
     let mut audit = RunAudit::new(RunId::from_bytes([7; 16]));
     events.iter().for_each(|recorded| audit.take(recorded, &mut book));
     audit.finish(&mut book);
@@ -299,18 +299,18 @@ fn an_event_that_nothing_leads_to_is_a_difference() {
 fn lineage(fork: &World, origin: &World) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut tell = |violation: &Violation| found.push(violation.clone());
-    let mut book = Book::new(&mut tell);
+    let mut book = Findings::new(&mut tell);
     let mut run = Run::default();
     for recorded in &fork.log {
         run.apply(recorded);
         match &recorded.event {
             Event::AgentFailed(body) => {
                 if let Some(agent) = lineage::left_as_failed(body, &run) {
-                    lineage::left_failed(body, agent, Some(&origin.run), Place::default(), &mut book);
+                    lineage::left_failed(body, agent, Some(&origin.run), Location::default(), &mut book);
                 }
             }
-            Event::RunForked(body) => lineage::forked(body, Some(origin.run.head), Place::default(), &mut book),
-            Event::AttemptInherited(body) => lineage::inherited(body, Some(&origin.run), Place::default(), &mut book),
+            Event::RunForked(body) => lineage::forked(body, Some(origin.run.head), Location::default(), &mut book),
+            Event::AttemptInherited(body) => lineage::inherited(body, Some(&origin.run), Location::default(), &mut book),
             _ => {}
         }
     }

@@ -1,13 +1,13 @@
 //! Tools: each that ran was asked for, was the agent's to use by what the run recorded, and ended once.
 
-use super::finding::{Book, Check, Place};
+use super::finding::{Check, Findings, Location};
 use super::story::RunAudit;
 use crate::domain::event::{AttemptOutcome, Event, ToolFault, ToolStarted};
 use crate::domain::run::{Agent, ToolRun, Turn};
 use crate::domain::tool::RUN_COMMAND;
 
 /// Looks at an event that is about tools, before it is taken in.
-pub(super) fn look(audit: &RunAudit, event: &Event, at: Place, book: &mut Book<'_>) {
+pub(super) fn look(audit: &RunAudit, event: &Event, at: Location, book: &mut Findings<'_>) {
     if audit.is_imported {
         // A transcript tells what ran, and neither what was allowed nor in which words it was asked for.
         if matches!(event, Event::ToolStarted(_) | Event::ToolEnded(_) | Event::ToolResolved(_) | Event::WritePrepared(_)) {
@@ -60,7 +60,7 @@ pub(super) fn look(audit: &RunAudit, event: &Event, at: Place, book: &mut Book<'
     }
 }
 
-fn started(audit: &RunAudit, body: &ToolStarted, at: Place, book: &mut Book<'_>) {
+fn started(audit: &RunAudit, body: &ToolStarted, at: Location, book: &mut Findings<'_>) {
     let turn = audit.run.calls.get(&body.call).and_then(|call| call.turn.as_ref());
     if turn.is_none() && audit.gone.outputs {
         return book.not_verifiable(Check::Tools);
@@ -74,8 +74,8 @@ fn started(audit: &RunAudit, body: &ToolStarted, at: Place, book: &mut Book<'_>)
 fn running(
     audit: &RunAudit,
     (call, tool_call): (u32, u32),
-    at: Place,
-    book: &mut Book<'_>,
+    at: Location,
+    book: &mut Findings<'_>,
     what: &str,
     fits: impl Fn(&ToolRun) -> bool,
 ) {

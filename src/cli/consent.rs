@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use super::context::Context;
-use super::error::{Report, Result};
+use super::error::{CliError, Result};
 use super::output::sanitize;
 use crate::domain::event::Mode;
 use crate::domain::ids::RunId;
@@ -99,7 +99,7 @@ fn needs_consent(workspace: &Workspace, mode: Mode) -> Result<bool> {
 
 fn ask(context: &mut Context, what: &str, source: &Source, look: &str) -> Result<()> {
     let refused = || {
-        Report::refused(format!("{what} would run against real models, and {}", source.refused))
+        CliError::refused(format!("{what} would run against real models, and {}", source.refused))
             .hint(format!("look at it with `{look}`, then `{}`", source.remedy))
     };
     if !context.can_ask() {

@@ -3,14 +3,14 @@
 use std::io::IsTerminal;
 
 use super::args::Global;
-use super::output::{Look, Out};
+use super::output::{OutputOptions, Printer};
 use crate::settings::Variables;
 
 /// The surroundings of a command.
 #[derive(Debug)]
 pub struct Context {
     /// Where output goes.
-    pub out: Out,
+    pub out: Printer,
     /// The options of every command.
     pub global: Global,
     /// Reads environment variables.
@@ -21,7 +21,7 @@ impl Context {
     /// Opens the surroundings that the options ask for.
     pub fn new(global: Global) -> Self {
         let variables = Variables::of_process();
-        let look = Look {
+        let look = OutputOptions {
             json: global.json,
             quiet: global.quiet,
             verbose: global.verbose,
@@ -29,7 +29,7 @@ impl Context {
             zone: global.time_zone.clone(),
             zone_is_variable: variables.is_set("TZ"),
         };
-        Self { out: Out::new(look), global, variables }
+        Self { out: Printer::new(look), global, variables }
     }
 
     /// Tells whether a person can be asked: there is one at a terminal that can move its cursor, and `--no-input` and `--json` were not
@@ -42,7 +42,7 @@ impl Context {
 
     /// Makes surroundings for a test that print to `out`.
     #[cfg(test)]
-    pub(crate) fn with(out: Out) -> Self {
+    pub(crate) fn with(out: Printer) -> Self {
         use clap::Parser;
         let cli = super::args::Cli::try_parse_from(["meno", "rebuild", "--no-input"]).unwrap();
         Self { out, global: cli.global, variables: Variables::through(|_| None) }

@@ -1,6 +1,6 @@
 //! The one way in which the command line fails: a kind, a message, causes, a hint that can be typed, and an exit code.
 //!
-//! Rooms below have errors of their own, named for what a caller can do; here each becomes a [`Report`]. What a report
+//! Rooms below have errors of their own, named for what a caller can do; here each becomes a [`CliError`]. What a report
 //! says is shown as `error: … / hint: …` to people and as one JSON object to programs, always on stderr.
 
 use std::fmt;
@@ -44,7 +44,7 @@ impl From<Exit> for std::process::ExitCode {
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct CliError {
     /// What kind of failure, for programs: snake_case, never renamed.
     pub kind: &'static str,
     /// What failed, on which thing: lower case, no full stop.
@@ -58,12 +58,12 @@ pub struct Report {
 }
 
 /// A command's result.
-pub type Result<T, E = Report> = std::result::Result<T, E>;
+pub type Result<T, E = CliError> = std::result::Result<T, E>;
 
 /// The kind of the report that is never shown: nobody reads stdout any more.
 const BROKEN_PIPE: &str = "broken_pipe";
 
-impl Report {
+impl CliError {
     /// Makes a report of `kind`.
     pub fn new(kind: &'static str, exit: Exit, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), causes: Vec::new(), hint: None, exit }
@@ -231,7 +231,7 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, _, name)| name)
 }
 
-impl From<io::Error> for Report {
+impl From<io::Error> for CliError {
     /// For writing to stdout: a closed pipe ends quietly.
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -241,7 +241,7 @@ impl From<io::Error> for Report {
     }
 }
 
-impl From<store::Error> for Report {
+impl From<store::Error> for CliError {
     fn from(error: store::Error) -> Self {
         use store::Error;
         let message = error.to_string();
@@ -317,7 +317,7 @@ pub fn install_panic_hook(json: bool, known: fn(&std::panic::PanicHookInfo<'_>) 
         let place = info.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
         tracing::error!(panic = %words, place = %place, "panic");
         if !known(info) {
-            let report = Report::fault(format!("meno came to a state that it should never be in{place}")).cause(words);
+            let report = CliError::fault(format!("meno came to a state that it should never be in{place}")).cause(words);
             let shown = if json { serde_json::to_string(&report.to_json()).unwrap_or_default() } else { report.to_text() };
             // Stderr may be closed; there is nobody left to tell.
             let _ = io::Write::write_all(&mut io::stderr(), format!("{shown}\n").as_bytes());
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_report_is_shown_with_causes_and_a_hint_that_can_be_typed() {
-        let report = Report::not_found("template `relese_prep` is not known")
+        let report = CliError::not_found("template `relese_prep` is not known")
             .cause("looked in: the store's templates, the built-in ones")
             .suggest("relese_prep", ["security_audit", "release_prep"], "`meno list-templates` shows all");
         insta::assert_snapshot!(report.to_text(), @r"
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn stored_text_in_an_error_cannot_speak_to_the_terminal() {
-        assert_eq!(Report::invalid("bad \u{1b}[2Jvalue").to_text(), "error: bad ␛[2Jvalue");
+        assert_eq!(CliError::invalid("bad \u{1b}[2Jvalue").to_text(), "error: bad ␛[2Jvalue");
     }
 
     #[test]
@@ -385,27 +385,27 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_no_error_and_other_write_errors_are() {
-        let pipe = Report::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        let pipe = CliError::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert!(pipe.is_silent() && pipe.exit == Exit::Done);
-        let full = Report::from(io::Error::from(io::ErrorKind::StorageFull));
+        let full = CliError::from(io::Error::from(io::ErrorKind::StorageFull));
         assert!(!full.is_silent() && full.exit == Exit::Mendable);
     }
 
     #[test]
     fn a_store_that_cannot_be_reached_ends_with_5_and_names_the_process() {
-        let report = Report::from(store::Error::Unreachable { pid: Some(4711) });
+        let report = CliError::from(store::Error::Unreachable { pid: Some(4711) });
         assert_eq!(report.exit, Exit::Unreachable);
         insta::assert_snapshot!(report.to_text(), @r"
         error: the store is held by process 4711 which does not answer
         hint: wait longer with `--wait SECONDS`, or end process 4711
         ");
-        let damaged = Report::from(store::Error::Damaged("segment 3".into()));
+        let damaged = CliError::from(store::Error::Damaged("segment 3".into()));
         assert_eq!((damaged.exit, damaged.kind), (Exit::Violation, "store_damaged"));
     }
 
     #[test]
     fn causes_are_not_said_twice() {
         let error = store::Error::io("/x/journal")(io::Error::other("disk on fire"));
-        assert_eq!(Report::from(error).causes, Vec::<String>::new());
+        assert_eq!(CliError::from(error).causes, Vec::<String>::new());
     }
 }

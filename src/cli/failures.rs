@@ -1,7 +1,7 @@
 //! What the rooms below report, in the words and with the hints of the command line.
 
 use super::commands::run::wrong;
-use super::error::{Exit, Report};
+use super::error::{CliError, Exit};
 use super::output::sanitize;
 use crate::domain::run::Refusal;
 use crate::executor::StreamError;
@@ -16,7 +16,7 @@ use crate::workspace::{
     StartError, SyncError, TablesError,
 };
 
-impl From<&settings::Error> for Report {
+impl From<&settings::Error> for CliError {
     fn from(error: &settings::Error) -> Self {
         let report = Self::new("settings", Exit::Mendable, error.to_string());
         match error.hint() {
@@ -26,13 +26,13 @@ impl From<&settings::Error> for Report {
     }
 }
 
-impl From<settings::Error> for Report {
+impl From<settings::Error> for CliError {
     fn from(error: settings::Error) -> Self {
         Self::from(&error)
     }
 }
 
-impl From<workspace::Error> for Report {
+impl From<workspace::Error> for CliError {
     fn from(error: workspace::Error) -> Self {
         match error {
             workspace::Error::Settings(error) => error.into(),
@@ -44,7 +44,7 @@ impl From<workspace::Error> for Report {
     }
 }
 
-impl From<FindError> for Report {
+impl From<FindError> for CliError {
     fn from(error: FindError) -> Self {
         let message = error.to_string();
         match error {
@@ -61,7 +61,7 @@ impl From<FindError> for Report {
     }
 }
 
-impl From<ImportError> for Report {
+impl From<ImportError> for CliError {
     fn from(error: ImportError) -> Self {
         let message = error.to_string();
         match error {
@@ -75,7 +75,7 @@ impl From<ImportError> for Report {
     }
 }
 
-impl From<archive::Error> for Report {
+impl From<archive::Error> for CliError {
     fn from(error: archive::Error) -> Self {
         use archive::Error;
         let message = error.to_string();
@@ -95,7 +95,7 @@ impl From<archive::Error> for Report {
     }
 }
 
-impl From<HandOverError> for Report {
+impl From<HandOverError> for CliError {
     fn from(error: HandOverError) -> Self {
         let message = error.to_string();
         match error {
@@ -121,7 +121,7 @@ impl From<HandOverError> for Report {
     }
 }
 
-impl From<RemoteError> for Report {
+impl From<RemoteError> for CliError {
     fn from(error: RemoteError) -> Self {
         let message = error.to_string();
         match error {
@@ -134,7 +134,7 @@ impl From<RemoteError> for Report {
     }
 }
 
-impl From<SyncError> for Report {
+impl From<SyncError> for CliError {
     fn from(error: SyncError) -> Self {
         let message = error.to_string();
         match error {
@@ -156,7 +156,7 @@ impl From<SyncError> for Report {
     }
 }
 
-impl From<TablesError> for Report {
+impl From<TablesError> for CliError {
     fn from(error: TablesError) -> Self {
         let message = error.to_string();
         match error {
@@ -173,7 +173,7 @@ impl From<TablesError> for Report {
     }
 }
 
-impl From<ForgetError> for Report {
+impl From<ForgetError> for CliError {
     fn from(error: ForgetError) -> Self {
         let message = error.to_string();
         match error {
@@ -188,7 +188,7 @@ impl From<ForgetError> for Report {
     }
 }
 
-impl From<StreamError> for Report {
+impl From<StreamError> for CliError {
     fn from(error: StreamError) -> Self {
         match error {
             StreamError::Refused(refusal) => refusal.into(),
@@ -197,7 +197,7 @@ impl From<StreamError> for Report {
     }
 }
 
-impl From<Refusal> for Report {
+impl From<Refusal> for CliError {
     fn from(refusal: Refusal) -> Self {
         let report = Self::new("refused", Exit::Mendable, refusal.to_string());
         match refusal {
@@ -218,7 +218,7 @@ impl From<Refusal> for Report {
     }
 }
 
-impl From<McpError> for Report {
+impl From<McpError> for CliError {
     fn from(error: McpError) -> Self {
         let message = sanitize::line(&error.to_string()).into_owned();
         match error {
@@ -235,7 +235,7 @@ impl From<McpError> for Report {
     }
 }
 
-impl From<StartError> for Report {
+impl From<StartError> for CliError {
     fn from(error: StartError) -> Self {
         let message = error.to_string();
         match error {
@@ -274,7 +274,7 @@ impl From<StartError> for Report {
     }
 }
 
-impl From<ModelsError> for Report {
+impl From<ModelsError> for CliError {
     fn from(error: ModelsError) -> Self {
         match error {
             ModelsError::Mcp(error) => error.into(),
@@ -283,7 +283,7 @@ impl From<ModelsError> for Report {
     }
 }
 
-impl From<SavedError> for Report {
+impl From<SavedError> for CliError {
     fn from(error: SavedError) -> Self {
         let exit = match &error {
             SavedError::Export { .. } => Exit::Violation,
@@ -294,7 +294,7 @@ impl From<SavedError> for Report {
     }
 }
 
-impl From<SignError> for Report {
+impl From<SignError> for CliError {
     fn from(error: SignError) -> Self {
         let exit = match error {
             // Whoever takes a signature away must not get off more lightly than who forges one.
@@ -316,7 +316,7 @@ impl From<SignError> for Report {
     }
 }
 
-impl From<RekeyError> for Report {
+impl From<RekeyError> for CliError {
     fn from(error: RekeyError) -> Self {
         let message = error.to_string();
         match error {
@@ -340,7 +340,7 @@ impl From<RekeyError> for Report {
     }
 }
 
-impl From<ForkError> for Report {
+impl From<ForkError> for CliError {
     fn from(error: ForkError) -> Self {
         let message = error.to_string();
         match error {
@@ -373,7 +373,7 @@ impl From<ForkError> for Report {
     }
 }
 
-impl From<ResumeError> for Report {
+impl From<ResumeError> for CliError {
     fn from(error: ResumeError) -> Self {
         let message = error.to_string();
         match error {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::ask::{AskKind, AskQuestion, Asked, Form, Given, Prompter, Terminal, interview};
 use super::commands::run::{GivenAnswers, wrong};
 use super::context::Context;
-use super::error::{Exit, Report, Result};
+use super::error::{CliError, Exit, Result};
 use super::output::{sanitize, words};
 use crate::domain::event::{AnswerSource, SuspendReason};
 use crate::domain::form;
@@ -201,7 +201,7 @@ impl<'a> Filling<'a> {
     fn new(workspace: &'a Workspace, basis: &'a Basis, stream: &'a mut Stream) -> Self {
         let mut form = form::Form::new(&basis.template);
         for (id, answer) in &stream.run().answers {
-            form.restore(id, form::Answer { value: answer.value.clone(), source: answer.source, secret: answer.secret });
+            form.restore(id, form::FormAnswer { value: answer.value.clone(), source: answer.source, secret: answer.secret });
         }
         let check = |question: &'a Question| -> TypedCheck<'a> {
             Box::new(move |value| {
@@ -319,7 +319,7 @@ impl Form for Filling<'_> {
 
     fn give(&mut self, id: &str, given: Given) -> Result<()> {
         let Some(question) = self.template_question(id) else {
-            return Err(Report::fault(format!("question `{id}` is not one of the form's")));
+            return Err(CliError::fault(format!("question `{id}` is not one of the form's")));
         };
         match given {
             Given::Answer { value, as_proposed } => {

@@ -29,8 +29,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 use args::Cli;
 use context::Context;
-use error::{Exit, Report, Result, install_panic_hook};
-use output::{Look, Out};
+use error::{CliError, Exit, Result, install_panic_hook};
+use output::{OutputOptions, Printer};
 
 /// Runs the program with `words` as typed, the program's own name first. `known_panic` says which panics are expected and
 /// turned into errors by those who cause them, so that they are not shown.
@@ -83,9 +83,9 @@ fn misunderstood(error: &clap::Error, json: bool) -> Exit {
         let mut lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
         let mut report =
-            Report::usage(first.strip_prefix("error: ").unwrap_or(first)).hint("`meno --help` shows what can be typed");
+            CliError::usage(first.strip_prefix("error: ").unwrap_or(first)).hint("`meno --help` shows what can be typed");
         report.causes = lines.map(str::to_owned).filter(|line| !line.starts_with("For more information")).collect();
-        Out::new(Look { json: true, ..Look::default() }).error(&report);
+        Printer::new(OutputOptions { json: true, ..OutputOptions::default() }).error(&report);
     } else {
         let _ = error.print();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::error::{Report, Result};
+use super::error::{CliError, Result};
 use super::output::{sanitize, words};
 use crate::executor::World;
 use crate::settings::{Choice, Flags, Places, Preset, Variables};
@@ -110,12 +110,12 @@ fn world(deterministic: bool, variables: &Variables) -> Result<World> {
     }
     let clock = clock.unwrap_or_else(|| "2026-01-01T00:00:00Z".to_owned());
     let start = super::output::time::nanoseconds(&clock).ok_or_else(|| {
-        Report::invalid(format!("MENO_CLOCK is not a time: `{clock}`")).hint("write it like 2026-01-01T00:00:00Z")
+        CliError::invalid(format!("MENO_CLOCK is not a time: `{clock}`")).hint("write it like 2026-01-01T00:00:00Z")
     })?;
     let seed = seed.unwrap_or_else(|| "0".to_owned());
     let seed = seed
         .parse()
-        .map_err(|_| Report::invalid(format!("MENO_SEED is not a number: `{seed}`")).hint("use a whole number like 7"))?;
+        .map_err(|_| CliError::invalid(format!("MENO_SEED is not a number: `{seed}`")).hint("use a whole number like 7"))?;
     Ok(World::fixed(start, seed))
 }
 
@@ -125,7 +125,7 @@ fn world(deterministic: bool, variables: &Variables) -> Result<World> {
 /// What is wrong with the models chosen.
 pub fn usable(workspace: &Workspace) -> Result<()> {
     match &workspace.resolved.choice {
-        Choice::Unusable(error) => Err(Report::from(error)),
+        Choice::Unusable(error) => Err(CliError::from(error)),
         Choice::Made | Choice::Nothing { .. } => Ok(()),
     }
 }

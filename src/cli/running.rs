@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use super::context::Context;
-use super::error::{Exit, Report, Result};
+use super::error::{CliError, Exit, Result};
 use super::output::sanitize;
 use super::progress::{Progress, attached};
 use super::render::{outcome, report};
@@ -42,7 +42,7 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
     let id = active.id;
     let before = workspace.events_of(id, 1, u32::MAX)?;
     let shown_from = active.shown_from;
-    let runtime = Runtime::new().map_err(|error| Report::fault("cannot start the runtime").source(&error))?;
+    let runtime = Runtime::new().map_err(|error| CliError::fault("cannot start the runtime").source(&error))?;
     let (control, controlled) = channel();
     listen(&runtime, workspace, control);
     let (sender, news) = channel();
@@ -145,7 +145,7 @@ fn start(
         drop(sender.send(News::Done(outcome)));
     };
     let thread = std::thread::Builder::new().name("meno-executor".to_owned()).spawn(run);
-    thread.map_err(|error| Report::fault("cannot start the executor").source(&error))?;
+    thread.map_err(|error| CliError::fault("cannot start the executor").source(&error))?;
     Ok(lock)
 }
 
@@ -195,7 +195,7 @@ fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown
             Err(_) => {
                 progress.finish();
                 return Err(
-                    Report::fault("the run's executor ended without a result").hint("`meno resume last` continues the run")
+                    CliError::fault("the run's executor ended without a result").hint("`meno resume last` continues the run")
                 );
             }
         }
@@ -205,7 +205,7 @@ fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown
 }
 
 fn event(context: &mut Context, recorded: &Recorded) -> Result<()> {
-    let line = EventLine::of(recorded).map_err(|error| Report::fault("an event cannot be said in JSON").source(&error))?;
+    let line = EventLine::of(recorded).map_err(|error| CliError::fault("an event cannot be said in JSON").source(&error))?;
     context.out.typed_line("event", &line)
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::error::{Exit, Report, Result};
+use super::error::{CliError, Exit, Result};
 
 /// Whether the user wants this to end.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ impl Stop {
     /// When the system does not let this process listen.
     pub fn listen() -> Result<Self> {
         let stop = Self::default();
-        let failed = |error: std::io::Error| Report::new("io", Exit::Mendable, format!("cannot listen for Ctrl-C: {error}"));
+        let failed = |error: std::io::Error| CliError::new("io", Exit::Mendable, format!("cannot listen for Ctrl-C: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let mut term = {
             let _inside = runtime.enter();

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
 
-use super::error::{Report, Result};
+use super::error::{CliError, Result};
 
 /// Starts the trace. `filter` is what `MENO_LOG` says: `info`, `meno=debug,meno::store=trace`.
 ///
@@ -18,7 +18,7 @@ pub fn start(filter: Option<&str>, file: Option<&Path>) -> Result<()> {
     }
     let words = filter.unwrap_or("info");
     let filter = EnvFilter::try_new(words).map_err(|error| {
-        Report::invalid(format!("MENO_LOG=`{words}` is not a filter")).source(&error).hint("try MENO_LOG=debug")
+        CliError::invalid(format!("MENO_LOG=`{words}` is not a filter")).source(&error).hint("try MENO_LOG=debug")
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     // A second start, as in tests, keeps the first trace.
@@ -27,7 +27,7 @@ pub fn start(filter: Option<&str>, file: Option<&Path>) -> Result<()> {
         Some(path) => {
             let open = OpenOptions::new().create(true).append(true).open(path);
             let file =
-                open.map_err(|error| Report::invalid(format!("cannot write the trace to {}", path.display())).source(&error))?;
+                open.map_err(|error| CliError::invalid(format!("cannot write the trace to {}", path.display())).source(&error))?;
             builder.with_ansi(false).with_writer(Mutex::new(file)).try_init()
         }
     };

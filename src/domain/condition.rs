@@ -18,7 +18,7 @@ use super::answers::{Answers, answer, prose, quoted, same};
 #[serde(untagged)]
 pub enum Condition {
     /// A test of one answer.
-    Test(Test),
+    Test(Predicate),
     /// All must hold; holds when empty.
     All {
         /// The parts.
@@ -38,7 +38,7 @@ pub enum Condition {
 
 /// A test of one answer. Exactly one of `is`, `in`, `not`, `contains` is given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Test {
+pub struct Predicate {
     /// The question's id.
     pub question: String,
     /// The comparison.
@@ -111,13 +111,13 @@ pub fn from_required(required: &IndexMap<String, Value>) -> Condition {
             Value::Array(values) => Comparison::In(values.clone()),
             value => Comparison::Is(value.clone()),
         };
-        Condition::Test(Test { question: question.clone(), comparison })
+        Condition::Test(Predicate { question: question.clone(), comparison })
     };
     Condition::All { all: required.iter().map(test).collect() }
 }
 
 /// Calls `visit` for every test in the tree.
-pub fn each_test<'c>(condition: &'c Condition, visit: &mut dyn FnMut(&'c Test)) {
+pub fn each_test<'c>(condition: &'c Condition, visit: &mut dyn FnMut(&'c Predicate)) {
     match condition {
         Condition::Test(test) => visit(test),
         Condition::All { all: parts } | Condition::Any { any: parts } => parts.iter().for_each(|part| each_test(part, visit)),
@@ -133,7 +133,7 @@ pub fn describe(condition: &Condition) -> String {
         parts => format!("({})", parts.iter().map(describe).collect::<Vec<_>>().join(with)),
     };
     match condition {
-        Condition::Test(Test { question, comparison }) => match comparison {
+        Condition::Test(Predicate { question, comparison }) => match comparison {
             Comparison::Is(Value::Null) => format!("`{question}` has no answer"),
             Comparison::Is(value) => format!("`{question}` is {}", quoted(&prose(value))),
             Comparison::In(values) => format!("`{question}` is one of {}", list(values)),
@@ -147,7 +147,7 @@ pub fn describe(condition: &Condition) -> String {
     }
 }
 
-fn evaluate_test(test: &Test, answers: &Answers) -> Result<(), Failed> {
+fn evaluate_test(test: &Predicate, answers: &Answers) -> Result<(), Failed> {
     let given = answer(answers, &test.question);
     if test_holds(test, given) {
         return Ok(());
@@ -176,7 +176,7 @@ fn list(values: &[Value]) -> String {
     values.iter().map(|value| quoted(&prose(value))).collect::<Vec<_>>().join(", ")
 }
 
-fn test_holds(test: &Test, given: Option<&Value>) -> bool {
+fn test_holds(test: &Predicate, given: Option<&Value>) -> bool {
     match &test.comparison {
         Comparison::Is(wanted) => is(given, wanted),
         Comparison::In(wanted) => wanted.iter().any(|value| is(given, value)),

@@ -12,7 +12,7 @@ use crate::executor::World;
 use crate::store::codec::{self, Decoded};
 use crate::store::log::{Batch, Cause, DayLimit, Log, NewEvent, Stored};
 use crate::store::payloads::Payloads;
-use crate::store::session::{Place, spool};
+use crate::store::session::{StoreDir, spool};
 use crate::store::withheld::Withheld;
 use crate::store::{self};
 
@@ -44,7 +44,7 @@ pub struct Stream {
     log: Arc<dyn Log>,
     payloads: Arc<Payloads>,
     world: Arc<World>,
-    place: Place,
+    place: StoreDir,
     /// Told of every acknowledged event, in order.
     observe: Observe,
     /// Told in words when the store cannot be reached and a paid reply waits.
@@ -61,7 +61,7 @@ impl Stream {
         log: Arc<dyn Log>,
         payloads: Arc<Payloads>,
         world: Arc<World>,
-        place: Place,
+        place: StoreDir,
     ) -> Result<Self, store::Error> {
         let mut stream = Self {
             id,

@@ -24,7 +24,7 @@ const EVENT_BYTES: usize = 160;
 
 /// Runs on their way into one append.
 #[derive(Debug, Default)]
-pub struct Gathered {
+pub struct EventBatch {
     events: Vec<NewEvent>,
     payloads: Vec<String>,
     names: Vec<Hash>,
@@ -44,7 +44,7 @@ pub enum Refused {
     Unsayable(#[from] Error),
 }
 
-impl Gathered {
+impl EventBatch {
     /// Takes a run in; `salt` gives 16 random bytes each time. Nothing of it is taken when it is refused.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ pub fn convert(mut run: ImportedRun, source: &str, redactor: &Redactor) -> Conve
     let origin = Origin::new(source, run.run_id.as_deref(), digest);
     let id = run_id(run.started_at, &origin);
     redact(&mut run, redactor);
-    let mut story = Story { started: Some(run.started_at), events: Vec::with_capacity(4 + run.agents.len() * 4) };
+    let mut story = RunEvents { started: Some(run.started_at), events: Vec::with_capacity(4 + run.agents.len() * 4) };
     story.add(started(&run, id, source, digest));
     for (question, value) in &run.answers {
         story.add(AnswerGiven {
@@ -98,12 +98,12 @@ pub(super) fn run_id(started: TimeNs, origin: &Origin) -> RunId {
 }
 
 /// A run's events as they come together.
-struct Story {
+struct RunEvents {
     started: Option<TimeNs>,
     events: Vec<(Event, Option<TimeNs>)>,
 }
 
-impl Story {
+impl RunEvents {
     fn add(&mut self, event: impl Into<Event>) {
         self.events.push((event.into(), self.started));
     }

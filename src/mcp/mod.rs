@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::Global;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::stop::Stop;
 use door::Door;
 
@@ -36,7 +36,7 @@ const RUNS_WAIT: Duration = Duration::from_secs(10);
 /// When the process gets no threads, or the store cannot be opened.
 pub fn serve(global: &Global, options: Options) -> Result<Exit> {
     let stop = Stop::listen()?;
-    let runtime = Runtime::new().map_err(|error| Report::fault("cannot start the runtime").source(&error))?;
+    let runtime = Runtime::new().map_err(|error| CliError::fault("cannot start the runtime").source(&error))?;
     let door = Arc::new(Door::new(global, options, runtime.handle().clone()));
     // What is wrong with the settings or the store is said now, where a person sees it, and not first at a question.
     drop(door.workspace()?);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::{ResumeArguments, RunArguments};
 use super::door::Door;
 use crate::cli::commands::run::GivenAnswers;
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::cli::{consent, filling, open};
 use crate::domain::event::AnswerSource;
 use crate::domain::ids::RunId;
@@ -95,14 +95,14 @@ pub(super) fn resume(door: &Door, given: ResumeArguments, stop: &CancellationTok
     }
     let request =
         ResumeRequest { retry_failed: given.retry_failed, budget: budget(door, given.budget_usd)?, ..ResumeRequest::default() };
-    let mut active = workspace.resume(id, &request).map_err(|error| Report::from(error).about("RUN", id))?;
+    let mut active = workspace.resume(id, &request).map_err(|error| CliError::from(error).about("RUN", id))?;
     let known = filling::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);
     if !active.stream.run().form_complete && !active.stream.run().is_ended() {
         let answers: GivenAnswers = given.answers.into_iter().map(|(id, value)| (id, (value, AnswerSource::Flag))).collect();
         filling::complete(&workspace, &mut active, &answers)?;
     } else if !given.answers.is_empty() {
-        return Err(Report::refused(format!("the form of run {id} is complete, so answers change nothing"))
+        return Err(CliError::refused(format!("the form of run {id} is complete, so answers change nothing"))
             .hint(format!("`meno fork {id} --set ID=VALUE` begins a new run with other answers")));
     }
     if let Some(granted) = given.approve {
@@ -124,7 +124,7 @@ fn approve(active: &mut ActiveRun, granted: bool) -> Result<()> {
 /// Refuses settings with which nothing can run.
 fn usable(workspace: &Workspace) -> Result<()> {
     if matches!(workspace.resolved.choice, Choice::Nothing { .. }) {
-        return Err(Report::refused("no model is set up, so nothing can run")
+        return Err(CliError::refused("no model is set up, so nothing can run")
             .hint("the person sets one up with `meno config preset=…`, or starts the server with `meno mcp --allow-run --preset simulated`"));
     }
     open::usable(workspace)
@@ -132,7 +132,7 @@ fn usable(workspace: &Workspace) -> Result<()> {
 
 /// Returns what a run may cost: what the client says, and never more than the person who started the server.
 fn budget(door: &Door, wanted: Option<f64>) -> Result<Option<NanoUsd>> {
-    let exact = |usd| NanoUsd::from_usd(usd).ok_or_else(|| Report::invalid("`budget_usd` is not an amount of US dollars"));
+    let exact = |usd| NanoUsd::from_usd(usd).ok_or_else(|| CliError::invalid("`budget_usd` is not an amount of US dollars"));
     let wanted = wanted.map(exact).transpose()?;
     Ok(match (wanted, door.options().budget) {
         (Some(wanted), Some(most)) => Some(wanted.min(most)),
@@ -159,12 +159,12 @@ fn carry_on(
                 break;
             }
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Report::fault("the run's executor ended without a result")
+                return Err(CliError::fault("the run's executor ended without a result")
                     .hint(format!("`meno resume {id}` continues the run")));
             }
             Err(RecvTimeoutError::Timeout) if stop.is_cancelled() => {
                 door.runs().interrupt(id);
-                return Err(Report::interrupted().hint(format!("`meno resume {id}` continues the run")));
+                return Err(CliError::interrupted().hint(format!("`meno resume {id}` continues the run")));
             }
             Err(RecvTimeoutError::Timeout) if Instant::now() >= until => break,
             Err(RecvTimeoutError::Timeout) => {}
@@ -197,7 +197,7 @@ fn start(door: &Door, workspace: &Arc<Workspace>, active: ActiveRun) -> Result<R
         let _ = sender.send(outcome);
     };
     let thread = std::thread::Builder::new().name("meno-executor".to_owned()).spawn(work);
-    let thread = thread.map_err(|error| Report::fault("cannot start the executor").source(&error))?;
+    let thread = thread.map_err(|error| CliError::fault("cannot start the executor").source(&error))?;
     door.runs().add(id, Handle { control, thread });
     Ok(done)
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::door::Door;
 use super::tools;
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::cli::output::sanitize;
 
 /// Bytes of one message of a client, at most.
@@ -52,11 +52,11 @@ pub(super) async fn serve(door: Arc<Door>, ended: CancellationToken) -> Result<(
         Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => return Ok(()),
         Err(error) => {
             let why = sanitize::line(&error.to_string()).into_owned();
-            return Err(Report::invalid(format!("the client does not speak the Model Context Protocol: {why}"))
+            return Err(CliError::invalid(format!("the client does not speak the Model Context Protocol: {why}"))
                 .hint("a client starts this command; `meno mcp --print-config claude-code` prints what to paste there"));
         }
     };
-    running.waiting().await.map(drop).map_err(|error| Report::fault("the server ended").source(&error))
+    running.waiting().await.map(drop).map_err(|error| CliError::fault("the server ended").source(&error))
 }
 
 fn tool(described: tools::Described) -> Tool {
@@ -124,7 +124,7 @@ impl ServerHandler for Server {
 }
 
 /// Says what went wrong and what to do, as the command line does.
-fn words(report: &Report) -> String {
+fn words(report: &CliError) -> String {
     let mut text = format!("error: {}", report.message);
     for cause in &report.causes {
         text += &format!("\n  {cause}");

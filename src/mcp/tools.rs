@@ -23,14 +23,14 @@ use crate::cli::args::values::{self, Moment};
 use crate::cli::commands::list_templates::TemplateList;
 use crate::cli::commands::search;
 use crate::cli::commands::show_template::TemplateDocument;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::domain::event::KINDS;
 use crate::domain::ids::RunId;
 use crate::store::log::Stored;
 use crate::views::event_line::EventLine;
 use crate::views::run_detail::RunDetail;
 use crate::views::run_list::{RunFilter, RunList, SortBy};
-use crate::workspace::{Found, RecommendRequest, Recommendation, SearchRequest, Suggested, Workspace};
+use crate::workspace::{RecommendRequest, Recommendation, SearchRequest, SearchResponse, Suggested, Workspace};
 
 /// How many runs a search and a list name when nobody says.
 const HITS: u64 = 10;
@@ -87,7 +87,7 @@ pub struct TextPage {
 /// Returns the tools that a server offers.
 pub fn all(allow_run: bool) -> Vec<Described> {
     let mut tools = vec![
-        described::<SearchArguments, Found>(
+        described::<SearchArguments, SearchResponse>(
             "search",
             "Search past runs",
             "Searches past runs of Meno by words and meaning: what was done before, how it went, what it cost. Use it before \
@@ -236,7 +236,7 @@ pub(super) fn call(door: &Door, name: &str, given: Value, stop: &CancellationTok
         "events" => read(given).and_then(|given| events(door, &given)),
         "run" if may_run => read(given).and_then(|given| running::run(door, given, stop)).and_then(detail),
         "resume" if may_run => read(given).and_then(|given| running::resume(door, given, stop)).and_then(detail),
-        "run" | "resume" => Err(Report::refused(format!("this server only reads, so `{name}` is not offered"))
+        "run" | "resume" => Err(CliError::refused(format!("this server only reads, so `{name}` is not offered"))
             .hint("the person who starts it allows it with `meno mcp --allow-run`")),
         _ => return None,
     })
@@ -245,16 +245,16 @@ pub(super) fn call(door: &Door, name: &str, given: Value, stop: &CancellationTok
 /// Reads arguments; what is wrong with them is said with the name of the field.
 fn read<T: DeserializeOwned>(given: Value) -> Result<T> {
     serde_json::from_value(given).map_err(|error| {
-        Report::invalid(format!("the arguments cannot be used: {error}"))
+        CliError::invalid(format!("the arguments cannot be used: {error}"))
             .hint("`tools/list` shows the schema of each tool's arguments")
     })
 }
 
 /// Writes a document from item `offset` of its list on, as much as fits.
 fn written(value: &impl Serialize, list: Option<&str>, offset: u64) -> Result<Value> {
-    let document = serde_json::to_value(value).map_err(|error| Report::fault("an answer cannot be written").source(&error))?;
+    let document = serde_json::to_value(value).map_err(|error| CliError::fault("an answer cannot be written").source(&error))?;
     fit(document, list, usize::try_from(offset).unwrap_or(usize::MAX)).map_err(|_| {
-        Report::new("answer_too_large", Exit::Mendable, "the answer is larger than a client takes")
+        CliError::new("answer_too_large", Exit::Mendable, "the answer is larger than a client takes")
             .hint("ask for less: one agent (`agent`), fewer entries (`limit`), or one text (`read_text`)")
     })
 }
@@ -334,7 +334,7 @@ fn show_run(door: &Door, given: &ShowRunArguments) -> Result<Value> {
     let Some(role) = &given.agent else { return written(&detail, Some("agents"), given.offset) };
     let Some(at) = detail.agents.iter().position(|agent| agent.role == *role) else {
         let roles: Vec<&str> = detail.agents.iter().map(|agent| agent.role.as_str()).collect();
-        return Err(Report::not_found(format!("run {} has no agent `{role}`", detail.run_id))
+        return Err(CliError::not_found(format!("run {} has no agent `{role}`", detail.run_id))
             .hint(format!("its agents are: {}", roles.join(", "))));
     };
     // The agent keeps its place, so that a pointer into the document is one into the run.
@@ -347,9 +347,9 @@ fn read_text(door: &Door, given: &ReadTextArguments) -> Result<Value> {
     let workspace = door.workspace()?;
     let detail = detail_of(&workspace, found_run(&workspace, &given.run)?, given.pointer.contains("prompt"))?;
     let run_id = detail.run_id.clone();
-    let document = serde_json::to_value(&detail).map_err(|error| Report::fault("a run cannot be written").source(&error))?;
+    let document = serde_json::to_value(&detail).map_err(|error| CliError::fault("a run cannot be written").source(&error))?;
     let Some(text) = document.pointer(&given.pointer).and_then(Value::as_str) else {
-        return Err(Report::not_found(format!("run {run_id} has no text at `{}`", given.pointer))
+        return Err(CliError::not_found(format!("run {run_id} has no text at `{}`", given.pointer))
             .hint("give a pointer that `left_out` of `show_run` names, such as /agents/0/output"));
     };
     let (page, next) = document::page(text, usize::try_from(given.offset).unwrap_or(usize::MAX));
@@ -368,7 +368,7 @@ fn costs(door: &Door, given: &CostsArguments) -> Result<Value> {
     let workspace = door.workspace()?;
     let (since, until) = span(given.since.as_deref(), given.until.as_deref())?;
     let by = given.by.iter().map(|word| Dimension::from_str(word)).collect::<std::result::Result<Vec<_>, _>>();
-    let by = by.map_err(|why| Report::invalid(format!("`by`: {why}")))?;
+    let by = by.map_err(|why| CliError::invalid(format!("`by`: {why}")))?;
     let by = if by.is_empty() { vec![Dimension::Day] } else { by };
     let question = CostQuestion { by, only: Vec::new(), since, until };
     written(&workspace.costs(&question, Zoned::now().time_zone())?, Some("rows"), given.offset)
@@ -408,7 +408,7 @@ fn span(since: Option<&str>, until: Option<&str>) -> Result<(Option<i64>, Option
     let now = Zoned::now();
     let moment = |name: &str, text: Option<&str>| {
         let read = text.map(Moment::from_str).transpose();
-        read.map_err(|why| Report::invalid(format!("`{name}` is {why}")))
+        read.map_err(|why| CliError::invalid(format!("`{name}` is {why}")))
     };
     let (since, until) = (moment("since", since)?, moment("until", until)?);
     let (stamp, zone): (Timestamp, _) = (now.timestamp(), now.time_zone());
@@ -420,7 +420,7 @@ fn events(door: &Door, given: &EventsArguments) -> Result<Value> {
     let run = given.run.as_deref().map(|run| found_run(&workspace, run)).transpose()?;
     let limit = usize::try_from(given.limit.unwrap_or(EVENTS).clamp(1, 500)).unwrap_or(500);
     let kinds = given.kinds.iter().map(|kind| values::event_kind(kind)).collect::<std::result::Result<Vec<_>, _>>();
-    let kinds = kinds.map_err(|why| Report::invalid(format!("`kinds`: {why}")))?;
+    let kinds = kinds.map_err(|why| CliError::invalid(format!("`kinds`: {why}")))?;
     let numbers: Vec<u16> = KINDS.iter().filter(|(_, _, name)| kinds.contains(name)).map(|(number, ..)| *number).collect();
     let log_head = workspace.log().head()?.seq;
     let is_tail = given.from.is_none() && run.is_none();
@@ -452,7 +452,7 @@ fn events(door: &Door, given: &EventsArguments) -> Result<Value> {
     for stored in &found {
         let line = match workspace.decode(stored)? {
             Some(recorded) => EventLine::without_texts(&recorded)
-                .map_err(|error| Report::fault("an event cannot be written as JSON").source(&error))?,
+                .map_err(|error| CliError::fault("an event cannot be written as JSON").source(&error))?,
             None => {
                 EventLine::unknown(&stored.envelope, (stored.kind, stored.kind_version), stored.private.is_none(), &stored.hash)
             }

@@ -101,7 +101,7 @@ impl Order {
 
 /// What a document must be to be found.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Test {
+pub enum DocumentTest {
     /// It has one of these words for that fact, whatever their case.
     Is(WordFact, Vec<String>),
     /// Its number for that fact lies between these, both included.
@@ -111,11 +111,11 @@ pub enum Test {
     /// It does not hold this word.
     Without(String),
     /// It is not that.
-    Not(Box<Test>),
+    Not(Box<DocumentTest>),
     /// It is one of those.
-    Any(Vec<Test>),
+    Any(Vec<DocumentTest>),
     /// It is all of those.
-    All(Vec<Test>),
+    All(Vec<DocumentTest>),
 }
 
 /// A document of one state of the index.
@@ -132,7 +132,7 @@ pub type Snippet = (String, Vec<std::ops::Range<usize>>);
 
 /// A document as it was stored.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct StoredDocument {
     /// What it is about.
     pub kind: Kind,
     /// What it is called.

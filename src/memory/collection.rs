@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Facts, Kind};
 use super::embed::Embedder;
-use super::index::Place;
+use super::index::IndexDir;
 use super::lexical::Seen;
 use super::query::understand;
-use super::search::{Opened, Sides};
+use super::search::{OpenIndex, Sides};
 use super::vectors::{Appender, Vectors};
 use super::{index, passages, question};
 
@@ -231,7 +231,7 @@ pub fn measure(
     now: &jiff::Zoned,
     progress: index::GoOn<'_>,
 ) -> Result<Quality, Error> {
-    let place = Place::new(scratch.to_owned());
+    let place = IndexDir::new(scratch.to_owned());
     let io = |source| Error::Io { path: scratch.to_owned(), source };
     let texts: Vec<String> = collection.documents.iter().flat_map(|document| passages::embedded(&document.body)).collect();
     let vectors = embed_once(embedder, cache, &texts, progress)?;
@@ -244,7 +244,7 @@ pub fn measure(
     let queries: Vec<&str> = collection.judged().map(|(query, _)| query.text.as_str()).collect();
     let mut modes = Vec::new();
     for (name, sides) in [("lexical", Sides::Lexical), ("semantic", Sides::Semantic), ("hybrid", Sides::Both)] {
-        let mut opened = Opened::open(&place, embedder)
+        let mut opened = OpenIndex::open(&place, embedder)
             .ok_or_else(|| Error::Useless { path: scratch.to_owned(), why: "the index made for it cannot be read".to_owned() })?;
         opened.refresh(&place, embedder).map_err(index::Error::from)?;
         modes.push(ask(collection, name, sides, &opened, embedder, now)?);
@@ -272,7 +272,7 @@ fn ask(
     collection: &Collection,
     name: &str,
     sides: Sides,
-    opened: &Opened,
+    opened: &OpenIndex,
     embedder: &Embedder,
     now: &jiff::Zoned,
 ) -> Result<Measured, Error> {

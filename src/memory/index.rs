@@ -106,7 +106,7 @@ pub type GoOn<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
 
 /// The index in one folder.
 #[derive(Clone)]
-pub struct Place {
+pub struct IndexDir {
     dir: PathBuf,
     /// The words' side in memory, once it was asked for; `None` for one that is used where it lies.
     copy: Option<Arc<Mutex<Option<Lexical>>>>,
@@ -114,11 +114,11 @@ pub struct Place {
 
 /// Held by the process that changes the index.
 pub struct Hold {
-    place: Place,
+    place: IndexDir,
     _lock: Option<File>,
 }
 
-impl Place {
+impl IndexDir {
     /// Returns the index in the folder `dir`.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir, copy: None }
@@ -499,7 +499,7 @@ struct Missing {
 
 impl Missing {
     /// Looks for them; `None` when there is no index.
-    fn of(place: &Place, embedder: &Embedder) -> Result<Option<Self>, Error> {
+    fn of(place: &IndexDir, embedder: &Embedder) -> Result<Option<Self>, Error> {
         // Looked at first: what comes meanwhile is a change.
         let seen = place.state(embedder);
         let Some(lexical) = place.lexical() else { return Ok(None) };

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::event::Recorded;
-use crate::memory::lexical::{Test, WordFact};
-use crate::memory::search::{Opened, Question, Sides};
+use crate::memory::lexical::{DocumentTest, WordFact};
+use crate::memory::search::{OpenIndex, Question, Sides};
 use crate::views::sample;
 
 /// A log of runs that each have as many events as the sample story.
@@ -60,11 +60,11 @@ impl Source for Story {
     }
 }
 
-fn all(place: &Place) -> Vec<(String, String)> {
+fn all(place: &IndexDir) -> Vec<(String, String)> {
     let embedder = Embedder::builtin();
-    let mut opened = Opened::open(place, &embedder).unwrap();
+    let mut opened = OpenIndex::open(place, &embedder).unwrap();
     opened.refresh(place, &embedder).unwrap();
-    let hard = vec![Test::Is(WordFact::Kind, vec!["run".to_owned()])];
+    let hard = vec![DocumentTest::Is(WordFact::Kind, vec!["run".to_owned()])];
     let question = Question { hard, limit: 100, ..Question::default() };
     let answer = opened.answer(&question, Sides::Lexical, &|_| None).unwrap();
     let mut found: Vec<_> = answer.hits.into_iter().map(|hit| (hit.facts.run_id, hit.facts.status)).collect();
@@ -78,7 +78,7 @@ proptest! {
     fn however_the_log_was_cut_the_same_is_found(cuts in proptest::collection::vec(1u64..60, 1..6), stop in any::<bool>()) {
         let story = Story::new(6);
         let (dir, anew) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (place, fresh) = (Place::new(dir.path().join("index")), Place::new(anew.path().join("index")));
+        let (place, fresh) = (IndexDir::new(dir.path().join("index")), IndexDir::new(anew.path().join("index")));
         let end = 6 * Story::length();
         for cut in cuts.into_iter().chain([end]) {
             story.seen.set((story.seen.get() + cut).min(end));
@@ -99,7 +99,7 @@ fn an_index_of_another_log_is_made_anew_and_says_so() {
     let story = Story::new(2);
     story.seen.set(2 * Story::length());
     let dir = tempfile::tempdir().unwrap();
-    let place = Place::new(dir.path().join("index"));
+    let place = IndexDir::new(dir.path().join("index"));
     let hold = place.hold().unwrap().unwrap();
     assert!(place.hold().unwrap().is_none(), "one process changes it at a time");
     assert_eq!(hold.catch_up(&story, &|_, _| true).unwrap().anew, None);
@@ -117,7 +117,7 @@ fn passages_are_embedded_newest_first_once_and_only_while_there_is_time() {
     let story = Story::new(3);
     story.seen.set(3 * Story::length());
     let dir = tempfile::tempdir().unwrap();
-    let place = Place::new(dir.path().join("index"));
+    let place = IndexDir::new(dir.path().join("index"));
     let hold = place.hold().unwrap().unwrap();
     hold.catch_up(&story, &|_, _| true).unwrap();
     let embedder = Embedder::builtin().with_workers(1);

@@ -34,7 +34,7 @@ use tantivy::{
 
 use self::folder::Folder;
 use self::identifiers::Identifiers;
-pub use super::asked::{DocRef, Error, Found, NumberFact, Passing, Seen, Snippet, Test, WordFact};
+pub use super::asked::{DocRef, DocumentTest, Error, NumberFact, Passing, Seen, Snippet, StoredDocument, WordFact};
 use super::bm25::{self, EXACT_WEIGHT, FUZZY_CHARS_MIN, FUZZY_WEIGHT, RARE_SHARE, TITLE_WEIGHT};
 use super::document::{Document, Kind};
 use super::{passages, words};
@@ -305,7 +305,7 @@ impl Searcher {
     }
 
     /// Returns the documents that pass all `tests` and hold most of `words`, the best first as far as the index itself can say.
-    pub(super) fn best(&self, words: &Words, tests: &[Test], limit: usize) -> Result<Vec<DocRef>, Error> {
+    pub(super) fn best(&self, words: &Words, tests: &[DocumentTest], limit: usize) -> Result<Vec<DocRef>, Error> {
         let mut clauses: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, words.query.box_clone())];
         clauses.extend(tests.iter().map(|test| (Occur::Must, Box::new(ConstScoreQuery::new(self.test(test), 0.0)) as _)));
         let found = self.searcher.search(&BooleanQuery::new(clauses), &TopDocs::with_limit(limit).order_by_score())?;
@@ -366,7 +366,7 @@ impl Searcher {
     }
 
     /// Returns which documents pass all `tests`, as bits by segment; `None` when all do.
-    pub(super) fn passing(&self, tests: &[Test]) -> Result<Option<Passing>, Error> {
+    pub(super) fn passing(&self, tests: &[DocumentTest]) -> Result<Option<Passing>, Error> {
         if tests.is_empty() {
             return Ok(None);
         }
@@ -421,7 +421,7 @@ impl Searcher {
     }
 
     /// Returns a document.
-    pub(super) fn fetch(&self, at: DocRef) -> Result<Found, Error> {
+    pub(super) fn fetch(&self, at: DocRef) -> Result<StoredDocument, Error> {
         let document: TantivyDocument = self.searcher.doc(DocAddress::new(at.segment, at.doc))?;
         let text = |field| document.get_first(field).and_then(|value| value.as_str()).unwrap_or_default();
         let facts = serde_json::from_str(text(self.fields.facts)).map_err(|error| Error::Broken(error.to_string()))?;
@@ -430,7 +430,7 @@ impl Searcher {
             "note" => Kind::Note,
             _ => Kind::Run,
         };
-        Ok(Found { kind, title: text(self.fields.title).to_owned(), body: text(self.fields.body).to_owned(), facts })
+        Ok(StoredDocument { kind, title: text(self.fields.title).to_owned(), body: text(self.fields.body).to_owned(), facts })
     }
 
     /// Returns the part of `text` that holds most of `words`, and where they are in it; `None` when it holds none.
@@ -441,13 +441,13 @@ impl Searcher {
         Ok((!snippet.is_empty()).then(|| (snippet.fragment().to_owned(), snippet.highlighted().to_vec())))
     }
 
-    fn test(&self, test: &Test) -> Box<dyn Query> {
+    fn test(&self, test: &DocumentTest) -> Box<dyn Query> {
         match test {
-            Test::Is(fact, values) => {
+            DocumentTest::Is(fact, values) => {
                 let term = |value: &String| Term::from_field_text(self.fields.words, &worded(*fact, value));
                 Box::new(TermSetQuery::new(values.iter().map(term)))
             }
-            Test::Within(fact, from, to) => {
+            DocumentTest::Within(fact, from, to) => {
                 let field = self.fields.numbers[*fact as usize];
                 let bound = |value: &Option<i64>| {
                     value.map_or(Bound::Unbounded, |value| Bound::Included(Term::from_field_i64(field, value)))
@@ -457,7 +457,7 @@ impl Searcher {
                     _ => Box::new(RangeQuery::new(bound(from), bound(to))),
                 }
             }
-            Test::Phrase(words) => {
+            DocumentTest::Phrase(words) => {
                 let stems = tokens(stemmed(), words);
                 let either = [self.fields.body, self.fields.title].map(|field| {
                     let terms: Vec<Term> = stems.iter().map(|stem| Term::from_field_text(field, stem)).collect();
@@ -470,10 +470,14 @@ impl Searcher {
                 });
                 Box::new(BooleanQuery::new(either.into()))
             }
-            Test::Without(word) => self.test(&Test::Not(Box::new(Test::Phrase(word.clone())))),
-            Test::Any(tests) => Box::new(BooleanQuery::new(tests.iter().map(|test| (Occur::Should, self.test(test))).collect())),
-            Test::All(tests) => Box::new(BooleanQuery::new(tests.iter().map(|test| (Occur::Must, self.test(test))).collect())),
-            Test::Not(test) => {
+            DocumentTest::Without(word) => self.test(&DocumentTest::Not(Box::new(DocumentTest::Phrase(word.clone())))),
+            DocumentTest::Any(tests) => {
+                Box::new(BooleanQuery::new(tests.iter().map(|test| (Occur::Should, self.test(test))).collect()))
+            }
+            DocumentTest::All(tests) => {
+                Box::new(BooleanQuery::new(tests.iter().map(|test| (Occur::Must, self.test(test))).collect()))
+            }
+            DocumentTest::Not(test) => {
                 Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(AllQuery)), (Occur::MustNot, self.test(test))]))
             }
         }

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::asked::{DocRef, NumberFact, Order, Test, WordFact};
+use super::asked::{DocRef, DocumentTest, NumberFact, Order, WordFact};
 use super::lexical::{self, Searcher};
 
 /// Returns the documents that `keep` keeps in the given order.
@@ -21,7 +21,8 @@ pub fn all(searcher: &Searcher, order: Order, keep: &dyn Fn(DocRef) -> bool) -> 
     })?;
     // The known part of a cost says nothing about how cheap a run was.
     let is_cheapest = order.by == NumberFact::Cost && !order.descending;
-    let unknown = is_cheapest.then(|| searcher.passing(&[Test::Is(WordFact::CostKnown, vec!["no".to_owned()])])).transpose()?;
+    let unknown =
+        is_cheapest.then(|| searcher.passing(&[DocumentTest::Is(WordFact::CostKnown, vec!["no".to_owned()])])).transpose()?;
     let unknown = unknown.flatten();
     let mut keyed = Vec::with_capacity(starts.len());
     searcher.each_number(order.by, order.descending, &mut |doc, value| {

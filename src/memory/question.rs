@@ -3,10 +3,10 @@
 use std::ops::Bound;
 
 use super::asked::Order;
-use super::lexical::{self, NumberFact, Test, WordFact};
+use super::lexical::{self, DocumentTest, NumberFact, WordFact};
 use super::query::filter::{self, Bounds, Filter, Origin, Outcome};
-use super::query::{Known, Sort, Understood, Vocabulary, filter::mode_name};
-use super::search::{Opened, Question};
+use super::query::{KnownTerms, Sort, Understood, Vocabulary, filter::mode_name};
+use super::search::{OpenIndex, Question};
 use crate::domain::tier::Tier;
 use crate::views::status::RunStatus;
 
@@ -19,14 +19,14 @@ const NAMES_MAX: usize = 5_000;
 ///
 /// # Errors
 /// When the index cannot be read.
-pub fn vocabulary(opened: Option<&Opened>, mut templates: Vec<(String, String)>) -> Result<Vocabulary, lexical::Error> {
+pub fn vocabulary(opened: Option<&OpenIndex>, mut templates: Vec<(String, String)>) -> Result<Vocabulary, lexical::Error> {
     let values = |fact| opened.map_or_else(|| Ok(Default::default()), |open| open.values(fact, NAMES_MAX));
     let list = |fact| values(fact).map(|values| values.into_iter().collect::<Vec<_>>());
     let known: std::collections::HashSet<String> = templates.iter().map(|(id, _)| id.to_lowercase()).collect();
     templates.extend(values(WordFact::Template)?.into_iter().filter(|id| !known.contains(id)).map(|id| (id.clone(), id)));
     let labels = list(WordFact::Label)?;
     let labels = labels.iter().filter_map(|label| label.split_once('='));
-    Ok(Vocabulary::new(Known {
+    Ok(Vocabulary::new(KnownTerms {
         templates,
         roles: list(WordFact::Role)?,
         models: list(WordFact::Model)?,
@@ -46,11 +46,11 @@ pub fn ask(understood: &Understood, limit: usize, run: &dyn Fn(&str) -> Option<S
         filters.map(|filter| test(filter, run)).collect::<Vec<_>>()
     };
     let mut hard = of(Origin::Hard);
-    let mut phrases: Vec<Test> = understood.phrases.iter().map(|phrase| Test::Phrase(phrase.clone())).collect();
+    let mut phrases: Vec<DocumentTest> = understood.phrases.iter().map(|phrase| DocumentTest::Phrase(phrase.clone())).collect();
     if understood.phrases_alone {
         hard.append(&mut phrases);
     }
-    hard.extend(understood.without.iter().map(|word| Test::Without(word.clone())));
+    hard.extend(understood.without.iter().map(|word| DocumentTest::Without(word.clone())));
     Question {
         text: understood.text.clone(),
         hard,
@@ -67,17 +67,17 @@ pub fn ask(understood: &Understood, limit: usize, run: &dyn Fn(&str) -> Option<S
     }
 }
 
-fn test(filter: &Filter, run: &dyn Fn(&str) -> Option<String>) -> Test {
+fn test(filter: &Filter, run: &dyn Fn(&str) -> Option<String>) -> DocumentTest {
     let test = of_test(&filter.test, run);
-    if filter.negated { Test::Not(Box::new(test)) } else { test }
+    if filter.negated { DocumentTest::Not(Box::new(test)) } else { test }
 }
 
-fn of_test(test: &filter::Test, run: &dyn Fn(&str) -> Option<String>) -> Test {
-    use filter::Test as Asked;
+fn of_test(test: &filter::FilterTest, run: &dyn Fn(&str) -> Option<String>) -> DocumentTest {
+    use filter::FilterTest as Asked;
     let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
     let numbers = |fact, bounds: &Bounds<u64>| within(fact, bounds, |number| i64::try_from(number).unwrap_or(i64::MAX));
     match test {
-        Asked::Status(outcomes) => Test::Any(outcomes.iter().map(|outcome| of_outcome(*outcome)).collect()),
+        Asked::Status(outcomes) => DocumentTest::Any(outcomes.iter().map(|outcome| of_outcome(*outcome)).collect()),
         Asked::Time(bounds) => {
             // Whole milliseconds are indexed: a run that began within one is within it.
             let low = match bounds.low {
@@ -89,40 +89,42 @@ fn of_test(test: &filter::Test, run: &dyn Fn(&str) -> Option<String>) -> Test {
                 Bound::Excluded(high) => Some((high - 1).div_euclid(NS_PER_MS)),
                 Bound::Unbounded => None,
             };
-            Test::Within(NumberFact::StartedAt, low, high)
+            DocumentTest::Within(NumberFact::StartedAt, low, high)
         }
         Asked::Cost(bounds) => within(NumberFact::Cost, bounds, |cost| i64::try_from(cost.0).unwrap_or(i64::MAX)),
         Asked::DurationMs(bounds) => numbers(NumberFact::Duration, bounds),
         Asked::Tier { tiers, only } => {
-            let used = Test::Is(WordFact::Tier, names(tiers.iter().map(|tier| tier.name()).collect()));
+            let used = DocumentTest::Is(WordFact::Tier, names(tiers.iter().map(|tier| tier.name()).collect()));
             if !only {
                 return used;
             }
             let others = [Tier::Cheap, Tier::Capable, Tier::Premium].into_iter().filter(|tier| !tiers.contains(tier));
-            let others = Test::Is(WordFact::Tier, others.map(|tier| tier.name().to_owned()).collect());
-            Test::All(vec![used, Test::Not(Box::new(others))])
+            let others = DocumentTest::Is(WordFact::Tier, others.map(|tier| tier.name().to_owned()).collect());
+            DocumentTest::All(vec![used, DocumentTest::Not(Box::new(others))])
         }
-        Asked::Escalated(true) => Test::Within(NumberFact::Escalations, Some(1), None),
-        Asked::Escalated(false) => Test::Within(NumberFact::Escalations, None, Some(0)),
+        Asked::Escalated(true) => DocumentTest::Within(NumberFact::Escalations, Some(1), None),
+        Asked::Escalated(false) => DocumentTest::Within(NumberFact::Escalations, None, Some(0)),
         Asked::Escalations(bounds) => numbers(NumberFact::Escalations, bounds),
         Asked::Attempts(bounds) => numbers(NumberFact::Attempts, bounds),
         Asked::Agents(bounds) => numbers(NumberFact::Agents, bounds),
-        Asked::Template(ids) => Test::Is(WordFact::Template, ids.clone()),
-        Asked::Role(roles) => Test::Is(WordFact::Role, roles.clone()),
-        Asked::Model(models) => Test::Is(WordFact::Model, models.clone()),
-        Asked::Provider(providers) => Test::Is(WordFact::Provider, providers.clone()),
-        Asked::Tag(tags) => Test::Is(WordFact::Tag, tags.clone()),
+        Asked::Template(ids) => DocumentTest::Is(WordFact::Template, ids.clone()),
+        Asked::Role(roles) => DocumentTest::Is(WordFact::Role, roles.clone()),
+        Asked::Model(models) => DocumentTest::Is(WordFact::Model, models.clone()),
+        Asked::Provider(providers) => DocumentTest::Is(WordFact::Provider, providers.clone()),
+        Asked::Tag(tags) => DocumentTest::Is(WordFact::Tag, tags.clone()),
         Asked::Label(labels) => {
             let label = |(key, value): &(String, Option<String>)| match value {
                 Some(value) => format!("{key}={value}"),
                 None => key.clone(),
             };
-            Test::Is(WordFact::Label, labels.iter().map(label).collect())
+            DocumentTest::Is(WordFact::Label, labels.iter().map(label).collect())
         }
-        Asked::Mode(modes) => Test::Is(WordFact::Mode, names(modes.iter().map(|mode| mode_name(*mode)).collect())),
+        Asked::Mode(modes) => DocumentTest::Is(WordFact::Mode, names(modes.iter().map(|mode| mode_name(*mode)).collect())),
         Asked::Rating(bounds) => numbers(NumberFact::Rating, bounds),
-        Asked::Kind(kinds) => Test::Is(WordFact::Kind, names(kinds.iter().map(|kind| kind.name()).collect())),
-        Asked::Run(runs) => Test::Is(WordFact::Run, runs.iter().map(|name| run(name).unwrap_or_else(|| name.clone())).collect()),
+        Asked::Kind(kinds) => DocumentTest::Is(WordFact::Kind, names(kinds.iter().map(|kind| kind.name()).collect())),
+        Asked::Run(runs) => {
+            DocumentTest::Is(WordFact::Run, runs.iter().map(|name| run(name).unwrap_or_else(|| name.clone())).collect())
+        }
     }
 }
 
@@ -146,20 +148,20 @@ fn of_sort(sort: Sort) -> Order {
     Order { by, descending }
 }
 
-fn of_outcome(outcome: Outcome) -> Test {
-    let is = |fact, word: &str| Test::Is(fact, vec![word.to_owned()]);
+fn of_outcome(outcome: Outcome) -> DocumentTest {
+    let is = |fact, word: &str| DocumentTest::Is(fact, vec![word.to_owned()]);
     match outcome {
         Outcome::Is(status) => is(WordFact::Status, status.name()),
         Outcome::Verified => is(WordFact::Verified, "yes"),
         Outcome::Unverified => {
             let ended = [RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled];
-            let ended = Test::Is(WordFact::Status, ended.map(|status| status.name().to_owned()).into());
-            Test::All(vec![ended, is(WordFact::Verified, "no")])
+            let ended = DocumentTest::Is(WordFact::Status, ended.map(|status| status.name().to_owned()).into());
+            DocumentTest::All(vec![ended, is(WordFact::Verified, "no")])
         }
     }
 }
 
-fn within<T: Copy>(fact: NumberFact, bounds: &Bounds<T>, number: impl Fn(T) -> i64) -> Test {
+fn within<T: Copy>(fact: NumberFact, bounds: &Bounds<T>, number: impl Fn(T) -> i64) -> DocumentTest {
     let low = match bounds.low {
         Bound::Included(low) => Some(number(low)),
         Bound::Excluded(low) => Some(number(low).saturating_add(1)),
@@ -170,5 +172,5 @@ fn within<T: Copy>(fact: NumberFact, bounds: &Bounds<T>, number: impl Fn(T) -> i
         Bound::Excluded(high) => Some(number(high).saturating_sub(1)),
         Bound::Unbounded => None,
     };
-    Test::Within(fact, low, high)
+    DocumentTest::Within(fact, low, high)
 }

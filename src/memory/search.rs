@@ -8,8 +8,8 @@ use super::asked::Order;
 use super::document::{Facts, Kind};
 use super::embed::Embedder;
 use super::fuse::{self, Fused, Unrelated};
-use super::index::Place;
-use super::lexical::{self, DocRef, Found, Lexical, Passing, Searcher, Seen, Snippet, Test, WordFact, Words};
+use super::index::IndexDir;
+use super::lexical::{self, DocRef, DocumentTest, Lexical, Passing, Searcher, Seen, Snippet, StoredDocument, WordFact, Words};
 use super::vectors::Vectors;
 use super::{ordering, passages};
 use crate::store::guard::guarded;
@@ -27,13 +27,13 @@ pub struct Question {
     /// The words to search for.
     pub text: String,
     /// What every hit must be.
-    pub hard: Vec<Test>,
+    pub hard: Vec<DocumentTest>,
     /// What hits must be unless nothing would be left; what is dropped for that reason is better than not.
-    pub from_words: Vec<Test>,
+    pub from_words: Vec<DocumentTest>,
     /// Quoted phrases that hits must hold unless none does.
-    pub phrases: Vec<Test>,
+    pub phrases: Vec<DocumentTest>,
     /// Hits of which more of this holds come before all others.
-    pub first: Vec<Test>,
+    pub first: Vec<DocumentTest>,
     /// The tests say all that is asked: everything that passes them is a hit, whatever its words.
     pub tests_alone: bool,
     /// What hits are sorted by, when not by how well they match.
@@ -41,7 +41,7 @@ pub struct Question {
     /// Runs left out at the beginning of that order.
     pub skip: usize,
     /// What is better than not.
-    pub soft: Vec<Test>,
+    pub soft: Vec<DocumentTest>,
     /// Runs to be named, at most.
     pub limit: usize,
     /// Runs that are not close to the text are hits too.
@@ -78,7 +78,7 @@ pub struct Hit {
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct SearchResult {
     /// Runs, best first.
     pub hits: Vec<Hit>,
     /// How many runs there were before the limit.
@@ -100,7 +100,7 @@ pub struct Answer {
 }
 
 /// Both sides of the index, opened for many searches.
-pub struct Opened {
+pub struct OpenIndex {
     lexical: Lexical,
     vectors: Option<Vectors>,
     table: Option<Table>,
@@ -122,9 +122,9 @@ struct Table {
     seen: Option<Seen>,
 }
 
-impl Opened {
+impl OpenIndex {
     /// Opens the index at `place`; `None` when there is none.
-    pub fn open(place: &Place, embedder: &Embedder) -> Option<Self> {
+    pub fn open(place: &IndexDir, embedder: &Embedder) -> Option<Self> {
         let lexical = place.lexical()?;
         Some(Self { lexical, vectors: place.vectors(embedder), table: None, unrelated: place.unrelated(embedder) })
     }
@@ -133,7 +133,7 @@ impl Opened {
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn refresh(&mut self, place: &Place, embedder: &Embedder) -> Result<(), lexical::Error> {
+    pub fn refresh(&mut self, place: &IndexDir, embedder: &Embedder) -> Result<(), lexical::Error> {
         let is_whole = self.vectors.as_mut().is_some_and(|vectors| vectors.reload().unwrap_or(false));
         if !is_whole {
             if self.vectors.take().is_some() {
@@ -198,11 +198,14 @@ impl Opened {
         question: &Question,
         sides: Sides,
         embed: &dyn Fn(&str) -> Option<Vec<f32>>,
-    ) -> Result<Answer, lexical::Error> {
-        let Some(table) = &self.table else { return Ok(Answer::default()) };
+    ) -> Result<SearchResult, lexical::Error> {
+        let Some(table) = &self.table else { return Ok(SearchResult::default()) };
         let searcher = &table.searcher;
-        let mut answer =
-            Answer { passages: table.passages, without_vector: table.passages - table.rows.len() as u64, ..Answer::default() };
+        let mut answer = SearchResult {
+            passages: table.passages,
+            without_vector: table.passages - table.rows.len() as u64,
+            ..SearchResult::default()
+        };
         let filter = filter(searcher, question, &mut answer)?;
         let passes = |doc: DocRef| filter.passing.as_ref().is_none_or(|passing| passing.has(doc));
         let alone = question.tests_alone && (!filter.tests.is_empty() || question.order.is_some());
@@ -309,7 +312,7 @@ impl Opened {
         question: &Question,
         words: Option<&Words>,
         fused: Vec<Fused<DocRef>>,
-        answer: &mut Answer,
+        answer: &mut SearchResult,
     ) -> Result<(), lexical::Error> {
         let documents: Vec<DocRef> = fused.iter().map(|one| one.item).collect();
         let mut seen: HashSet<u64> = HashSet::new();
@@ -345,7 +348,7 @@ impl Opened {
     /// # Errors
     /// When the index cannot be read.
     pub fn run(&self, run: &str) -> Result<Option<Hit>, lexical::Error> {
-        let is = |fact, word: &str| Test::Is(fact, vec![word.to_owned()]);
+        let is = |fact, word: &str| DocumentTest::Is(fact, vec![word.to_owned()]);
         let hard = vec![is(WordFact::Run, run), is(WordFact::Kind, Kind::Run.name())];
         let question = Question { hard, limit: 1, ..Question::default() };
         Ok(self.answer(&question, Sides::Lexical, &|_| None)?.hits.pop())
@@ -354,7 +357,7 @@ impl Opened {
 
 /// What hits must be, and what is better than not.
 struct Filter {
-    tests: Vec<Test>,
+    tests: Vec<DocumentTest>,
     /// What passes all tests; `None` when everything does.
     passing: Option<Passing>,
     /// What passes each test that is better passed.
@@ -362,7 +365,7 @@ struct Filter {
 }
 
 /// Decides which tests count: phrases and those from words only as far as something passes.
-fn filter(searcher: &Searcher, question: &Question, answer: &mut Answer) -> Result<Filter, lexical::Error> {
+fn filter(searcher: &Searcher, question: &Question, answer: &mut SearchResult) -> Result<Filter, lexical::Error> {
     let mut tests = question.hard.clone();
     let mut passing = searcher.passing(&tests)?;
     let mut soft = Vec::new();
@@ -476,7 +479,7 @@ fn sorted(searcher: &Searcher, order: Order, fused: Vec<Fused<DocRef>>) -> Resul
 /// Puts documents first of which more of `tests` holds, also those that neither side has found.
 fn put_first(
     searcher: &Searcher,
-    tests: &[Test],
+    tests: &[DocumentTest],
     passes: &dyn Fn(DocRef) -> bool,
     mut fused: Vec<Fused<DocRef>>,
 ) -> Result<Vec<Fused<DocRef>>, lexical::Error> {
@@ -496,7 +499,7 @@ fn put_first(
 }
 
 /// Returns the part of a document that says why it was found; its beginning when no word of the question is in it.
-fn snippet(searcher: &Searcher, words: Option<&Words>, found: &Found) -> Result<Snippet, lexical::Error> {
+fn snippet(searcher: &Searcher, words: Option<&Words>, found: &StoredDocument) -> Result<Snippet, lexical::Error> {
     /// Bytes of a beginning.
     const BYTES: usize = 180;
     const BREAKS: [char; 3] = ['\n', passages::SECTION_END, passages::MEANING_END];

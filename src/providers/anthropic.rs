@@ -13,7 +13,7 @@ use crate::settings::ProviderSettings;
 
 use super::fault::{ErrorBody, Fault, in_stream};
 use super::turns::{call_arguments, call_ids, call_name};
-use super::wire::{Draft, WireRequest, number, string, update};
+use super::wire::{PartialReply, WireRequest, number, string, update};
 
 /// The API version spoken unless the settings name another.
 pub const VERSION: &str = "2026-10-21";
@@ -107,7 +107,7 @@ fn closed(schema: &Value) -> Value {
 ///
 /// # Errors
 /// The failure that an `error` event tells of.
-pub fn event(draft: &mut Draft, event: &Value) -> Result<(), Fault> {
+pub fn event(draft: &mut PartialReply, event: &Value) -> Result<(), Fault> {
     let index = || number(event, &["index"]).unwrap_or(0).to_string();
     match event.get("type").and_then(Value::as_str) {
         Some("message_start") => {
@@ -154,7 +154,7 @@ pub fn event(draft: &mut Draft, event: &Value) -> Result<(), Fault> {
 }
 
 /// Takes in a message that came as one body; returns whether it is one.
-pub fn whole(draft: &mut Draft, message: &Value) -> bool {
+pub fn whole(draft: &mut PartialReply, message: &Value) -> bool {
     let Some(content) = message.get("content").and_then(Value::as_array) else { return false };
     head(draft, message);
     for (index, content) in content.iter().enumerate() {
@@ -165,12 +165,12 @@ pub fn whole(draft: &mut Draft, message: &Value) -> bool {
     true
 }
 
-fn head(draft: &mut Draft, message: &Value) {
+fn head(draft: &mut PartialReply, message: &Value) {
     update(&mut draft.id, string(message, &["id"]));
     update(&mut draft.model, string(message, &["model"]));
 }
 
-fn block(draft: &mut Draft, key: String, block: &Value) {
+fn block(draft: &mut PartialReply, key: String, block: &Value) {
     match block.get("type").and_then(Value::as_str) {
         Some("text") => draft.add_text(block["text"].as_str().unwrap_or_default()),
         // Both are wanted back unchanged before the tool calls that follow.
@@ -191,7 +191,7 @@ fn block(draft: &mut Draft, key: String, block: &Value) {
 }
 
 /// Adds to a field of the thinking block that came last.
-fn add_to_block(draft: &mut Draft, field: &str, piece: &str) {
+fn add_to_block(draft: &mut PartialReply, field: &str, piece: &str) {
     let block = draft.carried.last_mut().filter(|block| block["type"] == "thinking").and_then(Value::as_object_mut);
     if let Some(block) = block {
         let text = block.get(field).and_then(Value::as_str).unwrap_or_default().to_owned() + piece;
@@ -199,7 +199,7 @@ fn add_to_block(draft: &mut Draft, field: &str, piece: &str) {
     }
 }
 
-fn stop(draft: &mut Draft, holder: &Value) {
+fn stop(draft: &mut PartialReply, holder: &Value) {
     if let Some(reason) = holder.get("stop_reason").and_then(Value::as_str) {
         draft.stop_for(match reason.to_ascii_lowercase().as_str() {
             "end_turn" => StopReason::End,
@@ -220,7 +220,7 @@ fn stop(draft: &mut Draft, holder: &Value) {
     update(&mut draft.stop_details, details);
 }
 
-fn usage(draft: &mut Draft, usage: &Value) {
+fn usage(draft: &mut PartialReply, usage: &Value) {
     let counts = &mut draft.counts;
     update(&mut counts.input, number(usage, &["input_tokens"]));
     update(&mut counts.cache_read, number(usage, &["cache_read_input_tokens"]));

@@ -33,7 +33,7 @@ pub enum Refused {
 
 /// Which addresses a name may stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum AddressRange {
     /// This machine only: plain http without leave to go further.
     Loopback,
     /// Anything but link-local and metadata addresses.
@@ -48,7 +48,7 @@ pub struct Endpoint {
     /// The address, without a fragment.
     pub url: Url,
     /// Which network addresses its name may stand for.
-    pub reach: Reach,
+    pub reach: AddressRange,
     /// It is on this machine by name or number: no proxy is asked.
     pub local: bool,
 }
@@ -77,7 +77,7 @@ impl Endpoint {
         if plain && !local && !allow_http {
             return Err(Refused::PlainHttp(url.host_str().unwrap_or_default().to_owned()));
         }
-        let reach = if plain && !allow_http { Reach::Loopback } else { Reach::Network };
+        let reach = if plain && !allow_http { AddressRange::Loopback } else { AddressRange::Network };
         match url.host() {
             Some(Host::Ipv4(ip)) => reach.admits(IpAddr::V4(ip))?,
             Some(Host::Ipv6(ip)) => reach.admits(IpAddr::V6(ip))?,
@@ -92,7 +92,7 @@ impl Endpoint {
     /// Why it is refused.
     pub fn public(address: &str) -> Result<Self, Refused> {
         let endpoint = Self::parse(address, true)?;
-        let reach = Reach::Public;
+        let reach = AddressRange::Public;
         match endpoint.url.host() {
             Some(Host::Ipv4(ip)) => reach.admits(IpAddr::V4(ip))?,
             Some(Host::Ipv6(ip)) => reach.admits(IpAddr::V6(ip))?,
@@ -115,7 +115,7 @@ impl Endpoint {
     }
 }
 
-impl Reach {
+impl AddressRange {
     /// Checks an address that a name stands for.
     ///
     /// # Errors
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(base_url: &str, allow_http: bool, expected: Result<Reach, &str>) {
+    fn check(base_url: &str, allow_http: bool, expected: Result<AddressRange, &str>) {
         let parsed = Endpoint::parse(base_url, allow_http).map(|endpoint| endpoint.reach);
         assert_eq!(parsed.map_err(|refused| refused.to_string()), expected.map_err(str::to_owned), "{base_url}");
     }
@@ -209,15 +209,15 @@ mod tests {
     fn plain_http_stays_on_this_machine_unless_allowed() {
         let refused =
             |host: &str| format!("plain http to `{host}` is refused; use https, or set allow_http = true for this provider");
-        check("https://api.anthropic.com", false, Ok(Reach::Network));
+        check("https://api.anthropic.com", false, Ok(AddressRange::Network));
         for local in
             ["http://127.0.0.1:11434", "http://[::1]:1", "http://localhost", "http://LOCALHOST.:8080/v1", "http://a.localhost"]
         {
-            check(local, false, Ok(Reach::Loopback));
+            check(local, false, Ok(AddressRange::Loopback));
         }
         for far in ["10.0.0.7", "example.com", "localhost.example.com", "127.0.0.1.nip.io"] {
             check(&format!("http://{far}/v1"), false, Err(&refused(far)));
-            check(&format!("http://{far}/v1"), true, Ok(Reach::Network));
+            check(&format!("http://{far}/v1"), true, Ok(AddressRange::Network));
         }
     }
 
@@ -254,15 +254,15 @@ mod tests {
     #[test]
     fn names_that_resolve_elsewhere_are_seen_through() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert!(Reach::Loopback.admits(ip("127.3.2.1")).is_ok());
-        assert!(Reach::Loopback.admits(ip("10.0.0.1")).is_err());
-        assert!(Reach::Network.admits(ip("10.0.0.1")).is_ok());
-        assert!(Reach::Network.admits(ip("169.254.169.254")).is_err());
+        assert!(AddressRange::Loopback.admits(ip("127.3.2.1")).is_ok());
+        assert!(AddressRange::Loopback.admits(ip("10.0.0.1")).is_err());
+        assert!(AddressRange::Network.admits(ip("10.0.0.1")).is_ok());
+        assert!(AddressRange::Network.admits(ip("169.254.169.254")).is_err());
     }
 
     #[test]
     fn only_what_everybody_can_reach_is_public() {
-        let is_refused = |text: &str| Reach::Public.admits(text.parse().unwrap()).is_err();
+        let is_refused = |text: &str| AddressRange::Public.admits(text.parse().unwrap()).is_err();
         for own in [
             "127.0.0.1",
             "10.1.2.3",

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::domain::event::ErrorClass;
 
-use super::endpoint::{Endpoint, Reach, Refused};
+use super::endpoint::{AddressRange, Endpoint, Refused};
 use super::fault::Fault;
 
 /// Idle connections are kept this long.
@@ -246,7 +246,7 @@ fn causes(error: &reqwest::Error) -> String {
 /// Resolves names and refuses those of which any address is out of reach: a name that also stands for a forbidden
 /// address is up to something. The addresses judged are the ones connected to, so a second answer changes nothing.
 #[derive(Debug)]
-struct JudgingResolver(Reach);
+struct JudgingResolver(AddressRange);
 
 impl Resolve for JudgingResolver {
     fn resolve(&self, name: Name) -> Resolving {
@@ -265,7 +265,7 @@ impl Resolve for JudgingResolver {
 mod tests {
     use super::*;
 
-    async fn resolved(name: &str, reach: Reach) -> Result<usize, String> {
+    async fn resolved(name: &str, reach: AddressRange) -> Result<usize, String> {
         let name = name.parse().map_err(|_| "no name".to_owned())?;
         match JudgingResolver(reach).resolve(name).await {
             Ok(addresses) => Ok(addresses.count()),
@@ -277,10 +277,10 @@ mod tests {
 
     #[tokio::test]
     async fn names_are_judged_by_their_addresses() {
-        assert!(resolved("localhost", Reach::Loopback).await.is_ok_and(|n| n > 0));
-        assert_eq!(resolved("10.0.0.1", Reach::Loopback).await, Err("PlainHttp(\"10.0.0.1\")".to_owned()));
-        assert_eq!(resolved("10.0.0.1", Reach::Network).await, Ok(1));
-        assert_eq!(resolved("169.254.169.254", Reach::Network).await, Err("Metadata(169.254.169.254)".to_owned()));
+        assert!(resolved("localhost", AddressRange::Loopback).await.is_ok_and(|n| n > 0));
+        assert_eq!(resolved("10.0.0.1", AddressRange::Loopback).await, Err("PlainHttp(\"10.0.0.1\")".to_owned()));
+        assert_eq!(resolved("10.0.0.1", AddressRange::Network).await, Ok(1));
+        assert_eq!(resolved("169.254.169.254", AddressRange::Network).await, Err("Metadata(169.254.169.254)".to_owned()));
     }
 
     #[tokio::test]

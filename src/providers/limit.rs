@@ -13,12 +13,12 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct Limiter {
     most: f64,
-    state: Mutex<State>,
+    state: Mutex<LimitState>,
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct LimitState {
     in_flight: u32,
     /// Invariant: from 1 to `most`.
     allowed: f64,
@@ -37,7 +37,7 @@ impl Limiter {
     /// Returns a limiter for at most `most` requests at once; 0 counts as 1.
     pub fn new(most: u32) -> Self {
         let most = f64::from(most.max(1));
-        let state = State { in_flight: 0, allowed: most, not_before: None, cut_at: None };
+        let state = LimitState { in_flight: 0, allowed: most, not_before: None, cut_at: None };
         Self { most, state: Mutex::new(state), changed: Notify::new() }
     }
 
@@ -68,7 +68,7 @@ impl Limiter {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LimitState> {
         // No code panics while it holds the lock, and every state is a valid one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

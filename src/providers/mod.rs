@@ -46,7 +46,7 @@ use http::Response;
 use limit::Permit;
 use provider::Provider;
 use retry::Advice;
-use wire::{Decoder, Draft};
+use wire::{Decoder, PartialReply};
 
 /// The price table that Meno brings along.
 const PRICES: &str = include_str!("prices.json");
@@ -327,7 +327,7 @@ impl Try {
         first_start: Instant,
     ) -> Result<CallReply, Box<(Fault, Option<TokenUsage>)>> {
         let Self { decoder, start, first_token, request_id, reported_cost, .. } = self;
-        let failed = |fault: Fault, draft: &Draft| {
+        let failed = |fault: Fault, draft: &PartialReply| {
             let request_id = fault.request_id.clone().or_else(|| request_id.clone()).or_else(|| draft.id.clone());
             Box::new((Fault { request_id, ..fault }, draft.partial_usage(estimated_input)))
         };

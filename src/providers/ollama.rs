@@ -12,7 +12,7 @@ use crate::domain::event::StopReason;
 use super::fault::{ErrorBody, Fault, in_stream};
 use super::openai_chat::function;
 use super::turns::{call_arguments, call_name};
-use super::wire::{Draft, WireRequest, number, string, update};
+use super::wire::{PartialReply, WireRequest, number, string, update};
 
 /// Writes a request.
 pub fn build(request: &CallRequest) -> WireRequest {
@@ -51,7 +51,7 @@ pub fn build(request: &CallRequest) -> WireRequest {
 ///
 /// # Errors
 /// The failure that the line tells of.
-pub fn line(draft: &mut Draft, line: &Value) -> Result<(), Fault> {
+pub fn line(draft: &mut PartialReply, line: &Value) -> Result<(), Fault> {
     if line.get("error").is_some_and(|error| !error.is_null()) {
         return Err(in_stream(ErrorBody::of(line).unwrap_or_default()));
     }

@@ -15,7 +15,7 @@ use crate::settings::ProviderSettings;
 
 use super::fault::{ErrorBody, Fault, in_stream};
 use super::turns::{call_arguments, call_ids, call_name};
-use super::wire::{Draft, WireRequest, is_strict, number, string, update, usd};
+use super::wire::{PartialReply, WireRequest, is_strict, number, string, update, usd};
 
 /// Writes a request.
 pub fn build(provider: &ProviderSettings, request: &CallRequest) -> WireRequest {
@@ -81,7 +81,7 @@ fn is_openai(base_url: &str) -> bool {
 ///
 /// # Errors
 /// The failure that an error chunk tells of.
-pub fn chunk(draft: &mut Draft, chunk: &Value) -> Result<(), Fault> {
+pub fn chunk(draft: &mut PartialReply, chunk: &Value) -> Result<(), Fault> {
     if chunk.get("error").is_some_and(|error| !error.is_null()) {
         return Err(in_stream(ErrorBody::of(chunk).unwrap_or_default()));
     }
@@ -105,7 +105,7 @@ pub fn chunk(draft: &mut Draft, chunk: &Value) -> Result<(), Fault> {
 ///
 /// # Errors
 /// The failure that it tells of.
-pub fn whole(draft: &mut Draft, completion: &Value) -> Result<bool, Fault> {
+pub fn whole(draft: &mut PartialReply, completion: &Value) -> Result<bool, Fault> {
     let known = completion.get("choices").and_then(Value::as_array).is_some_and(|choices| !choices.is_empty());
     if known {
         chunk(draft, completion)?;
@@ -113,7 +113,7 @@ pub fn whole(draft: &mut Draft, completion: &Value) -> Result<bool, Fault> {
     Ok(known)
 }
 
-fn content(draft: &mut Draft, delta: &Value) {
+fn content(draft: &mut PartialReply, delta: &Value) {
     match &delta["content"] {
         Value::String(piece) => draft.add_text(piece),
         Value::Array(parts) => {
@@ -137,7 +137,7 @@ fn content(draft: &mut Draft, delta: &Value) {
     }
 }
 
-fn tool_call(draft: &mut Draft, call: &Value) {
+fn tool_call(draft: &mut PartialReply, call: &Value) {
     let id = string(call, &["id"]);
     let key = match (number(call, &["index"]), &id) {
         (Some(index), _) => index.to_string(),
@@ -153,7 +153,7 @@ fn tool_call(draft: &mut Draft, call: &Value) {
     draft.add_arguments(key, call.get("function").and_then(|function| function.get("arguments")).unwrap_or(&Value::Null));
 }
 
-fn finish(draft: &mut Draft, choice: &Value) {
+fn finish(draft: &mut PartialReply, choice: &Value) {
     let Some(reason) = choice.get("finish_reason").and_then(Value::as_str).filter(|reason| !reason.is_empty()) else { return };
     draft.stop_for(match reason.to_ascii_lowercase().as_str() {
         "stop" | "eos" | "end_turn" => StopReason::End,
@@ -166,7 +166,7 @@ fn finish(draft: &mut Draft, choice: &Value) {
     });
 }
 
-fn usage(draft: &mut Draft, usage: &Value) {
+fn usage(draft: &mut PartialReply, usage: &Value) {
     let counts = &mut draft.counts;
     update(&mut counts.input, number(usage, &["prompt_tokens"]));
     update(&mut counts.cache_read, number(usage, &["prompt_tokens_details", "cached_tokens"]));

@@ -12,7 +12,7 @@ use crate::domain::tool::ToolSpec;
 
 use super::fault::{ErrorBody, Fault, in_stream};
 use super::turns::{call_arguments, call_ids, call_name};
-use super::wire::{Draft, WireRequest, is_strict, number, string, update, usd};
+use super::wire::{PartialReply, WireRequest, is_strict, number, string, update, usd};
 
 /// Writes a request.
 pub fn build(request: &CallRequest) -> WireRequest {
@@ -76,7 +76,7 @@ fn input(request: &CallRequest) -> Value {
 ///
 /// # Errors
 /// The failure that an `error` or `response.failed` event tells of.
-pub fn event(draft: &mut Draft, event: &Value) -> Result<(), Fault> {
+pub fn event(draft: &mut PartialReply, event: &Value) -> Result<(), Fault> {
     let piece = || event.get("delta").and_then(Value::as_str).unwrap_or_default();
     // `item_id` may be rewritten by gateways between events; the place in the output may not.
     let key = || match number(event, &["output_index"]) {
@@ -119,7 +119,7 @@ pub fn event(draft: &mut Draft, event: &Value) -> Result<(), Fault> {
 ///
 /// # Errors
 /// The failure that it tells of.
-pub fn whole(draft: &mut Draft, response: &Value) -> Result<bool, Fault> {
+pub fn whole(draft: &mut PartialReply, response: &Value) -> Result<bool, Fault> {
     if !response.get("output").is_some_and(Value::is_array) && response.get("status").is_none() {
         return Ok(false);
     }
@@ -139,13 +139,13 @@ fn name_call(slot: &mut super::wire::DraftCall, item: &Value) {
     }
 }
 
-fn head(draft: &mut Draft, response: &Value) {
+fn head(draft: &mut PartialReply, response: &Value) {
     update(&mut draft.id, string(response, &["id"]));
     update(&mut draft.model, string(response, &["model"]));
 }
 
 /// Takes in the response object that ends a reply.
-fn end(draft: &mut Draft, response: &Value) -> Result<(), Fault> {
+fn end(draft: &mut PartialReply, response: &Value) -> Result<(), Fault> {
     head(draft, response);
     usage(draft, &response["usage"]);
     let output = response.get("output").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -172,8 +172,8 @@ fn end(draft: &mut Draft, response: &Value) -> Result<(), Fault> {
 }
 
 /// Puts the output items in the place of the pieces that came before.
-fn items(draft: &mut Draft, output: &[Value]) {
-    let mut fresh = Draft::default();
+fn items(draft: &mut PartialReply, output: &[Value]) {
+    let mut fresh = PartialReply::default();
     fresh.add_reasoning(&std::mem::take(&mut draft.reasoning));
     for (index, item) in output.iter().enumerate() {
         match item.get("type").and_then(Value::as_str) {
@@ -202,7 +202,7 @@ fn items(draft: &mut Draft, output: &[Value]) {
     draft.replace_output(fresh);
 }
 
-fn usage(draft: &mut Draft, usage: &Value) {
+fn usage(draft: &mut PartialReply, usage: &Value) {
     let counts = &mut draft.counts;
     update(&mut counts.input, number(usage, &["input_tokens"]));
     update(&mut counts.cache_read, number(usage, &["input_tokens_details", "cached_tokens"]));

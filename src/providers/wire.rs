@@ -68,7 +68,7 @@ pub struct Counts {
 
 /// What a reply has become so far.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Draft {
+pub struct PartialReply {
     /// The text.
     pub text: String,
     /// Reasoning shown.
@@ -116,7 +116,7 @@ pub struct DraftCall {
     pub carried: Vec<Value>,
 }
 
-impl Draft {
+impl PartialReply {
     /// Adds text.
     pub fn add_text(&mut self, piece: &str) {
         self.count(piece);
@@ -312,7 +312,7 @@ enum Framing {
 pub struct Decoder {
     kind: ProviderKind,
     framing: Framing,
-    draft: Draft,
+    draft: PartialReply,
     messages: u64,
     bytes: u64,
 }
@@ -326,10 +326,10 @@ impl From<TooLong> for Fault {
 impl Decoder {
     /// Returns a decoder for replies of the dialect `kind`.
     pub fn new(kind: ProviderKind) -> Self {
-        let draft = Draft {
+        let draft = PartialReply {
             cache_beside_input: kind == ProviderKind::Anthropic,
             stop_ends: kind == ProviderKind::OpenaiChat,
-            ..Draft::default()
+            ..PartialReply::default()
         };
         Self { kind, framing: Framing::Undecided(Vec::new()), draft, messages: 0, bytes: 0 }
     }
@@ -388,12 +388,12 @@ impl Decoder {
     }
 
     /// Returns what has come so far; characters may be cut.
-    pub fn draft(&self) -> &Draft {
+    pub fn draft(&self) -> &PartialReply {
         &self.draft
     }
 
     /// Returns the reply when nothing of it is missing, whatever became of the connection.
-    pub fn whole(&self) -> Option<Draft> {
+    pub fn whole(&self) -> Option<PartialReply> {
         self.draft.is_whole().then(|| self.draft.clone().mended())
     }
 
@@ -401,7 +401,7 @@ impl Decoder {
     ///
     /// # Errors
     /// That the reply broke off, or cannot be understood, with what had come until then.
-    pub fn finish(self) -> Result<Draft, Box<(Fault, Draft)>> {
+    pub fn finish(self) -> Result<PartialReply, Box<(Fault, PartialReply)>> {
         let Self { kind, framing, mut draft, mut messages, bytes } = self;
         let left = match framing {
             Framing::Body(body) => match lenient_json::read_marked(strip_mark(&body)) {
@@ -443,7 +443,7 @@ fn strip_mark(bytes: &[u8]) -> &[u8] {
 }
 
 /// Takes in one message of a stream.
-fn message(kind: ProviderKind, draft: &mut Draft, data: &[u8]) -> Result<(), Fault> {
+fn message(kind: ProviderKind, draft: &mut PartialReply, data: &[u8]) -> Result<(), Fault> {
     if draft.ended || data.trim_ascii().is_empty() {
         return Ok(());
     }
@@ -470,7 +470,7 @@ fn message(kind: ProviderKind, draft: &mut Draft, data: &[u8]) -> Result<(), Fau
 }
 
 /// Takes in what the end of the stream left over: half a message is none.
-fn last_message(kind: ProviderKind, draft: &mut Draft, messages: &mut u64, data: Option<Vec<u8>>) -> Result<(), Fault> {
+fn last_message(kind: ProviderKind, draft: &mut PartialReply, messages: &mut u64, data: Option<Vec<u8>>) -> Result<(), Fault> {
     let Some(data) = data else { return Ok(()) };
     *messages += 1;
     let readable = is_done(&data) || is_lines(&data) || lenient_json::read_marked(&data).is_ok();
@@ -478,7 +478,7 @@ fn last_message(kind: ProviderKind, draft: &mut Draft, messages: &mut u64, data:
 }
 
 /// Takes in a reply that came as lines of JSON where events were asked for.
-fn lines(kind: ProviderKind, draft: &mut Draft, messages: &mut u64, body: &[u8]) -> Result<(), Fault> {
+fn lines(kind: ProviderKind, draft: &mut PartialReply, messages: &mut u64, body: &[u8]) -> Result<(), Fault> {
     let mut decoder = NdjsonDecoder::new(BODY_MAX);
     decoder.push(strip_mark(body), |line| {
         *messages += 1;
@@ -500,7 +500,7 @@ fn is_lines(data: &[u8]) -> bool {
 }
 
 /// Takes in a reply that is one JSON body.
-fn whole(kind: ProviderKind, draft: &mut Draft, value: &Value) -> Result<(), Fault> {
+fn whole(kind: ProviderKind, draft: &mut PartialReply, value: &Value) -> Result<(), Fault> {
     if value.get("error").is_some_and(|error| !error.is_null()) && value.get("status").is_none() {
         return Err(ErrorBody::of(value).map_or_else(|| unexpected(kind), in_stream));
     }
@@ -527,7 +527,7 @@ fn unexpected(kind: ProviderKind) -> Fault {
     Fault::passing(ErrorClass::BadReply, format!("the reply is JSON but not {what}"))
 }
 
-fn within_limit(draft: &Draft) -> Result<(), Fault> {
+fn within_limit(draft: &PartialReply) -> Result<(), Fault> {
     if draft.bytes > OUTPUT_MAX {
         return Err(Fault::lasting(ErrorClass::BadReply, format!("the reply is longer than {OUTPUT_MAX} bytes")));
     }

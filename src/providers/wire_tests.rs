@@ -9,7 +9,7 @@ pub(super) const KINDS: [ProviderKind; 4] =
     [ProviderKind::Anthropic, ProviderKind::OpenaiChat, ProviderKind::OpenaiResponses, ProviderKind::Ollama];
 
 /// Decodes a whole reply; every split of it must give the same.
-pub(super) fn decode(kind: ProviderKind, bytes: &[u8], sizes: &[usize]) -> Result<Draft, Box<(Fault, Draft)>> {
+pub(super) fn decode(kind: ProviderKind, bytes: &[u8], sizes: &[usize]) -> Result<PartialReply, Box<(Fault, PartialReply)>> {
     let mut decoder = Decoder::new(kind);
     let mut rest = bytes;
     let mut sizes = sizes.iter().copied().cycle();
@@ -24,7 +24,7 @@ pub(super) fn decode(kind: ProviderKind, bytes: &[u8], sizes: &[usize]) -> Resul
 }
 
 #[track_caller]
-pub(super) fn reply(kind: ProviderKind, bytes: &str) -> Draft {
+pub(super) fn reply(kind: ProviderKind, bytes: &str) -> PartialReply {
     let whole = decode(kind, bytes.as_bytes(), &[]);
     assert_eq!(decode(kind, bytes.as_bytes(), &[1]), whole, "byte by byte");
     whole.unwrap_or_else(|broken| panic!("{}: {:?}", broken.0.message, broken.1))
@@ -463,7 +463,7 @@ fn fixture() -> impl Strategy<Value = (ProviderKind, Vec<u8>)> {
 }
 
 /// Compares outcomes as far as they can be the same: after a failure the pieces before it may have been cut differently.
-fn outcome(kind: ProviderKind, bytes: &[u8], sizes: &[usize]) -> Result<Draft, Fault> {
+fn outcome(kind: ProviderKind, bytes: &[u8], sizes: &[usize]) -> Result<PartialReply, Fault> {
     decode(kind, bytes, sizes).map_err(|broken| broken.0)
 }
 

@@ -47,7 +47,7 @@ impl fmt::Display for Source {
 
 /// A value as TOML writes it, and its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shown {
+pub struct SettingValue {
     /// The value in TOML.
     pub value: String,
     /// Where it comes from.
@@ -186,14 +186,14 @@ impl Layers {
     }
 
     /// Returns every key with the value that counts and its source, fit to be shown.
-    pub(super) fn shown(&self) -> BTreeMap<String, Shown> {
+    pub(super) fn shown(&self) -> BTreeMap<String, SettingValue> {
         let shown = |(path, said): (&Path, &Vec<(Value, Source)>)| {
             let (value, source) = said.last()?;
             let value = match value {
                 Value::String(text) if path.last().is_some_and(|last| last == "base_url") => Value::from(origin::shown(text)),
                 value => value.clone(),
             };
-            Some((keys::dotted(path), Shown { value: value.to_string(), source: source.clone() }))
+            Some((keys::dotted(path), SettingValue { value: value.to_string(), source: source.clone() }))
         };
         self.values.iter().filter_map(shown).collect()
     }

@@ -14,7 +14,7 @@ use super::environment::Environment;
 use super::error::Error;
 use super::file::{Config, Preset};
 use super::keys;
-use super::layers::{Layers, Shown, defaults, leaves, path, segments};
+use super::layers::{Layers, SettingValue, defaults, leaves, path, segments};
 use super::stack::stack;
 use super::types::{KeySource, RedactionSettings, Settings, Tiers};
 use crate::domain::event::Escalate;
@@ -68,7 +68,7 @@ pub struct Inputs<'a> {
 
 /// Which providers' keys are in the environment. Whether an Ollama runs at `providers.ollama.base_url`, the caller may find out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct DetectedKeys {
     /// ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN is set.
     pub anthropic: bool,
     /// OPENAI_API_KEY is set.
@@ -83,7 +83,7 @@ pub enum Choice {
     /// Nobody chose a model.
     Nothing {
         /// What there is to choose from.
-        found: Found,
+        found: DetectedKeys,
     },
     /// Models are chosen and cannot run: everything but running works.
     Unusable(Error),
@@ -95,7 +95,7 @@ pub struct Resolved {
     /// What counts.
     pub settings: Settings,
     /// Each dotted key that has a value, with its source; free of secrets.
-    pub sources: BTreeMap<String, Shown>,
+    pub sources: BTreeMap<String, SettingValue>,
     /// Lines to show once, on stderr.
     pub notices: Vec<String>,
     /// Whether the tiers can run.
@@ -107,7 +107,7 @@ impl Resolved {
     ///
     /// # Errors
     /// [`Error::UnknownKey`] when there is no such key.
-    pub fn value(&self, key: &str) -> Result<Option<&Shown>, Error> {
+    pub fn value(&self, key: &str) -> Result<Option<&SettingValue>, Error> {
         let unknown = |nearest| Error::UnknownKey { key: key.escape_debug().to_string(), nearest };
         let path = keys::split(key).ok_or_else(|| unknown(None))?;
         if !keys::is_leaf(&path) {
@@ -148,7 +148,8 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         }
     } else {
         let has = |name| inputs.environment.has(name);
-        let found = Found { anthropic: has("ANTHROPIC_API_KEY") || has("ANTHROPIC_AUTH_TOKEN"), openai: has("OPENAI_API_KEY") };
+        let found =
+            DetectedKeys { anthropic: has("ANTHROPIC_API_KEY") || has("ANTHROPIC_AUTH_TOKEN"), openai: has("OPENAI_API_KEY") };
         Err(Choice::Nothing { found })
     };
     let (tiers, choice) = choice.map_or_else(|choice| (Tiers::default(), choice), |tiers| (tiers, Choice::Made));

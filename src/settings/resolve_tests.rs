@@ -91,7 +91,7 @@ fn check_source(resolved: &Resolved, key: &str, value: &str, source: &str) {
 #[test]
 fn nothing_said_gives_the_defaults_and_no_choice() {
     let resolved = World::default().resolve();
-    assert!(matches!(resolved.choice, Choice::Nothing { found: Found { anthropic: false, openai: false } }));
+    assert!(matches!(resolved.choice, Choice::Nothing { found: DetectedKeys { anthropic: false, openai: false } }));
     assert_eq!(resolved.settings.run.jobs, 4);
     assert_eq!(resolved.settings.tiers, Tiers::default());
     assert_eq!(resolved.settings.providers["anthropic"].api_version.as_deref(), Some("2026-10-21"));
@@ -103,7 +103,7 @@ fn nothing_said_gives_the_defaults_and_no_choice() {
 #[test]
 fn keys_are_found_but_not_used_unasked() {
     let world = World::default().environment(&[("ANTHROPIC_AUTH_TOKEN", "t"), ("OPENAI_API_KEY", "k")]);
-    assert!(matches!(world.resolve().choice, Choice::Nothing { found: Found { anthropic: true, openai: true } }));
+    assert!(matches!(world.resolve().choice, Choice::Nothing { found: DetectedKeys { anthropic: true, openai: true } }));
     let agreed = World { fallback: Some(Preset::Openai), ..world };
     assert_eq!(model(&agreed.made(), Tier::Cheap), "gpt-6-luna");
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::codec::{self, Decoded};
 use super::guard::guarded;
 use super::log::{Head, Stored, ViewRows};
-use super::ordered::{Ordered, Row, Shelf, open_or_set_aside};
+use super::ordered::{IndexFactory, OrderedIndex, Row, open_or_set_aside};
 use super::{Error, Unwritable, lock};
 use crate::domain::event::Recorded;
 use crate::domain::ids::Hash;
@@ -31,10 +31,10 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The projections of one store.
 pub struct Projector {
-    shelf: Arc<dyn Shelf>,
+    shelf: Arc<dyn IndexFactory>,
     path: PathBuf,
     projections: Vec<Arc<dyn Projection>>,
-    open: RwLock<Option<Arc<dyn Ordered>>>,
+    open: RwLock<Option<Arc<dyn OrderedIndex>>>,
     /// Held by whoever changes rows or swaps the index, for one chunk at a time.
     folding: Mutex<()>,
     /// Projections beside which no tree of another version is left.
@@ -60,7 +60,7 @@ pub struct Checkpoint {
 
 impl Projector {
     /// Keeps `projections` in the index at `path`.
-    pub fn new(shelf: Arc<dyn Shelf>, path: PathBuf, projections: Vec<Arc<dyn Projection>>) -> Self {
+    pub fn new(shelf: Arc<dyn IndexFactory>, path: PathBuf, projections: Vec<Arc<dyn Projection>>) -> Self {
         Self {
             shelf,
             path,
@@ -167,7 +167,7 @@ impl Projector {
 
     /// Calls `run` with the index; one that breaks is set aside, and `run` is called again with an empty one: in memory when it broke
     /// because its disk cannot be written to.
-    fn with<T>(&self, run: impl Fn(&dyn Ordered) -> Result<T, Error>) -> Result<T, Error> {
+    fn with<T>(&self, run: impl Fn(&dyn OrderedIndex) -> Result<T, Error>) -> Result<T, Error> {
         let index = self.index()?;
         match run(&*index) {
             Err(Error::Index(why)) => {
@@ -183,7 +183,7 @@ impl Projector {
     }
 
     /// Goes on in memory in place of `full`; false where that is not possible.
-    fn give_up(&self, full: &Arc<dyn Ordered>, why: Unwritable) -> bool {
+    fn give_up(&self, full: &Arc<dyn OrderedIndex>, why: Unwritable) -> bool {
         let _folding = lock(&self.folding);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         match &*open {
@@ -199,7 +199,7 @@ impl Projector {
         }
     }
 
-    fn index(&self) -> Result<Arc<dyn Ordered>, Error> {
+    fn index(&self) -> Result<Arc<dyn OrderedIndex>, Error> {
         if let Some(index) = &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
             return Ok(Arc::clone(index));
         }
@@ -212,7 +212,7 @@ impl Projector {
         Ok(index)
     }
 
-    fn replace(&self, broken: &Arc<dyn Ordered>, why: &str) -> Result<(), Error> {
+    fn replace(&self, broken: &Arc<dyn OrderedIndex>, why: &str) -> Result<(), Error> {
         let _folding = lock(&self.folding);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if open.as_ref().is_some_and(|index| Arc::ptr_eq(index, broken)) {
@@ -226,7 +226,7 @@ impl Projector {
     /// Begins a tree anew that has seen another log, or more of this one than there is.
     fn keep_or_clear(
         &self,
-        index: &dyn Ordered,
+        index: &dyn OrderedIndex,
         projection: &dyn Projection,
         head: Head,
         source: Source<'_>,
@@ -239,7 +239,7 @@ impl Projector {
     }
 
     /// Takes one chunk into those of `wanted` that are furthest behind; returns whether all have reached `head`.
-    fn fold(&self, index: &dyn Ordered, wanted: &[&dyn Projection], head: Head, source: Source<'_>) -> Result<bool, Error> {
+    fn fold(&self, index: &dyn OrderedIndex, wanted: &[&dyn Projection], head: Head, source: Source<'_>) -> Result<bool, Error> {
         let mut behind = Vec::new();
         for projection in wanted {
             let reached = checkpoint(index, *projection)?.map_or(0, |reached| reached.seq);
@@ -260,7 +260,7 @@ impl Projector {
     }
 
     /// Drops what other versions of a projection left, once this one has caught up.
-    fn drop_others(&self, index: &dyn Ordered, projection: &dyn Projection) -> Result<(), Error> {
+    fn drop_others(&self, index: &dyn OrderedIndex, projection: &dyn Projection) -> Result<(), Error> {
         let name = projection.name();
         if lock(&self.alone).contains(name) {
             return Ok(());
@@ -292,7 +292,7 @@ fn is_of_this_log(reached: Checkpoint, head: Head, source: Source<'_>) -> Result
 
 /// Folds `events` into the projection's rows and writes them together with the checkpoint.
 fn take(
-    index: &dyn Ordered,
+    index: &dyn OrderedIndex,
     projection: &dyn Projection,
     reached: u64,
     events: &[(&Stored, Result<Decoded, Error>)],
@@ -329,7 +329,7 @@ fn apply(projection: &dyn Projection, rows: &mut Overlay<'_>, event: &Recorded) 
     guarded(|| projection.apply(rows, event)).unwrap_or_else(|panic| Err(format!("panicked: {panic}")))
 }
 
-fn checkpoint(index: &dyn Ordered, projection: &dyn Projection) -> Result<Option<Checkpoint>, Error> {
+fn checkpoint(index: &dyn OrderedIndex, projection: &dyn Projection) -> Result<Option<Checkpoint>, Error> {
     let Some(row) = index.get(&tree(projection), CHECKPOINT)? else { return Ok(None) };
     let found = (|| {
         let (version, rest) = row.split_first_chunk::<4>()?;
@@ -342,7 +342,7 @@ fn checkpoint(index: &dyn Ordered, projection: &dyn Projection) -> Result<Option
 
 /// The rows of a projection with changes that are not written yet.
 struct Overlay<'a> {
-    index: &'a dyn Ordered,
+    index: &'a dyn OrderedIndex,
     tree: &'a str,
     /// Changes of the events taken so far, by key with its first byte.
     chunk: BTreeMap<Vec<u8>, Option<Vec<u8>>>,

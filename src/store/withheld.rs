@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::Error;
 use super::files::{Files, OsFiles, make_dirs, write_whole};
-use super::session::Place;
+use super::session::StoreDir;
 use crate::domain::ids::{Hash, RunId};
 
 /// What the folder of a run adds to its id.
@@ -19,7 +19,7 @@ pub struct Withheld(PathBuf);
 
 impl Withheld {
     /// Those of `run`; makes nothing.
-    pub fn of(place: &Place, run: RunId) -> Self {
+    pub fn of(place: &StoreDir, run: RunId) -> Self {
         Self(place.dir().join("runs").join(format!("{run}{FOLDER}")))
     }
 
@@ -73,7 +73,7 @@ impl Withheld {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn runs(place: &Place) -> Result<Vec<RunId>, Error> {
+    pub fn runs(place: &StoreDir) -> Result<Vec<RunId>, Error> {
         let dir = place.dir().join("runs");
         if !dir.is_dir() {
             return Ok(Vec::new());
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn what_is_withheld_is_there_until_the_run_ends() {
         let root = tempfile::tempdir().unwrap();
-        let place = Place::open(&root.path().join("store"), Create::Folder).unwrap();
+        let place = StoreDir::open(&root.path().join("store"), Create::Folder).unwrap();
         let run = RunId::from_bytes([3; 16]);
         let withheld = Withheld::of(&place, run);
         assert!(!withheld.exists() && withheld.read([1; 32]).unwrap().is_none());

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::change::{Planner, Write};
-use super::{Output, Place, Tool, ToolError, arguments, patch};
+use super::{Output, Tool, ToolContext, ToolError, arguments, patch};
 use crate::domain::event::FileChange;
 use crate::domain::tool::{APPLY_PATCH, ToolEffect, ToolSpec};
 
@@ -36,11 +36,11 @@ impl Tool for ApplyPatch {
         }
     }
 
-    fn run(&self, _: &Value, _: &Place, _: &CancellationToken) -> Result<Output, ToolError> {
+    fn run(&self, _: &Value, _: &ToolContext, _: &CancellationToken) -> Result<Output, ToolError> {
         Err(ToolError::failed("Changes are planned first."))
     }
 
-    fn plan(&self, value: &Value, place: &Place, recorded: Option<&[FileChange]>) -> Option<Result<Write, ToolError>> {
+    fn plan(&self, value: &Value, place: &ToolContext, recorded: Option<&[FileChange]>) -> Option<Result<Write, ToolError>> {
         Some((|| {
             let Arguments { patch } = arguments(value)?;
             let failed = |why: String| ToolError::failed(format!("The patch is not applied: {why}."));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use similar::TextDiff;
 
 use super::root::{Root, RootPath};
-use super::{Place, ToolError};
+use super::{ToolContext, ToolError};
 use crate::domain::event::FileChange;
 use crate::domain::ids::Hash;
 use crate::domain::text::Text;
@@ -51,7 +51,7 @@ pub enum Standing {
 
 /// Gathers the changes of one tool call.
 pub(super) struct Planner<'a> {
-    place: &'a Place,
+    place: &'a ToolContext,
     /// How the files were when the same call was planned by a process that died.
     recorded: Option<&'a [FileChange]>,
     files: Vec<Planned>,
@@ -59,7 +59,7 @@ pub(super) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     /// Begins. Where `recorded` has a file, it is taken as it was before that change.
-    pub(super) fn new(place: &'a Place, recorded: Option<&'a [FileChange]>) -> Self {
+    pub(super) fn new(place: &'a ToolContext, recorded: Option<&'a [FileChange]>) -> Self {
         Self { place, recorded, files: Vec::new() }
     }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::list_files::{bad_pattern, listed};
 use super::root::Kind;
 use super::walk::{Extent, walk};
-use super::{Output, Place, Tool, ToolError, arguments};
+use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::tool::{ToolEffect, ToolSpec};
 
 /// Files that are listed, at most.
@@ -44,7 +44,7 @@ impl Tool for FindFiles {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
+    fn run(&self, value: &Value, place: &ToolContext, stop: &CancellationToken) -> Result<Output, ToolError> {
         let root = &place.root;
         let Arguments { pattern, path } = arguments(value)?;
         let start = root.path(path.as_deref().unwrap_or("."))?;

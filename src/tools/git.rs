@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::child::{self, Ended, Environment};
 use super::sandbox::Confinement;
 use super::secrets;
-use super::{Output, Place, Tool, ToolError, arguments};
+use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::event::ToolFault;
 use crate::domain::tool::{ToolEffect, ToolSpec};
 
@@ -77,7 +77,7 @@ impl Tool for Git {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
+    fn run(&self, value: &Value, place: &ToolContext, stop: &CancellationToken) -> Result<Output, ToolError> {
         let asked: Arguments = arguments(value)?;
         let Some(program) = place.environment.find("git") else {
             return Err(ToolError::failed("git is not on this machine."));
@@ -103,7 +103,7 @@ impl Tool for Git {
 
 impl Arguments {
     /// Returns the words of the command line behind those that name the repository.
-    fn words(&self, place: &Place) -> Result<Vec<String>, ToolError> {
+    fn words(&self, place: &ToolContext) -> Result<Vec<String>, ToolError> {
         let mut words: Vec<&str> = match self.command {
             Command::Status => vec!["status", "--short", "--branch", "--ignore-submodules=all"],
             Command::Diff => vec!["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all"],
@@ -197,7 +197,7 @@ impl Repository {
     }
 
     /// It only reads: whatever a key of the configuration started would do so too.
-    fn confinement(&self, place: &Place) -> Confinement {
+    fn confinement(&self, place: &ToolContext) -> Confinement {
         let confinement = place.confinement.clone().with_writable(&self.folder).with_writable(&self.tree);
         // A linked working tree has its objects in the repository that it was linked from.
         let common = fs::read_to_string(self.folder.join("commondir")).ok().map(|common| self.folder.join(common.trim()));
@@ -214,7 +214,7 @@ impl Repository {
     }
 
     /// Returns the environment in which no key of the repository's configuration can start a program or read a file.
-    fn environment(&self, program: &Path, place: &Place, stop: &CancellationToken) -> Result<Environment, ToolError> {
+    fn environment(&self, program: &Path, place: &ToolContext, stop: &CancellationToken) -> Result<Environment, ToolError> {
         let quiet = place.environment.with([
             ("GIT_CONFIG_NOSYSTEM", "1"),
             ("GIT_CONFIG_GLOBAL", "/dev/null"),

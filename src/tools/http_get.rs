@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Output, Place, Tool, ToolError, arguments};
+use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::tool::{HTTP_GET, ToolEffect, ToolSpec};
 use crate::providers::fetch::{self, FetchError, Fetched};
 
@@ -35,7 +35,7 @@ impl Tool for HttpGet {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
+    fn run(&self, value: &Value, place: &ToolContext, stop: &CancellationToken) -> Result<Output, ToolError> {
         let Arguments { url } = arguments(value)?;
         match fetch::text(&url, &place.origins, stop) {
             Ok(Fetched { status, content_type, text }) => Ok(format!("HTTP {status}, {content_type}\n{text}").into()),

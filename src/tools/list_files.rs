@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::root::Kind;
 use super::walk::{Extent, walk};
-use super::{Output, Place, Tool, ToolError, arguments};
+use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::event::ToolFault;
 use crate::domain::tool::{ToolEffect, ToolSpec};
 
@@ -45,7 +45,7 @@ impl Tool for ListFiles {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
+    fn run(&self, value: &Value, place: &ToolContext, stop: &CancellationToken) -> Result<Output, ToolError> {
         let root = &place.root;
         let Arguments { path, depth } = arguments(value)?;
         let start = root.path(path.as_deref().unwrap_or("."))?;

@@ -63,10 +63,15 @@ trait Tool: Send + Sync {
     fn spec(&self) -> ToolSpec;
 
     /// Runs it. `arguments` are of its schema; it ends early, with whatever error, once `stop` is cancelled.
-    fn run(&self, arguments: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError>;
+    fn run(&self, arguments: &Value, place: &ToolContext, stop: &CancellationToken) -> Result<Output, ToolError>;
 
     /// Says what it would make of which files; `None` for tools that do not work in two steps. See [`Planner`](change) for `recorded`.
-    fn plan(&self, _arguments: &Value, _place: &Place, _recorded: Option<&[FileChange]>) -> Option<Result<Write, ToolError>> {
+    fn plan(
+        &self,
+        _arguments: &Value,
+        _place: &ToolContext,
+        _recorded: Option<&[FileChange]>,
+    ) -> Option<Result<Write, ToolError>> {
         None
     }
 }
@@ -139,7 +144,7 @@ pub fn catalogue() -> Vec<ToolSpec> {
 }
 
 /// Where tools work, and what they may use there.
-struct Place {
+struct ToolContext {
     root: Root,
     /// Paths that settings deny, as they write them.
     deny: Vec<String>,
@@ -160,7 +165,7 @@ struct Place {
     redactor: Arc<Redactor>,
 }
 
-impl Place {
+impl ToolContext {
     /// Returns whether a text can be recorded as it is.
     fn is_clean(&self, text: &str) -> bool {
         matches!(self.redactor.redact_output(text), Cow::Borrowed(_))
@@ -170,7 +175,7 @@ impl Place {
 /// The tools, and the folder in which they work.
 pub struct Toolbox {
     tools: Vec<(String, Box<dyn Tool>)>,
-    place: Result<Place, RootError>,
+    place: Result<ToolContext, RootError>,
     servers: Option<Arc<Servers>>,
 }
 
@@ -180,7 +185,7 @@ impl Toolbox {
     pub fn new(workspace: &Path, never: &[&Path], settings: &ToolSettings, environment: Environment) -> Self {
         let tools = built_in().into_iter().map(|tool| (tool.spec().name, tool)).collect();
         let root = Root::open(workspace, never, &settings.deny);
-        let place = root.map(|root| Place {
+        let place = root.map(|root| ToolContext {
             confinement: Confinement::new(
                 settings,
                 root.folder_path(),
@@ -332,7 +337,7 @@ impl Toolbox {
         self.servers.as_deref().filter(|servers| !is_built_in && servers.has(name))
     }
 
-    fn tool(&self, name: &str) -> Result<(&dyn Tool, &Place), ToolError> {
+    fn tool(&self, name: &str) -> Result<(&dyn Tool, &ToolContext), ToolError> {
         let tool = self.tools.iter().find(|(known, _)| known == name);
         let Some((_, tool)) = tool else {
             return Err(ToolError {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Output, Place, Tool, ToolError, arguments};
+use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::tool::{RESULT_BYTES_MAX, ToolEffect, ToolSpec};
 
 /// Bytes of a file that is read, at most.
@@ -50,7 +50,7 @@ impl Tool for ReadFile {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
+    fn run(&self, value: &Value, place: &ToolContext, stop: &CancellationToken) -> Result<Output, ToolError> {
         let root = &place.root;
         let Arguments { path, first_line, lines } = arguments(value)?;
         let path = root.path(&path)?;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Output, Place, Tool, ToolError, arguments};
+use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::tool::{ToolEffect, ToolSpec};
 
 /// Searches the memory of the store: the question, and how many runs are named; an answer or a failure in words.
@@ -46,7 +46,7 @@ impl Tool for Recall {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, _: &CancellationToken) -> Result<Output, ToolError> {
+    fn run(&self, value: &Value, place: &ToolContext, _: &CancellationToken) -> Result<Output, ToolError> {
         let Arguments { query, runs } = arguments(value)?;
         let Some(search) = &place.memory else { return Err(ToolError::failed("There is no memory to search here.")) };
         search(&query, runs.unwrap_or(RUNS_DEFAULT)).map(Output::from).map_err(ToolError::failed)

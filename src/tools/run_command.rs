@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::child::{self, Ended};
 use super::planted::Watched;
-use super::{Output, Place, Tool, ToolError, arguments};
+use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::event::ToolFault;
 use crate::domain::tool::{RUN_COMMAND, ToolEffect, ToolSpec};
 
@@ -50,7 +50,7 @@ impl Tool for RunCommand {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
+    fn run(&self, value: &Value, place: &ToolContext, stop: &CancellationToken) -> Result<Output, ToolError> {
         let Arguments { program, arguments, timeout_s } = arguments(value)?;
         let limit = Duration::from_secs(timeout_s.unwrap_or(LIMIT_S_DEFAULT).min(LIMIT_S_MAX));
         let ended = place.command(&program, &arguments, limit, stop)?;
@@ -79,7 +79,7 @@ fn said(ended: &Ended) -> String {
     text
 }
 
-impl Place {
+impl ToolContext {
     /// Runs a program of the allow-list in the workspace.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::find_files::{EVERYWHERE, pattern_of};
 use super::list_files::bad_pattern;
 use super::root::Kind;
 use super::walk::walk;
-use super::{Output, Place, Tool, ToolError, arguments};
+use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::tool::{ToolEffect, ToolSpec};
 
 /// A compiled pattern takes at most so much memory.
@@ -73,7 +73,7 @@ impl Tool for SearchFiles {
         }
     }
 
-    fn run(&self, value: &Value, place: &Place, stop: &CancellationToken) -> Result<Output, ToolError> {
+    fn run(&self, value: &Value, place: &ToolContext, stop: &CancellationToken) -> Result<Output, ToolError> {
         let root = &place.root;
         let Arguments { pattern, path, files, ignore_case, max_lines } = arguments(value)?;
         let matcher = compiled(&pattern, ignore_case)?;

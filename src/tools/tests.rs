@@ -12,11 +12,11 @@ use super::*;
 use crate::domain::event::Fact;
 use crate::domain::tool::{RESULT_BYTES_MAX, ToolEffect};
 
-struct Place {
+struct ToolContext {
     dir: tempfile::TempDir,
 }
 
-impl Place {
+impl ToolContext {
     fn new(files: &[(&str, &str)]) -> Self {
         let place = Self { dir: tempfile::tempdir().unwrap() };
         fs::create_dir(place.dir.path().join("w")).unwrap();
@@ -83,7 +83,7 @@ fn every_tool_says_what_it_is_and_has_a_schema_that_closes() {
 
 #[test]
 fn a_file_is_read_with_its_line_numbers_and_in_parts() {
-    let place = Place::new(&[("src/a.rs", "fn a() {}\r\nfn b() {}\nlast"), ("empty", "")]);
+    let place = ToolContext::new(&[("src/a.rs", "fn a() {}\r\nfn b() {}\nlast"), ("empty", "")]);
     assert_eq!(
         place.ok("read_file", json!({"path": "src/a.rs"})),
         "src/a.rs, 3 lines:\n     1\tfn a() {}\n     2\tfn b() {}\n     3\tlast\n"
@@ -104,7 +104,7 @@ fn a_file_is_read_with_its_line_numbers_and_in_parts() {
 
 #[test]
 fn what_is_no_text_or_not_there_is_said() {
-    let place = Place::new(&[("data", "a\0b")]);
+    let place = ToolContext::new(&[("data", "a\0b")]);
     fs::create_dir(place.root().join("folder")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, place.root().join("pipe"), rustix::fs::Mode::RWXU).unwrap();
     for (path, words) in [
@@ -125,7 +125,7 @@ fn what_is_no_text_or_not_there_is_said() {
 
 #[test]
 fn no_path_leads_outside() {
-    let place = Place::new(&[("in.txt", "inside"), ("sub/in.txt", "inside")]);
+    let place = ToolContext::new(&[("in.txt", "inside"), ("sub/in.txt", "inside")]);
     fs::write(place.dir.path().join("secret"), "SECRET").unwrap();
     let link = |target: &str, name: &str| symlink(target, place.root().join(name)).unwrap();
     link("../secret", "out");
@@ -174,7 +174,7 @@ fn no_path_leads_outside() {
 
 #[test]
 fn a_folder_that_is_swapped_for_a_link_ten_thousand_times_leads_nowhere() {
-    let place = Place::new(&[("d/f.txt", "inside"), ("keep", "x")]);
+    let place = ToolContext::new(&[("d/f.txt", "inside"), ("keep", "x")]);
     let outside = place.dir.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("f.txt"), "SECRET").unwrap();
@@ -222,7 +222,7 @@ pub(super) fn swap(one: &Path, other: &Path) {
 
 #[test]
 fn secrets_stores_and_what_settings_deny_are_not_read() {
-    let place = Place::new(&[
+    let place = ToolContext::new(&[
         (".env", "KEY=SECRET"),
         ("config/.env.local", "KEY=SECRET"),
         ("certs/server.pem", "SECRET"),
@@ -261,7 +261,7 @@ fn secrets_stores_and_what_settings_deny_are_not_read() {
 
 #[test]
 fn a_walk_keeps_to_the_rules_of_gitignore() {
-    let place = Place::new(&[
+    let place = ToolContext::new(&[
         (".gitignore", "target/\n*.log\n!keep.log\n/only-here\n"),
         ("target/debug/x.rs", "found"),
         ("a.log", "found"),
@@ -292,7 +292,7 @@ fn a_walk_keeps_to_the_rules_of_gitignore() {
 
 #[test]
 fn a_search_says_how_much_it_found_and_shows_no_more_than_asked() {
-    let place = Place::new(&[("a.txt", &"needle\nhay\n".repeat(300)), ("b.bin", "needle\0"), ("c.rs", &"x".repeat(5000))]);
+    let place = ToolContext::new(&[("a.txt", &"needle\nhay\n".repeat(300)), ("b.bin", "needle\0"), ("c.rs", &"x".repeat(5000))]);
     let found = place.ok("search_files", json!({"pattern": "needle", "max_lines": 2}));
     assert_eq!(found, "a.txt:1: needle\na.txt:3: needle\n(300 lines found, the first 2 are shown)\n");
     assert_eq!(place.ok("search_files", json!({"pattern": "needle", "files": "*.rs"})), "(nothing found in 1 files)\n");
@@ -306,7 +306,7 @@ fn a_search_says_how_much_it_found_and_shows_no_more_than_asked() {
 fn a_tool_that_is_stopped_has_no_result() {
     let files: Vec<String> = (0..200).map(|n| format!("d{n}/f{n}.txt")).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|file| (file.as_str(), "x")).collect();
-    let place = Place::new(&files);
+    let place = ToolContext::new(&files);
     let toolbox = tools_in(&place.root(), &[], &[]);
     let stop = CancellationToken::new();
     stop.cancel();
@@ -319,7 +319,7 @@ fn sh(script: &str) -> Value {
 
 #[test]
 fn a_program_runs_without_a_shell_and_with_nothing_of_the_environment_but_what_it_may_have() {
-    let place = Place::new(&[("bin/gone", "#!/bin/sh\necho planted\n"), ("sh", "#!/bin/sh\necho planted\n")]);
+    let place = ToolContext::new(&[("bin/gone", "#!/bin/sh\necho planted\n"), ("sh", "#!/bin/sh\necho planted\n")]);
     for planted in ["bin/gone", "sh"] {
         fs::set_permissions(place.root().join(planted), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
@@ -360,7 +360,7 @@ fn ends(pid: &str) -> bool {
 
 #[test]
 fn a_program_at_its_limit_is_ended_with_all_that_it_started() {
-    let place = Place::new(&[]);
+    let place = ToolContext::new(&[]);
     let mut hangs = sh("sleep 1000 & echo $!; exec sleep 1000");
     hangs["timeout_s"] = json!(1);
     let (fault, text) = place.fault("run_command", hangs);
@@ -384,7 +384,7 @@ fn a_program_at_its_limit_is_ended_with_all_that_it_started() {
 
 #[test]
 fn a_program_that_floods_is_kept_by_its_head_and_its_tail() {
-    let place = Place::new(&[]);
+    let place = ToolContext::new(&[]);
     let text = place.ok("run_command", sh("echo first; head -c 9000000 /dev/zero | tr '\\0' x; echo; echo last"));
     assert!(text.starts_with("first\nxxx") && text.contains(" bytes were not kept …]") && text.contains("last\n(exit code 0"));
     assert!(text.len() < 5_000_000, "{}", text.len());
@@ -392,7 +392,7 @@ fn a_program_that_floods_is_kept_by_its_head_and_its_tail() {
 
 #[test]
 fn a_command_of_a_criterion_is_seen_as_it_ended_or_as_why_it_did_not_run() {
-    let place = Place::new(&[]);
+    let place = ToolContext::new(&[]);
     let toolbox = tools_in(&place.root(), &[], &[]);
     let observe = |run: &[&str]| {
         let run: Vec<String> = run.iter().map(|word| (*word).to_owned()).collect();
@@ -421,7 +421,7 @@ fn git_says(folder: &Path, words: &[&str]) -> Option<String> {
 
 #[test]
 fn git_reads_the_history_and_starts_nothing_that_a_repository_names() {
-    let place = Place::new(&[
+    let place = ToolContext::new(&[
         ("a.txt", "one\n"),
         (".env", "KEY=SECRET\n"),
         (".gitattributes", "*.txt filter=evil diff=evil\n"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::change::{Planner, Write};
-use super::{Output, Place, Tool, ToolError, arguments};
+use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::event::FileChange;
 use crate::domain::tool::{ToolEffect, ToolSpec, WRITE_FILE};
 
@@ -38,11 +38,11 @@ impl Tool for WriteFile {
         }
     }
 
-    fn run(&self, _: &Value, _: &Place, _: &CancellationToken) -> Result<Output, ToolError> {
+    fn run(&self, _: &Value, _: &ToolContext, _: &CancellationToken) -> Result<Output, ToolError> {
         Err(ToolError::failed("Changes are planned first."))
     }
 
-    fn plan(&self, value: &Value, place: &Place, recorded: Option<&[FileChange]>) -> Option<Result<Write, ToolError>> {
+    fn plan(&self, value: &Value, place: &ToolContext, recorded: Option<&[FileChange]>) -> Option<Result<Write, ToolError>> {
         Some((|| {
             let Arguments { path, content } = arguments(value)?;
             let mut planner = Planner::new(place, recorded);

@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::element;
 use super::pages::NAVIGATION;
 use super::{Page, Ui};
-use crate::cli::error::Report;
+use crate::cli::error::CliError;
 
 /// Draws a whole page.
 pub fn page(ui: &Ui, page: &Page) -> Markup {
@@ -47,7 +47,7 @@ pub fn page(ui: &Ui, page: &Page) -> Markup {
 }
 
 /// Draws what went wrong: what, why, and what to do about it.
-pub fn fault(report: &Report) -> Page {
+pub fn fault(report: &CliError) -> Page {
     let body = html! {
         h1 { "This did not work" }
         p class="fault" role="alert" { (element::line(&report.message)) }

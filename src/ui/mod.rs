@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::workspace::Workspace;
 pub use request::{Answer, Page, Params, Request};
 
@@ -48,7 +48,7 @@ impl Ui {
     /// # Errors
     /// When the machine gives no randomness or no address.
     pub fn new(workspace: Arc<Workspace>, zone: TimeZone, read_only: bool, listener: &TcpListener) -> Result<Self> {
-        let failed = |error: &(dyn std::error::Error + 'static)| Report::fault("the page cannot be served").source(error);
+        let failed = |error: &(dyn std::error::Error + 'static)| CliError::fault("the page cannot be served").source(error);
         let port = listener.local_addr().map_err(|error| failed(&error))?.port();
         let guard = guard::Guard::new(port, getrandom::fill).map_err(|error| failed(&error))?;
         let read_only = read_only || workspace.read_only().is_some() || workspace.session().is_none();
@@ -61,7 +61,7 @@ impl Ui {
     /// A report that says so.
     pub fn must_write(&self) -> Result<()> {
         if self.read_only {
-            return Err(Report::refused("this page only shows the store").hint("start it without `--read-only`: `meno ui`"));
+            return Err(CliError::refused("this page only shows the store").hint("start it without `--read-only`: `meno ui`"));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use maud::Markup;
 
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 
 /// Names with values, in order, as in a URL's query or a form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +75,8 @@ impl Request {
     pub fn read<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>, allowed: &str) -> Result<Option<T>> {
         let Some(text) = self.query.get(name) else { return Ok(None) };
         read(text.trim()).map(Some).ok_or_else(|| {
-            Report::invalid(format!("`{name}` cannot be `{text}`")).hint(format!("use {allowed}, or remove it from the address"))
+            CliError::invalid(format!("`{name}` cannot be `{text}`"))
+                .hint(format!("use {allowed}, or remove it from the address"))
         })
     }
 }

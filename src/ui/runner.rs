@@ -4,7 +4,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::domain::ids::RunId;
 use crate::executor::{Control, Stop};
 use crate::workspace::{ActiveRun, Workspace};
@@ -62,6 +62,6 @@ impl Runner {
     }
 }
 
-fn failed(error: &(dyn std::error::Error + 'static)) -> Report {
-    Report::new("io", Exit::Mendable, "the run cannot be carried on").source(error).hint("its page offers to continue it")
+fn failed(error: &(dyn std::error::Error + 'static)) -> CliError {
+    CliError::new("io", Exit::Mendable, "the run cannot be carried on").source(error).hint("its page offers to continue it")
 }

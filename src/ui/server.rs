@@ -21,7 +21,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::guard::{Claims, Entry};
 use super::pages::{Handle, ROUTES, Route};
 use super::{Answer, Params, Request, Ui, layout};
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 
 /// The most that a form may hold, in bytes.
 const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -50,7 +50,7 @@ const HEADERS: [(&str, &str); 6] = [
 pub fn serve(ui: &Arc<Ui>, listener: TcpListener, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Result<()> {
     /// How often it is looked whether it is over.
     const LOOK_EVERY: Duration = Duration::from_millis(100);
-    let failed = |error: std::io::Error| Report::fault("the page cannot be served").source(&error);
+    let failed = |error: std::io::Error| CliError::fault("the page cannot be served").source(&error);
     let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
     let is_over = Arc::new(is_over);
     let watching = {
@@ -131,7 +131,7 @@ async fn answer(ui: Arc<Ui>, request: Request, handler: Handler) -> Response {
     let asked = Arc::clone(&ui);
     let answered = tokio::task::spawn_blocking(move || handler(&asked, &request)).await;
     // What panicked has said so on stderr.
-    let answered = answered.unwrap_or_else(|_| Err(Report::fault("this page could not be made")));
+    let answered = answered.unwrap_or_else(|_| Err(CliError::fault("this page could not be made")));
     match answered {
         Ok(Answer::Page(page)) => Html(layout::page(&ui, &page).into_string()).into_response(),
         Ok(Answer::Part(markup)) => Html(markup.into_string()).into_response(),
@@ -141,7 +141,7 @@ async fn answer(ui: Arc<Ui>, request: Request, handler: Handler) -> Response {
     }
 }
 
-fn fault(ui: &Ui, report: &Report) -> Response {
+fn fault(ui: &Ui, report: &CliError) -> Response {
     let status = match (report.kind, report.exit) {
         ("not_found" | "run_not_found" | "run_reference" | "unknown_template", _) => StatusCode::NOT_FOUND,
         ("refused" | "run_held" | "conflict", _) => StatusCode::CONFLICT,
@@ -153,7 +153,7 @@ fn fault(ui: &Ui, report: &Report) -> Response {
 }
 
 async fn unknown(State(ui): State<Arc<Ui>>, uri: Uri) -> Response {
-    fault(&ui, &Report::not_found(format!("there is no page `{}`", uri.path())).hint("the navigation above shows all pages"))
+    fault(&ui, &CliError::not_found(format!("there is no page `{}`", uri.path())).hint("the navigation above shows all pages"))
 }
 
 /// Refuses requests of others, and says with every answer what a browser may do with it.

@@ -28,7 +28,7 @@ pub struct Origin {
 
 /// A run that is here already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownRun {
     /// Its id here.
     pub run: RunId,
     /// The beginning of its line's hash.
@@ -52,14 +52,14 @@ impl Origin {
         let (Mode::Imported, Some(source), Some(private)) = (body.mode, &body.source, &body.private) else { return None };
         let Text::Inline(settings) = &private.settings else { return None };
         // A run that was imported in another way than by lines says nothing about one.
-        let Settings { import } = serde_json::from_str::<Settings>(settings).ok()?;
+        let ImportSettings { import } = serde_json::from_str::<ImportSettings>(settings).ok()?;
         Some(Self::new(source, private.foreign_run_id.as_deref(), import.line_blake3))
     }
 }
 
 /// What an imported run's settings say.
 #[derive(Serialize, Deserialize)]
-struct Settings {
+struct ImportSettings {
     import: Import,
 }
 
@@ -85,16 +85,16 @@ pub fn settings_of_family(digest: &Hash, family: Option<&str>) -> String {
 /// Returns the first session of a run's family, as it was known when the run was imported.
 pub fn family(body: &RunStarted) -> Option<String> {
     let Text::Inline(settings) = &body.private.as_ref()?.settings else { return None };
-    serde_json::from_str::<Settings>(settings).ok()?.import.family
+    serde_json::from_str::<ImportSettings>(settings).ok()?.import.family
 }
 
 /// Reads a row.
 ///
 /// # Errors
 /// Why the bytes are no row.
-pub fn read_row(bytes: &[u8]) -> Result<Known, String> {
+pub fn read_row(bytes: &[u8]) -> Result<KnownRun, String> {
     let row: &[u8; 32] = bytes.try_into().map_err(|_| "a row of the imported runs has another length".to_owned())?;
-    Ok(Known { run: RunId::from_bytes(first(row)), line: first(&row[16..]) })
+    Ok(KnownRun { run: RunId::from_bytes(first(row)), line: first(&row[16..]) })
 }
 
 fn first(bytes: &[u8]) -> [u8; 16] {

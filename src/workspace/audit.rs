@@ -12,7 +12,7 @@ use super::every_run::each_run;
 use super::origins::Origins;
 use super::recent::Recent;
 use super::upkeep::refused_by_views;
-use crate::audit::finding::{Book, Check, Place, Violation};
+use crate::audit::finding::{Check, Findings, Location, Violation};
 use crate::audit::lineage;
 use crate::audit::story::RunAudit;
 use crate::domain::event::{Event, ForgottenParts, Mode, Recorded};
@@ -115,7 +115,7 @@ pub(super) fn audit(
         material,
         request,
         head,
-        book: Book::new(&mut keep),
+        book: Findings::new(&mut keep),
         forgotten: HashMap::new(),
         recent: Recent::default(),
         run_events: 0,
@@ -166,7 +166,7 @@ struct Auditor<'a> {
     material: &'a Material<'a>,
     request: &'a AuditRequest,
     head: Head,
-    book: Book<'a>,
+    book: Findings<'a>,
     /// Runs of which somebody asked to forget texts: which, and where the log says so.
     forgotten: HashMap<RunId, Vec<(ForgottenParts, u64)>>,
     recent: Recent,
@@ -198,7 +198,7 @@ impl Auditor<'_> {
             let page = match self.material.log.read(next, PAGE) {
                 Ok(page) => page,
                 Err(why @ (Error::Damaged(_) | Error::Index(_))) => {
-                    let at = Place { seq: Some(next), run: None };
+                    let at = Location { seq: Some(next), run: None };
                     self.book.broken(Check::Index, at, "the index cannot be read", "the events of the journal", why.to_string());
                     return Ok(None);
                 }
@@ -207,7 +207,7 @@ impl Auditor<'_> {
             let Some(last) = page.last() else { break };
             let reached = last.envelope.seq.max(next + page.len() as u64 - 1);
             for stored in page.iter().filter(|stored| stored.envelope.seq <= self.head.seq) {
-                let at = Place { seq: Some(stored.envelope.seq), run: stored.envelope.run };
+                let at = Location { seq: Some(stored.envelope.seq), run: stored.envelope.run };
                 bytes.clear();
                 let Stored { envelope, kind, kind_version, public, commitment, .. } = stored;
                 write_head(&mut bytes, envelope, *kind, *kind_version, public, commitment);
@@ -233,7 +233,7 @@ impl Auditor<'_> {
         let mut is_sealed_seen = false;
         let scan = check::scan_stored(material.files, material.store, head, &mut |stored, known| {
             let envelope = &stored.envelope;
-            let at = Place { seq: Some(envelope.seq), run: envelope.run };
+            let at = Location { seq: Some(envelope.seq), run: envelope.run };
             let caused_before = envelope.cause.is_none_or(|cause| cause < envelope.seq);
             self.book.holds(Check::Positions, at, caused_before, || {
                 let found = envelope.cause.unwrap_or_default().to_string();
@@ -259,22 +259,22 @@ impl Auditor<'_> {
             previous = stored.hash;
         })?;
         for what in identity::disagreements(material.files, material.store, head.node)? {
-            self.book.broken(Check::Chain, Place::default(), what, &format!("log {}", head.node), "another");
+            self.book.broken(Check::Chain, Location::default(), what, &format!("log {}", head.node), "another");
         }
         self.book.held(Check::Chain, scan.events);
         self.book.held(Check::Texts, scan.events - scan.forgotten);
         for finding in &scan.findings {
-            let at = Place { seq: finding.seq, run: None };
+            let at = Location { seq: finding.seq, run: None };
             let words = || [finding.to_string(), finding.expected.clone(), finding.found.clone()];
             self.book.holds(Check::Chain, at, false, words);
         }
         if let Some(signed) = &request.signed {
-            signed.look(Place::default(), &mut self.book);
+            signed.look(Location::default(), &mut self.book);
         }
         if let Some(seal) = &request.against {
-            self.book.same(Check::Seals, Place::default(), "the store that the seal is of", &seal.node, &head.node);
+            self.book.same(Check::Seals, Location::default(), "the store that the seal is of", &seal.node, &head.node);
             if seal.node == head.node && !is_sealed_seen {
-                let at = Place { seq: Some(seal.position), run: None };
+                let at = Location { seq: Some(seal.position), run: None };
                 let found = format!("an end at event {}", head.seq);
                 self.book.broken(
                     Check::Seals,
@@ -300,7 +300,7 @@ impl Auditor<'_> {
             self.book.held(Check::Chain, scan.events);
             for finding in scan.findings {
                 let words = format!("the imported log {}: {finding}", head.node);
-                self.book.broken(Check::Chain, Place::default(), words, &finding.expected, finding.found);
+                self.book.broken(Check::Chain, Location::default(), words, &finding.expected, finding.found);
             }
         }
         Ok(())
@@ -309,7 +309,7 @@ impl Auditor<'_> {
     /// Looks at what an event outside any run says of the log itself; `before` is the chain's hash before it.
     fn of_the_store(&mut self, recorded: &Recorded, before: Hash) {
         let seq = recorded.envelope.seq;
-        let at = Place { seq: Some(seq), run: None };
+        let at = Location { seq: Some(seq), run: None };
         match &recorded.event {
             Event::StoreCreated(body) => {
                 let (expected, found) = ((1, self.head.node), (seq, body.node));
@@ -333,7 +333,7 @@ impl Auditor<'_> {
 
     fn compare(&mut self, scan: &Scan, index: Option<Extent>) {
         if let Some((count, digest)) = index {
-            let at = Place::default();
+            let at = Location::default();
             self.book.same(Check::Index, at, "events in the index", &self.head.seq, &count);
             // Where the journal itself is damaged, it is no measure for the index.
             if scan.findings.is_empty() {
@@ -352,7 +352,7 @@ impl Auditor<'_> {
             events += found;
             Ok::<(), Error>(())
         });
-        let at = Place::default();
+        let at = Location::default();
         match listed {
             Ok(()) => {}
             Err(why @ (Error::Damaged(_) | Error::Index(_))) => {
@@ -376,7 +376,7 @@ impl Auditor<'_> {
             let page = match self.material.log.read_run(run, next, PAGE) {
                 Ok(page) => page,
                 Err(why @ (Error::Damaged(_) | Error::Index(_))) => {
-                    let at = Place { seq: None, run: Some(run) };
+                    let at = Location { seq: None, run: Some(run) };
                     self.book.broken(Check::Index, at, "the run's events cannot be read", "events", why.to_string());
                     break;
                 }
@@ -404,7 +404,7 @@ impl Auditor<'_> {
                     Ok(Decoded::Unknown { .. }) => audit.take_unknown(&stored.envelope, &mut self.book),
                     Err(why) => {
                         audit.take_unknown(&stored.envelope, &mut self.book);
-                        let at = Place { seq: Some(stored.envelope.seq), run: Some(run) };
+                        let at = Location { seq: Some(stored.envelope.seq), run: Some(run) };
                         self.book.broken(Check::Index, at, "an event cannot be read", "a body of its kind", why.to_string());
                     }
                 }
@@ -419,7 +419,7 @@ impl Auditor<'_> {
 
     /// What a fork says of other runs must be what they recorded.
     fn lineage(&mut self, recorded: &Recorded, run: &Run) -> Result<(), Error> {
-        let at = Place { seq: Some(recorded.envelope.seq), run: recorded.envelope.run };
+        let at = Location { seq: Some(recorded.envelope.seq), run: recorded.envelope.run };
         match &recorded.event {
             Event::RunForked(body) => {
                 let there = Origins::head(self.material, body.parent, body.version)?;
@@ -443,7 +443,7 @@ impl Auditor<'_> {
     /// Reads the large texts of an event in, where they are; those that are gone must have been forgotten.
     fn texts(&mut self, stored: &Stored, recorded: &mut Recorded) {
         let run = recorded.envelope.run;
-        let at = Place { seq: Some(recorded.envelope.seq), run };
+        let at = Location { seq: Some(recorded.envelope.seq), run };
         let forgotten = run.and_then(|run| self.forgotten.get(&run));
         let is_forgotten = forgotten.is_some();
         let is_to_go = |(which, seq): &(ForgottenParts, u64)| stored.envelope.seq < *seq && forget::concerns(*which, stored.kind);
@@ -496,7 +496,7 @@ impl Auditor<'_> {
     fn shown_row(&mut self, run: RunId, expected: &RunRow) -> Result<(), Error> {
         let key = runs::key(run);
         let rows = self.material.log.view(runs::NAME, &key, Some(&runs::after(&key)), false, 1)?;
-        let at = Place { seq: None, run: Some(run) };
+        let at = Location { seq: None, run: Some(run) };
         let found = rows.rows.first().map(|(_, row)| runs::read_row(row));
         match found {
             // Somebody appended to the run meanwhile.
@@ -529,7 +529,7 @@ impl Auditor<'_> {
             from = [&last[..], &[0]].concat();
             for (key, row) in &page.rows {
                 let (Some(key), Ok(row)) = (CostKey::read(key), rows::read::<CostRow>(row)) else {
-                    self.book.broken(Check::Views, Place::default(), "a row of the costs", "a row", "bytes that are none");
+                    self.book.broken(Check::Views, Location::default(), "a row of the costs", "a row", "bytes that are none");
                     continue;
                 };
                 let sum = sums.entry(key.mode).or_default();
@@ -539,7 +539,7 @@ impl Auditor<'_> {
         for mode in Mode::ALL {
             let sum = |sums: &HashMap<Mode, u128>| sums.get(mode).copied().unwrap_or_default();
             let what = format!("the sum of all {mode} costs in the reports");
-            self.book.same(Check::Views, Place::default(), &what, &sum(&self.costs), &sum(&sums));
+            self.book.same(Check::Views, Location::default(), &what, &sum(&self.costs), &sum(&sums));
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use crate::store::journal::segment::{Item, Segment, list};
 use crate::store::journal::sim::SimFiles;
 use crate::store::log::{Batch, Cause};
 use crate::store::ordered::memory::MemoryShelf;
-use crate::store::owned::{Options, OwnedLog, Report};
+use crate::store::owned::{Options, OwnedLog, RecoveryReport};
 use crate::views;
 
 const STORE: &str = "/store";
@@ -39,7 +39,7 @@ impl Shut {
         Self { files: self.files.power_cut(0), shelf: self.shelf.copy() }
     }
 
-    fn open(&self) -> Result<(OwnedLog, Report), Error> {
+    fn open(&self) -> Result<(OwnedLog, RecoveryReport), Error> {
         let (clock, random) = (AtomicU64::new(1), AtomicU64::new(1));
         let options = Options {
             clock: Box::new(move || 1_700_000_000_000_000_000 + clock.fetch_add(1, Ordering::Relaxed) as i64),
@@ -414,8 +414,8 @@ fn views_that_say_something_else_are_found() {
     let (shut, _) = small(&lone());
     let (log, _) = shut.open().expect("opens");
     let spoil = |change: &dyn Fn(&mut Vec<u8>)| {
-        let views =
-            crate::store::ordered::Shelf::open(&shut.shelf, &Path::new(STORE).join("log").join("views"), 0).expect("views");
+        let views = crate::store::ordered::IndexFactory::open(&shut.shelf, &Path::new(STORE).join("log").join("views"), 0)
+            .expect("views");
         for tree in views.trees().expect("trees") {
             let mut rows = Vec::new();
             let mut keep = |key: &[u8], row: &[u8]| {

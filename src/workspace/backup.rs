@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Workspace;
 use crate::store::archive::unpack::{Restored, refuse_full};
 use crate::store::archive::{self, Contents, Error};
-use crate::store::session::{Create, Place, StoreLock};
+use crate::store::session::{Create, StoreDir, StoreLock};
 use crate::store::{self};
 use crate::views;
 
@@ -29,7 +29,7 @@ impl Workspace {
         let folder = &self.store.path;
         refuse_full(folder)?;
         let lock = if folder.is_dir() {
-            let place = Place::open(folder, Create::Never)?;
+            let place = StoreDir::open(folder, Create::Never)?;
             let lock = StoreLock::take(&place, env!("CARGO_PKG_VERSION"))?;
             Some(lock.ok_or_else(|| store::Error::Unreachable { pid: StoreLock::holder(&place) })?)
         } else {

@@ -12,7 +12,7 @@ use super::Workspace;
 use super::hand_over::STAGING_LOCK;
 use super::import::IMPORT_LOCK;
 use super::recall_error::RecallError;
-use super::upkeep::Opened;
+use super::upkeep::OpenState;
 use crate::domain::event::{
     Event, ForgottenParts, ImportKeysRetained, ImportKeysRetainedPrivate, PrivatePartsForgotten, PrivatePartsForgottenPrivate,
 };
@@ -21,9 +21,9 @@ use crate::memory::index;
 use crate::store::codec::Decoded;
 use crate::store::files::{OsFiles, write_whole};
 use crate::store::log::{Batch, Log, NewEvent};
-use crate::store::owned::{OwnedLog, Report};
+use crate::store::owned::{OwnedLog, RecoveryReport};
 use crate::store::payloads::Payloads;
-use crate::store::session::{Create, Place, Role, RunLock};
+use crate::store::session::{Create, Role, RunLock, StoreDir};
 use crate::store::withheld::Withheld;
 use crate::store::{Error, Unwritable, check, codec, forget, lock};
 use crate::views;
@@ -297,11 +297,11 @@ impl Workspace {
 /// cannot be done is said in words: the store can be used all the same.
 pub(super) fn carry_out(
     dir: &Path,
-    opened: &Opened,
+    opened: &OpenState,
     tell: &dyn Fn(),
-    open: &dyn Fn() -> Result<(OwnedLog, Report), Error>,
+    open: &dyn Fn() -> Result<(OwnedLog, RecoveryReport), Error>,
 ) -> Result<Option<String>, Error> {
-    let place = index::Place::new(dir.join("index"));
+    let place = index::IndexDir::new(dir.join("index"));
     if !forget::is_marked(&OsFiles, dir) {
         if place.is_stale() {
             clear(&place);
@@ -309,7 +309,7 @@ pub(super) fn carry_out(
         return Ok(None);
     }
     tell();
-    let store = Place::open(dir, Create::Never)?;
+    let store = StoreDir::open(dir, Create::Never)?;
     let staging = match RunLock::acquire(&store, RunId::from_bytes(STAGING_LOCK)) {
         Ok(staging) => staging,
         // What comes in is not sorted out yet, and its texts would be taken for nobody's.
@@ -336,7 +336,7 @@ pub(super) fn carry_out(
 
 /// Clears a search index with forgotten texts. While another process is changing it, it is left to the next one that does or that opens
 /// the store.
-fn clear(place: &index::Place) {
+fn clear(place: &index::IndexDir) {
     match place.hold() {
         Ok(hold) => drop(hold),
         Err(why) => tracing::warn!("the search index cannot be cleared yet: {why}"),
@@ -344,12 +344,12 @@ fn clear(place: &index::Place) {
 }
 
 /// Says that what is forgotten stays in a store that cannot be written to, when anything is.
-pub(super) fn is_postponed(dir: &Path, opened: &Opened, why: Unwritable) -> Option<String> {
+pub(super) fn is_postponed(dir: &Path, opened: &OpenState, why: Unwritable) -> Option<String> {
     forget::is_marked(&OsFiles, dir).then(|| postponed(opened, why.to_string()))
 }
 
 /// Says why what is forgotten is there still; the store can be used all the same.
-fn postponed(opened: &Opened, why: String) -> String {
+fn postponed(opened: &OpenState, why: String) -> String {
     let words = format!("what was forgotten cannot be removed yet: {why}");
     tracing::warn!("{words}");
     *lock(&opened.unforgotten) = Some(why);

@@ -14,7 +14,7 @@ use crate::domain::event::{ChosenBy, Escalate, Event, InputAttached, Mode, OnFai
 use crate::domain::ids::{ExecutorId, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
-use crate::domain::run::{Agent, Answer, Basis, Command, Parent, Refusal, Run, StartAdvice, TakeOver, take_over};
+use crate::domain::run::{Agent, Basis, Command, Parent, RecordedAnswer, Refusal, Run, StartAdvice, TakeOver, take_over};
 use crate::domain::template::Capture;
 use crate::domain::text::Text;
 use crate::domain::tier::Strategy;
@@ -50,7 +50,7 @@ pub struct ForkPoint {
     /// What it decides by.
     pub basis: Basis,
     /// What it was answered in all, also after that point.
-    pub answers: IndexMap<String, Answer>,
+    pub answers: IndexMap<String, RecordedAnswer>,
     id: RunId,
     started: RunStarted,
     inputs: Vec<InputAttached>,

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::memory::document::Kind;
 use crate::memory::query::{Origin, Understood};
-use crate::memory::search::{Answer, Hit};
+use crate::memory::search::{Hit, SearchResult};
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "What was found, as `meno search --json` prints it")]
-pub struct Found {
+pub struct SearchResponse {
     /// The question as it was asked.
     pub query: String,
     /// What it was understood to mean.
@@ -151,7 +151,7 @@ pub struct HitDocument {
 }
 
 /// Returns what a query was understood to mean and what the answer made of it.
-pub(super) fn understood_document(understood: &Understood, answer: &Answer) -> UnderstoodDocument {
+pub(super) fn understood_document(understood: &Understood, answer: &SearchResult) -> UnderstoodDocument {
     let dropped = &answer.dropped;
     let report = understood.report();
     let mut from_words = 0..;

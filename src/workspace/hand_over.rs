@@ -24,7 +24,7 @@ use crate::store::hand_over::write::{Wanted, write};
 use crate::store::hand_over::{End, Error as LinesError};
 use crate::store::identity::{self, IMPORTED};
 use crate::store::log::{Head, Stored};
-use crate::store::session::{Create, Place, RunLock, StoreLock};
+use crate::store::session::{Create, RunLock, StoreDir, StoreLock};
 use crate::store::{self, archive, chain, forget, imported, lock};
 
 /// Who takes a log in holds the lock of this run, which cannot be: nothing is removed meanwhile.
@@ -179,7 +179,7 @@ impl Workspace {
         let (files, all) = checked(path)?;
         let node = files[0].1.begin.node;
         let lock = if folder.is_dir() {
-            let place = Place::open(folder, Create::Never)?;
+            let place = StoreDir::open(folder, Create::Never)?;
             let lock = StoreLock::take(&place, env!("CARGO_PKG_VERSION"))?;
             Some(lock.ok_or_else(|| store::Error::Unreachable { pid: StoreLock::holder(&place) })?)
         } else {

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use super::Workspace;
 use super::import::{IMPORT_LOCK, ImportError};
 use crate::domain::ids::{BatchId, RunId};
-use crate::lake::batch::{Gathered, Refused};
+use crate::lake::batch::{EventBatch, Refused};
 use crate::lake::calls::Sums;
 use crate::lake::convert::Converted;
 use crate::lake::skipped::Skipped;
 use crate::store;
 use crate::store::session::RunLock;
-use crate::views::imports::{self, Known};
+use crate::views::imports::{self, KnownRun};
 
 /// What became of a run that was offered.
 #[derive(Debug)]
@@ -77,15 +77,15 @@ pub(super) struct Intake<'a> {
     workspace: &'a Workspace,
     /// Nothing is appended: only what would come of it is found out.
     trial: bool,
-    gathered: Gathered,
+    gathered: EventBatch,
     /// The runs of the batch that is being gathered, which the store does not know yet.
-    waiting: HashMap<[u8; 16], Known>,
+    waiting: HashMap<[u8; 16], KnownRun>,
     appended: u64,
 }
 
 impl<'a> Intake<'a> {
     pub(super) fn new(workspace: &'a Workspace, trial: bool) -> Self {
-        Self { workspace, trial, gathered: Gathered::default(), waiting: HashMap::new(), appended: 0 }
+        Self { workspace, trial, gathered: EventBatch::default(), waiting: HashMap::new(), appended: 0 }
     }
 
     /// Returns how many runs are durable in the store.
@@ -99,7 +99,7 @@ impl<'a> Intake<'a> {
             let same = known.line == converted.origin.line;
             return Ok(if same { Offered::AlreadyThere } else { Offered::Changed(known.run) });
         }
-        let (origin, known) = (converted.origin, Known { run: converted.id, line: converted.origin.line });
+        let (origin, known) = (converted.origin, KnownRun { run: converted.id, line: converted.origin.line });
         let world = &self.workspace.world;
         if let Err(refused) = self.gathered.add(converted, &|| world.random()) {
             return Ok(Offered::Refused(refused));
@@ -109,7 +109,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Returns the run that this one is here already, in the store or in what waits for it.
-    fn known(&self, run: &Converted) -> Result<Option<Known>, ImportError> {
+    fn known(&self, run: &Converted) -> Result<Option<KnownRun>, ImportError> {
         let key = run.origin.key;
         if let Some(known) = self.waiting.get(&key) {
             return Ok(Some(*known));
@@ -122,7 +122,7 @@ impl<'a> Intake<'a> {
         }
         // What it said may have been forgotten since; its id follows from where it comes from, and it must not come back.
         let is_here = !self.workspace.log.read_run(run.id, 1, 1)?.is_empty();
-        Ok(is_here.then_some(Known { run: run.id, line: run.origin.line }))
+        Ok(is_here.then_some(KnownRun { run: run.id, line: run.origin.line }))
     }
 
     pub(super) fn append_when_full(&mut self) -> Result<(), ImportError> {

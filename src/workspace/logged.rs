@@ -5,8 +5,8 @@ use super::found::{HitDocument, hit_document};
 use crate::domain::event::Event;
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::memory::index::Source;
-use crate::memory::lexical::{Test, WordFact};
-use crate::memory::search::Answer;
+use crate::memory::lexical::{DocumentTest, WordFact};
+use crate::memory::search::SearchResult;
 use crate::store;
 use crate::store::codec::{self, Decoded};
 use crate::store::identity::IMPORTED;
@@ -70,22 +70,22 @@ impl Source for Logged<'_> {
 
 impl Workspace {
     /// Returns what runs must be to be of these logs; nothing when all are meant.
-    pub(super) fn of_logs(&self, log: &LogFilter) -> Result<Option<Test>, store::Error> {
+    pub(super) fn of_logs(&self, log: &LogFilter) -> Result<Option<DocumentTest>, store::Error> {
         let spans = self.imported_runs()?;
         let runs = |takes: &dyn Fn(NodeId) -> bool| {
             let all = spans.iter().flat_map(|spans| spans.runs().filter(|run| spans.node_of(*run).is_some_and(takes)));
-            Test::Is(WordFact::Run, all.map(|run| run.to_string().to_lowercase()).collect())
+            DocumentTest::Is(WordFact::Run, all.map(|run| run.to_string().to_lowercase()).collect())
         };
         Ok(match log {
             LogFilter::All => None,
             LogFilter::Own if spans.is_none() => None,
-            LogFilter::Own => Some(Test::Not(Box::new(runs(&|_| true)))),
+            LogFilter::Own => Some(DocumentTest::Not(Box::new(runs(&|_| true)))),
             LogFilter::Node(_) => Some(runs(&|node| log.takes(Some(node)))),
         })
     }
 
     /// Returns hits as they are shown, each with the imported log that has it.
-    pub(super) fn hits(&self, answer: &Answer) -> Result<Vec<HitDocument>, store::Error> {
+    pub(super) fn hits(&self, answer: &SearchResult) -> Result<Vec<HitDocument>, store::Error> {
         let hit = |(hit, rank)| {
             let shown: HitDocument = hit_document(hit, rank);
             let node = shown.run_id.parse().map_or(Ok(None), |run| self.node_of(run))?;

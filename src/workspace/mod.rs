@@ -85,7 +85,7 @@ pub use figures::{IndexProgress, SealFound, StoreFigures, StorePart};
 pub use follow::{Events, Follow};
 pub use forget::{ForgetError, Forgotten, Purgeable};
 pub use fork::{ForkError, ForkPoint, ForkRequest};
-pub use found::{FilterDocument, Found, HitDocument, UnderstoodDocument};
+pub use found::{FilterDocument, HitDocument, SearchResponse, UnderstoodDocument};
 pub use hand_over::{Exported, HandOverError, TakenAs, TakenIn};
 pub use history::FindError;
 pub use import::{Changed, ImportError, ImportProgress, Imported, LineProblem};

@@ -16,7 +16,7 @@ use super::ledger::DayLedger;
 use super::library::Library;
 use super::mcp::HeldServers;
 use super::recall::Memory;
-use super::upkeep::{self, Attended, Opened, Upkeep};
+use super::upkeep::{self, Attended, OpenState, Upkeep};
 use crate::domain::capture::Levels;
 use crate::domain::event::{Event, Mode};
 use crate::domain::ids::RunId;
@@ -33,7 +33,7 @@ use crate::store::log::Log;
 use crate::store::ordered::on_sled::SledShelf;
 use crate::store::ordered::spare::SpareShelf;
 use crate::store::payloads::Payloads;
-use crate::store::session::{self, Create, Notice, Place, Role, Session, StoreLock, spool};
+use crate::store::session::{self, Create, Notice, Role, Session, StoreDir, StoreLock, spool};
 use crate::store::{self, Unwritable, owned};
 use crate::views;
 
@@ -135,13 +135,13 @@ pub struct Workspace {
     pub(super) beside: Option<Arc<Beside>>,
     pub(super) payloads: Arc<Payloads>,
     pub(super) world: Arc<World>,
-    pub(super) opened: Arc<Opened>,
+    pub(super) opened: Arc<OpenState>,
     pub(super) memory: Memory,
     pub(super) notice: Arc<dyn Fn(&Notice) + Send + Sync>,
     /// MCP servers of runs that are about to go on.
     pub(super) servers: HeldServers,
     /// `None` for a store that is not there.
-    place: Option<Place>,
+    place: Option<StoreDir>,
     session: Option<Arc<Session>>,
     /// `--config`, for who asks the settings once more.
     config: Option<PathBuf>,
@@ -245,7 +245,7 @@ impl Workspace {
             (Access::Write, How::Named) => Create::Folder,
             (Access::Write, How::Users) => Create::WithParents,
         };
-        let place = Place::open(&workspace.store.path, create)?;
+        let place = StoreDir::open(&workspace.store.path, create)?;
         let may_only_read = options.access == Access::Read && options.upkeep == Upkeep::Usual && !options.stay;
         let session = Session::open(
             place.clone(),
@@ -343,7 +343,7 @@ impl Workspace {
         self.session.as_ref()
     }
 
-    pub(super) fn place(&self) -> Result<&Place, store::Error> {
+    pub(super) fn place(&self) -> Result<&StoreDir, store::Error> {
         self.place.as_ref().ok_or_else(|| store::Error::NotFound(self.store.path.clone()))
     }
 
@@ -384,7 +384,12 @@ impl Workspace {
 }
 
 /// Opens the files of a store that this process has come to own, after what `upkeep` asks for.
-fn opener(world: Arc<World>, upkeep: Upkeep, opened: Arc<Opened>, notice: Arc<dyn Fn(&Notice) + Send + Sync>) -> session::Opener {
+fn opener(
+    world: Arc<World>,
+    upkeep: Upkeep,
+    opened: Arc<OpenState>,
+    notice: Arc<dyn Fn(&Notice) + Send + Sync>,
+) -> session::Opener {
     let open = move |dir: &Path, thorough: bool, tell: &session::Tell| {
         let (progress, repaired, notice) = (rebuilding(Arc::clone(tell)), repaired(Arc::clone(&notice)), Arc::clone(&notice));
         let shelf = Arc::new(SpareShelf::new(Arc::new(SledShelf), move |why| notice(&Notice::InMemory(why))));
@@ -420,7 +425,7 @@ fn repaired(notice: Arc<dyn Fn(&Notice) + Send + Sync>) -> Arc<dyn Fn(&str) + Se
 }
 
 /// Opens the files of a store that cannot be written to, and changes nothing there.
-fn reader(world: Arc<World>, opened: Arc<Opened>, notice: Arc<dyn Fn(&Notice) + Send + Sync>) -> session::Reader {
+fn reader(world: Arc<World>, opened: Arc<OpenState>, notice: Arc<dyn Fn(&Notice) + Send + Sync>) -> session::Reader {
     Arc::new(move |dir, why| {
         let (log, mut report) = owned::OwnedLog::open(
             dir,

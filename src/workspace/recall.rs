@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Workspace;
 use super::figures::IndexProgress;
-use super::found::{Found, understood_document};
+use super::found::{SearchResponse, understood_document};
 use super::logged::Logged;
 use super::recall_error::RecallError;
 use super::request::SearchRequest;
 use crate::domain::ids::RunId;
 use crate::memory::embed::{self, Embedder};
-use crate::memory::index::{self, CaughtUp, GoOn, Hold, Place};
-use crate::memory::lexical::{Seen, Test, WordFact};
+use crate::memory::index::{self, CaughtUp, GoOn, Hold, IndexDir};
+use crate::memory::lexical::{DocumentTest, Seen, WordFact};
 use crate::memory::query::{Id, Order, Understood, Vocabulary, understand};
-use crate::memory::search::{Answer, Hit, Opened, Question, Sides};
+use crate::memory::search::{Hit, OpenIndex, Question, SearchResult, Sides};
 use crate::memory::{document, lexical, question};
 use crate::store::guard::guarded;
 use crate::store::lock;
@@ -39,9 +39,9 @@ pub(super) const IS_ANYBODY_THERE: &[u8] = b"";
 #[derive(Default)]
 pub struct Memory {
     embedder: Mutex<Option<Arc<Embedder>>>,
-    opened: Mutex<Option<Opened>>,
+    opened: Mutex<Option<OpenIndex>>,
     /// The index in memory, where nothing can be written.
-    copy: OnceLock<Place>,
+    copy: OnceLock<IndexDir>,
     /// What queries may speak of, as of a state of the index.
     vocabulary: Mutex<Option<(Option<Seen>, Arc<Vocabulary>)>>,
 }
@@ -67,7 +67,7 @@ impl Workspace {
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub fn search(&self, search: &SearchRequest) -> Result<Found, RecallError> {
+    pub fn search(&self, search: &SearchRequest) -> Result<SearchResponse, RecallError> {
         if let Ok(question) = serde_json::to_vec(search)
             && let Some(answer) = self.log.ask(&question)?
             && let Ok(found) = serde_json::from_slice(&answer)
@@ -81,7 +81,7 @@ impl Workspace {
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub fn search_here(&self, search: &SearchRequest) -> Result<Found, RecallError> {
+    pub fn search_here(&self, search: &SearchRequest) -> Result<SearchResponse, RecallError> {
         let begun = Instant::now();
         let mut place = self.index_place();
         let mut notices = Vec::new();
@@ -101,10 +101,10 @@ impl Workspace {
                 // A store of which only the beginning is written has nothing to compare.
                 let model = embedder.as_ref().ok().filter(|_| log_head > 1);
                 let loading = model.map(|embedder| scope.spawn(|| embedder.load()));
-                let take_in = |place: &Place| -> Result<(), RecallError> {
+                let take_in = |place: &IndexDir| -> Result<(), RecallError> {
                     place.hold()?.map_or(Ok(()), |hold| self.take_in_unlocked(&hold))
                 };
-                let catch_up = |place: &Place| {
+                let catch_up = |place: &IndexDir| {
                     // A copy in memory ends with this process: there is no later search that would go on with it.
                     self.catch_up(&|_, _| place.is_in_memory() || begun.elapsed() < patience)
                 };
@@ -161,7 +161,7 @@ impl Workspace {
                 answer.without_vector, answer.passages
             ));
         }
-        Ok(Found {
+        Ok(SearchResponse {
             query: search.query.clone(),
             understood: understood_document(&understood, &answer),
             mode: if answer.hybrid { "hybrid" } else { "lexical" }.to_owned(),
@@ -181,20 +181,20 @@ impl Workspace {
     fn look(
         &self,
         search: &SearchRequest,
-        place: &Place,
+        place: &IndexDir,
         model: &Embedder,
-        opened: &mut Option<Opened>,
+        opened: &mut Option<OpenIndex>,
         embed: &dyn Fn(&str) -> Option<Vec<f32>>,
-    ) -> Result<(Understood, Answer), RecallError> {
+    ) -> Result<(Understood, SearchResult), RecallError> {
         let look = || {
             if opened.is_none() {
-                *opened = Opened::open(place, model);
+                *opened = OpenIndex::open(place, model);
             }
             if let Some(open) = opened.as_mut()
                 && open.refresh(place, model).is_err()
             {
                 // It was made anew under our feet.
-                *opened = Opened::open(place, model);
+                *opened = OpenIndex::open(place, model);
                 opened.as_mut().map(|open| open.refresh(place, model)).transpose()?;
             }
             let vocabulary = self.vocabulary(opened.as_ref())?;
@@ -210,7 +210,7 @@ impl Workspace {
             let sides = if search.lexical_only { Sides::Lexical } else { Sides::Both };
             let mut answer = match opened.as_ref() {
                 Some(open) => open.answer(&asked, sides, embed)?,
-                None => Answer::default(),
+                None => SearchResult::default(),
             };
             answer.total = answer.total.min(named.unwrap_or(usize::MAX));
             self.named_runs_first(&understood, &mut answer, opened.as_ref(), limit)?;
@@ -225,7 +225,7 @@ impl Workspace {
     /// # Errors
     /// A [`RecallError`].
     pub(super) fn nearest_runs(&self, template: &str, text: &str, limit: usize) -> Result<Vec<RunId>, RecallError> {
-        self.nearest(vec![Test::Is(WordFact::Template, vec![template.to_lowercase()])], text, limit)
+        self.nearest(vec![DocumentTest::Is(WordFact::Template, vec![template.to_lowercase()])], text, limit)
     }
 
     /// Returns the runs, whatever their template, whose texts are nearest to those of `run`, the nearest first, at most `limit`. The index
@@ -247,11 +247,11 @@ impl Workspace {
         Ok(near)
     }
 
-    fn nearest(&self, hard: Vec<Test>, text: &str, limit: usize) -> Result<Vec<RunId>, RecallError> {
+    fn nearest(&self, hard: Vec<DocumentTest>, text: &str, limit: usize) -> Result<Vec<RunId>, RecallError> {
         let (place, embedder) = (self.index_place(), self.open_embedder()?);
         let mut opened = lock(&self.memory.opened);
         if opened.is_none() {
-            *opened = Opened::open(&place, &embedder);
+            *opened = OpenIndex::open(&place, &embedder);
         }
         let Some(open) = opened.as_mut() else { return Ok(Vec::new()) };
         let question = Question { text: text.to_owned(), hard, limit, all: true, ..Question::default() };
@@ -272,7 +272,7 @@ impl Workspace {
         let (place, embedder) = (self.index_place(), self.open_embedder()?);
         let mut opened = lock(&self.memory.opened);
         if opened.is_none() {
-            *opened = Opened::open(&place, &embedder);
+            *opened = OpenIndex::open(&place, &embedder);
         }
         let Some(open) = opened.as_mut() else { return Ok(None) };
         let progress = || -> Result<IndexProgress, RecallError> {
@@ -375,16 +375,16 @@ impl Workspace {
         }
     }
 
-    pub(super) fn index_place(&self) -> Place {
+    pub(super) fn index_place(&self) -> IndexDir {
         match self.read_only() {
             Some(_) => self.index_in_memory(),
-            None => self.memory.copy.get().cloned().unwrap_or_else(|| Place::new(self.store.path.join("index"))),
+            None => self.memory.copy.get().cloned().unwrap_or_else(|| IndexDir::new(self.store.path.join("index"))),
         }
     }
 
     /// Has the index copied into memory, and used there from now on.
-    fn index_in_memory(&self) -> Place {
-        self.memory.copy.get_or_init(|| Place::in_memory(self.store.path.join("index"))).clone()
+    fn index_in_memory(&self) -> IndexDir {
+        self.memory.copy.get_or_init(|| IndexDir::in_memory(self.store.path.join("index"))).clone()
     }
 
     /// Returns the embedding model, opened once for this process.
@@ -400,7 +400,7 @@ impl Workspace {
     }
 
     /// What the query may speak of: templates, and what past runs had. Gathered once for each state of the index.
-    fn vocabulary(&self, opened: Option<&Opened>) -> Result<Arc<Vocabulary>, RecallError> {
+    fn vocabulary(&self, opened: Option<&OpenIndex>) -> Result<Arc<Vocabulary>, RecallError> {
         let seen = opened.and_then(|open| open.seen().cloned());
         let mut kept = lock(&self.memory.vocabulary);
         if let Some((of, vocabulary)) = &*kept
@@ -417,8 +417,8 @@ impl Workspace {
     fn named_runs_first(
         &self,
         understood: &Understood,
-        answer: &mut Answer,
-        opened: Option<&Opened>,
+        answer: &mut SearchResult,
+        opened: Option<&OpenIndex>,
         limit: usize,
     ) -> Result<(), RecallError> {
         let named = understood.ids.iter().filter_map(|id| match id {

@@ -8,7 +8,7 @@ use super::*;
 use crate::memory::collection::{self, Collection};
 
 /// Asks as `meno search` does; hits are the runs' own ids.
-fn ask(workspace: &Workspace, query: &str, all: bool) -> (Found, Vec<String>) {
+fn ask(workspace: &Workspace, query: &str, all: bool) -> (SearchResponse, Vec<String>) {
     let request = SearchRequest::new(query).all(all).catch_up(Duration::from_secs(60));
     let found = workspace.search_here(&request).unwrap();
     let own = |id: &String| workspace.detail(id.parse().unwrap()).unwrap().foreign_run_id.unwrap();

@@ -12,7 +12,7 @@ use super::{StartError, Workspace};
 use crate::domain::event::AnswerSource;
 use crate::domain::form;
 use crate::domain::money::NanoUsd;
-use crate::domain::run::{Agent, Answer, NewLimits, Run};
+use crate::domain::run::{Agent, NewLimits, RecordedAnswer, Run};
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::domain::tier::Strategy;
 use crate::memory::query::Sort;
@@ -67,12 +67,12 @@ impl GivenAnswer {
     }
 
     /// An answer as a form that is filled keeps it.
-    pub fn kept(question: String, answer: form::Answer) -> Self {
+    pub fn kept(question: String, answer: form::FormAnswer) -> Self {
         Self { question, value: answer.value, source: answer.source, secret: answer.secret }
     }
 
     /// An answer as a run has it.
-    pub fn recorded(question: &str, answer: &Answer) -> Self {
+    pub fn recorded(question: &str, answer: &RecordedAnswer) -> Self {
         Self { question: question.to_owned(), value: answer.value.clone(), source: answer.source, secret: answer.secret }
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::event::Recorded;
 use crate::domain::ids::{Hash, RunId};
 use crate::domain::text::Text;
 use crate::store::codec::{self, Decoded};
-use crate::store::hand_over::read::{Found, read};
+use crate::store::hand_over::read::{TransferItem, read};
 use crate::views::event_line::EventLine;
 
 /// Why saved runs cannot be read.
@@ -144,8 +144,8 @@ fn of_export(
     let mut unknown = None;
     let read = read(file, &mut |found| {
         match found {
-            Found::Payload(name, text) => drop(texts.insert(name, text.to_owned())),
-            Found::Event(_, _, stored) => match codec::decode(stored)? {
+            TransferItem::Payload(name, text) => drop(texts.insert(name, text.to_owned())),
+            TransferItem::Event(_, _, stored) => match codec::decode(stored)? {
                 Decoded::Known(recorded) => take(recorded),
                 Decoded::Unknown { .. } => unknown = unknown.or(stored.envelope.run.map(|_| stored.envelope.seq)),
             },

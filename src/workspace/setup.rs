@@ -8,7 +8,7 @@ use super::open::Error;
 use crate::domain::prices::PriceFile;
 use crate::settings::place::{CONFIG, FOLDER};
 use crate::settings::{self, Places, TrustedStores, edit, write};
-use crate::store::session::{Create, Place};
+use crate::store::session::{Create, StoreDir};
 
 /// What [`init`] found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Made {
 /// When the folder, the file or the list of trusted stores cannot be written.
 pub fn init(places: &Places, store: &Path) -> Result<Made, Error> {
     let created = std::fs::symlink_metadata(store).is_err();
-    let place = Place::open(store, Create::Folder)?;
+    let place = StoreDir::open(store, Create::Folder)?;
     let store = place.dir().to_owned();
     let config_written = edit::write_starter(&store.join(CONFIG))?;
     let list = places.trusted_stores();

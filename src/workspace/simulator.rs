@@ -24,7 +24,7 @@ use crate::store::journal::sim::SimFiles;
 use crate::store::log::{Log, Stored};
 use crate::store::ordered::memory::MemoryShelf;
 use crate::store::owned::{Ledger, Options, OwnedLog};
-use crate::store::session::{Create, Place};
+use crate::store::session::{Create, StoreDir};
 use crate::store::{self, lock};
 use crate::views::memory::Memory;
 use crate::views::rows::MapRows;
@@ -36,9 +36,9 @@ const SEEDS: u64 = 1_000;
 const STEPS_MAX: u32 = 4_000;
 const STORE: &str = "/store";
 /// Where paid replies would wait for a store out of reach: no life comes to that, and no stream goes without.
-static SPOOL: LazyLock<(tempfile::TempDir, Place)> = LazyLock::new(|| {
+static SPOOL: LazyLock<(tempfile::TempDir, StoreDir)> = LazyLock::new(|| {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let place = Place::open(dir.path(), Create::Folder).expect("a place for a store");
+    let place = StoreDir::open(dir.path(), Create::Folder).expect("a place for a store");
     (dir, place)
 });
 const START_NS: i64 = 1_760_000_000_000_000_000;

@@ -10,7 +10,7 @@ use crate::lake::otel::write::RunSpans;
 use crate::store::{self, Error};
 use crate::views::costs::calls::{self, CallKey, CallRow};
 use crate::views::costs::tools::{self, ToolKey, ToolSum};
-use crate::views::costs::{self, CostKey, CostRow, Payer, quarter_of};
+use crate::views::costs::{self, CostFold, CostKey, CostRow, quarter_of};
 use crate::views::rows::{self, Key};
 
 impl Workspace {
@@ -71,13 +71,13 @@ impl Workspace {
         &self,
         since: Option<TimeNs>,
         until: Option<TimeNs>,
-        mut each: impl FnMut(CallKey, &CallRow, &Payer) -> Result<(), E>,
+        mut each: impl FnMut(CallKey, &CallRow, &CostFold) -> Result<(), E>,
     ) -> Result<(), E> {
         const PAGE: usize = 2000;
         let all = Key::new(calls::KIND);
         let mut from = since.map_or_else(|| all.clone().finish(), |since| CallKey::from_time(since).finish());
         let to = until.map_or_else(|| all.end(), |until| Some(CallKey::from_time(until).finish()));
-        let mut payer: Option<(RunId, Payer)> = None;
+        let mut payer: Option<(RunId, CostFold)> = None;
         loop {
             let page = self.view_rows(costs::NAME, from, to.clone(), false, PAGE)?;
             for (key, row) in &page {
@@ -97,11 +97,11 @@ impl Workspace {
         }
     }
 
-    fn payer(&self, run: RunId) -> Result<Payer, store::Error> {
-        let key = Payer::key(run);
+    fn payer(&self, run: RunId) -> Result<CostFold, store::Error> {
+        let key = CostFold::key(run);
         let end = [&key[..], &[0]].concat();
         let found = self.view_rows(costs::NAME, key, Some(end), false, 1)?;
-        found.first().map_or(Ok(Payer::default()), |(_, row)| rows::read(row).map_err(Error::Index))
+        found.first().map_or(Ok(CostFold::default()), |(_, row)| rows::read(row).map_err(Error::Index))
     }
 
     /// Calls `each` with the spans of every run that had a model call in `[since, until)` (ns since the epoch), in the order of their first

@@ -21,7 +21,7 @@ use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::lake::remote::{Created, Remote, RemoteError};
 use crate::store::files::OsFiles;
 use crate::store::hand_over::Error as LinesError;
-use crate::store::hand_over::read::{Found, read};
+use crate::store::hand_over::read::{TransferItem, read};
 use crate::store::hand_over::source::{Source, cuts, pack};
 use crate::store::hand_over::write::Wanted;
 use crate::store::log::Head;
@@ -310,7 +310,7 @@ impl Workspace {
         let mut hash = None;
         let mut file = source.open().map_err(of_file(&source.path))?;
         read(&mut file, &mut |found| {
-            if let Found::Event(_, _, stored) = found
+            if let TransferItem::Event(_, _, stored) = found
                 && stored.envelope.seq == seq
             {
                 hash = Some(stored.hash);

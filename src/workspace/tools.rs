@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::found::Found;
+use super::found::SearchResponse;
 use super::request::SearchRequest;
 use super::{ActiveRun, Workspace};
 use crate::domain::judge;
@@ -40,7 +40,7 @@ pub struct ToolsNotice {
 }
 
 /// What an agent is told of past runs.
-fn recalled(found: &Found) -> String {
+fn recalled(found: &SearchResponse) -> String {
     let mut text = String::new();
     for hit in &found.hits {
         let verified = if hit.verified { ", verified" } else { "" };

@@ -12,9 +12,9 @@ use super::Workspace;
 use super::import::{IMPORT_LOCK, ImportError, ImportProgress};
 use crate::domain::event::Event;
 use crate::domain::ids::{BatchId, Hash, RunId, TimeNs};
-use crate::lake::batch::Gathered;
+use crate::lake::batch::EventBatch;
 use crate::lake::transcripts::conversation::{Conversation, Taken};
-use crate::lake::transcripts::resume::Known;
+use crate::lake::transcripts::resume::RecordedSession;
 use crate::lake::transcripts::rules::Rules;
 use crate::lake::transcripts::tally::Tally;
 use crate::lake::transcripts::{Item, SOURCES, Session, Source, ToolResults};
@@ -166,7 +166,7 @@ impl Workspace {
             workspace: self,
             seen: known.seen,
             families: HashMap::new(),
-            gathered: Gathered::default(),
+            gathered: EventBatch::default(),
             waiting: HashSet::new(),
             done: ImportedTranscripts::default(),
             appended: 0,
@@ -242,7 +242,7 @@ struct Import<'a> {
     seen: Seen,
     /// By source and session: the first session of its family, as it was known when it was imported.
     families: HashMap<(&'static str, String), Option<String>>,
-    gathered: Gathered,
+    gathered: EventBatch,
     /// Sessions whose events are gathered and not appended, by their origin's key.
     waiting: HashSet<[u8; 16]>,
     done: ImportedTranscripts,
@@ -365,12 +365,12 @@ impl Import<'_> {
     }
 
     /// Returns the run of a session that is here, with what the log knows of it.
-    fn known(&self, key: [u8; 16]) -> Result<Option<(RunId, Known)>, store::Error> {
+    fn known(&self, key: [u8; 16]) -> Result<Option<(RunId, RecordedSession)>, store::Error> {
         let after = [&key[..], &[0]].concat();
         let rows = self.workspace.log.view(imports::NAME, &key, Some(&after), false, 1)?;
         let Some((_, row)) = rows.rows.first() else { return Ok(None) };
         let run = imports::read_row(row).map_err(store::Error::Index)?.run;
-        let (mut known, mut from) = (Known::default(), 1);
+        let (mut known, mut from) = (RecordedSession::default(), 1);
         loop {
             let page = self.workspace.log.read_run(run, from, PAGE)?;
             if page.is_empty() {

@@ -15,7 +15,7 @@ use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::store::check::{self, Digest, Scan};
 use crate::store::files::OsFiles;
 use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
-use crate::store::owned::{OwnedLog, Report};
+use crate::store::owned::{OwnedLog, RecoveryReport};
 use crate::store::session::{Probe, RunLock, Status};
 use crate::store::{self, Error, Unwritable, identity, lock};
 use crate::views;
@@ -35,8 +35,8 @@ pub enum Upkeep {
 
 /// What the opening of the files leaves behind for whoever asks.
 #[derive(Default)]
-pub(super) struct Opened {
-    pub report: Mutex<Option<Report>>,
+pub(super) struct OpenState {
+    pub report: Mutex<Option<RecoveryReport>>,
     /// Weak, so that a session that ends really closes the files.
     pub log: Mutex<Weak<OwnedLog>>,
     /// Indexes that a rebuild set aside.
@@ -53,7 +53,7 @@ pub(super) type Answerer = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
 /// A log whose owner answers questions beside it.
 pub(super) struct Attended {
     pub log: Arc<OwnedLog>,
-    pub opened: Arc<Opened>,
+    pub opened: Arc<OpenState>,
 }
 
 impl Log for Attended {
@@ -101,7 +101,7 @@ pub struct Inspection {
     /// The owner.
     pub owner: Status,
     /// What opening the files found; `None` when another process did.
-    pub report: Option<Report>,
+    pub report: Option<RecoveryReport>,
     /// What in the journal's folder disagrees with who the store is.
     pub identity: Vec<String>,
     /// The journal.
@@ -318,7 +318,10 @@ pub(super) fn refused_by_views(log: &OwnedLog) -> Result<Vec<(u64, String)>, Err
 ///
 /// # Errors
 /// [`Error::Damaged`] when the journal is not whole.
-pub(super) fn set_indexes_aside(dir: &Path, open: &dyn Fn() -> Result<(OwnedLog, Report), Error>) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn set_indexes_aside(
+    dir: &Path,
+    open: &dyn Fn() -> Result<(OwnedLog, RecoveryReport), Error>,
+) -> Result<Vec<PathBuf>, Error> {
     let (log, _) = open()?;
     // What only the index has is put back into the journal before the index goes.
     log.read(1, 1)?;
@@ -344,7 +347,7 @@ pub(super) fn set_indexes_aside(dir: &Path, open: &dyn Fn() -> Result<(OwnedLog,
 }
 
 /// Tells others what was found when the files were opened.
-pub(super) fn remember(opened: &Opened, log: &Arc<OwnedLog>, report: Report) {
+pub(super) fn remember(opened: &OpenState, log: &Arc<OwnedLog>, report: RecoveryReport) {
     for notice in &report.notices {
         tracing::warn!("{notice}");
     }

@@ -8,7 +8,7 @@ use meno::domain::ids::{Hash, NodeId};
 use meno::domain::template::{Context, parse_agent_bytes, parse_bytes};
 use meno::lake::lines::{Line, Lines};
 use meno::lake::read;
-use meno::memory::query::{Filter, Known, Vocabulary, understand};
+use meno::memory::query::{Filter, KnownTerms, Vocabulary, understand};
 use meno::providers::wire::Decoder;
 use meno::settings::ProviderKind;
 use meno::store::codec::decode;
@@ -75,7 +75,7 @@ pub fn import(bytes: &[u8]) {
 
 static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Vocabulary::new(Known {
+    Vocabulary::new(KnownTerms {
         templates: vec![("release_prep".to_owned(), "Release preparation".to_owned())],
         roles: names(&["type_checker", "security auditor"]),
         models: names(&["claude-sonnet-4-5", "gpt-5"]),

@@ -100,8 +100,16 @@ pub fn verify(events: &[Recorded], own_version: &str) -> Verification {
         incomplete: false,
         goes_on: false,
     };
-    let mut replay =
-        Replay { run: Run::default(), basis: None, ground: Ground::default(), gone: false, events, at: 0, own_version, outcome };
+    let mut replay = Replay {
+        run: Run::default(),
+        basis: None,
+        ground: RecordedContext::default(),
+        gone: false,
+        events,
+        at: 0,
+        own_version,
+        outcome,
+    };
     while replay.outcome.difference.is_none() && replay.at < events.len() {
         replay.step();
     }
@@ -111,7 +119,7 @@ pub fn verify(events: &[Recorded], own_version: &str) -> Verification {
 
 /// What the run says of the ground that it decides on.
 #[derive(Debug, Default)]
-struct Ground {
+struct RecordedContext {
     meno_version: String,
     template_hash: Hash,
     template_is_that: bool,
@@ -123,7 +131,7 @@ struct Ground {
 struct Replay<'a> {
     run: Run,
     basis: Option<Basis>,
-    ground: Ground,
+    ground: RecordedContext,
     /// An input so far is gone, so decisions may come out differently without anybody's fault.
     gone: bool,
     events: &'a [Recorded],
@@ -152,7 +160,7 @@ impl<'a> Replay<'a> {
     }
 
     fn start(&mut self, body: &crate::domain::event::RunStarted) {
-        self.ground = Ground {
+        self.ground = RecordedContext {
             meno_version: body.meno_version.clone(),
             template_hash: body.template_hash,
             template_is_that: true,

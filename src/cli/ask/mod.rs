@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::error::{Exit, Report, Result};
+use super::error::{CliError, Exit, Result};
 pub use terminal::Terminal;
 
 /// Checks an answer and brings it into its final form, or says in words what is wrong with it.
@@ -99,7 +99,7 @@ pub enum AskError {
     Terminal(String),
 }
 
-impl From<AskError> for Report {
+impl From<AskError> for CliError {
     fn from(error: AskError) -> Self {
         match error {
             AskError::Interrupted => Self::interrupted(),

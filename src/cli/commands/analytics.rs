@@ -7,7 +7,7 @@ use crate::analytics::spending::{CostQuestion, CostReport, Dimension, Only};
 use crate::charts::costs::periods;
 use crate::cli::args::AnalyticsArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::sanitize;
 use crate::cli::{open, render};
 use crate::ui::report::{self, ReportPage};
@@ -36,7 +36,7 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
     {
         let known = workspace.library.list();
         let ids: Vec<&str> = known.iter().map(|entry| entry.id.as_str()).collect();
-        return Err(Report::not_found(format!("template `{}` is not known and was never run", sanitize::line(template)))
+        return Err(CliError::not_found(format!("template `{}` is not known and was never run", sanitize::line(template)))
             .suggest(template, ids.iter().copied(), "`meno analytics` shows the templates that were run"));
     }
     if let Some(file) = &args.html {
@@ -44,7 +44,7 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
         let day_budget = workspace.resolved.settings.per_day_budget.map(|budget| budget.0);
         let page = ReportPage { analytics: &analytics, costs: &costs, day_budget };
         std::fs::write(file, report::page(&page))
-            .map_err(|error| Report::invalid(format!("{} cannot be written", file.display())).source(&error))?;
+            .map_err(|error| CliError::invalid(format!("{} cannot be written", file.display())).source(&error))?;
         context.out.say(format!("written: {}", file.display()));
     }
     if context.out.json() {

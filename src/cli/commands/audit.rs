@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::audit::seal::{Seal, Signed};
 use crate::cli::args::AuditArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::render::audit_report::ReportedRun;
 use crate::cli::render::{audit, audit_report};
@@ -57,7 +57,7 @@ pub fn run(context: &mut Context, args: &AuditArgs) -> Result<Exit> {
 /// Reads a seal, and checks its signature when there is one or one is asked for.
 fn seal(path: &Path, signers: Option<&Path>) -> Result<(Seal, Option<Signed>)> {
     let failed = |why: String| {
-        Report::new("seal", Exit::Mendable, format!("cannot use the seal {}: {why}", path.display()))
+        CliError::new("seal", Exit::Mendable, format!("cannot use the seal {}: {why}", path.display()))
             .hint("give the file that `meno seal -o FILE` wrote")
     };
     let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
@@ -73,14 +73,14 @@ fn seal(path: &Path, signers: Option<&Path>) -> Result<(Seal, Option<Signed>)> {
 /// Writes the report beside its place, then puts it there: run by run, so that nothing grows with the log.
 fn write_report(workspace: &Workspace, request: &AuditRequest, document: &AuditDocument, path: &Path) -> Result<()> {
     let failed = |error: std::io::Error| {
-        Report::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
+        CliError::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
             .hint("choose another place with `--report FILE`")
     };
     let beside = path.with_extension("part");
     let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
     let mut file = BufWriter::new(file);
     let is_json = path.extension().is_some_and(|extension| extension == "json");
-    let unsayable = |error: serde_json::Error| Report::fault("the report cannot be written as JSON").source(&error);
+    let unsayable = |error: serde_json::Error| CliError::fault("the report cannot be written as JSON").source(&error);
     let head = if is_json {
         format!("{{\"audit\":{},\"runs\":[", serde_json::to_string(document).map_err(unsayable)?)
     } else {

@@ -7,7 +7,7 @@ use jiff::Zoned;
 use super::search;
 use crate::cli::args::memory::{BacktestArgs, WhatifArgs};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::{open, render};
 use crate::domain::ids::RunId;
 use crate::memory::advice::past::Counts;
@@ -25,7 +25,7 @@ pub fn backtest(context: &mut Context, args: &BacktestArgs) -> Result<Exit> {
         let request = SearchRequest::new(filter).limit(usize::MAX).lexical_only(true).now(&now).catch_up(context.global.wait);
         let found = workspace.search(&request).map_err(search::report)?;
         if found.understood.filters.is_empty() && found.understood.order.is_none() {
-            return Err(Report::invalid(format!("`{filter}` filters nothing: {}", found.understood.line))
+            return Err(CliError::invalid(format!("`{filter}` filters nothing: {}", found.understood.line))
                 .hint("say it like `template:release_prep since:30d`; `meno search --help` lists the keys"));
         }
         let runs: HashSet<RunId> = found.hits.iter().filter_map(|hit| hit.run_id.parse().ok()).collect();
@@ -63,10 +63,10 @@ pub fn whatif(context: &mut Context, args: &WhatifArgs) -> Result<Exit> {
     let run = workspace.find_own_run(&args.run.to_string())?;
     let Some(report) = workspace.whatif(run, &args.strategy)? else {
         if workspace.detail(run)?.failed_by_configuration {
-            return Err(Report::refused(format!("run {run} failed by its configuration: there is nothing to estimate from"))
+            return Err(CliError::refused(format!("run {run} failed by its configuration: there is nothing to estimate from"))
                 .hint(format!("`meno show-run {run}` says why")));
         }
-        return Err(Report::refused(format!("run {run} has not ended, or has no attempt: there is nothing to estimate from"))
+        return Err(CliError::refused(format!("run {run} has not ended, or has no attempt: there is nothing to estimate from"))
             .hint(format!("`meno show-run {run}` shows how far it came")));
     };
     if context.out.json() {

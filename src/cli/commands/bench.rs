@@ -3,7 +3,7 @@
 use super::bench_route;
 use crate::cli::args::bench::{BenchCommand, BenchSearchArgs};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::table::{Column, Fit, Table};
 use crate::cli::output::words;
@@ -25,7 +25,7 @@ fn search(context: &mut Context, args: &BenchSearchArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
     let counting = Counting::new(&context.out, "embedding");
     let quality = workspace.bench_search(&args.collection, &|done, total| counting.show(done, total)).map_err(|error| {
-        Report::invalid("the collection cannot be measured")
+        CliError::invalid("the collection cannot be measured")
             .source(&error)
             .hint("`meno bench search --help` shows the format of a collection")
     })?;

@@ -2,7 +2,7 @@
 
 use crate::cli::args::bench::BenchRouteArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::progress::Counting;
 use crate::cli::{open, render};
 use crate::workspace::Access;
@@ -40,13 +40,13 @@ pub fn run(context: &mut Context, args: &BenchRouteArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn report(args: &BenchRouteArgs, error: &RouteError) -> Report {
+fn report(args: &BenchRouteArgs, error: &RouteError) -> CliError {
     let file = args.data.display();
     let report = match error {
         RouteError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-            Report::not_found(format!("there is no file {file}"))
+            CliError::not_found(format!("there is no file {file}"))
         }
-        _ => Report::invalid(format!("{file} cannot be measured")).source(error),
+        _ => CliError::invalid(format!("{file} cannot be measured")).source(error),
     };
     match error {
         RouteError::Io(_) | RouteError::Table(_) => report.hint("`meno bench route --help` shows the format of a table"),

@@ -5,7 +5,7 @@ use clap_complete::env::Shells;
 use crate::cli::args::CompletionsArgs;
 use crate::cli::completion::VARIABLE;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 
 /// Prints the script of a shell to stdout: it asks this program while somebody types.
 ///
@@ -13,11 +13,11 @@ use crate::cli::error::{Exit, Report, Result};
 /// When stdout cannot be written.
 pub fn run(context: &mut Context, args: &CompletionsArgs) -> Result<Exit> {
     let (shells, shell) = (Shells::builtins(), args.shell.to_string());
-    let shell = shells.completer(&shell).ok_or_else(|| Report::fault(format!("there are no completions for {shell}")))?;
+    let shell = shells.completer(&shell).ok_or_else(|| CliError::fault(format!("there are no completions for {shell}")))?;
     let mut script = Vec::new();
     let written = shell.write_registration(VARIABLE, "meno", "meno", "meno", &mut script);
-    written.map_err(|error| Report::fault("the completions cannot be written").source(&error))?;
-    let script = String::from_utf8(script).map_err(|error| Report::fault("the completions are not text").source(&error))?;
+    written.map_err(|error| CliError::fault("the completions cannot be written").source(&error))?;
+    let script = String::from_utf8(script).map_err(|error| CliError::fault("the completions are not text").source(&error))?;
     context.out.text(&script)?;
     Ok(Exit::Done)
 }
@@ -29,13 +29,13 @@ mod tests {
 
     use super::*;
     use crate::cli::output::capture::Captured;
-    use crate::cli::output::{Look, Out};
+    use crate::cli::output::{OutputOptions, Printer};
 
     #[test]
     fn every_shell_gets_a_script_that_asks_the_program() {
         for &shell in Shell::value_variants() {
             let data = Captured::default();
-            let mut context = Context::with(Out::to(Look::default(), data.clone(), Vec::new(), None));
+            let mut context = Context::with(Printer::to(OutputOptions::default(), data.clone(), Vec::new(), None));
             assert_eq!(run(&mut context, &CompletionsArgs { shell }), Ok(Exit::Done));
             assert!(data.text().contains(VARIABLE), "{shell}");
         }

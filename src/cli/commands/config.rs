@@ -9,9 +9,9 @@ use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
 use crate::cli::open::{self, Opening, store_with};
 use crate::cli::output::table::{Fit, Table};
-use crate::cli::output::{Out, sanitize, words};
+use crate::cli::output::{Printer, sanitize, words};
 use crate::settings::place::CONFIG;
-use crate::settings::{Shown, Source, edit, is_trusted};
+use crate::settings::{SettingValue, Source, edit, is_trusted};
 use crate::workspace::{Access, Workspace};
 
 /// `config --json`.
@@ -111,7 +111,7 @@ fn document(workspace: &Workspace, wanted: impl Fn(&str) -> bool) -> Result<Conf
 }
 
 /// Reads a value's TOML; what would not be any is shown as the text that it is.
-fn json(shown: &Shown) -> Value {
+fn json(shown: &SettingValue) -> Value {
     let table = toml::from_str::<serde_json::Map<String, Value>>(&format!("value = {}", shown.value));
     table.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::from(shown.value.as_str()))
 }
@@ -123,7 +123,7 @@ fn words_of(value: &Value) -> String {
     }
 }
 
-fn table(out: &mut Out, document: &ConfigDocument) -> Result<Exit> {
+fn table(out: &mut Printer, document: &ConfigDocument) -> Result<Exit> {
     if out.json() {
         out.document(document)?;
         return Ok(Exit::Done);

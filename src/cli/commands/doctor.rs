@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cli::args::DoctorArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::{Opening, store_with};
 use crate::cli::output::{BAD, GOOD, HINT, WARN, sanitize, styled, words};
 use crate::domain::settings::AuthScheme;
@@ -22,7 +22,7 @@ use crate::workspace::{Access, Inspection, Upkeep, Workspace};
 /// How a thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum CheckStatus {
     /// As it should be.
     Ok,
     /// Worth knowing; nothing is lost and nothing fails.
@@ -39,7 +39,7 @@ pub struct Check {
     /// What: a word that never changes.
     pub name: &'static str,
     /// How it is.
-    pub state: State,
+    pub state: CheckStatus,
     /// What was found.
     pub found: String,
     /// What to do about it.
@@ -53,7 +53,7 @@ pub struct DoctorDocument {
     /// The store's folder.
     pub store: String,
     /// The worst of all.
-    pub state: State,
+    pub state: CheckStatus,
     /// Whether mending was asked for.
     pub repaired: bool,
     /// What was looked at.
@@ -83,9 +83,9 @@ pub fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit> {
     let state = document.state;
     show(context, document)?;
     Ok(match state {
-        State::Ok | State::Warning => Exit::Done,
-        State::Problem => Exit::Mendable,
-        State::Damage => Exit::Violation,
+        CheckStatus::Ok | CheckStatus::Warning => Exit::Done,
+        CheckStatus::Problem => Exit::Mendable,
+        CheckStatus::Damage => Exit::Violation,
     })
 }
 
@@ -103,15 +103,15 @@ pub fn look(workspace: &Workspace) -> Result<DoctorDocument> {
     of_settings(workspace, &mut checks);
     of_servers(workspace, &mut checks);
     of_templates(workspace, &mut checks);
-    let state = checks.iter().map(|check| check.state).max().unwrap_or(State::Ok);
+    let state = checks.iter().map(|check| check.state).max().unwrap_or(CheckStatus::Ok);
     Ok(DoctorDocument { store: workspace.store.path.display().to_string(), state, repaired: false, checks })
 }
 
 fn ok(name: &'static str, found: impl Into<String>) -> Check {
-    Check { name, state: State::Ok, found: found.into(), hint: None }
+    Check { name, state: CheckStatus::Ok, found: found.into(), hint: None }
 }
 
-fn bad(name: &'static str, state: State, found: impl Into<String>, hint: impl Into<String>) -> Check {
+fn bad(name: &'static str, state: CheckStatus, found: impl Into<String>, hint: impl Into<String>) -> Check {
     Check { name, state, found: found.into(), hint: Some(hint.into()) }
 }
 
@@ -121,7 +121,7 @@ fn of_servers(workspace: &Workspace, checks: &mut Vec<Check>) {
     let missing = workspace.mcp_programs_missing();
     for (name, program) in &missing {
         let found = format!("MCP server `{name}`: there is no program `{}`", sanitize::line(program));
-        checks.push(bad("mcp", State::Problem, found, format!("install it, or correct `mcp.{name}.command`")));
+        checks.push(bad("mcp", CheckStatus::Problem, found, format!("install it, or correct `mcp.{name}.command`")));
     }
     if !servers.is_empty() && missing.is_empty() {
         let names: Vec<&str> = servers.keys().map(String::as_str).collect();
@@ -139,7 +139,7 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         ok("store", format!("{}, closed to others", folder.display()))
     } else {
         let hint = format!("`chmod 700 {}`", folder.display());
-        bad("store", State::Warning, format!("{} is open to others ({mode:o})", folder.display()), hint)
+        bad("store", CheckStatus::Warning, format!("{} is open to others ({mode:o})", folder.display()), hint)
     });
     if let Some(why) = seen.in_memory {
         let (found, hint) = match workspace.read_only() {
@@ -149,7 +149,7 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
                 "make room; nothing new can be begun until then",
             ),
         };
-        checks.push(bad("disk", State::Warning, found, hint));
+        checks.push(bad("disk", CheckStatus::Warning, found, hint));
     }
     let mine = seen.owner.pid == std::process::id();
     let whose =
@@ -159,11 +159,16 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         checks.push(if damage.restored {
             ok("opening", damage.to_string())
         } else {
-            bad("opening", State::Damage, damage.to_string(), RESTORE)
+            bad("opening", CheckStatus::Damage, damage.to_string(), RESTORE)
         });
     }
     let notices = seen.report.iter().flat_map(|report| &report.notices);
-    checks.extend(notices.map(|notice| Check { name: "opening", state: State::Warning, found: notice.clone(), hint: None }));
+    checks.extend(notices.map(|notice| Check {
+        name: "opening",
+        state: CheckStatus::Warning,
+        found: notice.clone(),
+        hint: None,
+    }));
     let journal = &seen.journal;
     let (events, files) = (words::plural(journal.events, "event"), words::plural(journal.segments, "file"));
     if journal.findings.is_empty() {
@@ -171,31 +176,31 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         let new = if journal.unknown > 0 { format!(", {} of kinds of a later meno", journal.unknown) } else { String::new() };
         checks.push(ok("journal", format!("{events} in {files}, the chain is whole{gone}{new}")));
     }
-    checks.extend(journal.findings.iter().map(|finding| bad("journal", State::Damage, finding.to_string(), RESTORE)));
-    checks.extend(seen.identity.iter().map(|found| bad("identity", State::Damage, found.clone(), REOPEN)));
+    checks.extend(journal.findings.iter().map(|finding| bad("journal", CheckStatus::Damage, finding.to_string(), RESTORE)));
+    checks.extend(seen.identity.iter().map(|found| bad("identity", CheckStatus::Damage, found.clone(), REOPEN)));
     for (node, scan) in &seen.imported {
         let Some(scan) = scan else {
             let found = format!("log {node} was imported once and is missing");
-            checks.push(bad("imported", State::Warning, found, "`meno import events FILE` takes it in again"));
+            checks.push(bad("imported", CheckStatus::Warning, found, "`meno import events FILE` takes it in again"));
             continue;
         };
         checks.push(match scan.findings.first() {
             None => ok("imported", format!("log {node}: {}, the chain is whole", words::plural(scan.events, "event"))),
-            Some(finding) => bad("imported", State::Damage, format!("log {node}: {finding}"), REIMPORT),
+            Some(finding) => bad("imported", CheckStatus::Damage, format!("log {node}: {finding}"), REIMPORT),
         });
     }
     checks.push(match (seen.index_agrees, seen.views_behind) {
         _ if seen.in_memory.is_some() => ok("index", "built in memory; the one on disk was not checked"),
         (true, 0) => ok("index", "has what the journal has"),
-        (true, behind) => bad("index", State::Warning, format!("the list of runs is {behind} events behind"), REBUILD),
-        (false, _) => bad("index", State::Problem, "does not have the events of the journal", REBUILD),
+        (true, behind) => bad("index", CheckStatus::Warning, format!("the list of runs is {behind} events behind"), REBUILD),
+        (false, _) => bad("index", CheckStatus::Problem, "does not have the events of the journal", REBUILD),
     });
     checks.push(match seen.refused.as_deref() {
         Some([]) => ok("views", "every event was read"),
         Some([(seq, why), ..]) => {
             let count = seen.refused.as_ref().map_or(0, Vec::len) as u64;
             let found = format!("{} could not be read, first event {seq}: {why}", words::plural(count, "event"));
-            bad("views", State::Problem, found, REBUILD)
+            bad("views", CheckStatus::Problem, found, REBUILD)
         }
         None => ok("views", format!("not checked: process {} holds them", seen.owner.pid)),
     });
@@ -208,45 +213,55 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
     }
     if let Some(why) = &seen.key_away {
         let found = format!("{} cannot be read: {why}", words::plural(seen.payloads_locked, "encrypted text"));
-        checks.push(bad("encryption", State::Warning, found, "make the key available; all but these texts works without it"));
+        checks.push(bad(
+            "encryption",
+            CheckStatus::Warning,
+            found,
+            "make the key available; all but these texts works without it",
+        ));
     } else if seen.payloads_locked > 0 {
         let found = format!("{} are under a key that the settings do not name", words::plural(seen.payloads_locked, "text"));
         checks.push(bad(
             "encryption",
-            State::Warning,
+            CheckStatus::Warning,
             found,
             "`encryption.old_key_file` in the settings names it, then `meno rekey` brings them under the new one",
         ));
     } else if workspace.resolved.settings.encryption.old_key.is_some() {
-        checks.push(bad("encryption", State::Warning, "a rekey was not finished", "`meno rekey` continues it"));
+        checks.push(bad("encryption", CheckStatus::Warning, "a rekey was not finished", "`meno rekey` continues it"));
     } else if let Some(texts @ 1..) = seen.payloads_to_rekey {
         let found = format!("{} are not under the key that the settings name", words::plural(texts, "text"));
-        checks.push(bad("encryption", State::Warning, found, "`meno rekey` brings them under it"));
+        checks.push(bad("encryption", CheckStatus::Warning, found, "`meno rekey` brings them under it"));
     } else if workspace.resolved.settings.encryption.key.is_some() {
         checks.push(ok("encryption", "every payload is encrypted"));
     }
-    checks.extend(seen.payloads_damaged.iter().map(|why| bad("payloads", State::Damage, why.clone(), BACKUP)));
+    checks.extend(seen.payloads_damaged.iter().map(|why| bad("payloads", CheckStatus::Damage, why.clone(), BACKUP)));
     if let (Some(first), 0) = (seen.payloads_missing.first(), journal.forgotten) {
         let found = format!("{} missing, first {first}", words::plural(seen.payloads_missing.len() as u64, "text"));
-        checks.push(bad("payloads", State::Damage, found, BACKUP));
+        checks.push(bad("payloads", CheckStatus::Damage, found, BACKUP));
     }
     checks.push(match (seen.spool_waiting.len(), seen.spool_kept.first()) {
         (0, None) => ok("spool", "empty"),
         (waiting, None) => {
             let found = format!("{} to be appended", words::plural(waiting as u64, "paid reply"));
-            bad("spool", State::Warning, found, "`meno resume RUN` appends them")
+            bad("spool", CheckStatus::Warning, found, "`meno resume RUN` appends them")
         }
         (_, Some(first)) => {
             let found = format!("{} could not be appended and is retained", first.display());
-            bad("spool", State::Problem, found, "it can be deleted when the run does not need it")
+            bad("spool", CheckStatus::Problem, found, "it can be deleted when the run does not need it")
         }
     });
     if let Some(run) = seen.interrupted.first() {
         let found = words::plural(seen.interrupted.len() as u64, "interrupted run");
-        checks.push(bad("runs", State::Warning, found, format!("`meno resume {run}` continues it, `meno cancel {run}` ends it")));
+        checks.push(bad(
+            "runs",
+            CheckStatus::Warning,
+            found,
+            format!("`meno resume {run}` continues it, `meno cancel {run}` ends it"),
+        ));
     } else if seen.locks_left > 0 {
         let found = format!("{} of ended runs", words::plural(seen.locks_left as u64, "lock file"));
-        checks.push(bad("runs", State::Warning, found, "`meno doctor --repair` removes them"));
+        checks.push(bad("runs", CheckStatus::Warning, found, "`meno doctor --repair` removes them"));
     } else {
         checks.push(ok("runs", format!("{} live, none interrupted", seen.executed.len())));
     }
@@ -263,18 +278,18 @@ const BACKUP: &str = "put the file back from a copy of the store; the event that
 fn of_settings(workspace: &Workspace, checks: &mut Vec<Check>) {
     let resolved = &workspace.resolved;
     for fault in &workspace.faults {
-        let report = Report::from(fault);
+        let report = CliError::from(fault);
         let hint = report.hint.or_else(|| Some("correct the file; until then only this command works".to_owned()));
-        checks.push(Check { name: "settings", state: State::Problem, found: report.message, hint });
+        checks.push(Check { name: "settings", state: CheckStatus::Problem, found: report.message, hint });
     }
     checks.push(match &resolved.choice {
         Choice::Made => ok("settings", "models are chosen"),
         Choice::Nothing { .. } => {
-            bad("settings", State::Warning, "no model is chosen yet", "`meno run TEMPLATE --preset simulated` needs no key")
+            bad("settings", CheckStatus::Warning, "no model is chosen yet", "`meno run TEMPLATE --preset simulated` needs no key")
         }
         Choice::Unusable(error) => {
-            let report = Report::from(error);
-            Check { name: "settings", state: State::Problem, found: report.message, hint: report.hint }
+            let report = CliError::from(error);
+            Check { name: "settings", state: CheckStatus::Problem, found: report.message, hint: report.hint }
         }
     });
     let tiers: Vec<_> = Tier::ALL.into_iter().filter_map(|tier| resolved.settings.tiers.get(tier)).collect();
@@ -291,18 +306,23 @@ fn of_settings(workspace: &Workspace, checks: &mut Vec<Check>) {
             ok("keys", format!("{variable} is set, for {}", tier.provider))
         } else {
             let found = format!("{variable} is not set, and {} needs it", tier.provider);
-            bad("keys", State::Warning, found, format!("`export {variable}=…`"))
+            bad("keys", CheckStatus::Warning, found, format!("`export {variable}=…`"))
         });
     }
     let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let used: Vec<(&str, &str)> = tiers.iter().map(|tier| (tier.provider.as_str(), tier.model.as_str())).collect();
     checks.push(match workspace.prices.stale(used.iter().copied(), today) {
         None => ok("prices", format!("{} rows, newest of {}", workspace.prices.rows().count(), workspace.prices.as_of())),
-        Some(stale) => bad("prices", State::Warning, stale, "`meno prices --update FILE` takes newer ones"),
+        Some(stale) => bad("prices", CheckStatus::Warning, stale, "`meno prices --update FILE` takes newer ones"),
     });
     for (provider, model) in used {
         if let Some(words) = workspace.prices.retiring(provider, model, today) {
-            checks.push(bad("prices", State::Warning, words, "choose another model with `meno config tiers.TIER.model=MODEL`"));
+            checks.push(bad(
+                "prices",
+                CheckStatus::Warning,
+                words,
+                "choose another model with `meno config tiers.TIER.model=MODEL`",
+            ));
         }
     }
 }
@@ -317,7 +337,7 @@ fn of_templates(workspace: &Workspace, checks: &mut Vec<Check>) {
         let why = entry.first_error().map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
         checks.push(bad(
             "templates",
-            State::Warning,
+            CheckStatus::Warning,
             format!("{} is broken: {why}", entry.id),
             format!(
                 "`meno validate-template {}` shows all its problems",
@@ -333,10 +353,10 @@ fn show(context: &mut Context, document: DoctorDocument) -> Result<()> {
     }
     for check in document.checks {
         let (style, word) = match check.state {
-            State::Ok => (GOOD, "ok"),
-            State::Warning => (WARN, "warning"),
-            State::Problem => (BAD, "problem"),
-            State::Damage => (BAD, "damage"),
+            CheckStatus::Ok => (GOOD, "ok"),
+            CheckStatus::Warning => (WARN, "warning"),
+            CheckStatus::Problem => (BAD, "problem"),
+            CheckStatus::Damage => (BAD, "damage"),
         };
         let found = sanitize::line(&check.found).into_owned();
         let head = format!("{}  {:<10}  ", styled(style, format!("{word:<7}")), check.name);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cli::args::EventsArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::{FAINT, HEADING, styled, time};
 use crate::cli::progress::Names;
 use crate::cli::stop::Stop;
@@ -55,7 +55,7 @@ pub fn run(context: &mut Context, args: &EventsArgs) -> Result<Exit> {
                 Ok(_) => {}
                 // The session looks for the next owner for as long as it may; following has no end to that.
                 Err(error) => {
-                    let report = Report::from(error);
+                    let report = CliError::from(error);
                     if report.exit != Exit::Unreachable {
                         return Err(report);
                     }
@@ -193,9 +193,8 @@ impl<'a> Reader<'a> {
         let known = self.workspace.decode(stored)?;
         if context.out.json() {
             let line = match &known {
-                Some(recorded) => {
-                    EventLine::of(recorded).map_err(|error| Report::fault("an event cannot be written as JSON").source(&error))?
-                }
+                Some(recorded) => EventLine::of(recorded)
+                    .map_err(|error| CliError::fault("an event cannot be written as JSON").source(&error))?,
                 None => EventLine::unknown(envelope, (stored.kind, stored.kind_version), stored.private.is_none(), &stored.hash),
             };
             return context.out.json_line(&line);

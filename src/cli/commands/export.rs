@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::backup::HeadDocument;
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
-use crate::cli::output::{Out, words};
+use crate::cli::output::{Printer, words};
 use crate::store::archive::LogEnd;
 use crate::workspace::{Access, Exported};
 
@@ -42,13 +42,13 @@ pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
         return super::export_tables::run(context, args);
     }
     if args.since.is_some() || args.until.is_some() || args.with_payloads {
-        return Err(Report::usage("the log is exported whole: `--since`, `--until` and `--with-payloads` are for tables")
+        return Err(CliError::usage("the log is exported whole: `--since`, `--until` and `--with-payloads` are for tables")
             .hint("name tables with `--tables`, or choose `--format parquet`"));
     }
     let is_stdout = args.dir == Path::new("-");
     if is_stdout && context.out.json() {
         return Err(
-            Report::usage("`--json` prints a document where the events go").hint("export into a folder, or leave `--json` out")
+            CliError::usage("`--json` prints a document where the events go").hint("export into a folder, or leave `--json` out")
         );
     }
     let workspace = open::store(context, Access::Read)?;
@@ -86,7 +86,7 @@ fn show(context: &mut Context, exported: &Exported, private: bool) -> Result<()>
 }
 
 /// Standard output, as exports write to it.
-struct Stdout<'a>(&'a mut Out);
+struct Stdout<'a>(&'a mut Printer);
 
 impl Write for Stdout<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

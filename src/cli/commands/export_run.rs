@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::args::ExportRunArgs;
 use crate::cli::commands::show_run::refuse_missing;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::render::export_run;
 use crate::cli::render::output::Texts;
@@ -42,11 +42,11 @@ pub fn run(context: &mut Context, args: &ExportRunArgs) -> Result<Exit> {
     }
     let texts = Texts { outputs: true, prompts: args.prompts, attempt: args.attempt };
     let files = export_run::export_run(&detail, args.sensitive, texts)
-        .map_err(|error| Report::fault("the run cannot be written as JSON").source(&error))?;
+        .map_err(|error| CliError::fault("the run cannot be written as JSON").source(&error))?;
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error: std::io::Error| {
-            Report::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
+            CliError::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
                 .hint("choose another folder with `--dir DIR`")
         }
     };

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::backup::HeadDocument;
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::words;
 use crate::cli::progress::Counting;
 use crate::cli::{open, render};
@@ -57,12 +57,12 @@ pub struct TableDocument {
 /// When the folder cannot be written, or the log cannot be read.
 pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
     if args.dir == Path::new("-") {
-        return Err(Report::usage("tables are files in a folder, and `-` is none")
+        return Err(CliError::usage("tables are files in a folder, and `-` is none")
             .hint("name a folder: `meno export lake --format parquet`"));
     }
     if args.tables.contains(&Table::Texts) && !args.with_payloads {
         return Err(
-            Report::usage("the table `texts` has texts by people, models and tools").hint("add `--with-payloads` to export it")
+            CliError::usage("the table `texts` has texts by people, models and tools").hint("add `--with-payloads` to export it")
         );
     }
     let now = Timestamp::now();

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::templates;
 use crate::cli::args::ExportTemplateArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::sanitize;
 use crate::workspace::Access;
@@ -40,9 +40,9 @@ pub fn run(context: &mut Context, args: &ExportTemplateArgs) -> Result<Exit> {
         OpenOptions::new().write(true).create_new(true).open(file).and_then(|mut file| file.write_all(entry.text.as_bytes()));
     written.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
-            Report::refused(format!("{} is there already", file.display())).hint("choose another name, or remove it first")
+            CliError::refused(format!("{} is there already", file.display())).hint("choose another name, or remove it first")
         }
-        _ => Report::new("io", Exit::Mendable, format!("{} cannot be written: {error}", file.display())),
+        _ => CliError::new("io", Exit::Mendable, format!("{} cannot be written: {error}", file.display())),
     })?;
     let path = file.display().to_string();
     if context.out.json() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::args::{ForgetArgs, PurgeArgs};
 use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::table::{Column, Entry, Fit, Table};
 use crate::cli::output::{time, words};
 use crate::cli::{filling, open};
@@ -215,7 +215,7 @@ fn confirm(context: &Context, yes: bool, text: String) -> Result<()> {
     }
     if !context.can_ask() {
         let why = "nothing was forgotten: it cannot be undone, and there is no terminal to ask on";
-        return Err(Report::refused(why).hint(
+        return Err(CliError::refused(why).hint(
             "`--yes` goes ahead without asking; of `meno purge --older-than 90d`, `--dry-run` shows which runs are meant",
         ));
     }
@@ -231,7 +231,7 @@ fn confirm(context: &Context, yes: bool, text: String) -> Result<()> {
     };
     match Terminal::new(true).ask(&question) {
         Ok(Asked::Answer(value)) if value.as_bool() == Some(true) => Ok(()),
-        _ => Err(Report::refused("nothing was forgotten").hint("`--yes` goes ahead without asking")),
+        _ => Err(CliError::refused("nothing was forgotten").hint("`--yes` goes ahead without asking")),
     }
 }
 

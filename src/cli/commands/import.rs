@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cli::args::{ImportCommand, ImportRunsArgs};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::progress::Reading;
 use crate::cli::running::remember;
 use crate::cli::{open, render};
@@ -104,7 +104,7 @@ pub fn run(context: &mut Context, command: &ImportCommand) -> Result<Exit> {
 fn runs(context: &mut Context, args: &ImportRunsArgs) -> Result<Exit> {
     let is_stdin = args.file == Path::new("-");
     if args.strict && is_stdin {
-        return Err(Report::invalid("`--strict` reads the file twice, which stdin cannot give")
+        return Err(CliError::invalid("`--strict` reads the file twice, which stdin cannot give")
             .hint("save it first: `cat > histories.jsonl`, then `meno import runs histories.jsonl --strict`"));
     }
     // The file is opened before the store: a name that is wrong makes no store.
@@ -143,7 +143,7 @@ fn open_file(path: &Path) -> Result<(Box<dyn BufRead>, Option<u64>)> {
         return Ok((Box::new(BufReader::with_capacity(BUFFER, io::stdin())), None));
     }
     let failed = |error: io::Error| {
-        Report::new("io", Exit::Mendable, format!("cannot read {}: {error}", path.display()))
+        CliError::new("io", Exit::Mendable, format!("cannot read {}: {error}", path.display()))
             .hint("give a file with one JSON object per line, or `-` for stdin")
     };
     let file = File::open(path).map_err(failed)?;

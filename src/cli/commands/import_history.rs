@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::progress::Reading;
 use crate::cli::running::remember;
 use crate::cli::{open, render};
@@ -84,10 +84,10 @@ pub struct HistoryNotice {
     pub count: u64,
 }
 
-fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Report {
+fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> CliError {
     let path = path.display().to_string();
     move |error| {
-        Report::new("io", Exit::Mendable, format!("cannot read {path}: {error}")).hint("name a file or folder that can be read")
+        CliError::new("io", Exit::Mendable, format!("cannot read {path}: {error}")).hint("name a file or folder that can be read")
     }
 }
 
@@ -100,7 +100,7 @@ pub fn peer(context: &mut Context, path: &Path) -> Result<Exit> {
     // What is there is looked at before the store: a name that is wrong makes no store.
     let found = peer::find(path, &mut skipped).map_err(unreadable(path))?;
     if found.is_empty() {
-        return Err(Report::not_found(format!("{} has no runs and no telemetry", path.display()))
+        return Err(CliError::not_found(format!("{} has no runs and no telemetry", path.display()))
             .hint("name the folder that has `executions/` or `usage.jsonl`: `meno import peer ~/.empathy`"));
     }
     let workspace = open::store(context, Access::Write)?;
@@ -122,7 +122,7 @@ pub fn otel(context: &mut Context, path: &Path) -> Result<Exit> {
     let mut skipped = Skipped::default();
     let files = otel::documents::files(path, &mut skipped).map_err(unreadable(path))?;
     if files.is_empty() {
-        return Err(Report::not_found(format!("{} has no traces", path.display()))
+        return Err(CliError::not_found(format!("{} has no traces", path.display()))
             .hint("name a file of OTLP JSON, or a folder of .json, .jsonl or .gz files"));
     }
     let workspace = open::store(context, Access::Write)?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::cli::args::ImportTranscriptsArgs;
 use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::progress::Reading;
 use crate::cli::running::remember;
 use crate::cli::stop::Stop;
@@ -134,7 +134,7 @@ pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> 
     if found.is_empty() {
         let looked = surroundings.transcript_places(source.as_deref());
         let looked: Vec<String> = looked.iter().map(|place| place.display().to_string()).collect();
-        return Err(Report::not_found("no transcripts were found")
+        return Err(CliError::not_found("no transcripts were found")
             .cause(format!("looked in: {}", looked.join(", ")))
             .hint("name a folder: `meno import transcripts claude-code DIR`"));
     }
@@ -215,7 +215,7 @@ fn meant(args: &ImportTranscriptsArgs) -> Result<(Option<String>, Option<&Path>)
         return Ok((None, Some(Path::new(source))));
     }
     let names: Vec<&str> = transcript_sources().collect();
-    Err(Report::not_found(format!("`{source}` is neither an agent whose transcripts can be read nor a folder")).suggest(
+    Err(CliError::not_found(format!("`{source}` is neither an agent whose transcripts can be read nor a folder")).suggest(
         source,
         names.iter().copied(),
         &format!("agents: {}", names.join(", ")),
@@ -225,7 +225,7 @@ fn meant(args: &ImportTranscriptsArgs) -> Result<(Option<String>, Option<&Path>)
 fn find(workspace: &Workspace, source: Option<&str>, path: Option<&Path>) -> Result<Vec<FoundTranscripts>> {
     workspace.find_transcripts(source, path).map_err(|why| {
         let path = path.map_or_else(String::new, |path| format!(" {}", path.display()));
-        Report::new("io", Exit::Mendable, format!("cannot read{path}: {why}"))
+        CliError::new("io", Exit::Mendable, format!("cannot read{path}: {why}"))
             .hint("name a folder with transcripts, or one such file")
     })
 }
@@ -235,7 +235,7 @@ fn consent(context: &mut Context, found: &[FoundTranscripts], store: &str) -> Re
         context.out.say(line);
     }
     let refused = || {
-        Report::refused("nothing was imported, because nobody agreed")
+        CliError::refused("nothing was imported, because nobody agreed")
             .hint("`--yes` agrees; or name the folder: `meno import transcripts claude-code DIR`")
     };
     if !context.can_ask() {

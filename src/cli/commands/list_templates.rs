@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
 use crate::cli::open;
 use crate::cli::output::table::{Column, Entry as Cell, Fit, Table};
-use crate::cli::output::{BAD, Out};
+use crate::cli::output::{BAD, Printer};
 use crate::domain::template::Problem;
 use crate::workspace::Access;
 use crate::workspace::library::{Entry, Origin};
@@ -90,7 +90,7 @@ pub fn run(context: &mut Context) -> Result<Exit> {
     show(&mut context.out, &workspace.library.list())
 }
 
-fn show(out: &mut Out, entries: &[Entry]) -> Result<Exit> {
+fn show(out: &mut Printer, entries: &[Entry]) -> Result<Exit> {
     let list = TemplateList { templates: entries.iter().map(TemplateLine::from).collect() };
     if out.json() {
         out.document(&list)?;
@@ -138,7 +138,7 @@ fn show(out: &mut Out, entries: &[Entry]) -> Result<Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::Look;
+    use crate::cli::output::OutputOptions;
     use crate::cli::output::capture::Captured;
     use crate::workspace::library::Library;
 
@@ -149,7 +149,7 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("release_prep.json"), "{").unwrap();
         let data = Captured::default();
-        let mut out = Out::to(Look::default(), data.clone(), Vec::new(), None);
+        let mut out = Printer::to(OutputOptions::default(), data.clone(), Vec::new(), None);
         assert_eq!(show(&mut out, &Library::open(store.path()).list()), Ok(Exit::Done));
         let text = data.text();
         let line = text.lines().find(|line| line.starts_with("release_prep ")).unwrap();

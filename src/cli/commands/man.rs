@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::args::{Cli, ManArgs};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::sanitize;
 
 /// What `man --json` prints.
@@ -37,7 +37,7 @@ pub fn run(context: &mut Context, args: &ManArgs) -> Result<Exit> {
         Ok(pages)
     };
     let pages = write().map_err(|error| {
-        Report::new("io", Exit::Mendable, format!("the man pages cannot be written to {dir}: {error}"))
+        CliError::new("io", Exit::Mendable, format!("the man pages cannot be written to {dir}: {error}"))
             .hint("name a folder that you may write to, such as ~/.local/share/man/man1")
     })?;
     if context.out.json() {
@@ -69,14 +69,14 @@ fn pages_of(mut command: clap::Command) -> std::io::Result<Vec<(String, Vec<u8>)
 mod tests {
     use super::*;
     use crate::cli::output::capture::Captured;
-    use crate::cli::output::{Look, Out};
+    use crate::cli::output::{OutputOptions, Printer};
 
     #[test]
     fn every_command_has_a_page_with_its_options_and_examples() {
         let dir = tempfile::tempdir().expect("a folder");
         let data = Captured::default();
-        let look = Look { json: true, ..Look::default() };
-        let mut context = Context::with(Out::to(look, data.clone(), Vec::new(), None));
+        let look = OutputOptions { json: true, ..OutputOptions::default() };
+        let mut context = Context::with(Printer::to(look, data.clone(), Vec::new(), None));
         let folder = dir.path().join("man1");
         assert_eq!(run(&mut context, &ManArgs { dir: folder.clone() }), Ok(Exit::Done));
         let told: serde_json::Value = serde_json::from_str(&data.text()).expect("JSON");
@@ -96,7 +96,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("file");
         fs::write(&file, "").expect("written");
-        let mut context = Context::with(Out::to(Look::default(), Vec::new(), Vec::new(), None));
+        let mut context = Context::with(Printer::to(OutputOptions::default(), Vec::new(), Vec::new(), None));
         let failed = run(&mut context, &ManArgs { dir: file.clone() }).expect_err("it is a file");
         assert!(failed.message.contains(&file.display().to_string()), "{}", failed.message);
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::run::preset;
 use crate::cli::args::{McpArgs, McpCommand};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::{HEADING, sanitize, styled, words};
 use crate::domain::tool::ToolEffect;
@@ -69,7 +69,7 @@ pub fn run(context: &mut Context, args: &McpArgs) -> Result<Exit> {
         return print_config(context, args, client);
     }
     if context.out.json() {
-        return Err(Report::usage("`--json` does not go with `mcp`, which speaks a protocol of its own")
+        return Err(CliError::usage("`--json` does not go with `mcp`, which speaks a protocol of its own")
             .hint("`meno search WORDS --json` and the other commands print JSON"));
     }
     mcp::serve(&context.global, Options { allow_run: args.allow_run, budget: args.budget, preset })

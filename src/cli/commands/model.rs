@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::cli::args::memory::{ModelCommand, ModelFetchArgs};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::sanitize;
 use crate::cli::output::table::{Column, Fit, Table};
@@ -88,8 +88,8 @@ fn fetch(context: &mut Context, args: &ModelFetchArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn report(error: &FetchError) -> Report {
-    let report = Report::new("model", Exit::Mendable, error.to_string());
+fn report(error: &FetchError) -> CliError {
+    let report = CliError::new("model", Exit::Mendable, error.to_string());
     match error {
         FetchError::Unknown { nearest: Some(nearest), .. } => {
             report.hint(format!("did you mean `{nearest}`? `meno model list` shows all"))

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::args::NoteArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::{filling, open};
 use crate::workspace::Access;
 
@@ -36,7 +36,7 @@ pub fn run(context: &mut Context, args: &NoteArgs) -> Result<Exit> {
     let text = if args.text == "-" { from_stdin(&mut std::io::stdin().lock())? } else { args.text.clone() };
     let text = text.trim_end();
     if text.trim().is_empty() && args.rating.is_none() && args.tags.is_empty() {
-        return Err(Report::invalid("the note is empty").hint("say something, or give `--rating 1..5`"));
+        return Err(CliError::invalid("the note is empty").hint("say something, or give `--rating 1..5`"));
     }
     // A store that is not there has no run that could be noted, and is not made for it.
     let workspace = open::store(context, Access::Change)?;
@@ -59,12 +59,12 @@ fn from_stdin(stdin: &mut impl Read) -> Result<String> {
     stdin
         .take(limit)
         .read_to_end(&mut bytes)
-        .map_err(|error| Report::new("io", Exit::Mendable, format!("cannot read stdin: {error}")))?;
+        .map_err(|error| CliError::new("io", Exit::Mendable, format!("cannot read stdin: {error}")))?;
     if bytes.len() > NOTE_BYTES_MAX {
-        return Err(Report::invalid(format!("the note is longer than {NOTE_BYTES_MAX} bytes"))
+        return Err(CliError::invalid(format!("the note is longer than {NOTE_BYTES_MAX} bytes"))
             .hint("give long texts to a run with `--input ID=PATH`"));
     }
-    String::from_utf8(bytes).map_err(|_| Report::invalid("the note is not UTF-8 text").hint("convert it to UTF-8 first"))
+    String::from_utf8(bytes).map_err(|_| CliError::invalid("the note is not UTF-8 text").hint("convert it to UTF-8 first"))
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use crate::cli::args::PricesArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::table::{Column, Fit, Table};
-use crate::cli::output::{Out, sanitize, words};
+use crate::cli::output::{Printer, sanitize, words};
 use crate::domain::money::NanoUsd;
 use crate::domain::prices::{PriceRow, PriceTable};
 use crate::settings::Places;
@@ -28,7 +28,7 @@ pub fn run(context: &mut Context, args: &PricesArgs) -> Result<Exit> {
     show(&mut context.out, &workspace.prices, args.model.as_deref())
 }
 
-fn show(out: &mut Out, prices: &PriceTable, model: Option<&str>) -> Result<Exit> {
+fn show(out: &mut Printer, prices: &PriceTable, model: Option<&str>) -> Result<Exit> {
     let rows: Vec<&PriceRow> = match model {
         None => prices.rows().collect(),
         Some(model) => find(prices, model)?,
@@ -88,7 +88,7 @@ fn find<'p>(prices: &'p PriceTable, model: &str) -> Result<Vec<&'p PriceRow>> {
         rows.extend(model.split_once('/').and_then(|(provider, model)| prices.row(provider, model)));
     }
     if rows.is_empty() {
-        let report = Report::new("model_not_found", Exit::Mendable, format!("model `{model}` has no price"));
+        let report = CliError::new("model_not_found", Exit::Mendable, format!("model `{model}` has no price"));
         return Err(report.suggest(
             model,
             prices.rows().map(|row| row.model.as_str()),
@@ -101,7 +101,7 @@ fn find<'p>(prices: &'p PriceTable, model: &str) -> Result<Vec<&'p PriceRow>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::Look;
+    use crate::cli::output::OutputOptions;
     use crate::cli::output::capture::Captured;
     use crate::domain::prices::PriceFile;
     use crate::providers::embedded_prices;
@@ -110,7 +110,7 @@ mod tests {
     fn a_model_is_shown_with_its_bands_and_a_wrong_name_with_the_nearest() {
         let prices = PriceTable::merge([embedded_prices().unwrap()]);
         let data = Captured::default();
-        let mut out = Out::to(Look::default(), data.clone(), Vec::new(), None);
+        let mut out = Printer::to(OutputOptions::default(), data.clone(), Vec::new(), None);
         assert_eq!(show(&mut out, &prices, Some("claude-haiku-5-5")), Ok(Exit::Done));
         assert!(data.text().lines().count() == 3 && data.text().contains("100,000"), "{}", data.text());
         let report = show(&mut out, &prices, Some("claude-haiku-55")).unwrap_err();
@@ -121,7 +121,12 @@ mod tests {
     fn the_json_is_a_price_table_that_is_read_back() {
         let prices = PriceTable::merge([embedded_prices().unwrap()]);
         let data = Captured::default();
-        show(&mut Out::to(Look { json: true, ..Look::default() }, data.clone(), Vec::new(), None), &prices, None).unwrap();
+        show(
+            &mut Printer::to(OutputOptions { json: true, ..OutputOptions::default() }, data.clone(), Vec::new(), None),
+            &prices,
+            None,
+        )
+        .unwrap();
         assert_eq!(PriceTable::merge([PriceFile::parse(&data.text()).unwrap()]), prices);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::args::memory::RecommendArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::{filling, open, render};
 
 use super::{run, templates};
@@ -25,7 +25,7 @@ pub fn run(context: &mut Context, args: &RecommendArgs) -> Result<Exit> {
     match (&args.template, &args.tasks) {
         (Some(template), _) => on_template(context, args, template),
         (None, Some(file)) => on_tasks(context, args, file),
-        (None, None) => Err(Report::usage("a template or --tasks is needed")),
+        (None, None) => Err(CliError::usage("a template or --tasks is needed")),
     }
 }
 
@@ -86,13 +86,13 @@ fn tasks(file: &Path) -> Result<Vec<AskedTask>> {
     read.map_err(|error| report(file, error))
 }
 
-fn report(file: &Path, error: RecommendError) -> Report {
+fn report(file: &Path, error: RecommendError) -> CliError {
     match error {
-        RecommendError::Store(error) => Report::from(error),
+        RecommendError::Store(error) => CliError::from(error),
         RecommendError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-            Report::not_found(format!("there is no file {}", file.display()))
+            CliError::not_found(format!("there is no file {}", file.display()))
         }
-        error => Report::invalid(format!("{} is not a list of tasks", file.display()))
+        error => CliError::invalid(format!("{} is not a list of tasks", file.display()))
             .source(&error)
             .hint("`meno recommend --help` shows the format of a task"),
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::args::RekeyArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::words;
 use crate::settings::KeySource;
@@ -38,7 +38,7 @@ pub struct RekeyDocument {
 pub fn run(context: &mut Context, args: &RekeyArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Change)?;
     if workspace.session().is_none() {
-        return Err(Report::not_found(format!("there is no store at {}", workspace.store.path.display()))
+        return Err(CliError::not_found(format!("there is no store at {}", workspace.store.path.display()))
             .hint("`meno init` makes one; its `[encryption]` settings hold from the first run on"));
     }
     let mut made = None;
@@ -46,7 +46,7 @@ pub fn run(context: &mut Context, args: &RekeyArgs) -> Result<Exit> {
         (Some(file), _, _) => {
             let file = absolute(file)?;
             if file.starts_with(&workspace.store.path) {
-                return Err(Report::refused(format!("key file {} would lie in the store that it locks", file.display()))
+                return Err(CliError::refused(format!("key file {} would lie in the store that it locks", file.display()))
                     .hint("keep it where copies of the store do not take it along"));
             }
             if args.generate {
@@ -102,13 +102,13 @@ fn changed_nothing(error: &RekeyError) -> bool {
 
 /// The settings are read from any folder, so they hold the whole path.
 fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(|why| Report::invalid(format!("{} cannot be a key file", path.display())).source(&why))
+    std::path::absolute(path).map_err(|why| CliError::invalid(format!("{} cannot be a key file", path.display())).source(&why))
 }
 
 /// Makes a file with a new key, which must not be there yet.
 fn generate(path: &Path) -> Result<()> {
     let fault = |why: &(dyn std::error::Error + 'static)| {
-        Report::invalid(format!("key file {} cannot be made", path.display()))
+        CliError::invalid(format!("key file {} cannot be made", path.display()))
             .source(why)
             .hint("name a new file in a folder that is there")
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::audit::replay::Verification;
 use crate::cli::args::ReplayArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::progress::Names;
 use crate::cli::render::output::Texts;
@@ -34,7 +34,7 @@ pub fn run(context: &mut Context, args: &ReplayArgs) -> Result<Exit> {
         (run, _) if args.verify => verify(context, &workspace, run),
         (Some(run), Some(seq)) => show(context, &workspace, run, seq),
         (Some(run), None) => walk(context, &workspace, run, args),
-        (None, _) => Err(Report::usage("no run is named").hint("`meno replay last`, or `meno replay --verify --all`")),
+        (None, _) => Err(CliError::usage("no run is named").hint("`meno replay last`, or `meno replay --verify --all`")),
     }
 }
 
@@ -75,14 +75,14 @@ fn told(context: &mut Context, verify: impl FnOnce(&mut dyn FnMut(&Verification)
 
 fn show(context: &mut Context, workspace: &Workspace, run: RunId, seq: u64) -> Result<Exit> {
     let detail = workspace.detail_at(run, seq)?.ok_or_else(|| {
-        Report::not_found(format!("run {run} had not begun when the log was at position {seq}"))
+        CliError::not_found(format!("run {run} had not begun when the log was at position {seq}"))
             .hint(format!("`meno events {run}` shows the positions of its events"))
     })?;
     let detail = detail.masked();
     if context.out.json() {
         context.out.document(&detail)?;
     } else {
-        let shown = show_run::Shown {
+        let shown = show_run::ShowRunOptions {
             texts: Texts::default(),
             agent: None,
             zone: context.out.zone(),
@@ -114,14 +114,14 @@ fn walk(context: &mut Context, workspace: &Workspace, run: RunId, args: &ReplayA
             let mut line = String::new();
             let read = stdin
                 .read_line(&mut line)
-                .map_err(|error| Report::new("io", Exit::Mendable, format!("cannot read stdin: {error}")))?;
+                .map_err(|error| CliError::new("io", Exit::Mendable, format!("cannot read stdin: {error}")))?;
             if read == 0 {
                 return Ok(Exit::Done);
             }
         }
         if context.out.json() {
             let line =
-                EventLine::of(&recorded).map_err(|error| Report::fault("an event cannot be written as JSON").source(&error))?;
+                EventLine::of(&recorded).map_err(|error| CliError::fault("an event cannot be written as JSON").source(&error))?;
             context.out.json_line(&line)?;
         } else {
             let line = events::event(&recorded, &mut names, context.out.zone());

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::cli::args::ReportArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::{open, render};
 use crate::domain::event::Mode;
 use crate::views::status::RunStatus;
@@ -41,7 +41,7 @@ pub fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let Some(text) = &detail.report else {
-        let report = Report::new("report_not_found", Exit::Mendable, format!("run {} has no report", detail.run_id));
+        let report = CliError::new("report_not_found", Exit::Mendable, format!("run {} has no report", detail.run_id));
         return Err(report.hint(match detail.status {
             RunStatus::Succeeded | RunStatus::Failed | RunStatus::Cancelled => {
                 format!("`meno show-run {} --outputs` shows what its agents answered", detail.run_id)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cli::args::ResolveArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::Opening;
 use crate::cli::{consent, filling, open, running};
 use crate::domain::event::ResolvedBy;
@@ -32,14 +32,13 @@ pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
     let tools = attempts.flat_map(|attempt| &attempt.calls).flat_map(|call| &call.tools);
     let waiting: Vec<u32> = tools.filter(|tool| tool.writes && tool.ok.is_none()).map(|tool| tool.number).collect();
     let chosen = choose(&waiting, args.tool, id)?;
-    let mut active = workspace.resume(id, &ResumeRequest::default()).map_err(|error| Report::from(error).about("RUN", id))?;
+    let mut active = workspace.resume(id, &ResumeRequest::default()).map_err(|error| CliError::from(error).about("RUN", id))?;
     let known = filling::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);
     let waits = open_tools(active.stream.run()).into_iter().find(|(number, ..)| *number == chosen);
     let Some((_, call, tool_call)) = waits else {
-        return Err(
-            Report::refused(format!("run {id} does not wait for tool {chosen}")).hint(format!("`meno resume {id}` continues it"))
-        );
+        return Err(CliError::refused(format!("run {id} does not wait for tool {chosen}"))
+            .hint(format!("`meno resume {id}` continues it")));
     };
     let basis = Arc::clone(&active.basis);
     let (resolution, by) = (args.answer, ResolvedBy::Person);
@@ -52,15 +51,15 @@ fn choose(waiting: &[u32], tool: Option<u32>, id: RunId) -> Result<u32> {
     let numbers = waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let resolve = format!("meno resolve {id}");
     match (tool, waiting) {
-        (_, []) => Err(Report::refused(format!("run {id} waits for no tool"))
+        (_, []) => Err(CliError::refused(format!("run {id} waits for no tool"))
             .hint(format!("`meno show-run {id}` shows where it stands; `meno resume {id}` continues it"))),
         (Some(tool), waiting) if waiting.contains(&tool) => Ok(tool),
         (Some(tool), [first, ..]) => {
-            Err(Report::refused(format!("run {id} does not wait for tool {tool}; it waits for {numbers}"))
+            Err(CliError::refused(format!("run {id} does not wait for tool {tool}; it waits for {numbers}"))
                 .hint(format!("`{resolve} --tool {first} done` says that this one had finished")))
         }
         (None, [one]) => Ok(*one),
-        (None, [first, ..]) => Err(Report::usage(format!("run {id} waits for several tools: {numbers}"))
+        (None, [first, ..]) => Err(CliError::usage(format!("run {id} waits for several tools: {numbers}"))
             .hint(format!("name one: `{resolve} --tool {first} done`"))),
     }
 }

@@ -8,7 +8,7 @@ use super::run::GivenAnswers;
 use crate::cli::args::ResumeArgs;
 use crate::cli::args::values::Budget;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::Opening;
 use crate::cli::{consent, filling, open, running};
 use crate::domain::event::AnswerSource;
@@ -37,7 +37,7 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
         allow_unpriced: args.allow_unpriced,
         denies: args.deny,
     };
-    let mut active = workspace.resume(id, &request).map_err(|error| Report::from(error).about("RUN", id))?;
+    let mut active = workspace.resume(id, &request).map_err(|error| CliError::from(error).about("RUN", id))?;
     // What was typed as a secret is recorded nowhere; what stands in a variable is known again.
     let known = filling::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);
@@ -51,7 +51,7 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
             filling::complete(&workspace, &mut active, &given)?;
         }
     } else if !args.set.is_empty() {
-        return Err(Report::refused(format!("the form of run {id} is complete, so `--set` changes nothing"))
+        return Err(CliError::refused(format!("the form of run {id} is complete, so `--set` changes nothing"))
             .hint(format!("`meno fork {id} --set ID=VALUE` begins a new run with other answers")));
     }
     approve(args, &mut active)?;
@@ -67,7 +67,7 @@ fn approve(args: &ResumeArgs, active: &mut crate::workspace::ActiveRun) -> Resul
     let waits = |agent: &&crate::domain::run::Agent| matches!(agent.status, AgentStatus::AwaitingApproval { .. });
     let agents: Vec<_> = active.stream.run().agents.iter().filter(waits).map(|agent| agent.plan.agent).collect();
     if agents.is_empty() {
-        return Err(Report::refused(format!("run {} waits for no approval", active.id))
+        return Err(CliError::refused(format!("run {} waits for no approval", active.id))
             .hint(format!("`meno resume {}` goes on with it", active.id)));
     }
     for agent in agents {

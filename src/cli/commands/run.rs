@@ -13,14 +13,14 @@ use crate::cli::args::RunArgs;
 use crate::cli::args::values::KeyValue;
 use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal, ask_valid};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::{self, Opening};
 use crate::cli::output::sanitize;
 use crate::cli::{consent, filling, preview, running};
 use crate::domain::event::{AnswerSource, Mode};
 use crate::domain::form::{self, AnswerProblem};
 use crate::domain::template::Template;
-use crate::settings::{Choice, Flags, Found, Preset, edit};
+use crate::settings::{Choice, DetectedKeys, Flags, Preset, edit};
 use crate::workspace::library::{Entry, Origin};
 use crate::workspace::{Access, ActiveRun, GivenAnswer, RunRequest, StartError, Workspace, mode, ready};
 
@@ -123,7 +123,7 @@ fn flags(args: &RunArgs) -> Result<Flags> {
 pub fn preset(name: &str) -> Result<Preset> {
     name.parse::<Preset>().map_err(|_| {
         let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-        Report::invalid(format!("there is no preset `{}`", sanitize::line(name))).suggest(
+        CliError::invalid(format!("there is no preset `{}`", sanitize::line(name))).suggest(
             name,
             names.iter().copied(),
             &format!("presets are {}", names.join(", ")),
@@ -160,7 +160,7 @@ fn say_what_is_hidden(context: &mut Context, workspace: &Workspace, entry: &Entr
 }
 
 /// Chooses a preset when nobody has: what is there and agreed to, or the simulation. Real money is never spent unasked.
-fn choose_models(context: &mut Context, workspace: &Workspace, found: Found) -> Result<Preset> {
+fn choose_models(context: &mut Context, workspace: &Workspace, found: DetectedKeys) -> Result<Preset> {
     let mut there = Vec::new();
     if found.anthropic {
         there.push(("an Anthropic key", Preset::Anthropic));
@@ -179,14 +179,14 @@ fn choose_models(context: &mut Context, workspace: &Workspace, found: Found) -> 
     let words: Vec<&str> = there.iter().map(|(words, _)| *words).collect();
     if !context.can_ask() {
         let presets: Vec<String> = there.iter().map(|(_, preset)| format!("`--preset {}`", preset.name())).collect();
-        return Err(Report::refused(format!("{} is in the environment, but its use was not confirmed", words.join(" and ")))
+        return Err(CliError::refused(format!("{} is in the environment, but its use was not confirmed", words.join(" and ")))
             .hint(format!("say {} to spend real money, or `--preset simulated`", presets.join(" or "))));
     }
     let mut options: Vec<String> =
         there.iter().map(|(words, preset)| format!("use {words} (preset {})", preset.name())).collect();
     options.push("simulate: no model is asked, nothing is spent".to_owned());
     let chosen = Terminal::new(true).choose("Which models shall do the work? The choice is remembered.", &options, 0)?;
-    let Some(chosen) = chosen else { return Err(Report::interrupted()) };
+    let Some(chosen) = chosen else { return Err(CliError::interrupted()) };
     let preset = there.get(chosen).map_or(Preset::Simulated, |(_, preset)| *preset);
     let (path, _) = workspace.places.user_config(context.global.config.as_deref());
     edit::edit_file(&path, "preset", Some(preset.name()))?;
@@ -194,8 +194,8 @@ fn choose_models(context: &mut Context, workspace: &Workspace, found: Found) -> 
     Ok(preset)
 }
 
-fn broken(entry: &Entry) -> Report {
-    let report = Report::invalid(format!("template `{}` is broken", entry.id));
+fn broken(entry: &Entry) -> CliError {
+    let report = CliError::invalid(format!("template `{}` is broken", entry.id));
     let report =
         entry.first_error().into_iter().fold(report, |report, problem| report.cause(sanitize::line(&problem.to_string())));
     match &entry.origin {
@@ -212,7 +212,7 @@ pub fn given(context: &mut Context, answers: Option<&Path>, set: &[KeyValue], te
     if let Some(path) = answers {
         let (text, name) = read_answers(path)?;
         let file = form::parse_answers_file(&text, &name, template).map_err(|error| {
-            Report::invalid(format!("answers of {name}: {error}")).hint("`meno show-template TEMPLATE` lists the questions")
+            CliError::invalid(format!("answers of {name}: {error}")).hint("`meno show-template TEMPLATE` lists the questions")
         })?;
         given.extend(file.answers.into_iter().map(|(id, value)| (id, (value, AnswerSource::File))));
     }
@@ -233,30 +233,30 @@ fn read_answers(path: &Path) -> Result<(String, String)> {
     if path == Path::new("-") {
         if std::io::stdin().is_terminal() {
             return Err(
-                Report::invalid("`--answers -` reads stdin, which is a terminal").hint("pipe a JSON or TOML text into it")
+                CliError::invalid("`--answers -` reads stdin, which is a terminal").hint("pipe a JSON or TOML text into it")
             );
         }
         let read = std::io::stdin().take(ANSWERS_BYTES_MAX).read_to_string(&mut text);
-        read.map_err(|error| Report::invalid("the answers on stdin cannot be read").source(&error))?;
+        read.map_err(|error| CliError::invalid("the answers on stdin cannot be read").source(&error))?;
         return Ok((text, "stdin".to_owned()));
     }
     let name = path.display().to_string();
     let read = std::fs::File::open(path).and_then(|file| file.take(ANSWERS_BYTES_MAX).read_to_string(&mut text));
-    read.map_err(|error| Report::invalid(format!("answers file {name} cannot be read")).source(&error))?;
+    read.map_err(|error| CliError::invalid(format!("answers file {name} cannot be read")).source(&error))?;
     Ok((text, name))
 }
 
 /// Reports all problems of answers at once.
-pub fn wrong(problems: &[AnswerProblem]) -> Report {
+pub fn wrong(problems: &[AnswerProblem]) -> CliError {
     let message = match problems {
         [one] => {
-            return Report::invalid(sanitize::line(&one.to_string()).into_owned())
+            return CliError::invalid(sanitize::line(&one.to_string()).into_owned())
                 .hint("answer with `--set ID=VALUE` or `--answers FILE`; `meno show-template TEMPLATE` lists the questions");
         }
         many => format!("{} answers are missing or wrong", many.len()),
     };
     let report =
-        problems.iter().fold(Report::invalid(message), |report, problem| report.cause(sanitize::line(&problem.to_string())));
+        problems.iter().fold(CliError::invalid(message), |report, problem| report.cause(sanitize::line(&problem.to_string())));
     report.hint("answer with `--set ID=VALUE` or `--answers FILE`; `meno show-template TEMPLATE` lists the questions")
 }
 

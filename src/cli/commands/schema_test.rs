@@ -14,7 +14,7 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<super::validate_template::Validation>("validate-template.json");
     check::<super::config::ConfigDocument>("config.json");
     check::<PriceFile>("prices.json");
-    check::<crate::workspace::Found>("search.json");
+    check::<crate::workspace::SearchResponse>("search.json");
     check::<crate::workspace::Recommendation>("recommend.json");
     check::<crate::workspace::backtest::Backtest>("backtest.json");
     check::<crate::workspace::backtest::Whatif>("whatif.json");

@@ -11,7 +11,7 @@ use super::dispatch;
 use crate::cli::args::Cli;
 use crate::cli::context::Context;
 use crate::cli::output::capture::Captured;
-use crate::cli::output::{Color, Look, Out};
+use crate::cli::output::{Color, OutputOptions, Printer};
 use crate::settings::Variables;
 
 const WIDTHS: [u16; 4] = [60, 80, 100, 160];
@@ -155,8 +155,8 @@ impl Desk {
         let words = ["meno", "--no-input", "--store", store.to_str().unwrap()].map(str::to_owned);
         let cli = Cli::try_parse_from(words.into_iter().chain(self.words(command))).unwrap();
         let screen = Captured::default();
-        let look = Look { quiet: cli.global.quiet, zone: Some(TimeZone::UTC), ..Look::default() };
-        let out = Out::to(look, screen.clone(), screen.clone(), Some(width));
+        let look = OutputOptions { quiet: cli.global.quiet, zone: Some(TimeZone::UTC), ..OutputOptions::default() };
+        let out = Printer::to(look, screen.clone(), screen.clone(), Some(width));
         // Every run has an id of its own.
         let seed = command.bytes().map(u32::from).sum::<u32>().to_string();
         let variables = Variables::through(move |name| match name {
@@ -291,8 +291,8 @@ fn colours_change_nothing_but_colour() {
         let store = desk.dir.path().join("store");
         let shown = [Color::Never, Color::Always].map(|color| {
             let screen = Captured::default();
-            let look = Look { color, zone: Some(TimeZone::UTC), ..Look::default() };
-            let out = Out::to(look, screen.clone(), Vec::new(), Some(80));
+            let look = OutputOptions { color, zone: Some(TimeZone::UTC), ..OutputOptions::default() };
+            let out = Printer::to(look, screen.clone(), Vec::new(), Some(80));
             let cli = Cli::try_parse_from(["meno", "--store", store.to_str().unwrap(), command]).unwrap();
             let mut context = Context { out, global: cli.global, variables: Variables::through(|_| None) };
             dispatch(&mut context, cli.command).unwrap();

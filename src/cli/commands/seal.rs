@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::cli::args::SealArgs;
 use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::workspace::Access;
 use crate::workspace::signing::{self, Signer};
@@ -32,7 +32,7 @@ pub fn run(context: &mut Context, args: &SealArgs) -> Result<Exit> {
     let mut beside = signer.as_ref().map(|_| New::make(&signing::signature_of(path))).transpose()?;
     let seal = workspace.seal()?;
     let text = serde_json::to_string_pretty(&seal)
-        .map_err(|error| Report::fault("the seal cannot be written as JSON").source(&error))?;
+        .map_err(|error| CliError::fault("the seal cannot be written as JSON").source(&error))?;
     let text = format!("{text}\n");
     if let (Some(signer), Some(beside)) = (&signer, &mut beside) {
         beside.keep(&signer.sign(text.as_bytes())?)?;
@@ -89,8 +89,8 @@ impl New {
         Ok(())
     }
 
-    fn failed(path: &Path, error: &std::io::Error) -> Report {
-        Report::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
+    fn failed(path: &Path, error: &std::io::Error) -> CliError {
+        CliError::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
             .hint("choose another file with `-o FILE`; a seal is never written over")
     }
 }

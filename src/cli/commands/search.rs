@@ -6,7 +6,7 @@ use jiff::Zoned;
 
 use crate::cli::args::memory::{ReindexArgs, SearchArgs, SuggestArgs};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::{sanitize, words};
 use crate::cli::progress::Counting;
 use crate::cli::{open, render};
@@ -106,17 +106,17 @@ fn joined(words: &[OsString]) -> String {
 }
 
 /// What kept the past from being recalled, for people.
-pub fn report(error: RecallError) -> Report {
+pub fn report(error: RecallError) -> CliError {
     if let Some(why) = error.unwritable() {
-        return Report::unwritable(error.to_string(), why);
+        return CliError::unwritable(error.to_string(), why);
     }
     match error {
         RecallError::Store(error) => error.into(),
-        RecallError::Busy => Report::new("index_busy", Exit::Unreachable, "another process is changing the search index")
+        RecallError::Busy => CliError::new("index_busy", Exit::Unreachable, "another process is changing the search index")
             .hint("wait for it, or raise --wait"),
-        RecallError::Embed(error) => Report::new("model", Exit::Mendable, error.to_string())
+        RecallError::Embed(error) => CliError::new("model", Exit::Mendable, error.to_string())
             .hint("`meno model list` shows the models, `meno model fetch NAME` fetches one"),
-        other => Report::new("index", Exit::Mendable, "the search index cannot be used")
+        other => CliError::new("index", Exit::Mendable, "the search index cannot be used")
             .source(&other)
             .hint("the index can be deleted at any time: `meno reindex --anew` rebuilds it"),
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::args::ShowRunArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::progress::Names;
 use crate::cli::render::output::Texts;
 use crate::cli::render::{agents_of, events, show_run};
@@ -16,7 +16,7 @@ use crate::workspace::Access;
 /// When there is no such run or agent, or the store cannot be read.
 pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
     if args.events && context.out.json() {
-        return Err(Report::usage(
+        return Err(CliError::usage(
             "`--events` and `--json` do not go together: a run is one document, its events are JSON Lines",
         )
         .hint(format!("`meno events {} --json` prints the events", args.run)));
@@ -47,7 +47,7 @@ pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
     // Who names an attempt wants to see something of it.
     let outputs = args.outputs || (args.attempt.is_some() && !args.prompts);
     let texts = Texts { outputs, prompts: args.prompts, attempt: args.attempt };
-    let shown = show_run::Shown { texts, agent, zone, family: &family, diff: args.diff, width: context.out.width() };
+    let shown = show_run::ShowRunOptions { texts, agent, zone, family: &family, diff: args.diff, width: context.out.width() };
     let page = show_run::show_run(&detail, shown);
     context.out.verbatim(page)?;
     if args.events {
@@ -69,7 +69,7 @@ pub fn refuse_missing(run: &RunDetail, role: Option<&str>, number: u32) -> Resul
     }
     let of = role.map_or_else(String::new, |role| format!(" of `{role}`"));
     let last = agents_of(run, role).flat_map(|agent| &agent.attempts).map(|attempt| attempt.attempt).max();
-    let report = Report::not_found(format!("run {} has no attempt {number}{of}", run.run_id));
+    let report = CliError::not_found(format!("run {} has no attempt {number}{of}", run.run_id));
     Err(match last {
         Some(1) => report.hint("there was one attempt, number 1"),
         Some(last) => report.hint(format!("attempts have the numbers 1 to {last}")),
@@ -83,7 +83,7 @@ fn refuse_strangers(run: &RunDetail, role: &str) -> Result<()> {
         return Ok(());
     }
     let roles: Vec<&str> = run.agents.iter().map(|agent| agent.role.as_str()).collect();
-    let report = Report::not_found(format!("run {} has no agent `{role}`", run.run_id));
+    let report = CliError::not_found(format!("run {} has no agent `{role}`", run.run_id));
     let report = if roles.is_empty() { report } else { report.cause(format!("it has: {}", roles.join(", "))) };
     Err(report.suggest(role, roles.iter().copied(), &format!("`meno show-run {}` shows its team", run.run_id)))
 }

@@ -7,10 +7,10 @@ use super::list_templates::{Kind, TemplateLine};
 use super::templates;
 use crate::cli::args::ShowTemplateArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::table::{Column, Fit, Table};
-use crate::cli::output::{HEADING, Out, sanitize, styled, words};
+use crate::cli::output::{HEADING, Printer, sanitize, styled, words};
 use crate::domain::condition::{describe, from_required};
 use crate::domain::judge;
 use crate::domain::template::{Problem, Question, Rule, Template};
@@ -56,19 +56,19 @@ impl TemplateDocument {
     pub fn of(entry: Entry) -> Result<Self> {
         let TemplateLine { origin, path, hides_builtin, .. } = TemplateLine::from(&entry);
         let Some(template) = entry.template else {
-            let report = Report::new("template_broken", Exit::Mendable, format!("template `{}` is broken", entry.id));
+            let report = CliError::new("template_broken", Exit::Mendable, format!("template `{}` is broken", entry.id));
             let file = path.as_deref().unwrap_or("FILE");
             return Err(entry
                 .problems
                 .iter()
-                .fold(report, Report::cause)
+                .fold(report, CliError::cause)
                 .hint(format!("correct {file}, then `meno validate-template {file}`")));
         };
         Ok(Self { origin, path, hides_builtin, problems: entry.problems, template })
     }
 }
 
-fn show(out: &mut Out, entry: Entry) -> Result<Exit> {
+fn show(out: &mut Printer, entry: Entry) -> Result<Exit> {
     let document = TemplateDocument::of(entry)?;
     if out.json() {
         out.document(&document)?;
@@ -91,7 +91,7 @@ fn show(out: &mut Out, entry: Entry) -> Result<Exit> {
     rules(out, &template)
 }
 
-fn questions(out: &mut Out, questions: &[Question]) -> Result<()> {
+fn questions(out: &mut Printer, questions: &[Question]) -> Result<()> {
     let columns = [
         Column::new("id", Fit::Whole),
         Column::new("question", Fit::Words),
@@ -114,7 +114,7 @@ fn questions(out: &mut Out, questions: &[Question]) -> Result<()> {
     out.data(table.finish())
 }
 
-fn rules(out: &mut Out, template: &Template) -> Result<Exit> {
+fn rules(out: &mut Printer, template: &Template) -> Result<Exit> {
     let columns = [
         Column::new("role", Fit::Whole),
         Column::new("agent", Fit::Whole).optional(2),
@@ -144,7 +144,7 @@ fn made_when(rule: &Rule) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::Look;
+    use crate::cli::output::OutputOptions;
     use crate::cli::output::capture::Captured;
     use crate::workspace::library::Library;
 
@@ -156,7 +156,7 @@ mod tests {
         let wanted =
             template.agent_composition_rules.iter().flat_map(|rule| &rule.success_criteria).map(judge::name).next().unwrap();
         let data = Captured::default();
-        show(&mut Out::to(Look::default(), data.clone(), Vec::new(), None), entry).unwrap();
+        show(&mut Printer::to(OutputOptions::default(), data.clone(), Vec::new(), None), entry).unwrap();
         assert!(data.text().contains(&wanted), "{wanted} is not in\n{}", data.text());
     }
 }

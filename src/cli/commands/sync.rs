@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::backup::HeadDocument;
 use crate::cli::args::{PullArgs, PushArgs};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::words;
 use crate::cli::progress::Reading;
@@ -142,7 +142,7 @@ pub fn pull(context: &mut Context, args: &PullArgs) -> Result<Exit> {
         context.out.document(&PullDocument { url, logs })?;
     }
     match pulled.into_iter().find_map(|log| log.refused) {
-        Some(why) => Err(Report::from(why)),
+        Some(why) => Err(CliError::from(why)),
         None => Ok(Exit::Done),
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::analytics::telemetry::{TelemetryLine, line};
 use crate::cli::args::{TelemetryCommand, TelemetryFormat, TelemetrySpan};
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::sanitize;
 use crate::cli::{open, render};
 use crate::domain::ids::TimeNs;
@@ -105,7 +105,7 @@ fn export(
         context.out.detail(format!("{count} calls"));
         return Ok(Exit::Done);
     };
-    let failed = |error: std::io::Error| Report::invalid(format!("{} cannot be written", path.display())).source(&error);
+    let failed = |error: std::io::Error| CliError::invalid(format!("{} cannot be written", path.display())).source(&error);
     // A file appears only when it is whole.
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
@@ -118,7 +118,7 @@ fn export(
 }
 
 /// Stdout as a writer.
-struct OutWriter<'a>(&'a mut crate::cli::output::Out);
+struct OutWriter<'a>(&'a mut crate::cli::output::Printer);
 
 impl Write for OutWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::templates;
 use crate::cli::args::TemplateCommand;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::sanitize;
 use crate::domain::template::{Problem, starter};
@@ -34,8 +34,8 @@ pub struct TemplateTaken {
 pub fn run(context: &mut Context, command: &TemplateCommand) -> Result<Exit> {
     let (id, text, problems, replace) = match command {
         TemplateCommand::New { id } => {
-            let text =
-                starter(id).map_err(|error| Report::invalid(error.to_string()).hint("choose an id of a-z, 0-9, `_` and `-`"))?;
+            let text = starter(id)
+                .map_err(|error| CliError::invalid(error.to_string()).hint("choose an id of a-z, 0-9, `_` and `-`"))?;
             (id.clone(), text, Vec::new(), false)
         }
         TemplateCommand::Add { file } => {
@@ -43,7 +43,7 @@ pub fn run(context: &mut Context, command: &TemplateCommand) -> Result<Exit> {
             let (text, checked) = library.check_file(file, false);
             let (Some(text), Some(template)) = (text, checked.value) else {
                 let report =
-                    Report::new("template_broken", Exit::Mendable, format!("{} is not a valid template", file.display()));
+                    CliError::new("template_broken", Exit::Mendable, format!("{} is not a valid template", file.display()));
                 let report =
                     checked.problems.iter().fold(report, |report, problem| report.cause(templates::problem(file, problem)));
                 return Err(report.hint("correct the file and try again; the store is unchanged"));

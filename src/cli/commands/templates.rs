@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::sanitize;
 use crate::domain::template::{Problem, template_id};
 use crate::workspace::library::{Entry, Library, TakeError};
@@ -15,10 +15,10 @@ pub fn find(library: &Library, id: &str) -> Result<Entry> {
     template_id(id).map_err(bad_id)?;
     let found = library
         .find(id)
-        .map_err(|error| Report::new("io", Exit::Mendable, format!("template `{id}` cannot be read: {error}")))?;
+        .map_err(|error| CliError::new("io", Exit::Mendable, format!("template `{id}` cannot be read: {error}")))?;
     found.ok_or_else(|| {
         let known: Vec<String> = library.list().into_iter().map(|entry| entry.id).collect();
-        Report::new("template_not_found", Exit::Mendable, format!("template `{id}` is not known"))
+        CliError::new("template_not_found", Exit::Mendable, format!("template `{id}` is not known"))
             .cause("looked in: the store's templates, the built-in ones")
             .suggest(id, known.iter().map(String::as_str), "`meno list-templates` shows all")
     })
@@ -37,13 +37,13 @@ pub fn of_path(library: &Library, name: &str) -> Result<Option<Entry>> {
     if path.exists() {
         return Ok(Some(library.file(path)));
     }
-    Err(Report::new("template_not_found", Exit::Mendable, format!("there is no template file {}", sanitize::line(name)))
+    Err(CliError::new("template_not_found", Exit::Mendable, format!("there is no template file {}", sanitize::line(name)))
         .hint("name a file that is there, or a template by its id: `meno list-templates` shows all"))
 }
 
 /// Says that a text is no id.
-pub fn bad_id(error: crate::domain::template::BadId) -> Report {
-    Report::invalid(error.to_string()).hint("`meno list-templates` shows the templates there are")
+pub fn bad_id(error: crate::domain::template::BadId) -> CliError {
+    CliError::invalid(error.to_string()).hint("`meno list-templates` shows the templates there are")
 }
 
 /// Says a problem as compilers do: file, place, what is wrong, how to mend it.
@@ -51,7 +51,7 @@ pub fn problem(path: &Path, problem: &Problem) -> String {
     format!("{}:{problem}\n    remedy: {}", path.display(), problem.remedy)
 }
 
-impl From<TakeError> for Report {
+impl From<TakeError> for CliError {
     fn from(error: TakeError) -> Self {
         let message = error.to_string();
         match error {

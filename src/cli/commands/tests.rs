@@ -8,23 +8,23 @@ use serde_json::{Value, json};
 use super::{dispatch, doctor, export_run, note, rebuild, serve};
 use crate::cli::args::Cli;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report};
+use crate::cli::error::{CliError, Exit};
 use crate::cli::open::{self, Opening};
 use crate::cli::output::capture::Captured;
-use crate::cli::output::{Look, Out};
+use crate::cli::output::{OutputOptions, Printer};
 use crate::settings::{Preset, Variables};
 use crate::views::schema_test::check;
 use crate::workspace::{Access, RunRequest};
 
 /// Types a command for the store in `dir`; returns how it ended and what stood on stdout and stderr.
-fn typed(dir: &Path, words: &[&str]) -> (Result<Exit, Report>, String, String) {
+fn typed(dir: &Path, words: &[&str]) -> (Result<Exit, CliError>, String, String) {
     let store = dir.join("store");
     let all = ["meno", "--no-input", "--store", store.to_str().unwrap()].into_iter().chain(words.iter().copied());
     let cli = Cli::try_parse_from(all).unwrap();
     let (data, said) = (Captured::default(), Captured::default());
-    let look = Look { json: cli.global.json, ..Look::default() };
+    let look = OutputOptions { json: cli.global.json, ..OutputOptions::default() };
     let mut context = Context {
-        out: Out::to(look, data.clone(), said.clone(), None),
+        out: Printer::to(look, data.clone(), said.clone(), None),
         global: cli.global,
         variables: Variables::through(|_| None),
     };
@@ -40,7 +40,7 @@ fn json(dir: &Path, words: &[&str]) -> Value {
 
 /// Starts `count` simulated runs in the store in `dir`; nobody executes them.
 fn begin(dir: &Path, count: usize) {
-    let (out, store) = (Out::to(Look::default(), Vec::new(), Vec::new(), None), dir.join("store"));
+    let (out, store) = (Printer::to(OutputOptions::default(), Vec::new(), Vec::new(), None), dir.join("store"));
     let cli = Cli::try_parse_from(["meno", "--store", store.to_str().unwrap(), "rebuild"]).unwrap();
     let mut context = Context { out, global: cli.global, variables: Variables::through(|_| None) };
     let opening = Opening { fallback: Some(Preset::Simulated), ..Opening::default() };

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::cli::args::TrustArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::sanitize;
 use crate::settings::Places;
 use crate::workspace::setup;
@@ -28,7 +28,7 @@ pub fn run(context: &mut Context, args: &TrustArgs) -> Result<Exit> {
     let dir = places.current.join(&args.dir);
     let Some(store) = setup::store_of(&dir) else {
         let message = format!("{} is no store and has none", args.dir.display());
-        return Err(Report::not_found(message).hint("`meno init` makes one in the current folder"));
+        return Err(CliError::not_found(message).hint("`meno init` makes one in the current folder"));
     };
     let (path, already) = setup::trust(&places, &store)?;
     let store = path.display().to_string();

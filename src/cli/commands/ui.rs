@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::args::UiArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::{Opening, store_with};
 use crate::cli::stop::Stop;
 use crate::ui::{Ui, server};
@@ -79,7 +79,7 @@ fn listen(port: Option<u16>) -> Result<TcpListener> {
     };
     bound.map_err(|error| {
         let port = port.unwrap_or_default();
-        Report::new("port", Exit::Mendable, format!("port {port} cannot be used"))
+        CliError::new("port", Exit::Mendable, format!("port {port} cannot be used"))
             .source(&error)
             .hint("choose another with `--port`, or leave it out")
     })

@@ -2,7 +2,7 @@
 
 use crate::cli::args::UndoArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::{sanitize, words};
 use crate::workspace::{Access, FileUndone, UndoError, Undone};
@@ -55,7 +55,7 @@ fn show(context: &mut Context, undone: &Undone) -> Result<()> {
     Ok(())
 }
 
-impl From<UndoError> for Report {
+impl From<UndoError> for CliError {
     fn from(error: UndoError) -> Self {
         let message = error.to_string();
         match error {

@@ -10,7 +10,7 @@ use crate::cli::args::ValidateTemplateArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
 use crate::cli::open::{self, Opening};
-use crate::cli::output::{Out, sanitize, words};
+use crate::cli::output::{Printer, sanitize, words};
 use crate::domain::template::{Problem, Severity, TestTally, tally_tests};
 use crate::workspace::Access;
 use crate::workspace::library::Library;
@@ -56,7 +56,7 @@ pub fn run(context: &mut Context, args: &ValidateTemplateArgs) -> Result<Exit> {
     show(&mut context.out, &library, &args.files)
 }
 
-fn show(out: &mut Out, library: &Library, files: &[PathBuf]) -> Result<Exit> {
+fn show(out: &mut Printer, library: &Library, files: &[PathBuf]) -> Result<Exit> {
     let mut validation = Validation { files: Vec::new(), errors: 0, warnings: 0 };
     for path in files {
         let (text, checked) = library.check_file(path, is_stored(path));
@@ -113,7 +113,7 @@ fn in_words(tests: TestTally) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::Look;
+    use crate::cli::output::OutputOptions;
     use crate::cli::output::capture::Captured;
     use crate::domain::template::starter;
 
@@ -122,8 +122,12 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let data = Captured::default();
-        let exit =
-            show(&mut Out::to(Look::default(), data.clone(), Vec::new(), None), &Library::open(Path::new("")), &[path]).unwrap();
+        let exit = show(
+            &mut Printer::to(OutputOptions::default(), data.clone(), Vec::new(), None),
+            &Library::open(Path::new("")),
+            &[path],
+        )
+        .unwrap();
         (exit, data.text())
     }
 
@@ -138,7 +142,11 @@ mod tests {
         let path = store.path().join("templates/other.json");
         std::fs::write(&path, text).unwrap();
         let data = Captured::default();
-        let exit = show(&mut Out::to(Look::default(), data.clone(), Vec::new(), None), &Library::open(Path::new("")), &[path]);
+        let exit = show(
+            &mut Printer::to(OutputOptions::default(), data.clone(), Vec::new(), None),
+            &Library::open(Path::new("")),
+            &[path],
+        );
         assert!(exit == Ok(Exit::Mendable) && data.text().contains("/template_id"), "{}", data.text());
     }
 
@@ -150,7 +158,7 @@ mod tests {
         }
         let data = Captured::default();
         let exit = show(
-            &mut Out::to(Look::default(), data.clone(), Vec::new(), None),
+            &mut Printer::to(OutputOptions::default(), data.clone(), Vec::new(), None),
             &Library::open(Path::new("")),
             &["/nonexistent/a.json".into()],
         );

@@ -1,7 +1,7 @@
 //! Where output goes and how it looks: data to stdout, words about it to stderr, colour only where it is wanted.
 //!
-//! Everything that a command prints passes through [`Out`], which alone knows about terminals, `--json`, `-q`, `-v` and
-//! colour. Callers clean stored text with [`sanitize`] before it gets here; [`Out`] cannot tell text from styling.
+//! Everything that a command prints passes through [`Printer`], which alone knows about terminals, `--json`, `-q`, `-v` and
+//! colour. Callers clean stored text with [`sanitize`] before it gets here; [`Printer`] cannot tell text from styling.
 
 pub mod layout;
 pub mod sanitize;
@@ -18,7 +18,7 @@ use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::error::{Report, Result};
+use super::error::{CliError, Result};
 use crate::settings::Variables;
 
 /// When output is coloured.
@@ -68,7 +68,7 @@ pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
 
 /// What decides how output looks, as the user asked for it.
 #[derive(Clone, Debug, Default)]
-pub struct Look {
+pub struct OutputOptions {
     /// JSON instead of words on stdout.
     pub json: bool,
     /// No words on stderr but errors.
@@ -84,25 +84,25 @@ pub struct Look {
 }
 
 /// Stdout and stderr, as the user wants them to look.
-pub struct Out {
+pub struct Printer {
     data: AutoStream<Box<dyn Write + Send>>,
     words: AutoStream<Box<dyn Write + Send>>,
-    look: Look,
+    look: OutputOptions,
     data_width: Option<u16>,
     words_width: Option<u16>,
     can_redraw: bool,
     zone: OnceCell<TimeZone>,
 }
 
-impl std::fmt::Debug for Out {
+impl std::fmt::Debug for Printer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Out").field("look", &self.look).field("data_width", &self.data_width).finish_non_exhaustive()
     }
 }
 
-impl Out {
+impl Printer {
     /// Opens the process's own stdout and stderr.
-    pub fn new(look: Look) -> Self {
+    pub fn new(look: OutputOptions) -> Self {
         let stdout = io::stdout();
         let (on_terminal, words_on_terminal) = (stdout.is_terminal(), io::stderr().is_terminal());
         let is_dumb = Variables::of_process().get("TERM").is_some_and(|term| term == "dumb");
@@ -123,7 +123,12 @@ impl Out {
     }
 
     /// Writes to `data` and `words` instead of the process's streams, as if both were terminals of `width` columns (`None`: pipes).
-    pub fn to(look: Look, data: impl Write + Send + 'static, words: impl Write + Send + 'static, width: Option<u16>) -> Self {
+    pub fn to(
+        look: OutputOptions,
+        data: impl Write + Send + 'static,
+        words: impl Write + Send + 'static,
+        width: Option<u16>,
+    ) -> Self {
         let color = match look.color {
             Color::Auto => ColorChoice::Never,
             color => color.into(),
@@ -261,7 +266,7 @@ impl Out {
     }
 
     /// Shows why a command failed: words, or with `--json` one JSON object. Always on stderr, `-q` or not.
-    pub fn error(&mut self, report: &Report) {
+    pub fn error(&mut self, report: &CliError) {
         if report.is_silent() {
             return;
         }
@@ -309,9 +314,9 @@ fn terminal_width() -> u16 {
     terminal_size::terminal_size().map(|(width, _)| width.0).filter(|width| *width > 0).unwrap_or(80)
 }
 
-fn unsayable(error: serde_json::Error) -> Report {
+fn unsayable(error: serde_json::Error) -> CliError {
     // Writing into memory cannot fail, so it is the value: a shape that JSON does not have.
-    Report::fault("the result cannot be written as JSON").source(&error)
+    CliError::fault("the result cannot be written as JSON").source(&error)
 }
 
 #[cfg(test)]
@@ -360,14 +365,14 @@ mod tests {
     use super::*;
     use crate::cli::error::Exit;
 
-    fn out(look: Look) -> (Out, Captured, Captured) {
+    fn out(look: OutputOptions) -> (Printer, Captured, Captured) {
         let (data, words) = (Captured::default(), Captured::default());
-        (Out::to(look, data.clone(), words.clone(), None), data, words)
+        (Printer::to(look, data.clone(), words.clone(), None), data, words)
     }
 
     #[test]
     fn data_goes_to_stdout_and_words_to_stderr() {
-        let (mut out, data, words) = out(Look::default());
+        let (mut out, data, words) = out(OutputOptions::default());
         out.data("row").unwrap();
         out.say("said");
         out.detail("only with -v");
@@ -378,19 +383,19 @@ mod tests {
 
     #[test]
     fn quiet_leaves_data_and_errors() {
-        let (mut out, data, words) = out(Look { quiet: true, verbose: true, ..Look::default() });
+        let (mut out, data, words) = out(OutputOptions { quiet: true, verbose: true, ..OutputOptions::default() });
         out.data("row").unwrap();
         out.say("said");
         out.detail("detail");
         out.warn("warning");
-        out.error(&Report::refused("no"));
+        out.error(&CliError::refused("no"));
         assert_eq!((data.text(), words.text()), ("row\n".to_owned(), "error: no\n".to_owned()));
     }
 
     #[test]
     fn with_json_an_error_is_one_json_object_on_stderr() {
-        let (mut out, data, words) = out(Look { json: true, ..Look::default() });
-        out.error(&Report::not_found("run `x` is not known").hint("`meno list-runs` shows all"));
+        let (mut out, data, words) = out(OutputOptions { json: true, ..OutputOptions::default() });
+        out.error(&CliError::not_found("run `x` is not known").hint("`meno list-runs` shows all"));
         assert_eq!(data.text(), "");
         let json: serde_json::Value = serde_json::from_str(&words.text()).unwrap();
         assert_eq!(json["error"]["kind"], "not_found");
@@ -399,18 +404,18 @@ mod tests {
 
     #[test]
     fn a_typed_line_begins_with_its_type() {
-        let (mut out, data, _) = out(Look::default());
+        let (mut out, data, _) = out(OutputOptions::default());
         out.typed_line("run", &serde_json::json!({"a": 1})).unwrap();
         assert_eq!(data.text(), "{\"type\":\"run\",\"a\":1}\n");
     }
 
     #[test]
     fn colour_marks_words_only_when_wanted() {
-        let report = Report::refused("no").hint("yes");
-        let (mut plain, _, words) = out(Look::default());
+        let report = CliError::refused("no").hint("yes");
+        let (mut plain, _, words) = out(OutputOptions::default());
         plain.error(&report);
         assert_eq!(words.text(), "error: no\nhint: yes\n");
-        let (mut colored, _, words) = out(Look { color: Color::Always, ..Look::default() });
+        let (mut colored, _, words) = out(OutputOptions { color: Color::Always, ..OutputOptions::default() });
         colored.error(&report);
         assert!(words.text().contains("\u{1b}[") && words.text().contains("hint:"));
     }
@@ -425,7 +430,7 @@ mod tests {
     #[test]
     fn a_closed_pipe_ends_quietly() {
         let words = Captured::default();
-        let mut out = Out::to(Look::default(), Closed, words.clone(), None);
+        let mut out = Printer::to(OutputOptions::default(), Closed, words.clone(), None);
         let report = out.data("row").unwrap_err();
         assert_eq!(report.exit, Exit::Done);
         out.error(&report);

@@ -10,7 +10,7 @@ use anstyle::Style;
 use textwrap::core::display_width;
 
 use super::layout::{self, GAP, Measured};
-use super::{FAINT, HEADING, Out, sanitize, styled};
+use super::{FAINT, HEADING, Printer, sanitize, styled};
 
 /// How a column is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub struct Table<'n> {
 
 impl<'n> Table<'n> {
     /// Makes a table with these columns.
-    pub fn new<C: Into<Column<'n>> + Clone>(out: &Out, columns: &[C]) -> Self {
+    pub fn new<C: Into<Column<'n>> + Clone>(out: &Printer, columns: &[C]) -> Self {
         let columns = columns.iter().cloned().map(Into::into).collect();
         Self { columns, rows: Vec::new(), width: out.width().map(usize::from), short_note: None }
     }
@@ -346,10 +346,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cli::output::{GOOD, Look};
+    use crate::cli::output::{GOOD, OutputOptions};
 
     fn table(width: Option<u16>) -> String {
-        let out = Out::to(Look::default(), Vec::new(), Vec::new(), width);
+        let out = Printer::to(OutputOptions::default(), Vec::new(), Vec::new(), width);
         let columns = [
             Column::new("run", Fit::Whole),
             Column::new("template", Fit::Words),
@@ -388,7 +388,7 @@ mod tests {
             texts in proptest::collection::vec(proptest::collection::vec("([a-zé]{1,12} ){0,14}[a-z_/]{1,30}", 9), 1..5),
             width in 60_u16..=160,
         ) {
-            let out = Out::to(Look::default(), Vec::new(), Vec::new(), Some(width));
+            let out = Printer::to(OutputOptions::default(), Vec::new(), Vec::new(), Some(width));
             let fits = [Fit::Words, Fit::Below, Fit::Whole, Fit::Number];
             let names: Vec<String> = (0..kinds.len()).map(|number| format!("column {number}")).collect();
             let mut columns = vec![Column::new("record", Fit::Whole)];

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::output::Out;
+use crate::cli::output::Printer;
 
 /// Work that counts.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub struct Counting(ProgressBar);
 
 impl Counting {
     /// Shows work called `what` as soon as it says how much there is.
-    pub fn new(out: &Out, what: &'static str) -> Self {
+    pub fn new(out: &Printer, what: &'static str) -> Self {
         let visible = out.can_redraw() && !out.quiet() && !out.json();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target).with_message(what);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lines::{Names, line};
-use super::state::State;
+use super::state::ProgressState;
 use crate::cli::output::sanitize;
 use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::AgentNo;
@@ -21,7 +21,7 @@ pub struct Live {
     bars: MultiProgress,
     run: ProgressBar,
     agents: HashMap<AgentNo, ProgressBar>,
-    state: State,
+    state: ProgressState,
     names: Names,
 }
 
@@ -37,7 +37,7 @@ impl Live {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let run = bars.add(ProgressBar::no_length().with_style(style("{spinner} {wide_msg} {elapsed:>5}")));
         run.enable_steady_tick(TICK);
-        Self { bars, run, agents: HashMap::new(), state: State::default(), names: Names::default() }
+        Self { bars, run, agents: HashMap::new(), state: ProgressState::default(), names: Names::default() }
     }
 
     /// Shows an event.

@@ -8,13 +8,13 @@ mod live;
 mod reading;
 mod state;
 
-use super::output::Out;
+use super::output::Printer;
 use crate::domain::event::Recorded;
 pub use counting::Counting;
 pub use lines::{Names, attached, line};
 pub use live::Live;
 pub use reading::Reading;
-pub use state::{AgentLine, State};
+pub use state::{AgentLine, ProgressState};
 
 /// How a run's progress is shown.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub enum Progress {
 
 impl Progress {
     /// Chooses what fits to where output goes.
-    pub fn new(out: &Out) -> Self {
+    pub fn new(out: &Printer) -> Self {
         if out.quiet() || out.json() {
             Self::Hidden
         } else if out.can_redraw() {
@@ -40,7 +40,7 @@ impl Progress {
     }
 
     /// Shows an event that was acknowledged.
-    pub fn event(&mut self, recorded: &Recorded, out: &mut Out) {
+    pub fn event(&mut self, recorded: &Recorded, out: &mut Printer) {
         match self {
             Self::Hidden => {}
             Self::Plain(names) => {

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::output::{Out, words};
+use crate::cli::output::{Printer, words};
 
 /// A bar over the bytes of a file, or a count where its size is not known.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub struct Reading(Option<ProgressBar>);
 
 impl Reading {
     /// Starts at nothing of `bytes`.
-    pub fn new(out: &Out, what: &'static str, bytes: Option<u64>) -> Self {
+    pub fn new(out: &Printer, what: &'static str, bytes: Option<u64>) -> Self {
         if out.quiet() || out.json() || !out.can_redraw() {
             return Self(None);
         }

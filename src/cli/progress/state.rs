@@ -11,7 +11,7 @@ use crate::views::status::AgentStatus;
 
 /// A run at work, as far as its events are folded.
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct ProgressState {
     /// The team, in the order of planning.
     pub agents: Vec<AgentLine>,
     /// What is known of the run's cost.
@@ -48,13 +48,13 @@ pub struct AgentLine {
     pub doing: String,
 }
 
-impl Default for State {
+impl Default for ProgressState {
     fn default() -> Self {
         Self { agents: Vec::new(), cost: NanoUsd(0), cost_complete: true, budget: None, mode: Mode::Real, calls: HashMap::new() }
     }
 }
 
-impl State {
+impl ProgressState {
     /// Takes in one event; returns the number of the agent whose row changed.
     pub fn apply(&mut self, recorded: &Recorded) -> Option<AgentNo> {
         match &recorded.event {
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::views::sample;
 
-    fn play(state: &mut State, events: &[Recorded]) {
+    fn play(state: &mut ProgressState, events: &[Recorded]) {
         for recorded in events {
             state.apply(recorded);
         }
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn rows_follow_the_agents_and_the_run_counts_its_cost_against_the_budget() {
-        let mut state = State::default();
+        let mut state = ProgressState::default();
         let story = sample::story();
         play(&mut state, &story[..18]);
         assert_eq!(state.agents[0].summary(), "capable  sim-small  1,734 tok  $0.00200  thinks");
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_lost_call_makes_the_cost_a_lower_bound() {
-        let mut state = State::default();
+        let mut state = ProgressState::default();
         let events = [sample::planned(0, "linter", None), sample::call_started(1, 0, 1, Purpose::Work), sample::lost(1)];
         play(&mut state, &sample::stream(events));
         assert_eq!(state.summary(), "0 of 1 agent done, unknown");

@@ -6,7 +6,7 @@ pub use crate::charts::outcomes::share;
 use crate::charts::outcomes::{modes, success_columns};
 use crate::charts::terminal::{bar, columns, interval};
 use crate::cli::output::table::{Column, Fit, Table};
-use crate::cli::output::{FAINT, HEADING, Out, sanitize, styled, time, words};
+use crate::cli::output::{FAINT, HEADING, Printer, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
 use crate::views::misconfigured::left_out_words;
@@ -21,7 +21,7 @@ const PERIODS_MAX: usize = 60;
 const WEEKS_MIN: usize = 4;
 
 /// Shows a report.
-pub fn analytics(out: &Out, analytics: &Analytics) -> String {
+pub fn analytics(out: &Printer, analytics: &Analytics) -> String {
     let mut parts = vec![templates(out, analytics)];
     if let Some(report) = &analytics.template {
         parts.extend(template(out, report, analytics));
@@ -46,7 +46,7 @@ pub fn analytics(out: &Out, analytics: &Analytics) -> String {
     parts.join("\n\n")
 }
 
-fn templates(out: &Out, analytics: &Analytics) -> String {
+fn templates(out: &Printer, analytics: &Analytics) -> String {
     let on_terminal = out.width().is_some();
     let mut columns = vec![
         Column::new("template", Fit::Words),
@@ -81,7 +81,7 @@ fn templates(out: &Out, analytics: &Analytics) -> String {
     table.finish()
 }
 
-fn template(out: &Out, report: &TemplateReport, analytics: &Analytics) -> Vec<String> {
+fn template(out: &Printer, report: &TemplateReport, analytics: &Analytics) -> Vec<String> {
     let mut parts = Vec::new();
     let mut lines = Vec::new();
     if let Some(recent) = report.success_recent {
@@ -181,7 +181,7 @@ pub fn escalation(escalation: &Escalation) -> Vec<String> {
     lines
 }
 
-fn tiers(out: &Out, tiers: &[TierLine]) -> String {
+fn tiers(out: &Printer, tiers: &[TierLine]) -> String {
     let on_terminal = out.width().is_some();
     let mut columns = vec![
         Column::new("role", Fit::Words),
@@ -218,7 +218,7 @@ fn tiers(out: &Out, tiers: &[TierLine]) -> String {
     table.finish()
 }
 
-fn criteria(out: &Out, criteria: &[CriterionLine], min_sample: u64) -> String {
+fn criteria(out: &Printer, criteria: &[CriterionLine], min_sample: u64) -> String {
     let on_terminal = out.width().is_some();
     let mut columns = vec![
         Column::new("role", Fit::Words),
@@ -301,7 +301,7 @@ fn failures(failures: &Failures) -> Vec<String> {
     lines
 }
 
-fn tools(out: &Out, tools: &[ToolLine]) -> String {
+fn tools(out: &Printer, tools: &[ToolLine]) -> String {
     let columns = [
         Column::new("tool", Fit::Words),
         Column::new("calls", Fit::Number),

@@ -2,7 +2,7 @@
 
 use crate::audit::finding::Violation;
 use crate::cli::output::table::{Entry, Fit, Table};
-use crate::cli::output::{BAD, FAINT, GOOD, Out, WARN, sanitize, styled, words};
+use crate::cli::output::{BAD, FAINT, GOOD, Printer, WARN, sanitize, styled, words};
 use crate::workspace::AuditDocument;
 
 /// Shows a violation: position, what, expected and found.
@@ -25,7 +25,7 @@ pub fn violation(found: &Violation) -> String {
 }
 
 /// Shows what was looked at, and whether it holds.
-pub fn audit(out: &Out, document: &AuditDocument) -> String {
+pub fn audit(out: &Printer, document: &AuditDocument) -> String {
     let columns = [
         ("", Fit::Whole),
         ("check", Fit::Words),

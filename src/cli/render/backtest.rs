@@ -1,7 +1,7 @@
 //! Estimates for other strategies from recorded runs, for people.
 
 use super::super::output::table::{Column, Entry, Fit, Table};
-use super::super::output::{HEADING, Out, WARN, sanitize, styled, words};
+use super::super::output::{HEADING, Printer, WARN, sanitize, styled, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
 use crate::domain::percent;
@@ -9,7 +9,7 @@ use crate::domain::tier::{Strategy, Tier};
 use crate::workspace::backtest::{Backtest, Estimate, PolicyReport, Whatif, WhatifAgent, WhatifOutcome, WhatifStrategy};
 
 /// Shows a back-test.
-pub fn backtest(out: &Out, report: &Backtest) -> String {
+pub fn backtest(out: &Printer, report: &Backtest) -> String {
     let money = report.money.filter(|mode| *mode != Mode::Real).map_or_else(String::new, |mode| format!(" ({})", mode.name()));
     let mut parts = vec![format!("{} of {}", words::plural(report.tasks, "task"), words::plural(report.runs, "run"))];
     let cost = format!("cost per task{money}");
@@ -112,7 +112,7 @@ fn interval(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
 }
 
 /// Shows the estimates from one run.
-pub fn whatif(out: &Out, report: &Whatif) -> String {
+pub fn whatif(out: &Printer, report: &Whatif) -> String {
     let cost = |nano: Option<u64>| nano.map_or_else(|| "unknown".to_owned(), |nano| words::cost(nano, true, report.mode));
     let template = styled(HEADING, sanitize::line(&report.template_id));
     let mut parts = vec![format!("{template} · run {} · cost {}", report.run_id, cost(report.recorded_cost_nusd))];

@@ -1,6 +1,6 @@
 //! `bench route`: models, chains of two models with their routers, calibration, and strategies.
 
-use crate::cli::output::Out;
+use crate::cli::output::Printer;
 use crate::cli::output::table::{Column, Fit, Table};
 use crate::memory::advice::metrics::Interval;
 use crate::memory::advice::summary::{Bin, ChainLine, Difference, IntervalLine, RouterLine};
@@ -10,7 +10,7 @@ use crate::workspace::bench_route::RouteReport;
 const DETAILED_MAX: usize = 4;
 
 /// Shows what was measured.
-pub fn bench_route(out: &Out, measured: &RouteReport) -> String {
+pub fn bench_route(out: &Printer, measured: &RouteReport) -> String {
     let report = &measured.report;
     let mut parts = vec![models(out, measured)];
     for chain in &report.chains {
@@ -64,7 +64,7 @@ pub fn about(measured: &RouteReport) -> String {
     )
 }
 
-fn models(out: &Out, measured: &RouteReport) -> String {
+fn models(out: &Printer, measured: &RouteReport) -> String {
     let columns = [("model", Fit::Words), ("quality", Fit::Number), ("cost", Fit::Number), ("dominated by", Fit::Words)];
     let mut table = Table::new(out, &columns);
     for line in &measured.report.models {
@@ -78,7 +78,7 @@ fn models(out: &Out, measured: &RouteReport) -> String {
     table.finish()
 }
 
-fn routers(out: &Out, chain: &ChainLine) -> String {
+fn routers(out: &Printer, chain: &ChainLine) -> String {
     let columns = [
         Column::new("ranked by", Fit::Whole),
         Column::new("APGR", Fit::Number),
@@ -107,7 +107,7 @@ fn router(line: &RouterLine) -> [String; 7] {
     ]
 }
 
-fn bins(out: &Out, bins: &[Bin]) -> String {
+fn bins(out: &Printer, bins: &[Bin]) -> String {
     let mut table = Table::new(out, &[("expected", Fit::Number), ("observed", Fit::Number), ("tasks", Fit::Number)]);
     for bin in bins {
         table.row([percent(bin.expected), percent(bin.observed), bin.count.to_string()]);
@@ -115,7 +115,7 @@ fn bins(out: &Out, bins: &[Bin]) -> String {
     table.finish()
 }
 
-fn thresholds(out: &Out, chain: &ChainLine) -> String {
+fn thresholds(out: &Printer, chain: &ChainLine) -> String {
     let mut table = Table::new(out, &[("share", Fit::Number), ("quality", Fit::Number), ("cost", Fit::Number)]);
     let line = chain.routers.iter().find(|line| line.router == "benefit");
     for share in line.map_or(&[][..], |line| &line.shares) {
@@ -124,7 +124,7 @@ fn thresholds(out: &Out, chain: &ChainLine) -> String {
     table.finish()
 }
 
-fn strategies(out: &Out, measured: &RouteReport) -> String {
+fn strategies(out: &Printer, measured: &RouteReport) -> String {
     let mut table = Table::new(out, &[("strategy", Fit::Words), ("quality", Fit::Number), ("cost", Fit::Number)]);
     for line in &measured.report.strategies {
         table.row([line.strategy.clone(), percent(line.quality), cost(line.cost_usd)]);
@@ -132,7 +132,7 @@ fn strategies(out: &Out, measured: &RouteReport) -> String {
     table.finish()
 }
 
-fn intervals(out: &Out, lines: &[IntervalLine]) -> String {
+fn intervals(out: &Printer, lines: &[IntervalLine]) -> String {
     let columns = [
         Column::new("teams", Fit::Words),
         Column::new("tier", Fit::Whole),

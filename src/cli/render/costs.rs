@@ -5,7 +5,7 @@ use crate::charts::axis::Unit;
 use crate::charts::costs::cost_columns;
 use crate::charts::terminal::{bar, columns};
 use crate::cli::output::table::{Column, Entry, Fit, Table};
-use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, time, words};
+use crate::cli::output::{HEADING, Printer, WARN, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 
 /// Columns of a bar.
@@ -16,7 +16,7 @@ const HEIGHT: usize = 5;
 const PERIODS: (usize, usize) = (4, 120);
 
 /// Shows what was spent.
-pub fn costs(out: &Out, report: &CostReport) -> String {
+pub fn costs(out: &Printer, report: &CostReport) -> String {
     let by_mode = report.by.iter().any(|word| word == "mode");
     let mut columns: Vec<Column<'_>> = report.by.iter().map(|word| Column::new(word.as_str(), Fit::Words)).collect();
     if !by_mode {
@@ -79,7 +79,7 @@ fn over_time(report: &CostReport, width: usize) -> Vec<String> {
 }
 
 /// Shows how often tools ran and for how long.
-pub fn tools(out: &Out, report: &CostReport) -> String {
+pub fn tools(out: &Printer, report: &CostReport) -> String {
     let by_mode = report.by.iter().any(|word| word == "mode");
     let mut columns: Vec<Column<'_>> = report.by.iter().map(|word| Column::new(word.as_str(), Fit::Words)).collect();
     if !by_mode {

@@ -2,12 +2,12 @@
 
 use super::{run_style, standing};
 use crate::cli::output::table::{Column, Entry, Fit, Table};
-use crate::cli::output::{Out, time, words};
+use crate::cli::output::{Printer, time, words};
 use crate::domain::event::Mode;
 use crate::views::run_list::{RunLine, RunList};
 
 /// Shows a list of runs. `all` are the ids of all runs of the store, so that a shortened one names one run only.
-pub fn list_runs(out: &Out, list: &RunList, all: &[&str]) -> String {
+pub fn list_runs(out: &Printer, list: &RunList, all: &[&str]) -> String {
     let ids: Vec<&str> = list.runs.iter().map(|run| run.run_id.as_str()).collect();
     let short_ids = words::unique_suffixes(&ids, all);
     let moments: Vec<_> = list.runs.iter().map(|run| time::nanoseconds(&run.started_at)).collect();
@@ -81,7 +81,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::cli::output::Look;
+    use crate::cli::output::OutputOptions;
     use crate::views::run_list::RunRow;
     use crate::views::sample;
 
@@ -92,8 +92,8 @@ mod tests {
         second.run_id = "01KAPXZ8T0M3N5Q7R9S1V3W5X8".into();
         let list = RunList { runs: vec![row.line(false), second], total: 7 };
         let all: Vec<&str> = list.runs.iter().map(|run| run.run_id.as_str()).collect();
-        let look = Look { zone: Some(TimeZone::UTC), ..Look::default() };
-        let out = Out::to(look, Vec::new(), Vec::new(), width);
+        let look = OutputOptions { zone: Some(TimeZone::UTC), ..OutputOptions::default() };
+        let out = Printer::to(look, Vec::new(), Vec::new(), width);
         assert_eq!(remainder(&list).unwrap(), "2 of 7 runs; more with --limit");
         anstream::adapter::strip_str(&list_runs(&out, &list, &all)).to_string()
     }

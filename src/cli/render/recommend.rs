@@ -1,12 +1,12 @@
 //! Advice for a template, for people.
 
 use crate::cli::output::table::{Column, Entry, Fit, Table};
-use crate::cli::output::{HEADING, Out, WARN, sanitize, styled, time, words};
+use crate::cli::output::{HEADING, Printer, WARN, sanitize, styled, time, words};
 use crate::domain::percent;
 use crate::workspace::Recommendation;
 
 /// Shows a recommendation.
-pub fn recommendation(out: &Out, advice: &Recommendation) -> String {
+pub fn recommendation(out: &Printer, advice: &Recommendation) -> String {
     let mut parts = Vec::new();
     let title = styled(HEADING, sanitize::line(&advice.template_id));
     parts.push(format!("{title}: from {}", words::plural(advice.n_similar, "past run")));

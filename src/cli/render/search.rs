@@ -2,12 +2,12 @@
 
 use crate::cli::output::sanitize;
 use crate::cli::output::table::{Column, Entry, Fit, Table};
-use crate::cli::output::{BAD, FAINT, GOOD, HEADING, Out, styled, time, words};
+use crate::cli::output::{BAD, FAINT, GOOD, HEADING, Printer, styled, time, words};
 use crate::domain::event::Mode;
-use crate::workspace::{Found, HitDocument, Suggested};
+use crate::workspace::{HitDocument, SearchResponse, Suggested};
 
 /// Says what was understood, and what was left out; with `explain`, how it could be typed.
-pub fn understood(found: &Found, explain: bool) -> String {
+pub fn understood(found: &SearchResponse, explain: bool) -> String {
     let mut line = sanitize::line(&found.understood.line).into_owned();
     let dropped: Vec<String> = found
         .understood
@@ -39,7 +39,7 @@ pub fn understood(found: &Found, explain: bool) -> String {
 }
 
 /// Shows the hits. `all` are the ids of all runs of the store, so that a shortened one names one run only.
-pub fn hits(out: &Out, found: &Found, all: &[&str], explain: bool) -> String {
+pub fn hits(out: &Printer, found: &SearchResponse, all: &[&str], explain: bool) -> String {
     let ids: Vec<&str> = found.hits.iter().map(|hit| hit.run_id.as_str()).collect();
     let short_ids = words::unique_suffixes(&ids, all);
     let moments: Vec<_> = found.hits.iter().map(|hit| time::nanoseconds(&hit.started_at)).collect();
@@ -90,7 +90,7 @@ pub fn hits(out: &Out, found: &Found, all: &[&str], explain: bool) -> String {
 }
 
 /// Shows templates that fit.
-pub fn suggested(out: &Out, suggested: &Suggested) -> String {
+pub fn suggested(out: &Printer, suggested: &Suggested) -> String {
     let columns = [
         Column::new("template", Fit::Words),
         Column::new("confidence", Fit::Number),

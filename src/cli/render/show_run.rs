@@ -18,7 +18,7 @@ use crate::workspace::Relative;
 
 /// What of a run is shown.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
+pub struct ShowRunOptions<'a> {
     /// Which texts of its agents follow.
     pub texts: Texts,
     /// Only agents of this role, and nothing but the head of the rest.
@@ -34,7 +34,7 @@ pub struct Shown<'a> {
 }
 
 /// Tells the story of `run`, whose sensitive values are masked already.
-pub fn show_run(run: &RunDetail, shown: Shown<'_>) -> String {
+pub fn show_run(run: &RunDetail, shown: ShowRunOptions<'_>) -> String {
     let mut page = Page::new(shown.width);
     head(&mut page, run, shown.zone);
     // Whoever asks for outputs wants to know what the run came to, before how it got there.
@@ -352,7 +352,7 @@ mod tests {
 
     fn show(run: &RunDetail, outputs: bool, agent: Option<&str>) -> String {
         let texts = Texts { outputs, ..Texts::default() };
-        let page = show_run(run, Shown { texts, agent, zone: &TimeZone::UTC, family: &[], diff: false, width: None });
+        let page = show_run(run, ShowRunOptions { texts, agent, zone: &TimeZone::UTC, family: &[], diff: false, width: None });
         anstream::adapter::strip_str(&page).to_string()
     }
 
@@ -441,7 +441,7 @@ mod tests {
         events[18] = sample::recorded(19, sample::replied(2, evil));
         let page = show_run(
             &RunDetail::fold(events.iter(), &inline),
-            Shown {
+            ShowRunOptions {
                 texts: Texts { outputs: true, ..Texts::default() },
                 agent: None,
                 zone: &TimeZone::UTC,

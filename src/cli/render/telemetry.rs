@@ -3,16 +3,16 @@
 use super::analytics::{lengths, share};
 use crate::analytics::telemetry::{CallSum, ModeCalls, TelemetryReport};
 use crate::cli::output::table::{Column, Entry, Fit, Table};
-use crate::cli::output::{HEADING, Out, styled, words};
+use crate::cli::output::{HEADING, Printer, styled, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
 
 /// Shows the sums.
-pub fn telemetry(out: &Out, report: &TelemetryReport) -> String {
+pub fn telemetry(out: &Printer, report: &TelemetryReport) -> String {
     report.modes.iter().map(|mode| of_mode(out, mode)).collect::<Vec<_>>().join("\n\n")
 }
 
-fn of_mode(out: &Out, calls: &ModeCalls) -> String {
+fn of_mode(out: &Printer, calls: &ModeCalls) -> String {
     let mut table = Table::new(
         out,
         &[

@@ -12,7 +12,7 @@ use crate::domain::template::{Question, QuestionKind, Template};
 
 /// An answer with where it came from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct FormAnswer {
     /// The value as it is kept; `null` for a secret.
     pub value: Value,
     /// Where it came from.
@@ -25,7 +25,7 @@ pub struct Answer {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Completed {
     /// The answers in the order of the form. A question left without an answer is absent.
-    pub answers: IndexMap<String, Answer>,
+    pub answers: IndexMap<String, FormAnswer>,
     /// Questions that their `when` hides, in order.
     pub hidden: Vec<String>,
     /// Answers of a file that were dropped because their questions are hidden, as lines for people.
@@ -104,11 +104,11 @@ fn settle(
     fallback: &dyn Fn(&Question) -> Option<(Value, AnswerSource)>,
     answers: &Answers,
     exists: Exists<'_>,
-) -> Result<Option<Answer>, AnswerProblem> {
+) -> Result<Option<FormAnswer>, AnswerProblem> {
     let secret = question.kind == QuestionKind::Secret;
     let answer = |value: Value, source| match value {
         Value::Null => None,
-        value => Some(Answer { value: if secret { Value::Null } else { value }, source, secret }),
+        value => Some(FormAnswer { value: if secret { Value::Null } else { value }, source, secret }),
     };
     if let Some((value, source)) = own {
         return Ok(answer(check(question, value, *source, exists)?, *source));
@@ -210,7 +210,7 @@ mod tests {
             complete(&template(), &given(json!({"name": "x"}), AnswerSource::Flag), &fallback, &|_| true).expect("complete");
         assert_eq!(done.answers["tests"].source, AnswerSource::LastRun);
         assert_eq!(done.answers["coverage"].source, AnswerSource::Default);
-        assert_eq!(done.answers["key"], Answer { value: Value::Null, source: AnswerSource::Environment, secret: true });
+        assert_eq!(done.answers["key"], FormAnswer { value: Value::Null, source: AnswerSource::Environment, secret: true });
         assert!(!format!("{done:?}").contains("hunter2"));
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub use answers_file::{AnswersFile, BadAnswersFile, parse_answers_file};
 pub use check::{AnswerProblem, allowed, check, whole_match};
-pub use complete::{Answer, Completed, complete};
+pub use complete::{Completed, FormAnswer, complete};
 
 use super::answers::Answers;
 use super::condition::{self, each_test};
@@ -29,7 +29,7 @@ pub type Exists<'a> = &'a dyn Fn(&str) -> bool;
 pub struct Form<'t> {
     questions: &'t [Question],
     /// What was answered; `null` for a question that was left without an answer, and for a secret.
-    given: IndexMap<String, Answer>,
+    given: IndexMap<String, FormAnswer>,
 }
 
 /// What giving an answer did.
@@ -56,7 +56,7 @@ impl<'t> Form<'t> {
     }
 
     /// Returns the answer to `question` with its source.
-    pub fn given(&self, question: &str) -> Option<&Answer> {
+    pub fn given(&self, question: &str) -> Option<&FormAnswer> {
         self.given.get(question)
     }
 
@@ -106,7 +106,7 @@ impl<'t> Form<'t> {
         let value = check(question, value, source, exists)?;
         let secret = question.kind == QuestionKind::Secret;
         let kept = if secret { Value::Null } else { value };
-        let answer = Answer { value: kept.clone(), source, secret };
+        let answer = FormAnswer { value: kept.clone(), source, secret };
         let replaced = self.given.insert(question.id.clone(), answer).is_some();
         Ok(Given { value: kept, replaced, removed: self.drop_hidden() })
     }
@@ -118,7 +118,7 @@ impl<'t> Form<'t> {
     }
 
     /// Puts back an answer that was accepted before, as when a half-answered form goes on.
-    pub fn restore(&mut self, id: &str, answer: Answer) {
+    pub fn restore(&mut self, id: &str, answer: FormAnswer) {
         self.given.insert(id.to_owned(), answer);
     }
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::observation::Observation;
 use super::offer;
 use super::state::{
-    Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms, ToolEnd,
-    ToolRun, Turn,
+    Agent, AgentStatus, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, RecordedAnswer, Run, Terms,
+    ToolEnd, ToolRun, Turn,
 };
 use crate::domain::event::{
     AttemptInherited, AttemptOutcome, Envelope, Event, InheritedVerdict, Purpose, Recorded, Resolution, ResolvedBy,
@@ -54,14 +54,14 @@ impl Run {
             }
             Event::AnswerGiven(body) => {
                 let value = body.private.as_ref().map_or(Value::Null, |private| json(&private.value));
-                self.answers.insert(body.question.clone(), Answer { value, source: body.source, secret: body.secret });
+                self.answers.insert(body.question.clone(), RecordedAnswer { value, source: body.source, secret: body.secret });
             }
             Event::AnswerChanged(body) if body.removed => {
                 self.answers.shift_remove(&body.question);
             }
             Event::AnswerChanged(body) => {
                 let value = body.private.as_ref().map_or(Value::Null, |private| json(&private.value));
-                self.answers.insert(body.question.clone(), Answer { value, source: body.source, secret: body.secret });
+                self.answers.insert(body.question.clone(), RecordedAnswer { value, source: body.source, secret: body.secret });
             }
             Event::FormCompleted(_) => self.form_complete = true,
             Event::InputAttached(body) => {

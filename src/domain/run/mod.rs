@@ -32,6 +32,6 @@ pub use pending::{Effect, pending};
 pub use prompt::{Prompt, input_files, material_of, preview_prompt, request};
 pub use quotable::quotable_files;
 pub use state::{
-    Agent, AgentStatus, Answer, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, Run, Terms, ToolEnd,
-    ToolRun, Turn,
+    Agent, AgentStatus, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, RecordedAnswer, Run, Terms,
+    ToolEnd, ToolRun, Turn,
 };

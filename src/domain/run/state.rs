@@ -33,7 +33,7 @@ pub struct Run {
     /// The process that executes, or did last.
     pub executor: Option<ExecutorId>,
     /// The answers, in the order given.
-    pub answers: IndexMap<String, Answer>,
+    pub answers: IndexMap<String, RecordedAnswer>,
     /// The material.
     pub inputs: Vec<Input>,
     /// The form is complete.
@@ -111,7 +111,7 @@ pub struct Terms {
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct RecordedAnswer {
     /// The value; null for a secret or when forgotten.
     pub value: Value,
     /// Where it came from.

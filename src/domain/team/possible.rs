@@ -12,18 +12,18 @@ use crate::domain::template::{Rule, Template};
 /// Returns the rules that make an agent under `given` answers, with the template's defaults for what was not answered, and those that may
 /// make one, depending on questions that have neither. With every question answered they are those of [`super::plan`].
 pub fn possible<'t>(template: &'t Template, given: &Answers) -> Vec<&'t Rule> {
-    let known = Known::of(template, given);
+    let known = KnownAnswers::of(template, given);
     template.agent_composition_rules.iter().filter(|rule| known.may_make(rule)).collect()
 }
 
 /// Answers as far as they are known.
-struct Known<'t> {
+struct KnownAnswers<'t> {
     answers: Answers,
     /// Questions whose answer is still to come, if they are asked at all.
     open: HashSet<&'t str>,
 }
 
-impl<'t> Known<'t> {
+impl<'t> KnownAnswers<'t> {
     fn of(template: &'t Template, given: &Answers) -> Self {
         let mut known = Self { answers: Answers::new(), open: HashSet::new() };
         for question in &template.form_schema.questions {

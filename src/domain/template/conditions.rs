@@ -6,7 +6,7 @@ use super::meaning::Checker;
 use super::problem::key;
 use super::types::{Question, QuestionKind, Rule};
 use crate::domain::answers::{quoted, read_boolean, shown};
-use crate::domain::condition::{Comparison, Condition, Test};
+use crate::domain::condition::{Comparison, Condition, Predicate};
 use crate::domain::form::allowed;
 
 impl<'t> Checker<'t, '_> {
@@ -48,7 +48,7 @@ impl<'t> Checker<'t, '_> {
         !impossible
     }
 
-    fn check_test(&mut self, test: &Test, pointer: &str, before: usize) -> bool {
+    fn check_test(&mut self, test: &Predicate, pointer: &str, before: usize) -> bool {
         let Some(question) = self.question(&test.question, &format!("{pointer}/question"), before) else {
             return false;
         };
@@ -149,7 +149,7 @@ impl<'t> Checker<'t, '_> {
         let answered = rule
             .foreach
             .as_ref()
-            .map(|question| Condition::Test(Test { question: question.clone(), comparison: Comparison::Not(Value::Null) }));
+            .map(|question| Condition::Test(Predicate { question: question.clone(), comparison: Comparison::Not(Value::Null) }));
         let all: Vec<&Condition> = std::iter::once(&required).chain(&rule.when).chain(&answered).collect();
         if self.reach.possible(&all, false) == Some(false) {
             let message = format!("role {} can never be made: its conditions contradict each other", quoted(&rule.role));

@@ -6,7 +6,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::problem::Findings;
-use super::reach::Reach;
+use super::reach::Reachability;
 use super::types::{BaseAgent, OutputFormat, Question, QuestionKind, Rule, Template};
 use super::{Context, template_id};
 use crate::domain::answers::{quoted, shown};
@@ -139,7 +139,7 @@ pub(super) struct Checker<'t, 'f> {
     /// The first rule of each role.
     pub(super) roles: HashMap<&'t str, usize>,
     pub(super) inputs: HashSet<&'t str>,
-    pub(super) reach: Reach<'t>,
+    pub(super) reach: Reachability<'t>,
     /// Patterns of questions, compiled once however often answers are compared with them; `None` when one is broken.
     patterns: HashMap<&'t str, Option<Regex>>,
     /// Questions that something looks at.
@@ -172,7 +172,7 @@ impl<'t, 'f> Checker<'t, 'f> {
             questions,
             roles,
             inputs: template.inputs.iter().map(|input| input.id.as_str()).collect(),
-            reach: Reach::new(template),
+            reach: Reachability::new(template),
             patterns: HashMap::new(),
             used: HashSet::new(),
         }

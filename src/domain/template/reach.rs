@@ -27,7 +27,7 @@ const VALUES_MAX: usize = 64;
 const OPTIONS_MAX: usize = 6;
 
 /// Tries answers.
-pub(super) struct Reach<'t> {
+pub(super) struct Reachability<'t> {
     questions: &'t [Question],
     index: HashMap<&'t str, usize>,
     left: Cell<u64>,
@@ -40,7 +40,7 @@ struct Part<'c> {
     tests: u64,
 }
 
-impl<'t> Reach<'t> {
+impl<'t> Reachability<'t> {
     /// Makes one for a template.
     pub(super) fn new(template: &'t Template) -> Self {
         let questions = template.form_schema.questions.as_slice();
@@ -114,7 +114,7 @@ impl<'t> Reach<'t> {
 }
 
 struct Search<'s, 't> {
-    reach: &'s Reach<'t>,
+    reach: &'s Reachability<'t>,
     involved: &'s [usize],
     candidates: &'s [Vec<Option<Value>>],
     parts: &'s [Part<'s>],
@@ -291,7 +291,7 @@ mod tests {
     #[track_caller]
     fn check_possible(condition: Value, free: bool, in_form: bool) {
         let template = template();
-        let reach = Reach::new(&template);
+        let reach = Reachability::new(&template);
         let condition: Condition = serde_json::from_value(condition).expect("a condition");
         assert_eq!(reach.possible(&[&condition], false), Some(free), "free: {condition:?}");
         assert_eq!(reach.possible(&[&condition], true), Some(in_form), "in the form: {condition:?}");
@@ -342,6 +342,6 @@ mod tests {
         let parity: Vec<Value> = (0..23).map(|i| json!({"question": format!("q{i}"), "is": true})).collect();
         let condition: Condition =
             serde_json::from_value(json!({"not": {"any": [{"any": parity}, {"not": {"any": parity}}]}})).expect("ok");
-        assert_eq!(Reach::new(&template).possible(&[&condition], true), None);
+        assert_eq!(Reachability::new(&template).possible(&[&condition], true), None);
     }
 }

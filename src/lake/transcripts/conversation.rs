@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::events::{self, CallPlace, Start, tier_of};
-use super::resume::Known;
+use super::resume::RecordedSession;
 use super::rules::Rules;
 use super::{Entry, Facts, Reply, Session, ToolResults, What};
 use crate::domain::event::{
@@ -112,7 +112,7 @@ pub struct Conversation<'a> {
     seen: &'a mut Seen,
     run: Option<RunId>,
     status: Option<RunStatus>,
-    known: Known,
+    known: RecordedSession,
     facts: Facts,
     threads: Vec<Thread>,
     agents: AgentNo,
@@ -126,8 +126,8 @@ pub struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     /// Begins to read a session, whose run the log may know already.
-    pub fn new(rules: &'a Rules<'a>, session: &'a Session, seen: &'a mut Seen, run: Option<(RunId, Known)>) -> Self {
-        let (run, known) = run.map_or((None, Known::default()), |(run, known)| (Some(run), known));
+    pub fn new(rules: &'a Rules<'a>, session: &'a Session, seen: &'a mut Seen, run: Option<(RunId, RecordedSession)>) -> Self {
+        let (run, known) = run.map_or((None, RecordedSession::default()), |(run, known)| (Some(run), known));
         let thread = |(agent, number): (&super::resume::KnownAgent, AgentNo)| Thread {
             name: agent.thread.as_deref().map(Arc::from),
             number: Some(number),

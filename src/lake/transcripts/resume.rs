@@ -25,7 +25,7 @@ pub struct KnownAgent {
 
 /// A session's run as the log knows it.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct RecordedSession {
     /// Its agents, by number.
     pub agents: Vec<KnownAgent>,
     /// Its calls so far.
@@ -44,7 +44,7 @@ pub struct Known {
     pub is_forgotten: bool,
 }
 
-impl Known {
+impl RecordedSession {
     /// Takes in the run's next event.
     pub fn apply(&mut self, recorded: &Recorded) {
         let event = &recorded.event;

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::conversation::Conversation;
-use super::resume::Known;
+use super::resume::RecordedSession;
 use super::rules::Rules;
 use super::tally::Tally;
 use super::{Item, Session, Source, ToolResults, claude_code::ClaudeCode};
@@ -21,7 +21,7 @@ use crate::views::transcripts::Seen;
 type Events = Vec<(Event, Option<TimeNs>)>;
 
 /// Reads the only session of a folder, as far as `known` does not have it.
-fn read(source: &dyn Source, folder: &Path, seen: &mut Seen, known: Option<(RunId, Known)>) -> (Option<RunId>, Events) {
+fn read(source: &dyn Source, folder: &Path, seen: &mut Seen, known: Option<(RunId, RecordedSession)>) -> (Option<RunId>, Events) {
     let redactor = Redactor::new(Vec::<String>::new());
     let prices = PriceTable::merge([embedded_prices().unwrap()]);
     let rules = Rules {
@@ -50,8 +50,8 @@ fn read(source: &dyn Source, folder: &Path, seen: &mut Seen, known: Option<(RunI
 }
 
 /// What the log would know after these events.
-fn fold(events: &[(Event, Option<TimeNs>)]) -> Known {
-    let mut known = Known::default();
+fn fold(events: &[(Event, Option<TimeNs>)]) -> RecordedSession {
+    let mut known = RecordedSession::default();
     for ((event, _), version) in events.iter().zip(1..) {
         let envelope = Envelope { seq: version, run: None, version, at: 0, occurred_at: None, cause: None };
         known.apply(&Recorded { envelope, hash: Hash::default(), event: event.clone() });

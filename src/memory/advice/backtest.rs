@@ -75,14 +75,14 @@ pub struct Foresight {
 
 /// What is known of a role at some moment.
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+struct RoleHistory {
     at: TimeNs,
     tiers: [TierPast; Tier::ALL.len()],
     /// Judged by tier: first attempts, and later ones.
     n: [(u64, u64); Tier::ALL.len()],
 }
 
-impl Known {
+impl RoleHistory {
     /// Returns the chances as they count at `now`, old outcomes less.
     fn faded(&self, now: TimeNs, half_life_days: f64) -> [TierPast; Tier::ALL.len()] {
         let weight = decay(now.saturating_sub(self.at) as f64 / DAY_NS, half_life_days);
@@ -115,9 +115,9 @@ impl Foresight {
     pub fn of(tasks: &[PastTask], counts: Counts, half_life_days: f64, min_sample: u32) -> Self {
         let mut order: Vec<&PastTask> = tasks.iter().collect();
         order.sort_by_key(|task| (task.at, task.run, task.agent));
-        let mut here: HashMap<(&str, &str), (Known, Spent)> = HashMap::new();
-        let mut roles: HashMap<&str, Known> = HashMap::new();
-        let mut all = Known::default();
+        let mut here: HashMap<(&str, &str), (RoleHistory, Spent)> = HashMap::new();
+        let mut roles: HashMap<&str, RoleHistory> = HashMap::new();
+        let mut all = RoleHistory::default();
         let mut starts = HashMap::new();
         for run in order.chunk_by(|a, b| a.run == b.run) {
             for task in run {

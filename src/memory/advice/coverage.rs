@@ -18,7 +18,7 @@ const SAMPLE_MIN: usize = 10;
 
 /// Which tiers: of teams of so many, the one at this place, and whether each tier of the team passes more than the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct TierRank {
     /// Each tier is better than the one before; else it only costs no less.
     pub rises: bool,
     /// Tiers of the team.
@@ -54,7 +54,7 @@ impl Held {
 }
 
 /// Sums by place.
-pub type Coverage = BTreeMap<Place, Held>;
+pub type Coverage = BTreeMap<TierRank, Held>;
 
 /// Returns every team of two or three of `models`, each tier no cheaper than the one before it, and whether each is better too.
 fn teams(table: &Table, models: &[usize]) -> Vec<(Vec<usize>, bool)> {
@@ -105,7 +105,7 @@ pub fn coverage(table: &Table, roles: &[usize], history: &[usize], models: &[usi
                 }
                 let (low, high) = belief.first.bounds(LEVELS[0]);
                 one.bounds = high - low;
-                sums.entry(Place { rises, tiers: team.len(), tier }).or_default().add(&one);
+                sums.entry(TierRank { rises, tiers: team.len(), tier }).or_default().add(&one);
             }
         }
     }

@@ -14,14 +14,14 @@ const SHAPE: f32 = 0.05;
 
 /// A task as its neighbours see it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Place {
+pub struct TaskPoint {
     /// Its vector of unit length; empty when it has none.
     pub vector: Vec<f32>,
     /// Its standardised features.
     pub shape: Vec<f32>,
 }
 
-impl Place {
+impl TaskPoint {
     /// Returns how near `self` is to `other`: at most 1.
     fn nearness(&self, other: &Self) -> f32 {
         let apart: f32 = self.shape.iter().zip(&other.shape).map(|(a, b)| (a - b) * (a - b)).sum();
@@ -33,7 +33,7 @@ impl Place {
 pub type Near = Vec<(usize, f32)>;
 
 /// Returns the places of `past` nearest to `place`, without the one at index `itself`. Vectors of another length are not compared.
-pub fn nearest(past: &[Place], place: &Place, itself: Option<usize>) -> Near {
+pub fn nearest(past: &[TaskPoint], place: &TaskPoint, itself: Option<usize>) -> Near {
     let mut near: Near = past
         .iter()
         .enumerate()
@@ -92,8 +92,8 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    fn place(vector: &[f32], shape: f32) -> Place {
-        Place { vector: vector.to_vec(), shape: vec![shape] }
+    fn place(vector: &[f32], shape: f32) -> TaskPoint {
+        TaskPoint { vector: vector.to_vec(), shape: vec![shape] }
     }
 
     #[test]
@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_long_history_keeps_only_the_nearest() {
-        let past: Vec<Place> = (0..2000).map(|i| place(&[(i as f32 / 2000.0).cos(), (i as f32 / 2000.0).sin()], 0.0)).collect();
+        let past: Vec<TaskPoint> =
+            (0..2000).map(|i| place(&[(i as f32 / 2000.0).cos(), (i as f32 / 2000.0).sin()], 0.0)).collect();
         let near = nearest(&past, &place(&[1.0, 0.0], 0.0), None);
         assert_eq!((near.len(), near[0].0, near[KEPT - 1].0), (KEPT, 0, KEPT - 1));
     }

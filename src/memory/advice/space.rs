@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::features::{FEATURES, Scale, features};
 use super::linear::{FOLDS, Normal, Ridge, Rows};
-use super::neighbours::{Near, Place, how_many, mean, nearest};
+use super::neighbours::{Near, TaskPoint, how_many, mean, nearest};
 use super::posterior::{Beta, PARENT_STRENGTH, Tally};
 
 /// The penalty of the regression. On public outcome tables 30 to 300 do about as well; 10 and 1000 are worse.
@@ -66,7 +66,7 @@ pub struct Question {
 pub struct Space {
     scale: Scale,
     tasks: Vec<Task>,
-    places: Vec<Place>,
+    places: Vec<TaskPoint>,
     rows: Rows,
     folds: Vec<usize>,
     /// Some tasks, spread over the history, with their neighbours.
@@ -106,7 +106,7 @@ impl Space {
     pub fn new(tasks: Vec<Task>) -> Self {
         let scale = Scale::of(tasks.iter().map(|task| &task.features));
         let width = FEATURES + tasks.iter().map(|task| task.vector.len()).max().unwrap_or(0);
-        let places: Vec<Place> = tasks.iter().map(|task| place(&scale, task)).collect();
+        let places: Vec<TaskPoint> = tasks.iter().map(|task| place(&scale, task)).collect();
         let mut rows = Rows::new(width);
         tasks.iter().for_each(|task| rows.push(numbers(&scale, task)));
         let folds = (0..tasks.len()).map(|index| index % FOLDS).collect();
@@ -199,8 +199,8 @@ impl Space {
     }
 }
 
-fn place(scale: &Scale, task: &Task) -> Place {
-    Place { vector: task.vector.clone(), shape: scale.apply(&task.features).map(|value| value as f32).collect() }
+fn place(scale: &Scale, task: &Task) -> TaskPoint {
+    TaskPoint { vector: task.vector.clone(), shape: scale.apply(&task.features).map(|value| value as f32).collect() }
 }
 
 fn numbers<'a>(scale: &'a Scale, task: &'a Task) -> impl Iterator<Item = f64> + 'a {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::choose::dominated_by;
-use super::coverage::{Coverage, Held, Place};
+use super::coverage::{Coverage, Held, TierRank};
 use super::metrics::{Interval, bootstrap};
 use super::trial::{Bins, ChainResult, Plan, ROUTERS, Reached, SplitResult, Table};
 
@@ -195,7 +195,7 @@ pub fn summary(table: &Table, plan: &Plan, splits: &[SplitResult]) -> TrialRepor
 fn interval_lines<'a>(splits: impl Iterator<Item = &'a Coverage>) -> Vec<IntervalLine> {
     let mut sums = Coverage::new();
     splits.flatten().for_each(|(place, held)| sums.entry(*place).or_default().add(held));
-    let line = |(place, held): (&Place, &Held)| {
+    let line = |(place, held): (&TierRank, &Held)| {
         let count = held.count.max(1) as f64;
         let share = |sum: u64| sum as f64 / count;
         IntervalLine {

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::advisor::{Advisor, Past};
 use super::chance::split;
 use super::choose::{Offer, Rung, best, dominated_by, starts};
-use super::coverage::{Coverage, Held, LEVELS, Place, coverage};
+use super::coverage::{Coverage, Held, LEVELS, TierRank, coverage};
 use super::metrics::{Curve, Interval, Pair, apgr_interval};
 use super::space::{Learned, Located, Question, Space, Task};
 use super::team::TierBelief;
@@ -251,7 +251,7 @@ impl<'a> Split<'a> {
         let mut sums = Coverage::new();
         for ((_, tier), (passed, mean)) in roles {
             if let Some(held) = mean.held(passed) {
-                sums.entry(Place { rises: true, tiers: self.ladder.len(), tier }).or_default().add(&held);
+                sums.entry(TierRank { rises: true, tiers: self.ladder.len(), tier }).or_default().add(&held);
             }
         }
         sums

@@ -65,7 +65,7 @@ impl Files {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Engine`].
-    pub fn load(&self, name: &str) -> Result<Session, Error> {
+    pub fn load(&self, name: &str) -> Result<OnnxSession, Error> {
         let engine = |why: String| Error::Engine { name: name.to_owned(), why };
         ensure_backend().map_err(engine)?;
         let (network, tokenizer) = match self {
@@ -109,14 +109,14 @@ impl Files {
         // One thread a session: several sessions share the work of many texts better than several threads one text.
         let options = InitOptionsUserDefined::new().with_max_length(TOKENS_MAX).with_intra_threads(1);
         let model = TextEmbedding::try_new_from_user_defined(definition, options).map_err(|why| engine(chain(&why)))?;
-        Ok(Session(model))
+        Ok(OnnxSession(model))
     }
 }
 
 /// A loaded model.
-pub struct Session(TextEmbedding);
+pub struct OnnxSession(TextEmbedding);
 
-impl Session {
+impl OnnxSession {
     /// Returns the vectors of `texts`, of unit length.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl Session {
 }
 
 /// What fastembed says of a model that it knows by name.
-pub struct Known {
+pub struct ModelInfo {
     pub name: String,
     pub dims: usize,
     pub description: String,
@@ -137,10 +137,10 @@ pub struct Known {
 }
 
 /// Returns the text models that fastembed knows by name.
-pub fn known() -> Vec<Known> {
+pub fn known() -> Vec<ModelInfo> {
     let models = TextEmbedding::list_supported_models().into_iter();
-    let mut known: Vec<Known> = models
-        .map(|info| Known {
+    let mut known: Vec<ModelInfo> = models
+        .map(|info| ModelInfo {
             name: format!("{:?}", info.model),
             dims: info.dim,
             description: info.description,

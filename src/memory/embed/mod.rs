@@ -11,7 +11,7 @@ pub mod unrelated;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use engine::{Files, Session};
+use engine::{Files, OnnxSession};
 
 use super::fuse::Unrelated;
 
@@ -61,7 +61,7 @@ pub struct Embedder {
     files: Files,
     workers: usize,
     /// Loaded models that nobody uses at this moment.
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Vec<OnnxSession>>,
 }
 
 impl std::fmt::Debug for Embedder {
@@ -223,7 +223,7 @@ impl Embedder {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).truncate(1);
     }
 
-    fn session(&self) -> Result<Session, Error> {
+    fn session(&self) -> Result<OnnxSession, Error> {
         if let Some(session) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(session);
         }

@@ -144,7 +144,7 @@ pub fn mode_name(mode: Mode) -> &'static str {
 
 /// What is asked of a run or document. A list is met by any of its values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Test {
+pub enum FilterTest {
     /// How it ended or stands.
     Status(Vec<Outcome>),
     /// When the run began.
@@ -190,7 +190,7 @@ pub enum Test {
     Run(Vec<String>),
 }
 
-impl Test {
+impl FilterTest {
     /// Returns the key under which people type it.
     pub fn key(&self) -> &'static str {
         match self {
@@ -322,7 +322,7 @@ pub enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// What is asked.
-    pub test: Test,
+    pub test: FilterTest,
     /// It must not hold.
     pub negated: bool,
     /// Where it comes from.
@@ -333,7 +333,7 @@ pub struct Filter {
 
 impl Filter {
     /// Makes a filter and the words for it; days are named in the zone of `now`.
-    pub fn new(test: Test, negated: bool, origin: Origin, now: &jiff::Zoned) -> Self {
+    pub fn new(test: FilterTest, negated: bool, origin: Origin, now: &jiff::Zoned) -> Self {
         let words = format!("{}{}", if negated { "not " } else { "" }, words(&test, now));
         Self { test, negated, origin, words }
     }
@@ -346,7 +346,7 @@ impl Filter {
     /// Returns the form for other programs.
     pub fn report(&self) -> FilterReport {
         let mut report = FilterReport {
-            key: if matches!(self.test, Test::Time(_)) { "time" } else { self.test.key() },
+            key: if matches!(self.test, FilterTest::Time(_)) { "time" } else { self.test.key() },
             words: self.words.clone(),
             typed: self.to_key_value(),
             origin: self.origin,
@@ -354,17 +354,18 @@ impl Filter {
             values: self.test.values(),
             ..FilterReport::default()
         };
-        if let Test::Time(bounds) = &self.test {
+        if let FilterTest::Time(bounds) = &self.test {
             let (low, high) = bounds.map(|at| moment(at).to_string());
             (report.since, report.until) = (end(low), end(high));
             return report;
         }
         let (unit, numbers) = match &self.test {
-            Test::Cost(bounds) => (Some("nUSD"), bounds.map(|cost| cost.0)),
-            Test::DurationMs(bounds) => (Some("ms"), bounds.map(|ms| ms)),
-            Test::Escalations(bounds) | Test::Attempts(bounds) | Test::Agents(bounds) | Test::Rating(bounds) => {
-                (None, bounds.map(|n| n))
-            }
+            FilterTest::Cost(bounds) => (Some("nUSD"), bounds.map(|cost| cost.0)),
+            FilterTest::DurationMs(bounds) => (Some("ms"), bounds.map(|ms| ms)),
+            FilterTest::Escalations(bounds)
+            | FilterTest::Attempts(bounds)
+            | FilterTest::Agents(bounds)
+            | FilterTest::Rating(bounds) => (None, bounds.map(|n| n)),
             _ => return report,
         };
         report.unit = unit;
@@ -429,19 +430,19 @@ pub struct FilterReport {
 }
 
 /// Says a test in few words.
-fn words(test: &Test, now: &jiff::Zoned) -> String {
+fn words(test: &FilterTest, now: &jiff::Zoned) -> String {
     let any = |values: Vec<String>| values.join(" or ");
     match test {
-        Test::Time(bounds) => time_words(bounds, now),
-        Test::Cost(bounds) => range_words("cost", bounds, |cost| Money(cost).to_string()),
-        Test::DurationMs(bounds) => range_words("duration", bounds, duration_words),
-        Test::Escalations(bounds) => range_words("escalations", bounds, |n| n.to_string()),
-        Test::Attempts(bounds) => range_words("attempts", bounds, |n| n.to_string()),
-        Test::Agents(bounds) => range_words("agents", bounds, |n| n.to_string()),
-        Test::Rating(bounds) => range_words("rated", bounds, |n| n.to_string()),
-        Test::Status(_) | Test::Mode(_) => any(test.values()).replace('_', " "),
-        Test::Tier { only, .. } => format!("{} {}", if *only { "only" } else { "tier" }, any(test.values())),
-        Test::Escalated(yes) => (if *yes { "escalated" } else { "not escalated" }).to_owned(),
+        FilterTest::Time(bounds) => time_words(bounds, now),
+        FilterTest::Cost(bounds) => range_words("cost", bounds, |cost| Money(cost).to_string()),
+        FilterTest::DurationMs(bounds) => range_words("duration", bounds, duration_words),
+        FilterTest::Escalations(bounds) => range_words("escalations", bounds, |n| n.to_string()),
+        FilterTest::Attempts(bounds) => range_words("attempts", bounds, |n| n.to_string()),
+        FilterTest::Agents(bounds) => range_words("agents", bounds, |n| n.to_string()),
+        FilterTest::Rating(bounds) => range_words("rated", bounds, |n| n.to_string()),
+        FilterTest::Status(_) | FilterTest::Mode(_) => any(test.values()).replace('_', " "),
+        FilterTest::Tier { only, .. } => format!("{} {}", if *only { "only" } else { "tier" }, any(test.values())),
+        FilterTest::Escalated(yes) => (if *yes { "escalated" } else { "not escalated" }).to_owned(),
         _ => format!("{} {}", test.key(), any(test.values())),
     }
 }

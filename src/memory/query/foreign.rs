@@ -11,7 +11,7 @@ use crate::views::status::RunStatus;
 
 use super::amounts::w;
 use super::calendar_words::{day_number, year};
-use super::filter::{Bounds, Outcome, Test};
+use super::filter::{Bounds, FilterTest, Outcome};
 use super::period::{Calendar, Stretch};
 use super::scan::Word;
 use super::vocabulary::{Term, Vocabulary};
@@ -75,7 +75,7 @@ const DENIALS: &[&str] = &[
 const DENIALS_WITHIN: &[&str] = &["ない", "なかった", "以外", "なし", "せず", "ません"];
 
 /// Returns what should come first: of each kind one test.
-pub fn first(words: &[Word], calendar: &Calendar<'_>, vocabulary: &Vocabulary) -> Vec<Test> {
+pub fn first(words: &[Word], calendar: &Calendar<'_>, vocabulary: &Vocabulary) -> Vec<FilterTest> {
     let mut tests = names(words, vocabulary);
     if let Some((low, high)) = dates(words, calendar) {
         let (low, _) = calendar.ends(Stretch::Days(low, low));
@@ -90,7 +90,7 @@ pub fn first(words: &[Word], calendar: &Calendar<'_>, vocabulary: &Vocabulary) -
             (false, true) => (Bound::Unbounded, Bound::Excluded(high)),
             _ => (Bound::Included(low), Bound::Excluded(high)),
         };
-        tests.push(Test::Time(Bounds::new(low, high)));
+        tests.push(FilterTest::Time(Bounds::new(low, high)));
     }
     let denied = words.iter().any(|word| {
         let text = word.text.as_str();
@@ -99,8 +99,8 @@ pub fn first(words: &[Word], calendar: &Calendar<'_>, vocabulary: &Vocabulary) -
     if !denied {
         let states: Vec<Outcome> = listed(words, &STATES).into_iter().map(Outcome::Is).collect();
         let modes = listed(words, &MODES);
-        tests.extend((!states.is_empty()).then_some(Test::Status(states)));
-        tests.extend((!modes.is_empty()).then_some(Test::Mode(modes)));
+        tests.extend((!states.is_empty()).then_some(FilterTest::Status(states)));
+        tests.extend((!modes.is_empty()).then_some(FilterTest::Mode(modes)));
     }
     tests
 }
@@ -128,7 +128,7 @@ fn listed<T: Copy + PartialEq>(words: &[Word], table: &[(&str, T)]) -> Vec<T> {
 }
 
 /// Finds names of the store that nobody writes by chance: `release_prep`, `claude-haiku-4-5`, a template's name of several words.
-fn names(words: &[Word], vocabulary: &Vocabulary) -> Vec<Test> {
+fn names(words: &[Word], vocabulary: &Vocabulary) -> Vec<FilterTest> {
     let (mut templates, mut models, mut roles) = (Vec::new(), Vec::new(), Vec::new());
     let mut at = 0;
     while let Some(rest) = words.get(at..).filter(|rest| !rest.is_empty()) {
@@ -149,9 +149,9 @@ fn names(words: &[Word], vocabulary: &Vocabulary) -> Vec<Test> {
         at += len;
     }
     let mut tests = Vec::new();
-    tests.extend((!templates.is_empty()).then_some(Test::Template(templates)));
-    tests.extend((!models.is_empty()).then_some(Test::Model(models)));
-    tests.extend((!roles.is_empty()).then_some(Test::Role(roles)));
+    tests.extend((!templates.is_empty()).then_some(FilterTest::Template(templates)));
+    tests.extend((!models.is_empty()).then_some(FilterTest::Model(models)));
+    tests.extend((!roles.is_empty()).then_some(FilterTest::Role(roles)));
     tests
 }
 

@@ -9,7 +9,7 @@ use crate::domain::tier::Tier;
 use crate::views::status::RunStatus;
 
 use super::amounts::{Cmp, duration_word, money_word};
-use super::filter::{Bounds, Kind, Outcome, Test, mode_name};
+use super::filter::{Bounds, FilterTest, Kind, Outcome, mode_name};
 use super::period::Calendar;
 use super::scan::{Pair, Piece, Word, scan};
 use super::vocabulary::{Term, Vocabulary};
@@ -43,7 +43,7 @@ pub const KEYS: &[&str] = &[
 ];
 
 /// Reads a pair. `None` when there is no such key; otherwise the test, or why the value cannot be read.
-pub fn read(pair: &Pair, calendar: &Calendar<'_>, vocabulary: &Vocabulary) -> Option<Result<Test, String>> {
+pub fn read(pair: &Pair, calendar: &Calendar<'_>, vocabulary: &Vocabulary) -> Option<Result<FilterTest, String>> {
     let key = match pair.key.as_str() {
         "from" | "after" => "since",
         "before" => "until",
@@ -68,30 +68,30 @@ pub fn read(pair: &Pair, calendar: &Calendar<'_>, vocabulary: &Vocabulary) -> Op
     Some(read.ok_or_else(|| format!("`{}` is searched as text: give {wanted}", pair.raw.trim())))
 }
 
-fn value(key: &str, typed: &str, pair: &Pair, calendar: &Calendar<'_>, vocabulary: &Vocabulary) -> Option<Test> {
+fn value(key: &str, typed: &str, pair: &Pair, calendar: &Calendar<'_>, vocabulary: &Vocabulary) -> Option<FilterTest> {
     let values = pair.values.as_slice();
     Some(match key {
-        "status" => Test::Status(each(values, |text| outcome(&text.to_lowercase().replace([' ', '-'], "_")))?),
-        "verified" => Test::Status(vec![if yes(values)? { Outcome::Verified } else { Outcome::Unverified }]),
-        "escalated" => Test::Escalated(yes(values)?),
-        "since" | "until" | "on" => Test::Time(time(key, typed, values, calendar).filter(|bounds| !bounds.is_empty())?),
-        "cost" => Test::Cost(range(values, cost)?),
-        "duration" => Test::DurationMs(range(values, duration)?),
-        "escalations" => Test::Escalations(range(values, |text| text.parse().ok())?),
-        "attempts" => Test::Attempts(range(values, |text| text.parse().ok())?),
-        "agents" => Test::Agents(range(values, |text| text.parse().ok())?),
-        "rating" => Test::Rating(range(values, |text| text.parse().ok().filter(|n| (1..=5).contains(n)))?),
-        "tier" => Test::Tier { tiers: tiers(values)?, only: false },
-        "only" => Test::Tier { tiers: tiers(values)?, only: true },
-        "mode" => Test::Mode(each(values, |text| {
+        "status" => FilterTest::Status(each(values, |text| outcome(&text.to_lowercase().replace([' ', '-'], "_")))?),
+        "verified" => FilterTest::Status(vec![if yes(values)? { Outcome::Verified } else { Outcome::Unverified }]),
+        "escalated" => FilterTest::Escalated(yes(values)?),
+        "since" | "until" | "on" => FilterTest::Time(time(key, typed, values, calendar).filter(|bounds| !bounds.is_empty())?),
+        "cost" => FilterTest::Cost(range(values, cost)?),
+        "duration" => FilterTest::DurationMs(range(values, duration)?),
+        "escalations" => FilterTest::Escalations(range(values, |text| text.parse().ok())?),
+        "attempts" => FilterTest::Attempts(range(values, |text| text.parse().ok())?),
+        "agents" => FilterTest::Agents(range(values, |text| text.parse().ok())?),
+        "rating" => FilterTest::Rating(range(values, |text| text.parse().ok().filter(|n| (1..=5).contains(n)))?),
+        "tier" => FilterTest::Tier { tiers: tiers(values)?, only: false },
+        "only" => FilterTest::Tier { tiers: tiers(values)?, only: true },
+        "mode" => FilterTest::Mode(each(values, |text| {
             [Mode::Real, Mode::Simulated, Mode::Imported].into_iter().find(|mode| mode_name(*mode).eq_ignore_ascii_case(text))
         })?),
-        "kind" => Test::Kind(each(values, |text| {
+        "kind" => FilterTest::Kind(each(values, |text| {
             let text = text.to_lowercase();
             Kind::ALL.into_iter().find(|kind| kind.name() == text || text.strip_suffix('s') == Some(kind.name()))
         })?),
-        "run" => Test::Run(each(values, run)?),
-        "label" => Test::Label(each(values, |text| {
+        "run" => FilterTest::Run(each(values, run)?),
+        "label" => FilterTest::Label(each(values, |text| {
             let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value.trim().to_owned())));
             (!key.trim().is_empty()).then(|| (key.trim().to_owned(), value))
         })?),
@@ -102,21 +102,21 @@ fn value(key: &str, typed: &str, pair: &Pair, calendar: &Calendar<'_>, vocabular
             };
             let mut models: Vec<String> = names(values)?.iter().flat_map(known).collect();
             models.dedup();
-            Test::Model(models)
+            FilterTest::Model(models)
         }
-        "template" => Test::Template(resolved(values, vocabulary, |term| match term {
+        "template" => FilterTest::Template(resolved(values, vocabulary, |term| match term {
             Term::Template(id) => Some(id),
             _ => None,
         })?),
-        "role" => Test::Role(resolved(values, vocabulary, |term| match term {
+        "role" => FilterTest::Role(resolved(values, vocabulary, |term| match term {
             Term::Role(role) => Some(role),
             _ => None,
         })?),
-        "provider" => Test::Provider(resolved(values, vocabulary, |term| match term {
+        "provider" => FilterTest::Provider(resolved(values, vocabulary, |term| match term {
             Term::Provider(provider) => Some(provider),
             _ => None,
         })?),
-        "tag" => Test::Tag(resolved(values, vocabulary, |term| match term {
+        "tag" => FilterTest::Tag(resolved(values, vocabulary, |term| match term {
             Term::Tag(tag) => Some(tag),
             _ => None,
         })?),

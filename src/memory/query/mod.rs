@@ -36,11 +36,11 @@ use serde::Serialize;
 
 use crate::domain::ids::TimeNs;
 
-pub use filter::{Bounds, Filter, FilterReport, Kind, Origin, Outcome, Test};
+pub use filter::{Bounds, Filter, FilterReport, FilterTest, Kind, Origin, Outcome};
 pub use keys::KEYS;
 pub use order::{Order, Sort};
 pub use scan::QUERY_BYTES_MAX;
-pub use vocabulary::{Known, Vocabulary};
+pub use vocabulary::{KnownTerms, Vocabulary};
 
 use period::Calendar;
 use phrase::Reader;
@@ -98,7 +98,7 @@ pub struct Understood {
     /// What comes first; without it, what matches best, or the newest run where there is nothing to match.
     pub order: Option<Order>,
     /// What comes first of a question in another language, of which nothing is a filter.
-    pub first: Vec<Test>,
+    pub first: Vec<FilterTest>,
     /// What must occur as it stands.
     pub phrases: Vec<String>,
     /// The phrases are all that was searched for, besides keys: one that occurs nowhere has no hits.
@@ -106,7 +106,7 @@ pub struct Understood {
     /// What must not occur.
     pub without: Vec<String>,
     /// What would rank higher, though it is not clear enough for a filter.
-    pub boosts: Vec<Test>,
+    pub boosts: Vec<FilterTest>,
     /// What may be ids or names in code; exact hits come first.
     pub ids: Vec<Id>,
     /// What was typed like a key and is searched as text, and why.

@@ -3,16 +3,16 @@
 //! A name alone is a hint; "with the linter", "gpt-5 runs" and "tagged flaky" may be filters.
 
 use super::amounts::{any_phrase, w};
-use super::filter::Test;
+use super::filter::FilterTest;
 use super::negation;
-use super::phrase::{Found, Need, Reader};
+use super::phrase::{Need, PhraseMatch, Reader};
 use super::scan::Word;
 use super::subject::Subject;
 use super::vocabulary::Term;
 
 impl Reader<'_> {
     /// Reads "labelled team=core", and `team=core` where runs carry it.
-    pub fn label(&self, at: usize) -> Option<Found> {
+    pub fn label(&self, at: usize) -> Option<PhraseMatch> {
         let words = self.words;
         let lead = any_phrase(
             words,
@@ -28,12 +28,12 @@ impl Reader<'_> {
             .map_or("", |word| word.raw.as_str())
             .trim_matches(|c: char| matches!(c, ',' | '.' | ';' | '(' | ')' | '?'));
         let (key, value) = typed.split_once('=')?;
-        let test = Test::Label(vec![(key.to_owned(), Some(value.to_owned()))]);
-        known.then_some(Found::new(at, next + 1, test, Need::Context))
+        let test = FilterTest::Label(vec![(key.to_owned(), Some(value.to_owned()))]);
+        known.then_some(PhraseMatch::new(at, next + 1, test, Need::Context))
     }
 
     /// Reads roles, models, providers and tags.
-    pub fn name(&self, at: usize, before: Option<&Found>) -> Option<Found> {
+    pub fn name(&self, at: usize, before: Option<&PhraseMatch>) -> Option<PhraseMatch> {
         let words = self.words;
         const LEADS: &[&str] = &[
             "by the",
@@ -74,9 +74,12 @@ impl Reader<'_> {
             found.to + 1 == at
                 && found.need == Need::Context
                 && matches!(w(words, found.to), "or" | "and")
-                && matches!(found.test(), Some(Test::Model(_) | Test::Provider(_) | Test::Role(_) | Test::Tag(_)))
+                && matches!(
+                    found.test(),
+                    Some(FilterTest::Model(_) | FilterTest::Provider(_) | FilterTest::Role(_) | FilterTest::Tag(_))
+                )
         });
-        let tag_joined = joined && before.is_some_and(|found| matches!(found.test(), Some(Test::Tag(_))));
+        let tag_joined = joined && before.is_some_and(|found| matches!(found.test(), Some(FilterTest::Tag(_))));
         // "without the linter"
         let article = usize::from(at > 0 && matches!(w(words, at - 1), "the" | "a"));
         let denied = negation::ends_at(words, at - article).is_some();
@@ -88,7 +91,7 @@ impl Reader<'_> {
             None => {
                 let models = self.model_word(start).filter(|_| lead.is_some())?;
                 let need = if self.ends(start + 1) && led != "role" { Need::Context } else { Need::Never };
-                return Some(Found::new(at, start + 1, Test::Model(models), need));
+                return Some(PhraseMatch::new(at, start + 1, FilterTest::Model(models), need));
             }
         };
         let to = start + len;
@@ -105,17 +108,17 @@ impl Reader<'_> {
         let before_runs = self.subjects.iter().any(|place| place.from == to && matches!(place.subject, Subject::Runs(_)));
         let whole = self.ends(to) && (lead.is_some() || before_runs);
         let (test, good) = if let Some(tags) = tags.filter(|_| tagged) {
-            (Test::Tag(tags), true)
+            (FilterTest::Tag(tags), true)
         } else if let Some(models) = models.filter(|_| !tagged) {
-            (Test::Model(models), whole)
+            (FilterTest::Model(models), whole)
         } else if let Some(providers) = providers.filter(|_| !tagged) {
-            (Test::Provider(providers), whole)
+            (FilterTest::Provider(providers), whole)
         } else {
             let roles = roles.filter(|_| !tagged)?;
-            (Test::Role(roles), whole && !matches!(led.as_str(), "on" | "through" | "from" | "via") || agent)
+            (FilterTest::Role(roles), whole && !matches!(led.as_str(), "on" | "through" | "from" | "via") || agent)
         };
-        let to = to + usize::from(agent && matches!(test, Test::Role(_)));
-        Some(Found::new(at, to, test, if good { Need::Context } else { Need::Never }))
+        let to = to + usize::from(agent && matches!(test, FilterTest::Role(_)));
+        Some(PhraseMatch::new(at, to, test, if good { Need::Context } else { Need::Never }))
     }
 
     /// Reads a part of models' names that names a family: "sonnet", "gpt-5".

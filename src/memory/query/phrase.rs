@@ -8,13 +8,13 @@ use super::amounts::{
     Cmp, any_phrase, bare_money, between, comparison, count, dashed_count, dashed_duration, dashed_money, duration,
     duration_with_unit, money, money_with_unit, w,
 };
-use super::filter::{Bounds, Kind, Test};
+use super::filter::{Bounds, FilterTest, Kind};
 use super::negation;
 use super::order::{self, Order, Stands};
 use super::period::Calendar;
 use super::scan::Word;
 use super::states::{is_state, state};
-use super::subject::{Place, STOP, Subject, ends_here};
+use super::subject::{STOP, Subject, SubjectSpan, ends_here};
 use super::vocabulary::Vocabulary;
 
 /// What a phrase needs to be a filter.
@@ -39,14 +39,14 @@ pub enum Need {
 #[derive(Clone, Debug)]
 pub enum Meaning {
     /// Only some runs.
-    Test(Test),
+    Test(FilterTest),
     /// Which ones come first.
     Order(Order),
 }
 
 /// A phrase that was found.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct PhraseMatch {
     /// Its first word.
     pub from: usize,
     /// The word behind its last.
@@ -59,14 +59,14 @@ pub struct Found {
     pub need: Need,
 }
 
-impl Found {
+impl PhraseMatch {
     /// A phrase that would be a filter.
-    pub fn new(from: usize, to: usize, test: Test, need: Need) -> Self {
+    pub fn new(from: usize, to: usize, test: FilterTest, need: Need) -> Self {
         Self { from, to, meaning: Meaning::Test(test), negated: false, need }
     }
 
     /// Returns the filter that it would be.
-    pub fn test(&self) -> Option<&Test> {
+    pub fn test(&self) -> Option<&FilterTest> {
         match &self.meaning {
             Meaning::Test(test) => Some(test),
             Meaning::Order(_) => None,
@@ -83,18 +83,18 @@ pub struct Reader<'a> {
     /// Names.
     pub vocabulary: &'a Vocabulary,
     /// Of whom the query speaks.
-    pub subjects: &'a [Place],
+    pub subjects: &'a [SubjectSpan],
 }
 
 impl Reader<'_> {
     /// Finds all phrases from left to right, none inside another or inside a subject.
-    pub fn phrases(&self) -> Vec<Found> {
-        let mut all: Vec<Found> = Vec::new();
+    pub fn phrases(&self) -> Vec<PhraseMatch> {
+        let mut all: Vec<PhraseMatch> = Vec::new();
         let mut at = 0;
         while at < self.words.len() {
             if let Some(place) = self.subjects.iter().find(|place| place.from == at && place.to > at) {
                 if let Subject::Notes = place.subject {
-                    all.push(Found::new(at, place.to, Test::Kind(vec![Kind::Note]), Need::Nothing));
+                    all.push(PhraseMatch::new(at, place.to, FilterTest::Kind(vec![Kind::Note]), Need::Nothing));
                 }
                 at = place.to;
                 continue;
@@ -110,7 +110,7 @@ impl Reader<'_> {
         all
     }
 
-    fn one(&self, at: usize, before: Option<&Found>) -> Option<Found> {
+    fn one(&self, at: usize, before: Option<&PhraseMatch>) -> Option<PhraseMatch> {
         self.amount_of_time(at)
             .or_else(|| self.time(at, before))
             .or_else(|| self.order(at))
@@ -134,13 +134,13 @@ impl Reader<'_> {
     }
 
     /// "for 5 minutes" and "over 5 minutes" are durations, where a date would be read next.
-    fn amount_of_time(&self, at: usize) -> Option<Found> {
+    fn amount_of_time(&self, at: usize) -> Option<PhraseMatch> {
         (matches!(w(self.words, at), "for" | "over") && duration(self.words, at + 1).is_some())
             .then(|| self.duration(at))
             .flatten()
     }
 
-    fn time(&self, at: usize, before: Option<&Found>) -> Option<Found> {
+    fn time(&self, at: usize, before: Option<&PhraseMatch>) -> Option<PhraseMatch> {
         let (to, period) = self.calendar.period(self.words, at)?;
         let owner = self.words.get(to - 1).is_some_and(|word| word.possessive);
         let previous = at.checked_sub(1).map_or("", |before| w(self.words, before));
@@ -181,13 +181,13 @@ impl Reader<'_> {
         } else {
             Need::Context
         };
-        Some(Found::new(at, to, Test::Time(period.bounds), need))
+        Some(PhraseMatch::new(at, to, FilterTest::Time(period.bounds), need))
     }
 
-    fn order(&self, at: usize) -> Option<Found> {
+    fn order(&self, at: usize) -> Option<PhraseMatch> {
         let (to, order, stands) = order::read(self.words, at)?;
         let need = if stands == Stands::Alone { Need::Context } else { Need::Before };
-        Some(Found { from: at, to, meaning: Meaning::Order(order), negated: false, need })
+        Some(PhraseMatch { from: at, to, meaning: Meaning::Order(order), negated: false, need })
     }
 
     fn money_range(&self, at: usize) -> Option<(usize, Bounds<NanoUsd>)> {
@@ -219,9 +219,10 @@ impl Reader<'_> {
         or_more(words, next).map(|(next, cmp)| (next, cmp.bounds(value)))
     }
 
-    fn cost(&self, at: usize) -> Option<Found> {
+    fn cost(&self, at: usize) -> Option<PhraseMatch> {
         let words = self.words;
-        let found = |to: usize, bounds: Bounds<NanoUsd>, need: Need| Some(Found::new(at, to, Test::Cost(bounds), need));
+        let found =
+            |to: usize, bounds: Bounds<NanoUsd>, need: Need| Some(PhraseMatch::new(at, to, FilterTest::Cost(bounds), need));
         let word = w(words, at);
         let verb = matches!(word, "cost" | "costs" | "costed" | "costing");
         let spent = matches!(
@@ -292,7 +293,7 @@ impl Reader<'_> {
         found(to, bounds, Need::Context)
     }
 
-    fn duration(&self, at: usize) -> Option<Found> {
+    fn duration(&self, at: usize) -> Option<PhraseMatch> {
         let words = self.words;
         let word = w(words, at);
         let leads = matches!(
@@ -344,10 +345,10 @@ impl Reader<'_> {
             w(words, to),
             "ago" | "old" | "per" | "each" | "later" | "earlier" | "apart" | "window" | "timeout" | "limit"
         );
-        (!other).then_some(Found::new(at, to, Test::DurationMs(bounds), Need::Context))
+        (!other).then_some(PhraseMatch::new(at, to, FilterTest::DurationMs(bounds), Need::Context))
     }
 
-    fn rating(&self, at: usize) -> Option<Found> {
+    fn rating(&self, at: usize) -> Option<PhraseMatch> {
         let words = self.words;
         let lead = any_phrase(
             words,
@@ -365,7 +366,7 @@ impl Reader<'_> {
                 "rating",
             ],
         );
-        let found = |to: usize, bounds: Bounds<u64>| Some(Found::new(at, to, Test::Rating(bounds), Need::Context));
+        let found = |to: usize, bounds: Bounds<u64>| Some(PhraseMatch::new(at, to, FilterTest::Rating(bounds), Need::Context));
         let Some(next) = lead else {
             let stars = w(words, at).strip_suffix("-star").and_then(|n| n.parse().ok()).filter(|n| (1..=5).contains(n));
             return stars.and_then(|n| found(at + 1, Bounds::exactly(n)));
@@ -386,7 +387,7 @@ impl Reader<'_> {
     }
 
     /// Reads "more than two escalations", "with 3 attempts", "between 2 and 4 agents", "zero escalations".
-    fn counts(&self, at: usize) -> Option<Found> {
+    fn counts(&self, at: usize) -> Option<PhraseMatch> {
         let words = self.words;
         let with = at + usize::from(matches!(w(words, at), "with" | "needed" | "had" | "took" | "used" | "having"));
         let bare = |at: usize| {
@@ -410,12 +411,12 @@ impl Reader<'_> {
             (next, bounds) = (behind, cmp.bounds(n));
         }
         let test = match noun {
-            "escalations" | "escalation" => Test::Escalations(bounds),
-            "attempts" | "attempt" | "tries" => Test::Attempts(bounds),
-            "agents" | "agent" => Test::Agents(bounds),
+            "escalations" | "escalation" => FilterTest::Escalations(bounds),
+            "attempts" | "attempt" | "tries" => FilterTest::Attempts(bounds),
+            "agents" | "agent" => FilterTest::Agents(bounds),
             _ => return None,
         };
-        Some(Found::new(at, next, test, Need::Context))
+        Some(PhraseMatch::new(at, next, test, Need::Context))
     }
 }
 

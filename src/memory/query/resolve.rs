@@ -3,14 +3,14 @@
 //! In doubt a phrase is a hint and no filter: a wrong filter hides what was looked for, a missing one only ranks it lower.
 
 use super::amounts::w;
-use super::filter::{Bounds, Outcome, Test};
+use super::filter::{Bounds, FilterTest, Outcome};
 use super::negation::{self, Said};
 use super::order::Order;
 use super::period::Calendar;
-use super::phrase::{Found, Meaning, Need};
+use super::phrase::{Meaning, Need, PhraseMatch};
 use super::scan::Word;
 use super::states::is_noun;
-use super::subject::{POLITE, Place, STOP, Subject, ends_here};
+use super::subject::{POLITE, STOP, Subject, SubjectSpan, ends_here};
 
 /// Words between a subject and what is said of it.
 const AUXILIARIES: &[&str] = &[
@@ -84,11 +84,11 @@ const GAP_MAX: usize = 3;
 #[derive(Debug, Default)]
 pub struct Decided {
     /// Filters: what is asked, whether negated.
-    pub filters: Vec<(Test, bool)>,
+    pub filters: Vec<(FilterTest, bool)>,
     /// What comes first.
     pub order: Option<Order>,
     /// Hints.
-    pub boosts: Vec<Test>,
+    pub boosts: Vec<FilterTest>,
     /// Words that are spoken for: by filters and by the subject.
     pub used: Vec<(usize, usize)>,
     /// "runs" is among them, of whatever template.
@@ -102,9 +102,9 @@ pub struct Resolver<'a> {
     /// Dates.
     pub calendar: &'a Calendar<'a>,
     /// Of whom the query speaks.
-    pub subjects: &'a [Place],
+    pub subjects: &'a [SubjectSpan],
     /// What may be filters.
-    pub phrases: Vec<Found>,
+    pub phrases: Vec<PhraseMatch>,
     /// A `key:value` was typed, so that the query speaks of runs.
     pub keyed: bool,
 }
@@ -137,7 +137,7 @@ impl Resolver<'_> {
                 Subject::Runs(_) | Subject::Template(_) | Subject::Notes | Subject::Open { asks: true } => true,
                 Subject::Parts | Subject::Plural | Subject::Open { asks: false } => self.carries(place, &ties),
             });
-        let any_runs = |place: &Place| matches!(&place.subject, Subject::Runs(ids) if ids.is_empty());
+        let any_runs = |place: &SubjectSpan| matches!(&place.subject, Subject::Runs(ids) if ids.is_empty());
         let mut decided = Decided { speaks_of_runs: self.subjects.iter().any(any_runs), ..Decided::default() };
         for (number, found) in self.phrases.iter().enumerate() {
             let tie = ties.get(number).copied().flatten();
@@ -150,9 +150,9 @@ impl Resolver<'_> {
                 (Need::Before | Need::Attached { .. }, Meaning::Test(test)) => {
                     tied.is_some_and(|subject| match subject {
                         Subject::Plural | Subject::Open { .. } => any_candidate && speaks,
-                        Subject::Parts => matches!(test, Test::Escalated(_)),
+                        Subject::Parts => matches!(test, FilterTest::Escalated(_)),
                         subject => is_firm(subject),
-                    }) || (covered && !any_firm && (found.need != Need::Before || matches!(test, Test::Tier { .. })))
+                    }) || (covered && !any_firm && (found.need != Need::Before || matches!(test, FilterTest::Tier { .. })))
                 }
                 _ => false,
             };
@@ -174,7 +174,7 @@ impl Resolver<'_> {
                     merge(&mut decided.filters, test.clone(), denied != found.negated);
                     decided.used.push((from, found.to));
                 }
-                Meaning::Test(test) if !found.negated && !denied && !matches!(test, Test::Time(_)) => {
+                Meaning::Test(test) if !found.negated && !denied && !matches!(test, FilterTest::Time(_)) => {
                     decided.boosts.push(test.clone());
                 }
                 _ => {}
@@ -185,17 +185,17 @@ impl Resolver<'_> {
     }
 
     /// Tells whether `found` is denied.
-    fn said(&self, found: &Found) -> Said {
+    fn said(&self, found: &PhraseMatch) -> Said {
         self.said_at((found.from, found.to), Some(found))
     }
 
-    fn said_at(&self, (from, to): (usize, usize), found: Option<&Found>) -> Said {
+    fn said_at(&self, (from, to): (usize, usize), found: Option<&PhraseMatch>) -> Said {
         let subject =
             |at: usize| self.subjects.iter().find(|place| place.to == at && place.to > place.from).map(|place| place.from);
         let ending = |at: usize| {
             let other = self.phrases.iter().find(|other| other.to == at && other.from < at)?;
             let nouns = || found.is_some_and(|found| is_noun(self.words, found) && is_noun(self.words, other));
-            let test = found.and_then(Found::test);
+            let test = found.and_then(PhraseMatch::test);
             Some((other.from, test.zip(other.test()).is_some_and(|(one, other)| alike(one, other)) || nouns()))
         };
         negation::of(self.words, (from, to), &subject, &ending)
@@ -228,7 +228,7 @@ impl Resolver<'_> {
                 let same = self
                     .phrases
                     .get(*last)
-                    .and_then(Found::test)
+                    .and_then(PhraseMatch::test)
                     .zip(found.test())
                     .is_some_and(|(one, other)| alike(one, other) && is(*last) == is(number));
                 // "neither failed nor simulated": both are denied, whatever they are.
@@ -244,7 +244,7 @@ impl Resolver<'_> {
 
     /// Adds the templates that stand for their runs, and those whose runs are not wanted.
     fn name_templates(&self, decided: &mut Decided, speaks: bool, covered: bool) {
-        let denied = |place: &Place| match &place.subject {
+        let denied = |place: &SubjectSpan| match &place.subject {
             Subject::Runs(ids) | Subject::Template(ids) if !ids.is_empty() => {
                 matches!(self.said_at((place.from, place.to), None), Said::Not(_))
             }
@@ -269,7 +269,7 @@ impl Resolver<'_> {
             };
             if !taken {
                 if said == Said::Plain {
-                    decided.boosts.push(Test::Template(ids.clone()));
+                    decided.boosts.push(FilterTest::Template(ids.clone()));
                 }
                 continue;
             }
@@ -288,14 +288,14 @@ impl Resolver<'_> {
             if !ids.is_empty() {
                 ids.sort();
                 ids.dedup();
-                decided.filters.insert(0, (Test::Template(ids), negated));
+                decided.filters.insert(0, (FilterTest::Template(ids), negated));
             }
         }
     }
 
     /// Tells whether what is said of a weak subject makes it stand for runs: "releases that failed last month".
-    fn carries(&self, place: &Place, ties: &[Option<Tie>]) -> bool {
-        let candidate = |found: &Found| matches!(found.need, Need::Context | Need::Nothing);
+    fn carries(&self, place: &SubjectSpan, ties: &[Option<Tie>]) -> bool {
+        let candidate = |found: &PhraseMatch| matches!(found.need, Need::Context | Need::Nothing);
         let stated = ties
             .iter()
             .flatten()
@@ -309,9 +309,9 @@ impl Resolver<'_> {
         });
         let next = next.is_some_and(|found| match (&place.subject, found.test()) {
             // "releases since May" may be anybody's, "releases over $2" and "everything since May" are ours.
-            (Subject::Plural, Some(Test::Cost(_))) | (Subject::Open { .. }, _) => true,
-            (Subject::Plural, Some(Test::DurationMs(_) | Test::Tier { .. } | Test::Escalated(_))) => relative,
-            (Subject::Parts, Some(Test::Tier { .. } | Test::Escalated(_))) => true,
+            (Subject::Plural, Some(FilterTest::Cost(_))) | (Subject::Open { .. }, _) => true,
+            (Subject::Plural, Some(FilterTest::DurationMs(_) | FilterTest::Tier { .. } | FilterTest::Escalated(_))) => relative,
+            (Subject::Parts, Some(FilterTest::Tier { .. } | FilterTest::Escalated(_))) => true,
             _ => false,
         });
         next || (stated && self.phrases.iter().any(candidate)) || (stated && matches!(place.subject, Subject::Parts))
@@ -330,7 +330,7 @@ impl Resolver<'_> {
         let glue = |at: usize| GLUE.contains(&w(self.words, at)) || negation::is_part(self.words, at);
         let all = (0..self.words.len()).all(|at| at < polite || inside(at) || glue(at));
         // A state alone is a word like any other; a date, an amount, an order, or what is denied is not.
-        let telling = |(found, said): (&Found, &Said)| {
+        let telling = |(found, said): (&PhraseMatch, &Said)| {
             matches!(found.need, Need::Context | Need::Nothing)
                 || matches!(found.meaning, Meaning::Order(_))
                 || found.negated
@@ -344,12 +344,12 @@ impl Resolver<'_> {
             && !self.phrases.iter().any(|found| found.need == Need::Never)
     }
 
-    fn starts(&self, at: usize) -> Option<&Found> {
+    fn starts(&self, at: usize) -> Option<&PhraseMatch> {
         self.phrases.iter().find(|found| found.from == at)
     }
 
     /// Finds the subject of which `found` is said.
-    fn tie(&self, found: &Found) -> Option<Tie> {
+    fn tie(&self, found: &PhraseMatch) -> Option<Tie> {
         let before = matches!(found.need, Need::Before | Need::Attached { adjective: true });
         let after = matches!(found.need, Need::Attached { .. });
         (before.then(|| self.ahead(found)).flatten())
@@ -358,7 +358,7 @@ impl Resolver<'_> {
     }
 
     /// "when did release_prep last succeed": an adverb between a subject and what is said of it.
-    fn between(&self, found: &Found) -> Option<Tie> {
+    fn between(&self, found: &PhraseMatch) -> Option<Tie> {
         let subject = self.subjects.iter().position(|place| place.to == found.from && place.to > place.from)?;
         let next = self.starts(found.to).is_some_and(|next| matches!(next.need, Need::Attached { .. }))
             || matches!(w(self.words, found.to), "ran" | "run" | "started");
@@ -366,7 +366,7 @@ impl Resolver<'_> {
     }
 
     /// "failed premium runs": looks to the right, over other adjectives and a few words of a noun.
-    fn ahead(&self, found: &Found) -> Option<Tie> {
+    fn ahead(&self, found: &PhraseMatch) -> Option<Tie> {
         let mut at = found.to;
         let mut gap = 0;
         for _ in 0..16 {
@@ -397,7 +397,7 @@ impl Resolver<'_> {
     }
 
     /// "runs that have not failed": looks to the left, over auxiliaries and what else is said of the subject.
-    fn behind(&self, found: &Found) -> Option<Tie> {
+    fn behind(&self, found: &PhraseMatch) -> Option<Tie> {
         let mut at = found.from;
         // Without "that", "were" or the like, "runs failed tests" could speak of tests.
         let mut open = false;
@@ -418,7 +418,7 @@ impl Resolver<'_> {
                 // Two sayings need a link: "since May and failed", "since May that failed", "last week, failed".
                 let comma = self.words.get(last).is_some_and(|word| word.stop);
                 // "runs where the linter failed": the linter did, not the run.
-                let another = matches!(other.test(), Some(Test::Role(_)));
+                let another = matches!(other.test(), Some(FilterTest::Role(_)));
                 if !(linked || comma || !(another || matches!(other.need, Need::Attached { .. }))) {
                     return None;
                 }
@@ -452,24 +452,24 @@ impl Resolver<'_> {
 }
 
 /// Adds a filter to the others: lists of the same kind are alternatives, ranges must all hold.
-fn merge(filters: &mut Vec<(Test, bool)>, test: Test, negated: bool) {
+fn merge(filters: &mut Vec<(FilterTest, bool)>, test: FilterTest, negated: bool) {
     for (seen, not) in filters.iter_mut().filter(|(_, not)| *not == negated) {
         let merged = match (&mut *seen, &test) {
-            (Test::Status(all), Test::Status(more)) if states(all) == states(more) => extend(all, more),
-            (Test::Mode(all), Test::Mode(more)) => extend(all, more),
-            (Test::Model(all), Test::Model(more))
-            | (Test::Provider(all), Test::Provider(more))
-            | (Test::Role(all), Test::Role(more))
-            | (Test::Tag(all), Test::Tag(more)) => extend(all, more),
-            (Test::Tier { tiers, only }, Test::Tier { tiers: more, only: other }) if only == other => {
+            (FilterTest::Status(all), FilterTest::Status(more)) if states(all) == states(more) => extend(all, more),
+            (FilterTest::Mode(all), FilterTest::Mode(more)) => extend(all, more),
+            (FilterTest::Model(all), FilterTest::Model(more))
+            | (FilterTest::Provider(all), FilterTest::Provider(more))
+            | (FilterTest::Role(all), FilterTest::Role(more))
+            | (FilterTest::Tag(all), FilterTest::Tag(more)) => extend(all, more),
+            (FilterTest::Tier { tiers, only }, FilterTest::Tier { tiers: more, only: other }) if only == other => {
                 extend(tiers, more);
                 tiers.sort();
                 true
             }
-            (Test::Kind(all), Test::Kind(more)) => extend(all, more),
-            (Test::Time(one), Test::Time(other)) if !*not => narrow(one, other),
-            (Test::Cost(one), Test::Cost(other)) if !*not => narrow(one, other),
-            (Test::DurationMs(one), Test::DurationMs(other)) if !*not => narrow(one, other),
+            (FilterTest::Kind(all), FilterTest::Kind(more)) => extend(all, more),
+            (FilterTest::Time(one), FilterTest::Time(other)) if !*not => narrow(one, other),
+            (FilterTest::Cost(one), FilterTest::Cost(other)) if !*not => narrow(one, other),
+            (FilterTest::DurationMs(one), FilterTest::DurationMs(other)) if !*not => narrow(one, other),
             (one, other) => *one == *other,
         };
         if merged {
@@ -480,17 +480,17 @@ fn merge(filters: &mut Vec<(Test, bool)>, test: Test, negated: bool) {
 }
 
 /// Tells whether both are lists of values of which any is enough.
-fn alike(one: &Test, other: &Test) -> bool {
+fn alike(one: &FilterTest, other: &FilterTest) -> bool {
     match (one, other) {
         // A run is verified besides being in a state: "verified and successful" asks for both.
-        (Test::Status(one), Test::Status(other)) => states(one) == states(other),
-        (Test::Tier { only, .. }, Test::Tier { only: other, .. }) => only == other,
-        (Test::Mode(_), Test::Mode(_))
-        | (Test::Model(_), Test::Model(_))
-        | (Test::Provider(_), Test::Provider(_))
-        | (Test::Role(_), Test::Role(_))
-        | (Test::Tag(_), Test::Tag(_))
-        | (Test::Kind(_), Test::Kind(_)) => true,
+        (FilterTest::Status(one), FilterTest::Status(other)) => states(one) == states(other),
+        (FilterTest::Tier { only, .. }, FilterTest::Tier { only: other, .. }) => only == other,
+        (FilterTest::Mode(_), FilterTest::Mode(_))
+        | (FilterTest::Model(_), FilterTest::Model(_))
+        | (FilterTest::Provider(_), FilterTest::Provider(_))
+        | (FilterTest::Role(_), FilterTest::Role(_))
+        | (FilterTest::Tag(_), FilterTest::Tag(_))
+        | (FilterTest::Kind(_), FilterTest::Kind(_)) => true,
         (one, other) => one == other,
     }
 }

@@ -5,9 +5,9 @@ use crate::domain::money::NanoUsd;
 use crate::views::status::RunStatus;
 
 use super::amounts::{any_phrase, w};
-use super::filter::{Bounds, Outcome, Test};
+use super::filter::{Bounds, FilterTest, Outcome};
 use super::negation;
-use super::phrase::{Found, Need};
+use super::phrase::{Need, PhraseMatch};
 use super::scan::Word;
 
 /// The states and what people call them; `true` for those that may stand before a noun.
@@ -78,8 +78,8 @@ pub fn is_state(words: &[Word], at: usize) -> bool {
 }
 
 /// Reads a state, mode, or whether it escalated.
-pub fn state(words: &[Word], at: usize) -> Option<Found> {
-    let found = |to: usize, test: Test, adjective: bool| Some(Found::new(at, to, test, Need::Attached { adjective }));
+pub fn state(words: &[Word], at: usize) -> Option<PhraseMatch> {
+    let found = |to: usize, test: FilterTest, adjective: bool| Some(PhraseMatch::new(at, to, test, Need::Attached { adjective }));
     if let Some(noun) = noun(words, at) {
         return Some(noun);
     }
@@ -89,51 +89,51 @@ pub fn state(words: &[Word], at: usize) -> Option<Found> {
         && let Some(word) = words.get(at)
     {
         let plain = [Word { text: rest.to_owned(), ..word.clone() }];
-        return state(&plain, 0).map(|found| Found { from: at, to: at + 1, negated: !found.negated, ..found });
+        return state(&plain, 0).map(|found| PhraseMatch { from: at, to: at + 1, negated: !found.negated, ..found });
     }
     for (text, states, adjective) in STATES {
         if let Some(to) = any_phrase(words, at, &[text]) {
-            return found(to, Test::Status(states.iter().map(|status| Outcome::Is(*status)).collect()), *adjective);
+            return found(to, FilterTest::Status(states.iter().map(|status| Outcome::Is(*status)).collect()), *adjective);
         }
     }
     if let Some(next) = any_phrase(words, at, &["status is", "status was", "status =", "status", "outcome"])
-        && let Some(state) = state(words, next).filter(|state| matches!(state.test(), Some(Test::Status(_))))
+        && let Some(state) = state(words, next).filter(|state| matches!(state.test(), Some(FilterTest::Status(_))))
     {
-        return Some(Found { from: at, need: Need::Context, ..state });
+        return Some(PhraseMatch { from: at, need: Need::Context, ..state });
     }
     let modes = [("in real mode", Mode::Real), ("in simulated mode", Mode::Simulated), ("in simulation", Mode::Simulated)];
     if let Some((to, mode)) = modes.iter().find_map(|(text, mode)| any_phrase(words, at, &[text]).map(|to| (to, *mode))) {
-        return Some(Found::new(at, to, Test::Mode(vec![mode]), Need::Context));
+        return Some(PhraseMatch::new(at, to, FilterTest::Mode(vec![mode]), Need::Context));
     }
     match w(words, at) {
-        "verified" => found(at + 1, Test::Status(vec![Outcome::Verified]), true),
-        "unverified" => found(at + 1, Test::Status(vec![Outcome::Unverified]), true),
-        "simulated" => found(at + 1, Test::Mode(vec![Mode::Simulated]), true),
-        "imported" => found(at + 1, Test::Mode(vec![Mode::Imported]), true),
-        "real" => found(at + 1, Test::Mode(vec![Mode::Real]), true),
-        "escalated" | "escalating" => found(at + 1, Test::Escalated(true), true),
-        "escalate" | "escalates" | "climbed" => found(at + 1, Test::Escalated(true), false),
-        "non-escalated" | "unescalated" => found(at + 1, Test::Escalated(false), true),
-        "free" => found(at + 1, Test::Cost(Bounds::exactly(NanoUsd(0))), true),
+        "verified" => found(at + 1, FilterTest::Status(vec![Outcome::Verified]), true),
+        "unverified" => found(at + 1, FilterTest::Status(vec![Outcome::Unverified]), true),
+        "simulated" => found(at + 1, FilterTest::Mode(vec![Mode::Simulated]), true),
+        "imported" => found(at + 1, FilterTest::Mode(vec![Mode::Imported]), true),
+        "real" => found(at + 1, FilterTest::Mode(vec![Mode::Real]), true),
+        "escalated" | "escalating" => found(at + 1, FilterTest::Escalated(true), true),
+        "escalate" | "escalates" | "climbed" => found(at + 1, FilterTest::Escalated(true), false),
+        "non-escalated" | "unescalated" => found(at + 1, FilterTest::Escalated(false), true),
+        "free" => found(at + 1, FilterTest::Cost(Bounds::exactly(NanoUsd(0))), true),
         _ => None,
     }
 }
 
 /// Tells whether a phrase of one word is a noun that a run has or lacks.
-pub fn is_noun(words: &[Word], found: &Found) -> bool {
+pub fn is_noun(words: &[Word], found: &PhraseMatch) -> bool {
     found.to == found.from + 1 && noun(words, found.from).is_some()
 }
 
 /// Reads a noun that a run has or lacks: "without failures", "with escalations", "no simulations".
-fn noun(words: &[Word], at: usize) -> Option<Found> {
+fn noun(words: &[Word], at: usize) -> Option<PhraseMatch> {
     let test = match w(words, at) {
-        "failures" | "failure" | "failing" => Test::Status(vec![Outcome::Is(RunStatus::Failed)]),
-        "successes" | "success" => Test::Status(vec![Outcome::Is(RunStatus::Succeeded)]),
-        "cancellations" | "cancellation" => Test::Status(vec![Outcome::Is(RunStatus::Cancelled)]),
-        "interruptions" | "interruption" => Test::Status(vec![Outcome::Is(RunStatus::Interrupted)]),
-        "verification" => Test::Status(vec![Outcome::Verified]),
-        "simulations" | "simulation" => Test::Mode(vec![Mode::Simulated]),
-        "escalations" | "escalation" | "escalating" => Test::Escalated(true),
+        "failures" | "failure" | "failing" => FilterTest::Status(vec![Outcome::Is(RunStatus::Failed)]),
+        "successes" | "success" => FilterTest::Status(vec![Outcome::Is(RunStatus::Succeeded)]),
+        "cancellations" | "cancellation" => FilterTest::Status(vec![Outcome::Is(RunStatus::Cancelled)]),
+        "interruptions" | "interruption" => FilterTest::Status(vec![Outcome::Is(RunStatus::Interrupted)]),
+        "verification" => FilterTest::Status(vec![Outcome::Verified]),
+        "simulations" | "simulation" => FilterTest::Mode(vec![Mode::Simulated]),
+        "escalations" | "escalation" | "escalating" => FilterTest::Escalated(true),
         _ => return None,
     };
     let articles = (1..=2).take_while(|back| {
@@ -146,5 +146,5 @@ fn noun(words: &[Word], at: usize) -> Option<Found> {
     let adverb = !w(words, at).ends_with("ing");
     let lacks = negation::ends_at(words, lead).is_some() && (adverb || before == "without");
     let has = adverb && matches!(before, "with" | "had" | "have" | "having");
-    (lacks || has || listed).then(|| Found::new(at, at + 1, test, Need::Context))
+    (lacks || has || listed).then(|| PhraseMatch::new(at, at + 1, test, Need::Context))
 }

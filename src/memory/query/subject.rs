@@ -31,7 +31,7 @@ pub enum Subject {
 
 /// A subject and its words.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct SubjectSpan {
     /// The first word.
     pub from: usize,
     /// The word behind the last.
@@ -229,7 +229,7 @@ pub fn subjects(
     calendar: &Calendar<'_>,
     vocabulary: &Vocabulary,
     is_state: &dyn Fn(usize) -> bool,
-) -> Vec<Place> {
+) -> Vec<SubjectSpan> {
     let mut places = Vec::new();
     // "how do I cancel a run": a question about doing, not about what was done.
     if any_phrase(
@@ -263,8 +263,8 @@ fn one(
     calendar: &Calendar<'_>,
     vocabulary: &Vocabulary,
     is_state: &dyn Fn(usize) -> bool,
-) -> Option<Place> {
-    let found = |to: usize, subject: Subject| Some(Place { from: at, to, subject });
+) -> Option<SubjectSpan> {
+    let found = |to: usize, subject: Subject| Some(SubjectSpan { from: at, to, subject });
     let mut end = at;
     let mut ids: Vec<String> = Vec::new();
     // "release_prep and security_audit runs": several names with one noun.
@@ -282,7 +282,7 @@ fn one(
         if matches!(w(words, noun), "run" | "runs" | "execution" | "executions") && !adverb(w(words, noun + 1)) {
             return found(noun + 1, Subject::Runs(ids));
         }
-        return mention(words, at, end, calendar, is_state).then_some(Place {
+        return mention(words, at, end, calendar, is_state).then_some(SubjectSpan {
             from: at,
             to: end,
             subject: Subject::Template(ids),
@@ -464,7 +464,7 @@ fn run_noun(
 }
 
 /// Finds "what", "anything", "failures" at the beginning.
-fn open(words: &[Word], calendar: &Calendar<'_>) -> Option<Place> {
+fn open(words: &[Word], calendar: &Calendar<'_>) -> Option<SubjectSpan> {
     let polite = words.iter().take(8).take_while(|word| POLITE.contains(&word.text.as_str())).count();
     let all = polite > 0 && w(words, polite - 1) == "all" && matches!(w(words, polite), "that" | "which");
     let at = if all { polite - 1 } else { polite };
@@ -472,7 +472,7 @@ fn open(words: &[Word], calendar: &Calendar<'_>) -> Option<Place> {
     // "failures since May": the noun is subject and state in one.
     let dated = |at: usize| w(words, at).is_empty() || calendar.period(words, at).is_some() || comparison(words, at).is_some();
     if matches!(word, "failures" | "successes" | "cancellations") && dated(at + 1) {
-        return Some(Place { from: at, to: at, subject: Subject::Open { asks: false } });
+        return Some(SubjectSpan { from: at, to: at, subject: Subject::Open { asks: false } });
     }
     let pronoun = all
         || matches!(
@@ -528,5 +528,5 @@ fn open(words: &[Word], calendar: &Calendar<'_>) -> Option<Place> {
         ],
     )
     .is_some();
-    Some(Place { from: at, to, subject: Subject::Open { asks } })
+    Some(SubjectSpan { from: at, to, subject: Subject::Open { asks } })
 }

@@ -2,16 +2,16 @@
 //!
 //! The store knows the templates, roles, models and tags of [`known`]; it is noon on Sunday, 22 November 2026, at +01:00.
 
-use super::Known;
+use super::KnownTerms;
 
 /// The moment at which the table is read.
 pub const NOW: &str = "2026-11-22T12:00:00+01:00[+01:00]";
 
 /// What the store of the table knows.
-pub fn known() -> Known {
+pub fn known() -> KnownTerms {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-    Known {
+    KnownTerms {
         templates: pairs(&[
             ("release_prep", "Release preparation"),
             ("security_audit", "Security audit"),

@@ -162,8 +162,8 @@ fn ids_and_names_in_code_are_found() {
 #[test]
 fn what_is_not_clear_is_a_hint() {
     let boosts = |query: &str| read(query).boosts;
-    assert_eq!(boosts("failed logins"), [Test::Status(vec![Outcome::Is(crate::views::status::RunStatus::Failed)])]);
-    assert_eq!(boosts("security audit"), [Test::Template(vec!["security_audit".to_owned()])]);
+    assert_eq!(boosts("failed logins"), [FilterTest::Status(vec![Outcome::Is(crate::views::status::RunStatus::Failed)])]);
+    assert_eq!(boosts("security audit"), [FilterTest::Template(vec!["security_audit".to_owned()])]);
     assert_eq!(boosts("failed runs"), []);
 }
 

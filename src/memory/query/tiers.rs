@@ -3,13 +3,13 @@
 use crate::domain::tier::Tier;
 
 use super::amounts::{any_phrase, w};
-use super::filter::Test;
-use super::phrase::{Found, Need, Reader};
+use super::filter::FilterTest;
+use super::phrase::{Need, PhraseMatch, Reader};
 use super::scan::Word;
 
 impl Reader<'_> {
     /// Reads "at premium", "never reached capable", "only cheap".
-    pub fn tier(&self, at: usize) -> Option<Found> {
+    pub fn tier(&self, at: usize) -> Option<PhraseMatch> {
         const REACHED: &[&str] = &[
             "escalated all the way to",
             "escalated up to",
@@ -82,7 +82,7 @@ impl Reader<'_> {
             Some((next + usize::from(unit), tiers, only, unit))
         };
         let found = |to: usize, tiers: Vec<Tier>, only: bool, negated: bool, need: Need| {
-            Some(Found { negated, ..Found::new(at, to, Test::Tier { tiers, only }, need) })
+            Some(PhraseMatch { negated, ..PhraseMatch::new(at, to, FilterTest::Tier { tiers, only }, need) })
         };
         for (leads, only, negated) in [(NONE, false, true), (ONLY, true, false), (REACHED, false, false)] {
             if let Some(start) = any_phrase(words, at, leads)

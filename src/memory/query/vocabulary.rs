@@ -15,7 +15,7 @@ const COMMON: &[&str] = &[
 
 /// What a store knows by name.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct KnownTerms {
     /// Templates: id and name.
     pub templates: Vec<(String, String)>,
     /// Roles of agents.
@@ -58,7 +58,7 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// Prepares what is known. The tiers need not be told: there are three.
-    pub fn new(known: Known) -> Self {
+    pub fn new(known: KnownTerms) -> Self {
         let mut vocabulary = Self { models: known.models.clone(), ..Self::default() };
         for (id, name) in known.templates {
             for text in [id.as_str(), name.as_str()] {

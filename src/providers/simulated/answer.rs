@@ -21,7 +21,7 @@ struct Line {
 
 /// An answer being written.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Answer {
+pub(super) enum ScriptedAnswer {
     /// Markdown.
     Page(Page),
     /// Bare JSON.
@@ -40,7 +40,7 @@ pub(super) struct Page {
 
 /// Where a text is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum InsertAt {
     /// Before everything.
     Start,
     /// Among the lines.
@@ -59,7 +59,7 @@ impl Page {
     }
 }
 
-impl Answer {
+impl ScriptedAnswer {
     /// Returns the answer's text.
     pub(super) fn render(&self) -> String {
         let page = match self {
@@ -94,7 +94,7 @@ impl Answer {
     }
 
     /// Returns the answers that have `text` in them somewhere, the most natural first.
-    pub(super) fn put(&self, text: &str, place: Place, phrases: &Phrases<'_>) -> Vec<Self> {
+    pub(super) fn put(&self, text: &str, place: InsertAt, phrases: &Phrases<'_>) -> Vec<Self> {
         let page = match self {
             Self::Page(page) => page,
             Self::Json(value) => {
@@ -124,9 +124,9 @@ impl Answer {
             within.lines.insert(top, line);
         }
         let places = match place {
-            Place::Start => vec![start],
-            Place::End => vec![end],
-            Place::Within => vec![within, end, start],
+            InsertAt::Start => vec![start],
+            InsertAt::End => vec![end],
+            InsertAt::Within => vec![within, end, start],
         };
         places.into_iter().map(Self::Page).collect()
     }

@@ -9,7 +9,7 @@ use crate::domain::criterion::{Check, Criterion, PathTest, TypedCriterion};
 use crate::domain::event::Verdict;
 use crate::domain::judge::{Edition, Facts, Scores, judge, schema_problems};
 
-use super::answer::{Answer, Place};
+use super::answer::{InsertAt, ScriptedAnswer};
 use super::draw::Draw;
 use super::instance::instance;
 use super::matching::matching;
@@ -86,8 +86,14 @@ fn either(parts: &[Criterion]) -> Vec<Demand> {
 }
 
 /// Changes `answer` until the demands are met, or nothing more can be done.
-pub(super) fn steer(mut answer: Answer, demands: &[Demand], phrases: &Phrases<'_>, draw: &Draw, facts: &Facts) -> Answer {
-    let open = |answer: &Answer| {
+pub(super) fn steer(
+    mut answer: ScriptedAnswer,
+    demands: &[Demand],
+    phrases: &Phrases<'_>,
+    draw: &Draw,
+    facts: &Facts,
+) -> ScriptedAnswer {
+    let open = |answer: &ScriptedAnswer| {
         let text = answer.render();
         demands.iter().filter(|demand| !demand.met(&text, facts)).map(|demand| demand.cost).sum::<u32>()
     };
@@ -101,7 +107,7 @@ pub(super) fn steer(mut answer: Answer, demands: &[Demand], phrases: &Phrases<'_
                 continue;
             }
             let harmless = open(&answer).saturating_sub(demand.cost);
-            let mut taken: Option<(u32, Answer)> = None;
+            let mut taken: Option<(u32, ScriptedAnswer)> = None;
             for way in ways(&answer, demand, phrases, draw) {
                 if !demand.met(&way.render(), facts) {
                     continue;
@@ -126,7 +132,7 @@ pub(super) fn steer(mut answer: Answer, demands: &[Demand], phrases: &Phrases<'_
     best.1
 }
 
-fn ways(answer: &Answer, demand: &Demand, phrases: &Phrases<'_>, draw: &Draw) -> Vec<Answer> {
+fn ways(answer: &ScriptedAnswer, demand: &Demand, phrases: &Phrases<'_>, draw: &Draw) -> Vec<ScriptedAnswer> {
     let pass = demand.pass;
     match &demand.check {
         Check::Contains { value, ignore_case } => text_ways(answer, value, *ignore_case, pass, phrases),
@@ -152,7 +158,7 @@ fn ways(answer: &Answer, demand: &Demand, phrases: &Phrases<'_>, draw: &Draw) ->
         Check::MaxWords { value } => answer.lengthened(value.saturating_add(1), phrases),
         Check::CitesInputs {} => {
             let cited = if pass { phrases.citation(0) } else { Some(phrases.wrong_citation()) };
-            cited.map(|cited| answer.put(&format!("See `{cited}`."), Place::Within, phrases)).unwrap_or_default()
+            cited.map(|cited| answer.put(&format!("See `{cited}`."), InsertAt::Within, phrases)).unwrap_or_default()
         }
         Check::Any { criteria } => {
             let parts = criteria.iter().map(|part| demands(part, true));
@@ -163,7 +169,7 @@ fn ways(answer: &Answer, demand: &Demand, phrases: &Phrases<'_>, draw: &Draw) ->
 }
 
 /// Meets each of `demands` in the first way that there is; empty when one cannot be met.
-fn one_after_the_other(answer: &Answer, demands: &[Demand], phrases: &Phrases<'_>, draw: &Draw) -> Vec<Answer> {
+fn one_after_the_other(answer: &ScriptedAnswer, demands: &[Demand], phrases: &Phrases<'_>, draw: &Draw) -> Vec<ScriptedAnswer> {
     let [last] = demands else {
         return demands
             .iter()
@@ -174,23 +180,29 @@ fn one_after_the_other(answer: &Answer, demands: &[Demand], phrases: &Phrases<'_
     ways(answer, last, phrases, draw)
 }
 
-fn place(at_start: bool, at_end: bool) -> Place {
+fn place(at_start: bool, at_end: bool) -> InsertAt {
     match (at_start, at_end) {
-        (true, _) => Place::Start,
-        (_, true) => Place::End,
-        _ => Place::Within,
+        (true, _) => InsertAt::Start,
+        (_, true) => InsertAt::End,
+        _ => InsertAt::Within,
     }
 }
 
-fn text_ways(answer: &Answer, value: &str, ignore_case: bool, present: bool, phrases: &Phrases<'_>) -> Vec<Answer> {
+fn text_ways(
+    answer: &ScriptedAnswer,
+    value: &str,
+    ignore_case: bool,
+    present: bool,
+    phrases: &Phrases<'_>,
+) -> Vec<ScriptedAnswer> {
     if present {
-        return answer.put(value, Place::Within, phrases);
+        return answer.put(value, InsertAt::Within, phrases);
     }
     erased(answer, &format!("{}{}", if ignore_case { "(?i)" } else { "" }, regex::escape(value)))
 }
 
 /// Takes out what matches, and tries once more on what that left; with a word in its place where the text can have one.
-fn erased(answer: &Answer, pattern: &str) -> Vec<Answer> {
+fn erased(answer: &ScriptedAnswer, pattern: &str) -> Vec<ScriptedAnswer> {
     let Ok(regex) = Regex::new(pattern) else { return Vec::new() };
     let erase = |text: &str, instead: &str| {
         let left = regex.replace_all(text, instead);
@@ -200,7 +212,7 @@ fn erased(answer: &Answer, pattern: &str) -> Vec<Answer> {
 }
 
 /// The value alone, and laid over the one that is there.
-fn with_value(answer: &Answer, value: Value) -> Vec<Answer> {
+fn with_value(answer: &ScriptedAnswer, value: Value) -> Vec<ScriptedAnswer> {
     let over = match (answer.json(), &value) {
         (Some(Value::Object(there)), Value::Object(new)) => {
             let mut both = there.clone();
@@ -213,7 +225,7 @@ fn with_value(answer: &Answer, value: Value) -> Vec<Answer> {
 }
 
 /// Values near the one that is there which the schema does not allow.
-fn broken(answer: &Answer, schema: &Value) -> Vec<Answer> {
+fn broken(answer: &ScriptedAnswer, schema: &Value) -> Vec<ScriptedAnswer> {
     let there = answer.json().cloned().unwrap_or_else(|| json!({}));
     let mut values = Vec::new();
     if let Value::Object(fields) = &there {
@@ -229,7 +241,7 @@ fn broken(answer: &Answer, schema: &Value) -> Vec<Answer> {
     values.into_iter().map(|value| answer.with_json(value)).collect()
 }
 
-fn path_ways(answer: &Answer, path: &str, test: &PathTest, pass: bool) -> Vec<Answer> {
+fn path_ways(answer: &ScriptedAnswer, path: &str, test: &PathTest, pass: bool) -> Vec<ScriptedAnswer> {
     let there = answer.json().cloned().unwrap_or_else(|| json!({"summary": "Simulated answer, no model was called."}));
     let removed = || {
         let mut value = there.clone();

@@ -10,7 +10,7 @@ use crate::domain::judge::{Facts, Sentence, commands_asked, files_asked, sentenc
 use crate::domain::template::OutputFormat;
 use crate::domain::tier::Tier;
 
-use super::answer::Answer;
+use super::answer::ScriptedAnswer;
 use super::draw::Draw;
 use super::instance::instance;
 use super::page;
@@ -41,12 +41,12 @@ pub(super) fn answer(request: &CallRequest, draw: &Draw) -> String {
     let schema = request.schema.as_ref().map(|schema| &schema.schema).or(contract.and_then(|contract| contract.schema.as_ref()));
     let wants_json = schema.is_some() || contract.is_some_and(|contract| contract.format == OutputFormat::Json);
     let start = if wants_json {
-        Answer::Json(match schema {
+        ScriptedAnswer::Json(match schema {
             Some(schema) => instance(schema, &phrases, draw, 0),
             None => object(contract.map_or("", |contract| &contract.description), &phrases),
         })
     } else {
-        Answer::Page(page::page(context, contract.map_or("", |contract| &contract.description), &phrases, draw))
+        ScriptedAnswer::Page(page::page(context, contract.map_or("", |contract| &contract.description), &phrases, draw))
     };
     let mut wanted: Vec<Demand> = schema.map(Demand::form).into_iter().collect();
     for (criterion, number) in context.criteria.iter().zip(0u64..) {

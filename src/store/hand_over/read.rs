@@ -41,7 +41,7 @@ impl Contents {
 
 /// One thing that was read and is sound.
 #[derive(Debug)]
-pub enum Found<'a> {
+pub enum TransferItem<'a> {
     /// An event: its batch, its bytes, and what they say.
     Event(BatchId, Record<'a>, &'a Stored),
     /// A payload's text.
@@ -52,7 +52,7 @@ pub enum Found<'a> {
 ///
 /// # Errors
 /// [`Error::Unsound`] with the line, [`Error::Newer`], [`Error::Io`], and what `each` says.
-pub fn read(file: &mut dyn BufRead, each: &mut dyn FnMut(Found<'_>) -> Result<(), Error>) -> Result<Contents, Error> {
+pub fn read(file: &mut dyn BufRead, each: &mut dyn FnMut(TransferItem<'_>) -> Result<(), Error>) -> Result<Contents, Error> {
     let mut lines = Lines { file, number: 0, text: Vec::new() };
     let Some(Line::MenoEvents(begin)) = lines.next()? else { return lines.unsound("it does not begin as events do") };
     if begin.format > FORMAT {
@@ -73,7 +73,7 @@ pub fn read(file: &mut dyn BufRead, each: &mut dyn FnMut(Found<'_>) -> Result<()
                 if Hash::of(text.as_bytes()) != hash {
                     return lines.unsound("the text does not have this hash");
                 }
-                each(Found::Payload(hash, &text))?;
+                each(TransferItem::Payload(hash, &text))?;
                 payloads.insert(hash);
             }
             Line::End(end) => {
@@ -101,7 +101,7 @@ fn event(
     walk: &mut ChainWalk,
     forgets: &mut Vec<(RunId, ForgottenParts, u64)>,
     row: EventRow,
-    each: &mut dyn FnMut(Found<'_>) -> Result<(), Error>,
+    each: &mut dyn FnMut(TransferItem<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let decode = |text: &str| BASE64.decode(text.as_bytes());
     let (Ok(head), Ok(private)) = (decode(&row.head), row.private.as_deref().map(decode).transpose()) else {
@@ -129,7 +129,7 @@ fn event(
     {
         forgets.push((body.run, body.which, stored.envelope.seq));
     }
-    each(Found::Event(row.batch, record, &stored))
+    each(TransferItem::Event(row.batch, record, &stored))
 }
 
 struct Lines<'a> {

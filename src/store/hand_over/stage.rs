@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Error;
-use super::read::{Found, read};
+use super::read::{TransferItem, read};
 use super::source::Source;
 use crate::domain::ids::{BatchId, Hash, NodeId};
 use crate::store::cipher::Keyring;
@@ -75,7 +75,7 @@ impl Stage {
         let before = self.head();
         let mut file = source.open()?;
         read(&mut file, &mut |found| match found {
-            Found::Payload(hash, text) => {
+            TransferItem::Payload(hash, text) => {
                 if self.written.insert(hash) {
                     self.waiting_bytes += text.len();
                     self.waiting.push(text.to_owned());
@@ -85,15 +85,15 @@ impl Stage {
                 }
                 Ok(())
             }
-            Found::Event(_, _, stored) if stored.envelope.seq < before.seq => Ok(()),
-            Found::Event(_, _, stored) if stored.envelope.seq == before.seq => {
+            TransferItem::Event(_, _, stored) if stored.envelope.seq < before.seq => Ok(()),
+            TransferItem::Event(_, _, stored) if stored.envelope.seq == before.seq => {
                 if stored.hash == before.hash {
                     Ok(())
                 } else {
                     Err(Error::OtherChain(before.seq))
                 }
             }
-            Found::Event(batch, record, stored) => {
+            TransferItem::Event(batch, record, stored) => {
                 let goes = record.private.is_some() && forgotten(stored);
                 if !goes && let Ok(Decoded::Known(mut recorded)) = codec::decode(stored) {
                     recorded.event.each_text_mut(&mut |text| self.needed.extend(text.payload()));

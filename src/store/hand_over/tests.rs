@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ulid::Ulid;
 
-use super::read::{Contents, Found};
+use super::read::{Contents, TransferItem};
 use super::source::Source;
 use super::stage::Stage;
 use super::write::Wanted;
@@ -185,7 +185,7 @@ fn an_event_that_was_changed_is_named_by_its_line() {
     assert!(why.starts_with("line 4: its kind"), "{why}");
     let mut seen = 0;
     let counted = read::read(&mut text.as_bytes(), &mut |found| {
-        seen += u64::from(matches!(found, Found::Event(..)));
+        seen += u64::from(matches!(found, TransferItem::Event(..)));
         Ok(())
     });
     assert_eq!(counted.unwrap().end.events, seen);

@@ -20,7 +20,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use self::frame::{FRAME_BYTES_MAX, NewFrame};
-use self::recover::{Recovery, Witness};
+use self::recover::{Recovery, Replica};
 use self::writer::{Group, Writer};
 use super::files::Files;
 use super::log::Head;
@@ -35,7 +35,7 @@ const GROUP_BYTES_MAX: usize = 1024 * 1024;
 
 /// Where a journal lies and how it is kept.
 #[derive(Clone)]
-pub struct Place {
+pub struct JournalDir {
     /// The file system.
     pub files: Arc<dyn Files>,
     /// The node's folder.
@@ -52,7 +52,7 @@ pub struct Place {
 
 /// The journal of one node, open for appending.
 pub struct Journal {
-    place: Place,
+    place: JournalDir,
     queue: Mutex<Queue>,
     /// Told whenever the queue's writer changes or the log grows.
     turned: Condvar,
@@ -85,8 +85,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Damaged`] when its end cannot be told, [`Error::Newer`], [`Error::Io`].
-    pub fn open(place: Place, witness: &dyn Witness) -> Result<(Self, Recovery, Option<TimeNs>), Error> {
-        let recover::Opened { head, last_at, open, recovery } = recover::open(&place, witness)?;
+    pub fn open(place: JournalDir, witness: &dyn Replica) -> Result<(Self, Recovery, Option<TimeNs>), Error> {
+        let recover::OpenedJournal { head, last_at, open, recovery } = recover::open(&place, witness)?;
         let writer = Writer::new(Arc::clone(&place.files), place.dir.clone(), place.segment_bytes, head, open);
         let queue =
             Queue { waiting: VecDeque::new(), given: 0, done: 0, writing: false, next: head, durable: head, closed: None };
@@ -95,7 +95,7 @@ impl Journal {
     }
 
     /// Returns where the journal lies.
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &JournalDir {
         &self.place
     }
 

@@ -9,7 +9,7 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use super::Place;
+use super::JournalDir;
 use super::frame::{FOOTER_BYTES, Footer, Frame, HEADER_BYTES, Header, NewFrame};
 use super::segment::{self, Gap, Item, Segment, file_name};
 use super::writer::OpenSegment;
@@ -20,7 +20,7 @@ use crate::store::log::Head;
 use crate::store::{Error, chain};
 
 /// Who else remembers events.
-pub trait Witness {
+pub trait Replica {
     /// Returns the last position that it holds; 0 for none.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl std::fmt::Display for Damage {
     }
 }
 
-pub(super) struct Opened {
+pub(super) struct OpenedJournal {
     pub head: Head,
     pub last_at: Option<TimeNs>,
     pub open: Option<OpenSegment>,
@@ -115,7 +115,7 @@ struct Sound {
     hash: Hash,
 }
 
-pub(super) fn open(place: &Place, witness: &dyn Witness) -> Result<Opened, Error> {
+pub(super) fn open(place: &JournalDir, witness: &dyn Replica) -> Result<OpenedJournal, Error> {
     let files = &*place.files;
     if !place.read_only {
         // The writer syncs the folders before it acknowledges anything.
@@ -158,15 +158,15 @@ pub(super) fn open(place: &Place, witness: &dyn Witness) -> Result<Opened, Error
                     None
                 }
             };
-            return Ok(Opened { head, last_at, open, recovery });
+            return Ok(OpenedJournal { head, last_at, open, recovery });
         }
     }
-    Ok(Opened { head, last_at: None, open: None, recovery })
+    Ok(OpenedJournal { head, last_at: None, open: None, recovery })
 }
 
 /// The witness's last position, asked for once and only when it is needed.
 struct Held<'a> {
-    witness: &'a dyn Witness,
+    witness: &'a dyn Replica,
     last: OnceCell<u64>,
 }
 
@@ -180,7 +180,7 @@ impl Held<'_> {
 }
 
 /// Removes a last segment that was made but never got a frame: its header may not have reached the disk.
-fn drop_unborn(place: &Place, firsts: &mut Vec<u64>, held: &Held<'_>, recovery: &mut Recovery) -> Result<(), Error> {
+fn drop_unborn(place: &JournalDir, firsts: &mut Vec<u64>, held: &Held<'_>, recovery: &mut Recovery) -> Result<(), Error> {
     let Some(first) = firsts.last().copied() else { return Ok(()) };
     if header(place, first)?.is_some() {
         return Ok(());
@@ -204,7 +204,7 @@ fn drop_unborn(place: &Place, firsts: &mut Vec<u64>, held: &Held<'_>, recovery: 
 }
 
 /// Reads a segment's header alone; `None` when it is not sound or not of this segment.
-fn header(place: &Place, first: u64) -> Result<Option<Header>, Error> {
+fn header(place: &JournalDir, first: u64) -> Result<Option<Header>, Error> {
     let path = place.dir.join(file_name(first));
     let file = place.files.open_read(&path).map_err(Error::io(&path))?;
     let mut bytes = [0; HEADER_BYTES];
@@ -216,7 +216,7 @@ fn header(place: &Place, first: u64) -> Result<Option<Header>, Error> {
 }
 
 /// Returns the footer of a segment that is whole by its header, its footer and its successor; its frames are not read.
-fn sealed(place: &Place, first: u64, next: u64) -> Option<Footer> {
+fn sealed(place: &JournalDir, first: u64, next: u64) -> Option<Footer> {
     let file = place.files.open_read(&place.dir.join(file_name(first))).ok()?;
     let length = file.length().ok()?;
     let header = header(place, first).ok()??;
@@ -227,7 +227,7 @@ fn sealed(place: &Place, first: u64, next: u64) -> Option<Footer> {
     (header.first == footer.first && footer.last + 1 == next && footer.end == end).then_some(footer)
 }
 
-fn missing(place: &Place, head: Head, next: u64, held: &Held<'_>, recovery: &mut Recovery) -> Result<(), Error> {
+fn missing(place: &JournalDir, head: Head, next: u64, held: &Held<'_>, recovery: &mut Recovery) -> Result<(), Error> {
     let first = head.seq + 1;
     let path = place.dir.join(file_name(first));
     let mut damage = Damage { file: path.clone(), from: 0, to: 0, first, until: next, restored: false };
@@ -257,7 +257,7 @@ struct Settled {
 
 /// Reads a segment through, cuts what is torn, and restores or reports what is damaged.
 fn settle(
-    place: &Place,
+    place: &JournalDir,
     segment: &Segment,
     before: Head,
     successor: Option<u64>,
@@ -375,7 +375,7 @@ fn settle(
 
 /// Returns the segment's bytes with everything put back, or `None` when the witness lacks something or the chain does not close.
 fn restore(
-    place: &Place,
+    place: &JournalDir,
     segment: &Segment,
     before: Head,
     damages: &[(Gap, u64)],
@@ -421,7 +421,7 @@ fn copy(frame: &Frame<'_>, head: Head) -> Option<NewFrame> {
 ///
 /// # Errors
 /// Why the witness cannot say.
-pub fn kept(witness: &dyn Witness, mut head: Head, first: u64, until: u64) -> Result<Option<Vec<NewFrame>>, Error> {
+pub fn kept(witness: &dyn Replica, mut head: Head, first: u64, until: u64) -> Result<Option<Vec<NewFrame>>, Error> {
     let mut frames = Vec::new();
     for Kept { batch, records, hash } in witness.batches(first, until - 1)? {
         let mut frame = NewFrame::begin(batch, head);
@@ -438,7 +438,7 @@ pub fn kept(witness: &dyn Witness, mut head: Head, first: u64, until: u64) -> Re
 }
 
 /// Returns the bytes of a segment of `frames`.
-fn rebuild(path: &Path, header: Header, frames: &[NewFrame], sealed: bool, place: &Place) -> Result<Vec<u8>, Error> {
+fn rebuild(path: &Path, header: Header, frames: &[NewFrame], sealed: bool, place: &JournalDir) -> Result<Vec<u8>, Error> {
     let mut bytes = header.to_bytes(place.node);
     for frame in frames {
         let synced_to = bytes.len() as u64;
@@ -454,7 +454,7 @@ fn rebuild(path: &Path, header: Header, frames: &[NewFrame], sealed: bool, place
 }
 
 /// Keeps a copy of a damaged file beside it, before it is replaced.
-fn set_aside(place: &Place, segment: &Segment) -> Result<(), Error> {
+fn set_aside(place: &JournalDir, segment: &Segment) -> Result<(), Error> {
     let name = file_name(segment.first);
     let beside = (1..).map(|number| place.dir.join(format!("{name}.damaged-{number}"))).find(|path| !place.files.exists(path));
     let Some(beside) = beside else { return Ok(()) };
@@ -466,7 +466,7 @@ fn set_aside(place: &Place, segment: &Segment) -> Result<(), Error> {
     keep().map_err(Error::io(&beside))
 }
 
-fn reopen(place: &Place, settled: &Settled) -> Result<OpenSegment, Error> {
+fn reopen(place: &JournalDir, settled: &Settled) -> Result<OpenSegment, Error> {
     let path = &settled.segment.path;
     let file = place.files.open(path).map_err(Error::io(path))?;
     let zeroed_to = file.length().map_err(Error::io(path))?;

@@ -15,8 +15,8 @@ use crate::store::codec::record::{Record, write_head};
 
 const NODE: NodeId = NodeId(ulid::Ulid(77));
 
-fn place(files: &SimFiles, segment_bytes: u64) -> Place {
-    Place {
+fn place(files: &SimFiles, segment_bytes: u64) -> JournalDir {
+    JournalDir {
         files: Arc::new(files.clone()),
         dir: folder(Path::new("/store"), NODE),
         node: NODE,
@@ -28,7 +28,7 @@ fn place(files: &SimFiles, segment_bytes: u64) -> Place {
 
 struct Nobody;
 
-impl Witness for Nobody {
+impl Replica for Nobody {
     fn last(&self) -> Result<u64, Error> {
         Ok(0)
     }
@@ -42,7 +42,7 @@ impl Witness for Nobody {
 #[derive(Clone, Default)]
 struct Everybody(BTreeMap<u64, Kept>);
 
-impl Witness for Everybody {
+impl Replica for Everybody {
     fn last(&self) -> Result<u64, Error> {
         Ok(self.0.last_key_value().map_or(0, |(first, kept)| first + kept.records.len() as u64 - 1))
     }
@@ -52,7 +52,7 @@ impl Witness for Everybody {
     }
 }
 
-fn open(files: &SimFiles, segment_bytes: u64, witness: &dyn Witness) -> Result<(Journal, Recovery), Error> {
+fn open(files: &SimFiles, segment_bytes: u64, witness: &dyn Replica) -> Result<(Journal, Recovery), Error> {
     Journal::open(place(files, segment_bytes), witness).map(|(journal, recovery, _)| (journal, recovery))
 }
 
@@ -242,7 +242,7 @@ proptest! {
             prop_assert_eq!(kept, 1);
         }
         // A thorough opening finds and restores them wherever they are.
-        let thorough = Place { thorough: true, ..place(&files, segment_bytes) };
+        let thorough = JournalDir { thorough: true, ..place(&files, segment_bytes) };
         let (journal, recovery, _) = Journal::open(thorough, &memory).unwrap();
         prop_assert!(recovery.damage.iter().all(|damage| damage.restored), "{:?}", recovery);
         prop_assert_eq!((journal.head(), verify(&files)), (end, end));
@@ -307,7 +307,7 @@ fn an_end_that_the_index_holds_is_restored_and_never_cut() {
 fn an_end_that_cannot_be_restored_is_not_opened_over() {
     let (files, path, _, memory) = three_batches();
     struct Forgetful(Everybody);
-    impl Witness for Forgetful {
+    impl Replica for Forgetful {
         fn last(&self) -> Result<u64, Error> {
             self.0.last()
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::memory::PlainShelf;
 use super::on_sled::open_copy;
-use super::{OpenError, Ordered, Shelf};
+use super::{IndexFactory, OpenError, OrderedIndex};
 use crate::store::files::restrict;
 use crate::store::{Error, Unwritable};
 
@@ -22,8 +22,8 @@ pub struct CopyShelf {
     memory: PlainShelf,
 }
 
-impl Shelf for CopyShelf {
-    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError> {
+impl IndexFactory for CopyShelf {
+    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
         if !self.memory.exists(path) && path.is_dir() {
             match copied(path, cache_bytes) {
                 Ok(index) => return Ok(index),
@@ -48,7 +48,7 @@ impl Shelf for CopyShelf {
     }
 }
 
-fn copied(path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, String> {
+fn copied(path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, String> {
     // sled opens values that lie in files of their own whenever they are read.
     if fs::read_dir(path.join("blobs")).is_ok_and(|mut blobs| blobs.next().is_some()) {
         return Err("it has values in files of their own".to_owned());

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::{Change, OpenError, Ordered, Row, Shelf, aside};
+use super::{Change, IndexFactory, OpenError, OrderedIndex, Row, aside};
 use crate::store::{Error, lock};
 
 type Tree = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -23,8 +23,8 @@ pub struct MemoryShelf(Arc<Mutex<BTreeMap<PathBuf, Arc<MemoryIndex>>>>);
 #[derive(Clone, Default)]
 pub struct PlainShelf(MemoryShelf);
 
-impl Shelf for PlainShelf {
-    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError> {
+impl IndexFactory for PlainShelf {
+    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
         lock(&(self.0).0).entry(path.to_owned()).or_insert_with(|| Arc::new(MemoryIndex::plain()));
         self.0.open(path, cache_bytes)
     }
@@ -85,8 +85,8 @@ impl MemoryShelf {
     }
 }
 
-impl Shelf for MemoryShelf {
-    fn open(&self, path: &Path, _: u64) -> Result<Arc<dyn Ordered>, OpenError> {
+impl IndexFactory for MemoryShelf {
+    fn open(&self, path: &Path, _: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
         let index = Arc::clone(lock(&self.0).entry(path.to_owned()).or_default());
         if lock(&index.0).spoilt {
             return Err(OpenError::Broken("spoilt".to_owned()));
@@ -174,7 +174,7 @@ impl MemoryIndex {
     }
 }
 
-impl Ordered for MemoryIndex {
+impl OrderedIndex for MemoryIndex {
     fn get(&self, tree: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.call(|state| state.trees.get(tree)?.get(key).cloned())
     }

@@ -20,7 +20,7 @@ pub type Change = (Vec<u8>, Option<Vec<u8>>);
 pub type Row = (Vec<u8>, Vec<u8>);
 
 /// An open index. Every error but those of the caller's own is [`Error::Index`], or [`Error::Io`] where its disk cannot be written to.
-pub trait Ordered: Send + Sync {
+pub trait OrderedIndex: Send + Sync {
     /// Returns the row at `key`.
     fn get(&self, tree: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
@@ -51,12 +51,12 @@ pub trait Ordered: Send + Sync {
 }
 
 /// Opens indexes.
-pub trait Shelf: Send + Sync {
+pub trait IndexFactory: Send + Sync {
     /// Opens the index in the folder `path`, making it if it is not there; `cache_bytes` is what it may keep in memory.
     ///
     /// # Errors
     /// See [`OpenError`].
-    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError>;
+    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError>;
 
     /// Returns whether there is anything at `path`.
     fn exists(&self, path: &Path) -> bool;
@@ -95,11 +95,11 @@ pub enum OpenError {
 /// # Errors
 /// Why not even an empty one opens.
 pub fn open_or_set_aside(
-    shelf: &dyn Shelf,
+    shelf: &dyn IndexFactory,
     path: &Path,
     cache_bytes: u64,
     told: &dyn Fn(String),
-) -> Result<Arc<dyn Ordered>, Error> {
+) -> Result<Arc<dyn OrderedIndex>, Error> {
     let why = match shelf.open(path, cache_bytes) {
         Ok(index) => return Ok(index),
         Err(OpenError::Failed(why)) => return Err(why),
@@ -117,7 +117,7 @@ pub fn open_or_set_aside(
 ///
 /// # Errors
 /// What the index says.
-pub fn last(index: &dyn Ordered, tree: &str) -> Result<Option<Row>, Error> {
+pub fn last(index: &dyn OrderedIndex, tree: &str) -> Result<Option<Row>, Error> {
     let mut found = None;
     index.scan(tree, &[], None, true, &mut |key, row| {
         found = Some((key.to_vec(), row.to_vec()));
@@ -143,7 +143,7 @@ mod tests {
     use super::spare::SpareShelf;
     use super::*;
 
-    fn keys(index: &dyn Ordered, from: &[u8], to: Option<&[u8]>, reverse: bool) -> Vec<Vec<u8>> {
+    fn keys(index: &dyn OrderedIndex, from: &[u8], to: Option<&[u8]>, reverse: bool) -> Vec<Vec<u8>> {
         let mut keys = Vec::new();
         index
             .scan("tree", from, to, reverse, &mut |key, _| {
@@ -154,7 +154,7 @@ mod tests {
         keys
     }
 
-    fn both(check: impl Fn(&dyn Shelf, &Path)) {
+    fn both(check: impl Fn(&dyn IndexFactory, &Path)) {
         let dir = tempfile::tempdir().unwrap();
         check(&SledShelf, &dir.path().join("index"));
         check(&MemoryShelf::default(), Path::new("index"));

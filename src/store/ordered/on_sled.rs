@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::{Change, OpenError, Ordered, Row, Shelf, aside};
+use super::{Change, IndexFactory, OpenError, OrderedIndex, Row, aside};
 use crate::store::files::restrict;
 use crate::store::guard::{guarded, quiet};
 use crate::store::{Error, Unwritable};
@@ -26,8 +26,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SledShelf;
 
-impl Shelf for SledShelf {
-    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError> {
+impl IndexFactory for SledShelf {
+    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
         Ok(Arc::new(SledIndex::open(path, cache_bytes)?))
     }
 
@@ -46,7 +46,7 @@ impl Shelf for SledShelf {
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open_copy(path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError> {
+pub fn open_copy(path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
     let mut index = SledIndex::open(path, cache_bytes)?;
     index.is_copy = true;
     Ok(Arc::new(index))
@@ -162,7 +162,7 @@ impl SledIndex {
     }
 }
 
-impl Ordered for SledIndex {
+impl OrderedIndex for SledIndex {
     fn get(&self, tree: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.tree(tree, |tree| Ok(tree.get(key)?.map(|row| row.to_vec())))
     }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::memory::PlainShelf;
-use super::{OpenError, Ordered, Shelf};
+use super::{IndexFactory, OpenError, OrderedIndex};
 use crate::store::{Error, Unwritable, lock};
 
 /// Opens indexes on `disk` as long as that can be written to, and in memory after that.
 pub struct SpareShelf {
-    disk: Arc<dyn Shelf>,
+    disk: Arc<dyn IndexFactory>,
     memory: PlainShelf,
     given_up: Mutex<BTreeMap<PathBuf, Unwritable>>,
     told: Box<dyn Fn(Unwritable) + Send + Sync>,
@@ -21,13 +21,13 @@ pub struct SpareShelf {
 
 impl SpareShelf {
     /// Indexes on `disk`; `told` hears once that they cannot be kept there.
-    pub fn new(disk: Arc<dyn Shelf>, told: impl Fn(Unwritable) + Send + Sync + 'static) -> Self {
+    pub fn new(disk: Arc<dyn IndexFactory>, told: impl Fn(Unwritable) + Send + Sync + 'static) -> Self {
         Self { disk, memory: PlainShelf::default(), given_up: Mutex::default(), told: Box::new(told) }
     }
 }
 
-impl Shelf for SpareShelf {
-    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError> {
+impl IndexFactory for SpareShelf {
+    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
         if self.given_up(path).is_none() {
             match self.disk.open(path, cache_bytes) {
                 Err(OpenError::Failed(error)) => match error.unwritable() {

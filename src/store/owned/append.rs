@@ -29,7 +29,7 @@ const CLOSED_AFTER: Duration = Duration::from_millis(50);
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
 /// The log's end including what is not durable yet.
-pub(super) struct State {
+pub(super) struct AppendState {
     pub head: Head,
     pub last_at: Option<TimeNs>,
     /// The versions of runs that were asked for or appended to, and where they were last appended to.
@@ -60,7 +60,7 @@ enum Placed {
     Before { ticket: Option<Ticket>, first: u64, count: u32 },
 }
 
-impl State {
+impl AppendState {
     pub fn new(head: Head, last_at: Option<TimeNs>, ledger: Option<Box<dyn Ledger>>) -> Self {
         Self {
             head,
@@ -228,7 +228,7 @@ fn place(inner: &Arc<Inner>, index: &EventIndex, batch: &Batch) -> Result<Placed
 /// Gives the events their positions, and queues them.
 fn number(
     inner: &Inner,
-    state: &mut State,
+    state: &mut AppendState,
     id: BatchId,
     events: &[NewEvent],
     now: TimeNs,
@@ -281,7 +281,7 @@ fn number(
 }
 
 /// Forgets what the index knows as well.
-fn thin_out(inner: &Inner, state: &mut State) {
+fn thin_out(inner: &Inner, state: &mut AppendState) {
     let reached = inner.index.reached().seq;
     if state.recent.len() > state.recent_max {
         state.recent.retain(|_, recent| recent.first + u64::from(recent.count) > reached + 1);
@@ -294,7 +294,7 @@ fn thin_out(inner: &Inner, state: &mut State) {
 }
 
 /// Returns a run's version, what waits included.
-fn version(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &EventIndex, run: RunId) -> Result<u64, Error> {
+fn version(inner: &Inner, state: &mut MutexGuard<'_, AppendState>, index: &EventIndex, run: RunId) -> Result<u64, Error> {
     if let Some((version, _)) = state.versions.get(&run) {
         return Ok(*version);
     }
@@ -305,7 +305,7 @@ fn version(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &EventIndex,
 }
 
 /// Refuses when the day's budget does not hold what the batch reserves.
-fn check_day(inner: &Inner, state: &mut MutexGuard<'_, State>, index: &EventIndex, limit: DayLimit) -> Result<(), Error> {
+fn check_day(inner: &Inner, state: &mut MutexGuard<'_, AppendState>, index: &EventIndex, limit: DayLimit) -> Result<(), Error> {
     let DayLimit { day, reserve, limit } = limit;
     if state.ledger.is_none() {
         return Err(Error::BadBatch("this log keeps no account of days".to_owned()));

@@ -12,15 +12,15 @@ use super::layout::{self, Layout};
 use super::page::Packer;
 use super::rows::{self, EventIndex, Fill};
 use super::waiting::{Due, Waiting};
-use super::{Progress, Report};
+use super::{Progress, RecoveryReport};
 use crate::domain::ids::Hash;
 use crate::store::journal::frame::{Frame, NewFrame};
-use crate::store::journal::recover::{Damage, Kept, Witness, kept};
+use crate::store::journal::recover::{Damage, Kept, Replica, kept};
 use crate::store::journal::segment::{Item, segments};
 use crate::store::journal::writer::Group;
-use crate::store::journal::{Journal, Place};
+use crate::store::journal::{Journal, JournalDir};
 use crate::store::log::Head;
-use crate::store::ordered::{Shelf, open_or_set_aside};
+use crate::store::ordered::{IndexFactory, open_or_set_aside};
 use crate::store::{Error, Unwritable, chain, lock};
 
 /// Memory that the index may take, in bytes.
@@ -31,12 +31,12 @@ const FILL_EVENTS: usize = 4096;
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 pub(super) struct Index {
-    shelf: Arc<dyn Shelf>,
+    shelf: Arc<dyn IndexFactory>,
     path: PathBuf,
-    place: Place,
+    place: JournalDir,
     progress: Box<dyn Fn(Progress) + Send + Sync>,
     tell: Arc<dyn Fn(&str) + Send + Sync>,
-    report: Arc<Mutex<Report>>,
+    report: Arc<Mutex<RecoveryReport>>,
     open: RwLock<Option<Arc<EventIndex>>>,
     /// Opened to bear witness, before the journal was: not filled yet.
     unfilled: Mutex<Option<Arc<EventIndex>>>,
@@ -73,12 +73,12 @@ impl Drop for Writing<'_> {
 
 impl Index {
     pub fn new(
-        shelf: Arc<dyn Shelf>,
+        shelf: Arc<dyn IndexFactory>,
         path: PathBuf,
-        place: Place,
+        place: JournalDir,
         progress: Box<dyn Fn(Progress) + Send + Sync>,
         tell: Arc<dyn Fn(&str) + Send + Sync>,
-        report: Arc<Mutex<Report>>,
+        report: Arc<Mutex<RecoveryReport>>,
     ) -> Self {
         let start = Head { node: place.node, seq: 0, hash: chain::genesis(place.node) };
         Self {
@@ -495,7 +495,7 @@ fn broken(why: &str) -> String {
 }
 
 /// What the index knows counts even before the journal is open; an index that is not there knows nothing.
-impl Witness for Index {
+impl Replica for Index {
     fn last(&self) -> Result<u64, Error> {
         if !self.shelf.exists(&self.path) {
             return Ok(0);
@@ -522,7 +522,7 @@ impl Witness for Index {
 
 struct Lent<'a>(&'a EventIndex);
 
-impl Witness for Lent<'_> {
+impl Replica for Lent<'_> {
     fn last(&self) -> Result<u64, Error> {
         Ok(rows::reached(self.0)?.map_or(0, |(seq, _)| seq))
     }

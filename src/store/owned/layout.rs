@@ -8,7 +8,7 @@ use crate::domain::ids::Hash;
 use crate::store::Error;
 use crate::store::codec::record::Record;
 use crate::store::journal::frame::split_record;
-use crate::store::ordered::{Ordered, last};
+use crate::store::ordered::{OrderedIndex, last};
 
 const LAYOUT: &str = "layout";
 const NUMBER: &[u8] = b"layout";
@@ -29,7 +29,7 @@ pub(super) enum Layout {
 }
 
 /// Returns the layout of an index.
-pub(super) fn of(index: &dyn Ordered) -> Result<Layout, Error> {
+pub(super) fn of(index: &dyn OrderedIndex) -> Result<Layout, Error> {
     Ok(match index.get(LAYOUT, NUMBER)? {
         Some(number) if number == CURRENT.to_be_bytes() => Layout::Current,
         Some(_) => Layout::Unknown,
@@ -39,22 +39,22 @@ pub(super) fn of(index: &dyn Ordered) -> Result<Layout, Error> {
 }
 
 /// Marks an index that is empty.
-pub(super) fn mark(index: &dyn Ordered) -> Result<(), Error> {
+pub(super) fn mark(index: &dyn OrderedIndex) -> Result<(), Error> {
     index.fill(LAYOUT, vec![(NUMBER.to_vec(), CURRENT.to_be_bytes().to_vec())])
 }
 
 /// Notes that the journal has lost events before some page.
-pub(super) fn mark_holes(index: &dyn Ordered) -> Result<(), Error> {
+pub(super) fn mark_holes(index: &dyn OrderedIndex) -> Result<(), Error> {
     index.fill(LAYOUT, vec![(HOLES.to_vec(), vec![1])])
 }
 
 /// Returns whether the journal has lost events before some page.
-pub(super) fn has_holes(index: &dyn Ordered) -> Result<bool, Error> {
+pub(super) fn has_holes(index: &dyn OrderedIndex) -> Result<bool, Error> {
     Ok(index.get(LAYOUT, HOLES)?.is_some())
 }
 
 /// Returns the position that an older index has reached, and the hash there.
-pub(super) fn reached_before_pages(index: &dyn Ordered) -> Result<Option<(u64, Hash)>, Error> {
+pub(super) fn reached_before_pages(index: &dyn OrderedIndex) -> Result<Option<(u64, Hash)>, Error> {
     let mut found = None;
     index.scan(EVENTS, &place(0), Some(&end_of_own()), true, &mut |key, row| {
         found = Some(seq_of(key).zip(record_before_pages(row).map(|(_, hash)| hash)));

@@ -24,16 +24,16 @@ use std::time::Duration;
 
 use ulid::Ulid;
 
-use self::append::State;
+use self::append::AppendState;
 use self::index::Index;
 use self::rows::EventIndex;
 use super::codec::{SALT_BYTES, offer};
 use super::files::{Files, OsFiles, ReadOnlyFiles};
 use super::identity::{self, Verdict};
 use super::journal::recover::{Damage, Kept};
-use super::journal::{self, Journal, Place, SEGMENT_BYTES, Ticket};
+use super::journal::{self, Journal, JournalDir, SEGMENT_BYTES, Ticket};
 use super::log::{Appended, Batch, Head, Log, Stored, ViewRows};
-use super::ordered::Shelf;
+use super::ordered::IndexFactory;
 use super::ordered::copied::CopyShelf;
 use super::ordered::memory::PlainShelf;
 use super::ordered::on_sled::SledShelf;
@@ -75,7 +75,7 @@ pub struct Options {
     /// The file system of journal and payloads.
     pub files: Arc<dyn Files>,
     /// Opens the indexes.
-    pub shelf: Arc<dyn Shelf>,
+    pub shelf: Arc<dyn IndexFactory>,
 }
 
 impl Options {
@@ -105,7 +105,7 @@ impl Options {
 
     /// The same, for a store that cannot be written to. Its indexes are read from copies, unless a living process changes them.
     pub fn read_only(self, why: Unwritable, is_held: bool) -> Self {
-        let shelf: Arc<dyn Shelf> = if is_held { Arc::new(PlainShelf::default()) } else { Arc::new(CopyShelf::default()) };
+        let shelf: Arc<dyn IndexFactory> = if is_held { Arc::new(PlainShelf::default()) } else { Arc::new(CopyShelf::default()) };
         Self { read_only: Some(why), files: Arc::new(ReadOnlyFiles), shelf, ..self }
     }
 }
@@ -133,7 +133,7 @@ pub struct Progress {
 
 /// What was found and put right, at opening and since.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct RecoveryReport {
     /// The store was made just now.
     pub created: bool,
     /// What was put right, in words for people.
@@ -153,8 +153,8 @@ struct Inner {
     index: Index,
     projector: Projector,
     payloads: Payloads,
-    state: Mutex<State>,
-    report: Arc<Mutex<Report>>,
+    state: Mutex<AppendState>,
+    report: Arc<Mutex<RecoveryReport>>,
     clock: Box<dyn Fn() -> TimeNs + Send + Sync>,
     random: Random,
     /// The store's folder, and why it cannot be written to.
@@ -169,7 +169,7 @@ impl OwnedLog {
     /// # Errors
     /// [`Error::Unidentified`] when it cannot be told whose log is the store's own, [`Error::Damaged`] when the log's end cannot be told,
     /// [`Error::Newer`], [`Error::Io`].
-    pub fn open(store: &Path, options: Options) -> Result<(Self, Report), Error> {
+    pub fn open(store: &Path, options: Options) -> Result<(Self, RecoveryReport), Error> {
         let Options { clock, random, ledger, projections, progress, notice, segment_bytes, thorough, read_only, files, shelf } =
             options;
         let is_read_only = read_only.is_some();
@@ -192,9 +192,9 @@ impl OwnedLog {
             Some(folder) => store.join("journal").join(folder),
             None => journal::folder(store, node),
         };
-        let place = Place { files: Arc::clone(&files), dir, node, segment_bytes, thorough, read_only: is_read_only };
+        let place = JournalDir { files: Arc::clone(&files), dir, node, segment_bytes, thorough, read_only: is_read_only };
         let log: PathBuf = store.join("log");
-        let report = Arc::new(Mutex::new(Report::default()));
+        let report = Arc::new(Mutex::new(RecoveryReport::default()));
         let index =
             Index::new(Arc::clone(&shelf), log.join("events"), place.clone(), progress, Arc::clone(&notice), Arc::clone(&report));
         let (journal, recovery, last_at) = Journal::open(place, &index)?;
@@ -212,7 +212,7 @@ impl OwnedLog {
             index,
             projector: Projector::new(Arc::clone(&shelf), log.join("views"), projections),
             payloads: Payloads::new(Arc::clone(&files), store),
-            state: Mutex::new(State::new(head, last_at, ledger)),
+            state: Mutex::new(AppendState::new(head, last_at, ledger)),
             report,
             clock,
             random,
@@ -256,7 +256,7 @@ impl OwnedLog {
     }
 
     /// Returns what was found and put right, at opening and since.
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> RecoveryReport {
         lock(&self.inner.report).clone()
     }
 

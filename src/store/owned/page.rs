@@ -216,7 +216,7 @@ impl Packer {
 
 /// Events that are going to be a page.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct PageBuilder {
     first: u64,
     before: Hash,
     is_listed: bool,
@@ -228,7 +228,7 @@ pub(super) struct Draft {
     hashes: Vec<Hash>,
 }
 
-impl Draft {
+impl PageBuilder {
     /// Begins a page at `first`, after the hash `before`.
     pub fn begin(first: u64, before: Hash, is_listed: bool, is_after_hole: bool) -> Self {
         let (batches, records, ends, hashes) = Default::default();
@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     fn rows(events: &[(Vec<u8>, Vec<u8>)], is_listed: bool, is_after_hole: bool) -> Vec<(u64, Vec<u8>)> {
-        let mut draft = Draft::begin(7, Hash([1; 32]), is_listed, is_after_hole);
+        let mut draft = PageBuilder::begin(7, Hash([1; 32]), is_listed, is_after_hole);
         let mut hash = Hash([1; 32]);
         for ((head, private), number) in events.iter().zip(0..) {
             hash = chain::next(&hash, head);

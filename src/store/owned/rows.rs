@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use super::layout::{self, Layout};
-use super::page::{BatchSpan, Draft, Packer, Page};
+use super::page::{BatchSpan, Packer, Page, PageBuilder};
 use crate::domain::event::Event;
 use crate::domain::ids::{BatchId, Hash, NodeId, RunId};
 use crate::store::codec::record::Record;
@@ -22,7 +22,7 @@ use crate::store::codec::{self, Decoded};
 use crate::store::journal::frame::Frame;
 use crate::store::journal::recover::Kept;
 use crate::store::log::{Head, Stored};
-use crate::store::ordered::{Ordered, Row};
+use crate::store::ordered::{OrderedIndex, Row};
 use crate::store::{Error, chain, lock};
 
 pub(super) const EVENTS: &str = "events";
@@ -40,12 +40,12 @@ const RECENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The index of events, with the pages that were read lately: rows never change.
 pub(super) struct EventIndex {
-    pub trees: Arc<dyn Ordered>,
+    pub trees: Arc<dyn OrderedIndex>,
     recent: Mutex<VecDeque<Arc<Page>>>,
 }
 
 impl EventIndex {
-    pub fn new(trees: Arc<dyn Ordered>) -> Self {
+    pub fn new(trees: Arc<dyn OrderedIndex>) -> Self {
         Self { trees, recent: Mutex::default() }
     }
 
@@ -163,7 +163,7 @@ pub(super) struct Fill {
     events: Vec<Row>,
     by_run: Vec<Row>,
     ids: Vec<Row>,
-    page: Option<Draft>,
+    page: Option<PageBuilder>,
     /// The last events of one run, as many as follow one another.
     stretch: Option<Stretch>,
     count: usize,
@@ -239,7 +239,7 @@ impl Fill {
             if self.page.as_ref().is_some_and(|page| page.is_full(record, packer)) {
                 self.end_page(packer);
             }
-            let begin = || Draft::begin(seq, before, !is_chained, is_after_hole && seq == from);
+            let begin = || PageBuilder::begin(seq, before, !is_chained, is_after_hole && seq == from);
             self.page.get_or_insert_with(begin).push(batch, record, hash);
             before = hash;
             self.count += 1;
@@ -436,7 +436,7 @@ pub(super) fn run_version(index: &EventIndex, run: RunId, to: u64) -> Result<u64
 }
 
 /// Returns the first position and the number of events of a batch appended before.
-pub(super) fn batch(index: &dyn Ordered, id: BatchId) -> Result<Option<(u64, u32)>, Error> {
+pub(super) fn batch(index: &dyn OrderedIndex, id: BatchId) -> Result<Option<(u64, u32)>, Error> {
     let row = index.get(IDS, &id.to_bytes())?;
     row.map(|row| read_span(&row).ok_or_else(malformed)).transpose()
 }

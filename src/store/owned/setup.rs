@@ -6,7 +6,7 @@ use crate::domain::ids::NodeId;
 use crate::store::Error;
 use crate::store::files::{Files, make_dirs, write_whole};
 use crate::store::identity::{self, Verdict};
-use crate::store::ordered::Shelf;
+use crate::store::ordered::IndexFactory;
 
 use super::rows::{self, EventIndex};
 
@@ -30,7 +30,7 @@ pub(super) fn prepare(files: &dyn Files, store: &Path) -> Result<(), Error> {
 }
 
 /// Says who the store in `store` is, looking as closely as it takes. Changes nothing.
-pub(super) fn who(files: &dyn Files, shelf: &dyn Shelf, store: &Path) -> Result<Verdict, Error> {
+pub(super) fn who(files: &dyn Files, shelf: &dyn IndexFactory, store: &Path) -> Result<Verdict, Error> {
     let facts = identity::look(files, store)?;
     match identity::judge(&facts, None) {
         Verdict::Undecided => {
@@ -42,7 +42,7 @@ pub(super) fn who(files: &dyn Files, shelf: &dyn Shelf, store: &Path) -> Result<
 }
 
 /// Returns whose log the index is of, as far as it can be read.
-fn of_index(shelf: &dyn Shelf, store: &Path) -> Result<Option<NodeId>, Error> {
+fn of_index(shelf: &dyn IndexFactory, store: &Path) -> Result<Option<NodeId>, Error> {
     let path = store.join("log").join("events");
     if !shelf.exists(&path) {
         return Ok(None);

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::super::Error;
-use super::place::Place;
+use super::place::StoreDir;
 use super::protocol::{AGREED, Greeting, HAND_OVER, Response, decode, read_message};
 use super::socket::{self, Connecting};
 
@@ -24,7 +24,7 @@ pub(super) struct Connection {
 }
 
 /// What an attempt to reach the owner came to.
-pub(super) enum Reach {
+pub(super) enum ConnectOutcome {
     Connected(Connection),
     /// Nobody serves, for now.
     Nobody,
@@ -40,7 +40,7 @@ pub(super) enum Reach {
 
 /// Why an answer did not come.
 #[derive(Debug)]
-pub(super) enum Lost {
+pub(super) enum ConnectionError {
     /// The connection broke: find the next owner and repeat.
     Broken(String),
     /// The owner did not answer in time.
@@ -48,28 +48,28 @@ pub(super) enum Lost {
 }
 
 /// Reaches for the owner; waits for its greeting until `deadline`.
-pub(super) fn reach(place: &Place, own: &Greeting, deadline: Instant) -> Result<Reach, Error> {
+pub(super) fn reach(place: &StoreDir, own: &Greeting, deadline: Instant) -> Result<ConnectOutcome, Error> {
     let stream = match socket::connect(place)? {
         Connecting::Connected(stream) => stream,
-        Connecting::Nobody => return Ok(Reach::Nobody),
-        Connecting::Full => return Ok(Reach::Silent),
+        Connecting::Nobody => return Ok(ConnectOutcome::Nobody),
+        Connecting::Full => return Ok(ConnectOutcome::Silent),
     };
     match greet(stream, own, deadline) {
         Ok(reach) => Ok(reach),
-        Err(error) if is_late(&error) => Ok(Reach::Silent),
+        Err(error) if is_late(&error) => Ok(ConnectOutcome::Silent),
         // What listens there says no greeting of ours: not an owner that time would change.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Error::Disconnected(error.to_string())),
         // An owner that ends closes connections that it has not greeted.
-        Err(_) => Ok(Reach::Nobody),
+        Err(_) => Ok(ConnectOutcome::Nobody),
     }
 }
 
-fn greet(stream: UnixStream, own: &Greeting, deadline: Instant) -> io::Result<Reach> {
+fn greet(stream: UnixStream, own: &Greeting, deadline: Instant) -> io::Result<ConnectOutcome> {
     let mut timed = Timed { stream: &stream, deadline };
     own.write(&mut timed)?;
     let owner = Greeting::read(&mut timed)?;
     if own.speaks_with(&owner) {
-        return Ok(Reach::Connected(Connection { stream, owner }));
+        return Ok(ConnectOutcome::Connected(Connection { stream, owner }));
     }
     let mut leaving = false;
     if own.protocol > owner.protocol {
@@ -78,12 +78,12 @@ fn greet(stream: UnixStream, own: &Greeting, deadline: Instant) -> io::Result<Re
         // An owner that will not just closes.
         leaving = timed.read_exact(&mut answer).is_ok() && answer == AGREED;
     }
-    Ok(Reach::Apart { owner, leaving })
+    Ok(ConnectOutcome::Apart { owner, leaving })
 }
 
 impl Connection {
     /// Sends an encoded request and waits for the answer until `deadline`; every [`LATE`] without one `late` is called.
-    pub(super) fn ask(&self, request: &[u8], deadline: Instant, late: &mut dyn FnMut()) -> Result<Response, Lost> {
+    pub(super) fn ask(&self, request: &[u8], deadline: Instant, late: &mut dyn FnMut()) -> Result<Response, ConnectionError> {
         let mut timed = Timed { stream: &self.stream, deadline };
         let answer = timed.write_all(request).and_then(|()| {
             let first = timed.first(late)?;
@@ -93,7 +93,7 @@ impl Connection {
             Some(message) => decode(&message),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         });
-        answer.map_err(|error| if is_late(&error) { Lost::Late } else { Lost::Broken(error.to_string()) })
+        answer.map_err(|error| if is_late(&error) { ConnectionError::Late } else { ConnectionError::Broken(error.to_string()) })
     }
 }
 

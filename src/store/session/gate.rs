@@ -1,13 +1,13 @@
 //! The owner's log between opening and closing: who may use it now, and when is the last one done.
 //!
-//! Closing must be certain: nobody may touch the files once the lock is free. So every use holds a [`Pass`], and closing waits
+//! Closing must be certain: nobody may touch the files once the lock is free. So every use holds a [`GatePass`], and closing waits
 //! until the last pass is back and the log itself is gone. The gate knows neither sockets nor locks.
 
 use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::protocol::Doing;
+use super::protocol::Activity;
 use crate::store::Error;
 use crate::store::log::Log;
 
@@ -25,11 +25,11 @@ struct Inside {
     phase: Phase,
     passes: usize,
     /// What the open log is at, when that takes long: whoever comes now would wait for it.
-    doing: Option<Doing>,
+    doing: Option<Activity>,
 }
 
 enum Phase {
-    Opening(Doing),
+    Opening(Activity),
     Open(Arc<dyn Log>),
     /// Waits are to end early; everything else is still answered.
     Ending(Arc<dyn Log>),
@@ -38,20 +38,20 @@ enum Phase {
 
 /// What the gate says to somebody who wants in.
 pub(super) enum Entry<'a> {
-    Open(Pass<'a>),
-    Busy(Doing),
+    Open(GatePass<'a>),
+    Busy(Activity),
     Closed,
 }
 
 impl Gate {
     /// A gate before a log that is being opened.
     pub(super) fn opening() -> Self {
-        let doing = Doing { words: "opening the store".to_owned(), percent: 0 };
+        let doing = Activity { words: "opening the store".to_owned(), percent: 0 };
         Self { inside: Mutex::new(Inside { phase: Phase::Opening(doing), passes: 0, doing: None }), changed: Condvar::new() }
     }
 
     /// Says how far the opening is, or long work of the log once it is open.
-    pub(super) fn report(&self, doing: Doing) {
+    pub(super) fn report(&self, doing: Activity) {
         let mut inside = self.lock();
         if matches!(inside.phase, Phase::Opening(_)) {
             inside.phase = Phase::Opening(doing);
@@ -76,11 +76,11 @@ impl Gate {
             Phase::Closed => return Entry::Closed,
         };
         inside.passes += 1;
-        Entry::Open(Pass { log, counted: Counted(self) })
+        Entry::Open(GatePass { log, counted: Counted(self) })
     }
 
     /// What keeps the gate shut, if it will open, or makes everybody inside wait.
-    pub(super) fn doing(&self) -> Option<Doing> {
+    pub(super) fn doing(&self) -> Option<Activity> {
         let inside = self.lock();
         match &inside.phase {
             Phase::Opening(doing) => Some(doing.clone()),
@@ -133,7 +133,7 @@ impl Gate {
 }
 
 /// The right to use the log until dropped.
-pub(super) struct Pass<'a> {
+pub(super) struct GatePass<'a> {
     // Dropped in this order: when the count is back to zero, the gate's own reference to the log must be the last.
     log: Arc<dyn Log>,
     counted: Counted<'a>,
@@ -151,7 +151,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-impl Pass<'_> {
+impl GatePass<'_> {
     /// [`Log::wait`], but ends early, with the position then, when the owner is ending.
     pub(super) fn wait(&self, seen: u64, patience: Duration) -> Result<u64, Error> {
         let started = Instant::now();
@@ -165,7 +165,7 @@ impl Pass<'_> {
     }
 }
 
-impl Deref for Pass<'_> {
+impl Deref for GatePass<'_> {
     type Target = dyn Log;
 
     fn deref(&self) -> &Self::Target {

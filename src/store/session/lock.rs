@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::super::{Error, Unwritable};
-use super::place::{Place, refuse_strangers, unsuited};
+use super::place::{StoreDir, refuse_strangers, unsuited};
 
 /// How often a lock file may be replaced under us before we give up.
 const REPLACED_MAX: u32 = 16;
@@ -31,7 +31,7 @@ impl StoreLock {
     ///
     /// # Errors
     /// [`Error::Io`], also when nothing can be written there any more; [`Error::Unsuited`], [`Error::Refused`].
-    pub fn take(place: &Place, version: &str) -> Result<Option<Self>, Error> {
+    pub fn take(place: &StoreDir, version: &str) -> Result<Option<Self>, Error> {
         let Some(file) = Flock::exclusive(&place.dir().join("store.lock"))? else { return Ok(None) };
         let folder = File::open(place.dir()).map_err(Error::io(place.dir()))?;
         if !locked(place.dir(), folder.try_lock())? {
@@ -53,7 +53,7 @@ impl StoreLock {
     }
 
     /// Who holds the lock, as its text says; only a hint, since the text outlives a killed owner.
-    pub fn holder(place: &Place) -> Option<u32> {
+    pub fn holder(place: &StoreDir) -> Option<u32> {
         holder(&place.dir().join("store.lock"))
     }
 }
@@ -169,9 +169,9 @@ mod tests {
     use super::super::place::Create;
     use super::*;
 
-    fn place() -> (tempfile::TempDir, Place) {
+    fn place() -> (tempfile::TempDir, StoreDir) {
         let root = tempfile::tempdir().unwrap();
-        let place = Place::open(&root.path().join("store"), Create::Folder).unwrap();
+        let place = StoreDir::open(&root.path().join("store"), Create::Folder).unwrap();
         (root, place)
     }
 

@@ -1,6 +1,6 @@
 //! Who may touch the store's files: one process owns them and serves the others through a socket in the store's folder.
 //!
-//! [`Place`] is a folder that may hold a store. [`Session`] is the way everybody appends and reads: it owns the store when nobody
+//! [`StoreDir`] is a folder that may hold a store. [`Session`] is the way everybody appends and reads: it owns the store when nobody
 //! else does, is a client of the owner otherwise, and changes roles when the owner goes. [`RunLock`] tells an interrupted run from
 //! a live one, [`spool`] keeps what could not be appended yet.
 //!
@@ -34,7 +34,7 @@ mod testing;
 
 pub use lock::StoreLock;
 pub use options::{Notice, Opener, Options, Reader, Tell};
-pub use place::{Create, Place};
-pub use protocol::{Doing, PROTOCOL, Status};
+pub use place::{Create, StoreDir};
+pub use protocol::{Activity, PROTOCOL, Status};
 pub use roles::{Role, Session};
 pub use run_lock::{Probe, RunLock};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::protocol::Doing;
+use super::protocol::Activity;
 use super::spool;
 use crate::store::log::Log;
 use crate::store::{Error, Unwritable};
@@ -45,7 +45,7 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// This process opens the store, and is at it.
-    Opening(Doing),
+    Opening(Activity),
     /// This process owns the store now.
     Owning,
     /// This process was asked for the store and gave it up.
@@ -60,7 +60,7 @@ pub enum Notice {
         /// The owner's process id.
         pid: u32,
         /// What it does.
-        doing: Doing,
+        doing: Activity,
     },
     /// The spool was taken in.
     SpoolTaken(spool::Taken),
@@ -88,12 +88,12 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Opening(Doing { words, percent }) => write!(f, "{words}, {percent} %"),
+            Self::Opening(Activity { words, percent }) => write!(f, "{words}, {percent} %"),
             Self::Owning => write!(f, "this process owns the store now"),
             Self::HandedOver => write!(f, "the store was handed over to another process"),
             Self::Waiting { pid: Some(pid) } => write!(f, "waiting for process {pid}, which holds the store and does not answer"),
             Self::Waiting { pid: None } => write!(f, "waiting for the store"),
-            Self::OwnerBusy { pid, doing: Doing { words, percent } } => {
+            Self::OwnerBusy { pid, doing: Activity { words, percent } } => {
                 write!(f, "waiting for process {pid}, which holds the store and is {words}, {percent} %")
             }
             Self::SpoolTaken(taken) => {

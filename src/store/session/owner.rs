@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::super::Error;
 use super::gate::Gate;
 use super::lock::StoreLock;
-use super::place::Place;
+use super::place::StoreDir;
 use super::protocol::Greeting;
 use super::server::{HandOver, Server};
 use super::socket;
@@ -16,13 +16,13 @@ use super::socket;
 /// One ownership; ended by [`Self::close`] or by dropping it.
 pub(super) struct Owner {
     pub(super) gate: Arc<Gate>,
-    place: Place,
+    place: StoreDir,
     parts: Mutex<Option<(Server, StoreLock)>>,
 }
 
 impl Owner {
     /// Begins to serve, with the gate still shut: clients learn that they have to wait.
-    pub(super) fn start(place: &Place, lock: StoreLock, greeting: Greeting, hand_over: HandOver) -> Result<Self, Error> {
+    pub(super) fn start(place: &StoreDir, lock: StoreLock, greeting: Greeting, hand_over: HandOver) -> Result<Self, Error> {
         let gate = Arc::new(Gate::opening());
         let listener = socket::bind(place)?;
         let server = Server::start(listener, place.clone(), Arc::clone(&gate), greeting, hand_over)?;

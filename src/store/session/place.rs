@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::{Error, Unwritable};
 
-/// What [`Place::open`] may create.
+/// What [`StoreDir::open`] may create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Create {
     /// Nothing: a missing folder is an error.
@@ -22,12 +22,12 @@ pub enum Create {
 
 /// A folder that is fit to hold a store: it exists, is ours, and is closed to other users.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct StoreDir {
     dir: PathBuf,
     loose: Option<u32>,
 }
 
-impl Place {
+impl StoreDir {
     /// Checks the folder, creating what `create` allows; loose permissions are tightened where anything can be written.
     ///
     /// # Errors
@@ -181,9 +181,9 @@ mod tests {
     fn a_missing_folder_is_created_only_as_far_as_allowed_and_closed_to_others() {
         let root = tempfile::tempdir().unwrap();
         let deep = root.path().join("a/b/store");
-        assert!(matches!(Place::open(&deep, Create::Never), Err(Error::NotFound(_))));
-        assert!(matches!(Place::open(&deep, Create::Folder), Err(Error::Io { .. })));
-        let place = Place::open(&deep, Create::WithParents).unwrap();
+        assert!(matches!(StoreDir::open(&deep, Create::Never), Err(Error::NotFound(_))));
+        assert!(matches!(StoreDir::open(&deep, Create::Folder), Err(Error::Io { .. })));
+        let place = StoreDir::open(&deep, Create::WithParents).unwrap();
         assert_eq!((mode(&deep), mode(&root.path().join("a"))), (0o700, 0o700));
         assert_eq!(fs::read_to_string(place.dir().join(".gitignore")).unwrap(), "*\n");
     }
@@ -195,7 +195,7 @@ mod tests {
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(dir.join(".gitignore"), "log\n").unwrap();
-        Place::open(&dir, Create::Folder).unwrap();
+        StoreDir::open(&dir, Create::Folder).unwrap();
         assert_eq!(mode(&dir), 0o700);
         assert_eq!(fs::read_to_string(dir.join(".gitignore")).unwrap(), "log\n");
     }
@@ -211,7 +211,7 @@ mod tests {
             Err(_) => PathBuf::from("/"),
         };
         let uid = fs::metadata(&theirs).unwrap().uid();
-        let error = Place::open(&theirs, Create::Never).unwrap_err();
+        let error = StoreDir::open(&theirs, Create::Never).unwrap_err();
         assert!(
             matches!(&error, Error::Refused(words) if words.contains(&format!("{} belongs to user id {uid}", theirs.display()))),
             "{error}"
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_file_is_not_a_store() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(Place::open(file.path(), Create::Folder), Err(Error::Io { .. })));
+        assert!(matches!(StoreDir::open(file.path(), Create::Folder), Err(Error::Io { .. })));
     }
 
     #[cfg(target_os = "linux")]

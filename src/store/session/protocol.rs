@@ -140,7 +140,7 @@ pub(super) enum Response {
     /// The log said no.
     Failed(WireError),
     /// The log is not open yet: ask again.
-    Busy(Doing),
+    Busy(Activity),
     /// The owner is about to go: find the next one and repeat.
     Closing,
     /// Whether it hands over.
@@ -154,7 +154,7 @@ pub(super) enum Response {
 
 /// What an owner is busy with before it can serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Doing {
+pub struct Activity {
     /// In words, as in `it is rebuilding`.
     pub words: String,
     /// How far it is, 0 to 100.
@@ -171,7 +171,7 @@ pub struct Status {
     /// The highest number of a kind of event that it knows; newer kinds it keeps, but leaves out of its views.
     pub newest_kind: u16,
     /// What keeps it from serving now.
-    pub doing: Option<Doing>,
+    pub doing: Option<Activity>,
 }
 
 /// Encodes a message, in as many frames as it takes.

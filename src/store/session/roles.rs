@@ -8,13 +8,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::client::{self, Connection, Lost, Reach};
-use super::gate::{Entry, Gate, Pass};
+use super::client::{self, ConnectOutcome, Connection, ConnectionError};
+use super::gate::{Entry, Gate, GatePass};
 use super::lock::StoreLock;
 use super::options::{Notice, Opener, Options, Tell};
 use super::owner::Owner;
-use super::place::Place;
-use super::protocol::{Doing, Greeting, Request, Response, Status, encode};
+use super::place::StoreDir;
+use super::protocol::{Activity, Greeting, Request, Response, Status, encode};
 use super::{server, spool};
 use crate::store::{Error, Unwritable};
 
@@ -51,18 +51,18 @@ pub struct Session {
 }
 
 pub(super) struct Inner {
-    place: Place,
+    place: StoreDir,
     opener: Opener,
     options: Options,
     greeting: Greeting,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
     changed: Condvar,
     idle: Mutex<Vec<Connection>>,
     /// For what runs on threads of its own.
     me: Weak<Inner>,
 }
 
-struct State {
+struct SessionState {
     phase: Phase,
     /// Until then this process leaves the lock to others.
     not_before: Option<Instant>,
@@ -98,13 +98,13 @@ impl Session {
     /// # Errors
     /// Within about `wait`: [`Error::Unreachable`] when another process holds the store and does not answer, [`Error::Version`] when
     /// they cannot speak with each other; and whatever the opener says.
-    pub fn open(place: Place, opener: Opener, options: Options) -> Result<Self, Error> {
+    pub fn open(place: StoreDir, opener: Opener, options: Options) -> Result<Self, Error> {
         let inner = Arc::new_cyclic(|me| Inner {
             place,
             opener,
             greeting: Greeting::own(&options.version),
             options,
-            state: Mutex::new(State { phase: Phase::Free, not_before: None }),
+            state: Mutex::new(SessionState { phase: Phase::Free, not_before: None }),
             changed: Condvar::new(),
             idle: Mutex::default(),
             me: Weak::clone(me),
@@ -122,7 +122,7 @@ impl Session {
     }
 
     /// The store's folder.
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &StoreDir {
         &self.inner.place
     }
 
@@ -198,7 +198,7 @@ impl Inner {
         &self,
         request: &Request<'_>,
         takes: Duration,
-        local: impl Fn(&Pass<'_>) -> Result<T, Error>,
+        local: impl Fn(&GatePass<'_>) -> Result<T, Error>,
         remote: impl Fn(Response) -> Option<T>,
     ) -> Result<T, Error> {
         let deadline = after(takes.saturating_add(self.patience()));
@@ -247,12 +247,12 @@ impl Inner {
                     self.keep(connection);
                     return Ok(answer);
                 }
-                Err(Lost::Late) => {
+                Err(ConnectionError::Late) => {
                     // An owner that said why it makes us wait is not a frozen one.
                     let busy = last.filter(|error| matches!(error, Error::Busy { .. }));
                     return Err(busy.unwrap_or(Error::Unreachable { pid: Some(pid) }));
                 }
-                Err(Lost::Broken(words)) => {
+                Err(ConnectionError::Broken(words)) => {
                     // The others led to the same process.
                     self.idle().clear();
                     last = Some(Error::Disconnected(words));
@@ -274,7 +274,7 @@ impl Inner {
             return false;
         }
         let deadline = Instant::now() + DOING_PATIENCE;
-        if let Ok(Reach::Connected(connection)) = client::reach(&self.place, &self.greeting, deadline) {
+        if let Ok(ConnectOutcome::Connected(connection)) = client::reach(&self.place, &self.greeting, deadline) {
             self.keep(connection);
             let mut state = self.lock();
             if matches!(state.phase, Phase::Reader(_)) {
@@ -296,9 +296,9 @@ impl Inner {
                     self.keep(connection);
                     return Ok(Some(response));
                 }
-                Err(Lost::Late) => return Err(Error::Unreachable { pid: Some(connection.owner.pid) }),
-                Err(Lost::Broken(words)) if Instant::now() >= deadline => return Err(Error::Disconnected(words)),
-                Err(Lost::Broken(_)) => {
+                Err(ConnectionError::Late) => return Err(Error::Unreachable { pid: Some(connection.owner.pid) }),
+                Err(ConnectionError::Broken(words)) if Instant::now() >= deadline => return Err(Error::Disconnected(words)),
+                Err(ConnectionError::Broken(_)) => {
                     self.idle().clear();
                     pause(0);
                 }
@@ -307,9 +307,9 @@ impl Inner {
     }
 
     /// Asks the owner on another connection what it does that takes long; `None` when it does not say at once.
-    fn doing(&self, pid: u32, deadline: Instant) -> Option<Doing> {
+    fn doing(&self, pid: u32, deadline: Instant) -> Option<Activity> {
         let deadline = deadline.min(Instant::now() + DOING_PATIENCE);
-        let Ok(Reach::Connected(connection)) = client::reach(&self.place, &self.greeting, deadline) else { return None };
+        let Ok(ConnectOutcome::Connected(connection)) = client::reach(&self.place, &self.greeting, deadline) else { return None };
         let request = encode(&Request::Status).ok()?;
         match connection.ask(&request, deadline, &mut || {}) {
             Ok(Response::Status(status)) if status.pid == pid => status.doing,
@@ -330,14 +330,14 @@ impl Inner {
             }
             let mut apart = None;
             match client::reach(&self.place, &self.greeting, deadline)? {
-                Reach::Connected(connection) => return Ok(Turn::Client(connection)),
-                Reach::Nobody => {
+                ConnectOutcome::Connected(connection) => return Ok(Turn::Client(connection)),
+                ConnectOutcome::Nobody => {
                     if self.try_to_own()? {
                         continue;
                     }
                 }
-                Reach::Silent => {}
-                Reach::Apart { owner, leaving } => {
+                ConnectOutcome::Silent => {}
+                ConnectOutcome::Apart { owner, leaving } => {
                     let error = Error::Version { pid: owner.pid, owner: owner.version, own: self.options.version.clone() };
                     if !leaving {
                         return Err(error);
@@ -416,7 +416,7 @@ impl Inner {
         let (gate, on_notice) = (Arc::downgrade(&owner.gate), Arc::clone(&self.options.on_notice));
         // The log keeps this as long as it lives, and the gate keeps the log.
         let tell: Tell = Arc::new(move |words, percent| {
-            let doing = Doing { words: words.to_owned(), percent };
+            let doing = Activity { words: words.to_owned(), percent };
             if let Some(gate) = gate.upgrade() {
                 gate.report(doing.clone());
             }
@@ -503,7 +503,7 @@ impl Inner {
         (self.options.on_notice)(notice);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SessionState> {
         // Changes under this lock are single assignments, so a panic elsewhere leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::super::Error;
 use super::lock::{Flock, holder};
-use super::place::Place;
+use super::place::StoreDir;
 use crate::domain::ids::RunId;
 
 /// Somebody who looks holds the lock shared for an instant, and a killed executor may take a moment to vanish.
@@ -40,7 +40,7 @@ impl RunLock {
     ///
     /// # Errors
     /// [`Error::RunHeld`] with the holder's process id, [`Error::Io`], [`Error::Unsuited`].
-    pub fn acquire(place: &Place, run: RunId) -> Result<Self, Error> {
+    pub fn acquire(place: &StoreDir, run: RunId) -> Result<Self, Error> {
         let folder = place.folder("runs")?;
         let path = file(&folder, run);
         let deadline = Instant::now() + ACQUIRE_PATIENCE;
@@ -61,7 +61,7 @@ impl RunLock {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Unsuited`], [`Error::Refused`].
-    pub fn probe(place: &Place, run: RunId) -> Result<Probe, Error> {
+    pub fn probe(place: &StoreDir, run: RunId) -> Result<Probe, Error> {
         let path = file(&place.dir().join("runs"), run);
         Ok(if Flock::is_free(&path)? { Probe::Free } else { Probe::Held { pid: holder(&path) } })
     }
@@ -70,7 +70,7 @@ impl RunLock {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Unsuited`], [`Error::Refused`].
-    pub fn held(place: &Place) -> Result<Vec<RunId>, Error> {
+    pub fn held(place: &StoreDir) -> Result<Vec<RunId>, Error> {
         let mut held = Vec::new();
         for (path, run) in lock_files(place)? {
             if !Flock::is_free(&path)? {
@@ -92,7 +92,7 @@ impl RunLock {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Unsuited`], [`Error::Refused`].
-    pub fn sweep(place: &Place, ended: &dyn Fn(RunId) -> bool) -> Result<usize, Error> {
+    pub fn sweep(place: &StoreDir, ended: &dyn Fn(RunId) -> bool) -> Result<usize, Error> {
         let mut swept = 0;
         for (path, run) in lock_files(place)? {
             if ended(run)
@@ -106,7 +106,7 @@ impl RunLock {
     }
 }
 
-fn lock_files(place: &Place) -> Result<Vec<(PathBuf, RunId)>, Error> {
+fn lock_files(place: &StoreDir) -> Result<Vec<(PathBuf, RunId)>, Error> {
     let folder = place.dir().join("runs");
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
@@ -131,9 +131,9 @@ mod tests {
     use super::super::place::Create;
     use super::*;
 
-    fn place() -> (tempfile::TempDir, Place) {
+    fn place() -> (tempfile::TempDir, StoreDir) {
         let root = tempfile::tempdir().unwrap();
-        let place = Place::open(&root.path().join("store"), Create::Folder).unwrap();
+        let place = StoreDir::open(&root.path().join("store"), Create::Folder).unwrap();
         (root, place)
     }
 

@@ -12,9 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::gate::{Entry, Gate, Pass};
-use super::place::Place;
-use super::protocol::{AGREED, Doing, Greeting, HAND_OVER, Request, Response, Status, decode, encode, read_message};
+use super::gate::{Entry, Gate, GatePass};
+use super::place::StoreDir;
+use super::protocol::{AGREED, Activity, Greeting, HAND_OVER, Request, Response, Status, decode, encode, read_message};
 use super::socket;
 use crate::store::Error;
 
@@ -42,7 +42,7 @@ pub(super) struct Server {
 
 struct Shared {
     listener: UnixListener,
-    place: Place,
+    place: StoreDir,
     gate: Arc<Gate>,
     greeting: Greeting,
     hand_over: HandOver,
@@ -61,7 +61,7 @@ impl Server {
     /// Serves on `listener`, which is bound in `place`.
     pub(super) fn start(
         listener: UnixListener,
-        place: Place,
+        place: StoreDir,
         gate: Arc<Gate>,
         greeting: Greeting,
         hand_over: HandOver,
@@ -218,7 +218,7 @@ fn answer(shared: &Shared, request: Request<'_>) -> Response {
     }
 }
 
-fn ask(log: &Pass<'_>, request: Request<'_>) -> Result<Response, Error> {
+fn ask(log: &GatePass<'_>, request: Request<'_>) -> Result<Response, Error> {
     Ok(match request {
         Request::Append(batch) => Response::Appended(log.append(&batch)?),
         Request::Head => Response::Head(log.head()?),
@@ -236,6 +236,6 @@ fn ask(log: &Pass<'_>, request: Request<'_>) -> Result<Response, Error> {
 }
 
 /// What an owner says of itself.
-pub(super) fn status(greeting: &Greeting, doing: Option<Doing>) -> Status {
+pub(super) fn status(greeting: &Greeting, doing: Option<Activity>) -> Status {
     Status { pid: greeting.pid, version: greeting.version.clone(), newest_kind: greeting.newest_kind, doing }
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::super::Error;
-use super::place::{Place, refuse_strangers, unsuited};
+use super::place::{StoreDir, refuse_strangers, unsuited};
 
 const NAME: &str = "owner.sock";
 /// The longest path that every platform takes, with the zero at its end: macOS has 104 bytes, Linux 108.
@@ -41,7 +41,7 @@ struct Link {
 }
 
 impl Address {
-    fn of(place: &Place) -> Result<Self, Error> {
+    fn of(place: &StoreDir) -> Result<Self, Error> {
         let path = place.dir().join(NAME);
         if path.as_os_str().as_bytes().len() <= PATH_MAX {
             return Ok(Self { path, _by: By::Itself });
@@ -55,7 +55,7 @@ impl Address {
 
     /// `None` where `/proc` is not mounted.
     #[cfg(target_os = "linux")]
-    fn through_descriptor(place: &Place) -> Result<Option<Self>, Error> {
+    fn through_descriptor(place: &StoreDir) -> Result<Option<Self>, Error> {
         use std::os::fd::AsRawFd;
 
         let folder = File::open(place.dir()).map_err(Error::io(place.dir()))?;
@@ -64,7 +64,7 @@ impl Address {
         Ok(reaches.then(|| Self { path: folder_path.join(NAME), _by: By::Descriptor(folder) }))
     }
 
-    fn through_link(place: &Place, temporary: &Path) -> Result<Self, Error> {
+    fn through_link(place: &StoreDir, temporary: &Path) -> Result<Self, Error> {
         let random = getrandom::u64().map_err(|error| Error::io(temporary)(io::Error::other(error.to_string())))?;
         let folder = temporary.join(format!("meno-{random:016x}"));
         // Creation fails if the name is taken, so nobody else can have put anything inside.
@@ -93,7 +93,7 @@ impl Drop for Link {
 }
 
 /// Binds the socket, in place of one that a dead owner left. Only the holder of the store's lock may call this.
-pub(super) fn bind(place: &Place) -> Result<UnixListener, Error> {
+pub(super) fn bind(place: &StoreDir) -> Result<UnixListener, Error> {
     unlink(place)?;
     let address = Address::of(place)?;
     let named = place.dir().join(NAME);
@@ -110,7 +110,7 @@ pub(super) fn bind(place: &Place) -> Result<UnixListener, Error> {
 ///
 /// # Errors
 /// [`Error::Refused`] when something else than a socket of ours bears its name: it is left alone.
-pub(super) fn unlink(place: &Place) -> Result<(), Error> {
+pub(super) fn unlink(place: &StoreDir) -> Result<(), Error> {
     let path = place.dir().join(NAME);
     match fs::symlink_metadata(&path) {
         Ok(found) => {
@@ -135,7 +135,7 @@ pub(super) enum Connecting {
 }
 
 /// Connects to the owner, without waiting.
-pub(super) fn connect(place: &Place) -> Result<Connecting, Error> {
+pub(super) fn connect(place: &StoreDir) -> Result<Connecting, Error> {
     let named = place.dir().join(NAME);
     match fs::symlink_metadata(&named) {
         Ok(found) => refuse_strangers(&named, &found)?,
@@ -194,10 +194,10 @@ mod tests {
     use super::super::place::Create;
     use super::*;
 
-    fn deep() -> (tempfile::TempDir, Place) {
+    fn deep() -> (tempfile::TempDir, StoreDir) {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("a".repeat(120)).join("b".repeat(120)).join("store");
-        let place = Place::open(&dir, Create::WithParents).unwrap();
+        let place = StoreDir::open(&dir, Create::WithParents).unwrap();
         (root, place)
     }
 
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_socket_left_behind_is_nobody_and_makes_room_for_the_next_owner() {
         let root = tempfile::tempdir().unwrap();
-        let place = Place::open(root.path(), Create::Folder).unwrap();
+        let place = StoreDir::open(root.path(), Create::Folder).unwrap();
         assert!(matches!(connect(&place).unwrap(), Connecting::Nobody));
         drop(bind(&place).unwrap());
         assert!(place.dir().join(NAME).exists(), "closing a listener leaves its name");
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_file_in_place_of_the_socket_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
-        let place = Place::open(root.path(), Create::Folder).unwrap();
+        let place = StoreDir::open(root.path(), Create::Folder).unwrap();
         fs::write(place.dir().join(NAME), "mine").unwrap();
         assert!(matches!(bind(&place), Err(Error::Refused(_))));
         assert_eq!(fs::read_to_string(place.dir().join(NAME)).unwrap(), "mine");
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_full_queue_does_not_block() {
         let root = tempfile::tempdir().unwrap();
-        let place = Place::open(root.path(), Create::Folder).unwrap();
+        let place = StoreDir::open(root.path(), Create::Folder).unwrap();
         let listener = bind(&place).unwrap();
         rustix::net::listen(&listener, 1).unwrap();
         let mut waiting = Vec::new();

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
-use super::place::{Place, make_folder, sync_folder};
+use super::place::{StoreDir, make_folder, sync_folder};
 use crate::domain::ids::{BatchId, Hash, RunId};
 use crate::store::log::{Batch, Log};
 
@@ -34,7 +34,7 @@ pub struct Taken {
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::BadBatch`] when it cannot be encoded.
-pub fn write(place: &Place, run: RunId, batch: &Batch) -> Result<(), Error> {
+pub fn write(place: &StoreDir, run: RunId, batch: &Batch) -> Result<(), Error> {
     let bytes = encode(batch)?;
     let spool = place.folder("spool")?;
     let folder = spool.join(run.to_string());
@@ -66,7 +66,7 @@ fn write_in(folder: &Path, id: BatchId, bytes: &[u8]) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn remove(place: &Place, run: RunId, id: BatchId) -> Result<(), Error> {
+pub fn remove(place: &StoreDir, run: RunId, id: BatchId) -> Result<(), Error> {
     let folder = place.dir().join("spool").join(run.to_string());
     for file in batches(&folder)?.into_iter().filter(|file| file.id == id) {
         delete(&file.path)?;
@@ -83,7 +83,7 @@ pub fn remove(place: &Place, run: RunId, id: BatchId) -> Result<(), Error> {
 /// Why the log takes nothing at all ([`Error::Closed`], [`Error::Index`], [`Error::Unreachable`], …), or [`Error::Io`]; what was not
 /// appended stays.
 pub fn take_in(
-    place: &Place,
+    place: &StoreDir,
     only: Option<RunId>,
     log: &dyn Log,
     renumber: &dyn Fn(&Batch, u64) -> Option<Batch>,
@@ -282,9 +282,9 @@ mod tests {
     use super::super::testing::{FileLog, batch_of, run_of};
     use super::*;
 
-    fn place() -> (tempfile::TempDir, Place) {
+    fn place() -> (tempfile::TempDir, StoreDir) {
         let root = tempfile::tempdir().unwrap();
-        let place = Place::open(&root.path().join("store"), Create::Folder).unwrap();
+        let place = StoreDir::open(&root.path().join("store"), Create::Folder).unwrap();
         (root, place)
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use super::options::{Notice, Opener, Options};
-use super::place::{Create, Place};
+use super::place::{Create, StoreDir};
 use super::protocol::{decode, encode, read_message};
 use super::roles::{Role, Session};
 use crate::domain::event::Envelope;
@@ -171,8 +171,8 @@ pub(super) fn options(wait: Duration) -> Options {
     Options { wait, stay: false, may_own: true, reader: None, version: "0.1.0".into(), on_notice: Arc::new(|_| {}) }
 }
 
-pub(super) fn place(dir: &Path) -> Place {
-    Place::open(dir, Create::WithParents).unwrap()
+pub(super) fn place(dir: &Path) -> StoreDir {
+    StoreDir::open(dir, Create::WithParents).unwrap()
 }
 
 pub(super) fn session(dir: &Path) -> Session {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::ui::{Answer, Request, Ui};
 use crate::views::run_list::SortBy;
 use crate::workspace::SearchRequest;
@@ -15,7 +15,7 @@ const RUNS_MAX: usize = 1000;
 /// # Errors
 /// When it cannot be written as JSON.
 pub fn document(value: &impl Serialize) -> Result<Answer> {
-    let json = serde_json::to_string(value).map_err(|error| Report::fault("this cannot be written as JSON").source(&error))?;
+    let json = serde_json::to_string(value).map_err(|error| CliError::fault("this cannot be written as JSON").source(&error))?;
     Ok(Answer::Json(crate::cli::output::sanitize::json(&json).into_owned()))
 }
 
@@ -41,7 +41,7 @@ pub fn run(ui: &Ui, request: &Request) -> Result<Answer> {
         Some(at) => ui
             .workspace
             .detail_at(id, at)?
-            .ok_or_else(|| Report::not_found(format!("run {id} had not begun when the log was at position {at}")))?,
+            .ok_or_else(|| CliError::not_found(format!("run {id} had not begun when the log was at position {at}")))?,
     };
     document(&detail.masked())
 }
@@ -51,7 +51,8 @@ pub fn run(ui: &Ui, request: &Request) -> Result<Answer> {
 /// # Errors
 /// When nothing is asked, or the store cannot be read.
 pub fn search(ui: &Ui, request: &Request) -> Result<Answer> {
-    let question = request.query.get("q").ok_or_else(|| Report::invalid("nothing is asked").hint("use `/api/search?q=WORDS`"))?;
+    let question =
+        request.query.get("q").ok_or_else(|| CliError::invalid("nothing is asked").hint("use `/api/search?q=WORDS`"))?;
     let limit = request.read("limit", |text| text.parse::<usize>().ok(), "a number")?;
     let now = jiff::Zoned::now().with_time_zone(ui.zone.clone());
     let search = SearchRequest { limit, ..SearchRequest::new(question) }.now(&now);

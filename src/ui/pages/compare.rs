@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
 use crate::cli::render::attempt_words;
 use crate::domain::event::{Mode, Verdict};
@@ -55,7 +55,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
 /// As [`page`].
 pub fn document(ui: &Ui, request: &Request) -> Result<Answer> {
     let part = |name: &str| {
-        let missing = || Report::invalid(format!("`{name}` names no run")).hint("`/api/compare?a=RUN&b=RUN`");
+        let missing = || CliError::invalid(format!("`{name}` names no run")).hint("`/api/compare?a=RUN&b=RUN`");
         request.query.get(name).ok_or_else(missing)
     };
     super::api::document(&differing(&ui.workspace, part("a")?, part("b")?)?.2)

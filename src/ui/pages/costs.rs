@@ -7,7 +7,7 @@ use crate::analytics::spending::{CostLine, CostQuestion, CostReport, Dimension, 
 use crate::charts::calendar::Period;
 use crate::charts::costs::{cost_chart, series_name};
 use crate::charts::figure;
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::cli::output::words;
 use crate::domain::event::Mode;
 use crate::ui::{Answer, Page, Params, Request, Ui, element};
@@ -86,7 +86,7 @@ fn question(ui: &Ui, request: &Request) -> Result<CostQuestion> {
     let words = request.query.all("by").flat_map(|by| by.split(',')).map(str::trim).filter(|word| !word.is_empty());
     let by = words.map(|word| {
         word.parse::<Dimension>()
-            .map_err(|why| Report::invalid(format!("`by` cannot be `{word}`")).hint(format!("{why}; change it in the address")))
+            .map_err(|why| CliError::invalid(format!("`by` cannot be `{word}`")).hint(format!("{why}; change it in the address")))
     });
     let mut by: Vec<Dimension> = by.collect::<Result<_>>()?;
     if by.is_empty() {
@@ -94,7 +94,7 @@ fn question(ui: &Ui, request: &Request) -> Result<CostQuestion> {
     }
     let only = request.query.all("where").filter(|words| !words.trim().is_empty()).map(|words| {
         words.parse::<Only>().map_err(|why| {
-            Report::invalid(format!("`where` cannot be `{words}`")).hint(format!("{why}; change it in the address"))
+            CliError::invalid(format!("`where` cannot be `{words}`")).hint(format!("{why}; change it in the address"))
         })
     });
     let only = only.collect::<Result<_>>()?;

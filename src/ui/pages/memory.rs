@@ -10,7 +10,7 @@ use crate::cli::commands::search::report;
 use crate::cli::error::Result;
 use crate::cli::output::words;
 use crate::ui::{Answer, Page, Request, Ui, element};
-use crate::workspace::{Found, HitDocument, SearchRequest};
+use crate::workspace::{HitDocument, SearchRequest, SearchResponse};
 
 /// Hits that are shown.
 const HITS: usize = 30;
@@ -73,7 +73,7 @@ fn found(ui: &Ui, request: &Request, question: &str) -> Result<Markup> {
     })
 }
 
-fn progress(found: &Found) -> Markup {
+fn progress(found: &SearchResponse) -> Markup {
     html! {
         p class="hint" {
             (words::plural(found.total, "run")) " found in " (found.took_ms) " ms, " (found.mode) " search, index at event "

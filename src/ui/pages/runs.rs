@@ -3,14 +3,14 @@
 use jiff::{Timestamp, Zoned};
 use maud::{Markup, html};
 
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
 use crate::domain::event::Mode;
 use crate::domain::ids::RunId;
 use crate::ui::{Answer, Page, Params, Request, Ui, element};
 use crate::views::run_list::{LogFilter, RunFilter, RunLine};
 use crate::views::status::RunStatus;
-use crate::workspace::{Found, HitDocument, SearchRequest};
+use crate::workspace::{HitDocument, SearchRequest, SearchResponse};
 
 /// Runs on a page.
 const RUNS: usize = 50;
@@ -48,7 +48,7 @@ pub fn filter(ui: &Ui, request: &Request) -> Result<RunFilter> {
     let statuses: Vec<&str> = RunStatus::ALL.iter().map(|status| status.name()).collect();
     let status = request.query.all("status").filter(|text| !text.trim().is_empty()).map(|text| {
         RunStatus::ALL.iter().copied().find(|status| status.name() == text).ok_or_else(|| {
-            Report::invalid(format!("`status` cannot be `{text}`")).hint(format!("use one of {}", statuses.join(", ")))
+            CliError::invalid(format!("`status` cannot be `{text}`")).hint(format!("use one of {}", statuses.join(", ")))
         })
     });
     let now = Timestamp::now().to_zoned(ui.zone.clone());
@@ -60,7 +60,7 @@ pub fn filter(ui: &Ui, request: &Request) -> Result<RunFilter> {
     let label = |text: &str| text.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.to_owned()));
     let labels =
         request.query.all("label").filter(|text| !text.trim().is_empty()).map(|text| {
-            label(text).ok_or_else(|| Report::invalid(format!("`label` cannot be `{text}`")).hint("use `KEY=VALUE`"))
+            label(text).ok_or_else(|| CliError::invalid(format!("`label` cannot be `{text}`")).hint("use `KEY=VALUE`"))
         });
     Ok(RunFilter {
         template: request.query.get("template").map(str::to_owned),
@@ -140,7 +140,7 @@ fn quoted(value: &str) -> String {
 }
 
 /// What the question was understood to mean: each part can be taken out of it.
-fn understood(request: &Request, found: &Found) -> Markup {
+fn understood(request: &Request, found: &SearchResponse) -> Markup {
     let meant = &found.understood;
     let parts: Vec<String> = std::iter::once(meant.text.clone())
         .chain(meant.phrases.iter().map(|phrase| format!("\"{phrase}\"")))

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::cli::commands::doctor::{self, DoctorDocument, State};
+use crate::cli::commands::doctor::{self, CheckStatus, DoctorDocument};
 use crate::cli::commands::search::report;
 use crate::cli::error::Result;
 use crate::cli::output::words;
@@ -103,11 +103,11 @@ fn seal(ui: &Ui, figures: &StoreFigures) -> Markup {
 }
 
 fn checks(document: &DoctorDocument) -> Markup {
-    let class = |state: State| match state {
-        State::Ok => ("succeeded", "ok"),
-        State::Warning => ("suspended", "warning"),
-        State::Problem => ("failed", "problem"),
-        State::Damage => ("failed", "damage"),
+    let class = |state: CheckStatus| match state {
+        CheckStatus::Ok => ("succeeded", "ok"),
+        CheckStatus::Warning => ("suspended", "warning"),
+        CheckStatus::Problem => ("failed", "problem"),
+        CheckStatus::Damage => ("failed", "damage"),
     };
     html! {
         h2 { "Everything was checked: " (class(document.state).1) }

@@ -8,7 +8,7 @@ use crate::charts::outcomes::{share, trend};
 use crate::charts::rules::rules;
 use crate::charts::scrolled;
 use crate::charts::spark::spark;
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::cli::output::words;
 use crate::cli::render::analytics::{self, money_each, run_lengths};
 use crate::ui::report as sections;
@@ -78,7 +78,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let entry = ui.workspace.library.find(id).ok().flatten();
     let analytics = ui.workspace.analytics(&question(ui, request, Some(id))?)?;
     if entry.is_none() && analytics.template.is_none() && ui.workspace.outcomes(Some(id))?.is_empty() {
-        return Err(Report::not_found(format!("template `{}` is not known and was never run", element::line(id)))
+        return Err(CliError::not_found(format!("template `{}` is not known and was never run", element::line(id)))
             .hint("the page Templates lists all templates"));
     }
     let here = format!("/templates/{}", encoded(id));

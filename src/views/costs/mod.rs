@@ -22,7 +22,7 @@ use crate::domain::event::{Mode, Purpose, Recorded};
 use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::TokenUsage;
 use crate::domain::tier::Tier;
-pub use payer::Payer;
+pub use payer::CostFold;
 
 /// The projection's name, by which its rows are asked for.
 pub const NAME: &str = "costs";
@@ -54,8 +54,8 @@ impl Projection for Costs {
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
         let Some(run) = event.envelope.run.filter(|_| payer::looks_at(&event.event)) else { return Ok(()) };
-        let key = Payer::key(run);
-        let before: Option<Payer> = rows.get(&key).as_deref().map(rows::read).transpose()?;
+        let key = CostFold::key(run);
+        let before: Option<CostFold> = rows.get(&key).as_deref().map(rows::read).transpose()?;
         let mut payer = before.clone().unwrap_or_default();
         payer.apply(rows, run, event)?;
         if before.as_ref() != Some(&payer) {
@@ -218,7 +218,7 @@ impl CostRow {
     }
 }
 
-impl Payer {
+impl CostFold {
     /// Returns the key of a run's payer.
     pub fn key(run: RunId) -> Vec<u8> {
         Key::new(KIND_PAYER).bytes(&run.to_bytes()).finish()

@@ -20,7 +20,7 @@ const LABELS_BYTES_MAX: usize = 1000;
 
 /// What the charges of a run have in common, and its calls that are not settled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Payer {
+pub struct CostFold {
     /// The template's id.
     pub template: String,
     /// Whether models were real.
@@ -47,7 +47,7 @@ pub struct Payer {
     tools: BTreeMap<(CallNo, u32), String>,
 }
 
-impl Default for Payer {
+impl Default for CostFold {
     fn default() -> Self {
         Self {
             template: String::new(),
@@ -86,7 +86,7 @@ pub(super) fn looks_at(event: &Event) -> bool {
     )
 }
 
-impl Payer {
+impl CostFold {
     /// Takes in the run's next event.
     pub(super) fn apply(&mut self, rows: &mut dyn Rows, run: RunId, recorded: &Recorded) -> Result<(), String> {
         let at = recorded.envelope.occurred_at.unwrap_or(recorded.envelope.at);

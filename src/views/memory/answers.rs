@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::draft::{Draft, Ended};
+use super::draft::{Ended, RunStats};
 use super::outcomes::Ends;
 use super::{Evidence, Sign, mode_of, shift};
 use crate::domain::event::Mode;
@@ -130,7 +130,7 @@ impl LastRow {
 }
 
 /// Takes the draft's answers in or out.
-pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended, sign: Sign) -> Result<(), String> {
+pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &RunStats, ended: Ended, sign: Sign) -> Result<(), String> {
     let (cost, cost_complete) = (draft.cost(), draft.unsettled().is_empty());
     for (question, json) in &draft.answers {
         let question_key = QuestionRow::of(&draft.template).byte(draft.mode as u8).text(question).finish();
@@ -165,7 +165,7 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended
 }
 
 /// Takes a run's answers in or out as those that were given last.
-pub(super) fn count_last(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+pub(super) fn count_last(rows: &mut dyn Rows, run: RunId, draft: &RunStats, sign: Sign) -> Result<(), String> {
     for (question, json) in &draft.answers {
         rows::change(rows, &LastRow::of(&draft.template).text(question).finish(), |row: &mut LastRow| match sign {
             Sign::In => {

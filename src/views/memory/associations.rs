@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::draft::Draft;
+use super::draft::RunStats;
 use super::{Evidence, Sign, mode_of, shift};
 use crate::domain::event::Mode;
 use crate::domain::ids::{RunId, TimeNs};
@@ -71,7 +71,7 @@ impl FollowRow {
 }
 
 /// Takes in a run that begins.
-pub(super) fn begin(rows: &mut dyn Rows, run: RunId, draft: &Draft) -> Result<(), String> {
+pub(super) fn begin(rows: &mut dyn Rows, run: RunId, draft: &RunStats) -> Result<(), String> {
     let (mode, at) = (draft.mode, draft.started_at);
     let key = Key::new(KIND_LATELY).byte(mode as u8).finish();
     let mut lately: Lately = rows.get(&key).as_deref().map(rows::read).transpose()?.unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::draft::{Draft, Judge};
+use super::draft::{Judge, RunStats};
 use super::{Evidence, Sign, mode_of, shift};
 use crate::domain::event::{AttemptOutcome, Mode, Verdict};
 use crate::domain::ids::RunId;
@@ -67,7 +67,7 @@ pub struct CriterionRow {
 }
 
 /// Takes the draft's verdicts in or out.
-pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &RunStats, sign: Sign) -> Result<(), String> {
     for (agent, _, attempt) in draft.counted() {
         let failures = attempt.verdicts.iter().filter(|(_, verdict, _)| *verdict == Verdict::Fail).count();
         for (name, verdict, judge) in &attempt.verdicts {

@@ -23,7 +23,7 @@ const NAME_BYTES_MAX: usize = 200;
 
 /// A run as far as it has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Draft {
+pub struct RunStats {
     /// The template's id.
     pub template: String,
     /// Whether its models were real.
@@ -34,7 +34,7 @@ pub struct Draft {
     pub ended: Option<Ended>,
     /// Its agents.
     pub agents: BTreeMap<AgentNo, AgentDraft>,
-    /// Their attempts, those that ended by a failure of configuration among them; see [`Draft::counted`].
+    /// Their attempts, those that ended by a failure of configuration among them; see [`RunStats::counted`].
     pub(super) attempts: BTreeMap<(AgentNo, AttemptNo), AttemptDraft>,
     /// Its answers as JSON, without secret ones.
     pub answers: BTreeMap<String, String>,
@@ -139,7 +139,7 @@ pub struct ToolDraft {
     pub latency_ms: u64,
 }
 
-impl Draft {
+impl RunStats {
     /// Returns the attempts that experience counts: all but those that ended by a failure of configuration.
     pub fn counted(&self) -> impl Iterator<Item = (AgentNo, AttemptNo, &AttemptDraft)> {
         let counts = |(agent, attempt): &(AgentNo, AttemptNo)| !self.misconfigured.attempt(*agent, *attempt);

@@ -1,6 +1,6 @@
 //! What experience says: how attempts, runs, criteria, answers and tools went, kept up to date as sums that merge.
 //!
-//! A run counts when it ends. Until then its [`draft::Draft`] gathers what the sums ask for; a failed run keeps it, because it may be
+//! A run counts when it ends. Until then its [`draft::RunStats`] gathers what the sums ask for; a failed run keeps it, because it may be
 //! resumed: then it is taken out of every sum, and in again when it ends anew. Sums are integers, so taking out leaves no trace and
 //! any split of the log into batches gives the same rows. Ages are not in the sums but beside them, by day: whoever reads says what
 //! the half-life is. Real, imported and simulated runs have rows of their own. Which numbers may be claimed is not known here.
@@ -31,7 +31,7 @@ use super::{Projection, Rows};
 use crate::domain::event::{Event, Mode, Recorded};
 use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::tier::Tier;
-use draft::Draft;
+use draft::RunStats;
 
 /// The projection's name, by which its rows are asked for.
 pub const NAME: &str = "memory";
@@ -59,9 +59,9 @@ impl Projection for Memory {
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
-        let Some(run) = event.envelope.run.filter(|_| Draft::looks_at(&event.event)) else { return Ok(()) };
+        let Some(run) = event.envelope.run.filter(|_| RunStats::looks_at(&event.event)) else { return Ok(()) };
         let key = Key::new(KIND_DRAFT).bytes(&run.to_bytes()).finish();
-        let mut draft: Draft = match rows.get(&key) {
+        let mut draft: RunStats = match rows.get(&key) {
             Some(bytes) => rows::read(&bytes)?,
             None => {
                 let mark = Key::new(KIND_FORK).bytes(&run.to_bytes()).finish();
@@ -75,7 +75,7 @@ impl Projection for Memory {
                 {
                     return Ok(());
                 }
-                let Some(draft) = Draft::begin(event) else { return Ok(()) };
+                let Some(draft) = RunStats::begin(event) else { return Ok(()) };
                 // That a run is tried in another way says nothing of what people do next.
                 match rows.get(&mark) {
                     Some(_) => rows.remove(&mark),
@@ -102,7 +102,7 @@ impl Projection for Memory {
 }
 
 /// Takes an ended run in or out of every sum; one that goes on is in none.
-fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+fn count(rows: &mut dyn Rows, run: RunId, draft: &RunStats, sign: Sign) -> Result<(), String> {
     let Some(ended) = draft.ended else { return Ok(()) };
     // A run that took over work of another one says nothing of whole runs; what it did itself counts like any other work.
     if draft.is_misconfigured(ended) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::draft::{Draft, Ended};
+use super::draft::{Ended, RunStats};
 use super::{Evidence, Sign, day_of, mode_of, shift, shift_day};
 use crate::domain::event::{FailureReason, Mode};
 use crate::domain::ids::{RunId, TimeNs};
@@ -193,7 +193,7 @@ impl LeftOut {
 }
 
 /// Takes a run that a failure of configuration ended in or out.
-pub(super) fn count_left_out(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+pub(super) fn count_left_out(rows: &mut dyn Rows, run: RunId, draft: &RunStats, sign: Sign) -> Result<(), String> {
     let key = OutcomeRow::of(Some(&draft.template)).byte(draft.mode as u8).finish();
     rows::change(rows, &key, |row: &mut OutcomeRow| {
         shift(&mut row.left_out, sign);
@@ -211,7 +211,7 @@ pub(super) fn count_left_out(rows: &mut dyn Rows, run: RunId, draft: &Draft, sig
 }
 
 /// Takes a run that took over work of another one in or out.
-pub(super) fn count_fork(rows: &mut dyn Rows, draft: &Draft, sign: Sign) -> Result<(), String> {
+pub(super) fn count_fork(rows: &mut dyn Rows, draft: &RunStats, sign: Sign) -> Result<(), String> {
     let cost = draft.cost();
     let key = OutcomeRow::of(Some(&draft.template)).byte(draft.mode as u8).finish();
     rows::change(rows, &key, |row: &mut OutcomeRow| {
@@ -224,7 +224,7 @@ pub(super) fn count_fork(rows: &mut dyn Rows, draft: &Draft, sign: Sign) -> Resu
 }
 
 /// Takes the draft's run in or out.
-pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, ended: Ended, sign: Sign) -> Result<(), String> {
+pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &RunStats, ended: Ended, sign: Sign) -> Result<(), String> {
     let (cost, cost_complete, duration_ms) = (draft.cost(), draft.unsettled().is_empty(), draft.work_ms());
     let attempts = draft.counted().count();
     let climbed = || draft.counted().filter(|(.., attempt)| attempt.escalated);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::draft::{AttemptDraft, Draft};
+use super::draft::{AttemptDraft, RunStats};
 use super::{Evidence, Sign, day_of, mode_of, shift, shift_day, tier_of};
 use crate::domain::event::{AttemptOutcome, Mode, Signal};
 use crate::domain::ids::{AgentNo, RunId};
@@ -114,7 +114,7 @@ pub struct PatternRow {
 }
 
 /// Takes the draft's attempts in or out.
-pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &RunStats, sign: Sign) -> Result<(), String> {
     let unsettled = draft.unsettled();
     for (agent, number, attempt) in draft.counted() {
         let Some(outcome) = attempt.outcome else { continue };
@@ -126,7 +126,7 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) 
     Ok(())
 }
 
-fn key(draft: &Draft, agent: AgentNo, attempt: &AttemptDraft) -> Key {
+fn key(draft: &RunStats, agent: AgentNo, attempt: &AttemptDraft) -> Key {
     PatternKey::of(Some(&draft.template))
         .byte(draft.mode as u8)
         .text(draft.role(agent))

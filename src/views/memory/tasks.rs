@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Sign;
-use super::draft::{AttemptDraft, Draft};
+use super::draft::{AttemptDraft, RunStats};
 use crate::domain::event::{AgentPlanned, AttemptOutcome, Mode};
 use crate::domain::ids::{AgentNo, RunId, TimeNs};
 use crate::domain::tier::Tier;
@@ -72,12 +72,12 @@ impl TaskRow {
     }
 }
 
-fn key(draft: &Draft, run: RunId, agent: AgentNo) -> Vec<u8> {
+fn key(draft: &RunStats, run: RunId, agent: AgentNo) -> Vec<u8> {
     TaskRow::of_all().signed(draft.started_at).bytes(&run.to_bytes()).bytes(&agent.to_be_bytes()).finish()
 }
 
 /// Makes the row of an agent that was planned.
-pub(super) fn begin(rows: &mut dyn Rows, run: RunId, draft: &Draft, planned: &AgentPlanned) -> Result<(), String> {
+pub(super) fn begin(rows: &mut dyn Rows, run: RunId, draft: &RunStats, planned: &AgentPlanned) -> Result<(), String> {
     let text = planned.private.as_ref().map_or("", |private| private.task.as_str());
     let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
     let row = TaskRow {
@@ -92,7 +92,7 @@ pub(super) fn begin(rows: &mut dyn Rows, run: RunId, draft: &Draft, planned: &Ag
 }
 
 /// Says what came of the draft's tasks, or takes that back.
-pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &RunStats, sign: Sign) -> Result<(), String> {
     let unsettled = draft.unsettled();
     for agent in draft.agents.keys() {
         let key = key(draft, run, *agent);

@@ -112,7 +112,7 @@ fn a_run_counts_when_it_ends_with_its_attempts_criteria_and_answers() {
     let answers: Vec<(_, AnswerRow)> = only(&rows, &AnswerKey::of("release_prep"));
     let values: Vec<_> = answers.iter().map(|(key, _)| AnswerKey::read(key).unwrap().value).collect();
     assert_eq!(values, ["\"ACME Corp\"", "\"demo\""], "and nothing of the token");
-    let drafts = only::<Draft>(&rows, &Key::new(KIND_DRAFT));
+    let drafts = only::<RunStats>(&rows, &Key::new(KIND_DRAFT));
     assert!(drafts.is_empty());
     assert!(!rows.0.keys().any(|key| key.windows(5).any(|part| part == b"token")));
 }
@@ -204,12 +204,12 @@ proptest! {
     fn the_sums_are_those_of_the_runs_as_they_stand(events in any_log()) {
         let kept = fold(&events);
         // By hand: each run's draft, ended for good by a success or as it was left.
-        let mut drafts: BTreeMap<RunId, Draft> = BTreeMap::new();
-        let mut closed: Vec<(RunId, Draft)> = Vec::new();
+        let mut drafts: BTreeMap<RunId, RunStats> = BTreeMap::new();
+        let mut closed: Vec<(RunId, RunStats)> = Vec::new();
         for event in &events {
             let run = event.envelope.run.unwrap();
             match drafts.get_mut(&run) {
-                None => drops(drafts.insert(run, match Draft::begin(event) { Some(draft) => draft, None => continue })),
+                None => drops(drafts.insert(run, match RunStats::begin(event) { Some(draft) => draft, None => continue })),
                 Some(draft) => {
                     draft.apply(event);
                     let ended = draft.ended.map(|ended| ended.status);

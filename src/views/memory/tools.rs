@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::draft::Draft;
+use super::draft::RunStats;
 use super::{Evidence, Sign, mode_of, shift};
 use crate::domain::event::{AttemptOutcome, Mode};
 use crate::domain::ids::{AgentNo, AttemptNo, RunId};
@@ -50,7 +50,7 @@ impl ToolRow {
 }
 
 /// Takes the draft's tool calls in or out.
-pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &Draft, sign: Sign) -> Result<(), String> {
+pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &RunStats, sign: Sign) -> Result<(), String> {
     let mut used: BTreeMap<&str, BTreeSet<(AgentNo, AttemptNo)>> = BTreeMap::new();
     for ((call, _), tool) in &draft.tools {
         used.entry(&tool.tool).or_default().extend(draft.calls.get(call));

@@ -1,7 +1,7 @@
 //! What an answer is worth, and what follows when it does not pass.
 
 use super::call::{elapsed_ms, end_attempt};
-use super::{Draft, end};
+use super::{Decision, end};
 use crate::domain::call::CallReply;
 use crate::domain::event::{
     AgentFailed, AgentFailedPrivate, AgentSkipped, AgentSkippedPrivate, AgentSucceeded, AgentSucceededPrivate, ApprovalAsked,
@@ -18,7 +18,7 @@ use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
 
 /// Judges a work reply as far as code can; the rest waits for a judging model, if one can still matter.
-pub(super) fn judge_work(draft: &mut Draft<'_>, call: &Call, reply: &CallReply, seen: &[Observation]) {
+pub(super) fn judge_work(draft: &mut Decision<'_>, call: &Call, reply: &CallReply, seen: &[Observation]) {
     let number = call.agent;
     let schema = prompt::schema_of(&draft.run, draft.basis, number);
     let mut signals = judge::signals(reply, schema.as_ref().map(|schema| &schema.schema), draft.basis.settings.judging);
@@ -30,12 +30,12 @@ pub(super) fn judge_work(draft: &mut Draft<'_>, call: &Call, reply: &CallReply, 
 }
 
 /// Judges the answer of an open attempt, once the commands that its criteria ask for have ended.
-pub(super) fn judge_recorded(draft: &mut Draft<'_>, number: AgentNo) {
+pub(super) fn judge_recorded(draft: &mut Decision<'_>, number: AgentNo) {
     let answer = draft.run.agent(number).and_then(Agent::open_attempt).and_then(|attempt| attempt.output.clone());
     judge_answer(draft, number, answer.as_deref().unwrap_or_default(), Vec::new(), &[]);
 }
 
-fn judge_answer(draft: &mut Draft<'_>, number: AgentNo, answer: &str, signals: Vec<Signal>, seen: &[Observation]) {
+fn judge_answer(draft: &mut Decision<'_>, number: AgentNo, answer: &str, signals: Vec<Signal>, seen: &[Observation]) {
     let Some(agent) = draft.run.agent(number) else { return };
     let (criteria, strict, threshold) = (agent.criteria.clone(), agent.plan.strict, agent.plan.threshold);
     let facts = facts(draft, number, seen);
@@ -73,7 +73,7 @@ fn judge_answer(draft: &mut Draft<'_>, number: AgentNo, answer: &str, signals: V
 }
 
 /// Takes in what a judging model said, and ends the attempt.
-pub(super) fn judge_by_model(draft: &mut Draft<'_>, number: AgentNo, call: CallNo, reply: &str, seen: &[Observation]) {
+pub(super) fn judge_by_model(draft: &mut Decision<'_>, number: AgentNo, call: CallNo, reply: &str, seen: &[Observation]) {
     let Some(agent) = draft.run.agent(number) else { return };
     let scores = judge::read_scores(reply, judge::sentences(&agent.criteria).len(), draft.basis.settings.judging);
     let Some(answer) = agent.open_attempt().and_then(|attempt| attempt.output.clone()) else { return };
@@ -82,14 +82,14 @@ pub(super) fn judge_by_model(draft: &mut Draft<'_>, number: AgentNo, call: CallN
 }
 
 /// Ends an attempt that has an answer, without the judge that it waited for; `why` says why there is none.
-pub(super) fn close(draft: &mut Draft<'_>, number: AgentNo, why: &str) {
+pub(super) fn close(draft: &mut Decision<'_>, number: AgentNo, why: &str) {
     let answer = draft.run.agent(number).and_then(|agent| agent.open_attempt()).and_then(|attempt| attempt.output.clone());
     let facts = facts(draft, number, &[]);
     conclude(draft, number, answer.as_deref().unwrap_or_default(), &facts, Scores::Nobody(why), None, Vec::new());
 }
 
 /// Ends an attempt that came to no answer, because of `signal`.
-pub(super) fn give_up(draft: &mut Draft<'_>, number: AgentNo, signal: Signal) {
+pub(super) fn give_up(draft: &mut Decision<'_>, number: AgentNo, signal: Signal) {
     let facts = facts(draft, number, &[]);
     conclude(draft, number, "", &facts, Scores::Nobody(FAILED_ALREADY), None, vec![signal]);
 }
@@ -99,7 +99,7 @@ const FAILED_ALREADY: &str = "not judged: the attempt has failed already";
 
 /// Records the verdicts that are missing, then the attempt's end and what follows from it.
 fn conclude(
-    draft: &mut Draft<'_>,
+    draft: &mut Decision<'_>,
     number: AgentNo,
     answer: &str,
     facts: &Facts,
@@ -133,7 +133,7 @@ fn conclude(
     }
 }
 
-fn record(draft: &mut Draft<'_>, number: AgentNo, criterion: u32, judged: Judged, call: Option<CallNo>) {
+fn record(draft: &mut Decision<'_>, number: AgentNo, criterion: u32, judged: Judged, call: Option<CallNo>) {
     let Some(agent) = draft.run.agent(number) else { return };
     let Some(attempt) = agent.open_attempt().map(|attempt| attempt.number) else { return };
     let name = agent.criteria.get(criterion as usize).map_or_else(String::new, judge::name);
@@ -160,7 +160,7 @@ fn recorded(judged: Option<&crate::domain::run::JudgedCriterion>) -> Judged {
 }
 
 /// What criteria may ask about: files as they are recorded, or as they were seen just now in runs that record no such thing.
-fn facts(draft: &Draft<'_>, number: AgentNo, seen: &[Observation]) -> Facts {
+fn facts(draft: &Decision<'_>, number: AgentNo, seen: &[Observation]) -> Facts {
     let recorded = draft.run.agent(number).and_then(Agent::open_attempt).map(|attempt| attempt.files.clone());
     let commands = draft.run.agent(number).and_then(Agent::open_attempt).map(|attempt| attempt.commands.clone());
     let workspace = if draft.basis.records_facts() {
@@ -174,7 +174,7 @@ fn facts(draft: &Draft<'_>, number: AgentNo, seen: &[Observation]) -> Facts {
 }
 
 /// Decides what an agent does after a failed attempt: the same tier again, the next one, a question, or the end.
-pub(super) fn after_failure(draft: &mut Draft<'_>, number: AgentNo, failed: Vec<u32>) {
+pub(super) fn after_failure(draft: &mut Decision<'_>, number: AgentNo, failed: Vec<u32>) {
     if draft.run.is_doomed() || draft.run.cancel_asked {
         let because = if draft.run.cancel_asked { SkipReason::Cancelled } else { SkipReason::RunFailed };
         draft.emit(AgentSkipped { agent: number, because, cause: None, private: Some(AgentSkippedPrivate {}) });
@@ -227,16 +227,16 @@ pub(super) fn after_failure(draft: &mut Draft<'_>, number: AgentNo, failed: Vec<
 }
 
 /// How a failed attempt is called in the messages of a run, by the edition that it started under.
-pub(super) fn failed_words(draft: &Draft<'_>) -> &'static str {
+pub(super) fn failed_words(draft: &Decision<'_>) -> &'static str {
     if draft.basis.settings.judging >= Edition::Third { "failed" } else { "did not pass" }
 }
 
 /// How moving to the next tier is called in the messages of a run, by the edition that it started under.
-pub(super) fn escalating(draft: &Draft<'_>) -> &'static str {
+pub(super) fn escalating(draft: &Decision<'_>) -> &'static str {
     if draft.basis.settings.judging >= Edition::Third { "escalating" } else { "climbing" }
 }
 
-pub(super) fn fail(draft: &mut Draft<'_>, agent: AgentNo, reason: FailureReason, message: String) {
+pub(super) fn fail(draft: &mut Decision<'_>, agent: AgentNo, reason: FailureReason, message: String) {
     if draft.run.agent(agent).is_some_and(|agent| agent.open_attempt().is_some()) {
         end_attempt(draft, agent, AttemptOutcome::Error, Vec::new());
     }
@@ -245,7 +245,7 @@ pub(super) fn fail(draft: &mut Draft<'_>, agent: AgentNo, reason: FailureReason,
 }
 
 /// Returns the next tier of the strategy; after an overflow only one whose window is larger.
-fn next_tier(draft: &Draft<'_>, agent: &Agent, reason: EscalationReason) -> Option<Tier> {
+fn next_tier(draft: &Decision<'_>, agent: &Agent, reason: EscalationReason) -> Option<Tier> {
     let mut tiers = agent.plan.strategy.tiers().iter().copied().filter(|tier| *tier > agent.tier);
     if reason != EscalationReason::ContextOverflow {
         return tiers.next();
@@ -259,13 +259,13 @@ fn next_tier(draft: &Draft<'_>, agent: &Agent, reason: EscalationReason) -> Opti
 }
 
 /// Returns whether a further tier of the agent's strategy may hold a prompt of `least` tokens that its own does not.
-pub(super) fn has_larger_window(draft: &Draft<'_>, agent: &Agent, least: u64) -> bool {
+pub(super) fn has_larger_window(draft: &Decision<'_>, agent: &Agent, least: u64) -> bool {
     let mut tiers = agent.plan.strategy.tiers().iter().filter(|tier| **tier > agent.tier);
     tiers.any(|tier| is_larger(draft, agent.tier, *tier, least))
 }
 
 /// Returns whether the window of `then` is larger than that of `now` and holds `least` tokens; one that is not known may be.
-fn is_larger(draft: &Draft<'_>, now: Tier, then: Tier, least: u64) -> bool {
+fn is_larger(draft: &Decision<'_>, now: Tier, then: Tier, least: u64) -> bool {
     let window = |tier: Tier| draft.basis.work_models(tier).first().and_then(|choice| choice.context_tokens);
     match (window(now), window(then)) {
         (Some(now), Some(then)) => then > now && then >= least,
@@ -274,7 +274,7 @@ fn is_larger(draft: &Draft<'_>, now: Tier, then: Tier, least: u64) -> bool {
 }
 
 /// Returns what one more call of the agent's work may cost at `tier`.
-fn worst_case(draft: &Draft<'_>, agent: AgentNo, tier: Tier) -> Option<crate::domain::money::NanoUsd> {
+fn worst_case(draft: &Decision<'_>, agent: AgentNo, tier: Tier) -> Option<crate::domain::money::NanoUsd> {
     let choice = draft.basis.work_models(tier).into_iter().next()?;
     let prompt = prompt::compose(&draft.run, draft.basis, agent, Purpose::Work);
     let input = estimate_tokens(&prompt.system) + estimate_tokens(&prompt.user);
@@ -288,7 +288,7 @@ pub(super) fn truncated_at(agent: &Agent) -> Option<u64> {
 }
 
 /// An answer that was cut off gets more room once per tier, if the model can give more.
-fn has_more_room(draft: &Draft<'_>, agent: &Agent) -> bool {
+fn has_more_room(draft: &Decision<'_>, agent: &Agent) -> bool {
     let cut = |attempt: &&crate::domain::run::Attempt| attempt.tier == agent.tier && attempt.signals.contains(&Signal::Truncated);
     let times = agent.attempts.iter().skip(agent.retried_from).filter(cut).count();
     let Some(limit) = truncated_at(agent) else { return false };

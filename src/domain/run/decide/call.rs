@@ -1,6 +1,6 @@
 //! Model calls: starting them within the budgets, and what their end means.
 
-use super::{Draft, attempt};
+use super::{Decision, attempt};
 use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::event::{
     AgentFailed, AgentFailedPrivate, AttemptEnded, AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate,
@@ -28,7 +28,7 @@ const NS_PER_DAY: i64 = 86_400_000_000_000;
 /// What a refusal says of a model that no budget can hold. Runs that were refused so are known by it.
 pub const NO_PRICE: &str = "has no price";
 
-pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) -> Result<(), Refusal> {
+pub(super) fn start(draft: &mut Decision<'_>, number: AgentNo, purpose: Purpose) -> Result<(), Refusal> {
     draft.must_run()?;
     let agent = draft.agent(number)?;
     let owed = match agent.status {
@@ -106,14 +106,14 @@ pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo, purpose: Purpose) ->
     Ok(())
 }
 
-fn begin_attempt(draft: &mut Draft<'_>, agent: AgentNo, tier: Tier) -> Result<AttemptNo, Refusal> {
+fn begin_attempt(draft: &mut Decision<'_>, agent: AgentNo, tier: Tier) -> Result<AttemptNo, Refusal> {
     let attempt = draft.agent(agent)?.attempts.last().map_or(1, |last| last.number + 1);
     draft.emit(AttemptStarted { agent, attempt, tier, private: Some(AttemptStartedPrivate { task: None, import_key: None }) });
     Ok(attempt)
 }
 
 /// Chooses the model: the first choice of the tier, or the fallback that took over in the open attempt.
-fn choose(draft: &Draft<'_>, number: AgentNo, purpose: Purpose) -> Option<ModelChoice> {
+fn choose(draft: &Decision<'_>, number: AgentNo, purpose: Purpose) -> Option<ModelChoice> {
     let agent = draft.run.agent(number)?;
     let open = agent.open_attempt();
     let index = open.map_or(0, |attempt| if purpose == Purpose::Work { attempt.work_model } else { attempt.judge_model });
@@ -129,7 +129,7 @@ fn judged_model(run: &Run, agent: AgentNo) -> String {
 }
 
 /// Output tokens to allow: the settings' and the template's limit, and twice as many after an answer that was cut off.
-fn output_limit(draft: &Draft<'_>, number: AgentNo, purpose: Purpose, choice: &ModelChoice) -> u64 {
+fn output_limit(draft: &Decision<'_>, number: AgentNo, purpose: Purpose, choice: &ModelChoice) -> u64 {
     let template = draft.basis.template.defaults.as_ref().and_then(|defaults| defaults.max_output_tokens);
     let usual = choice.max_output_tokens.min(template.unwrap_or(u64::MAX));
     if purpose == Purpose::Judge {
@@ -206,7 +206,12 @@ fn schema_tokens(prompt: &Prompt) -> u64 {
 }
 
 /// Returns why the worst case fits no budget; `None` when it fits.
-fn shortage(draft: &Draft<'_>, number: AgentNo, choice: &ModelChoice, worst: Option<NanoUsd>) -> Result<Option<String>, Refusal> {
+fn shortage(
+    draft: &Decision<'_>,
+    number: AgentNo,
+    choice: &ModelChoice,
+    worst: Option<NanoUsd>,
+) -> Result<Option<String>, Refusal> {
     let agent = draft.agent(number)?;
     let terms = draft.run.terms.as_ref().ok_or(Refusal::NotStarted)?;
     let limits = [(terms.budget, None, "run's"), (agent.plan.budget, Some(number), "agent's")];
@@ -238,7 +243,7 @@ fn shortage(draft: &Draft<'_>, number: AgentNo, choice: &ModelChoice, worst: Opt
 /// Does not send a prompt that its model cannot hold. A tier with a larger window takes over where there is one; else the agent fails as
 /// it does for every setting that cannot work.
 fn refuse_for_window(
-    draft: &mut Draft<'_>,
+    draft: &mut Decision<'_>,
     number: AgentNo,
     purpose: Purpose,
     choice: &ModelChoice,
@@ -272,7 +277,7 @@ fn refuse_for_window(
 }
 
 /// Ends the agent for want of money. What was judged so far stands: a judge that cannot be paid leaves the verdict unknown.
-fn refuse_for_budget(draft: &mut Draft<'_>, agent: AgentNo, purpose: Purpose, message: String) -> Result<(), Refusal> {
+fn refuse_for_budget(draft: &mut Decision<'_>, agent: AgentNo, purpose: Purpose, message: String) -> Result<(), Refusal> {
     draft.must_run()?;
     if purpose == Purpose::Judge {
         attempt::close(draft, agent, &format!("judging it does not fit the budget: {message}"));
@@ -288,7 +293,7 @@ fn refuse_for_budget(draft: &mut Draft<'_>, agent: AgentNo, purpose: Purpose, me
 
 /// Ends the agent for want of the day's money; what the day's budget was is recorded first.
 pub(super) fn refuse_for_day(
-    draft: &mut Draft<'_>,
+    draft: &mut Decision<'_>,
     agent: AgentNo,
     purpose: Purpose,
     because: DayRefusal,
@@ -307,7 +312,7 @@ pub(super) fn refuse_for_day(
 }
 
 /// Records what was seen, in runs whose record says what their decisions saw: of files, each that is asked for, once.
-fn observe(draft: &mut Draft<'_>, agent: AgentNo, attempt: Option<AttemptNo>, seen: impl IntoIterator<Item = Observation>) {
+fn observe(draft: &mut Decision<'_>, agent: AgentNo, attempt: Option<AttemptNo>, seen: impl IntoIterator<Item = Observation>) {
     if draft.basis.records_facts() {
         for observation in seen {
             let is_settled = match (observation.file(), observation.command()) {
@@ -325,21 +330,21 @@ fn observe(draft: &mut Draft<'_>, agent: AgentNo, attempt: Option<AttemptNo>, se
 }
 
 /// Returns whether the agent's criteria ask about a file of which the open attempt knows nothing yet.
-fn is_open_question(draft: &Draft<'_>, agent: AgentNo, path: &str) -> bool {
+fn is_open_question(draft: &Decision<'_>, agent: AgentNo, path: &str) -> bool {
     let Some(agent) = draft.run.agent(agent) else { return false };
     let is_known = agent.open_attempt().is_some_and(|attempt| attempt.files.contains_key(path));
     !is_known && judge::files_asked(&agent.criteria).contains(&path)
 }
 
 /// Returns whether the agent's criteria ask for a command of which the open attempt knows nothing yet.
-fn is_open_command(draft: &Draft<'_>, agent: AgentNo, name: &str) -> bool {
+fn is_open_command(draft: &Decision<'_>, agent: AgentNo, name: &str) -> bool {
     let Some(agent) = draft.run.agent(agent) else { return false };
     let is_known = agent.open_attempt().is_some_and(|attempt| attempt.commands.contains_key(name));
     !is_known && judge::commands_asked(&agent.criteria).iter().any(|command| judge::command_name(command.run) == name)
 }
 
 /// Records what became of the commands that an agent's criteria ask for, and judges by it.
-pub(super) fn commands_ended(draft: &mut Draft<'_>, number: AgentNo, seen: Vec<Observation>) -> Result<(), Refusal> {
+pub(super) fn commands_ended(draft: &mut Decision<'_>, number: AgentNo, seen: Vec<Observation>) -> Result<(), Refusal> {
     draft.must_run()?;
     let agent = draft.agent(number)?;
     let step = if agent.status == AgentStatus::Working { next_step(&draft.run, agent) } else { None };
@@ -359,11 +364,11 @@ fn parameters(choice: &ModelChoice, structured: bool, tools: &[ToolSpec], turns_
     parameters.to_string()
 }
 
-fn open_call<'a>(draft: &'a Draft<'_>, number: CallNo) -> Result<&'a Call, Refusal> {
+fn open_call<'a>(draft: &'a Decision<'_>, number: CallNo) -> Result<&'a Call, Refusal> {
     draft.run.calls.get(&number).filter(|call| call.state == CallState::Open).ok_or(Refusal::CallNotOpen(number))
 }
 
-pub(super) fn retried(draft: &mut Draft<'_>, call: CallNo, retry: Retry) -> Result<(), Refusal> {
+pub(super) fn retried(draft: &mut Decision<'_>, call: CallNo, retry: Retry) -> Result<(), Refusal> {
     let started = open_call(draft, call)?.clone();
     let usage = retry.usage;
     draft.emit(RequestRetried {
@@ -382,7 +387,7 @@ pub(super) fn retried(draft: &mut Draft<'_>, call: CallNo, retry: Retry) -> Resu
     Ok(())
 }
 
-pub(super) fn replied(draft: &mut Draft<'_>, number: CallNo, reply: CallReply, seen: Vec<Observation>) -> Result<(), Refusal> {
+pub(super) fn replied(draft: &mut Decision<'_>, number: CallNo, reply: CallReply, seen: Vec<Observation>) -> Result<(), Refusal> {
     let call = open_call(draft, number)?.clone();
     draft.emit(CallReplied {
         call: number,
@@ -419,7 +424,7 @@ pub(super) fn replied(draft: &mut Draft<'_>, number: CallNo, reply: CallReply, s
     Ok(())
 }
 
-fn cost(draft: &mut Draft<'_>, call: &Call, usage: TokenUsage, source: CostSource, reported: Option<NanoUsd>) {
+fn cost(draft: &mut Decision<'_>, call: &Call, usage: TokenUsage, source: CostSource, reported: Option<NanoUsd>) {
     let priced = draft.basis.price(&call.provider, &call.model, &usage);
     let tier =
         draft.run.agent(call.agent).and_then(|agent| agent.attempts.iter().find(|a| a.number == call.attempt)).map(|a| a.tier);
@@ -441,7 +446,7 @@ fn cost(draft: &mut Draft<'_>, call: &Call, usage: TokenUsage, source: CostSourc
     });
 }
 
-pub(super) fn failed(draft: &mut Draft<'_>, number: CallNo, failure: CallFailure) -> Result<(), Refusal> {
+pub(super) fn failed(draft: &mut Decision<'_>, number: CallNo, failure: CallFailure) -> Result<(), Refusal> {
     let call = open_call(draft, number)?.clone();
     let (class, message) = (failure.class, failure.message.clone());
     draft.emit(CallFailed {
@@ -498,7 +503,7 @@ fn signal_of(class: ErrorClass) -> Signal {
 }
 
 /// Lets the tier's next fallback take over; false when there is none.
-fn switch_provider(draft: &mut Draft<'_>, call: &Call, class: ErrorClass) -> bool {
+fn switch_provider(draft: &mut Decision<'_>, call: &Call, class: ErrorClass) -> bool {
     let Some(attempt) = draft.run.agent(call.agent).and_then(|agent| agent.open_attempt()) else { return false };
     let index = 1 + if call.purpose == Purpose::Work { attempt.work_model } else { attempt.judge_model };
     let models = draft.basis.models(call.purpose, attempt.tier, &judged_model(&draft.run, call.agent));
@@ -517,7 +522,7 @@ fn switch_provider(draft: &mut Draft<'_>, call: &Call, class: ErrorClass) -> boo
     true
 }
 
-pub(super) fn cancelled(draft: &mut Draft<'_>, number: CallNo, usage: Option<TokenUsage>) -> Result<(), Refusal> {
+pub(super) fn cancelled(draft: &mut Decision<'_>, number: CallNo, usage: Option<TokenUsage>) -> Result<(), Refusal> {
     let call = open_call(draft, number)?.clone();
     draft.emit(CallCancelled { call: number, usage, private: Some(CallCancelledPrivate {}) });
     if let Some(usage) = usage {
@@ -532,7 +537,7 @@ pub(super) fn cancelled(draft: &mut Draft<'_>, number: CallNo, usage: Option<Tok
 }
 
 /// Ends the agent's open attempt without a verdict on its answer.
-pub(super) fn end_attempt(draft: &mut Draft<'_>, agent: AgentNo, outcome: AttemptOutcome, signals: Vec<Signal>) {
+pub(super) fn end_attempt(draft: &mut Decision<'_>, agent: AgentNo, outcome: AttemptOutcome, signals: Vec<Signal>) {
     let Some(open) = draft.run.agent(agent).and_then(|agent| agent.open_attempt()) else { return };
     let (attempt, duration_ms) = (open.number, elapsed_ms(open.started_at, draft.now));
     let private = Some(AttemptEndedPrivate {});

@@ -1,6 +1,6 @@
 //! Approvals, pauses and ends.
 
-use super::Draft;
+use super::Decision;
 use super::attempt;
 use super::call::end_attempt;
 use super::tools;
@@ -18,7 +18,7 @@ use crate::domain::run::state::{AgentStatus, Phase};
 use crate::domain::text::Text;
 
 /// Ends the run when nothing is left to do, and skips what a failure has made pointless.
-pub(super) fn settle(draft: &mut Draft<'_>) {
+pub(super) fn settle(draft: &mut Decision<'_>) {
     if !draft.run.form_complete || draft.run.is_ended() {
         return;
     }
@@ -81,7 +81,7 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
     }
 }
 
-pub(super) fn approve(draft: &mut Draft<'_>, number: AgentNo, granted: bool) -> Result<(), Refusal> {
+pub(super) fn approve(draft: &mut Decision<'_>, number: AgentNo, granted: bool) -> Result<(), Refusal> {
     draft.must_run()?;
     let agent = draft.run.agent(number).ok_or(Refusal::NoApprovalAsked(number))?;
     let AgentStatus::AwaitingApproval { to, reason } = agent.status else {
@@ -103,14 +103,14 @@ pub(super) fn approve(draft: &mut Draft<'_>, number: AgentNo, granted: bool) -> 
     Ok(())
 }
 
-pub(super) fn suspend(draft: &mut Draft<'_>, why: SuspendReason) -> Result<(), Refusal> {
+pub(super) fn suspend(draft: &mut Decision<'_>, why: SuspendReason) -> Result<(), Refusal> {
     draft.must_run()?;
     draft.emit(RunSuspended { why, private: Some(RunSuspendedPrivate {}) });
     Ok(())
 }
 
 pub(super) fn resume(
-    draft: &mut Draft<'_>,
+    draft: &mut Decision<'_>,
     executor: ExecutorId,
     retry_failed: bool,
     meno_version: String,
@@ -143,7 +143,7 @@ pub(super) fn resume(
 }
 
 /// Refuses budgets under which not even a call without a cost would fit.
-fn check_limits(draft: &Draft<'_>, limits: &NewLimits) -> Result<(), Refusal> {
+fn check_limits(draft: &Decision<'_>, limits: &NewLimits) -> Result<(), Refusal> {
     let run = &draft.run;
     let agents = limits.agent_budgets.iter().map(|(agent, budget)| (Some(*agent), *budget));
     for (scope, budget) in limits.budget.map(|budget| (None, budget)).into_iter().chain(agents) {
@@ -161,7 +161,7 @@ fn check_limits(draft: &Draft<'_>, limits: &NewLimits) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn ask_cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+pub(super) fn ask_cancel(draft: &mut Decision<'_>) -> Result<(), Refusal> {
     match draft.run.phase {
         Phase::New => Err(Refusal::NotStarted),
         Phase::Succeeded { .. } => Err(Refusal::Ended("succeeded")),
@@ -176,7 +176,7 @@ pub(super) fn ask_cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     }
 }
 
-pub(super) fn cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+pub(super) fn cancel(draft: &mut Decision<'_>) -> Result<(), Refusal> {
     ask_cancel(draft)?;
     let lost: Vec<_> = draft.run.open_calls().map(|call| (call.number, call.reserved)).collect();
     for (call, reserved) in lost {

@@ -1,7 +1,7 @@
 //! The beginning of a run that is forked off another one, and the attempts that it takes over.
 
 use super::attempt::after_failure;
-use super::{Draft, end};
+use super::{Decision, end};
 use crate::domain::event::{
     AgentFailed, AgentFailedPrivate, AgentSucceeded, AgentSucceededPrivate, AttemptInherited, AttemptOutcome, FailureReason,
     OnFailure, RunForked, RunForkedPrivate, Verdict,
@@ -10,7 +10,7 @@ use crate::domain::ids::AgentNo;
 use crate::domain::run::command::Refusal;
 use crate::domain::run::state::{AgentStatus, Parent, Phase};
 
-pub(super) fn fork(draft: &mut Draft<'_>, parent: Parent) -> Result<(), Refusal> {
+pub(super) fn fork(draft: &mut Decision<'_>, parent: Parent) -> Result<(), Refusal> {
     if draft.run.phase != Phase::New || draft.run.parent.is_some() {
         return Err(Refusal::AlreadyStarted);
     }
@@ -22,7 +22,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, parent: Parent) -> Result<(), Refusal>
 /// Lets attempts of another run count here, all of one agent and in their order. What follows from the last of them is decided anew, by
 /// this run's terms; how one led to the next is the other run's story. Where nothing more can follow, because the run or the agent has
 /// ended by then, they are left out.
-pub(super) fn inherit(draft: &mut Draft<'_>, attempts: Vec<AttemptInherited>) -> Result<(), Refusal> {
+pub(super) fn inherit(draft: &mut Decision<'_>, attempts: Vec<AttemptInherited>) -> Result<(), Refusal> {
     let Some(last) = attempts.last() else { return Ok(()) };
     if draft.run.is_ended() {
         return Ok(());
@@ -55,7 +55,7 @@ pub(super) fn inherit(draft: &mut Draft<'_>, attempts: Vec<AttemptInherited>) ->
 
 /// Lets an agent count as failed that failed in the parent: before anything is paid here, and only where that does not end the run.
 pub(super) fn leave_failed(
-    draft: &mut Draft<'_>,
+    draft: &mut Decision<'_>,
     number: AgentNo,
     reason: FailureReason,
     message: String,

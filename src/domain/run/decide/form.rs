@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Draft;
+use super::Decision;
 use crate::domain::answers::Answers;
 use crate::domain::event::{
     AgentPlanned, AgentPlannedPrivate, AnswerChanged, AnswerChangedPrivate, AnswerGiven, AnswerGivenPrivate, AnswerSource,
@@ -15,7 +15,7 @@ use crate::domain::run::state::Phase;
 use crate::domain::team::{self, PlanDefaults, PlannedAgent};
 use crate::domain::template::Question;
 
-pub(super) fn begin(draft: &mut Draft<'_>, started: RunStarted) -> Result<(), Refusal> {
+pub(super) fn begin(draft: &mut Decision<'_>, started: RunStarted) -> Result<(), Refusal> {
     if draft.run.phase != Phase::New {
         return Err(Refusal::AlreadyStarted);
     }
@@ -23,20 +23,20 @@ pub(super) fn begin(draft: &mut Draft<'_>, started: RunStarted) -> Result<(), Re
     Ok(())
 }
 
-pub(super) fn attach(draft: &mut Draft<'_>, input: InputAttached) -> Result<(), Refusal> {
+pub(super) fn attach(draft: &mut Decision<'_>, input: InputAttached) -> Result<(), Refusal> {
     must_ask(draft)?;
     draft.emit(input);
     Ok(())
 }
 
-pub(super) fn show(draft: &mut Draft<'_>, questions: Vec<String>) -> Result<(), Refusal> {
+pub(super) fn show(draft: &mut Decision<'_>, questions: Vec<String>) -> Result<(), Refusal> {
     must_ask(draft)?;
     draft.emit(QuestionsShown { questions, private: Some(QuestionsShownPrivate {}) });
     Ok(())
 }
 
 pub(super) fn answer(
-    draft: &mut Draft<'_>,
+    draft: &mut Decision<'_>,
     question: String,
     value: &Value,
     source: AnswerSource,
@@ -57,7 +57,7 @@ pub(super) fn answer(
     Ok(())
 }
 
-pub(super) fn take_back(draft: &mut Draft<'_>, question: String) -> Result<(), Refusal> {
+pub(super) fn take_back(draft: &mut Decision<'_>, question: String) -> Result<(), Refusal> {
     must_ask(draft)?;
     let Some(answer) = draft.run.answers.get(&question) else { return Ok(()) };
     let (source, secret) = (answer.source, answer.secret);
@@ -66,7 +66,7 @@ pub(super) fn take_back(draft: &mut Draft<'_>, question: String) -> Result<(), R
     Ok(())
 }
 
-pub(super) fn complete(draft: &mut Draft<'_>, advice: &[StartAdvice]) -> Result<(), Refusal> {
+pub(super) fn complete(draft: &mut Decision<'_>, advice: &[StartAdvice]) -> Result<(), Refusal> {
     must_ask(draft)?;
     let template = &draft.basis.template;
     let values: Answers = draft.run.answers.iter().map(|(id, answer)| (id.clone(), answer.value.clone())).collect();
@@ -91,7 +91,7 @@ pub(super) fn complete(draft: &mut Draft<'_>, advice: &[StartAdvice]) -> Result<
     plan(draft, advice)
 }
 
-fn plan(draft: &mut Draft<'_>, advice: &[StartAdvice]) -> Result<(), Refusal> {
+fn plan(draft: &mut Decision<'_>, advice: &[StartAdvice]) -> Result<(), Refusal> {
     let settings = &draft.basis.settings;
     let started = draft.run.terms.as_ref();
     let defaults = PlanDefaults {
@@ -169,7 +169,7 @@ fn planned(agent: PlannedAgent, because: String) -> AgentPlanned {
 }
 
 /// Refuses unless the form is open.
-fn must_ask(draft: &Draft<'_>) -> Result<(), Refusal> {
+fn must_ask(draft: &Decision<'_>) -> Result<(), Refusal> {
     draft.must_run()?;
     if draft.run.form_complete { Err(Refusal::FormComplete) } else { Ok(()) }
 }

@@ -32,7 +32,7 @@ pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result
 /// # Errors
 /// As [`decide`].
 pub fn decide_on(run: Run, basis: &Basis, command: Command, now: TimeNs) -> Result<(Vec<Event>, Run), Refusal> {
-    let mut draft = Draft { run, basis, now, events: Vec::new() };
+    let mut draft = Decision { run, basis, now, events: Vec::new() };
     match command {
         Command::Fork(parent) => fork::fork(&mut draft, parent)?,
         Command::Inherit(attempts) => fork::inherit(&mut draft, attempts)?,
@@ -68,14 +68,14 @@ pub fn decide_on(run: Run, basis: &Basis, command: Command, now: TimeNs) -> Resu
 }
 
 /// The run as it will be once the events decided so far are recorded.
-struct Draft<'a> {
+struct Decision<'a> {
     run: Run,
     basis: &'a Basis,
     now: TimeNs,
     events: Vec<Event>,
 }
 
-impl Draft<'_> {
+impl Decision<'_> {
     /// Decides for one more event.
     fn emit(&mut self, event: impl Into<Event>) {
         let envelope =

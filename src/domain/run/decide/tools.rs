@@ -1,6 +1,6 @@
 //! Tools: which of those that a model asks for may run, what the others are answered, and when asking has come to nothing.
 
-use super::{Draft, attempt, end};
+use super::{Decision, attempt, end};
 use crate::domain::call::ToolCall;
 use crate::domain::event::{
     FileChange, Resolution, ResolvedBy, Signal, ToolEnded, ToolEndedPrivate, ToolFault, ToolResolved, ToolResolvedPrivate,
@@ -29,7 +29,7 @@ enum Fate {
 
 /// Starts the tool calls of an agent's last reply in their order: those that only look together, one that does more by itself. What
 /// cannot run is answered at once.
-pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo) -> Result<(), Refusal> {
+pub(super) fn start(draft: &mut Decision<'_>, number: AgentNo) -> Result<(), Refusal> {
     draft.must_run()?;
     let agent = draft.agent(number)?;
     let step = if agent.status == AgentStatus::Working { next_step(&draft.run, agent) } else { None };
@@ -68,7 +68,7 @@ pub(super) fn start(draft: &mut Draft<'_>, number: AgentNo) -> Result<(), Refusa
 }
 
 /// Records how a tool ended.
-pub(super) fn ended(draft: &mut Draft<'_>, call: CallNo, index: u32, outcome: ToolOutcome) -> Result<(), Refusal> {
+pub(super) fn ended(draft: &mut Decision<'_>, call: CallNo, index: u32, outcome: ToolOutcome) -> Result<(), Refusal> {
     open(draft, call, index)?;
     record(draft, call, index, outcome);
     settle_turn(draft, call);
@@ -76,14 +76,14 @@ pub(super) fn ended(draft: &mut Draft<'_>, call: CallNo, index: u32, outcome: To
 }
 
 /// Returns a tool that has started and not ended.
-fn open<'a>(draft: &'a Draft<'_>, call: CallNo, index: u32) -> Result<&'a ToolRun, Refusal> {
+fn open<'a>(draft: &'a Decision<'_>, call: CallNo, index: u32) -> Result<&'a ToolRun, Refusal> {
     let turn = draft.run.calls.get(&call).and_then(|call| call.turn.as_ref());
     let run = turn.and_then(|turn| turn.runs.get(index as usize)).filter(|run| run.end.is_none());
     run.ok_or(Refusal::ToolNotOpen(call, index))
 }
 
 /// Records what a tool is about to make of which files; what is recorded already is not recorded again.
-pub(super) fn prepared(draft: &mut Draft<'_>, call: CallNo, index: u32, files: Vec<FileChange>) -> Result<(), Refusal> {
+pub(super) fn prepared(draft: &mut Decision<'_>, call: CallNo, index: u32, files: Vec<FileChange>) -> Result<(), Refusal> {
     draft.must_run()?;
     let run = open(draft, call, index)?;
     if !run.writes || run.is_interrupted {
@@ -101,7 +101,7 @@ const SAID_DONE: &str = "Meno stopped while this ran. A person has looked: it ha
 const STAYS_UNKNOWN: &str = "Meno stopped while this ran. Whether it had finished is not known: look before you do it again.";
 
 /// Lets tools run again that were interrupted and change nothing more by that.
-pub(super) fn repeat_harmless(draft: &mut Draft<'_>) {
+pub(super) fn repeat_harmless(draft: &mut Decision<'_>) {
     let mut harmless = Vec::new();
     for agent in &draft.run.agents {
         let offered = offer::tools(draft.basis, agent);
@@ -123,7 +123,7 @@ pub(super) fn repeat_harmless(draft: &mut Draft<'_>) {
 
 /// Records whether a tool had finished when Meno stopped: what had not runs again, everything else has its end now.
 pub(super) fn resolved(
-    draft: &mut Draft<'_>,
+    draft: &mut Decision<'_>,
     (call, index): (CallNo, u32),
     resolution: Resolution,
     by: ResolvedBy,
@@ -145,7 +145,7 @@ pub(super) fn resolved(
 }
 
 /// Says what becomes of a tool call: it runs when the agent has the tool, the arguments are right and it is new.
-fn fate(draft: &Draft<'_>, number: AgentNo, offered: &[ToolSpec], asked: &ToolCall) -> Fate {
+fn fate(draft: &Decision<'_>, number: AgentNo, offered: &[ToolSpec], asked: &ToolCall) -> Fate {
     let Some(spec) = offered.iter().find(|spec| spec.name == asked.name) else {
         let names: Vec<&str> = offered.iter().map(|spec| spec.name.as_str()).collect();
         let text = format!("There is no tool `{}`. You have: {}.", asked.name, names.join(", "));
@@ -177,7 +177,7 @@ struct Before {
     failures: usize,
 }
 
-fn before(draft: &Draft<'_>, number: AgentNo, asked: &ToolCall) -> Before {
+fn before(draft: &Decision<'_>, number: AgentNo, asked: &ToolCall) -> Before {
     let mut before = Before { last: None, failures: 0 };
     let attempt = draft.run.agent(number).and_then(Agent::open_attempt);
     for call in attempt.into_iter().flat_map(|attempt| draft.run.calls_of(attempt)) {
@@ -197,7 +197,7 @@ fn before(draft: &Draft<'_>, number: AgentNo, asked: &ToolCall) -> Before {
     before
 }
 
-fn record(draft: &mut Draft<'_>, call: CallNo, tool_call: u32, outcome: ToolOutcome) {
+fn record(draft: &mut Decision<'_>, call: CallNo, tool_call: u32, outcome: ToolOutcome) {
     let ToolOutcome { fault, text, bytes, diff, latency_ms } = outcome;
     let told = tool::cut(&text, bytes);
     let (result, whole) = match told {
@@ -223,7 +223,7 @@ fn record(draft: &mut Draft<'_>, call: CallNo, tool_call: u32, outcome: ToolOutc
 }
 
 /// Answers a tool call with what it was answered before.
-fn repeat(draft: &mut Draft<'_>, (call, tool_call): (CallNo, u32), of: (CallNo, u32), end: &ToolEnd) {
+fn repeat(draft: &mut Decision<'_>, (call, tool_call): (CallNo, u32), of: (CallNo, u32), end: &ToolEnd) {
     let result = end.result.to_string();
     let bytes = result.len() as u64;
     draft.emit(ToolEnded {
@@ -240,7 +240,7 @@ fn repeat(draft: &mut Draft<'_>, (call, tool_call): (CallNo, u32), of: (CallNo, 
 }
 
 /// Ends the attempt when tools have failed for too long, or when the run is ending.
-fn settle_turn(draft: &mut Draft<'_>, call: CallNo) {
+fn settle_turn(draft: &mut Decision<'_>, call: CallNo) {
     let Some(call) = draft.run.calls.get(&call) else { return };
     let (number, is_complete) = (call.agent, call.turn.as_ref().is_some_and(super::super::Turn::is_complete));
     if draft.run.is_doomed() {

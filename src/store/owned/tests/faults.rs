@@ -376,7 +376,7 @@ fn damage_in_an_older_segment_is_reported_when_it_is_met_and_restored_by_a_thoro
     world.files.tamper(&dir.join(file_name(firsts[1])), |bytes| bytes[200] ^= 1);
 
     let (log, report) = world.open();
-    assert_eq!((all(&log), report), (events.clone(), Report::default()), "the index has everything");
+    assert_eq!((all(&log), report), (events.clone(), RecoveryReport::default()), "the index has everything");
     drop(log);
     let alone = World { files: world.files.power_cut(0), shelf: MemoryShelf::default(), ..world.clone() };
     let log = alone.log();

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::store::ordered::spare::SpareShelf;
-use crate::store::ordered::{Change, OpenError, Ordered, Row};
+use crate::store::ordered::{Change, OpenError, OrderedIndex, Row};
 
 /// Indexes whose disk gets full.
 #[derive(Clone, Default)]
@@ -13,7 +13,7 @@ struct FillingShelf {
     is_full: Arc<AtomicBool>,
 }
 
-struct FillingIndex(Arc<dyn Ordered>, Arc<AtomicBool>);
+struct FillingIndex(Arc<dyn OrderedIndex>, Arc<AtomicBool>);
 
 impl FillingIndex {
     fn room(&self) -> Result<(), Error> {
@@ -21,8 +21,8 @@ impl FillingIndex {
     }
 }
 
-impl Shelf for FillingShelf {
-    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Ordered>, OpenError> {
+impl IndexFactory for FillingShelf {
+    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
         let index = FillingIndex(self.inner.open(path, cache_bytes)?, Arc::clone(&self.is_full));
         index.room().map_err(OpenError::Failed)?;
         Ok(Arc::new(index))
@@ -37,7 +37,7 @@ impl Shelf for FillingShelf {
     }
 }
 
-impl Ordered for FillingIndex {
+impl OrderedIndex for FillingIndex {
     fn get(&self, tree: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.0.get(tree, key)
     }

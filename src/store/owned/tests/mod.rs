@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    fn open(&self) -> (OwnedLog, Report) {
+    fn open(&self) -> (OwnedLog, RecoveryReport) {
         OwnedLog::open(Path::new("/store"), self.options()).unwrap()
     }
 
@@ -176,7 +176,7 @@ fn a_new_store_begins_with_its_own_name() {
     assert_ne!(created.private.unwrap().user_salt, [0; 16]);
     drop(log);
     let (log, report) = world.open();
-    assert_eq!((log.node(), report), (created.node, Report::default()));
+    assert_eq!((log.node(), report), (created.node, RecoveryReport::default()));
     assert_eq!(check_log(&log), events);
 }
 

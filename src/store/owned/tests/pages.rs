@@ -45,7 +45,7 @@ fn is_filled_again(world: &World, events: &[Stored], why: &str) {
     );
     drop(log);
     let (log, report) = world.open();
-    assert_eq!((check_log(&log), report), (events.to_vec(), Report::default()));
+    assert_eq!((check_log(&log), report), (events.to_vec(), RecoveryReport::default()));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn an_index_that_ends_within_a_batch_goes_on_there() {
             .apply("events", pages.iter().filter(|(page, _)| page > key).map(|(page, _)| (page.clone(), None)).collect())
             .unwrap();
         let (log, report) = cut.open();
-        assert_eq!((check_log(&log), report), (events.clone(), Report::default()));
+        assert_eq!((check_log(&log), report), (events.clone(), RecoveryReport::default()));
         assert!(log.append(&some(100 + 40)).unwrap().repeated);
     }
 }
@@ -200,12 +200,12 @@ fn a_store_that_is_only_read_does_without_an_index_that_it_cannot_use() {
 /// Indexes that are read where they lie until they are given up.
 struct ReadOnly(MemoryShelf, PlainShelf);
 
-impl Shelf for ReadOnly {
+impl IndexFactory for ReadOnly {
     fn open(
         &self,
         path: &Path,
         cache_bytes: u64,
-    ) -> Result<Arc<dyn crate::store::ordered::Ordered>, crate::store::ordered::OpenError> {
+    ) -> Result<Arc<dyn crate::store::ordered::OrderedIndex>, crate::store::ordered::OpenError> {
         if self.1.exists(path) { self.1.open(path, cache_bytes) } else { self.0.open(path, cache_bytes) }
     }
 

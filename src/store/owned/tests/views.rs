@@ -91,7 +91,7 @@ fn a_view_that_is_up_to_date_is_read_without_the_events() {
     world.shelf.fail_after(Path::new("/store/log/events"), 0);
     let (log, report) = world.open();
     assert_eq!(view(&log), seen);
-    assert_eq!((report, log.inner.index.current().is_none()), (Report::default(), true));
+    assert_eq!((report, log.inner.index.current().is_none()), (RecoveryReport::default(), true));
 }
 
 #[test]

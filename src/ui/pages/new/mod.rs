@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use crate::cli::error::{Exit, Report, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::domain::event::{Escalate, Mode};
 use crate::domain::money::NanoUsd;
 use crate::domain::template::Template;
@@ -74,7 +74,7 @@ enum Outcome {
     /// It was asked for.
     Shown,
     /// The run did not start.
-    Refused(Box<Report>),
+    Refused(Box<CliError>),
     /// Real money would be spent, and that was not confirmed.
     Unconfirmed,
 }
@@ -87,7 +87,7 @@ fn template_of(ui: &Ui, request: &Request) -> Result<(Entry, Template)> {
             Ok((entry, template))
         }
         (_, problem) => {
-            let report = Report::invalid(format!("template `{}` is broken", element::line(&entry.id)));
+            let report = CliError::invalid(format!("template `{}` is broken", element::line(&entry.id)));
             Err(problem.into_iter().fold(report, |report, problem| report.cause(problem)))
         }
     }
@@ -104,7 +104,7 @@ struct Terms {
 
 impl Terms {
     fn read(form: &Params) -> Result<Self> {
-        let wrong = |name: &str, text: &str| Report::invalid(format!("`{name}` cannot be `{}`", element::line(text)));
+        let wrong = |name: &str, text: &str| CliError::invalid(format!("`{name}` cannot be `{}`", element::line(text)));
         let preset = form.get("preset").unwrap_or(Preset::Simulated.name());
         let preset = match preset {
             "settings" => None,
@@ -165,7 +165,7 @@ fn request_of(template: &Template, filled: &Filled, terms: &Terms, form: &Params
     for label in form.get("labels").unwrap_or_default().split(',').map(str::trim).filter(|label| !label.is_empty()) {
         let (key, value) = label
             .split_once('=')
-            .ok_or_else(|| Report::invalid(format!("label `{}` is not of the form KEY=VALUE", element::line(label))))?;
+            .ok_or_else(|| CliError::invalid(format!("label `{}` is not of the form KEY=VALUE", element::line(label))))?;
         request = request.label(key.trim(), value.trim());
     }
     Ok(request.without_material(form.get("without_material").is_some()))
@@ -175,10 +175,10 @@ fn start(ui: &Ui, request: &Request) -> Result<Answer> {
     ui.must_write()?;
     super::run::refuse_strange(ui)?;
     let (entry, template) = template_of(ui, request)?;
-    let again = |why: Report| drawn(ui, request, &request.form, Outcome::Refused(Box::new(why)));
+    let again = |why: CliError| drawn(ui, request, &request.form, Outcome::Refused(Box::new(why)));
     let filled = Filled::of(ui, &template, &request.form);
     if filled.has_problems() {
-        return again(Report::invalid("some answers are missing or wrong").hint("they are marked below"));
+        return again(CliError::invalid("some answers are missing or wrong").hint("they are marked below"));
     }
     let prepared = Terms::read(&request.form).and_then(|terms| {
         let run = request_of(&template, &filled, &terms, &request.form)?;
@@ -199,7 +199,7 @@ fn start(ui: &Ui, request: &Request) -> Result<Answer> {
             ui.runner.carry_on(&workspace, active)?;
             Ok(Answer::See(format!("/runs/{id}")))
         }
-        Err(why) => again(Report::from(why).about("TEMPLATE", &template.template_id)),
+        Err(why) => again(CliError::from(why).about("TEMPLATE", &template.template_id)),
     }
 }
 
@@ -240,7 +240,7 @@ fn drawn(ui: &Ui, request: &Request, form: &Params, outcome: Outcome) -> Result<
     Ok(Page { title, here: "/new", body, live: None }.into())
 }
 
-fn refusal(report: &Report) -> Markup {
+fn refusal(report: &CliError) -> Markup {
     html! {
         div class="fault" role="alert" {
             p { b { "The run did not start: " } (element::line(&report.message)) }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use super::filled::Filled;
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::cli::output::words;
 use crate::cli::preview;
 use crate::domain::event::Mode;
@@ -48,11 +48,11 @@ pub(super) fn outlook(
                 (start(ui, mode, Some(&preview), is_unconfirmed))
             }
         },
-        Err(why) => html! { div class="card" { (said(&Report::from(why))) (update()) } },
+        Err(why) => html! { div class="card" { (said(&CliError::from(why))) (update()) } },
     }
 }
 
-fn said(report: &Report) -> Markup {
+fn said(report: &CliError) -> Markup {
     html! {
         p class="notice" { (element::line(&report.message)) }
         @for cause in &report.causes { p class="hint" { (element::line(cause)) } }

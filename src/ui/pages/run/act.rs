@@ -5,7 +5,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use super::Shown;
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::cli::output::words;
 use crate::cli::{consent, filling};
 use crate::domain::event::SuspendReason;
@@ -167,11 +167,11 @@ fn back(run: RunId) -> Answer {
 /// When nothing waits there, or the run cannot be carried on.
 pub fn approve(ui: &Ui, request: &Request) -> Result<Answer> {
     let agent = request.form.get("agent").and_then(|agent| agent.parse::<AgentNo>().ok());
-    let agent = agent.ok_or_else(|| Report::invalid("no agent is named").hint("go back to the run's page"))?;
+    let agent = agent.ok_or_else(|| CliError::invalid("no agent is named").hint("go back to the run's page"))?;
     let granted = match request.form.get("granted") {
         Some("yes") => true,
         Some("no") => false,
-        _ => return Err(Report::invalid("neither approved nor denied").hint("go back to the run's page and choose one")),
+        _ => return Err(CliError::invalid("neither approved nor denied").hint("go back to the run's page and choose one")),
     };
     let wanted = ResumeRequest { denies: !granted, ..ResumeRequest::default() };
     go_on(ui, request, &wanted, Some((agent, granted)))
@@ -184,11 +184,11 @@ pub fn approve(ui: &Ui, request: &Request) -> Result<Answer> {
 pub fn resume(ui: &Ui, request: &Request) -> Result<Answer> {
     let form = &request.form;
     let amount = |text: &str| {
-        NanoUsd::from_decimal(text).ok_or_else(|| Report::invalid(format!("`{}` is not an amount", element::line(text))))
+        NanoUsd::from_decimal(text).ok_or_else(|| CliError::invalid(format!("`{}` is not an amount", element::line(text))))
     };
     let of_agent = |text: &str| {
-        let (role, budget) = text.rsplit_once('=').ok_or_else(|| Report::invalid("a budget names no agent"))?;
-        Ok::<_, Report>((role.to_owned(), amount(budget)?))
+        let (role, budget) = text.rsplit_once('=').ok_or_else(|| CliError::invalid("a budget names no agent"))?;
+        Ok::<_, CliError>((role.to_owned(), amount(budget)?))
     };
     let wanted = ResumeRequest {
         retry_failed: form.get("retry_failed").is_some(),
@@ -207,9 +207,8 @@ fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, approval: Option<(A
     if let Some((agent, _)) = approval {
         let waits = ui.workspace.detail(id)?.approvals.iter().any(|it| it.number == agent && it.granted.is_none());
         if !waits {
-            return Err(
-                Report::refused(format!("agent-{agent} of run {id} waits for no approval")).hint("its page shows how it stands")
-            );
+            return Err(CliError::refused(format!("agent-{agent} of run {id} waits for no approval"))
+                .hint("its page shows how it stands"));
         }
     }
     let mut active = ui.workspace.resume(id, wanted)?;
@@ -232,7 +231,7 @@ fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, approval: Option<(A
 /// When the store was found and is not trusted.
 pub fn refuse_strange(ui: &Ui) -> Result<()> {
     if consent::is_strange(&ui.workspace)? {
-        return Err(Report::refused("this store comes from somewhere else: it is shown and not run")
+        return Err(CliError::refused("this store comes from somewhere else: it is shown and not run")
             .hint("look at its templates and settings, then `meno trust`"));
     }
     Ok(())
@@ -257,7 +256,7 @@ pub fn note(ui: &Ui, request: &Request) -> Result<Answer> {
     ui.must_write()?;
     let id = ui.workspace.find_own_run(request.part("run"))?;
     let text = request.form.get("text").map(str::trim).filter(|text| !text.is_empty());
-    let text = text.ok_or_else(|| Report::invalid("the note says nothing").hint("write something, then add it"))?;
+    let text = text.ok_or_else(|| CliError::invalid("the note says nothing").hint("write something, then add it"))?;
     let rating =
         request.form.get("rating").and_then(|rating| rating.parse::<u8>().ok()).filter(|rating| (1..=5).contains(rating));
     let tags = request.form.get("tags").unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty());

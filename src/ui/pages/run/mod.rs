@@ -12,7 +12,7 @@ pub use events::page as events;
 
 use maud::{Markup, html};
 
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::domain::event::Recorded;
 use crate::domain::ids::RunId;
 use crate::ui::waterfall::{self, Colour, Cursor};
@@ -82,10 +82,10 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
 
 /// Reads the run as it is, or as it was at a position, which may also be told by the number of the run's event.
 fn story(ui: &Ui, id: RunId, at: Option<u64>, step: Option<usize>) -> Result<(Story, Option<u64>)> {
-    let gone = || Report::not_found(format!("run {id} has no events"));
+    let gone = || CliError::not_found(format!("run {id} has no events"));
     let Some(step) = step.filter(|_| at.is_none()) else {
         let story = ui.workspace.story(id, at)?.ok_or_else(|| {
-            Report::not_found(format!("run {id} had not begun when the log was at position {}", at.unwrap_or_default()))
+            CliError::not_found(format!("run {id} had not begun when the log was at position {}", at.unwrap_or_default()))
                 .hint(format!("`meno events {id}` shows the positions of its events"))
         })?;
         return Ok((story, at));

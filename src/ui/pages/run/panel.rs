@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::Shown;
 use crate::audit::diff::text_diff;
-use crate::cli::error::{Report, Result};
+use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
 use crate::cli::render;
 use crate::domain::event::Event;
@@ -27,7 +27,7 @@ pub(super) fn panel(shown: &Shown<'_>) -> Result<Markup> {
 
 fn chosen(shown: &Shown<'_>, key: &str) -> Result<Markup> {
     let known = || {
-        Report::not_found(format!("the run has nothing called `{}`", element::line(key))).hint("choose a bar of its waterfall")
+        CliError::not_found(format!("the run has nothing called `{}`", element::line(key))).hint("choose a bar of its waterfall")
     };
     let (kind, rest) = key.split_at_checked(1).ok_or_else(known)?;
     let (number, second) = rest.split_once('.').unwrap_or((rest, "0"));
