@@ -25,7 +25,7 @@
 //! - [`domain`] is where every decision is made, without I/O, clock or randomness. Begin with [`domain::event`], what can
 //!   happen, and [`domain::run`], what follows from it.
 //! - [`views`] folds events into what is shown: [`views::run_list`] and [`views::run_detail`].
-//! - [`analytics`] says what those rows mean: reports with their uncertainty, over [`views::memory`] and [`views::costs`].
+//! - [`analytics`] says what those rows mean: reports with their uncertainty, over [`views::stats`] and [`views::costs`].
 //! - [`charts`] draws those reports, as SVG for pages and as text for terminals.
 //! - [`audit`] proves what happened: every rule looked at again, every decision made again, over one run's events.
 //! - [`store`] keeps the promise: [`store::journal`] acknowledges, [`store::ordered`] is the index in sled that can always

@@ -9,11 +9,11 @@ use super::stats;
 use crate::domain::event::Mode;
 use crate::domain::ids::RunId;
 use crate::domain::tier::Tier;
-use crate::views::memory::Evidence;
-use crate::views::memory::outcomes::{Ends, OutcomeRow};
-use crate::views::memory::patterns::PatternRow;
-use crate::views::memory::tools::ToolRow;
 use crate::views::sketch::Sketch;
+use crate::views::stats::Evidence;
+use crate::views::stats::outcomes::{Ends, OutcomeRow};
+use crate::views::stats::patterns::PatternRow;
+use crate::views::stats::tools::ToolRow;
 use crate::views::utc;
 
 /// What counts, and from how much on something is claimed.

@@ -8,8 +8,8 @@ use super::report::*;
 use super::stats::{self, Robust};
 use crate::domain::event::Mode;
 use crate::domain::tier::Tier;
-use crate::views::memory::Evidence;
-use crate::views::memory::patterns::PatternRow;
+use crate::views::stats::Evidence;
+use crate::views::stats::patterns::PatternRow;
 use crate::views::utc;
 
 /// The false-discovery rate of findings over answers, and the error rate of a drift.

@@ -4,13 +4,13 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::event::Mode;
 use crate::domain::ids::{RunId, TimeNs};
-use crate::views::memory::answers::{AnswerKey, AnswerRow, LastRow, QuestionRow};
-use crate::views::memory::associations::PairRow;
-use crate::views::memory::criteria::{CriterionKey, CriterionRow};
-use crate::views::memory::outcomes::{OutcomeRow, RunFact};
-use crate::views::memory::patterns::{PatternKey, PatternRow};
-use crate::views::memory::tools::ToolRow;
 use crate::views::rows::{self, Key, MapRows};
+use crate::views::stats::answers::{AnswerKey, AnswerRow, LastRow, QuestionRow};
+use crate::views::stats::associations::PairRow;
+use crate::views::stats::criteria::{CriterionKey, CriterionRow};
+use crate::views::stats::outcomes::{OutcomeRow, RunFact};
+use crate::views::stats::patterns::{PatternKey, PatternRow};
+use crate::views::stats::tools::ToolRow;
 
 /// Attempts of one template, role, tier and model in one mode.
 #[derive(Clone, Debug, PartialEq)]

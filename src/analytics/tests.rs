@@ -13,9 +13,9 @@ use crate::domain::event::*;
 use crate::domain::ids::RunId;
 use crate::domain::tier::Tier;
 use crate::views::Projection;
-use crate::views::memory::{Memory, day_of};
 use crate::views::rows::MapRows;
 use crate::views::sample;
+use crate::views::stats::{Memory, day_of};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 

@@ -13,7 +13,7 @@ use crate::store::codec::{self, Decoded};
 use crate::store::log::{Batch, Cause, DayLimit, Log, NewEvent, Stored};
 use crate::store::payloads::Payloads;
 use crate::store::session::{StoreDir, spool};
-use crate::store::withheld::Withheld;
+use crate::store::unretained::Withheld;
 use crate::store::{self};
 
 /// Events read from the log at once.

@@ -19,8 +19,8 @@ use crate::domain::redact::Redactor;
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
 use crate::views::imports::{self, Origin};
-use crate::views::memory::day_of;
 use crate::views::millis_between;
+use crate::views::stats::day_of;
 
 use super::convert::{Converted, run_id};
 use super::transcripts::tier_of;

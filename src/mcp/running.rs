@@ -12,7 +12,7 @@ use super::arguments::{ResumeArguments, RunArguments};
 use super::door::Door;
 use crate::cli::commands::run::GivenAnswers;
 use crate::cli::error::{CliError, Result};
-use crate::cli::{consent, filling, open};
+use crate::cli::{consent, form_fill, open};
 use crate::domain::event::AnswerSource;
 use crate::domain::ids::RunId;
 use crate::domain::money::NanoUsd;
@@ -96,11 +96,11 @@ pub(super) fn resume(door: &Door, given: ResumeArguments, stop: &CancellationTok
     let request =
         ResumeRequest { retry_failed: given.retry_failed, budget: budget(door, given.budget_usd)?, ..ResumeRequest::default() };
     let mut active = workspace.resume(id, &request).map_err(|error| CliError::from(error).about("RUN", id))?;
-    let known = filling::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
+    let known = form_fill::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);
     if !active.stream.run().form_complete && !active.stream.run().is_ended() {
         let answers: GivenAnswers = given.answers.into_iter().map(|(id, value)| (id, (value, AnswerSource::Flag))).collect();
-        filling::complete(&workspace, &mut active, &answers)?;
+        form_fill::complete(&workspace, &mut active, &answers)?;
     } else if !given.answers.is_empty() {
         return Err(CliError::refused(format!("the form of run {id} is complete, so answers change nothing"))
             .hint(format!("`meno fork {id} --set ID=VALUE` begins a new run with other answers")));

@@ -2,7 +2,7 @@
 //!
 //! The store treats event bodies as opaque bytes with kind and version; it never knows providers or people.
 
-pub mod archive;
+pub mod backup;
 pub mod chain;
 pub mod check;
 pub mod cipher;
@@ -11,7 +11,6 @@ pub mod error;
 pub mod files;
 pub mod forget;
 pub(crate) mod guard;
-pub mod hand_over;
 pub mod identity;
 pub mod imported;
 pub mod journal;
@@ -21,9 +20,10 @@ pub mod owned;
 pub mod payloads;
 pub mod projector;
 pub mod session;
+pub mod transfer;
+pub mod unretained;
 pub mod upcast;
 pub mod verify;
-pub mod withheld;
 
 pub use error::{Error, Unwritable};
 

@@ -7,7 +7,6 @@
 pub mod costs;
 pub mod event_line;
 pub mod imports;
-pub mod memory;
 pub mod misconfigured;
 pub mod open_costs;
 pub mod projection;
@@ -16,6 +15,7 @@ pub mod run_detail;
 pub mod run_list;
 pub mod runs;
 pub mod sketch;
+pub mod stats;
 pub mod status;
 pub mod timeline;
 pub mod transcripts;
@@ -38,7 +38,7 @@ pub fn projections() -> Vec<Arc<dyn Projection>> {
         Arc::new(runs::Runs),
         Arc::new(imports::Imports),
         Arc::new(transcripts::Transcripts),
-        Arc::new(memory::Memory),
+        Arc::new(stats::Memory),
         Arc::new(costs::Costs),
     ]
 }

@@ -13,8 +13,8 @@ use crate::memory::advice::backtest::{Fate, Foresight, Measured, Verdict, follow
 use crate::memory::advice::identified::Bounds;
 use crate::memory::advice::past::{Counts, MONEY, PastTask};
 use crate::store;
-use crate::views::memory::tasks::{TaskEnd, TaskRow};
 use crate::views::misconfigured::left_out_words;
+use crate::views::stats::tasks::{TaskEnd, TaskRow};
 
 /// Tasks looked at, the newest.
 const TASKS_MAX: usize = 200_000;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::Workspace;
-use crate::store::archive::unpack::{Restored, refuse_full};
-use crate::store::archive::{self, Contents, Error};
+use crate::store::backup::unpack::{Restored, refuse_full};
+use crate::store::backup::{self, Contents, Error};
 use crate::store::session::{Create, StoreDir, StoreLock};
 use crate::store::{self};
 use crate::views;
@@ -17,7 +17,7 @@ impl Workspace {
     /// An [`Error`]; then there is no such file.
     pub fn back_up(&self, file: &Path) -> Result<Contents, Error> {
         let head = self.log.head()?;
-        archive::pack(self.place()?.dir(), head, file, views::utc(self.world.now()))
+        backup::pack(self.place()?.dir(), head, file, views::utc(self.world.now()))
     }
 
     /// Makes the store out of a backup; the folder may be missing, or hold a store in which nothing has happened yet. The workspace
@@ -35,7 +35,7 @@ impl Workspace {
         } else {
             None
         };
-        let restored = archive::unpack::unpack(file, folder);
+        let restored = backup::unpack::unpack(file, folder);
         drop(lock);
         restored
     }
@@ -46,5 +46,5 @@ impl Workspace {
 /// # Errors
 /// [`Error::Unsound`] with what is wrong, [`Error::Newer`], [`Error::Io`].
 pub fn check_backup(file: &Path) -> Result<Contents, Error> {
-    archive::verify(file)
+    backup::verify(file)
 }

@@ -24,7 +24,7 @@ use crate::store::log::{Batch, Log, NewEvent};
 use crate::store::owned::{OwnedLog, RecoveryReport};
 use crate::store::payloads::Payloads;
 use crate::store::session::{Create, Role, RunLock, StoreDir};
-use crate::store::withheld::Withheld;
+use crate::store::unretained::Withheld;
 use crate::store::{Error, Unwritable, check, codec, forget, lock};
 use crate::views;
 use crate::views::imports::Origin;

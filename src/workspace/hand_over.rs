@@ -13,19 +13,19 @@ use super::Workspace;
 use super::import::IMPORT_LOCK;
 use crate::domain::event::{Event, ForgottenParts, SegmentImported, SegmentImportedPrivate};
 use crate::domain::ids::{Hash, NodeId, RunId};
-use crate::store::archive::unpack::{make_store, refuse_full};
+use crate::store::backup::unpack::{make_store, refuse_full};
 use crate::store::cipher::Keyring;
 use crate::store::codec::{self, Decoded};
 use crate::store::files::{Files, OsFiles};
-use crate::store::hand_over::read::{Contents, read};
-use crate::store::hand_over::source::Source;
-use crate::store::hand_over::stage::{Stage, publish, publish_payloads, staged};
-use crate::store::hand_over::write::{Wanted, write};
-use crate::store::hand_over::{End, Error as LinesError};
 use crate::store::identity::{self, IMPORTED};
 use crate::store::log::{Head, Stored};
 use crate::store::session::{Create, RunLock, StoreDir, StoreLock};
-use crate::store::{self, archive, chain, forget, imported, lock};
+use crate::store::transfer::read::{Contents, read};
+use crate::store::transfer::source::Source;
+use crate::store::transfer::stage::{Stage, publish, publish_payloads, staged};
+use crate::store::transfer::write::{Wanted, write};
+use crate::store::transfer::{End, Error as LinesError};
+use crate::store::{self, backup, chain, forget, imported, lock};
 
 /// Who takes a log in holds the lock of this run, which cannot be: nothing is removed meanwhile.
 pub(super) const STAGING_LOCK: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -64,7 +64,7 @@ pub enum HandOverError {
     },
     /// A store cannot be made of the events.
     #[error(transparent)]
-    Archive(#[from] archive::Error),
+    Archive(#[from] backup::Error),
     /// The store itself.
     #[error(transparent)]
     Store(#[from] store::Error),

@@ -13,14 +13,14 @@ use crate::domain::ids::{RunId, TimeNs};
 use crate::store::ordered::Row;
 use crate::store::{self, Error};
 use crate::views::Projection;
-use crate::views::memory::answers::{AnswerKey, LastRow, QuestionRow};
-use crate::views::memory::associations::{FollowRow, PairRow};
-use crate::views::memory::criteria::{CriterionKey, CriterionRow};
-use crate::views::memory::outcomes::{LeftOut, OutcomeRow, RunFact};
-use crate::views::memory::patterns::PatternKey;
-use crate::views::memory::tools::ToolRow;
-use crate::views::memory::{self, Memory, day_of};
 use crate::views::rows::{self, Key, MapRows, order_of};
+use crate::views::stats::answers::{AnswerKey, LastRow, QuestionRow};
+use crate::views::stats::associations::{FollowRow, PairRow};
+use crate::views::stats::criteria::{CriterionKey, CriterionRow};
+use crate::views::stats::outcomes::{LeftOut, OutcomeRow, RunFact};
+use crate::views::stats::patterns::PatternKey;
+use crate::views::stats::tools::ToolRow;
+use crate::views::stats::{self, Memory, day_of};
 
 /// Rows read from a view at once.
 const PAGE: u32 = 2000;
@@ -56,7 +56,7 @@ impl Workspace {
         limit: usize,
     ) -> Result<Vec<PastRun>, store::Error> {
         let (from, to) = within(&RunFact::of(template), since, until);
-        let rows = self.view_rows(memory::NAME, from, to, true, limit)?;
+        let rows = self.view_rows(stats::NAME, from, to, true, limit)?;
         rows.iter().map(|(key, row)| PastRun::read(key, row).map_err(Error::Index)).collect()
     }
 
@@ -70,7 +70,7 @@ impl Workspace {
     }
 
     fn left_out_of(&self, from: Vec<u8>, to: Option<Vec<u8>>) -> Result<Vec<(RunId, Mode)>, store::Error> {
-        let rows = self.view_rows(memory::NAME, from, to, true, usize::MAX)?;
+        let rows = self.view_rows(stats::NAME, from, to, true, usize::MAX)?;
         let read = |(key, row): &Row| {
             let (_, _, run) = RunFact::read_key(key).ok_or_else(malformed)?;
             let left_out: LeftOut = rows::read(row).map_err(Error::Index)?;
@@ -173,7 +173,7 @@ impl Workspace {
     fn follow_row(&self, mode: Mode, template: &str) -> Result<FollowRow, store::Error> {
         let key = FollowRow::key(mode, template);
         let end = [&key[..], &[0]].concat();
-        let found = self.view_rows(memory::NAME, key, Some(end), false, 1)?;
+        let found = self.view_rows(stats::NAME, key, Some(end), false, 1)?;
         found.first().map_or(Ok(FollowRow::default()), |(_, row)| rows::read(row).map_err(Error::Index))
     }
 
@@ -182,7 +182,7 @@ impl Workspace {
         begin: &Key,
         read: impl Fn(&[u8]) -> Option<K>,
     ) -> Result<Vec<(K, R)>, store::Error> {
-        let rows = self.view_rows(memory::NAME, begin.clone().finish(), begin.end(), false, usize::MAX)?;
+        let rows = self.view_rows(stats::NAME, begin.clone().finish(), begin.end(), false, usize::MAX)?;
         let both =
             |(key, row): &(Vec<u8>, Vec<u8>)| Ok((read(key).ok_or_else(malformed)?, rows::read(row).map_err(Error::Index)?));
         rows.iter().map(both).collect()
@@ -281,7 +281,7 @@ fn chosen(history: &AnswerHistory, question: &str) -> Option<ChosenAnswer> {
     let counts = |mode: &Mode| *mode != Mode::Simulated;
     let asked = history.questions.iter().filter(|(mode, known, _)| known == question && counts(mode));
     let of = asked.map(|(mode, _, row)| row.ends.judged(*mode, true).0).sum();
-    let mut values: Vec<(&str, u64, memory::Evidence)> = Vec::new();
+    let mut values: Vec<(&str, u64, stats::Evidence)> = Vec::new();
     for (key, row) in history.values.iter().filter(|(key, _)| key.question == question && counts(&key.mode)) {
         let successes = row.ends.judged(key.mode, true).0;
         match values.iter_mut().find(|(value, ..)| *value == key.value) {
@@ -302,8 +302,8 @@ fn chosen(history: &AnswerHistory, question: &str) -> Option<ChosenAnswer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::memory::answers::AnswerRow;
-    use crate::views::memory::outcomes::Ends;
+    use crate::views::stats::answers::AnswerRow;
+    use crate::views::stats::outcomes::Ends;
 
     #[test]
     fn what_successful_runs_chose_is_counted_over_real_and_imported_ones() {

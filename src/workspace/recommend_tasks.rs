@@ -21,8 +21,8 @@ use crate::memory::collection::embed_once;
 use crate::memory::embed;
 use crate::memory::index::{self, GoOn};
 use crate::store;
-use crate::views::memory::tasks::TaskRow;
-use crate::views::{memory, rows};
+use crate::views::stats::tasks::TaskRow;
+use crate::views::{rows, stats};
 
 /// Past tasks that are learned from, at most: the newest.
 const PAST_MAX: usize = 10_000;
@@ -125,7 +125,7 @@ impl Workspace {
         let (begin, mut end) = (TaskRow::of_all().finish(), TaskRow::of_all().end());
         let mut tasks = Vec::new();
         loop {
-            let rows = self.view_rows(memory::NAME, begin.clone(), end, true, PAGE)?;
+            let rows = self.view_rows(stats::NAME, begin.clone(), end, true, PAGE)?;
             for (key, row) in &rows {
                 let (at, run, agent) = TaskRow::read_key(key).ok_or_else(malformed)?;
                 let task = PastTask { run, at, agent, row: rows::read(row).map_err(store::Error::Index)? };

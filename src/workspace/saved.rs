@@ -11,7 +11,7 @@ use crate::domain::event::Recorded;
 use crate::domain::ids::{Hash, RunId};
 use crate::domain::text::Text;
 use crate::store::codec::{self, Decoded};
-use crate::store::hand_over::read::{TransferItem, read};
+use crate::store::transfer::read::{TransferItem, read};
 use crate::views::event_line::EventLine;
 
 /// Why saved runs cannot be read.

@@ -26,8 +26,8 @@ use crate::store::ordered::memory::MemoryShelf;
 use crate::store::owned::{Ledger, Options, OwnedLog};
 use crate::store::session::{Create, StoreDir};
 use crate::store::{self, lock};
-use crate::views::memory::Memory;
 use crate::views::rows::MapRows;
+use crate::views::stats::Memory;
 use crate::views::{Projection, Rows};
 
 /// Seeds of an ordinary round.

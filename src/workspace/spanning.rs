@@ -16,7 +16,7 @@ use crate::store::imported::{self, Spans};
 use crate::store::log::{Head, Log, ViewRows};
 use crate::store::{Error, lock};
 use crate::views::run_list::LogFilter;
-use crate::views::{Projection, Rows, costs, memory};
+use crate::views::{Projection, Rows, costs, stats};
 
 /// What the other logs change in a view: rows by key, `None` where one is gone.
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -54,7 +54,7 @@ struct Folded {
 fn projection(view: &str) -> Option<&'static dyn Projection> {
     match view {
         costs::NAME => Some(&costs::Costs),
-        memory::NAME => Some(&memory::Memory),
+        stats::NAME => Some(&stats::Memory),
         _ => None,
     }
 }

@@ -28,7 +28,7 @@ use crate::domain::tool::{HTTP_GET, RUN_COMMAND, ToolSpec, changes_files};
 use crate::executor::{Stream, StreamError};
 use crate::store;
 use crate::store::session::RunLock;
-use crate::store::withheld::Withheld;
+use crate::store::unretained::Withheld;
 use crate::tools;
 use crate::views::event_line::is_forgotten;
 

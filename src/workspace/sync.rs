@@ -20,12 +20,12 @@ use super::hand_over::{HandOverError, TakenIn, hash_at, of_file, read_through};
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::lake::remote::{Created, Remote, RemoteError};
 use crate::store::files::OsFiles;
-use crate::store::hand_over::Error as LinesError;
-use crate::store::hand_over::read::{TransferItem, read};
-use crate::store::hand_over::source::{Source, cuts, pack};
-use crate::store::hand_over::write::Wanted;
 use crate::store::log::Head;
 use crate::store::session::RunLock;
+use crate::store::transfer::Error as LinesError;
+use crate::store::transfer::read::{TransferItem, read};
+use crate::store::transfer::source::{Source, cuts, pack};
+use crate::store::transfer::write::Wanted;
 use crate::store::{self, chain, imported};
 
 /// The form of descriptions that this release writes.

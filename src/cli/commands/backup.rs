@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
 use crate::cli::open;
 use crate::cli::output::words;
-use crate::store::archive::{Contents, LogEnd};
+use crate::store::backup::{Contents, LogEnd};
 use crate::workspace::{Access, check_backup};
 
 /// What `backup --json` and `restore --json` print.

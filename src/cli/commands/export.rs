@@ -12,7 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::{Printer, words};
-use crate::store::archive::LogEnd;
+use crate::store::backup::LogEnd;
 use crate::workspace::{Access, Exported};
 
 /// What `export --json` prints.

@@ -15,7 +15,7 @@ use crate::cli::progress::Counting;
 use crate::cli::{open, render};
 use crate::lake::tables::Table;
 use crate::lake::tables::names::FileFormat;
-use crate::store::archive::LogEnd;
+use crate::store::backup::LogEnd;
 use crate::workspace::{Access, TablesExported, TablesRequest};
 
 /// What `export --format parquet --json` prints.

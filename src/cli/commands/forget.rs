@@ -10,7 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::table::{Column, Entry, Fit, Table};
 use crate::cli::output::{time, words};
-use crate::cli::{filling, open};
+use crate::cli::{form_fill, open};
 use crate::domain::event::ForgottenParts;
 use crate::domain::ids::RunId;
 use crate::views::{self, run_list::RunRow};
@@ -85,7 +85,7 @@ pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
         more => format!("run {run} and {} forked from it", words::plural(more as u64 - 1, "run")),
     };
     confirm(context, args.yes, format!("Forget {what} of {of} for good?"))?;
-    let why = filling::redactor_about(&workspace, run).redact_answer(&args.why).into_owned();
+    let why = form_fill::redactor_about(&workspace, run).redact_answer(&args.why).into_owned();
     let forgotten = workspace.forget(&runs, which, &why, context.global.wait)?;
     if context.out.json() {
         context.out.document(&ForgetDocument {

@@ -11,7 +11,7 @@ use crate::cli::args::{ForkArgs, NewTerms, RerunArgs};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
 use crate::cli::output::{sanitize, words};
-use crate::cli::{consent, filling, open, running};
+use crate::cli::{consent, form_fill, open, running};
 use crate::domain::event::AnswerSource;
 use crate::domain::form;
 use crate::domain::run::{Agent, AgentStatus, TakeOver};
@@ -57,7 +57,7 @@ fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut request: Fork
     let needs_work = request.take_over != Some(TakeOver::Nothing);
     let point = workspace.fork_point(id, at, needs_work)?;
     consent::to_run(context, &workspace, id, &point.basis)?;
-    request.secrets = filling::secrets_of(&workspace, &point.basis.template, &GivenAnswers::new());
+    request.secrets = form_fill::secrets_of(&workspace, &point.basis.template, &GivenAnswers::new());
     // A form that nobody can be asked about is complete before anything is written.
     let must_complete = !point.run.form_complete && !context.can_ask();
     if !set.is_empty() || must_complete {
@@ -66,7 +66,7 @@ fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut request: Fork
     }
     let mut active = workspace.fork(&point, request)?;
     if !active.stream.run().form_complete {
-        filling::fill(context, &workspace, &mut active, &IndexMap::new())?;
+        form_fill::fill(context, &workspace, &mut active, &IndexMap::new())?;
     }
     say(context, &active);
     running::carry_on(context, &workspace, active)
@@ -98,7 +98,7 @@ fn answer(
     for notice in &completed.notices {
         context.out.say(sanitize::line(notice));
     }
-    request.secrets = filling::secrets_of(workspace, template, given);
+    request.secrets = form_fill::secrets_of(workspace, template, given);
     let answers = completed.answers.into_iter();
     request.answers = Some(answers.map(|(question, answer)| GivenAnswer::kept(question, answer)).collect());
     Ok(())

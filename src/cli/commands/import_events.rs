@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
 use crate::cli::open;
 use crate::cli::output::words;
-use crate::store::archive::LogEnd;
+use crate::store::backup::LogEnd;
 use crate::workspace::{Access, TakenAs};
 
 /// What `import events --json` prints.

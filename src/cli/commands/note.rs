@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::args::NoteArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
-use crate::cli::{filling, open};
+use crate::cli::{form_fill, open};
 use crate::workspace::Access;
 
 /// The longest note in bytes; whatever is longer is material, not a note.
@@ -41,7 +41,7 @@ pub fn run(context: &mut Context, args: &NoteArgs) -> Result<Exit> {
     // A store that is not there has no run that could be noted, and is not made for it.
     let workspace = open::store(context, Access::Change)?;
     let id = workspace.find_own_run(&args.run.to_string())?;
-    let redactor = filling::redactor_about(&workspace, id);
+    let redactor = form_fill::redactor_about(&workspace, id);
     let tags = args.tags.iter().map(|tag| redactor.redact_answer(tag).into_owned()).collect();
     let (envelope, hash) = workspace.note(id, &redactor.redact_answer(text), args.rating, tags)?;
     if context.out.json() {

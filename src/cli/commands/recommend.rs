@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cli::args::memory::RecommendArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
-use crate::cli::{filling, open, render};
+use crate::cli::{form_fill, open, render};
 
 use super::{run, templates};
 use crate::cli::output::words;
@@ -37,7 +37,7 @@ fn on_template(context: &mut Context, args: &RecommendArgs, id: &str) -> Result<
     let answers = match template {
         Some(template) => {
             let given = run::given(context, args.answers.as_deref(), &args.set, template)?;
-            filling::check_given(template, &given)?
+            form_fill::check_given(template, &given)?
         }
         None => args.set.iter().map(|pair| (pair.key.clone(), Value::String(pair.value.clone()))).collect(),
     };

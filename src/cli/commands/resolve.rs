@@ -6,7 +6,7 @@ use crate::cli::args::ResolveArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::Opening;
-use crate::cli::{consent, filling, open, running};
+use crate::cli::{consent, form_fill, open, running};
 use crate::domain::event::ResolvedBy;
 use crate::domain::ids::{CallNo, RunId};
 use crate::domain::run::{Command, Effect, Run, pending};
@@ -33,7 +33,7 @@ pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
     let waiting: Vec<u32> = tools.filter(|tool| tool.writes && tool.ok.is_none()).map(|tool| tool.number).collect();
     let chosen = choose(&waiting, args.tool, id)?;
     let mut active = workspace.resume(id, &ResumeRequest::default()).map_err(|error| CliError::from(error).about("RUN", id))?;
-    let known = filling::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
+    let known = form_fill::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);
     let waits = open_tools(active.stream.run()).into_iter().find(|(number, ..)| *number == chosen);
     let Some((_, call, tool_call)) = waits else {

@@ -10,7 +10,7 @@ use crate::cli::args::values::Budget;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::Opening;
-use crate::cli::{consent, filling, open, running};
+use crate::cli::{consent, form_fill, open, running};
 use crate::domain::event::AnswerSource;
 use crate::domain::run::{AgentStatus, Command};
 use crate::settings::Flags;
@@ -39,16 +39,16 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
     };
     let mut active = workspace.resume(id, &request).map_err(|error| CliError::from(error).about("RUN", id))?;
     // What was typed as a secret is recorded nowhere; what stands in a variable is known again.
-    let known = filling::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
+    let known = form_fill::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);
     if !active.stream.run().form_complete && !active.stream.run().is_ended() {
         let set = args.set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));
         let given: GivenAnswers = set.collect();
         if context.can_ask() {
-            filling::check_given(&active.basis.template, &given)?;
-            filling::fill(context, &workspace, &mut active, &given)?;
+            form_fill::check_given(&active.basis.template, &given)?;
+            form_fill::fill(context, &workspace, &mut active, &given)?;
         } else {
-            filling::complete(&workspace, &mut active, &given)?;
+            form_fill::complete(&workspace, &mut active, &given)?;
         }
     } else if !args.set.is_empty() {
         return Err(CliError::refused(format!("the form of run {id} is complete, so `--set` changes nothing"))

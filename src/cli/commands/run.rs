@@ -16,7 +16,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::{self, Opening};
 use crate::cli::output::sanitize;
-use crate::cli::{consent, filling, preview, running};
+use crate::cli::{consent, form_fill, preview, running};
 use crate::domain::event::{AnswerSource, Mode};
 use crate::domain::form::{self, AnswerProblem};
 use crate::domain::template::Template;
@@ -54,7 +54,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     let asks = context.can_ask() && !args.dry_run;
     let request = if asks {
         // What was given is checked before anybody is asked for the rest.
-        filling::check_given(&template, &given)?;
+        form_fill::check_given(&template, &given)?;
         request.leave_open()
     } else {
         let given = given.iter().map(|(id, (value, source))| GivenAnswer::new(id, value.clone(), *source));
@@ -82,7 +82,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     let workspace = Arc::new(workspace);
     if asks {
         let mut active = start(context, &workspace, &entry, request)?;
-        filling::fill(context, &workspace, &mut active, &given)?;
+        form_fill::fill(context, &workspace, &mut active, &given)?;
         if mode(&workspace.resolved.settings) == Mode::Real {
             let answers = active.stream.run().answers.iter().map(|(id, answer)| GivenAnswer::recorded(id, answer));
             let known = material.answers(answers);

@@ -10,7 +10,7 @@ use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::words;
 use crate::cli::progress::Reading;
-use crate::store::archive::LogEnd;
+use crate::store::backup::LogEnd;
 use crate::workspace::{Access, Pulled, SyncProgress, TakenAs};
 
 /// What `push --json` prints.

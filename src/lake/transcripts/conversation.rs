@@ -19,8 +19,8 @@ use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::text::Text;
 use crate::lake::convert;
-use crate::views::memory::day_of;
 use crate::views::millis_between;
+use crate::views::stats::day_of;
 use crate::views::status::RunStatus;
 use crate::views::transcripts::{Key, Seen};
 

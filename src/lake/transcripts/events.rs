@@ -12,7 +12,7 @@ use crate::domain::prices::Priced;
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
 use crate::views::imports;
-use crate::views::memory::day_of;
+use crate::views::stats::day_of;
 use crate::views::transcripts::Key;
 
 use super::Facts;

@@ -16,7 +16,7 @@ use super::team::{TierKnown, TierPast, advise};
 use crate::analytics::stats;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::tier::{Strategy, Tier};
-use crate::views::memory::tasks::TaskEnd;
+use crate::views::stats::tasks::TaskEnd;
 
 /// Nanoseconds of a day.
 const DAY_NS: f64 = 86_400e9;
@@ -293,7 +293,7 @@ mod tests {
 
     use super::*;
     use crate::domain::event::Mode;
-    use crate::views::memory::tasks::{TaskRow, Tried};
+    use crate::views::stats::tasks::{TaskRow, Tried};
 
     const COUNTS: Counts = Counts { simulated: false, unverified: false };
 

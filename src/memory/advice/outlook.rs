@@ -131,7 +131,7 @@ impl Sorted {
 mod tests {
     use super::*;
     use crate::domain::ids::RunId;
-    use crate::views::memory::outcomes::RunFact;
+    use crate::views::stats::outcomes::RunFact;
     use crate::views::status::RunStatus;
 
     fn run(number: u8, mode: Mode, cost: u64) -> PastRun {

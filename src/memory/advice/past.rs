@@ -11,7 +11,7 @@ use super::space::Task;
 use crate::domain::event::Mode;
 use crate::domain::ids::{AgentNo, RunId, TimeNs};
 use crate::domain::tier::Tier;
-use crate::views::memory::tasks::{TaskEnd, TaskRow};
+use crate::views::stats::tasks::{TaskEnd, TaskRow};
 
 /// Nanoseconds of a day.
 const DAY_NS: f64 = 86_400e9;
@@ -143,10 +143,10 @@ impl Costs {
 mod tests {
     use super::*;
     use crate::views::Projection;
-    use crate::views::memory::Memory;
-    use crate::views::memory::tasks::Tried;
     use crate::views::rows::{self, MapRows};
     use crate::views::sample;
+    use crate::views::stats::Memory;
+    use crate::views::stats::tasks::Tried;
 
     fn story() -> Vec<PastTask> {
         let mut held = MapRows::default();

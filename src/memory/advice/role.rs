@@ -9,8 +9,8 @@ use crate::domain::ids::RunId;
 use crate::domain::money::NanoUsd;
 use crate::domain::percent;
 use crate::domain::tier::Tier;
-use crate::views::memory::patterns::PatternRow;
 use crate::views::sketch::Sketch;
+use crate::views::stats::patterns::PatternRow;
 
 /// By which rules advice is given.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +190,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::views::memory::patterns::{DayAttempts, PatternKey};
+    use crate::views::stats::patterns::{DayAttempts, PatternKey};
 
     /// First attempts of one role at a tier: passed, passed unverified, failed.
     fn pattern(tier: Tier, passed: u32, unverified: u32, failed: u32) -> Pattern {

@@ -8,9 +8,9 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::super::Error;
-use super::place::StoreDir;
 use super::protocol::{AGREED, Greeting, HAND_OVER, Response, decode, read_message};
 use super::socket::{self, Connecting};
+use super::store_dir::StoreDir;
 
 /// An answer that takes longer than this is late: whoever waits looks why.
 const LATE: Duration = Duration::from_millis(300);

@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::super::{Error, Unwritable};
-use super::place::{StoreDir, refuse_strangers, unsuited};
+use super::store_dir::{StoreDir, refuse_strangers, unsuited};
 
 /// How often a lock file may be replaced under us before we give up.
 const REPLACED_MAX: u32 = 16;
@@ -166,7 +166,7 @@ fn is_current(file: &File, path: &Path) -> Result<bool, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::place::Create;
+    use super::super::store_dir::Create;
     use super::*;
 
     fn place() -> (tempfile::TempDir, StoreDir) {

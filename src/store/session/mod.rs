@@ -15,16 +15,16 @@
 mod client;
 mod gate;
 mod lock;
+mod open;
 mod options;
 mod owner;
-mod place;
 mod protocol;
 mod requests;
-mod roles;
 mod run_lock;
 mod server;
 mod socket;
 pub mod spool;
+mod store_dir;
 mod wire_error;
 
 #[cfg(test)]
@@ -33,8 +33,8 @@ mod processes;
 mod testing;
 
 pub use lock::StoreLock;
+pub use open::{Role, Session};
 pub use options::{Notice, Opener, Options, Reader, Tell};
-pub use place::{Create, StoreDir};
 pub use protocol::{Activity, PROTOCOL, Status};
-pub use roles::{Role, Session};
 pub use run_lock::{Probe, RunLock};
+pub use store_dir::{Create, StoreDir};

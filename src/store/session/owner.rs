@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::super::Error;
 use super::gate::Gate;
 use super::lock::StoreLock;
-use super::place::StoreDir;
 use super::protocol::Greeting;
 use super::server::{HandOver, Server};
 use super::socket;
+use super::store_dir::StoreDir;
 
 /// One ownership; ended by [`Self::close`] or by dropping it.
 pub(super) struct Owner {

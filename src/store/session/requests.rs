@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use super::open::Session;
 use super::protocol::{Request, Response};
-use super::roles::Session;
 use crate::domain::ids::RunId;
 use crate::store::Error;
 use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::super::Error;
 use super::lock::{Flock, holder};
-use super::place::StoreDir;
+use super::store_dir::StoreDir;
 use crate::domain::ids::RunId;
 
 /// Somebody who looks holds the lock shared for an instant, and a killed executor may take a moment to vanish.
@@ -128,7 +128,7 @@ fn file(folder: &Path, run: RunId) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::super::place::Create;
+    use super::super::store_dir::Create;
     use super::*;
 
     fn place() -> (tempfile::TempDir, StoreDir) {

@@ -13,9 +13,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::gate::{Entry, Gate, GatePass};
-use super::place::StoreDir;
 use super::protocol::{AGREED, Activity, Greeting, HAND_OVER, Request, Response, Status, decode, encode, read_message};
 use super::socket;
+use super::store_dir::StoreDir;
 use crate::store::Error;
 
 /// Connections at once; more are closed at once and come again.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::super::Error;
-use super::place::{StoreDir, refuse_strangers, unsuited};
+use super::store_dir::{StoreDir, refuse_strangers, unsuited};
 
 const NAME: &str = "owner.sock";
 /// The longest path that every platform takes, with the zero at its end: macOS has 104 bytes, Linux 108.
@@ -191,7 +191,7 @@ pub(super) fn refuse_strange_peer(_stream: &UnixStream, _path: &Path) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::super::place::Create;
+    use super::super::store_dir::Create;
     use super::*;
 
     fn deep() -> (tempfile::TempDir, StoreDir) {

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
-use super::place::{StoreDir, make_folder, sync_folder};
+use super::store_dir::{StoreDir, make_folder, sync_folder};
 use crate::domain::ids::{BatchId, Hash, RunId};
 use crate::store::log::{Batch, Log};
 
@@ -278,7 +278,7 @@ fn delete(path: &Path) -> Result<(), Error> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::place::Create;
+    use super::super::store_dir::Create;
     use super::super::testing::{FileLog, batch_of, run_of};
     use super::*;
 

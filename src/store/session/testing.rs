@@ -8,10 +8,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use super::open::{Role, Session};
 use super::options::{Notice, Opener, Options};
-use super::place::{Create, StoreDir};
 use super::protocol::{decode, encode, read_message};
-use super::roles::{Role, Session};
+use super::store_dir::{Create, StoreDir};
 use crate::domain::event::Envelope;
 use crate::domain::ids::{BatchId, Hash, NodeId, RunId};
 use crate::store::Error;

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::calls::{CallKey, CallRow};
 use super::*;
 use crate::domain::event::Event;
-use crate::views::memory::tests::{MapRows, any_log, imported, log};
 use crate::views::sample;
+use crate::views::stats::tests::{MapRows, any_log, imported, log};
 
 fn fold(events: &[Recorded]) -> MapRows {
     let mut rows = MapRows::default();

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::Shown;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::words;
-use crate::cli::{consent, filling};
+use crate::cli::{consent, form_fill};
 use crate::domain::event::SuspendReason;
 use crate::domain::ids::{AgentNo, RunId};
 use crate::domain::money::NanoUsd;
@@ -212,7 +212,7 @@ fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, approval: Option<(A
         }
     }
     let mut active = ui.workspace.resume(id, wanted)?;
-    let known = filling::secrets_of(&ui.workspace, &active.basis.template, &filling::none());
+    let known = form_fill::secrets_of(&ui.workspace, &active.basis.template, &form_fill::none());
     active.redactor = ui.workspace.redactor_of(&active.basis, &known);
     if let Some((agent, granted)) = approval {
         let waits = |known: &crate::domain::run::Agent| matches!(known.status, AgentStatus::AwaitingApproval { .. });
@@ -260,7 +260,7 @@ pub fn note(ui: &Ui, request: &Request) -> Result<Answer> {
     let rating =
         request.form.get("rating").and_then(|rating| rating.parse::<u8>().ok()).filter(|rating| (1..=5).contains(rating));
     let tags = request.form.get("tags").unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty());
-    let redactor = filling::redactor_about(&ui.workspace, id);
+    let redactor = form_fill::redactor_about(&ui.workspace, id);
     let tags = tags.map(|tag| redactor.redact_answer(tag).into_owned()).collect();
     ui.workspace.note(id, &redactor.redact_answer(text), rating, tags)?;
     Ok(back(id))

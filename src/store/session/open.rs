@@ -13,8 +13,8 @@ use super::gate::{Entry, Gate, GatePass};
 use super::lock::StoreLock;
 use super::options::{Notice, Opener, Options, Tell};
 use super::owner::Owner;
-use super::place::StoreDir;
 use super::protocol::{Activity, Greeting, Request, Response, Status, encode};
+use super::store_dir::StoreDir;
 use super::{server, spool};
 use crate::store::{Error, Unwritable};
 

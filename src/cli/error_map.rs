@@ -8,7 +8,7 @@ use crate::executor::StreamError;
 use crate::lake::remote::RemoteError;
 use crate::lake::tables::files::LakeError;
 use crate::settings;
-use crate::store::{archive, hand_over};
+use crate::store::{backup, transfer};
 use crate::workspace::saved::SavedError;
 use crate::workspace::signing::SignError;
 use crate::workspace::{
@@ -75,9 +75,9 @@ impl From<ImportError> for CliError {
     }
 }
 
-impl From<archive::Error> for CliError {
-    fn from(error: archive::Error) -> Self {
-        use archive::Error;
+impl From<backup::Error> for CliError {
+    fn from(error: backup::Error) -> Self {
+        use backup::Error;
         let message = error.to_string();
         match error {
             Error::Store(error) => error.into(),
@@ -101,14 +101,14 @@ impl From<HandOverError> for CliError {
         match error {
             HandOverError::Store(error) => error.into(),
             HandOverError::Archive(error) => error.into(),
-            HandOverError::File { source: hand_over::Error::OtherChain(_), .. } => {
+            HandOverError::File { source: transfer::Error::OtherChain(_), .. } => {
                 Self::new("events_other_chain", Exit::Violation, message)
                     .hint("one of them was restored and continued, or rewritten; import it into a new store: `--store DIR`")
             }
-            HandOverError::File { source: hand_over::Error::Unsound { .. }, .. } => {
+            HandOverError::File { source: transfer::Error::Unsound { .. }, .. } => {
                 Self::new("events_unsound", Exit::Violation, message).hint("nothing was imported; ask for the file again")
             }
-            HandOverError::File { source: hand_over::Error::Newer(_), .. } => {
+            HandOverError::File { source: transfer::Error::Newer(_), .. } => {
                 Self::new("events_newer", Exit::Mendable, message).hint("use the version of meno that wrote them, or a newer one")
             }
             HandOverError::File { .. } => Self::new("io", Exit::Mendable, message),
