@@ -217,11 +217,11 @@ fn questions(program: &Program) -> Result<Table> {
     })?;
     let (mut list, mut show) = (Vec::new(), Vec::new());
     for number in 0..QUESTIONS {
-        let (seconds, found) = timed(|| workspace.runs(&RunFilter::default(), SortBy::Newest, Some(20)));
+        let (seconds, found) = timed(|| workspace.runs().list(&RunFilter::default(), SortBy::Newest, Some(20)));
         assert_eq!(found?.runs.len(), 20, "the list is as long as asked");
         list.push(seconds);
         let id = run_id(1, (number * 7919 % RUNS) as u64);
-        let (seconds, found) = timed(|| workspace.detail(id));
+        let (seconds, found) = timed(|| workspace.runs().detail(id));
         assert_eq!(found?.agents.len(), 4, "the run has its agents");
         show.push(seconds);
     }

@@ -131,23 +131,27 @@ fn quality() -> Result<()> {
         }
         let name = folder.rsplit('/').next().unwrap_or(folder);
         let workspace = Workspace::at(&scratch.path(name), None)?;
-        let quality = workspace.bench_search(&dir, &|_, _| true)?;
+        let quality = workspace.memory().bench_search(&dir, &|_, _| true)?;
         let of = |mode: &str| quality.modes.iter().find(|measured| measured.mode == mode).map_or(0.0, |one| one.ndcg_at_10);
         let (lexical, semantic, hybrid) = (of("lexical"), of("semantic"), of("hybrid"));
 
         let collection = Collection::read(&dir, &|_| Ok(Vec::new()))?;
         let histories = dir.join("histories.jsonl");
         let runs = if histories.is_file() { std::fs::read_to_string(histories)? } else { collection.as_runs() };
-        workspace.import_runs(runs.as_bytes(), "collection", &mut |_| ())?;
-        workspace.reindex(false, Duration::from_secs(60), &|_, _| true, &|_, _| true)?;
+        workspace.keeping().import_runs(runs.as_bytes(), "collection", &mut |_| ())?;
+        workspace.memory().reindex(false, Duration::from_secs(60), &|_, _| true, &|_, _| true)?;
         let mut own: HashMap<String, String> = HashMap::new();
-        for id in workspace.run_ids()? {
+        for id in workspace.runs().run_ids()? {
             own.extend(
-                workspace.detail(id.parse().map_err(|_| "the id of a run cannot be read")?)?.foreign_run_id.map(|own| (id, own)),
+                workspace
+                    .runs()
+                    .detail(id.parse().map_err(|_| "the id of a run cannot be read")?)?
+                    .foreign_run_id
+                    .map(|own| (id, own)),
             );
         }
         let searched = collection.ndcg_of(&mut |query| {
-            let found = workspace.search_here(&SearchRequest::new(query));
+            let found = workspace.memory().search_here(&SearchRequest::new(query));
             let hits = found.map(|found| found.hits).unwrap_or_default();
             hits.iter().filter_map(|hit| own.get(&hit.run_id).cloned()).collect()
         });

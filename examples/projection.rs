@@ -67,7 +67,7 @@ impl Models {
 pub fn models(dir: &Path) -> Result<Models, Box<dyn Error>> {
     let workspace = Workspace::at(dir, None)?;
     let mut models = Models::default();
-    for recorded in workspace.events(1) {
+    for recorded in workspace.runs().events(1) {
         let recorded = recorded?;
         models.apply(&recorded.envelope, &recorded.event);
     }
@@ -81,9 +81,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => {
             let dir = scratch.path().join("store");
             let workspace = Workspace::at(&dir, Some(Preset::Simulated))?;
-            let template = workspace.template("release_prep")?;
+            let template = workspace.runs().template("release_prep")?;
             for seed in [1, 2] {
-                workspace.run_to_end(&template, RunRequest::new().seed(seed))?;
+                workspace.runs().run_to_end(&template, RunRequest::new().seed(seed))?;
             }
             dir
         }

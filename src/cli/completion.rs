@@ -13,7 +13,7 @@ use super::args::Cli;
 use super::args::values::RunRef;
 use super::output::sanitize;
 use crate::settings::{Places, Variables};
-use crate::workspace::glance::{self, Blank};
+use crate::workspace::runs::glance::{self, Blank};
 
 /// The variable by which a shell's script asks.
 pub const VARIABLE: &str = "MENO_COMPLETE";

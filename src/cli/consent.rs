@@ -88,7 +88,7 @@ pub fn to_changed_server(context: &mut Context, workspace: &Workspace, error: Mc
         validate: &|value| Ok(value.clone()),
     };
     match Terminal::new(true).ask(&question)? {
-        Asked::Answer(Value::Bool(true)) => Ok(workspace.allow_mcp(server).map(drop)?),
+        Asked::Answer(Value::Bool(true)) => Ok(workspace.runs().allow_mcp(server).map(drop)?),
         _ => Err(error.into()),
     }
 }

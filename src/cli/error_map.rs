@@ -9,8 +9,8 @@ use crate::lake::remote::RemoteError;
 use crate::lake::tables::files::LakeError;
 use crate::settings;
 use crate::store::{backup, transfer};
-use crate::workspace::saved::SavedError;
-use crate::workspace::signing::SignError;
+use crate::workspace::proof::signing::SignError;
+use crate::workspace::runs::saved::SavedError;
 use crate::workspace::{
     self, FindError, ForgetError, ForkError, HandOverError, ImportError, McpError, ModelsError, RekeyError, ResumeError,
     StartError, SyncError, TablesError,

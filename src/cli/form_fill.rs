@@ -20,7 +20,7 @@ use crate::domain::redact::Redactor;
 use crate::domain::run::{Basis, Command};
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::executor::Stream;
-use crate::workspace::patterns::DefaultAnswer;
+use crate::workspace::memory::patterns::DefaultAnswer;
 use crate::workspace::{ActiveRun, StartOffer, Workspace, redacted};
 
 /// Checks answers that were given before anybody is asked and returns them as their questions keep them; reports everything that is
@@ -61,7 +61,7 @@ pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, active: &mut Acti
     match asked {
         Ok(()) => {
             let agreed = agreed_starts(&mut terminal, workspace, active)?;
-            let completion = workspace.completion(active.stream.run(), &basis.template, &agreed)?;
+            let completion = workspace.runs().completion(active.stream.run(), &basis.template, &agreed)?;
             Ok(active.stream.perform(&basis, &[completion])?)
         }
         Err(report) => {
@@ -76,7 +76,7 @@ pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, active: &mut Acti
 
 /// Asks whether agents may start where their history says that it pays; what was shown and what was taken is remembered.
 fn agreed_starts(prompter: &mut dyn Prompter, workspace: &Workspace, active: &ActiveRun) -> Result<Vec<StartOffer>> {
-    let offers = match workspace.start_offers(active.stream.run(), &active.basis) {
+    let offers = match workspace.runs().start_offers(active.stream.run(), &active.basis) {
         Ok(offers) if offers.is_empty() => return Ok(Vec::new()),
         Ok(offers) => offers,
         Err(error) => {
@@ -106,7 +106,7 @@ fn agreed_starts(prompter: &mut dyn Prompter, workspace: &Workspace, active: &Ac
         }
         _ => Vec::new(),
     };
-    workspace.offered(active.id, &active.basis.template.template_id, &offers, &taken)?;
+    workspace.runs().offered(active.id, &active.basis.template.template_id, &offers, &taken)?;
     Ok(taken.into_iter().map(|index| offers[index].clone()).collect())
 }
 
@@ -136,7 +136,8 @@ pub fn complete(workspace: &Workspace, active: &mut ActiveRun, given: &GivenAnsw
         source: answer.source,
         secret: answer.secret,
     });
-    let commands: Vec<Command> = answers.chain([workspace.completion(active.stream.run(), &basis.template, &[])?]).collect();
+    let commands: Vec<Command> =
+        answers.chain([workspace.runs().completion(active.stream.run(), &basis.template, &[])?]).collect();
     Ok(active.stream.perform(&basis, &commands)?)
 }
 
@@ -157,7 +158,7 @@ pub fn none() -> GivenAnswers {
 
 /// Returns what makes a remark about a run fit to be kept: answers to its secret questions that are known here are not in it.
 pub fn redactor_about(workspace: &Workspace, run: RunId) -> Arc<Redactor> {
-    match workspace.recorded_basis(run) {
+    match workspace.runs().recorded_basis(run) {
         Ok(basis) => workspace.redactor_of(&basis, &secrets_of(workspace, &basis.template, &GivenAnswers::new())),
         Err(_) => Arc::new(workspace.redactor_with(&[])),
     }
@@ -169,7 +170,7 @@ fn history(workspace: &Workspace, template: &Template) -> Vec<DefaultAnswer> {
     let hidden = questions.iter().filter(|question| question.sensitive || question.kind == QuestionKind::Secret);
     let hidden: Vec<&str> = hidden.map(|question| question.id.as_str()).collect();
     // A proposal that cannot be made is no reason not to ask.
-    workspace.default_answers(&template.template_id, &hidden).unwrap_or_else(|error| {
+    workspace.memory().default_answers(&template.template_id, &hidden).unwrap_or_else(|error| {
         tracing::warn!("history proposes nothing: {error}");
         Vec::new()
     })

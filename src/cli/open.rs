@@ -83,10 +83,10 @@ pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Re
 
 /// Forgets what the settings say is too old, and says so; deletes what killed processes could not.
 pub fn retain(context: &mut Context, workspace: &Workspace) {
-    if let Err(error) = workspace.sweep_withheld() {
+    if let Err(error) = workspace.keeping().sweep_withheld() {
         tracing::warn!("texts of ended runs could not be deleted: {error}");
     }
-    match workspace.enforce_retention(context.global.wait) {
+    match workspace.keeping().enforce_retention(context.global.wait) {
         Ok(0) => {}
         Ok(runs) => {
             let runs = words::plural(runs, "run");

@@ -40,20 +40,20 @@ enum News {
 /// When the store cannot take what happens; whatever was recorded stays, and the report says how to go on.
 pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: ActiveRun) -> Result<Exit> {
     let id = active.id;
-    let before = workspace.events_of(id, 1, u32::MAX)?;
+    let before = workspace.runs().events_of(id, 1, u32::MAX)?;
     let shown_from = active.shown_from;
     let runtime = Runtime::new().map_err(|error| CliError::fault("cannot start the runtime").source(&error))?;
     let (control, controlled) = channel();
     listen(&runtime, workspace, control);
     let (sender, news) = channel();
     say_tools(context, workspace, &active);
-    let watched = workspace.watched();
+    let watched = workspace.runs().watched();
     let lock = start(&runtime, workspace, active, controlled, sender)?;
     let after = Duration::from_millis(workspace.resolved.settings.memory.embed_ms);
     let beside = (!after.is_zero()).then(|| workspace.embed_beside(after));
     let (stop, report) = show(context, &news, &before, shown_from)?;
     drop((runtime, beside));
-    for file in watched.changed(&workspace.watched()) {
+    for file in watched.changed(&workspace.runs().watched()) {
         let file = file.display().to_string();
         context
             .out
@@ -64,7 +64,7 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
 
 /// Says what agents may do in the world, and what they will have to do without.
 fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
-    let notice = workspace.tools_of(active);
+    let notice = workspace.runs().tools_of(active);
     let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     if !notice.programs.is_empty() {
         let (programs, folder) = (list(&notice.programs), notice.folder.display());
@@ -138,7 +138,7 @@ fn start(
         asks.send(News::Asks(question.clone(), answer)).ok()?;
         answered.recv().ok().flatten()
     };
-    let executor = workspace.executor(stream, basis, redactor, runtime.handle().clone(), control, Box::new(ask))?;
+    let executor = workspace.runs().executor(stream, basis, redactor, runtime.handle().clone(), control, Box::new(ask))?;
     let executor = executor.recalling(workspace.memory_search());
     let run = move || {
         let outcome = executor.execute().map(|(stop, _)| stop);
@@ -222,7 +222,7 @@ fn finish(
         Stop::Ended => lock.end()?,
         Stop::Suspended(_) => drop(lock),
     }
-    let detail = workspace.detail(id)?;
+    let detail = workspace.runs().detail(id)?;
     if context.out.json() {
         context.out.typed_line("run", &detail)?;
     } else {
@@ -230,10 +230,10 @@ fn finish(
             // It may not be kept: this is the only time that it can be read.
             context.out.verbatim(sanitize::text(&report))?;
         }
-        let premium = workspace.premium_prices();
+        let premium = workspace.runs().premium_prices();
         let is_failed = detail.status == RunStatus::Failed;
         // Without what it decided by nothing can be said about its money, and it cannot go on either.
-        let stop = is_failed.then(|| workspace.money_stop(id).ok()).flatten().unwrap_or_default();
+        let stop = is_failed.then(|| workspace.runs().money_stop(id).ok()).flatten().unwrap_or_default();
         context.out.data(outcome::outcome(&detail, &id.to_string(), premium.as_ref(), &stop))?;
         if let (Some(report), Some(width)) = (&detail.report, context.out.width()) {
             // The result is what people wait for, so it stands where they look: at the end.
@@ -251,7 +251,7 @@ fn finish(
 
 /// Makes what was appended searchable by its words. What fails here is done by the next search.
 pub fn remember(context: &mut Context, workspace: &Workspace) {
-    if let Err(error) = workspace.remember() {
+    if let Err(error) = workspace.memory().remember() {
         context.out.warn(format!("the search index is behind: {}", sanitize::line(&error.to_string())));
     }
 }
@@ -303,7 +303,7 @@ fn listen(runtime: &Runtime, workspace: &Arc<Workspace>, control: Sender<Control
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
                 _ = stop.recv() => {
-                    workspace.hand_over_and_stop();
+                    workspace.runs().hand_over_and_stop();
                     continue;
                 }
             }

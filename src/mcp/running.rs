@@ -70,10 +70,10 @@ impl Runs {
 pub(super) fn run(door: &Door, given: RunArguments, stop: &CancellationToken) -> Result<RunDetail> {
     let looked = door.workspace()?;
     usable(&looked)?;
-    let entry = looked.template(&given.template)?;
+    let entry = looked.runs().template(&given.template)?;
     let budget = budget(door, given.budget_usd)?;
     if let Some(template) = &entry.template {
-        looked.check_models(template, given.strategy, budget)?;
+        looked.runs().check_models(template, given.strategy, budget)?;
     }
     consent::to_template(&mut door.context(), &looked, &entry)?;
     drop(looked);
@@ -82,20 +82,20 @@ pub(super) fn run(door: &Door, given: RunArguments, stop: &CancellationToken) ->
     let request = given.answers.into_iter().fold(request, |request, (id, value)| request.answer(id, value));
     let request = given.inputs.into_iter().fold(request, |request, (id, value)| request.input(id, value));
     let request = given.labels.into_iter().fold(request, |request, (key, value)| request.label(key, value));
-    let active = workspace.start(&entry, request)?;
+    let active = workspace.runs().start(&entry, request)?;
     carry_on(door, &workspace, active, given.wait_s, stop)
 }
 
 /// Continues a run as `meno resume` does where nobody can be asked.
 pub(super) fn resume(door: &Door, given: ResumeArguments, stop: &CancellationToken) -> Result<RunDetail> {
     let workspace = door.workspace()?;
-    let id = workspace.find_own_run(given.run.trim())?;
-    if let Ok(basis) = workspace.recorded_basis(id) {
+    let id = workspace.runs().find_own_run(given.run.trim())?;
+    if let Ok(basis) = workspace.runs().recorded_basis(id) {
         consent::to_run(&mut door.context(), &workspace, id, &basis)?;
     }
     let request =
         ResumeRequest { retry_failed: given.retry_failed, budget: budget(door, given.budget_usd)?, ..ResumeRequest::default() };
-    let mut active = workspace.resume(id, &request).map_err(|error| CliError::from(error).about("RUN", id))?;
+    let mut active = workspace.runs().resume(id, &request).map_err(|error| CliError::from(error).about("RUN", id))?;
     let known = form_fill::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);
     if !active.stream.run().form_complete && !active.stream.run().is_ended() {
@@ -170,14 +170,14 @@ fn carry_on(
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
-    Ok(workspace.detail(id)?)
+    Ok(workspace.runs().detail(id)?)
 }
 
 /// Starts the thread that carries a run on.
 fn start(door: &Door, workspace: &Arc<Workspace>, active: ActiveRun) -> Result<Receiver<std::result::Result<(), StreamError>>> {
     let ActiveRun { id, stream, basis, lock, redactor, .. } = active;
     let (control, controlled) = channel();
-    let executor = workspace.executor(stream, basis, redactor, door.runtime().clone(), controlled, Box::new(|_| None))?;
+    let executor = workspace.runs().executor(stream, basis, redactor, door.runtime().clone(), controlled, Box::new(|_| None))?;
     let (sender, done) = channel();
     let workspace = Arc::clone(workspace);
     let work = move || {
@@ -190,7 +190,7 @@ fn start(door: &Door, workspace: &Arc<Workspace>, active: ActiveRun) -> Result<R
             Ok(())
         });
         // What fails here is done by the next search.
-        if let Err(error) = workspace.remember() {
+        if let Err(error) = workspace.memory().remember() {
             tracing::debug!("the search index is behind: {error}");
         }
         // Nobody may be waiting any more.

@@ -269,10 +269,10 @@ fn search_runs(door: &Door, given: &SearchArguments) -> Result<Value> {
     let most = usize::try_from(limit.saturating_add(given.offset).min(1_000)).unwrap_or(1_000);
     let mut request = SearchRequest::new(&given.query).limit(most).all(given.all).now(&Zoned::now());
     request.sort = given.sort;
-    let mut found = workspace.search(&request).map_err(search::report)?;
+    let mut found = workspace.memory().search(&request).map_err(search::report)?;
     for hit in &mut found.hits {
         let Ok(id) = hit.run_id.parse() else { continue };
-        let detail = workspace.detail(id)?;
+        let detail = workspace.runs().detail(id)?;
         let before = hit.snippet.clone();
         detail.mask_in(&mut hit.snippet);
         if hit.snippet != before {
@@ -309,7 +309,7 @@ fn list_runs(door: &Door, given: &ListRunsArguments) -> Result<Value> {
         ListOrder::Duration => SortBy::Duration,
     };
     let most = given.limit.unwrap_or(RUNS).clamp(1, 200).saturating_add(given.offset);
-    let list = workspace.runs(&filter, sort, Some(usize::try_from(most).unwrap_or(usize::MAX)))?;
+    let list = workspace.runs().list(&filter, sort, Some(usize::try_from(most).unwrap_or(usize::MAX)))?;
     let total = list.total;
     let mut document = written(&list, Some("runs"), given.offset)?;
     let next = given.offset + document["runs"].as_array().map_or(0, Vec::len) as u64;
@@ -320,11 +320,11 @@ fn list_runs(door: &Door, given: &ListRunsArguments) -> Result<Value> {
 }
 
 fn found_run(workspace: &Workspace, reference: &str) -> Result<RunId> {
-    Ok(workspace.find_run(reference.trim())?)
+    Ok(workspace.runs().find_run(reference.trim())?)
 }
 
 fn detail_of(workspace: &Workspace, id: RunId, prompts: bool) -> Result<RunDetail> {
-    let detail = if prompts { workspace.detail_with_prompts(id) } else { workspace.detail(id) };
+    let detail = if prompts { workspace.runs().detail_with_prompts(id) } else { workspace.runs().detail(id) };
     Ok(detail?.masked())
 }
 
@@ -371,23 +371,23 @@ fn costs(door: &Door, given: &CostsArguments) -> Result<Value> {
     let by = by.map_err(|why| CliError::invalid(format!("`by`: {why}")))?;
     let by = if by.is_empty() { vec![Dimension::Day] } else { by };
     let question = CostQuestion { by, only: Vec::new(), since, until };
-    written(&workspace.costs(&question, Zoned::now().time_zone())?, Some("rows"), given.offset)
+    written(&workspace.memory().costs(&question, Zoned::now().time_zone())?, Some("rows"), given.offset)
 }
 
 fn recommend(door: &Door, given: RecommendArguments) -> Result<Value> {
     let workspace = door.workspace()?;
     let request = RecommendRequest::new().include_simulated(given.include_simulated).include_unverified(given.include_unverified);
     let request = given.answers.into_iter().fold(request, |request, (question, value)| request.answer(question, value));
-    let recommendation = workspace.advise(&given.template, &request)?;
+    let recommendation = workspace.memory().advise(&given.template, &request)?;
     if recommendation.n_similar == 0 {
         // Histories of other tools come without template files; what has neither is a mistake.
-        workspace.template(&given.template)?;
+        workspace.runs().template(&given.template)?;
     }
     written(&recommendation, Some("agents"), 0)
 }
 
 fn suggest(door: &Door, given: &SuggestArguments) -> Result<Value> {
-    let suggested = door.workspace()?.suggest(&given.wish).map_err(search::report)?;
+    let suggested = door.workspace()?.memory().suggest(&given.wish).map_err(search::report)?;
     written(&suggested, Some("templates"), 0)
 }
 
@@ -398,7 +398,7 @@ fn list_templates(door: &Door, _: &ListTemplatesArguments) -> Result<Value> {
 
 fn show_template(door: &Door, given: &ShowTemplateArguments) -> Result<Value> {
     let workspace = door.workspace()?;
-    let mut entry = workspace.template(&given.template)?;
+    let mut entry = workspace.runs().template(&given.template)?;
     entry.problems = workspace.library.problems(&entry);
     written(&TemplateDocument::of(entry)?, None, 0)
 }
@@ -430,8 +430,8 @@ fn events(door: &Door, given: &EventsArguments) -> Result<Value> {
     let (mut found, mut next, mut is_more) = (VecDeque::new(), if run.is_some() { 1 } else { from }, false);
     'pages: loop {
         let page = match run {
-            Some(run) => workspace.run_page(run, next)?,
-            None => workspace.log_page(next)?,
+            Some(run) => workspace.runs().run_page(run, next)?,
+            None => workspace.runs().log_page(next)?,
         };
         let Some(last) = page.last() else { break };
         next = 1 + if run.is_some() { last.envelope.version.max(next) } else { last.envelope.seq.max(next) };
@@ -450,7 +450,7 @@ fn events(door: &Door, given: &EventsArguments) -> Result<Value> {
     let mut bytes = 0;
     let mut next_from = None;
     for stored in &found {
-        let line = match workspace.decode(stored)? {
+        let line = match workspace.runs().decode(stored)? {
             Some(recorded) => EventLine::without_texts(&recorded)
                 .map_err(|error| CliError::fault("an event cannot be written as JSON").source(&error))?,
             None => {

@@ -43,7 +43,7 @@ impl Changes {
                 Ok(head) if head > seen => {
                     std::thread::sleep(PAUSE);
                     let mut runs = BTreeSet::new();
-                    while let Ok(page) = workspace.log_page(seen + 1)
+                    while let Ok(page) = workspace.runs().log_page(seen + 1)
                         && let Some(last) = page.last()
                     {
                         seen = last.envelope.seq.max(seen + 1);

@@ -28,7 +28,7 @@ impl Runner {
         let ActiveRun { id, stream, basis, lock, redactor, .. } = active;
         let (control, controlled) = channel();
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| failed(&error))?;
-        let executor = workspace.executor(stream, basis, redactor, runtime, controlled, Box::new(|_| None))?;
+        let executor = workspace.runs().executor(stream, basis, redactor, runtime, controlled, Box::new(|_| None))?;
         let execute = move || match executor.execute() {
             Ok((Stop::Ended, _)) => {
                 if let Err(error) = lock.end() {

@@ -3,111 +3,82 @@
 //! Whether this process owns the store or speaks to the one that does is not known here, nor who asks: words and JSON are
 //! made at the doors. Start with [`Workspace::open`], then [`Workspace::start`] for a run and [`Workspace::runs`] for the past.
 
-pub mod inputs;
 pub mod library;
 pub mod setup;
 
-mod alike;
-mod analysis;
-mod attend;
-mod audit;
-mod audit_document;
-pub mod backtest;
-mod backup;
-mod bench;
-pub mod bench_route;
-mod beside;
-mod diff;
-mod empty;
-mod every_run;
-mod export_tables;
-mod family;
-mod figures;
-mod follow;
-mod forget;
-mod fork;
-mod found;
-pub mod glance;
-mod hand_over;
-mod history;
-mod import;
-mod import_otel;
-mod import_peer;
-mod intake;
-mod keys;
-mod ledger;
-mod logged;
-mod mcp;
+pub mod keeping;
+pub mod memory;
 mod models;
 mod open;
-mod origins;
-pub mod patterns;
-mod preview;
-pub mod ready;
-mod recall;
-mod recall_error;
-mod recent;
-mod recommend;
-pub mod recommend_tasks;
-mod rekey;
-mod replay;
+pub mod proof;
 mod request;
-mod running;
-mod runs_page;
-pub mod saved;
-mod seal;
-mod shortage;
-mod signers;
-pub mod signing;
-#[cfg(test)]
-mod simulator;
-mod spanning;
-mod spending;
-mod start;
-mod starts;
-mod story;
-mod suggest;
-mod sync;
-mod tools;
-mod transcripts;
-mod undo;
+pub mod runs;
 mod upkeep;
-mod windows;
 
-pub use alike::InputLikeness;
-pub use analysis::AnalyticsQuestion;
-pub use audit_document::{AuditDocument, AuditRequest};
-pub use backup::check_backup;
-pub use bench::BenchError;
-pub use export_tables::{TableExported, TablesError, TablesExported, TablesRequest};
-pub use family::Relative;
-pub use figures::{IndexProgress, SealFound, StoreFigures, StorePart};
-pub use follow::{Events, Follow};
-pub use forget::{ForgetError, Forgotten, Purgeable};
-pub use fork::{ForkError, ForkPoint, ForkRequest};
-pub use found::{FilterDocument, HitDocument, SearchResponse, UnderstoodDocument};
-pub use hand_over::{Exported, HandOverError, TakenAs, TakenIn};
-pub use history::FindError;
-pub use import::{Changed, ImportError, ImportProgress, Imported, LineProblem};
-pub use intake::HistoryImported;
-pub use mcp::McpError;
+pub use keeping::Keeping;
+pub use keeping::backup::check_backup;
+pub use keeping::export_tables::{TableExported, TablesError, TablesExported, TablesRequest};
+pub use keeping::figures::{IndexProgress, SealFound, StoreFigures, StorePart};
+pub use keeping::forget::{ForgetError, Forgotten, Purgeable};
+pub use keeping::import::{Changed, ImportError, ImportProgress, Imported, LineProblem};
+pub use keeping::intake::HistoryImported;
+pub use keeping::rekey::{RekeyError, Rekeyed};
+pub use keeping::sync::{Pulled, Pushed, SyncError, SyncProgress};
+pub use keeping::transcripts::{FoundTranscripts, ImportedTranscripts, SeenTranscripts, transcript_sources};
+pub use keeping::transfer::{Exported, HandOverError, TakenAs, TakenIn};
+pub use memory::Recall;
+pub use memory::alike::InputLikeness;
+pub use memory::analysis::AnalyticsQuestion;
+pub use memory::bench::BenchError;
+pub use memory::recall::{Indexed, Memory};
+pub use memory::recall_error::RecallError;
+pub use memory::recommend::{Forecast, RecommendRequest, Recommendation};
+pub use memory::response::{FilterDocument, HitDocument, SearchResponse, UnderstoodDocument};
+pub use memory::suggest::{Suggested, SuggestedTemplate};
 pub use models::{FetchError, ModelLine, ModelList};
 pub use open::{Access, Error, Options, Workspace};
-pub use preview::{AgentPreview, InputPreview, Preview};
-pub use recall::{Indexed, Memory};
-pub use recall_error::RecallError;
-pub use recommend::{Forecast, RecommendRequest, Recommendation};
-pub use rekey::{RekeyError, Rekeyed};
-pub use replay::ReplayDocument;
+pub use proof::Proof;
+pub use proof::audit_document::{AuditDocument, AuditRequest};
+pub use proof::replay::ReplayDocument;
 pub use request::{GivenAnswer, ResumeRequest, RunRequest, SearchRequest, Settled};
-pub use running::{ModelsError, RunError};
-pub use runs_page::RunPage;
-pub use shortage::MoneyStop;
-pub use start::{ActiveRun, ResumeError, StartError, mode, redacted};
-pub use starts::StartOffer;
-pub use story::Story;
-pub use suggest::{Suggested, SuggestedTemplate};
-pub use sync::{Pulled, Pushed, SyncError, SyncProgress};
-pub use transcripts::{FoundTranscripts, ImportedTranscripts, SeenTranscripts, transcript_sources};
-pub use undo::{FileUndone, UndoError, Undone, UndoneFile};
+pub use runs::Runs;
+pub use runs::advised_starts::StartOffer;
+pub use runs::family::Relative;
+pub use runs::follow::{Events, Follow};
+pub use runs::fork::{ForkError, ForkPoint, ForkRequest};
+pub use runs::history::FindError;
+pub use runs::mcp::McpError;
+pub use runs::preview::{AgentPreview, InputPreview, Preview};
+pub use runs::running::{ModelsError, RunError};
+pub use runs::runs_page::RunPage;
+pub use runs::shortage::MoneyStop;
+pub use runs::start::{ActiveRun, ResumeError, StartError, mode, redacted};
+pub use runs::story::Story;
+pub use runs::undo::{FileUndone, UndoError, Undone, UndoneFile};
 pub use upkeep::{Inspection, Rebuilt, Upkeep};
+
+impl Workspace {
+    /// Runs: prepare, start, resume, cancel and fork them; list, read and follow them.
+    #[must_use]
+    pub fn runs(&self) -> Runs<'_> {
+        Runs(self)
+    }
+
+    /// What past runs teach: search, analysis, costs, patterns and advice.
+    #[must_use]
+    pub fn memory(&self) -> Recall<'_> {
+        Recall(self)
+    }
+
+    /// Whether the record is whole and unchanged: audit, replay and seals.
+    #[must_use]
+    pub fn proof(&self) -> Proof<'_> {
+        Proof(self)
+    }
+
+    /// What becomes of the data: backup, transfer, import, forgetting and keys.
+    #[must_use]
+    pub fn keeping(&self) -> Keeping<'_> {
+        Keeping(self)
+    }
+}

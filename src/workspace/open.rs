@@ -8,14 +8,14 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use ulid::Ulid;
 
-use super::beside::Beside;
-use super::empty::EmptyLog;
-use super::forget;
-use super::keys;
-use super::ledger::DayLedger;
+use super::keeping::beside::Beside;
+use super::keeping::empty::EmptyLog;
+use super::keeping::forget;
+use super::keeping::keys;
 use super::library::Library;
-use super::mcp::HeldServers;
-use super::recall::Memory;
+use super::memory::ledger::DayLedger;
+use super::memory::recall::Memory;
+use super::runs::mcp::HeldServers;
 use super::upkeep::{self, Attended, OpenState, Upkeep};
 use crate::domain::capture::Levels;
 use crate::domain::event::{Event, Mode};
@@ -356,7 +356,7 @@ impl Workspace {
     /// Returns an id for a new run that comes after every run so far, whatever the clock says. Imported runs do not count: one
     /// that is dated in the future must not push every later run there.
     pub(super) fn new_run_id(&self) -> Result<RunId, store::Error> {
-        let last: Option<Ulid> = self.newest_run()?.filter(|row| row.mode != Mode::Imported).map(|row| row.run_id.0);
+        let last: Option<Ulid> = self.runs().newest_run()?.filter(|row| row.mode != Mode::Imported).map(|row| row.run_id.0);
         Ok(RunId(self.world.ulid(last)))
     }
 

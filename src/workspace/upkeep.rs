@@ -158,7 +158,7 @@ impl Workspace {
         let head = self.log.head()?;
         let (events, _) = self.read_index(head.seq)?;
         self.bring_up_views()?;
-        let runs = self.run_ids()?.len() as u64;
+        let runs = self.runs().run_ids()?.len() as u64;
         if events != head.seq {
             return Err(Error::Index(format!("it has {events} of {} events", head.seq)));
         }
@@ -192,7 +192,7 @@ impl Workspace {
         let journal = check::scan(&OsFiles, dir, head, &mut |mut recorded| {
             recorded.event.each_text_mut(&mut |text| named.extend(text.payload()));
         })?;
-        let imported = self.imported_logs()?.into_iter();
+        let imported = self.keeping().imported_logs()?.into_iter();
         let imported = imported.map(|end| {
             let is_here = store::journal::folder(dir, end.node).exists();
             let scan = is_here.then(|| check::scan(&OsFiles, dir, end, &mut |_| {})).transpose()?;
@@ -214,7 +214,7 @@ impl Workspace {
         let others = |key: &Option<_>| counts.iter().filter(|(of, _)| *of != key).map(|(_, count)| count).sum();
         let payloads_missing = self.payloads.missing(&named.into_iter().collect::<Vec<_>>());
         let (mut executed, mut interrupted, mut locks_left) = (Vec::new(), Vec::new(), 0);
-        for row in self.all_rows()? {
+        for row in self.runs().all_rows()? {
             let run = &row.run_id;
             let lock_file = dir.join("runs").join(format!("{run}.lock"));
             match row.status {
@@ -266,14 +266,14 @@ impl Workspace {
     }
 
     fn run_states(&self) -> Result<BTreeMap<RunId, RunStatus>, Error> {
-        Ok(self.all_rows()?.into_iter().map(|row| (row.run_id, row.status)).collect())
+        Ok(self.runs().all_rows()?.into_iter().map(|row| (row.run_id, row.status)).collect())
     }
 
     /// Reads the whole log from the index up to position `to`: how many events there are, and their digest.
     fn read_index(&self, to: u64) -> Result<(u64, Hash), Error> {
         let (mut count, mut next, mut digest) = (0, 1, Digest::default());
         while next <= to {
-            let page = self.log_page(next)?;
+            let page = self.runs().log_page(next)?;
             let Some(last) = page.last() else { break };
             next = last.envelope.seq.max(next).saturating_add(1);
             for stored in page.iter().filter(|stored| stored.envelope.seq <= to) {

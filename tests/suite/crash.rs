@@ -141,7 +141,7 @@ fn a_kill_while_a_run_is_resumed_loses_nothing_either() {
 /// Returns every event of the store as its commands read it: through the index, not from the journal's files.
 fn through_the_index(house: &House) -> Vec<(u64, String)> {
     let workspace = house.workspace(Access::Read, false);
-    let events = workspace.events(1).map(|event| event.expect("readable"));
+    let events = workspace.runs().events(1).map(|event| event.expect("readable"));
     events.map(|event| (event.envelope.seq, event.hash.to_string())).collect()
 }
 
@@ -152,8 +152,8 @@ fn in_the_journal(house: &House) -> Vec<(u64, String)> {
 /// Returns a run as it is told from the index, with the runs' list.
 fn told(house: &House) -> String {
     let workspace = house.workspace(Access::Read, false);
-    let id = workspace.find_run("last").expect("a run");
-    serde_json::to_string(&workspace.detail(id).expect("its story")).expect("JSON")
+    let id = workspace.runs().find_run("last").expect("a run");
+    serde_json::to_string(&workspace.runs().detail(id).expect("its story")).expect("JSON")
 }
 
 fn remove(path: &Path) {

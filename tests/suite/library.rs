@@ -30,7 +30,7 @@ fn names(events: impl Iterator<Item = Result<Recorded, store::Error>>) -> Vec<(u
 fn the_example_does_what_it_says() {
     let dir = tempfile::tempdir().expect("a folder");
     example::tour(&dir.path().join("store")).expect("it runs");
-    let kinds = names(workspace(&dir).events(1));
+    let kinds = names(workspace(&dir).runs().events(1));
     assert_eq!(kinds.iter().filter(|(_, kind)| *kind == "RunSucceeded").count(), 2, "{kinds:?}");
     assert!(kinds.iter().any(|(_, kind)| *kind == "RecommendationShown"), "advice on two runs is recorded: {kinds:?}");
 }
@@ -39,14 +39,14 @@ fn the_example_does_what_it_says() {
 fn a_run_takes_defaults_for_what_is_not_answered_and_says_what_is_wrong_with_the_rest() {
     let dir = tempfile::tempdir().expect("a folder");
     let workspace = workspace(&dir);
-    let template = workspace.template("python_package_publish").expect("it is built in");
+    let template = workspace.runs().template("python_package_publish").expect("it is built in");
     let request = || RunRequest::new().answer("package_name", "demo").seed(7);
-    let run = workspace.run_to_end(&template, request().answer("has_tests", "yes")).expect("it runs");
+    let run = workspace.runs().run_to_end(&template, request().answer("has_tests", "yes")).expect("it runs");
     assert_eq!((run.seed, &run.answers["has_tests"]), (7, &serde_json::json!(true)), "answers are read as forms read them");
     assert!(run.answers.len() > 4, "{:?}", run.answers);
 
-    let before = names(workspace.events(1)).len();
-    let start = |request| match workspace.run_to_end(&template, request) {
+    let before = names(workspace.runs().events(1)).len();
+    let start = |request| match workspace.runs().run_to_end(&template, request) {
         Err(RunError::Start(error)) => error,
         other => panic!("{other:?}"),
     };
@@ -57,24 +57,25 @@ fn a_run_takes_defaults_for_what_is_not_answered_and_says_what_is_wrong_with_the
         assert!(said.iter().any(|problem| problem.contains(part)), "{said:?}");
     }
     assert!(matches!(start(request().input("nothing", "x")), StartError::Input(_)));
-    let unknown = workspace.template("python_package_publsh").expect_err("no such template");
+    let unknown = workspace.runs().template("python_package_publsh").expect_err("no such template");
     assert!(matches!(&unknown, StartError::UnknownTemplate { nearest: Some(near), .. } if near == "python_package_publish"));
-    assert_eq!(names(workspace.events(1)).len(), before, "what is refused leaves nothing behind");
+    assert_eq!(names(workspace.runs().events(1)).len(), before, "what is refused leaves nothing behind");
 }
 
 #[test]
 fn the_log_is_an_iterator_and_a_stream_that_waits_for_more() {
     let dir = tempfile::tempdir().expect("a folder");
     let workspace = workspace(&dir);
-    let template = workspace.template("release_prep").expect("it is built in");
-    let run = || workspace.run_to_end(&template, RunRequest::new().answer("project_name", "demo").seed(3)).expect("it runs");
+    let template = workspace.runs().template("release_prep").expect("it is built in");
+    let run =
+        || workspace.runs().run_to_end(&template, RunRequest::new().answer("project_name", "demo").seed(3)).expect("it runs");
     run();
-    let first = names(workspace.events(1));
+    let first = names(workspace.runs().events(1));
     assert!(first.iter().map(|(seq, _)| *seq).eq(1..=first.len() as u64));
-    assert_eq!(names(workspace.events(5)), first[4..]);
-    assert_eq!(names(workspace.events(first.len() as u64 + 1)), []);
+    assert_eq!(names(workspace.runs().events(5)), first[4..]);
+    assert_eq!(names(workspace.runs().events(first.len() as u64 + 1)), []);
 
-    let mut follow = workspace.follow(first.len() as u64);
+    let mut follow = workspace.runs().follow(first.len() as u64);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let next = |follow: &mut meno::workspace::Follow| runtime.block_on(follow.next()).expect("it goes on").expect("readable");
     assert_eq!(next(&mut follow).event.name(), first[first.len() - 1].1);
@@ -82,7 +83,8 @@ fn the_log_is_an_iterator_and_a_stream_that_waits_for_more() {
     let idle = runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_millis(50), follow.next()).await });
     assert!(idle.is_err());
     run();
-    let second: Vec<Recorded> = names(workspace.events(first.len() as u64 + 1)).iter().map(|_| next(&mut follow)).collect();
+    let second: Vec<Recorded> =
+        names(workspace.runs().events(first.len() as u64 + 1)).iter().map(|_| next(&mut follow)).collect();
     assert!(matches!(second[0].event, Event::RunStarted(_)) && matches!(second[second.len() - 1].event, Event::RunSucceeded(_)));
 }
 
@@ -91,8 +93,8 @@ fn a_projection_of_ones_own_comes_to_the_money_of_the_runs() {
     let dir = tempfile::tempdir().expect("a folder");
     let cost = {
         let workspace = workspace(&dir);
-        let template = workspace.template("release_prep").expect("it ships");
-        workspace.run_to_end(&template, RunRequest::new().seed(1)).expect("it runs").cost_nusd
+        let template = workspace.runs().template("release_prep").expect("it ships");
+        workspace.runs().run_to_end(&template, RunRequest::new().seed(1)).expect("it runs").cost_nusd
     };
     let models = projection::models(&dir.path().join("store")).expect("it reads");
     assert_eq!(models.rows.values().map(|row| row.cost_nusd).sum::<u64>(), cost);
@@ -103,9 +105,9 @@ fn a_projection_of_ones_own_comes_to_the_money_of_the_runs() {
 fn a_watcher_is_told_of_runs_that_others_made() {
     let dir = tempfile::tempdir().expect("a folder");
     let workspace = workspace(&dir);
-    let template = workspace.template("python_package_publish").expect("it ships");
+    let template = workspace.runs().template("python_package_publish").expect("it ships");
     let request = || RunRequest::new().answer("package_name", "demo").answer("has_tests", true).seed(7);
-    let run = workspace.run_to_end(&template, request()).expect("it runs");
+    let run = workspace.runs().run_to_end(&template, request()).expect("it runs");
     let mut lines = Vec::new();
     watch::watch(&dir.path().join("store"), 0, Some(1), |line| lines.push(line)).expect("it watches");
     assert!(lines[0].starts_with(&run.run_id) && lines[0].contains("python_package_publish"), "{lines:?}");

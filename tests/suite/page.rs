@@ -240,9 +240,10 @@ fn runs_are_filtered_searched_and_paged() {
     let house = House::with_delay(0);
     house.template("look", &template());
     let workspace = house.workspace(Access::Write, false);
-    let entry = workspace.template("look").expect("it is there");
+    let entry = workspace.runs().template("look").expect("it is there");
     let request = |number: u32| RunRequest::new().answer("what", format!("thing {number}")).label("odd", "yes");
-    let ids: Vec<String> = (0..53).map(|number| workspace.run_to_end(&entry, request(number)).expect("it runs").run_id).collect();
+    let ids: Vec<String> =
+        (0..53).map(|number| workspace.runs().run_to_end(&entry, request(number)).expect("it runs").run_id).collect();
     drop(workspace);
     let served = Served::admitted(&house, &[]);
     let first = served.page("/");

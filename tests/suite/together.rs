@@ -62,11 +62,12 @@ fn eight_processes_run_on_one_store_while_another_reads() {
             while !done.load(Ordering::Relaxed) {
                 // Before the first write there is no store, which reads as an empty one.
                 let workspace = house.workspace(Access::Read, false);
-                let runs = workspace.runs(&Default::default(), meno::views::run_list::SortBy::Newest, None).expect("a list");
+                let runs =
+                    workspace.runs().list(&Default::default(), meno::views::run_list::SortBy::Newest, None).expect("a list");
                 assert!(runs.total >= most, "{} runs after {most}", runs.total);
                 for row in &runs.runs {
                     let id = row.run_id.parse().expect("an id");
-                    let events = workspace.events_of(id, 1, u32::MAX).expect("its events");
+                    let events = workspace.runs().events_of(id, 1, u32::MAX).expect("its events");
                     assert!(events.iter().zip(1..).all(|(event, version)| event.envelope.version == version));
                 }
                 (most, looks) = (runs.total, looks + 1);
@@ -81,7 +82,7 @@ fn eight_processes_run_on_one_store_while_another_reads() {
     });
     check(&house, &all);
     let workspace = house.workspace(Access::Read, false);
-    let list = workspace.runs(&Default::default(), meno::views::run_list::SortBy::Newest, None).expect("a list");
+    let list = workspace.runs().list(&Default::default(), meno::views::run_list::SortBy::Newest, None).expect("a list");
     assert_eq!(list.total, RUNS as u64);
 }
 

@@ -338,7 +338,7 @@ async fn a_programs_own_reader_of_variables_is_the_one_that_models_ask() {
         let variables = Variables::through(|name| (name == "WIRE_KEY").then(|| KEY.to_owned()));
         let workspace = house.workspace_with(Access::Write, false, variables);
         let template = workspace.library.find("relay").expect("readable").expect("there");
-        let run = workspace.run_to_end(&template, RunRequest::default()).expect("it runs");
+        let run = workspace.runs().run_to_end(&template, RunRequest::default()).expect("it runs");
         drop(workspace);
         (run, files_with(&house.store(), KEY))
     };

@@ -19,7 +19,7 @@ use crate::workspace::{Access, AnalyticsQuestion, Workspace};
 /// When the store cannot be read, the page not written, or the template is not known.
 pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    workspace.count_logs(args.node.clone().unwrap_or_default());
+    workspace.keeping().count_logs(args.node.clone().unwrap_or_default());
     let (now, zone) = (Timestamp::now(), context.out.zone().clone());
     let question = AnalyticsQuestion {
         template: args.template.clone(),
@@ -28,11 +28,11 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
         simulated: args.include_simulated,
         unverified: args.include_unverified,
     };
-    let analytics = workspace.analytics(&question)?;
+    let analytics = workspace.memory().analytics(&question)?;
     if let Some(template) = &args.template
         && analytics.template.is_none()
         && workspace.library.find(template)?.is_none()
-        && workspace.outcomes(Some(template))?.is_empty()
+        && workspace.memory().outcomes(Some(template))?.is_empty()
     {
         let known = workspace.library.list();
         let ids: Vec<&str> = known.iter().map(|entry| entry.id.as_str()).collect();
@@ -69,7 +69,7 @@ fn costs_over_time(workspace: &Workspace, question: &AnalyticsQuestion, zone: &T
     let by = |period| {
         let by = vec![period, parts.clone()];
         let asked = CostQuestion { by, only: only.clone(), since: question.since, until: question.until };
-        workspace.costs(&asked, zone)
+        workspace.memory().costs(&asked, zone)
     };
     for period in [Dimension::Day, Dimension::Week] {
         let report = by(period)?;

@@ -14,7 +14,7 @@ use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::render::audit_report::ReportedRun;
 use crate::cli::render::{audit, audit_report};
-use crate::workspace::{Access, AuditDocument, AuditRequest, Workspace, signing};
+use crate::workspace::{Access, AuditDocument, AuditRequest, Workspace, proof::signing};
 
 /// Audits the store or one run, and writes the report that was asked for.
 ///
@@ -29,11 +29,11 @@ pub fn run(context: &mut Context, args: &AuditArgs) -> Result<Exit> {
         None => (None, None),
     };
     let workspace = open::store(context, Access::Read)?;
-    let run = args.run.as_ref().map(|run| workspace.find_own_run(&run.to_string())).transpose()?;
+    let run = args.run.as_ref().map(|run| workspace.runs().find_own_run(&run.to_string())).transpose()?;
     let request = AuditRequest { run, against, signed };
     let is_told = !context.out.json();
     let mut failure = None;
-    let document = workspace.audit(&request, &mut |violation| {
+    let document = workspace.proof().audit(&request, &mut |violation| {
         if is_told && failure.is_none() {
             failure = context.out.data(audit::violation(violation)).err();
         }
@@ -89,8 +89,8 @@ fn write_report(workspace: &Workspace, request: &AuditRequest, document: &AuditD
     file.write_all(head.as_bytes()).map_err(failed)?;
     let mut separator = "\n";
     let mut section = |run| -> Result<()> {
-        let detail = workspace.detail(run)?.masked();
-        let started_by = workspace.started_by(run)?;
+        let detail = workspace.runs().detail(run)?.masked();
+        let started_by = workspace.proof().started_by(run)?;
         let text = if is_json {
             let text = serde_json::to_string(&ReportedRun { started_by, run: detail }).map_err(unsayable)?;
             std::mem::replace(&mut separator, ",\n").to_owned() + &text
@@ -101,7 +101,7 @@ fn write_report(workspace: &Workspace, request: &AuditRequest, document: &AuditD
     };
     match request.run {
         Some(run) => section(run)?,
-        None => workspace.each_run(section)?,
+        None => workspace.proof().each_run(section)?,
     }
     if is_json {
         file.write_all(b"]}\n").map_err(failed)?;

@@ -23,7 +23,7 @@ pub fn backtest(context: &mut Context, args: &BacktestArgs) -> Result<Exit> {
     if let Some(filter) = &args.runs {
         let now = Zoned::now().with_time_zone(context.out.zone().clone());
         let request = SearchRequest::new(filter).limit(usize::MAX).lexical_only(true).now(&now).catch_up(context.global.wait);
-        let found = workspace.search(&request).map_err(search::report)?;
+        let found = workspace.memory().search(&request).map_err(search::report)?;
         if found.understood.filters.is_empty() && found.understood.order.is_none() {
             return Err(CliError::invalid(format!("`{filter}` filters nothing: {}", found.understood.line))
                 .hint("say it like `template:release_prep since:30d`; `meno search --help` lists the keys"));
@@ -35,7 +35,7 @@ pub fn backtest(context: &mut Context, args: &BacktestArgs) -> Result<Exit> {
         only = Some(runs);
     }
     let counts = Counts { simulated: args.include_simulated, unverified: args.include_unverified };
-    let mut report = workspace.backtest(&args.strategy, only.as_ref(), counts)?;
+    let mut report = workspace.memory().backtest(&args.strategy, only.as_ref(), counts)?;
     report.understood = understood;
     report.notices.extend(notices);
     if context.out.json() {
@@ -60,9 +60,9 @@ pub fn backtest(context: &mut Context, args: &BacktestArgs) -> Result<Exit> {
 /// When there is no such run, it has not ended, or the store cannot be read.
 pub fn whatif(context: &mut Context, args: &WhatifArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    let run = workspace.find_own_run(&args.run.to_string())?;
-    let Some(report) = workspace.whatif(run, &args.strategy)? else {
-        if workspace.detail(run)?.failed_by_configuration {
+    let run = workspace.runs().find_own_run(&args.run.to_string())?;
+    let Some(report) = workspace.memory().whatif(run, &args.strategy)? else {
+        if workspace.runs().detail(run)?.failed_by_configuration {
             return Err(CliError::refused(format!("run {run} failed by its configuration: there is nothing to estimate from"))
                 .hint(format!("`meno show-run {run}` says why")));
         }

@@ -64,7 +64,7 @@ impl From<&LogEnd> for HeadDocument {
 /// When the file is there already or cannot be written, or the store is damaged.
 pub fn backup(context: &mut Context, args: &BackupArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    let contents = workspace.back_up(&args.file)?;
+    let contents = workspace.keeping().back_up(&args.file)?;
     show(context, &args.file.display().to_string(), &contents, None, "written, read back and verified")?;
     Ok(Exit::Done)
 }
@@ -81,7 +81,7 @@ pub fn restore(context: &mut Context, args: &RestoreArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let workspace = open::store(context, Access::Surroundings)?;
-    let restored = workspace.restore(&args.file)?;
+    let restored = workspace.keeping().restore(&args.file)?;
     let store = workspace.store.path.display().to_string();
     show(context, &file, &restored.contents, Some(&store), &format!("verified and restored as {store}"))?;
     if let Some(before) = restored.before {

@@ -24,11 +24,12 @@ pub fn run(context: &mut Context, command: &BenchCommand) -> Result<Exit> {
 fn search(context: &mut Context, args: &BenchSearchArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
     let counting = Counting::new(&context.out, "embedding");
-    let quality = workspace.bench_search(&args.collection, &|done, total| counting.show(done, total)).map_err(|error| {
-        CliError::invalid("the collection cannot be measured")
-            .source(&error)
-            .hint("`meno bench search --help` shows the format of a collection")
-    })?;
+    let quality =
+        workspace.memory().bench_search(&args.collection, &|done, total| counting.show(done, total)).map_err(|error| {
+            CliError::invalid("the collection cannot be measured")
+                .source(&error)
+                .hint("`meno bench search --help` shows the format of a collection")
+        })?;
     counting.finish();
     if context.out.json() {
         context.out.document(&quality)?;

@@ -6,7 +6,7 @@ use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::progress::Counting;
 use crate::cli::{open, render};
 use crate::workspace::Access;
-use crate::workspace::bench_route::{BenchRouteRequest, RouteError};
+use crate::workspace::memory::bench_route::{BenchRouteRequest, RouteError};
 
 /// Measures routing.
 ///
@@ -26,6 +26,7 @@ pub fn run(context: &mut Context, args: &BenchRouteArgs) -> Result<Exit> {
     let embedding = Counting::new(&context.out, "embedding");
     let measuring = Counting::new(&context.out, "measuring");
     let report = workspace
+        .memory()
         .bench_route(&args.data, &request, &|done, total| embedding.show(done, total), &|done, total| measuring.show(done, total))
         .map_err(|error| report(args, &error))?;
     embedding.finish();

@@ -25,8 +25,8 @@ pub struct Cancelled {
 /// When there is no such run or it has ended.
 pub fn run(context: &mut Context, args: &CancelArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Change)?;
-    let id = workspace.find_own_run(&args.run.to_string())?;
-    let ended = workspace.cancel(id)?;
+    let id = workspace.runs().find_own_run(&args.run.to_string())?;
+    let ended = workspace.runs().cancel(id)?;
     if context.out.json() {
         context.out.document(&Cancelled { run_id: id.to_string(), ended })?;
     } else if ended {

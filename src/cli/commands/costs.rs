@@ -15,7 +15,7 @@ use crate::workspace::Access;
 /// When the store cannot be read.
 pub fn run(context: &mut Context, args: &CostsArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    workspace.count_logs(args.node.clone().unwrap_or_default());
+    workspace.keeping().count_logs(args.node.clone().unwrap_or_default());
     let (now, zone) = (Timestamp::now(), context.out.zone().clone());
     let question = CostQuestion {
         by: args.by.clone(),
@@ -23,7 +23,7 @@ pub fn run(context: &mut Context, args: &CostsArgs) -> Result<Exit> {
         since: args.since.as_ref().map(|when| when.since(now, &zone)),
         until: args.until.as_ref().map(|when| when.until(now, &zone)),
     };
-    let report = workspace.costs(&question, &zone)?;
+    let report = workspace.memory().costs(&question, &zone)?;
     if context.out.json() {
         context.out.document(&report)?;
     } else if question.by.contains(&Dimension::Tool) || question.only.iter().any(|only| only.dimension == Dimension::Tool) {

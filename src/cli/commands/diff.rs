@@ -13,8 +13,8 @@ use crate::workspace::Access;
 /// When there is no such run, or the store cannot be read.
 pub fn run(context: &mut Context, args: &DiffArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    let (a, b) = (workspace.find_run(&args.a.to_string())?, workspace.find_run(&args.b.to_string())?);
-    let found = workspace.diff(a, b)?;
+    let (a, b) = (workspace.runs().find_run(&args.a.to_string())?, workspace.runs().find_run(&args.b.to_string())?);
+    let found = workspace.runs().diff(a, b)?;
     if context.out.json() {
         context.out.document(&found)?;
     } else {

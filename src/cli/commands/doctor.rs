@@ -118,7 +118,7 @@ fn bad(name: &'static str, state: CheckStatus, found: impl Into<String>, hint: i
 /// Whether the programs of MCP servers are there; none is started.
 fn of_servers(workspace: &Workspace, checks: &mut Vec<Check>) {
     let servers = &workspace.resolved.settings.mcp;
-    let missing = workspace.mcp_programs_missing();
+    let missing = workspace.runs().mcp_programs_missing();
     for (name, program) in &missing {
         let found = format!("MCP server `{name}`: there is no program `{}`", sanitize::line(program));
         checks.push(bad("mcp", CheckStatus::Problem, found, format!("install it, or correct `mcp.{name}.command`")));

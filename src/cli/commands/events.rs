@@ -35,7 +35,7 @@ pub fn run(context: &mut Context, args: &EventsArgs) -> Result<Exit> {
     if args.follow && workspace.session().is_none() {
         return Err(store::Error::NotFound(workspace.store.path.clone()).into());
     }
-    let run = args.run.as_ref().map(|run| workspace.find_run(&run.to_string())).transpose()?;
+    let run = args.run.as_ref().map(|run| workspace.runs().find_run(&run.to_string())).transpose()?;
     let stop = if args.follow { Some(Stop::listen()?) } else { None };
     let mut reader = Reader::new(&workspace, run, args)?;
     loop {
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         {
             let mut next = 1;
             loop {
-                let page = self.workspace.run_page(run, next)?;
+                let page = self.workspace.runs().run_page(run, next)?;
                 let Some(last) = page.last() else { break };
                 next = last.envelope.version.max(next) + 1;
                 for stored in page.iter().filter(|stored| self.is_wanted(stored)) {
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
                 let mut block = Vec::new();
                 let mut next = first;
                 while next <= until {
-                    let page = self.workspace.log_page(next)?;
+                    let page = self.workspace.runs().log_page(next)?;
                     let Some(last) = page.last() else { break };
                     next = last.envelope.seq.max(next) + 1;
                     let here = page.iter().filter(|stored| stored.envelope.seq <= until && self.is_wanted(stored));
@@ -153,8 +153,8 @@ impl<'a> Reader<'a> {
         let seen = self.workspace.log().head()?.seq;
         while stop.is_none_or(|stop| !stop.is_asked()) {
             let page = match self.run {
-                Some(run) => self.workspace.run_page(run, self.next)?,
-                None => self.workspace.log_page(self.next)?,
+                Some(run) => self.workspace.runs().run_page(run, self.next)?,
+                None => self.workspace.runs().log_page(self.next)?,
             };
             if page.is_empty() {
                 break;
@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
         let names = self.names.entry(Some(run)).or_default();
         let mut next = 1;
         while next < version {
-            let page = self.workspace.run_page(run, next)?;
+            let page = self.workspace.runs().run_page(run, next)?;
             let Some(last) = page.last() else { break };
             next = last.envelope.version.max(next) + 1;
             for stored in page.iter().filter(|stored| stored.envelope.version < version) {
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
         if !wanted && context.out.json() {
             return Ok(());
         }
-        let known = self.workspace.decode(stored)?;
+        let known = self.workspace.runs().decode(stored)?;
         if context.out.json() {
             let line = match &known {
                 Some(recorded) => EventLine::of(recorded)

@@ -55,9 +55,9 @@ pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
     let private = !args.without_private;
     let exported = if is_stdout {
         let mut out = BufWriter::with_capacity(1 << 20, Stdout(&mut context.out));
-        workspace.write_events(&mut out, private)?
+        workspace.keeping().write_events(&mut out, private)?
     } else {
-        workspace.export_events(&args.dir, private)?
+        workspace.keeping().export_events(&args.dir, private)?
     };
     show(context, &exported, private)?;
     Ok(Exit::Done)

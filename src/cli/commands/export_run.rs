@@ -35,8 +35,8 @@ pub struct Exported {
 /// When there is no such run, or a file cannot be written.
 pub fn run(context: &mut Context, args: &ExportRunArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    let id = workspace.find_run(&args.run.to_string())?;
-    let detail = if args.prompts { workspace.detail_with_prompts(id)? } else { workspace.detail(id)? };
+    let id = workspace.runs().find_run(&args.run.to_string())?;
+    let detail = if args.prompts { workspace.runs().detail_with_prompts(id)? } else { workspace.runs().detail(id)? };
     if let Some(number) = args.attempt {
         refuse_missing(&detail, None, number)?;
     }

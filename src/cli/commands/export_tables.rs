@@ -90,12 +90,12 @@ pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
         request.tables.retain(|table| *table != Table::Events);
     }
     let counting = Counting::new(&context.out, "exporting");
-    let exported = workspace.export_tables(&request, &mut |seq, last| {
+    let exported = workspace.keeping().export_tables(&request, &mut |seq, last| {
         counting.show(seq, last);
     });
     counting.finish();
     let exported = exported?;
-    let file = if log { workspace.export_events(&args.dir, args.with_payloads)?.file } else { None };
+    let file = if log { workspace.keeping().export_events(&args.dir, args.with_payloads)?.file } else { None };
     show(context, &request, &exported, file)?;
     Ok(Exit::Done)
 }

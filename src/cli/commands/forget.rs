@@ -65,14 +65,14 @@ pub struct PurgeLine {
 /// When there is no such run, it has not ended, or the store's files cannot be had.
 pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Change)?;
-    let run = workspace.find_own_run(&args.run.to_string())?;
+    let run = workspace.runs().find_own_run(&args.run.to_string())?;
     let which = match (args.answers, args.outputs) {
         (true, _) => ForgottenParts::Answers,
         (_, true) => ForgottenParts::Outputs,
         _ => ForgottenParts::All,
     };
     let what = if which == ForgottenParts::All { "all texts" } else { which.name() };
-    let forks = workspace.descendants(run)?;
+    let forks = workspace.runs().descendants(run)?;
     let mut runs = vec![run];
     if args.with_forks {
         runs.extend(&forks);
@@ -86,7 +86,7 @@ pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
     };
     confirm(context, args.yes, format!("Forget {what} of {of} for good?"))?;
     let why = form_fill::redactor_about(&workspace, run).redact_answer(&args.why).into_owned();
-    let forgotten = workspace.forget(&runs, which, &why, context.global.wait)?;
+    let forgotten = workspace.keeping().forget(&runs, which, &why, context.global.wait)?;
     if context.out.json() {
         context.out.document(&ForgetDocument {
             run_id: run.to_string(),
@@ -112,7 +112,7 @@ fn left(forgotten: &Forgotten, runs: &[RunId]) -> Vec<RunId> {
 
 /// Shows the runs of a purge.
 fn table(context: &Context, workspace: &Workspace, runs: &[RunRow]) -> Result<String> {
-    let all = if context.out.width().is_some() { workspace.run_ids()? } else { Vec::new() };
+    let all = if context.out.width().is_some() { workspace.runs().run_ids()? } else { Vec::new() };
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     let ids: Vec<String> = runs.iter().map(|run| run.run_id.to_string()).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -146,7 +146,7 @@ pub fn purge(context: &mut Context, args: &PurgeArgs) -> Result<Exit> {
     let access = if args.dry_run { Access::Read } else { Access::Change };
     let workspace = open::store(context, access)?;
     let before = args.older_than.since(Timestamp::now(), context.out.zone());
-    let found = workspace.purgeable(before)?;
+    let found = workspace.keeping().purgeable(before)?;
     let count = words::plural(found.runs.len() as u64, "run");
     if !context.out.json() {
         if !found.runs.is_empty() {
@@ -163,7 +163,7 @@ pub fn purge(context: &mut Context, args: &PurgeArgs) -> Result<Exit> {
         confirm(context, args.yes, format!("Forget all texts of {count} for good?"))?;
         let runs: Vec<RunId> = found.runs.iter().map(|run| run.run_id).collect();
         let why = format!("purged: ended before {}", views::utc(before));
-        forgotten = workspace.forget(&runs, ForgottenParts::All, &why, context.global.wait)?;
+        forgotten = workspace.keeping().forget(&runs, ForgottenParts::All, &why, context.global.wait)?;
     }
     if context.out.json() {
         context.out.document(&PurgeDocument {

@@ -53,9 +53,9 @@ fn own(terms: &NewTerms) -> ForkRequest {
 
 fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut request: ForkRequest, set: &[KeyValue]) -> Result<Exit> {
     let workspace = Arc::new(open::store(context, Access::Change)?);
-    let id = workspace.find_own_run(&run.to_string())?;
+    let id = workspace.runs().find_own_run(&run.to_string())?;
     let needs_work = request.take_over != Some(TakeOver::Nothing);
-    let point = workspace.fork_point(id, at, needs_work)?;
+    let point = workspace.runs().fork_point(id, at, needs_work)?;
     consent::to_run(context, &workspace, id, &point.basis)?;
     request.secrets = form_fill::secrets_of(&workspace, &point.basis.template, &GivenAnswers::new());
     // A form that nobody can be asked about is complete before anything is written.
@@ -64,7 +64,7 @@ fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut request: Fork
         let given = set.iter().map(|pair| (pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag)));
         answer(context, &workspace, &point, &given.collect(), &mut request)?;
     }
-    let mut active = workspace.fork(&point, request)?;
+    let mut active = workspace.runs().fork(&point, request)?;
     if !active.stream.run().form_complete {
         form_fill::fill(context, &workspace, &mut active, &IndexMap::new())?;
     }

@@ -117,7 +117,7 @@ fn runs(context: &mut Context, args: &ImportRunsArgs) -> Result<Exit> {
     if args.strict {
         let (file, bytes) = file()?;
         let mut counting = Reading::new(&context.out, "checking", bytes);
-        let checked = workspace.check_runs(file, &args.source, &mut |at| counting.reached(at.bytes, None))?;
+        let checked = workspace.keeping().check_runs(file, &args.source, &mut |at| counting.reached(at.bytes, None))?;
         counting.end();
         if checked.failed + checked.changed > 0 {
             // Nothing of it is in the store.
@@ -129,7 +129,7 @@ fn runs(context: &mut Context, args: &ImportRunsArgs) -> Result<Exit> {
     }
     let (file, bytes) = file()?;
     let mut counting = Reading::new(&context.out, "importing", bytes);
-    let imported = workspace.import_runs(file, &args.source, &mut |at| counting.reached(at.bytes, Some(at.runs)))?;
+    let imported = workspace.keeping().import_runs(file, &args.source, &mut |at| counting.reached(at.bytes, Some(at.runs)))?;
     counting.end();
     show(context, args, &imported)?;
     remember(context, &workspace);

@@ -39,10 +39,11 @@ pub struct ImportEventsDocument {
 /// When a file is not what was written, or the store cannot take it.
 pub fn run(context: &mut Context, args: &ImportEventsArgs) -> Result<Exit> {
     let surroundings = open::store(context, Access::Surroundings)?;
-    let taken = if surroundings.is_empty() {
-        surroundings.adopt_events(&args.path)?
+    let taken = if surroundings.keeping().is_empty() {
+        surroundings.keeping().adopt_events(&args.path)?
     } else {
         open::store_with(context, Access::Write, open::Opening { hush: true, ..open::Opening::default() })?
+            .keeping()
             .import_events(&args.path)?
     };
     let path = args.path.display().to_string();

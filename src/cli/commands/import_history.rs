@@ -106,7 +106,7 @@ pub fn peer(context: &mut Context, path: &Path) -> Result<Exit> {
     let workspace = open::store(context, Access::Write)?;
     let mut counting = Reading::new(&context.out, "importing", None);
     let zone = context.out.zone().clone();
-    let done = workspace.import_peer(&found, skipped, &zone, &mut |at| counting.reached(at.bytes, Some(at.runs)));
+    let done = workspace.keeping().import_peer(&found, skipped, &zone, &mut |at| counting.reached(at.bytes, Some(at.runs)));
     counting.end();
     let done = done?;
     show(context, path, &done)?;
@@ -127,7 +127,7 @@ pub fn otel(context: &mut Context, path: &Path) -> Result<Exit> {
     }
     let workspace = open::store(context, Access::Write)?;
     let mut counting = Reading::new(&context.out, "importing", None);
-    let done = workspace.import_otel(&files, skipped, &mut |at| counting.reached(at.bytes, Some(at.runs)));
+    let done = workspace.keeping().import_otel(&files, skipped, &mut |at| counting.reached(at.bytes, Some(at.runs)));
     counting.end();
     let done = done?;
     show(context, path, &done)?;

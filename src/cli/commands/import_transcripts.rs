@@ -132,7 +132,7 @@ pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> 
     let surroundings = open::store(context, Access::Surroundings)?;
     let found = find(&surroundings, source.as_deref(), path)?;
     if found.is_empty() {
-        let looked = surroundings.transcript_places(source.as_deref());
+        let looked = surroundings.keeping().transcript_places(source.as_deref());
         let looked: Vec<String> = looked.iter().map(|place| place.display().to_string()).collect();
         return Err(CliError::not_found("no transcripts were found")
             .cause(format!("looked in: {}", looked.join(", ")))
@@ -223,7 +223,7 @@ fn meant(args: &ImportTranscriptsArgs) -> Result<(Option<String>, Option<&Path>)
 }
 
 fn find(workspace: &Workspace, source: Option<&str>, path: Option<&Path>) -> Result<Vec<FoundTranscripts>> {
-    workspace.find_transcripts(source, path).map_err(|why| {
+    workspace.keeping().find_transcripts(source, path).map_err(|why| {
         let path = path.map_or_else(String::new, |path| format!(" {}", path.display()));
         CliError::new("io", Exit::Mendable, format!("cannot read{path}: {why}"))
             .hint("name a folder with transcripts, or one such file")
@@ -279,7 +279,7 @@ fn take(
     let bytes = found.iter().map(FoundTranscripts::bytes).sum();
     let mut counting = Reading::new(&context.out, "importing", Some(bytes));
     let mut tell = |at: ImportProgress| counting.reached(at.bytes, Some(at.runs));
-    let imported = workspace.import_transcripts(found, args.tool_results, seen, &mut tell)?;
+    let imported = workspace.keeping().import_transcripts(found, args.tool_results, seen, &mut tell)?;
     counting.end();
     if context.out.json() {
         let document = document(&imported, places);

@@ -21,7 +21,7 @@ pub fn run(context: &mut Context, args: &ListRunsArgs) -> Result<Exit> {
     let filter = filter(args, Timestamp::now(), context);
     let limit = args.limit.or((!context.out.json()).then_some(SHOWN_MAX));
     let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let list = workspace.runs(&filter, args.sort, limit)?;
+    let list = workspace.runs().list(&filter, args.sort, limit)?;
     if context.out.json() {
         context.out.document(&list)?;
         return Ok(Exit::Done);
@@ -35,7 +35,7 @@ pub fn run(context: &mut Context, args: &ListRunsArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     // Ids are shortened on terminals only, and must then be told apart from those that are not shown.
-    let all = if context.out.width().is_some() { workspace.run_ids()? } else { Vec::new() };
+    let all = if context.out.width().is_some() { workspace.runs().run_ids()? } else { Vec::new() };
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     let table = render::list_runs::list_runs(&context.out, &list, &all);
     context.out.data(table)?;

@@ -77,13 +77,13 @@ pub fn run(context: &mut Context, args: &McpArgs) -> Result<Exit> {
 
 fn tools(context: &mut Context, name: &str) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
-    let tools = workspace.mcp_tools(name)?;
+    let tools = workspace.runs().mcp_tools(name)?;
     show(context, name, tools.iter().map(|(tool, allowed)| McpToolLine::new(tool, *allowed)).collect())
 }
 
 fn allow(context: &mut Context, name: &str) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
-    let tools = workspace.allow_mcp(name)?;
+    let tools = workspace.runs().allow_mcp(name)?;
     if context.out.json() {
         return show(context, name, tools.iter().map(|tool| McpToolLine::new(tool, true)).collect());
     }

@@ -40,10 +40,10 @@ pub fn run(context: &mut Context, args: &NoteArgs) -> Result<Exit> {
     }
     // A store that is not there has no run that could be noted, and is not made for it.
     let workspace = open::store(context, Access::Change)?;
-    let id = workspace.find_own_run(&args.run.to_string())?;
+    let id = workspace.runs().find_own_run(&args.run.to_string())?;
     let redactor = form_fill::redactor_about(&workspace, id);
     let tags = args.tags.iter().map(|tag| redactor.redact_answer(tag).into_owned()).collect();
-    let (envelope, hash) = workspace.note(id, &redactor.redact_answer(text), args.rating, tags)?;
+    let (envelope, hash) = workspace.runs().note(id, &redactor.redact_answer(text), args.rating, tags)?;
     if context.out.json() {
         let noted = Noted { run_id: id.to_string(), seq: envelope.seq, version: envelope.version, hash: hash.to_string() };
         context.out.document(&noted)?;

@@ -14,7 +14,7 @@ use super::{run, templates};
 use crate::cli::output::words;
 use crate::cli::progress::Counting;
 use crate::memory::advice::past::Counts;
-use crate::workspace::recommend_tasks::{AskedTask, RecommendError, read_tasks};
+use crate::workspace::memory::recommend_tasks::{AskedTask, RecommendError, read_tasks};
 use crate::workspace::{Access, RecommendRequest, StartError};
 
 /// Advises on a template, or on each of many tasks.
@@ -42,10 +42,10 @@ fn on_template(context: &mut Context, args: &RecommendArgs, id: &str) -> Result<
         None => args.set.iter().map(|pair| (pair.key.clone(), Value::String(pair.value.clone()))).collect(),
     };
     let given: Vec<(String, String)> = args.inputs.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect();
-    let inputs = workspace.profiles(template, &given).map_err(StartError::Input)?;
+    let inputs = workspace.memory().profiles(template, &given).map_err(StartError::Input)?;
     let request = RecommendRequest::new().include_simulated(args.include_simulated).include_unverified(args.include_unverified);
     let request = answers.into_iter().fold(request.inputs(inputs), |request, (question, value)| request.answer(question, value));
-    let recommendation = workspace.recommend(id, &request)?;
+    let recommendation = workspace.memory().recommend(id, &request)?;
     if template.is_none() && recommendation.n_similar == 0 {
         templates::find(&workspace.library, id)?;
     }
@@ -64,6 +64,7 @@ fn on_tasks(context: &mut Context, args: &RecommendArgs, file: &Path) -> Result<
     let embedding = Counting::new(&context.out, "embedding");
     let counts = Counts { simulated: args.include_simulated, unverified: args.include_unverified };
     let advice = workspace
+        .memory()
         .recommend_tasks(&tasks, counts, &|done, total| embedding.show(done, total))
         .map_err(|error| report(file, error))?;
     embedding.finish();

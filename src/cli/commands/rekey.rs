@@ -59,7 +59,7 @@ pub fn run(context: &mut Context, args: &RekeyArgs) -> Result<Exit> {
         (None, [], true) => Some(None),
         (None, words, _) => Some(Some(KeySource::Command(words.to_vec()))),
     };
-    let done = workspace.rekey(to).inspect_err(|error| {
+    let done = workspace.keeping().rekey(to).inspect_err(|error| {
         if let (Some(made), true) = (made, changed_nothing(error)) {
             // Nothing is under the new key, and the next try makes it again.
             let _ = std::fs::remove_file(made);

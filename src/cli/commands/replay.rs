@@ -14,7 +14,7 @@ use crate::cli::render::{events, replay, show_run};
 use crate::cli::stop::Stop;
 use crate::domain::ids::RunId;
 use crate::views::event_line::EventLine;
-use crate::workspace::saved::verify_saved;
+use crate::workspace::runs::saved::verify_saved;
 use crate::workspace::{Access, ReplayDocument, Workspace};
 
 /// Longer pauses than this are cut: nobody waits a night for a run that was resumed in the morning.
@@ -29,7 +29,7 @@ pub fn run(context: &mut Context, args: &ReplayArgs) -> Result<Exit> {
         return told(context, |tell| Ok(verify_saved(&args.from, tell)?));
     }
     let workspace = open::store(context, Access::Read)?;
-    let run = args.run.as_ref().map(|run| workspace.find_run(&run.to_string())).transpose()?;
+    let run = args.run.as_ref().map(|run| workspace.runs().find_run(&run.to_string())).transpose()?;
     match (run, args.at) {
         (run, _) if args.verify => verify(context, &workspace, run),
         (Some(run), Some(seq)) => show(context, &workspace, run, seq),
@@ -39,7 +39,7 @@ pub fn run(context: &mut Context, args: &ReplayArgs) -> Result<Exit> {
 }
 
 fn verify(context: &mut Context, workspace: &Workspace, run: Option<RunId>) -> Result<Exit> {
-    told(context, |tell| Ok(workspace.verify(run, tell)?))
+    told(context, |tell| Ok(workspace.proof().verify(run, tell)?))
 }
 
 /// Tells each run in which `verify` finds a difference, and what it found in all.
@@ -74,7 +74,7 @@ fn told(context: &mut Context, verify: impl FnOnce(&mut dyn FnMut(&Verification)
 }
 
 fn show(context: &mut Context, workspace: &Workspace, run: RunId, seq: u64) -> Result<Exit> {
-    let detail = workspace.detail_at(run, seq)?.ok_or_else(|| {
+    let detail = workspace.proof().detail_at(run, seq)?.ok_or_else(|| {
         CliError::not_found(format!("run {run} had not begun when the log was at position {seq}"))
             .hint(format!("`meno events {run}` shows the positions of its events"))
     })?;
@@ -102,7 +102,7 @@ fn walk(context: &mut Context, workspace: &Workspace, run: RunId, args: &ReplayA
     let mut names = Names::default();
     let mut before = None;
     let mut stdin = std::io::stdin().lock();
-    for recorded in workspace.events_of(run, 1, u32::MAX)? {
+    for recorded in workspace.runs().events_of(run, 1, u32::MAX)? {
         if let (Some(stop), Some(speed), Some(before)) = (&stop, args.speed, before) {
             stop.wait(pause(before, recorded.envelope.at, speed));
             if stop.is_asked() {

@@ -33,7 +33,7 @@ pub struct ReportDocument {
 /// When there is no such run, or it has no report.
 pub fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    let detail = workspace.detail(workspace.find_run(&args.run.to_string())?)?.masked();
+    let detail = workspace.runs().detail(workspace.runs().find_run(&args.run.to_string())?)?.masked();
     if context.out.json() {
         let (run_id, template_id) = (detail.run_id, detail.template_id);
         let document = ReportDocument { run_id, template_id, status: detail.status, mode: detail.mode, report: detail.report };

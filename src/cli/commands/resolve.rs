@@ -22,17 +22,18 @@ use super::run::GivenAnswers;
 pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
     let flags = Flags { allow_write: args.allow_write, ..Flags::default() };
     let workspace = Arc::new(open::store_with(context, Access::Change, Opening { flags, ..Opening::default() })?);
-    let id = workspace.find_own_run(&args.run.to_string())?;
-    if let Ok(basis) = workspace.recorded_basis(id) {
+    let id = workspace.runs().find_own_run(&args.run.to_string())?;
+    if let Ok(basis) = workspace.runs().recorded_basis(id) {
         consent::to_run(context, &workspace, id, &basis)?;
     }
     // A run that waits for nothing is not begun again.
-    let detail = workspace.detail(id)?;
+    let detail = workspace.runs().detail(id)?;
     let attempts = detail.agents.iter().flat_map(|agent| &agent.attempts);
     let tools = attempts.flat_map(|attempt| &attempt.calls).flat_map(|call| &call.tools);
     let waiting: Vec<u32> = tools.filter(|tool| tool.writes && tool.ok.is_none()).map(|tool| tool.number).collect();
     let chosen = choose(&waiting, args.tool, id)?;
-    let mut active = workspace.resume(id, &ResumeRequest::default()).map_err(|error| CliError::from(error).about("RUN", id))?;
+    let mut active =
+        workspace.runs().resume(id, &ResumeRequest::default()).map_err(|error| CliError::from(error).about("RUN", id))?;
     let known = form_fill::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);
     let waits = open_tools(active.stream.run()).into_iter().find(|(number, ..)| *number == chosen);

@@ -23,9 +23,9 @@ use crate::workspace::{Access, ResumeRequest};
 pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
     let flags = Flags { allow_write: args.allow_write, ..Flags::default() };
     let workspace = Arc::new(open::store_with(context, Access::Change, Opening { flags, ..Opening::default() })?);
-    let id = workspace.find_own_run(&args.run.to_string())?;
+    let id = workspace.runs().find_own_run(&args.run.to_string())?;
     // What cannot be read is no run that could go on: resuming says why.
-    if let Ok(basis) = workspace.recorded_basis(id) {
+    if let Ok(basis) = workspace.runs().recorded_basis(id) {
         consent::to_run(context, &workspace, id, &basis)?;
     }
     let run_budget = args.budgets.iter().rfind(|budget| budget.role.is_none());
@@ -37,7 +37,7 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
         allow_unpriced: args.allow_unpriced,
         denies: args.deny,
     };
-    let mut active = workspace.resume(id, &request).map_err(|error| CliError::from(error).about("RUN", id))?;
+    let mut active = workspace.runs().resume(id, &request).map_err(|error| CliError::from(error).about("RUN", id))?;
     // What was typed as a secret is recorded nowhere; what stands in a variable is known again.
     let known = form_fill::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);

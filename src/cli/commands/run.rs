@@ -22,7 +22,7 @@ use crate::domain::form::{self, AnswerProblem};
 use crate::domain::template::Template;
 use crate::settings::{Choice, DetectedKeys, Flags, Preset, edit};
 use crate::workspace::library::{Entry, Origin};
-use crate::workspace::{Access, ActiveRun, GivenAnswer, RunRequest, StartError, Workspace, mode, ready};
+use crate::workspace::{Access, ActiveRun, GivenAnswer, RunRequest, StartError, Workspace, mode, runs::ready};
 
 /// What was given before anybody is asked: question → value and source.
 pub type GivenAnswers = IndexMap<String, (Value, AnswerSource)>;
@@ -37,15 +37,15 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     let (looked, fallback) = open_with_models(context, args, &flags, access)?;
     let entry = match templates::of_path(&looked.library, &args.template)? {
         Some(entry) => entry,
-        None => looked.template(&args.template)?,
+        None => looked.runs().template(&args.template)?,
     };
     let template = entry.template.clone().ok_or_else(|| broken(&entry))?;
     say_what_is_hidden(context, &looked, &entry);
     open::usable(&looked)?;
     if args.dry_run {
-        looked.check_tiers(&template, args.strategy)?;
+        looked.runs().check_tiers(&template, args.strategy)?;
     } else {
-        looked.check_models(&template, args.strategy, args.budget)?;
+        looked.runs().check_models(&template, args.strategy, args.budget)?;
     }
     consent::to_template(context, &looked, &entry)?;
     let given = given(context, args.answers.as_deref(), &args.set, &template)?;
@@ -65,7 +65,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
         request
     };
     if args.dry_run {
-        let preview = looked.preview(&template, &request)?;
+        let preview = looked.runs().preview(&template, &request)?;
         preview::show(context, &template, &preview, mode(&looked.resolved.settings))?;
         return Ok(Exit::Done);
     }
@@ -97,7 +97,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
 /// Starts a run; a person at a terminal is asked about MCP servers that have changed.
 fn start(context: &mut Context, workspace: &Workspace, entry: &Entry, request: RunRequest) -> Result<ActiveRun> {
     loop {
-        match workspace.start(entry, request.clone()) {
+        match workspace.runs().start(entry, request.clone()) {
             Err(StartError::Mcp(error)) => consent::to_changed_server(context, workspace, error)?,
             other => return Ok(other?),
         }
@@ -303,7 +303,7 @@ fn with_material(
             progress: None,
             validate: &|value| {
                 let given = (id.clone(), value.as_str().unwrap_or_default().to_owned());
-                workspace.profiles(Some(template), &[given]).map(|_| value.clone()).map_err(|error| error.to_string())
+                workspace.memory().profiles(Some(template), &[given]).map(|_| value.clone()).map_err(|error| error.to_string())
             },
         };
         match ask_valid(&mut Terminal::new(true), &question)? {
@@ -316,7 +316,7 @@ fn with_material(
 
 fn say_expected_cost(context: &mut Context, workspace: &Workspace, template: &Template, request: &RunRequest) {
     // A preview that cannot be made is no reason not to start: starting says what is wrong.
-    if let Ok(preview) = workspace.preview(template, request) {
+    if let Ok(preview) = workspace.runs().preview(template, request) {
         for input in preview.inputs.iter().filter(|input| input.agents > 1) {
             context.out.say(preview::shared_line(input, Mode::Real));
         }

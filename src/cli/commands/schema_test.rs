@@ -16,8 +16,8 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<PriceFile>("prices.json");
     check::<crate::workspace::SearchResponse>("search.json");
     check::<crate::workspace::Recommendation>("recommend.json");
-    check::<crate::workspace::backtest::Backtest>("backtest.json");
-    check::<crate::workspace::backtest::Whatif>("whatif.json");
+    check::<crate::workspace::memory::backtest::Backtest>("backtest.json");
+    check::<crate::workspace::memory::backtest::Whatif>("whatif.json");
     check::<crate::workspace::Suggested>("suggest.json");
     check::<crate::workspace::Indexed>("reindex.json");
     check::<crate::workspace::ModelList>("model-list.json");
@@ -30,8 +30,8 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<crate::analytics::spending::CostReport>("costs.json");
     check::<crate::analytics::telemetry::TelemetryReport>("telemetry.json");
     check::<crate::analytics::telemetry::TelemetryLine>("telemetry-export.json");
-    check::<crate::workspace::bench_route::RouteReport>("bench-route.json");
-    check::<crate::workspace::recommend_tasks::TaskAdvice>("recommend-tasks.json");
+    check::<crate::workspace::memory::bench_route::RouteReport>("bench-route.json");
+    check::<crate::workspace::memory::recommend_tasks::TaskAdvice>("recommend-tasks.json");
     check::<crate::workspace::AuditDocument>("audit.json");
     check::<crate::cli::render::audit_report::AuditReport>("audit-report.json");
     check::<crate::workspace::ReplayDocument>("replay-verify.json");

@@ -13,7 +13,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::workspace::Access;
-use crate::workspace::signing::{self, Signer};
+use crate::workspace::proof::signing::{self, Signer};
 
 /// Seals the log and writes the seal down.
 ///
@@ -23,14 +23,14 @@ pub fn run(context: &mut Context, args: &SealArgs) -> Result<Exit> {
     // A store that is not there has nothing to be sealed, and is not made for it.
     let workspace = open::store(context, Access::Change)?;
     let Some(path) = &args.output else {
-        context.out.document(&workspace.seal()?)?;
+        context.out.document(&workspace.proof().seal()?)?;
         return Ok(Exit::Done);
     };
     let signer = args.sign.as_deref().map(|key| Signer::read(key, &|| passphrase(context, key))).transpose()?;
     // Before anything is appended: a seal that cannot be kept is none.
     let mut file = New::make(path)?;
     let mut beside = signer.as_ref().map(|_| New::make(&signing::signature_of(path))).transpose()?;
-    let seal = workspace.seal()?;
+    let seal = workspace.proof().seal()?;
     let text = serde_json::to_string_pretty(&seal)
         .map_err(|error| CliError::fault("the seal cannot be written as JSON").source(&error))?;
     let text = format!("{text}\n");

@@ -21,7 +21,7 @@ pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
     let now = Zoned::now().with_time_zone(context.out.zone().clone());
     let request = SearchRequest { limit: args.limit, sort: args.sort, ..SearchRequest::new(joined(&args.query)) };
     let request = request.lexical_only(args.lexical).all(args.all).of_logs(args.node.clone().unwrap_or_default()).now(&now);
-    let found = workspace.search(&request).map_err(report)?;
+    let found = workspace.memory().search(&request).map_err(report)?;
     if context.out.json() {
         context.out.document(&found)?;
         return Ok(Exit::Done);
@@ -49,7 +49,7 @@ pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
         });
         return Ok(Exit::Done);
     }
-    let all = if context.out.width().is_some() { workspace.run_ids()? } else { Vec::new() };
+    let all = if context.out.width().is_some() { workspace.runs().run_ids()? } else { Vec::new() };
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     context.out.data(render::search::hits(&context.out, &found, &all, args.explain))?;
     if (found.hits.len() as u64) < found.total {
@@ -65,7 +65,7 @@ pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
 /// When the store cannot be read.
 pub fn suggest(context: &mut Context, args: &SuggestArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    let suggested = workspace.suggest(&joined(&args.words)).map_err(report)?;
+    let suggested = workspace.memory().suggest(&joined(&args.words)).map_err(report)?;
     if context.out.json() {
         context.out.document(&suggested)?;
         return Ok(Exit::Done);
@@ -86,8 +86,9 @@ pub fn reindex(context: &mut Context, args: &ReindexArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Change)?;
     let patience = context.global.wait;
     let (events, passages) = (Counting::new(&context.out, "events"), Counting::new(&context.out, "embedding"));
-    let indexed =
-        workspace.reindex(args.anew, patience, &|done, all| events.show(done, all), &|done, all| passages.show(done, all));
+    let indexed = workspace
+        .memory()
+        .reindex(args.anew, patience, &|done, all| events.show(done, all), &|done, all| passages.show(done, all));
     events.finish();
     passages.finish();
     let indexed = indexed.map_err(report)?;

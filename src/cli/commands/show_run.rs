@@ -22,8 +22,8 @@ pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
         .hint(format!("`meno events {} --json` prints the events", args.run)));
     }
     let workspace = open::store(context, Access::Read)?;
-    let id = workspace.find_run(&args.run.to_string())?;
-    let detail = if args.prompts { workspace.detail_with_prompts(id) } else { workspace.detail(id) };
+    let id = workspace.runs().find_run(&args.run.to_string())?;
+    let detail = if args.prompts { workspace.runs().detail_with_prompts(id) } else { workspace.runs().detail(id) };
     let mut detail = detail?.masked();
     if let Some(role) = &args.agent {
         refuse_strangers(&detail, role)?;
@@ -42,7 +42,7 @@ pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
         context.out.document(&detail)?;
         return Ok(Exit::Done);
     }
-    let family = workspace.family(id)?;
+    let family = workspace.runs().family(id)?;
     let (agent, zone) = (args.agent.as_deref(), context.out.zone());
     // Who names an attempt wants to see something of it.
     let outputs = args.outputs || (args.attempt.is_some() && !args.prompts);
@@ -53,7 +53,7 @@ pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
     if args.events {
         context.out.data(format!("\n{}", output::styled(output::HEADING, "Events")))?;
         let mut names = Names::default();
-        for recorded in workspace.events_of(id, 1, u32::MAX)? {
+        for recorded in workspace.runs().events_of(id, 1, u32::MAX)? {
             let line = events::event(&recorded, &mut names, context.out.zone());
             context.out.data(line)?;
         }

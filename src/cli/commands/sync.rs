@@ -72,10 +72,10 @@ pub struct PulledLog {
 /// When the place cannot be used, or has another history of this log.
 pub fn push(context: &mut Context, args: &PushArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Change)?;
-    let remote = workspace.remote(&args.url, true)?;
+    let remote = workspace.keeping().remote(&args.url, true)?;
     let mut shown = Reading::new(&context.out, "pushing", Some(0));
     let mut tell = |at: SyncProgress| shown.of(at.done, at.total);
-    let pushed = workspace.push(&remote, !args.without_private, !args.unencrypted, &mut tell);
+    let pushed = workspace.keeping().push(&remote, !args.without_private, !args.unencrypted, &mut tell);
     shown.end();
     let pushed = pushed?;
     let url = remote.address().to_owned();
@@ -120,13 +120,13 @@ pub fn push(context: &mut Context, args: &PushArgs) -> Result<Exit> {
 /// When the place cannot be used, or a log of it is refused.
 pub fn pull(context: &mut Context, args: &PullArgs) -> Result<Exit> {
     let surroundings = open::store(context, Access::Surroundings)?;
-    let remote = surroundings.remote(&args.url, false)?;
+    let remote = surroundings.keeping().remote(&args.url, false)?;
     drop(surroundings);
     let workspace = open::store(context, Access::Write)?;
     let own = workspace.log().head()?.node;
     let mut shown = Reading::new(&context.out, "pulling", Some(0));
     let mut tell = |at: SyncProgress| shown.of(at.done, at.total);
-    let pulled = workspace.pull(&remote, &mut tell);
+    let pulled = workspace.keeping().pull(&remote, &mut tell);
     shown.end();
     let pulled = pulled?;
     let logs: Vec<PulledLog> = pulled.iter().map(|log| document(log, log.node == own)).collect();

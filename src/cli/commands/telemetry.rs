@@ -34,8 +34,8 @@ fn moments(context: &Context, span: &TelemetrySpan) -> (Option<TimeNs>, Option<T
 
 fn show(context: &mut Context, workspace: &Workspace, span: &TelemetrySpan) -> Result<Exit> {
     let (since, until) = moments(context, span);
-    workspace.count_logs(span.node.clone().unwrap_or_default());
-    let report = workspace.telemetry(since, until)?;
+    workspace.keeping().count_logs(span.node.clone().unwrap_or_default());
+    let report = workspace.memory().telemetry(since, until)?;
     if context.out.json() {
         context.out.document(&report)?;
     } else if report.modes.is_empty() {
@@ -97,7 +97,7 @@ fn export(
     format: TelemetryFormat,
     output: Option<&Path>,
 ) -> Result<Exit> {
-    workspace.count_logs(span.node.clone().unwrap_or_default());
+    workspace.keeping().count_logs(span.node.clone().unwrap_or_default());
     let span = moments(context, span);
     let Some(path) = output else {
         // Lines are kept until the end of a page only, so a closed pipe ends the export at once.
@@ -142,7 +142,7 @@ fn write(
     }
     let mut writer = Writer::begin(format, std::io::BufWriter::new(to))?;
     let mut count = 0;
-    workspace.each_call(since, until, |key, row, payer| -> Result<()> {
+    workspace.memory().each_call(since, until, |key, row, payer| -> Result<()> {
         count += 1;
         Ok(writer.write(&line(key, row, payer))?)
     })?;
@@ -159,7 +159,7 @@ fn write_otlp(workspace: &Workspace, (since, until): (Option<TimeNs>, Option<Tim
         let document = otel_write::document(std::mem::take(spans), env!("CARGO_PKG_VERSION"));
         Ok(writeln!(to, "{}", sanitize::json(&document.to_string()))?)
     };
-    workspace.each_run_spans(since, until, &mut |spans, calls| -> Result<()> {
+    workspace.memory().each_run_spans(since, until, &mut |spans, calls| -> Result<()> {
         count += calls;
         held.extend(spans);
         if held.len() >= SPANS_PER_LINE { line(&mut held) } else { Ok(()) }

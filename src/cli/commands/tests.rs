@@ -48,7 +48,7 @@ fn begin(dir: &Path, count: usize) {
     let entry = workspace.library.find("release_prep").unwrap().unwrap();
     for _ in 0..count {
         let request = RunRequest::new().answer("project_name", "demo").leave_open();
-        workspace.start(&entry, request).unwrap();
+        workspace.runs().start(&entry, request).unwrap();
     }
 }
 

@@ -13,8 +13,8 @@ use crate::workspace::{Access, FileUndone, UndoError, Undone};
 /// When there is no such run, it is going on, or what it wrote is no longer retained.
 pub fn run(context: &mut Context, args: &UndoArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Change)?;
-    let id = workspace.find_own_run(&args.run.to_string())?;
-    let undone = workspace.undo(id, args.agent.as_deref(), args.dry_run)?;
+    let id = workspace.runs().find_own_run(&args.run.to_string())?;
+    let undone = workspace.runs().undo(id, args.agent.as_deref(), args.dry_run)?;
     let left = undone.files.iter().any(|file| matches!(file.outcome, FileUndone::ChangedSince | FileUndone::Failed));
     if context.out.json() {
         context.out.document(&undone)?;

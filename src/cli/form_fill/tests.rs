@@ -47,10 +47,10 @@ fn history() -> String {
 fn filled(takes: bool, strategy: Option<Strategy>) -> (Vec<String>, Vec<StartOffer>, Vec<Event>) {
     let dir = tempfile::tempdir().unwrap();
     let workspace = Workspace::at(&dir.path().join("store"), Some(Preset::Simulated)).unwrap();
-    workspace.import_runs(history().as_bytes(), "test", &mut |_| {}).unwrap();
+    workspace.keeping().import_runs(history().as_bytes(), "test", &mut |_| {}).unwrap();
     let template = workspace.library.find("python_package_publish").unwrap().unwrap();
     let request = RunRequest::new().leave_open().strategy(strategy).seed(7);
-    let mut active = workspace.start(&template, request).unwrap();
+    let mut active = workspace.runs().start(&template, request).unwrap();
     let answers = [
         ("package_name", json!("demo")),
         ("has_tests", json!(true)),
@@ -71,9 +71,9 @@ fn filled(takes: bool, strategy: Option<Strategy>) -> (Vec<String>, Vec<StartOff
     active.stream.perform(&basis, &answers).unwrap();
     let mut person = Person { takes, asked: Vec::new() };
     let agreed = agreed_starts(&mut person, &workspace, &active).unwrap();
-    let completion = workspace.completion(active.stream.run(), &basis.template, &agreed).unwrap();
+    let completion = workspace.runs().completion(active.stream.run(), &basis.template, &agreed).unwrap();
     active.stream.perform(&basis, &[completion]).unwrap();
-    let events = workspace.events_of(active.id, 1, u32::MAX).unwrap();
+    let events = workspace.runs().events_of(active.id, 1, u32::MAX).unwrap();
     (person.asked, agreed, events.into_iter().map(|recorded| recorded.event).collect())
 }
 

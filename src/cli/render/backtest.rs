@@ -6,7 +6,7 @@ use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
 use crate::domain::percent;
 use crate::domain::tier::{Strategy, Tier};
-use crate::workspace::backtest::{Backtest, Estimate, PolicyReport, Whatif, WhatifAgent, WhatifOutcome, WhatifStrategy};
+use crate::workspace::memory::backtest::{Backtest, Estimate, PolicyReport, Whatif, WhatifAgent, WhatifOutcome, WhatifStrategy};
 
 /// Shows a back-test.
 pub fn backtest(out: &Printer, report: &Backtest) -> String {

@@ -4,7 +4,7 @@ use crate::cli::output::Printer;
 use crate::cli::output::table::{Column, Fit, Table};
 use crate::memory::advice::metrics::Interval;
 use crate::memory::advice::summary::{Bin, ChainLine, Difference, IntervalLine, RouterLine};
-use crate::workspace::bench_route::RouteReport;
+use crate::workspace::memory::bench_route::RouteReport;
 
 /// Chains up to which calibration and thresholds are shown for each.
 const DETAILED_MAX: usize = 4;

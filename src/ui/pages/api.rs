@@ -26,7 +26,7 @@ pub fn document(value: &impl Serialize) -> Result<Answer> {
 pub fn runs(ui: &Ui, request: &Request) -> Result<Answer> {
     let filter = super::runs::filter(ui, request)?;
     let limit = request.read("limit", |text| text.parse::<usize>().ok(), "a number")?.unwrap_or(RUNS_MAX);
-    document(&ui.workspace.runs(&filter, SortBy::Newest, Some(limit.clamp(1, RUNS_MAX)))?)
+    document(&ui.workspace.runs().list(&filter, SortBy::Newest, Some(limit.clamp(1, RUNS_MAX)))?)
 }
 
 /// `show-run --json`, or with `at` what `replay --at` prints.
@@ -34,12 +34,13 @@ pub fn runs(ui: &Ui, request: &Request) -> Result<Answer> {
 /// # Errors
 /// When there is no such run, or it had not begun then.
 pub fn run(ui: &Ui, request: &Request) -> Result<Answer> {
-    let id = ui.workspace.find_run(request.part("run"))?;
+    let id = ui.workspace.runs().find_run(request.part("run"))?;
     let at = request.read("at", |text| text.parse::<u64>().ok(), "a position in the log")?;
     let detail = match at {
-        None => ui.workspace.detail(id)?,
+        None => ui.workspace.runs().detail(id)?,
         Some(at) => ui
             .workspace
+            .proof()
             .detail_at(id, at)?
             .ok_or_else(|| CliError::not_found(format!("run {id} had not begun when the log was at position {at}")))?,
     };
@@ -56,5 +57,5 @@ pub fn search(ui: &Ui, request: &Request) -> Result<Answer> {
     let limit = request.read("limit", |text| text.parse::<usize>().ok(), "a number")?;
     let now = jiff::Zoned::now().with_time_zone(ui.zone.clone());
     let search = SearchRequest { limit, ..SearchRequest::new(question) }.now(&now);
-    document(&ui.workspace.search(&search).map_err(crate::cli::commands::search::report)?)
+    document(&ui.workspace.memory().search(&search).map_err(crate::cli::commands::search::report)?)
 }

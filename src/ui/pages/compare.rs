@@ -64,13 +64,13 @@ pub fn document(ui: &Ui, request: &Request) -> Result<Answer> {
 type Two = (RunDetail, RunDetail, crate::audit::diff::RunDiff);
 
 fn differing(workspace: &Workspace, a: &str, b: &str) -> Result<Two> {
-    let (a, b) = (workspace.find_run(a.trim())?, workspace.find_run(b.trim())?);
-    let found = workspace.diff(a, b)?;
-    Ok((workspace.detail(a)?.masked(), workspace.detail(b)?.masked(), found))
+    let (a, b) = (workspace.runs().find_run(a.trim())?, workspace.runs().find_run(b.trim())?);
+    let found = workspace.runs().diff(a, b)?;
+    Ok((workspace.runs().detail(a)?.masked(), workspace.runs().detail(b)?.masked(), found))
 }
 
 fn form(ui: &Ui, request: &Request) -> Result<Markup> {
-    let newest = ui.workspace.runs_page(&RunFilter::default(), None, OFFERED)?;
+    let newest = ui.workspace.runs().runs_page(&RunFilter::default(), None, OFFERED)?;
     let field = |name: &str, words: &str| {
         html! {
             label class="grow" { (words)

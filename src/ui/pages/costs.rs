@@ -28,7 +28,7 @@ const MODES: [Mode; 3] = [Mode::Real, Mode::Imported, Mode::Simulated];
 /// When the address cannot be read, or the store.
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let asked = question(ui, request)?;
-    let report = ui.workspace.costs(&asked, &ui.zone)?;
+    let report = ui.workspace.memory().costs(&asked, &ui.zone)?;
     let day_budget = ui.workspace.resolved.settings.per_day_budget.map(|budget| budget.0);
     let links = |row: &CostLine| runs_of(&request.query, row);
     let charts = MODES.into_iter().filter_map(|mode| {
@@ -70,7 +70,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
 /// # Errors
 /// As [`page`].
 pub fn document(ui: &Ui, request: &Request) -> Result<Answer> {
-    super::api::document(&ui.workspace.costs(&question(ui, request)?, &ui.zone)?)
+    super::api::document(&ui.workspace.memory().costs(&question(ui, request)?, &ui.zone)?)
 }
 
 fn mode_words(mode: Mode) -> &'static str {

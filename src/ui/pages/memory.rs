@@ -54,7 +54,7 @@ fn search(ui: &Ui, request: &Request, question: &str) -> SearchRequest {
 }
 
 fn found(ui: &Ui, request: &Request, question: &str) -> Result<Markup> {
-    let found = ui.workspace.search(&search(ui, request, question)).map_err(report)?;
+    let found = ui.workspace.memory().search(&search(ui, request, question)).map_err(report)?;
     Ok(html! {
         p class="hint" { "Understood: " (element::line(&found.understood.line)) }
         @for notice in found.understood.notes.iter().chain(&found.notices) { p class="notice" { (element::line(notice)) } }
@@ -111,12 +111,12 @@ fn class(status: &str) -> String {
 }
 
 fn like(ui: &Ui, reference: &str) -> Result<Markup> {
-    let id = ui.workspace.find_run(reference.trim())?;
-    let run = ui.workspace.detail(id)?.masked();
-    let near = ui.workspace.runs_like(&run, HITS, PATIENCE).map_err(report)?;
+    let id = ui.workspace.runs().find_run(reference.trim())?;
+    let run = ui.workspace.runs().detail(id)?.masked();
+    let near = ui.workspace.memory().runs_like(&run, HITS, PATIENCE).map_err(report)?;
     let mut lines = Vec::new();
     for id in near {
-        lines.extend(ui.workspace.run_line(id)?.map(|line| (line, None)));
+        lines.extend(ui.workspace.runs().run_line(id)?.map(|line| (line, None)));
     }
     Ok(html! {
         h2 { "Runs like " (element::run_link(&run.run_id)) ", the nearest first" }

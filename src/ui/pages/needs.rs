@@ -25,11 +25,11 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         log: LogFilter::Own,
         ..RunFilter::default()
     };
-    let page = ui.workspace.runs_page(&filter, before, RUNS)?;
+    let page = ui.workspace.runs().runs_page(&filter, before, RUNS)?;
     let mut waiting = Vec::new();
     for line in &page.runs {
         let Ok(id) = line.run_id.parse() else { continue };
-        let detail = ui.workspace.detail(id)?.masked();
+        let detail = ui.workspace.runs().detail(id)?.masked();
         let mut unblocks = run::unblock(ui, &detail);
         if detail.status == RunStatus::Failed {
             unblocks.retain(|unblock| matches!(unblock, run::Unblock::Budget { .. }));

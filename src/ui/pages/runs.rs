@@ -75,8 +75,8 @@ pub fn filter(ui: &Ui, request: &Request) -> Result<RunFilter> {
 
 fn listed(ui: &Ui, request: &Request, filter: &RunFilter) -> Result<Markup> {
     let before = request.read("before", |text| text.parse::<RunId>().ok(), "the id of a run")?;
-    let page = ui.workspace.runs_page(filter, before, RUNS)?;
-    let total = if filter.is_empty() { Some(ui.workspace.run_count()?) } else { None };
+    let page = ui.workspace.runs().runs_page(filter, before, RUNS)?;
+    let total = if filter.is_empty() { Some(ui.workspace.runs().run_count()?) } else { None };
     let older = page.next.map(|next| request.query.with("before", Some(&next.to_string())).link("/"));
     Ok(html! {
         @if page.runs.is_empty() {
@@ -111,9 +111,9 @@ fn searched(ui: &Ui, request: &Request, question: &str) -> Result<Markup> {
     let asked = format!("{question}{}", chosen.collect::<String>());
     let now = Zoned::now().with_time_zone(ui.zone.clone());
     let search = SearchRequest { limit: Some(HITS), ..SearchRequest::new(asked) }.now(&now);
-    let found = ui.workspace.search(&search).map_err(crate::cli::commands::search::report)?;
+    let found = ui.workspace.memory().search(&search).map_err(crate::cli::commands::search::report)?;
     let lines = found.hits.iter().map(|hit| {
-        let known = hit.run_id.parse().ok().map(|id| ui.workspace.run_line(id)).transpose()?.flatten();
+        let known = hit.run_id.parse().ok().map(|id| ui.workspace.runs().run_line(id)).transpose()?.flatten();
         Ok((known.unwrap_or_else(|| line_of(hit)), Some(hit)))
     });
     let lines: Vec<_> = lines.collect::<Result<_>>()?;

@@ -15,7 +15,7 @@ use crate::workspace::StoreFigures;
 /// # Errors
 /// When log or index cannot be read.
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
-    let figures = ui.workspace.figures().map_err(report)?;
+    let figures = ui.workspace.keeping().figures().map_err(report)?;
     let checked = request.query.get("check").map(|_| doctor::look(&ui.workspace)).transpose()?;
     let folder = ui.workspace.store.path.display().to_string();
     let all: u64 = figures.parts.iter().map(|part| part.bytes).sum();

@@ -25,8 +25,8 @@ const WEEKS: usize = 26;
 /// When the address cannot be read, or the store.
 pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
     let asked = question(ui, request, None)?;
-    let analytics = ui.workspace.analytics(&asked)?;
-    let trends = ui.workspace.trends(&asked)?;
+    let analytics = ui.workspace.memory().analytics(&asked)?;
+    let trends = ui.workspace.memory().trends(&asked)?;
     let entries = ui.workspace.library.list();
     // Templates that were run and are not here any more, those of other systems among them.
     let others = analytics.templates.iter().filter(|line| !entries.iter().any(|entry| entry.id == line.template_id));
@@ -76,8 +76,8 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let id = request.part("id");
     let entry = ui.workspace.library.find(id).ok().flatten();
-    let analytics = ui.workspace.analytics(&question(ui, request, Some(id))?)?;
-    if entry.is_none() && analytics.template.is_none() && ui.workspace.outcomes(Some(id))?.is_empty() {
+    let analytics = ui.workspace.memory().analytics(&question(ui, request, Some(id))?)?;
+    if entry.is_none() && analytics.template.is_none() && ui.workspace.memory().outcomes(Some(id))?.is_empty() {
         return Err(CliError::not_found(format!("template `{}` is not known and was never run", element::line(id)))
             .hint("the page Templates lists all templates"));
     }
@@ -131,7 +131,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
 /// # Errors
 /// When the address cannot be read, or the store.
 pub fn document(ui: &Ui, request: &Request) -> Result<Answer> {
-    super::api::document(&ui.workspace.analytics(&question(ui, request, request.query.get("template"))?)?)
+    super::api::document(&ui.workspace.memory().analytics(&question(ui, request, request.query.get("template"))?)?)
 }
 
 fn question(ui: &Ui, request: &Request, template: Option<&str>) -> Result<AnalyticsQuestion> {

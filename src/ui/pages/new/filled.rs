@@ -11,7 +11,7 @@ use crate::domain::form::{self, AnswerProblem};
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::ui::{Params, Ui};
 use crate::workspace::GivenAnswer;
-use crate::workspace::patterns::DefaultAnswer;
+use crate::workspace::memory::patterns::DefaultAnswer;
 
 /// A question that shows.
 pub struct Field<'t> {
@@ -132,5 +132,5 @@ fn history(ui: &Ui, template: &Template) -> Vec<DefaultAnswer> {
     let hidden = questions.iter().filter(|question| question.sensitive || question.kind == QuestionKind::Secret);
     let hidden: Vec<&str> = hidden.map(|question| question.id.as_str()).collect();
     // A proposal that cannot be made is no reason not to ask.
-    ui.workspace.default_answers(&template.template_id, &hidden).unwrap_or_default()
+    ui.workspace.memory().default_answers(&template.template_id, &hidden).unwrap_or_default()
 }

@@ -80,7 +80,7 @@ enum Outcome {
 }
 
 fn template_of(ui: &Ui, request: &Request) -> Result<(Entry, Template)> {
-    let entry = ui.workspace.template(request.part("template"))?;
+    let entry = ui.workspace.runs().template(request.part("template"))?;
     match (&entry.template, entry.first_error()) {
         (Some(template), None) => {
             let template = template.clone();
@@ -192,7 +192,8 @@ fn start(ui: &Ui, request: &Request) -> Result<Answer> {
     if is_real && request.form.get("confirm") != Some("yes") {
         return drawn(ui, request, &request.form, Outcome::Unconfirmed);
     }
-    let started = workspace.check_models(&template, terms.strategy, terms.budget).and_then(|()| workspace.start(&entry, run));
+    let started =
+        workspace.runs().check_models(&template, terms.strategy, terms.budget).and_then(|()| workspace.runs().start(&entry, run));
     match started {
         Ok(active) => {
             let id = active.id;

@@ -34,7 +34,7 @@ pub(super) fn outlook(
             }
         };
     }
-    match workspace.preview(template, request) {
+    match workspace.runs().preview(template, request) {
         Ok(preview) => html! {
             div class="card" {
                 h2 { "What will run" }

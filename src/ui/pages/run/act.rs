@@ -68,7 +68,7 @@ pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
         },
         RunStatus::Interrupted => resume("no process carries it on any more"),
         RunStatus::Failed => {
-            let stop = detail.run_id.parse().ok().and_then(|id| ui.workspace.money_stop(id).ok()).unwrap_or_default();
+            let stop = detail.run_id.parse().ok().and_then(|id| ui.workspace.runs().money_stop(id).ok()).unwrap_or_default();
             vec![after_failure(&stop)]
         }
         RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => Vec::new(),
@@ -202,16 +202,16 @@ pub fn resume(ui: &Ui, request: &Request) -> Result<Answer> {
 
 fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, approval: Option<(AgentNo, bool)>) -> Result<Answer> {
     ui.must_write()?;
-    let id = ui.workspace.find_own_run(request.part("run"))?;
+    let id = ui.workspace.runs().find_own_run(request.part("run"))?;
     refuse_strange(ui)?;
     if let Some((agent, _)) = approval {
-        let waits = ui.workspace.detail(id)?.approvals.iter().any(|it| it.number == agent && it.granted.is_none());
+        let waits = ui.workspace.runs().detail(id)?.approvals.iter().any(|it| it.number == agent && it.granted.is_none());
         if !waits {
             return Err(CliError::refused(format!("agent-{agent} of run {id} waits for no approval"))
                 .hint("its page shows how it stands"));
         }
     }
-    let mut active = ui.workspace.resume(id, wanted)?;
+    let mut active = ui.workspace.runs().resume(id, wanted)?;
     let known = form_fill::secrets_of(&ui.workspace, &active.basis.template, &form_fill::none());
     active.redactor = ui.workspace.redactor_of(&active.basis, &known);
     if let Some((agent, granted)) = approval {
@@ -243,8 +243,8 @@ pub fn refuse_strange(ui: &Ui) -> Result<()> {
 /// When there is no such run or it has ended.
 pub fn cancel(ui: &Ui, request: &Request) -> Result<Answer> {
     ui.must_write()?;
-    let id = ui.workspace.find_own_run(request.part("run"))?;
-    ui.workspace.cancel(id)?;
+    let id = ui.workspace.runs().find_own_run(request.part("run"))?;
+    ui.workspace.runs().cancel(id)?;
     Ok(back(id))
 }
 
@@ -254,7 +254,7 @@ pub fn cancel(ui: &Ui, request: &Request) -> Result<Answer> {
 /// When it says nothing, or the store cannot take it.
 pub fn note(ui: &Ui, request: &Request) -> Result<Answer> {
     ui.must_write()?;
-    let id = ui.workspace.find_own_run(request.part("run"))?;
+    let id = ui.workspace.runs().find_own_run(request.part("run"))?;
     let text = request.form.get("text").map(str::trim).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| CliError::invalid("the note says nothing").hint("write something, then add it"))?;
     let rating =
@@ -262,7 +262,7 @@ pub fn note(ui: &Ui, request: &Request) -> Result<Answer> {
     let tags = request.form.get("tags").unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty());
     let redactor = form_fill::redactor_about(&ui.workspace, id);
     let tags = tags.map(|tag| redactor.redact_answer(tag).into_owned()).collect();
-    ui.workspace.note(id, &redactor.redact_answer(text), rating, tags)?;
+    ui.workspace.runs().note(id, &redactor.redact_answer(text), rating, tags)?;
     Ok(back(id))
 }
 

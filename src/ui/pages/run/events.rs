@@ -16,9 +16,9 @@ const EVENTS: usize = 200;
 /// # Errors
 /// When there is no such run or the store cannot be read.
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
-    let id = ui.workspace.find_run(request.part("run"))?;
+    let id = ui.workspace.runs().find_run(request.part("run"))?;
     let from = request.read("from", |text| text.parse::<usize>().ok(), "the number of an event")?.unwrap_or(1).max(1);
-    let all = ui.workspace.events_of(id, 1, u32::MAX)?;
+    let all = ui.workspace.runs().events_of(id, 1, u32::MAX)?;
     let mut names = Names::default();
     all.iter().for_each(|recorded| names.learn(recorded));
     let first = (from - 1).min(all.len());

@@ -52,7 +52,7 @@ impl Shown<'_> {
 /// # Errors
 /// When there is no such run, it had not begun at the position that is asked for, or the store cannot be read.
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
-    let id = ui.workspace.find_run(request.part("run"))?;
+    let id = ui.workspace.runs().find_run(request.part("run"))?;
     let asked = request.read("at", |text| text.parse::<u64>().ok(), "a position in the log")?;
     let step = request.read("step", |text| text.parse::<usize>().ok(), "the number of an event of the run")?;
     let (story, at) = story(ui, id, asked, step)?;
@@ -84,16 +84,16 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
 fn story(ui: &Ui, id: RunId, at: Option<u64>, step: Option<usize>) -> Result<(Story, Option<u64>)> {
     let gone = || CliError::not_found(format!("run {id} has no events"));
     let Some(step) = step.filter(|_| at.is_none()) else {
-        let story = ui.workspace.story(id, at)?.ok_or_else(|| {
+        let story = ui.workspace.runs().story(id, at)?.ok_or_else(|| {
             CliError::not_found(format!("run {id} had not begun when the log was at position {}", at.unwrap_or_default()))
                 .hint(format!("`meno events {id}` shows the positions of its events"))
         })?;
         return Ok((story, at));
     };
-    let all = ui.workspace.story(id, None)?.ok_or_else(gone)?;
+    let all = ui.workspace.runs().story(id, None)?.ok_or_else(gone)?;
     let chosen = all.events.get(step.clamp(1, all.events.len().max(1)) - 1).map(position);
     match chosen {
-        Some(seq) if step < all.events.len() => Ok((ui.workspace.story(id, Some(seq))?.ok_or_else(gone)?, Some(seq))),
+        Some(seq) if step < all.events.len() => Ok((ui.workspace.runs().story(id, Some(seq))?.ok_or_else(gone)?, Some(seq))),
         // The last step is the run as it is.
         _ => Ok((all, None)),
     }

@@ -1,0 +1,473 @@
+//! Taking in the transcripts that coding agents leave behind: what is there, what of it is new, and how it comes into the log.
+//!
+//! Which files an import has read whole is kept beside the log, so that the next one need not open them. It is only a saving: what
+//! is here is known from the log alone, and without that file everything is read again and nothing is taken in twice.
+
+use super::Keeping;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::domain::event::Event;
+use crate::domain::ids::{BatchId, Hash, RunId, TimeNs};
+use crate::lake::batch::EventBatch;
+use crate::lake::transcripts::conversation::{Conversation, Taken};
+use crate::lake::transcripts::resume::RecordedSession;
+use crate::lake::transcripts::rules::Rules;
+use crate::lake::transcripts::tally::Tally;
+use crate::lake::transcripts::{Item, SOURCES, Session, Source, ToolResults};
+use crate::store;
+use crate::store::codec::{self, Decoded};
+use crate::store::files::{OsFiles, write_whole};
+use crate::store::session::RunLock;
+use crate::views::imports;
+use crate::views::transcripts::{Key, NAME, Seen};
+use crate::workspace::Workspace;
+use crate::workspace::keeping::import::{IMPORT_LOCK, ImportError, ImportProgress};
+
+/// The file that says which sessions were read whole.
+const STAMPS: &str = "transcripts.json";
+/// A file that was written so lately may be written still.
+const LIVE_NS: TimeNs = 300_000_000_000;
+/// Rows and events that are asked for at once.
+const PAGE: u32 = 4096;
+
+/// Names the agents whose transcripts can be read.
+pub fn transcript_sources() -> impl Iterator<Item = &'static str> {
+    SOURCES.iter().map(|source| source.name())
+}
+
+/// What lies in one place.
+#[derive(Clone, Debug)]
+pub struct FoundTranscripts {
+    /// Whose sessions they are.
+    pub source: &'static str,
+    /// Where they lie.
+    pub place: PathBuf,
+    /// Those that are new or grew since they were read.
+    pub sessions: Vec<Session>,
+    /// Those that did not change since.
+    pub unchanged: u64,
+    /// What could not be looked at.
+    pub tally: Tally,
+}
+
+impl FoundTranscripts {
+    /// Returns the bytes of the files that are to be read.
+    pub fn bytes(&self) -> u64 {
+        self.sessions.iter().map(Session::bytes).sum()
+    }
+
+    /// Returns how many files are to be read.
+    pub fn files(&self) -> u64 {
+        let files = self.sessions.iter().flat_map(|session| &session.files);
+        files.map(|file| &file.path).collect::<HashSet<_>>().len() as u64
+    }
+}
+
+/// What came of an import of transcripts.
+#[derive(Clone, Debug, Default)]
+pub struct ImportedTranscripts {
+    /// Sessions that are new here.
+    pub sessions: u64,
+    /// Sessions that were here and have more now.
+    pub grown: u64,
+    /// Sessions of which nothing is new.
+    pub already_there: u64,
+    /// Sessions that were forgotten here and do not come back.
+    pub forgotten: u64,
+    /// Sessions that end before something that one append cannot hold; [`Self::tally`] names them.
+    pub cut: u64,
+    /// What was taken in.
+    pub taken: Taken,
+    /// What was not.
+    pub tally: Tally,
+}
+
+/// What of transcripts is in the log, for imports that follow one another: the next one reads only what was appended since.
+#[derive(Debug, Default)]
+pub struct SeenTranscripts {
+    seen: Seen,
+    /// The position of the log up to which it knows everything.
+    upto: u64,
+}
+
+/// The sessions that were read whole: source and id, and the hash of what their files looked like.
+type Stamps = BTreeMap<String, Hash>;
+
+impl Keeping<'_> {
+    /// Looks for transcripts of `source`, or of every agent: at `path`, or where they lie.
+    ///
+    /// # Errors
+    /// When `path` cannot be read.
+    pub fn find_transcripts(&self, source: Option<&str>, path: Option<&Path>) -> io::Result<Vec<FoundTranscripts>> {
+        let stamps = self.stamps();
+        let now = self.0.world.now();
+        let mut found = Vec::new();
+        let mut places_seen = HashSet::new();
+        for source in SOURCES.iter().filter(|known| source.is_none_or(|name| name == known.name())) {
+            let places = match path {
+                Some(path) => vec![path.to_owned()],
+                None => source.places(&|name| self.0.variables.get(name)),
+            };
+            for place in places {
+                // One folder may be reached by several names.
+                let real = place.canonicalize();
+                if path.is_none() && !real.is_ok_and(|real| places_seen.insert((source.name(), real))) {
+                    continue;
+                }
+                let mut tally = Tally::default();
+                let mut sessions = source.detect(&place, &mut tally)?;
+                let all = sessions.len();
+                sessions.retain(|session| stamps.get(&stamp_key(source.name(), session)) != Some(&stamp(session)));
+                for file in sessions.iter_mut().flat_map(|session| &mut session.files) {
+                    file.is_live = now.saturating_sub(file.modified) < LIVE_NS;
+                }
+                let unchanged = (all - sessions.len()) as u64;
+                if all > 0 || tally.skipped().next().is_some() {
+                    found.push(FoundTranscripts { source: source.name(), place, sessions, unchanged, tally });
+                }
+            }
+        }
+        if path.is_some() && found.iter().any(|found| !found.sessions.is_empty() || found.unchanged > 0) {
+            // What one source can read need not be what the others write.
+            found.retain(|found| !found.sessions.is_empty() || found.unchanged > 0);
+        }
+        Ok(found)
+    }
+
+    /// Returns the places in which transcripts of `source`, or of every agent, are looked for.
+    pub fn transcript_places(&self, source: Option<&str>) -> Vec<PathBuf> {
+        let meant = SOURCES.iter().filter(|known| source.is_none_or(|name| name == known.name()));
+        meant.flat_map(|source| source.places(&|name| self.0.variables.get(name))).collect()
+    }
+
+    /// Takes in what is new of the sessions that were found.
+    ///
+    /// What was appended stays when it stops half-way; importing again goes on.
+    ///
+    /// # Errors
+    /// When the store cannot take it. A file that cannot be read is counted and named.
+    pub fn import_transcripts(
+        &self,
+        found: Vec<FoundTranscripts>,
+        tool_results: ToolResults,
+        seen: &mut SeenTranscripts,
+        tell: &mut dyn FnMut(ImportProgress),
+    ) -> Result<ImportedTranscripts, ImportError> {
+        let lock = RunLock::acquire(self.0.place()?, RunId::from_bytes(IMPORT_LOCK)).map_err(|error| match error {
+            store::Error::RunHeld { pid, .. } => ImportError::Busy { pid },
+            error => error.into(),
+        })?;
+        // What is not in the log after a failure must not be taken for known.
+        let mut known = std::mem::take(seen);
+        self.see_transcripts(&mut known)?;
+        let mut import = Import {
+            workspace: self.0,
+            seen: known.seen,
+            families: HashMap::new(),
+            gathered: EventBatch::default(),
+            waiting: HashSet::new(),
+            done: ImportedTranscripts::default(),
+            appended: 0,
+            unappended: 0,
+            bytes: 0,
+            read_whole: Vec::new(),
+            tell,
+        };
+        let done = import.all(found, tool_results);
+        let done = done.map(|()| {
+            *seen = SeenTranscripts { seen: import.seen, upto: known.upto };
+            import.done
+        });
+        lock.end()?;
+        done
+    }
+
+    /// Brings what is known of transcripts up to the log: from its view at first, then event by event.
+    fn see_transcripts(&self, known: &mut SeenTranscripts) -> Result<(), store::Error> {
+        if known.upto == 0 {
+            known.seen = Seen::new(self.0.salt()?);
+            let (mut from, mut upto) = (Vec::new(), None);
+            loop {
+                let page = self.0.log.view(NAME, &from, None, false, PAGE)?;
+                for (key, row) in &page.rows {
+                    known.seen.add_row(key, row).map_err(store::Error::Index)?;
+                }
+                // What came in while the pages were read may be missing in the earlier ones.
+                known.upto = *upto.get_or_insert(page.seen);
+                match page.rows.last() {
+                    Some((last, _)) => from = [last.as_slice(), &[0]].concat(),
+                    None => break,
+                }
+            }
+        }
+        loop {
+            let page = self.0.runs().log_page(known.upto + 1)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            known.upto = last.envelope.seq;
+            for stored in &page {
+                if let Decoded::Known(recorded) = codec::decode(stored)? {
+                    known.seen.apply(&recorded);
+                }
+            }
+        }
+    }
+
+    fn stamps_file(&self) -> PathBuf {
+        self.0.store.path.join(STAMPS)
+    }
+
+    /// Reads which sessions were read whole; none of them when that cannot be known.
+    fn stamps(&self) -> Stamps {
+        let text = std::fs::read(self.stamps_file()).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+}
+
+fn stamp_key(source: &str, session: &Session) -> String {
+    // One session may lie in two places, and several in one file.
+    let place = session.files.first().map(|file| file.path.display().to_string()).unwrap_or_default();
+    format!("{source} {} {place}", session.id)
+}
+
+fn stamp(session: &Session) -> Hash {
+    // Texts and numbers are always JSON.
+    Hash::of(&serde_json::to_vec(&session.stamp()).unwrap_or_default())
+}
+
+/// An import at work.
+struct Import<'a> {
+    workspace: &'a Workspace,
+    seen: Seen,
+    /// By source and session: the first session of its family, as it was known when it was imported.
+    families: HashMap<(&'static str, String), Option<String>>,
+    gathered: EventBatch,
+    /// Sessions whose events are gathered and not appended, by their origin's key.
+    waiting: HashSet<[u8; 16]>,
+    done: ImportedTranscripts,
+    appended: u64,
+    unappended: u64,
+    bytes: u64,
+    /// Sessions that were read whole since the last append.
+    read_whole: Vec<(String, Hash)>,
+    tell: &'a mut dyn FnMut(ImportProgress),
+}
+
+impl Import<'_> {
+    fn all(&mut self, found: Vec<FoundTranscripts>, tool_results: ToolResults) -> Result<(), ImportError> {
+        let workspace = self.workspace;
+        let prices_hash = workspace.prices.hash();
+        for source in SOURCES {
+            let rules = Rules {
+                source: source.name(),
+                provider: source.provider(),
+                redactor: &workspace.redactor,
+                prices: &workspace.prices,
+                prices_hash,
+                tool_results,
+            };
+            let mut sessions: Vec<(Option<TimeNs>, Session)> = Vec::new();
+            for found in found.iter().filter(|found| found.source == source.name()) {
+                self.done.tally.merge(&found.tally);
+                self.done.already_there += found.unchanged;
+                sessions.extend(found.sessions.iter().map(|session| (source.began(session), session.clone())));
+            }
+            // Over all places: whoever began first keeps what several sessions repeat.
+            let modified = |session: &Session| session.files.iter().map(|file| file.modified).min();
+            sessions.sort_by(|(a, first), (b, other)| {
+                (a.is_none(), a, modified(first), &first.id).cmp(&(b.is_none(), b, modified(other), &other.id))
+            });
+            for (_, mut session) in sessions {
+                self.session(source, &rules, &mut session)?;
+            }
+        }
+        self.append()?;
+        (self.tell)(ImportProgress { bytes: self.bytes, runs: self.appended });
+        Ok(())
+    }
+
+    fn session(&mut self, source: &dyn Source, rules: &Rules<'_>, session: &mut Session) -> Result<(), ImportError> {
+        let (origin, ..) = rules.origin(session);
+        if self.waiting.contains(&origin.key) {
+            self.append()?;
+        }
+        let known = self.known(origin.key)?;
+        let was_here = known.is_some();
+        let was_forgotten = self.seen.forgotten_run_of(Key::of_origin(&origin)).is_some();
+        if was_forgotten || known.as_ref().is_some_and(|(_, known)| known.is_forgotten) {
+            self.done.forgotten += 1;
+            self.bytes += session.bytes();
+            self.read_whole.push((stamp_key(rules.source, session), stamp(session)));
+            return Ok(());
+        }
+        self.complete_families(rules, session, known.as_ref().and_then(|(_, known)| known.family.clone()))?;
+        let session = &*session;
+        let mut seen = std::mem::take(&mut self.seen);
+        let mut tally = std::mem::take(&mut self.done.tally);
+        let mut conversation = Conversation::new(rules, session, &mut seen, known);
+        let mut outcome = Ok(Going::On);
+        let mut is_first = !was_here;
+        let mut taken = None;
+        let begun = self.bytes;
+        let read = source.read(session, &mut tally, &mut |item| {
+            match item {
+                Item::Facts(facts) => conversation.facts(facts),
+                Item::Entry(entry) => conversation.take(entry),
+                Item::Read(bytes) => self.bytes = begun + bytes,
+            }
+            outcome = self.gather(&mut conversation, &mut is_first, &mut taken);
+            if matches!(outcome, Ok(Going::On)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let going = outcome?;
+        self.bytes = begun + session.bytes();
+        let mut is_whole = going == Going::On;
+        if let Err(why) = &read {
+            tally.skip(format!("cannot be read: {why}"), session.files.first().map_or(Path::new(""), |file| &file.path), 0);
+            is_whole = false;
+        }
+        let mut last = going;
+        if is_whole {
+            conversation.finish();
+            last = self.gather(&mut conversation, &mut is_first, &mut taken)?;
+        }
+        let unfinished = conversation.taken.unfinished;
+        let has_added = taken.is_some();
+        let taken = Taken { unfinished, ..taken.unwrap_or_default() };
+        drop(conversation);
+        self.seen = seen;
+        self.done.tally = tally;
+        if last == Going::TooLarge {
+            let file = session.files.first().map_or(Path::new(""), |file| &file.path);
+            self.done.tally.skip("the session holds a text that is too large for the log: it ends before it here", file, 0);
+            self.done.cut += 1;
+            is_whole = false;
+        }
+        match last {
+            Going::Forgotten => self.done.forgotten += 1,
+            Going::TooLarge if !has_added => {}
+            Going::On if !has_added => {
+                self.done.already_there += 1;
+                self.done.taken.add(&taken);
+            }
+            Going::On | Going::TooLarge => {
+                self.waiting.insert(origin.key);
+                *(if was_here { &mut self.done.grown } else { &mut self.done.sessions }) += 1;
+                self.unappended += 1;
+                self.done.taken.add(&taken);
+            }
+        }
+        if is_whole && unfinished == 0 && !session.is_live() {
+            self.read_whole.push((stamp_key(rules.source, session), stamp(session)));
+        }
+        (self.tell)(ImportProgress { bytes: self.bytes, runs: self.appended });
+        Ok(())
+    }
+
+    /// Returns the run of a session that is here, with what the log knows of it.
+    fn known(&self, key: [u8; 16]) -> Result<Option<(RunId, RecordedSession)>, store::Error> {
+        let after = [&key[..], &[0]].concat();
+        let rows = self.workspace.log.view(imports::NAME, &key, Some(&after), false, 1)?;
+        let Some((_, row)) = rows.rows.first() else { return Ok(None) };
+        let run = imports::read_row(row).map_err(store::Error::Index)?.run;
+        let (mut known, mut from) = (RecordedSession::default(), 1);
+        loop {
+            let page = self.workspace.log.read_run(run, from, PAGE)?;
+            if page.is_empty() {
+                return Ok(Some((run, known)));
+            }
+            for stored in &page {
+                if let Decoded::Known(recorded) = codec::decode(stored)? {
+                    known.apply(&recorded);
+                }
+                from = stored.envelope.version + 1;
+            }
+        }
+    }
+
+    /// Lets the family of each file begin where an earlier import saw it begin: parents may be gone since, or come back.
+    fn complete_families(&mut self, rules: &Rules<'_>, session: &mut Session, own: Option<String>) -> Result<(), store::Error> {
+        for file in &mut session.files {
+            let mut first = own.clone();
+            for id in file.family.iter().filter(|id| **id != session.id) {
+                if first.is_some() {
+                    break;
+                }
+                let known = (rules.source, id.clone());
+                if !self.families.contains_key(&known) {
+                    let (origin, ..) = rules.origin_of(id);
+                    let family = self.known(origin.key)?.and_then(|(_, known)| known.family);
+                    self.families.insert(known.clone(), family);
+                }
+                first = self.families.get(&known).cloned().flatten();
+            }
+            if let Some(first) = first.filter(|first| file.family.first() != Some(first)) {
+                file.family.retain(|id| *id != first);
+                file.family.insert(0, first);
+            }
+        }
+        Ok(())
+    }
+
+    fn gather(
+        &mut self,
+        conversation: &mut Conversation<'_>,
+        is_first: &mut bool,
+        taken: &mut Option<Taken>,
+    ) -> Result<Going, ImportError> {
+        let events: Vec<(Event, Option<TimeNs>)> = conversation.drain();
+        let Some(run) = conversation.run().filter(|_| !events.is_empty()) else { return Ok(Going::On) };
+        let workspace = self.workspace;
+        // What it said may have been forgotten since; its id follows from where it comes from, and it must not come back.
+        if std::mem::take(is_first) && !workspace.log.read_run(run, 1, 1)?.is_empty() {
+            return Ok(Going::Forgotten);
+        }
+        if self.gathered.add_part(run, events, &|| workspace.world.random()).is_err() {
+            return Ok(Going::TooLarge);
+        }
+        // Only what can be appended was taken in.
+        *taken = Some(conversation.taken.clone());
+        if self.gathered.is_full() {
+            self.append()?;
+            (self.tell)(ImportProgress { bytes: self.bytes, runs: self.appended });
+        }
+        Ok(Going::On)
+    }
+
+    fn append(&mut self) -> Result<(), ImportError> {
+        let Workspace { payloads, world, .. } = self.workspace;
+        if let Some((batch, texts)) = self.gathered.take(BatchId(world.ulid(None))) {
+            let texts: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+            payloads.write(&texts)?;
+            self.workspace.runs().append_with(&batch, &texts)?;
+        }
+        self.waiting.clear();
+        self.appended += std::mem::take(&mut self.unappended);
+        self.stamp()
+    }
+
+    /// Notes which sessions need not be read again: everything of them is in the log.
+    fn stamp(&mut self) -> Result<(), ImportError> {
+        if self.read_whole.is_empty() {
+            return Ok(());
+        }
+        let mut stamps = self.workspace.keeping().stamps();
+        stamps.extend(self.read_whole.drain(..));
+        let path = self.workspace.keeping().stamps_file();
+        let text = serde_json::to_vec(&stamps).unwrap_or_default();
+        write_whole(&OsFiles, &path, &text).map_err(store::Error::io(&path))?;
+        Ok(())
+    }
+}
+
+/// How a session's events were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Going {
+    /// All of them.
+    On,
+    /// None: the run is one that was forgotten.
+    Forgotten,
+    /// Up to some that do not fit into one append.
+    TooLarge,
+}

@@ -1,0 +1,150 @@
+//! Reports over the past: what was spent, and how templates do.
+
+use super::Recall;
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
+use crate::analytics::build::{self, Terms};
+use crate::analytics::material::Outcome;
+use crate::analytics::report::{Analytics, WeekLine};
+use crate::analytics::spending::{self, CostQuestion, CostReport, Dimension};
+use crate::analytics::telemetry::{Gathering, PriceOf, TelemetryReport};
+use crate::domain::ids::{NodeId, TimeNs};
+use crate::store;
+use crate::views::{costs, utc};
+
+/// Single runs that a report looks at, the newest.
+const PAST_MAX: usize = 2000;
+
+/// What `analytics` is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnalyticsQuestion {
+    /// Only this template, and everything about it.
+    pub template: Option<String>,
+    /// Only runs begun at this moment or later.
+    pub since: Option<TimeNs>,
+    /// Only runs begun before this moment.
+    pub until: Option<TimeNs>,
+    /// Simulated runs count too.
+    pub simulated: bool,
+    /// Successes that nobody could verify count as successes.
+    pub unverified: bool,
+}
+
+impl Recall<'_> {
+    /// Returns what experience says: a line per template, and everything about the one that is asked for.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn analytics(&self, question: &AnalyticsQuestion) -> Result<Analytics, store::Error> {
+        let template = question.template.as_deref();
+        let terms = self.terms(question);
+        let (outcomes, report) = match template {
+            Some(template) => {
+                let material = self.material(template, question.since, question.until, PAST_MAX)?;
+                let report = build::template(template, &material, &terms);
+                (material.outcomes, report)
+            }
+            None if question.since.is_none() && question.until.is_none() => (self.outcomes(None)?, None),
+            None => {
+                let mut outcomes = Vec::new();
+                let mut known: Vec<String> = self.outcomes(None)?.into_iter().map(|outcome| outcome.template).collect();
+                known.dedup();
+                for template in known {
+                    outcomes.extend(self.material(&template, question.since, question.until, 0)?.outcomes);
+                }
+                (outcomes, None)
+            }
+        };
+        Ok(Analytics {
+            modes: terms.modes(),
+            unverified_counts: terms.unverified,
+            min_sample: terms.min_sample,
+            half_life_days: terms.half_life_days,
+            since: question.since.map(utc),
+            until: question.until.map(utc),
+            templates: build::lines(&outcomes, &terms),
+            template: report,
+            weeks: build::weeks(&outcomes, &terms),
+        })
+    }
+
+    /// Returns the weeks of each template that has runs that count, whenever they began.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn trends(&self, question: &AnalyticsQuestion) -> Result<BTreeMap<String, Vec<WeekLine>>, store::Error> {
+        let terms = self.terms(question);
+        let mut templates: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+        for outcome in self.outcomes(None)? {
+            templates.entry(outcome.template.clone()).or_default().push(outcome);
+        }
+        Ok(templates.into_iter().map(|(template, outcomes)| (template, build::weeks(&outcomes, &terms))).collect())
+    }
+
+    /// Returns sums over the model calls that began in `[since, until)` (ns since the epoch), with an estimate of what the same tokens
+    /// would have cost at the prices of the premium model that is set.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn telemetry(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<TelemetryReport, store::Error> {
+        let premium = self.0.resolved.settings.tiers.premium.as_ref().map(|tier| {
+            let price: PriceOf<'_> = Box::new(|usage| Some(self.0.prices.price(&tier.provider, &tier.model, usage)?.amount));
+            (tier.model.clone(), price)
+        });
+        let mut gathering = Gathering::new(premium);
+        self.each_call(since, until, |_, row, payer| -> Result<(), store::Error> {
+            gathering.add(row, payer);
+            Ok(())
+        })?;
+        Ok(gathering.finish((since.map(utc), until.map(utc))))
+    }
+
+    fn terms(&self, question: &AnalyticsQuestion) -> Terms {
+        let memory = &self.0.resolved.settings.memory;
+        let found = question.template.as_deref().and_then(|id| self.0.library.find(id).ok().flatten());
+        let template = found.and_then(|entry| entry.template);
+        let questions = template.iter().flat_map(|template| &template.form_schema.questions);
+        Terms {
+            simulated: question.simulated,
+            unverified: question.unverified,
+            min_sample: u64::from(memory.min_sample.max(1)),
+            half_life_days: memory.half_life_days,
+            today: self.today(),
+            sensitive: questions.filter(|question| question.sensitive).map(|question| question.id.clone()).collect(),
+        }
+    }
+
+    /// Returns what was spent between `since` and `until` of the question (ns since the epoch, widened to whole UTC quarter hours), by its
+    /// dimensions, with the days of `zone`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn costs(&self, question: &CostQuestion, zone: &TimeZone) -> Result<CostReport, store::Error> {
+        let CostQuestion { by, only, since, until } = question;
+        let since_quarter = since.map(|since| costs::quarter_begin(costs::quarter_of(since)));
+        let until_quarter = until.map(|until| costs::quarter_end(costs::quarter_of(until.saturating_sub(1))).saturating_add(1));
+        let span = (since_quarter.map(utc), until_quarter.map(utc));
+        let asks_for = |wanted: &Dimension| by.contains(wanted) || only.iter().any(|only| only.dimension == *wanted);
+        if asks_for(&Dimension::Tool) {
+            let calls = self.of_each_log(asks_for(&Dimension::Node), &|| self.tool_calls(*since, *until))?;
+            return Ok(spending::group_tools(&calls, by, only, zone, span));
+        }
+        let by_month = since.is_none() && until.is_none() && !asks_for(&Dimension::Day) && !asks_for(&Dimension::Week);
+        let charges = self.of_each_log(asks_for(&Dimension::Node), &|| {
+            let sums = if by_month { self.charges_by_month(zone)? } else { None };
+            sums.map_or_else(|| self.charges(*since, *until), Ok)
+        })?;
+        Ok(spending::group(&charges, by, only, zone, span))
+    }
+
+    /// Asks `ask` of each log by itself, or of all logs at once where nothing depends on whose they are.
+    fn of_each_log<T>(
+        &self,
+        apart: bool,
+        ask: &dyn Fn() -> Result<T, store::Error>,
+    ) -> Result<Vec<(Option<NodeId>, T)>, store::Error> {
+        if apart { self.0.keeping().each_log(ask) } else { Ok(vec![(None, ask()?)]) }
+    }
+}

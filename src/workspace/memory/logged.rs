@@ -1,0 +1,97 @@
+//! The log of a workspace, with the logs that lie beside it, as the search index reads it and as hits are told apart.
+
+use super::Recall;
+use crate::domain::event::Event;
+use crate::domain::ids::{Hash, NodeId, RunId};
+use crate::memory::index::Source;
+use crate::memory::lexical::{DocumentTest, WordFact};
+use crate::memory::search::SearchResult;
+use crate::store;
+use crate::store::codec::{self, Decoded};
+use crate::store::identity::IMPORTED;
+use crate::views::run_detail::RunDetail;
+use crate::views::run_list::LogFilter;
+use crate::workspace::Workspace;
+use crate::workspace::memory::response::{HitDocument, hit_document};
+
+/// The log of a workspace, as the index reads it.
+pub(in crate::workspace) struct Logged<'a>(pub &'a Workspace);
+
+impl Source for Logged<'_> {
+    fn head(&self) -> Result<(String, u64, Hash), store::Error> {
+        let head = self.0.log.head()?;
+        Ok((head.node.to_string(), head.seq, head.hash))
+    }
+
+    fn hash_at(&self, seq: u64) -> Result<Option<Hash>, store::Error> {
+        let event = self.0.log.read(seq, 1)?;
+        Ok(event.first().filter(|event| event.envelope.seq == seq).map(|event| event.hash))
+    }
+
+    fn touched(&self, after: u64, limit: u32) -> Result<Option<(Vec<RunId>, u64, Hash)>, store::Error> {
+        let mut runs = std::collections::BTreeSet::new();
+        let mut last = None;
+        let mut from = after + 1;
+        while from - after <= u64::from(limit) {
+            let page = self.0.runs().log_page(from)?;
+            let Some(end) = page.last() else { break };
+            (from, last) = (end.envelope.seq + 1, Some((end.envelope.seq, end.hash)));
+            runs.extend(page.iter().filter_map(|event| event.envelope.run));
+            // Where the own log says that another was taken in, the runs of that are new.
+            for event in page.iter().filter(|event| event.kind == IMPORTED) {
+                if let Ok(Decoded::Known(recorded)) = codec::decode(event)
+                    && let Event::SegmentImported(body) = recorded.event
+                    && let Some(spans) = self.0.keeping().imported_runs()?
+                {
+                    runs.extend(spans.runs_between(body.node, body.from, body.to));
+                }
+            }
+        }
+        Ok(last.map(|(seq, hash)| (runs.into_iter().collect(), seq, hash)))
+    }
+
+    fn detail(&self, run: RunId) -> Result<RunDetail, store::Error> {
+        // A run is found by what can be read of it, and looked at again when there is more.
+        let mut events = self.0.runs().events_of(run, 1, u32::MAX)?;
+        for recorded in &mut events {
+            let mut locked = None;
+            recorded.event.each_text_mut(&mut |text| {
+                let name = text.payload().filter(|name| locked.is_none() && self.0.payloads.has(*name));
+                locked = locked.or(name.and_then(|name| self.0.payloads.key_of(name)));
+            });
+            if let Some(key) = locked {
+                let place = self.0.memory().index_place();
+                place.mark_locked(&key.to_string()).map_err(store::Error::io(self.0.store.path.clone()))?;
+                break;
+            }
+        }
+        self.0.runs().detail_of(run, &events)
+    }
+}
+
+impl Recall<'_> {
+    /// Returns what runs must be to be of these logs; nothing when all are meant.
+    pub(in crate::workspace) fn of_logs(&self, log: &LogFilter) -> Result<Option<DocumentTest>, store::Error> {
+        let spans = self.0.keeping().imported_runs()?;
+        let runs = |takes: &dyn Fn(NodeId) -> bool| {
+            let all = spans.iter().flat_map(|spans| spans.runs().filter(|run| spans.node_of(*run).is_some_and(takes)));
+            DocumentTest::Is(WordFact::Run, all.map(|run| run.to_string().to_lowercase()).collect())
+        };
+        Ok(match log {
+            LogFilter::All => None,
+            LogFilter::Own if spans.is_none() => None,
+            LogFilter::Own => Some(DocumentTest::Not(Box::new(runs(&|_| true)))),
+            LogFilter::Node(_) => Some(runs(&|node| log.takes(Some(node)))),
+        })
+    }
+
+    /// Returns hits as they are shown, each with the imported log that has it.
+    pub(in crate::workspace) fn hits(&self, answer: &SearchResult) -> Result<Vec<HitDocument>, store::Error> {
+        let hit = |(hit, rank)| {
+            let shown: HitDocument = hit_document(hit, rank);
+            let node = shown.run_id.parse().map_or(Ok(None), |run| self.0.keeping().node_of(run))?;
+            Ok(HitDocument { node: node.map(|node| node.to_string()), ..shown })
+        };
+        answer.hits.iter().zip(1..).map(hit).collect()
+    }
+}

@@ -1,0 +1,132 @@
+//! Money and model calls, read from the views.
+
+use super::Recall;
+use indexmap::IndexMap;
+use jiff::tz::TimeZone;
+
+use crate::analytics::spending;
+use crate::domain::ids::{RunId, TimeNs};
+use crate::lake::otel::write::RunSpans;
+use crate::store::{self, Error};
+use crate::views::costs::calls::{self, CallKey, CallRow};
+use crate::views::costs::tools::{self, ToolKey, ToolSum};
+use crate::views::costs::{self, CostFold, CostKey, CostRow, quarter_of};
+use crate::views::rows::{self, Key};
+
+impl Recall<'_> {
+    /// Returns the charges of the UTC quarter hours that touch `[since, until)` (ns since the epoch), in the order of time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn charges(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<Vec<(CostKey, CostRow)>, store::Error> {
+        let all = Key::new(costs::KIND);
+        let from = since.map_or_else(|| all.clone().finish(), |since| CostKey::from_quarter(quarter_of(since)).finish());
+        // The quarter hour in which the last moment lies is the last one.
+        let last = |until: TimeNs| CostKey::from_quarter(quarter_of(until.saturating_sub(1)).saturating_add(1)).finish();
+        let to = until.map_or_else(|| all.end(), |until| Some(last(until)));
+        self.sums(from, to)
+    }
+
+    /// Returns all charges, those of a UTC month together as far as `zone` has them in the same month, in no order; `None` where a month of
+    /// the zone begins within a quarter hour.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn charges_by_month(&self, zone: &TimeZone) -> Result<Option<Vec<(CostKey, CostRow)>>, store::Error> {
+        let all = Key::new(costs::KIND_MONTH);
+        let months = self.sums(all.clone().finish(), all.end())?;
+        let key = |quarter: i64| CostKey::from_quarter(quarter).finish();
+        spending::by_month(months, zone, |from, to| self.sums(key(from), Some(key(to))))
+    }
+
+    fn sums(&self, from: Vec<u8>, to: Option<Vec<u8>>) -> Result<Vec<(CostKey, CostRow)>, store::Error> {
+        let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
+            let key = CostKey::read(key).ok_or_else(|| Error::Index("a key of the costs is malformed".to_owned()))?;
+            Ok((key, rows::read(row).map_err(Error::Index)?))
+        };
+        self.view_rows(costs::NAME, from, to, false, usize::MAX)?.iter().map(read).collect()
+    }
+
+    /// Returns the tool calls that ended in the UTC quarter hours that touch `[since, until)` (ns since the epoch), in the order of time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn tool_calls(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<Vec<(ToolKey, ToolSum)>, store::Error> {
+        let all = Key::new(tools::KIND);
+        let from = since.map_or_else(|| all.clone().finish(), |since| ToolKey::from_quarter(quarter_of(since)).finish());
+        let last = |until: TimeNs| ToolKey::from_quarter(quarter_of(until.saturating_sub(1)).saturating_add(1)).finish();
+        let to = until.map_or_else(|| all.end(), |until| Some(last(until)));
+        let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
+            let key = ToolKey::read(key).ok_or_else(|| Error::Index("a key of the tool calls is malformed".to_owned()))?;
+            Ok((key, rows::read(row).map_err(Error::Index)?))
+        };
+        self.view_rows(costs::NAME, from, to, false, usize::MAX)?.iter().map(read).collect()
+    }
+
+    /// Calls `each` with every model call that began in `[since, until)` (ns since the epoch), in the order of time, with who paid.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or what `each` says.
+    pub fn each_call<E: From<store::Error>>(
+        &self,
+        since: Option<TimeNs>,
+        until: Option<TimeNs>,
+        mut each: impl FnMut(CallKey, &CallRow, &CostFold) -> Result<(), E>,
+    ) -> Result<(), E> {
+        const PAGE: usize = 2000;
+        let all = Key::new(calls::KIND);
+        let mut from = since.map_or_else(|| all.clone().finish(), |since| CallKey::from_time(since).finish());
+        let to = until.map_or_else(|| all.end(), |until| Some(CallKey::from_time(until).finish()));
+        let mut payer: Option<(RunId, CostFold)> = None;
+        loop {
+            let page = self.view_rows(costs::NAME, from, to.clone(), false, PAGE)?;
+            for (key, row) in &page {
+                let key = CallKey::read(key).ok_or_else(|| Error::Index("a key of the calls is malformed".to_owned()))?;
+                let row: CallRow = rows::read(row).map_err(Error::Index)?;
+                if payer.as_ref().is_none_or(|(run, _)| *run != key.run) {
+                    payer = Some((key.run, self.payer(key.run)?));
+                }
+                if let Some((_, payer)) = &payer {
+                    each(key, &row, payer)?;
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => from = [&last[..], &[0]].concat(),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn payer(&self, run: RunId) -> Result<CostFold, store::Error> {
+        let key = CostFold::key(run);
+        let end = [&key[..], &[0]].concat();
+        let found = self.view_rows(costs::NAME, key, Some(end), false, 1)?;
+        found.first().map_or(Ok(CostFold::default()), |(_, row)| rows::read(row).map_err(Error::Index))
+    }
+
+    /// Calls `each` with the spans of every run that had a model call in `[since, until)` (ns since the epoch), in the order of their first
+    /// call then, and with how many calls these are.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or what `each` says.
+    pub fn each_run_spans<E: From<store::Error>>(
+        &self,
+        since: Option<TimeNs>,
+        until: Option<TimeNs>,
+        each: &mut dyn FnMut(Vec<serde_json::Value>, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut runs: IndexMap<RunId, u64> = IndexMap::new();
+        self.each_call(since, until, |key, _, _| -> Result<(), store::Error> {
+            *runs.entry(key.run).or_default() += 1;
+            Ok(())
+        })?;
+        for (run, calls) in runs {
+            let mut spans = RunSpans::new(run);
+            for recorded in self.0.keeping().public_events(run, u64::MAX)? {
+                spans.apply(&recorded);
+            }
+            each(spans.spans(since, until), calls)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! Whether the record is whole and unchanged: audit, replay and seals.
+
+use super::Workspace;
+
+pub(crate) mod audit;
+pub(crate) mod audit_document;
+pub(crate) mod replay;
+pub(crate) mod seal;
+pub(crate) mod signers;
+pub mod signing;
+#[cfg(test)]
+pub(crate) mod simulator;
+
+/// The part of a [`Workspace`] that [`Workspace::proof`] gives.
+#[derive(Clone, Copy)]
+pub struct Proof<'w>(pub(crate) &'w Workspace);

@@ -1,0 +1,96 @@
+//! Lists of runs page by page: however many there are, only those that are shown are read, and as many as a filter has to pass over.
+
+use super::Runs;
+use crate::domain::ids::{NodeId, RunId};
+use crate::store;
+use crate::views::run_list::{LogFilter, RunFilter, RunLine, RunRow};
+
+/// Rows read from the store at once while a filter passes over them.
+const ROWS: u32 = 1000;
+
+/// Rows that one page looks at, at most: a filter that lets little through continues on the next page.
+const LOOKED_AT_MAX: usize = 10_000;
+
+/// A page of runs, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunPage {
+    /// The runs.
+    pub runs: Vec<RunLine>,
+    /// Runs before this one are on the next page; `None` on the last page.
+    pub next: Option<RunId>,
+    /// How many runs were looked at.
+    pub looked_at: usize,
+}
+
+impl Runs<'_> {
+    /// Returns the newest runs that `filter` lets through, those before run `before` when given, at most `limit`. Runs are in the order
+    /// of their ids, which is that of their beginning.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn runs_page(&self, filter: &RunFilter, before: Option<RunId>, limit: usize) -> Result<RunPage, store::Error> {
+        let mut beside = match filter.log {
+            LogFilter::Own => Vec::new(),
+            LogFilter::All | LogFilter::Node(_) => self.0.keeping().imported_rows()?,
+        };
+        beside.retain(|(node, row)| filter.log.takes(Some(*node)) && before.is_none_or(|before| row.run_id < before));
+        beside.sort_by_key(|(_, row)| row.run_id);
+        let has_own = filter.log.takes(None);
+        let (mut page, mut last) = (RunPage::default(), before);
+        loop {
+            let size = if filter.is_empty() { u32::try_from(limit + 1).unwrap_or(ROWS).min(ROWS) } else { ROWS };
+            let own = if has_own { self.rows(last, size)? } else { Vec::new() };
+            let is_end = own.len() < size as usize;
+            let reached = own.last().map(|row| row.run_id).filter(|_| !is_end);
+            let mut rows: Vec<(Option<NodeId>, RunRow)> = Vec::new();
+            for row in own {
+                take_newer(&mut beside, Some(row.run_id), &mut rows);
+                rows.push((None, row));
+            }
+            if reached.is_none() {
+                take_newer(&mut beside, None, &mut rows);
+            }
+            for (node, row) in rows {
+                if page.runs.len() == limit || page.looked_at == LOOKED_AT_MAX {
+                    page.next = last;
+                    return Ok(page);
+                }
+                let is_executed = node.is_none() && self.is_executed(&row);
+                page.looked_at += 1;
+                last = Some(row.run_id);
+                if filter.matches(&row, is_executed) {
+                    page.runs.push(RunLine { node: node.map(|node| node.to_string()), ..row.line(is_executed) });
+                }
+            }
+            if reached.is_none() {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// Returns how many runs the store's own log has.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn run_count(&self) -> Result<u64, store::Error> {
+        self.count_runs()
+    }
+
+    /// Returns what a list of runs shows of a run; `None` when the store's own log does not have it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn run_line(&self, id: RunId) -> Result<Option<RunLine>, store::Error> {
+        Ok(self.row(id)?.map(|row| row.line(self.is_executed(&row))))
+    }
+}
+
+/// Takes the rows from the end of `beside` that are newer than `than`: all of them when there is none. The run itself is left out: what the
+/// own log has too is its own.
+fn take_newer(beside: &mut Vec<(NodeId, RunRow)>, than: Option<RunId>, rows: &mut Vec<(Option<NodeId>, RunRow)>) {
+    while let Some((node, row)) = beside.pop_if(|(_, row)| than.is_none_or(|than| row.run_id >= than)) {
+        if than != Some(row.run_id) {
+            rows.push((Some(node), row));
+        }
+    }
+}
