@@ -1,7 +1,8 @@
 //! A store with everything around it, opened for use: the use cases, one method each.
 //!
 //! Whether this process owns the store or speaks to the one that does is not known here, nor who asks: words and JSON are
-//! made at the doors. Start with [`Workspace::open`], then [`Workspace::start`] for a run and [`Workspace::runs`] for the past.
+//! made at the doors. Start with [`Workspace::open`], then [`Workspace::runs`] for runs, [`Workspace::memory`] for what they teach,
+//! [`Workspace::proof`] for whether the record is whole and [`Workspace::keeping`] for what becomes of the data.
 
 pub mod library;
 pub mod setup;

@@ -1,6 +1,6 @@
 //! The store in a few numbers that can be had at once: sizes, how far the index has come, when the log was sealed last.
 //!
-//! Nothing is verified here: that reads every file, and is [`Workspace::inspect`] and [`Workspace::audit`].
+//! Nothing is verified here: that reads every file, and is [`Workspace::inspect`] and [`Proof::audit`](super::proof::Proof::audit).
 
 use super::Keeping;
 use std::path::Path;
@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::store;
 use crate::views::utc;
-use crate::workspace::Workspace;
 use crate::workspace::memory::recall_error::RecallError;
 
 /// Events that are looked through for the last seal, the newest.

@@ -23,7 +23,6 @@ use crate::memory::advice::role::{RoleAdvice, Terms, on_role};
 use crate::memory::advice::team::TierAdvice;
 use crate::store;
 use crate::views::misconfigured::left_out_words;
-use crate::workspace::Workspace;
 use crate::workspace::memory::alike::InputLikeness;
 use crate::workspace::memory::analysis::AnalyticsQuestion;
 use crate::workspace::memory::patterns::{PastRun, Pattern};
@@ -153,7 +152,7 @@ impl RecommendRequest {
         self
     }
 
-    /// Says which inputs will be given, as [`Workspace::profiles`] reads them.
+    /// Says which inputs will be given, as [`Recall::profiles`] reads them.
     #[must_use]
     pub fn inputs(mut self, inputs: Vec<InputProfile>) -> Self {
         self.inputs = inputs;

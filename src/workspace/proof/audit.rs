@@ -26,7 +26,6 @@ use crate::views::costs::{self, CostKey, CostRow};
 use crate::views::rows::{self, Key};
 use crate::views::run_list::RunRow;
 use crate::views::runs;
-use crate::workspace::Workspace;
 use crate::workspace::memory::recent::Recent;
 use crate::workspace::proof::audit_document::{AuditDocument, AuditRequest};
 use crate::workspace::runs::every_run::each_run;
@@ -97,7 +96,7 @@ impl Proof<'_> {
     }
 }
 
-/// Audits what `material` gives; see [`Workspace::audit`].
+/// Audits what `material` gives; see [`Proof::audit`].
 pub(in crate::workspace) fn audit(
     material: &Material<'_>,
     request: &AuditRequest,

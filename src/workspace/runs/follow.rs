@@ -16,7 +16,6 @@ use crate::store::codec::{self, Decoded};
 use crate::store::log::Log;
 use crate::store::payloads::Payloads;
 use crate::store::{self};
-use crate::workspace::Workspace;
 
 /// Events read from the log at once.
 const PAGE: u32 = 2000;

@@ -15,10 +15,10 @@ use crate::memory::advice::likeness::InputProfile;
 use super::{inputs, windows};
 use crate::domain::event::{Envelope, Recorded};
 use crate::domain::ids::Hash;
+use crate::workspace::memory::alike;
 use crate::workspace::memory::recommend::{Forecast, RecommendRequest};
 use crate::workspace::request::RunRequest;
 use crate::workspace::runs::start::{StartError, answer_command};
-use crate::workspace::{Workspace, memory::alike};
 
 /// Share of the allowed output that an answer usually uses, for the lower end of an expectation.
 const USUAL_OUTPUT_SHARE: u64 = 8;
@@ -74,7 +74,7 @@ impl Runs<'_> {
     /// Says what a run with these answers would be. Nothing is appended and nothing is called.
     ///
     /// # Errors
-    /// As [`Workspace::start`].
+    /// As [`Runs::start`].
     pub fn preview(&self, template: &Template, request: &RunRequest) -> Result<Preview, StartError> {
         self.check_tiers(template, request.strategy)?;
         let basis = self.basis(template);
