@@ -26,14 +26,18 @@ pub const STYLE: &str = include_str!("style.css");
 
 /// Width of a drawing on a wide page in pixels.
 pub const WIDE: f64 = 860.0;
+/// Width of a drawing where there is room for it: a large screen.
+pub const VAST: f64 = 1300.0;
 /// Width of a drawing on a narrow one: a telephone of 360 pixels less its margins.
 pub const NARROW: f64 = 328.0;
 
-/// Writes a figure: drawn once for wide pages and once for narrow ones, of which the style sheet shows one; `caption` under it.
+/// Writes a figure: drawn for narrow, wide and large pages, of which the style sheet shows the one that fits; `caption` under it.
 pub fn figure(draw: impl Fn(f64) -> Drawing, caption: &str) -> String {
-    let (wide, narrow) = (draw(WIDE).to_svg(), draw(NARROW).to_svg());
+    let (vast, wide, narrow) = (draw(VAST).to_svg(), draw(WIDE).to_svg(), draw(NARROW).to_svg());
     let caption = caption_of(caption);
-    format!("<figure class=\"figure\"><div class=\"broad\">{wide}</div><div class=\"slim\">{narrow}</div>{caption}</figure>")
+    format!(
+        "<figure class=\"figure\"><div class=\"vast\">{vast}</div><div class=\"broad\">{wide}</div><div class=\"slim\">{narrow}</div>{caption}</figure>"
+    )
 }
 
 /// Writes a figure that has one width of its own and is scrolled where there is less room.

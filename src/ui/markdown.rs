@@ -2,7 +2,7 @@
 //! mailto addresses only.
 
 use maud::{Markup, PreEscaped};
-use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 
 use crate::cli::output::sanitize;
 
@@ -48,13 +48,20 @@ fn harmless<'t>(events: impl Iterator<Item = Event<'t>>) -> Vec<Event<'t>> {
             }
             // Identifiers and languages are classes and anchors of the page; a model has no say there.
             Event::Start(Tag::Heading { level, .. }) => {
+                let level = below(level);
                 kept.push(Event::Start(Tag::Heading { level, id: None, classes: Vec::new(), attrs: Vec::new() }));
             }
+            Event::End(TagEnd::Heading(level)) => kept.push(Event::End(TagEnd::Heading(below(level)))),
             Event::Start(Tag::CodeBlock(_)) => kept.push(Event::Start(Tag::CodeBlock(pulldown_cmark::CodeBlockKind::Indented))),
             other => kept.push(other),
         }
     }
     kept
+}
+
+/// The heading one level deeper: the first belongs to the page.
+fn below(level: HeadingLevel) -> HeadingLevel {
+    HeadingLevel::try_from(level as usize + 1).unwrap_or(HeadingLevel::H6)
 }
 
 fn is_harmless(address: &str) -> bool {
@@ -73,7 +80,7 @@ mod tests {
             [b](data:text/html,x) [c](JaVaScRiPt:x) ![d](http://evil.example/x.png) <svg onload=x> [e](https://good.example) \u{1b}[31m\n\n\
             [f]: vbscript:x\n\n[f] <javascript:alert(1)>\n\n```\"><script>\ncode\n```\n";
         let html = render(hostile).into_string();
-        assert!(html.contains("&lt;script&gt;") && html.contains("<h1>Title</h1>"), "{html}");
+        assert!(html.contains("&lt;script&gt;") && html.contains("<h2>Title</h2>"), "{html}");
         assert!(html.contains("<a href=\"https://good.example\">e</a>"), "{html}");
         for never in ["<script", "<img", "<svg", "href=\"java", "href=\"JaVa", "href=\"data", "href=\"vb", "\u{1b}"] {
             assert!(!html.contains(never), "{never}: {html}");

@@ -107,7 +107,7 @@ type Handler = fn(&Ui, &Request) -> Result<Answer>;
 
 async fn shown(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, handler: Handler) -> Response {
     let request = Request { parts: parts_of(&parts), query: query_of(&uri), form: Params::default() };
-    answer(ui, request, handler).await
+    answer(ui, request, handler, is_document(&uri)).await
 }
 
 async fn changed(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, body: String, handler: Handler) -> Response {
@@ -115,7 +115,16 @@ async fn changed(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, body
     if !ui.guard.is_own_form(request.form.get("word")) {
         return refused("the form is not one of this server's");
     }
-    answer(ui, request, handler).await
+    answer(ui, request, handler, is_document(&uri)).await
+}
+
+/// Tells whether programs ask: they are answered with a document, errors too.
+fn is_document(uri: &Uri) -> bool {
+    uri.path().starts_with("/api/")
+}
+
+fn document(report: &CliError) -> String {
+    serde_json::to_string(&report.to_json()).unwrap_or_default()
 }
 
 fn parts_of(parts: &RawPathParams) -> Params {
@@ -127,7 +136,7 @@ fn query_of(uri: &Uri) -> Params {
 }
 
 /// Lets a thread that may block answer.
-async fn answer(ui: Arc<Ui>, request: Request, handler: Handler) -> Response {
+async fn answer(ui: Arc<Ui>, request: Request, handler: Handler, is_document: bool) -> Response {
     let asked = Arc::clone(&ui);
     let answered = tokio::task::spawn_blocking(move || handler(&asked, &request)).await;
     // What panicked has said so on stderr.
@@ -137,23 +146,33 @@ async fn answer(ui: Arc<Ui>, request: Request, handler: Handler) -> Response {
         Ok(Answer::Part(markup)) => Html(markup.into_string()).into_response(),
         Ok(Answer::See(place)) => (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response(),
         Ok(Answer::Json(document)) => ([(header::CONTENT_TYPE, "application/json")], document).into_response(),
+        Err(report) if is_document => {
+            (status(&report), [(header::CONTENT_TYPE, "application/json")], document(&report)).into_response()
+        }
         Err(report) => fault(&ui, &report),
     }
 }
 
-fn fault(ui: &Ui, report: &CliError) -> Response {
-    let status = match (report.kind, report.exit) {
+fn status(report: &CliError) -> StatusCode {
+    match (report.kind, report.exit) {
         ("not_found" | "run_not_found" | "run_reference" | "unknown_template", _) => StatusCode::NOT_FOUND,
         ("refused" | "run_held" | "conflict", _) => StatusCode::CONFLICT,
         (_, Exit::Fault) => StatusCode::INTERNAL_SERVER_ERROR,
         (_, Exit::Unreachable | Exit::Violation) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
-    };
-    (status, Html(layout::page(ui, &layout::fault(report)).into_string())).into_response()
+    }
+}
+
+fn fault(ui: &Ui, report: &CliError) -> Response {
+    (status(report), Html(layout::page(ui, &layout::fault(report)).into_string())).into_response()
 }
 
 async fn unknown(State(ui): State<Arc<Ui>>, uri: Uri) -> Response {
-    fault(&ui, &CliError::not_found(format!("there is no page `{}`", uri.path())).hint("the navigation above shows all pages"))
+    let report = CliError::not_found(format!("there is no page `{}`", uri.path()));
+    match is_document(&uri) {
+        true => (status(&report), [(header::CONTENT_TYPE, "application/json")], document(&report)).into_response(),
+        false => fault(&ui, &report.hint("the navigation above shows all pages")),
+    }
 }
 
 /// Refuses requests of others, and says with every answer what a browser may do with it.

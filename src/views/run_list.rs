@@ -185,6 +185,13 @@ impl RunRow {
         matches!(self.status, RunStatus::Failed | RunStatus::Cancelled) && self.misconfigured.run()
     }
 
+    /// Tells whether the run was under way at some moment of a time (from, before). One that has ended nobody knows when counts by its
+    /// start; one that has not ended goes on.
+    fn was_under_way(&self, (from, to): (TimeNs, TimeNs)) -> bool {
+        let ended = self.ended_at.or(self.status.ended().then_some(self.started_at));
+        self.started_at < to && ended.is_none_or(|ended| ended >= from)
+    }
+
     /// Returns the row as programs read it. `executed`: a process holds the run's lock.
     pub fn line(&self, executed: bool) -> RunLine {
         RunLine {
@@ -296,6 +303,8 @@ pub struct RunFilter {
     pub since: Option<TimeNs>,
     /// Begun before this moment.
     pub until: Option<TimeNs>,
+    /// Under way at some moment from the first on and before the second; a run that has not ended goes on.
+    pub under_way: Option<(TimeNs, TimeNs)>,
     /// With all these labels.
     pub labels: Vec<(String, String)>,
     /// Of these logs.
@@ -359,6 +368,7 @@ impl RunFilter {
             && self.mode.is_none_or(|mode| mode == row.mode)
             && self.since.is_none_or(|since| row.started_at >= since)
             && self.until.is_none_or(|until| row.started_at < until)
+            && self.under_way.is_none_or(|time| row.was_under_way(time))
             && self.labels.iter().all(|(key, value)| row.labels.get(key) == Some(value))
     }
 

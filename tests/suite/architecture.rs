@@ -390,7 +390,7 @@ fn faults_planted_behind_a_mark_for_tests_are_found() {
     let sources = &*SOURCES;
     for (file, line, fault) in [
         ("store/owned/mod.rs", "use crate::workspace::Workspace;", "names `crate::workspace`"),
-        ("views/memory/mod.rs", "use std::fs;", "names `std::fs`"),
+        ("views/stats/mod.rs", "use std::fs;", "names `std::fs`"),
     ] {
         let text = format!("{}\n{line}\n", sources[file].text);
         let found = faults(file, &read(file, &text));

@@ -257,6 +257,11 @@ fn runs_are_filtered_searched_and_paged() {
         ("mode=real", 0),
         ("status=cancelled", 0),
         ("since=1h", 50),
+        ("during=today", 50),
+        ("during=2020-01-01..2020-12-31", 0),
+        ("q=%22thing+7%22&during=2020-01-01", 0),
+        ("node=own", 50),
+        ("node=ABCDE", 0),
     ] {
         assert_eq!(shown(&served.page(&format!("/?{query}"))), count, "{query}");
     }
@@ -286,6 +291,49 @@ fn a_page_that_is_open_hears_of_a_run_of_another_process() {
         assert!(read > 0, "it ended: {heard}");
         heard.push_str(&String::from_utf8_lossy(&buffer[..read]));
     }
+}
+
+#[test]
+fn an_open_form_is_completed_on_the_page() {
+    let house = House::with_delay(0);
+    house.template("look", &template());
+    let workspace = house.workspace(Access::Write, false);
+    let entry = workspace.runs().template("look").expect("it is there");
+    let active = workspace.runs().start(&entry, RunRequest::new().answer("what", "the moon").leave_open()).expect("it begins");
+    let run = active.id.to_string();
+    drop((active, workspace));
+    let served = Served::admitted(&house, &[]);
+    let place = format!("/runs/{run}/form");
+    assert!(served.page("/needs").contains(&format!("href=\"{place}\"")));
+    assert!(served.page(&place).contains("value=\"the moon\""), "what was answered stands in it");
+    let wrong = served.post(&place, &[("do", "start"), ("shown", "what"), ("q.what", "")]);
+    assert!(wrong.status == 200 && wrong.body.contains("some answers are missing or wrong"), "{}", wrong.body);
+    let fields = [("do", "start"), ("shown", "what"), ("q.what", "the sun"), ("shown", "deep"), ("q.deep", "No")];
+    assert_eq!(served.post(&place, &fields).status, 303);
+    assert_eq!(ended(&house, &run)["answers"]["what"], "the sun");
+    assert_eq!(served.get(&place).status, 409, "a form is completed once");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_to_people_and_to_programs() {
+    let house = House::new();
+    house.template("look", &template());
+    let served = Served::admitted(&house, &[]);
+    let run = started(&served, &[]);
+    ended(&house, &run);
+    let note = |rating| served.post(&format!("/runs/{run}/note"), &[("text", "x"), ("rating", rating)]);
+    for rating in ["9", "abc"] {
+        let answer = note(rating);
+        assert!(answer.status == 400 && answer.body.contains("from 1 to 5"), "{}", answer.body);
+    }
+    assert_eq!(note("").status, 303);
+    for (path, status) in [("/api/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV", 404), ("/api/runs?status=odd", 400), ("/api/nothing", 404)] {
+        let answer = served.get(path);
+        let document: Value = serde_json::from_str(&answer.body).expect("JSON");
+        assert_eq!((answer.status, document["error"]["message"].is_string()), (status, true), "{}", answer.body);
+    }
+    let memory = served.page("/memory?q=moon");
+    assert_eq!(memory.matches("nderstood").count(), 1, "{memory}");
 }
 
 #[test]

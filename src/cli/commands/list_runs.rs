@@ -56,6 +56,7 @@ fn filter(args: &ListRunsArgs, now: Timestamp, context: &Context) -> RunFilter {
         mode: args.mode,
         since: args.since.as_ref().map(|when| when.since(now, zone)),
         until: args.until.as_ref().map(|when| when.until(now, zone)),
+        under_way: None,
         log: args.node.clone().unwrap_or_default(),
         labels: args.labels.iter().map(|label| (label.key.clone(), label.value.clone())).collect(),
     }

@@ -8,7 +8,7 @@ use crate::charts::calendar::Period;
 use crate::charts::costs::{cost_chart, series_name};
 use crate::charts::figure;
 use crate::cli::error::{CliError, Result};
-use crate::cli::output::words;
+use crate::cli::output::{time, words};
 use crate::domain::event::Mode;
 use crate::ui::{Answer, Page, Params, Request, Ui, element};
 
@@ -42,7 +42,8 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         (form(&asked, request))
         (chips(request))
         @for notice in &report.notices { p class="notice" { (element::line(notice)) } }
-        @if report.rows.is_empty() {
+        @if !report.tools.is_empty() { (tools(&report)) }
+        @if report.rows.is_empty() && report.tools.is_empty() {
             p class="card" { "Nothing was spent then." }
         }
         @for (mode, known, calls, unknown, chart) in charts {
@@ -58,8 +59,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         }
         @if !report.rows.is_empty() { (table(&report, request)?) }
         p class="hint" {
-            "A number leads to the runs that began in its time: a call counts on its own day, which can be later. Days are those of "
-            (report.time_zone) ". The same as a document: " a href=(request.query.with("from", None).link("/api/costs")) { "/api/costs" } "."
+            "A call counts on its own day; a number leads to the runs that were under way then. Days are those of " (report.time_zone) ". The same as a document: " a href=(request.query.with("from", None).link("/api/costs")) { "/api/costs" } "."
         }
     };
     Ok(Page { title: "Costs".to_owned(), here: "/costs", body, live: None }.into())
@@ -129,7 +129,8 @@ fn runs_of(query: &Params, row: &CostLine) -> Option<String> {
         }
     }
     link = match days {
-        Some((first, last)) => link.with("since", Some(&first.to_string())).with("until", Some(&last.to_string())),
+        Some((first, last)) if first == last => link.with("during", Some(&first.to_string())),
+        Some((first, last)) => link.with("during", Some(&format!("{first}..{last}"))),
         None => link.with("since", query.get("since")).with("until", query.get("until")),
     };
     if !searched.is_empty() {
@@ -187,6 +188,31 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
             }
         }
     })
+}
+
+/// Tool calls: how many, how many of them failed, and how long they ran. They cost no money of their own.
+fn tools(report: &CostReport) -> Markup {
+    html! {
+        div class="wide" {
+            table {
+                thead { tr {
+                    @for by in &report.by { th { (by) } }
+                    th { "kind" } th class="num" { "calls" } th class="num" { "failed" } th class="num" { "duration" }
+                } }
+                tbody {
+                    @for row in &report.tools {
+                        tr {
+                            @for value in row.key.values() { td { (value.as_deref().map_or_else(|| "unknown".to_owned(), element::line)) } }
+                            td { (row.mode.name()) }
+                            td class="num" { (words::count(row.calls)) }
+                            td class="num" { (words::count(row.failed)) }
+                            td class="num" { (time::duration(row.duration_ms)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn sums(total: &crate::analytics::spending::CostTotal, link: Option<&str>, name: &str) -> Markup {
@@ -285,10 +311,7 @@ mod tests {
         let link = link.unwrap();
         let read = Params::parse(link.strip_prefix("/?").unwrap().as_bytes());
         let read: Vec<_> = read.pairs().collect();
-        assert_eq!(
-            read,
-            [("mode", "real"), ("template", "t"), ("since", "2026-09-28"), ("until", "2026-10-04"), ("q", "model:\"m 1\"")]
-        );
+        assert_eq!(read, [("mode", "real"), ("template", "t"), ("during", "2026-09-28..2026-10-04"), ("q", "model:\"m 1\"")]);
         assert_eq!(runs_of(&query, &row(&[("role", None)])), None, "what is not known cannot be asked for");
         let labelled = runs_of(&Params::default(), &row(&[("label.team", Some("core"))]));
         assert_eq!(labelled.as_deref(), Some("/?mode=real&label=team%3Dcore"));

@@ -56,7 +56,7 @@ fn search(ui: &Ui, request: &Request, question: &str) -> SearchRequest {
 fn found(ui: &Ui, request: &Request, question: &str) -> Result<Markup> {
     let found = ui.workspace.memory().search(&search(ui, request, question)).map_err(report)?;
     Ok(html! {
-        p class="hint" { "Understood: " (element::line(&found.understood.line)) }
+        p class="hint" { (element::line(&found.understood.line)) }
         @for notice in found.understood.notes.iter().chain(&found.notices) { p class="notice" { (element::line(notice)) } }
         @if found.nothing_close {
             p class="notice" {

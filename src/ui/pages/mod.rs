@@ -60,6 +60,8 @@ pub const ROUTES: &[Route] = &[
     changes("/new/{template}", new::sent),
     shows("/runs/{run}", run::page),
     shows("/runs/{run}/events", run::events),
+    shows("/runs/{run}/form", new::open),
+    changes("/runs/{run}/form", new::completed),
     changes("/runs/{run}/note", run::note),
     changes("/runs/{run}/approve", run::approve),
     changes("/runs/{run}/resume", run::resume),

@@ -6,9 +6,9 @@ use maud::{Markup, html};
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
 use crate::domain::event::Mode;
-use crate::domain::ids::RunId;
+use crate::domain::ids::{RunId, TimeNs};
 use crate::ui::{Answer, Page, Params, Request, Ui, element};
-use crate::views::run_list::{LogFilter, RunFilter, RunLine};
+use crate::views::run_list::{RunFilter, RunLine};
 use crate::views::status::RunStatus;
 use crate::workspace::{HitDocument, SearchRequest, SearchResponse};
 
@@ -19,6 +19,8 @@ const HITS: usize = 100;
 
 /// Keys of the filters that stand in the address, and how a search says them.
 const KEYS: [&str; 6] = ["status", "template", "mode", "since", "until", "label"];
+/// Keys of filters that a search has no word for: they are applied to what it found.
+const AFTER: [&str; 2] = ["during", "node"];
 
 /// Shows the runs that the address asks for.
 ///
@@ -27,7 +29,7 @@ const KEYS: [&str; 6] = ["status", "template", "mode", "since", "until", "label"
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let filter = filter(ui, request)?;
     let list = match request.query.get("q") {
-        Some(question) => searched(ui, request, question)?,
+        Some(question) => searched(ui, request, question, &filter)?,
         None => listed(ui, request, &filter)?,
     };
     let templates = ui.workspace.library.names();
@@ -57,6 +59,11 @@ pub fn filter(ui: &Ui, request: &Request) -> Result<RunFilter> {
         request.read(name, span, "a time such as 2026-10-01, 7d or yesterday")
     };
     let mode = |text: &str| Mode::ALL.iter().copied().find(|mode| mode.name() == text);
+    let during = |text: &str| {
+        let (first, last) = text.split_once("..").unwrap_or((text, text));
+        let span = |text: &str| crate::cli::args::values::span(text, &now);
+        Some((span(first)?.0, span(last)?.1))
+    };
     let label = |text: &str| text.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.to_owned()));
     let labels =
         request.query.all("label").filter(|text| !text.trim().is_empty()).map(|text| {
@@ -68,8 +75,9 @@ pub fn filter(ui: &Ui, request: &Request) -> Result<RunFilter> {
         mode: request.read("mode", mode, "real, simulated or imported")?,
         since: moment("since")?.map(|(from, _)| from),
         until: moment("until")?.map(|(_, to)| to),
+        under_way: request.read("during", during, "days such as 2026-10-01..2026-10-04")?,
         labels: labels.collect::<Result<_>>()?,
-        log: LogFilter::default(),
+        log: request.read("node", |text| text.parse().ok(), "`own`, or at least 4 letters of a node")?.unwrap_or_default(),
     })
 }
 
@@ -105,18 +113,21 @@ fn nothing(looked_at: usize, is_more: bool, is_all: bool) -> Markup {
 }
 
 /// Searches with the words and, said as a search says them, the filters of the address.
-fn searched(ui: &Ui, request: &Request, question: &str) -> Result<Markup> {
+fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> Result<Markup> {
     let chosen = request.query.pairs().filter(|(key, value)| KEYS.contains(key) && !value.trim().is_empty());
     let chosen = chosen.map(|(key, value)| format!(" {key}:{}", quoted(value)));
     let asked = format!("{question}{}", chosen.collect::<String>());
     let now = Zoned::now().with_time_zone(ui.zone.clone());
-    let search = SearchRequest { limit: Some(HITS), ..SearchRequest::new(asked) }.now(&now);
+    let search = SearchRequest { limit: Some(HITS), ..SearchRequest::new(asked) }.of_logs(filter.log.clone()).now(&now);
     let found = ui.workspace.memory().search(&search).map_err(crate::cli::commands::search::report)?;
     let lines = found.hits.iter().map(|hit| {
         let known = hit.run_id.parse().ok().map(|id| ui.workspace.runs().run_line(id)).transpose()?.flatten();
         Ok((known.unwrap_or_else(|| line_of(hit)), Some(hit)))
     });
-    let lines: Vec<_> = lines.collect::<Result<_>>()?;
+    let mut lines: Vec<_> = lines.collect::<Result<_>>()?;
+    if let Some(time) = filter.under_way {
+        lines.retain(|(line, _)| was_under_way(line, time));
+    }
     Ok(html! {
         (understood(request, &found))
         @for notice in found.understood.notes.iter().chain(&found.notices) { p class="notice" { (element::line(notice)) } }
@@ -164,6 +175,14 @@ fn understood(request: &Request, found: &SearchResponse) -> Markup {
             @if let Some(order) = &meant.order { li class="chip" { (element::line(&order.words)) } }
         }
     }
+}
+
+/// Tells whether a run was under way at some moment of a time (from, before; ns since the epoch), as [`RunFilter::under_way`] means it.
+fn was_under_way(line: &RunLine, (from, to): (TimeNs, TimeNs)) -> bool {
+    let moment = |text: &str| text.parse::<Timestamp>().ok().and_then(|at| TimeNs::try_from(at.as_nanosecond()).ok());
+    let began = moment(&line.started_at);
+    let ended = line.ended_at.as_deref().and_then(moment).or(began.filter(|_| line.status.ended()));
+    began.is_some_and(|began| began < to) && ended.is_none_or(|ended| ended >= from)
 }
 
 /// A run that only a search knows, as a line.
@@ -280,7 +299,9 @@ fn bar(request: &Request, templates: &[(String, String)]) -> Markup {
                 @for mode in Mode::ALL { option value=(mode.name()) selected[chosen("mode", mode.name())] { (mode.name()) } }
             } }
             label { "Since" input name="since" value=[query.get("since")] size="10" placeholder="7d"; }
-            @for label in query.all("label") { input type="hidden" name="label" value=(label); }
+            @for (key, value) in query.pairs().filter(|(key, _)| *key == "label" || AFTER.contains(key)) {
+                input type="hidden" name=(key) value=(value);
+            }
             button type="submit" { "Show" }
         }
     }
@@ -289,10 +310,13 @@ fn bar(request: &Request, templates: &[(String, String)]) -> Markup {
 /// The filters of the address, each with a link that takes it away.
 fn chips(request: &Request) -> Markup {
     let query = request.query.with("before", None);
-    let shown: Vec<(&str, &str)> = match query.get("q") {
+    let chosen = |keys: &[&str]| -> Vec<(&str, &str)> {
+        query.pairs().filter(|(key, value)| keys.contains(key) && !value.trim().is_empty()).collect()
+    };
+    let shown = match query.get("q") {
         // A search shows what it understood.
-        Some(_) => Vec::new(),
-        None => query.pairs().filter(|(key, value)| KEYS.contains(key) && !value.trim().is_empty()).collect(),
+        Some(_) => chosen(&AFTER),
+        None => chosen(&KEYS).into_iter().chain(chosen(&AFTER)).collect(),
     };
     let link = |query: &Params, key: &str, value: &str| query.without(key, value).link("/");
     html! {

@@ -5,7 +5,10 @@
 
 mod fields;
 mod filled;
+mod open;
 mod outlook;
+
+pub use open::{completed, open};
 
 use std::sync::Arc;
 

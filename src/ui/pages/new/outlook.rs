@@ -89,9 +89,13 @@ fn update() -> Markup {
 
 fn start(ui: &Ui, mode: Mode, preview: Option<&Preview>, is_unconfirmed: bool) -> Markup {
     let is_real = mode == Mode::Real;
+    let strange = crate::ui::pages::run::refuse_strange(ui).err();
     html! {
         @if ui.read_only {
             p class="hint" { "This page only shows the store." }
+        } @else if let Some(why) = &strange {
+            (said(why))
+            (update())
         } @else {
             @if is_real && is_unconfirmed {
                 div class="notice" role="alert" {

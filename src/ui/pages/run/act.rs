@@ -49,7 +49,7 @@ pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
     let waiting = detail.approvals.iter().filter(|approval| approval.granted.is_none());
     let resume = |what: &str| vec![Unblock::Resume { retry_failed: false, what: what.to_owned() }];
     match detail.status {
-        RunStatus::AwaitingInput if detail.suspended_because == Some(SuspendReason::Form) => vec![Unblock::Form],
+        RunStatus::AwaitingInput | RunStatus::Interrupted if form_is_open(detail) => vec![Unblock::Form],
         RunStatus::AwaitingInput => waiting
             .map(|approval| {
                 let worst = approval.worst_case_nusd.map_or_else(
@@ -73,6 +73,12 @@ pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
         }
         RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => Vec::new(),
     }
+}
+
+/// Tells whether a run's form is open and no process asks it: its end is what plans the team.
+pub fn form_is_open(detail: &RunDetail) -> bool {
+    let is_suspended = detail.suspended_because == Some(SuspendReason::Form);
+    is_suspended || detail.status == RunStatus::Interrupted && detail.agents.is_empty()
 }
 
 fn after_failure(stop: &MoneyStop) -> Unblock {
@@ -124,7 +130,8 @@ pub fn form(ui: &Ui, run: &str, unblock: &Unblock) -> Markup {
         div class="notice" {
             p { (what) }
             @if let Unblock::Form = unblock {
-                p class="hint" { (layout::backticks(&format!("`meno resume {run}` asks what is open"))) }
+                @if ui.read_only { p class="hint" { (layout::backticks(&format!("`meno resume {run}` asks what is open"))) } }
+                @else { p { a class="button primary" href={ "/runs/" (run) "/form" } { "Answer the open questions" } } }
             } @else if ui.read_only {
                 p class="hint" { "This page only shows the store." }
             } @else {
@@ -257,8 +264,12 @@ pub fn note(ui: &Ui, request: &Request) -> Result<Answer> {
     let id = ui.workspace.runs().find_own_run(request.part("run"))?;
     let text = request.form.get("text").map(str::trim).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| CliError::invalid("the note says nothing").hint("write something, then add it"))?;
-    let rating =
-        request.form.get("rating").and_then(|rating| rating.parse::<u8>().ok()).filter(|rating| (1..=5).contains(rating));
+    let rating = request.form.get("rating").map(|text| {
+        text.trim().parse::<u8>().ok().filter(|rating| (1..=5).contains(rating)).ok_or_else(|| {
+            CliError::invalid(format!("the rating cannot be `{}`", element::line(text))).hint("use a number from 1 to 5, or none")
+        })
+    });
+    let rating = rating.transpose()?;
     let tags = request.form.get("tags").unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty());
     let redactor = form_fill::redactor_about(&ui.workspace, id);
     let tags = tags.map(|tag| redactor.redact_answer(tag).into_owned()).collect();

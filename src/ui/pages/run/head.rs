@@ -44,7 +44,7 @@ fn facts(shown: &Shown<'_>) -> Markup {
                 None => "unknown",
             } } }
             div { dt { "Template" } dd { (element::line(&detail.template_id)) small { "version " (element::line(&detail.template_version)) } } }
-            div { dt { "Run" } dd { code { (detail.run_id) }
+            div class="double" { dt { "Run" } dd { code { (detail.run_id) }
                 small { a href={ "/runs/" (detail.run_id) "/events" } { (words::plural(detail.events, "event")) } } } }
             @if let Some(lineage) = &detail.lineage { div { dt { "Forked from" } dd { (element::run_link(&lineage.parent)) } } }
             @if let Some(node) = &detail.node { (fact("Log", words::id_end(node).to_owned(), Some("imported".to_owned()))) }
