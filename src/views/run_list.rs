@@ -440,7 +440,11 @@ mod tests {
         assert_eq!((ids(&newest), newest.total), (vec![5, 7], 3));
         assert_eq!(ids(&filter.choose(rows.clone(), SortBy::Cost, None)), [9, 7, 5]);
         let filter = RunFilter { since: Some(2), until: Some(4), ..RunFilter::default() };
-        assert_eq!(ids(&filter.choose(rows, SortBy::Oldest, None)), [8, 7]);
+        assert_eq!(ids(&filter.choose(rows.clone(), SortBy::Oldest, None)), [8, 7]);
+        let filter = RunFilter { under_way: Some((2, 4)), ..RunFilter::default() };
+        assert_eq!(ids(&filter.choose(rows.clone(), SortBy::Oldest, None)), [10, 9, 8, 7], "what has not ended goes on");
+        let ended = rows.map(|(row, executed)| (RunRow { status: RunStatus::Succeeded, ..row }, executed));
+        assert_eq!(ids(&filter.choose(ended, SortBy::Oldest, None)), [8, 7], "when it ended is not known, but not later");
     }
 
     proptest! {
