@@ -442,7 +442,7 @@ mod tests {
         let filter = RunFilter { since: Some(2), until: Some(4), ..RunFilter::default() };
         assert_eq!(ids(&filter.choose(rows.clone(), SortBy::Oldest, None)), [8, 7]);
         let filter = RunFilter { under_way: Some((2, 4)), ..RunFilter::default() };
-        assert_eq!(ids(&filter.choose(rows.clone(), SortBy::Oldest, None)), [10, 9, 8, 7], "what has not ended goes on");
+        assert_eq!(ids(&filter.choose(rows.clone(), SortBy::Oldest, None)), [9, 8, 7], "what has not ended goes on");
         let ended = rows.map(|(row, executed)| (RunRow { status: RunStatus::Succeeded, ..row }, executed));
         assert_eq!(ids(&filter.choose(ended, SortBy::Oldest, None)), [8, 7], "when it ended is not known, but not later");
     }
