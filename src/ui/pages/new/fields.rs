@@ -33,8 +33,8 @@ fn question(field: &Field<'_>, was_sent: bool) -> Markup {
         input type="hidden" name="shown" value=(question.id);
         (input(field, &id, &help))
         p class="hint" id=(help) {
-            @if let Some(text) = &question.help_text { (element::line(text)) " " }
-            @if !question.required { "Optional. " }
+            @if let Some(text) = &question.help_text { (crate::ui::layout::backticks(text)) " " }
+            @if !question.required { span class="label" { "optional" } " " }
             @if !field.origin.is_empty() { span class="label" { (element::line(&field.origin)) } }
             @if let Some(advice) = &field.advice { br; (element::line(advice)) }
         }
@@ -135,7 +135,7 @@ pub(super) fn inputs(template: &Template, form: &Params) -> Markup {
                 div class="card question" {
                     label for=(name) { (element::line(&input.id)) @if !input.required { " (optional)" } }
                     input id=(name) name=(name) value=[form.get(&name)] placeholder=(words) autocomplete="off" dir="auto";
-                    p class="hint" { (element::line(&input.description)) }
+                    p class="hint" { (crate::ui::layout::backticks(&input.description)) }
                 }
             }
             @if template.inputs.iter().any(|input| input.required) {
