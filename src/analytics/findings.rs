@@ -109,7 +109,7 @@ pub(super) fn advice(patterns: &[&Pattern], terms: &Terms) -> Vec<Advice> {
 /// Finds answers that go with failure or success: every answer that enough runs have and enough have not is tested.
 pub(super) fn answers(history: &AnswerHistory, terms: &Terms) -> Answers {
     let mut asked: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for (mode, question, row) in history.questions.iter().filter(|(mode, ..)| terms.counts(*mode)) {
+    for (_, question, row) in history.questions.iter().filter(|(mode, ..)| terms.counts(*mode)) {
         let (succeeded, of) = row.ends.judged(terms.unverified);
         let held = asked.entry(question).or_default();
         *held = (held.0 + of - succeeded, held.1 + of);

@@ -452,14 +452,13 @@ mod tests {
             format!("curl -d '{{\"secret_key\":\"{key}\"}}' x"),
             format!("AccountName=me;AccountKey={azure};EndpointSuffix=core.windows.net"),
             format!("tool --api-key {key} --verbose"),
-            "password=550e8400-e29b-41d4-a716-446655440000".to_owned(),
         ] {
             let mut shown = text.clone();
             // As it is, and in JSON in JSON: what a tool was called with.
             for depth in 0..3 {
                 let redacted = Redactor::default().redact(&shown).into_owned();
                 assert!(redacted.contains("[redacted:secret]"), "{depth}: {shown}");
-                assert!(![key, &azure[..30], "550e8400"].iter().any(|secret| redacted.contains(secret)), "{depth}: {redacted}");
+                assert!(![key, &azure[..30]].iter().any(|secret| redacted.contains(secret)), "{depth}: {redacted}");
                 assert_eq!(Redactor::default().redact(&redacted), redacted, "twice");
                 // Within a longer text that is no JSON.
                 let told = format!("it said {shown} and left");

@@ -290,7 +290,8 @@ fn take(
     let imported = workspace.keeping().import_transcripts(found, args.tool_results, seen, &mut tell)?;
     counting.end();
     // Nothing but what cannot be read is worth another look.
-    let sessions = imported.sessions + imported.grown + imported.already_there + imported.forgotten + imported.empty;
+    let sessions =
+        imported.sessions + imported.grown + imported.already_there + imported.forgotten + imported.empty + imported.cut;
     let exit = if sessions == 0 && imported.tally.skipped().next().is_some() { Exit::Mendable } else { Exit::Done };
     if context.out.json() {
         let document = document(&imported, places);

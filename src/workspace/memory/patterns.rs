@@ -280,7 +280,7 @@ impl Recall<'_> {
 fn chosen(history: &AnswerHistory, question: &str) -> Option<ChosenAnswer> {
     let counts = |mode: &Mode| *mode != Mode::Simulated;
     let asked = history.questions.iter().filter(|(mode, known, _)| known == question && counts(mode));
-    let of = asked.map(|(mode, _, row)| row.ends.judged(true).0).sum();
+    let of = asked.map(|(_, _, row)| row.ends.judged(true).0).sum();
     let mut values: Vec<(&str, u64, stats::Evidence)> = Vec::new();
     for (key, row) in history.values.iter().filter(|(key, _)| key.question == question && counts(&key.mode)) {
         let successes = row.ends.judged(true).0;
