@@ -44,6 +44,8 @@ mod identity;
 mod import;
 #[path = "suite/imported_logs.rs"]
 mod imported_logs;
+#[path = "suite/imported_money.rs"]
+mod imported_money;
 #[path = "suite/keeping.rs"]
 mod keeping;
 #[path = "suite/lake.rs"]

@@ -74,18 +74,16 @@ fn line(template: &str, outcomes: &[&Outcome], terms: &Terms) -> TemplateLine {
     let (mut duration, mut attempts_duration) = (Sketch::default(), Sketch::default());
     for outcome in outcomes {
         ends.merge(&outcome.row.ends);
-        let (succeeded, of) = outcome.row.ends.judged(outcome.mode, terms.unverified);
+        let (succeeded, of) = outcome.row.ends.judged(terms.unverified);
         judged = (judged.0 + succeeded, judged.1 + of);
         duration.merge(&outcome.row.duration);
         attempts_duration.merge(&outcome.row.attempts_duration);
     }
-    let imported = |outcome: &&&Outcome| outcome.mode == Mode::Imported;
-    let said: u64 = outcomes.iter().filter(imported).map(|outcome| outcome.row.ends.unverified).sum();
     TemplateLine {
         template_id: template.to_owned(),
         runs: ends.total(),
-        succeeded: ends.succeeded + said,
-        unverified: ends.unverified - said,
+        succeeded: ends.succeeded,
+        unverified: ends.unverified,
         failed: ends.failed,
         cancelled: ends.cancelled,
         forks: outcomes.iter().map(|outcome| outcome.row.forks).sum(),
@@ -132,7 +130,7 @@ pub(super) fn days(outcomes: &[&Outcome], terms: &Terms) -> BTreeMap<i32, (u64, 
     let mut days: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
     for outcome in outcomes {
         for (day, ends) in &outcome.row.days {
-            let (succeeded, of) = ends.judged(outcome.mode, terms.unverified);
+            let (succeeded, of) = ends.judged(terms.unverified);
             let held = days.entry(*day).or_default();
             *held = (held.0 + succeeded, held.1 + of - succeeded);
         }
@@ -145,7 +143,7 @@ pub fn weeks(outcomes: &[Outcome], terms: &Terms) -> Vec<WeekLine> {
     let mut weeks: BTreeMap<(i32, Mode), (u64, u64)> = BTreeMap::new();
     for outcome in outcomes.iter().filter(|outcome| terms.counts(outcome.mode)) {
         for (day, ends) in &outcome.row.days {
-            let (succeeded, of) = ends.judged(outcome.mode, terms.unverified);
+            let (succeeded, of) = ends.judged(terms.unverified);
             // Day 0 was a Thursday.
             let monday = day.saturating_sub((i64::from(*day) + 3).rem_euclid(7) as i32);
             let held = weeks.entry((monday, outcome.mode)).or_default();

@@ -109,15 +109,15 @@ pub(super) fn advice(patterns: &[&Pattern], terms: &Terms) -> Vec<Advice> {
 /// Finds answers that go with failure or success: every answer that enough runs have and enough have not is tested.
 pub(super) fn answers(history: &AnswerHistory, terms: &Terms) -> Answers {
     let mut asked: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for (mode, question, row) in history.questions.iter().filter(|(mode, ..)| terms.counts(*mode)) {
-        let (succeeded, of) = row.ends.judged(*mode, terms.unverified);
+    for (_, question, row) in history.questions.iter().filter(|(mode, ..)| terms.counts(*mode)) {
+        let (succeeded, of) = row.ends.judged(terms.unverified);
         let held = asked.entry(question).or_default();
         *held = (held.0 + of - succeeded, held.1 + of);
     }
     let mut values: BTreeMap<(&str, &str), (Of, Evidence)> = BTreeMap::new();
     for (key, row) in history.values.iter().filter(|(key, _)| terms.counts(key.mode) && !terms.sensitive.contains(&key.question))
     {
-        let (succeeded, of) = row.ends.judged(key.mode, terms.unverified);
+        let (succeeded, of) = row.ends.judged(terms.unverified);
         let held = values.entry((&key.question, &key.value)).or_default();
         held.0 = (held.0.0 + of - succeeded, held.0.1 + of);
         held.1.merge(&row.evidence);

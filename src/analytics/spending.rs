@@ -273,6 +273,13 @@ pub struct TokenSum {
     pub reasoning: u64,
 }
 
+impl TokenSum {
+    /// Returns input of every kind.
+    pub fn total_input(&self) -> u64 {
+        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
+    }
+}
+
 impl From<TokenUsage> for TokenSum {
     fn from(usage: TokenUsage) -> Self {
         Self {

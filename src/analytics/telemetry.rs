@@ -77,17 +77,17 @@ pub struct TelemetryLine {
     pub first_token_ms: Option<u64>,
 }
 
-/// The tokens of a call.
+/// The tokens of a call; null when they are not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LineTokens {
     /// All input, cached or not.
-    pub input: u64,
+    pub input: Option<u64>,
     /// Output, reasoning included.
-    pub output: u64,
+    pub output: Option<u64>,
     /// Both.
-    pub total: u64,
+    pub total: Option<u64>,
     /// Of the output, reasoning.
-    pub reasoning: u64,
+    pub reasoning: Option<u64>,
 }
 
 /// What the provider's cache did.
@@ -102,17 +102,18 @@ pub struct LineCache {
 pub struct PromptCache {
     /// Some input came out of it.
     pub hit: bool,
-    /// Written to it.
-    pub creation_tokens: u64,
-    /// Read from it.
-    pub read_tokens: u64,
+    /// Written to it; null when not known.
+    pub creation_tokens: Option<u64>,
+    /// Read from it; null when not known.
+    pub read_tokens: Option<u64>,
 }
 
 /// Returns a call's line.
 pub fn line(key: CallKey, row: &CallRow, payer: &CostFold) -> TelemetryLine {
     let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let usage = row.usage;
-    let hit = usage.cache_read > 0;
+    let usage = row.known_usage();
+    let of = |count: fn(&TokenUsage) -> u64| usage.as_ref().map(count);
+    let hit = row.usage.cache_read > 0;
     TelemetryLine {
         v: VERSION.to_owned(),
         ts: utc(key.at),
@@ -123,18 +124,18 @@ pub fn line(key: CallKey, row: &CallRow, payer: &CostFold) -> TelemetryLine {
         provider: known(&row.provider),
         cost: row.cost().map(|amount| amount as f64 / NanoUsd::PER_USD as f64),
         tokens: LineTokens {
-            input: usage.total_input(),
-            output: usage.output,
-            total: usage.total_input().saturating_add(usage.output),
-            reasoning: usage.reasoning,
+            input: of(TokenUsage::total_input),
+            output: of(|usage| usage.output),
+            total: of(|usage| usage.total_input().saturating_add(usage.output)),
+            reasoning: of(|usage| usage.reasoning),
         },
         cache: LineCache { hit },
         duration_ms: row.latency_ms,
         user_id: known(&payer.user),
         prompt_cache: PromptCache {
             hit,
-            creation_tokens: usage.cache_write_5m.saturating_add(usage.cache_write_1h),
-            read_tokens: usage.cache_read,
+            creation_tokens: of(|usage| usage.cache_write_5m.saturating_add(usage.cache_write_1h)),
+            read_tokens: of(|usage| usage.cache_read),
         },
         run_id: key.run.to_string(),
         agent: key.agent,
@@ -197,13 +198,13 @@ impl TelemetryLine {
             text(&self.model),
             text(&self.provider),
             cost,
-            self.tokens.input.to_string(),
-            self.tokens.output.to_string(),
-            self.tokens.total.to_string(),
-            self.tokens.reasoning.to_string(),
+            number(self.tokens.input),
+            number(self.tokens.output),
+            number(self.tokens.total),
+            number(self.tokens.reasoning),
             self.cache.hit.to_string(),
-            self.prompt_cache.creation_tokens.to_string(),
-            self.prompt_cache.read_tokens.to_string(),
+            number(self.prompt_cache.creation_tokens),
+            number(self.prompt_cache.read_tokens),
             number(self.duration_ms),
             number(self.first_token_ms),
             text(&self.user_id),

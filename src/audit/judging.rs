@@ -14,6 +14,10 @@ pub(super) fn look(audit: &RunAudit, body: &AttemptEnded, at: Location, book: &m
     }
     let Some(agent) = audit.run.agent(body.agent) else { return };
     let Some(attempt) = agent.open_attempt() else { return };
+    // How an attempt ended in another system is that system's word: its verdicts are not here.
+    if audit.is_imported && (body.outcome, body.verified) != (AttemptOutcome::Passed, false) {
+        return book.not_verifiable(Check::Criteria);
+    }
     if audit.gone.plans {
         return book.not_verifiable(Check::Criteria);
     }

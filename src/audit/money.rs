@@ -5,6 +5,7 @@ use super::story::RunAudit;
 use crate::domain::event::{CallStarted, CostIncurred, CostSource, Event};
 use crate::domain::ids::CallNo;
 use crate::domain::money::{TokenUsage, UsageSource};
+use crate::domain::run::Call;
 
 /// Tokens that were used and whose cost must be the next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +74,18 @@ fn cost(audit: &RunAudit, body: &CostIncurred, owed: Option<Owed>, at: Location,
     // Another system's own amount for a call stands as it was reported.
     let is_reported = audit.is_imported && body.source == CostSource::Imported && body.unit_prices.is_none();
     let source = |owed: &Owed| if is_reported { CostSource::Imported } else { owed.source };
-    let expected = owed.map(|owed| (owed.call, Some(owed.usage), source(&owed)));
+    // Another system may not say how many tokens a call used: then its end has zeros, which its cost need not repeat.
+    let is_untold = |owed: &Owed| audit.is_imported && body.usage.is_none() && owed.usage == TokenUsage::default();
+    let used = |owed: &Owed| Some(owed.usage).filter(|_| !is_untold(owed));
+    let expected = owed.map(|owed| (owed.call, used(&owed), source(&owed)));
     book.same(Check::Money, at, "the call, tokens and source of a cost", &expected, &Some((number, body.usage, body.source)));
     let call = audit.run.calls.get(&number);
-    let expected = call.map(|call| (call.agent, call.attempt, call.purpose, Some(&call.provider), Some(&call.model)));
-    let found = Some((body.agent, body.attempt, body.purpose, body.provider.as_ref(), body.model.as_ref()));
+    // Names that another system does not say are empty in the call and none in the cost.
+    let known = |name: Option<&'_ String>| name.filter(|name| !name.is_empty()).cloned();
+    let names = |call: &Call| (known(Some(&call.provider)), known(Some(&call.model)));
+    let expected = call.map(|call| (call.agent, call.attempt, call.purpose, names(call)));
+    let names = (known(body.provider.as_ref()), known(body.model.as_ref()));
+    let found = Some((body.agent, body.attempt, body.purpose, names));
     book.same(Check::Money, at, "agent, attempt, purpose and model that a cost is booked on", &expected, &found);
     if let (Some(usage), Some(prices)) = (&body.usage, &body.unit_prices) {
         book.same(Check::Money, at, "tokens times unit prices", &Some(prices.cost(usage)), &body.amount);

@@ -9,7 +9,7 @@ use super::finding::{Check, Findings, Location};
 use super::{judging, money, tools};
 use crate::domain::answers::Answers;
 use crate::domain::event::{
-    AgentPlanned, AgentSucceeded, AttemptEnded, AttemptOutcome, Envelope, Escalate, Event, Fact, FactObserved, Mode, Recorded,
+    AgentPlanned, AgentSucceeded, AttemptEnded, AttemptOutcome, Envelope, Escalate, Event, Fact, FactObserved, Recorded,
     RunStarted, TierEscalated, Verdict,
 };
 use crate::domain::ids::{AgentNo, CallNo, Hash, RunId};
@@ -289,7 +289,7 @@ impl RunAudit {
     }
 
     fn started(&mut self, body: &RunStarted, at: Location, book: &mut Findings<'_>) {
-        self.is_imported = body.mode == Mode::Imported;
+        self.is_imported = body.is_imported();
         if self.is_imported {
             return;
         }

@@ -12,8 +12,8 @@ use crate::store::{backup, transfer};
 use crate::workspace::proof::signing::SignError;
 use crate::workspace::runs::saved::SavedError;
 use crate::workspace::{
-    self, FindError, ForgetError, ForkError, HandOverError, ImportError, McpError, ModelsError, RekeyError, ResumeError,
-    StartError, SyncError, TablesError,
+    self, FindError, ForgetError, ForkError, HandOverError, ImportError, LogsError, McpError, ModelsError, RekeyError,
+    ResumeError, StartError, SyncError, TablesError,
 };
 
 impl From<&settings::Error> for CliError {
@@ -111,6 +111,10 @@ impl From<HandOverError> for CliError {
             HandOverError::File { source: transfer::Error::Newer(_), .. } => {
                 Self::new("events_newer", Exit::Mendable, message).hint("use the version of meno that wrote them, or a newer one")
             }
+            // Nobody reads stdout any more.
+            HandOverError::File { source: transfer::Error::Io(error), .. } if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                error.into()
+            }
             HandOverError::File { .. } => Self::new("io", Exit::Mendable, message),
             HandOverError::NoFiles(_) => {
                 Self::new("not_found", Exit::Mendable, message).hint("`meno export DIR` writes such files")
@@ -127,6 +131,10 @@ impl From<RemoteError> for CliError {
         match error {
             RemoteError::Address { .. } => Self::new("remote_address", Exit::Mendable, message)
                 .hint("a folder that is there, or a URL like `s3://bucket/path`; credentials come from the environment"),
+            RemoteError::Missing { .. } => Self::new("remote_missing", Exit::Mendable, message)
+                .hint("make the bucket or container, or mend the address: `s3://bucket/path`"),
+            RemoteError::NoCredentials { .. } => Self::new("remote_denied", Exit::Mendable, message)
+                .hint("set them in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for example"),
             RemoteError::Denied { .. } => Self::new("remote_denied", Exit::Mendable, message)
                 .hint("credentials come from the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for example"),
             _ => Self::new("remote_failed", Exit::Mendable, message).hint("try again: what was done stays, and the rest follows"),
@@ -156,15 +164,31 @@ impl From<SyncError> for CliError {
     }
 }
 
+impl From<LogsError> for CliError {
+    fn from(error: LogsError) -> Self {
+        let message = error.to_string();
+        match error {
+            LogsError::Store(error) => error.into(),
+            LogsError::Unknown { known, .. } if known.is_empty() => {
+                Self::new("not_found", Exit::Mendable, message).hint("no other store's log is here: `meno pull URL` brings them")
+            }
+            LogsError::Unknown { known, .. } => Self::new("not_found", Exit::Mendable, message)
+                .hint(format!("`own` names this store's; the others are {}", known.join(", "))),
+        }
+    }
+}
+
 impl From<TablesError> for CliError {
     fn from(error: TablesError) -> Self {
         let message = error.to_string();
         match error {
             TablesError::Store(error) => error.into(),
+            TablesError::Lake(LakeError::Remote(error)) => error.into(),
             TablesError::Lake(LakeError::OtherVersion { .. }) => Self::new("lake_version", Exit::Mendable, message)
                 .hint("use the newer version of Meno, or export into another folder"),
             TablesError::Lake(LakeError::Io { .. }) => Self::new("io", Exit::Mendable, message)
                 .hint("choose a folder that can be written; what was exported before stays and counts"),
+            TablesError::Remote(error) => error.into(),
             TablesError::Busy(_) => Self::new("busy", Exit::Mendable, message).hint("wait until it has ended"),
             TablesError::Behind { .. } => Self::new("lake_ahead", Exit::Mendable, message)
                 .hint("the store was restored from an older backup: export into another folder"),

@@ -4,6 +4,7 @@
 //! forms of keys and tokens that secret scanners look for. Redacting twice changes nothing more. It does not know
 //! where texts come from; hashes, ULIDs and plain numbers are left alone.
 
+mod dense;
 mod signs;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use super::capture::Levels;
 use super::personal::Rules;
 use super::settings::RedactionSettings;
 use super::template::Capture;
+use dense::{is_dense, is_random};
 
 /// A secret shorter than this is only removed where it stands alone, lest every text be torn to pieces.
 const ANYWHERE_MIN: usize = 4;
@@ -41,6 +43,8 @@ enum Proof {
     Run,
     /// As random as a generated secret: digits, letters, and at least 3.5 bits per character.
     Random,
+    /// The same, and in one piece as no name, path or phrase is: for what stands without quotation marks.
+    Dense,
 }
 
 /// The forms of secrets: kind, pattern, proof. The secret is the group `s` where there is one, else the whole match.
@@ -91,10 +95,21 @@ const FORMS: &[(&str, &str, Proof)] = &[
     ("authorization", r#"(?i)\b(?:x-)?(?:goog-)?api-key["']?\s*[:=]\s*["']?(?P<s>[A-Za-z0-9._~+/=-]{8,})"#, Proof::Digit),
     ("bearer", r"(?i)\bbearer\s+(?P<s>[A-Za-z0-9._~+/=-]{12,})", Proof::Digit),
     ("url-password", r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@<>{}\[\]]{0,64}:(?P<s>[^\s/@<>{}\[\]$]{3,})@", Proof::Form),
+    // Quotation marks may be escaped: a text in JSON in a text.
     (
         "secret",
-        r#"(?i)\b[a-z0-9_]{0,32}(?:api_?key|secret_?key|client_?secret|access_?token|auth_?token|refresh_?token|passw(?:or)?d)["']?\s*[:=]\s*["'](?P<s>[^"'\s]{12,})["']"#,
+        r#"(?i)\b[a-z0-9_]{0,48}(?:(?:api|secret|access|account|private|signing|encryption|master|service|auth)[_-]?key|token|secret|passw(?:or)?d|pwd|credentials?)\\{0,8}["']?\s*[:=]\s*\\{0,8}["'](?P<s>[^"'\s\\]{12,})\\{0,8}["']"#,
         Proof::Random,
+    ),
+    (
+        "secret",
+        r#"(?i)\b[a-z0-9_]{0,48}(?:(?:api|secret|access|account|private|signing|encryption|master|service|auth)[_-]?key|token|secret|passw(?:or)?d|pwd|credentials?)\\{0,8}["']?\s*[:=]\s*(?P<s>[a-z0-9+/_.~!@#%^*-][a-z0-9+/=_.~!@#%^*:?-]{15,})"#,
+        Proof::Dense,
+    ),
+    (
+        "secret",
+        r#"(?i)--[a-z0-9-]{0,32}(?:api-?key|token|secret|passw(?:or)?d)[ =]\\{0,8}["']?(?P<s>[a-z0-9+/_.~!@#%^*-][a-z0-9+/=_.~!@#%^*:?-]{15,})"#,
+        Proof::Dense,
     ),
 ];
 
@@ -188,8 +203,19 @@ impl Redactor {
         }
     }
 
-    /// Returns `text` with every secret replaced by `[redacted:KIND]`; borrowed when there was none.
+    /// Returns `text` with every secret replaced by `[redacted:KIND]`; borrowed when there was none. In JSON the strings are looked at as
+    /// they are meant, JSON within them too: behind `\n` a key does not begin a word, and a quotation mark is none behind a `\`.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.in_json(text) {
+            Cow::Borrowed(text) => self.as_it_stands(text),
+            Cow::Owned(text) => match self.as_it_stands(&text) {
+                Cow::Borrowed(_) => Cow::Owned(text),
+                Cow::Owned(text) => Cow::Owned(text),
+            },
+        }
+    }
+
+    fn as_it_stands<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let first = match &self.known {
             Some(known) => replace(text, known, |found| Some((found.start(), found.end(), KNOWN))),
             None => Cow::Borrowed(text),
@@ -201,6 +227,37 @@ impl Redactor {
                 Cow::Owned(text) => Cow::Owned(text),
             },
         }
+    }
+
+    /// Redacts the strings of a JSON text that are written with escapes; all else stays byte for byte.
+    fn in_json<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let may_be = text.trim_start().starts_with(['{', '[', '"']) && text.contains('\\');
+        if !may_be || serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+            return Cow::Borrowed(text);
+        }
+        let (mut out, mut kept, mut at) = (String::new(), 0, 0);
+        // A quotation mark outside of a string begins one, because the text is JSON.
+        while let Some(begin) = text[at..].find('"').map(|found| at + found) {
+            let mut end = begin + 1;
+            while let Some(byte) = text.as_bytes().get(end).filter(|byte| **byte != b'"') {
+                end += if *byte == b'\\' { 2 } else { 1 };
+            }
+            let Some(string) = text.get(begin..=end) else { break };
+            at = end + 1;
+            if string.contains('\\')
+                && let Ok(meant) = serde_json::from_str::<String>(string)
+                && let Cow::Owned(redacted) = self.redact(&meant)
+            {
+                out.push_str(&text[kept..begin]);
+                out.push_str(&serde_json::Value::String(redacted).to_string());
+                kept = at;
+            }
+        }
+        if kept == 0 {
+            return Cow::Borrowed(text);
+        }
+        out.push_str(&text[kept..]);
+        Cow::Owned(out)
     }
 
     /// Returns whether `text` holds a secret.
@@ -299,8 +356,26 @@ fn proven(secret: &str, proof: Proof) -> bool {
         Proof::Form => true,
         Proof::Digit => digit,
         Proof::Run => digit && secret.split(|char: char| !char.is_ascii_alphanumeric()).any(|run| run.len() >= 16),
-        Proof::Random => digit && secret.bytes().any(|byte| byte.is_ascii_alphabetic()) && bits_per_char(secret) >= 3.5,
+        // A secret of a form of its own is named by that.
+        Proof::Random => is_random(secret) && !has_form(secret),
+        Proof::Dense => is_random(secret) && is_dense(secret) && !has_form(secret),
     }
+}
+
+/// Returns whether a form of its own stands in a secret that is known by the name before it.
+fn has_form(secret: &str) -> bool {
+    let Some(patterns) = PATTERNS.as_ref().filter(|_| secret.len() <= SECRET_MAX) else { return false };
+    let mut at = 0;
+    while let Some(captures) = patterns.captures_at(secret, at) {
+        let (index, start, end) = located(&captures);
+        let (_, _, proof) = FORMS[index];
+        if !matches!(proof, Proof::Random | Proof::Dense) && proven(&secret[start..end], proof) {
+            return true;
+        }
+        let found = captures.get_match();
+        at = found.start() + found.as_str().chars().next().map_or(1, char::len_utf8);
+    }
+    false
 }
 
 /// Returns the Shannon entropy of the text's characters.
@@ -362,6 +437,41 @@ mod tests {
     }
 
     #[test]
+    fn values_behind_the_name_of_a_secret_go_however_they_are_quoted() {
+        let key = "C3J27XDCG2LmlZGEONYlgCtjfIZ4SOcM";
+        let azure = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+        for text in [
+            format!("API_KEY={key}"),
+            format!("export API_KEY=\"{key}\" && x"),
+            format!("export API_KEY='{key}'"),
+            format!(r#"{{"api_key": "{key}"}}"#),
+            format!(r#""token": "{key}""#),
+            format!("client_secret = \"{key}\""),
+            format!("api_key: {key}\nnext: 1"),
+            format!("apiKey: \"{key}\""),
+            format!("curl -d '{{\"secret_key\":\"{key}\"}}' x"),
+            format!("AccountName=me;AccountKey={azure};EndpointSuffix=core.windows.net"),
+            format!("tool --api-key {key} --verbose"),
+        ] {
+            let mut shown = text.clone();
+            // As it is, and in JSON in JSON: what a tool was called with.
+            for depth in 0..3 {
+                let redacted = Redactor::default().redact(&shown).into_owned();
+                assert!(redacted.contains("[redacted:secret]"), "{depth}: {shown}");
+                assert!(![key, &azure[..30]].iter().any(|secret| redacted.contains(secret)), "{depth}: {redacted}");
+                assert_eq!(Redactor::default().redact(&redacted), redacted, "twice");
+                // Within a longer text that is no JSON.
+                let told = format!("it said {shown} and left");
+                assert!(Redactor::default().redact(&told).contains("[redacted:secret]"), "{depth}: {told}");
+                shown = serde_json::json!({ "command": shown }).to_string();
+            }
+        }
+        let arguments = serde_json::json!({"command": "cat <<E\nAKIAIOSFODNN7EXAMPLE\nE", "n": 1}).to_string();
+        check(&arguments, r#"{"command":"cat <<E\n[redacted:aws-key]\nE","n":1}"#);
+        check("ANTHROPIC_API_KEY=sk-ant-api03-AbCdEf123456_-x9", "ANTHROPIC_API_KEY=[redacted:anthropic-key]");
+    }
+
+    #[test]
     fn an_unfinished_private_key_goes_to_the_end() {
         check("a -----BEGIN PRIVATE KEY-----\nMIIE", "a [redacted:private-key]");
     }
@@ -384,6 +494,16 @@ mod tests {
             "task-force-1234567890123456",
             "npm_config_registry=https://registry.example.org",
             "550e8400-e29b-41d4-a716-446655440000",
+            "API_KEY=your-api-key-goes-here-12345",
+            "API_KEY=$API_KEY_OF_2026 and API_KEY=${OTHER_KEY_2026}",
+            "API_KEY=<your key, 32 characters>",
+            "secret_key = /home/ada/.ssh/id_ed25519_2026",
+            "token = generateRandomString16Characters(seed)",
+            "token: https://example.org/oauth2/v2.0/token1234",
+            "max_tokens=4096 and input_tokens: 123456789012345678",
+            "api_key=settings.providers2.anthropic1.api_key3",
+            "password_hash: 5f4dcc3b5aa765d61d8327deb882cf99",
+            "cancellation_token=CancellationToken.None",
         ] {
             check(text, text);
         }
@@ -418,7 +538,18 @@ mod tests {
     #[test]
     fn a_key_behind_a_megabyte_of_almost_keys_is_found() {
         // Quadratic work would take minutes here.
-        for almost in ["sk-", "Grüße aus Köln, 世界! ", "a://b:", "eyJ", "api_key=\"abc", "bearer "] {
+        for almost in [
+            "sk-",
+            "Grüße aus Köln, 世界! ",
+            "a://b:",
+            "eyJ",
+            "api_key=\"abc",
+            "api_key=",
+            "token: a1B2c3D4e5f6G7h8-",
+            "secret",
+            "--",
+            "bearer ",
+        ] {
             let text = almost.repeat(1_000_000 / almost.len()) + " and AKIAIOSFODNN7EXAMPLE";
             assert!(Redactor::new(["hush-hush"]).redact(&text).ends_with(" [redacted:aws-key]"), "{almost}");
         }

@@ -1,32 +1,34 @@
 //! Runs of which another system recorded the model calls one by one: spans of a trace, lines of telemetry. Each becomes the events that
-//! such a run would have had here. Nothing is invented: what came of an attempt is not known, so it passed unverified, and a cost that was
-//! recorded is kept as it is.
+//! such a run would have had here. Nothing is invented: where what came of an attempt is not said it passed unverified, which counts as
+//! unknown, and a cost that was recorded is kept as it is.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::domain::event::{
-    AgentFailed, AgentFailedPrivate, AgentPlanned, AgentPlannedPrivate, AgentSucceeded, AgentSucceededPrivate, AttemptEnded,
-    AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate, CallFailed, CallFailedPrivate, CallReplied,
-    CallRepliedPrivate, CallStarted, CallStartedPrivate, CostIncurred, CostIncurredPrivate, CostSource, ErrorClass, Escalate,
-    Event, FailureReason, Mode, OnFailure, Purpose, RunFailed, RunFailedPrivate, RunFailure, RunStarted, RunStartedPrivate,
-    RunSucceeded, RunSucceededPrivate, StopReason, ToolEnded, ToolEndedPrivate, ToolStarted, ToolStartedPrivate,
+    AgentFailed, AgentFailedPrivate, AgentPlanned, AgentPlannedPrivate, AgentSkipped, AgentSkippedPrivate, AgentSucceeded,
+    AgentSucceededPrivate, AttemptEnded, AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate, CostSource,
+    ErrorClass, EscalationReason, Event, FailureReason, OnFailure, Purpose, RunCancelled, RunCancelledPrivate, RunFailed,
+    RunFailedPrivate, RunFailure, RunSucceeded, RunSucceededPrivate, SIMULATED_LABEL, SkipReason, StopReason, TierEscalated,
+    TierEscalatedPrivate,
 };
-use crate::domain::ids::{AgentNo, AttemptNo, CallNo, ExecutorId, Hash, RunId, TimeNs};
-use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, Hash, TimeNs};
+use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::prices::{PriceTable, Priced};
 use crate::domain::redact::Redactor;
 use crate::domain::text::Text;
-use crate::domain::tier::{Strategy, Tier};
+use crate::domain::tier::Tier;
 use crate::views::imports::{self, Origin};
 use crate::views::millis_between;
 use crate::views::stats::day_of;
 
+use super::call_events::{self, BASE, CallCost, CallModel, CallPlace, Start, strategy_of, tier_of_model};
 use super::convert::{Converted, run_id};
-use super::transcripts::tier_of;
 
-/// The base agent of agents whose own is not known.
-const BASE: &str = "imported";
+/// Why a cost is not known: the tokens are not.
+const NO_TOKENS: &str = "its tokens are not told";
+/// Why a cost is not known: the price is not.
+const NO_PRICE: &str = "no price is known";
 
 /// A run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,8 +45,39 @@ pub struct CallRun {
     pub labels: Vec<(String, String)>,
     /// Why it failed; `None` when it is not known to have failed.
     pub failure: Option<String>,
+    /// How its system says that it ended.
+    pub end: End,
+    /// Its models were simulated.
+    pub is_simulated: bool,
+    /// The run of a store of Meno that it is, where it says so.
+    pub own: Option<crate::domain::ids::RunId>,
     /// Its agents.
     pub agents: Vec<CallAgent>,
+}
+
+/// How a system says that something ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// It does not say.
+    #[default]
+    Untold,
+    /// As an attempt ends; verified when every criterion is known.
+    Told {
+        /// How.
+        outcome: AttemptOutcome,
+        /// Every criterion is known.
+        verified: bool,
+    },
+}
+
+impl End {
+    fn verified(self) -> bool {
+        matches!(self, Self::Told { verified: true, .. })
+    }
+
+    fn is(self, which: AttemptOutcome) -> bool {
+        matches!(self, Self::Told { outcome, .. } if outcome == which)
+    }
 }
 
 /// An agent.
@@ -54,6 +87,8 @@ pub struct CallAgent {
     pub role: String,
     /// Its attempts, by number.
     pub attempts: BTreeMap<AttemptNo, Vec<Call>>,
+    /// How its system says that its attempts ended.
+    pub ends: BTreeMap<AttemptNo, End>,
     /// Why it failed; `None` when it is not known to have failed.
     pub failure: Option<String>,
 }
@@ -100,6 +135,8 @@ pub struct Tool {
     pub started: TimeNs,
     /// When it ended, when known.
     pub ended: Option<TimeNs>,
+    /// How long it took in milliseconds, where that is said apart.
+    pub latency_ms: Option<u64>,
     /// It did what it was asked.
     pub ok: bool,
 }
@@ -127,8 +164,8 @@ pub struct Sums {
     pub usage: TokenUsage,
     /// What is known of their cost.
     pub cost: NanoUsd,
-    /// Calls whose cost is not known, by model.
-    pub unpriced: BTreeMap<String, u64>,
+    /// Calls whose cost is not known, by model and reason.
+    pub unpriced: BTreeMap<(String, &'static str), u64>,
 }
 
 impl Sums {
@@ -160,7 +197,8 @@ impl Rules<'_> {
                 let private = Some(RunFailedPrivate { message: self.clean(why) });
                 RunFailed { reason: RunFailure::Imported, private }.into()
             }
-            None => RunSucceeded { verified: false, private: Some(RunSucceededPrivate {}) }.into(),
+            None if run.end.is(AttemptOutcome::Cancelled) => RunCancelled { private: Some(RunCancelledPrivate {}) }.into(),
+            None => RunSucceeded { verified: run.end.verified(), private: Some(RunSucceededPrivate {}) }.into(),
         };
         story.events.push((end, run.ended));
         (Converted { id, origin, events: story.events }, story.sums)
@@ -173,36 +211,23 @@ impl Rules<'_> {
         }
     }
 
-    fn started(&self, run: &CallRun, id: RunId, foreign: Option<String>, digest: Hash) -> Event {
-        let nothing = || Text::Inline("{}".to_owned());
-        RunStarted {
-            template_id: self.clean(&run.template),
-            template_version: String::new(),
-            template_hash: Hash::default(),
-            source: Some(self.source.to_owned()),
-            mode: Mode::Imported,
-            strategy: None,
-            budget: None,
-            allow_unpriced: true,
-            escalate: Escalate::Auto,
-            jobs: 1,
-            seed: 0,
-            prices_as_of: self.prices.as_of(),
-            prices_hash: self.prices_hash,
-            meno_version: env!("CARGO_PKG_VERSION").to_owned(),
-            executor: ExecutorId(id.0),
-            private: Some(RunStartedPrivate {
-                foreign_run_id: foreign,
-                template: nothing(),
-                base_agents: nothing(),
-                settings: Text::Inline(imports::settings(&digest)),
-                prices: nothing(),
-                workspace: String::new(),
-                user: String::new(),
-                labels: run.labels.iter().map(|(key, value)| (key.clone(), self.clean(value))).collect(),
-            }),
+    fn started(&self, run: &CallRun, id: crate::domain::ids::RunId, foreign: Option<String>, digest: Hash) -> Event {
+        let mut labels: Vec<(String, String)> = run.labels.iter().map(|(key, value)| (key.clone(), self.clean(value))).collect();
+        if run.is_simulated {
+            labels.push((SIMULATED_LABEL.0.to_owned(), SIMULATED_LABEL.1.to_owned()));
         }
-        .into()
+        let start = Start {
+            source: self.source,
+            template: self.clean(&run.template),
+            is_simulated: run.is_simulated,
+            foreign,
+            settings: imports::settings(&digest),
+            prices_as_of: &self.prices.as_of(),
+            prices_hash: self.prices_hash,
+            folder: String::new(),
+            labels,
+        };
+        call_events::run_started(id, start)
     }
 }
 
@@ -212,14 +237,6 @@ struct Story<'a> {
     events: Vec<(Event, Option<TimeNs>)>,
     calls: CallNo,
     sums: Sums,
-}
-
-/// Where a call belongs.
-#[derive(Clone, Copy)]
-struct CallPlace {
-    call: CallNo,
-    agent: AgentNo,
-    attempt: AttemptNo,
 }
 
 impl Story<'_> {
@@ -243,20 +260,12 @@ impl Story<'_> {
     }
 
     fn tier(&self, call: &Call) -> Tier {
-        call.tier.unwrap_or_else(|| {
-            let usage = call.usage.unwrap_or_default();
-            let priced = self.rules.prices.price_on(&call.provider, &call.model, &usage, day_of(call.started));
-            tier_of(priced.map(|priced| priced.unit))
-        })
+        call.tier.unwrap_or_else(|| tier_of_model(self.rules.prices, &call.provider, &call.model, call.started))
     }
 
     fn agent(&mut self, agent: &CallAgent, number: AgentNo, started: TimeNs) {
         let first = agent.attempts.values().flatten().next().map_or(Tier::Capable, |call| self.tier(call));
-        let strategy = match first {
-            Tier::Cheap => Strategy::Progressive,
-            Tier::Capable => Strategy::CapableFirst,
-            Tier::Premium => Strategy::PremiumOnly,
-        };
+        let strategy = strategy_of(first);
         let planned = AgentPlanned {
             agent: number,
             rule: number,
@@ -279,27 +288,54 @@ impl Story<'_> {
             }),
         };
         self.add(planned, started);
-        let mut last = 0;
         let mut at = started;
-        for (attempt, calls) in &agent.attempts {
-            last = *attempt;
-            at = self.attempt(number, *attempt, calls).max(at);
+        let mut before: Option<(AttemptNo, Tier, AttemptOutcome)> = None;
+        // Numbers that are left out are those of attempts without calls, of which nothing is told.
+        for ((attempt, calls), place) in agent.attempts.iter().filter(|(_, calls)| !calls.is_empty()).zip(1..) {
+            let tier = calls.first().map_or(Tier::Capable, |call| self.tier(call));
+            if let Some((number_before, from, outcome)) = before
+                && outcome == AttemptOutcome::FailedCriteria
+                && tier > from
+            {
+                let (reason, private) = (EscalationReason::Criteria, Some(TierEscalatedPrivate {}));
+                let escalated =
+                    TierEscalated { agent: number, attempt: number_before, from, to: tier, reason, failed: Vec::new(), private };
+                self.add(escalated, at);
+            }
+            let end = agent.ends.get(attempt).copied().unwrap_or_default();
+            let (ended, outcome) = self.attempt(number, place, calls, end);
+            at = ended.max(at);
+            before = Some((place, tier, outcome));
         }
+        let last = agent.attempts.keys().next_back().and_then(|last| agent.ends.get(last)).copied().unwrap_or_default();
+        let attempt = before.map_or(0, |(attempt, ..)| attempt);
+        let failed = |why: String| {
+            let private = Some(AgentFailedPrivate { message: why });
+            AgentFailed { agent: number, reason: FailureReason::Imported, private }
+        };
         match &agent.failure {
             Some(why) => {
-                let private = Some(AgentFailedPrivate { message: self.rules.clean(why) });
-                self.add(AgentFailed { agent: number, reason: FailureReason::Imported, private }, at);
+                let failed = failed(self.rules.clean(why));
+                self.add(failed, at);
+            }
+            None if last.is(AttemptOutcome::FailedCriteria) || last.is(AttemptOutcome::Error) => {
+                let failed = failed(String::new());
+                self.add(failed, at);
+            }
+            None if last.is(AttemptOutcome::Cancelled) || last.is(AttemptOutcome::Lost) => {
+                let private = Some(AgentSkippedPrivate {});
+                self.add(AgentSkipped { agent: number, because: SkipReason::Cancelled, cause: None, private }, at);
             }
             None => {
                 let private = Some(AgentSucceededPrivate {});
-                self.add(AgentSucceeded { agent: number, attempt: last, verified: false, private }, at);
+                self.add(AgentSucceeded { agent: number, attempt, verified: last.verified(), private }, at);
             }
         }
     }
 
-    /// Adds an attempt; returns when it ended.
-    fn attempt(&mut self, agent: AgentNo, attempt: AttemptNo, calls: &[Call]) -> TimeNs {
-        let Some(first) = calls.first() else { return TimeNs::MIN };
+    /// Adds an attempt; returns when and how it ended.
+    fn attempt(&mut self, agent: AgentNo, attempt: AttemptNo, calls: &[Call], told: End) -> (TimeNs, AttemptOutcome) {
+        let Some(first) = calls.first() else { return (TimeNs::MIN, AttemptOutcome::Lost) };
         let began = calls.iter().map(|call| call.started).min().unwrap_or(first.started);
         let tier = self.tier(first);
         let private = Some(AttemptStartedPrivate { task: None, import_key: None });
@@ -310,100 +346,52 @@ impl Story<'_> {
             self.calls += 1;
         }
         let failed = calls.iter().all(|call| call.error.is_some());
-        let outcome = if failed { AttemptOutcome::Error } else { AttemptOutcome::Passed };
+        let outcome = match told {
+            End::Told { outcome, .. } => outcome,
+            End::Untold if failed => AttemptOutcome::Error,
+            End::Untold => AttemptOutcome::Passed,
+        };
         let (duration_ms, private) = (millis_between(began, end), Some(AttemptEndedPrivate {}));
-        let ended = AttemptEnded { agent, attempt, outcome, verified: false, signals: Vec::new(), duration_ms, private };
-        self.add(ended, end);
-        end
+        let verified = told.verified();
+        self.add(AttemptEnded { agent, attempt, outcome, verified, signals: Vec::new(), duration_ms, private }, end);
+        (end, outcome)
     }
 
     /// Adds a call with its cost and tools; returns when the last of it ended.
     fn call(&mut self, at: CallPlace, call: &Call) -> TimeNs {
         let ended = call.ended.unwrap_or(call.started).max(call.started);
-        let nothing = || Text::Inline(String::new());
-        let started = CallStarted {
-            call: at.call,
-            agent: at.agent,
-            attempt: at.attempt,
-            purpose: call.purpose,
-            provider: call.provider.clone(),
-            model: call.model.clone(),
-            estimated_input: 0,
-            max_output: 0,
-            reserved: None,
-            day: u32::try_from(day_of(call.started)).unwrap_or(0),
-            private: Some(CallStartedPrivate {
-                system: nothing(),
-                prompt: nothing(),
-                transcript: None,
-                parameters: "{}".to_owned(),
-            }),
-        };
-        self.add(started, call.started);
+        let of = CallModel { provider: &call.provider, model: &call.model, purpose: call.purpose, tier: self.tier(call) };
+        self.add(at.started(of, call.started, "{}".to_owned()), call.started);
         // A call that failed before it used anything cost nothing.
         let has_cost = call.error.is_none() || call.usage.is_some() || call.cost.is_some() || call.is_unpriced;
         let latency_ms = call.latency_ms.unwrap_or_else(|| millis_between(call.started, ended));
         match &call.error {
             Some((class, message)) => {
-                let private = Some(CallFailedPrivate { code: None, message: self.rules.clean(message), request_id: None });
                 let usage = call.usage.or(has_cost.then(TokenUsage::default));
-                let failed =
-                    CallFailed { call: at.call, class: *class, status: None, retryable: false, usage, latency_ms, private };
-                self.add(failed, ended);
+                self.add(at.failed(*class, self.rules.clean(message), usage, latency_ms), ended);
             }
             None => {
-                let replied = CallReplied {
-                    call: at.call,
-                    stop: call.stop.unwrap_or(StopReason::Other),
-                    usage: call.usage.unwrap_or_default(),
-                    usage_source: UsageSource::Reported,
-                    latency_ms,
-                    first_token_ms: call.first_token_ms,
-                    private: Some(CallRepliedPrivate {
-                        output: nothing(),
-                        reasoning: None,
-                        tool_calls: String::new(),
-                        model: None,
-                        request_id: None,
-                        stop_details: None,
-                    }),
-                };
-                self.add(replied, ended);
+                let stop = call.stop.unwrap_or(StopReason::Other);
+                self.add(at.replied(stop, call.usage, (latency_ms, call.first_token_ms), String::new(), None), ended);
             }
         }
         if has_cost {
-            self.cost(at, call, ended);
+            self.cost(at, of, call, ended);
         }
         self.sums.calls += 1;
         self.sums.usage = self.sums.usage.plus(call.usage.unwrap_or_default());
         self.tools(at.call, &call.tools, ended)
     }
 
-    fn cost(&mut self, at: CallPlace, call: &Call, ended: TimeNs) {
+    fn cost(&mut self, at: CallPlace, of: CallModel<'_>, call: &Call, ended: TimeNs) {
         let (amount, source, priced) = self.priced(call);
-        let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let cost = CostIncurred {
-            call: Some(at.call),
-            agent: at.agent,
-            attempt: at.attempt,
-            tier: self.tier(call),
-            purpose: call.purpose,
-            provider: known(&call.provider),
-            model: known(&call.model),
-            amount,
-            usage: call.usage,
-            unit_prices: priced.map(|priced| priced.unit),
-            band_above: priced.map_or(0, |priced| priced.band_above),
-            source,
-            reported: call.cost,
-            private: Some(CostIncurredPrivate {}),
-        };
-        self.add(cost, ended);
+        self.add(at.cost(of, call.usage, CallCost { amount, source, priced, reported: call.cost }), ended);
         match amount {
             Some(amount) => self.sums.cost = self.sums.cost.plus(amount),
             None => {
                 let model = if call.model.is_empty() { "a model that is not named" } else { &call.model };
-                *self.sums.unpriced.entry(model.to_owned()).or_default() += 1;
+                let why = if call.usage.is_none() && !call.is_unpriced { NO_TOKENS } else { NO_PRICE };
+                *self.sums.unpriced.entry((model.to_owned(), why)).or_default() += 1;
             }
         }
     }
@@ -411,22 +399,11 @@ impl Story<'_> {
     fn tools(&mut self, call: CallNo, tools: &[Tool], ended: TimeNs) -> TimeNs {
         let mut last = ended;
         for (tool, tool_call) in tools.iter().zip(0..) {
-            let private = Some(ToolStartedPrivate { arguments: Text::Withheld });
-            let started = ToolStarted { call, tool_call, tool: self.rules.clean(&tool.name), writes: false, private };
-            self.add(started, tool.started);
+            let name = self.rules.clean(&tool.name);
+            self.add(call_events::tool_started(call, tool_call, name, false, Text::Withheld), tool.started);
             let done = tool.ended.unwrap_or(tool.started).max(tool.started);
-            let ended = ToolEnded {
-                call,
-                tool_call,
-                ok: tool.ok,
-                latency_ms: millis_between(tool.started, done),
-                fault: None,
-                bytes: None,
-                told_bytes: None,
-                repeats: None,
-                private: Some(ToolEndedPrivate { result: Text::Withheld, whole: None, diff: None, originals: Vec::new() }),
-            };
-            self.add(ended, done);
+            let latency_ms = tool.latency_ms.unwrap_or_else(|| millis_between(tool.started, done));
+            self.add(call_events::tool_ended(call, tool_call, tool.ok, latency_ms, Text::Withheld), done);
             self.sums.tools += 1;
             last = last.max(done);
         }

@@ -12,8 +12,8 @@ use crate::domain::event::{
     CostIncurredPrivate, CostSource, CriterionJudged, CriterionJudgedPrivate, Escalate, EscalationReason, Event, FailureReason,
     JudgedBy, Mode, NoteAdded, NoteAddedPrivate, OnFailure, Purpose, ReportBy, ReportComposed, ReportComposedPrivate,
     RunCancelled, RunCancelledPrivate, RunFailed, RunFailedPrivate, RunFailure, RunStarted, RunStartedPrivate, RunSucceeded,
-    RunSucceededPrivate, RunSuspended, RunSuspendedPrivate, SkipReason, SuspendReason, TierEscalated, TierEscalatedPrivate,
-    Verdict,
+    RunSucceededPrivate, RunSuspended, RunSuspendedPrivate, SIMULATED_LABEL, SkipReason, SuspendReason, TierEscalated,
+    TierEscalatedPrivate, Verdict,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, ExecutorId, Hash, RunId, TimeNs};
 use crate::domain::money::TokenUsage;
@@ -240,7 +240,11 @@ fn started(run: &ImportedRun, id: RunId, source: &str, digest: Hash) -> RunStart
         template_version: String::new(),
         template_hash: Hash::default(),
         source: Some(source.to_owned()),
-        mode: Mode::Imported,
+        mode: if run.labels.get(SIMULATED_LABEL.0).is_some_and(|value| value == SIMULATED_LABEL.1) {
+            Mode::Simulated
+        } else {
+            Mode::Imported
+        },
         strategy: None,
         budget: None,
         allow_unpriced: false,

@@ -7,6 +7,7 @@
 //! `workspace`.
 
 pub mod batch;
+mod call_events;
 pub mod calls;
 pub mod convert;
 pub mod form;

@@ -94,6 +94,18 @@ pub enum RemoteError {
         /// In its words.
         why: String,
     },
+    /// There is no such bucket or container.
+    #[error("{place}: there is no such bucket or container")]
+    Missing {
+        /// The place.
+        place: String,
+    },
+    /// Nothing in the environment says who asks.
+    #[error("{place}: no credentials for it are in the environment")]
+    NoCredentials {
+        /// The place.
+        place: String,
+    },
     /// A request failed, again and again where that may help.
     #[error("{place}: {why}")]
     Failed {
@@ -202,6 +214,14 @@ impl Remote {
     fn failed(&self, name: &str, why: &StoreError) -> RemoteError {
         let place = if name.is_empty() { self.address.clone() } else { format!("{}/{name}", self.address) };
         let words = words(why);
+        // These services say it in XML, or as the address where a machine of theirs would have credentials.
+        let says = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+        if says(&["NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist"]) {
+            return RemoteError::Missing { place: self.address.clone() };
+        }
+        if says(&["169.254.169.254", "metadata.google.internal", "169.254.170.2"]) {
+            return RemoteError::NoCredentials { place: self.address.clone() };
+        }
         match why {
             StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => RemoteError::Denied { place, why: words },
             _ => RemoteError::Failed { place, why: words },
@@ -334,6 +354,21 @@ mod tests {
         assert_eq!(remote.list("logs").unwrap(), ["logs/a/1", "logs/b/1"]);
         assert_eq!(remote.get("logs/a/1").unwrap().as_deref(), Some(&b"one"[..]));
         assert_eq!(remote.get("logs/c/1").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_and_not_how_the_service_said_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let remote = Remote::open(&dir.path().display().to_string(), false, &|_| None).unwrap();
+        let failed = |words: &str| {
+            let source = Box::<dyn std::error::Error + Send + Sync>::from(words.to_owned());
+            remote.failed("logs", &StoreError::Generic { store: "S3", source }).to_string()
+        };
+        let missing = failed("Client error: 404 <?xml?><Error><Code>NoSuchBucket</Code></Error>");
+        assert!(missing.ends_with("there is no such bucket or container") && !missing.contains('<'), "{missing}");
+        let keyless = failed("error sending request for url (http://169.254.169.254/latest/api/token)");
+        assert!(keyless.ends_with("no credentials for it are in the environment") && !keyless.contains("169"), "{keyless}");
+        assert!(failed("reset by peer").contains("reset by peer"));
     }
 
     #[test]

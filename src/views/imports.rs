@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::projection::{Projection, Rows};
-use crate::domain::event::{Event, Mode, Recorded, RunStarted};
+use crate::domain::event::{Event, Recorded, RunStarted};
 use crate::domain::ids::{Hash, RunId};
 use crate::domain::text::Text;
 
@@ -49,7 +49,7 @@ impl Origin {
 
     /// Returns where a run comes from; `None` when it was not imported line by line, or when that is forgotten.
     pub fn of(body: &RunStarted) -> Option<Self> {
-        let (Mode::Imported, Some(source), Some(private)) = (body.mode, &body.source, &body.private) else { return None };
+        let (Some(source), Some(private)) = (&body.source, &body.private) else { return None };
         let Text::Inline(settings) = &private.settings else { return None };
         // A run that was imported in another way than by lines says nothing about one.
         let ImportSettings { import } = serde_json::from_str::<ImportSettings>(settings).ok()?;

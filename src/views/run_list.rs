@@ -30,6 +30,8 @@ pub struct RunRow {
     pub status: RunStatus,
     /// Whether its models were real, simulated, or another system's.
     pub mode: Mode,
+    /// Another system ran it, simulated or not.
+    pub imported: bool,
     /// When it began; 0 before its first event.
     pub started_at: TimeNs,
     /// When it ended.
@@ -100,6 +102,7 @@ impl RunRow {
             template_id: String::new(),
             status: RunStatus::Running,
             mode: Mode::Real,
+            imported: false,
             started_at: 0,
             ended_at: None,
             cost: NanoUsd(0),
@@ -126,7 +129,7 @@ impl RunRow {
         let envelope = &recorded.envelope;
         let at = envelope.occurred_at.unwrap_or(envelope.at);
         // When an imported run ended is what its record says, or not known: never when it was imported.
-        let ended = if self.mode == Mode::Imported { envelope.occurred_at } else { Some(at) };
+        let ended = if self.imported { envelope.occurred_at } else { Some(at) };
         self.version = envelope.version;
         self.status = self.status.after(&recorded.event);
         self.open_costs.apply(&recorded.event);
@@ -135,7 +138,8 @@ impl RunRow {
         match &recorded.event {
             Event::RunStarted(body) => {
                 self.template_id.clone_from(&body.template_id);
-                self.mode = body.mode;
+                self.mode = body.counts_as();
+                self.imported = body.is_imported();
                 self.started_at = at;
                 if let Some(private) = &body.private {
                     self.labels = private.labels.iter().cloned().collect();

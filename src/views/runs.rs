@@ -65,7 +65,7 @@ impl Projection for Runs {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {

@@ -1,8 +1,9 @@
 //! A histogram of amounts from which quantiles are read: it merges in any order, and what was added can be taken out again.
 //!
 //! Buckets are those of HdrHistogram (G. Tene): a number below 128 has a bucket of its own, above that its highest seven bits
-//! choose one, so a quantile is within 1/128 of the amount that stands there. Everything is an integer: the same amounts give the
-//! same sketch on every machine. What the amounts are is not known here.
+//! choose one, and a quantile is the mean of the bucket that it falls into: within 1/64 of the amount that stands there, and never outside
+//! of what was added. Everything is an integer: the same amounts give the same sketch on every machine. What the amounts are is not known
+//! here.
 
 use std::collections::BTreeMap;
 
@@ -14,25 +15,42 @@ const BITS: u32 = 7;
 /// Amounts by bucket, with their exact number and sum.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sketch {
-    buckets: BTreeMap<u16, u64>,
+    buckets: BTreeMap<u16, Bucket>,
     count: u64,
     sum: u128,
+}
+
+/// The amounts of a bucket: how many, and their sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Bucket {
+    count: u64,
+    sum: u128,
+}
+
+impl Bucket {
+    /// Returns the mean, which lies between the smallest and the largest of them.
+    fn mean(self) -> u64 {
+        u64::try_from(self.sum / u128::from(self.count.max(1))).unwrap_or(u64::MAX)
+    }
 }
 
 impl Sketch {
     /// Adds an amount.
     pub fn add(&mut self, amount: u64) {
-        *self.buckets.entry(bucket(amount)).or_default() += 1;
+        let held = self.buckets.entry(bucket(amount)).or_default();
+        held.count += 1;
+        held.sum += u128::from(amount);
         self.count += 1;
-        self.sum += u128::from(amount);
+        self.sum = self.sum.saturating_add(u128::from(amount));
     }
 
     /// Takes out an amount that was added before.
     pub fn take_out(&mut self, amount: u64) {
         let bucket = bucket(amount);
         let Some(held) = self.buckets.get_mut(&bucket) else { return };
-        *held -= 1;
-        if *held == 0 {
+        held.count -= 1;
+        held.sum = held.sum.saturating_sub(u128::from(amount));
+        if held.count == 0 {
             self.buckets.remove(&bucket);
         }
         self.count -= 1;
@@ -41,11 +59,13 @@ impl Sketch {
 
     /// Adds everything that `other` holds.
     pub fn merge(&mut self, other: &Self) {
-        for (bucket, held) in &other.buckets {
-            *self.buckets.entry(*bucket).or_default() += held;
+        for (bucket, more) in &other.buckets {
+            let held = self.buckets.entry(*bucket).or_default();
+            held.count += more.count;
+            held.sum = held.sum.saturating_add(more.sum);
         }
         self.count += other.count;
-        self.sum += other.sum;
+        self.sum = self.sum.saturating_add(other.sum);
     }
 
     /// Returns how many amounts there are.
@@ -63,19 +83,19 @@ impl Sketch {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)
     }
 
-    /// Returns the amount at `share` (0 to 1) of the way through the sorted amounts, the nearest rank's bucket; `None` without amounts.
+    /// Returns the amount at `share` (0 to 1) of the way through the sorted amounts, the mean of the nearest rank's bucket; `None` without amounts.
     pub fn quantile(&self, share: f64) -> Option<u64> {
         let rank = ((share.clamp(0.0, 1.0) * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
         let mut passed = 0;
-        self.buckets.iter().find_map(|(bucket, held)| {
-            passed += held;
-            (passed >= rank).then(|| middle(*bucket))
+        self.buckets.values().find_map(|held| {
+            passed += held.count;
+            (passed >= rank).then(|| held.mean())
         })
     }
 
     /// Returns (amount, how many) per bucket, from the smallest.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.buckets.iter().map(|(bucket, held)| (middle(*bucket), *held))
+        self.buckets.values().map(|held| (held.mean(), held.count))
     }
 }
 
@@ -85,17 +105,6 @@ fn bucket(amount: u64) -> u16 {
     // The highest seven bits begin with a one once there is a shift, so 64 buckets belong to each shift.
     let top = (amount >> shift) as u16;
     top + (shift as u16) * (1 << (BITS - 1))
-}
-
-/// Returns the middle of a bucket.
-fn middle(bucket: u16) -> u64 {
-    const HALF: u16 = 1 << (BITS - 1);
-    if bucket < 2 * HALF {
-        return u64::from(bucket);
-    }
-    let shift = u32::from(bucket / HALF - 1);
-    let low = u64::from(bucket % HALF + HALF) << shift;
-    low + ((1u64 << shift) - 1) / 2
 }
 
 #[cfg(test)]
@@ -119,10 +128,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bucket_holds_its_own_middle_and_is_narrow(amount in any::<u64>()) {
-            let middle = middle(bucket(amount));
-            prop_assert_eq!(bucket(middle), bucket(amount));
-            prop_assert!(middle.abs_diff(amount) as f64 <= amount as f64 / 128.0);
+        fn a_quantile_is_near_its_amount_and_never_outside_of_all(
+            amounts in proptest::collection::vec(any::<u64>(), 1..8), share in 0.0f64..=1.0,
+        ) {
+            let found = sketch(&amounts).quantile(share).unwrap();
+            prop_assert!(amounts.iter().min() <= Some(&found) && Some(&found) <= amounts.iter().max());
+            prop_assert!(amounts.iter().any(|amount| found.abs_diff(*amount) as f64 <= *amount as f64 / 64.0));
+            prop_assert_eq!(sketch(&amounts[..1]).quantile(share), Some(amounts[0]), "one amount is itself");
         }
 
         #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::event::{AttemptOutcome, Event, Mode, Purpose, Recorded};
+use crate::domain::event::{AttemptOutcome, Event, Purpose, Recorded};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::tier::Tier;
 
@@ -178,7 +178,7 @@ impl Fold {
         let at = envelope.occurred_at.unwrap_or(envelope.at);
         let event = &recorded.event;
         if let Event::RunStarted(body) = event {
-            self.is_imported = body.mode == Mode::Imported;
+            self.is_imported = body.is_imported();
         }
         let (form, waited) = (self.time.form_ns(), self.time.waited_ns());
         self.time.apply(recorded);

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::event::{Event, Mode, Recorded};
+use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::{AgentNo, AttemptNo, TimeNs};
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -110,7 +110,7 @@ impl WorkTime {
                 return;
             }
             Event::RunStarted(body) if self.phase == Phase::New => {
-                self.is_imported = body.mode == Mode::Imported;
+                self.is_imported = body.is_imported();
                 self.form_complete = self.is_imported;
                 (self.phase, self.mark) = (Phase::Active, at);
                 return;

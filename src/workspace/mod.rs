@@ -18,6 +18,7 @@ mod upkeep;
 
 pub use keeping::Keeping;
 pub use keeping::backup::check_backup;
+pub use keeping::beside::LogsError;
 pub use keeping::export_tables::{TableExported, TablesError, TablesExported, TablesRequest};
 pub use keeping::figures::{IndexProgress, SealFound, StoreFigures, StorePart};
 pub use keeping::forget::{ForgetError, Forgotten, Purgeable};

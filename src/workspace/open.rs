@@ -18,7 +18,7 @@ use super::memory::recall::Memory;
 use super::runs::mcp::HeldServers;
 use super::upkeep::{self, Attended, OpenState, Upkeep};
 use crate::domain::capture::Levels;
-use crate::domain::event::{Event, Mode};
+use crate::domain::event::Event;
 use crate::domain::ids::RunId;
 use crate::domain::prices::{PriceError, PriceFile, PriceTable};
 use crate::domain::redact::Redactor;
@@ -356,7 +356,7 @@ impl Workspace {
     /// Returns an id for a new run that comes after every run so far, whatever the clock says. Imported runs do not count: one
     /// that is dated in the future must not push every later run there.
     pub(super) fn new_run_id(&self) -> Result<RunId, store::Error> {
-        let last: Option<Ulid> = self.runs().newest_run()?.filter(|row| row.mode != Mode::Imported).map(|row| row.run_id.0);
+        let last: Option<Ulid> = self.runs().newest_run()?.filter(|row| !row.imported).map(|row| row.run_id.0);
         Ok(RunId(self.world.ulid(last)))
     }
 

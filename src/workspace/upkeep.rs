@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use super::Workspace;
-use crate::domain::event::Mode;
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::store::check::{self, Digest, Scan};
 use crate::store::files::OsFiles;
@@ -220,7 +219,7 @@ impl Workspace {
             match row.status {
                 RunStatus::Running if matches!(RunLock::probe(self.place()?, *run)?, Probe::Held { .. }) => executed.push(*run),
                 // A session of another agent that stopped half-way is nothing that could go on here.
-                RunStatus::Running if row.mode == Mode::Imported => {}
+                RunStatus::Running if row.imported => {}
                 RunStatus::Running => interrupted.push(*run),
                 status if status.ended() && lock_file.exists() => locks_left += 1,
                 _ => {}

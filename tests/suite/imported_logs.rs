@@ -41,7 +41,7 @@ fn runs_of_imported_logs_are_listed_shown_and_found_and_never_changed() {
     let theirs = runs(&document(other.meno(["list-runs", "--json"])))[0].0.clone();
     run(&house, "python_package_publish", "2");
     let own = runs(&document(house.meno(["list-runs", "--json"])))[0].0.clone();
-    assert_eq!(runs(&document(house.meno(["list-runs", "--node", &node, "--json"]))), []);
+    house.meno(["list-runs", "--node", &node, "--json"]).exits(1);
     // The index has seen the log before anything is imported.
     house.meno(["search", "release", "--lexical", "--json"]).exits(0);
     house.meno(["import", "events", text(&export)]).exits(0);

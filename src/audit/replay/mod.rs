@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::compare::{Comparison, Unlike};
-use crate::domain::event::{Event, Mode, Recorded};
+use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::Hash;
 use crate::domain::judge::clip;
 use crate::domain::named::named_enums;
@@ -166,7 +166,7 @@ impl<'a> Replay<'a> {
             template_is_that: true,
             prices_as_of: body.prices_as_of.clone(),
             prices_hash: body.prices_hash,
-            is_imported: body.mode == Mode::Imported,
+            is_imported: body.is_imported(),
         };
         let Some(private) = &body.private else { return };
         if let Text::Inline(template) = &private.template {

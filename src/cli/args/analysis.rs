@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::LogArgs;
 use super::values::Moment;
 use crate::analytics::spending::{Dimension, Only};
-use crate::views::run_list::LogFilter;
 
 /// `analytics`.
 #[derive(Debug, Args)]
@@ -32,9 +32,9 @@ pub struct AnalyticsArgs {
     /// Count unverified successes as successes
     #[arg(long)]
     pub include_unverified: bool,
-    /// Count only this pulled or imported log; `own` excludes all
-    #[arg(long, value_name = "NODE")]
-    pub node: Option<LogFilter>,
+    /// Which logs count.
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// Write one page with charts that needs no network
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -61,9 +61,9 @@ pub struct CostsArgs {
     /// Count only costs until then, that day included
     #[arg(long, value_name = "DATE")]
     pub until: Option<Moment>,
-    /// Count only this pulled or imported log; `own` excludes all
-    #[arg(long, value_name = "NODE")]
-    pub node: Option<LogFilter>,
+    /// Which logs count.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 /// `telemetry …`.
@@ -97,9 +97,9 @@ pub struct TelemetrySpan {
     /// Count only calls begun until then, that day included
     #[arg(long, value_name = "DATE")]
     pub until: Option<Moment>,
-    /// Count only this pulled or imported log; `own` excludes all
-    #[arg(long, value_name = "NODE")]
-    pub node: Option<LogFilter>,
+    /// Which logs count.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 /// How telemetry is written.

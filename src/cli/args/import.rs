@@ -26,7 +26,7 @@ pub enum ImportCommand {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Reads folders of runs (result.json and its neighbours) and telemetry (usage*.jsonl) of empathy-framework and attune-ai. A \
-        mock run gets the label simulated=true. Models, tokens and the tiers tried before the last one are not in those files and stay \
+        mock run counts as simulated, and has the label simulated=true. Models, tokens and the tiers tried before the last one are not in those files and stay \
         unknown. A line of telemetry is a run of its own, because it does not name its run: of workflow `meta-workflow` it may be money \
         that a run's folder has too. Importing again takes in only what is new.\n\n\
         Examples:\n  meno import peer ~/.empathy\n  meno import peer ~/.attune/meta_workflows/executions\n  \
@@ -43,7 +43,8 @@ pub struct ImportPeerArgs {
 #[command(
     after_help = "Files are OTLP JSON: one document or many, .json, .jsonl or .ndjson, also compressed as .gz. A trace becomes a run, agent \
         spans agents, model spans calls, tool spans tools; traces without model calls are left out. Costs are those of `meno telemetry export \
-        --format otlp-json`, else estimates at the prices of the table. Prompts and answers are not taken in. Importing again takes in \
+        --format otlp-json`, else estimates at the prices of the table. A trace of a run that is here already is not taken in again, and \
+        a simulated one stays simulated. Prompts and answers are not taken in. Importing again takes in \
         only what is new.\n\n\
         Examples:\n  meno import otel traces.jsonl\n  meno import otel /var/lib/otel/traces"
 )]
@@ -77,7 +78,8 @@ pub struct ImportRunsArgs {
 /// `import transcripts`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Sources: claude-code (~/.claude, ~/.config/claude, $CLAUDE_CONFIG_DIR), codex (~/.codex, $CODEX_HOME).\n\n\
+    after_help = "Sources: claude-code (~/.claude, ~/.config/claude, $CLAUDE_CONFIG_DIR), codex (~/.codex, $CODEX_HOME), gemini \
+        (~/.gemini), llm (its logs.db).\n\n\
         A session becomes a run, its main thread and each subagent an agent, each exchange an attempt. Prompts, answers, tools and \
         tokens are taken in; thinking is left out, keys are redacted. Costs are estimates at the prices of the table. Importing again takes \
         in only what is new.\n\n\

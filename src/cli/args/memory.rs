@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 
+use super::LogArgs;
 use super::values::sort;
 use crate::domain::tier::Strategy;
 use crate::memory::query::{SYNTAX, Sort};
-use crate::views::run_list::LogFilter;
 
 /// `search`.
 #[derive(Debug, Args)]
@@ -22,9 +22,9 @@ pub struct SearchArgs {
     /// Sort by this order
     #[arg(long, value_name = "ORDER", value_parser = sort())]
     pub sort: Option<Sort>,
-    /// Show only runs of this imported log; `own` excludes all
-    #[arg(long, value_name = "NODE")]
-    pub node: Option<LogFilter>,
+    /// Which logs count.
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// Search by words alone, without the embedding model
     #[arg(long)]
     pub lexical: bool,
@@ -61,6 +61,9 @@ pub struct RecommendArgs {
     /// The template
     #[arg(value_name = "TEMPLATE", required_unless_present = "tasks", conflicts_with = "tasks")]
     pub template: Option<String>,
+    /// Which logs count.
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// Read answers from a JSON or TOML file
     #[arg(long, value_name = "FILE", conflicts_with = "tasks")]
     pub answers: Option<std::path::PathBuf>,

@@ -7,6 +7,7 @@ pub mod analysis;
 pub mod bench;
 pub mod import;
 pub mod keeping;
+pub mod logs;
 pub mod mcp;
 pub mod memory;
 pub mod proof;
@@ -22,11 +23,12 @@ use jiff::tz::TimeZone;
 
 use super::output::Color;
 use crate::domain::event::Mode;
-use crate::views::run_list::{LogFilter, SortBy};
+use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
 pub use import::{ImportCommand, ImportEventsArgs, ImportOtelArgs, ImportPeerArgs, ImportRunsArgs, ImportTranscriptsArgs};
 pub use keeping::{BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PullArgs, PurgeArgs, PushArgs, RekeyArgs, RestoreArgs};
+pub use logs::LogArgs;
 pub use mcp::{McpArgs, McpCommand};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResolveArgs, ResumeArgs, RunArgs, UndoArgs};
@@ -305,9 +307,9 @@ pub struct ListRunsArgs {
     /// Show only runs with this label; repeatable
     #[arg(long = "label", value_name = "K=V")]
     pub labels: Vec<KeyValue>,
-    /// Show only runs of this imported log; `own` excludes all
-    #[arg(long, value_name = "NODE")]
-    pub node: Option<LogFilter>,
+    /// Which logs count.
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// Show at most N runs
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,

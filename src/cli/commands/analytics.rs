@@ -11,7 +11,7 @@ use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::sanitize;
 use crate::cli::{open, render};
 use crate::ui::report::{self, ReportPage};
-use crate::workspace::{Access, AnalyticsQuestion, Workspace};
+use crate::workspace::{Access, AnalyticsQuestion, Workspace, transcript_sources};
 
 /// Shows how templates do.
 ///
@@ -19,7 +19,7 @@ use crate::workspace::{Access, AnalyticsQuestion, Workspace};
 /// When the store cannot be read, the page not written, or the template is not known.
 pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    workspace.keeping().count_logs(args.node.clone().unwrap_or_default());
+    workspace.keeping().count_logs(args.logs.filter())?;
     let (now, zone) = (Timestamp::now(), context.out.zone().clone());
     let question = AnalyticsQuestion {
         template: args.template.clone(),
@@ -34,6 +34,10 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
         && workspace.library.find(template)?.is_none()
         && workspace.memory().outcomes(Some(template))?.is_empty()
     {
+        if transcript_sources().any(|source| source == template) {
+            return Err(CliError::not_found(format!("the sessions of {template} are in no statistic: nobody judged what came of them"))
+                .hint(format!("`meno costs --where template={template}` says what they cost, `meno list-runs --template {template}` which there are")));
+        }
         let known = workspace.library.list();
         let ids: Vec<&str> = known.iter().map(|entry| entry.id.as_str()).collect();
         return Err(CliError::not_found(format!("template `{}` is not known and was never run", sanitize::line(template)))
@@ -43,7 +47,12 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
         let costs = costs_over_time(&workspace, &question, &zone)?;
         let day_budget = workspace.resolved.settings.per_day_budget.map(|budget| budget.0);
         let page = ReportPage { analytics: &analytics, costs: &costs, day_budget };
-        std::fs::write(file, report::page(&page))
+        let page = report::page(&page);
+        if file == std::path::Path::new("-") {
+            context.out.bytes(page.as_bytes())?;
+            return Ok(Exit::Done);
+        }
+        std::fs::write(file, page)
             .map_err(|error| CliError::invalid(format!("{} cannot be written", file.display())).source(&error))?;
         context.out.say(format!("written: {}", file.display()));
     }

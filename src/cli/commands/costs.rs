@@ -15,7 +15,7 @@ use crate::workspace::Access;
 /// When the store cannot be read.
 pub fn run(context: &mut Context, args: &CostsArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    workspace.keeping().count_logs(args.node.clone().unwrap_or_default());
+    workspace.keeping().count_logs(args.logs.filter())?;
     let (now, zone) = (Timestamp::now(), context.out.zone().clone());
     let question = CostQuestion {
         by: args.by.clone(),

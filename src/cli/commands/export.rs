@@ -45,6 +45,10 @@ pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
         return Err(CliError::usage("the log is exported whole: `--since`, `--until` and `--with-payloads` are for tables")
             .hint("name tables with `--tables`, or choose `--format parquet`"));
     }
+    if args.dir.to_str().is_some_and(|address| address.contains("://")) {
+        return Err(CliError::usage("the log itself is exported into a folder, and this is a shared place")
+            .hint("`meno push URL` shares the log; `meno export URL --format parquet` writes tables there"));
+    }
     let is_stdout = args.dir == Path::new("-");
     if is_stdout && context.out.json() {
         return Err(

@@ -82,9 +82,13 @@ pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
     let (since, until) =
         (args.since.as_ref().map(|when| when.since(now, zone)), args.until.as_ref().map(|when| when.until(now, zone)));
     let request = TablesRequest { dir: args.dir.clone(), format, tables, since, until };
+    let log = format == FileFormat::Jsonl && request.tables.contains(&Table::Events);
+    if log && request.address().is_some() {
+        return Err(CliError::usage("the log itself is a file in a folder, and this is a shared place")
+            .hint("`meno push URL` shares the log; other tables go there with `--tables` or `--format parquet`"));
+    }
     let workspace = open::store(context, Access::Read)?;
     // In JSON Lines the table of events is the log itself, bit for bit.
-    let log = format == FileFormat::Jsonl && request.tables.contains(&Table::Events);
     let mut request = request;
     if log {
         request.tables.retain(|table| *table != Table::Events);

@@ -23,7 +23,7 @@ pub struct ImportHistoryDocument {
     pub path: String,
     /// Runs that are new here.
     pub imported: u64,
-    /// Of them, runs whose results were made up: they have the label simulated=true.
+    /// Of them, runs whose results were made up: they count as simulated.
     pub simulated: u64,
     /// Runs that were here already.
     pub already_there: u64,
@@ -71,6 +71,8 @@ pub struct SkippedFile {
 pub struct UnpricedCalls {
     /// The model.
     pub model: String,
+    /// Why.
+    pub why: String,
     /// How many.
     pub calls: u64,
 }
@@ -166,7 +168,11 @@ fn document(path: &Path, done: &HistoryImported) -> ImportHistoryDocument {
         cost_nusd: sums.cost.0,
         cost_usd: sums.cost.to_decimal(),
         cost_complete: sums.unpriced.is_empty() && done.costless == 0,
-        unpriced: sums.unpriced.iter().map(|(model, calls)| UnpricedCalls { model: model.clone(), calls: *calls }).collect(),
+        unpriced: sums
+            .unpriced
+            .iter()
+            .map(|((model, why), calls)| UnpricedCalls { model: model.clone(), why: (*why).to_owned(), calls: *calls })
+            .collect(),
         notices: done.notices.iter().map(|(what, count)| HistoryNotice { what: what.clone(), count: *count }).collect(),
         skipped: done
             .skipped

@@ -23,6 +23,8 @@ use crate::workspace::{
     Access, FoundTranscripts, ImportProgress, ImportedTranscripts, SeenTranscripts, Workspace, transcript_sources,
 };
 
+/// The agent that hints name when none was meant.
+const FIRST: &str = "claude-code";
 /// How long `--watch` waits between two looks.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 
@@ -38,6 +40,8 @@ pub struct ImportTranscriptsDocument {
     pub grown: u64,
     /// Sessions of which nothing is new.
     pub already_there: u64,
+    /// Sessions in which there is nothing to take.
+    pub empty: u64,
     /// Sessions that were forgotten here: nothing of them was taken.
     pub forgotten: u64,
     /// Sessions that are here only up to something that one append of the log cannot hold.
@@ -132,11 +136,15 @@ pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> 
     let surroundings = open::store(context, Access::Surroundings)?;
     let found = find(&surroundings, source.as_deref(), path)?;
     if found.is_empty() {
-        let looked = surroundings.keeping().transcript_places(source.as_deref());
-        let looked: Vec<String> = looked.iter().map(|place| place.display().to_string()).collect();
+        let places = surroundings.keeping().transcript_places(source.as_deref());
+        let looked: Vec<String> = match path {
+            Some(path) => vec![path.display().to_string()],
+            None => places.iter().map(|place| place.display().to_string()).collect(),
+        };
+        let named = source.as_deref().unwrap_or(FIRST);
         return Err(CliError::not_found("no transcripts were found")
             .cause(format!("looked in: {}", looked.join(", ")))
-            .hint("name a folder: `meno import transcripts claude-code DIR`"));
+            .hint(format!("name a folder with sessions: `meno import transcripts {named} DIR`")));
     }
     let store = surroundings.store.path.display().to_string();
     drop(surroundings);
@@ -148,9 +156,9 @@ pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> 
     let mut seen = SeenTranscripts::default();
     let mut watched = Watched::default();
     watched.read(&found);
-    take(context, args, &workspace, found, &mut seen)?;
+    let exit = take(context, args, &workspace, found, &mut seen)?;
     remember(context, &workspace);
-    let Some(stop) = stop else { return Ok(Exit::Done) };
+    let Some(stop) = stop else { return Ok(exit) };
     context.out.say("watching for more; Ctrl-C ends it");
     while !stop.wait(WATCH_EVERY) {
         let mut found = find(&workspace, source.as_deref(), path)?;
@@ -274,21 +282,27 @@ fn take(
     workspace: &Workspace,
     found: Vec<FoundTranscripts>,
     seen: &mut SeenTranscripts,
-) -> Result<()> {
+) -> Result<Exit> {
     let places = found.iter().map(place).collect();
     let bytes = found.iter().map(FoundTranscripts::bytes).sum();
     let mut counting = Reading::new(&context.out, "importing", Some(bytes));
     let mut tell = |at: ImportProgress| counting.reached(at.bytes, Some(at.runs));
     let imported = workspace.keeping().import_transcripts(found, args.tool_results, seen, &mut tell)?;
     counting.end();
+    // Nothing but what cannot be read is worth another look.
+    let sessions =
+        imported.sessions + imported.grown + imported.already_there + imported.forgotten + imported.empty + imported.cut;
+    let exit = if sessions == 0 && imported.tally.skipped().next().is_some() { Exit::Mendable } else { Exit::Done };
     if context.out.json() {
         let document = document(&imported, places);
-        return if args.watch { context.out.json_line(&document) } else { context.out.document(&document) };
+        if args.watch { context.out.json_line(&document) } else { context.out.document(&document) }?;
+        return Ok(exit);
     }
     for line in render::import::not_taken(&imported) {
         context.out.warn(line);
     }
-    context.out.data(render::import::transcripts(&imported))
+    context.out.data(render::import::transcripts(&imported))?;
+    Ok(exit)
 }
 
 fn document(imported: &ImportedTranscripts, places: Vec<TranscriptPlace>) -> ImportTranscriptsDocument {
@@ -304,6 +318,7 @@ fn document(imported: &ImportedTranscripts, places: Vec<TranscriptPlace>) -> Imp
         imported: imported.sessions,
         grown: imported.grown,
         already_there: imported.already_there,
+        empty: imported.empty,
         forgotten: imported.forgotten,
         cut: imported.cut,
         exchanges: taken.exchanges,

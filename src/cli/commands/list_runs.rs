@@ -18,7 +18,8 @@ const SHOWN_MAX: u64 = 20;
 /// When the store cannot be read.
 pub fn run(context: &mut Context, args: &ListRunsArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
-    let filter = filter(args, Timestamp::now(), context);
+    let mut filter = filter(args, Timestamp::now(), context);
+    filter.log = workspace.keeping().known_logs(filter.log)?;
     let limit = args.limit.or((!context.out.json()).then_some(SHOWN_MAX));
     let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let list = workspace.runs().list(&filter, args.sort, limit)?;
@@ -57,7 +58,7 @@ fn filter(args: &ListRunsArgs, now: Timestamp, context: &Context) -> RunFilter {
         since: args.since.as_ref().map(|when| when.since(now, zone)),
         until: args.until.as_ref().map(|when| when.until(now, zone)),
         under_way: None,
-        log: args.node.clone().unwrap_or_default(),
+        log: args.logs.filter(),
         labels: args.labels.iter().map(|label| (label.key.clone(), label.value.clone())).collect(),
     }
 }

@@ -31,6 +31,7 @@ pub fn run(context: &mut Context, args: &RecommendArgs) -> Result<Exit> {
 
 fn on_template(context: &mut Context, args: &RecommendArgs, id: &str) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
+    workspace.keeping().count_logs(args.logs.filter())?;
     // Histories of other tools come without template files: what they name is known by its runs.
     let known = workspace.library.find(id).ok().flatten();
     let template = known.as_ref().and_then(|entry| entry.template.as_ref());
@@ -61,6 +62,7 @@ fn on_template(context: &mut Context, args: &RecommendArgs, id: &str) -> Result<
 fn on_tasks(context: &mut Context, args: &RecommendArgs, file: &Path) -> Result<Exit> {
     let tasks = tasks(file)?;
     let workspace = open::store(context, Access::Read)?;
+    workspace.keeping().count_logs(args.logs.filter())?;
     let embedding = Counting::new(&context.out, "embedding");
     let counts = Counts { simulated: args.include_simulated, unverified: args.include_unverified };
     let advice = workspace

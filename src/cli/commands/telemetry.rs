@@ -34,7 +34,7 @@ fn moments(context: &Context, span: &TelemetrySpan) -> (Option<TimeNs>, Option<T
 
 fn show(context: &mut Context, workspace: &Workspace, span: &TelemetrySpan) -> Result<Exit> {
     let (since, until) = moments(context, span);
-    workspace.keeping().count_logs(span.node.clone().unwrap_or_default());
+    workspace.keeping().count_logs(span.logs.filter())?;
     let report = workspace.memory().telemetry(since, until)?;
     if context.out.json() {
         context.out.document(&report)?;
@@ -97,7 +97,7 @@ fn export(
     format: TelemetryFormat,
     output: Option<&Path>,
 ) -> Result<Exit> {
-    workspace.keeping().count_logs(span.node.clone().unwrap_or_default());
+    workspace.keeping().count_logs(span.logs.filter())?;
     let span = moments(context, span);
     let Some(path) = output else {
         // Lines are kept until the end of a page only, so a closed pipe ends the export at once.

@@ -100,7 +100,7 @@ pub fn tools(out: &Printer, report: &CostReport) -> String {
 }
 
 fn sums(total: &CostTotal) -> [Entry; 4] {
-    let input = total.tokens.input + total.tokens.cache_read + total.tokens.cache_write;
+    let input = total.tokens.total_input();
     let mut cost = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);
     if total.unknown > 0 {
         cost.push_str(&format!(" ({} unknown)", words::count(total.unknown)));

@@ -102,6 +102,7 @@ pub fn transcripts(imported: &ImportedTranscripts) -> String {
     for (count, what) in [
         (imported.grown, "grown"),
         (imported.already_there, "there already"),
+        (imported.empty, "with nothing to take"),
         (imported.forgotten, "forgotten here"),
         (imported.cut, "incomplete"),
     ] {
@@ -135,8 +136,8 @@ pub fn history_notices(imported: &HistoryImported) -> Vec<String> {
     for (what, count) in &imported.notices {
         told.push(sanitize::line(&format!("{what} ({})", words::plural(*count, "time"))).into_owned());
     }
-    for (model, calls) in imported.sums.unpriced.iter().take(SHOWN_MAX) {
-        let text = format!("{model}: cost unknown for {}: no price is known", words::plural(*calls, "model call"));
+    for ((model, why), calls) in imported.sums.unpriced.iter().take(SHOWN_MAX) {
+        let text = format!("{model}: cost unknown for {}: {why}", words::plural(*calls, "model call"));
         told.push(sanitize::line(&text).into_owned());
     }
     for template in imported.templates.iter().take(SHOWN_MAX) {

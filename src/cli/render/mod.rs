@@ -109,10 +109,11 @@ pub fn cost_words(run: &RunDetail) -> String {
 pub fn mode_words(run: &RunDetail) -> Option<String> {
     match run.mode {
         Mode::Real => None,
-        Mode::Simulated => Some("simulated: no model was called, costs are estimates".to_owned()),
-        Mode::Imported => {
+        Mode::Simulated if run.source.is_none() => Some("simulated: no model was called, costs are estimates".to_owned()),
+        Mode::Simulated | Mode::Imported => {
             let id = run.foreign_run_id.as_ref().map_or_else(String::new, |id| format!(", {id} there"));
-            Some(format!("imported from {}{id}", run.source.as_deref().unwrap_or("another system")))
+            let simulated = if run.mode == Mode::Simulated { "simulated there, no money was spent: " } else { "" };
+            Some(format!("{simulated}imported from {}{id}", run.source.as_deref().unwrap_or("another system")))
         }
     }
 }

@@ -12,8 +12,8 @@ use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_s
 use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::domain::omission;
-use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail, Tokens};
-use crate::views::status::{AgentStatus, AttemptStatus};
+use crate::views::run_detail::{AgentDetail, AttemptDetail, CallDetail, RunDetail, Tokens};
+use crate::views::status::{AgentStatus, AttemptStatus, CallStatus};
 use crate::workspace::Relative;
 
 /// What of a run is shown.
@@ -93,7 +93,7 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
     if let Some(started) = &run.started_at {
         let took = match (run.duration_ms, run.attempts_duration_ms) {
             (Some(took), _) => format!(", took {}", time_words(took, run.form_ms, run.waited_ms)),
-            (None, Some(attempts)) if run.mode == Mode::Imported => {
+            (None, Some(attempts)) if run.source.is_some() => {
                 format!(", attempts took {} together (its end is not recorded)", time::duration(attempts))
             }
             (None, _) => String::new(),
@@ -101,7 +101,7 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
         pairs.push(("started", time::moment_of(started, zone) + &took));
     }
     pairs.push(("cost", cost_words(run)));
-    pairs.push(("tokens", token_words(&run.tokens)));
+    pairs.push(("tokens", token_words(run)));
     if !run.labels.is_empty() {
         pairs.push(("labels", run.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")));
     }
@@ -122,7 +122,15 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
     page.pairs(0, "started".len(), pairs);
 }
 
-fn token_words(tokens: &Tokens) -> String {
+fn token_words(run: &RunDetail) -> String {
+    let tokens = &run.tokens;
+    let attempts = || run.agents.iter().flat_map(|agent| &agent.attempts);
+    let is_untold = |call: &&CallDetail| call.status == CallStatus::Replied && call.tokens.is_none();
+    let calls = attempts().flat_map(|attempt| &attempt.calls).filter(is_untold).count();
+    let untold = calls + attempts().filter(|attempt| attempt.imported && attempt.tokens == Tokens::default()).count();
+    if untold > 0 && *tokens == Tokens::default() {
+        return "unknown".to_owned();
+    }
     let mut parts = vec![format!("{} input", words::count(tokens.input))];
     for (count, kind) in [(tokens.cache_read, "cache read"), (tokens.cache_write, "cache write")] {
         if count > 0 {
@@ -131,6 +139,9 @@ fn token_words(tokens: &Tokens) -> String {
     }
     let reasoning = if tokens.reasoning > 0 { format!(" ({} reasoning)", words::count(tokens.reasoning)) } else { String::new() };
     parts.push(format!("{} output{reasoning}", words::count(tokens.output)));
+    if untold > 0 {
+        parts.push(format!("those of {} unknown", words::plural(untold as u64, "call")));
+    }
     parts.join(", ")
 }
 

@@ -49,7 +49,7 @@ fn of_mode(out: &Printer, calls: &ModeCalls) -> String {
 }
 
 fn sums(sum: &CallSum) -> [Entry; 6] {
-    let input = sum.tokens.input + sum.tokens.cache_read + sum.tokens.cache_write;
+    let input = sum.tokens.total_input();
     let mut cost = words::cost(sum.cost_nusd, sum.unknown == 0, Mode::Real);
     if sum.unknown > 0 {
         cost.push_str(&format!(" ({} unknown)", words::count(sum.unknown)));

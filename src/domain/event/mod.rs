@@ -18,12 +18,43 @@ pub use enums::*;
 pub use kinds::*;
 
 use super::ids::{Hash, RunId, TimeNs};
+use super::money::TokenUsage;
 
 impl RunStarted {
     /// Tells whether the run is a session of another agent: its calls were taken in one by one and priced by Meno's table.
     pub fn is_session(&self) -> bool {
         let names_itself = self.source.as_deref() == Some(&self.template_id);
         self.mode == Mode::Imported && names_itself && !self.prices_as_of.is_empty()
+    }
+
+    /// Tells whether another system ran it, with real models or simulated ones.
+    pub fn is_imported(&self) -> bool {
+        self.mode == Mode::Imported || self.source.is_some()
+    }
+
+    /// Returns what its money and its outcome count as: a run that another system simulated is a simulated one. Those that were taken in
+    /// before that had a mode of its own have the label `simulated=true`.
+    pub fn counts_as(&self) -> Mode {
+        let mut labels = self.private.iter().flat_map(|private| &private.labels);
+        let is_labelled = labels.any(|(key, value)| (key.as_str(), value.as_str()) == SIMULATED_LABEL);
+        if self.mode == Mode::Imported && is_labelled { Mode::Simulated } else { self.mode }
+    }
+
+    /// Tells whether another system's word is all there is of how its attempts ended. Of runs whose calls were taken in one by one
+    /// nobody has said whether they did what they were to do, unless an attempt is known to have passed.
+    pub fn has_stated_outcome(&self) -> bool {
+        self.is_imported() && self.prices_as_of.is_empty()
+    }
+}
+
+/// The label of runs of other systems whose results were made up.
+pub const SIMULATED_LABEL: (&str, &str) = ("simulated", "true");
+
+impl CostIncurred {
+    /// Returns the tokens that it is about. An import of a call that told neither tokens nor a price once wrote zeros for both.
+    pub fn known_usage(&self) -> Option<TokenUsage> {
+        let says_nothing = self.call.is_some() && self.amount.is_none() && self.unit_prices.is_none();
+        self.usage.filter(|usage| !(says_nothing && *usage == TokenUsage::default()))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Files of OTLP JSON: one document, or many one after the other, compressed or not.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::lake::skipped::Skipped;
@@ -73,31 +74,165 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Calls `each` with every document of a file, numbered from 1.
+/// The bytes of a file, of which some were read and put back.
+struct Source<R> {
+    back: Cursor<Vec<u8>>,
+    rest: BufReader<R>,
+}
+
+impl<R: Read> Source<R> {
+    fn put_back(&mut self, mut bytes: Vec<u8>) {
+        let at = usize::try_from(self.back.position()).unwrap_or(usize::MAX).min(self.back.get_ref().len());
+        bytes.extend_from_slice(&self.back.get_ref()[at..]);
+        self.back = Cursor::new(bytes);
+    }
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.back.read(buffer)?;
+        if count > 0 { Ok(count) } else { self.rest.read(buffer) }
+    }
+}
+
+impl<R: Read> BufRead for Source<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.back.fill_buf()?.is_empty() { self.rest.fill_buf() } else { self.back.fill_buf() }
+    }
+
+    fn consume(&mut self, count: usize) {
+        if usize::try_from(self.back.position()).is_ok_and(|at| at < self.back.get_ref().len()) {
+            self.back.consume(count);
+        } else {
+            self.rest.consume(count);
+        }
+    }
+}
+
+/// Keeps what is read.
+struct Kept<'a, R> {
+    source: &'a mut Source<R>,
+    kept: Vec<u8>,
+}
+
+impl<R: Read> Read for Kept<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.kept.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Calls `each` with every document of a file, numbered from 1, and `skip` with why one is none: then it goes on at the next line, or at the
+/// next one that begins a document.
 ///
 /// # Errors
 /// Why the file, or what follows the last document that was given, cannot be read.
-pub fn each<E>(path: &Path, each: &mut dyn FnMut(u64, Value) -> Result<(), E>) -> Result<Result<(), E>, String> {
+pub fn each<E>(
+    path: &Path,
+    each: &mut dyn FnMut(u64, Value) -> Result<(), E>,
+    skip: &mut dyn FnMut(u64, String),
+) -> Result<Result<(), E>, String> {
     const BUFFER: usize = 1 << 20;
     let mut file = BufReader::with_capacity(BUFFER, File::open(path).map_err(|error| format!("cannot be read: {error}"))?);
     let begin = file.fill_buf().map_err(|error| format!("cannot be read: {error}"))?;
     if begin.is_empty() {
         return Err("is empty".to_owned());
     }
-    let read = Arc::new(AtomicU64::new(0));
     let inner: Box<dyn Read> = if begin.starts_with(&GZIP) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let counted = BufReader::with_capacity(BUFFER, Counted { inner, read: Arc::clone(&read) });
-    let mut number = 0;
-    for document in serde_json::Deserializer::from_reader(counted).into_iter::<Value>() {
-        number += 1;
-        let document = document.map_err(|error| match error.classify() {
-            serde_json::error::Category::Io => format!("document {number} cannot be read: {error}"),
-            _ => format!("document {number} is not JSON: {error}"),
-        })?;
+    let read = Arc::new(AtomicU64::new(0));
+    let rest = BufReader::with_capacity(BUFFER, Counted { inner, read: Arc::clone(&read) });
+    let mut source = Source { back: Cursor::default(), rest };
+    let (mut number, mut is_lost) = (0, false);
+    let mut line = Vec::new();
+    let unread = |number: u64, error: &dyn std::fmt::Display| format!("document {number} cannot be read: {error}");
+    loop {
+        line.clear();
         read.store(0, Ordering::Relaxed);
-        if let Err(error) = each(number, document) {
-            return Ok(Err(error));
+        if source.read_until(b'\n', &mut line).map_err(|error| unread(number + 1, &error))? == 0 {
+            return Ok(Ok(()));
+        }
+        if line.iter().all(u8::is_ascii_whitespace) || (is_lost && !line.starts_with(b"{")) {
+            continue;
+        }
+        is_lost = false;
+        let mut documents = serde_json::Deserializer::from_slice(&line).into_iter::<Value>();
+        let (mut end, mut broken) = (0, None);
+        while let Some(document) = documents.next() {
+            match document {
+                Ok(document) => {
+                    number += 1;
+                    end = documents.byte_offset();
+                    if let Err(error) = each(number, document) {
+                        return Ok(Err(error));
+                    }
+                }
+                Err(error) => broken = Some(error),
+            }
+            if broken.is_some() {
+                break;
+            }
+        }
+        let Some(error) = broken else { continue };
+        number += 1;
+        if !error.is_eof() {
+            skip(number, format!("document {number} is not JSON: {error}"));
+            continue;
+        }
+        // It goes on in the next lines, unless it was cut off.
+        let mut more = Kept { source: &mut source, kept: Vec::new() };
+        let whole = Value::deserialize(&mut serde_json::Deserializer::from_reader(Cursor::new(&line[end..]).chain(&mut more)));
+        match whole {
+            Ok(document) => {
+                if let Err(error) = each(number, document) {
+                    return Ok(Err(error));
+                }
+            }
+            Err(error) if error.is_io() => return Err(unread(number, &error)),
+            Err(error) => {
+                skip(number, format!("document {number} is not JSON: {error}"));
+                let kept = more.kept;
+                source.put_back(kept);
+                is_lost = true;
+            }
         }
     }
-    Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> (Vec<Value>, Vec<u64>) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let (mut found, mut skipped) = (Vec::new(), Vec::new());
+        let mut take = |_, document| {
+            found.push(document);
+            Ok::<(), ()>(())
+        };
+        each(file.path(), &mut take, &mut |number, _| skipped.push(number)).unwrap().unwrap();
+        (found, skipped)
+    }
+
+    #[test]
+    fn a_line_that_is_no_document_does_not_keep_the_others_away() {
+        let (a, b, c) = (json!({"a": [1]}), json!({"b": {"x": "}\n{"}}), json!({"c": 3}));
+        let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap();
+        for (text, wanted, skipped) in [
+            (format!("{a}\n{b}\n{c}\n"), vec![&a, &b, &c], vec![]),
+            (format!("{a}{b}\n\n{}", pretty(&c)), vec![&a, &b, &c], vec![]),
+            (format!("{}\n{}{}\n", pretty(&a), pretty(&b), pretty(&c)), vec![&a, &b, &c], vec![]),
+            (format!("{a}\noops\n{b}\n{{\"cut\": [\n{c}\n"), vec![&a, &b, &c], vec![2, 4]),
+            (format!("{a}\n{{\"cut\": {{\"off\n{b}\n{c}"), vec![&a, &b, &c], vec![2]),
+            (format!("{{\n  \"x\": 1,\n  oops\n}}\n{a}\n"), vec![&a], vec![1]),
+            (format!("{a}\n{{\"cut"), vec![&a], vec![2]),
+        ] {
+            let (found, why) = read(&text);
+            assert_eq!(found.iter().collect::<Vec<_>>(), wanted, "{text}");
+            assert_eq!(why, skipped, "{text}");
+        }
+    }
 }

@@ -83,4 +83,12 @@ pub mod names {
     pub const RETRIES: &str = "meno.retries";
     /// How the call ended.
     pub const STATUS: &str = "meno.status";
+    /// How the attempt of the call ended.
+    pub const OUTCOME: &str = "meno.attempt.outcome";
+    /// How the run ended.
+    pub const RUN_OUTCOME: &str = "meno.run.outcome";
+    /// Every criterion of the attempt, or of the run's agents, is known.
+    pub const VERIFIED: &str = "meno.verified";
+    /// How long a tool took, in milliseconds.
+    pub const LATENCY: &str = "meno.latency_ms";
 }

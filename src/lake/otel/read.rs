@@ -3,10 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::names;
-use crate::domain::event::{Purpose, StopReason};
-use crate::domain::ids::TimeNs;
+use crate::domain::event::{AttemptOutcome, Mode, Purpose, StopReason};
+use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::tier::Tier;
+use crate::lake::calls::End;
 
 /// The longest name that is kept, in characters.
 const NAME_CHARS_MAX: usize = 200;
@@ -75,6 +76,14 @@ pub struct Span {
     pub agent_no: Option<u32>,
     /// The call's number, where it is named.
     pub call: Option<u32>,
+    /// How its attempt ended, or its run, where that is named.
+    pub end: End,
+    /// How long it took in milliseconds, where that is said apart.
+    pub latency_ms: Option<u64>,
+    /// Its models were simulated.
+    pub is_simulated: bool,
+    /// The run of a store of Meno that it is of, where it is named.
+    pub run: Option<RunId>,
 }
 
 /// Calls `each` with every span of a document, or with why one cannot be read.
@@ -166,8 +175,19 @@ fn span(span: &Value, service: Option<&str>) -> Result<Span, String> {
         attempt: small(names::ATTEMPT).filter(|number| *number > 0),
         agent_no: small(names::AGENT_NO),
         call: small(names::CALL).filter(|number| *number > 0),
+        end: end(&all),
+        latency_ms: number(&all, names::LATENCY).ok().flatten(),
+        is_simulated: text(&all, names::MODE).as_deref() == Some(Mode::Simulated.name()),
+        run: text(&all, names::RUN).and_then(|run| run.parse().ok()),
         name,
     })
+}
+
+fn end(all: &Map<String, Value>) -> End {
+    let word = text(all, names::OUTCOME).or_else(|| text(all, names::RUN_OUTCOME));
+    let outcome = word.and_then(|word| AttemptOutcome::ALL.iter().copied().find(|outcome| outcome.name() == word));
+    let verified = all.get(names::VERIFIED) == Some(&Value::Bool(true));
+    outcome.map_or(End::Untold, |outcome| End::Told { outcome, verified })
 }
 
 /// Returns what a span does: as its attribute says, else by what only a model's call has.

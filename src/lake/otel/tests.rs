@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::read::{Span, document};
 use super::trace;
 use super::write::{self, RunSpans};
-use crate::domain::event::{Event, StopReason};
+use crate::domain::event::{Envelope, Event, Mode, Recorded, StopReason};
 use crate::domain::ids::Hash;
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::prices::PriceTable;
@@ -59,6 +59,55 @@ fn tokens_and_costs_of_a_run_come_back_as_they_went_out() {
         .collect();
     assert_eq!(roles, ["linter", "auditor"]);
     assert!(run.spans(Some(i64::MAX), None).is_empty());
+}
+
+#[test]
+fn attempts_tools_and_the_mode_come_back_as_they_went_out() {
+    let mut story = sample::story();
+    for recorded in &mut story {
+        match &mut recorded.event {
+            Event::RunStarted(body) => body.mode = Mode::Simulated,
+            Event::ToolEnded(body) => body.latency_ms = 777,
+            _ => {}
+        }
+    }
+    let mut run = RunSpans::new(sample::run_id());
+    story.iter().for_each(|recorded| run.apply(recorded));
+    let out = write::document(run.spans(None, None), "0");
+    let (back, _) = trace::run(spans(&out)).unwrap();
+    assert_eq!((back.is_simulated, back.own), (true, Some(sample::run_id())));
+    let (events, _) = convert(spans(&out));
+    assert!(matches!(&events[0], Event::RunStarted(body) if body.mode == Mode::Simulated && body.is_imported()));
+    let told = |events: &mut dyn Iterator<Item = &Event>| {
+        let mut told = Vec::new();
+        for event in events {
+            match event {
+                Event::AttemptEnded(body) => {
+                    told.push(format!("{} {} {:?}", body.agent, body.attempt, (body.outcome, body.verified)))
+                }
+                Event::TierEscalated(body) => told.push(format!("{} {} to {}", body.agent, body.attempt, body.to)),
+                Event::ToolEnded(body) => told.push(format!("tool {} {}", body.tool_call, body.latency_ms)),
+                Event::RunSucceeded(body) => told.push(format!("run {}", body.verified)),
+                _ => {}
+            }
+        }
+        told.sort();
+        told
+    };
+    let wanted = told(&mut story.iter().map(|recorded| &recorded.event));
+    assert!(!wanted.is_empty());
+    assert_eq!(told(&mut events.iter()), wanted);
+
+    // What a vendor's trace says nothing of stays unsaid on the way out and in.
+    let plain = in_document(&[vendor("05", "", "chat", &[("gen_ai.request.model", json!({"stringValue": "gpt-6-luna"}))])]);
+    let (events, _) = convert(spans(&plain));
+    let mut run = RunSpans::new(sample::run_id());
+    for (event, version) in events.into_iter().zip(1..) {
+        let envelope = Envelope { seq: version, run: Some(sample::run_id()), version, at: 5, occurred_at: Some(5), cause: None };
+        run.apply(&Recorded { envelope, hash: Hash::default(), event });
+    }
+    let text = write::document(run.spans(None, None), "0").to_string();
+    assert!(!text.contains("outcome") && !text.contains("verified"), "{text}");
 }
 
 /// A span as a vendor writes it.
@@ -120,7 +169,7 @@ fn a_trace_of_a_vendor_becomes_a_run_with_prices_of_the_table() {
         vendor("05", "01", "chat nobody-knows", &[]),
     ]);
     let (events, sums) = convert(spans(&document));
-    assert_eq!((sums.calls, sums.tools, sums.unpriced["nobody-knows"]), (2, 1, 1));
+    assert_eq!((sums.calls, sums.tools, sums.unpriced[&("nobody-knows".to_owned(), "no price is known")]), (2, 1, 1));
     assert_eq!((sums.usage.input, sums.usage.cache_read), (10_005, 90_000), "cached tokens are in the input there, and not here");
     let started = events.iter().find_map(|event| match event {
         Event::RunStarted(body) => Some((body.template_id.as_str(), body.private.as_ref()?.labels.clone())),

@@ -1,11 +1,11 @@
 //! A trace's spans as a run: agent spans become agents, model spans calls, tool spans tools.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::read::{Operation, Span};
 use crate::domain::event::ErrorClass;
 use crate::domain::ids::Hash;
-use crate::lake::calls::{Call, CallAgent, CallRun, Tool};
+use crate::lake::calls::{Call, CallAgent, CallRun, End, Tool};
 
 /// The role of calls that no agent span holds.
 const ROLE: &str = "main";
@@ -32,6 +32,9 @@ pub fn run(mut spans: Vec<Span>) -> Option<(CallRun, Hash)> {
         let holder = above(span, &by_id, &|span| span.operation == Operation::Agent);
         let agent = agent_of(&mut agents, holder, span);
         let attempt = span.attempt.unwrap_or(1);
+        if span.end != End::Untold {
+            agents[agent].1.ends.insert(attempt, span.end);
+        }
         let calls = agents[agent].1.attempts.entry(attempt).or_default();
         calls.push(call(span));
         let place = (agent, attempt, calls.len() - 1);
@@ -51,6 +54,7 @@ pub fn run(mut spans: Vec<Span>) -> Option<(CallRun, Hash)> {
                 name: span.subject.clone().unwrap_or_else(|| "tool".to_owned()),
                 started: span.started,
                 ended: span.ended,
+                latency_ms: span.latency_ms,
                 ok: span.error.is_none(),
             });
         }
@@ -72,6 +76,9 @@ pub fn run(mut spans: Vec<Span>) -> Option<(CallRun, Hash)> {
         ended,
         labels,
         failure: root.error.clone(),
+        end: root.end,
+        is_simulated: spans.iter().any(|span| span.is_simulated),
+        own: spans.iter().find_map(|span| span.run),
         agents: agents.into_iter().map(|(_, agent)| agent).collect(),
     };
     Some((run, digest))
@@ -85,7 +92,7 @@ fn agent_of<'s>(agents: &mut Vec<(Option<&'s str>, CallAgent)>, holder: Option<&
     }
     let role = holder.and_then(|holder| holder.subject.clone()).or_else(|| span.subject.clone());
     let failure = holder.and_then(|holder| holder.error.clone());
-    agents.push((id, CallAgent { role: role.unwrap_or_else(|| ROLE.to_owned()), attempts: BTreeMap::new(), failure }));
+    agents.push((id, CallAgent { role: role.unwrap_or_else(|| ROLE.to_owned()), failure, ..CallAgent::default() }));
     agents.len() - 1
 }
 
@@ -122,7 +129,7 @@ fn call(span: &Span) -> Call {
     Call {
         started: span.started,
         ended: span.ended,
-        latency_ms: None,
+        latency_ms: span.latency_ms,
         first_token_ms: span.first_token_ms,
         provider: span.provider.clone(),
         model: span.model.clone(),
@@ -150,11 +157,18 @@ fn class(error: &str) -> ErrorClass {
     })
 }
 
-/// Returns a hash of what the spans say, the same in whichever order and file they stood.
+/// Returns a hash of what the spans say, the same in whichever order and file they stood. What is read of a span since later versions only
+/// is in it where it says something: a trace that was taken in before is still the same.
 fn digest(spans: &[Span]) -> Hash {
     let mut hasher = blake3::Hasher::new();
     for span in spans {
-        hasher.update(format!("{span:?}\n").as_bytes());
+        let Span { end, latency_ms, is_simulated, run, .. } = span;
+        let written = format!("{span:?}");
+        let first = written.find(", end: ").map_or(written.as_str(), |at| &written[..at]);
+        hasher.update(format!("{first} }}\n").as_bytes());
+        if (*end, *latency_ms, *is_simulated) != (End::Untold, None, false) {
+            hasher.update(format!("{end:?} {latency_ms:?} {is_simulated} {run:?}\n").as_bytes());
+        }
     }
     Hash(*hasher.finalize().as_bytes())
 }

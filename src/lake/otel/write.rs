@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::names;
-use crate::domain::event::{CostIncurred, Event, Mode, Purpose, Recorded, StopReason};
+use crate::domain::event::{AttemptOutcome, CostIncurred, Event, Mode, Purpose, Recorded, StopReason};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, Hash, RunId, TimeNs};
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::tier::Tier;
@@ -49,6 +49,7 @@ struct Tool {
     name: String,
     started: TimeNs,
     ended: Option<TimeNs>,
+    latency_ms: Option<u64>,
     ok: bool,
 }
 
@@ -60,12 +61,16 @@ pub struct RunSpans {
     mode: Mode,
     started: TimeNs,
     last: TimeNs,
-    failed: bool,
+    imported: bool,
+    stated: bool,
+    /// How it ended, and whether every criterion is known.
+    ended: Option<(AttemptOutcome, bool)>,
+    ends: BTreeMap<(AgentNo, AttemptNo), (AttemptOutcome, bool)>,
     roles: BTreeMap<AgentNo, String>,
     tiers: BTreeMap<(AgentNo, AttemptNo), Tier>,
     calls: BTreeMap<CallNo, Call>,
     /// Attempts of other systems, each as one call.
-    imported: BTreeMap<(AgentNo, AttemptNo), Call>,
+    foreign: BTreeMap<(AgentNo, AttemptNo), Call>,
 }
 
 impl RunSpans {
@@ -77,11 +82,14 @@ impl RunSpans {
             mode: Mode::Real,
             started: 0,
             last: 0,
-            failed: false,
+            imported: false,
+            stated: false,
+            ended: None,
+            ends: BTreeMap::new(),
             roles: BTreeMap::new(),
             tiers: BTreeMap::new(),
             calls: BTreeMap::new(),
-            imported: BTreeMap::new(),
+            foreign: BTreeMap::new(),
         }
     }
 
@@ -89,13 +97,15 @@ impl RunSpans {
     pub fn apply(&mut self, recorded: &Recorded) {
         let at = recorded.envelope.occurred_at.unwrap_or(recorded.envelope.at);
         // When an imported run ended is what its record says, never when it was imported.
-        if self.mode != Mode::Imported || recorded.envelope.occurred_at.is_some() {
+        if !self.imported || recorded.envelope.occurred_at.is_some() {
             self.last = self.last.max(at);
         }
         match &recorded.event {
             Event::RunStarted(body) => {
                 self.template.clone_from(&body.template_id);
-                self.mode = body.mode;
+                self.mode = body.counts_as();
+                self.imported = body.is_imported();
+                self.stated = body.has_stated_outcome();
                 (self.started, self.last) = (at, at);
             }
             Event::AgentPlanned(body) => {
@@ -126,12 +136,15 @@ impl RunSpans {
                 (call.status, call.error) = (CallStatus::Lost, Some("lost"));
             }),
             Event::ToolStarted(body) => self.with(body.call, |call| {
-                let tool = Tool { name: body.tool.clone(), started: at, ended: None, ok: true };
+                let tool = Tool { name: body.tool.clone(), started: at, ended: None, latency_ms: None, ok: true };
                 call.tools.insert(body.tool_call, tool);
             }),
             Event::ToolEnded(body) => self.with(body.call, |call| {
                 if let Some(tool) = call.tools.get_mut(&body.tool_call) {
-                    (tool.ended, tool.ok) = (Some(at), body.ok);
+                    // Tools of one reply are written down together: how long one ran is what its end says.
+                    (tool.latency_ms, tool.ok) = (Some(body.latency_ms), body.ok);
+                    let length = i64::try_from(body.latency_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+                    tool.ended = Some(tool.started.saturating_add(length));
                 }
             }),
             Event::AttemptImported(body) => {
@@ -142,11 +155,21 @@ impl RunSpans {
                 (call.usage, call.usage_known) = (body.usage.unwrap_or_default(), body.usage.is_some());
                 let length = body.duration_ms.and_then(|ms| i64::try_from(ms).ok()?.checked_mul(1_000_000));
                 call.ended = length.map(|length| at.saturating_add(length));
-                self.imported.insert((body.agent, body.attempt), call);
+                let outcome = if body.passed { AttemptOutcome::Passed } else { AttemptOutcome::FailedCriteria };
+                self.ends.insert((body.agent, body.attempt), (outcome, body.passed));
+                self.foreign.insert((body.agent, body.attempt), call);
             }
             Event::CostIncurred(body) => self.cost(body),
-            Event::RunFailed(_) => self.failed = true,
-            Event::RunResumed(_) | Event::RunSucceeded(_) => self.failed = false,
+            // That nobody said anything else does not mean that it passed.
+            Event::AttemptEnded(body) if self.imported && body.outcome == AttemptOutcome::Passed && !body.verified => {}
+            Event::RunSucceeded(body) if self.imported && !self.stated && !body.verified => self.ended = None,
+            Event::AttemptEnded(body) => {
+                self.ends.insert((body.agent, body.attempt), (body.outcome, body.verified));
+            }
+            Event::RunSucceeded(body) => self.ended = Some((AttemptOutcome::Passed, body.verified)),
+            Event::RunFailed(_) => self.ended = Some((AttemptOutcome::Error, false)),
+            Event::RunCancelled(_) => self.ended = Some((AttemptOutcome::Cancelled, false)),
+            Event::RunResumed(_) => self.ended = None,
             _ => {}
         }
     }
@@ -160,14 +183,14 @@ impl RunSpans {
     fn cost(&mut self, body: &CostIncurred) {
         let call = match body.call {
             Some(call) => self.calls.get_mut(&call),
-            None => self.imported.get_mut(&(body.agent, body.attempt)),
+            None => self.foreign.get_mut(&(body.agent, body.attempt)),
         };
         let Some(call) = call else { return };
         call.tier = body.tier;
         call.charges += 1;
         call.cost = call.cost.plus(body.amount.unwrap_or_default());
         call.unpriced |= body.amount.is_none();
-        if let (Some(usage), true) = (body.usage, body.call.is_some() || !call.usage_known) {
+        if let (Some(usage), true) = (body.known_usage(), body.call.is_some() || !call.usage_known) {
             (call.usage, call.usage_known) = (call.usage.plus(usage), true);
         }
     }
@@ -176,7 +199,7 @@ impl RunSpans {
     pub fn spans(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Vec<Value> {
         let is_meant =
             |call: &&Call| since.is_none_or(|since| call.started >= since) && until.is_none_or(|until| call.started < until);
-        let calls: Vec<&Call> = self.calls.values().chain(self.imported.values()).filter(is_meant).collect();
+        let calls: Vec<&Call> = self.calls.values().chain(self.foreign.values()).filter(is_meant).collect();
         if calls.is_empty() {
             return Vec::new();
         }
@@ -186,6 +209,10 @@ impl RunSpans {
         attributes.text(names::WORKFLOW, &self.template);
         attributes.text(names::RUN, &self.run.to_string());
         attributes.text(names::MODE, self.mode.name());
+        if let Some((outcome, verified)) = self.ended {
+            attributes.text(names::RUN_OUTCOME, outcome.name());
+            attributes.bool(names::VERIFIED, verified);
+        }
         let name = format!("invoke_workflow {}", self.template);
         let mut spans = vec![self.span(
             &root,
@@ -194,7 +221,7 @@ impl RunSpans {
             INTERNAL,
             (self.started, Some(self.last)),
             attributes,
-            self.failed.then_some("failed"),
+            matches!(self.ended, Some((AttemptOutcome::Error, _))).then_some("failed"),
         )];
         let mut agents: BTreeMap<AgentNo, Vec<&Call>> = BTreeMap::new();
         for call in calls {
@@ -236,6 +263,9 @@ impl RunSpans {
                 attributes.text(names::OPERATION, "execute_tool");
                 attributes.text(names::TOOL, &tool.name);
                 attributes.int(names::CALL, call.number.into());
+                if let Some(latency_ms) = tool.latency_ms {
+                    attributes.count(names::LATENCY, latency_ms);
+                }
                 let name = format!("execute_tool {}", tool.name);
                 let failed = (!tool.ok).then_some("tool_error");
                 spans.push(self.span(&own, Some(&id), &name, INTERNAL, (tool.started, tool.ended), attributes, failed));
@@ -277,6 +307,10 @@ impl RunSpans {
         attributes.text(names::PURPOSE, call.purpose.name());
         attributes.text(names::MODE, self.mode.name());
         attributes.text(names::STATUS, call.status.name());
+        if let Some((outcome, verified)) = self.ends.get(&(call.agent, call.attempt)) {
+            attributes.text(names::OUTCOME, outcome.name());
+            attributes.bool(names::VERIFIED, *verified);
+        }
         attributes.int(names::AGENT_NO, call.agent.into());
         attributes.int(names::ATTEMPT, call.attempt.into());
         attributes.int(names::CALL, call.number.into());

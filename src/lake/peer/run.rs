@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use super::SIMULATED;
-use crate::domain::event::Event;
+use crate::domain::event::{CostIncurred, CostIncurredPrivate, CostSource, Event, Purpose};
 use crate::domain::ids::TimeNs;
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
@@ -47,6 +47,8 @@ struct Plan {
     config: Option<Value>,
     criteria: Option<Value>,
     error: Option<String>,
+    /// What it cost, where no attempt is known that the cost could be of.
+    stray: Option<NanoUsd>,
 }
 
 /// Reads the folder of a run; times without a zone are of `zone`.
@@ -116,7 +118,8 @@ fn parse(result: &Map<String, Value>, zone: &TimeZone) -> Result<PeerRun, String
         let (read, simulated, noticed) = self::agent(agent, plan.or_else(|| created.get(number))).map_err(at)?;
         is_simulated |= simulated;
         notices.extend(noticed);
-        plans.push(plan_of(plan.or_else(|| created.get(number)), agent));
+        let stray = if read.attempts.is_empty() { cost(agent).ok().flatten().filter(|cost| cost.0 > 0) } else { None };
+        plans.push(Plan { stray, ..plan_of(plan.or_else(|| created.get(number)), agent) });
         agents.push(read);
     }
     // Those that were made and never had their turn.
@@ -130,7 +133,8 @@ fn parse(result: &Map<String, Value>, zone: &TimeZone) -> Result<PeerRun, String
         });
         plans.push(plan_of(Some(plan), &Map::new()));
     }
-    let known: u64 = agents.iter().flat_map(|agent| &agent.attempts).filter_map(|attempt| attempt.cost).map(|cost| cost.0).sum();
+    let told = agents.iter().flat_map(|agent| &agent.attempts).filter_map(|attempt| attempt.cost);
+    let known = told.chain(plans.iter().filter_map(|plan| plan.stray)).sum::<NanoUsd>().0;
     if result
         .get("total_cost")
         .and_then(Value::as_f64)
@@ -202,7 +206,8 @@ fn agent(result: &Map<String, Value>, plan: Option<&Value>) -> Result<(ImportedA
     let Some(tier) = tier else {
         // It broke before or within its work: at which tier, the record does not say.
         let lost = cost.is_some_and(|cost| cost.0 > 0);
-        let notice = lost.then_some("the cost of an agent whose tier is not named was left out");
+        let notice =
+            lost.then_some("an agent's tier is not named: its cost is booked where its strategy begins, and no attempt is known");
         let status = Some(if passed { AgentStatus::Succeeded } else { AgentStatus::Failed });
         return Ok((ImportedAgent { role, task: None, status, attempts: Vec::new() }, simulated, notice));
     };
@@ -237,6 +242,7 @@ fn plan_of(plan: Option<&Value>, result: &Map<String, Value>) -> Plan {
         config: plan.and_then(|plan| plan.get("config")).filter(|config| config.is_object()).cloned(),
         criteria: plan.and_then(|plan| plan.get("success_criteria")).filter(|criteria| criteria.is_array()).cloned(),
         error: result.get("error").and_then(Value::as_str).map(str::to_owned),
+        stray: None,
     }
 }
 
@@ -268,7 +274,42 @@ impl PeerRun {
                 _ => {}
             }
         }
+        let ends = |event: &Event| match event {
+            Event::AgentSucceeded(body) => Some(body.agent),
+            Event::AgentFailed(body) => Some(body.agent),
+            Event::AgentSkipped(body) => Some(body.agent),
+            _ => None,
+        };
+        for (plan, agent) in plans.iter().zip(0..) {
+            let Some(amount) = plan.stray else { continue };
+            let Some(place) = converted.events.iter().position(|(event, _)| ends(event) == Some(agent)) else { continue };
+            let at = converted.events[place].1;
+            let tier = plan.strategy.unwrap_or(Strategy::Progressive).tiers().first().copied().unwrap_or(Tier::Cheap);
+            let cost = CostIncurred {
+                call: None,
+                agent,
+                attempt: 1,
+                tier,
+                purpose: Purpose::Work,
+                provider: None,
+                model: None,
+                amount: Some(amount),
+                usage: None,
+                unit_prices: None,
+                band_above: 0,
+                source: CostSource::Imported,
+                reported: None,
+                private: Some(CostIncurredPrivate {}),
+            };
+            converted.events.insert(place, (cost.into(), at));
+        }
         converted
+    }
+
+    /// Returns what is known of its cost, part by part; `None` for an attempt whose cost is not told.
+    pub fn costs(&self) -> Vec<Option<NanoUsd>> {
+        let told = self.run.agents.iter().flat_map(|agent| &agent.attempts).map(|attempt| attempt.cost);
+        told.chain(self.plans.iter().filter_map(|plan| plan.stray).map(Some)).collect()
     }
 }
 

@@ -37,7 +37,7 @@ fn a_run_is_what_its_folder_says_and_a_mock_one_is_marked() {
             _ => None,
         });
         assert_eq!(planned.next_back().unwrap(), ("publisher", "generic", Strategy::CapableFirst));
-        assert!(matches!(&converted.events[0].0, Event::RunStarted(body) if body.mode == Mode::Imported));
+        assert!(matches!(&converted.events[0].0, Event::RunStarted(body) if body.mode == Mode::Simulated && body.is_imported()));
     }
 }
 
@@ -71,7 +71,15 @@ fn what_a_folder_does_not_say_is_not_known_and_what_is_wrong_has_a_reason() {
     assert_eq!(null.run.agents[0].attempts[0].cost, None, "no cost is not zero");
     let broken = read(|result| result["agent_results"][0]["tier_used"] = json!("error")).unwrap();
     assert!(broken.run.agents[0].attempts.is_empty());
-    assert_eq!(broken.notices.len(), 2, "{:?}", broken.notices);
+    assert_eq!(broken.notices.len(), 1, "{:?}", broken.notices);
+    let costs = |run: super::PeerRun| {
+        let events = run.convert(&Redactor::default()).events;
+        events
+            .iter()
+            .filter_map(|(event, _)| if let Event::CostIncurred(body) = event { body.amount } else { None })
+            .sum::<NanoUsd>()
+    };
+    assert_eq!(costs(broken), NanoUsd(100_000_000), "what an agent of no known tier cost is a part of the whole");
     type Break = fn(&mut Value);
     let reasons: [(&str, Break); 6] = [
         ("`cost` is no number", |result| result["agent_results"][0]["cost"] = json!("0.1")),

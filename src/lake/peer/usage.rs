@@ -66,8 +66,8 @@ pub fn read_line(line: &[u8]) -> Result<(CallRun, Hash), String> {
         started,
         ended: Some(ended),
         labels: vec![("telemetry".to_owned(), "true".to_owned())],
-        failure: None,
-        agents: vec![CallAgent { role, attempts: BTreeMap::from([(1, vec![call])]), failure: None }],
+        agents: vec![CallAgent { role, attempts: BTreeMap::from([(1, vec![call])]), ..CallAgent::default() }],
+        ..CallRun::default()
     };
     Ok((run, digest))
 }

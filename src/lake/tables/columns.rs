@@ -63,8 +63,13 @@ const COST_USD: Column = may("cost_usd", Kind::Usd, "The same in US dollars; nul
 const INPUT: Column = is("input_tokens", Kind::Int, "Input tokens that touched no cache, as far as known.");
 const CACHE_READ: Column = is("cache_read_tokens", Kind::Int, "Input tokens read from a cache.");
 const CACHE_WRITE: Column = is("cache_write_tokens", Kind::Int, "Input tokens written to a cache.");
-const CACHE_5M: Column = is("cache_write_5m_tokens", Kind::Int, "Input tokens written to the short-lived cache.");
-const CACHE_1H: Column = is("cache_write_1h_tokens", Kind::Int, "Input tokens written to the long-lived cache.");
+const CACHE_5M: Column = may("cache_write_5m_tokens", Kind::Int, "Input tokens written to the short-lived cache.");
+const CACHE_1H: Column = may("cache_write_1h_tokens", Kind::Int, "Input tokens written to the long-lived cache.");
+const CALL_INPUT: Column = may("input_tokens", Kind::Int, "Input tokens that touched no cache; null when tokens are not known.");
+const CALL_CACHE_READ: Column = may("cache_read_tokens", Kind::Int, "Input tokens read from a cache.");
+const CALL_OUTPUT: Column = may("output_tokens", Kind::Int, "Output tokens, reasoning included; null when tokens are not known.");
+const CALL_REASONING: Column =
+    may("reasoning_tokens", Kind::Int, "Of the output, tokens spent on reasoning: never to be added to it.");
 const OUTPUT: Column = is("output_tokens", Kind::Int, "Output tokens, reasoning included.");
 const REASONING: Column = is("reasoning_tokens", Kind::Int, "Of the output, tokens spent on reasoning: never to be added to it.");
 
@@ -170,12 +175,12 @@ const CALLS: &[Column] = &[
     COST_USD,
     is("charges", Kind::Int, "Charges of it, one for each try that used tokens."),
     is("unknown_charges", Kind::Int, "Of them, those whose amount is not known; a call that was lost has one."),
-    INPUT,
-    CACHE_READ,
+    CALL_INPUT,
+    CALL_CACHE_READ,
     CACHE_5M,
     CACHE_1H,
-    OUTPUT,
-    REASONING,
+    CALL_OUTPUT,
+    CALL_REASONING,
     may("latency_ms", Kind::Int, "From the request's start to its end, retries included."),
     may("first_token_ms", Kind::Int, "From the last try's start to the first piece of output."),
     is("retries", Kind::Int, "Tries that failed and were repeated."),
@@ -218,12 +223,12 @@ const COSTS: &[Column] = &[
     COST_USD,
     is("source", Kind::Text, "computed (from reported tokens), estimated (from counted tokens) or imported."),
     may("reported_nusd", Kind::Int, "What the provider itself said that it cost."),
-    INPUT,
-    CACHE_READ,
+    CALL_INPUT,
+    CALL_CACHE_READ,
     CACHE_5M,
     CACHE_1H,
-    OUTPUT,
-    REASONING,
+    CALL_OUTPUT,
+    CALL_REASONING,
     may("input_price_nusd_per_mtok", Kind::Int, "Price of a million input tokens."),
     may("output_price_nusd_per_mtok", Kind::Int, "Price of a million output tokens."),
     may("cache_read_price_nusd_per_mtok", Kind::Int, "Price of a million tokens read from a cache."),

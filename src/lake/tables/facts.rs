@@ -41,7 +41,7 @@ impl Context {
         match &recorded.event {
             Event::RunStarted(body) => {
                 self.template.clone_from(&body.template_id);
-                self.mode = body.mode;
+                self.mode = body.counts_as();
             }
             Event::AgentPlanned(body) => {
                 self.roles.insert(body.agent, body.role.clone());
@@ -154,7 +154,7 @@ impl Facts<'_> {
         ]);
         cells.extend(Cell::money(body.amount.map(|amount| amount.0)));
         cells.extend([Cell::text(body.source.name()), Cell::known(body.reported.map(|amount| amount.0))]);
-        cells.extend(states::usage(body.usage.unwrap_or_default()));
+        cells.extend(states::usage(body.known_usage()));
         cells.extend([
             Cell::known(prices.map(|prices| prices.input)),
             Cell::known(prices.map(|prices| prices.output)),

@@ -1,4 +1,4 @@
-//! The files of a lake in a folder: which are there, and how one gets its name only when it is whole.
+//! The files of a lake, in a folder or in a shared place: which are there, and how one gets its name only when it is whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use super::buffer::Buffer;
 use super::names::{Covered, DONE, FileFormat, Stretch, folder, partition, version_of};
 use super::{Table, VERSION, parquet, plain};
+use crate::lake::remote::{Remote, RemoteError};
 
-/// A lake in a folder.
-#[derive(Clone, Debug)]
-pub struct Lake {
-    /// The folder.
+/// A lake.
+#[derive(Clone)]
+pub struct Lake<'a> {
+    /// The folder; in a shared place, its address.
     pub dir: PathBuf,
+    /// The shared place, when it is no folder of this machine.
+    pub remote: Option<&'a Remote>,
     /// How its files are written.
     pub format: FileFormat,
 }
@@ -29,6 +32,9 @@ pub enum LakeError {
         #[source]
         source: io::Error,
     },
+    /// The shared place does not do what it is asked.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A table has files of a version that this program does not write.
     #[error("{}: this table is of version {found}, and this version of Meno writes version {VERSION}", path.display())]
     OtherVersion {
@@ -44,7 +50,7 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> LakeError {
     move |source| LakeError::Io { path, source }
 }
 
-impl Lake {
+impl Lake<'_> {
     /// Makes the folder and the folders of `tables`, and looks whether they can be written and are of this version.
     ///
     /// # Errors
@@ -52,29 +58,48 @@ impl Lake {
     pub fn prepare(&self, tables: &[Table]) -> Result<(), LakeError> {
         for table in tables {
             let of_table = self.dir.join(table.name());
-            if of_table.is_dir() {
-                for name in names(&of_table)? {
-                    if let Some(found) = version_of(&name).filter(|found| *found > VERSION) {
-                        return Err(LakeError::OtherVersion { path: of_table.join(name), found });
-                    }
+            for name in self.names(Path::new(table.name()))? {
+                if let Some(found) = version_of(&name).filter(|found| *found > VERSION) {
+                    return Err(LakeError::OtherVersion { path: of_table.join(name), found });
                 }
+            }
+            if self.remote.is_some() {
+                continue;
             }
             let done = self.dir.join(folder(*table)).join(DONE);
             fs::create_dir_all(&done).map_err(failed(&done))?;
+        }
+        if self.remote.is_some() {
+            return Ok(());
         }
         let probe = self.dir.join(".meno-probe.part");
         File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(failed(&self.dir))
     }
 
-    /// Returns a lock that exports of one store into this folder hold; `None` while another process has it.
+    /// Returns the names in a folder of the lake, in order; none when it is not there.
+    fn names(&self, folder: &Path) -> Result<Vec<String>, LakeError> {
+        let Some(remote) = self.remote else { return names(&self.dir.join(folder)) };
+        let folder = address(folder);
+        let below = |name: &String| name.strip_prefix(&folder)?.strip_prefix('/')?.split('/').next().map(str::to_owned);
+        let mut names: Vec<String> = remote.list(&folder)?.iter().filter_map(below).collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Returns a lock that exports of one store into this folder hold; `None` while another process has it. In a shared place there is
+    /// none: what two exports write under one name is the same.
     ///
     /// # Errors
     /// [`LakeError::Io`].
-    pub fn lock(&self, node: &str) -> Result<Option<File>, LakeError> {
+    pub fn lock(&self, node: &str) -> Result<Option<Option<File>>, LakeError> {
+        if self.remote.is_some() {
+            return Ok(Some(None));
+        }
         let path = self.dir.join(format!(".{node}.lock"));
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed(&path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
+            Ok(()) => Ok(Some(Some(file))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(failed(&path)(error)),
         }
@@ -85,16 +110,16 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Io`].
     pub fn covered(&self, table: Table, node: &str) -> Result<Covered, LakeError> {
-        let of_table = self.dir.join(folder(table));
+        let of_table = PathBuf::from(folder(table));
         let extension = format!(".{}", self.format.name());
         let marked = format!("{extension}.done");
         let read = |names: Vec<String>, end: &str| -> Vec<Stretch> {
             names.iter().filter_map(|name| Stretch::read(name.strip_suffix(end)?, node)).collect()
         };
-        let done = read(names(&of_table.join(DONE))?, &marked);
+        let done = read(self.names(&of_table.join(DONE))?, &marked);
         let mut begun: Vec<Stretch> = Vec::new();
-        for day in names(&of_table)?.iter().filter(|name| name.starts_with("date=")) {
-            begun.extend(read(names(&of_table.join(day))?, &extension));
+        for day in self.names(&of_table)?.iter().filter(|name| name.starts_with("date=")) {
+            begun.extend(read(self.names(&of_table.join(day))?, &extension));
         }
         begun.sort_unstable();
         begun.dedup();
@@ -107,17 +132,23 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Io`].
     pub fn write(&self, buffer: &Buffer, day: i32, node: &str, stretch: Stretch) -> Result<(PathBuf, u64), LakeError> {
-        let of_day = self.dir.join(folder(buffer.table)).join(partition(day));
-        fs::create_dir_all(&of_day).map_err(failed(&of_day))?;
         let name = format!("{}.{}", stretch.name(node), self.format.name());
+        let within = PathBuf::from(folder(buffer.table)).join(partition(day));
+        let of_day = self.dir.join(&within);
+        if let Some(remote) = self.remote {
+            let path = of_day.join(&name);
+            let mut bytes = Vec::new();
+            self.encode(buffer, &mut bytes).map_err(failed(&path))?;
+            let size = bytes.len() as u64;
+            // One that is there has the same bytes.
+            remote.create(&address(&within.join(&name)), bytes)?;
+            return Ok((path, size));
+        }
+        fs::create_dir_all(&of_day).map_err(failed(&of_day))?;
         let (partial, path) = (of_day.join(format!(".{name}.part")), of_day.join(&name));
         let write = || -> io::Result<u64> {
             let mut out = BufWriter::with_capacity(1 << 20, private(&partial)?);
-            match self.format {
-                FileFormat::Parquet => parquet::write(buffer, &mut out)?,
-                FileFormat::Csv => plain::write_csv(buffer, &mut out)?,
-                FileFormat::Jsonl => plain::write_jsonl(buffer, &mut out)?,
-            }
+            self.encode(buffer, &mut out)?;
             out.flush()?;
             let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.sync_all()?;
@@ -134,11 +165,24 @@ impl Lake {
         Ok((path, bytes))
     }
 
+    fn encode(&self, buffer: &Buffer, out: &mut (impl Write + Send)) -> io::Result<()> {
+        match self.format {
+            FileFormat::Parquet => parquet::write(buffer, out),
+            FileFormat::Csv => plain::write_csv(buffer, out),
+            FileFormat::Jsonl => plain::write_jsonl(buffer, out),
+        }
+    }
+
     /// Says that all files of a stretch are there.
     ///
     /// # Errors
     /// [`LakeError::Io`].
     pub fn mark(&self, table: Table, node: &str, stretch: Stretch) -> Result<(), LakeError> {
+        if let Some(remote) = self.remote {
+            let name = format!("{}.{}.done", stretch.name(node), self.format.name());
+            remote.create(&address(&PathBuf::from(folder(table)).join(DONE).join(name)), Vec::new())?;
+            return Ok(());
+        }
         let of_table = self.dir.join(folder(table));
         sync(&of_table)?;
         let done = of_table.join(DONE);
@@ -146,6 +190,11 @@ impl Lake {
         private(&path).and_then(|file| file.sync_all()).map_err(failed(&path))?;
         sync(&done)
     }
+}
+
+/// Returns a place within a lake as a shared place names it.
+fn address(path: &Path) -> String {
+    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
 /// Histories are private: only their owner may read what is exported, until they say otherwise.

@@ -245,7 +245,7 @@ impl RunState {
             Cell::number(row.charges),
             Cell::number(row.unknown.saturating_add(u32::from(lost))),
         ];
-        cells.extend(usage(row.usage));
+        cells.extend(usage(row.known_usage()));
         cells.extend([Cell::known(row.latency_ms), Cell::known(row.first_token_ms), Cell::number(row.retries)]);
         Row { table: Table::Calls, day: day_of(key.at), cells }
     }
@@ -255,8 +255,9 @@ fn tokens(tokens: Tokens) -> [Cell; 5] {
     [tokens.input, tokens.cache_read, tokens.cache_write, tokens.output, tokens.reasoning].map(Cell::number)
 }
 
-/// Returns a call's tokens by every kind.
-pub(super) fn usage(usage: TokenUsage) -> [Cell; 6] {
+/// Returns a call's tokens by every kind; nothing when they are not known.
+pub(super) fn usage(usage: Option<TokenUsage>) -> [Cell; 6] {
+    let Some(usage) = usage else { return [const { Cell::Null }; 6] };
     let TokenUsage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = usage;
     [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning].map(Cell::number)
 }

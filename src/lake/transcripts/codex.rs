@@ -439,6 +439,10 @@ impl<'a> Reader<'a> {
                 of_counts(used)
             })
         };
+        if used == Some(TokenUsage::default()) {
+            // The program counts nothing: whatever it tells of, no model was called.
+            return;
+        }
         if used.is_none() {
             tally.skip("tokens are negative or no numbers: their cost is not known", &self.file.path, number);
         }

@@ -4,21 +4,24 @@
 //! grew gets its new part only, an import that was killed goes on where its last batch ended, and a reply that stands in several files
 //! is taken from the first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::events::{self, CallPlace, Start, tier_of};
+use super::events;
 use super::resume::RecordedSession;
 use super::rules::Rules;
 use super::{Entry, Facts, Reply, Session, ToolResults, What};
 use crate::domain::event::{
-    AttemptEnded, AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate, CallFailed, CallFailedPrivate,
-    CallReplied, CallRepliedPrivate, ErrorClass, Event, StopReason, ToolEnded, ToolEndedPrivate, ToolStarted, ToolStartedPrivate,
+    AttemptEnded, AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate, CostSource, ErrorClass, Event,
+    Purpose, StopReason,
 };
-use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
-use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, NodeId, RunId, TimeNs};
+use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::text::Text;
+use crate::domain::tier::Tier;
+use crate::lake::call_events::{self, CallCost, CallModel, CallPlace, Start, is_plausible, tier_of_model};
 use crate::lake::convert;
+use crate::views::imports;
 use crate::views::millis_between;
 use crate::views::stats::day_of;
 use crate::views::status::RunStatus;
@@ -111,6 +114,10 @@ pub struct Conversation<'a> {
     session: &'a Session,
     seen: &'a mut Seen,
     run: Option<RunId>,
+    /// The own node, and the runs of other stores whose logs lie beside the own one.
+    elsewhere: Option<(NodeId, &'a HashSet<RunId>)>,
+    left_apart: Option<RunId>,
+    has_met: bool,
     status: Option<RunStatus>,
     known: RecordedSession,
     facts: Facts,
@@ -143,6 +150,9 @@ impl<'a> Conversation<'a> {
             session,
             seen,
             run,
+            elsewhere: None,
+            left_apart: None,
+            has_met: false,
             status: known.status,
             facts: Facts::default(),
             agents: AgentNo::try_from(threads.len()).unwrap_or(AgentNo::MAX),
@@ -154,6 +164,21 @@ impl<'a> Conversation<'a> {
             has_added: false,
             taken: Taken::default(),
         }
+    }
+
+    /// Says which runs other stores have: what is new of a session of theirs becomes a run of `node`'s own.
+    pub fn know_elsewhere(&mut self, node: NodeId, runs: &'a HashSet<RunId>) {
+        self.elsewhere = Some((node, runs));
+    }
+
+    /// Returns the run of another store from which this one was told apart.
+    pub fn left_apart(&self) -> Option<RunId> {
+        self.left_apart
+    }
+
+    /// Tells whether something of it was here already, in whichever run.
+    pub fn has_met(&self) -> bool {
+        self.has_met
     }
 
     /// Returns the run, once there is something of it.
@@ -277,6 +302,7 @@ impl<'a> Conversation<'a> {
         exchange.last = Last::Replied { is_final };
         let told_at = std::mem::replace(&mut exchange.told_at, at);
         exchange.is_known |= run_of.is_some();
+        self.has_met |= run_of.is_some();
         self.threads[place].model.clone_from(&reply.model);
         if run_of.is_some() {
             // A tool may have been at work when it was taken in.
@@ -291,54 +317,44 @@ impl<'a> Conversation<'a> {
             }
             return;
         }
-        let usage = reply.usage.unwrap_or_default();
+        let usage = reply.usage.filter(is_plausible);
         let provider = reply.provider.as_deref().map_or_else(|| self.rules.provider.to_owned(), |name| self.rules.name(name));
-        let is_priced = reply.usage.is_some() && reply.unpriced_because.is_none();
-        let priced = is_priced.then(|| self.rules.prices.price_on(&provider, &reply.model, &usage, day_of(at))).flatten();
-        let Some((run, agent, attempt)) = self.attempt(place, tier_of(priced.map(|priced| priced.unit))) else { return };
+        let priced = usage
+            .filter(|_| reply.unpriced_because.is_none())
+            .and_then(|usage| self.rules.prices.price_on(&provider, &reply.model, &usage, day_of(at)));
+        let tier = tier_of_model(self.rules.prices, &provider, &reply.model, at);
+        let Some((run, agent, attempt)) = self.attempt(place, tier) else { return };
         self.seen.add(reply.key, run);
         self.calls += 1;
         let call = CallPlace { call: self.calls, agent, attempt };
         let model = self.rules.name(&reply.model);
-        self.emit(run, events::call_started(call, told_at, &provider, &model, reply.key), Some(told_at));
-        let replied = CallReplied {
-            call: call.call,
-            stop: reply.stop.unwrap_or(if is_final { StopReason::Other } else { StopReason::ToolUse }),
-            usage,
-            usage_source: UsageSource::Reported,
-            latency_ms: millis_between(told_at, at),
-            first_token_ms: None,
-            private: Some(CallRepliedPrivate {
-                output: Text::Inline(self.rules.clean(&reply.text)),
-                reasoning: None,
-                tool_calls: String::new(),
-                model: None,
-                request_id: reply.request.clone(),
-                stop_details: None,
-            }),
-        };
-        self.emit(run, replied.into(), Some(at));
-        self.emit(run, events::cost(call, &provider, &model, reply.reported, usage, priced), Some(at));
+        let of = CallModel { provider: &provider, model: &model, purpose: Purpose::Work, tier };
+        self.emit(run, call.started(of, told_at, reply.key.to_parameters()), Some(told_at));
+        let stop = reply.stop.unwrap_or(if is_final { StopReason::Other } else { StopReason::ToolUse });
+        let output = self.rules.clean(&reply.text);
+        let replied = call.replied(stop, usage, (millis_between(told_at, at), None), output, reply.request.clone());
+        self.emit(run, replied, Some(at));
+        let amount = priced.map(|priced| priced.amount);
+        let cost = CallCost { amount, source: CostSource::Estimated, priced, reported: reply.reported };
+        self.emit(run, call.cost(of, usage, cost), Some(at));
         self.taken.calls += 1;
-        self.taken.usage = self.taken.usage.plus(usage);
+        self.taken.usage = self.taken.usage.plus(usage.unwrap_or_default());
         match priced {
             Some(priced) => self.taken.cost = self.taken.cost.plus(priced.amount),
             None => {
-                let why = if reply.usage.is_none() { "the source does not say how many tokens" } else { "no price is known" };
+                let why = match (reply.usage, usage) {
+                    (None, _) => "the source does not say how many tokens",
+                    (Some(_), None) => "the source names more tokens than there can be",
+                    (Some(_), Some(_)) => "no price is known",
+                };
                 let why = reply.unpriced_because.unwrap_or(why);
                 *self.taken.unpriced.entry((model, why)).or_default() += 1;
             }
         }
         for (tool, number) in reply.tools.into_iter().zip(0..) {
-            let private = Some(ToolStartedPrivate { arguments: Text::Inline(self.rules.clean(&tool.arguments)) });
-            let started = ToolStarted {
-                call: call.call,
-                tool_call: number,
-                tool: self.rules.name(&tool.name),
-                writes: tool.writes,
-                private,
-            };
-            self.emit(run, started.into(), Some(at));
+            let arguments = Text::Inline(self.rules.clean(&tool.arguments));
+            let started = call_events::tool_started(call.call, number, self.rules.name(&tool.name), tool.writes, arguments);
+            self.emit(run, started, Some(at));
             self.threads[place].tools.insert(tool.id, (call.call, number, at));
             self.taken.tools += 1;
         }
@@ -350,22 +366,8 @@ impl<'a> Conversation<'a> {
         }
         let Some((call, tool_call, asked_at)) = self.threads[place].tools.remove(id) else { return };
         let Some(run) = self.run else { return };
-        let result = self.result(text);
-        let private = Some(ToolEndedPrivate { result, whole: None, diff: None, originals: Vec::new() });
-        // What the agent told its model of a result, and why a tool failed, the source does not say.
-        let (fault, bytes, told_bytes, repeats) = (None, None, None, None);
-        let ended = ToolEnded {
-            call,
-            tool_call,
-            ok,
-            latency_ms: millis_between(asked_at, at),
-            fault,
-            bytes,
-            told_bytes,
-            repeats,
-            private,
-        };
-        self.emit(run, ended.into(), Some(at));
+        let ended = call_events::tool_ended(call, tool_call, ok, millis_between(asked_at, at), self.result(text));
+        self.emit(run, ended, Some(at));
     }
 
     fn result(&self, text: &str) -> Text {
@@ -396,27 +398,19 @@ impl<'a> Conversation<'a> {
         if is_known {
             return;
         }
-        let Some((run, agent, attempt)) = self.attempt(place, tier_of(None)) else { return };
+        let model = self.rules.name(&self.threads[place].model);
+        let tier = tier_of_model(self.rules.prices, self.rules.provider, &model, at);
+        let Some((run, agent, attempt)) = self.attempt(place, tier) else { return };
         self.seen.add(key, run);
         self.calls += 1;
         let call = CallPlace { call: self.calls, agent, attempt };
-        let model = self.rules.name(&self.threads[place].model);
-        self.emit(run, events::call_started(call, told_at, self.rules.provider, &model, key), Some(told_at));
-        let retryable = matches!(class, ErrorClass::Server | ErrorClass::RateLimit | ErrorClass::Connection);
-        let failed = CallFailed {
-            call: call.call,
-            class,
-            status: None,
-            retryable,
-            usage: None,
-            latency_ms: millis_between(told_at, at),
-            private: Some(CallFailedPrivate { code: None, message, request_id: None }),
-        };
-        self.emit(run, failed.into(), Some(at));
+        let of = CallModel { provider: self.rules.provider, model: &model, purpose: Purpose::Work, tier };
+        self.emit(run, call.started(of, told_at, key.to_parameters()), Some(told_at));
+        self.emit(run, call.failed(class, message, None, millis_between(told_at, at)), Some(at));
     }
 
     /// Returns the open attempt of the exchange that goes on; begins it, its agent and the run where they have not begun.
-    fn attempt(&mut self, place: usize, tier: crate::domain::tier::Tier) -> Option<(RunId, AgentNo, AttemptNo)> {
+    fn attempt(&mut self, place: usize, tier: Tier) -> Option<(RunId, AgentNo, AttemptNo)> {
         let exchange = self.threads[place].exchange.clone()?;
         let run = self.run_id(exchange.at);
         let open = self.threads[place].open;
@@ -455,7 +449,11 @@ impl<'a> Conversation<'a> {
             return run;
         }
         let (origin, foreign, digest) = self.rules.origin(self.session);
-        let run = convert::run_id(at, &origin);
+        // What another store has of the session stays there, and what is new here is a run of this store's own.
+        let there = convert::run_id(at, &origin);
+        let apart = self.elsewhere.filter(|(_, runs)| runs.contains(&there));
+        self.left_apart = apart.map(|_| there);
+        let run = apart.map_or(there, |(node, _)| convert::run_id(at, &self.rules.origin_apart(self.session, node)));
         self.run = Some(run);
         let family = self.session.files.iter().find(|file| file.thread.is_none()).or(self.session.files.first());
         let family = family.and_then(|file| file.family.first()).map(String::as_str);
@@ -463,21 +461,22 @@ impl<'a> Conversation<'a> {
         let labels = labels.into_iter().map(|(key, value)| (key, self.rules.clean(&value))).collect();
         let start = Start {
             source: self.rules.source,
+            template: self.rules.source.to_owned(),
+            is_simulated: false,
             foreign,
-            digest,
-            family: family.filter(|family| !self.rules.redactor.finds(family)),
+            settings: imports::settings_of_family(&digest, family.filter(|family| !self.rules.redactor.finds(family))),
             prices_as_of: &self.rules.prices.as_of(),
             prices_hash: self.rules.prices_hash,
             folder: self.rules.clean(self.facts.folder.as_deref().unwrap_or_default()),
             labels,
         };
-        let started = events::run_started(run, start);
+        let started = call_events::run_started(run, start);
         self.status = Some(RunStatus::Running);
         self.emit(run, started, Some(at));
         run
     }
 
-    fn agent(&mut self, place: usize, run: RunId, tier: crate::domain::tier::Tier, exchange: &Exchange) -> AgentNo {
+    fn agent(&mut self, place: usize, run: RunId, tier: Tier, exchange: &Exchange) -> AgentNo {
         if let Some(number) = self.threads[place].number {
             return number;
         }
@@ -505,7 +504,7 @@ impl<'a> Conversation<'a> {
         let (at, last_at) = (exchange.at, exchange.last_at);
         let is_unanswered = exchange.attempt.is_none() && !exchange.is_known && exchange.last != Last::Unfinished;
         if is_unanswered && exchange.stands_alone && self.seen.run_of(exchange.key).is_none() {
-            self.attempt(place, tier_of(None));
+            self.attempt(place, Tier::Capable);
         }
         let thread = &self.threads[place];
         let attempt = thread.exchange.as_ref().and_then(|exchange| exchange.attempt);

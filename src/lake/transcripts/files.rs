@@ -1,8 +1,10 @@
 //! What all sources do with files: look for them in folders, and read them line by line.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufRead};
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::tally::Tally;
@@ -49,22 +51,36 @@ pub(super) fn time(text: &str) -> Option<TimeNs> {
 
 /// Returns the files below `folder` that are `wanted`; what cannot be looked at is said in `tally`.
 pub(super) fn find(folder: &Path, wanted: &dyn Fn(&Path) -> bool, tally: &mut Tally) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    look(folder, 0, wanted, &mut found, tally);
-    found
+    let mut looked = Looked::default();
+    look(folder, 0, wanted, &mut looked, tally);
+    looked.found
 }
 
-fn look(folder: &Path, depth: usize, wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>, tally: &mut Tally) {
+/// What was found, and everything that was looked at, by which a link that leads back, or to what is there already, is known.
+#[derive(Default)]
+struct Looked {
+    found: Vec<PathBuf>,
+    known: HashSet<(u64, u64)>,
+}
+
+fn look(folder: &Path, depth: usize, wanted: &dyn Fn(&Path) -> bool, looked: &mut Looked, tally: &mut Tally) {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(why) => return tally.skip(format!("cannot be looked into: {why}"), folder, 0),
     };
-    for entry in entries.flatten() {
-        let path = entry.path();
+    if let Ok(about) = fs::metadata(folder) {
+        looked.known.insert((about.dev(), about.ino()));
+    }
+    // What lies here comes before what links lead to, always in one order: it keeps its name.
+    let is_link = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink());
+    let mut entries: Vec<(bool, PathBuf)> = entries.flatten().map(|entry| (is_link(&entry), entry.path())).collect();
+    entries.sort_unstable();
+    for (_, path) in entries {
         // Links are followed: people move such folders to other disks.
         match fs::metadata(&path) {
-            Ok(about) if about.is_dir() && depth < DEPTH_MAX => look(&path, depth + 1, wanted, found, tally),
-            Ok(about) if about.is_file() && wanted(&path) => found.push(path),
+            Ok(about) if !looked.known.insert((about.dev(), about.ino())) => {}
+            Ok(about) if about.is_dir() && depth < DEPTH_MAX => look(&path, depth + 1, wanted, looked, tally),
+            Ok(about) if about.is_file() && wanted(&path) => looked.found.push(path),
             Ok(_) => {}
             Err(why) => tally.skip(format!("cannot be looked at: {why}"), &path, 0),
         }

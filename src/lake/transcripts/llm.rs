@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use serde_json::Value;
 
@@ -75,7 +76,7 @@ impl Source for Llm {
             tally.skip(format!("the database is not one that llm writes: its responses have no `{missing}`"), &file, 0);
             return Ok(Vec::new());
         }
-        database.sessions(&file).map_err(|why| failed(&why))
+        database.sessions(&file, tally).map_err(|why| failed(&why))
     }
 
     fn began(&self, session: &Session) -> Option<TimeNs> {
@@ -170,20 +171,28 @@ impl Database {
     }
 
     /// Returns the conversations; a response without one stands for itself.
-    fn sessions(&self, file: &Path) -> Result<Vec<Session>> {
+    fn sessions(&self, file: &Path, tally: &mut Tally) -> Result<Vec<Session>> {
         let mut statement = self.connection.prepare(
             "select coalesce(conversation_id, id), sum(length(coalesce(prompt, '')) + length(coalesce(response, ''))),
                 max(datetime_utc), count(*) from responses group by 1 order by 1",
         )?;
-        let rows = statement.query_map([], |row| {
-            let (id, bytes, last): (String, Option<i64>, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let mut rows = statement.query([])?;
+        let mut sessions = Vec::new();
+        while let Some(row) = rows.next()? {
+            // A response may stand for itself, but not without a name: it would be taken in again by every import.
+            let Some(id) = text(row.get_ref(0)?) else {
+                let count: i64 = row.get(3)?;
+                (0..count).for_each(|_| tally.skip("a response has no id that is a text", file, 0));
+                continue;
+            };
+            let (bytes, last) = (number(row.get_ref(1)?), text(row.get_ref(2)?));
             let modified = last.as_deref().and_then(moment).unwrap_or_default();
             let whole = |number: i64| u64::try_from(number).unwrap_or_default();
             let bytes = whole(bytes.unwrap_or_default()).saturating_add(whole(row.get(3)?));
             let file = SessionFile { path: file.to_owned(), thread: None, family: Vec::new(), bytes, modified, is_live: false };
-            Ok(Session { id, project: String::new(), files: vec![file] })
-        })?;
-        rows.collect()
+            sessions.push(Session { id, project: String::new(), files: vec![file] });
+        }
+        Ok(sessions)
     }
 
     fn began(&self, session: &str) -> Result<Option<TimeNs>> {
@@ -207,25 +216,47 @@ impl Database {
         let mut rows = statement.query([&session.id])?;
         let mut bytes = 0;
         while let Some(row) = rows.next()? {
-            let text = |at: usize| -> Result<String> { Ok(row.get::<_, Option<String>>(at)?.unwrap_or_default()) };
+            let of = |at: usize| -> Result<Option<String>> { Ok(text(row.get_ref(at)?)) };
+            let whole = |at: usize| -> Result<Option<i64>> { Ok(number(row.get_ref(at)?)) };
+            let is_odd = |at: usize| Ok::<bool, rusqlite::Error>(matches!(row.get_ref(at)?, ValueRef::Blob(_)));
+            let mut odd = false;
+            for at in 0..5 {
+                odd |= is_odd(at)?;
+            }
+            // What is there and is no number is not the same as nothing.
+            let counts = |at: usize| -> Result<Option<i64>> {
+                Ok(whole(at)?.or(if row.get_ref(at)? == ValueRef::Null { None } else { Some(-1) }))
+            };
+            let (id, input, output) = (of(0)?, counts(6)?, counts(7)?);
             let row = Row {
-                id: text(0)?,
-                model: text(1)?,
-                prompt: text(2)?,
-                response: text(3)?,
-                at: moment(&text(4)?),
-                duration_ms: row.get(5)?,
-                input: row.get(6)?,
-                output: row.get(7)?,
-                details: row.get(8)?,
+                model: of(1)?.unwrap_or_default(),
+                prompt: of(2)?.unwrap_or_default(),
+                response: of(3)?.unwrap_or_default(),
+                at: of(4)?.as_deref().and_then(moment),
+                duration_ms: whole(5)?,
+                input,
+                output,
+                details: of(8)?,
+                id: id.unwrap_or_default(),
             };
             tally.lines += 1;
+            if odd || row.id.is_empty() {
+                tally.skip("a response has no id, or bytes where a text should be", file, 0);
+                continue;
+            }
             let Some(at) = row.at else {
                 tally.skip("a response has no time that can be read", file, 0);
                 continue;
             };
             bytes += (row.prompt.len() + row.response.len()) as u64;
-            let items = self.items(&row, at, calls, results, file, tally)?;
+            let items = match self.items(&row, at, calls, results, file, tally) {
+                Ok(items) => items,
+                Err(rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..)) => {
+                    tally.skip("a response's tools or prompts have values of another type", file, 0);
+                    continue;
+                }
+                Err(why) => return Err(why),
+            };
             if items.into_iter().chain([Item::Read(bytes)]).try_for_each(&mut *take).is_break() {
                 break;
             }
@@ -324,6 +355,26 @@ impl Database {
         )?;
         parts.retain(|part| !part.is_empty());
         Ok(parts.join("\n"))
+    }
+}
+
+/// Returns a value as text; bytes are none.
+fn text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Null | ValueRef::Blob(_) => None,
+    }
+}
+
+/// Returns a value as a whole number, if it is one.
+fn number(value: ValueRef<'_>) -> Option<i64> {
+    match value {
+        ValueRef::Integer(number) => Some(number),
+        ValueRef::Real(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(number as i64),
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok()?.trim().parse().ok(),
+        ValueRef::Real(_) | ValueRef::Null | ValueRef::Blob(_) => None,
     }
 }
 

@@ -27,7 +27,6 @@ use crate::domain::event::{ErrorClass, StopReason};
 use crate::domain::ids::TimeNs;
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::views::transcripts::Key;
-pub(in crate::lake) use events::tier_of;
 use tally::Tally;
 
 /// An agent whose transcripts can be read.

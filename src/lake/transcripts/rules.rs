@@ -1,7 +1,7 @@
 //! By what sessions become events: whose prices they have, what is taken out of their texts, and how their names are written in public.
 
 use super::{Session, ToolResults};
-use crate::domain::ids::Hash;
+use crate::domain::ids::{Hash, NodeId};
 use crate::domain::prices::PriceTable;
 use crate::domain::redact::Redactor;
 use crate::views::imports::Origin;
@@ -36,6 +36,14 @@ impl Rules<'_> {
         let digest = Hash::of(id.as_bytes());
         let foreign = Some(id.to_owned()).filter(|id| !self.redactor.finds(id));
         (Origin::new(self.source, foreign.as_deref(), digest), foreign, digest)
+    }
+
+    /// Returns by what the part of a session that `node` alone has is told apart from what other stores have of it.
+    pub fn origin_apart(&self, session: &Session, node: NodeId) -> Origin {
+        let (_, foreign, digest) = self.origin(session);
+        let foreign = foreign.map(|id| format!("{node} {id}"));
+        let digest = Hash::of(format!("{node} {digest}").as_bytes());
+        Origin::new(self.source, foreign.as_deref(), digest)
     }
 
     /// Takes secrets out of a text.

@@ -120,6 +120,41 @@ fn whatever_a_session_had_when_it_was_read_first_the_rest_comes_with_the_second_
 }
 
 #[test]
+fn tokens_that_cannot_be_are_unknown_and_a_model_stands_in_one_tier() {
+    let message = |id: &str, usage: Value| {
+        let message = json!({"id": id, "model": "claude-haiku-4-5", "stop_reason": "end_turn", "content": "x", "usage": usage});
+        line("assistant", 2, message)
+    };
+    let lines = [
+        message("a", json!({"input_tokens": u64::MAX, "output_tokens": 1})),
+        message("b", json!({"input_tokens": 3, "output_tokens": 1})),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("s.jsonl"), lines.join("\n")).unwrap();
+    let (_, events) = read(&ClaudeCode, dir.path(), &mut Seen::default(), None);
+    let costs: Vec<_> = events
+        .iter()
+        .filter_map(|(event, _)| match event {
+            Event::CostIncurred(cost) => Some((cost.usage.map(|usage| usage.input), cost.amount.is_some(), cost.tier)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(costs, [(None, false, costs[1].2), (Some(3), true, costs[1].2)]);
+}
+
+#[test]
+fn a_link_that_leads_back_is_followed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("p");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("s.jsonl"), "").unwrap();
+    std::os::unix::fs::symlink(dir.path(), folder.join("again")).unwrap();
+    std::os::unix::fs::symlink(&folder, dir.path().join("a")).unwrap();
+    let found = super::files::find(dir.path(), &|path| path.extension().is_some(), &mut Tally::default());
+    assert_eq!(found, [folder.join("s.jsonl")]);
+}
+
+#[test]
 fn a_text_that_grows_is_taken_once_and_cache_writes_without_a_lifetime_are_short() {
     let usage = json!({"input_tokens": 1, "output_tokens": 1, "cache_creation_input_tokens": 70, "cache_creation": {
         "ephemeral_1h_input_tokens": 50, "ephemeral_5m_input_tokens": 0}});

@@ -113,7 +113,7 @@ fn facts(ui: &Ui, a: &RunDetail, b: &RunDetail, difference: Option<i64>) -> Mark
                         (line("Started", &|run| html! { @if let Some(at) = &run.started_at { (element::moment(at, &ui.zone)) } }))
                         (line("Duration", &|run| html! { (run.duration_ms.map_or_else(|| "unknown".to_owned(), time::duration)) }))
                         (line("Cost", &|run| html! { (words::cost(run.cost_nusd, run.cost_complete, run.mode)) }))
-                        (line("Tokens in", &|run| html! { (words::count(run.tokens.input + run.tokens.cache_read + run.tokens.cache_write)) }))
+                        (line("Tokens in", &|run| html! { (words::count(run.tokens.total_input())) }))
                         (line("Tokens out", &|run| html! { (words::count(run.tokens.output)) }))
                         (line("Agents", &|run| html! { (run.agents.len()) }))
                         (line("Escalations", &|run| html! { (run.escalations.len()) }))

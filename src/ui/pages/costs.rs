@@ -216,7 +216,7 @@ fn tools(report: &CostReport) -> Markup {
 }
 
 fn sums(total: &crate::analytics::spending::CostTotal, link: Option<&str>, name: &str) -> Markup {
-    let input = total.tokens.input + total.tokens.cache_read + total.tokens.cache_write;
+    let input = total.tokens.total_input();
     let cost = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);
     let number = |number: u64| {
         html! {

@@ -69,6 +69,8 @@ pub struct CallRow {
     pub unknown: u32,
     /// Tokens, as far as known.
     pub usage: TokenUsage,
+    /// Something is known of its tokens: without, zeros say nothing.
+    pub told: bool,
     /// From the request's start to its end, retries included, in milliseconds.
     pub latency_ms: Option<u64>,
     /// From the last try's start to the first piece of output, in milliseconds.
@@ -78,6 +80,11 @@ pub struct CallRow {
 }
 
 impl CallRow {
+    /// Returns its tokens; `None` when nothing is known of them.
+    pub fn known_usage(&self) -> Option<TokenUsage> {
+        Some(self.usage).filter(|_| self.told)
+    }
+
     /// Returns what it cost, in nUSD; `None` when that is not known, or not yet.
     pub fn cost(&self) -> Option<u64> {
         let is_over = match self.status {

@@ -93,7 +93,7 @@ impl CostFold {
         match &recorded.event {
             Event::RunStarted(body) => {
                 self.template.clone_from(&body.template_id);
-                self.mode = body.mode;
+                self.mode = body.counts_as();
                 if let Some(private) = &body.private {
                     self.workspace.clone_from(&private.workspace);
                     self.user.clone_from(&private.user);
@@ -149,7 +149,7 @@ impl CostFold {
                 let provider = body.provider.as_deref().unwrap_or_default();
                 let model = body.model.as_deref().unwrap_or_default();
                 let mut row = call(Purpose::Work, body.tier, provider, model, CallStatus::Replied);
-                row.usage = body.usage.unwrap_or_default();
+                (row.usage, row.told) = (body.usage.unwrap_or_default(), body.usage.is_some());
                 row.latency_ms = body.duration_ms;
                 // Until a cost is told it is not known, and the call counts as one of unknown cost.
                 row.unknown = 1;
@@ -229,6 +229,7 @@ impl CostFold {
             row.model = model.to_owned();
         }
         row.usage = row.usage.plus(usage);
+        row.told |= body.known_usage().is_some();
         row.charges = row.charges.saturating_add(1);
         row.unknown = row.unknown.saturating_add(u32::from(body.amount.is_none()));
         row.amount = row.amount.saturating_add(body.amount.unwrap_or_default().0);
@@ -323,6 +324,7 @@ fn call(purpose: Purpose, tier: Tier, provider: &str, model: &str, status: CallS
         charges: 0,
         unknown: 0,
         usage: TokenUsage::default(),
+        told: false,
         latency_ms: None,
         first_token_ms: None,
         retries: 0,

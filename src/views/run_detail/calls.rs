@@ -1,6 +1,6 @@
 //! The part of the fold that follows model calls: their tries, ends, tools, and what they cost.
 
-use crate::domain::event::{self, Event, Mode, Purpose, SuspendReason};
+use crate::domain::event::{self, Event, Purpose, SuspendReason};
 use crate::domain::ids::CallNo;
 use crate::domain::money::UsageSource;
 use crate::domain::tier::Tier;
@@ -35,7 +35,7 @@ impl Fold {
                         call.request_id.clone_from(&private.request_id);
                     }
                 });
-                let is_session = self.detail.mode == Mode::Imported;
+                let is_session = self.detail.source.is_some();
                 let output = body.private.as_ref().and_then(|private| text(&private.output));
                 if is_session {
                     self.with_call(body.call, |call| call.said.clone_from(&output));
@@ -199,7 +199,12 @@ impl Fold {
         row.tokens.add(if told { attempt.tokens } else { tokens });
         match body.call {
             Some(number) => {
+                // Another system's reply that told no tokens has zeros.
+                let is_untold = self.detail.source.is_some() && body.known_usage().is_none();
                 self.with_call(number, |call| {
+                    if is_untold {
+                        call.tokens = None;
+                    }
                     // Tries that failed on the way have costs of their own.
                     call.cost_nusd = body.amount.map(|amount| call.cost_nusd.unwrap_or_default().saturating_add(amount.0));
                     call.cost_source = Some(body.source);

@@ -180,7 +180,7 @@ impl Fold {
         self.apply_attempts(&recorded.event, at, text);
         self.apply_judgement(&recorded.event, at);
         // When an imported run ended is what its record says, or not known: never when it was imported.
-        let ended = if self.detail.mode == Mode::Imported { envelope.occurred_at } else { Some(at) };
+        let ended = if self.detail.source.is_some() { envelope.occurred_at } else { Some(at) };
         self.apply_end(&recorded.event, at, ended, text);
     }
 
@@ -192,7 +192,7 @@ impl Fold {
                 detail.template_id.clone_from(&body.template_id);
                 detail.template_version.clone_from(&body.template_version);
                 detail.template_hash = body.template_hash.to_string();
-                detail.mode = body.mode;
+                detail.mode = body.counts_as();
                 detail.source.clone_from(&body.source);
                 detail.budget_nusd = body.budget.map(|budget| budget.0);
                 detail.strategy = body.strategy;

@@ -183,9 +183,14 @@ impl Tokens {
         self.reasoning = self.reasoning.saturating_add(other.reasoning);
     }
 
+    /// Returns input tokens of every kind.
+    pub fn total_input(&self) -> u64 {
+        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
+    }
+
     /// Returns input tokens of every kind and output tokens.
     pub fn total(&self) -> u64 {
-        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write).saturating_add(self.output)
+        self.total_input().saturating_add(self.output)
     }
 }
 

@@ -28,6 +28,10 @@ pub struct RunStats {
     pub template: String,
     /// Whether its models were real.
     pub mode: Mode,
+    /// Another system ran it.
+    pub imported: bool,
+    /// Another system says how it ended; see [`crate::domain::event::RunStarted::has_stated_outcome`].
+    outcome_stated: bool,
     /// When it began.
     pub started_at: TimeNs,
     /// How and when it ended; `None` while it goes on.
@@ -54,7 +58,7 @@ pub struct RunStats {
 pub struct Ended {
     /// How.
     pub status: RunStatus,
-    /// Every agent that counts is known to have met its criteria.
+    /// Every agent that counts is known to have met its criteria, or another system says that it succeeded.
     pub verified: bool,
 }
 
@@ -186,7 +190,9 @@ impl RunStats {
         let Event::RunStarted(body) = &recorded.event else { return None };
         Some(Self {
             template: body.template_id.clone(),
-            mode: body.mode,
+            mode: body.counts_as(),
+            imported: body.is_imported(),
+            outcome_stated: body.has_stated_outcome(),
             started_at: at(recorded),
             ended: None,
             agents: BTreeMap::new(),
@@ -240,7 +246,8 @@ impl RunStats {
             Event::AgentSucceeded(body) => self.agents.entry(body.agent).or_default().failed = None,
             Event::AgentFailed(body) => self.agents.entry(body.agent).or_default().failed = Some(body.reason),
             Event::RunSucceeded(body) => {
-                self.ended = Some(Ended { status: RunStatus::Succeeded, verified: body.verified });
+                let verified = body.verified || self.outcome_stated;
+                self.ended = Some(Ended { status: RunStatus::Succeeded, verified });
             }
             Event::RunFailed(_) => self.ended = Some(Ended { status: RunStatus::Failed, verified: false }),
             Event::RunCancelled(_) => self.ended = Some(Ended { status: RunStatus::Cancelled, verified: false }),

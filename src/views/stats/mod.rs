@@ -55,7 +55,7 @@ impl Projection for Memory {
     }
 
     fn version(&self) -> u32 {
-        9
+        10
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
@@ -91,7 +91,7 @@ impl Projection for Memory {
             tasks::begin(rows, run, &draft, planned)?;
         }
         count(rows, run, &draft, Sign::In)?;
-        let may_go_on = draft.ended.is_none_or(|ended| ended.status == RunStatus::Failed && draft.mode != Mode::Imported);
+        let may_go_on = draft.ended.is_none_or(|ended| ended.status == RunStatus::Failed && !draft.imported);
         if may_go_on {
             rows.put(&key, rows::write(&draft)?);
         } else {

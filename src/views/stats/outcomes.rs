@@ -23,9 +23,9 @@ pub const KIND_LEFT_OUT: u8 = b'o';
 /// Ended runs by how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ends {
-    /// Ended well, and known to have met every criterion that counts.
+    /// Ended well, and known to have met every criterion that counts, or another system says so.
     pub succeeded: u64,
-    /// Ended well, with criteria that nobody could judge.
+    /// Ended well, as far as nobody says otherwise: its criteria could not be judged, or it is not known what came of it.
     pub unverified: u64,
     /// Failed.
     pub failed: u64,
@@ -52,10 +52,10 @@ impl Ends {
         self.cancelled += other.cancelled;
     }
 
-    /// Returns (successes, runs that count) of runs in `mode`. Cancelled runs say nothing; successes that nobody verified count
-    /// when wanted, or when another system says so.
-    pub fn judged(&self, mode: Mode, unverified: bool) -> (u64, u64) {
-        let counted = if unverified || mode == Mode::Imported { self.unverified } else { 0 };
+    /// Returns (successes, runs that count). Cancelled runs say nothing; successes that nobody verified, and of which no other system
+    /// says so either, count when wanted.
+    pub fn judged(&self, unverified: bool) -> (u64, u64) {
+        let counted = if unverified { self.unverified } else { 0 };
         let succeeded = self.succeeded + counted;
         (succeeded, succeeded + self.failed)
     }
@@ -120,7 +120,7 @@ pub struct RunFact {
     pub mode: Mode,
     /// How it ended.
     pub status: RunStatus,
-    /// Every agent that counts is known to have met its criteria.
+    /// Every agent that counts is known to have met its criteria, or another system says that it succeeded.
     pub verified: bool,
     /// What is known of its cost, in nUSD.
     pub cost: u64,
@@ -167,7 +167,7 @@ impl RunFact {
     /// Tells whether it succeeded; `None` when it says nothing of that: cancelled, or not verified and not wanted so.
     pub fn judged(&self, unverified: bool) -> Option<bool> {
         match self.status {
-            RunStatus::Succeeded if self.verified || unverified || self.mode == Mode::Imported => Some(true),
+            RunStatus::Succeeded if self.verified || unverified => Some(true),
             RunStatus::Succeeded | RunStatus::Cancelled => None,
             _ => Some(false),
         }

@@ -213,7 +213,7 @@ proptest! {
                 Some(draft) => {
                     draft.apply(event);
                     let ended = draft.ended.map(|ended| ended.status);
-                    if ended == Some(RunStatus::Succeeded) || (ended.is_some() && draft.mode == Mode::Imported) {
+                    if ended == Some(RunStatus::Succeeded) || (ended.is_some() && draft.imported) {
                         closed.extend(drafts.remove(&run).map(|draft| (run, draft)));
                     }
                 }

@@ -16,6 +16,22 @@ use crate::store::{Error, lock};
 use crate::views::run_list::{LogFilter, RunRow};
 use crate::workspace::memory::spanning::{Page, Spanning};
 
+/// Why logs cannot be chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// No log is of such a node.
+    #[error("no log of a node `{part}` is here")]
+    Unknown {
+        /// As it was named.
+        part: String,
+        /// The nodes whose logs lie beside the own one.
+        known: Vec<String>,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
 /// A log, and what lies beside it in the store's folder.
 pub(in crate::workspace) struct Beside {
     log: Arc<dyn Log>,
@@ -107,10 +123,33 @@ impl Log for Beside {
 
 impl Keeping<'_> {
     /// Says which logs count in costs, statistics and advice from now on: all of them unless this is called.
-    pub fn count_logs(&self, logs: LogFilter) {
+    ///
+    /// # Errors
+    /// [`LogsError::Unknown`] when they name a node whose log is not here.
+    pub fn count_logs(&self, logs: LogFilter) -> Result<(), LogsError> {
+        let logs = self.known_logs(logs)?;
         if let Some(beside) = &self.0.beside {
             beside.spanning.choose(logs);
         }
+        Ok(())
+    }
+
+    /// Returns which logs are meant: the own one too may be named by its node.
+    ///
+    /// # Errors
+    /// [`LogsError::Unknown`] when a node is named whose log is not here.
+    pub fn known_logs(&self, logs: LogFilter) -> Result<LogFilter, LogsError> {
+        let LogFilter::Node(part) = &logs else { return Ok(logs) };
+        let ends = self.imported_runs()?.map(|spans| spans.ends().to_vec()).unwrap_or_default();
+        if ends.iter().any(|end| logs.takes(Some(end.node))) {
+            return Ok(logs);
+        }
+        let own = self.0.log.head().map(|head| head.node).ok();
+        if own.is_some_and(|own| logs.takes(Some(own))) {
+            return Ok(LogFilter::Own);
+        }
+        let known = ends.iter().map(|end| end.node.to_string()).collect();
+        Err(LogsError::Unknown { part: part.clone(), known })
     }
 
     /// Returns the node whose imported log has a run; `None` for a run of the store's own log.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::event::Recorded;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::executor::read_texts;
+use crate::lake::remote::RemoteError;
 use crate::lake::tables::buffer::Buffer;
 use crate::lake::tables::extract::{self, Extract};
 use crate::lake::tables::facts::Line;
@@ -23,7 +24,7 @@ const HELD_BYTES_MAX: usize = 96 << 20;
 /// What of the log is wanted as tables.
 #[derive(Clone, Debug)]
 pub struct TablesRequest {
-    /// The folder of the lake.
+    /// The folder of the lake, or the address of a shared place.
     pub dir: PathBuf,
     /// How files are written.
     pub format: FileFormat,
@@ -33,6 +34,13 @@ pub struct TablesRequest {
     pub since: Option<TimeNs>,
     /// Only what was recorded before this moment.
     pub until: Option<TimeNs>,
+}
+
+impl TablesRequest {
+    /// Returns the address of a shared place; `None` for a folder of this machine.
+    pub fn address(&self) -> Option<&str> {
+        self.dir.to_str().filter(|address| address.contains("://"))
+    }
 }
 
 /// What was written of one table.
@@ -80,6 +88,9 @@ pub enum TablesError {
         /// The last position here.
         head: u64,
     },
+    /// The shared place cannot be used.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A row cannot be made.
     #[error("{0}")]
     Rows(String),
@@ -108,8 +119,9 @@ impl Keeping<'_> {
     /// # Errors
     /// A [`TablesError`]. What was written until then stays and counts.
     pub fn export_tables(&self, request: &TablesRequest, tell: &mut dyn FnMut(u64, u64)) -> Result<TablesExported, TablesError> {
+        let remote = request.address().map(|address| self.remote(address, true)).transpose()?;
         let head = self.0.log.head()?;
-        let lake = Lake { dir: request.dir.clone(), format: request.format };
+        let lake = Lake { dir: request.dir.clone(), remote: remote.as_ref(), format: request.format };
         lake.prepare(&request.tables)?;
         let node = head.node.to_string();
         let _lock = lake.lock(&node)?.ok_or_else(|| TablesError::Busy(request.dir.clone()))?;
@@ -150,7 +162,7 @@ impl Keeping<'_> {
 
     fn write_rows(
         &self,
-        lake: &Lake,
+        lake: &Lake<'_>,
         node: &str,
         stretch: Stretch,
         held: &Held,

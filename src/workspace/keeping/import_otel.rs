@@ -41,7 +41,8 @@ impl Keeping<'_> {
             let mut intake = Intake::new(self.0, false);
             let mut traces = Traces::default();
             for file in files {
-                let read = documents::each(file, &mut |number, document| {
+                let mut broken = Vec::new();
+                let mut take = |number: u64, document| {
                     let mut failed = Vec::new();
                     let taken = read::document(&document, &mut |span| match span {
                         Ok(span) => traces.add(span, file, &mut done.skipped),
@@ -56,7 +57,11 @@ impl Keeping<'_> {
                     }
                     tell(ImportProgress { bytes: number, runs: intake.appended() });
                     Ok::<(), ImportError>(())
-                });
+                };
+                let read = documents::each(file, &mut take, &mut |number, why| broken.push((number, why)));
+                for (number, why) in broken {
+                    done.skipped.skip(why, file, number);
+                }
                 match read {
                     Ok(taken) => taken?,
                     Err(why) => done.skipped.skip(why, file, 0),
@@ -94,10 +99,19 @@ impl Keeping<'_> {
                 done.skipped.skip("is a trace without model calls", file, 0);
                 continue;
             };
+            // A trace that this program wrote, of a run that is here: its calls would count twice.
+            if let Some(own) = run.own
+                && !self.0.log.read_run(own, 1, 1)?.is_empty()
+            {
+                done.already_there += 1;
+                done.notices.entry(format!("the trace of run {own}, which is here already, was not taken in")).or_insert(1);
+                continue;
+            }
             let agents = run.agents.len() as u64;
             let (converted, sums) = rules.convert(&run, digest);
             if done.count(intake.offer(converted)?, file, 0) {
                 done.agents += agents;
+                done.simulated += u64::from(run.is_simulated);
                 done.sums.add(&sums);
             }
             intake.append_when_full()?;

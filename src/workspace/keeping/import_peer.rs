@@ -63,7 +63,7 @@ impl Keeping<'_> {
         };
         let (simulated, notices) = (run.is_simulated, run.notices.clone());
         let agents = run.run.agents.len() as u64;
-        let costs: Vec<_> = run.run.agents.iter().flat_map(|agent| &agent.attempts).map(|attempt| attempt.cost).collect();
+        let costs = run.costs();
         if done.count(intake.offer(run.convert(&self.0.redactor))?, dir, 0) {
             done.agents += agents;
             done.simulated += u64::from(simulated);

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::domain::event::Event;
-use crate::domain::ids::{BatchId, Hash, RunId, TimeNs};
+use crate::domain::ids::{BatchId, Hash, NodeId, RunId, TimeNs};
 use crate::lake::batch::EventBatch;
 use crate::lake::transcripts::conversation::{Conversation, Taken};
 use crate::lake::transcripts::resume::RecordedSession;
@@ -20,9 +20,11 @@ use crate::lake::transcripts::{Item, SOURCES, Session, Source, ToolResults};
 use crate::store;
 use crate::store::codec::{self, Decoded};
 use crate::store::files::{OsFiles, write_whole};
+use crate::store::imported;
+use crate::store::log::Head;
 use crate::store::session::RunLock;
 use crate::views::imports;
-use crate::views::transcripts::{Key, NAME, Seen};
+use crate::views::transcripts::{Key, NAME, Seen, key_of};
 use crate::workspace::Workspace;
 use crate::workspace::keeping::import::{IMPORT_LOCK, ImportError, ImportProgress};
 
@@ -75,6 +77,8 @@ pub struct ImportedTranscripts {
     pub grown: u64,
     /// Sessions of which nothing is new.
     pub already_there: u64,
+    /// Sessions in which there is nothing to take.
+    pub empty: u64,
     /// Sessions that were forgotten here and do not come back.
     pub forgotten: u64,
     /// Sessions that end before something that one append cannot hold; [`Self::tally`] names them.
@@ -91,6 +95,8 @@ pub struct SeenTranscripts {
     seen: Seen,
     /// The position of the log up to which it knows everything.
     upto: u64,
+    /// Where the logs of other stores ended when they were looked through.
+    ends: Vec<Head>,
 }
 
 /// The sessions that were read whole: source and id, and the hash of what their files looked like.
@@ -163,9 +169,12 @@ impl Keeping<'_> {
         // What is not in the log after a failure must not be taken for known.
         let mut known = std::mem::take(seen);
         self.see_transcripts(&mut known)?;
+        let elsewhere = self.imported_runs()?.map(|spans| spans.runs().collect()).unwrap_or_default();
         let mut import = Import {
             workspace: self.0,
             seen: known.seen,
+            node: self.0.log.head()?.node,
+            elsewhere,
             families: HashMap::new(),
             gathered: EventBatch::default(),
             waiting: HashSet::new(),
@@ -178,7 +187,7 @@ impl Keeping<'_> {
         };
         let done = import.all(found, tool_results);
         let done = done.map(|()| {
-            *seen = SeenTranscripts { seen: import.seen, upto: known.upto };
+            *seen = SeenTranscripts { seen: import.seen, upto: known.upto, ends: known.ends };
             import.done
         });
         lock.end()?;
@@ -205,7 +214,7 @@ impl Keeping<'_> {
         }
         loop {
             let page = self.0.runs().log_page(known.upto + 1)?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { break };
             known.upto = last.envelope.seq;
             for stored in &page {
                 if let Decoded::Known(recorded) = codec::decode(stored)? {
@@ -213,6 +222,26 @@ impl Keeping<'_> {
                 }
             }
         }
+        self.see_pulled(known)
+    }
+
+    /// Adds what the logs of other stores have, which lie beside the own one: what came in there is not taken in here again.
+    fn see_pulled(&self, known: &mut SeenTranscripts) -> Result<(), store::Error> {
+        let Some(spans) = self.imported_runs()? else { return Ok(()) };
+        for end in spans.ends() {
+            let from = known.ends.iter().find(|seen| seen.node == end.node).map_or(1, |seen| seen.seq + 1);
+            imported::read(&OsFiles, &self.0.store.path, *end, from, &mut |stored| {
+                if let Some(run) = stored.envelope.run
+                    && let Ok(Decoded::Known(recorded)) = codec::decode(&stored)
+                    && let Some(key) = key_of(&recorded.event)
+                {
+                    known.seen.add(key, run);
+                }
+                Ok(())
+            })?;
+        }
+        known.ends = spans.ends().to_vec();
+        Ok(())
     }
 
     fn stamps_file(&self) -> PathBuf {
@@ -241,6 +270,9 @@ fn stamp(session: &Session) -> Hash {
 struct Import<'a> {
     workspace: &'a Workspace,
     seen: Seen,
+    node: NodeId,
+    /// Runs of the logs of other stores.
+    elsewhere: HashSet<RunId>,
     /// By source and session: the first session of its family, as it was known when it was imported.
     families: HashMap<(&'static str, String), Option<String>>,
     gathered: EventBatch,
@@ -306,7 +338,9 @@ impl Import<'_> {
         let session = &*session;
         let mut seen = std::mem::take(&mut self.seen);
         let mut tally = std::mem::take(&mut self.done.tally);
+        let elsewhere = std::mem::take(&mut self.elsewhere);
         let mut conversation = Conversation::new(rules, session, &mut seen, known);
+        conversation.know_elsewhere(self.node, &elsewhere);
         let mut outcome = Ok(Going::On);
         let mut is_first = !was_here;
         let mut taken = None;
@@ -334,9 +368,11 @@ impl Import<'_> {
         }
         let unfinished = conversation.taken.unfinished;
         let has_added = taken.is_some();
+        let is_known = was_here || conversation.has_met();
         let taken = Taken { unfinished, ..taken.unwrap_or_default() };
         drop(conversation);
         self.seen = seen;
+        self.elsewhere = elsewhere;
         self.done.tally = tally;
         if last == Going::TooLarge {
             let file = session.files.first().map_or(Path::new(""), |file| &file.path);
@@ -348,7 +384,7 @@ impl Import<'_> {
             Going::Forgotten => self.done.forgotten += 1,
             Going::TooLarge if !has_added => {}
             Going::On if !has_added => {
-                self.done.already_there += 1;
+                *(if is_known { &mut self.done.already_there } else { &mut self.done.empty }) += 1;
                 self.done.taken.add(&taken);
             }
             Going::On | Going::TooLarge => {
@@ -420,8 +456,11 @@ impl Import<'_> {
         let Some(run) = conversation.run().filter(|_| !events.is_empty()) else { return Ok(Going::On) };
         let workspace = self.workspace;
         // What it said may have been forgotten since; its id follows from where it comes from, and it must not come back.
-        if std::mem::take(is_first) && !workspace.log.read_run(run, 1, 1)?.is_empty() {
-            return Ok(Going::Forgotten);
+        if std::mem::take(is_first) {
+            let is_gone = !workspace.log.read_run(run, 1, 1)?.is_empty();
+            if is_gone || conversation.left_apart().map_or(Ok(false), |there| self.is_untold(there))? {
+                return Ok(Going::Forgotten);
+            }
         }
         if self.gathered.add_part(run, events, &|| workspace.world.random()).is_err() {
             return Ok(Going::TooLarge);
@@ -433,6 +472,15 @@ impl Import<'_> {
             (self.tell)(ImportProgress { bytes: self.bytes, runs: self.appended });
         }
         Ok(Going::On)
+    }
+
+    /// Tells whether what came into a run cannot be told: it was forgotten here, or came from another store without its private parts.
+    fn is_untold(&self, run: RunId) -> Result<bool, store::Error> {
+        if self.workspace.keeping().node_of(run)?.is_none() {
+            return Ok(true);
+        }
+        let first = self.workspace.log.read_run(run, 1, 1)?;
+        Ok(first.first().is_none_or(|stored| stored.private.is_none()))
     }
 
     fn append(&mut self) -> Result<(), ImportError> {

@@ -280,10 +280,10 @@ impl Recall<'_> {
 fn chosen(history: &AnswerHistory, question: &str) -> Option<ChosenAnswer> {
     let counts = |mode: &Mode| *mode != Mode::Simulated;
     let asked = history.questions.iter().filter(|(mode, known, _)| known == question && counts(mode));
-    let of = asked.map(|(mode, _, row)| row.ends.judged(*mode, true).0).sum();
+    let of = asked.map(|(_, _, row)| row.ends.judged(true).0).sum();
     let mut values: Vec<(&str, u64, stats::Evidence)> = Vec::new();
     for (key, row) in history.values.iter().filter(|(key, _)| key.question == question && counts(&key.mode)) {
-        let successes = row.ends.judged(key.mode, true).0;
+        let successes = row.ends.judged(true).0;
         match values.iter_mut().find(|(value, ..)| *value == key.value) {
             Some(held) => {
                 held.1 += successes;

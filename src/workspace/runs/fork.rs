@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::domain::capture::Levels;
-use crate::domain::event::{ChosenBy, Escalate, Event, InputAttached, Mode, OnFailure, Recorded, RunStarted, RunStartedPrivate};
+use crate::domain::event::{ChosenBy, Escalate, Event, InputAttached, OnFailure, Recorded, RunStarted, RunStartedPrivate};
 use crate::domain::ids::{ExecutorId, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
@@ -141,7 +141,7 @@ impl Runs<'_> {
         let (before, _) = events.split_at(until);
         let too_early = ForkError::TooEarly { run: id, at: at.unwrap_or_default(), first };
         let Some(started) = before.iter().find_map(started) else { return Err(too_early) };
-        if started.mode == Mode::Imported {
+        if started.is_imported() {
             return Err(ResumeError::Imported(id).into());
         }
         let basis = self.recorded_basis(id)?;

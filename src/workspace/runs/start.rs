@@ -276,7 +276,8 @@ impl Runs<'_> {
         let lock = RunLock::acquire(self.0.place()?, id)?;
         self.0.take_in_spool(id)?;
         let mut stream = self.stream(id)?;
-        if stream.run().terms.as_ref().is_some_and(|terms| terms.mode == Mode::Imported) {
+        let first = self.events_of(id, 1, 1)?;
+        if first.iter().any(|first| matches!(&first.event, Event::RunStarted(body) if body.is_imported())) {
             return Err(ResumeError::Imported(id));
         }
         let basis = self.recorded_basis(id)?;
