@@ -106,6 +106,11 @@ impl IndexFactory for MemoryShelf {
         }
         Ok(to)
     }
+
+    fn discard(&self, path: &Path) -> Result<(), Error> {
+        lock(&self.0).remove(path);
+        Ok(())
+    }
 }
 
 #[derive(Default)]

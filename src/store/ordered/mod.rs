@@ -67,6 +67,14 @@ pub trait IndexFactory: Send + Sync {
     /// [`Error::Io`].
     fn set_aside(&self, path: &Path) -> Result<PathBuf, Error>;
 
+    /// Removes the index at `path`, whose place is then free; one that must not be changed is only not looked at any more.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn discard(&self, path: &Path) -> Result<(), Error> {
+        self.set_aside(path).map(drop)
+    }
+
     /// Leaves the index at `path` where it is, since its disk cannot be written to, and has it opened in memory from now on. Returns false
     /// where that is not possible, or was done before.
     fn give_up(&self, _path: &Path, _why: Unwritable) -> bool {
@@ -211,6 +219,18 @@ mod tests {
             drop(index);
             assert!(shelf.exists(path));
             assert_eq!(shelf.open(path, 1 << 20).unwrap().get("tree", b"k").unwrap(), Some(b"v".to_vec()));
+        });
+    }
+
+    #[test]
+    fn what_is_discarded_leaves_its_place_free_and_nothing_beside_it() {
+        both(|shelf, path| {
+            let index = shelf.open(path, 1 << 20).unwrap();
+            index.fill("tree", vec![(b"k".to_vec(), b"v".to_vec())]).unwrap();
+            drop(index);
+            shelf.discard(path).unwrap();
+            assert!(!shelf.exists(path) && !shelf.exists(&aside(path, |_| false)));
+            assert_eq!(shelf.open(path, 1 << 20).unwrap().get("tree", b"k").unwrap(), None);
         });
     }
 

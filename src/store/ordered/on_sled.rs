@@ -40,6 +40,15 @@ impl IndexFactory for SledShelf {
         fs::rename(path, &to).map_err(Error::io(path))?;
         Ok(to)
     }
+
+    fn discard(&self, path: &Path) -> Result<(), Error> {
+        // Renamed first: whatever ends this process, nobody takes what is left of it for an index.
+        let aside = self.set_aside(path)?;
+        if let Err(why) = fs::remove_dir_all(&aside) {
+            tracing::warn!("{} could not be removed: {why}", aside.display());
+        }
+        Ok(())
+    }
 }
 
 /// Opens the index in the folder `path` to read it; the folder may be removed from then on, and nothing is written when it is closed.

@@ -48,6 +48,10 @@ impl IndexFactory for SpareShelf {
         self.given_up(path).map_or_else(|| self.disk.set_aside(path), |_| self.memory.set_aside(path))
     }
 
+    fn discard(&self, path: &Path) -> Result<(), Error> {
+        self.given_up(path).map_or_else(|| self.disk.discard(path), |_| self.memory.discard(path))
+    }
+
     fn give_up(&self, path: &Path, why: Unwritable) -> bool {
         let mut given_up = lock(&self.given_up);
         if given_up.is_empty() {

@@ -207,10 +207,15 @@ impl OwnedLog {
             report.damage.extend(recovery.damage);
         }
         let head = journal.head();
+        let told = Arc::clone(&report);
+        let tell = Arc::new(move |text: &str| {
+            lock(&told).notices.push(text.to_owned());
+            notice(text);
+        });
         let inner = Arc::new(Inner {
             journal,
             index,
-            projector: Projector::new(Arc::clone(&shelf), log.join("views"), projections),
+            projector: Projector::new(Arc::clone(&shelf), log.join("views"), projections, tell),
             payloads: Payloads::new(Arc::clone(&files), store),
             state: Mutex::new(AppendState::new(head, last_at, ledger)),
             report,
