@@ -4,6 +4,7 @@
 
 pub mod backup;
 mod blocks;
+pub mod boot;
 pub mod chain;
 pub mod check;
 pub mod cipher;

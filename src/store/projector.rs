@@ -179,10 +179,10 @@ impl Projector {
         match run(&index) {
             Err(Error::Index(why)) => {
                 self.replace(&index, &why)?;
-                run(&self.index()?)
+                run(&*self.index()?)
             }
             Err(error) => match error.unwritable() {
-                Some(why) if self.give_up(&index, why) => run(&self.index()?),
+                Some(why) if self.give_up(&index, why) => run(&*self.index()?),
                 _ => Err(error),
             },
             outcome => outcome,
@@ -215,11 +215,15 @@ impl Projector {
             return Ok(Arc::clone(index));
         }
         let told = |told: String| tracing::warn!("{told}");
+        if self.shelf.is_doubtful(&self.path) {
+            tracing::info!("the views may lack what was not written when the machine went down; they are made again");
+            self.discard()?;
+        }
         let mut index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &told)?;
         if index.trees()?.iter().any(|tree| is_of_older_layout(tree)) {
             // Its folder is free when nobody has it open any more.
             drop(index);
-            self.shelf.discard(&self.path)?;
+            self.discard()?;
             let older = "the views have an older layout; they are made again from the log";
             tracing::info!("{older}");
             (self.tell)(older);
@@ -228,6 +232,14 @@ impl Projector {
         let index = Arc::new(Blocks::new(index));
         *open = Some(Arc::clone(&index));
         Ok(index)
+    }
+
+    /// Makes room for new views; in memory where the disk cannot be written to.
+    fn discard(&self) -> Result<(), Error> {
+        self.shelf.discard(&self.path).or_else(|error| match error.unwritable() {
+            Some(why) if self.shelf.give_up(&self.path, why) => Ok(()),
+            _ => Err(error),
+        })
     }
 
     fn replace(&self, broken: &Arc<Blocks>, why: &str) -> Result<(), Error> {
