@@ -49,7 +49,7 @@ impl Projection for Costs {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
