@@ -50,7 +50,9 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
         context.out.say(sanitize::line(&format!("run {id} works in {}, where it began", active.folder.display())));
     }
     if before.iter().any(|recorded| matches!(recorded.event, Event::WriteUndone(_))) {
-        context.out.warn("writes of this run were taken back by `meno undo`, and its agents do not know that: they take their files for written");
+        context.out.warn(
+            "writes of this run were taken back (undo), and its agents do not know that: they take their files for written",
+        );
     }
     say_tools(context, workspace, &active);
     let folder = active.folder.clone();
@@ -328,7 +330,7 @@ fn listen(runtime: &Runtime, workspace: &Arc<Workspace>, control: Sender<Control
         let streams = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::from_raw(SIGTSTP)));
         let (Ok(mut interrupt), Ok(mut terminate), Ok(mut stop)) = streams else { return };
         // A terminal that closes pauses the run too, unless whoever started it wants it to go on then (`nohup`).
-        let mut hangup = if is_hangup_ignored() { None } else { signal(SignalKind::hangup()).ok() };
+        let mut hangup = if super::stop::is_hangup_ignored() { None } else { signal(SignalKind::hangup()).ok() };
         let mut asked = false;
         loop {
             tokio::select! {
@@ -354,14 +356,6 @@ fn listen(runtime: &Runtime, workspace: &Arc<Workspace>, control: Sender<Control
             let _ = control.send(Control::Interrupt);
         }
     });
-}
-
-/// Tells whether this process was started so that the end of its terminal does not concern it.
-fn is_hangup_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    // Signals are counted from 1, and this is the first.
-    ignored.is_some_and(|ignored| ignored & 1 == 1)
 }
 
 /// The signal of Ctrl-Z; the same number on Linux and macOS is not promised, so rustix is asked.

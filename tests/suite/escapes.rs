@@ -320,7 +320,7 @@ fn a_run_whose_writes_were_taken_back_says_so_when_it_goes_on() {
     let quick = fs::read_to_string(house.path("script.json")).expect("read").replace("30000", "1");
     fs::write(house.path("script.json"), quick).expect("written");
     let done = meno(&house, &["resume", "last"]).ends();
-    assert!(done.stderr.contains("were taken back by `meno undo`"), "{}", done.stderr);
+    assert!(done.stderr.contains("were taken back (undo)"), "{}", done.stderr);
 }
 
 #[test]

@@ -109,6 +109,9 @@ impl Root {
             let Some((next, _)) = above.split() else { break };
             (above, folders) = (next, folders - 1);
         }
+        if self.missing_folders(&above)? > 0 {
+            return Ok(());
+        }
         let folder = self.folder(&above)?;
         match folder.kind(OsStr::new(name)) {
             None => {}
