@@ -2,6 +2,8 @@
 //! goes on after a crash can end it first. A program that still writes beside its own repetition would be worse than either.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -53,7 +55,11 @@ impl Programs {
         let by = Moment::of(i32::try_from(std::process::id()).ok()?)?;
         let line = Line { by, leader: Moment::of(group)?, boot: boot(), program };
         let file = self.0.join(format!("{group}-{}.json", line.leader.started));
-        match serde_json::to_vec(&line).map_err(Into::into).and_then(|line| fs::write(&file, line)) {
+        let write = |line: Vec<u8>| {
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600).open(&file)?.write_all(&line)
+        };
+        match serde_json::to_vec(&line).map_err(Into::into).and_then(write) {
             Ok(()) => Some(Note(file)),
             Err(error) => {
                 tracing::debug!("a program is not noted: {error}");

@@ -154,6 +154,10 @@ fn a_run_that_is_continued_elsewhere_works_where_it_began_and_ends_what_was_left
             None => std::thread::sleep(Duration::from_millis(5)),
         }
     };
+    // It is noted as soon as it has started.
+    while !fs::read_dir(house.store().join("programs")).is_ok_and(|mut notes| notes.next().is_some()) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     running.kill();
     assert!(test_kill_process(left).is_ok(), "a program outlives what started it");
     let mut elsewhere = command(&house, &["resume", "last"]);
