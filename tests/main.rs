@@ -22,6 +22,8 @@ mod demo;
 mod deny;
 #[path = "suite/engines.rs"]
 mod engines;
+#[path = "suite/escapes.rs"]
+mod escapes;
 #[path = "suite/examples.rs"]
 mod examples;
 #[path = "suite/experience.rs"]

@@ -1,5 +1,7 @@
 //! Whether what a stranger's store brings may spend the user's money.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
@@ -9,6 +11,8 @@ use super::output::sanitize;
 use crate::domain::event::Mode;
 use crate::domain::ids::RunId;
 use crate::domain::run::Basis;
+use crate::domain::settings::Sandbox;
+use crate::domain::template::Template;
 use crate::settings::{How, is_trusted};
 use crate::workspace::library::{Entry, Origin};
 use crate::workspace::{McpError, Workspace, mode};
@@ -57,6 +61,44 @@ pub fn to_run(context: &mut Context, workspace: &Workspace, run: RunId, basis: &
     ask(context, &what, &STORE, &format!("meno show-run {run}"))
 }
 
+/// Asks whether programs may be run that a stranger's template names, in a simulation too, and whether they may be confined to a folder that
+/// is the home folder or lies above it.
+///
+/// # Errors
+/// As [`to_template`].
+pub fn to_programs(
+    context: &mut Context,
+    workspace: &Workspace,
+    template: &Template,
+    is_strangers: bool,
+    folder: &Path,
+) -> Result<()> {
+    let programs = workspace.runs().programs_of(template);
+    if programs.is_empty() {
+        return Ok(());
+    }
+    let programs = programs.into_iter().collect::<Vec<_>>().join(", ");
+    // What runs against real models has been asked about already.
+    if is_strangers && mode(&workspace.resolved.settings) != Mode::Real && is_strange(workspace)? {
+        let refused = || {
+            CliError::refused(format!("template `{}` would run {programs} here, and {}", template.template_id, STORE.refused))
+                .hint(format!("look at it with `meno show-template {}`, then `{}`", template.template_id, STORE.remedy))
+        };
+        let question = format!("template `{}` {}. Let it run {programs} here?", template.template_id, STORE.asked);
+        confirm(context, question, refused)?;
+    }
+    if workspace.runs().holds_home(folder) && workspace.resolved.settings.tools.sandbox != Sandbox::Off {
+        let folder = sanitize::line(&folder.display().to_string()).into_owned();
+        let refused = || {
+            CliError::refused(format!("{programs} could read and change all of {folder}, which holds your home folder"))
+                .hint("go to the folder of a project and run it there")
+        };
+        let question = format!("{programs} could read and change all of {folder}, which holds your home folder. Run it here?");
+        confirm(context, question, refused)?;
+    }
+    Ok(())
+}
+
 /// Tells whether the store is one that was found and is not trusted.
 ///
 /// # Errors
@@ -70,9 +112,16 @@ pub fn is_strange(workspace: &Workspace) -> Result<bool> {
 /// # Errors
 /// When they are not, nobody can be asked, or it is another fault.
 pub fn to_changed_server(context: &mut Context, workspace: &Workspace, error: McpError) -> Result<()> {
-    let McpError::Changed { server, changes } = &error else { return Err(error.into()) };
+    let McpError::Changed { server, changes, now } = &error else { return Err(error.into()) };
     if !context.can_ask() {
         return Err(error.into());
+    }
+    // Nobody can allow what they have not seen.
+    for tool in now {
+        let description = tool.spec.description.split_once('\n').map_or("", |(_, own)| own);
+        context.out.say(sanitize::line(&tool.listed()));
+        context.out.say(sanitize::text(description));
+        context.out.say(format!("arguments: {}", sanitize::line(&tool.spec.parameters.to_string())));
     }
     let question = AskQuestion {
         id: "mcp".to_owned(),
@@ -102,12 +151,16 @@ fn ask(context: &mut Context, what: &str, source: &Source, look: &str) -> Result
         CliError::refused(format!("{what} would run against real models, and {}", source.refused))
             .hint(format!("look at it with `{look}`, then `{}`", source.remedy))
     };
+    confirm(context, format!("{what} {}. Run it with your models?", source.asked), refused)
+}
+
+fn confirm(context: &Context, text: String, refused: impl Fn() -> CliError) -> Result<()> {
     if !context.can_ask() {
         return Err(refused());
     }
     let question = AskQuestion {
         id: "trust".to_owned(),
-        text: format!("{what} {}. Run it with your models?", source.asked),
+        text: sanitize::line(&text).into_owned(),
         help: None,
         kind: AskKind::Confirm,
         required: true,

@@ -234,7 +234,7 @@ impl From<Refusal> for CliError {
                 report.hint(format!("set `tiers.{tier}.provider` and `tiers.{tier}.model`, or choose `--preset`"))
             }
             Refusal::Ended("failed") => report.hint("`meno resume RUN --retry-failed` lets failed agents start again"),
-            Refusal::Ended(_) => report.hint("`meno show-run RUN` tells its story"),
+            Refusal::Ended(_) => report.hint("`meno show-run RUN` shows how it went"),
             Refusal::Suspended => report.hint("`meno resume RUN` goes on"),
             Refusal::BudgetSpent { .. } => report.hint("give a larger `--budget`; `meno show-run RUN` shows the costs"),
             _ => report,
@@ -255,6 +255,7 @@ impl From<McpError> for CliError {
                 Self::not_found(message).suggest(&name, known.iter().map(String::as_str), &how)
             }
             McpError::List(error) => error.into(),
+            McpError::Store(error) => error.into(),
         }
     }
 }
@@ -302,6 +303,7 @@ impl From<ModelsError> for CliError {
     fn from(error: ModelsError) -> Self {
         match error {
             ModelsError::Mcp(error) => error.into(),
+            ModelsError::Store(error) => error.into(),
             error => Self::new("script", Exit::Mendable, error.to_string()).hint("correct it, or empty `simulated.script`"),
         }
     }
@@ -410,6 +412,9 @@ impl From<ResumeError> for CliError {
             ResumeError::ModelNotReady(_) => Self::new("model_not_ready", Exit::Mendable, message).hint(
                 "nothing was stored: mend it and try again; a run keeps the models of its beginning, `meno config` shows today's",
             ),
+            ResumeError::FolderGone { .. } => {
+                Self::new("folder_gone", Exit::Mendable, message).hint("put the folder back, then resume the run again")
+            }
             ResumeError::Locked { .. } => {
                 Self::new("store_locked", Exit::Mendable, message).hint("`meno doctor` says where the key is looked for")
             }

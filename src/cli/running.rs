@@ -19,9 +19,9 @@ use super::progress::{Progress, attached};
 use super::render::{outcome, report};
 use crate::domain::event::{Event, Recorded, ReportComposed, Resolution, SuspendReason};
 use crate::domain::text::Text;
-use crate::domain::tool::changes_files;
+use crate::domain::tool::{HTTP_GET, RECALL, changes_files};
 use crate::executor::{Approval, Control, OpenTool, Question, Reply, Stop, StreamError};
-use crate::tools::sandbox::Enforced;
+use crate::tools::sandbox::{Enforced, OPEN};
 use crate::views::event_line::EventLine;
 use crate::views::status::RunStatus;
 use crate::workspace::{ActiveRun, Workspace};
@@ -46,18 +46,28 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
     let (control, controlled) = channel();
     listen(&runtime, workspace, control);
     let (sender, news) = channel();
+    if active.folder != workspace.places.current {
+        context.out.say(sanitize::line(&format!("run {id} works in {}, where it began", active.folder.display())));
+    }
+    if before.iter().any(|recorded| matches!(recorded.event, Event::WriteUndone(_))) {
+        context.out.warn(
+            "writes of this run were taken back (undo), and its agents do not know that: they take their files for written",
+        );
+    }
     say_tools(context, workspace, &active);
-    let watched = workspace.runs().watched();
+    let folder = active.folder.clone();
+    let watched = workspace.runs().watched(&folder);
     let lock = start(&runtime, workspace, active, controlled, sender)?;
     let after = Duration::from_millis(workspace.resolved.settings.memory.embed_ms);
     let beside = (!after.is_zero()).then(|| workspace.embed_beside(after));
     let (stop, report) = show(context, &news, &before, shown_from)?;
     drop((runtime, beside));
-    for file in watched.changed(&workspace.runs().watched()) {
+    for file in watched.changed(&workspace.runs().watched(&folder)) {
         let file = file.display().to_string();
-        context
-            .out
-            .warn(format!("{} changed during this run, and git runs what stands there: look at it", sanitize::line(&file)));
+        context.out.warn(format!(
+            "{} changed during this run, and what stands there is run or believed later: look at it",
+            sanitize::line(&file)
+        ));
     }
     finish(context, workspace, id, stop, lock, report)
 }
@@ -71,10 +81,11 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
         let confined = match &notice.confined {
             None => "as you and unconfined: the sandbox is off".to_owned(),
             Some(Enforced { is_full: true, .. }) => {
-                "confined to it: what lies there can be read and changed, .env and .git too".to_owned()
+                let store = if notice.holds_store { ", .git and the store" } else { " and .git" };
+                format!("confined to it: what lies there can be read and changed, .env{store} too; open to them: {OPEN}")
             }
             Some(Enforced { missing, .. }) => {
-                format!("confined only in part: this system does not enforce {}", missing.join(", "))
+                format!("confined only in part: this system does not enforce {}; open to them: {OPEN}", missing.join(", "))
             }
         };
         context.out.say(sanitize::line(&format!("runs {programs} in {folder}, {confined}")));
@@ -89,18 +100,25 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
         let programs = list(&notice.absent);
         context.out.say(sanitize::line(&format!("not on this machine: {programs}; criteria that run it will be unknown")));
     }
-    let (writing, reading): (Vec<&str>, Vec<&str>) =
-        notice.offered.iter().map(String::as_str).partition(|tool| changes_files(tool));
+    let offered = || notice.offered.iter().map(String::as_str);
+    let writing: Vec<&str> = offered().filter(|tool| changes_files(tool)).collect();
+    let reading: Vec<&str> = offered().filter(|tool| reads_files(tool)).collect();
     let folder = notice.folder.display();
     if !writing.is_empty() {
         let (tools, id) = (writing.join(", "), active.id);
-        context
-            .out
-            .say(sanitize::line(&format!("agents may change files below {folder} ({tools}); `meno undo {id}` takes it back")));
+        let back = match notice.can_undo {
+            true => format!("`meno undo {id}` takes it back"),
+            false => "it cannot be taken back, because `capture.outputs` keeps no texts".to_owned(),
+        };
+        context.out.say(sanitize::line(&format!("agents may change files below {folder} ({tools}); {back}")));
     }
     if !reading.is_empty() {
         let tools = reading.join(", ");
         context.out.say(sanitize::line(&format!("agents may read files below {folder} ({tools}), never .env, keys or stores")));
+    }
+    let beside = offered().filter(|tool| !reads_files(tool) && !changes_files(tool));
+    for words in beside.map(said_of_tool) {
+        context.out.say(words);
     }
     for (server, tools) in &notice.servers {
         let tools = list(tools);
@@ -116,6 +134,20 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
     if !notice.missing.is_empty() {
         let missing: Vec<&str> = notice.missing.keys().map(String::as_str).collect();
         context.out.say(sanitize::line(&format!("tools that agents list and do not have here: {}", missing.join(", "))));
+    }
+}
+
+/// Tells whether a tool reads files of the workspace.
+fn reads_files(tool: &str) -> bool {
+    !changes_files(tool) && !matches!(tool, RECALL | HTTP_GET)
+}
+
+/// Says what a tool may do that has nothing to do with files.
+fn said_of_tool(tool: &str) -> String {
+    match tool {
+        RECALL => "agents may search the runs of this store (recall)".to_owned(),
+        HTTP_GET => "agents may fetch from the origins that the settings allow (http_get)".to_owned(),
+        other => sanitize::line(&format!("agents may use {other}")).into_owned(),
     }
 }
 
@@ -290,18 +322,26 @@ fn ask_tool(open: &OpenTool) -> Option<Resolution> {
     options.get(chosen).map(|(resolution, _)| *resolution)
 }
 
-/// Turns signals into requests: the first Ctrl-C or SIGTERM pauses the run, the second leaves at once; before a stop (Ctrl-Z) the
+/// Turns signals into requests: the first Ctrl-C, SIGTERM or SIGHUP pauses the run, the second leaves at once; before a stop (Ctrl-Z) the
 /// store is handed over.
 fn listen(runtime: &Runtime, workspace: &Arc<Workspace>, control: Sender<Control>) {
     let workspace = Arc::clone(workspace);
     runtime.spawn(async move {
         let streams = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::from_raw(SIGTSTP)));
         let (Ok(mut interrupt), Ok(mut terminate), Ok(mut stop)) = streams else { return };
+        // A terminal that closes pauses the run too, unless whoever started it wants it to go on then (`nohup`).
+        let mut hangup = if super::stop::is_hangup_ignored() { None } else { signal(SignalKind::hangup()).ok() };
         let mut asked = false;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = async {
+                    match &mut hangup {
+                        Some(hangup) => hangup.recv().await,
+                        None => std::future::pending().await,
+                    }
+                } => {}
                 _ = stop.recv() => {
                     workspace.runs().hand_over_and_stop();
                     continue;

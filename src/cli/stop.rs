@@ -1,4 +1,4 @@
-//! The user's wish to stop: Ctrl-C and SIGTERM, for commands that go on until then.
+//! The user's wish to stop: Ctrl-C, SIGTERM and SIGHUP, for commands that go on until then.
 //!
 //! A thread of its own listens, so that whoever blocks on the store or a pipe can look between two steps. It knows nothing of what
 //! is stopped.
@@ -14,7 +14,7 @@ use super::error::{CliError, Exit, Result};
 pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
 
 impl Stop {
-    /// Listens for Ctrl-C and SIGTERM from now on; they no longer end the process by themselves.
+    /// Listens for Ctrl-C, SIGTERM and SIGHUP from now on; they no longer end the process by themselves.
     ///
     /// # Errors
     /// When the system does not let this process listen.
@@ -30,12 +30,26 @@ impl Stop {
             let _inside = runtime.enter();
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).map_err(failed)?
         };
+        // The end of the terminal too, unless whoever started this wants it to go on then.
+        let mut hangup = match is_hangup_ignored() {
+            true => None,
+            false => {
+                let _inside = runtime.enter();
+                Some(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map_err(failed)?)
+            }
+        };
         let heard = stop.clone();
         let listen = move || {
             runtime.block_on(async {
                 tokio::select! {
                     _ = term.recv() => {}
                     _ = interrupt.recv() => {}
+                    _ = async {
+                        match &mut hangup {
+                            Some(hangup) => hangup.recv().await,
+                            None => std::future::pending().await,
+                        }
+                    } => {}
                 }
             });
             heard.ask();
@@ -61,6 +75,14 @@ impl Stop {
         let (asked, _) = self.0.1.wait_timeout_while(asked, patience, |asked| !*asked).unwrap_or_else(PoisonError::into_inner);
         *asked
     }
+}
+
+/// Tells whether this process was started so that the end of its terminal does not concern it.
+pub fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    // Signals are counted from 1, and this is the first.
+    ignored.is_some_and(|ignored| ignored & 1 == 1)
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ pub enum Check {
         /// Path relative to the workspace.
         path: String,
     },
-    /// The file in the workspace was changed by the attempt.
+    /// The file in the workspace was changed by the agent, in this attempt or an earlier one.
     FileChanged {
         /// Path relative to the workspace.
         path: String,

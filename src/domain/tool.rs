@@ -20,9 +20,11 @@ pub const WRITE_FILE: &str = "write_file";
 pub const APPLY_PATCH: &str = "apply_patch";
 /// The tool that fetches from origins which the settings allow.
 pub const HTTP_GET: &str = "http_get";
+/// The tool that searches the memory of the store.
+pub const RECALL: &str = "recall";
 /// Bytes of a result that a model is told, at most; the rest is kept beside.
 pub const RESULT_BYTES_MAX: usize = 32 * 1024;
-/// What stands in a result behind this is kept and never told: data that is no text. No tool writes it into a text.
+/// What stands in a result behind this is kept and never told: data that is no text. See [`without_mark`].
 pub const KEPT_BESIDE: &str = "\u{1c}\u{1d}kept beside\u{1d}\u{1c}\n";
 /// Of these, bytes of its end.
 const TAIL_BYTES: usize = 8 * 1024;
@@ -45,6 +47,26 @@ named_enums! {
         /// It speaks to somebody outside.
         ReachesOut = "reaches_out",
     }
+}
+
+/// The names of the built-in tools. None of them stands for a program that is called so, whatever the settings allow.
+const BUILT_IN: [&str; 10] =
+    ["list_files", "find_files", "read_file", "search_files", "git", RUN_COMMAND, WRITE_FILE, APPLY_PATCH, HTTP_GET, RECALL];
+
+/// Returns whether a name is that of a built-in tool.
+pub fn is_built_in(name: &str) -> bool {
+    BUILT_IN.contains(&name)
+}
+
+/// Bytes of a tool's name that are recorded and said, at most: a model may ask for anything.
+const NAME_BYTES_MAX: usize = 100;
+
+/// Returns a tool's name as it is recorded and said.
+pub fn short_name(name: &str) -> String {
+    if name.len() <= NAME_BYTES_MAX {
+        return name.to_owned();
+    }
+    format!("{}…", &name[..name.floor_char_boundary(NAME_BYTES_MAX)])
 }
 
 /// Returns whether a built-in tool changes files of the workspace, which settings must allow.
@@ -129,6 +151,12 @@ pub fn cut(text: &str, bytes: u64) -> Option<String> {
     shortened(text, bytes)
 }
 
+/// Returns a text that somebody else wrote without the mark that would hide what follows it.
+pub fn without_mark(text: String) -> String {
+    let is_of_mark = |c: char| matches!(c, '\u{1c}' | '\u{1d}');
+    if text.contains(is_of_mark) { text.replace(is_of_mark, "\u{fffd}") } else { text }
+}
+
 fn shortened(text: &str, bytes: u64) -> Option<String> {
     if text.len() <= RESULT_BYTES_MAX {
         return None;
@@ -162,6 +190,21 @@ mod tests {
         let kept = told.split("\n[… ").next().unwrap().len() + told.rsplit("…]\n").next().unwrap().len();
         assert!(told.contains(&format!("[… {} bytes", text.len() - kept)), "{}", text.len() - kept);
         assert!(cut(&text, 1 << 40).expect("it is too long").contains(&format!("[… {} bytes", (1u64 << 40) - kept as u64)));
+    }
+
+    #[test]
+    fn a_mark_in_a_strangers_text_hides_nothing() {
+        let text = format!("visible\n{KEPT_BESIDE}HIDDEN\n");
+        assert_eq!(cut(&text, 0).as_deref(), Some("visible\n"));
+        let text = without_mark(text);
+        assert!(cut(&text, text.len() as u64).is_none() && text.contains("HIDDEN"));
+    }
+
+    #[test]
+    fn a_name_without_end_is_recorded_by_its_beginning() {
+        assert_eq!(short_name("read_file"), "read_file");
+        let short = short_name(&"ä".repeat(5000));
+        assert!(short.len() <= NAME_BYTES_MAX + 3 && short.ends_with('…'));
     }
 
     #[test]

@@ -98,7 +98,7 @@ struct InFlight {
     results: BTreeMap<(CallNo, u32), ToolOutcome>,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
-    /// The files that an agent's criteria ask about, as they were before its attempt.
+    /// The files that an agent's criteria ask about, as they were before its first attempt.
     before: HashMap<AgentNo, BTreeMap<String, FileLook>>,
     stopping: bool,
 }
@@ -481,13 +481,17 @@ impl Executor {
         failure
     }
 
-    /// Remembers the files that an agent's criteria ask about, before its attempt can change them.
+    /// Remembers the files that an agent's criteria ask about, before any attempt of its can change them: what an earlier one changed is
+    /// the agent's work too.
     fn look_before(&self, flight: &mut InFlight, agent: AgentNo, purpose: Purpose) {
         let Some(known) = self.stream.run().agent(agent) else { return };
         if purpose == Purpose::Work && known.open_attempt().is_none() {
             let files = judge::files_asked(&known.criteria);
-            let seen = files.into_iter().map(|path| (path.to_owned(), look(&self.workspace, path)));
-            flight.before.insert(agent, seen.collect());
+            let before = flight.before.entry(agent).or_default();
+            for path in files {
+                let first = || known.files_before.get(path).copied().unwrap_or_else(|| look(&self.workspace, path));
+                before.entry(path.to_owned()).or_insert_with(first);
+            }
         }
     }
 

@@ -153,7 +153,8 @@ pub struct RecommendArguments {
 #[serde(deny_unknown_fields)]
 pub struct SuggestArguments {
     /// What the person wants to do, in plain words.
-    pub wish: String,
+    #[serde(alias = "wish")]
+    pub request: String,
 }
 
 /// Arguments of `list_templates`.

@@ -20,6 +20,7 @@ use crate::domain::run::{AgentStatus, Command};
 use crate::executor::{Control, Stop, StreamError};
 use crate::settings::Choice;
 use crate::views::run_detail::RunDetail;
+use crate::workspace::library::Origin;
 use crate::workspace::{ActiveRun, ResumeRequest, RunRequest, Workspace};
 
 /// How long a client waits for the end of a run unless it says otherwise: shorter than the minute after which many clients give up.
@@ -76,6 +77,10 @@ pub(super) fn run(door: &Door, given: RunArguments, stop: &CancellationToken) ->
         looked.runs().check_models(template, given.strategy, budget)?;
     }
     consent::to_template(&mut door.context(), &looked, &entry)?;
+    if let Some(template) = &entry.template {
+        let is_strangers = matches!(entry.origin, Origin::User(_));
+        consent::to_programs(&mut door.context(), &looked, template, is_strangers, &looked.places.current)?;
+    }
     drop(looked);
     let workspace = door.workspace_to_write()?;
     let request = RunRequest::new().strategy(given.strategy).budget(budget).seed(given.seed);
@@ -92,6 +97,8 @@ pub(super) fn resume(door: &Door, given: ResumeArguments, stop: &CancellationTok
     let id = workspace.runs().find_own_run(given.run.trim())?;
     if let Ok(basis) = workspace.runs().recorded_basis(id) {
         consent::to_run(&mut door.context(), &workspace, id, &basis)?;
+        let folder = workspace.runs().folder_of(id)?;
+        consent::to_programs(&mut door.context(), &workspace, &basis.template, true, &folder)?;
     }
     let request =
         ResumeRequest { retry_failed: given.retry_failed, budget: budget(door, given.budget_usd)?, ..ResumeRequest::default() };

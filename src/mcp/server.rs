@@ -63,7 +63,7 @@ fn tool(described: tools::Described) -> Tool {
     let annotations = match described.is_read_only {
         true => ToolAnnotations::with_title(described.title).read_only(true).open_world(false),
         false => {
-            ToolAnnotations::with_title(described.title).read_only(false).destructive(false).idempotent(false).open_world(true)
+            ToolAnnotations::with_title(described.title).read_only(false).destructive(true).idempotent(false).open_world(true)
         }
     };
     Tool::new(described.name, described.description, Arc::new(described.input))

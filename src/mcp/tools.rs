@@ -387,7 +387,7 @@ fn recommend(door: &Door, given: RecommendArguments) -> Result<Value> {
 }
 
 fn suggest(door: &Door, given: &SuggestArguments) -> Result<Value> {
-    let suggested = door.workspace()?.memory().suggest(&given.wish).map_err(search::report)?;
+    let suggested = door.workspace()?.memory().suggest(&given.request).map_err(search::report)?;
     written(&suggested, Some("templates"), 0)
 }
 

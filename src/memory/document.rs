@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::passages::{MEANING_END, SECTION_END};
 use crate::domain::event::Verdict;
 use crate::domain::placeholder::{self, Reference};
-use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail};
+use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail, ToolDetail};
 
 /// Bytes of one document's words, at most: what a search can still be expected to go by.
 const BODY_BYTES_MAX: usize = 200_000;
@@ -261,7 +261,10 @@ fn agent_body(agent: &AgentDetail, run: &RunDetail) -> String {
 /// Says what was done with tools, each thing once: commands run, files read and changed, what was searched for.
 fn used<'a>(attempts: impl Iterator<Item = &'a AttemptDetail>) -> String {
     let tools = attempts.flat_map(|attempt| &attempt.calls).flat_map(|call| &call.tools);
-    let lines: BTreeSet<String> = tools.filter_map(|tool| use_of(&tool.tool, tool.arguments.as_deref()?)).collect();
+    // What was refused, failed or taken back is no fact of the run.
+    let is_fact = |tool: &&ToolDetail| tool.ok == Some(true) && tool.undone.is_empty();
+    let lines: BTreeSet<String> =
+        tools.filter(is_fact).filter_map(|tool| use_of(&tool.tool, tool.arguments.as_deref()?)).collect();
     let mut words = String::new();
     let room = |words: &String, line: &str| words.len() + line.len() < USES_BYTES_MAX;
     for line in lines {

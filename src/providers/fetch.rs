@@ -66,6 +66,19 @@ fn is_allowed(url: &Url, origins: &[String]) -> bool {
     origins.iter().any(is_same)
 }
 
+/// Says why nothing is ever fetched from what stands in the list of origins; `None` when something may be.
+pub fn bad_origin(origin: &str) -> Option<&'static str> {
+    let Ok(url) = Url::parse(origin) else { return Some("it is no scheme and host") };
+    if !matches!(url.scheme(), "http" | "https") || !url.origin().is_tuple() {
+        return Some("it is no scheme and host");
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() {
+        return Some("an origin has no path: all of the site is meant");
+    }
+    let is_this = matches!(url.host(), Some(url::Host::Domain("localhost")));
+    (is_this || Endpoint::public(origin).is_err()).then_some("nothing is fetched from private or local addresses")
+}
+
 async fn fetch(address: &str, origins: &[String], check: fn(&str) -> Result<Endpoint, Refused>) -> Result<Fetched, FetchError> {
     let mut url =
         Url::parse(address).map_err(|_| FetchError::NotAllowed(format!("`{address}` is not a URL like https://docs.rs/x")))?;
@@ -118,6 +131,25 @@ mod tests {
 
     fn reply(head: &str, body: &str) -> String {
         format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    }
+
+    #[test]
+    fn an_origin_from_which_nothing_can_come_is_known() {
+        for bad in [
+            "*",
+            "docs.rs",
+            "http://10.0.0.1",
+            "http://127.0.0.1:80",
+            "https://[::1]",
+            "http://localhost:80",
+            "ftp://docs.rs",
+            "https://docs.rs/serde",
+        ] {
+            assert!(bad_origin(bad).is_some(), "{bad}");
+        }
+        for good in ["https://docs.rs", "https://docs.rs/", "http://1.1.1.1:8080"] {
+            assert_eq!(bad_origin(good), None, "{good}");
+        }
     }
 
     fn nearby(address: &str) -> Result<Endpoint, Refused> {

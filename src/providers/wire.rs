@@ -278,7 +278,14 @@ impl PartialReply {
                 name: call.name.clone(),
                 arguments: match call.arguments.trim() {
                     "" => Value::Object(Map::new()),
-                    text => lenient_json::read(text.as_bytes()).unwrap_or_else(|_| Value::String(call.arguments.clone())),
+                    text => match lenient_json::read(text.as_bytes()) {
+                        // Some models write their JSON into a JSON string.
+                        Ok(Value::String(inner)) => {
+                            lenient_json::read(inner.as_bytes()).ok().filter(Value::is_object).unwrap_or(Value::String(inner))
+                        }
+                        Ok(value) => value,
+                        Err(_) => Value::String(call.arguments.clone()),
+                    },
                 },
                 carried: call.carried.clone(),
             })

@@ -299,6 +299,9 @@ fn a_completion_in_one_piece_is_as_good_as_a_stream() {
     let draft = reply(ProviderKind::OpenaiChat, body);
     assert_eq!((draft.text.as_str(), draft.reasoning.as_str()), ("Hi", "Hm"));
     assert_eq!(draft.tool_calls()[0].arguments, json!("{bad"), "arguments that are no JSON are kept as text");
+    // JSON within a JSON string is what it says.
+    let twice = body.replace(r#""arguments":"{bad""#, r#""arguments":"\"{\\\"x\\\": 1}\"""#);
+    assert_eq!(reply(ProviderKind::OpenaiChat, &twice).tool_calls()[0].arguments, json!({"x": 1}));
     assert_eq!(fault(ProviderKind::OpenaiChat, &body[..body.len() - 9]).0, ErrorClass::Connection, "cut");
     assert_eq!(fault(ProviderKind::OpenaiChat, r#"{"hello":"world"}"#).0, ErrorClass::BadReply);
     assert_eq!(fault(ProviderKind::OpenaiChat, r#"{"error":{"message":"no","code":401}}"#).0, ErrorClass::Auth);

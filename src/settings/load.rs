@@ -7,7 +7,7 @@ use super::error::Error;
 use super::file::{self, Preset};
 use super::place::{CONFIG, How, Places, StorePlace};
 use super::resolve::{ConfigFile, Flags, Inputs, Resolved, resolve};
-use super::trust::TrustedStores;
+use super::trust::{Standing, TrustedStores};
 use super::write;
 
 /// What to load settings for.
@@ -57,18 +57,26 @@ fn load_with(request: &Request<'_>, mut read: impl FnMut(&Path) -> Result<Option
         return Err(Error::NotFound(user_path));
     }
     let store = read(&request.store.path.join(CONFIG))?;
-    let store_trusted = match (&store, is_trusted(request.places, request.store)) {
-        (None, _) => false,
-        (Some(_), trusted) => trusted?,
+    let standing = match (&store, standing(request.places, request.store)) {
+        (None, _) => Standing::Strange,
+        (Some(_), standing) => standing?,
     };
-    resolve(&Inputs {
+    let store_trusted = standing == Standing::Trusted;
+    let mut resolved = resolve(&Inputs {
         flags: request.flags,
         environment: request.environment,
         store: store.as_ref(),
         store_trusted,
         user: user.as_ref(),
         fallback: request.fallback,
-    })
+    })?;
+    if standing == Standing::Changed {
+        let folder = request.store.path.display();
+        resolved.notices.push(format!(
+            "the settings of {folder} are not those that were trusted: look at its config.toml, then `meno trust {folder}`"
+        ));
+    }
+    Ok(resolved)
 }
 
 /// Returns whether the user trusts a store: it was named, is the user's own, or stands on the list.
@@ -76,9 +84,13 @@ fn load_with(request: &Request<'_>, mut read: impl FnMut(&Path) -> Result<Option
 /// # Errors
 /// [`Error::TrustList`] and [`Error::Io`] when the list cannot be relied on or read.
 pub fn is_trusted(places: &Places, store: &StorePlace) -> Result<bool, Error> {
+    Ok(standing(places, store)? == Standing::Trusted)
+}
+
+fn standing(places: &Places, store: &StorePlace) -> Result<Standing, Error> {
     match store.how {
-        How::Named | How::Users => Ok(true),
-        How::Found => Ok(TrustedStores::read(places.trusted_stores())?.has(&store.path)),
+        How::Named | How::Users => Ok(Standing::Trusted),
+        How::Found => Ok(TrustedStores::read(places.trusted_stores())?.standing(&store.path)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The stores that the user trusts: a list in the user's configuration folder, one JSON object per line.
 //!
 //! A store is known by its path together with its folder's inode and time of birth: a stranger's folder put at the path of a trusted
-//! one, after that was deleted, is not trusted, though it could copy everything that lies inside.
+//! one, after that was deleted, is not trusted, though it could copy everything that lies inside. And by what its settings say: programs
+//! that agents run may write where a store lies, and what they write there is not the user's word.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +12,9 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
+use super::place::CONFIG;
 use super::write;
+use crate::domain::ids::Hash;
 
 /// One store on the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +27,20 @@ pub struct TrustedStore {
     /// When the folder was made, in ns since the Unix epoch; absent where the file system does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born_ns: Option<u64>,
+    /// BLAKE3 of its settings when they were trusted, of nothing where there were none; absent in entries of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Hash>,
+}
+
+/// What the list says of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is on the list, as it was put there.
+    Trusted,
+    /// It is on the list, and its settings are not what they were then.
+    Changed,
+    /// It is not on the list.
+    Strange,
 }
 
 impl TrustedStore {
@@ -34,7 +51,9 @@ impl TrustedStore {
             return Err(Error::TrustList { path, message: "is not a folder".to_owned(), hint: None });
         }
         let born = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        Ok(Self { path, inode: metadata.ino(), born_ns: born.and_then(|born| u64::try_from(born.as_nanos()).ok()) })
+        let born_ns = born.and_then(|born| u64::try_from(born.as_nanos()).ok());
+        let settings = Some(Hash::of(write::read(&path.join(CONFIG))?.unwrap_or_default().as_bytes()));
+        Ok(Self { path, inode: metadata.ino(), born_ns, settings })
     }
 }
 
@@ -70,9 +89,33 @@ impl TrustedStores {
         Ok(Self { file, stores })
     }
 
-    /// Returns whether the folder `store` is on the list, and is still the folder that was put there.
+    /// Returns whether the folder `store` is on the list, and is still the folder that was put there, with the same settings.
     pub fn has(&self, store: &Path) -> bool {
-        TrustedStore::of(store).is_ok_and(|store| self.stores.contains(&store))
+        self.standing(store) == Standing::Trusted
+    }
+
+    /// Says how the folder `store` stands.
+    pub fn standing(&self, store: &Path) -> Standing {
+        let Ok(now) = TrustedStore::of(store) else { return Standing::Strange };
+        let is_it = |known: &&TrustedStore| (&known.path, known.inode, known.born_ns) == (&now.path, now.inode, now.born_ns);
+        match self.stores.iter().find(is_it) {
+            None => Standing::Strange,
+            Some(known) if known.settings.is_some() && known.settings != now.settings => Standing::Changed,
+            Some(_) => Standing::Trusted,
+        }
+    }
+
+    /// Changes a store's settings in the user's name: one that was trusted before is so afterwards.
+    ///
+    /// # Errors
+    /// As `change`, and when the list cannot be written.
+    pub fn keeping<T, E: From<Error>>(file: &Path, store: &Path, change: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let was_trusted = Self::read(file).is_ok_and(|list| list.has(store));
+        let done = change()?;
+        if was_trusted {
+            Self::add(file, store)?;
+        }
+        Ok(done)
     }
 
     /// Returns the stores on the list, in the order in which they were put there.
@@ -162,6 +205,32 @@ mod tests {
         fs::rename(&store, folder.path().join("elsewhere")).expect("moved");
         fs::create_dir(&store).expect("a stranger's folder");
         assert!(!TrustedStores::read(&list).expect("read").has(&store));
+    }
+
+    #[test]
+    fn settings_that_changed_since_they_were_trusted_do_not_count_until_they_are_trusted_again() {
+        let folder = folder();
+        let (list, store) = (folder.path().join("config/list"), folder.path().join("store"));
+        fs::create_dir(&store).expect("a folder");
+        TrustedStores::add(&list, &store).expect("added");
+        let standing = || TrustedStores::read(&list).expect("read").standing(&store);
+        assert_eq!(standing(), Standing::Trusted);
+        fs::write(store.join(CONFIG), "[tools]\nsandbox = \"off\"\n").expect("a program writes");
+        assert_eq!(standing(), Standing::Changed);
+        // Not even by what the user then changes beside it.
+        let edit = || TrustedStores::keeping(&list, &store, || fs::write(store.join(CONFIG), "x").map_err(Error::io(&store)));
+        edit().expect("edited");
+        assert_eq!(standing(), Standing::Changed);
+        TrustedStores::add(&list, &store).expect("trusted again");
+        assert_eq!(standing(), Standing::Trusted);
+        edit().expect("edited by meno itself");
+        assert_eq!(standing(), Standing::Trusted);
+        // Entries of earlier versions say nothing of settings.
+        let text = fs::read_to_string(&list).expect("read");
+        let (before, _) = text.split_once(",\"settings\"").expect("it is recorded");
+        fs::write(&list, format!("{before}}}\n")).expect("written");
+        fs::write(store.join(CONFIG), "y").expect("edited");
+        assert_eq!(standing(), Standing::Trusted);
     }
 
     #[test]

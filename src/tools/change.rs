@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use similar::TextDiff;
 
-use super::root::{Root, RootPath};
+use super::root::{Found, Root, RootPath};
 use super::{ToolContext, ToolError};
 use crate::domain::event::FileChange;
 use crate::domain::ids::Hash;
@@ -109,6 +109,10 @@ impl<'a> Planner<'a> {
         }
         root.may_name(&path)?;
         let name = path.text();
+        if name.contains(char::is_control) {
+            let message = format!("`{}` has a character in it that is no part of a file's name here.", name.escape_debug());
+            return Err(ToolError::not_allowed(message));
+        }
         let recorded = self.recorded.and_then(|files| files.iter().find(|file| file.path == name));
         let (change, content) = match recorded {
             Some(change) => {
@@ -185,6 +189,8 @@ fn original(change: &FileChange) -> Option<&str> {
 
 /// Returns a unified diff, as git writes it. Each side has its text, and whether the file is not there.
 fn difference(name: &str, (before, is_new): (&str, bool), (after, is_deleted): (&str, bool)) -> String {
+    // A name that breaks its line would be read as lines of the diff.
+    let name = if name.contains(char::is_control) { name.escape_debug().to_string() } else { name.to_owned() };
     let from = if is_new { "/dev/null".to_owned() } else { format!("a/{name}") };
     let to = if is_deleted { "/dev/null".to_owned() } else { format!("b/{name}") };
     let diff = TextDiff::configure().timeout(DIFF_TIME_MAX).diff_lines(before, after);
@@ -245,13 +251,15 @@ impl Write {
 /// # Errors
 /// When it cannot be looked at.
 pub fn standing(root: &Root, change: &FileChange) -> Result<Standing, ToolError> {
-    let found = root.found(&root.path(&change.path)?)?;
-    let hash = found.map(|found| Hash::of(&found.content));
-    Ok(match hash {
+    Ok(standing_of(root.found(&root.path(&change.path)?)?.as_ref(), change))
+}
+
+fn standing_of(found: Option<&Found>, change: &FileChange) -> Standing {
+    match found.map(|found| Hash::of(&found.content)) {
         hash if hash == change.after => Standing::After,
         hash if hash == change.before => Standing::Before,
         _ => Standing::Other,
-    })
+    }
 }
 
 /// Takes a change of a file back, or only says whether it could be; returns how it stood.
@@ -259,18 +267,35 @@ pub fn standing(root: &Root, change: &FileChange) -> Result<Standing, ToolError>
 /// # Errors
 /// When what it held is no longer kept, or it cannot be written.
 pub fn take_back(root: &Root, change: &FileChange, dry_run: bool) -> Result<Standing, ToolError> {
-    let standing = standing(root, change)?;
     let path = root.path(&change.path)?;
+    if !dry_run {
+        root.sweep_beside(&path);
+    }
+    // Every change has at least one side; where texts are not captured, their hashes are not either.
+    if change.before.is_none() && change.after.is_none() {
+        let message = format!("What the run made of `{}` was not kept, because `capture.outputs` said so.", change.path);
+        return Err(ToolError::failed(message));
+    }
+    let found = root.found(&path)?;
+    let standing = standing_of(found.as_ref(), change);
     let content = match (&change.original, change.before) {
         (None, None) => None,
         (Some(Text::Inline(text)), Some(hash)) if Hash::of(text.as_bytes()) == hash => Some(text),
+        // As it was before already: nothing has to be kept for that.
+        _ if standing == Standing::Before && change.before != change.after => return Ok(standing),
         _ => return Err(ToolError::failed(format!("What `{}` held before is no longer kept.", change.path))),
     };
-    if standing == Standing::After && !dry_run {
-        match content {
-            Some(content) => root.put(&path, content.as_bytes(), change.mode)?,
-            None => root.delete(&path, change.folders)?,
+    if dry_run {
+        return Ok(standing);
+    }
+    match (standing, content) {
+        // Who may read it is somebody's own decision, perhaps taken since.
+        (Standing::After, Some(content)) => {
+            root.put(&path, content.as_bytes(), found.map(|found| found.mode).or(change.mode))?;
         }
+        // A write that was cut off may have made the folders.
+        (Standing::After | Standing::Before, None) => root.delete(&path, change.folders)?,
+        _ => {}
     }
     Ok(standing)
 }

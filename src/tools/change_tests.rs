@@ -174,11 +174,13 @@ fn a_change_is_taken_back_where_the_file_is_still_as_it_was_left() {
     fs::set_permissions(root.join("a"), fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(take_back(&open, &changed, false), Ok(Standing::After));
     let mode = fs::metadata(root.join("a")).unwrap().permissions().mode() & 0o777;
-    assert_eq!((read(&root, "a").as_str(), mode), ("old\n", 0o640));
+    assert_eq!((read(&root, "a").as_str(), mode), ("old\n", 0o600), "who may read it was decided since");
     assert_eq!(take_back(&open, &made, false), Ok(Standing::After));
     assert!(!root.join("deep").exists(), "folders that were made for it are gone too");
     assert_eq!(standing(&open, &made), Ok(Standing::Before));
     let forgotten = FileChange { original: Some(crate::domain::text::Text::Withheld), ..changed };
+    assert_eq!(take_back(&open, &forgotten, false), Ok(Standing::Before), "nothing has to be kept for what is there");
+    fs::write(root.join("a"), "new\n").unwrap();
     assert!(take_back(&open, &forgotten, false).is_err());
 }
 
@@ -228,4 +230,65 @@ fn a_toolbox_is_shared_between_threads() {
     fn is_shared<T: Send + Sync>(_: &T) {}
     let (_dir, root) = folder(&[]);
     is_shared(&Arc::new(toolbox(&root)));
+}
+
+fn change(path: &str, before: Option<&str>, after: Option<&str>) -> FileChange {
+    let hash = |text: Option<&str>| text.map(|text| crate::domain::ids::Hash::of(text.as_bytes()));
+    FileChange {
+        path: path.to_owned(),
+        original: before.map(|text| crate::domain::text::Text::Inline(text.to_owned())),
+        before: hash(before),
+        after: hash(after),
+        mode: Some(0o644),
+        folders: 0,
+    }
+}
+
+#[test]
+fn a_name_that_breaks_its_line_is_refused_and_never_drawn_into_a_diff() {
+    let (_dir, root) = folder(&[]);
+    let tools = toolbox(&root);
+    for path in ["a\n+++ b/forged", "a\u{1b}[2J", "sub\r/x"] {
+        let refused = run(&tools, WRITE_FILE, json!({"path": path, "content": "x\n"}));
+        assert_eq!(refused.fault, Some(ToolFault::NotAllowed), "{}", refused.text);
+        assert!(refused.diff.is_none() && !refused.text.contains(char::is_control), "{:?}", refused.text);
+    }
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_that_is_put_back_keeps_the_mode_that_it_has_by_now() {
+    let (_dir, root) = folder(&[("a", "new\n")]);
+    fs::set_permissions(root.join("a"), fs::Permissions::from_mode(0o600)).unwrap();
+    let open = root::Root::open(&root, &[], &[]).unwrap();
+    assert_eq!(take_back(&open, &change("a", Some("old\n"), Some("new\n")), false), Ok(Standing::After));
+    assert_eq!((read(&root, "a").as_str(), fs::metadata(root.join("a")).unwrap().permissions().mode() & 0o777), ("old\n", 0o600));
+}
+
+#[test]
+fn what_a_killed_write_left_beside_a_file_goes_with_its_undoing() {
+    let (_dir, root) = folder(&[]);
+    let open = root::Root::open(&root, &[], &[]).unwrap();
+    let made = FileChange { folders: 2, ..change("a/b/c.txt", None, Some("x\n")) };
+    fs::create_dir_all(root.join("a/b")).unwrap();
+    let name = &crate::domain::ids::Hash::of(b"c.txt").to_string()[..12];
+    // No process has this number: it is beyond what the system gives.
+    fs::write(root.join(format!("a/b/.{name}.2147483646-0.meno")), "x").unwrap();
+    assert_eq!(take_back(&open, &made, true), Ok(Standing::Before));
+    assert!(root.join("a/b").is_dir(), "a preview changes nothing");
+    assert_eq!(take_back(&open, &made, false), Ok(Standing::Before));
+    assert!(!root.join("a").exists());
+    // It was cut off before it had made all of its folders, and somebody has put something into the first.
+    fs::create_dir(root.join("a")).unwrap();
+    fs::write(root.join("a/mine"), "x").unwrap();
+    assert_eq!(take_back(&open, &made, false), Ok(Standing::Before));
+    assert!(root.join("a/mine").is_file());
+}
+
+#[test]
+fn a_change_that_was_not_captured_is_not_taken_for_somebody_elses() {
+    let (_dir, root) = folder(&[("a", "new\n")]);
+    let open = root::Root::open(&root, &[], &[]).unwrap();
+    let unknown = FileChange { original: None, ..change("a", None, None) };
+    assert!(take_back(&open, &unknown, true).is_err_and(|error| error.message.contains("capture.outputs")));
 }

@@ -18,6 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio_util::sync::CancellationToken;
 
+use super::programs::Programs;
 use super::sandbox::Confinement;
 
 /// Bytes of output that are kept from its beginning, and as many from its end.
@@ -161,7 +162,7 @@ impl Drop for TempFolder {
     }
 }
 
-/// Runs `program` with `arguments` in `folder`, under `confinement`; `None` when `stop` was cancelled meanwhile.
+/// Runs `program` with `arguments` in `folder`, under `confinement`, noted among `programs`; `None` when `stop` was cancelled meanwhile.
 ///
 /// # Errors
 /// When it cannot be started.
@@ -169,7 +170,7 @@ pub fn run(
     (program, arguments): (&Path, &[String]),
     folder: &Path,
     environment: &Environment,
-    confinement: &Confinement,
+    (confinement, programs): (&Confinement, Option<&Programs>),
     limit: Duration,
     stop: &CancellationToken,
 ) -> io::Result<Option<Ended>> {
@@ -183,7 +184,7 @@ pub fn run(
     // The command holds the writing end, which must close with the child.
     drop(command);
     let group = Pid::from_child(&child);
-    let listed = Listed::new(group);
+    let listed = (Listed::new(group), programs.and_then(|programs| programs.note(group, program)));
     let mut output = Kept::default();
     let mut reader = Some(reader);
     let (mut timed_out, mut stopped, mut ended_at) = (false, false, None);

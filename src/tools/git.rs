@@ -87,7 +87,14 @@ impl Tool for Git {
         words.extend(asked.words(place)?);
         let environment = repository.environment(&program, place, stop)?;
         let confinement = repository.confinement(place);
-        let ended = child::run((&program, &words), place.root.folder_path(), &environment, &confinement, LIMIT, stop);
+        let ended = child::run(
+            (&program, &words),
+            place.root.folder_path(),
+            &environment,
+            (&confinement, place.programs.as_ref()),
+            LIMIT,
+            stop,
+        );
         match ended {
             Ok(Some(Ended { exit: Some(0), output, .. })) if output.is_empty() => Ok("(nothing)\n".to_owned().into()),
             Ok(Some(Ended { exit: Some(0), output, bytes, .. })) => Ok(Output { text: output, bytes }),
@@ -252,7 +259,8 @@ impl Repository {
         // Filters have names of their own: each that the repository knows is switched off.
         let ask = ["config", "--null", "--name-only", "--get-regexp", r"^filter\."].map(str::to_owned);
         let words: Vec<String> = self.words().into_iter().chain(ask).collect();
-        let listed = child::run((program, &words), place.root.folder_path(), &quiet, &self.confinement(place), LIMIT, stop);
+        let keeping = (&self.confinement(place), place.programs.as_ref());
+        let listed = child::run((program, &words), place.root.folder_path(), &quiet, keeping, LIMIT, stop);
         let listed = listed.map_err(|error| ToolError::failed(format!("git cannot be started: {error}.")))?;
         // 1 means that there are none. A list that is not whole, or has a name that is no text, leaves a filter on.
         let is_whole = |ended: &Ended| matches!(ended.exit, Some(0 | 1)) && ended.bytes == ended.output.len() as u64;

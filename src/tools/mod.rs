@@ -15,6 +15,7 @@ mod list_files;
 pub mod mcp;
 mod patch;
 pub mod planted;
+pub mod programs;
 mod read_file;
 mod recall;
 pub mod root;
@@ -33,7 +34,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,11 +47,12 @@ use crate::domain::judge::CommandAsked;
 use crate::domain::redact::Redactor;
 use crate::domain::run::Observation;
 use crate::domain::settings::ToolSettings;
-use crate::domain::tool::{RUN_COMMAND, ToolEffect, ToolOutcome, ToolSpec, changes_files};
+use crate::domain::tool::{self, RUN_COMMAND, ToolEffect, ToolOutcome, ToolSpec, changes_files};
 
 use change::{Standing, Write};
 use child::Ended;
 use mcp::Servers;
+use programs::Programs;
 use root::{Root, RootError};
 use sandbox::Confinement;
 
@@ -161,6 +163,10 @@ struct ToolContext {
     environment: Environment,
     /// What programs may touch.
     confinement: Confinement,
+    /// The store, whose settings and templates are looked after.
+    store: Option<PathBuf>,
+    /// Where programs are noted while they run.
+    programs: Option<Programs>,
     /// Knows what is never recorded.
     redactor: Arc<Redactor>,
 }
@@ -200,6 +206,8 @@ impl Toolbox {
             origins: settings.origins.clone(),
             memory: None,
             environment,
+            store: never.first().map(|store| store.to_path_buf()),
+            programs: None,
             redactor: Arc::default(),
         });
         Self { tools, place, servers: None }
@@ -209,6 +217,15 @@ impl Toolbox {
     #[must_use]
     pub fn with_servers(mut self, servers: Option<Arc<Servers>>) -> Self {
         self.servers = servers;
+        self
+    }
+
+    /// Has programs noted while they run.
+    #[must_use]
+    pub fn noting(mut self, programs: Option<Programs>) -> Self {
+        if let Ok(place) = &mut self.place {
+            place.programs = programs;
+        }
         self
     }
 
@@ -261,7 +278,8 @@ impl Toolbox {
                 Err(error) => Begun::Ended(Some(outcome(Err(error), start))),
             };
         }
-        let result = match self.server_of(name) {
+        let servers = self.server_of(name);
+        let result = match servers {
             Some(servers) => servers.call(name, arguments, stop).map(Output::from),
             None => found.and_then(|(tool, place)| tool.run(arguments, place, stop)),
         };
@@ -270,7 +288,9 @@ impl Toolbox {
             let cut_off = self.changes_something(name, arguments).then(|| ToolOutcome::refused(ToolFault::Interrupted, CUT_OFF));
             return Begun::Ended(cut_off);
         }
-        Begun::Ended(Some(outcome(result, start)))
+        // Only results of servers have a part that is kept and not told, which they mark themselves.
+        let outcome = if servers.is_some() { whole(result, start) } else { outcome(result, start) };
+        Begun::Ended(Some(outcome))
     }
 
     /// Changes the files of a plan that is recorded.
@@ -355,7 +375,13 @@ const CUT_OFF: &str = "Meno was stopped while this ran, and ended it before it h
 /// What a tool says that may not write.
 const NO_WRITING: &str = "Files are not changed: the settings do not allow it.";
 
+/// What came of a built-in tool. The text may quote files and programs: what stands there must not hide the rest from the model.
 fn outcome(result: Result<Output, ToolError>, start: Instant) -> ToolOutcome {
+    let outcome = whole(result, start);
+    ToolOutcome { text: tool::without_mark(outcome.text), ..outcome }
+}
+
+fn whole(result: Result<Output, ToolError>, start: Instant) -> ToolOutcome {
     let latency_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     match result {
         Ok(Output { text, bytes }) => ToolOutcome { fault: None, bytes, text, diff: None, latency_ms },

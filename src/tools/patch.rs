@@ -3,6 +3,8 @@
 //! What a hunk takes away and keeps must stand in the file, character by character. Only where it stands may differ from what the hunk
 //! says, because models count lines badly: then the one place counts that has these lines, and two such places are refused.
 
+mod marked;
+
 /// What a patch does to one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePatch {
@@ -34,6 +36,9 @@ struct Hunk {
 /// What is wrong with it, in words for the model.
 pub fn parse(text: &str) -> Result<Vec<FilePatch>, String> {
     let lines: Vec<&str> = text.lines().collect();
+    if let Some(start) = lines.iter().position(|line| line.trim() == marked::BEGIN) {
+        return marked::parse(&lines, start + 1);
+    }
     let mut files: Vec<FilePatch> = Vec::new();
     let mut at = 0;
     while at < lines.len() {
@@ -232,7 +237,7 @@ impl Hunk {
             };
         }
         let stated = self.line.saturating_sub(1);
-        if stated >= done && fits(stated) {
+        if self.line > 0 && stated >= done && fits(stated) {
             return Ok(stated);
         }
         let last = (lines.len() + 1).saturating_sub(self.old.len());
@@ -310,6 +315,9 @@ mod tests {
             ("--- a/f\n+++ b/f\n@@ one @@\n-a\n+b\n", "a hunk begins with"),
             ("--- a/f\n+++ b/f\n@@ -1,3 +1,3 @@\n-a\nb\n", "begins with a blank"),
             ("--- a/f\n+++ b/f\n@@ -1 +1 @@\n a\n", "changes nothing"),
+            ("*** Begin Patch\n*** End Patch\n", "names no file"),
+            ("*** Begin Patch\n*** Update File: f\n*** Move to: g\n", "only changes of texts"),
+            ("*** Begin Patch\n*** Update File: f\n*** End Patch\n", "changes nothing"),
         ] {
             assert!(parse(patch).is_err_and(|why| why.contains(words)), "{patch:?}: {:?}", parse(patch));
         }

@@ -1,6 +1,7 @@
 //! `run_command`: a program of the allow-list, without a shell.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -103,15 +104,18 @@ impl ToolContext {
         if arguments.iter().any(|argument| argument.contains('\0')) {
             return Err(ToolError::bad_arguments("An argument has no NUL in it."));
         }
-        let before = Watched::of(self.root.folder_path());
-        let ended = child::run((&path, arguments), self.root.folder_path(), &self.environment, &self.confinement, limit, stop);
+        let before = Watched::of(self.root.folder_path(), self.store.as_deref());
+        let confinement = self.confinement.clone().running(&path, self.environment.get("HOME").map(Path::new));
+        let keeping = (&confinement, self.programs.as_ref());
+        let ended = child::run((&path, arguments), self.root.folder_path(), &self.environment, keeping, limit, stop);
         match ended {
             Ok(Some(mut ended)) => {
-                let changed = before.changed(&Watched::of(self.root.folder_path()));
+                let changed = before.changed(&Watched::of(self.root.folder_path(), self.store.as_deref()));
                 if !changed.is_empty() {
                     let files: Vec<String> = changed.iter().map(|file| file.display().to_string()).collect();
                     let files = files.join(", ");
-                    ended.output += &format!("\n[meno: {files} changed while this ran: git runs what stands there]\n");
+                    ended.output +=
+                        &format!("\n[meno: {files} changed while this ran: what stands there is run or believed later]\n");
                 }
                 Ok(ended)
             }

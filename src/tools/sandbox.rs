@@ -4,6 +4,9 @@
 //! (system, toolchains, package caches, the workspace), never the home folder as a whole, and what lies inside the workspace (`.env`, a
 //! store, `.git`) cannot be kept from a program by it. It holds for one thread and what that starts: a thread of its own confines
 //! itself, starts the program, and ends.
+//!
+//! Root may look into every process, whatever Landlock says, by capabilities that it gets anew with each program. So these are taken
+//! away for good from whoever is started: see [`without_insight`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,6 +90,9 @@ pub struct Enforced {
     pub missing: Vec<&'static str>,
 }
 
+/// What stays open to a program under all of it: no rule of Landlock is about it.
+pub const OPEN: &str = "UDP, and Unix sockets that lie elsewhere (such as a Docker socket)";
+
 impl Confinement {
     /// Returns what programs may touch that begin in `workspace`. `home` is the home folder, `path` the folders where programs lie.
     pub fn new(settings: &ToolSettings, workspace: &Path, home: Option<&Path>, path: &[PathBuf]) -> Self {
@@ -96,8 +102,9 @@ impl Confinement {
         let is_narrow = |folder: &&PathBuf| home.is_none_or(|home| !home.starts_with(folder)) && folder.components().count() > 1;
         readable.extend(path.iter().filter(is_narrow).cloned());
         readable.extend(settings.readable.iter().map(|folder| expanded(folder, home)));
-        // The repository that the workspace lies in is read by its tools.
-        readable.extend(workspace.ancestors().skip(1).map(|above| above.join(".git")).find(|dot| dot.exists()));
+        // A program reads what was installed with it, beside the folder that it lies in.
+        readable.extend(path.iter().filter_map(|folder| prefix(folder, home)));
+        readable.extend(repository(workspace));
         Self { level: settings.sandbox, readable, writable: vec![workspace.to_owned()], network: settings.network }
     }
 
@@ -105,6 +112,17 @@ impl Confinement {
     #[must_use]
     pub fn with_writable(mut self, folder: &Path) -> Self {
         self.writable.push(folder.to_owned());
+        self
+    }
+
+    /// Returns the same, where what was installed with `program` can be read too, wherever the links to it lead.
+    #[must_use]
+    pub fn running(mut self, program: &Path, home: Option<&Path>) -> Self {
+        if let Ok(program) = program.canonicalize() {
+            let folder = program.parent().unwrap_or(Path::new("/"));
+            self.readable.extend(prefix(folder, home));
+            self.readable.push(program);
+        }
         self
     }
 
@@ -137,15 +155,69 @@ impl Confinement {
         if self.level == Sandbox::Off {
             return command.spawn();
         }
-        let started = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                enter(self)?;
-                command.spawn()
-            });
-            thread.join()
-        });
-        started.unwrap_or_else(|_| Err(io::Error::other("the thread that confines it broke off")))
+        apart(|| {
+            enter(self)?;
+            without_insight();
+            command.spawn()
+        })
     }
+}
+
+/// Starts a program that nothing confines, and that cannot look into other processes all the same, not even as root.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn spawn_without_insight(command: &mut Command) -> io::Result<Child> {
+    apart(|| {
+        without_insight();
+        command.spawn()
+    })
+}
+
+/// Does something in a thread of its own, to which everything sticks that it does to itself.
+fn apart(work: impl FnOnce() -> io::Result<Child> + Send) -> io::Result<Child> {
+    let done = std::thread::scope(|scope| scope.spawn(work).join());
+    done.unwrap_or_else(|_| Err(io::Error::other("the thread that starts it broke off")))
+}
+
+/// Has this process keep its memory and its variables from all others that are not root's: keys stand there. It leaves no core either.
+pub fn hide_from_others() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::debug!("other processes may read the variables of this one: {error}");
+    }
+}
+
+/// Returns what was installed with the programs of a folder: the folder above a `bin`, when it looks like such a place and is narrow.
+fn prefix(folder: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let above = folder.parent().filter(|_| folder.ends_with("bin"))?;
+    // The home folder, what lies above it, and what lies in it directly (`~/.local`, a project with a `bin`) hold more than programs.
+    let holds_more = home.is_some_and(|home| home.starts_with(above) || above.parent() == Some(home));
+    let is_installed = ["lib", "lib64", "libexec", "pyvenv.cfg"].iter().any(|name| above.join(name).exists());
+    let is_checkout = above.join(".git").exists();
+    (above.components().count() > 1 && !holds_more && is_installed && !is_checkout).then(|| above.to_owned())
+}
+
+/// Returns what of the repository that a folder lies in is read by its tools and lies elsewhere: above it, or, for a linked worktree or a
+/// submodule, where the file `.git` says.
+fn repository(workspace: &Path) -> Vec<PathBuf> {
+    let Some(dot) = workspace.ancestors().map(|folder| folder.join(".git")).find(|dot| dot.exists()) else { return Vec::new() };
+    let mut places = vec![dot.clone()];
+    let text = if dot.is_file() { std::fs::read_to_string(&dot).unwrap_or_default() } else { String::new() };
+    if let (Some(named), Some(above)) = (text.trim().strip_prefix("gitdir:"), dot.parent()) {
+        let own = above.join(named.trim());
+        // A stranger's file may name any folder: that of a worktree names the file in turn, that of a submodule lies in a repository above.
+        let same =
+            |one: &Path, other: &Path| one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other));
+        let knows = std::fs::read_to_string(own.join("gitdir")).is_ok_and(|named| same(Path::new(named.trim()), &dot));
+        let lies_above = |own: PathBuf| above.ancestors().any(|folder| own.starts_with(folder.join(".git/modules")));
+        if knows || own.canonicalize().is_ok_and(lies_above) {
+            let common = std::fs::read_to_string(own.join("commondir")).ok().map(|common| own.join(common.trim()));
+            places.extend(common.filter(|common| common.join("HEAD").is_file()));
+            places.push(own);
+        }
+    }
+    places
 }
 
 fn expanded(folder: &str, home: Option<&Path>) -> PathBuf {
@@ -161,6 +233,8 @@ mod system {
         ABI, Access, AccessFs, AccessNet, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
         RulesetStatus, Scope, path_beneath_rules,
     };
+
+    use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
     use super::*;
 
@@ -185,6 +259,16 @@ mod system {
     /// Confines the thread that calls it, for good, and all that it starts.
     pub(super) fn enter(confinement: &Confinement) -> io::Result<()> {
         restrict(confinement).map(drop).map_err(|error| io::Error::other(format!("it cannot be confined: {error}")))
+    }
+
+    /// Takes from the thread that calls it, for good, and from all that it starts what lets root look into every process: capabilities
+    /// that come back with each program otherwise. Whoever is not root may not do it and does not need to.
+    pub(super) fn without_insight() {
+        for capability in [CapabilitySet::SYS_PTRACE, CapabilitySet::PERFMON, CapabilitySet::SYS_ADMIN] {
+            if let Err(error) = remove_capability_from_bounding_set(capability) {
+                tracing::trace!("a capability stays: {error}");
+            }
+        }
     }
 
     /// Finds out by trying, in a thread that ends then.
@@ -213,9 +297,61 @@ mod system {
         Ok(())
     }
 
+    pub(super) fn without_insight() {}
+
     pub(super) fn enforced(_: &Confinement) -> Enforced {
         Enforced { is_full: false, missing: vec!["what programs may read, write and connect to (no Landlock here)"] }
     }
 }
 
-use system::{enforced, enter};
+use system::{enforced, enter, without_insight};
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn folder(path: &Path) {
+        fs::create_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn what_was_installed_with_a_program_is_read_and_no_home_or_checkout() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        for installed in ["sdk/python/bin", "sdk/python/lib", "tool/bin", "tool/lib", "src/checkout/bin", "src/checkout/lib"] {
+            folder(&home.join(installed));
+        }
+        folder(&home.join("bin"));
+        folder(&home.join("src/checkout/.git"));
+        folder(&home.join("src/plain/bin"));
+        let found = |path: &str| prefix(&home.join(path), Some(&home));
+        assert_eq!(found("sdk/python/bin"), Some(home.join("sdk/python")));
+        for other in ["bin", "tool/bin", "src/checkout/bin", "src/plain/bin", "sdk/python/lib"] {
+            assert_eq!(found(other), None, "{other}");
+        }
+        let confinement =
+            Confinement::new(&ToolSettings::default(), &home.join("w"), Some(&home), &[home.join("sdk/python/bin")]);
+        assert!(confinement.readable.contains(&home.join("sdk/python")));
+    }
+
+    #[test]
+    fn a_linked_worktree_is_read_with_the_repository_that_it_is_of_and_no_file_leads_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (main, tree) = (dir.path().join("main"), dir.path().join("tree"));
+        let own = main.join(".git/worktrees/tree");
+        folder(&own);
+        folder(&tree.join("sub"));
+        for (file, text) in [("gitdir", format!("{}\n", tree.join(".git").display())), ("commondir", "../..\n".to_owned())] {
+            fs::write(own.join(file), text).unwrap();
+        }
+        fs::write(main.join(".git/HEAD"), "x").unwrap();
+        fs::write(tree.join(".git"), format!("gitdir: {}\n", own.display())).unwrap();
+        let found = repository(&tree.join("sub"));
+        assert!(found.contains(&own) && found.contains(&own.join("../..")), "{found:?}");
+        // A file that a stranger planted names what is no repository's.
+        fs::write(tree.join(".git"), format!("gitdir: {}\n", dir.path().display())).unwrap();
+        assert_eq!(repository(&tree), [tree.join(".git")]);
+    }
+}

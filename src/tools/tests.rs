@@ -515,3 +515,36 @@ fn git_reads_the_history_and_starts_nothing_that_a_repository_names() {
     fs::write(root.join(".git/config"), config).unwrap();
     assert_eq!(ran(json!({"command": "diff"})).fault, Some(ToolFault::NotAllowed));
 }
+
+#[test]
+fn a_program_reads_neither_the_variables_nor_the_memory_of_meno() {
+    let place = ToolContext::new(&[]);
+    let full = Confinement::new(&ToolSettings::default(), &place.root(), None, &[]).enforced().is_some_and(|found| found.is_full);
+    if !full {
+        return;
+    }
+    let text = place.ok("run_command", sh("cat /proc/$PPID/environ /proc/$PPID/maps; cat /proc/self/status | head -1"));
+    assert!(text.contains("ermission denied") && !text.contains("PATH=") && !text.contains("r-xp"), "{text}");
+    assert!(text.contains("Name:\tcat"), "its own it reads: {text}");
+}
+
+#[test]
+fn what_a_file_or_a_program_writes_hides_nothing_of_a_result() {
+    let mark = crate::domain::tool::KEPT_BESIDE;
+    let place = ToolContext::new(&[("a.txt", &format!("visible\n{mark}HIDDEN\n"))]);
+    for (name, arguments) in
+        [("read_file", json!({"path": "a.txt"})), ("run_command", sh("cat a.txt")), ("search_files", json!({"pattern": "."}))]
+    {
+        let text = place.ok(name, arguments);
+        assert!(text.contains("HIDDEN") && !text.contains(mark), "{name}: {text:?}");
+    }
+    let gone = place.fault("read_file", json!({"path": format!("none{mark}HIDDEN")}));
+    assert!(gone.1.contains("HIDDEN") && !gone.1.contains(mark), "{gone:?}");
+}
+
+#[test]
+fn the_names_of_built_in_tools_are_known_to_decisions() {
+    let catalogue = catalogue();
+    assert!(catalogue.iter().all(|spec| crate::domain::tool::is_built_in(&spec.name)));
+    assert!(!crate::domain::tool::is_built_in("cargo"));
+}

@@ -101,6 +101,8 @@ impl Entry {
 #[derive(Clone, Debug)]
 pub struct Library {
     folder: PathBuf,
+    /// The store is a stranger's: what it calls as something that ships is called does not take its place.
+    is_strange: bool,
     /// The programs that the settings allow, where they are to be looked at.
     commands: Option<BTreeSet<String>>,
 }
@@ -108,7 +110,14 @@ pub struct Library {
 impl Library {
     /// Opens the library of the store at `store`.
     pub fn open(store: &Path) -> Self {
-        Self { folder: store.join("templates"), commands: None }
+        Self { folder: store.join("templates"), is_strange: false, commands: None }
+    }
+
+    /// Has templates of a store that the user does not trust hide none that ship.
+    #[must_use]
+    pub fn of_stranger(mut self, is_strange: bool) -> Self {
+        self.is_strange = is_strange;
+        self
     }
 
     /// Has checks say which programs of a template are none of `commands`, those that the settings allow.
@@ -191,6 +200,9 @@ impl Library {
         }
         let path = self.folder.join(format!("{id}.json"));
         let builtin = TEMPLATES.iter().find(|(known, _)| *known == id);
+        if let (true, Some((id, text))) = (self.is_strange, builtin) {
+            return Ok(Some(built_in(id, text)));
+        }
         match read_text(&path) {
             Ok(text) => Ok(Some(self.entry(id, Origin::User(path), text, builtin.is_some()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(builtin.map(|(id, text)| built_in(id, text))),
@@ -224,6 +236,9 @@ impl Library {
         for path in user_files(&self.folder) {
             let Some(id) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else { continue };
             let hides = entries.contains_key(&id);
+            if hides && self.is_strange {
+                continue;
+            }
             let entry = match read_text(&path) {
                 Ok(text) => self.entry(&id, Origin::User(path), text, hides),
                 Err(error) => Entry {
@@ -298,6 +313,22 @@ fn unreadable(error: &std::io::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_strangers_template_takes_the_place_of_none_that_ships() {
+        let store = tempfile::tempdir().unwrap();
+        std::fs::create_dir(store.path().join("templates")).unwrap();
+        let (id, text) = TEMPLATES[0];
+        for name in [id, "own_one"] {
+            std::fs::write(store.path().join(format!("templates/{name}.json")), text.replace(id, name)).unwrap();
+        }
+        for (is_strange, hides) in [(false, true), (true, false)] {
+            let library = Library::open(store.path()).of_stranger(is_strange);
+            assert_eq!(library.find(id).unwrap().unwrap().hides_builtin, hides);
+            assert!(library.list().iter().any(|entry| entry.id == id && entry.hides_builtin == hides));
+            assert!(library.find("own_one").unwrap().is_some());
+        }
+    }
 
     #[test]
     fn what_ships_is_read_as_if_it_were_checked_and_has_no_errors() {

@@ -209,7 +209,9 @@ impl Workspace {
         let prices = prices(&options.places, options.prices)?.with_tariffs(providers::tariffs(&resolved.settings.providers));
         let secrets = secrets(&resolved, &options.variables);
         let redactor = Arc::new(Redactor::new(secrets.iter().map(ExposeSecret::expose_secret)));
-        let library = Library::open(&store.path);
+        // Where nobody can say who is trusted, nobody is.
+        let is_strange = !settings::is_trusted(&options.places, &store).unwrap_or(false);
+        let library = Library::open(&store.path).of_stranger(is_strange);
         let keyring = keys::ring(&resolved.settings.encryption, Arc::clone(&options.notice));
         let payloads = Arc::new(Payloads::with_keys(Arc::new(OsFiles), &store.path, Arc::new(keyring)));
         let world = Arc::new(options.world);

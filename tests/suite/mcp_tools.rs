@@ -198,11 +198,32 @@ async fn a_tool_that_changed_is_refused_until_it_is_allowed_again() {
     let shown = meno(&house, &["mcp", "tools", "test"], "changed").await.exits(0);
     assert!(shown.stdout.contains("mcp:test/echo  writes, not allowed as it is now"), "{}", shown.stdout);
     assert!(shown.stdout.contains("id_ed25519") && !shown.stdout.contains('\u{202e}'), "{}", shown.stdout);
+    assert!(
+        shown.stdout.contains("arguments: {\"type\":\"object\"") && shown.stderr.contains("left out: `bad name`"),
+        "{shown:?}"
+    );
     meno(&house, &["mcp", "allow", "test"], "changed").await.exits(0);
     server.then(answer());
     meno(&house, &RUN, "changed").await.exits(0);
     // And back again is a change too.
     meno(&house, &RUN, "good").await.exits(1);
+}
+
+#[test]
+fn one_odd_tool_is_left_out_and_too_many_or_an_unknown_revision_are_refused() {
+    let house = House::new();
+    house.configure(&settings("test", ""));
+    let tools = |mode: &str| finish(command(&house, &["mcp", "tools", "test", "--json"], mode));
+    let listed: Value = serde_json::from_str(&tools("odd").exits(0).stdout).expect("JSON");
+    assert_eq!((&listed["tools"][0]["name"], listed["tools"].as_array().map(Vec::len)), (&json!("mcp:test/echo"), Some(1)));
+    assert!(listed["tools"][0]["parameters"]["properties"]["text"].is_object(), "{listed}");
+    assert!(listed["left_out"][0].as_str().is_some_and(|why| why.contains("`shapeless`")), "{listed}");
+    let many = tools("many").exits(1);
+    assert!(many.stderr.contains("more than 500 tools"), "{}", many.stderr);
+    // The command that tries a server alone does not send to itself.
+    assert!(!many.stderr.contains("meno mcp tools"), "{}", many.stderr);
+    let ancient = tools("ancient").exits(1);
+    assert!(ancient.stderr.contains("revision 1999-01-01"), "{}", ancient.stderr);
 }
 
 #[tokio::test]

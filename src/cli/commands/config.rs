@@ -11,7 +11,7 @@ use crate::cli::open::{self, Opening, store_with};
 use crate::cli::output::table::{Fit, Table};
 use crate::cli::output::{Printer, sanitize, words};
 use crate::settings::place::CONFIG;
-use crate::settings::{SettingValue, Source, edit, is_trusted};
+use crate::settings::{SettingValue, Source, TrustedStores, edit, is_trusted};
 use crate::workspace::{Access, Workspace};
 
 /// `config --json`.
@@ -82,7 +82,9 @@ pub fn run(context: &mut Context, args: &ConfigArgs) -> Result<Exit> {
 fn change(context: &mut Context, key: &str, value: &str) -> Result<()> {
     // What the settings have to tell is told when they are shown, after the change.
     let hushed = || Opening { hush: true, ..Opening::default() };
-    let mut place = store_with(context, Access::Surroundings, hushed())?.store;
+    let opened = store_with(context, Access::Surroundings, hushed())?;
+    let (mut place, trusted_stores) = (opened.store.clone(), opened.places.trusted_stores());
+    drop(opened);
     if !place.path.is_dir() {
         // A wrong key or value leaves no store behind.
         edit::set(&place.path.join(CONFIG), "", key, value)
@@ -91,7 +93,8 @@ fn change(context: &mut Context, key: &str, value: &str) -> Result<()> {
         place = store_with(context, Access::Write, hushed())?.store;
     }
     let file = place.path.join(CONFIG);
-    edit::edit_file(&file, key, Some(value).filter(|value| !value.is_empty()))?;
+    let edited = || edit::edit_file(&file, key, Some(value).filter(|value| !value.is_empty()));
+    TrustedStores::keeping(&trusted_stores, &place.path, edited)?;
     let did = if value.is_empty() { "took" } else { "set" };
     let whence = if value.is_empty() { "out of" } else { "in" };
     context.out.say(format!("{did} `{}` {whence} {}", sanitize::line(key), sanitize::line(&file.display().to_string())));

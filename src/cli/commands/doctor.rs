@@ -17,6 +17,7 @@ use crate::cli::output::{BAD, GOOD, HINT, WARN, sanitize, styled, words};
 use crate::domain::settings::AuthScheme;
 use crate::domain::tier::Tier;
 use crate::settings::Choice;
+use crate::tools::sandbox::OPEN;
 use crate::workspace::{Access, Inspection, Upkeep, Workspace};
 
 /// How a thing is.
@@ -102,6 +103,7 @@ pub fn look(workspace: &Workspace) -> Result<DoctorDocument> {
     }
     of_settings(workspace, &mut checks);
     of_servers(workspace, &mut checks);
+    of_tools(workspace, &mut checks);
     of_templates(workspace, &mut checks);
     let state = checks.iter().map(|check| check.state).max().unwrap_or(CheckStatus::Ok);
     Ok(DoctorDocument { store: workspace.store.path.display().to_string(), state, repaired: false, checks })
@@ -113,6 +115,33 @@ fn ok(name: &'static str, found: impl Into<String>) -> Check {
 
 fn bad(name: &'static str, state: CheckStatus, found: impl Into<String>, hint: impl Into<String>) -> Check {
     Check { name, state, found: found.into(), hint: Some(hint.into()) }
+}
+
+/// Whether what the settings allow agents to use can be used: programs, their confinement, origins.
+fn of_tools(workspace: &Workspace, checks: &mut Vec<Check>) {
+    let tools = &workspace.resolved.settings.tools;
+    let found = workspace.runs().tools_here();
+    for program in &found.missing {
+        let found = format!("there is no program `{}`, which `commands` under [tools] allows", sanitize::line(program));
+        checks.push(bad("tools", CheckStatus::Warning, found, "install it, or take it out of `commands`"));
+    }
+    for (origin, why) in &found.origins {
+        let found = format!("`origins` under [tools] has `{}`: {why}", sanitize::line(origin));
+        checks.push(bad("tools", CheckStatus::Warning, found, "write scheme and host of a public site: `https://docs.rs`"));
+    }
+    if tools.commands.is_empty() {
+        return;
+    }
+    checks.push(match &found.confined {
+        None => {
+            bad("sandbox", CheckStatus::Warning, "programs of agents run unconfined", "set `sandbox = \"auto\"` under [tools]")
+        }
+        Some(enforced) if enforced.is_full => ok("sandbox", format!("programs of agents are confined; open to them: {OPEN}")),
+        Some(enforced) => {
+            let found = format!("this system does not enforce {}", enforced.missing.join(", "));
+            bad("sandbox", CheckStatus::Warning, found, "a newer kernel with Landlock confines programs whole")
+        }
+    });
 }
 
 /// Whether the programs of MCP servers are there; none is started.

@@ -57,6 +57,7 @@ fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut request: Fork
     let needs_work = request.take_over != Some(TakeOver::Nothing);
     let point = workspace.runs().fork_point(id, at, needs_work)?;
     consent::to_run(context, &workspace, id, &point.basis)?;
+    consent::to_programs(context, &workspace, &point.basis.template, true, &workspace.places.current)?;
     request.secrets = form_fill::secrets_of(&workspace, &point.basis.template, &GivenAnswers::new());
     // A form that nobody can be asked about is complete before anything is written.
     let must_complete = !point.run.form_complete && !context.can_ask();

@@ -15,7 +15,7 @@ use crate::domain::tool::ToolEffect;
 use crate::mcp::client_config::Client;
 use crate::mcp::{self, Options};
 use crate::tools::mcp::McpTool;
-use crate::workspace::Access;
+use crate::workspace::{Access, McpError};
 
 /// `mcp tools --json` and `mcp allow --json`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -25,6 +25,8 @@ pub struct McpToolList {
     pub server: String,
     /// Its tools, in its order.
     pub tools: Vec<McpToolLine>,
+    /// Why tools that it has besides are left out.
+    pub left_out: Vec<String>,
 }
 
 /// One tool of a server.
@@ -40,6 +42,8 @@ pub struct McpToolLine {
     pub allowed: bool,
     /// What models are told of it.
     pub description: String,
+    /// The JSON Schema of its arguments, as models are told it.
+    pub parameters: serde_json::Value,
 }
 
 impl McpToolLine {
@@ -50,6 +54,7 @@ impl McpToolLine {
             effect: tool.spec.effect,
             allowed,
             description: tool.spec.description.clone(),
+            parameters: tool.spec.parameters.clone(),
         }
     }
 }
@@ -77,24 +82,30 @@ pub fn run(context: &mut Context, args: &McpArgs) -> Result<Exit> {
 
 fn tools(context: &mut Context, name: &str) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
-    let tools = workspace.runs().mcp_tools(name)?;
-    show(context, name, tools.iter().map(|(tool, allowed)| McpToolLine::new(tool, *allowed)).collect())
+    let (tools, left_out) = workspace.runs().mcp_tools(name).map_err(|error| match error {
+        // This command is what tries a server alone.
+        error @ McpError::Fault(_) => {
+            CliError::from(error).hint(format!("correct `command` under [mcp.{}]", sanitize::line(name)))
+        }
+        error => error.into(),
+    })?;
+    show(context, name, tools.iter().map(|(tool, allowed)| McpToolLine::new(tool, *allowed)).collect(), left_out)
 }
 
 fn allow(context: &mut Context, name: &str) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
     let tools = workspace.runs().allow_mcp(name)?;
     if context.out.json() {
-        return show(context, name, tools.iter().map(|tool| McpToolLine::new(tool, true)).collect());
+        return show(context, name, tools.iter().map(|tool| McpToolLine::new(tool, true)).collect(), Vec::new());
     }
     let count = words::plural(tools.len() as u64, "tool");
     context.out.say(format!("allowed {count} of `{}` as they are now", sanitize::line(name)));
     Ok(Exit::Done)
 }
 
-fn show(context: &mut Context, name: &str, tools: Vec<McpToolLine>) -> Result<Exit> {
+fn show(context: &mut Context, name: &str, tools: Vec<McpToolLine>, left_out: Vec<String>) -> Result<Exit> {
     if context.out.json() {
-        context.out.document(&McpToolList { server: name.to_owned(), tools })?;
+        context.out.document(&McpToolList { server: name.to_owned(), tools, left_out })?;
         return Ok(Exit::Done);
     }
     if tools.is_empty() {
@@ -105,6 +116,10 @@ fn show(context: &mut Context, name: &str, tools: Vec<McpToolLine>) -> Result<Ex
         let description = tool.description.split_once('\n').map_or("", |(_, own)| own);
         let head = format!("{}  {}, {state}", styled(HEADING, sanitize::line(&tool.name)), tool.effect);
         context.out.data(format!("{head}\n{}", sanitize::text(description)))?;
+        context.out.data(format!("arguments: {}", sanitize::line(&tool.parameters.to_string())))?;
+    }
+    for why in left_out {
+        context.out.say(format!("left out: {}", sanitize::line(&why)));
     }
     Ok(Exit::Done)
 }

@@ -25,6 +25,8 @@ pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
     let id = workspace.runs().find_own_run(&args.run.to_string())?;
     if let Ok(basis) = workspace.runs().recorded_basis(id) {
         consent::to_run(context, &workspace, id, &basis)?;
+        let folder = workspace.runs().folder_of(id)?;
+        consent::to_programs(context, &workspace, &basis.template, true, &folder)?;
     }
     // A run that waits for nothing is not begun again.
     let detail = workspace.runs().detail(id)?;

@@ -27,6 +27,8 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
     // What cannot be read is no run that could go on: resuming says why.
     if let Ok(basis) = workspace.runs().recorded_basis(id) {
         consent::to_run(context, &workspace, id, &basis)?;
+        let folder = workspace.runs().folder_of(id)?;
+        consent::to_programs(context, &workspace, &basis.template, true, &folder)?;
     }
     let run_budget = args.budgets.iter().rfind(|budget| budget.role.is_none());
     let of_agent = |budget: &Budget| Some((budget.role.clone()?, budget.amount));

@@ -48,6 +48,10 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
         looked.runs().check_models(&template, args.strategy, args.budget)?;
     }
     consent::to_template(context, &looked, &entry)?;
+    if !args.dry_run {
+        let is_strangers = matches!(entry.origin, Origin::User(_));
+        consent::to_programs(context, &looked, &template, is_strangers, &looked.places.current)?;
+    }
     let given = given(context, args.answers.as_deref(), &args.set, &template)?;
     let material = with_material(context, &looked, &template, args, request(args))?;
     let request = material.clone();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::cli::output::{sanitize, time, words};
 use crate::domain::event::{
-    AttemptOutcome, ChosenBy, CriterionJudged, Event, InputAttached, Mode, Purpose, Recorded, SuspendReason, Verdict,
+    AttemptOutcome, ChosenBy, CriterionJudged, Event, InputAttached, Mode, Purpose, Recorded, ResolvedBy, SuspendReason, Verdict,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::judge;
@@ -176,8 +176,13 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
             )
         }
         Event::ToolResolved(body) => {
-            let (resolution, by) = (body.resolution.name().replace('_', " "), body.by.name());
-            format!("{}: had the tool finished when meno stopped? {resolution}, by its {by}", names.caller(body.call))
+            let resolution = body.resolution.name().replace('_', " ");
+            let by = match body.by {
+                ResolvedBy::Person => "as a person said",
+                ResolvedBy::Files => "as its files tell",
+                ResolvedBy::Effect => "it does no harm again",
+            };
+            format!("{}: had the tool finished when meno stopped? {resolution}, {by}", names.caller(body.call))
         }
         Event::WriteUndone(body) => {
             let paths = body.private.as_ref().map_or_else(|| "files".to_owned(), |private| private.paths.join(", "));

@@ -4,6 +4,7 @@ use super::agents_of;
 use super::page::Page;
 use crate::cli::output::{FAINT, sanitize, styled, time, words};
 use crate::domain::event::{Purpose, ResolvedBy};
+use crate::domain::tool::{RUN_COMMAND, changes_files};
 use crate::views::run_detail::{AttemptDetail, CallDetail, RunDetail, ToolDetail};
 
 /// Characters of the arguments that are shown in one line.
@@ -60,7 +61,15 @@ fn line(tool: &ToolDetail) -> String {
         _ => String::new(),
     };
     let undone = if tool.undone.is_empty() { "" } else { ", undone" };
-    format!("{} {arguments}  {outcome}{size}{resolved}{undone}", sanitize::line(&tool.tool))
+    let exit = tool.result.as_deref().filter(|_| tool.tool == RUN_COMMAND).and_then(exit_of).unwrap_or_default();
+    format!("{} {arguments}  {outcome}{exit}{size}{resolved}{undone}", sanitize::line(&tool.tool))
+}
+
+/// Returns how a program ended, as the end of its result says it.
+fn exit_of(result: &str) -> Option<String> {
+    let last = result.lines().rev().find(|line| !line.is_empty() && !line.starts_with("[meno: "))?;
+    let (words, _) = last.strip_prefix('(')?.split_once(',')?;
+    (words.starts_with("exit code ") || words == "ended by a signal").then(|| format!(", {words}"))
 }
 
 /// Shows what the tools of the run changed in files, oldest first: only of `agent`, if one is named.
@@ -85,7 +94,11 @@ pub fn diffs(page: &mut Page, run: &RunDetail, agent: Option<&str>) {
             }
         }
     }
-    if is_empty {
+    let calls = agents_of(run, agent).flat_map(|agent| &agent.attempts).flat_map(|attempt| &attempt.calls);
+    let wrote = |tool: &ToolDetail| changes_files(&tool.tool) && tool.ok == Some(true);
+    if is_empty && calls.flat_map(|call| &call.tools).any(wrote) {
+        page.nothing("tools changed files; what they changed is not kept");
+    } else if is_empty {
         page.nothing("no tool changed a file");
     }
 }
@@ -98,7 +111,21 @@ pub fn told(page: &mut Page, call: &CallDetail) {
         page.text(tool.arguments.as_deref().unwrap_or("(arguments not kept)"));
         match &tool.result {
             Some(result) => page.text(result),
+            None if tool.ok.is_none() => page.nothing("it has no result yet"),
             None => page.nothing("the result is not kept"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_shown_with_how_it_ended() {
+        assert_eq!(exit_of("1 failed\n(exit code 1, 0.3 s)\n").as_deref(), Some(", exit code 1"));
+        let planted = "(ended by a signal, 2.0 s)\n\n[meno: .git/config changed while this ran: look]\n";
+        assert_eq!(exit_of(planted).as_deref(), Some(", ended by a signal"));
+        assert_eq!(exit_of("(exit code 1, 0.3 s)\nand more"), None);
     }
 }

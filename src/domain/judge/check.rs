@@ -88,6 +88,12 @@ pub(super) fn compile(pattern: &str) -> Result<regex::Regex, String> {
     built.map_err(|error| error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
 }
 
+/// Tells whether a program ended because what it needs could not be started or read: 126 and 127 are what shells and their like end with
+/// then, and an interpreter of Python without its library says so.
+fn is_unstarted(code: i32, tail: &str) -> bool {
+    matches!(code, 126 | 127) || tail.contains("No module named 'encodings'")
+}
+
 /// A program that may not run, or is not there, says nothing of the answer.
 fn command(run: &[String], wanted: i32, facts: &Facts) -> Judged {
     let (program, line) = (run.first().map_or("", String::as_str), quote(&run.join(" ")));
@@ -97,6 +103,15 @@ fn command(run: &[String], wanted: i32, facts: &Facts) -> Judged {
             Judged::unknown(format!("{line} was not run: the settings do not allow `{program}`"))
         }
         Some(CommandFact::NotRun(NotRun::NotFound)) => Judged::unknown(format!("{line} was not run: `{program}` is not there")),
+        Some(CommandFact::Ran { exit: Some(code), timed_out: false, tail })
+            if facts.edition.knows_unstarted() && *code != wanted && is_unstarted(*code, tail) =>
+        {
+            let said = if tail.is_empty() { "it wrote nothing" } else { tail.as_str() };
+            Judged::unknown(format!(
+                "{line} did not get to work: something that it needs is not there, or is not to be read by programs here (`readable` \
+                 under [tools]); exit code {code}: {said}"
+            ))
+        }
         Some(CommandFact::Ran { exit, timed_out, tail }) => {
             let end = match (exit, timed_out) {
                 (_, true) => "it did not end in time".to_owned(),

@@ -1,4 +1,4 @@
-//! Which rules judge an answer. The rules have changed three times; a run records those that it started under and is judged by them for good,
+//! Which rules judge an answer. The rules have changed four times; a run records those that it started under and is judged by them for good,
 //! so that its verdicts can be derived again by every later version.
 
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,10 @@ pub enum Edition {
     /// window is not sent. What is missing in a JSON answer, what a path finds, and why an agent failed is said in other words.
     Third,
     /// `cites_inputs` also takes lines of files that the agent, or one that it builds on, was shown by its tools.
-    #[default]
     Fourth,
+    /// A command that could not be started, or that could not start what it needs, says nothing of the answer.
+    #[default]
+    Fifth,
 }
 
 impl Edition {
@@ -37,12 +39,17 @@ impl Edition {
         self >= Self::Fourth
     }
 
+    /// Returns whether a command that could not start what it needs is unknown rather than failed.
+    pub fn knows_unstarted(self) -> bool {
+        self >= Self::Fifth
+    }
+
     /// Counts the words of a text: by the word boundaries of Unicode (UAX #29), where what has neither letter nor digit is no word.
     /// Scripts that are written without spaces have no boundaries to go by: there each character is a word, as word processors count.
     pub fn words(self, text: &str) -> u64 {
         match self {
             Self::First => text.split_whitespace().count() as u64,
-            Self::Second | Self::Third | Self::Fourth => text.unicode_words().count() as u64,
+            Self::Second | Self::Third | Self::Fourth | Self::Fifth => text.unicode_words().count() as u64,
         }
     }
 }
@@ -54,6 +61,7 @@ impl From<Edition> for u32 {
             Edition::Second => 2,
             Edition::Third => 3,
             Edition::Fourth => 4,
+            Edition::Fifth => 5,
         }
     }
 }
@@ -67,6 +75,7 @@ impl TryFrom<u32> for Edition {
             2 => Ok(Self::Second),
             3 => Ok(Self::Third),
             4 => Ok(Self::Fourth),
+            5 => Ok(Self::Fifth),
             number => Err(format!("edition {number} of the rules for judging is not known to this version")),
         }
     }
@@ -95,10 +104,10 @@ mod tests {
 
     #[test]
     fn an_edition_is_recorded_as_its_number() {
-        for edition in [Edition::First, Edition::Second, Edition::Third, Edition::Fourth] {
+        for edition in [Edition::First, Edition::Second, Edition::Third, Edition::Fourth, Edition::Fifth] {
             let text = serde_json::to_string(&edition).unwrap();
             assert_eq!(serde_json::from_str::<Edition>(&text).unwrap(), edition);
         }
-        assert!(serde_json::from_str::<Edition>("5").unwrap_err().to_string().contains("edition 5"));
+        assert!(serde_json::from_str::<Edition>("6").unwrap_err().to_string().contains("edition 6"));
     }
 }

@@ -224,7 +224,7 @@ impl Judging<'_> {
                 // What speaks for the part or against it does so for its negation, in the same words.
                 evidence: match self.facts.edition {
                     Edition::First => clip(&format!("of the opposite: {}", inner.evidence), EVIDENCE_BYTES_MAX),
-                    Edition::Second | Edition::Third | Edition::Fourth => inner.evidence,
+                    Edition::Second | Edition::Third | Edition::Fourth | Edition::Fifth => inner.evidence,
                 },
                 by: inner.by,
             }),

@@ -24,6 +24,7 @@ fn facts() -> Facts {
             (command_name(&["ran".to_owned()]), ran(Some(0), false)),
             (command_name(&["hung".to_owned()]), ran(None, true)),
             (command_name(&["gone".to_owned()]), CommandFact::NotRun(NotRun::NotFound)),
+            (command_name(&["unstarted".to_owned()]), ran(Some(127), false)),
         ]
         .into(),
     }
@@ -41,6 +42,18 @@ fn one(value: Value, answer: &str) -> Judged {
 fn expect(value: Value, answer: &str, verdict: Verdict) {
     let judged = one(value.clone(), answer);
     assert_eq!(judged.verdict, verdict, "{value} over {answer:?}: {}", judged.evidence);
+}
+
+#[test]
+fn a_command_that_could_not_start_what_it_needs_says_nothing_of_the_answer() {
+    let criterion = json!({"type": "command", "run": ["unstarted"]});
+    let judged = one(criterion.clone(), "x");
+    assert!(judged.verdict == Verdict::Unknown && judged.evidence.contains("`readable` under [tools]"), "{}", judged.evidence);
+    expect(json!({"type": "command", "run": ["unstarted"], "exit_code": 127}), "x", Verdict::Pass);
+    // Runs of before are judged as they were.
+    let earlier = Facts { edition: Edition::Fourth, ..facts() };
+    let judged = judge(&[self::criterion(criterion)], "x", &earlier, Scores::Nobody("no judge")).remove(0);
+    assert_eq!(judged.verdict, Verdict::Fail);
 }
 
 #[test]

@@ -170,6 +170,11 @@ impl Run {
             Event::FactObserved(body) => {
                 let observed = Observation::recorded(body);
                 let Some(attempt) = body.attempt.filter(|_| body.private.is_some()) else { return };
+                if let Some((path, before)) = observed.file_before() {
+                    self.with_agent(body.agent, |agent| {
+                        agent.files_before.entry(path.to_owned()).or_insert(before);
+                    });
+                }
                 self.with_attempt(body.agent, attempt, |attempt| {
                     if let Some((path, fact)) = observed.file() {
                         attempt.files.insert(path.to_owned(), fact);
@@ -307,6 +312,7 @@ impl Run {
             status: AgentStatus::Waiting,
             attempts: Vec::new(),
             retried_from: 0,
+            files_before: std::collections::BTreeMap::new(),
             plan: body.clone(),
         };
         // Numbers are gapless in every log that Meno writes; a log that is not is still folded, in order of planning.

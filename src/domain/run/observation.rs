@@ -45,7 +45,7 @@ impl FileLook {
 }
 
 impl Observation {
-    /// A file of the workspace, before an attempt and after it; `path` is the criterion's spelling.
+    /// A file of the workspace, before the agent's first attempt and after this one; `path` is the criterion's spelling.
     pub fn of_file(path: &str, before: FileLook, after: FileLook) -> Self {
         let private = FactObservedPrivate { subject: path.to_owned(), output: None, before: before.hash, after: after.hash };
         Self { fact: Fact::File { before: before.state, after: after.state }, private }
@@ -109,6 +109,13 @@ impl Observation {
             (before, after) => Some(before != after),
         };
         Some((&self.private.subject, FileFact { exists, changed }))
+    }
+
+    /// Returns the file that it is about and how it was before; `None` when it is about something else, or nobody had looked.
+    pub fn file_before(&self) -> Option<(&str, FileLook)> {
+        let Fact::File { before, .. } = self.fact else { return None };
+        let look = FileLook { state: before, hash: self.private.before };
+        (look != FileLook::UNSEEN).then_some((&self.private.subject, look))
     }
 
     /// Returns whether a hash is missing without which it cannot be told whether a file changed.

@@ -10,7 +10,7 @@ use super::prompt::fence;
 use super::state::{Agent, Call, Run, ToolEnd, Turn};
 use crate::domain::call::{ToolCall, ToolResult, ToolTurn};
 use crate::domain::event::{CallReplied, StopReason};
-use crate::domain::tool::{CALLS_PER_TURN_MAX, LAST_TURN, RUN_COMMAND, ToolEffect, ToolSpec};
+use crate::domain::tool::{CALLS_PER_TURN_MAX, LAST_TURN, RUN_COMMAND, ToolEffect, ToolSpec, is_built_in};
 
 /// The parameter of a call that says in how many turns its model may ask for tools.
 const TURNS_LEFT: &str = "turns_left";
@@ -42,8 +42,9 @@ pub(super) fn tools(basis: &Basis, agent: &Agent) -> Vec<ToolSpec> {
 /// Returns the programs that an agent may run: of those that the recorded settings allow, the ones that it lists, or all when it lists
 /// the tool itself.
 fn programs<'a>(basis: &'a Basis, agent: &Agent) -> Vec<&'a str> {
-    let listed = |name: &str| agent.plan.tools.iter().any(|tool| tool == name);
-    let all = listed(RUN_COMMAND);
+    // A built-in tool's name is the tool's, and no leave to run the program that is called so.
+    let listed = |name: &str| !is_built_in(name) && agent.plan.tools.iter().any(|tool| tool == name);
+    let all = agent.plan.tools.iter().any(|tool| tool == RUN_COMMAND);
     basis.settings.tools.commands.iter().map(String::as_str).filter(|program| all || listed(program)).collect()
 }
 

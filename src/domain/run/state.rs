@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::observation::FileLook;
 use crate::domain::call::ToolCall;
 use crate::domain::criterion::Criterion;
 use crate::domain::event::{
@@ -150,6 +151,8 @@ pub struct Agent {
     pub attempts: Vec<Attempt>,
     /// How many of the attempts belong to an earlier life: before failed agents were given another turn.
     pub retried_from: usize,
+    /// Files that its criteria ask about, as they were before its first attempt, by the criterion's spelling.
+    pub files_before: BTreeMap<String, FileLook>,
 }
 
 /// How far an agent is.

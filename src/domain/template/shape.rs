@@ -53,6 +53,10 @@ impl<'w> Walker<'w> {
                 Ok(_) => format!("write {text} without quotes"),
                 Err(_) => format!("write {wanted}"),
             },
+            // A command is a program and its arguments, each by itself.
+            (Kind::Text(text), types) if types.contains(&"array") && pointer.ends_with("/run") => {
+                format!("write {}", Value::from(text.split_whitespace().collect::<Vec<_>>()))
+            }
             (Kind::Text(text), types) if types.contains(&"array") => format!("write [{}]", Value::from(text.as_str())),
             (Kind::Null, _) => "leave the key out".to_owned(),
             _ => format!("write {wanted}"),

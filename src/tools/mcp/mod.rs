@@ -20,11 +20,12 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use super::programs::Programs;
 use super::{Environment, ToolError};
 use crate::domain::event::ToolFault;
 use crate::domain::settings::McpSettings;
 use crate::domain::tool::ToolEffect;
-use session::{CallFault, Launch, Session};
+use session::{CallFault, Launch, Session, ToolList};
 
 /// How often a server that died or hung is started again in one run.
 const RESTARTS_MAX: u32 = 3;
@@ -63,6 +64,7 @@ struct Server {
     wanted: Wanted,
     program: PathBuf,
     folder: PathBuf,
+    programs: Option<Programs>,
     state: Mutex<State>,
 }
 
@@ -75,11 +77,11 @@ struct State {
 }
 
 impl Servers {
-    /// Starts servers in `folder`, all at once, and asks them for their tools.
+    /// Starts servers in `folder`, all at once, noted among `programs` while they run, and asks them for their tools.
     ///
     /// # Errors
     /// A [`ServerFault`] of the first that cannot be used; then none is left running.
-    pub fn start(wanted: Vec<Wanted>, folder: &Path) -> Result<Self, ServerFault> {
+    pub fn start(wanted: Vec<Wanted>, folder: &Path, programs: Option<Programs>) -> Result<Self, ServerFault> {
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("meno-mcp").enable_all().build();
         let runtime = threads.map_err(|error| ServerFault {
             server: wanted.first().map(|wanted| wanted.name.clone()).unwrap_or_default(),
@@ -97,7 +99,7 @@ impl Servers {
                 return Err(fault(format!("the program `{first}` is not in PATH (a path has to be absolute)")));
             };
             let state = Mutex::new(State { session: None, restarts: 0, why: String::new() });
-            servers.push(Server { wanted, program, folder: folder.to_owned(), state });
+            servers.push(Server { wanted, program, folder: folder.to_owned(), programs: programs.clone(), state });
         }
         let start = |server: Server| {
             runtime.spawn(async move {
@@ -114,7 +116,8 @@ impl Servers {
             match opened {
                 Ok((session, said)) => {
                     server.lock().session = Some(std::sync::Arc::new(session));
-                    for said in said {
+                    all.left_out.extend(said.left_out.into_iter().map(|why| (name.clone(), why)));
+                    for said in said.said {
                         match McpTool::new(&name, said, server.wanted.settings.trust_annotations) {
                             Ok(tool) if all.tools.iter().any(|known| known.spec.name == tool.spec.name) => {
                                 all.left_out.push((name.clone(), format!("it has two tools called `{}`", tool.tool)));
@@ -206,9 +209,15 @@ impl Server {
     }
 
     /// Starts it and asks for its tools, within the time that it has for that.
-    async fn open(&self) -> Result<(Session, Vec<text::Said>), String> {
+    async fn open(&self) -> Result<(Session, ToolList), String> {
         let arguments = self.wanted.settings.command.get(1..).unwrap_or_default();
-        let launch = Launch { program: &self.program, arguments, folder: &self.folder, environment: &self.wanted.environment };
+        let launch = Launch {
+            program: &self.program,
+            arguments,
+            folder: &self.folder,
+            environment: &self.wanted.environment,
+            programs: self.programs.as_ref(),
+        };
         let opened = async {
             let session = Session::open(launch).await?;
             let tools = session.tools().await?;
@@ -242,7 +251,7 @@ impl Server {
         let (session, said) = self.open().await.map_err(|why| {
             ToolError::failed(format!("The MCP server `{}` died and cannot be started again: {why}", tool.server))
         })?;
-        let is_same = said.into_iter().filter(|said| said.name == tool.tool).any(|said| {
+        let is_same = said.said.into_iter().filter(|said| said.name == tool.tool).any(|said| {
             McpTool::new(&tool.server, said, self.wanted.settings.trust_annotations)
                 .is_ok_and(|again| again.fingerprint == tool.fingerprint)
         });

@@ -18,6 +18,8 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 
 use super::text;
 use crate::tools::child::Environment;
+use crate::tools::programs::{Note, Programs};
+use crate::tools::sandbox::spawn_without_insight;
 
 /// Bytes of one message, at most.
 const MESSAGE_BYTES_MAX: u64 = 8 << 20;
@@ -68,13 +70,15 @@ impl Watch {
 pub(super) struct Process {
     child: Child,
     group: Pid,
+    /// It goes when the process has gone.
+    _note: Option<Note>,
 }
 
 /// The pipes of a process, for the protocol.
 pub(super) type Pipes = (Limited, Sender);
 
 impl Process {
-    /// Starts `program` with `arguments` in `folder`. What it writes on stderr goes to `watch`. Call it within a runtime.
+    /// Starts `program` with `arguments` in `folder`. What it writes on stderr goes to `watch`; it is noted among `programs`. Call it within a runtime.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -82,19 +86,21 @@ impl Process {
         (program, arguments): (&Path, &[String]),
         folder: &Path,
         environment: &Environment,
-        watch: &Arc<Watch>,
+        (watch, programs): (&Arc<Watch>, Option<&Programs>),
     ) -> io::Result<(Self, Pipes)> {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(folder).env_clear().envs(environment.variables());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut child = command.spawn()?;
+        // Nothing confines it, but the keys of this process are none of its business.
+        let mut child = spawn_without_insight(&mut command)?;
         let group = Pid::from_child(&child);
+        let note = programs.and_then(|programs| programs.note(group, program));
         let pipe = || io::Error::from(io::ErrorKind::BrokenPipe);
         let stdin = OwnedFd::from(child.stdin.take().ok_or_else(pipe)?);
         let stdout = OwnedFd::from(child.stdout.take().ok_or_else(pipe)?);
         let stderr = OwnedFd::from(child.stderr.take().ok_or_else(pipe)?);
         // From here on the group is ended with it, whatever fails.
-        let process = Self { child, group };
+        let process = Self { child, group, _note: note };
         let limited = Limited { inner: Receiver::from_owned_fd(stdout)?, message: 0, watch: Arc::clone(watch) };
         tokio::spawn(listen(Receiver::from_owned_fd(stderr)?, Arc::clone(watch)));
         Ok((process, (limited, Sender::from_owned_fd(stdin)?)))

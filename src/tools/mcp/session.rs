@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, ClientCapabilities, ClientConfig, ContentBlock, Implementation, PaginatedRequestParams,
-    ProtocolVersion, ResourceContents,
+    CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, ContentBlock, CustomResult, Implementation,
+    ListToolsRequest, PaginatedRequestParams, ProtocolVersion, ResourceContents, ServerResult, Tool,
 };
 use rmcp::service::{ClientInitializeError, RoleClient, RunningService, ServiceError};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::process::{Process, Watch};
 use super::text::{Part, Said, capped, visible};
 use crate::tools::child::Environment;
+use crate::tools::programs::Programs;
 
 /// Pages of a list of tools, and tools, at most.
 const PAGES_MAX: usize = 50;
@@ -38,6 +39,7 @@ pub(super) struct Launch<'a> {
     pub(super) arguments: &'a [String],
     pub(super) folder: &'a Path,
     pub(super) environment: &'a Environment,
+    pub(super) programs: Option<&'a Programs>,
 }
 
 /// A server that has been greeted.
@@ -45,6 +47,14 @@ pub(super) struct Session {
     running: RunningService<RoleClient, Quiet>,
     process: Process,
     watch: Arc<Watch>,
+}
+
+/// What a server has.
+#[derive(Debug, Default)]
+pub(super) struct ToolList {
+    pub(super) said: Vec<Said>,
+    /// Why tools are left out that cannot even be read.
+    pub(super) left_out: Vec<String>,
 }
 
 /// Why a call has no result.
@@ -73,13 +83,24 @@ impl Session {
 
     async fn greet(launch: Launch<'_>, mode: ClientLifecycleMode) -> Result<Self, (ClientInitializeError, String)> {
         let watch = Arc::new(Watch::default());
-        let started = Process::start((launch.program, launch.arguments), launch.folder, launch.environment, &watch);
+        let started =
+            Process::start((launch.program, launch.arguments), launch.folder, launch.environment, (&watch, launch.programs));
         let (process, pipes) = started.map_err(|error| {
             let words = format!("it cannot be started: {error}");
             (ClientInitializeError::ConnectionClosed(words.clone()), words)
         })?;
         match serve_client_with_lifecycle(Quiet, AsyncRwTransport::new(pipes.0, pipes.1), mode).await {
-            Ok(running) => Ok(Self { running, process, watch }),
+            Ok(running) => {
+                let spoken = running.peer_info().map(|info| info.protocol_version.clone());
+                match spoken.filter(|version| !ProtocolVersion::KNOWN_VERSIONS.contains(version)) {
+                    None => Ok(Self { running, process, watch }),
+                    Some(version) => {
+                        let version = visible(&capped(version.as_str(), 40));
+                        let words = format!("it speaks revision {version} of the protocol, which meno does not know");
+                        Err((ClientInitializeError::ConnectionClosed(words.clone()), words))
+                    }
+                }
+            }
             Err(error) => {
                 let words = match &error {
                     ClientInitializeError::JsonRpcError(error) => format!("it refuses the greeting: {}", error.message),
@@ -101,31 +122,59 @@ impl Session {
     ///
     /// # Errors
     /// Why it does not say, in words.
-    pub(super) async fn tools(&self) -> Result<Vec<Said>, String> {
-        let (mut said, mut cursor) = (Vec::new(), None);
+    pub(super) async fn tools(&self) -> Result<ToolList, String> {
+        let (mut list, mut cursor) = (ToolList::default(), None);
         for _ in 0..PAGES_MAX {
             self.watch.asked();
-            let page = self.running.list_tools(Some(PaginatedRequestParams::default().with_cursor(cursor))).await;
-            let page = match page {
-                Ok(page) => page,
+            let asked = PaginatedRequestParams::default().with_cursor(cursor);
+            let page = match self.running.list_tools(Some(asked.clone())).await {
+                Ok(page) => (page.tools, page.next_cursor),
+                // One tool that is described wrongly makes the whole page none: the others are taken one by one.
+                Err(ServiceError::UnexpectedResponse) => self.each_tool(asked, &mut list).await?,
                 Err(error) => return Err(self.words(error).await.into_words()),
             };
-            said.extend(page.tools.into_iter().map(|tool| Said {
+            list.said.extend(page.0.into_iter().map(|tool| Said {
                 name: tool.name.into_owned(),
                 description: tool.description.or_else(|| tool.title.map(Into::into)).unwrap_or_default().into_owned(),
                 schema: Arc::unwrap_or_clone(tool.input_schema),
                 reads: tool.annotations.as_ref().and_then(|hints| hints.read_only_hint).unwrap_or(false),
                 is_idempotent: tool.annotations.as_ref().and_then(|hints| hints.idempotent_hint).unwrap_or(false),
             }));
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                return Ok(said);
-            }
-            if said.len() > TOOLS_MAX {
+            // One page may have them all.
+            if list.said.len() > TOOLS_MAX {
                 break;
+            }
+            cursor = page.1;
+            if cursor.is_none() {
+                return Ok(list);
             }
         }
         Err(format!("it has more than {TOOLS_MAX} tools, or never ends its list of them"))
+    }
+
+    /// Asks once more for a page of tools that cannot be read as a whole, and reads them one by one.
+    async fn each_tool(&self, asked: PaginatedRequestParams, list: &mut ToolList) -> Result<(Vec<Tool>, Option<String>), String> {
+        let request = ListToolsRequest { method: Default::default(), params: Some(asked), extensions: Default::default() };
+        let result = match self.running.send_request(ClientRequest::ListToolsRequest(request)).await {
+            Ok(ServerResult::CustomResult(CustomResult(result))) => result,
+            Ok(_) => return Err("its list of tools is none".to_owned()),
+            Err(error) => return Err(self.words(error).await.into_words()),
+        };
+        let Some(tools) = result["tools"].as_array() else { return Err("its list of tools is none".to_owned()) };
+        let mut read = Vec::new();
+        for tool in tools.iter().take(TOOLS_MAX + 1) {
+            match serde_json::from_value::<Tool>(tool.clone()) {
+                Ok(tool) => read.push(tool),
+                Err(error) => {
+                    let name = visible(&capped(tool["name"].as_str().unwrap_or("?"), 60));
+                    list.left_out.push(format!(
+                        "`{name}` is not described as the protocol wants it: {}",
+                        visible(&capped(&error.to_string(), 200))
+                    ));
+                }
+            }
+        }
+        Ok((read, result["nextCursor"].as_str().map(str::to_owned)))
     }
 
     /// Calls a tool; returns what it gave, and whether it says that it failed. Whoever drops the future cancels the call.

@@ -87,21 +87,40 @@ impl Root {
         folder.put(name, content, mode)
     }
 
-    /// Deletes a file, and the `folders` folders above it that were made for it, as far as they are empty.
+    /// Removes what processes left beside a file that were killed while they wrote it.
+    pub fn sweep_beside(&self, path: &RootPath) {
+        if let Some((above, name)) = path.split()
+            && let Ok(folder) = self.folder(&above)
+        {
+            folder.sweep(&beginning(name));
+        }
+    }
+
+    /// Deletes a file, if it is there, and the `folders` folders above it that were made for it, as far as they are empty.
     ///
     /// # Errors
     /// When it cannot be deleted.
     pub fn delete(&self, path: &RootPath, folders: u32) -> Result<(), ToolError> {
         self.may_name(path)?;
         let Some((mut above, name)) = path.split() else { return Err(ToolError::failed("The workspace is a folder.")) };
+        // Whoever made the file and its folders may have been cut off at any of them.
+        let mut folders = folders;
+        while folders > 0 && self.missing_folders(&above)? > 0 {
+            let Some((next, _)) = above.split() else { break };
+            (above, folders) = (next, folders - 1);
+        }
+        if self.missing_folders(&above)? > 0 {
+            return Ok(());
+        }
         let folder = self.folder(&above)?;
         match folder.kind(OsStr::new(name)) {
-            None => return Ok(()),
-            Some(Kind::File) => {}
+            None => {}
+            Some(Kind::File) => {
+                unlinkat(&folder.handle, name, AtFlags::empty()).map_err(|errno| cannot_write(path, errno))?;
+                fsync(&folder.handle).map_err(|errno| cannot_write(path, errno))?;
+            }
             Some(_) => return Err(ToolError::failed(format!("`{}` is not a file.", path.text()))),
         }
-        unlinkat(&folder.handle, name, AtFlags::empty()).map_err(|errno| cannot_write(path, errno))?;
-        fsync(&folder.handle).map_err(|errno| cannot_write(path, errno))?;
         for _ in 0..folders {
             let Some((next, name)) = above.split() else { break };
             // A folder that has something else in it by now stays.
@@ -159,17 +178,27 @@ impl Folder<'_> {
     /// Returns a name for a new file beside `name` that nobody has, and removes what processes left that were killed while they wrote it.
     fn name_beside(&self, name: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let start = format!(".{}.", &Hash::of(name.as_bytes()).to_string()[..12]);
+        let start = beginning(name);
+        self.sweep(&start);
+        format!("{start}{}-{}.meno", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Removes files whose names begin so and whose writers are no more.
+    fn sweep(&self, start: &str) {
         let entries = Dir::read_from(&self.handle).into_iter().flatten().filter_map(Result::ok);
         for entry in entries {
-            let left = entry.file_name().to_str().ok().and_then(|left| left.strip_prefix(&start)?.strip_suffix(".meno"));
+            let left = entry.file_name().to_str().ok().and_then(|left| left.strip_prefix(start)?.strip_suffix(".meno"));
             let pid = left.and_then(|left| left.split_once('-')?.0.parse().ok()).and_then(Pid::from_raw);
             if pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH)) {
                 let _ = unlinkat(&self.handle, entry.file_name(), AtFlags::empty());
             }
         }
-        format!("{start}{}-{}.meno", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// Returns how the names begin under which a file is written until it is whole.
+fn beginning(name: &str) -> String {
+    format!(".{}.", &Hash::of(name.as_bytes()).to_string()[..12])
 }
 
 fn cannot_write(path: &RootPath, errno: Errno) -> ToolError {

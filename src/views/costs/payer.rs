@@ -10,7 +10,7 @@ use super::super::status::CallStatus;
 use super::calls::{CallKey, CallRow};
 use super::tools::{ToolKey, ToolSum};
 use super::{CostKey, CostRow, quarter_of};
-use crate::domain::event::{CostIncurred, Event, Mode, Purpose, Recorded, ToolEnded};
+use crate::domain::event::{CostIncurred, Event, Mode, Purpose, Recorded, ToolEnded, ToolFault};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
 use crate::domain::money::TokenUsage;
 use crate::domain::tier::Tier;
@@ -173,6 +173,8 @@ impl CostFold {
     }
 
     fn count_tool(&self, rows: &mut dyn Rows, tool: String, body: &ToolEnded, at: TimeNs) -> Result<(), String> {
+        // What a model makes up is no tool: its names are without number.
+        let tool = if body.fault == Some(ToolFault::UnknownTool) { "(unknown)".to_owned() } else { tool };
         let agent = self.newest.iter().find(|(_, call)| **call == body.call).map(|(agent, _)| *agent);
         let key = ToolKey {
             quarter: quarter_of(at),

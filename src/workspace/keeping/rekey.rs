@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::keys;
 use crate::domain::ids::RunId;
 use crate::settings::place::CONFIG;
-use crate::settings::{self, EncryptionSettings, KeySource, edit, is_trusted};
+use crate::settings::{self, EncryptionSettings, KeySource, TrustedStores, edit, is_trusted};
 use crate::store::cipher::{Key, KeyId, Keyring, Keys};
 use crate::store::files::OsFiles;
 use crate::store::payloads::Payloads;
@@ -102,8 +102,10 @@ impl Keeping<'_> {
         let before = payloads.mark(key)?;
         // Who takes a run up from now on sees the mark; who did before is seen here. Only then can anybody learn of the new key.
         let file = self.0.store.path.join(CONFIG);
+        let list = self.0.places.trusted_stores();
+        let keeping = |edit: &dyn Fn() -> Result<(), settings::Error>| TrustedStores::keeping(&list, &self.0.store.path, edit);
         let says = [said("old_key", wanted.old_key.as_ref()), said("key", wanted.key.as_ref())].concat();
-        let begun = self.nobody_executes().and_then(|()| Ok(edit::edit_all(&file, &says)?));
+        let begun = self.nobody_executes().and_then(|()| Ok(keeping(&|| edit::edit_all(&file, &says))?));
         begun.inspect_err(|_| {
             if let Err(why) = payloads.unmark(before.as_deref()) {
                 tracing::warn!("nothing can be written before `meno rekey` is called again: {why}");
@@ -120,7 +122,7 @@ impl Keeping<'_> {
         if !left.locked.is_empty() {
             return Err(RekeyError::Left(left.locked));
         }
-        edit::edit_all(&file, &unsaid("old_key")).map_err(RekeyError::Unfinished)?;
+        keeping(&|| edit::edit_all(&file, &unsaid("old_key"))).map_err(RekeyError::Unfinished)?;
         held.end()?;
         let counts = payloads.by_key()?;
         let plain = counts.get(&None).copied().unwrap_or_default();

@@ -226,7 +226,8 @@ impl Runs<'_> {
             return Err(error.into());
         }
         stream.perform(&basis, &commands)?;
-        Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
+        let folder = self.0.places.current.clone();
+        Ok(ActiveRun { id, folder, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
     }
 
     /// What the parent started with, but for what is this run's own.

@@ -2,7 +2,7 @@
 
 use super::Runs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::ids::RunId;
@@ -28,6 +28,8 @@ pub enum McpError {
         server: String,
         /// What changed, in words.
         changes: Vec<String>,
+        /// The tools that changed, as they are now.
+        now: Vec<McpTool>,
     },
     /// The settings name no such server.
     #[error("the settings name no MCP server `{name}`")]
@@ -40,6 +42,9 @@ pub enum McpError {
     /// The list of what was allowed cannot be used.
     #[error(transparent)]
     List(#[from] settings::Error),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
 }
 
 /// Servers that were started for a run which is not carried on yet, and what people should know of them.
@@ -93,7 +98,7 @@ impl Runs<'_> {
         template: &Template,
         basis: &Basis,
     ) -> Result<Option<StartedServers>, McpError> {
-        self.start_servers(&listed(template, &basis.bases), &basis.settings)
+        self.start_servers(&listed(template, &basis.bases), &basis.settings, &self.0.places.current)
     }
 
     /// Keeps servers until the run is carried on.
@@ -116,7 +121,7 @@ impl Runs<'_> {
         let of_agents =
             run.agents.iter().filter(|agent| !agent.status.is_ended()).flat_map(|agent| agent.plan.tools.iter().cloned());
         let listed = if run.form_complete { of_agents.collect() } else { listed(&basis.template, &basis.bases) };
-        self.keep_servers(id, self.start_servers(&listed, &basis.settings)?);
+        self.keep_servers(id, self.start_servers(&listed, &basis.settings, &self.folder_of(id)?)?);
         Ok(())
     }
 
@@ -138,6 +143,7 @@ impl Runs<'_> {
         &self,
         listed: &BTreeSet<String>,
         recorded: &settings::Settings,
+        folder: &Path,
     ) -> Result<Option<StartedServers>, McpError> {
         // A simulation asks for tools only as its script says.
         let is_real = crate::workspace::mode(recorded) == crate::domain::event::Mode::Real;
@@ -152,7 +158,7 @@ impl Runs<'_> {
             return Ok(None);
         }
         let is_listed = |tool: &McpTool| listed.contains(&tool.listed()) || listed.contains(&format!("mcp:{}/*", tool.server));
-        let servers = Servers::start(wanted.iter().filter_map(|name| self.wanted(name)).collect(), &self.0.places.current)?;
+        let servers = Servers::start(wanted.iter().filter_map(|name| self.wanted(name)).collect(), folder, self.programs())?;
         let file = self.allowed_mcp_tools();
         let allowed = AllowedMcpTools::read(&file)?;
         let mut notes = Vec::new();
@@ -169,9 +175,10 @@ impl Runs<'_> {
                 ));
                 continue;
             }
-            let changes = changes(&allowed, server, of_server.into_iter().filter(|tool| is_listed(tool)));
-            if !changes.is_empty() {
-                return Err(McpError::Changed { server: name.clone(), changes });
+            let is_changed = |tool: &&McpTool| is_listed(tool) && !allowed.allows(server, &tool.tool, tool.fingerprint);
+            let now: Vec<McpTool> = of_server.into_iter().filter(is_changed).cloned().collect();
+            if !now.is_empty() {
+                return Err(McpError::Changed { server: name.clone(), changes: changes(&allowed, server, &now), now });
             }
         }
         notes.extend(servers.left_out().iter().map(|(server, why)| format!("MCP server `{server}`: a tool is left out, {why}")));
@@ -191,16 +198,17 @@ impl Runs<'_> {
         self.0.places.config.join("mcp-tools")
     }
 
-    /// Starts a server of the settings, and returns its tools, each with whether it was allowed as it is.
+    /// Starts a server of the settings, and returns its tools, each with whether it was allowed as it is, and why others are left out.
     ///
     /// # Errors
     /// A [`McpError`].
-    pub fn mcp_tools(&self, name: &str) -> Result<Vec<(McpTool, bool)>, McpError> {
+    pub fn mcp_tools(&self, name: &str) -> Result<(Vec<(McpTool, bool)>, Vec<String>), McpError> {
         let (server, servers) = self.one_server(name)?;
         let allowed = AllowedMcpTools::read(&self.allowed_mcp_tools())?;
         let server = McpServer { name, command: &server.command };
         let is_allowed = |tool: &McpTool| allowed.allows(server, &tool.tool, tool.fingerprint);
-        Ok(servers.tools().iter().map(|tool| (tool.clone(), is_allowed(tool))).collect())
+        let tools = servers.tools().iter().map(|tool| (tool.clone(), is_allowed(tool))).collect();
+        Ok((tools, servers.left_out().iter().map(|(_, why)| why.clone()).collect()))
     }
 
     /// Starts a server of the settings and allows its tools as they are now; returns them.
@@ -219,7 +227,7 @@ impl Runs<'_> {
         let (Some(settings), Some(wanted)) = (configured.get(name), self.wanted(name)) else {
             return Err(McpError::Unknown { name: name.to_owned(), known: configured.keys().cloned().collect() });
         };
-        Ok((settings.clone(), Servers::start(vec![wanted], &self.0.places.current)?))
+        Ok((settings.clone(), Servers::start(vec![wanted], &self.0.places.current, None)?))
     }
 
     /// Returns the servers of the settings whose program is not there: name and program.
@@ -238,12 +246,12 @@ fn allow(file: &std::path::Path, server: McpServer<'_>, tools: &[&McpTool]) -> R
     AllowedMcpTools::allow(file, server, &tools)
 }
 
-fn changes<'t>(allowed: &AllowedMcpTools, server: McpServer<'_>, tools: impl Iterator<Item = &'t McpTool>) -> Vec<String> {
+fn changes(allowed: &AllowedMcpTools, server: McpServer<'_>, tools: &[McpTool]) -> Vec<String> {
     let change = |tool: &McpTool| match allowed.had(server, &tool.tool) {
         true => format!("`{}` is described in another way", tool.tool),
         false => format!("`{}` is new", tool.tool),
     };
-    tools.filter(|tool| !allowed.allows(server, &tool.tool, tool.fingerprint)).map(change).collect()
+    tools.iter().map(change).collect()
 }
 
 fn count(tools: usize) -> String {

@@ -6,19 +6,23 @@
 
 use super::Runs;
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
 use crate::domain::event::Escalate;
+use crate::domain::ids::RunId;
+use crate::domain::judge;
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::prices::PriceTable;
-use crate::domain::run::{AgentStatus, Basis, Run};
+use crate::domain::run::{Agent, AgentStatus, Basis, Run};
 use crate::domain::settings::{ModelRef, ProviderKind, Settings, TierSettings};
 use crate::domain::template::Template;
 use crate::domain::tier::{Strategy, Tier};
 use crate::providers::{Providers, model_list};
 use crate::settings;
+use crate::store;
 use crate::workspace::StartError;
 
 /// How long a server on this machine may take to accept a connection.
@@ -47,6 +51,16 @@ pub struct ModelNotReady {
 type Needed<'s> = (String, Tier, &'s TierSettings);
 
 impl Runs<'_> {
+    /// Returns the folder in which a run works: where it began, wherever it is continued from.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn folder_of(&self, id: RunId) -> Result<PathBuf, store::Error> {
+        let recorded = self.started(id)?.and_then(|started| started.private).map(|private| private.workspace);
+        let recorded = recorded.filter(|folder| folder.starts_with('/'));
+        Ok(recorded.map_or_else(|| self.0.places.current.clone(), PathBuf::from))
+    }
+
     /// Refuses a template whose rules need a model that cannot be called, before anything is asked. A tier is ready when its model or one
     /// of its fallbacks is. `budget` is the run's own, beside those of the settings and the template.
     ///
@@ -120,6 +134,13 @@ impl Runs<'_> {
     ) -> Result<Vec<Needed<'_>>, StartError> {
         tiers_of(template, strategy, &self.0.resolved.settings)
     }
+}
+
+/// Tells whether a run needs the folder in which it works: for tools, or because criteria look at files there or run programs.
+pub(super) fn works_in_folder(run: &Run, basis: &Basis) -> bool {
+    let needs =
+        |agent: &Agent| !judge::files_asked(&agent.criteria).is_empty() || !judge::commands_asked(&agent.criteria).is_empty();
+    !basis.settings.tools.catalogue.is_empty() || run.agents.iter().filter(|agent| !agent.status.is_ended()).any(needs)
 }
 
 fn tiers_of<'s>(template: &Template, strategy: Option<Strategy>, settings: &'s Settings) -> Result<Vec<Needed<'s>>, StartError> {

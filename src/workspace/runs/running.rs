@@ -36,6 +36,9 @@ pub enum ModelsError {
     /// The MCP servers that its agents use cannot be used.
     #[error(transparent)]
     Mcp(#[from] McpError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// The file is no script.
     #[error("script {}: {source}", path.display())]
     Script {
@@ -112,19 +115,22 @@ impl Runs<'_> {
         ask: Ask,
     ) -> Result<Executor, ModelsError> {
         let settings = settings::under(basis.settings.clone(), &self.0.resolved.settings);
+        // Wherever it is continued from, a run works where it began.
+        let workspace = self.folder_of(stream.id())?;
         let servers = self.take_servers(stream.id(), &basis, stream.run())?;
         let script = match settings.simulated.script.as_str() {
             "" => Script::default(),
-            path => script(&self.0.places.current.join(path))?,
+            path => script(&workspace.join(path))?,
         };
         let models = Arc::new(Models::new(&settings, script, |name| self.0.variables.get(name)));
-        let workspace = self.0.places.current.clone();
         // A day's limit is for all runs of the day, so it is today's: what a run recorded long ago neither raises nor lowers it.
         let per_day = self.0.resolved.settings.per_day_budget;
         let store = self.0.place().map(|place| place.dir().to_owned()).ok();
         let never: Vec<&std::path::Path> = store.iter().map(PathBuf::as_path).collect();
         let environment = self.tool_environment(&settings);
-        let tools = Toolbox::new(&workspace, &never, &settings.tools, environment).redacting(Arc::clone(&redactor));
+        let tools = Toolbox::new(&workspace, &never, &settings.tools, environment)
+            .redacting(Arc::clone(&redactor))
+            .noting(self.programs());
         let tools = Arc::new(tools.with_servers(servers));
         Ok(Executor { stream, basis, models, tools, redactor, runtime, per_day, workspace, control, ask })
     }

@@ -2,6 +2,7 @@
 
 use super::Runs;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -20,7 +21,7 @@ use crate::domain::team::PlanDefaults;
 use crate::domain::template::{BaseAgent, QuestionKind, Template};
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
-use crate::domain::tool::{HTTP_GET, RUN_COMMAND, ToolSpec, changes_files};
+use crate::domain::tool::{HTTP_GET, RUN_COMMAND, ToolSpec, changes_files, is_built_in};
 use crate::executor::{Stream, StreamError};
 use crate::store;
 use crate::store::session::RunLock;
@@ -32,12 +33,14 @@ use crate::workspace::library::Entry;
 use crate::workspace::request::{GivenAnswer, ResumeRequest, RunRequest};
 use crate::workspace::runs::inputs::{self, InputError};
 use crate::workspace::runs::preview::imagine;
-use crate::workspace::runs::ready::ModelNotReady;
+use crate::workspace::runs::ready::{ModelNotReady, works_in_folder};
 
 /// A run that this process holds.
 pub struct ActiveRun {
     /// The run.
     pub id: RunId,
+    /// The folder in which it works: where it began.
+    pub folder: PathBuf,
     /// Its stream.
     pub stream: Stream,
     /// What it decides by.
@@ -170,6 +173,14 @@ pub enum ResumeError {
         /// Why.
         why: String,
     },
+    /// The folder in which it works is not there.
+    #[error("run {run} cannot continue: the folder in which it works is gone: {}", folder.display())]
+    FolderGone {
+        /// The run.
+        run: RunId,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Another system's run.
     #[error("run {0} was imported: there is nothing to go on with")]
     Imported(RunId),
@@ -264,7 +275,8 @@ impl Runs<'_> {
         let mut stream = self.stream(id)?;
         stream.perform(&basis, &commands)?;
         self.keep_servers(id, servers);
-        Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
+        let folder = self.0.places.current.clone();
+        Ok(ActiveRun { id, folder, stream, basis: Arc::new(basis), lock, shown_from: 1, redactor })
     }
 
     /// Takes over a run that nobody executes: what it decides by is read from its own events, never from today's files.
@@ -297,10 +309,16 @@ impl Runs<'_> {
         let retry_failed = request.retry_failed;
         let resume = [Command::Resume { executor, retry_failed, meno_version, limits }];
         let resumed = stream.foresee(&basis, &resume)?;
+        let folder = self.folder_of(id)?;
+        if !folder.is_dir() && works_in_folder(&resumed, &basis) {
+            return Err(ResumeError::FolderGone { run: id, folder });
+        }
         self.check_run(&resumed, &basis, !request.denies)?;
+        // What a killed process left running must not work beside its own repetition.
+        self.end_left_programs();
         self.servers_of_run(id, &basis, &resumed)?;
         stream.perform(&basis, &resume)?;
-        Ok(ActiveRun { id, stream, basis: Arc::new(basis), lock, shown_from, redactor })
+        Ok(ActiveRun { id, folder, stream, basis: Arc::new(basis), lock, shown_from, redactor })
     }
 
     /// Asks for the end of a run; where nobody executes it, it is ended here. Returns whether it has ended.
@@ -316,6 +334,7 @@ impl Runs<'_> {
         })?;
         match RunLock::acquire(self.0.place()?, id) {
             Ok(lock) => {
+                self.end_left_programs();
                 stream.perform(&basis, &[Command::Cancel])?;
                 lock.end()?;
                 Ok(true)
@@ -401,7 +420,7 @@ impl Runs<'_> {
             let of_rules = template.agent_composition_rules.iter().flat_map(|rule| &rule.tools);
             of_rules.chain(bases.values().flat_map(|base| &base.tools)).collect()
         };
-        let runs_programs = asked.iter().any(|name| settings.tools.commands.contains(name));
+        let runs_programs = asked.iter().any(|name| settings.tools.commands.contains(name) && !is_built_in(name));
         let may_write = settings.tools.allow_write;
         let is_asked = |spec: &ToolSpec| {
             let may_fetch = spec.name != HTTP_GET || !settings.tools.origins.is_empty();

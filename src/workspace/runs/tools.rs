@@ -4,15 +4,20 @@ use super::Runs;
 use crate::workspace::Workspace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::domain::capture::Levels;
 use crate::domain::judge;
 use crate::domain::settings::{Settings, ToolSettings};
-use crate::domain::tool::{RUN_COMMAND, changes_files};
+use crate::domain::template::{Capture, Template};
+use crate::domain::tool::{RUN_COMMAND, changes_files, is_built_in};
+use crate::providers::fetch;
 use crate::settings;
+use crate::store::session::Notice;
 use crate::tools::planted::Watched;
-use crate::tools::sandbox::{Confinement, Enforced};
+use crate::tools::programs::Programs;
+use crate::tools::sandbox::{Confinement, Enforced, OPEN};
 use crate::tools::{Environment, SearchMemory};
 use crate::workspace::ActiveRun;
 use crate::workspace::memory::response::SearchResponse;
@@ -23,6 +28,10 @@ use crate::workspace::request::SearchRequest;
 pub struct ToolsNotice {
     /// The folder that tools work in.
     pub folder: PathBuf,
+    /// The store lies in that folder, where programs can change it.
+    pub holds_store: bool,
+    /// What tools write is kept so that it can be taken back.
+    pub can_undo: bool,
     /// The tools that agents have, programs left out.
     pub offered: Vec<String>,
     /// The programs that agents and criteria run.
@@ -39,6 +48,17 @@ pub struct ToolsNotice {
     pub unknown: BTreeSet<String>,
     /// Programs that the settings allow and that are not on this machine: criteria that run them will be unknown too.
     pub absent: BTreeSet<String>,
+}
+
+/// What the settings allow agents to use, looked at before any run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolsHere {
+    /// Programs that are allowed and not on this machine.
+    pub missing: Vec<String>,
+    /// Origins from which nothing can be fetched, each with why.
+    pub origins: Vec<(String, &'static str)>,
+    /// How programs are confined; `None`: not at all.
+    pub confined: Option<Enforced>,
 }
 
 /// What an agent is told of past runs.
@@ -65,9 +85,17 @@ impl Runs<'_> {
     pub fn tools_of(&self, active: &ActiveRun) -> ToolsNotice {
         let settings = settings::under(active.basis.settings.clone(), &self.0.resolved.settings);
         let (allowed, runs_criteria) = (&settings.tools, settings.judging.runs_commands());
-        let confined = self.confinement(allowed).enforced();
+        let folder = active.folder.clone();
+        let confined = self.confinement(allowed, &folder).enforced();
         let environment = self.tool_environment(&settings);
-        let mut notice = ToolsNotice { folder: self.0.places.current.clone(), confined, ..ToolsNotice::default() };
+        let holds_store = self
+            .0
+            .store
+            .path
+            .canonicalize()
+            .is_ok_and(|store| folder.canonicalize().is_ok_and(|folder| store.starts_with(folder)));
+        let can_undo = Levels::of(&active.basis).outputs < Capture::Hash;
+        let mut notice = ToolsNotice { folder, confined, holds_store, can_undo, ..ToolsNotice::default() };
         notice.notes = self.0.servers.notes(active.id);
         let may = |name: &str| allowed.allow_write || !changes_files(name);
         let has = |name: &str| allowed.max_turns > 0 && may(name) && allowed.catalogue.iter().any(|spec| spec.name == name);
@@ -82,7 +110,7 @@ impl Runs<'_> {
                     } else {
                         notice.servers.entry(server.to_owned()).or_default().extend(had);
                     }
-                } else if allowed.commands.contains(tool) && has(RUN_COMMAND) {
+                } else if allowed.commands.contains(tool) && !is_built_in(tool) && has(RUN_COMMAND) {
                     notice.programs.insert(tool.clone());
                 } else if tool == RUN_COMMAND && has(tool) && !allowed.commands.is_empty() {
                     notice.programs.extend(allowed.commands.iter().cloned());
@@ -119,9 +147,74 @@ impl Workspace {
 }
 
 impl Runs<'_> {
-    /// Looks at what in the repository of the current folder git would run.
-    pub fn watched(&self) -> Watched {
-        Watched::of(&self.0.places.current)
+    /// Looks at what is run or believed later and lies where programs of a run may write: hooks, settings, templates.
+    pub fn watched(&self, folder: &Path) -> Watched {
+        Watched::of(folder, Some(&self.0.store.path))
+    }
+
+    /// Returns where programs are noted while they run; `None` where the store has no room for it.
+    pub(in crate::workspace) fn programs(&self) -> Option<Programs> {
+        let folder = self.0.place().ok()?.dir().join("programs");
+        match settings::write::make_folder(&folder) {
+            Ok(()) => Some(Programs::new(folder)),
+            Err(error) => {
+                tracing::debug!("programs are not noted: {error}");
+                None
+            }
+        }
+    }
+
+    /// Ends programs whose process of meno was killed, and says so.
+    pub(in crate::workspace) fn end_left_programs(&self) {
+        let ended = self.0.place().map(|place| Programs::new(place.dir().join("programs")).end_left()).unwrap_or_default();
+        if !ended.is_empty() {
+            let words = format!("ended what a killed process of meno had left running: {}", ended.join(", "));
+            (self.0.notice)(&Notice::Repaired(words));
+        }
+    }
+
+    /// Looks whether what the settings allow agents to use is there and can be used.
+    pub fn tools_here(&self) -> ToolsHere {
+        let settings = &self.0.resolved.settings;
+        let environment = self.tool_environment(settings);
+        let missing = settings.tools.commands.iter().filter(|program| environment.find(program).is_none()).cloned();
+        let bad = |origin: &String| fetch::bad_origin(origin).map(|why| (origin.clone(), why));
+        ToolsHere {
+            missing: missing.collect(),
+            origins: settings.tools.origins.iter().filter_map(bad).collect(),
+            confined: self.confinement(&settings.tools, &self.0.places.current).enforced(),
+        }
+    }
+
+    /// Returns the programs that agents and criteria of a template may run, as the settings allow them now.
+    pub fn programs_of(&self, template: &Template) -> BTreeSet<String> {
+        let settings = &self.0.resolved.settings;
+        let mut programs = BTreeSet::new();
+        for rule in &template.agent_composition_rules {
+            let base = self.0.library.agent(&rule.base_template).or_else(|| self.0.library.agent("generic"));
+            let of_base = base.into_iter().flat_map(|base| &base.tools);
+            for tool in rule.tools.iter().chain(of_base).filter(|_| settings.tools.max_turns > 0) {
+                if tool == RUN_COMMAND {
+                    programs.extend(settings.tools.commands.iter().cloned());
+                } else if !is_built_in(tool) {
+                    programs.insert(tool.clone());
+                }
+            }
+            let of_base = base.into_iter().flat_map(|base| &base.criteria);
+            for criterion in rule.success_criteria.iter().chain(of_base) {
+                let asked = judge::commands_asked(std::slice::from_ref(criterion));
+                programs.extend(asked.iter().filter_map(|asked| asked.run.first().cloned()));
+            }
+        }
+        programs.retain(|program| settings.tools.commands.contains(program));
+        programs
+    }
+
+    /// Tells whether programs that are confined to `folder` could still read and change all that the user has: it is the home folder or
+    /// lies above it.
+    pub fn holds_home(&self, folder: &Path) -> bool {
+        let home = self.0.variables.get("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
+        home.is_some_and(|home| folder.canonicalize().is_ok_and(|folder| home.starts_with(folder)))
     }
 
     /// Returns the variables that programs have which agents run.
@@ -131,22 +224,22 @@ impl Runs<'_> {
     }
 
     /// Returns what such programs may touch.
-    fn confinement(&self, settings: &ToolSettings) -> Confinement {
+    fn confinement(&self, settings: &ToolSettings, folder: &Path) -> Confinement {
         let environment = Environment::new(|name| self.0.variables.get(name), &[], |_| false);
-        let home = environment.get("HOME").map(std::path::Path::new);
-        Confinement::new(settings, &self.0.places.current, home, environment.path())
+        let home = environment.get("HOME").map(Path::new);
+        Confinement::new(settings, folder, home, environment.path())
     }
 
     /// Returns what of it this system does not enforce, to be recorded with a run.
     pub(in crate::workspace) fn unenforced(&self, settings: &ToolSettings) -> Vec<String> {
-        let Some(enforced) = self.confinement(settings).enforced() else {
+        let Some(enforced) = self.confinement(settings, &self.0.places.current).enforced() else {
             return vec!["anything: it is switched off".to_owned()];
         };
-        enforced.missing.into_iter().map(str::to_owned).collect()
+        enforced.missing.into_iter().chain([OPEN]).map(str::to_owned).collect()
     }
 
     /// Returns why no program can run as the settings want it; `None` when it can.
     pub(in crate::workspace) fn confinement_refusal(&self, settings: &ToolSettings) -> Option<String> {
-        self.confinement(settings).refusal()
+        self.confinement(settings, &self.0.places.current).refusal()
     }
 }

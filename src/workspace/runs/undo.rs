@@ -166,6 +166,9 @@ impl Runs<'_> {
             Err(store::Error::RunHeld { .. }) => return Err(UndoError::Live(id)),
             Err(error) => return Err(error.into()),
         };
+        if !dry_run {
+            self.end_left_programs();
+        }
         let writes = Writes::of(&self.events_of(id, 1, u32::MAX)?);
         if let Some(role) = role.filter(|role| !writes.agents.iter().any(|agent| is_of(agent, role))) {
             return Err(UndoError::NoSuchAgent { run: id, role: role.to_owned() });

@@ -50,7 +50,7 @@ pub(super) fn start(draft: &mut Decision<'_>, number: AgentNo) -> Result<(), Ref
         draft.emit(ToolStarted {
             call,
             tool_call: index,
-            tool: asked.name.clone(),
+            tool: tool::short_name(&asked.name),
             writes,
             private: Some(ToolStartedPrivate { arguments }),
         });
@@ -148,7 +148,7 @@ pub(super) fn resolved(
 fn fate(draft: &Decision<'_>, number: AgentNo, offered: &[ToolSpec], asked: &ToolCall) -> Fate {
     let Some(spec) = offered.iter().find(|spec| spec.name == asked.name) else {
         let names: Vec<&str> = offered.iter().map(|spec| spec.name.as_str()).collect();
-        let text = format!("There is no tool `{}`. You have: {}.", asked.name, names.join(", "));
+        let text = format!("There is no tool `{}`. You have: {}.", tool::short_name(&asked.name), names.join(", "));
         return Fate::Answered(ToolOutcome::refused(ToolFault::UnknownTool, text));
     };
     if let Some(problem) = spec.problem(&asked.arguments) {

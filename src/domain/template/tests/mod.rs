@@ -75,6 +75,16 @@ fn breaks_all(changes: &[(&str, Value)], expected: &[&str]) {
     assert!(checked.problems.iter().all(|problem| !problem.remedy.is_empty() && problem.line > 0 && problem.column > 0));
 }
 
+#[test]
+fn a_command_in_one_text_is_offered_word_by_word() {
+    let mut template = good();
+    let command = json!([{"type": "command", "run": "cargo test --lib"}]);
+    merge(&mut template, "/agent_composition_rules/0/success_criteria", command);
+    let checked = check_text(&template.to_string(), Some("demo"));
+    let remedies: Vec<&str> = checked.problems.iter().map(|problem| problem.remedy.as_str()).collect();
+    assert!(remedies.contains(&r#"write ["cargo","test","--lib"]"#), "{remedies:?}");
+}
+
 fn said<T>(checked: &Checked<T>) -> Vec<String> {
     let line = |problem: &Problem| {
         let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
