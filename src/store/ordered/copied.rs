@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::memory::PlainShelf;
-use super::on_sled::{SledShelf, is_mark, open_copy};
+use super::on_sled::open_copy;
 use super::{IndexFactory, OpenError, OrderedIndex};
 use crate::store::files::restrict;
 use crate::store::{Error, Unwritable};
@@ -53,9 +53,6 @@ fn copied(path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, String
     if fs::read_dir(path.join("blobs")).is_ok_and(|mut blobs| blobs.next().is_some()) {
         return Err("it has values in files of their own".to_owned());
     }
-    if SledShelf::system().is_doubtful(path) {
-        return Err("it may lack what was not written when the machine went down".to_owned());
-    }
     let scratch = Scratch::new().map_err(|why| why.to_string())?;
     let copy_path = scratch.0.join("index");
     copy(path, &copy_path).map_err(|why| why.to_string())?;
@@ -84,10 +81,6 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        if entry.file_name().to_str().is_some_and(is_mark) {
-            // It says something of the place that it lies in.
-            continue;
-        }
         let to = to.join(entry.file_name());
         match entry.file_type()? {
             kind if kind.is_dir() => copy(&entry.path(), &to)?,
