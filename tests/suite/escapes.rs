@@ -197,8 +197,12 @@ fn a_terminal_that_closes_pauses_the_run_and_ends_its_programs() {
     running.signal(Signal::HUP);
     running.end().exits(130);
     let pid = fs::read_to_string(house.path("work/pid")).expect("there").trim().to_owned();
-    let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    let until = std::time::Instant::now() + crate::harness::DEADLINE;
+    let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    while !state().is_empty() && !state().contains(") Z ") {
+        assert!(std::time::Instant::now() < until, "{}", state());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]

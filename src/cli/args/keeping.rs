@@ -41,7 +41,7 @@ pub struct RestoreArgs {
         parts (answers, prompts, outputs, notes) the chain and its head are the same and still verify: the form for an auditor.\n\n\
         Parquet and csv are tables for DuckDB, Polars, Spark and others: DIR/TABLE/v=1/date=YYYY-MM-DD/NODE-FIRST-LAST.parquet. They have \
         no text by a person, model or tool, but for the table `texts`, which --with-payloads adds. An export writes only what is new, a \
-        file is there when it is whole, and many stores may export into one folder, or to one URL as `meno push` takes it. Columns: schemas/lake/.\n\n\
+        file is there when it is whole, and many stores may export into one folder, or to one URL as `meno push URL` takes it. Columns: schemas/lake/.\n\n\
         Examples:\n  meno export lake --format parquet\n  meno export s3://team-lake/meno --format parquet\n  meno export handover\n  meno export for-audit --without-private\n  \
         meno export - | zstd > events.jsonl.zst"
 )]
