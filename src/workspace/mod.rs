@@ -49,7 +49,7 @@ pub use runs::family::Relative;
 pub use runs::follow::{Events, Follow};
 pub use runs::fork::{ForkError, ForkPoint, ForkRequest};
 pub use runs::history::FindError;
-pub use runs::mcp::McpError;
+pub use runs::mcp::{McpError, McpOffer};
 pub use runs::preview::{AgentPreview, InputPreview, Preview};
 pub use runs::running::{ModelsError, RunError};
 pub use runs::runs_page::RunPage;

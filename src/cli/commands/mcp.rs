@@ -82,14 +82,14 @@ pub fn run(context: &mut Context, args: &McpArgs) -> Result<Exit> {
 
 fn tools(context: &mut Context, name: &str) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
-    let (tools, left_out) = workspace.runs().mcp_tools(name).map_err(|error| match error {
+    let offer = workspace.runs().mcp_tools(name).map_err(|error| match error {
         // This command is what tries a server alone.
         error @ McpError::Fault(_) => {
             CliError::from(error).hint(format!("correct `command` under [mcp.{}]", sanitize::line(name)))
         }
         error => error.into(),
     })?;
-    show(context, name, tools.iter().map(|(tool, allowed)| McpToolLine::new(tool, *allowed)).collect(), left_out)
+    show(context, name, offer.tools.iter().map(|(tool, allowed)| McpToolLine::new(tool, *allowed)).collect(), offer.left_out)
 }
 
 fn allow(context: &mut Context, name: &str) -> Result<Exit> {

@@ -91,6 +91,14 @@ impl StartedServers {
     }
 }
 
+/// What an MCP server offers.
+pub struct McpOffer {
+    /// Its tools, each with whether it was allowed as it is.
+    pub tools: Vec<(McpTool, bool)>,
+    /// Why others are left out.
+    pub left_out: Vec<String>,
+}
+
 impl Runs<'_> {
     /// Starts the servers whose tools the agents of a template list, for a run that may call them.
     pub(in crate::workspace) fn servers_of_template(
@@ -198,17 +206,17 @@ impl Runs<'_> {
         self.0.places.config.join("mcp-tools")
     }
 
-    /// Starts a server of the settings, and returns its tools, each with whether it was allowed as it is, and why others are left out.
+    /// Starts a server of the settings, and returns the tools that it offers.
     ///
     /// # Errors
     /// A [`McpError`].
-    pub fn mcp_tools(&self, name: &str) -> Result<(Vec<(McpTool, bool)>, Vec<String>), McpError> {
+    pub fn mcp_tools(&self, name: &str) -> Result<McpOffer, McpError> {
         let (server, servers) = self.one_server(name)?;
         let allowed = AllowedMcpTools::read(&self.allowed_mcp_tools())?;
         let server = McpServer { name, command: &server.command };
         let is_allowed = |tool: &McpTool| allowed.allows(server, &tool.tool, tool.fingerprint);
         let tools = servers.tools().iter().map(|tool| (tool.clone(), is_allowed(tool))).collect();
-        Ok((tools, servers.left_out().iter().map(|(_, why)| why.clone()).collect()))
+        Ok(McpOffer { tools, left_out: servers.left_out().iter().map(|(_, why)| why.clone()).collect() })
     }
 
     /// Starts a server of the settings and allows its tools as they are now; returns them.
