@@ -189,6 +189,12 @@ fn a_run_whose_folder_is_gone_is_not_continued_in_another() {
 
 #[test]
 fn a_terminal_that_closes_pauses_the_run_and_ends_its_programs() {
+    // Who was started to outlive its terminal hands that on: then the program is right to go on.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
+    if mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask & 1 == 1) {
+        return;
+    }
     let house = house(&["sh"], &runs("echo $$ > pid; exec sleep 600"), "commands = [\"sh\"]\n");
     let running = Running::start(command(&house, &RUN));
     while !fs::read_to_string(house.path("work/pid")).is_ok_and(|text| text.ends_with('\n')) {
