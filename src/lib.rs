@@ -7,7 +7,7 @@
 //!         │
 //!     cli · ui · mcp               arguments and requests in, words, JSON and pages out
 //!         │
-//!     workspace                    open a store (own it or reach its owner); the use cases, one method each
+//!     workspace                    open a store (own it or reach its owner); use cases: runs · memory · proof · keeping
 //!         │
 //!     executor                     performs what the pure core asks for
 //!         ├──────────── providers  the models: four wire formats and a simulation
@@ -17,7 +17,7 @@
 //!         │
 //!       store                      log · codec · chain · journal · sled · payloads · projections · owner and clients
 //!         │
-//!       views                      pure folds: what we believe
+//!       views                      pure folds: read models
 //!         │
 //!       domain                     pure rules: template · form · team · judge · prices · run (decide · evolve · pending)
 //! ```
@@ -52,14 +52,14 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let dir = folder.path().join("store");
 //! let workspace = Workspace::at(&dir, Some(Preset::Simulated))?;
-//! let template = workspace.template("python_package_publish")?;
+//! let template = workspace.runs().template("python_package_publish")?;
 //! // What is not answered takes the template's default.
 //! let request = RunRequest::new().answer("package_name", "demo").answer("has_tests", true).seed(7);
-//! let run = workspace.run_to_end(&template, request)?;
+//! let run = workspace.runs().run_to_end(&template, request)?;
 //! println!("{}: {} agents, {} nUSD", run.status.name(), run.agents.len(), run.cost_nusd);
 //!
-//! // The log itself, from its first event; `Workspace::follow` is a stream that goes on.
-//! for event in workspace.events(1) {
+//! // The log itself, from its first event; `follow` is a stream that goes on.
+//! for event in workspace.runs().events(1) {
 //!     let event = event?;
 //!     println!("{} {}", event.envelope.seq, event.event.name());
 //! }

@@ -54,15 +54,16 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
             "writes of this run were taken back (undo), and its agents do not know that: they take their files for written",
         );
     }
-    say_tools(context, workspace, &active);
+    let may_plant = say_tools(context, workspace, &active);
     let folder = active.folder.clone();
-    let watched = workspace.runs().watched(&folder);
+    // Nothing is looked through for a run that can change nothing.
+    let watched = may_plant.then(|| workspace.runs().watched(&folder));
     let lock = start(&runtime, workspace, active, controlled, sender)?;
     let after = Duration::from_millis(workspace.resolved.settings.memory.embed_ms);
     let beside = (!after.is_zero()).then(|| workspace.embed_beside(after));
     let (stop, report) = show(context, &news, &before, shown_from)?;
     drop((runtime, beside));
-    for file in watched.changed(&workspace.runs().watched(&folder)) {
+    for file in watched.into_iter().flat_map(|before| before.changed(&workspace.runs().watched(&folder))) {
         let file = file.display().to_string();
         context.out.warn(format!(
             "{} changed during this run, and what stands there is run or believed later: look at it",
@@ -72,8 +73,8 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
     finish(context, workspace, id, stop, lock, report)
 }
 
-/// Says what agents may do in the world, and what they will have to do without.
-fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
+/// Says what agents may do in the world, and what they will have to do without. Returns whether they may change anything there.
+fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) -> bool {
     let notice = workspace.runs().tools_of(active);
     let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     if !notice.programs.is_empty() {
@@ -135,6 +136,7 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) {
         let missing: Vec<&str> = notice.missing.keys().map(String::as_str).collect();
         context.out.say(sanitize::line(&format!("tools that agents list and do not have here: {}", missing.join(", "))));
     }
+    !notice.programs.is_empty() || !writing.is_empty() || !notice.servers.is_empty()
 }
 
 /// Tells whether a tool reads files of the workspace.

@@ -269,18 +269,7 @@ fn search_runs(door: &Door, given: &SearchArguments) -> Result<Value> {
     let most = usize::try_from(limit.saturating_add(given.offset).min(1_000)).unwrap_or(1_000);
     let mut request = SearchRequest::new(&given.query).limit(most).all(given.all).now(&Zoned::now());
     request.sort = given.sort;
-    let mut found = workspace.memory().search(&request).map_err(search::report)?;
-    for hit in &mut found.hits {
-        let Ok(id) = hit.run_id.parse() else { continue };
-        let detail = workspace.runs().detail(id)?;
-        let before = hit.snippet.clone();
-        detail.mask_in(&mut hit.snippet);
-        if hit.snippet != before {
-            // They are positions in the text that was there.
-            hit.highlights.clear();
-        }
-        detail.mask_in(&mut hit.title);
-    }
+    let found = workspace.memory().search(&request).map_err(search::report)?;
     let mut document = written(&found, Some("hits"), given.offset)?;
     let shown = document["hits"].as_array().map_or(0, Vec::len) as u64;
     let next = given.offset + shown;

@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::harness::{Done, House, finish};
 
 /// Examples that are not carried out, by how they begin.
-const APART: [(&str, &str); 17] = [
+const APART: [(&str, &str); 18] = [
     ("meno ui", "serves until it is stopped; `page` and `browser` look at it"),
     ("meno resolve", "needs a run that was killed while a program ran; `writing` has them"),
     ("meno events --follow", "follows until it is stopped"),
@@ -19,6 +19,7 @@ const APART: [(&str, &str); 17] = [
     ("meno import otel /var", "needs a folder of the system"),
     ("meno import transcripts", "asks, or watches; `transcripts` does it on sessions of its own"),
     ("meno push s3", "needs a bucket"),
+    ("meno export s3", "needs a bucket"),
     ("meno pull s3", "needs a bucket"),
     ("meno model fetch", "needs a network"),
     ("meno config memory.model=BGESmallENV15", "needs a model that was fetched"),

@@ -261,10 +261,11 @@ fn runs_are_filtered_searched_and_paged() {
         ("during=2020-01-01..2020-12-31", 0),
         ("q=%22thing+7%22&during=2020-01-01", 0),
         ("node=own", 50),
-        ("node=ABCDE", 0),
     ] {
         assert_eq!(shown(&served.page(&format!("/?{query}"))), count, "{query}");
     }
+    let unknown = served.get("/?node=ABCDE");
+    assert!((400..500).contains(&unknown.status) && unknown.body.contains("ABCDE"), "{}", unknown.body);
     let chips = served.page("/?status=failed&mode=simulated");
     assert!(chips.contains("href=\"/?mode=simulated\"") && chips.contains("href=\"/?status=failed\""), "{chips}");
     let found = served.page("/?q=mode%3Asimulated+%22thing+7%22");

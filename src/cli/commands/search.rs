@@ -10,7 +10,7 @@ use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::{sanitize, words};
 use crate::cli::progress::Counting;
 use crate::cli::{open, render};
-use crate::workspace::{Access, HitDocument, RecallError, SearchRequest, Workspace};
+use crate::workspace::{Access, RecallError, SearchRequest};
 
 /// Searches the past.
 ///
@@ -22,10 +22,7 @@ pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
     let logs = workspace.keeping().known_logs(args.logs.filter())?;
     let request = SearchRequest { limit: args.limit, sort: args.sort, ..SearchRequest::new(joined(&args.query)) };
     let request = request.lexical_only(args.lexical).all(args.all).of_logs(logs).now(&now);
-    let mut found = workspace.memory().search(&request).map_err(report)?;
-    for hit in &mut found.hits {
-        mask(&workspace, hit)?;
-    }
+    let found = workspace.memory().search(&request).map_err(report)?;
     if context.out.json() {
         context.out.document(&found)?;
         return Ok(Exit::Done);
@@ -61,21 +58,6 @@ pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
         context.out.say(format!("{} of {total}; more with --limit", found.hits.len()));
     }
     Ok(Exit::Done)
-}
-
-/// Takes sensitive answers of its run out of what is shown of a hit.
-fn mask(workspace: &Workspace, hit: &mut HitDocument) -> Result<()> {
-    if let Ok(id) = hit.run_id.parse() {
-        let detail = workspace.runs().detail(id)?;
-        let before = hit.snippet.clone();
-        detail.mask_in(&mut hit.snippet);
-        if hit.snippet != before {
-            // They are positions in the text that was there.
-            hit.highlights.clear();
-        }
-        detail.mask_in(&mut hit.title);
-    }
-    Ok(())
 }
 
 /// Says which template fits to what a person wants to do.

@@ -69,6 +69,7 @@ pub fn filter(ui: &Ui, request: &Request) -> Result<RunFilter> {
         request.query.all("label").filter(|text| !text.trim().is_empty()).map(|text| {
             label(text).ok_or_else(|| CliError::invalid(format!("`label` cannot be `{text}`")).hint("use `KEY=VALUE`"))
         });
+    let log = request.read("node", |text| text.parse().ok(), "`own`, or at least 4 letters of a node")?.unwrap_or_default();
     Ok(RunFilter {
         template: request.query.get("template").map(str::to_owned),
         status: status.collect::<Result<_>>()?,
@@ -77,7 +78,7 @@ pub fn filter(ui: &Ui, request: &Request) -> Result<RunFilter> {
         until: moment("until")?.map(|(_, to)| to),
         under_way: request.read("during", during, "days such as 2026-10-01..2026-10-04")?,
         labels: labels.collect::<Result<_>>()?,
-        log: request.read("node", |text| text.parse().ok(), "`own`, or at least 4 letters of a node")?.unwrap_or_default(),
+        log: ui.workspace.keeping().known_logs(log)?,
     })
 }
 

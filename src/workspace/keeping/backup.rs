@@ -1,8 +1,8 @@
 //! A store in one file and back: backup beside whoever writes, restore where nothing is yet.
 
-use super::Keeping;
 use std::path::Path;
 
+use super::Keeping;
 use crate::store::backup::unpack::{Restored, refuse_full};
 use crate::store::backup::{self, Contents, Error};
 use crate::store::session::{Create, StoreDir, StoreLock};

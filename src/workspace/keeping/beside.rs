@@ -2,11 +2,11 @@
 //!
 //! A run that the own log has is read there. Views of sums span all logs that count. All else is the own log alone: positions, appends.
 
-use super::Keeping;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::Keeping;
 use crate::domain::ids::{NodeId, RunId};
 use crate::store::codec::{self, Decoded};
 use crate::store::files::OsFiles;

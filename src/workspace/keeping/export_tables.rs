@@ -1,9 +1,9 @@
 //! The log as tables in a lake: what is new since the last export, stretch by stretch.
 
-use super::Keeping;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::Keeping;
 use crate::domain::event::Recorded;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::executor::read_texts;

@@ -2,12 +2,12 @@
 //!
 //! Nothing is verified here: that reads every file, and is [`Workspace::inspect`] and [`Proof::audit`](super::proof::Proof::audit).
 
-use super::Keeping;
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Keeping;
 use crate::store;
 use crate::views::utc;
 use crate::workspace::memory::recall_error::RecallError;

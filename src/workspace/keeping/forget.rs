@@ -3,12 +3,12 @@
 //! That it is forgotten is recorded first. The files are then changed by whoever opens them next, which is this process as soon as it
 //! has given the store up once: so there is one way, whether the command lives to see it or not.
 
-use super::Keeping;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Keeping;
 use crate::domain::event::{
     Event, ForgottenParts, ImportKeysRetained, ImportKeysRetainedPrivate, PrivatePartsForgotten, PrivatePartsForgottenPrivate,
 };

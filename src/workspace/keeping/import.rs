@@ -1,9 +1,9 @@
 //! Taking in what other systems wrote down: a file of histories becomes runs of this store, each once.
 
-use super::Keeping;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
+use super::Keeping;
 use crate::domain::ids::RunId;
 use crate::domain::money::NanoUsd;
 use crate::lake::batch::Refused;

@@ -1,9 +1,9 @@
 //! Taking in traces of generative AI, as OpenTelemetry's collectors and vendors export them.
 
-use super::Keeping;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::Keeping;
 use crate::lake::calls::Rules;
 use crate::lake::otel::read::Span;
 use crate::lake::otel::{SOURCE, documents, read, trace};

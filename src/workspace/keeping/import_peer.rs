@@ -1,6 +1,5 @@
 //! Taking in the history of the Python system: its folders of runs and the lines of its telemetry.
 
-use super::Keeping;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufReader;
@@ -8,6 +7,7 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
+use super::Keeping;
 use crate::lake::calls::Rules;
 use crate::lake::lines::{LINE_BYTES_MAX, Line, Lines};
 use crate::lake::peer::{self, PeerFiles};

@@ -1,8 +1,8 @@
 //! Runs of other systems on their way into the log: each once, many in one append.
 
-use super::Keeping;
 use std::collections::HashMap;
 
+use super::Keeping;
 use crate::domain::ids::{BatchId, RunId};
 use crate::lake::batch::{EventBatch, Refused};
 use crate::lake::calls::Sums;

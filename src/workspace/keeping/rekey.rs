@@ -1,8 +1,8 @@
 //! Bringing all payloads under another key, or under none.
 
-use super::Keeping;
 use std::sync::Arc;
 
+use super::Keeping;
 use super::keys;
 use crate::domain::ids::RunId;
 use crate::settings::place::CONFIG;

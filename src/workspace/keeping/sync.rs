@@ -8,7 +8,6 @@
 //! that was cut off is gone on with, and of two stores that claim to be one node the second to come is refused. What is pulled is verified
 //! byte by byte and event by event before any of it is kept.
 
-use super::Keeping;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -16,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Keeping;
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::lake::remote::{Created, Remote, RemoteError};
 use crate::store::files::OsFiles;

@@ -3,12 +3,12 @@
 //! Which files an import has read whole is kept beside the log, so that the next one need not open them. It is only a saving: what
 //! is here is known from the log alone, and without that file everything is read again and nothing is taken in twice.
 
-use super::Keeping;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use super::Keeping;
 use crate::domain::event::Event;
 use crate::domain::ids::{BatchId, Hash, NodeId, RunId, TimeNs};
 use crate::lake::batch::EventBatch;

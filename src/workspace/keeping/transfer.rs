@@ -3,13 +3,13 @@
 //! A store without anything in it becomes the store that the events come from; beside a log of its own, another log is kept apart, as
 //! its own verified chain.
 
-use super::Keeping;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Keeping;
 use crate::domain::event::{Event, ForgottenParts, SegmentImported, SegmentImportedPrivate};
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::store::backup::unpack::{make_store, refuse_full};

@@ -1,6 +1,5 @@
 //! Which past runs are most like the one to come: by their answers, by their material, and by what their texts mean.
 
-use super::Recall;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Recall;
 use crate::domain::event::{Event, InputAttached, Recorded};
 use crate::domain::ids::RunId;
 use crate::domain::template::Template;

@@ -1,10 +1,10 @@
 //! Reports over the past: what was spent, and how templates do.
 
-use super::Recall;
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
+use super::Recall;
 use crate::analytics::build::{self, Terms};
 use crate::analytics::material::Outcome;
 use crate::analytics::report::{Analytics, WeekLine};

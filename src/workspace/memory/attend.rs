@@ -1,11 +1,11 @@
 //! The index kept up to the log where nobody waits for it: at the end of a run, beside one, and in a process that stays.
 
-use super::Recall;
-use crate::workspace::Workspace;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::Recall;
+use crate::workspace::Workspace;
 use crate::workspace::memory::recall::IS_ANYBODY_THERE;
 use crate::workspace::memory::recall_error::RecallError;
 

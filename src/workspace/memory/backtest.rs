@@ -1,11 +1,11 @@
 //! What the record says about other strategies: of many runs with intervals, of one run agent by agent.
 
-use super::Recall;
 use std::collections::{BTreeMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Recall;
 use crate::domain::event::Mode;
 use crate::domain::ids::{AgentNo, RunId};
 use crate::domain::tier::{Strategy, Tier};

@@ -1,8 +1,8 @@
 //! Measuring Meno's own judgement on collections and tables that people bring.
 
-use super::Recall;
 use std::path::Path;
 
+use super::Recall;
 use crate::memory::collection::{self, Collection, Quality};
 use crate::memory::document::{self, Document};
 use crate::memory::embed::{self, Embedder};

@@ -1,6 +1,5 @@
 //! Measuring advice on tables of known outcomes: read, embed once, learn and measure splits side by side.
 
-use super::Recall;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Recall;
 use crate::domain::nearest::nearest;
 use crate::memory::advice::coverage::groups;
 use crate::memory::advice::space::Task;

@@ -3,13 +3,13 @@
 //! Any process may look after the index, one at a time; appends never wait for it. A process that stays (`serve`) keeps both
 //! sides open and the model loaded, and answers for the others.
 
-use super::Recall;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Recall;
 use crate::domain::ids::RunId;
 use crate::memory::embed::{self, Embedder};
 use crate::memory::index::{self, CaughtUp, GoOn, Hold, IndexDir};
@@ -23,7 +23,7 @@ use crate::views::run_detail::RunDetail;
 use crate::workspace::keeping::figures::IndexProgress;
 use crate::workspace::memory::logged::Logged;
 use crate::workspace::memory::recall_error::RecallError;
-use crate::workspace::memory::response::{SearchResponse, understood_document};
+use crate::workspace::memory::response::{HitDocument, SearchResponse, understood_document};
 use crate::workspace::request::SearchRequest;
 
 /// Runs named when nobody says how many.
@@ -63,11 +63,32 @@ pub struct Indexed {
 }
 
 impl Recall<'_> {
-    /// Answers a search: the process that stays with the store does so when there is one, else this one.
+    /// Answers a search: the process that stays with the store does so when there is one, else this one. Sensitive answers are masked in
+    /// what is shown of the hits, whoever asks.
     ///
     /// # Errors
     /// A [`RecallError`].
     pub fn search(&self, search: &SearchRequest) -> Result<SearchResponse, RecallError> {
+        let mut found = self.found(search)?;
+        found.hits.iter_mut().try_for_each(|hit| self.mask(hit))?;
+        Ok(found)
+    }
+
+    /// Takes sensitive answers of its run out of what is shown of a hit.
+    fn mask(&self, hit: &mut HitDocument) -> Result<(), RecallError> {
+        let Ok(id) = hit.run_id.parse() else { return Ok(()) };
+        let detail = self.0.runs().detail(id)?;
+        let before = hit.snippet.clone();
+        detail.mask_in(&mut hit.snippet);
+        if hit.snippet != before {
+            // They are positions in the text that was there.
+            hit.highlights.clear();
+        }
+        detail.mask_in(&mut hit.title);
+        Ok(())
+    }
+
+    fn found(&self, search: &SearchRequest) -> Result<SearchResponse, RecallError> {
         if let Ok(question) = serde_json::to_vec(search)
             && let Some(answer) = self.0.log.ask(&question)?
             && let Ok(found) = serde_json::from_slice(&answer)

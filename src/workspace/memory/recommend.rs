@@ -3,13 +3,13 @@
 //! Everything is read from the views; [`crate::workspace::alike`] says which past runs are like the one to come. What rests on
 //! less than the minimum sample says that it does not know.
 
-use super::Recall;
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Recall;
 use crate::domain::event::{Event, Mode, RecommendationShown, RecommendationShownPrivate};
 use crate::domain::ids::RunId;
 use crate::domain::team::possible;

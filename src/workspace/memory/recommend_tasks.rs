@@ -1,6 +1,5 @@
 //! Advice for many tasks in one pass: learned once from the store's past, answered for each.
 
-use super::Recall;
 use std::collections::HashMap;
 use std::io::BufRead;
 
@@ -8,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Recall;
 use crate::domain::ids::RunId;
 use crate::domain::json_fault::JsonFault;
 use crate::domain::tier::Tier;

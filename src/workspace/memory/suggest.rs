@@ -1,11 +1,11 @@
 //! Which template fits to what a person wants to do.
 
-use super::Recall;
 use std::collections::HashMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Recall;
 use crate::domain::template::Template;
 use crate::memory::collection::embed_once;
 use crate::views::status::RunStatus;

@@ -3,10 +3,10 @@
 //! It changes nothing and works beside an owner. The log is read from its first event to the end that it has when the audit begins, and
 //! the runs one after the other: what is held in memory is one run, and one entry per run whose texts were forgotten.
 
-use super::Proof;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use super::Proof;
 use crate::audit::finding::{Check, Findings, Location, Violation};
 use crate::audit::lineage;
 use crate::audit::story::RunAudit;

@@ -1,8 +1,8 @@
 //! Runs that were forked from one another.
 
-use super::Runs;
 use std::collections::BTreeSet;
 
+use super::Runs;
 use crate::domain::ids::RunId;
 use crate::store::Error;
 use crate::views::run_list::RunLine;

@@ -1,6 +1,5 @@
 //! The log as a sequence: an iterator over what is there, and a stream that goes on with what comes.
 
-use super::Runs;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use super::Runs;
 use crate::domain::event::Recorded;
 use crate::executor::read_texts;
 use crate::store::codec::{self, Decoded};
@@ -47,7 +47,7 @@ impl Runs<'_> {
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let workspace = meno::workspace::Workspace::at(std::path::Path::new("store"), None)?;
-    /// for event in workspace.events(1) {
+    /// for event in workspace.runs().events(1) {
     ///     println!("{}", event?.event.name());
     /// }
     /// # Ok(())

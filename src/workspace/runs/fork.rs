@@ -1,11 +1,11 @@
 //! A new run that begins where another one was: with its answers and material, and with the work of it that still counts.
 
-use super::Runs;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::Runs;
 use crate::domain::capture::Levels;
 use crate::domain::event::{ChosenBy, Escalate, Event, InputAttached, OnFailure, Recorded, RunStarted, RunStartedPrivate};
 use crate::domain::ids::{ExecutorId, RunId};

@@ -1,8 +1,8 @@
 //! The past: which runs there are, and what happened in one.
 
-use super::Runs;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::Runs;
 use crate::domain::event::{Envelope, Event, NoteAdded, NoteAddedPrivate, Recorded};
 use crate::domain::ids::{BatchId, Hash, NodeId, RunId};
 use crate::domain::text::Text;

@@ -1,10 +1,10 @@
 //! The MCP servers of a run: which are started, whether their tools are what the user allowed, and who holds them until the run goes on.
 
-use super::Runs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Runs;
 use crate::domain::ids::RunId;
 use crate::domain::run::{Basis, Run};
 use crate::domain::settings::{McpSettings, ToolSettings};

@@ -4,13 +4,13 @@
 //! on this machine that does not answer or does not have the model would fail the first call, after the form was filled in and the run was
 //! recorded.
 
-use super::Runs;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
+use super::Runs;
 use crate::domain::event::Escalate;
 use crate::domain::ids::RunId;
 use crate::domain::judge;

@@ -1,12 +1,12 @@
 //! What an execution needs of the workspace: models, secrets, the folder to look at.
 
-use super::Runs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use tokio::runtime::{Handle, Runtime};
 
+use super::Runs;
 use crate::domain::money::{TokenUsage, UnitPrices};
 use crate::domain::redact::Redactor;
 use crate::domain::run::{Basis, Refusal};

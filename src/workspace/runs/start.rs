@@ -1,12 +1,12 @@
 //! Starting a run, and going on with one.
 
-use super::Runs;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::Runs;
 use super::windows;
 use crate::domain::capture::Levels;
 use crate::domain::event::{Event, InputAttached, Mode, Recorded, RunStarted, RunStartedPrivate};

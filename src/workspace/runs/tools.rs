@@ -1,12 +1,11 @@
 //! What a run's agents may do in the world, said before it begins.
 
-use super::Runs;
-use crate::workspace::Workspace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Runs;
 use crate::domain::capture::Levels;
 use crate::domain::judge;
 use crate::domain::settings::{Settings, ToolSettings};
@@ -20,6 +19,7 @@ use crate::tools::programs::Programs;
 use crate::tools::sandbox::{Confinement, Enforced, OPEN};
 use crate::tools::{Environment, SearchMemory};
 use crate::workspace::ActiveRun;
+use crate::workspace::Workspace;
 use crate::workspace::memory::response::SearchResponse;
 use crate::workspace::request::SearchRequest;
 

@@ -1,12 +1,12 @@
 //! Taking back what the tools of a run wrote: newest first, and only where a file still is what the run left.
 
-use super::Runs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Runs;
 use crate::domain::event::{Event, FileChange, Recorded, WriteUndone, WriteUndonePrivate};
 use crate::domain::ids::{CallNo, RunId};
 use crate::store;
