@@ -6,7 +6,7 @@
 //! itself, starts the program, and ends.
 //!
 //! Root may look into every process, whatever Landlock says, by capabilities that it gets anew with each program. So these are taken
-//! away for good from whoever is started: see [`without_insight`].
+//! away for good from whoever is started: see `without_insight`.
 
 use std::io;
 use std::path::{Path, PathBuf};

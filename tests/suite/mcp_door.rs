@@ -312,7 +312,7 @@ fn a_long_text_is_cut_named_and_read_to_its_end() {
 #[test]
 fn a_sensitive_answer_is_not_shown_to_a_client() {
     let house = House::with_delay(0);
-    scripted(&house, "Dear Leocadia, good reader", "");
+    scripted(&house, "Dear reader", "");
     house.meno(["run", "one", "--no-input", "-q", "--set", "name=Leocadia"]).exits(0);
     let mut client = Client::greet(&house, &[]);
     for (tool, arguments) in [
@@ -324,9 +324,12 @@ fn a_sensitive_answer_is_not_shown_to_a_client() {
         let given = client.call(tool, arguments).to_string();
         assert!(!given.contains("Leocadia"), "{tool}: {given}");
     }
-    // Nor to anybody else who searches.
-    let found = house.meno(["search", "good reader", "--all", "--json"]).exits(0).stdout;
-    assert!(found.contains("good reader") && !found.contains("Leocadia"), "{found}");
+    drop(client);
+    // Nor is what a model says of it shown to anybody who searches.
+    scripted(&house, "Dear Leocadia, good neighbour", "");
+    house.meno(["run", "one", "--no-input", "-q", "--set", "name=Leocadia"]).exits(0);
+    let found = house.meno(["search", "good neighbour", "--all", "--json"]).exits(0).stdout;
+    assert!(found.contains("good neighbour") && !found.contains("Leocadia"), "{found}");
 }
 
 #[test]
