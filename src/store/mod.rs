@@ -3,6 +3,8 @@
 //! The store treats event bodies as opaque bytes with kind and version; it never knows providers or people.
 
 pub mod backup;
+mod blocks;
+pub mod boot;
 pub mod chain;
 pub mod check;
 pub mod cipher;

@@ -11,19 +11,21 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::blocks::Blocks;
 use super::codec::{self, Decoded};
 use super::guard::guarded;
 use super::log::{Head, Stored, ViewRows};
-use super::ordered::{IndexFactory, OrderedIndex, Row, open_or_set_aside};
+use super::ordered::{Change, IndexFactory, Row, open_or_set_aside};
 use super::{Error, Unwritable, lock};
 use crate::domain::event::Recorded;
 use crate::domain::ids::Hash;
 use crate::views::{Projection, Rows};
 
-/// First byte of every key: the checkpoint, the rows, and what could not be taken.
+/// Keys of what lies beside the rows: the checkpoint, and what could not be taken.
 const CHECKPOINT: &[u8] = &[0];
-const ROW: u8 = 1;
 const REFUSED: u8 = 2;
+/// How rows lie in a tree: in blocks. The layout before it, a row for each row, has no number.
+const LAYOUT: u32 = 2;
 /// Events taken in before rows and checkpoint are written.
 const CHUNK_EVENTS: u32 = 2000;
 /// Memory that the index of views may take, in bytes.
@@ -34,7 +36,8 @@ pub struct Projector {
     shelf: Arc<dyn IndexFactory>,
     path: PathBuf,
     projections: Vec<Arc<dyn Projection>>,
-    open: RwLock<Option<Arc<dyn OrderedIndex>>>,
+    tell: Arc<dyn Fn(&str) + Send + Sync>,
+    open: RwLock<Option<Arc<Blocks>>>,
     /// Held by whoever changes rows or swaps the index, for one chunk at a time.
     folding: Mutex<()>,
     /// Projections beside which no tree of another version is left.
@@ -59,12 +62,18 @@ pub struct Checkpoint {
 }
 
 impl Projector {
-    /// Keeps `projections` in the index at `path`.
-    pub fn new(shelf: Arc<dyn IndexFactory>, path: PathBuf, projections: Vec<Arc<dyn Projection>>) -> Self {
+    /// Keeps `projections` in the index at `path`; `tell` hears, in words for people, when one of an older layout is made again.
+    pub fn new(
+        shelf: Arc<dyn IndexFactory>,
+        path: PathBuf,
+        projections: Vec<Arc<dyn Projection>>,
+        tell: Arc<dyn Fn(&str) + Send + Sync>,
+    ) -> Self {
         Self {
             shelf,
             path,
             projections,
+            tell,
             open: RwLock::default(),
             folding: Mutex::default(),
             alone: Mutex::default(),
@@ -119,14 +128,12 @@ impl Projector {
     /// [`Error::Refused`] when there is no such projection, [`Error::Index`].
     pub fn rows(&self, name: &str, from: &[u8], to: Option<&[u8]>, reverse: bool, limit: u32) -> Result<ViewRows, Error> {
         let projection = self.find(name)?;
-        let key = |key: &[u8]| [&[ROW], key].concat();
-        let (from, to) = (key(from), to.map_or_else(|| vec![REFUSED], key));
         self.with(|index| {
             let seen = checkpoint(index, projection)?.map_or(0, |checkpoint| checkpoint.seq);
             let mut rows: Vec<Row> = Vec::new();
             if limit > 0 {
-                index.scan(&tree(projection), &from, Some(&to), reverse, &mut |key, row| {
-                    rows.push((key[1..].to_vec(), row.to_vec()));
+                index.scan(&tree(projection), from, to, reverse, &mut |key, row| {
+                    rows.push((key.to_vec(), row.to_vec()));
                     rows.len() < limit as usize
                 })?;
             }
@@ -142,7 +149,7 @@ impl Projector {
         let tree = tree(self.find(name)?);
         self.with(|index| {
             let mut refused = Vec::new();
-            index.scan(&tree, &[REFUSED], Some(&[REFUSED + 1]), false, &mut |key, why| {
+            index.index.scan(&tree, &[REFUSED], Some(&[REFUSED + 1]), false, &mut |key, why| {
                 let seq = key.get(1..9).and_then(|seq| seq.try_into().ok()).map_or(0, u64::from_be_bytes);
                 refused.push((seq, String::from_utf8_lossy(why).into_owned()));
                 true
@@ -157,7 +164,7 @@ impl Projector {
     /// [`Error::Index`].
     pub fn flush(&self) -> Result<(), Error> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner).clone();
-        open.map_or(Ok(()), |index| index.flush())
+        open.map_or(Ok(()), |index| index.index.flush())
     }
 
     fn find(&self, name: &str) -> Result<&dyn Projection, Error> {
@@ -167,9 +174,9 @@ impl Projector {
 
     /// Calls `run` with the index; one that breaks is set aside, and `run` is called again with an empty one: in memory when it broke
     /// because its disk cannot be written to.
-    fn with<T>(&self, run: impl Fn(&dyn OrderedIndex) -> Result<T, Error>) -> Result<T, Error> {
+    fn with<T>(&self, run: impl Fn(&Blocks) -> Result<T, Error>) -> Result<T, Error> {
         let index = self.index()?;
-        match run(&*index) {
+        match run(&index) {
             Err(Error::Index(why)) => {
                 self.replace(&index, &why)?;
                 run(&*self.index()?)
@@ -183,7 +190,7 @@ impl Projector {
     }
 
     /// Goes on in memory in place of `full`; false where that is not possible.
-    fn give_up(&self, full: &Arc<dyn OrderedIndex>, why: Unwritable) -> bool {
+    fn give_up(&self, full: &Arc<Blocks>, why: Unwritable) -> bool {
         let _folding = lock(&self.folding);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         match &*open {
@@ -199,7 +206,7 @@ impl Projector {
         }
     }
 
-    fn index(&self) -> Result<Arc<dyn OrderedIndex>, Error> {
+    fn index(&self) -> Result<Arc<Blocks>, Error> {
         if let Some(index) = &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
             return Ok(Arc::clone(index));
         }
@@ -207,30 +214,61 @@ impl Projector {
         if let Some(index) = &*open {
             return Ok(Arc::clone(index));
         }
-        let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|told| tracing::warn!("{told}"))?;
+        let told = |told: String| tracing::warn!("{told}");
+        if self.shelf.is_doubtful(&self.path) {
+            tracing::info!("the views may lack what was not written when the machine went down; they are made again");
+            self.discard()?;
+        }
+        let open_it = || open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &told);
+        let mut index = open_it()?;
+        let trees = match index.trees() {
+            Err(Error::Index(why)) => {
+                self.set_aside(&why)?;
+                index = open_it()?;
+                Vec::new()
+            }
+            trees => trees?,
+        };
+        if trees.iter().any(|tree| is_of_older_layout(tree)) {
+            // Its folder is free when nobody has it open any more.
+            drop(index);
+            self.discard()?;
+            let older = "the views have an older layout; they are made again from the log";
+            tracing::info!("{older}");
+            (self.tell)(older);
+            index = open_it()?;
+        }
+        let index = Arc::new(Blocks::new(index));
         *open = Some(Arc::clone(&index));
         Ok(index)
     }
 
-    fn replace(&self, broken: &Arc<dyn OrderedIndex>, why: &str) -> Result<(), Error> {
+    /// Makes room for new views; in memory where the disk cannot be written to.
+    fn discard(&self) -> Result<(), Error> {
+        self.shelf.discard(&self.path).or_else(|error| match error.unwritable() {
+            Some(why) if self.shelf.give_up(&self.path, why) => Ok(()),
+            _ => Err(error),
+        })
+    }
+
+    fn replace(&self, broken: &Arc<Blocks>, why: &str) -> Result<(), Error> {
         let _folding = lock(&self.folding);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if open.as_ref().is_some_and(|index| Arc::ptr_eq(index, broken)) {
             *open = None;
-            let aside = self.shelf.set_aside(&self.path)?;
-            tracing::warn!("the views broke ({why}); they were set aside as {} and are made again", aside.display());
+            self.set_aside(why)?;
         }
         Ok(())
     }
 
+    fn set_aside(&self, why: &str) -> Result<(), Error> {
+        let aside = self.shelf.set_aside(&self.path)?;
+        tracing::warn!("the views broke ({why}); they were set aside as {} and are made again", aside.display());
+        Ok(())
+    }
+
     /// Begins a tree anew that has seen another log, or more of this one than there is.
-    fn keep_or_clear(
-        &self,
-        index: &dyn OrderedIndex,
-        projection: &dyn Projection,
-        head: Head,
-        source: Source<'_>,
-    ) -> Result<(), Error> {
+    fn keep_or_clear(&self, index: &Blocks, projection: &dyn Projection, head: Head, source: Source<'_>) -> Result<(), Error> {
         match checkpoint(index, projection)? {
             Some(reached) if reached.seq > head.seq && reached.seq <= self.furthest.load(Ordering::Acquire) => Ok(()),
             Some(reached) if reached.seq <= head.seq && is_of_this_log(reached, head, source)? => Ok(()),
@@ -239,7 +277,7 @@ impl Projector {
     }
 
     /// Takes one chunk into those of `wanted` that are furthest behind; returns whether all have reached `head`.
-    fn fold(&self, index: &dyn OrderedIndex, wanted: &[&dyn Projection], head: Head, source: Source<'_>) -> Result<bool, Error> {
+    fn fold(&self, index: &Blocks, wanted: &[&dyn Projection], head: Head, source: Source<'_>) -> Result<bool, Error> {
         let mut behind = Vec::new();
         for projection in wanted {
             let reached = checkpoint(index, *projection)?.map_or(0, |reached| reached.seq);
@@ -260,7 +298,7 @@ impl Projector {
     }
 
     /// Drops what other versions of a projection left, once this one has caught up.
-    fn drop_others(&self, index: &dyn OrderedIndex, projection: &dyn Projection) -> Result<(), Error> {
+    fn drop_others(&self, index: &Blocks, projection: &dyn Projection) -> Result<(), Error> {
         let name = projection.name();
         if lock(&self.alone).contains(name) {
             return Ok(());
@@ -270,7 +308,7 @@ impl Projector {
             let version = tree.strip_prefix(name);
             *tree != own && version.is_some_and(|version| version.is_empty() || version.starts_with('@'))
         };
-        index.trees()?.iter().filter(|tree| is_other(tree)).try_for_each(|tree| index.clear(tree))?;
+        index.index.trees()?.iter().filter(|tree| is_other(tree)).try_for_each(|tree| index.clear(tree))?;
         lock(&self.alone).insert(name);
         Ok(())
     }
@@ -278,7 +316,12 @@ impl Projector {
 
 /// Returns the tree of a projection's version.
 fn tree(projection: &dyn Projection) -> String {
-    format!("{}@{}", projection.name(), projection.version())
+    format!("{}@{}.{LAYOUT}", projection.name(), projection.version())
+}
+
+/// Tells a tree that was made when rows did not lie in blocks.
+fn is_of_older_layout(tree: &str) -> bool {
+    tree.split_once('@').is_some_and(|(_, version)| !version.contains('.'))
 }
 
 /// A checkpoint of another log, or of a log that was rolled back and written anew, has another hash.
@@ -292,14 +335,21 @@ fn is_of_this_log(reached: Checkpoint, head: Head, source: Source<'_>) -> Result
 
 /// Folds `events` into the projection's rows and writes them together with the checkpoint.
 fn take(
-    index: &dyn OrderedIndex,
+    index: &Blocks,
     projection: &dyn Projection,
     reached: u64,
     events: &[(&Stored, Result<Decoded, Error>)],
     last: Head,
 ) -> Result<(), Error> {
     let tree = tree(projection);
-    let mut rows = Overlay { index, tree: &tree, chunk: BTreeMap::new(), event: BTreeMap::new(), failed: RefCell::new(None) };
+    let mut rows = Overlay {
+        index,
+        tree: &tree,
+        chunk: BTreeMap::new(),
+        refused: Vec::new(),
+        event: BTreeMap::new(),
+        failed: RefCell::new(None),
+    };
     for (stored, decoded) in events.iter().filter(|(stored, _)| stored.envelope.seq > reached) {
         let outcome = match decoded {
             Ok(Decoded::Known(recorded)) => apply(projection, &mut rows, recorded),
@@ -315,22 +365,22 @@ fn take(
             Err(why) => {
                 tracing::error!("the view `{}` cannot take event {}: {why}", projection.name(), stored.envelope.seq);
                 let key = [&[REFUSED][..], &stored.envelope.seq.to_be_bytes()].concat();
-                rows.chunk.insert(key, Some(why.into_bytes()));
+                rows.refused.push((key, Some(why.into_bytes())));
             }
         }
     }
     let checkpoint = [&projection.version().to_be_bytes()[..], &last.seq.to_be_bytes(), &last.hash.0].concat();
-    rows.chunk.insert(CHECKPOINT.to_vec(), Some(checkpoint));
-    let chunk = rows.chunk.into_iter().collect();
-    index.apply(&tree, chunk)
+    let Overlay { chunk, refused: mut beside, .. } = rows;
+    beside.push((CHECKPOINT.to_vec(), Some(checkpoint)));
+    index.apply(&tree, chunk, beside)
 }
 
 fn apply(projection: &dyn Projection, rows: &mut Overlay<'_>, event: &Recorded) -> Result<(), String> {
     guarded(|| projection.apply(rows, event)).unwrap_or_else(|panic| Err(format!("panicked: {panic}")))
 }
 
-fn checkpoint(index: &dyn OrderedIndex, projection: &dyn Projection) -> Result<Option<Checkpoint>, Error> {
-    let Some(row) = index.get(&tree(projection), CHECKPOINT)? else { return Ok(None) };
+fn checkpoint(index: &Blocks, projection: &dyn Projection) -> Result<Option<Checkpoint>, Error> {
+    let Some(row) = index.index.get(&tree(projection), CHECKPOINT)? else { return Ok(None) };
     let found = (|| {
         let (version, rest) = row.split_first_chunk::<4>()?;
         let (seq, hash) = rest.split_first_chunk::<8>()?;
@@ -342,10 +392,12 @@ fn checkpoint(index: &dyn OrderedIndex, projection: &dyn Projection) -> Result<O
 
 /// The rows of a projection with changes that are not written yet.
 struct Overlay<'a> {
-    index: &'a dyn OrderedIndex,
+    index: &'a Blocks,
     tree: &'a str,
-    /// Changes of the events taken so far, by key with its first byte.
+    /// Changes of the events taken so far, by key.
     chunk: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// The events that were refused.
+    refused: Vec<Change>,
     /// Changes of the event that is being taken: dropped when it is refused.
     event: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     failed: RefCell<Option<Error>>,
@@ -353,11 +405,10 @@ struct Overlay<'a> {
 
 impl Rows for Overlay<'_> {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let key = [&[ROW], key].concat();
-        if let Some(changed) = self.event.get(&key).or_else(|| self.chunk.get(&key)) {
+        if let Some(changed) = self.event.get(key).or_else(|| self.chunk.get(key)) {
             return changed.clone();
         }
-        self.index.get(self.tree, &key).unwrap_or_else(|why| {
+        self.index.get(self.tree, key).unwrap_or_else(|why| {
             // The projection is pure and cannot be told; its work is thrown away when it returns.
             *self.failed.borrow_mut() = Some(why);
             None
@@ -365,10 +416,10 @@ impl Rows for Overlay<'_> {
     }
 
     fn put(&mut self, key: &[u8], row: Vec<u8>) {
-        self.event.insert([&[ROW], key].concat(), Some(row));
+        self.event.insert(key.to_vec(), Some(row));
     }
 
     fn remove(&mut self, key: &[u8]) {
-        self.event.insert([&[ROW], key].concat(), None);
+        self.event.insert(key.to_vec(), None);
     }
 }

@@ -394,7 +394,7 @@ fn opener(
 ) -> session::Opener {
     let open = move |dir: &Path, thorough: bool, tell: &session::Tell| {
         let (progress, repaired, notice) = (rebuilding(Arc::clone(tell)), repaired(Arc::clone(&notice)), Arc::clone(&notice));
-        let shelf = Arc::new(SpareShelf::new(Arc::new(SledShelf), move |why| notice(&Notice::InMemory(why))));
+        let shelf = Arc::new(SpareShelf::new(Arc::new(SledShelf::system()), move |why| notice(&Notice::InMemory(why))));
         owned::OwnedLog::open(dir, owned::Options { thorough, progress, notice: repaired, shelf, ..log_options(&world) })
     };
     // A store that is handed over and comes back is not made anew twice.

@@ -1,5 +1,5 @@
-//! How often a process waits for the disk, as the kernel sees it. The search index is never waited for: it can be made again. The index of
-//! events and the views are, when they are flushed: sled does not find what a power cut took from their middle.
+//! How often a process waits for the disk, as the kernel sees it. Nothing that can be made again is waited for: not the search index, and
+//! of the index of events and the views only what sled itself syncs whenever it is opened.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::harness::{House, cannot_check, finish};
 
-/// Syncs that a run of one agent needs on a store that has runs: one for each of the three groups that it appends, and those by which
-/// sled and Meno make an index whole on the disk when it is opened and flushed.
-const RUN_MAX: usize = 16;
+/// Syncs that a run of one agent needs on a store that has runs: one for each of the three or four groups that it appends, and two by which
+/// sled opens each of its two indexes.
+const RUN_MAX: usize = 8;
 
 /// Runs `command` and returns the paths that it synced, below `store`.
 fn synced(command: &Command, store: &Path) -> Result<Vec<String>, String> {

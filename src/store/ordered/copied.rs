@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::memory::PlainShelf;
-use super::on_sled::open_copy;
+use super::on_sled::{SledShelf, is_mark, open_copy};
 use super::{IndexFactory, OpenError, OrderedIndex};
 use crate::store::files::restrict;
 use crate::store::{Error, Unwritable};
@@ -41,6 +41,11 @@ impl IndexFactory for CopyShelf {
     fn set_aside(&self, path: &Path) -> Result<PathBuf, Error> {
         self.give_up(path, Unwritable::ReadOnly);
         Ok(path.to_owned())
+    }
+
+    /// Asked of the folder as it lies: its copy bears witness, but is no index.
+    fn is_doubtful(&self, path: &Path) -> bool {
+        !self.memory.exists(path) && SledShelf::system().is_doubtful(path)
     }
 
     fn give_up(&self, path: &Path, _: Unwritable) -> bool {
@@ -81,6 +86,10 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
+        if entry.file_name().to_str().is_some_and(is_mark) {
+            // It says something of the place that it lies in.
+            continue;
+        }
         let to = to.join(entry.file_name());
         match entry.file_type()? {
             kind if kind.is_dir() => copy(&entry.path(), &to)?,

@@ -70,6 +70,29 @@ impl MemoryShelf {
         }
     }
 
+    /// Makes the index at `path` doubtful, as one is whose machine went down.
+    pub fn doubt(&self, path: &Path) {
+        if let Some(index) = lock(&self.0).get(path) {
+            lock(&index.0).doubtful = true;
+        }
+    }
+
+    /// Loses some of the writes to every index, flushed or not, as a machine does that goes down before they are on its disk.
+    pub fn power_cut(&self, seed: u64) {
+        let mut dice = seed;
+        for index in lock(&self.0).values() {
+            let mut state = lock(&index.0);
+            state.doubtful = true;
+            state.writes.retain(|_| {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                dice >> 62 != 0
+            });
+            let left = state.writes.len();
+            state.truncate(left);
+            state.flushed = left;
+        }
+    }
+
     /// Makes the index at `path` unusable: it does not open any more.
     pub fn spoil(&self, path: &Path) {
         if let Some(index) = lock(&self.0).get(path) {
@@ -106,6 +129,15 @@ impl IndexFactory for MemoryShelf {
         }
         Ok(to)
     }
+
+    fn is_doubtful(&self, path: &Path) -> bool {
+        lock(&self.0).get(path).is_some_and(|index| lock(&index.0).doubtful)
+    }
+
+    fn discard(&self, path: &Path) -> Result<(), Error> {
+        lock(&self.0).remove(path);
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -121,6 +153,7 @@ struct State {
     flushed: usize,
     calls_left: Option<u64>,
     spoilt: bool,
+    doubtful: bool,
 }
 
 #[derive(Clone)]

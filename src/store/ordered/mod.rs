@@ -67,6 +67,20 @@ pub trait IndexFactory: Send + Sync {
     /// [`Error::Io`].
     fn set_aside(&self, path: &Path) -> Result<PathBuf, Error>;
 
+    /// Returns whether rows may be missing at `path` without a trace, because the machine or its disk went down before they were written:
+    /// what is there bears witness to what it has, and has to be made again.
+    fn is_doubtful(&self, _path: &Path) -> bool {
+        false
+    }
+
+    /// Removes the index at `path`, whose place is then free; one that must not be changed is only not looked at any more.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn discard(&self, path: &Path) -> Result<(), Error> {
+        self.set_aside(path).map(drop)
+    }
+
     /// Leaves the index at `path` where it is, since its disk cannot be written to, and has it opened in memory from now on. Returns false
     /// where that is not possible, or was done before.
     fn give_up(&self, _path: &Path, _why: Unwritable) -> bool {
@@ -90,6 +104,15 @@ pub enum OpenError {
     Failed(Error),
 }
 
+impl OpenError {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Broken(why) => Error::Index(why),
+            Self::Failed(why) => why,
+        }
+    }
+}
+
 /// Opens the index at `path`; what is broken there is set aside first, and `told` hears of it.
 ///
 /// # Errors
@@ -105,12 +128,14 @@ pub fn open_or_set_aside(
         Err(OpenError::Failed(why)) => return Err(why),
         Err(OpenError::Broken(why)) => why,
     };
+    if shelf.is_doubtful(path) {
+        tracing::info!("{} did not outlive the machine ({why}); it is made again", path.display());
+        shelf.discard(path)?;
+        return shelf.open(path, cache_bytes).map_err(OpenError::into_error);
+    }
     let aside = shelf.set_aside(path)?;
     told(format!("{} is broken ({why}); it was set aside as {} and is made again", path.display(), aside.display()));
-    shelf.open(path, cache_bytes).map_err(|why| match why {
-        OpenError::Broken(why) => Error::Index(why),
-        OpenError::Failed(why) => why,
-    })
+    shelf.open(path, cache_bytes).map_err(OpenError::into_error)
 }
 
 /// Returns the last row of a tree.
@@ -156,9 +181,9 @@ mod tests {
 
     fn both(check: impl Fn(&dyn IndexFactory, &Path)) {
         let dir = tempfile::tempdir().unwrap();
-        check(&SledShelf, &dir.path().join("index"));
+        check(&SledShelf::system(), &dir.path().join("index"));
         check(&MemoryShelf::default(), Path::new("index"));
-        let spare = SpareShelf::new(Arc::new(SledShelf), |_| {});
+        let spare = SpareShelf::new(Arc::new(SledShelf::system()), |_| {});
         assert!(spare.give_up(Path::new("index"), Unwritable::Full));
         check(&spare, Path::new("index"));
     }
@@ -211,6 +236,18 @@ mod tests {
             drop(index);
             assert!(shelf.exists(path));
             assert_eq!(shelf.open(path, 1 << 20).unwrap().get("tree", b"k").unwrap(), Some(b"v".to_vec()));
+        });
+    }
+
+    #[test]
+    fn what_is_discarded_leaves_its_place_free_and_nothing_beside_it() {
+        both(|shelf, path| {
+            let index = shelf.open(path, 1 << 20).unwrap();
+            index.fill("tree", vec![(b"k".to_vec(), b"v".to_vec())]).unwrap();
+            drop(index);
+            shelf.discard(path).unwrap();
+            assert!(!shelf.exists(path) && !shelf.exists(&aside(path, |_| false)));
+            assert_eq!(shelf.open(path, 1 << 20).unwrap().get("tree", b"k").unwrap(), None);
         });
     }
 

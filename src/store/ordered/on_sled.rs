@@ -1,13 +1,19 @@
 //! The index on sled 0.34.7: the only file that names it.
 //!
 //! sled is quick and well ordered, and not to be trusted: it never calls fsync on Linux, it panics on damaged files, in its own threads
-//! too, and it can lose a tail silently. So every call is guarded, an index that has panicked is never used again, and what was flushed
-//! is synced here: sled finds what is half written, but not what is missing between two writes that a power cut left.
+//! too, and it can lose a tail silently. So every call is guarded, and an index that has panicked is never used again.
+//!
+//! sled finds what is half written, but not what is missing between two writes that a power cut left. An index that can be made again in a
+//! moment is not synced for that: before sled touches it, an empty file in its folder names, durably, the time since which nothing can
+//! have been lost ([`boot`]). Whoever finds the name of another time there knows that the machine or its disk may have gone before
+//! everything was written, and makes the index again. A large one is synced when it is flushed, and has no such name. Where such times
+//! cannot be told apart, every index is synced.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,19 +22,53 @@ use std::time::Duration;
 use super::{Change, IndexFactory, OpenError, OrderedIndex, Row, aside};
 use crate::store::files::restrict;
 use crate::store::guard::{guarded, quiet};
-use crate::store::{Error, Unwritable};
+use crate::store::{Error, Unwritable, boot};
 
 /// How often and how long apart opening is tried while an index that was just dropped still holds its lock.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// An index whose file is longer, in bytes, is synced when it is flushed: to make it again takes a while.
+const UNSYNCED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// What the name of the file begins with that says since when an index may hold what was never synced.
+const MARK: &str = "boot.";
+/// What it ends with while it may not be on the disk yet.
+const BEGUN: &str = ".new";
+
 /// Opens indexes on sled.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SledShelf;
+#[derive(Clone, Copy, Debug)]
+pub struct SledShelf {
+    /// Names the time since which nothing that was written to a folder can have been lost.
+    since: fn(&Path) -> Option<String>,
+    /// An index whose file is longer, in bytes, is synced when it is flushed.
+    unsynced_bytes_max: u64,
+}
+
+impl SledShelf {
+    /// Indexes of this machine.
+    pub fn system() -> Self {
+        Self { since: boot::since, unsynced_bytes_max: UNSYNCED_BYTES_MAX }
+    }
+}
 
 impl IndexFactory for SledShelf {
     fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
-        Ok(Arc::new(SledIndex::open(path, cache_bytes)?))
+        let was_there = path.exists();
+        let kept = Kept::begin(path, *self).unwrap_or_else(|why| {
+            // sled says why better than this does.
+            tracing::debug!("{} is synced: {why}", path.display());
+            Kept::default()
+        });
+        Ok(Arc::new(SledIndex::open(path, cache_bytes, was_there, kept)?))
+    }
+
+    fn is_doubtful(&self, path: &Path) -> bool {
+        let marks = marks(path);
+        if marks.is_empty() {
+            return false;
+        }
+        let since = (self.since)(path);
+        marks.iter().any(|mark| Some(mark) != since.as_ref())
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -40,6 +80,15 @@ impl IndexFactory for SledShelf {
         fs::rename(path, &to).map_err(Error::io(path))?;
         Ok(to)
     }
+
+    fn discard(&self, path: &Path) -> Result<(), Error> {
+        // Renamed first: whatever ends this process, nobody takes what is left of it for an index.
+        let aside = self.set_aside(path)?;
+        if let Err(why) = fs::remove_dir_all(&aside) {
+            tracing::warn!("{} could not be removed: {why}", aside.display());
+        }
+        Ok(())
+    }
 }
 
 /// Opens the index in the folder `path` to read it; the folder may be removed from then on, and nothing is written when it is closed.
@@ -47,16 +96,21 @@ impl IndexFactory for SledShelf {
 /// # Errors
 /// See [`OpenError`].
 pub fn open_copy(path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
-    let mut index = SledIndex::open(path, cache_bytes)?;
+    let mut index = SledIndex::open(path, cache_bytes, true, Kept::default())?;
     index.is_copy = true;
     Ok(Arc::new(index))
 }
 
 impl SledIndex {
-    fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+    fn open(path: &Path, cache_bytes: u64, was_there: bool, kept: Kept) -> Result<Self, OpenError> {
         quiet("sled-0.34");
-        let was_there = path.exists();
-        let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
+        let config = sled::Config::new().cache_capacity(cache_bytes).flush_every_ms(None);
+        let config = match &kept.unsynced {
+            // For what is temporary sled waits for no disk, and removes it when it is dropped: here a link of the system's, which stays.
+            Some(folder) => config.path(link(folder)).temporary(true),
+            None => config.path(path),
+        };
+        let is_whole = was_there && kept.mark.is_none();
         for _ in 0..LOCK_TRIES {
             match guarded(|| config.open()) {
                 Ok(Ok(db)) => {
@@ -66,8 +120,9 @@ impl SledIndex {
                         db: Some(db),
                         trees: RwLock::default(),
                         broken: AtomicBool::new(false),
-                        is_changed: AtomicBool::new(!was_there),
-                        is_new: AtomicBool::new(!was_there),
+                        is_changed: AtomicBool::new(!is_whole),
+                        is_new: AtomicBool::new(!is_whole),
+                        kept,
                         is_copy: false,
                     });
                 }
@@ -87,6 +142,58 @@ impl SledIndex {
         }
         Err(OpenError::Failed(Error::Index(format!("{} is held by another process", path.display()))))
     }
+}
+
+/// How an index is kept on its disk.
+#[derive(Default)]
+struct Kept {
+    /// Its folder, held open, if nothing in it is synced.
+    unsynced: Option<File>,
+    /// The file that says since when it may hold what is not synced, if it does.
+    mark: Option<PathBuf>,
+}
+
+impl Kept {
+    /// Looks how the index in the folder `path` is to be kept, and says durably since when it may hold what is not synced.
+    fn begin(path: &Path, shelf: SledShelf) -> io::Result<Self> {
+        let is_small = fs::metadata(path.join("db")).map_or(true, |file| file.len() <= shelf.unsynced_bytes_max);
+        if is_small && !path.exists() {
+            fs::create_dir_all(path)?;
+        }
+        let Some(since) = (shelf.since)(path) else { return Ok(Self::default()) };
+        let mark = path.join(format!("{MARK}{since}"));
+        if !is_small {
+            return Ok(Self { mark: mark.exists().then_some(mark), unsynced: None });
+        }
+        let folder = File::open(path)?;
+        if !fs::symlink_metadata(link(&folder)).is_ok_and(|found| found.is_symlink()) || !link(&folder).is_dir() {
+            return Ok(Self { mark: mark.exists().then_some(mark), unsynced: None });
+        }
+        if !mark.exists() {
+            // It has its name once it is on the disk: whoever finds it need not sync it.
+            let begun = path.join(format!("{MARK}{since}{BEGUN}"));
+            File::create(&begun).and_then(|_| restrict(&begun, 0o600)).and_then(|()| folder.sync_all())?;
+            fs::rename(&begun, &mark)?;
+        }
+        Ok(Self { unsynced: Some(folder), mark: Some(mark) })
+    }
+}
+
+/// Returns a path to an open folder, whatever its name is by now.
+fn link(folder: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+}
+
+/// Returns whether a file of an index says when it was made rather than what is in it.
+pub fn is_mark(name: &str) -> bool {
+    name.starts_with(MARK)
+}
+
+/// Returns the names of the times since which the index in the folder `path` may hold what was never synced.
+fn marks(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let name = |mark: &str| mark.strip_prefix(MARK).map(|name| name.strip_suffix(BEGUN).unwrap_or(name).to_owned());
+    entries.filter_map(|entry| name(entry.file_name().to_str()?)).collect()
 }
 
 /// Whether a new index would meet the same error: then nothing is wrong with this one.
@@ -121,8 +228,9 @@ struct SledIndex {
     broken: AtomicBool,
     /// Something was written that was not flushed.
     is_changed: AtomicBool,
-    /// It was made by this process, and its folder was not synced.
+    /// Its folder was not synced.
     is_new: AtomicBool,
+    kept: Kept,
     /// Its folder is gone, and nobody comes back for what is in memory.
     is_copy: bool,
 }
@@ -230,13 +338,20 @@ impl OrderedIndex for SledIndex {
         }
         self.call(|db| {
             db.flush()?;
+            tighten(&self.path);
+            if self.kept.unsynced.is_some() {
+                return Ok(());
+            }
             File::open(self.path.join("db"))?.sync_data()?;
             if self.is_new.swap(false, Ordering::AcqRel) {
                 for file in ["conf", "blobs", "."] {
                     File::open(self.path.join(file))?.sync_all()?;
                 }
+                if let Some(mark) = &self.kept.mark {
+                    // Everything is on the disk; a mark that stays costs another making, no more.
+                    let _ = fs::remove_file(mark);
+                }
             }
-            tighten(&self.path);
             Ok(())
         })
     }
@@ -247,9 +362,106 @@ impl Drop for SledIndex {
         let (db, trees) = (self.db.take(), std::mem::take(&mut self.trees));
         if self.is_copy || self.broken.load(Ordering::Acquire) {
             // Dropping flushes, and a flush after a panic may wait for ever: the memory is the smaller loss.
-            std::mem::forget((db, trees));
+            std::mem::forget((db, trees, self.kept.unsynced.take()));
         } else if let Err(panic) = guarded(|| drop((trees, db))) {
             tracing::warn!("{}: {panic}", self.path.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SledShelf = SledShelf { since: |_| Some("a".to_owned()), unsynced_bytes_max: 1 << 20 };
+    const B: SledShelf = SledShelf { since: |_| Some("b".to_owned()), ..A };
+    const UNTOLD: SledShelf = SledShelf { since: |_| None, ..A };
+
+    fn fill(shelf: SledShelf, path: &Path) {
+        let index = shelf.open(path, 1 << 20).unwrap();
+        index.fill("tree", vec![(b"k".to_vec(), b"v".to_vec())]).unwrap();
+        index.flush().unwrap();
+    }
+
+    fn row(shelf: SledShelf, path: &Path) -> Option<Vec<u8>> {
+        shelf.open(path, 1 << 20).unwrap().get("tree", b"k").unwrap()
+    }
+
+    #[test]
+    fn what_was_not_synced_before_the_machine_went_down_is_doubtful_until_it_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let index = A.open(&path, 1 << 20).unwrap();
+        assert_eq!(marks(&path), ["a"], "named before anything is written");
+        drop(index);
+        fill(A, &path);
+        assert_eq!((A.is_doubtful(&path), row(A, &path)), (false, Some(b"v".to_vec())));
+        for later in [B, UNTOLD] {
+            assert!(later.is_doubtful(&path));
+            // It still bears witness, which makes it no better.
+            assert_eq!(row(later, &path), Some(b"v".to_vec()));
+            assert!(later.is_doubtful(&path));
+        }
+        B.discard(&path).unwrap();
+        assert!(!B.is_doubtful(&path) && !path.exists());
+        assert_eq!((row(B, &path), marks(&path)), (None, vec!["b".to_owned()]));
+    }
+
+    #[test]
+    fn what_does_not_open_after_the_machine_went_down_is_begun_anew_without_a_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let spoil = || {
+            fs::remove_file(path.join("db")).unwrap();
+            fs::create_dir(path.join("db")).unwrap();
+        };
+        fill(A, &path);
+        spoil();
+        let index = super::super::open_or_set_aside(&B, &path, 1 << 20, &|told| panic!("{told}")).unwrap();
+        assert_eq!(index.get("tree", b"k").unwrap(), None);
+        drop(index);
+        fill(B, &path);
+        spoil();
+        let told = std::sync::Mutex::new(0);
+        drop(super::super::open_or_set_aside(&B, &path, 1 << 20, &|_| *told.lock().unwrap() += 1).unwrap());
+        assert_eq!(*told.lock().unwrap(), 1, "what breaks while the machine lives is told");
+    }
+
+    #[test]
+    fn an_index_that_is_synced_is_never_doubtful() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        fill(UNTOLD, &path);
+        assert_eq!(marks(&path), Vec::<String>::new());
+        assert!(!B.is_doubtful(&path));
+        // From here on it is not synced, and from before that on it says so.
+        fs::write(path.join("boot.a.new"), "").unwrap();
+        assert_eq!((A.is_doubtful(&path), B.is_doubtful(&path)), (false, true));
+        assert_eq!((row(A, &path), marks(&path)), (Some(b"v".to_vec()), vec!["a".to_owned()]));
+        assert!(B.is_doubtful(&path) && path.join("boot.a").exists());
+    }
+
+    #[test]
+    fn a_large_index_is_synced_and_its_mark_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let index = A.open(&path, 1 << 20).unwrap();
+        for number in 0..600u32 {
+            // Nothing that compresses or repeats.
+            let row: Vec<u8> = (0..4096u32).map(|at| (at.wrapping_mul(number * 2 + 1) >> 3) as u8).collect();
+            index.fill("tree", vec![(number.to_be_bytes().to_vec(), row)]).unwrap();
+        }
+        index.flush().unwrap();
+        drop(index);
+        assert!(fs::metadata(path.join("db")).unwrap().len() > A.unsynced_bytes_max);
+        assert_eq!(marks(&path), ["a"], "it was not synced while it grew");
+        let index = A.open(&path, 64 << 20).unwrap();
+        assert_eq!(index.get("tree", &7u32.to_be_bytes()).unwrap().map(|row| row.len()), Some(4096));
+        index.flush().unwrap();
+        assert_eq!(marks(&path), Vec::<String>::new());
+        drop(index);
+        assert!(!B.is_doubtful(&path));
+        drop(B.open(&path, 64 << 20).unwrap());
+        assert_eq!(marks(&path), Vec::<String>::new());
     }
 }

@@ -48,6 +48,14 @@ impl IndexFactory for SpareShelf {
         self.given_up(path).map_or_else(|| self.disk.set_aside(path), |_| self.memory.set_aside(path))
     }
 
+    fn is_doubtful(&self, path: &Path) -> bool {
+        self.given_up(path).is_none() && self.disk.is_doubtful(path)
+    }
+
+    fn discard(&self, path: &Path) -> Result<(), Error> {
+        self.given_up(path).map_or_else(|| self.disk.discard(path), |_| self.memory.discard(path))
+    }
+
     fn give_up(&self, path: &Path, why: Unwritable) -> bool {
         let mut given_up = lock(&self.given_up);
         if given_up.is_empty() {

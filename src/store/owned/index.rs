@@ -123,9 +123,11 @@ impl Index {
         }
         let index = self.unfilled()?;
         lock(&self.unfilled).take();
+        let is_doubtful = self.shelf.is_doubtful(&self.path);
         let filled = self.link(&index, journal, ahead).and_then(|link| match link {
+            Link::At(_) if is_doubtful => Ok(Some(DOUBTFUL)),
             Link::At(from) if self.catch_up(&index, from, journal.head().seq, packer)? => Ok(None),
-            Link::At(_) => Ok(Some("does not belong to this log")),
+            Link::At(_) => Ok(Some(FOREIGN)),
             Link::Unusable(why) => Ok(Some(why)),
         });
         match filled {
@@ -328,7 +330,7 @@ impl Index {
     ) -> Result<Link, Error> {
         let head = journal.head();
         let start = Head { seq: 0, hash: chain::genesis(head.node), ..head };
-        let foreign = Link::Unusable("does not belong to this log");
+        let foreign = Link::Unusable(FOREIGN);
         let layout = layout::of(&*index.trees)?;
         if layout == Layout::Unknown {
             return Ok(Link::Unusable("has the layout of another release"));
@@ -376,12 +378,24 @@ impl Index {
             return self.fill_anew(journal, packer);
         }
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+        // What went with the machine is nobody's fault and nobody's loss, unless it is of another log.
+        let is_doubtful = self.shelf.is_doubtful(&self.path) && why != FOREIGN;
         let aside = self.shelf.set_aside(&self.path)?;
-        self.notice(format!(
-            "the index of the log {why}; it was set aside as {} and is made again from the journal",
-            aside.display()
-        ));
-        self.fill_anew(journal, packer)
+        if is_doubtful {
+            tracing::info!("the index of the log {why}; it is made again from the journal");
+        } else {
+            self.notice(format!(
+                "the index of the log {why}; it was set aside as {} and is made again from the journal",
+                aside.display()
+            ));
+        }
+        let index = self.fill_anew(journal, packer)?;
+        if is_doubtful && self.given_up().is_none() && lock(&self.report).damage.is_empty() {
+            if let Err(why) = self.shelf.discard(&aside) {
+                tracing::warn!("{} stays: {why}", aside.display());
+            }
+        }
+        Ok(index)
     }
 
     fn fill_anew(&self, journal: &Journal, packer: &mut Packer) -> Result<Arc<EventIndex>, Error> {
@@ -481,6 +495,10 @@ impl Index {
         lock(&self.report).notices.push(text);
     }
 }
+
+/// What may be said of an index that has to be replaced.
+const FOREIGN: &str = "does not belong to this log";
+const DOUBTFUL: &str = "may lack what was not written when the machine went down";
 
 /// Where an index stands beside the journal.
 enum Link {

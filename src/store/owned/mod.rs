@@ -99,7 +99,7 @@ impl Options {
             thorough: false,
             read_only: None,
             files: Arc::new(OsFiles),
-            shelf: Arc::new(SledShelf),
+            shelf: Arc::new(SledShelf::system()),
         }
     }
 
@@ -192,8 +192,10 @@ impl OwnedLog {
             Some(folder) => store.join("journal").join(folder),
             None => journal::folder(store, node),
         };
-        let place = JournalDir { files: Arc::clone(&files), dir, node, segment_bytes, thorough, read_only: is_read_only };
         let log: PathBuf = store.join("log");
+        // An index that has to be made again is asked first for whatever the journal may have lost.
+        let thorough = thorough || shelf.is_doubtful(&log.join("events"));
+        let place = JournalDir { files: Arc::clone(&files), dir, node, segment_bytes, thorough, read_only: is_read_only };
         let report = Arc::new(Mutex::new(RecoveryReport::default()));
         let index =
             Index::new(Arc::clone(&shelf), log.join("events"), place.clone(), progress, Arc::clone(&notice), Arc::clone(&report));
@@ -207,10 +209,15 @@ impl OwnedLog {
             report.damage.extend(recovery.damage);
         }
         let head = journal.head();
+        let told = Arc::clone(&report);
+        let tell = Arc::new(move |text: &str| {
+            lock(&told).notices.push(text.to_owned());
+            notice(text);
+        });
         let inner = Arc::new(Inner {
             journal,
             index,
-            projector: Projector::new(Arc::clone(&shelf), log.join("views"), projections),
+            projector: Projector::new(Arc::clone(&shelf), log.join("views"), projections, tell),
             payloads: Payloads::new(Arc::clone(&files), store),
             state: Mutex::new(AppendState::new(head, last_at, ledger)),
             report,

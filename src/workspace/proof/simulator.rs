@@ -268,12 +268,12 @@ impl Life {
 
     /// The machine loses its power, or the processes die: what nobody synced may be gone, and so may the index.
     fn crash(&mut self) -> Result<(), String> {
-        let has_power = self.dice.roll(2) == 0;
-        let files = if has_power { self.disk.files.clone() } else { self.disk.files.power_cut(self.dice.roll(u64::MAX)) };
+        let cut = (self.dice.roll(2) != 0).then(|| self.dice.roll(u64::MAX));
+        let files = cut.map_or_else(|| self.disk.files.clone(), |seed| self.disk.files.power_cut(seed));
         // What the dying do still is done to a disk that nobody sees again.
         let lies = self.disk.lies;
         let dying = std::mem::replace(&mut self.disk, Disk { files, lies });
-        if !has_power {
+        if cut.is_some() {
             dying.files.die_after(0);
         }
         self.executors.clear();
@@ -282,6 +282,9 @@ impl Life {
         let nobody = open(&empty, &MemoryShelf::default(), &self.world, &self.salt, Planted::Nothing)?;
         drop(std::mem::replace(&mut self.log, nobody));
         self.shelf = shelf;
+        if let Some(seed) = cut {
+            self.shelf.power_cut(seed);
+        }
         self.log = open(&disk, &self.shelf, &self.world, &self.salt, self.planted)?;
         self.check()?;
         (0..self.runs.len()).try_for_each(|run| self.resume(run))

@@ -17,7 +17,7 @@ proptest! {
 
     #[test]
     fn what_was_acknowledged_survives_a_power_cut_whatever_the_index_kept(
-        calls in 8u64..160, seed in any::<u64>(), index_crashes in any::<bool>(), index_lost in any::<bool>(),
+        calls in 8u64..160, seed in any::<u64>(), index_crashes in any::<bool>(), index_lost in any::<bool>(), index_cut in any::<bool>(),
     ) {
         let world = World::default();
         world.files.die_after(calls);
@@ -30,6 +30,9 @@ proptest! {
         }
         if index_crashes {
             world.shelf.crash();
+        }
+        if index_cut {
+            world.shelf.power_cut(seed);
         }
         let shelf = if index_lost { MemoryShelf::default() } else { world.shelf.clone() };
         let after = World { files: world.files.power_cut(seed), shelf, ..world.clone() };
@@ -118,9 +121,12 @@ fn what_the_journal_lost_at_its_end_comes_back_from_the_index() {
     let last = crate::store::journal::segment::Segment::load(&world.files, &dir, world.log().node(), 1).unwrap();
     let frames: Vec<_> =
         last.items().filter_map(|item| if let Item::Frame(at, _) = item { Some(at as usize) } else { None }).collect();
-    for keep in [1, 2, 3] {
+    for (keep, is_doubtful) in [(1, false), (2, true), (3, false), (3, true)] {
         // Cut cleanly between two frames, as a disk that lied about a sync would.
         world.files.tamper(&path, |bytes| bytes.truncate(frames[keep]));
+        if is_doubtful {
+            world.shelf.doubt(Path::new(EVENTS));
+        }
         let log = world.log();
         assert_eq!(check_log(&log), events, "{keep} frames kept");
         assert!(log.report().damage[0].restored);
@@ -258,7 +264,7 @@ impl OnDisk {
         Options {
             clock: Box::new(|| 1_000_000_000),
             files: Arc::new(OsFiles),
-            shelf: Arc::new(SledShelf),
+            shelf: Arc::new(SledShelf::system()),
             segment_bytes: 20_000,
             ..World::default().options()
         }
@@ -389,9 +395,14 @@ fn damage_in_an_older_segment_is_reported_when_it_is_met_and_restored_by_a_thoro
     let (said, begin) = (damage.to_string(), format!("{}: bytes are missing, event", damage.file.display()));
     assert!(said.starts_with(&begin) && said.ends_with("concerned and lost"), "{said}");
 
-    let (log, report) = OwnedLog::open(Path::new("/store"), Options { thorough: true, ..world.options() }).unwrap();
-    assert!(report.damage.len() == 1 && report.damage[0].restored, "{report:?}");
-    assert_eq!(check_log(&log), events);
+    // An index that has to be made again is asked before it goes.
+    let doubtful = World { files: world.files.power_cut(0), shelf: world.shelf.copy(), ..world.clone() };
+    doubtful.shelf.doubt(Path::new(EVENTS));
+    for thorough in [Options { thorough: true, ..world.options() }, doubtful.options()] {
+        let (log, report) = OwnedLog::open(Path::new("/store"), thorough).unwrap();
+        assert!(report.damage.len() == 1 && report.damage[0].restored, "{report:?}");
+        assert_eq!(check_log(&log), events);
+    }
 }
 
 #[cfg(unix)]

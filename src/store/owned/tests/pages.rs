@@ -49,6 +49,29 @@ fn is_filled_again(world: &World, events: &[Stored], why: &str) {
 }
 
 #[test]
+fn an_index_that_may_lack_what_was_not_written_is_made_again_without_a_word() {
+    let world = World::default();
+    let events = filled(&world);
+    // Whatever is missing or broken in it.
+    let pages = rows(&world, "events");
+    let (key, row) = &pages[2];
+    for row in [Some(row.clone()), Some(row[..50].to_vec()), None] {
+        for last in [false, true] {
+            let world = with_row(&world, "events", if last { &pages[pages.len() - 1].0 } else { key }, row.clone());
+            world.shelf.doubt(Path::new(EVENTS));
+            lock(&world.progress).clear();
+            let log = world.log();
+            assert!(check_log(&log) == events);
+            assert_eq!(log.report(), RecoveryReport::default());
+            assert_eq!(lock(&world.progress)[0], Progress { done: 0, total: events.len() as u64 });
+            drop(log);
+            assert!(!world.shelf.exists(Path::new("/store/log/events.broken-1")));
+            assert!(check_log(&world.log()) == events);
+        }
+    }
+}
+
+#[test]
 fn a_page_that_is_cut_lost_or_changed_is_named_and_the_index_is_filled_again() {
     let world = World::default();
     let events = filled(&world);

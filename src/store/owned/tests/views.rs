@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::event::Recorded;
 use crate::store::log::ViewRows;
+use crate::store::ordered::last;
 use crate::views::Rows;
 
 const VIEWS: &str = "/store/log/views";
@@ -129,16 +130,83 @@ fn a_new_version_is_built_beside_the_old_one_which_goes_when_it_has_caught_up() 
         check_view(&log);
         drop(log);
         let trees = || first.shelf.open(Path::new(VIEWS), 0).unwrap().trees().unwrap();
-        assert_eq!(trees(), ["counts@1"]);
+        assert_eq!(trees(), ["counts@1.2"]);
         let next = world(2, false, first.clone());
         drop(next.open());
-        assert_eq!(trees(), ["counts@1"], "nobody has asked for the new one yet");
+        assert_eq!(trees(), ["counts@1.2"], "nobody has asked for the new one yet");
         check_view(&next.log());
-        assert_eq!(trees(), ["counts@2"]);
+        assert_eq!(trees(), ["counts@2.2"]);
         // Whatever a crash leaves of it, the building goes on.
         first.shelf.truncate(Path::new(VIEWS), writes);
         check_view(&next.log());
-        assert_eq!(trees(), ["counts@2"]);
+        assert_eq!(trees(), ["counts@2.2"]);
+    }
+}
+
+#[test]
+fn views_of_an_older_layout_are_made_again_with_one_line() {
+    let world = world(1, false, World::default());
+    let log = world.log();
+    (1..30).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    check_view(&log);
+    drop(log);
+    // As they lay before blocks: a row for each row, here of something else.
+    let views = world.shelf.open(Path::new(VIEWS), 0).unwrap();
+    let checkpoint = views.get("counts@1.2", &[0]).unwrap();
+    views.clear("counts@1.2").unwrap();
+    views.apply("counts@1", vec![(vec![0], checkpoint), (vec![1, 7], Some(vec![9; 8]))]).unwrap();
+    let log = world.log();
+    check_view(&log);
+    let said = log.report().notices;
+    assert!(said.len() == 1 && said[0].contains("the views have an older layout"), "{said:?}");
+    drop(log);
+    assert_eq!(world.shelf.open(Path::new(VIEWS), 0).unwrap().trees().unwrap(), ["counts@1.2"]);
+    assert!(!world.shelf.exists(Path::new("/store/log/views.broken-1")));
+    let log = world.log();
+    check_view(&log);
+    assert_eq!(log.report(), RecoveryReport::default());
+}
+
+#[test]
+fn views_that_may_lack_rows_are_made_again_without_a_word() {
+    let world = world(1, false, World::default());
+    let log = world.log();
+    (1..30).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    check_view(&log);
+    drop(log);
+    // Nobody could tell this row from one that is sound.
+    let views = world.shelf.open(Path::new(VIEWS), 0).unwrap();
+    views.apply("counts@1.2", vec![([&[1][..], &run(1).to_bytes()].concat(), Some(vec![1, 0, 0, 0, 0, 0, 0, 0, 9]))]).unwrap();
+    world.shelf.doubt(Path::new(VIEWS));
+    let log = world.log();
+    check_view(&log);
+    assert_eq!(log.report(), RecoveryReport::default());
+    assert!(!world.shelf.exists(Path::new("/store/log/views.broken-1")));
+}
+
+#[test]
+fn a_block_of_a_view_that_is_cut_or_changed_anywhere_is_found_and_the_views_are_made_again() {
+    let world = world(1, false, World::default());
+    let log = world.log();
+    (1..120).for_each(|id| drop(log.append(&batch(id, vec![event(Some(run(id)), 1)])).unwrap()));
+    check_view(&log);
+    drop(log);
+    let views = world.shelf.open(Path::new(VIEWS), 0).unwrap();
+    let (key, block) = last(&*views, "counts@1.2").unwrap().unwrap();
+    assert_eq!(key.first(), Some(&3), "the rows have become a block");
+    let mut flipped = block.clone();
+    let spoilt = (0..block.len()).step_by(block.len() / 20).flat_map(|at| {
+        flipped.clone_from(&block);
+        flipped[at] ^= 1 << (at % 8);
+        [flipped.clone(), block[..at].to_vec()]
+    });
+    for (number, spoilt) in spoilt.enumerate() {
+        let spoilt_world = World { shelf: world.shelf.copy(), ..world.clone() };
+        let views = spoilt_world.shelf.open(Path::new(VIEWS), 0).unwrap();
+        views.apply("counts@1.2", vec![(key.clone(), Some(spoilt))]).unwrap();
+        drop(views);
+        check_view(&spoilt_world.log());
+        assert!(spoilt_world.shelf.exists(Path::new("/store/log/views.broken-1")), "spoilt in way {number}");
     }
 }
 
