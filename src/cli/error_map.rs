@@ -329,6 +329,7 @@ impl From<SignError> for CliError {
         };
         let report = Self::new("signature", exit, error.to_string());
         match error {
+            SignError::NotBuilt => report,
             SignError::NoKey { .. } => report.hint("`ssh-keygen -t ed25519 -f KEY` makes one"),
             SignError::NoPassphrase(_) => {
                 report.hint("run it on a terminal, or sign with `ssh-keygen -Y sign -n meno-seal -f KEY FILE`")

@@ -126,21 +126,11 @@ impl OnnxSession {
     }
 }
 
-/// What fastembed says of a model that it knows by name.
-pub struct ModelInfo {
-    pub name: String,
-    pub dims: usize,
-    pub description: String,
-    pub repository: String,
-    pub network: String,
-    pub additional: Vec<String>,
-}
-
 /// Returns the text models that fastembed knows by name.
-pub fn known() -> Vec<ModelInfo> {
+pub fn known() -> Vec<Named> {
     let models = TextEmbedding::list_supported_models().into_iter();
-    let mut known: Vec<ModelInfo> = models
-        .map(|info| ModelInfo {
+    let mut known: Vec<Named> = models
+        .map(|info| Named {
             name: format!("{:?}", info.model),
             dims: info.dim,
             description: info.description,

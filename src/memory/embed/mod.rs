@@ -1,9 +1,11 @@
 //! Sentences as vectors: which model, how many at once, and never the same text twice.
 //!
 //! An [`Embedder`] answers for one model; its vectors have unit length, so that their dot product is the cosine. What the
-//! texts are and what the vectors are for is not known here. `engine` is the only file that names fastembed.
+//! texts are and what the vectors are for is not known here. `engine` is the only file that names fastembed; without the feature
+//! `embeddings` another one stands in its place.
 
 mod builtin;
+#[cfg_attr(not(feature = "embeddings"), path = "no_engine.rs")]
 mod engine;
 pub mod named;
 pub mod unrelated;
@@ -24,6 +26,9 @@ pub const TOKENS_MAX: usize = 256;
 /// Why texts cannot be embedded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The feature `embeddings` is off.
+    #[error("this build of Meno has no embeddings: it goes by words alone (they come with the feature `embeddings`)")]
+    NotBuilt,
     /// There is no such model.
     #[error("the embedding model `{0}` is not known")]
     Unknown(String),
@@ -100,6 +105,14 @@ impl Embedder {
     fn of(id: &str, dims: usize, files: Files) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self { id: id.to_owned(), dims, files, workers, idle: Mutex::default() }
+    }
+
+    /// Tells whether this build can load models at all.
+    ///
+    /// # Errors
+    /// [`Error::NotBuilt`].
+    pub fn usable(&self) -> Result<(), Error> {
+        if cfg!(feature = "embeddings") { Ok(()) } else { Err(Error::NotBuilt) }
     }
 
     /// Uses at most `workers` threads: each needs the model in memory once, some 100 MB.

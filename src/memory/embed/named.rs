@@ -34,17 +34,7 @@ pub fn builtin() -> (&'static str, usize) {
 
 /// Returns the models that can be fetched, by name.
 pub fn all() -> Vec<Named> {
-    let known = engine::known().into_iter();
-    known
-        .map(|known| Named {
-            name: known.name,
-            dims: known.dims,
-            description: known.description,
-            repository: known.repository,
-            network: known.network,
-            additional: known.additional,
-        })
-        .collect()
+    engine::known()
 }
 
 /// Returns the model `name`, whatever its case.

@@ -73,7 +73,8 @@ impl Workspace {
                 return;
             }
             put_behind();
-            let Ok(embedder) = workspace.memory().embedder().map(|embedder| embedder.with_workers(1)) else { return };
+            let embedder = workspace.memory().embedder().map(|embedder| embedder.with_workers(1));
+            let Some(embedder) = embedder.ok().filter(|embedder| embedder.usable().is_ok()) else { return };
             while !is_over() && workspace.log.ask(IS_ANYBODY_THERE).is_ok_and(|anybody| anybody.is_none()) {
                 // What fails here is done, and said, by the next search.
                 let words = workspace.memory().catch_up(&|_, _| !is_over());

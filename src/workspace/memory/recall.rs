@@ -110,7 +110,8 @@ impl Recall<'_> {
         let embedder = if search.lexical_only {
             Err("only words were asked for".to_owned())
         } else {
-            self.open_embedder().map_err(|error| error.to_string())
+            let opened = self.open_embedder();
+            opened.and_then(|embedder| embedder.usable().map(|()| embedder)).map_err(|error| error.to_string())
         };
         let log_head = self.0.log.head()?.seq;
         let is_current = lock(&self.0.memory.opened).as_ref().is_some_and(|open| {
@@ -298,7 +299,8 @@ impl Recall<'_> {
         let Some(open) = opened.as_mut() else { return Ok(None) };
         let progress = || -> Result<IndexProgress, RecallError> {
             open.refresh(&place, &embedder)?;
-            let (passages, without_vector) = open.passages();
+            let (passages, missing) = open.passages();
+            let without_vector = if embedder.usable().is_ok() { missing } else { 0 };
             Ok(IndexProgress { indexed_to: open.seen().map_or(0, |seen| seen.seq), passages, without_vector })
         };
         guarded(progress).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into())).map(Some)
@@ -353,6 +355,9 @@ impl Recall<'_> {
     /// A [`RecallError`]; [`RecallError::Busy`] while another process looks after the index.
     pub fn embed_missing(&self, go_on: GoOn<'_>) -> Result<(u64, u64), RecallError> {
         let embedder = self.open_embedder()?;
+        if embedder.usable().is_err() {
+            return Ok((0, 0));
+        }
         let hold = self.index_place().hold()?.ok_or(RecallError::Busy)?;
         Ok(hold.embed(&embedder, go_on)?)
     }
@@ -384,7 +389,7 @@ impl Recall<'_> {
         let mut indexed = Indexed::default();
         loop {
             let done = self.bring_up(&hold, words)?;
-            let (embedded, left) = hold.embed(&embedder, meanings)?;
+            let (embedded, left) = if embedder.usable().is_ok() { hold.embed(&embedder, meanings)? } else { (0, 0) };
             indexed.runs += done.runs;
             indexed.embedded += embedded;
             (indexed.indexed_to, indexed.without_vector) = (done.seq, left);

@@ -4,8 +4,11 @@ use super::Workspace;
 
 pub(crate) mod audit;
 pub(crate) mod audit_document;
+#[cfg_attr(not(feature = "signing"), path = "no_keys.rs")]
+mod keys;
 pub(crate) mod replay;
 pub(crate) mod seal;
+#[cfg(any(test, feature = "signing"))]
 pub(crate) mod signers;
 pub mod signing;
 #[cfg(test)]
