@@ -27,8 +27,10 @@ pub struct DryRun {
     pub skipped_rules: Vec<DryRule>,
     /// What the run may cost: from.
     pub cost_low_nusd: Option<u64>,
-    /// What the run may cost: to.
+    /// What the run may cost: to. Turns for tools come on top.
     pub cost_high_nusd: Option<u64>,
+    /// What the run costs at most when agents with tools use all their turns; null when no agent has tools, or a model has no price.
+    pub cost_most_nusd: Option<u64>,
     /// The material.
     pub inputs: Vec<DryInput>,
     /// How past runs with answers and inputs like these went; null when there was none.
@@ -79,7 +81,7 @@ pub struct DryAgent {
     pub criteria: usize,
     /// What it may cost: from.
     pub cost_low_nusd: Option<u64>,
-    /// What it may cost: to.
+    /// What it may cost: to. Turns for tools come on top.
     pub cost_high_nusd: Option<u64>,
 }
 
@@ -178,9 +180,12 @@ pub fn shared_line(input: &InputPreview, mode: Mode) -> String {
 /// Says the expected cost in a line.
 pub fn cost_line(preview: &Preview, mode: Mode) -> String {
     let simulated = if mode == Mode::Simulated { ", simulated: nothing is spent" } else { "" };
-    match preview.cost {
-        Some((low, high)) => format!("expected cost: {low} to {high} (estimate{simulated})"),
-        None => format!("expected cost: unknown, a model has no price{simulated}"),
+    match (preview.cost, preview.most) {
+        (Some((low, high)), Some((most, turns))) => format!(
+            "expected cost: {low} to {high} (estimate{simulated}), and up to {most} if agents use all {turns} turns with tools in every attempt"
+        ),
+        (Some((low, high)), None) => format!("expected cost: {low} to {high} (estimate{simulated})"),
+        (None, _) => format!("expected cost: unknown, a model has no price{simulated}"),
     }
 }
 
@@ -204,6 +209,7 @@ fn document(template: &Template, preview: &Preview, mode: Mode) -> DryRun {
         skipped_rules: skipped.map(|rule| DryRule { role: rule.role.clone(), because: rule.because.clone() }).collect(),
         cost_low_nusd: preview.cost.map(|cost| cost.0.0),
         cost_high_nusd: preview.cost.map(|cost| cost.1.0),
+        cost_most_nusd: preview.most.map(|most| most.0.0),
         inputs: preview.inputs.iter().map(dry_input).collect(),
         past: preview.past.clone(),
     }

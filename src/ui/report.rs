@@ -59,8 +59,8 @@ pub fn page(page: &ReportPage<'_>) -> String {
                     @if let Some(report) = &analytics.template { (template(report)) }
                 }
                 footer {
-                    "Shares stand with their 95 % interval. Nothing is claimed under " (analytics.min_sample)
-                    " observations. Weeks and days are UTC unless it says otherwise."
+                    "Shares stand with their 95 % interval. No share and no advice under " (analytics.min_sample)
+                    " observations; costs and durations describe the runs that there were. Weeks and days are UTC unless it says otherwise."
                 }
             }
         }

@@ -309,8 +309,8 @@ fn within_reason(width: Option<usize>) -> usize {
     width.unwrap_or(HELP_WIDTH).clamp(HELP_MIN, HELP_MAX)
 }
 
-/// The columns of the terminal behind stdout; one that does not answer, or says none, counts as 80 wide.
-fn terminal_width() -> u16 {
+/// Returns the columns of the terminal behind stdout, or stderr; one that does not answer, or says none, counts as 80 wide.
+pub fn terminal_width() -> u16 {
     terminal_size::terminal_size().map(|(width, _)| width.0).filter(|width| *width > 0).unwrap_or(80)
 }
 

@@ -7,13 +7,22 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lines::{Names, line};
 use super::state::ProgressState;
-use crate::cli::output::sanitize;
+use crate::cli::output::{self, sanitize};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::AgentNo;
 use crate::views::status::AgentStatus;
 
 /// How often elapsed times move on.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Columns of the run's line, and of an agent's, that the message does not have: marks, the role, the time.
+const RUN_ROOM: usize = 8;
+const AGENT_ROOM: usize = 33;
+
+/// Returns the columns that a message has on this terminal beside `taken` ones.
+fn room(taken: usize) -> usize {
+    usize::from(output::terminal_width()).saturating_sub(taken)
+}
 
 /// Lines on a terminal.
 #[derive(Debug)]
@@ -51,7 +60,7 @@ impl Live {
         if let Some(number) = changed {
             self.redraw(number);
         }
-        self.run.set_message(self.state.summary());
+        self.run.set_message(self.state.summary(room(RUN_ROOM)));
     }
 
     /// Takes in an event of before, which is not shown.
@@ -68,7 +77,7 @@ impl Live {
             bar.set_prefix(sanitize::line(&agent.role).into_owned());
             bar
         });
-        bar.set_message(agent.summary());
+        bar.set_message(agent.summary(room(AGENT_ROOM)));
         match agent.status {
             AgentStatus::Pending => {}
             AgentStatus::Running if bar.is_finished() || bar.position() == 0 => {
@@ -139,8 +148,8 @@ mod tests {
         let mut live = Live::new();
         live.bars.set_draw_target(ProgressDrawTarget::hidden());
         sample::story().iter().for_each(|recorded| live.event(recorded));
-        assert_eq!(live.run.message(), live.state.summary());
-        assert_eq!(live.agents[&0].message(), live.state.agents[0].summary());
+        assert_eq!(live.run.message(), live.state.summary(room(RUN_ROOM)));
+        assert_eq!(live.agents[&0].message(), live.state.agents[0].summary(room(AGENT_ROOM)));
         live.finish();
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use textwrap::core::display_width;
+
 use crate::cli::output::{sanitize, words};
 use crate::domain::event::{Event, Mode, Purpose, Recorded};
 use crate::domain::ids::{AgentNo, CallNo};
@@ -162,32 +164,54 @@ impl ProgressState {
         Some(number)
     }
 
-    /// Says what the run has cost, against its budget.
-    pub fn summary(&self) -> String {
+    /// Says what the run has cost, against its budget, in at most `room` columns: what does not fit is left out whole.
+    pub fn summary(&self, room: usize) -> String {
         let done =
             self.agents.iter().filter(|agent| !matches!(agent.status, AgentStatus::Pending | AgentStatus::Running)).count();
+        let (of, all) = (format!("{done} of {}", self.agents.len()), words::plural(self.agents.len() as u64, "agent"));
         let cost = words::cost(self.cost.0, self.cost_complete, self.mode);
         let budget = self.budget.map_or_else(String::new, |budget| format!(" of {budget}"));
-        format!("{done} of {} done, {cost}{budget}", words::plural(self.agents.len() as u64, "agent"))
+        let lines = [
+            format!("{done} of {all} done, {cost}{budget}"),
+            format!("{of} done, {cost}{budget}"),
+            format!("{of} done, {cost}"),
+            format!("{of} done"),
+        ];
+        first_that_fits(lines, room)
     }
 }
 
 impl AgentLine {
-    /// Says what the agent is at: tier, model, tokens, cost, state.
-    pub fn summary(&self) -> String {
+    /// Says what the agent is at: tier, model, tokens, cost, state, in at most `room` columns: half an amount would be another one, so what
+    /// does not fit is left out whole.
+    pub fn summary(&self, room: usize) -> String {
         let tier = self.tier.map_or("", Tier::name);
         let model = self.model.as_deref().unwrap_or("");
-        let used = if self.tokens == 0 {
-            String::new()
+        let (tokens, cost) = if self.tokens == 0 {
+            Default::default()
         } else {
-            format!("{} tok  {}  ", words::count(self.tokens), words::cost(self.cost.0, self.cost_complete, Mode::Real))
+            let cost = words::cost(self.cost.0, self.cost_complete, Mode::Real);
+            (format!("{} tok  ", words::count(self.tokens)), format!("{cost}  "))
         };
         let status = match self.status {
             AgentStatus::Pending | AgentStatus::Running => self.doing.clone(),
             ended => format!("{ended} ({})", self.doing),
         };
-        sanitize::line(&format!("{tier:<8} {model}  {used}{status}")).into_owned()
+        let lines = [
+            format!("{tier:<8} {model}  {tokens}{cost}{status}"),
+            format!("{tier:<8} {tokens}{cost}{status}"),
+            format!("{tier:<8} {cost}{status}"),
+            format!("{tier:<8} {status}"),
+            status.clone(),
+        ];
+        first_that_fits(lines.map(|line| sanitize::line(&line).into_owned()), room)
     }
+}
+
+/// Returns the first of `lines` that fits into `room` columns, or the last.
+fn first_that_fits<const N: usize>(lines: [String; N], room: usize) -> String {
+    let fits = lines.iter().position(|line| display_width(line) <= room).unwrap_or(N - 1);
+    lines.into_iter().nth(fits).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -206,12 +230,20 @@ mod tests {
         let mut state = ProgressState::default();
         let story = sample::story();
         play(&mut state, &story[..18]);
-        assert_eq!(state.agents[0].summary(), "capable  sim-small  1,734 tok  $0.00200  thinks");
-        assert_eq!(state.agents[1].summary(), "           waits");
-        assert_eq!(state.summary(), "0 of 2 agents done, $0.00200 simulated of $0.500");
+        assert_eq!(state.agents[0].summary(80), "capable  sim-small  1,734 tok  $0.00200  thinks");
+        assert_eq!(state.agents[1].summary(80), "           waits");
+        assert_eq!(state.summary(80), "0 of 2 agents done, $0.00200 simulated of $0.500");
         play(&mut state, &story[18..]);
-        assert_eq!(state.agents[0].summary(), "capable  sim-small  5,202 tok  $0.0125  succeeded (verified)");
-        assert_eq!(state.summary(), "2 of 2 agents done, $0.0155 simulated of $0.500");
+        assert_eq!(state.agents[0].summary(80), "capable  sim-small  5,202 tok  $0.0125  succeeded (verified)");
+        assert_eq!(state.summary(80), "2 of 2 agents done, $0.0155 simulated of $0.500");
+        // No amount and no word for its kind is cut in half.
+        let whole = |line: String| !line.contains('$') || line.contains("$0.0155 simulated") || line.contains("$0.0125");
+        for room in 0..80 {
+            let (agent, run) = (state.agents[0].summary(room), state.summary(room));
+            assert!(agent.contains("succeeded (verified)") && run.starts_with("2 of 2"), "{room}: {agent}; {run}");
+            assert!(whole(agent.clone()) && whole(run.clone()), "{room}: {agent}; {run}");
+            assert!(agent.len() <= room.max(20) && run.len() <= room.max(11), "{room}: {agent}; {run}");
+        }
     }
 
     #[test]
@@ -219,6 +251,6 @@ mod tests {
         let mut state = ProgressState::default();
         let events = [sample::planned(0, "linter", None), sample::call_started(1, 0, 1, Purpose::Work), sample::lost(1)];
         play(&mut state, &sample::stream(events));
-        assert_eq!(state.summary(), "0 of 1 agent done, unknown");
+        assert_eq!(state.summary(80), "0 of 1 agent done, unknown");
     }
 }

@@ -37,7 +37,7 @@ pub fn analytics(out: &Printer, analytics: &Analytics) -> String {
     parts.push(styled(
         FAINT,
         format!(
-            "counted: {} runs{}; shares with their 95 % interval; nothing is claimed under {} observations",
+            "counted: {} runs{}; shares with their 95 % interval; no share and no advice under {} observations; costs and durations describe the runs that there were",
             modes.join(" and "),
             if analytics.unverified_counts { ", unverified successes too" } else { "" },
             analytics.min_sample

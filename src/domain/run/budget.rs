@@ -83,6 +83,15 @@ fn spent(run: &Run, scope: Option<AgentNo>) -> NanoUsd {
     settled.plus(open)
 }
 
+/// Returns what the agents cost at most when each goes from its first tier to its last and uses every turn that it has for tools, and how
+/// many turns that are; `None` when no agent has tools, or a model has no price. What others will have answered is not known yet and not
+/// counted.
+pub fn most_with_tools(run: &Run, basis: &Basis) -> Option<(NanoUsd, u32)> {
+    let has_tools = run.agents.iter().any(|agent| !offer::tools(basis, agent).is_empty());
+    let sum = run.agents.iter().map(|agent| rest_of(run, basis, agent)).sum::<Option<NanoUsd>>();
+    sum.filter(|_| has_tools).map(|sum| (sum, basis.settings.tools.max_turns))
+}
+
 /// What an agent costs at most from its first tier to its last; `None` when a model of it has no price.
 fn rest_of(run: &Run, basis: &Basis, agent: &Agent) -> Option<NanoUsd> {
     let prompt = prompt::compose(run, basis, agent.plan.agent, Purpose::Work);

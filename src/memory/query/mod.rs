@@ -45,7 +45,7 @@ pub use vocabulary::{KnownTerms, Vocabulary};
 use period::Calendar;
 use phrase::Reader;
 use resolve::{Decided, Resolver};
-use scan::{Piece, Word, clean, scan};
+use scan::{Pair, Piece, Word, clean, scan};
 use subject::{FILLERS, POLITE, STOP};
 
 /// How to ask, for the end of `meno search --help`.
@@ -189,7 +189,9 @@ pub fn understand(query: &str, vocabulary: &Vocabulary, now: &jiff::Zoned) -> Un
     }
     let mut words: Vec<Word> = Vec::new();
     let mut text: Vec<String> = Vec::new();
-    for piece in scan(&query) {
+    let pieces = scan(&query);
+    understood.notes.extend(unread_alternative(&pieces));
+    for piece in pieces {
         match piece {
             Piece::Word(word) => {
                 text.push(word.raw.clone());
@@ -252,6 +254,30 @@ pub fn understand(query: &str, vocabulary: &Vocabulary, now: &jiff::Zoned) -> Un
         understood.rest.clear();
     }
     understood
+}
+
+/// Says that keys are never alternatives, where somebody seems to think so: "or" between two, or one that has a single value twice.
+fn unread_alternative(pieces: &[Piece]) -> Option<String> {
+    const SINGLE: [&str; 4] = ["status", "mode", "template", "kind"];
+    const ALL_HOLD: &str = "keys must all hold";
+    let is_or = |window: &[Piece]| match window {
+        [Piece::Pair(_), Piece::Word(word), Piece::Pair(_)] => matches!(word.text.as_str(), "or" | "|" | "||"),
+        _ => false,
+    };
+    if pieces.windows(3).any(is_or) {
+        return Some(format!("{ALL_HOLD}, `or` between them is not read: ask twice, or give one key several values (`key:a,b`)"));
+    }
+    let pairs: Vec<&Pair> = pieces
+        .iter()
+        .filter_map(|piece| if let Piece::Pair(pair) = piece { Some(pair) } else { None })
+        .filter(|pair| !pair.negated && SINGLE.contains(&pair.key.as_str()))
+        .collect();
+    let twice = pairs.iter().enumerate().find_map(|(at, pair)| {
+        let again = pairs.iter().skip(at + 1).find(|again| again.key == pair.key && again.values != pair.values)?;
+        Some((pair, again))
+    })?;
+    let (key, values) = (&twice.0.key, [twice.0.values.join(","), twice.1.values.join(",")].join(","));
+    Some(format!("{ALL_HOLD}, and nothing has two values of `{key}`: `{key}:{values}` finds either"))
 }
 
 fn read_words(words: &[Word], calendar: &Calendar<'_>, vocabulary: &Vocabulary, keyed: bool) -> Decided {

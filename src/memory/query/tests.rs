@@ -140,6 +140,24 @@ fn the_line_says_what_was_understood() {
 }
 
 #[test]
+fn keys_that_were_meant_as_alternatives_are_said_to_be_none() {
+    for (query, said) in [
+        ("tier:premium OR tier:cheap", "`or` between them is not read"),
+        ("cost:>1 or escalated:yes", "`or` between them is not read"),
+        ("status:failed status:succeeded", "`status:failed,succeeded` finds either"),
+    ] {
+        let found = read(query);
+        assert_eq!((found.filters.len(), found.notes.len()), (2, 1), "{query}: {:?}", found.notes);
+        assert!(found.notes[0].contains(said), "{query}: {:?}", found.notes);
+    }
+    for query in
+        ["tier:premium tier:cheap", "status:failed,cancelled", "tests or docs status:failed", "status:failed -status:running"]
+    {
+        assert_eq!(read(query).notes, Vec::<String>::new(), "{query}");
+    }
+}
+
+#[test]
 fn what_is_typed_like_a_key_and_cannot_be_read_is_text_with_a_note() {
     let found = read("colour:red cost:unknown https://example.org/a?b=1 std::fs 12:30");
     assert_eq!(found.filters, []);

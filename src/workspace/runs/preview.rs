@@ -5,7 +5,7 @@ use crate::domain::event::{Event, InputAttached, Mode};
 use crate::domain::ids::{AgentNo, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::placeholder::{self, Reference};
-use crate::domain::run::{Basis, Command, Refusal, Run, decide, material_of, preview_prompt};
+use crate::domain::run::{Basis, Command, Refusal, Run, decide, material_of, most_with_tools, preview_prompt};
 use crate::domain::team::RuleTrace;
 use crate::domain::template::Template;
 use crate::domain::tier::Tier;
@@ -30,8 +30,11 @@ pub struct Preview {
     pub agents: Vec<AgentPreview>,
     /// For every rule, what became of it and why.
     pub trace: Vec<RuleTrace>,
-    /// What it may cost; `None` when a model has no price.
+    /// What it may cost without turns for tools; `None` when a model has no price.
     pub cost: Option<(NanoUsd, NanoUsd)>,
+    /// What it costs at most when agents with tools use all their turns, and how many turns that are in each attempt; `None` when no agent
+    /// has tools, or a model has no price.
+    pub most: Option<(NanoUsd, u32)>,
     /// The material.
     pub inputs: Vec<InputPreview>,
     /// How past runs with answers and inputs like these went; `None` when there was none.
@@ -66,7 +69,8 @@ pub struct AgentPreview {
     pub prompt_tokens: u64,
     /// How many criteria judge it.
     pub criteria: usize,
-    /// What it may cost: the first tier at once with an answer of usual length, and every attempt at every tier at full length.
+    /// What it may cost: the first tier at once with an answer of usual length, and every attempt at every tier at full length. Turns for
+    /// tools come on top.
     pub cost: Option<(NanoUsd, NanoUsd)>,
 }
 
@@ -100,13 +104,14 @@ impl Runs<'_> {
         let sum =
             |end: fn((NanoUsd, NanoUsd)) -> NanoUsd| agents.iter().map(|agent| agent.cost.map(end)).sum::<Option<NanoUsd>>();
         let cost = sum(|cost| cost.0).zip(sum(|cost| cost.1));
+        let most = most_with_tools(&run, &basis);
         let is_simulated = crate::workspace::runs::start::mode(&self.0.resolved.settings) == Mode::Simulated;
         let given = RecommendRequest::new().inputs(profiles).include_simulated(is_simulated);
         let given = answers(&run).into_iter().fold(given, |given, (question, value)| given.answer(question, value));
         // A history that cannot be read is no reason not to say what the run would be.
         let past = self.0.memory().forecast(&template.template_id, &given).unwrap_or_default();
         let inputs = inputs.into_iter().map(|input| input_preview(&run, &basis, input)).collect();
-        Ok(Preview { agents, trace, cost, inputs, past })
+        Ok(Preview { agents, trace, cost, most, inputs, past })
     }
 }
 

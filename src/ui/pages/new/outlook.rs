@@ -100,8 +100,12 @@ fn start(ui: &Ui, mode: Mode, preview: Option<&Preview>, is_unconfirmed: bool) -
             @if is_real && is_unconfirmed {
                 div class="notice" role="alert" {
                     p { b { "This spends real money" }
-                        @match preview.and_then(|preview| preview.cost) {
-                            Some((_, high)) => { ", at most about " (high) ", if every attempt at every tier is needed." },
+                        @match preview.and_then(|preview| Some((preview.cost?, preview.most))) {
+                            Some(((_, high), None)) => { ", about " (high) " if every attempt at every tier is needed." },
+                            Some(((_, high), Some((most, turns)))) => {
+                                ", about " (high) " if every attempt at every tier is needed, and up to " (most) " if agents use all "
+                                (turns) " turns with tools in each of them."
+                            },
                             None => ". How much is not known: a model has no price.",
                         }
                     }
