@@ -85,6 +85,8 @@ impl From<backup::Error> for CliError {
             Error::Busy(_) => Self::new("busy", Exit::Mendable, message).hint("wait until it has ended"),
             Error::Unsound { .. } => Self::new("backup_unsound", Exit::Violation, message)
                 .hint("nothing was restored; use another copy of it, or an older backup"),
+            Error::NotWhole { .. } => Self::new("backup_unsound", Exit::Violation, message)
+                .hint("nothing was kept of it; `meno doctor` says what is damaged in the store"),
             Error::Newer { .. } => {
                 Self::new("backup_newer", Exit::Mendable, message).hint("use the version of meno that wrote it, or a newer one")
             }

@@ -79,7 +79,7 @@ pub struct Contents {
     pub payloads: u64,
     /// Of them, encrypted ones: that they are the texts which events name cannot be told without the key.
     pub encrypted_payloads: u64,
-    /// Payloads that events name and that are not in it.
+    /// Payloads that events name and that are not in it: they were missing or damaged.
     pub missing_payloads: Vec<Hash>,
     /// Templates and settings files.
     pub files: u64,
@@ -102,6 +102,14 @@ pub enum Error {
     /// The file is no backup, or not whole, or not what was written.
     #[error("{} is not a whole backup: {why}", file.display())]
     Unsound {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// What was just written did not come out whole, and was removed.
+    #[error("the backup {} did not come out whole: {why}", file.display())]
+    NotWhole {
         /// The file.
         file: PathBuf,
         /// What is wrong.

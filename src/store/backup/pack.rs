@@ -20,13 +20,14 @@ use crate::store::log::Head;
 const LEVEL: i32 = 3;
 
 /// Writes everything that the store in `store` holds up to `head` into `file`, which must not exist; `made_at` is now, RFC 3339.
+/// Payloads that are damaged are left out, as those are that are missing.
 ///
 /// # Errors
 /// An [`Error`]; then `file` is not there.
 pub fn pack(store: &Path, head: Head, file: &Path, made_at: String) -> Result<Contents, Error> {
     let partial = Partial::open(file)?;
     let written = write(store, head, &partial, made_at).and_then(|()| unpack::verify(&partial.path)).map_err(|why| match why {
-        Error::Unsound { why, .. } => Error::Unsound { file: file.to_owned(), why: format!("{why} (just written)") },
+        Error::Unsound { why, .. } => Error::NotWhole { file: file.to_owned(), why },
         why => why,
     });
     match written {
@@ -117,11 +118,14 @@ fn write(store: &Path, head: Head, partial: &Partial, made_at: String) -> Result
     let payloads = store.join("payloads");
     for folder in sorted(&payloads)? {
         for file in if folder.is_dir() { sorted(&folder)? } else { Vec::new() } {
-            let is_payload = file.file_name().and_then(|name| name.to_str()?.parse::<Hash>().ok()).is_some();
-            if let (true, Some(name)) = (is_payload, inside(store, &file))
-                && let Some(bytes) = read(&file)?
-            {
-                tar.add(&name, &bytes)?;
+            let hash = file.file_name().and_then(|name| name.to_str()?.parse::<Hash>().ok());
+            let (Some(hash), Some(name)) = (hash, inside(store, &file)) else { continue };
+            let Some(bytes) = read(&file)? else { continue };
+            match unpack::payload_is_encrypted(hash, &bytes) {
+                Ok(_) => tar.add(&name, &bytes)?,
+                // A damaged text is as good as a missing one, and what is made of the backup says so: the rest is kept.
+                Err(store::Error::Damaged(_)) => {}
+                Err(why) => return Err(why.into()),
             }
         }
     }
