@@ -67,7 +67,17 @@ fn a_store_that_is_not_there_is_empty_and_stays_away() {
     assert_eq!(json(dir.path(), &["list-runs"]), json!({"runs": [], "total": 0}));
     let (ended, ..) = typed(dir.path(), &["note", "last", "good"]);
     assert_eq!(ended.unwrap_err().kind, "run_not_found");
-    assert_eq!(typed(dir.path(), &["rebuild"]).0.unwrap_err().kind, "store_not_found");
+    let work: [&[&str]; 6] = [
+        &["rebuild"],
+        &["replay", "--verify", "--all"],
+        &["reindex"],
+        &["audit"],
+        &["backup", "/dev/null/there.tar.zst"],
+        &["export", "/dev/null/there"],
+    ];
+    for words in work {
+        assert_eq!(typed(dir.path(), words).0.unwrap_err().kind, "store_not_found", "{words:?}");
+    }
     assert!(!dir.path().join("store").exists());
 }
 
