@@ -136,6 +136,40 @@ fn an_export_has_all_files_and_no_half_ones() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_named_as_it_was_typed_and_with_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 1);
+    let folder = dir.path().join("gone");
+    let file = folder.join("out");
+    let (folder, file) = (folder.to_str().unwrap(), file.to_str().unwrap());
+    let writing: [&[&str]; 6] = [
+        &["backup", file],
+        &["seal", "-o", file],
+        &["audit", "--report", file],
+        &["export-template", "release_prep", "-o", file],
+        &["telemetry", "export", "-o", file],
+        &["analytics", "--html", file],
+    ];
+    for words in writing {
+        let report = typed(dir.path(), words).0.unwrap_err();
+        assert_eq!(report.message, format!("cannot write {file}: there is no folder {folder}"), "{words:?}");
+        assert!(report.hint.unwrap().contains("mkdir -p"), "{words:?}");
+        assert!(!Path::new(folder).exists(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_file_is_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("store"), "words").unwrap();
+    for words in [&["list-runs"] as &[&str], &["config", "preset=simulated"], &["doctor"], &["run", "release_prep"]] {
+        let report = typed(dir.path(), words).0.unwrap_err();
+        assert!(report.message.ends_with("store: it is no store: a store is a folder"), "{words:?}: {}", report.message);
+        assert_eq!(report.exit, Exit::Unreachable, "{words:?}");
+    }
+}
+
+#[test]
 fn the_schemas_of_documents_are_those_of_their_types() {
     check::<doctor::DoctorDocument>("doctor.json");
     check::<rebuild::RebuildDocument>("rebuild.json");

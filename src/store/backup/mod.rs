@@ -131,6 +131,15 @@ pub enum Error {
         /// What is there.
         what: String,
     },
+    /// The backup cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file that was to be.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {

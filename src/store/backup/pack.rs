@@ -18,6 +18,8 @@ use crate::store::log::Head;
 
 /// The zstd level: logs shrink to a fraction at some hundred MB/s.
 const LEVEL: i32 = 3;
+/// What the name of a backup ends with until it is whole.
+const PARTIAL: &str = ".partial";
 
 /// Writes everything that the store in `store` holds up to `head` into `file`, which must not exist; `made_at` is now, RFC 3339.
 /// Payloads that are damaged are left out, as those are that are missing.
@@ -25,14 +27,17 @@ const LEVEL: i32 = 3;
 /// # Errors
 /// An [`Error`]; then `file` is not there.
 pub fn pack(store: &Path, head: Head, file: &Path, made_at: String) -> Result<Contents, Error> {
-    let partial = Partial::open(file)?;
-    let written = write(store, head, &partial, made_at).and_then(|()| unpack::verify(&partial.path)).map_err(|why| match why {
+    // Nobody asked for the file by the name that it has until it is whole.
+    let named = |why| match why {
         Error::Unsound { why, .. } => Error::NotWhole { file: file.to_owned(), why },
+        Error::Io { path, source } if path == with_end(file, PARTIAL) => Error::Write { path: file.to_owned(), source },
         why => why,
-    });
+    };
+    let partial = Partial::open(file).map_err(named)?;
+    let written = write(store, head, &partial, made_at).and_then(|()| unpack::verify(&partial.path)).map_err(named);
     match written {
         Ok(contents) => {
-            partial.publish(file)?;
+            partial.publish(file).map_err(named)?;
             Ok(contents)
         }
         Err(why) => {
@@ -54,7 +59,7 @@ impl Partial {
         if fs::symlink_metadata(file).is_ok() {
             return Err(Error::Exists(file.to_owned()));
         }
-        let path = with_end(file, ".partial");
+        let path = with_end(file, PARTIAL);
         let opened = File::options()
             .read(true)
             .write(true)
