@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,31 @@ impl CliError {
         };
         let hint = format!("{why}; {then}; until then reading, searching, `meno audit` and `meno backup FILE` elsewhere work");
         Self::new("store_io", Exit::Unreachable, message).hint(hint)
+    }
+
+    /// A file that the user named cannot be written.
+    pub fn cannot_write(path: &Path, error: &io::Error) -> Self {
+        let shown = path.display();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir());
+        let (why, hint) = match (error.kind(), folder) {
+            (io::ErrorKind::NotFound, Some(folder)) => {
+                let folder = folder.display();
+                (format!("there is no folder {folder}"), format!("make it with `mkdir -p {folder}`, or name a file elsewhere"))
+            }
+            (io::ErrorKind::NotADirectory, Some(folder)) => {
+                (format!("{} is no folder", folder.display()), "name a file in a folder that is there".to_owned())
+            }
+            (io::ErrorKind::IsADirectory, _) => ("it is a folder".to_owned(), "name a file in it".to_owned()),
+            (io::ErrorKind::AlreadyExists, _) => {
+                ("it is there already".to_owned(), "name another file, or remove that one first".to_owned())
+            }
+            _ => match Unwritable::of(error) {
+                Some(Unwritable::Full) => ("the disk is full".to_owned(), "make room, or name a file elsewhere".to_owned()),
+                Some(why) => (why.to_string(), "name a file in a folder that you may write to".to_owned()),
+                None => (error.to_string(), "name a file elsewhere".to_owned()),
+            },
+        };
+        Self::new("io", Exit::Mendable, format!("cannot write {shown}: {why}")).hint(hint)
     }
 
     /// The user pressed Ctrl-C.
@@ -241,6 +267,13 @@ impl From<io::Error> for CliError {
     }
 }
 
+fn source_kind(error: &store::Error) -> Option<io::ErrorKind> {
+    match error {
+        store::Error::Io { source, .. } => Some(source.kind()),
+        _ => None,
+    }
+}
+
 impl From<store::Error> for CliError {
     fn from(error: store::Error) -> Self {
         use store::Error;
@@ -286,6 +319,9 @@ impl From<store::Error> for CliError {
                 .hint("what was acknowledged is safe; check disk space and permissions, then try again"),
             Error::Io { .. } => match error.unwritable() {
                 Some(why) => Self::unwritable(message, why),
+                None if source_kind(&error) == Some(io::ErrorKind::NotADirectory) => {
+                    Self::new("store_io", Exit::Unreachable, message).hint("name the folder of a store: `--store DIR`")
+                }
                 None => Self::new("store_io", Exit::Unreachable, message),
             },
             Error::Index(_) => {
@@ -381,6 +417,20 @@ mod tests {
         assert_eq!(nearest("refactoring", ["code_review"]), None);
         assert_eq!(nearest("xyz", known), None);
         assert_eq!(nearest("", known), None);
+    }
+
+    #[test]
+    fn settings_of_a_store_that_cannot_be_written_end_as_every_writing_does() {
+        let write = |kind: io::ErrorKind| {
+            CliError::from(crate::settings::Error::Write { path: "/store/config.toml".into(), source: kind.into() })
+        };
+        for kind in [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied] {
+            let report = write(kind);
+            assert_eq!((report.exit, report.kind), (Exit::Unreachable, "store_io"), "{kind}");
+        }
+        assert_eq!(write(io::ErrorKind::IsADirectory).exit, Exit::Mendable);
+        let read = crate::settings::Error::Io { path: "/config.toml".into(), source: io::ErrorKind::PermissionDenied.into() };
+        assert_eq!(CliError::from(read).exit, Exit::Mendable);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::executor::StreamError;
 use crate::lake::remote::RemoteError;
 use crate::lake::tables::files::LakeError;
 use crate::settings;
-use crate::store::{backup, transfer};
+use crate::store::{Unwritable, backup, transfer};
 use crate::workspace::proof::signing::SignError;
 use crate::workspace::runs::saved::SavedError;
 use crate::workspace::{
@@ -18,6 +18,12 @@ use crate::workspace::{
 
 impl From<&settings::Error> for CliError {
     fn from(error: &settings::Error) -> Self {
+        if let settings::Error::Write { path, source } = error {
+            return match Unwritable::of(source) {
+                Some(why) => Self::unwritable(error.to_string(), why),
+                None => Self::cannot_write(path, source),
+            };
+        }
         let report = Self::new("settings", Exit::Mendable, error.to_string());
         match error.hint() {
             Some(hint) => report.hint(hint),
@@ -85,11 +91,14 @@ impl From<backup::Error> for CliError {
             Error::Busy(_) => Self::new("busy", Exit::Mendable, message).hint("wait until it has ended"),
             Error::Unsound { .. } => Self::new("backup_unsound", Exit::Violation, message)
                 .hint("nothing was restored; use another copy of it, or an older backup"),
+            Error::NotWhole { .. } => Self::new("backup_unsound", Exit::Violation, message)
+                .hint("nothing was kept of it; `meno doctor` says what is damaged in the store"),
             Error::Newer { .. } => {
                 Self::new("backup_newer", Exit::Mendable, message).hint("use the version of meno that wrote it, or a newer one")
             }
             Error::NotEmpty { .. } => Self::new("store_not_empty", Exit::Mendable, message)
                 .hint("restore into a new folder: `meno restore FILE --store DIR`"),
+            Error::Write { path, source } => Self::cannot_write(&path, &source),
             _ => Self::new("io", Exit::Mendable, message),
         }
     }

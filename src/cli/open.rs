@@ -27,6 +27,8 @@ pub struct Opening {
     pub forgiving: bool,
     /// What the settings have to tell is not told: it was before, or will be.
     pub hush: bool,
+    /// The command itself says what is lost and what can be restored.
+    pub says_losses: bool,
 }
 
 /// Opens the store that the options mean, to read it or to write to it, with the settings' own words about models left alone.
@@ -44,13 +46,14 @@ pub fn store(context: &mut Context, access: Access) -> Result<Workspace> {
 pub fn store_with(context: &mut Context, access: Access, opening: Opening) -> Result<Workspace> {
     let places = Places::of_process(&context.variables)?;
     let (quiet, json) = (context.out.quiet(), context.out.json());
+    let says_losses = opening.says_losses;
     let notice = move |notice: &Notice| {
         // What was not as it must be is said to programs as well.
         let is_said = !quiet && (!json || matches!(notice, Notice::Repaired(_)));
         if is_said && is_for_people(notice) {
             let words = notice.to_string();
             eprintln!("{}", sanitize::line(&words));
-            if words.ends_with("lost") {
+            if words.ends_with("lost") && !says_losses {
                 eprintln!("hint: `meno doctor` says what is lost and what can be restored");
             }
         }

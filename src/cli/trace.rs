@@ -26,8 +26,7 @@ pub fn start(filter: Option<&str>, file: Option<&Path>) -> Result<()> {
         None => builder.with_writer(std::io::stderr).try_init(),
         Some(path) => {
             let open = OpenOptions::new().create(true).append(true).open(path);
-            let file =
-                open.map_err(|error| CliError::invalid(format!("cannot write the trace to {}", path.display())).source(&error))?;
+            let file = open.map_err(|error| CliError::cannot_write(path, &error))?;
             builder.with_ansi(false).with_writer(Mutex::new(file)).try_init()
         }
     };

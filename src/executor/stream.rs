@@ -338,23 +338,24 @@ impl Stream {
         Ok((encoded, names))
     }
 
-    /// Reads large texts back in. A payload that is gone counts as forgotten.
+    /// Reads large texts back in. A payload that is gone or damaged counts as forgotten.
     fn with_texts(&self, recorded: Recorded) -> Result<Recorded, store::Error> {
         read_texts(&self.payloads, recorded)
     }
 }
 
-/// Replaces the names of payloads in an event by their texts. A payload that is gone, or whose key is not at hand, stays a name.
+/// Replaces the names of payloads in an event by their texts. A payload that is gone or damaged, or whose key is not at hand, stays a
+/// name: one lost text takes none of the others with it, and `meno doctor` and `meno audit` say which it is.
 ///
 /// # Errors
-/// When a payload is there and cannot be read or is damaged.
+/// When a payload is there and cannot be read.
 pub fn read_texts(payloads: &Payloads, mut recorded: Recorded) -> Result<Recorded, store::Error> {
     let mut failure = None;
     recorded.event.each_text_mut(&mut |text| {
         if let Some(hash) = text.payload() {
             match payloads.read(hash) {
                 Ok(bytes) => *text = Text::Inline(String::from_utf8_lossy(&bytes).into_owned()),
-                Err(store::Error::MissingPayloads(_) | store::Error::Locked(_)) => {}
+                Err(store::Error::MissingPayloads(_) | store::Error::Damaged(_) | store::Error::Locked(_)) => {}
                 Err(error) => failure = Some(error),
             }
         }

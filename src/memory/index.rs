@@ -498,8 +498,12 @@ struct Missing {
 }
 
 impl Missing {
-    /// Looks for them; `None` when there is no index.
+    /// Looks for them; `None` when there is no index. What panics over a damaged index is an error.
     fn of(place: &IndexDir, embedder: &Embedder) -> Result<Option<Self>, Error> {
+        guarded(|| Self::look(place, embedder)).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into()))
+    }
+
+    fn look(place: &IndexDir, embedder: &Embedder) -> Result<Option<Self>, Error> {
         // Looked at first: what comes meanwhile is a change.
         let seen = place.state(embedder);
         let Some(lexical) = place.lexical() else { return Ok(None) };
@@ -533,7 +537,8 @@ impl Missing {
         while texts.len() < count
             && let Some(doc) = self.documents.pop()
         {
-            let passages = passages::embedded(&self.searcher.fetch(doc)?.body).into_iter();
+            let fetched = guarded(|| self.searcher.fetch(doc)).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic)));
+            let passages = passages::embedded(&fetched?.body).into_iter();
             let keyed = passages.map(|text| (passages::key(&text), text));
             texts.extend(keyed.filter(|(key, _)| self.keys.remove(key)));
         }

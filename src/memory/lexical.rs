@@ -38,7 +38,7 @@ pub use super::asked::{DocRef, DocumentTest, Error, NumberFact, Passing, Seen, S
 use super::bm25::{self, EXACT_WEIGHT, FUZZY_CHARS_MIN, FUZZY_WEIGHT, RARE_SHARE, TITLE_WEIGHT};
 use super::document::{Document, Kind};
 use super::{passages, words};
-use crate::store::Unwritable;
+use crate::store::{Unwritable, guard};
 
 /// The file that every commit replaces.
 pub(super) const COMMIT_FILE: &str = "meta.json";
@@ -108,6 +108,8 @@ impl Lexical {
     }
 
     fn of(directory: impl Directory) -> Result<Self, Error> {
+        // It has threads of its own, on which a damaged file makes it panic.
+        guard::quiet("/tantivy");
         let (schema, fields) = schema();
         let index = Index::open_or_create(directory, schema).map_err(|error| match error {
             TantivyError::SchemaError(_) => Error::Broken("it is of another form".to_owned()),

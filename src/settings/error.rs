@@ -59,7 +59,16 @@ pub enum Error {
     /// A file that was named is not there.
     #[error("{} is not there", .0.display())]
     NotFound(PathBuf),
-    /// A file could not be read or written.
+    /// A file could not be written, or a folder not made for it.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be read.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
@@ -94,7 +103,7 @@ impl Error {
                 None => "`meno config` shows all".to_owned(),
             }),
             Self::NotFound(_) => None,
-            Self::Io { .. } => None,
+            Self::Io { .. } | Self::Write { .. } => None,
             Self::NoHome => Some("set HOME, or name a store with `--store DIR`".to_owned()),
         }
     }
@@ -102,6 +111,11 @@ impl Error {
     pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
+    }
+
+    pub(super) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Write { path, source }
     }
 
     pub(super) fn setting(key: impl Into<String>, message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {

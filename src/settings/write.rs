@@ -30,7 +30,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
 
 /// Makes `folder` and its missing parents, readable for their owner only.
 pub(crate) fn make_folder(folder: &Path) -> Result<(), Error> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::io(folder))
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::write(folder))
 }
 
 /// The file in a folder that is locked while its files change. Not the folder itself: a store's owner holds a lock on that for as long as it
@@ -41,8 +41,8 @@ pub(crate) const LOCK: &str = ".lock";
 pub(crate) fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join(LOCK);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.map_err(Error::io(&path))?;
-    file.lock().map_err(Error::io(&path))?;
+    let file = file.map_err(Error::write(&path))?;
+    file.lock().map_err(Error::write(&path))?;
     Ok(file)
 }
 
@@ -53,11 +53,11 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-        Err(error) => return Err(Error::io(path)(error)),
+        Err(error) => return Err(Error::write(path)(error)),
     };
     let mode = fs::metadata(&target).map_or(0o600, |metadata| metadata.permissions().mode() & 0o777);
     let beside = beside(&target);
-    let result = write(&beside, &target, text, mode).map_err(Error::io(&target));
+    let result = write(&beside, &target, text, mode).map_err(Error::write(&target));
     if result.is_err() {
         // Nothing more can be done about a leftover than to try; the fault that matters is the first one.
         drop(fs::remove_file(&beside));
@@ -81,4 +81,21 @@ fn write(beside: &Path, target: &Path, text: &str, mode: u32) -> io::Result<()> 
     file.sync_all()?;
     fs::rename(beside, target)?;
     File::open(target.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_told_from_what_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "words").unwrap();
+        let inside = file.join("folder");
+        assert!(matches!(make_folder(&inside), Err(Error::Write { .. })));
+        assert!(matches!(lock(&file), Err(Error::Write { .. })));
+        assert!(matches!(replace(&inside, "text"), Err(Error::Write { .. })));
+        assert!(matches!(read(&inside), Err(Error::Io { .. })));
+    }
 }

@@ -4,7 +4,7 @@
 //! server as its host (a name that was bound to 127.0.0.1 does not), must not come from a page of another origin, must bring the cookie
 //! that the token was exchanged for, and, where it changes something, the word that stands in this server's own forms. Pure: no I/O.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::domain::ids::Hash;
 
@@ -35,7 +35,8 @@ pub enum Entry {
 /// The secrets of one server.
 pub struct Guard {
     port: u16,
-    token: Mutex<Option<String>>,
+    token: String,
+    is_used: AtomicBool,
     session: String,
     form_word: String,
 }
@@ -51,13 +52,12 @@ impl Guard {
             random(&mut bytes)?;
             Ok(data_encoding::HEXLOWER.encode(&bytes))
         };
-        Ok(Self { port, token: Mutex::new(Some(secret()?)), session: secret()?, form_word: secret()? })
+        Ok(Self { port, token: secret()?, is_used: AtomicBool::new(false), session: secret()?, form_word: secret()? })
     }
 
     /// Returns the address to open, with the token while it was not used.
     pub fn url(&self) -> String {
-        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = token.as_ref().map_or_else(String::new, |token| format!("?token={token}"));
+        let token = if self.is_used.load(Ordering::SeqCst) { String::new() } else { format!("?token={}", self.token) };
         format!("http://127.0.0.1:{}/{token}", self.port)
     }
 
@@ -111,12 +111,13 @@ impl Guard {
             return Entry::Admitted;
         }
         let Some(given) = claims.token else { return Entry::Refused("this browser was not let in") };
-        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        if token.as_ref().is_some_and(|token| same(given, token)) {
-            *token = None;
-            return Entry::Welcome;
+        if !same(given, &self.token) {
+            return Entry::Refused("the address is not the one that this server printed");
         }
-        Entry::Refused("the address was used before")
+        if self.is_used.swap(true, Ordering::SeqCst) {
+            return Entry::Refused("the address was used before");
+        }
+        Entry::Welcome
     }
 }
 
@@ -152,9 +153,11 @@ mod tests {
         let token = token(&guard);
         let with_token = Claims { host, token: Some(&token), ..Claims::default() };
         assert_eq!(guard.admit(Claims { host, ..Claims::default() }), Entry::Refused("this browser was not let in"));
-        assert_eq!(guard.admit(Claims { token: Some("0"), ..with_token }), Entry::Refused("the address was used before"));
+        let wrong = Claims { token: Some("0"), ..with_token };
+        assert_eq!(guard.admit(wrong), Entry::Refused("the address is not the one that this server printed"));
         assert_eq!(guard.admit(with_token), Entry::Welcome);
         assert_eq!(guard.admit(with_token), Entry::Refused("the address was used before"));
+        assert_eq!(guard.admit(wrong), Entry::Refused("the address is not the one that this server printed"));
         let set = guard.cookie();
         assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict"), "{set}");
         let cookie = format!("other=1; {}", set.split(';').next().unwrap());

@@ -198,6 +198,7 @@ impl Workspace {
         load: impl FnOnce(&Request<'_>) -> Result<Resolved, settings::Error>,
     ) -> Result<Self, Error> {
         let store = options.places.store(options.store, Path::is_dir);
+        StoreDir::refuse_files(&store.path)?;
         let resolved = load(&Request {
             places: &options.places,
             store: &store,

@@ -218,4 +218,13 @@ fn a_damaged_store_is_looked_at_by_the_line_that_is_printed() {
     let line = hint(&done, "meno doctor");
     let doctor = carry_out(&house, &line, &[]);
     assert!(doctor.stdout.contains("damage") || doctor.stdout.contains("lost"), "{}{}", doctor.stdout, doctor.stderr);
+    assert!(!doctor.stderr.contains("`meno doctor`"), "it sends to itself: {}", doctor.stderr);
+    let repaired = house.meno(["doctor", "--repair"]);
+    assert!(repaired.stdout.contains("damage"), "{}", repaired.stdout);
+    for said in [&repaired.stdout, &repaired.stderr] {
+        assert!(!said.contains("`meno doctor"), "it sends to itself: {said}");
+    }
+    let audit = house.meno(["audit"]).exits(4);
+    assert!(audit.stdout.lines().next().is_some_and(|line| line.contains("damaged")), "{}", audit.stdout);
+    assert!(!audit.stdout.contains("000000000000"), "{}", audit.stdout);
 }

@@ -53,6 +53,7 @@ const WRITING: &[&[&str]] = &[
     &["seal", "--json"],
     &["reindex", "--json"],
     &["rebuild"],
+    &["config", "preset=simulated", "--json"],
     &["serve", "--json"],
 ];
 

@@ -52,8 +52,7 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
             context.out.bytes(page.as_bytes())?;
             return Ok(Exit::Done);
         }
-        std::fs::write(file, page)
-            .map_err(|error| CliError::invalid(format!("{} cannot be written", file.display())).source(&error))?;
+        std::fs::write(file, page).map_err(|error| CliError::cannot_write(file, &error))?;
         context.out.say(format!("written: {}", file.display()));
     }
     if context.out.json() {

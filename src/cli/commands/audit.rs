@@ -72,10 +72,7 @@ fn seal(path: &Path, signers: Option<&Path>) -> Result<(Seal, Option<Signed>)> {
 
 /// Writes the report beside its place, then puts it there: run by run, so that nothing grows with the log.
 fn write_report(workspace: &Workspace, request: &AuditRequest, document: &AuditDocument, path: &Path) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        CliError::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
-            .hint("choose another place with `--report FILE`")
-    };
+    let failed = |error: std::io::Error| CliError::cannot_write(path, &error);
     let beside = path.with_extension("part");
     let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
     let mut file = BufWriter::new(file);

@@ -37,7 +37,7 @@ pub struct BackupDocument {
     pub payloads: u64,
     /// Of them, encrypted ones: that they are the right ones cannot be told without the key, which is not in the backup.
     pub encrypted_payloads: u64,
-    /// Such texts that events name and that are not in it.
+    /// Such texts that events name and that are not in it: they were missing or damaged.
     pub missing_payloads: u64,
 }
 
@@ -117,7 +117,7 @@ fn show(context: &mut Context, file: &str, contents: &Contents, store: Option<&s
     }
     if !contents.missing_payloads.is_empty() {
         let missing = words::plural(contents.missing_payloads.len() as u64, "text");
-        context.out.warn(format!("{missing} that events name are not there; `meno doctor` says more"));
+        context.out.warn(format!("{missing} that events name are missing or damaged and not in it; `meno doctor` says more"));
     }
     Ok(())
 }

@@ -68,16 +68,24 @@ pub struct DoctorDocument {
 pub fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit> {
     let upkeep = if args.repair { Upkeep::Thorough } else { Upkeep::Usual };
     // Settings with faults are something to be found here, not a reason to look at nothing.
-    let workspace = store_with(context, Access::Read, Opening { upkeep, forgiving: true, ..Opening::default() })?;
+    let workspace =
+        store_with(context, Access::Read, Opening { upkeep, forgiving: true, says_losses: true, ..Opening::default() })
+            .map_err(pointing_elsewhere)?;
     let mut first = None;
     if args.repair && workspace.session().is_some() {
-        workspace.own()?;
-        let swept = workspace.sweep_locks()?;
+        workspace.own().map_err(|error| pointing_elsewhere(error.into()))?;
+        let swept = workspace.sweep_locks().map_err(|error| pointing_elsewhere(error.into()))?;
         let swept = words::plural(swept as u64, "left lock file");
         first = Some(ok("repair", format!("the whole journal was read; {swept} removed")));
     }
-    let mut document = look(&workspace)?;
+    let mut document = look(&workspace).map_err(pointing_elsewhere)?;
     document.repaired = args.repair;
+    if args.repair {
+        // What a repair has left is not for another one.
+        for check in document.checks.iter_mut().filter(|check| check.hint.as_deref() == Some(RESTORE)) {
+            check.hint = Some(RESTORE_ELSEWHERE.to_owned());
+        }
+    }
     if let Some(first) = first {
         document.checks.insert(0, first);
     }
@@ -88,6 +96,14 @@ pub fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit> {
         CheckStatus::Problem => Exit::Mendable,
         CheckStatus::Damage => Exit::Violation,
     })
+}
+
+/// Takes a hint away that sends to this very command.
+fn pointing_elsewhere(mut report: CliError) -> CliError {
+    if report.hint.as_ref().is_some_and(|hint| hint.contains("`meno doctor`")) {
+        report.hint = Some(RESTORE_ELSEWHERE.to_owned());
+    }
+    report
 }
 
 /// Looks at everything and changes nothing.
@@ -297,6 +313,8 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
 }
 
 const RESTORE: &str = "`meno doctor --repair` puts back what the index still has; the rest must come from a copy of the store";
+const RESTORE_ELSEWHERE: &str =
+    "what is lost must come from a copy of the store: `meno restore FILE --store DIR` makes one of a backup";
 const REOPEN: &str = "the next process that opens the store puts it right: end the one that holds it, then try again";
 const REIMPORT: &str = "move its folder away from `journal`, then `meno import events FILE` takes it in again";
 const REBUILD: &str = "`meno rebuild` rebuilds it; nothing is lost";

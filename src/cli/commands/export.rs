@@ -31,6 +31,8 @@ pub struct ExportDocument {
     pub events: u64,
     /// Texts written that are kept beside the log.
     pub payloads: u64,
+    /// Such texts that events name and that are not in it: they were missing or damaged.
+    pub missing_payloads: u64,
 }
 
 /// Writes the log's events.
@@ -68,7 +70,7 @@ pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
 }
 
 fn show(context: &mut Context, exported: &Exported, private: bool) -> Result<()> {
-    let Exported { file, from, head, events, payloads } = exported;
+    let Exported { file, from, head, events, payloads, missing_payloads } = exported;
     if context.out.json() {
         return context.out.document(&ExportDocument {
             file: file.as_ref().map(|file| file.display().to_string()),
@@ -77,6 +79,7 @@ fn show(context: &mut Context, exported: &Exported, private: bool) -> Result<()>
             head: (&LogEnd::from(*head)).into(),
             events: *events,
             payloads: *payloads,
+            missing_payloads: *missing_payloads,
         });
     }
     let what = if private { words::plural(*payloads, "text") + " beside them" } else { "no private parts".to_owned() };
@@ -86,6 +89,10 @@ fn show(context: &mut Context, exported: &Exported, private: bool) -> Result<()>
         None => context.out.say("nothing is new since the last export"),
     }
     context.out.say(format!("head: event {}, {}", head.seq, head.hash));
+    if *missing_payloads > 0 {
+        let missing = words::plural(*missing_payloads, "text");
+        context.out.warn(format!("{missing} that events name are missing or damaged and not in it; `meno doctor` says more"));
+    }
     Ok(())
 }
 

@@ -45,10 +45,7 @@ pub fn run(context: &mut Context, args: &ExportRunArgs) -> Result<Exit> {
         .map_err(|error| CliError::fault("the run cannot be written as JSON").source(&error))?;
     let failed = |path: &Path| {
         let path = path.to_owned();
-        move |error: std::io::Error| {
-            CliError::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
-                .hint("choose another folder with `--dir DIR`")
-        }
+        move |error: std::io::Error| CliError::cannot_write(&path, &error)
     };
     fs::create_dir_all(&args.dir).map_err(failed(&args.dir))?;
     for (name, text) in &files {

@@ -42,7 +42,7 @@ pub fn run(context: &mut Context, args: &ExportTemplateArgs) -> Result<Exit> {
         ErrorKind::AlreadyExists => {
             CliError::refused(format!("{} is there already", file.display())).hint("choose another name, or remove it first")
         }
-        _ => CliError::new("io", Exit::Mendable, format!("{} cannot be written: {error}", file.display())),
+        _ => CliError::cannot_write(file, &error),
     })?;
     let path = file.display().to_string();
     if context.out.json() {

@@ -115,7 +115,12 @@ fn generate(path: &Path) -> Result<()> {
     let mut bytes = [0; KEY_BYTES];
     getrandom::fill(&mut bytes).map_err(|why| fault(&why))?;
     let text = SecretString::from(format!("{}\n", Key::write(&bytes)));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|why| fault(&why))?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|why| CliError::cannot_write(path, &why))?;
     file.write_all(text.expose_secret().as_bytes()).and_then(|()| file.sync_all()).map_err(|why| fault(&why))
 }
 

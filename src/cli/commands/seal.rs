@@ -90,8 +90,13 @@ impl New {
     }
 
     fn failed(path: &Path, error: &std::io::Error) -> CliError {
-        CliError::new("io", Exit::Mendable, format!("cannot write {}: {error}", path.display()))
-            .hint("choose another file with `-o FILE`; a seal is never written over")
+        match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                CliError::new("io", Exit::Mendable, format!("cannot write {}: it is there already", path.display()))
+                    .hint("choose another file with `-o FILE`; a seal is never written over")
+            }
+            _ => CliError::cannot_write(path, error),
+        }
     }
 }
 

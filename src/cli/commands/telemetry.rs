@@ -105,7 +105,7 @@ fn export(
         context.out.detail(format!("{count} calls"));
         return Ok(Exit::Done);
     };
-    let failed = |error: std::io::Error| CliError::invalid(format!("{} cannot be written", path.display())).source(&error);
+    let failed = |error: std::io::Error| CliError::cannot_write(path, &error);
     // A file appears only when it is whole.
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");

@@ -67,7 +67,17 @@ fn a_store_that_is_not_there_is_empty_and_stays_away() {
     assert_eq!(json(dir.path(), &["list-runs"]), json!({"runs": [], "total": 0}));
     let (ended, ..) = typed(dir.path(), &["note", "last", "good"]);
     assert_eq!(ended.unwrap_err().kind, "run_not_found");
-    assert_eq!(typed(dir.path(), &["rebuild"]).0.unwrap_err().kind, "store_not_found");
+    let work: [&[&str]; 6] = [
+        &["rebuild"],
+        &["replay", "--verify", "--all"],
+        &["reindex"],
+        &["audit"],
+        &["backup", "/dev/null/there.tar.zst"],
+        &["export", "/dev/null/there"],
+    ];
+    for words in work {
+        assert_eq!(typed(dir.path(), words).0.unwrap_err().kind, "store_not_found", "{words:?}");
+    }
     assert!(!dir.path().join("store").exists());
 }
 
@@ -123,6 +133,40 @@ fn an_export_has_all_files_and_no_half_ones() {
     there.sort();
     assert_eq!(there, ["agents.json", "config.json", "form_responses.json", "report.md", "result.json"]);
     assert_eq!(written["files"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named_as_it_was_typed_and_with_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 1);
+    let folder = dir.path().join("gone");
+    let file = folder.join("out");
+    let (folder, file) = (folder.to_str().unwrap(), file.to_str().unwrap());
+    let writing: [&[&str]; 6] = [
+        &["backup", file],
+        &["seal", "-o", file],
+        &["audit", "--report", file],
+        &["export-template", "release_prep", "-o", file],
+        &["telemetry", "export", "-o", file],
+        &["analytics", "--html", file],
+    ];
+    for words in writing {
+        let report = typed(dir.path(), words).0.unwrap_err();
+        assert_eq!(report.message, format!("cannot write {file}: there is no folder {folder}"), "{words:?}");
+        assert!(report.hint.unwrap().contains("mkdir -p"), "{words:?}");
+        assert!(!Path::new(folder).exists(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_file_is_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("store"), "words").unwrap();
+    for words in [&["list-runs"] as &[&str], &["config", "preset=simulated"], &["doctor"], &["run", "release_prep"]] {
+        let report = typed(dir.path(), words).0.unwrap_err();
+        assert!(report.message.ends_with("store: it is no store: a store is a folder"), "{words:?}: {}", report.message);
+        assert_eq!(report.exit, Exit::Unreachable, "{words:?}");
+    }
 }
 
 #[test]

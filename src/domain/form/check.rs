@@ -56,10 +56,10 @@ impl AnswerProblem {
     /// An answer was given to a question that is not shown.
     pub fn hidden(question: &Question, value: &Value) -> Self {
         let message = match &question.when {
-            Some(when) => format!("it is not asked, because not {}", crate::domain::condition::describe(when)),
+            Some(when) => format!("it is only asked when {}", crate::domain::condition::describe(when)),
             None => "it is not asked".to_owned(),
         };
-        Self { allowed: "no answer".to_owned(), ..Self::new(question, Some(value), message) }
+        Self { allowed: String::new(), ..Self::new(question, Some(value), message) }
     }
 
     /// An answer was given to a question that the template does not have.
@@ -98,8 +98,16 @@ pub fn allowed(question: &Question) -> String {
             format!("{}{}", quoted_options(), if question.allow_other { ", or another text" } else { "" })
         }
         QuestionKind::MultiSelect => {
-            let many = between(question.min_items.map(|n| n.to_string()), question.max_items.map(|n| n.to_string()), "");
-            format!("any of {}{}", quoted_options(), if many.is_empty() { many } else { format!(", a number{many}") })
+            let most = question.max_items;
+            let many = match (question.min_items.filter(|least| *least > 0), most) {
+                (None, None) => "any of".to_owned(),
+                (Some(1), None) => "at least one of".to_owned(),
+                (Some(least), None) => format!("at least {least} of"),
+                (None, Some(most)) => format!("at most {most} of"),
+                (Some(least), Some(most)) if least == most => format!("{least} of"),
+                (Some(least), Some(most)) => format!("{least} to {most} of"),
+            };
+            format!("{many} {}", quoted_options())
         }
         QuestionKind::Boolean => "Yes or No".to_owned(),
         QuestionKind::Number => {
@@ -154,7 +162,7 @@ pub fn check(question: &Question, value: &Value, source: AnswerSource, exists: E
         QuestionKind::Boolean => match value {
             Value::Bool(_) => Ok(value.clone()),
             Value::String(text) => {
-                read_boolean(text).map(Value::Bool).ok_or_else(|| wrong(format!("{} is neither", shown(value))))
+                read_boolean(text).map(Value::Bool).ok_or_else(|| wrong(format!("{} is neither Yes nor No", shown(value))))
             }
             _ => Err(kind_wrong()),
         },
@@ -372,11 +380,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_allowed_of_a_set_is_said_as_people_say_it() {
+        let set = |more: Value| {
+            let mut fields = json!({"type": "multi_select", "options": ["a", "b", "c"]});
+            fields.as_object_mut().expect("object").extend(more.as_object().cloned().expect("object"));
+            allowed(&question(fields))
+        };
+        assert_eq!(set(json!({})), "any of `a`, `b`, `c`");
+        assert_eq!(set(json!({"min_items": 0})), "any of `a`, `b`, `c`");
+        assert_eq!(set(json!({"min_items": 1})), "at least one of `a`, `b`, `c`");
+        assert_eq!(set(json!({"min_items": 2})), "at least 2 of `a`, `b`, `c`");
+        assert_eq!(set(json!({"max_items": 2})), "at most 2 of `a`, `b`, `c`");
+        assert_eq!(set(json!({"min_items": 1, "max_items": 2})), "1 to 2 of `a`, `b`, `c`");
+        assert_eq!(set(json!({"min_items": 2, "max_items": 2})), "2 of `a`, `b`, `c`");
+    }
+
+    #[test]
     fn booleans_and_numbers_are_read_from_words() {
         for yes in [json!(true), json!("Yes"), json!("y"), json!("TRUE")] {
             takes(json!({"type": "boolean"}), yes, json!(true));
         }
-        refuses(json!({"type": "boolean"}), json!("maybe"), "`maybe` is neither");
+        refuses(json!({"type": "boolean"}), json!("maybe"), "`maybe` is neither Yes nor No");
         refuses(json!({"type": "boolean"}), json!(1), "`1` is of the wrong kind");
         let percent = || json!({"type": "number", "min": 70, "max": 100, "integer": true});
         takes(percent(), json!("85"), json!(85));

@@ -190,10 +190,7 @@ mod tests {
     fn an_answer_to_a_hidden_question_is_dropped_from_a_file_and_refused_from_a_flag() {
         let values = || json!({"name": "demo", "why": "because"});
         let done = run(values(), AnswerSource::File).expect("complete");
-        assert_eq!(
-            done.notices,
-            ["question `why`: it is not asked, because not `tests` is `No` (allowed: no answer); its answer was dropped"]
-        );
+        assert_eq!(done.notices, ["question `why`: it is only asked when `tests` is `No`; its answer was dropped"]);
         assert!(!done.answers.contains_key("why"));
         assert_eq!(run(values(), AnswerSource::Flag).expect_err("refused").len(), 1);
     }

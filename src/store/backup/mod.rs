@@ -79,7 +79,7 @@ pub struct Contents {
     pub payloads: u64,
     /// Of them, encrypted ones: that they are the texts which events name cannot be told without the key.
     pub encrypted_payloads: u64,
-    /// Payloads that events name and that are not in it.
+    /// Payloads that events name and that are not in it: they were missing or damaged.
     pub missing_payloads: Vec<Hash>,
     /// Templates and settings files.
     pub files: u64,
@@ -107,6 +107,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// What was just written did not come out whole, and was removed.
+    #[error("the backup {} did not come out whole: {why}", file.display())]
+    NotWhole {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// A later release wrote it.
     #[error("{} is a backup of form {found}, newer than this version knows ({FORMAT})", file.display())]
     Newer {
@@ -122,6 +130,15 @@ pub enum Error {
         folder: PathBuf,
         /// What is there.
         what: String,
+    },
+    /// The backup cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file that was to be.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]

@@ -18,20 +18,26 @@ use crate::store::log::Head;
 
 /// The zstd level: logs shrink to a fraction at some hundred MB/s.
 const LEVEL: i32 = 3;
+/// What the name of a backup ends with until it is whole.
+const PARTIAL: &str = ".partial";
 
 /// Writes everything that the store in `store` holds up to `head` into `file`, which must not exist; `made_at` is now, RFC 3339.
+/// Payloads that are damaged are left out, as those are that are missing.
 ///
 /// # Errors
 /// An [`Error`]; then `file` is not there.
 pub fn pack(store: &Path, head: Head, file: &Path, made_at: String) -> Result<Contents, Error> {
-    let partial = Partial::open(file)?;
-    let written = write(store, head, &partial, made_at).and_then(|()| unpack::verify(&partial.path)).map_err(|why| match why {
-        Error::Unsound { why, .. } => Error::Unsound { file: file.to_owned(), why: format!("{why} (just written)") },
+    // Nobody asked for the file by the name that it has until it is whole.
+    let named = |why| match why {
+        Error::Unsound { why, .. } => Error::NotWhole { file: file.to_owned(), why },
+        Error::Io { path, source } if path == with_end(file, PARTIAL) => Error::Write { path: file.to_owned(), source },
         why => why,
-    });
+    };
+    let partial = Partial::open(file).map_err(named)?;
+    let written = write(store, head, &partial, made_at).and_then(|()| unpack::verify(&partial.path)).map_err(named);
     match written {
         Ok(contents) => {
-            partial.publish(file)?;
+            partial.publish(file).map_err(named)?;
             Ok(contents)
         }
         Err(why) => {
@@ -53,7 +59,7 @@ impl Partial {
         if fs::symlink_metadata(file).is_ok() {
             return Err(Error::Exists(file.to_owned()));
         }
-        let path = with_end(file, ".partial");
+        let path = with_end(file, PARTIAL);
         let opened = File::options()
             .read(true)
             .write(true)
@@ -117,11 +123,14 @@ fn write(store: &Path, head: Head, partial: &Partial, made_at: String) -> Result
     let payloads = store.join("payloads");
     for folder in sorted(&payloads)? {
         for file in if folder.is_dir() { sorted(&folder)? } else { Vec::new() } {
-            let is_payload = file.file_name().and_then(|name| name.to_str()?.parse::<Hash>().ok()).is_some();
-            if let (true, Some(name)) = (is_payload, inside(store, &file))
-                && let Some(bytes) = read(&file)?
-            {
-                tar.add(&name, &bytes)?;
+            let hash = file.file_name().and_then(|name| name.to_str()?.parse::<Hash>().ok());
+            let (Some(hash), Some(name)) = (hash, inside(store, &file)) else { continue };
+            let Some(bytes) = read(&file)? else { continue };
+            match unpack::payload_is_encrypted(hash, &bytes) {
+                Ok(_) => tar.add(&name, &bytes)?,
+                // A damaged text is as good as a missing one, and what is made of the backup says so: the rest is kept.
+                Err(store::Error::Damaged(_)) => {}
+                Err(why) => return Err(why.into()),
             }
         }
     }

@@ -231,3 +231,22 @@ fn a_segment_that_is_damaged_makes_no_backup() {
     let why = pack(&root.path().join("store"), head, &file, String::new()).unwrap_err();
     assert!(why.to_string().contains("damaged") && !file.exists(), "{why}");
 }
+
+#[test]
+fn a_damaged_text_is_left_out_and_everything_else_is_in_the_backup() {
+    let root = tempfile::tempdir().unwrap();
+    let from = root.path().join("store");
+    let head = store(&from, 9);
+    let payloads = files(&from.join("payloads"));
+    let (damaged, missing) = (payloads.keys().next().unwrap(), payloads.keys().next_back().unwrap());
+    fs::write(damaged, "x").unwrap();
+    fs::remove_file(missing).unwrap();
+    let (file, to) = (root.path().join("backup"), root.path().join("to"));
+    let contents = pack(&from, head, &file, String::new()).unwrap();
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().parse::<Hash>().unwrap();
+    let mut left_out = contents.missing_payloads;
+    left_out.sort_unstable();
+    assert_eq!((left_out, contents.payloads), (vec![name(damaged), name(missing)], 1));
+    unpack(&file, &to).unwrap();
+    assert_eq!(files(&to.join("payloads")).len(), 1);
+}

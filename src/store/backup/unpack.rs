@@ -290,6 +290,22 @@ fn manifest(name: &str, content: &[u8]) -> Result<Manifest, String> {
     serde_json::from_slice(content).map_err(|why| format!("{MANIFEST}: {why}"))
 }
 
+/// Returns whether the file of payload `name` with these bytes is encrypted: then no more can be told of it without the key.
+///
+/// # Errors
+/// [`store::Error::Damaged`] when it is not what its name says.
+pub(super) fn payload_is_encrypted(name: Hash, content: &[u8]) -> Result<bool, store::Error> {
+    if cipher::key_of(content)?.is_some() {
+        return Ok(true);
+    }
+    let mut hasher = blake3::Hasher::new();
+    let text = zstd::Decoder::new(content).and_then(|text| hasher.update_reader(text).map(|hasher| hasher.finalize()));
+    if !text.is_ok_and(|found| Hash(*found.as_bytes()) == name) {
+        return Err(store::Error::Damaged("its text does not have this hash".to_owned()));
+    }
+    Ok(false)
+}
+
 /// What was seen of a backup so far.
 struct Checking {
     manifest: Manifest,
@@ -327,17 +343,10 @@ impl Checking {
             ["templates", file] if file.ends_with(".json") && !file.starts_with('.') => self.files += 1,
             ["payloads", folder, file] if file.starts_with(folder) && folder.len() == 2 => {
                 let Ok(hash) = file.parse::<Hash>() else { return refuse("its name is no hash") };
-                if cipher::key_of(content)?.is_some() {
-                    self.encrypted += 1;
-                    self.payloads.insert(hash);
-                    return Ok(());
+                if file != hash.to_string() {
+                    return refuse("its name is not written as hashes are");
                 }
-                let mut hasher = blake3::Hasher::new();
-                let text =
-                    zstd::Decoder::new(content).and_then(|text| hasher.update_reader(text).map(|hasher| hasher.finalize()));
-                if !text.is_ok_and(|found| Hash(*found.as_bytes()) == hash && file == hash.to_string()) {
-                    return refuse("its text does not have this hash");
-                }
+                self.encrypted += u64::from(payload_is_encrypted(hash, content)?);
                 self.payloads.insert(hash);
             }
             _ => return refuse("no backup has such an entry"),

@@ -34,6 +34,7 @@ impl StoreDir {
     /// [`Error::NotFound`] when it is missing and may not be created, [`Error::Refused`] when it is another user's,
     /// [`Error::Unsuited`] when its file system is one that several machines write to, [`Error::Io`].
     pub fn open(dir: &Path, create: Create) -> Result<Self, Error> {
+        Self::refuse_files(dir)?;
         match fs::metadata(dir) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => match create {
@@ -45,9 +46,6 @@ impl StoreDir {
         }
         let dir = fs::canonicalize(dir).map_err(Error::io(dir))?;
         let found = fs::metadata(&dir).map_err(Error::io(&dir))?;
-        if !found.is_dir() {
-            return Err(Error::io(&dir)(io::ErrorKind::NotADirectory.into()));
-        }
         refuse_strangers(&dir, &found)?;
         let mut loose = None;
         if found.permissions().mode() & 0o077 != 0
@@ -62,6 +60,19 @@ impl StoreDir {
             ignore_everything(&dir)?;
         }
         Ok(Self { dir, loose })
+    }
+
+    /// Refuses a path at which there is something else than a folder, or can be none.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn refuse_files(dir: &Path) -> Result<(), Error> {
+        let is_file = match fs::metadata(dir) {
+            Ok(found) => !found.is_dir(),
+            Err(error) => error.kind() == io::ErrorKind::NotADirectory,
+        };
+        let why = || io::Error::new(io::ErrorKind::NotADirectory, "it is no store: a store is a folder");
+        if is_file { Err(Error::io(dir)(why())) } else { Ok(()) }
     }
 
     /// The folder, absolute and free of symbolic links.

@@ -75,7 +75,7 @@ pub fn pack(
     encrypt: bool,
 ) -> Result<Packed, Error> {
     let mut out = zstd::Encoder::new(Vec::new(), LEVEL)?;
-    let end = write(files, store, payloads, wanted, &mut out)?;
+    let end = write(files, store, payloads, wanted, &mut out)?.end;
     out.flush()?;
     let bytes = out.finish()?;
     match payloads.keyring().current()?.filter(|_| encrypt) {

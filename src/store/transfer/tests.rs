@@ -190,3 +190,20 @@ fn an_event_that_was_changed_is_named_by_its_line() {
     });
     assert_eq!(counted.unwrap().end.events, seen);
 }
+
+#[test]
+fn a_damaged_text_is_left_out_like_a_missing_one_and_the_events_all_come() {
+    let root = tempfile::tempdir().unwrap();
+    let from = root.path().join("store");
+    let head = store(&from);
+    let payloads = Payloads::new(Arc::new(OsFiles), &from);
+    let names: Vec<Hash> =
+        [0, 2, 4, 6].map(|number| Hash::of(format!("words {number} ").repeat(9).as_bytes())).into_iter().collect();
+    std::fs::write(payloads.path(names[0]), "x").unwrap();
+    std::fs::remove_file(payloads.path(names[1])).unwrap();
+    let mut out = Vec::new();
+    let written = write::write(&OsFiles, &from, &payloads, Wanted { from: 1, head, private: true }, &mut out).unwrap();
+    assert_eq!((written.end.payloads, written.left_out), (2, 2));
+    let contents = read(&out).unwrap();
+    assert_eq!((contents.end.head, contents.missing_payloads), (head.hash, 2));
+}

@@ -29,16 +29,32 @@ pub struct Wanted {
     pub private: bool,
 }
 
+/// What was written of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The last line.
+    pub end: End,
+    /// Payloads that the events name and that were left out, as they are missing or damaged.
+    pub left_out: u64,
+}
+
 /// Writes the events of the store in `store` that are `wanted` to `out`.
 ///
 /// # Errors
 /// [`Error::Store`] when the log is damaged or `wanted.head` is not one of its moments, [`Error::Io`] from `out`.
-pub fn write(files: &dyn Files, store: &Path, payloads: &Payloads, wanted: Wanted, out: &mut dyn Write) -> Result<End, Error> {
+pub fn write(
+    files: &dyn Files,
+    store: &Path,
+    payloads: &Payloads,
+    wanted: Wanted,
+    out: &mut dyn Write,
+) -> Result<Written, Error> {
     let Wanted { from, head, private } = wanted;
     let dir = folder(store, head.node);
     let damaged = |path: &Path, why: String| store::Error::Damaged(format!("{}: {why}", path.display()));
     let mut lines = Lines { out, hasher: blake3::Hasher::new() };
     let mut written: BTreeSet<Hash> = BTreeSet::new();
+    let mut left_out: BTreeSet<Hash> = BTreeSet::new();
     let mut walk: Option<ChainWalk> = None;
     let begin = |previous: Hash| Begin {
         format: FORMAT,
@@ -73,8 +89,15 @@ pub fn write(files: &dyn Files, store: &Path, payloads: &Payloads, wanted: Wante
                         let stored = walk.record(record).map_err(|why| damaged(&segment.path, why))?;
                         let kept = record.private.filter(|_| private);
                         for name in std::mem::take(&mut walk.payloads) {
-                            if private && written.insert(name) {
-                                write_payload(payloads, name, &mut lines, &mut written)?;
+                            if !private || written.contains(&name) || left_out.contains(&name) {
+                                continue;
+                            }
+                            match text_of(payloads, name)? {
+                                Some(text) => {
+                                    lines.write(&Line::Payload { hash: name, text })?;
+                                    written.insert(name);
+                                }
+                                None => drop(left_out.insert(name)),
                             }
                         }
                         let Record { head: bytes, .. } = record;
@@ -121,21 +144,14 @@ pub fn write(files: &dyn Files, store: &Path, payloads: &Payloads, wanted: Wante
     let end = End { to: head.seq, head: head.hash, events: walk.events, payloads: written.len() as u64, digest };
     lines.write(&Line::End(end.clone()))?;
     lines.out.flush()?;
-    Ok(end)
+    Ok(Written { end, left_out: left_out.len() as u64 })
 }
 
-/// Writes a payload's text; one that is not there any more is left out, as the event that names it still proves what it was.
-fn write_payload(payloads: &Payloads, name: Hash, lines: &mut Lines<'_>, written: &mut BTreeSet<Hash>) -> Result<(), Error> {
+/// Returns a payload's text; `None` for one that is gone or damaged, as the event that names it still proves what it was.
+fn text_of(payloads: &Payloads, name: Hash) -> Result<Option<String>, Error> {
     match payloads.read(name) {
-        Ok(text) => {
-            let text = String::from_utf8(text)
-                .map_err(|_| store::Error::Damaged(format!("payload {}: it is no text", payloads.path(name).display())))?;
-            lines.write(&Line::Payload { hash: name, text })
-        }
-        Err(store::Error::MissingPayloads(_)) => {
-            written.remove(&name);
-            Ok(())
-        }
+        Ok(text) => Ok(String::from_utf8(text).ok()),
+        Err(store::Error::MissingPayloads(_) | store::Error::Damaged(_)) => Ok(None),
         Err(why) => Err(why.into()),
     }
 }

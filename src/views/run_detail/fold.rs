@@ -441,6 +441,10 @@ impl Fold {
 
     fn apply_end(&mut self, event: &Event, at: TimeNs, ended: Option<TimeNs>, text: TextOf<'_>) {
         let detail = &mut self.detail;
+        if matches!(event, Event::RunSucceeded(_) | Event::RunFailed(_) | Event::RunCancelled(_)) {
+            // What it waited for is not what ended it.
+            detail.suspended_because = None;
+        }
         match event {
             Event::ReportComposed(body) => detail.report = body.private.as_ref().and_then(|private| text(&private.report)),
             Event::RunSucceeded(body) => {

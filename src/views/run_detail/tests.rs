@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::domain::event::{Event, Recorded};
+use crate::domain::event::{Event, Recorded, RunCancelled};
 use crate::views::sample::{self, inline};
 
 fn fold(events: &[Recorded]) -> RunDetail {
@@ -99,6 +99,14 @@ fn a_resumed_run_is_running_again_and_failed_agents_wait_for_their_turn() {
     let after = fold(&sample::stream(events.into_iter().chain([sample::resumed(true)])));
     assert_eq!((after.status, after.suspended_because), (RunStatus::Running, None));
     assert_eq!((after.agents[0].status, after.agents[0].failure.clone()), (AgentStatus::Pending, None));
+}
+
+#[test]
+fn a_run_that_is_cancelled_while_it_waits_does_not_wait_any_more() {
+    let cancelled = Event::from(RunCancelled { private: None });
+    let events = [sample::started(), sample::planned(0, "linter", None), sample::suspended(SuspendReason::Approval), cancelled];
+    let after = fold(&sample::stream(events));
+    assert_eq!((after.status, after.suspended_because), (RunStatus::Cancelled, None));
 }
 
 #[test]

@@ -19,11 +19,11 @@ use crate::store::files::{Files, OsFiles};
 use crate::store::identity::{self, IMPORTED};
 use crate::store::log::{Head, Stored};
 use crate::store::session::{Create, RunLock, StoreDir, StoreLock};
+use crate::store::transfer::Error as LinesError;
 use crate::store::transfer::read::{Contents, read};
 use crate::store::transfer::source::Source;
 use crate::store::transfer::stage::{Stage, publish, publish_payloads, staged};
-use crate::store::transfer::write::{Wanted, write};
-use crate::store::transfer::{End, Error as LinesError};
+use crate::store::transfer::write::{Wanted, Written, write};
 use crate::store::{self, backup, chain, forget, imported, lock};
 use crate::workspace::keeping::import::IMPORT_LOCK;
 
@@ -83,6 +83,8 @@ pub struct Exported {
     pub events: u64,
     /// Payloads written.
     pub payloads: u64,
+    /// Payloads that the events name and that were left out, as they are missing or damaged.
+    pub missing_payloads: u64,
 }
 
 /// How events were taken in.
@@ -131,25 +133,26 @@ impl Keeping<'_> {
                 from = file.to + 1;
             }
         }
-        let exported = |file, events, payloads| Exported { file, from, head, events, payloads };
+        let exported =
+            |file, events, payloads, missing_payloads| Exported { file, from, head, events, payloads, missing_payloads };
         if from > head.seq {
-            return Ok(exported(None, 0, 0));
+            return Ok(exported(None, 0, 0, 0));
         }
         let file = dir.join(EventFile { node: head.node, private, from, to: head.seq, path: PathBuf::new() }.name());
         let partial = dir.join(format!("{}.partial", file.file_name().unwrap_or_default().to_string_lossy()));
-        let written = || -> Result<End, LinesError> {
+        let written = || -> Result<Written, LinesError> {
             let mut out = BufWriter::with_capacity(1 << 20, restricted(&partial)?);
-            let end = write(&OsFiles, store, &self.0.payloads, Wanted { from, head, private }, &mut out)?;
+            let written = write(&OsFiles, store, &self.0.payloads, Wanted { from, head, private }, &mut out)?;
             out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
             fs::rename(&partial, &file)?;
             OsFiles.sync_dir(dir)?;
-            Ok(end)
+            Ok(written)
         };
-        let end = written().map_err(|source| {
+        let Written { end, left_out } = written().map_err(|source| {
             let _ = fs::remove_file(&partial);
             of_file(&file)(source)
         })?;
-        Ok(exported(Some(file), end.events, end.payloads))
+        Ok(exported(Some(file), end.events, end.payloads, left_out))
     }
 
     /// Writes all of the store's events to `out`.
@@ -160,8 +163,9 @@ impl Keeping<'_> {
         let head = self.0.log.head()?;
         let store = self.0.place()?.dir();
         let wanted = Wanted { from: 1, head, private };
-        let end = write(&OsFiles, store, &self.0.payloads, wanted, out).map_err(of_file(Path::new("-")))?;
-        Ok(Exported { file: None, from: 1, head, events: end.events, payloads: end.payloads })
+        let Written { end, left_out } = write(&OsFiles, store, &self.0.payloads, wanted, out).map_err(of_file(Path::new("-")))?;
+        let (events, payloads) = (end.events, end.payloads);
+        Ok(Exported { file: None, from: 1, head, events, payloads, missing_payloads: left_out })
     }
 
     /// Returns whether nothing has happened in the store yet, so that it may become another's.

@@ -56,7 +56,9 @@ impl Source for Logged<'_> {
         for recorded in &mut events {
             let mut locked = None;
             recorded.event.each_text_mut(&mut |text| {
-                let name = text.payload().filter(|name| locked.is_none() && self.0.payloads.has(*name));
+                // One that is missing or damaged stays a name too, and no key brings it back.
+                let is_locked = |name: &Hash| matches!(self.0.payloads.read(*name), Err(store::Error::Locked(_)));
+                let name = text.payload().filter(|name| locked.is_none() && is_locked(name));
                 locked = locked.or(name.and_then(|name| self.0.payloads.key_of(name)));
             });
             if let Some(key) = locked {

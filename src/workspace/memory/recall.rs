@@ -370,10 +370,8 @@ impl Recall<'_> {
         /// Between two looks whether the index is free.
         const LOOK_EVERY: Duration = Duration::from_millis(50);
         let embedder = self.embedder()?;
-        if !self.0.store.path.is_dir() {
-            // A store that is not there has nothing to index, and looking at it creates nothing.
-            return Ok(Indexed::default());
-        }
+        // A store that is not there has nothing to index, and is not made for it.
+        self.0.place()?;
         let deadline = Instant::now() + patience;
         let hold = loop {
             match self.index_place().hold()? {

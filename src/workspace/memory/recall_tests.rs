@@ -88,3 +88,33 @@ fn what_has_no_vector_is_embedded_beside_other_work_until_the_guard_is_gone() {
     drop(beside);
     assert_eq!(vectors(), collection.documents.len());
 }
+
+#[test]
+fn one_damaged_text_takes_nothing_else_out_of_the_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    let workspace = Workspace::at(&store, None).unwrap();
+    let line = |id: &str, report: &str| {
+        let started_at = "2026-01-01T00:00:00Z";
+        serde_json::json!({"run_id": id, "template_id": "report", "started_at": started_at, "agents": [], "report": report})
+            .to_string()
+            + "\n"
+    };
+    let long = "The connection pool ran dry during the sale, and orders were lost. ".repeat(300);
+    let lines = line("a", &long) + &line("b", "The sale of old furniture was announced on the notice board.");
+    workspace.keeping().import_runs(lines.as_bytes(), "test", &mut |_| ()).unwrap();
+    let mut damaged = 0;
+    for folder in std::fs::read_dir(store.join("payloads")).unwrap().flatten() {
+        for file in std::fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+            std::fs::write(file.path(), "x").unwrap();
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 0, "nothing lies beside the log");
+    let (found, ids) = ask(&workspace, "old furniture on the notice board", false);
+    assert_eq!((ids, found.indexed_to), (vec!["b".to_owned()], found.log_head));
+    for run in workspace.runs().run_ids().unwrap() {
+        workspace.runs().detail(run.parse().unwrap()).unwrap();
+    }
+    assert!(!workspace.inspect().unwrap().payloads_damaged.is_empty());
+}

@@ -126,8 +126,15 @@ pub(in crate::workspace) fn audit(
         origins: Origins::default(),
         others: BTreeMap::new(),
     };
-    let digest = auditor.index()?;
+    // What only the index has is put back into the journal before that is looked at.
+    if let Err(why) = material.log.read(1, 1)
+        && !matches!(why, store::Error::Damaged(_) | store::Error::Index(_))
+    {
+        return Err(why);
+    }
+    // What the journal lost comes first: what follows from it in the index is told by it.
     let scan = auditor.journal()?;
+    let digest = auditor.index(&scan)?;
     auditor.compare(&scan, digest);
     let runs = match request.run {
         Some(run) => auditor.run(run)?.min(1),
@@ -189,10 +196,12 @@ struct Auditor<'a> {
 type Extent = (u64, Hash);
 
 impl Auditor<'_> {
-    /// Reads the whole log from the index, and follows the chain through it; `None` when it cannot be read.
-    fn index(&mut self) -> Result<Option<Extent>, Error> {
+    /// Reads the whole log from the index, and follows the chain through it; `None` when it cannot be read. Where events are missing that
+    /// the journal lost too, the chain is followed again behind them.
+    fn index(&mut self, scan: &Scan) -> Result<Option<Extent>, Error> {
         let (mut count, mut next, mut digest) = (0, 1, Digest::default());
-        let mut previous = chain::genesis(self.head.node);
+        let mut previous = Some(chain::genesis(self.head.node));
+        let mut reached_before = 0;
         let mut bytes = Vec::new();
         while next <= self.head.seq {
             let page = match self.material.log.read(next, PAGE) {
@@ -208,17 +217,24 @@ impl Auditor<'_> {
             let reached = last.envelope.seq.max(next + page.len() as u64 - 1);
             for stored in page.iter().filter(|stored| stored.envelope.seq <= self.head.seq) {
                 let at = Location { seq: Some(stored.envelope.seq), run: stored.envelope.run };
+                if stored.envelope.seq > reached_before + 1 && !scan.findings.is_empty() {
+                    previous = None;
+                }
+                reached_before = stored.envelope.seq;
                 bytes.clear();
                 let Stored { envelope, kind, kind_version, public, commitment, .. } = stored;
                 write_head(&mut bytes, envelope, *kind, *kind_version, public, commitment);
-                let hash = chain::next(&previous, &bytes);
-                self.book.same(Check::Index, at, "hash of the event in the index", &hash, &stored.hash);
+                if let Some(previous) = previous {
+                    let hash = chain::next(&previous, &bytes);
+                    self.book.same(Check::Index, at, "hash of the event in the index", &hash, &stored.hash);
+                }
                 if let Some(private) = &stored.private {
                     let found = Hash(chain::commitment(private));
                     self.book.same(Check::Index, at, "texts of the event in the index", &Hash(*commitment), &found);
                 }
                 digest.add(&stored.hash);
-                previous = stored.hash;
+                // Of the first event behind lost ones no hash is known.
+                previous = (previous.is_some() || stored.hash != Hash::default()).then_some(stored.hash);
                 count += 1;
             }
             next = reached + 1;

@@ -45,8 +45,10 @@ impl Proof<'_> {
     /// Makes every decision of one run or of all anew, from what they recorded; `tell` hears of each run.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When there is no store, or it cannot be read.
     pub fn verify(&self, run: Option<RunId>, tell: &mut dyn FnMut(&Verification)) -> Result<ReplayDocument, store::Error> {
+        // What is not there is not sound.
+        self.0.place()?;
         let mut document = ReplayDocument { sound: true, ..ReplayDocument::default() };
         let mut one = |run: RunId| -> Result<(), store::Error> {
             let mut events = self.0.runs().events_of(run, 1, u32::MAX)?;

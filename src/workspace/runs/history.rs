@@ -249,7 +249,7 @@ impl Runs<'_> {
     /// Decodes a stored event and reads its texts; `None` for a kind that this version does not know.
     ///
     /// # Errors
-    /// When its bytes or a payload are damaged.
+    /// When its bytes are damaged, or a payload cannot be read.
     pub(crate) fn decode(&self, stored: &Stored) -> Result<Option<Recorded>, store::Error> {
         match codec::decode(stored)? {
             Decoded::Known(recorded) => read_texts(&self.0.payloads, recorded).map(Some),

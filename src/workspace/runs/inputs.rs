@@ -32,6 +32,12 @@ pub enum InputError {
         /// The ids that there are.
         known: Vec<String>,
     },
+    /// No path was given.
+    #[error("input `{id}`: no path is given: write it as `--input {id}=PATH`")]
+    NoPath {
+        /// The input.
+        id: String,
+    },
     /// It cannot be read.
     #[error("input `{id}`: {}: {source}", path.display())]
     Unreadable {
@@ -102,6 +108,9 @@ pub fn read(specs: &[InputSpec], id: &str, value: &str, redactor: &Redactor) -> 
         None if specs.is_empty() => InputKindSpec::File,
         None => return Err(InputError::Unknown { id: id.to_owned(), known: known() }),
     };
+    if value.is_empty() && kind != InputKindSpec::Text {
+        return Err(InputError::NoPath { id: id.to_owned() });
+    }
     let path = PathBuf::from(value);
     let input = Reader { id, redactor, texts: Vec::new(), omissions: Vec::new(), counts: BTreeMap::new(), bytes: 0 };
     match kind {
@@ -340,6 +349,12 @@ mod tests {
     fn names(input: &InputAttached) -> Vec<(OmissionRule, String)> {
         let private = input.private.as_ref().expect("private");
         private.rules.iter().copied().zip(private.omissions.iter().map(|(name, _)| name.clone())).collect()
+    }
+
+    #[test]
+    fn an_input_without_a_path_is_said_to_have_none() {
+        let why = read(&[spec()], "source", "", &Redactor::new::<&str>([])).unwrap_err().to_string();
+        assert_eq!(why, "input `source`: no path is given: write it as `--input source=PATH`");
     }
 
     #[test]

@@ -33,7 +33,7 @@ const NAMED_MAX: usize = 5;
 
 /// A model that a run needs cannot be called: mend what is said, or choose another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {tier} model `{provider}/{model}`, which `{role}` needs, cannot be called: {why}")]
+#[error("the {tier} model `{provider}/{model}`, which `{role}` may need, cannot be called: {why}")]
 pub struct ModelNotReady {
     /// The role that needs it.
     pub role: String,
