@@ -152,6 +152,7 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
         let from = (from > 0).then(|| from.to_string());
         request.query.with("from", from.as_deref()).link("/costs")
     };
+    let has_unlinked = shown.clone().any(|row| runs_of(&request.query, row).is_none());
     Ok(html! {
         div class="wide" {
             table {
@@ -175,6 +176,11 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
                         }
                     }
                 }
+            }
+        }
+        @if has_unlinked {
+            p class="hint" {
+                "Numbers without a link: a value of the row is unknown, or is several labels at once. No filter of the runs asks for that."
             }
         }
         @if rows.len() > ROWS {
@@ -216,22 +222,23 @@ fn tools(report: &CostReport) -> Markup {
 }
 
 fn sums(total: &crate::analytics::spending::CostTotal, link: Option<&str>, name: &str) -> Markup {
-    let input = total.tokens.total_input();
+    let untold = u64::from(!total.has_tokens());
+    let (input, output) = (words::tokens(total.tokens.total_input(), untold), words::tokens(total.tokens.output, untold));
     let cost = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);
-    let number = |number: u64| {
+    let number = |number: &str| {
         html! {
             td class="num" {
                 @match link {
-                    Some(link) => a href=(link) title={ "Runs of " (element::line(name)) } { (words::count(number)) },
-                    None => (words::count(number)),
+                    Some(link) => a href=(link) title={ "Runs of " (element::line(name)) } { (number) },
+                    None => (number),
                 }
             }
         }
     };
     html! {
-        (number(total.calls))
-        (number(input))
-        (number(total.tokens.output))
+        (number(&words::count(total.calls)))
+        (number(&input))
+        (number(&output))
         td class="num" {
             @match link {
                 Some(link) => a href=(link) title={ "Runs of " (element::line(name)) } { (cost) },

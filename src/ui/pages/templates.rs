@@ -18,6 +18,8 @@ use crate::workspace::library::{Entry, Origin};
 
 /// Weeks of a trend.
 const WEEKS: usize = 26;
+/// Templates on one page of the list.
+const ROWS: usize = 50;
 
 /// Shows all templates.
 ///
@@ -35,6 +37,10 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
         entries.iter().map(|entry| (entry.id.clone(), Some(entry), line_of(&entry.id))).collect();
     rows.extend(others.map(|line| (line.template_id.clone(), None, Some(line))));
     rows.sort_by_key(|(_, _, line)| std::cmp::Reverse(line.map_or(0, |line| line.runs)));
+    let total = rows.len();
+    let from = request.read("from", |text| text.parse::<usize>().ok(), "a number of templates")?.unwrap_or(0);
+    let place = |from: usize| request.query.with("from", (from > 0).then(|| from.to_string()).as_deref()).link("/templates");
+    let chosen = request.query.with("from", None);
     let body = html! {
         h1 { "Templates" }
         (form(request, "/templates"))
@@ -45,10 +51,10 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
                     th { "Template" } th class="num" { "Runs" } th { "Success" } th { "Success per week" } th { "Cost p50 / p90" } th { "Duration p50 / p90" }
                 } }
                 tbody {
-                    @for (id, entry, line) in rows {
+                    @for (id, entry, line) in rows.into_iter().skip(from).take(ROWS) {
                         tr {
                             td data-name="Template" { div {
-                                a href=(link(&id, &request.query)) { (element::line(&id)) }
+                                a href=(link(&id, &chosen)) { (element::line(&id)) }
                                 @if let Some(entry) = entry { (name(entry)) } @else { " " span class="mode" { "not in this store" } }
                             } }
                             td data-name="Runs" class="num" { (words::count(line.map_or(0, |line| line.runs))) }
@@ -63,6 +69,18 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
                         }
                     }
                 }
+            }
+        }
+        @if total > ROWS || from > 0 {
+            p class="pages" {
+                @if from > 0 { a href=(place(from.saturating_sub(ROWS))) rel="prev" { "Previous templates" } }
+                span class="hint" {
+                    @if from < total {
+                        (words::count(from as u64 + 1)) " to " (words::count((from + ROWS).min(total) as u64)) " of "
+                    } @else { "none of " }
+                    (words::plural(total as u64, "template")) ", those with the most runs first"
+                }
+                @if from + ROWS < total { a href=(place(from + ROWS)) rel="next" { "More templates" } }
             }
         }
     };

@@ -4,6 +4,7 @@ use super::Runs;
 use crate::domain::ids::{NodeId, RunId};
 use crate::store;
 use crate::views::run_list::{LogFilter, RunFilter, RunLine, RunRow};
+use crate::views::runs;
 
 /// Rows read from the store at once while a filter passes over them.
 const ROWS: u32 = 1000;
@@ -66,6 +67,25 @@ impl Runs<'_> {
                 return Ok(page);
             }
         }
+    }
+
+    /// Returns the newest runs of the store's own log that may wait for a person, those before run `before` when given, at most `limit`: they
+    /// are neither imported nor ended well or for good. However many others there are, these alone are read.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn waiting_page(&self, before: Option<RunId>, limit: usize) -> Result<RunPage, store::Error> {
+        let from = runs::waiting(RunId::from_bytes([0; 16]));
+        let to =
+            before.map_or_else(|| runs::after(&runs::waiting(RunId::from_bytes([0xff; 16]))), |run| runs::waiting(run).to_vec());
+        let keys = self.0.log.view(runs::NAME, &from, Some(&to), true, u32::try_from(limit + 1).unwrap_or(ROWS).min(ROWS))?;
+        let found: Vec<RunId> = keys.rows.iter().filter_map(|(key, _)| runs::read_waiting(key)).collect();
+        let mut page = RunPage { looked_at: found.len().min(limit), ..RunPage::default() };
+        for id in found.iter().take(limit) {
+            page.runs.extend(self.run_line(*id)?);
+        }
+        page.next = found.get(limit.saturating_sub(1)).copied().filter(|_| found.len() > limit);
+        Ok(page)
     }
 
     /// Returns how many runs the store's own log has.
