@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Keeping;
 use crate::store;
 use crate::views::utc;
+use crate::workspace::LastAudit;
 use crate::workspace::memory::recall_error::RecallError;
 
 /// Events that are looked through for the last seal, the newest.
@@ -34,6 +35,8 @@ pub struct StoreFigures {
     pub last_seal: Option<SealFound>,
     /// How many events were looked through for it, the newest.
     pub looked_through: u64,
+    /// When the whole store was audited last, as it notes.
+    pub last_audit: LastAudit,
 }
 
 /// A part of the store's folder.
@@ -82,7 +85,8 @@ impl Keeping<'_> {
             parts.push(StorePart { name: entry.file_name().to_string_lossy().into_owned(), files, bytes });
         }
         parts.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
-        Ok(StoreFigures { log_head, parts, index: self.0.memory().index_progress()?, last_seal, looked_through })
+        let (index, last_audit) = (self.0.memory().index_progress()?, self.0.proof().last_audit()?);
+        Ok(StoreFigures { log_head, parts, index, last_seal, looked_through, last_audit })
     }
 
     fn last_seal(&self, head: u64) -> Result<(Option<SealFound>, u64), store::Error> {

@@ -4,6 +4,7 @@ use super::Workspace;
 
 pub(crate) mod audit;
 pub(crate) mod audit_document;
+pub(crate) mod last_audit;
 pub(crate) mod replay;
 pub(crate) mod seal;
 pub(crate) mod signers;
