@@ -18,6 +18,9 @@ use crate::workspace::library::{Entry, Origin};
 
 /// Weeks of a trend.
 const WEEKS: usize = 26;
+/// Weeks and roles with tiers and models that the page of one template draws: more would make it too large.
+const WEEKS_DRAWN: usize = 60;
+const TIERS_SHOWN: usize = 40;
 /// Templates on one page of the list.
 const ROWS: usize = 50;
 
@@ -94,7 +97,8 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let id = request.part("id");
     let entry = ui.workspace.library.find(id).ok().flatten();
-    let analytics = ui.workspace.memory().analytics(&question(ui, request, Some(id))?)?;
+    let mut analytics = ui.workspace.memory().analytics(&question(ui, request, Some(id))?)?;
+    let left_out = shorten(&mut analytics);
     if entry.is_none() && analytics.template.is_none() && ui.workspace.memory().outcomes(Some(id))?.is_empty() {
         return Err(CliError::not_found(format!("template `{}` is not known and was never run", element::line(id)))
             .hint("the page Templates lists all templates"));
@@ -118,6 +122,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         (form(request, &here))
         (counted(&analytics, request, &here))
         @if let Some(report) = &analytics.template {
+            @for words in &left_out { p class="hint" { (words) } }
             section class="card" { (sections::tiles(report)) }
             section class="card" { (sections::success(&analytics, &runs, &weeks)) }
             @for part in [sections::tiers(report, &runs), advice(report), sections::criteria(report)] {
@@ -142,6 +147,30 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         }
     };
     Ok(Page { title: element::line(id), here: "/templates", body, live: None }.into())
+}
+
+/// Leaves of a long past what one page can show, and says in words what was left out. The document has all of it.
+fn shorten(analytics: &mut Analytics) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut mondays: Vec<String> = analytics.weeks.iter().map(|week| week.monday.clone()).collect();
+    mondays.sort_unstable();
+    mondays.dedup();
+    if let Some(first) =
+        mondays.len().checked_sub(WEEKS_DRAWN).and_then(|at| mondays.get(at)).filter(|first| **first != mondays[0])
+    {
+        analytics.weeks.retain(|week| week.monday >= *first);
+        words.push(format!("Weeks are drawn from {first} on; all numbers count the whole time."));
+    }
+    if let Some(report) = analytics.template.as_mut().filter(|report| report.tiers.len() > TIERS_SHOWN) {
+        let all = report.tiers.len();
+        let mut attempts: Vec<u64> = report.tiers.iter().map(|line| line.attempts).collect();
+        attempts.sort_unstable_by(|a, b| b.cmp(a));
+        let least = attempts.get(TIERS_SHOWN - 1).copied().unwrap_or(0);
+        report.tiers.retain(|line| line.attempts >= least);
+        report.tiers.truncate(TIERS_SHOWN);
+        words.push(format!("Of {all} roles, tiers and models the {TIERS_SHOWN} with the most attempts are shown."));
+    }
+    words
 }
 
 /// Answers with the document that `meno analytics [TEMPLATE] --json` prints.
@@ -284,6 +313,35 @@ fn anomalies(report: &TemplateReport) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analytics::report::WeekLine;
+    use crate::domain::event::Mode;
+
+    #[test]
+    fn a_long_past_is_shortened_to_its_newest_weeks_and_commonest_tiers() {
+        let week = |number: u64| WeekLine {
+            monday: jiff::civil::date(2024, 1, 1).checked_add(jiff::Span::new().days(7 * number as i64)).unwrap().to_string(),
+            mode: Mode::Imported,
+            succeeded: 1,
+            failed: 0,
+            success: None,
+        };
+        let mut analytics = Analytics {
+            modes: vec![Mode::Imported],
+            unverified_counts: false,
+            min_sample: 10,
+            half_life_days: 90.0,
+            since: None,
+            until: None,
+            templates: Vec::new(),
+            template: None,
+            weeks: (0..60).map(week).collect(),
+        };
+        assert_eq!((shorten(&mut analytics).len(), analytics.weeks.len()), (0, 60));
+        analytics.weeks = (0..100).map(week).collect();
+        let words = shorten(&mut analytics);
+        assert_eq!((words.len(), analytics.weeks.len()), (1, 60));
+        assert!(words[0].contains(&analytics.weeks[0].monday) && analytics.weeks[0] == week(40), "{words:?}");
+    }
 
     #[test]
     fn an_id_of_another_system_is_one_part_of_a_path() {

@@ -20,7 +20,7 @@ use crate::memory::{document, lexical, question};
 use crate::store::guard::guarded;
 use crate::store::lock;
 use crate::views::run_detail::RunDetail;
-use crate::workspace::keeping::figures::IndexProgress;
+use crate::workspace::keeping::figures::{IndexProgress, SealSought};
 use crate::workspace::memory::logged::Logged;
 use crate::workspace::memory::recall_error::RecallError;
 use crate::workspace::memory::response::{HitDocument, SearchResponse, understood_document};
@@ -44,6 +44,8 @@ pub struct Memory {
     copy: OnceLock<IndexDir>,
     /// What queries may speak of, as of a state of the index.
     vocabulary: Mutex<Option<(Option<Seen>, Arc<Vocabulary>)>>,
+    /// The last seal of the log, as far as it was looked for.
+    pub(in crate::workspace) seal: Mutex<SealSought>,
 }
 
 /// How much was indexed.

@@ -6,11 +6,11 @@ use crate::store;
 use crate::views::run_list::{LogFilter, RunFilter, RunLine, RunRow};
 use crate::views::runs;
 
-/// Rows read from the store at once while a filter passes over them.
+/// Rows read from the store at once, at most; a filter that lets little through reads more and more of them.
 const ROWS: u32 = 1000;
 
 /// Rows that one page looks at, at most: a filter that lets little through continues on the next page.
-const LOOKED_AT_MAX: usize = 10_000;
+const LOOKED_AT_MAX: usize = 5_000;
 
 /// A page of runs, newest first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,8 +38,8 @@ impl Runs<'_> {
         beside.sort_by_key(|(_, row)| row.run_id);
         let has_own = filter.log.takes(None);
         let (mut page, mut last) = (RunPage::default(), before);
+        let mut size = u32::try_from(limit + 1).unwrap_or(ROWS).min(ROWS);
         loop {
-            let size = if filter.is_empty() { u32::try_from(limit + 1).unwrap_or(ROWS).min(ROWS) } else { ROWS };
             let own = if has_own { self.rows(last, size)? } else { Vec::new() };
             let is_end = own.len() < size as usize;
             let reached = own.last().map(|row| row.run_id).filter(|_| !is_end);
@@ -66,6 +66,7 @@ impl Runs<'_> {
             if reached.is_none() {
                 return Ok(page);
             }
+            size = size.saturating_mul(3).min(ROWS);
         }
     }
 
