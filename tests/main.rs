@@ -70,6 +70,8 @@ mod memory;
 mod outputs;
 #[path = "suite/page.rs"]
 mod page;
+#[path = "suite/page_lists.rs"]
+mod page_lists;
 #[path = "support/page.rs"]
 mod page_server;
 #[path = "suite/power_cut.rs"]

@@ -293,6 +293,11 @@ impl From<TokenUsage> for TokenSum {
 }
 
 impl CostTotal {
+    /// Tells whether anything is known of its tokens. A call has read something: a sum of zero is a sum of nothing known.
+    pub fn has_tokens(&self) -> bool {
+        self.calls == 0 || self.tokens.total_input() > 0 || self.tokens.output > 0
+    }
+
     fn new(mode: Mode, sum: &CostRow) -> Self {
         let amount = NanoUsd(u64::try_from(sum.amount).unwrap_or(u64::MAX));
         Self {

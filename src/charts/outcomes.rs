@@ -157,6 +157,20 @@ pub fn tiers(lines: &[TierLine], links: LinkOf<'_>) -> Vec<Row> {
     lines.iter().map(row).collect()
 }
 
+/// Says what [`tiers`] counts.
+pub fn tiers_caption(lines: &[TierLine]) -> &'static str {
+    match lines.iter().any(|line| line.pass_first.is_none() && line.pass.is_some()) {
+        false => {
+            "First attempts of agents that passed, of those that passed or failed their criteria. Attempts without a usable reply do not \
+             count."
+        }
+        true => {
+            "First attempts of agents that passed, of those that passed or failed their criteria; where too few of them are known, all \
+             attempts, and the row says so. Attempts without a usable reply do not count."
+        }
+    }
+}
+
 /// Returns how often each criterion catches something, the one that catches most often first.
 pub fn criteria(lines: &[CriterionLine]) -> Vec<Row> {
     let rate = |line: &CriterionLine| line.failed as f64 / (line.passed + line.failed).max(1) as f64;

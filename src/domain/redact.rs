@@ -6,6 +6,7 @@
 
 mod dense;
 mod signs;
+mod structure;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

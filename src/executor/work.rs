@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -463,9 +462,12 @@ impl Executor {
         redact(&mut reply.text);
         for call in &mut reply.tool_calls {
             redact(&mut call.name);
-            redact_json(&mut call.arguments, &redact);
+            self.redactor.redact_value(&mut call.arguments);
             // What is signed cannot be changed: it goes whole or not at all.
-            call.carried.retain(|carried| matches!(self.redactor.redact_output(&carried.to_string()), Cow::Borrowed(_)));
+            call.carried.retain(|carried| {
+                let is_clean = matches!(self.redactor.redact_output(&carried.to_string()), Cow::Borrowed(_));
+                is_clean && !self.redactor.finds_in_value(carried)
+            });
         }
         // Whatever a server says may quote what it was told, also where it names itself or the request.
         let others = [&mut reply.reasoning, &mut reply.stop_details, &mut reply.model, &mut reply.request_id];
@@ -511,16 +513,6 @@ impl Executor {
 /// What came of a tool that has a fault: the run goes on without it.
 fn broken() -> ToolOutcome {
     ToolOutcome::refused(ToolFault::Failed, "This tool broke off by a fault of its own. Do without it.")
-}
-
-/// Redacts the texts inside a value.
-fn redact_json(value: &mut Value, redact: &dyn Fn(&mut String)) {
-    match value {
-        Value::String(text) => redact(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| redact_json(item, redact)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| redact_json(field, redact)),
-        _ => {}
-    }
 }
 
 /// Looks at a file inside `root`. One that is not there, not readable, or whose path leads outside is absent.

@@ -233,7 +233,7 @@ pub fn tiers(report: &TemplateReport, runs: outcomes::LinkOf<'_>) -> Markup {
     html! {
         section id="tiers" {
             h2 { "Tiers and models" }
-            (rows("first attempts that passed", &outcomes::tiers(&report.tiers, runs), "First attempts that passed."))
+            (rows("attempts that passed", &outcomes::tiers(&report.tiers, runs), outcomes::tiers_caption(&report.tiers)))
             @for line in escalations { p { (line) } }
             details { summary { "Numbers" } (table(&heads, report.tiers.iter().map(row))) }
         }

@@ -179,6 +179,11 @@ impl RunRow {
         self
     }
 
+    /// Tells whether it may wait for a person: it is of this system and has ended neither well nor for good.
+    pub fn may_wait(&self) -> bool {
+        !self.imported && !matches!(self.status, RunStatus::Succeeded | RunStatus::Cancelled)
+    }
+
     /// Tells whether the cost of every call is known.
     pub fn cost_complete(&self) -> bool {
         self.unpriced_calls == 0 && self.open_costs.is_settled() && self.costless_attempts.is_empty()

@@ -41,6 +41,7 @@ pub use models::{FetchError, ModelLine, ModelList};
 pub use open::{Access, Error, Options, Workspace};
 pub use proof::Proof;
 pub use proof::audit_document::{AuditDocument, AuditRequest};
+pub use proof::last_audit::{AuditNote, LastAudit};
 pub use proof::replay::ReplayDocument;
 pub use request::{GivenAnswer, ResumeRequest, RunRequest, SearchRequest, Settled};
 pub use runs::Runs;

@@ -112,7 +112,10 @@ fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
     go(&browser, &served, "/");
     browser.until("the list", "return document.readyState === 'complete'");
     browser.press("/");
-    browser.press(&format!("mode:simulated release{ENTER}"));
+    browser.press("mode:sim");
+    let offers = "return [...document.querySelectorAll('#completions option')].map((one) => one.value).join()";
+    browser.until("what the word may become", &format!("return (() => {{ {offers} }})() === 'mode:simulated'"));
+    browser.press(&format!("ulated release{ENTER}"));
     browser.until(
         "what was understood",
         "return location.search.includes('q=') && document.querySelectorAll('#runs .chip').length > 0",

@@ -84,6 +84,13 @@ fn numbers_of_costs_lead_to_their_runs_and_kinds_of_money_are_apart() {
     assert_eq!(runs.matches("href=\"/runs/").count(), 18, "nightly ran 18 times in February: {runs}");
     let narrowed = served.page("/costs?by=role&where=template%3Dnightly");
     assert!(narrowed.contains("template=nightly") && narrowed.contains("$0.540"), "{narrowed}");
+    // By day, a long past is shown from its newest days on, unless all of it is asked for.
+    let newest = served.page("/costs");
+    assert!(
+        newest.contains("The newest 62 days until something was last spent") && newest.contains("since=1970-01-01"),
+        "{newest}"
+    );
+    assert!(!served.page("/costs?since=1970-01-01").contains("The newest 62"), "all of it was asked for");
     for broken in ["/costs?by=colour", "/costs?where=tier", "/costs?since=neverday", "/costs?from=x"] {
         let answer = served.get(broken);
         assert!(answer.status == 400 && answer.body.contains("cannot be"), "{broken}: {}", answer.body);

@@ -395,6 +395,78 @@ fn pass_on(mut client: TcpStream, to: u16, number: u32) -> std::io::Result<()> {
     client.write_all(&answer)
 }
 
+/// Returns the names of everything in the bucket.
+fn listed(port: u16) -> Vec<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server");
+    let request = format!("GET /lake?list-type=2 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("a list");
+    let mut names: Vec<String> =
+        answer.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next()).map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn tables_go_to_s3_by_names_and_one_that_is_killed_leaves_nothing_half() {
+    let Some(server) = S3::start() else {
+        return cannot_check("S3", "`moto_server` is not there (`pip install 'moto[server]'`, then MENO_MOTO_SERVER or PATH)");
+    };
+    let house = House::with_delay(0);
+    run(&house, "release_prep", "1");
+    let start = |args: &[&str]| {
+        let mut command = house.command(args);
+        command.env("AWS_ACCESS_KEY_ID", "testing").env("AWS_SECRET_ACCESS_KEY", "hush-hush").env("AWS_REGION", "us-east-1");
+        command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", server.port));
+        harness::Running::start(command)
+    };
+    let export = ["export", "s3://lake/team", "--format", "parquet", "--json"];
+    // Cut off again and again at other moments; what has a name is whole, and what is done is not done again.
+    for round in 0..6u64 {
+        let running = start(&export);
+        std::thread::sleep(Duration::from_millis(100 + round * 120));
+        drop(running.kill());
+    }
+    let rows = |document: &Value| -> u64 {
+        document["tables"].as_array().expect("tables").iter().filter_map(|table| table["rows"].as_u64()).sum()
+    };
+    document(start(&export).end());
+    let first = listed(server.port);
+    assert!(first.iter().any(|name| name.starts_with("team/runs/v=1/date=") && name.ends_with(".parquet")), "{first:?}");
+    assert!(first.iter().all(|name| name.ends_with(".parquet") || name.ends_with(".parquet.done")), "{first:?}");
+    assert_eq!((rows(&document(start(&export).end())), listed(server.port)), (0, first.clone()), "nothing is new");
+    // The same as into a folder that was never cut off, byte for byte.
+    let folder = house.path("lake");
+    house.meno(["export", text(&folder), "--format", "parquet"]).exits(0);
+    let mut inside: Vec<String> = files(&folder)
+        .iter()
+        .filter_map(|file| file.strip_prefix(&folder).ok())
+        .map(|name| format!("team/{}", name.display()))
+        .filter(|name| name.contains("/v=1/"))
+        .collect();
+    inside.sort();
+    assert_eq!(inside, first);
+    for name in first.iter().filter(|name| name.ends_with(".parquet")) {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("the server");
+        let name = name.replace('=', "%3D");
+        let request = format!("GET /lake/{name} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("a request");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an object");
+        let here = fs::read(folder.join(name.replace("%3D", "=").trim_start_matches("team/"))).expect("the file");
+        assert!(answer.ends_with(&here), "{name}");
+    }
+    // What is new comes as further files, with a push of the log too; no text and no key is among it.
+    run(&house, "release_prep", "2");
+    let pushed = document(start(&["push", "s3://lake/team", "--format", "parquet", "--json"]).end());
+    assert!(rows(&pushed) > 0 && pushed["parts"].as_u64() > Some(0), "{pushed:#}");
+    let all = listed(server.port);
+    assert!(first.iter().all(|name| all.contains(name)) && all.iter().any(|name| name.starts_with("team/logs/")), "{all:?}");
+    assert_eq!(rows(&document(start(&export).end())), 0, "a push and an export write the same files");
+    assert!(files_with(&house.store(), "hush-hush").is_empty(), "no key is kept");
+}
+
 #[test]
 fn two_stores_push_to_s3_at_the_same_time_over_a_line_that_fails() {
     let Some(server) = S3::start() else {

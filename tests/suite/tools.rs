@@ -297,6 +297,23 @@ fn the_log_of_a_conversation_grows_with_its_turns_and_not_with_their_square() {
     assert!(second < first * 2 + first / 5, "10 more turns take {first} bytes, 20 more {second}");
 }
 
+#[test]
+fn a_password_that_a_model_gives_to_a_tool_is_in_no_byte_of_the_store() {
+    let house = house();
+    fs::write(house.path("work/notes.txt"), "the answer is 42").expect("written");
+    let arguments = json!({"path": "notes.txt", "password": "hunter2abc", "login": {"pin_pwd": 471_147}});
+    let asks =
+        json!({"turn": 1, "times": 9, "text": "Let me look.", "tool_calls": [{"name": "read_file", "arguments": arguments}]});
+    simulated(&house, &json!({"replies": [asks, {"turn": 2, "times": 9, "text": "It is 42."}]}), 100);
+    house.meno(RUN).ends();
+    let told: String = house.journal().iter().map(|recorded| format!("{:?}", recorded.event)).collect();
+    assert!(told.contains("[redacted:secret]") && told.contains("notes.txt"), "{told}");
+    for secret in ["hunter2abc", "471147"] {
+        assert!(!told.contains(secret), "{told}");
+        assert!(files_with(&house.store(), secret).is_empty(), "{secret}");
+    }
+}
+
 /// Every text of the tools of a run: what was asked, and what was told.
 fn tools(journal: &[Recorded]) -> BTreeMap<(u32, u32), (String, Option<Text>)> {
     let mut tools = BTreeMap::new();

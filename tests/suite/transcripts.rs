@@ -286,7 +286,10 @@ fn a_session_that_grew_gets_its_new_part_only_and_a_reply_that_is_still_written_
         (&json!("One more thing"), &json!("Thing done"), &json!("passed"))
     );
     assert_eq!(grown["status"], "succeeded", "it ended well this time");
+    let index = house.store().join("index");
+    fs::remove_dir_all(&index).expect("an index");
     assert_eq!(import(&house)["calls"], 0);
+    assert!(!index.exists(), "where nothing is new, nothing is indexed and embedded");
     house.meno(["audit", "--all"]).exits(0);
     assert_eq!(finds(&house, "\"One more thing\"").first().map(String::as_str), grown["run_id"].as_str());
 }

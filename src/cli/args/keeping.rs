@@ -87,7 +87,9 @@ pub enum ExportFormat {
         number of stores push to one place. With encryption on the parts are encrypted under the store's key: whoever pulls \
         needs it. Credentials come from the environment: AWS_ACCESS_KEY_ID and the like, GOOGLE_APPLICATION_CREDENTIALS, \
         AZURE_STORAGE_ACCOUNT_NAME and the like.\n\n\
-        Examples:\n  meno push team-lake\n  meno push s3://team-lake/meno --without-private"
+        With --format parquet the tables of `meno export` go there too, those files that are new; they have no text by people, models and \
+        tools and are not encrypted.\n\n\
+        Examples:\n  meno push team-lake\n  meno push s3://team-lake/meno --without-private\n  meno push s3://team-lake/meno --format parquet"
 )]
 pub struct PushArgs {
     /// A folder, or s3://BUCKET/PATH, gs://…, az://…, file:///…
@@ -99,6 +101,16 @@ pub struct PushArgs {
     /// Leave parts unencrypted although the store has a key
     #[arg(long)]
     pub unencrypted: bool,
+    /// Push tables for other engines too
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<PushFormat>,
+}
+
+/// The forms in which a push writes tables beside the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PushFormat {
+    /// Tables as Parquet
+    Parquet,
 }
 
 /// `pull`.

@@ -13,12 +13,12 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::{Opening, store_with};
-use crate::cli::output::{BAD, GOOD, HINT, WARN, sanitize, styled, words};
+use crate::cli::output::{BAD, GOOD, HINT, WARN, sanitize, styled, time, words};
 use crate::domain::settings::AuthScheme;
 use crate::domain::tier::Tier;
 use crate::settings::Choice;
 use crate::tools::sandbox::OPEN;
-use crate::workspace::{Access, Inspection, Upkeep, Workspace};
+use crate::workspace::{Access, Inspection, LastAudit, Upkeep, Workspace};
 
 /// How a thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -116,6 +116,7 @@ pub fn look(workspace: &Workspace) -> Result<DoctorDocument> {
         checks.push(ok("store", format!("there is none at {}; the first run makes it", workspace.store.path.display())));
     } else {
         of_store(workspace, &workspace.inspect()?, &mut checks);
+        checks.push(of_audit(&workspace.proof().last_audit()?, workspace.log().head()?.seq));
     }
     of_settings(workspace, &mut checks);
     of_servers(workspace, &mut checks);
@@ -309,6 +310,30 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         checks.push(bad("runs", CheckStatus::Warning, found, "`meno doctor --repair` removes them"));
     } else {
         checks.push(ok("runs", format!("{} live, none interrupted", seen.executed.len())));
+    }
+}
+
+/// When the whole store was audited last, as it notes.
+fn of_audit(last: &LastAudit, head: u64) -> Check {
+    match last {
+        LastAudit::Never => {
+            Check { hint: Some("`meno audit` verifies every event and payload".to_owned()), ..ok("audit", "none is noted") }
+        }
+        LastAudit::Noted(note) => {
+            let since = words::plural(head.saturating_sub(note.position), "event");
+            let at = time::moment_of(&note.at, &jiff::tz::TimeZone::UTC);
+            match note.violations {
+                0 => ok("audit", format!("the last one, {at}, found nothing violated; {since} since")),
+                violations => {
+                    let found = format!("the last one, {at}, found {}", words::plural(violations, "violation"));
+                    bad("audit", CheckStatus::Problem, found, "`meno audit` lists them, and notes when they are gone")
+                }
+            }
+        }
+        LastAudit::OfAnotherLog(note) => {
+            let found = format!("event {} of the log is not the one that was audited last, {}", note.position, note.at);
+            bad("audit", CheckStatus::Warning, found, "`meno audit --against SEAL` tells a rewritten log from a restored one")
+        }
     }
 }
 

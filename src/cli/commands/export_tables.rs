@@ -16,7 +16,7 @@ use crate::cli::{open, render};
 use crate::lake::tables::Table;
 use crate::lake::tables::names::FileFormat;
 use crate::store::backup::LogEnd;
-use crate::workspace::{Access, TablesExported, TablesRequest};
+use crate::workspace::{Access, TableExported, TablesExported, TablesRequest};
 
 /// What `export --format parquet --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -104,6 +104,22 @@ pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Returns what was written, table by table, as a document has it.
+pub fn documents(exported: &TablesExported) -> Vec<TableDocument> {
+    let document =
+        |table: &TableExported| TableDocument { table: table.table, rows: table.rows, files: table.files, bytes: table.bytes };
+    exported.tables.iter().map(document).collect()
+}
+
+/// Returns what was written, one line for each table that has something new.
+pub fn lines(exported: &TablesExported) -> Vec<String> {
+    let line = |table: &TableExported| {
+        let (rows, files) = (words::plural(table.rows, "row"), words::plural(table.files, "file"));
+        format!("{}: {rows} in {files}, {}", table.table, render::import::size(table.bytes))
+    };
+    exported.tables.iter().filter(|table| table.files > 0).map(line).collect()
+}
+
 fn show(context: &mut Context, request: &TablesRequest, exported: &TablesExported, file: Option<PathBuf>) -> Result<()> {
     if context.out.json() {
         return context.out.document(&ExportTablesDocument {
@@ -113,17 +129,10 @@ fn show(context: &mut Context, request: &TablesRequest, exported: &TablesExporte
             from: exported.span.map(|span| span.first),
             to: exported.span.map(|span| span.last),
             events: exported.events,
-            tables: exported
-                .tables
-                .iter()
-                .map(|table| TableDocument { table: table.table, rows: table.rows, files: table.files, bytes: table.bytes })
-                .collect(),
+            tables: documents(exported),
         });
     }
-    for table in exported.tables.iter().filter(|table| table.files > 0) {
-        let (rows, files) = (words::plural(table.rows, "row"), words::plural(table.files, "file"));
-        context.out.say(format!("{}: {rows} in {files}, {}", table.table, render::import::size(table.bytes)));
-    }
+    lines(exported).into_iter().for_each(|line| context.out.say(line));
     if let Some(file) = file {
         context.out.say(format!("events: {}", file.display()));
     }

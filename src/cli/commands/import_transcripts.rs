@@ -157,7 +157,6 @@ pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> 
     let mut watched = Watched::default();
     watched.read(&found);
     let exit = take(context, args, &workspace, found, &mut seen)?;
-    remember(context, &workspace);
     let Some(stop) = stop else { return Ok(exit) };
     context.out.say("watching for more; Ctrl-C ends it");
     while !stop.wait(WATCH_EVERY) {
@@ -167,7 +166,6 @@ pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> 
         if !found.is_empty() {
             watched.read(&found);
             take(context, args, &workspace, found, &mut seen)?;
-            remember(context, &workspace);
         }
     }
     Ok(Exit::Done)
@@ -296,12 +294,16 @@ fn take(
     if context.out.json() {
         let document = document(&imported, places);
         if args.watch { context.out.json_line(&document) } else { context.out.document(&document) }?;
-        return Ok(exit);
+    } else {
+        for line in render::import::not_taken(&imported) {
+            context.out.warn(line);
+        }
+        context.out.data(render::import::transcripts(&imported))?;
     }
-    for line in render::import::not_taken(&imported) {
-        context.out.warn(line);
+    // Where nothing is new there is nothing to remember, and nobody waits for it.
+    if imported.sessions + imported.grown > 0 {
+        remember(context, workspace);
     }
-    context.out.data(render::import::transcripts(&imported))?;
     Ok(exit)
 }
 

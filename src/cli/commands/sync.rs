@@ -1,17 +1,20 @@
 //! `meno push` and `meno pull`: logs of many stores over one shared place.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::backup::HeadDocument;
-use crate::cli::args::{PullArgs, PushArgs};
+use super::export_tables::{self, TableDocument};
+use crate::cli::args::{PullArgs, PushArgs, PushFormat};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::words;
-use crate::cli::progress::Reading;
+use crate::cli::progress::{Counting, Reading};
 use crate::store::backup::LogEnd;
-use crate::workspace::{Access, Pulled, SyncProgress, TakenAs};
+use crate::workspace::{Access, Pulled, SyncProgress, TablesRequest, TakenAs};
 
 /// What `push --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -35,6 +38,8 @@ pub struct PushDocument {
     pub bytes: u64,
     /// Events that were there already.
     pub already_there: u64,
+    /// What was written of each table; null when none was asked for.
+    pub tables: Option<Vec<TableDocument>>,
 }
 
 /// What `pull --json` prints.
@@ -79,6 +84,15 @@ pub fn push(context: &mut Context, args: &PushArgs) -> Result<Exit> {
     shown.end();
     let pushed = pushed?;
     let url = remote.address().to_owned();
+    let tables = args.format.map(|PushFormat::Parquet| {
+        let counting = Counting::new(&context.out, "exporting");
+        let exported = workspace.keeping().export_tables(&TablesRequest::new(Path::new(&args.url)), &mut |seq, last| {
+            counting.show(seq, last);
+        });
+        counting.finish();
+        exported
+    });
+    let tables = tables.transpose()?;
     if context.out.json() {
         context.out.document(&PushDocument {
             url,
@@ -90,6 +104,7 @@ pub fn push(context: &mut Context, args: &PushArgs) -> Result<Exit> {
             payloads: pushed.payloads,
             bytes: pushed.bytes,
             already_there: pushed.already_there,
+            tables: tables.as_ref().map(export_tables::documents),
         })?;
         return Ok(Exit::Done);
     }
@@ -111,6 +126,12 @@ pub fn push(context: &mut Context, args: &PushArgs) -> Result<Exit> {
         ));
     }
     context.out.say(format!("head: event {}, {}", pushed.head.seq, pushed.head.hash));
+    if let Some(tables) = &tables {
+        match export_tables::lines(tables) {
+            lines if lines.is_empty() => context.out.say("tables: nothing is new"),
+            lines => lines.into_iter().for_each(|line| context.out.say(line)),
+        }
+    }
     Ok(Exit::Done)
 }
 

@@ -39,6 +39,15 @@ pub fn count(number: u64) -> String {
     shown
 }
 
+/// Shows how many tokens are known, of calls some of which (`untold`) told none: `unknown` where nothing is known, which is never zero.
+pub fn tokens(known: u64, untold: u64) -> String {
+    match (known, untold) {
+        (0, 1..) => "unknown".to_owned(),
+        (known, 0) => count(known),
+        (known, untold) => format!("{} (of {} unknown)", count(known), plural(untold, "call")),
+    }
+}
+
 /// Shows `1 agent`, `2 agents`.
 pub fn plural(number: u64, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{} {one}s", count(number)) }
@@ -107,6 +116,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn tokens_that_nobody_told_are_unknown_and_not_zero() {
+        assert_eq!([tokens(0, 0), tokens(0, 2), tokens(1200, 0)], ["0", "unknown", "1,200"]);
+        assert_eq!(tokens(1200, 1), "1,200 (of 1 call unknown)");
+    }
 
     #[test]
     fn an_unknown_cost_is_never_zero() {

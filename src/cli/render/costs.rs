@@ -100,10 +100,10 @@ pub fn tools(out: &Printer, report: &CostReport) -> String {
 }
 
 fn sums(total: &CostTotal) -> [Entry; 4] {
-    let input = total.tokens.total_input();
+    let tokens = |tokens: u64| words::tokens(tokens, u64::from(!total.has_tokens()));
     let mut cost = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);
     if total.unknown > 0 {
         cost.push_str(&format!(" ({} unknown)", words::count(total.unknown)));
     }
-    [words::count(total.calls), words::count(input), words::count(total.tokens.output), cost].map(Entry::from)
+    [words::count(total.calls), tokens(total.tokens.total_input()), tokens(total.tokens.output), cost].map(Entry::from)
 }

@@ -199,7 +199,11 @@ fn report(run: &RunDetail, left_out: &[&String], texts: Texts) -> String {
     page += "\n## Cost by tier\n\n| tier | purpose | calls | cost | tokens |\n|---|---|---:|---:|---:|\n";
     for row in &run.costs_by_tier {
         let cost = words::cost(row.cost_nusd, row.unpriced_calls == 0, run.mode);
-        page += &format!("| {} | {} | {} | {cost} | {} |\n", row.tier, row.purpose, row.calls, row.tokens.total());
+        let tokens = match row.untold_calls() {
+            0 => row.tokens.total().to_string(),
+            _ => "unknown".to_owned(),
+        };
+        page += &format!("| {} | {} | {} | {cost} | {tokens} |\n", row.tier, row.purpose, row.calls);
     }
     if let Some(text) = &run.report {
         page += &format!("\n## Report\n\n{}\n", sanitize::text(text.trim_end()));

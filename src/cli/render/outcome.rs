@@ -50,7 +50,7 @@ pub(super) fn cost_lines(run: &RunDetail) -> Vec<String> {
     let rows = run.costs_by_tier.iter().map(|row| {
         let purpose = if row.purpose == Purpose::Work { "work" } else { "judging" };
         let cost = words::cost(row.cost_nusd, row.unpriced_calls == 0, run.mode);
-        (row.tier.name(), purpose, words::plural(row.calls, "call"), cost, words::count(row.tokens.total()))
+        (row.tier.name(), purpose, words::plural(row.calls, "call"), cost, words::tokens(row.tokens.total(), row.untold_calls()))
     });
     rows.map(|(tier, purpose, calls, cost, tokens)| format!("{tier:<8} {purpose:<8} {calls:<9} {cost}, {tokens} tokens"))
         .collect()

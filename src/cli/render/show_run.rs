@@ -12,8 +12,8 @@ use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_s
 use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::domain::omission;
-use crate::views::run_detail::{AgentDetail, AttemptDetail, CallDetail, RunDetail, Tokens};
-use crate::views::status::{AgentStatus, AttemptStatus, CallStatus};
+use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail, Tokens};
+use crate::views::status::{AgentStatus, AttemptStatus};
 use crate::workspace::Relative;
 
 /// What of a run is shown.
@@ -124,10 +124,7 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
 
 fn token_words(run: &RunDetail) -> String {
     let tokens = &run.tokens;
-    let attempts = || run.agents.iter().flat_map(|agent| &agent.attempts);
-    let is_untold = |call: &&CallDetail| call.status == CallStatus::Replied && call.tokens.is_none();
-    let calls = attempts().flat_map(|attempt| &attempt.calls).filter(is_untold).count();
-    let untold = calls + attempts().filter(|attempt| attempt.imported && attempt.tokens == Tokens::default()).count();
+    let untold = run.untold_calls();
     if untold > 0 && *tokens == Tokens::default() {
         return "unknown".to_owned();
     }
@@ -140,7 +137,7 @@ fn token_words(run: &RunDetail) -> String {
     let reasoning = if tokens.reasoning > 0 { format!(" ({} reasoning)", words::count(tokens.reasoning)) } else { String::new() };
     parts.push(format!("{} output{reasoning}", words::count(tokens.output)));
     if untold > 0 {
-        parts.push(format!("those of {} unknown", words::plural(untold as u64, "call")));
+        parts.push(format!("those of {} unknown", words::plural(untold, "call")));
     }
     parts.join(", ")
 }
@@ -232,7 +229,7 @@ fn tell_agent(page: &mut Page, agent: &AgentDetail, mode: Mode) {
     let mut parts = vec![agent.strategy.name().to_owned()];
     if agent.attempts.iter().any(|attempt| attempt.inherited_from.is_none()) {
         parts.push(words::cost(agent.cost_nusd, agent.cost_complete, mode));
-        parts.push(format!("{} tokens", words::count(agent.tokens.total())));
+        parts.push(format!("{} tokens", words::tokens(agent.tokens.total(), agent.untold_calls())));
     }
     parts.extend(agent.duration_ms.map(time::duration));
     page.line(

@@ -49,12 +49,13 @@ fn of_mode(out: &Printer, calls: &ModeCalls) -> String {
 }
 
 fn sums(sum: &CallSum) -> [Entry; 6] {
-    let input = sum.tokens.total_input();
+    let has_none = sum.calls > sum.failed && sum.tokens.total_input() == 0 && sum.tokens.output == 0;
+    let tokens = |tokens: u64| words::tokens(tokens, u64::from(has_none));
     let mut cost = words::cost(sum.cost_nusd, sum.unknown == 0, Mode::Real);
     if sum.unknown > 0 {
         cost.push_str(&format!(" ({} unknown)", words::count(sum.unknown)));
     }
     let took = lengths(&sum.latency);
-    [words::count(sum.calls), words::count(sum.failed), words::count(input), words::count(sum.tokens.output), took, cost]
-        .map(Entry::from)
+    let (input, output) = (tokens(sum.tokens.total_input()), tokens(sum.tokens.output));
+    [words::count(sum.calls), words::count(sum.failed), input, output, took, cost].map(Entry::from)
 }

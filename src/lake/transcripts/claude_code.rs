@@ -29,6 +29,8 @@ const NAME: &str = "claude-code";
 const PASSED: [&str; 6] = ["summary", "system", "progress", "file-history-snapshot", "queue-operation", "attachment"];
 /// Replies of a thread that may still get lines, besides the newest.
 const OPEN_MAX: usize = 2;
+/// What may have happened before the last line of a reply comes: behind more it is taken as it stands.
+const AFTER_MAX: usize = 64;
 /// The thread of subagents' lines that do not say whose they are.
 const UNNAMED: &str = "sidechain";
 /// Tools that change nothing.
@@ -345,9 +347,19 @@ impl Reader<'_> {
                 None => self.out.push(Item::Entry(result)),
             }
         }
-        if let Some(entry) = interrupted.or(prompt) {
+        if let Some(entry) = interrupted {
             self.flush(place, 0);
             self.out.push(Item::Entry(entry));
+        } else if let Some(entry) = prompt {
+            // Who asks on while a reply is written is heard after it: its last line, which says what it used, is yet to come.
+            let may_grow = |open: &&mut Open| !open.has_stopped && open.after.len() < AFTER_MAX;
+            match self.threads[place].open.back_mut().filter(may_grow) {
+                Some(open) => open.after.push(entry),
+                None => {
+                    self.flush(place, 0);
+                    self.out.push(Item::Entry(entry));
+                }
+            }
         }
     }
 

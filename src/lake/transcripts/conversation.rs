@@ -352,7 +352,7 @@ impl<'a> Conversation<'a> {
             }
         }
         for (tool, number) in reply.tools.into_iter().zip(0..) {
-            let arguments = Text::Inline(self.rules.clean(&tool.arguments));
+            let arguments = Text::Inline(self.rules.redactor.redact_arguments(&tool.arguments));
             let started = call_events::tool_started(call.call, number, self.rules.name(&tool.name), tool.writes, arguments);
             self.emit(run, started, Some(at));
             self.threads[place].tools.insert(tool.id, (call.call, number, at));

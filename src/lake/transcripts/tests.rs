@@ -120,6 +120,45 @@ fn whatever_a_session_had_when_it_was_read_first_the_rest_comes_with_the_second_
 }
 
 #[test]
+fn a_reply_that_is_asked_into_counts_what_its_last_line_says() {
+    let reply = |id: &str, stop: Value, output: u64| {
+        let usage = json!({"input_tokens": 10, "output_tokens": output});
+        json!({"id": id, "model": "claude-haiku-4-5", "stop_reason": stop, "usage": usage, "content": [{"type": "text", "text": id}]})
+    };
+    let lines = [
+        line("user", 1, json!({"content": "first"})),
+        line("assistant", 2, reply("a", Value::Null, 2)),
+        line("user", 3, json!({"content": "second, asked meanwhile"})),
+        line("assistant", 4, reply("a", json!("end_turn"), 50)),
+        line("assistant", 6, reply("b", json!("end_turn"), 3)),
+        line("user", 7, json!({"content": "third"})),
+        line("assistant", 8, reply("c", Value::Null, 4)),
+        line("user", 9, json!({"content": "[Request interrupted by user]"})),
+        line("user", 10, json!({"content": "fourth"})),
+        line("assistant", 11, reply("d", json!("end_turn"), 5)),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("s.jsonl"), lines.join("\n")).unwrap();
+    let (_, events) = read(&ClaudeCode, dir.path(), &mut Seen::default(), None);
+    let used: Vec<u64> = events
+        .iter()
+        .filter_map(|(event, _)| match event {
+            Event::CallReplied(replied) => Some(replied.usage.output),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(used, [50, 3, 4, 5], "each once, as its last line says; an interrupted one as it stands");
+    let outcomes: Vec<AttemptOutcome> = events
+        .iter()
+        .filter_map(|(event, _)| match event {
+            Event::AttemptEnded(ended) => Some(ended.outcome),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(outcomes, [AttemptOutcome::Passed, AttemptOutcome::Passed, AttemptOutcome::Cancelled, AttemptOutcome::Passed]);
+}
+
+#[test]
 fn tokens_that_cannot_be_are_unknown_and_a_model_stands_in_one_tier() {
     let message = |id: &str, usage: Value| {
         let message = json!({"id": id, "model": "claude-haiku-4-5", "stop_reason": "end_turn", "content": "x", "usage": usage});

@@ -6,6 +6,7 @@
 
 mod amounts;
 mod calendar_words;
+mod complete;
 pub mod filter;
 mod foreign;
 mod keys;
@@ -36,6 +37,7 @@ use serde::Serialize;
 
 use crate::domain::ids::TimeNs;
 
+pub use complete::{Completion, complete};
 pub use filter::{Bounds, Filter, FilterReport, FilterTest, Kind, Origin, Outcome};
 pub use keys::KEYS;
 pub use order::{Order, Sort};

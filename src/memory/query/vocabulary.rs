@@ -52,14 +52,14 @@ pub struct Vocabulary {
     longest: usize,
     /// Words that occur in names of templates, singular.
     subjects: HashSet<String>,
-    models: Vec<String>,
     labels: HashSet<(String, String)>,
+    known: KnownTerms,
 }
 
 impl Vocabulary {
     /// Prepares what is known. The tiers need not be told: there are three.
     pub fn new(known: KnownTerms) -> Self {
-        let mut vocabulary = Self { models: known.models.clone(), ..Self::default() };
+        let mut vocabulary = Self { known: known.clone(), ..Self::default() };
         for (id, name) in known.templates {
             for text in [id.as_str(), name.as_str()] {
                 let parts = parts(text);
@@ -81,6 +81,11 @@ impl Vocabulary {
         }
         vocabulary.labels = known.labels.into_iter().map(|(key, value)| (key.to_lowercase(), value.to_lowercase())).collect();
         vocabulary
+    }
+
+    /// Returns the names from which it was made.
+    pub fn known(&self) -> &KnownTerms {
+        &self.known
     }
 
     fn add(&mut self, parts: &[String], term: Term) {
@@ -127,11 +132,11 @@ impl Vocabulary {
     /// Returns the models of which `text` is the name or a part of it.
     pub fn models_like(&self, text: &str) -> Vec<String> {
         let wanted = text.to_lowercase();
-        let exact: Vec<String> = self.models.iter().filter(|model| model.to_lowercase() == wanted).cloned().collect();
+        let exact: Vec<String> = self.known.models.iter().filter(|model| model.to_lowercase() == wanted).cloned().collect();
         if !exact.is_empty() || wanted.len() < 3 {
             return exact;
         }
-        self.models.iter().filter(|model| model.to_lowercase().contains(&wanted)).cloned().collect()
+        self.known.models.iter().filter(|model| model.to_lowercase().contains(&wanted)).cloned().collect()
     }
 
     /// Tells whether a run carries this label.

@@ -168,6 +168,7 @@ pub fn refuse_full(store: &Path) -> Result<(), Error> {
     let known = [
         ".gitignore",
         ".lock",
+        "audit.json",
         "config.toml",
         "index",
         "journal",

@@ -128,6 +128,19 @@
     }, 150);
   });
 
+  // Type-ahead: what the last word of a search may become stands in the field's own list, which arrows and Enter choose from.
+  const search = $("input[data-complete]");
+  let asked = 0;
+  search?.addEventListener("input", async (event) => {
+    // A choice that was taken from the list is complete, unless it is a key that wants a value.
+    if (event.inputType === "insertReplacementText" && !search.value.endsWith(":")) return search.list.replaceChildren();
+    const number = ++asked;
+    const answer = await fetch("/api/complete?" + new URLSearchParams({ q: search.value }));
+    const offers = answer.ok ? await answer.json() : [];
+    if (number !== asked) return;
+    search.list.replaceChildren(...offers.map((offer) => Object.assign(document.createElement("option"), { value: offer.query, label: offer.kind })));
+  });
+
   // Keys: / searches, j and k walk through the rows of the first list, ? is not needed: the hints stand in the fields.
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;

@@ -59,3 +59,29 @@ pub fn search(ui: &Ui, request: &Request) -> Result<Answer> {
     let search = SearchRequest { limit, ..SearchRequest::new(question) }.now(&now);
     document(&ui.workspace.memory().search(&search).map_err(crate::cli::commands::search::report)?)
 }
+
+/// Returns what the last word of `q` may become, for the fields in which runs are searched.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn complete(ui: &Ui, request: &Request) -> Result<Answer> {
+    /// Completions that are offered.
+    const OFFERED: usize = 12;
+    /// Characters of a query that is still completed.
+    const CHARS_MAX: usize = 1000;
+    let query = request.query.all("q").next().unwrap_or_default();
+    if query.chars().count() > CHARS_MAX {
+        return document(&Vec::<Offer>::new());
+    }
+    let found = ui.workspace.memory().completions(query, OFFERED).map_err(crate::cli::commands::search::report)?;
+    document(&found.into_iter().map(|found| Offer { query: found.query, kind: found.kind }).collect::<Vec<_>>())
+}
+
+/// What a query may become.
+#[derive(Serialize)]
+struct Offer {
+    /// The whole query.
+    query: String,
+    /// What was completed.
+    kind: &'static str,
+}

@@ -14,6 +14,8 @@ use crate::ui::{Answer, Page, Params, Request, Ui, element};
 
 /// Days, weeks or months that are drawn, the newest.
 const PERIODS_MAX: usize = 62;
+/// The time before anything that can have been spent.
+const ALL: &str = "1970-01-01";
 /// Rows of the table on one page.
 const ROWS: usize = 60;
 
@@ -27,6 +29,9 @@ const MODES: [Mode; 3] = [Mode::Real, Mode::Imported, Mode::Simulated];
 /// # Errors
 /// When the address cannot be read, or the store.
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
+    let newest = newest(ui, request)?;
+    let everything = newest.is_some().then(|| request.query.with("since", Some(ALL)).link("/costs"));
+    let request = newest.as_ref().unwrap_or(request);
     let asked = question(ui, request)?;
     let report = ui.workspace.memory().costs(&asked, &ui.zone)?;
     let day_budget = ui.workspace.resolved.settings.per_day_budget.map(|budget| budget.0);
@@ -41,6 +46,9 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         h1 { "Costs" }
         (form(&asked, request))
         (chips(request))
+        @if let Some(everything) = &everything {
+            p class="hint" { "The newest " (PERIODS_MAX) " " (asked.by[0].name()) "s until something was last spent. " a href=(everything) { "The whole time" } }
+        }
         @for notice in &report.notices { p class="notice" { (element::line(notice)) } }
         @if !report.tools.is_empty() { (tools(&report)) }
         @if report.rows.is_empty() && report.tools.is_empty() {
@@ -63,6 +71,25 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         }
     };
     Ok(Page { title: "Costs".to_owned(), here: "/costs", body, live: None }.into())
+}
+
+/// Narrows what is asked to the days or weeks that are drawn, when no time was asked for: a long past is many rows. `None` where all of it is
+/// meant, or nothing was spent.
+fn newest(ui: &Ui, request: &Request) -> Result<Option<Request>> {
+    let asked = question(ui, request)?;
+    let days = match asked.by.first() {
+        Some(Dimension::Day) => 1,
+        Some(Dimension::Week) => 7,
+        _ => return Ok(None),
+    };
+    if asked.since.is_some() || asked.until.is_some() {
+        return Ok(None);
+    }
+    let Some(at) = ui.workspace.memory().last_charge()? else { return Ok(None) };
+    let at = Timestamp::from_nanosecond(at.into()).map_err(|error| CliError::fault("a time is out of range").source(&error))?;
+    let back = jiff::Span::new().days(days * i64::try_from(PERIODS_MAX).unwrap_or(1) - 1);
+    let Ok(since) = at.to_zoned(ui.zone.clone()).date().checked_sub(back) else { return Ok(None) };
+    Ok(Some(Request { query: request.query.with("since", Some(&since.to_string())), ..request.clone() }))
 }
 
 /// Answers with the document that `meno costs --json` prints.
@@ -152,6 +179,7 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
         let from = (from > 0).then(|| from.to_string());
         request.query.with("from", from.as_deref()).link("/costs")
     };
+    let has_unlinked = shown.clone().any(|row| runs_of(&request.query, row).is_none());
     Ok(html! {
         div class="wide" {
             table {
@@ -175,6 +203,11 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
                         }
                     }
                 }
+            }
+        }
+        @if has_unlinked {
+            p class="hint" {
+                "Numbers without a link: a value of the row is unknown, or is several labels at once. No filter of the runs asks for that."
             }
         }
         @if rows.len() > ROWS {
@@ -216,22 +249,23 @@ fn tools(report: &CostReport) -> Markup {
 }
 
 fn sums(total: &crate::analytics::spending::CostTotal, link: Option<&str>, name: &str) -> Markup {
-    let input = total.tokens.total_input();
+    let untold = u64::from(!total.has_tokens());
+    let (input, output) = (words::tokens(total.tokens.total_input(), untold), words::tokens(total.tokens.output, untold));
     let cost = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);
-    let number = |number: u64| {
+    let number = |number: &str| {
         html! {
             td class="num" {
                 @match link {
-                    Some(link) => a href=(link) title={ "Runs of " (element::line(name)) } { (words::count(number)) },
-                    None => (words::count(number)),
+                    Some(link) => a href=(link) title={ "Runs of " (element::line(name)) } { (number) },
+                    None => (number),
                 }
             }
         }
     };
     html! {
-        (number(total.calls))
-        (number(input))
-        (number(total.tokens.output))
+        (number(&words::count(total.calls)))
+        (number(&input))
+        (number(&output))
         td class="num" {
             @match link {
                 Some(link) => a href=(link) title={ "Runs of " (element::line(name)) } { (cost) },

@@ -46,6 +46,7 @@ pub const ROUTES: &[Route] = &[
     shows("/", runs::page),
     shows("/api/analytics", templates::document),
     shows("/api/compare", compare::document),
+    shows("/api/complete", api::complete),
     shows("/api/costs", costs::document),
     shows("/api/doctor", store::document),
     shows("/api/runs", api::runs),

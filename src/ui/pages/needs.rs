@@ -4,14 +4,15 @@ use maud::html;
 
 use super::run;
 use crate::cli::error::Result;
+use crate::domain::ids::RunId;
 use crate::ui::{Answer, Page, Request, Ui, element};
-use crate::views::run_list::{LogFilter, RunFilter};
+use crate::views::run_list::RunLine;
 use crate::views::status::RunStatus;
 
 /// Runs on a page.
 const RUNS: usize = 25;
-/// States in which a run waits for a person.
-const WAITING: [RunStatus; 3] = [RunStatus::AwaitingInput, RunStatus::Suspended, RunStatus::Interrupted];
+/// Runs that are looked at for one page.
+const LOOKED_AT_MAX: usize = 100;
 
 /// Shows what waits for a person: approvals, budgets, open forms, pauses and interruptions.
 ///
@@ -19,26 +20,28 @@ const WAITING: [RunStatus; 3] = [RunStatus::AwaitingInput, RunStatus::Suspended,
 /// When the store cannot be read.
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let before = request.read("before", |text| text.parse().ok(), "the id of a run")?;
-    // A failed run is not waited for, unless money was all that it wanted for.
-    let filter = RunFilter {
-        status: WAITING.into_iter().chain([RunStatus::Failed]).collect(),
-        log: LogFilter::Own,
-        ..RunFilter::default()
-    };
-    let page = ui.workspace.runs().runs_page(&filter, before, RUNS)?;
-    let mut waiting = Vec::new();
-    for line in &page.runs {
-        let Ok(id) = line.run_id.parse() else { continue };
-        let detail = ui.workspace.runs().detail(id)?.masked();
-        let mut unblocks = run::unblock(ui, &detail);
-        if detail.status == RunStatus::Failed {
-            unblocks.retain(|unblock| matches!(unblock, run::Unblock::Budget { .. }));
+    let mut next = before;
+    let (mut waiting, mut looked_at, mut older) = (Vec::new(), 0, None);
+    'pages: while looked_at < LOOKED_AT_MAX {
+        let page = ui.workspace.runs().waiting_page(next, RUNS)?;
+        for line in page.runs {
+            let Ok(id) = line.run_id.parse() else { continue };
+            looked_at += 1;
+            let unblocks = unblocks(ui, &line, id)?;
+            if !unblocks.is_empty() {
+                waiting.push((line, unblocks));
+            }
+            if waiting.len() == RUNS || looked_at == LOOKED_AT_MAX {
+                older = Some(id);
+                break 'pages;
+            }
         }
-        if !unblocks.is_empty() && detail.mode != crate::domain::event::Mode::Imported {
-            waiting.push((line, unblocks));
+        next = page.next;
+        if next.is_none() {
+            break;
         }
     }
-    let older = page.next.map(|next| request.query.with("before", Some(&next.to_string())).link("/needs"));
+    let older = older.map(|last: RunId| request.query.with("before", Some(&last.to_string())).link("/needs"));
     let body = html! {
         h1 { "Needs you" }
         div id="needs" data-part {
@@ -55,4 +58,16 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         @if let Some(older) = older { p class="pages" { a href=(older) rel="next" { "Older runs" } } }
     };
     Ok(Page { title: "Needs you".to_owned(), here: "/needs", body, live: Some(String::new()) }.into())
+}
+
+/// Returns what unblocks a run that stands still. A failed run is not waited for, unless money was all that it wanted for.
+fn unblocks(ui: &Ui, line: &RunLine, id: RunId) -> Result<Vec<run::Unblock>> {
+    if line.status == RunStatus::Running {
+        return Ok(Vec::new());
+    }
+    let mut unblocks = run::unblock(ui, &ui.workspace.runs().detail(id)?.masked());
+    if line.status == RunStatus::Failed {
+        unblocks.retain(|unblock| matches!(unblock, run::Unblock::Budget { .. }));
+    }
+    Ok(unblocks)
 }

@@ -282,7 +282,7 @@ fn bar(request: &Request, templates: &[(String, String)]) -> Markup {
         form class="bar" action="/" {
             label class="grow" {
                 "Search"
-                input type="search" name="q" value=[query.get("q")] autocomplete="off"
+                input type="search" name="q" id="q" value=[query.get("q")] autocomplete="off" list="completions" data-complete
                     placeholder="failed runs of last week  ·  cost:>0.10 template:release_prep";
             }
             label { "Status" select name="status" {
@@ -304,6 +304,7 @@ fn bar(request: &Request, templates: &[(String, String)]) -> Markup {
                 input type="hidden" name=(key) value=(value);
             }
             button type="submit" { "Show" }
+            datalist id="completions" {}
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::error::Result;
 use crate::cli::output::words;
 use crate::ui::layout::backticks;
 use crate::ui::{Answer, Page, Request, Ui, element};
-use crate::workspace::StoreFigures;
+use crate::workspace::{LastAudit, StoreFigures};
 
 /// Shows the store.
 ///
@@ -28,7 +28,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
                 div { dt { "Size" } dd { (bytes(all)) } }
                 (index(&figures))
                 (seal(ui, &figures))
-                div { dt { "Last audit" } dd { "not recorded" small { code { "meno audit" } " verifies the log now" } } }
+                (audit(ui, &figures))
             }
         }
         @match &checked {
@@ -92,10 +92,31 @@ fn seal(ui: &Ui, figures: &StoreFigures) -> Markup {
             @match &figures.last_seal {
                 Some(seal) => {
                     (element::moment(&seal.at, &ui.zone))
-                    small { (words::count(figures.log_head.saturating_sub(seal.seq))) " events since" }
+                    small { (words::plural(figures.log_head.saturating_sub(seal.seq), "event")) " since" }
                 }
                 None => {
                     "none" small { "in the newest " (words::plural(figures.looked_through, "event")) "; " code { "meno seal" } " makes one" }
+                }
+            }
+        } }
+    }
+}
+
+fn audit(ui: &Ui, figures: &StoreFigures) -> Markup {
+    html! {
+        div { dt { "Last audit" } dd {
+            @match &figures.last_audit {
+                LastAudit::Never => { "none" small { code { "meno audit" } " verifies the log" } }
+                LastAudit::Noted(note) => {
+                    (element::moment(&note.at, &ui.zone))
+                    small {
+                        @if note.violations == 0 { "nothing violated" } @else { b { (words::plural(note.violations, "violation")) } }
+                        ", " (words::plural(figures.log_head.saturating_sub(note.position), "event")) " since"
+                    }
+                }
+                LastAudit::OfAnotherLog(note) => {
+                    "of another log" small { "the log is not the one that was audited at " (element::moment(&note.at, &ui.zone)) "; "
+                        code { "meno audit" } " verifies this one" }
                 }
             }
         } }
@@ -155,6 +176,7 @@ fn purpose(name: &str) -> &'static str {
         "spool" => "paid replies that wait to be appended",
         "templates" => "templates of this store",
         "config.toml" => "settings of this store",
+        "audit.json" => "when the store was audited last, and what was found",
         "store.lock" | "owner.sock" => "the owner's lock, and where it serves other processes",
         _ => "",
     }

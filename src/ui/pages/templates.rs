@@ -18,6 +18,11 @@ use crate::workspace::library::{Entry, Origin};
 
 /// Weeks of a trend.
 const WEEKS: usize = 26;
+/// Weeks and roles with tiers and models that the page of one template draws: more would make it too large.
+const WEEKS_DRAWN: usize = 60;
+const TIERS_SHOWN: usize = 40;
+/// Templates on one page of the list.
+const ROWS: usize = 50;
 
 /// Shows all templates.
 ///
@@ -35,6 +40,10 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
         entries.iter().map(|entry| (entry.id.clone(), Some(entry), line_of(&entry.id))).collect();
     rows.extend(others.map(|line| (line.template_id.clone(), None, Some(line))));
     rows.sort_by_key(|(_, _, line)| std::cmp::Reverse(line.map_or(0, |line| line.runs)));
+    let total = rows.len();
+    let from = request.read("from", |text| text.parse::<usize>().ok(), "a number of templates")?.unwrap_or(0);
+    let place = |from: usize| request.query.with("from", (from > 0).then(|| from.to_string()).as_deref()).link("/templates");
+    let chosen = request.query.with("from", None);
     let body = html! {
         h1 { "Templates" }
         (form(request, "/templates"))
@@ -45,10 +54,10 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
                     th { "Template" } th class="num" { "Runs" } th { "Success" } th { "Success per week" } th { "Cost p50 / p90" } th { "Duration p50 / p90" }
                 } }
                 tbody {
-                    @for (id, entry, line) in rows {
+                    @for (id, entry, line) in rows.into_iter().skip(from).take(ROWS) {
                         tr {
                             td data-name="Template" { div {
-                                a href=(link(&id, &request.query)) { (element::line(&id)) }
+                                a href=(link(&id, &chosen)) { (element::line(&id)) }
                                 @if let Some(entry) = entry { (name(entry)) } @else { " " span class="mode" { "not in this store" } }
                             } }
                             td data-name="Runs" class="num" { (words::count(line.map_or(0, |line| line.runs))) }
@@ -65,6 +74,18 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
                 }
             }
         }
+        @if total > ROWS || from > 0 {
+            p class="pages" {
+                @if from > 0 { a href=(place(from.saturating_sub(ROWS))) rel="prev" { "Previous templates" } }
+                span class="hint" {
+                    @if from < total {
+                        (words::count(from as u64 + 1)) " to " (words::count((from + ROWS).min(total) as u64)) " of "
+                    } @else { "none of " }
+                    (words::plural(total as u64, "template")) ", those with the most runs first"
+                }
+                @if from + ROWS < total { a href=(place(from + ROWS)) rel="next" { "More templates" } }
+            }
+        }
     };
     Ok(Page { title: "Templates".to_owned(), here: "/templates", body, live: None }.into())
 }
@@ -76,7 +97,8 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let id = request.part("id");
     let entry = ui.workspace.library.find(id).ok().flatten();
-    let analytics = ui.workspace.memory().analytics(&question(ui, request, Some(id))?)?;
+    let mut analytics = ui.workspace.memory().analytics(&question(ui, request, Some(id))?)?;
+    let left_out = shorten(&mut analytics);
     if entry.is_none() && analytics.template.is_none() && ui.workspace.memory().outcomes(Some(id))?.is_empty() {
         return Err(CliError::not_found(format!("template `{}` is not known and was never run", element::line(id)))
             .hint("the page Templates lists all templates"));
@@ -100,6 +122,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         (form(request, &here))
         (counted(&analytics, request, &here))
         @if let Some(report) = &analytics.template {
+            @for words in &left_out { p class="hint" { (words) } }
             section class="card" { (sections::tiles(report)) }
             section class="card" { (sections::success(&analytics, &runs, &weeks)) }
             @for part in [sections::tiers(report, &runs), advice(report), sections::criteria(report)] {
@@ -124,6 +147,30 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         }
     };
     Ok(Page { title: element::line(id), here: "/templates", body, live: None }.into())
+}
+
+/// Leaves of a long past what one page can show, and says in words what was left out. The document has all of it.
+fn shorten(analytics: &mut Analytics) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut mondays: Vec<String> = analytics.weeks.iter().map(|week| week.monday.clone()).collect();
+    mondays.sort_unstable();
+    mondays.dedup();
+    if let Some(first) =
+        mondays.len().checked_sub(WEEKS_DRAWN).and_then(|at| mondays.get(at)).filter(|first| **first != mondays[0])
+    {
+        analytics.weeks.retain(|week| week.monday >= *first);
+        words.push(format!("Weeks are drawn from {first} on; all numbers count the whole time."));
+    }
+    if let Some(report) = analytics.template.as_mut().filter(|report| report.tiers.len() > TIERS_SHOWN) {
+        let all = report.tiers.len();
+        let mut attempts: Vec<u64> = report.tiers.iter().map(|line| line.attempts).collect();
+        attempts.sort_unstable_by(|a, b| b.cmp(a));
+        let least = attempts.get(TIERS_SHOWN - 1).copied().unwrap_or(0);
+        report.tiers.retain(|line| line.attempts >= least);
+        report.tiers.truncate(TIERS_SHOWN);
+        words.push(format!("Of {all} roles, tiers and models the {TIERS_SHOWN} with the most attempts are shown."));
+    }
+    words
 }
 
 /// Answers with the document that `meno analytics [TEMPLATE] --json` prints.
@@ -266,6 +313,35 @@ fn anomalies(report: &TemplateReport) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analytics::report::WeekLine;
+    use crate::domain::event::Mode;
+
+    #[test]
+    fn a_long_past_is_shortened_to_its_newest_weeks_and_commonest_tiers() {
+        let week = |number: u64| WeekLine {
+            monday: jiff::civil::date(2024, 1, 1).checked_add(jiff::Span::new().days(7 * number as i64)).unwrap().to_string(),
+            mode: Mode::Imported,
+            succeeded: 1,
+            failed: 0,
+            success: None,
+        };
+        let mut analytics = Analytics {
+            modes: vec![Mode::Imported],
+            unverified_counts: false,
+            min_sample: 10,
+            half_life_days: 90.0,
+            since: None,
+            until: None,
+            templates: Vec::new(),
+            template: None,
+            weeks: (0..60).map(week).collect(),
+        };
+        assert_eq!((shorten(&mut analytics).len(), analytics.weeks.len()), (0, 60));
+        analytics.weeks = (0..100).map(week).collect();
+        let words = shorten(&mut analytics);
+        assert_eq!((words.len(), analytics.weeks.len()), (1, 60));
+        assert!(words[0].contains(&analytics.weeks[0].monday) && analytics.weeks[0] == week(40), "{words:?}");
+    }
 
     #[test]
     fn an_id_of_another_system_is_one_part_of_a_path() {

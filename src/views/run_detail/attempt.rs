@@ -63,6 +63,15 @@ pub struct AttemptDetail {
     pub calls: Vec<CallDetail>,
 }
 
+impl AttemptDetail {
+    /// Returns how many of its calls have told no tokens; an attempt of another system that came without its calls counts as one.
+    pub fn untold_calls(&self) -> u64 {
+        let has_ended = |call: &CallDetail| matches!(call.status, CallStatus::Replied | CallStatus::Lost);
+        let calls = self.calls.iter().filter(|call| has_ended(call) && call.tokens.is_none()).count() as u64;
+        calls + u64::from(self.imported && self.calls.is_empty() && self.tokens == Tokens::default())
+    }
+}
+
 /// A verdict on one criterion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CriterionDetail {

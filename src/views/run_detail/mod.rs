@@ -371,6 +371,13 @@ pub struct RunFailureDetail {
     pub message: Option<String>,
 }
 
+impl TierCost {
+    /// Returns the calls of which no tokens are known: all of them, or none. A call has read something, so that zero is nothing known.
+    pub fn untold_calls(&self) -> u64 {
+        if self.tokens == Tokens::default() { self.calls } else { 0 }
+    }
+}
+
 /// What a person said about a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Note {
@@ -399,6 +406,24 @@ impl RunDetail {
     /// Returns what is known of the run's cost.
     pub fn cost(&self) -> NanoUsd {
         NanoUsd(self.cost_nusd)
+    }
+
+    /// Tells whether another system ran it, with real models or simulated ones: nothing of it can be carried on here.
+    pub fn is_imported(&self) -> bool {
+        let has_imported = |agent: &AgentDetail| agent.attempts.iter().any(|attempt| attempt.imported);
+        self.mode == Mode::Imported || self.source.is_some() || self.agents.iter().any(has_imported)
+    }
+
+    /// Returns how many of its calls have told no tokens, attempts of other systems among them.
+    pub fn untold_calls(&self) -> u64 {
+        self.agents.iter().map(AgentDetail::untold_calls).sum()
+    }
+}
+
+impl AgentDetail {
+    /// Returns how many of its calls have told no tokens, attempts of other systems among them.
+    pub fn untold_calls(&self) -> u64 {
+        self.attempts.iter().map(AttemptDetail::untold_calls).sum()
     }
 }
 

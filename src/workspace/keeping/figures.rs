@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Keeping;
-use crate::store;
+use crate::store::{self, lock};
 use crate::views::utc;
+use crate::workspace::LastAudit;
 use crate::workspace::memory::recall_error::RecallError;
 
 /// Events that are looked through for the last seal, the newest.
@@ -34,6 +35,8 @@ pub struct StoreFigures {
     pub last_seal: Option<SealFound>,
     /// How many events were looked through for it, the newest.
     pub looked_through: u64,
+    /// When the whole store was audited last, as it notes.
+    pub last_audit: LastAudit,
 }
 
 /// A part of the store's folder.
@@ -67,6 +70,16 @@ pub struct SealFound {
     pub at: String,
 }
 
+/// How far the log was looked through for its last seal.
+#[derive(Clone, Debug, Default)]
+pub(in crate::workspace) struct SealSought {
+    /// Behind this position.
+    from: u64,
+    /// Up to this one.
+    to: u64,
+    found: Option<SealFound>,
+}
+
 impl Keeping<'_> {
     /// Returns what is known of the store at a glance.
     ///
@@ -82,22 +95,32 @@ impl Keeping<'_> {
             parts.push(StorePart { name: entry.file_name().to_string_lossy().into_owned(), files, bytes });
         }
         parts.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
-        Ok(StoreFigures { log_head, parts, index: self.0.memory().index_progress()?, last_seal, looked_through })
+        let (index, last_audit) = (self.0.memory().index_progress()?, self.0.proof().last_audit()?);
+        Ok(StoreFigures { log_head, parts, index, last_seal, looked_through, last_audit })
     }
 
+    /// Looks for the last seal among the newest events; what was looked through before is not read again.
     fn last_seal(&self, head: u64) -> Result<(Option<SealFound>, u64), store::Error> {
+        let mut sought = lock(&self.0.memory.seal);
+        if sought.to > head {
+            *sought = SealSought::default();
+        }
+        let oldest = head.saturating_sub(SEAL_EVENTS_MAX);
+        // Events between what is known and the newest ones are looked through too, as far as that goes.
+        let stop = sought.to.max(oldest);
         let mut end = head;
-        let stop = head.saturating_sub(SEAL_EVENTS_MAX);
-        while end > stop {
+        let mut found = None;
+        while end > stop && found.is_none() {
             let from = end.saturating_sub(u64::from(PAGE)).max(stop) + 1;
             let page = self.0.log.read(from, u32::try_from(end - from + 1).unwrap_or(PAGE))?;
-            if let Some(found) = page.iter().rev().find(|stored| stored.kind == SEALED && stored.envelope.seq <= end) {
-                let seal = SealFound { seq: found.envelope.seq, at: utc(found.envelope.at) };
-                return Ok((Some(seal), head - found.envelope.seq + 1));
-            }
+            let seal = page.iter().rev().find(|stored| stored.kind == SEALED && stored.envelope.seq <= end);
+            found = seal.map(|seal| SealFound { seq: seal.envelope.seq, at: utc(seal.envelope.at) });
             end = from - 1;
         }
-        Ok((None, head - stop))
+        let from = if stop > sought.to || sought.to == 0 { oldest } else { sought.from };
+        *sought = SealSought { from, to: head, found: found.or_else(|| sought.found.take()) };
+        let looked_through = sought.found.as_ref().map_or(head - sought.from, |found| head - found.seq + 1);
+        Ok((sought.found.clone(), looked_through))
     }
 }
 

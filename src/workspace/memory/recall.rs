@@ -14,13 +14,13 @@ use crate::domain::ids::RunId;
 use crate::memory::embed::{self, Embedder};
 use crate::memory::index::{self, CaughtUp, GoOn, Hold, IndexDir};
 use crate::memory::lexical::{DocumentTest, Seen, WordFact};
-use crate::memory::query::{Id, Order, Understood, Vocabulary, understand};
+use crate::memory::query::{Completion, Id, Order, Understood, Vocabulary, complete, understand};
 use crate::memory::search::{Hit, OpenIndex, Question, SearchResult, Sides};
 use crate::memory::{document, lexical, question};
 use crate::store::guard::guarded;
 use crate::store::lock;
 use crate::views::run_detail::RunDetail;
-use crate::workspace::keeping::figures::IndexProgress;
+use crate::workspace::keeping::figures::{IndexProgress, SealSought};
 use crate::workspace::memory::logged::Logged;
 use crate::workspace::memory::recall_error::RecallError;
 use crate::workspace::memory::response::{HitDocument, SearchResponse, understood_document};
@@ -44,6 +44,8 @@ pub struct Memory {
     copy: OnceLock<IndexDir>,
     /// What queries may speak of, as of a state of the index.
     vocabulary: Mutex<Option<(Option<Seen>, Arc<Vocabulary>)>>,
+    /// The last seal of the log, as far as it was looked for.
+    pub(in crate::workspace) seal: Mutex<SealSought>,
 }
 
 /// How much was indexed.
@@ -435,6 +437,24 @@ impl Recall<'_> {
         let vocabulary = Arc::new(question::vocabulary(opened, self.0.library.names())?);
         *kept = Some((seen, Arc::clone(&vocabulary)));
         Ok(vocabulary)
+    }
+
+    /// Returns what the last word of a query may become, at most `limit`: filters, and names that runs of the index have. Nothing is
+    /// indexed for it.
+    ///
+    /// # Errors
+    /// A [`RecallError`].
+    pub fn completions(&self, query: &str, limit: usize) -> Result<Vec<Completion>, RecallError> {
+        let (place, embedder) = (self.index_place(), self.open_embedder()?);
+        let mut opened = lock(&self.0.memory.opened);
+        if opened.is_none() {
+            *opened = OpenIndex::open(&place, &embedder);
+        }
+        let look = || -> Result<Vec<Completion>, RecallError> {
+            opened.as_mut().map(|open| open.refresh(&place, &embedder)).transpose()?;
+            Ok(complete(query, self.vocabulary(opened.as_ref())?.known(), limit))
+        };
+        guarded(look).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into()))
     }
 
     /// A run whose id is in the query is what is sought.

@@ -27,6 +27,16 @@ impl Recall<'_> {
         self.sums(from, to)
     }
 
+    /// Returns the quarter hour in which something was spent last, by its beginning; `None` where nothing was.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn last_charge(&self) -> Result<Option<TimeNs>, store::Error> {
+        let all = Key::new(costs::KIND);
+        let newest = self.view_rows(costs::NAME, all.clone().finish(), all.end(), true, 1)?;
+        Ok(newest.first().and_then(|(key, _)| CostKey::read(key)).map(|key| costs::quarter_begin(key.quarter)))
+    }
+
     /// Returns all charges, those of a UTC month together as far as `zone` has them in the same month, in no order; `None` where a month of
     /// the zone begins within a quarter hour.
     ///

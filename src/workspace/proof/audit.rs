@@ -73,6 +73,10 @@ impl Proof<'_> {
         }
         notes.append(&mut document.notes);
         document.notes = notes;
+        if request.run.is_none() && self.0.read_only().is_none() {
+            let noted = self.note_audit(&document);
+            document.notes.extend(noted.err().map(|why| format!("when this audit was is not noted in the store: {why}")));
+        }
         Ok(document)
     }
 }

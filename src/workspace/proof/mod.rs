@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod audit_document;
 #[cfg_attr(not(feature = "signing"), path = "no_keys.rs")]
 mod keys;
+pub(crate) mod last_audit;
 pub(crate) mod replay;
 pub(crate) mod seal;
 #[cfg(any(test, feature = "signing"))]

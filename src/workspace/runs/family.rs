@@ -8,8 +8,6 @@ use crate::store::Error;
 use crate::views::run_list::RunLine;
 use crate::views::runs;
 
-/// Relatives that are told, at most.
-const RELATIVES_MAX: usize = 200;
 /// Rows read at once.
 const PAGE: u32 = 2000;
 
@@ -24,6 +22,11 @@ pub struct Relative {
     pub followed: Vec<bool>,
     /// What the list of runs says of it; `None` when it is not in this store.
     pub line: Option<RunLine>,
+}
+
+impl Relative {
+    /// Runs of a tree that are returned, at most.
+    pub const MAX: usize = 200;
 }
 
 impl Runs<'_> {
@@ -64,7 +67,7 @@ impl Runs<'_> {
     pub fn family(&self, id: RunId) -> Result<Vec<Relative>, Error> {
         let mut root = id;
         // A log that was tampered with may claim a circle.
-        for _ in 0..RELATIVES_MAX {
+        for _ in 0..Relative::MAX {
             match self.row(root)?.and_then(|row| row.parent) {
                 Some(parent) => root = parent,
                 None => break,
@@ -73,7 +76,7 @@ impl Runs<'_> {
         let mut family: Vec<Relative> = Vec::new();
         let mut next = vec![(root, Vec::new(), None)];
         while let Some((id, followed, at)) = next.pop() {
-            if family.len() == RELATIVES_MAX || family.iter().any(|known| known.id == id) {
+            if family.len() == Relative::MAX || family.iter().any(|known| known.id == id) {
                 continue;
             }
             let line = self.row(id)?.map(|row| row.line(self.is_executed(&row)));

@@ -4,12 +4,13 @@ use super::Runs;
 use crate::domain::ids::{NodeId, RunId};
 use crate::store;
 use crate::views::run_list::{LogFilter, RunFilter, RunLine, RunRow};
+use crate::views::runs;
 
-/// Rows read from the store at once while a filter passes over them.
+/// Rows read from the store at once, at most; a filter that lets little through reads more and more of them.
 const ROWS: u32 = 1000;
 
 /// Rows that one page looks at, at most: a filter that lets little through continues on the next page.
-const LOOKED_AT_MAX: usize = 10_000;
+const LOOKED_AT_MAX: usize = 5_000;
 
 /// A page of runs, newest first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,8 +38,8 @@ impl Runs<'_> {
         beside.sort_by_key(|(_, row)| row.run_id);
         let has_own = filter.log.takes(None);
         let (mut page, mut last) = (RunPage::default(), before);
+        let mut size = u32::try_from(limit + 1).unwrap_or(ROWS).min(ROWS);
         loop {
-            let size = if filter.is_empty() { u32::try_from(limit + 1).unwrap_or(ROWS).min(ROWS) } else { ROWS };
             let own = if has_own { self.rows(last, size)? } else { Vec::new() };
             let is_end = own.len() < size as usize;
             let reached = own.last().map(|row| row.run_id).filter(|_| !is_end);
@@ -65,7 +66,27 @@ impl Runs<'_> {
             if reached.is_none() {
                 return Ok(page);
             }
+            size = size.saturating_mul(3).min(ROWS);
         }
+    }
+
+    /// Returns the newest runs of the store's own log that may wait for a person, those before run `before` when given, at most `limit`: they
+    /// are neither imported nor ended well or for good. However many others there are, these alone are read.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn waiting_page(&self, before: Option<RunId>, limit: usize) -> Result<RunPage, store::Error> {
+        let from = runs::waiting(RunId::from_bytes([0; 16]));
+        let to =
+            before.map_or_else(|| runs::after(&runs::waiting(RunId::from_bytes([0xff; 16]))), |run| runs::waiting(run).to_vec());
+        let keys = self.0.log.view(runs::NAME, &from, Some(&to), true, u32::try_from(limit + 1).unwrap_or(ROWS).min(ROWS))?;
+        let found: Vec<RunId> = keys.rows.iter().filter_map(|(key, _)| runs::read_waiting(key)).collect();
+        let mut page = RunPage { looked_at: found.len().min(limit), ..RunPage::default() };
+        for id in found.iter().take(limit) {
+            page.runs.extend(self.run_line(*id)?);
+        }
+        page.next = found.get(limit.saturating_sub(1)).copied().filter(|_| found.len() > limit);
+        Ok(page)
     }
 
     /// Returns how many runs the store's own log has.

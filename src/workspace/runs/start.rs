@@ -327,6 +327,9 @@ impl Runs<'_> {
     /// When the rules forbid it or the store cannot take it.
     pub fn cancel(&self, id: RunId) -> Result<bool, ResumeError> {
         let mut stream = self.stream(id)?;
+        if self.started(id)?.is_some_and(|started| started.is_imported()) {
+            return Err(ResumeError::Imported(id));
+        }
         // Cancelling decides nothing by the template, so a run whose basis is forgotten can be ended too.
         let basis = self.recorded_basis(id).or_else(|error| match error {
             ResumeError::Store(error) => Err(ResumeError::Store(error)),

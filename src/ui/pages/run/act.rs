@@ -44,8 +44,11 @@ pub enum Unblock {
     },
 }
 
-/// Returns what unblocks a run; nothing when it goes on or has ended well.
+/// Returns what unblocks a run; nothing when it goes on or has ended well, and nothing for one of another system or another log.
 pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
+    if detail.node.is_some() || detail.is_imported() {
+        return Vec::new();
+    }
     let waiting = detail.approvals.iter().filter(|approval| approval.granted.is_none());
     let resume = |what: &str| vec![Unblock::Resume { retry_failed: false, what: what.to_owned() }];
     match detail.status {
@@ -105,7 +108,7 @@ fn after_failure(stop: &MoneyStop) -> Unblock {
 /// Draws the forms that unblock a run, or end it.
 pub(super) fn actions(shown: &Shown<'_>) -> Markup {
     let detail = shown.detail;
-    if detail.node.is_some() || detail.mode == crate::domain::event::Mode::Imported {
+    if detail.node.is_some() || detail.is_imported() {
         return html! {};
     }
     html! {

@@ -36,9 +36,7 @@ fn facts(shown: &Shown<'_>) -> Markup {
             (fact("Duration", duration(detail), waits(detail)))
             (fact("Agents", format!("{done} of {} succeeded", detail.agents.len()), None))
             (fact("Escalations", words::count(detail.escalations.len() as u64), None))
-            (fact("Tokens", words::count(detail.tokens.total()), Some(format!(
-                "{} in, {} cached, {} out", words::count(detail.tokens.input.saturating_add(detail.tokens.cache_write)),
-                words::count(detail.tokens.cache_read), words::count(detail.tokens.output)))))
+            (tokens(detail))
             div { dt { "Started" } dd { @match &detail.started_at {
                 Some(at) => (element::moment(at, &shown.ui.zone)),
                 None => "unknown",
@@ -55,6 +53,16 @@ fn facts(shown: &Shown<'_>) -> Markup {
             }
         }
     }
+}
+
+/// What is known of its tokens; calls that told none are counted, and nothing known is not zero.
+fn tokens(detail: &RunDetail) -> Markup {
+    let (tokens, untold) = (&detail.tokens, detail.untold_calls());
+    let kinds = (tokens.total() > 0).then(|| {
+        let input = words::count(tokens.input.saturating_add(tokens.cache_write));
+        format!("{input} in, {} cached, {} out", words::count(tokens.cache_read), words::count(tokens.output))
+    });
+    fact("Tokens", words::tokens(tokens.total(), untold), kinds)
 }
 
 fn fact(name: &str, value: String, more: Option<String>) -> Markup {

@@ -3,6 +3,7 @@
 mod act;
 mod agents;
 mod events;
+mod family;
 mod head;
 mod panel;
 mod scrubber;
@@ -72,7 +73,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         (panel::panel(&shown)?)
         (agents::agents(&shown))
         (report(&shown))
-        (family(&shown))
+        (family::family(&shown)?)
         (notes(&shown))
     };
     let title = format!("{} {}", element::line(&detail.template_id), element::id_end(&detail.run_id));
@@ -191,27 +192,6 @@ fn report(shown: &Shown<'_>) -> Markup {
             section aria-labelledby="report-title" {
                 h2 id="report-title" { "Report" }
                 div class="card prose" id="report" data-part dir="auto" { (markdown::render(report)) }
-            }
-        }
-    }
-}
-
-fn family(shown: &Shown<'_>) -> Markup {
-    let detail = shown.detail;
-    html! {
-        @if detail.lineage.is_some() || !detail.forks.is_empty() {
-            section aria-labelledby="family-title" {
-                h2 id="family-title" { "Forks" }
-                ul {
-                    @if let Some(lineage) = &detail.lineage {
-                        li { "Forked from " (element::run_link(&lineage.parent)) " at its event " (lineage.at)
-                            @if let Some(position) = lineage.position {
-                                " (" a href={ "/runs/" (lineage.parent) "?at=" (position) } { "as it was then" } ")"
-                            }
-                        }
-                    }
-                    @for fork in &detail.forks { li { "Forked as " (element::run_link(fork)) } }
-                }
             }
         }
     }

@@ -79,7 +79,7 @@ fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail
                 (fact("Model", attempt.model.as_deref().map_or_else(|| "unknown".to_owned(), element::line)))
                 (fact("Duration", attempt.duration_ms.map_or_else(|| "not ended".to_owned(), time::duration)))
                 (fact("Cost", element::cost(attempt.cost_nusd, attempt.cost_complete, shown.detail.mode)))
-                (fact("Tokens", format!("{} in, {} out", words::count(attempt.tokens.input), words::count(attempt.tokens.output))))
+                (fact("Tokens", tokens(attempt)))
                 (fact("Calls", words::count(attempt.calls.len() as u64)))
                 @if let Some(to) = attempt.escalated_to { div { dt { "Escalated to" } dd { (element::tier(to)) } } }
                 @if let Some(from) = &attempt.inherited_from { div { dt { "Inherited from" } dd { (element::run_link(from)) } } }
@@ -105,6 +105,18 @@ fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail
                         ", " (words::amount(call.cost_nusd)) }
                 } }
             }
+        }
+    }
+}
+
+fn tokens(attempt: &AttemptDetail) -> String {
+    match (attempt.tokens.total(), attempt.untold_calls()) {
+        (0, 1..) => "unknown".to_owned(),
+        (_, untold) => {
+            let unknown =
+                if untold > 0 { format!(", those of {} unknown", words::plural(untold, "call")) } else { String::new() };
+            let tokens = &attempt.tokens;
+            format!("{} in, {} out{unknown}", words::count(tokens.total_input()), words::count(tokens.output))
         }
     }
 }

@@ -1,0 +1,169 @@
+//! What single pages show: the tree of forks, type-ahead, long lists, the last audit, and what is unknown or cannot be done.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::House;
+use crate::page_server::Served;
+
+fn id(house: &House, run: &str) -> String {
+    let shown: Value = serde_json::from_str(&house.meno(["show-run", run, "--json"]).exits(0).stdout).expect("JSON");
+    shown["run_id"].as_str().expect("an id").to_owned()
+}
+
+/// One line for `meno import runs`.
+fn line(id: usize, template: &str, more: &Value) -> String {
+    let attempt = json!({"tier": "cheap", "provider": "p", "model": "m", "passed": true});
+    let mut line = json!({"run_id": format!("r{id}"), "template_id": template, "started_at": "2026-06-01T10:00:00Z",
+        "agents": [{"role": "worker", "attempts": [attempt]}]});
+    line.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    line.to_string()
+}
+
+fn import(house: &House, lines: &[String]) {
+    fs::write(house.path("runs.jsonl"), lines.join("\n")).expect("written");
+    house.meno(["import", "runs", house.path("runs.jsonl").to_str().expect("a text")]).exits(0);
+}
+
+#[test]
+fn the_tree_of_forks_stands_on_every_runs_page() {
+    let house = House::with_delay(0);
+    house.meno(["run", "python_package_publish", "--no-input", "--seed", "7"]).ends();
+    let root = id(&house, "last");
+    house.meno(["fork", &root, "--agent", "publisher"]).ends();
+    let child = id(&house, "last");
+    house.meno(["fork", &child, "--agent", "publisher"]).ends();
+    let grandchild = id(&house, "last");
+    house.meno(["fork", &root, "--agent", "publisher"]).ends();
+    let sibling = id(&house, "last");
+    let served = Served::admitted(&house, &[]);
+    for this in [&root, &child, &grandchild, &sibling] {
+        let page = served.page(&format!("/runs/{this}"));
+        let tree = page.split("id=\"family\"").nth(1).and_then(|rest| rest.split("</section>").next()).expect("a tree");
+        let places: Vec<usize> = [&root, &child, &grandchild, &sibling]
+            .map(|run| tree.find(&format!("title=\"{run}\"")).unwrap_or_else(|| panic!("{run} is not in {tree}")))
+            .to_vec();
+        assert!(places.is_sorted(), "parents come before their forks: {tree}");
+        assert_eq!(tree.matches("<ul").count(), 3, "root, its forks, and the fork of one of them: {tree}");
+        assert_eq!((tree.matches("(this run)").count(), tree.matches("class=\"state").count()), (1, 4), "{tree}");
+        assert_eq!(tree.matches("forked at <a href=\"/runs/").count(), 3, "{tree}");
+        assert!(!tree.contains(&format!("href=\"/runs/{this}\"")), "it leads to the others");
+    }
+}
+
+#[test]
+fn a_search_is_completed_by_what_the_store_knows() {
+    let house = House::new();
+    import(&house, &[line(1, "sweep", &json!({"labels": {"team": "core"}}))]);
+    house.meno(["search", "sweep"]).exits(0);
+    let served = Served::admitted(&house, &[]);
+    let offered = |query: &str| {
+        let found: Vec<Value> = serde_json::from_str(&served.page(&format!("/api/complete?q={query}"))).expect("JSON");
+        found.iter().map(|offer| offer["query"].as_str().expect("a text").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(offered("flaky+status%3Afa"), ["flaky status:failed"]);
+    assert_eq!(offered("template%3Aswe"), ["template:sweep"]);
+    assert_eq!(offered("label%3Ate"), ["label:team=core"]);
+    assert!(offered("").contains(&"status:".to_owned()));
+    assert_eq!(offered(&"x".repeat(2000)), Vec::<String>::new());
+    let page = served.page("/");
+    assert!(page.contains("list=\"completions\"") && page.contains("<datalist id=\"completions\">"), "{page}");
+}
+
+#[test]
+fn many_templates_come_page_by_page() {
+    let house = House::new();
+    let lines: Vec<String> = (0..120).map(|number| line(number, &format!("kind_{number:03}"), &json!({}))).collect();
+    import(&house, &lines);
+    let served = Served::admitted(&house, &[]);
+    let mut seen = std::collections::BTreeSet::new();
+    for from in ["", "?from=50", "?from=100"] {
+        let page = served.page(&format!("/templates{from}"));
+        let found: Vec<&str> = page.split("href=\"/templates/kind_").skip(1).filter_map(|rest| rest.get(..3)).collect();
+        assert!(found.len() <= 50 && !found.is_empty(), "{from}: {}", found.len());
+        seen.extend(found.into_iter().map(str::to_owned));
+    }
+    assert_eq!(seen.len(), 120, "each is on one of the pages");
+    assert!(served.page("/templates").contains("href=\"/templates?from=50\""));
+}
+
+#[test]
+fn what_is_unknown_is_no_zero_and_says_why_it_leads_nowhere() {
+    let house = House::new();
+    let unknown = json!({"agents": [{"role": "worker", "attempts": [{"tier": "cheap", "passed": true}]}]});
+    import(&house, &[line(1, "sweep", &unknown)]);
+    let run = id(&house, "last");
+    let served = Served::admitted(&house, &[]);
+    for path in [format!("/runs/{run}"), format!("/runs/{run}?sel=a0.1")] {
+        let page = served.page(&path);
+        let tokens = page.split("<dt>Tokens</dt><dd>").skip(1);
+        let tokens: Vec<&str> = tokens.filter_map(|rest| rest.split('<').next()).collect();
+        assert!(!tokens.is_empty() && tokens.iter().all(|tokens| tokens.trim() == "unknown"), "{path}: {tokens:?}");
+    }
+    assert!(house.meno(["show-run", &run]).exits(0).stdout.contains("unknown tokens"));
+    let costs = served.page("/costs?by=model");
+    assert!(costs.contains("Numbers without a link") && costs.contains(">unknown</td>"), "{costs}");
+    assert!(!costs.contains(">0</td>"), "{costs}");
+    assert!(!served.page("/costs?by=template").contains("Numbers without a link"));
+}
+
+#[test]
+fn nothing_of_another_systems_run_can_be_carried_on() {
+    let house = House::new();
+    let failed = json!({"status": "failed", "agents": [{"role": "worker", "attempts": [{"tier": "cheap", "passed": false}]}]});
+    let mut simulated = failed.clone();
+    simulated["labels"] = json!({"simulated": "true"});
+    simulated["started_at"] = json!("2026-06-02T10:00:00Z");
+    import(&house, &[line(1, "sweep", &failed), line(2, "sweep", &simulated)]);
+    let served = Served::admitted(&house, &[]);
+    let needs = served.page("/needs");
+    assert!(needs.contains("Nothing waits for you"), "{needs}");
+    for (run, mode) in [("last", "simulated"), ("last~1", "imported")] {
+        let run = id(&house, run);
+        let page = served.page(&format!("/runs/{run}"));
+        assert!(page.contains(&format!("class=\"mode m-{mode}\"")), "{mode}");
+        for action in ["approve", "resume", "cancel", "form"] {
+            assert!(!page.contains(&format!("/runs/{run}/{action}\"")), "{mode}: {action}");
+        }
+        for (path, fields) in [("resume", &[("retry_failed", "yes")][..]), ("cancel", &[])] {
+            let status = served.post(&format!("/runs/{run}/{path}"), fields).status;
+            assert!((400..500).contains(&status), "{mode}, {path}: {status}");
+        }
+    }
+}
+
+#[test]
+fn the_last_audit_is_noted_and_never_taken_for_one_of_another_log() {
+    let house = House::with_delay(0);
+    house.meno(["run", "python_package_publish", "--no-input", "--seed", "7"]).ends();
+    let doctor = || {
+        let document: Value = serde_json::from_str(&house.meno(["doctor", "--json"]).ends().stdout).expect("JSON");
+        let check = document["checks"].as_array().expect("checks").iter().find(|check| check["name"] == "audit").cloned();
+        check.expect("a line about the audit")
+    };
+    assert_eq!((&doctor()["state"], &doctor()["found"]), (&json!("ok"), &json!("none is noted")));
+    house.meno(["audit", "last"]).exits(0);
+    assert_eq!(doctor()["found"], "none is noted", "one run is not the store");
+    house.meno(["audit"]).exits(0);
+    assert!(doctor()["found"].as_str().expect("a text").contains("found nothing violated; 0 events since"), "{}", doctor());
+    house.meno(["note", "last", "seen"]).exits(0);
+    assert!(doctor()["found"].as_str().expect("a text").contains("1 event since"), "{}", doctor());
+    {
+        let served = Served::admitted(&house, &[]);
+        let store = served.page("/store");
+        assert!(store.contains("Last audit") && store.contains("nothing violated, 1 event since"), "{store}");
+    }
+    let file = house.store().join("audit.json");
+    let note: Value = serde_json::from_slice(&fs::read(&file).expect("a note")).expect("JSON");
+    let mut other = note.clone();
+    other["head"] = json!("0".repeat(64));
+    fs::write(&file, other.to_string()).expect("written");
+    assert_eq!(doctor()["state"], "warning", "{}", doctor());
+    let mut violated = note;
+    violated["violations"] = json!(3);
+    fs::write(&file, violated.to_string()).expect("written");
+    assert_eq!(doctor()["state"], "problem", "{}", doctor());
+    fs::write(&file, "{").expect("written");
+    assert_eq!(doctor()["found"], "none is noted");
+}
