@@ -60,6 +60,8 @@ mod library;
 mod llm_server;
 #[path = "suite/mcp_door.rs"]
 mod mcp_door;
+#[path = "suite/mcp_http.rs"]
+mod mcp_http;
 #[path = "support/mcp_server.rs"]
 mod mcp_server;
 #[path = "suite/mcp_tools.rs"]

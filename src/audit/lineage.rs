@@ -1,8 +1,8 @@
 //! What a fork took over, held against the run that made it.
 
 use super::finding::{Check, Findings, Location, shown};
-use crate::domain::event::{AgentFailed, AttemptInherited, FailureReason, OnFailure, RunForked};
-use crate::domain::ids::Hash;
+use crate::domain::event::{AgentFailed, AttemptInherited, FailureReason, OnFailure, RunForked, ToolEnded};
+use crate::domain::ids::{CallNo, Hash};
 use crate::domain::run::{Agent, AgentStatus, Run};
 use crate::domain::text::Text;
 
@@ -40,6 +40,35 @@ pub fn inherited(body: &AttemptInherited, origin: Option<&Run>, at: Location, bo
         }
         (None, None) => {}
         _ => book.not_verifiable(Check::Lineage),
+    }
+}
+
+/// Holds a tool result that was given without running anything, in `run` after the event, against the run that recorded it.
+pub fn reused(body: &ToolEnded, run: &Run, origin: Option<&Run>, at: Location, book: &mut Findings<'_>) {
+    let (Some((of, of_call, of_tool_call)), Some(origin)) = (body.reused, origin) else {
+        return book.not_verifiable(Check::Lineage);
+    };
+    let tool = |run: &Run, call: CallNo, tool_call: u32| {
+        let turn = run.calls.get(&call)?.turn.clone()?;
+        let (asked, end) = (turn.calls.get(tool_call as usize)?, turn.runs.get(tool_call as usize)?.end.clone()?);
+        Some((asked.name.clone(), asked.arguments.clone(), end))
+    };
+    let Some(found) = tool(run, body.call, body.tool_call).filter(|(.., end)| !end.result.is_empty()) else {
+        return book.not_verifiable(Check::Lineage);
+    };
+    match tool(origin, of_call, of_tool_call) {
+        Some((_, _, end)) if end.ok && end.result.is_empty() => book.not_verifiable(Check::Lineage),
+        Some(expected) => book.holds(Check::Lineage, at, expected == found, || {
+            let [expected, found] =
+                [&expected, &found].map(|(name, arguments, end)| format!("{name} {arguments}: {}", end.result));
+            ["a tool result that another run recorded".into(), shown(&expected), shown(&found)]
+        }),
+        // What the model of that run said may be forgotten.
+        None if origin.calls.get(&of_call).is_some_and(|call| call.turn.is_none()) => book.not_verifiable(Check::Lineage),
+        None => {
+            let what = format!("tool call {of_tool_call} of call {of_call} of run {of}");
+            book.broken(Check::Lineage, at, what, "a tool that ended there", "none");
+        }
     }
 }
 

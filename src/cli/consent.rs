@@ -87,16 +87,24 @@ pub fn to_programs(
         let question = format!("template `{}` {}. Let it run {programs} here?", template.template_id, STORE.asked);
         confirm(context, question, refused)?;
     }
-    if workspace.runs().holds_home(folder) && workspace.resolved.settings.tools.sandbox != Sandbox::Off {
-        let folder = sanitize::line(&folder.display().to_string()).into_owned();
-        let refused = || {
-            CliError::refused(format!("{programs} could read and change all of {folder}, which holds your home folder"))
-                .hint("go to the folder of a project and run it there")
-        };
-        let question = format!("{programs} could read and change all of {folder}, which holds your home folder. Run it here?");
-        confirm(context, question, refused)?;
+    if let Some(refusal) = home_refusal(workspace, template, folder) {
+        confirm(context, format!("{}. Run it here?", refusal.message), || refusal.clone())?;
     }
     Ok(())
+}
+
+/// Returns why the programs of a template are not run in `folder` unasked: they would be confined to the home folder or what lies above
+/// it. `None` when nothing speaks against it.
+pub fn home_refusal(workspace: &Workspace, template: &Template, folder: &Path) -> Option<CliError> {
+    let programs = workspace.runs().programs_of(template);
+    let is_confined = workspace.resolved.settings.tools.sandbox != Sandbox::Off;
+    if programs.is_empty() || !is_confined || !workspace.runs().holds_home(folder) {
+        return None;
+    }
+    let programs = programs.into_iter().collect::<Vec<_>>().join(", ");
+    let folder = sanitize::line(&folder.display().to_string()).into_owned();
+    let refusal = CliError::refused(format!("{programs} could read and change all of {folder}, which holds your home folder"));
+    Some(refusal.hint("go to the folder of a project and run it there"))
 }
 
 /// Tells whether the store is one that was found and is not trusted.

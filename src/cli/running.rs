@@ -123,7 +123,11 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) -
     }
     for (server, tools) in &notice.servers {
         let tools = list(tools);
-        context.out.say(sanitize::line(&format!("MCP server `{server}` runs as you and unconfined; agents may call {tools}")));
+        let how = match notice.addresses.get(server) {
+            Some(url) => format!("is reached at {url}"),
+            None => "runs as you and unconfined".to_owned(),
+        };
+        context.out.say(sanitize::line(&format!("MCP server `{server}` {how}; agents may call {tools}")));
     }
     for note in &notice.notes {
         context.out.say(sanitize::line(note));

@@ -232,6 +232,10 @@ pub struct ToolSettings {
     /// runs of before sent whatever they had.
     #[serde(default)]
     pub checks_windows: bool,
+    /// Agents that only look are given what the run that this one was forked from recorded: no setting of a user's, but recorded with
+    /// them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reuses_results: bool,
     /// The tools that the run's agents may be offered: no setting of a user's, but recorded with them, so that a run keeps what it
     /// started with. Runs that recorded none offer none.
     #[serde(default)]
@@ -261,8 +265,12 @@ impl ToolSettings {
 /// A server of the Model Context Protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct McpSettings {
-    /// The program that is started, with its arguments.
+    /// The program that is started, with its arguments; empty for one that is reached by its address.
     pub command: Vec<String>,
+    /// The address of a server that is there.
+    pub url: Option<String>,
+    /// The variable with the token that it is brought.
+    pub token_env: Option<String>,
     /// Variables of the environment that it has besides the usual ones.
     pub env: Vec<String>,
     /// What it says its tools do to the world is believed.
@@ -271,6 +279,13 @@ pub struct McpSettings {
     pub start_s: f64,
     /// Seconds that a call of a tool may take.
     pub timeout_s: f64,
+}
+
+impl McpSettings {
+    /// Returns what the server is known by: another command or address is another server.
+    pub fn identity(&self) -> Vec<String> {
+        self.url.iter().chain(&self.command).cloned().collect()
+    }
 }
 
 /// What is kept.

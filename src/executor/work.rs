@@ -20,8 +20,8 @@ use crate::domain::judge;
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
 use crate::domain::run::{
-    AgentStatus, Basis, CallState, Command, DayBudget, DayRefusal, Effect, FileLook, Observation, Phase, Refusal, pending,
-    request,
+    AgentStatus, Basis, CallState, Command, DayBudget, DayRefusal, Effect, FileLook, Observation, Phase, Refusal, Run, Turn,
+    pending, request, reusable,
 };
 use crate::domain::text::Text;
 use crate::domain::tool::ToolOutcome;
@@ -71,6 +71,8 @@ pub struct Executor {
     pub models: Arc<Models>,
     /// The tools.
     pub tools: Arc<Toolbox>,
+    /// The runs that this one was forked from, the nearest first, where what their tools found may be given again.
+    pub ancestors: Vec<Run>,
     /// Keeps secrets out of what is recorded and forwarded.
     pub redactor: Arc<Redactor>,
     /// Where calls run.
@@ -265,7 +267,8 @@ impl Executor {
             });
             let Some((agent, purpose)) = next else { return Ok(()) };
             let Some(purpose) = purpose else {
-                match self.stream.perform(&self.basis, &[Command::StartTools { agent }]) {
+                let started = self.tools_to_start(agent).and_then(|commands| self.stream.perform(&self.basis, &commands));
+                match started {
                     Ok(()) => self.launch_tools(flight),
                     Err(StreamError::Refused(Refusal::NotWaiting(_))) => waiting.push(agent),
                     Err(error) => return Err(error),
@@ -285,6 +288,24 @@ impl Executor {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The tools that an agent's model asked for start, and have ended at once where an ancestor recorded what they find.
+    fn tools_to_start(&self, agent: AgentNo) -> Result<Vec<Command>, StreamError> {
+        let mut commands = vec![Command::StartTools { agent }];
+        if self.ancestors.is_empty() {
+            return Ok(commands);
+        }
+        let started = self.stream.foresee(&self.basis, &commands)?;
+        let asked = started.calls.values().filter(|call| call.agent == agent);
+        let open = asked.flat_map(|call| call.turn.iter().flat_map(Turn::open).map(|index| (call.number, index as u32)));
+        for (call, tool_call) in open {
+            // What today's settings redact is found once more.
+            let of = reusable(&started, &self.basis, (call, tool_call), &self.ancestors);
+            let of = of.filter(|of| matches!(self.redactor.redact_output(&of.result), Cow::Borrowed(_)));
+            commands.extend(of.map(|of| Command::ReuseTool { call, tool_call, of }));
+        }
+        Ok(commands)
     }
 
     /// Sends the requests of the calls that are recorded as open and not in flight.
@@ -487,7 +508,11 @@ impl Executor {
     /// the agent's work too.
     fn look_before(&self, flight: &mut InFlight, agent: AgentNo, purpose: Purpose) {
         let Some(known) = self.stream.run().agent(agent) else { return };
-        if purpose == Purpose::Work && known.open_attempt().is_none() {
+        let run = self.stream.run();
+        let has_started = |turn: &Turn| !turn.runs.is_empty();
+        let is_untouched = |attempt| !run.calls_of(attempt).filter_map(|call| call.turn.as_ref()).any(has_started);
+        // Whoever goes on after a crash in which no tool had started finds them as they were.
+        if purpose == Purpose::Work && known.open_attempt().is_none_or(is_untouched) {
             let files = judge::files_asked(&known.criteria);
             let before = flight.before.entry(agent).or_default();
             for path in files {
@@ -503,7 +528,8 @@ impl Executor {
         let Some(agent) = run.calls.get(&call).and_then(|call| run.agent(call.agent)) else { return Vec::new() };
         let before = flight.before.get(&agent.plan.agent);
         let seen = |path: &str| {
-            let before = before.and_then(|before| before.get(path)).copied().unwrap_or(FileLook::UNSEEN);
+            let before = before.and_then(|before| before.get(path)).or_else(|| agent.files_before.get(path));
+            let before = before.copied().unwrap_or(FileLook::UNSEEN);
             Observation::of_file(path, before, look(&self.workspace, path))
         };
         judge::files_asked(&agent.criteria).into_iter().map(seen).collect()

@@ -203,6 +203,6 @@ pub(super) fn tool_started(call: CallNo, tool_call: u32, tool: String, writes: b
 /// The end of a tool. What the agent told its model of a result, and why a tool failed, other systems do not say.
 pub(super) fn tool_ended(call: CallNo, tool_call: u32, ok: bool, latency_ms: u64, result: Text) -> Event {
     let private = Some(ToolEndedPrivate { result, whole: None, diff: None, originals: Vec::new() });
-    let (fault, bytes, told_bytes, repeats) = (None, None, None, None);
-    ToolEnded { call, tool_call, ok, latency_ms, fault, bytes, told_bytes, repeats, private }.into()
+    let (fault, bytes, told_bytes, repeats, reused) = (None, None, None, None, None);
+    ToolEnded { call, tool_call, ok, latency_ms, fault, bytes, told_bytes, repeats, reused, private }.into()
 }

@@ -57,6 +57,41 @@ impl Client {
     }
 }
 
+/// The variable from which clients that can read one, and `meno ui`, take the token.
+pub const TOKEN_VARIABLE: &str = "MENO_MCP_TOKEN";
+
+impl Client {
+    /// Returns the settings with which the client reaches the server that `meno ui` is at `url`.
+    pub fn http_settings(self, url: &str) -> String {
+        let with = |token: &str| json!({"url": url, "headers": {"Authorization": format!("Bearer {token}")}});
+        let typed = |token: &str| {
+            let mut server = with(token);
+            server["type"] = "http".into();
+            server
+        };
+        match self {
+            Self::ClaudeCode => under("mcpServers", typed(&format!("${{{TOKEN_VARIABLE}}}"))),
+            Self::Cursor => under("mcpServers", with(&format!("${{env:{TOKEN_VARIABLE}}}"))),
+            Self::VsCode => under("servers", typed(&format!("${{env:{TOKEN_VARIABLE}}}"))),
+            Self::Zed => under("context_servers", with("TOKEN")),
+            Self::Codex => {
+                let server = [("url", url), ("bearer_token_env_var", TOKEN_VARIABLE)];
+                let server = server.into_iter().map(|(key, value)| (key.to_owned(), value.into()));
+                let named = toml::Table::from_iter([("meno".to_owned(), toml::Value::Table(server.collect()))]);
+                toml::Table::from_iter([("mcp_servers".to_owned(), toml::Value::Table(named))]).to_string()
+            }
+        }
+    }
+
+    /// Says where the token comes from.
+    pub fn token_words(self) -> &'static str {
+        match self {
+            Self::Zed => "put the token that `meno ui` prints in the place of TOKEN",
+            _ => "it takes the token from MENO_MCP_TOKEN, as `meno ui` does where that is set",
+        }
+    }
+}
+
 fn under(key: &str, server: Value) -> String {
     let servers: Map<String, Value> = [("meno".to_owned(), server)].into_iter().collect();
     let document: Map<String, Value> = [(key.to_owned(), Value::Object(servers))].into_iter().collect();
@@ -68,6 +103,15 @@ fn under(key: &str, server: Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_client_can_reach_an_address_and_no_settings_hold_a_token() {
+        for (name, client) in Client::ALL {
+            let text = client.http_settings("http://127.0.0.1:4690/mcp");
+            assert!(text.contains("http://127.0.0.1:4690/mcp"), "{name}: {text}");
+            assert!(text.contains(TOKEN_VARIABLE) || (client == Client::Zed && text.contains("Bearer TOKEN")), "{name}: {text}");
+        }
+    }
 
     #[test]
     fn every_client_gets_settings_that_name_the_program_with_its_arguments() {

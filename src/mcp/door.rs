@@ -40,6 +40,11 @@ impl Door {
         Self { global, options, runtime, workspace: Mutex::new(None), runs: Runs::default() }
     }
 
+    /// Takes a store that is open already.
+    pub(super) fn holding(self, open: Option<Arc<Workspace>>) -> Self {
+        Self { workspace: Mutex::new(open), ..self }
+    }
+
     /// Returns the store. One that is not there yet is looked for again at the next question; then it stays open.
     ///
     /// # Errors

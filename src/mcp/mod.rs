@@ -14,20 +14,47 @@ mod server;
 pub mod tools;
 
 pub use door::Options;
+pub use server::HttpService;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::Global;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::stop::Stop;
+use crate::workspace::Workspace;
 use door::Door;
 
 /// How long runs that are under way are waited for when the client has gone.
 const RUNS_WAIT: Duration = Duration::from_secs(10);
+
+/// The store as a server over HTTP, for whoever serves something beside it. Who may come in is checked before.
+pub struct HttpDoor {
+    door: Arc<Door>,
+    ended: CancellationToken,
+}
+
+impl HttpDoor {
+    /// Makes it for a store that is open; without one it is looked for at each question. `runtime` is where it is served.
+    pub fn new(global: &Global, options: Options, open: Option<Arc<Workspace>>, runtime: Handle) -> Self {
+        let door = Arc::new(Door::new(global, options, runtime).holding(open));
+        Self { door, ended: CancellationToken::new() }
+    }
+
+    /// Returns the service that answers.
+    pub fn service(&self) -> HttpService {
+        server::over_http(&self.door, self.ended.clone())
+    }
+
+    /// Answers nothing more, and interrupts the runs of clients; they can be resumed.
+    pub fn end(&self) {
+        self.ended.cancel();
+        self.door.runs().end(RUNS_WAIT);
+    }
+}
 
 /// Serves on stdin and stdout until the client closes them, Ctrl-C or SIGTERM. Runs that are under way then are interrupted, and can be
 /// resumed.

@@ -9,7 +9,7 @@ pub mod download;
 pub mod endpoint;
 pub mod fault;
 pub mod fetch;
-mod http;
+pub mod http;
 mod limit;
 pub mod model_list;
 mod models;

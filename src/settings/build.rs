@@ -234,6 +234,7 @@ pub(super) fn settings(merged: Config, tiers: Tiers, providers: BTreeMap<String,
             max_turns: required(merged.tools.max_turns, "tools.max_turns")?,
             checks_windows: true,
             catalogue: Vec::new(),
+            reuses_results: false,
             mcp_tools: BTreeMap::new(),
         },
         mcp: merged
@@ -273,6 +274,8 @@ fn mcp(name: &str, config: McpConfig) -> Result<McpSettings, Error> {
     Ok(McpSettings {
         // One that has no command is said where a run needs it; all else works.
         command: config.command.unwrap_or_default(),
+        url: config.url.filter(|url| !url.is_empty()),
+        token_env: config.token_env.filter(|variable| !variable.is_empty()),
         env: required(config.env, key("env"))?,
         trust_annotations: required(config.trust_annotations, key("trust_annotations"))?,
         start_s: required(config.start_s, key("start_s"))?,

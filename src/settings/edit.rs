@@ -271,7 +271,8 @@ mod tests {
         let here = |path: &[String]| values.iter().find(|(known, _)| known == path).map(|(_, value)| value);
         for key in keys::all() {
             let example = key.replace("providers.NAME.headers.NAME", "providers.anthropic.headers.X-Team");
-            let example = example.replace("providers.NAME", "providers.anthropic").replace("mcp.NAME", "mcp.fs");
+            let example = example.replace("providers.NAME", "providers.anthropic").replace("mcp.NAME.url", "mcp.remote.url");
+            let example = example.replace("mcp.NAME.token_env", "mcp.remote.token_env").replace("mcp.NAME", "mcp.fs");
             let path = keys::split(&example).expect("a key");
             let elsewhere = ["tiers.capable.", "tiers.premium.", "tiers.judge."].iter().any(|prefix| key.starts_with(prefix));
             assert!(elsewhere || here(&path).is_some(), "{key} is not in the starter");

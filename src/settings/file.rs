@@ -244,6 +244,10 @@ pub struct McpConfig {
     /// The program with its arguments. It runs as you, in the folder of the run, and nothing confines it.
     #[schemars(length(min = 1), inner(length(min = 1)))]
     pub command: Option<Vec<String>>,
+    /// The address of a server that is reached over HTTP, in place of a command: https, or http on this machine.
+    pub url: Option<String>,
+    /// The environment variable with the token that a server with an address is brought as `Authorization: Bearer`.
+    pub token_env: Option<String>,
     /// Variables of the environment that it has besides PATH, HOME, LANG and the like. Default none; keys of providers are never passed.
     pub env: Option<Vec<String>>,
     /// Believe what it says its tools do to the world: only looking, or the same again. Default false: every tool counts as writing.
@@ -509,6 +513,16 @@ fn meaning_faults(config: &Config) -> Vec<Fault> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if name.is_empty() || name.len() > 24 || !name.bytes().all(is_plain) {
             fault(&[], "is no name of a server", Some("use at most 24 letters, digits, `_` and `-`"));
+        }
+        if server.url.is_some() && server.command.is_some() {
+            fault(&["url"], "stands beside `command`", Some("a server is started by its command or reached by its address"));
+        }
+        if let Some(Err(message)) = server.url.as_deref().map(origin::base_url) {
+            fault(&["url"], message, None);
+        }
+        if server.token_env.as_deref().is_some_and(|variable| !is_variable(variable)) {
+            let hint = "put the token into an environment variable and its name here";
+            fault(&["token_env"], "is not the name of an environment variable", Some(hint));
         }
         if server.env.iter().flatten().any(|variable| !is_variable(variable)) {
             fault(

@@ -37,6 +37,7 @@ pub const STEPS: &[Step] = &[
     Step { kind: 6, from: 1, lift: input_attached_1 },
     Step { kind: 20, from: 1, lift: attempt_started_1 },
     Step { kind: 29, from: 1, lift: tool_ended_1 },
+    Step { kind: 29, from: 2, lift: tool_ended_2 },
     Step { kind: 64, from: 1, lift: run_resumed_1 },
 ];
 
@@ -135,9 +136,11 @@ fn rule_of(why: &str) -> OmissionRule {
     }
 }
 
+/// How an option is encoded that has no value.
+const NONE: u8 = 0;
+
 /// Version 1 of `AttemptStarted` had an empty private part: neither a task of its own nor an import's key.
 fn attempt_started_1(mut parts: Parts) -> Result<Parts, String> {
-    const NONE: u8 = 0;
     if let Some(private) = &mut parts.private {
         private.extend([NONE, NONE]);
     }
@@ -193,6 +196,12 @@ fn tool_ended_1(parts: Parts) -> Result<Parts, String> {
         codec::write_part(&ToolEnded2Private { result, whole: None, diff, originals })
     };
     Ok(Parts { public, private: parts.private.map(lift).transpose()? })
+}
+
+/// The second version knew no results that were recorded by another run: there is none.
+fn tool_ended_2(mut parts: Parts) -> Result<Parts, String> {
+    parts.public.push(NONE);
+    Ok(parts)
 }
 
 /// Lifts `parts` of `kind` from version `from` to version `to` by `steps`, one after the other.

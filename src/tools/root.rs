@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use super::ToolError;
 use super::secrets;
 
-pub use write::{Found, WRITTEN_BYTES_MAX};
+pub use write::{Found, WRITTEN_BYTES_MAX, left_in};
 
 /// Folders within folders are followed so deep.
 const DEPTH_MAX: usize = 128;

@@ -1,5 +1,6 @@
 //! `search_files`: the lines of the workspace that a regular expression matches.
 
+use std::cell::RefCell;
 use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -85,7 +86,7 @@ impl Tool for SearchFiles {
             let mut lines = Lines { path, found: Vec::new(), count: &count };
             // A file that breaks off half way is found in as far as it goes.
             let part = Part { file: file.take(FILE_BYTES_MAX), stop };
-            let _ = searcher().search_reader(&matcher, part, &mut lines);
+            SEARCHER.with_borrow_mut(|searcher| drop(searcher.search_reader(&matcher, part, &mut lines)));
             if !lines.found.is_empty() {
                 found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut lines.found);
             }
@@ -116,6 +117,11 @@ fn compiled(pattern: &str, ignore_case: bool) -> Result<RegexMatcher, ToolError>
     let mut builder = RegexMatcherBuilder::new();
     builder.case_insensitive(ignore_case).line_terminator(Some(b'\n')).size_limit(COMPILED_BYTES_MAX).nest_limit(100);
     builder.build(pattern).map_err(|error| bad_pattern(pattern, &error))
+}
+
+thread_local! {
+    /// Its buffers serve all files that a thread searches.
+    static SEARCHER: RefCell<Searcher> = RefCell::new(searcher());
 }
 
 fn searcher() -> Searcher {

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::domain::ids::Hash;
 
+/// Where programs speak the Model Context Protocol: the only path that their token opens.
+pub const MCP_PATH: &str = "/mcp";
+
 /// What a request says of itself, as far as it matters here.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claims<'a> {
@@ -19,6 +22,8 @@ pub struct Claims<'a> {
     pub cookie: Option<&'a str>,
     /// `token` of the query.
     pub token: Option<&'a str>,
+    /// `Authorization`, of a request to where programs are answered.
+    pub authorization: Option<&'a str>,
 }
 
 /// What becomes of a request.
@@ -39,7 +44,11 @@ pub struct Guard {
     is_used: AtomicBool,
     session: String,
     form_word: String,
+    bearer: String,
 }
+
+/// Characters of a token of programs, at least.
+const BEARER_CHARS_MIN: usize = 32;
 
 impl Guard {
     /// Makes the secrets of a server at `port`.
@@ -52,7 +61,38 @@ impl Guard {
             random(&mut bytes)?;
             Ok(data_encoding::HEXLOWER.encode(&bytes))
         };
-        Ok(Self { port, token: secret()?, is_used: AtomicBool::new(false), session: secret()?, form_word: secret()? })
+        Ok(Self {
+            port,
+            token: secret()?,
+            is_used: AtomicBool::new(false),
+            session: secret()?,
+            form_word: secret()?,
+            bearer: secret()?,
+        })
+    }
+
+    /// Gives programs a token of the user's own, which stays the same.
+    ///
+    /// # Errors
+    /// When it could be guessed, or cannot stand in a header.
+    pub fn with_bearer(self, bearer: &str) -> Result<Self, String> {
+        if bearer.len() < BEARER_CHARS_MIN {
+            return Err(format!("it has fewer than {BEARER_CHARS_MIN} characters"));
+        }
+        if !bearer.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("it has characters that cannot stand in a header".to_owned());
+        }
+        Ok(Self { bearer: bearer.to_owned(), ..self })
+    }
+
+    /// Returns the token that programs bring, where they speak the Model Context Protocol.
+    pub fn bearer(&self) -> &str {
+        &self.bearer
+    }
+
+    /// Returns where they speak it.
+    pub fn mcp_url(&self) -> String {
+        format!("http://127.0.0.1:{}{MCP_PATH}", self.port)
     }
 
     /// Returns the address to open, with the token while it was not used.
@@ -110,6 +150,10 @@ impl Guard {
         if cookies.any(|(key, value)| key == name && same(value, &self.session)) {
             return Entry::Admitted;
         }
+        let bearer = claims.authorization.and_then(|words| words.split_once(' '));
+        if bearer.is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case("bearer") && same(given.trim(), &self.bearer)) {
+            return Entry::Admitted;
+        }
         let Some(given) = claims.token else { return Entry::Refused("this browser was not let in") };
         if !same(given, &self.token) {
             return Entry::Refused("the address is not the one that this server printed");
@@ -147,6 +191,26 @@ mod tests {
     }
 
     #[test]
+    fn a_program_comes_in_by_its_own_token_and_from_no_other_page() {
+        let guard = guard();
+        let host = Some("127.0.0.1:4690");
+        let words = format!("Bearer {}", guard.bearer());
+        let claims = Claims { host, authorization: Some(&words), ..Claims::default() };
+        assert_eq!(guard.admit(claims), Entry::Admitted);
+        assert!(matches!(guard.admit(Claims { origin: Some("http://evil.example"), ..claims }), Entry::Refused(_)));
+        for wrong in ["Bearer", "Bearer ", "Bearer 0", "Basic x", &words[7..], &format!("Bearer {}", token(&guard))] {
+            assert!(matches!(guard.admit(Claims { authorization: Some(wrong), ..claims }), Entry::Refused(_)), "{wrong}");
+        }
+        for (bad, why) in [("short", "fewer"), (&"a b".repeat(20), "header")] {
+            assert!(self::guard().with_bearer(bad).err().is_some_and(|words| words.contains(why)), "{bad}");
+        }
+        let own = "0123456789abcdef0123456789abcdef";
+        let guard = guard.with_bearer(own).unwrap();
+        assert_eq!(guard.admit(Claims { authorization: Some(&format!("bearer {own}")), ..claims }), Entry::Admitted);
+        assert!(matches!(guard.admit(claims), Entry::Refused(_)));
+    }
+
+    #[test]
     fn the_token_opens_once_and_the_cookie_from_then_on() {
         let guard = guard();
         let host = Some("127.0.0.1:4690");
@@ -169,7 +233,7 @@ mod tests {
     fn strangers_names_and_pages_are_refused_even_with_the_cookie() {
         let guard = guard();
         let set = guard.cookie();
-        let claims = |host, origin| Claims { host, origin, cookie: set.split(';').next(), token: None };
+        let claims = |host, origin| Claims { host, origin, cookie: set.split(';').next(), ..Claims::default() };
         for host in [Some("127.0.0.1:4690"), Some("localhost:4690"), Some("LOCALHOST:4690"), Some("[::1]:4690")] {
             assert_eq!(guard.admit(claims(host, None)), Entry::Admitted, "{host:?}");
         }

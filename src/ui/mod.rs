@@ -22,7 +22,9 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use crate::cli::args::Global;
 use crate::cli::error::{CliError, Result};
+use crate::mcp;
 use crate::workspace::Workspace;
 pub use request::{Answer, Page, Params, Request};
 
@@ -40,6 +42,8 @@ pub struct Ui {
     pub changes: changes::Changes,
     /// The runs that were started or continued here.
     pub runner: runner::Runner,
+    /// What programs may do that speak the Model Context Protocol to this server, and with what options a command would do it.
+    pub mcp: (Global, mcp::Options),
 }
 
 impl Ui {
@@ -47,12 +51,26 @@ impl Ui {
     ///
     /// # Errors
     /// When the machine gives no randomness or no address.
-    pub fn new(workspace: Arc<Workspace>, zone: TimeZone, read_only: bool, listener: &TcpListener) -> Result<Self> {
+    pub fn new(
+        workspace: Arc<Workspace>,
+        zone: TimeZone,
+        read_only: bool,
+        mcp: (Global, mcp::Options),
+        listener: &TcpListener,
+    ) -> Result<Self> {
         let failed = |error: &(dyn std::error::Error + 'static)| CliError::fault("the page cannot be served").source(error);
         let port = listener.local_addr().map_err(|error| failed(&error))?.port();
         let guard = guard::Guard::new(port, getrandom::fill).map_err(|error| failed(&error))?;
+        let guard = match workspace.mcp_token() {
+            Some(token) => guard.with_bearer(&token).map_err(|why| {
+                CliError::invalid(format!("MENO_MCP_TOKEN cannot be used: {why}"))
+                    .hint("set it to a long random text, such as `openssl rand -hex 32` prints")
+            })?,
+            None => guard,
+        };
         let read_only = read_only || workspace.read_only().is_some() || workspace.session().is_none();
-        Ok(Self { workspace, guard, zone, read_only, changes: changes::Changes::default(), runner: runner::Runner::default() })
+        let (changes, runner) = (changes::Changes::default(), runner::Runner::default());
+        Ok(Self { workspace, guard, zone, read_only, changes, runner, mcp })
     }
 
     /// Refuses a change when nothing can be changed from the page.

@@ -18,10 +18,11 @@ use futures_core::Stream;
 use maud::{DOCTYPE, html};
 use tokio::sync::{broadcast, mpsc};
 
-use super::guard::{Claims, Entry};
+use super::guard::{Claims, Entry, MCP_PATH};
 use super::pages::{Handle, ROUTES, Route};
 use super::{Answer, Params, Request, Ui, layout};
 use crate::cli::error::{CliError, Exit, Result};
+use crate::mcp::{HttpDoor, HttpService};
 
 /// The most that a form may hold, in bytes.
 const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -58,6 +59,9 @@ pub fn serve(ui: &Arc<Ui>, listener: TcpListener, is_over: impl Fn() -> bool + S
         let watch = move || ui.changes.watch(&ui.workspace, &*is_over);
         std::thread::Builder::new().name("meno-changes".to_owned()).spawn(watch).map_err(failed)?
     };
+    let (global, options) = ui.mcp.clone();
+    let open = ui.workspace.session().is_some().then(|| Arc::clone(&ui.workspace));
+    let programs = HttpDoor::new(&global, options, open, runtime.handle().clone());
     let served = runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -68,20 +72,21 @@ pub fn serve(ui: &Arc<Ui>, listener: TcpListener, is_over: impl Fn() -> bool + S
         };
         // Open pages hold connections that would never end: they are dropped.
         tokio::select! {
-            served = std::future::IntoFuture::into_future(axum::serve(listener, router(Arc::clone(ui)))) => served,
+            served = std::future::IntoFuture::into_future(axum::serve(listener, router(Arc::clone(ui), programs.service()))) => served,
             () = over => Ok(()),
         }
     });
     // What runs go through to be paused needs the runtime.
     ui.runner.pause_all();
+    programs.end();
     runtime.shutdown_timeout(Duration::from_secs(1));
     // A panic in there has ended it as well.
     let _ = watching.join();
     served.map_err(failed)
 }
 
-fn router(ui: Arc<Ui>) -> Router {
-    let mut router = Router::new().route("/live", get(live));
+fn router(ui: Arc<Ui>, programs: HttpService) -> Router {
+    let mut router = Router::new().route("/live", get(live)).route_service(MCP_PATH, programs);
     for Route { path, handle } in ROUTES {
         router = match *handle {
             Handle::Get(answer) => router.route(path, get(move |state, parts, uri| shown(state, parts, uri, answer))),
@@ -189,6 +194,13 @@ async fn check(State(ui): State<Arc<Ui>>, request: HttpRequest, next: Next) -> R
 
 /// Lets in who has the cookie, and gives it to who has the token.
 async fn admit(State(ui): State<Arc<Ui>>, request: HttpRequest, next: Next) -> Response {
+    if request.uri().path() == MCP_PATH {
+        let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        return match ui.guard.admit(Claims { authorization, ..claims(&request) }) {
+            Entry::Admitted => next.run(request).await,
+            Entry::Welcome | Entry::Refused(_) => unauthorized(),
+        };
+    }
     let query = query_of(request.uri());
     let token = query.get("token").filter(|_| request.method() == Method::GET);
     match ui.guard.admit(Claims { token, ..claims(&request) }) {
@@ -210,7 +222,14 @@ async fn admit(State(ui): State<Arc<Ui>>, request: HttpRequest, next: Next) -> R
 
 fn claims(request: &HttpRequest) -> Claims<'_> {
     let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
-    Claims { host: header(header::HOST), origin: header(header::ORIGIN), cookie: header(header::COOKIE), token: None }
+    Claims { host: header(header::HOST), origin: header(header::ORIGIN), cookie: header(header::COOKIE), ..Claims::default() }
+}
+
+/// Says to a program what it has to bring.
+fn unauthorized() -> Response {
+    let words = "the header `Authorization: Bearer TOKEN` is missing or wrong: `meno ui` prints the token, or takes it from MENO_MCP_TOKEN\n";
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer"), (header::CONTENT_TYPE, "text/plain; charset=utf-8")], words)
+        .into_response()
 }
 
 fn refused(why: &str) -> Response {

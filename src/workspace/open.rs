@@ -341,6 +341,11 @@ impl Workspace {
         }
     }
 
+    /// Returns the token that the user gave programs which ask over HTTP, if there is one.
+    pub fn mcp_token(&self) -> Option<String> {
+        self.variables.get("MENO_MCP_TOKEN").filter(|token| !token.is_empty())
+    }
+
     /// Returns the session, unless the store is not there.
     pub fn session(&self) -> Option<&Arc<Session>> {
         self.session.as_ref()
@@ -488,7 +493,14 @@ fn secrets(resolved: &Resolved, variables: &Variables) -> Vec<SecretString> {
     let named = resolved.settings.providers.values().filter_map(|provider| provider.api_key_env.clone());
     let usual = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY", "OLLAMA_API_KEY"].map(str::to_owned);
     let of_servers = resolved.settings.mcp.values().flat_map(|server| server.env.iter().filter(|name| is_secret(name)).cloned());
-    named.chain(usual).chain(of_servers).filter_map(|name| variables.get(&name)).map(SecretString::from).collect()
+    let of_addresses = resolved.settings.mcp.values().filter_map(|server| server.token_env.clone());
+    named
+        .chain(usual)
+        .chain(of_servers)
+        .chain(of_addresses)
+        .filter_map(|name| variables.get(&name))
+        .map(SecretString::from)
+        .collect()
 }
 
 /// Tells by its name whether a variable that a server is given holds a secret.

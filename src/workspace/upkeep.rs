@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use super::Workspace;
+use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::store::check::{self, Digest, Scan};
 use crate::store::files::OsFiles;
@@ -17,6 +18,7 @@ use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
 use crate::store::owned::{OwnedLog, RecoveryReport};
 use crate::store::session::{Probe, RunLock, Status};
 use crate::store::{self, Error, Unwritable, identity, lock};
+use crate::tools::root::left_in;
 use crate::views;
 use crate::views::status::RunStatus;
 
@@ -137,6 +139,33 @@ pub struct Inspection {
     pub interrupted: Vec<RunId>,
     /// Lock files of runs that have ended.
     pub locks_left: usize,
+    /// Temporary files in the folders where agents of recorded runs wrote, left by processes that were killed meanwhile.
+    pub left_writes: Vec<PathBuf>,
+}
+
+/// The folders in which agents wrote files.
+#[derive(Default)]
+struct WrittenFolders {
+    workspaces: BTreeMap<RunId, PathBuf>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl WrittenFolders {
+    fn learn(&mut self, recorded: &Recorded) {
+        let Some(run) = recorded.envelope.run else { return };
+        match &recorded.event {
+            Event::RunStarted(body) => {
+                let folder = body.private.as_ref().map(|private| PathBuf::from(&private.workspace));
+                self.workspaces.extend(folder.filter(|folder| folder.is_absolute()).map(|folder| (run, folder)));
+            }
+            Event::WritePrepared(body) => {
+                let Some(workspace) = self.workspaces.get(&run) else { return };
+                let files = body.private.iter().flat_map(|private| &private.files);
+                self.folders.extend(files.filter_map(|file| workspace.join(&file.path).parent().map(Path::to_path_buf)));
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Workspace {
@@ -187,8 +216,9 @@ impl Workspace {
         let head = self.log.head()?;
         // Reading through the index first: whatever it puts back belongs to the log that is then looked at.
         let (_, digest) = self.read_index(head.seq)?;
-        let mut named = BTreeSet::new();
+        let (mut named, mut written) = (BTreeSet::new(), WrittenFolders::default());
         let journal = check::scan(&OsFiles, dir, head, &mut |mut recorded| {
+            written.learn(&recorded);
             recorded.event.each_text_mut(&mut |text| named.extend(text.payload()));
         })?;
         let imported = self.keeping().imported_logs()?.into_iter();
@@ -252,6 +282,7 @@ impl Workspace {
             executed,
             interrupted,
             locks_left,
+            left_writes: written.folders.iter().flat_map(|folder| left_in(folder)).collect(),
         })
     }
 

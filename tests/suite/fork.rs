@@ -300,3 +300,83 @@ fn a_fork_that_another_failure_would_end_is_refused_with_the_line_that_works() {
     let done = house.meno(crate::harness::words_of(&line).into_iter().skip(1).chain(["--json".to_owned()]));
     assert_eq!(of(&done.events(), "AttemptStarted").count(), 2, "{line}: {}", done.stderr);
 }
+
+/// A house with a run whose one agent looked into a file, twice, and asked a script.
+fn with_a_look(tools: &str, more_tools: &[&str], more_calls: &Value) -> House {
+    let house = House::new();
+    let script = house.path("script.json");
+    let reads = |first: u32| json!({"name": "read_file", "arguments": {"path": "notes.txt", "first_line": first}});
+    let mut second = vec![reads(2)];
+    second.extend(more_calls.as_array().expect("calls").iter().cloned());
+    let replies = json!([
+        {"turn": 1, "times": 100, "text": "I look.", "tool_calls": [reads(1)]},
+        {"turn": 2, "times": 100, "text": "And on.", "tool_calls": second},
+        {"turn": 3, "times": 100, "text": "Seen."}]);
+    std::fs::write(&script, json!({"replies": replies}).to_string()).expect("written");
+    house.configure(&format!(
+        "preset = \"simulated\"\n[memory]\nembed_ms = 0\n[tools]\n{tools}[simulated]\nscript = {:?}\n",
+        script.display().to_string()
+    ));
+    let tools: Vec<&str> = ["read_file"].iter().chain(more_tools).copied().collect();
+    house.template(
+        "look",
+        &json!({
+        "template_id": "look", "name": "Look", "description": "d", "version": "1.0.0",
+        "form_schema": {"title": "t", "description": "d", "questions": [
+            {"id": "what", "text": "What?", "type": "text_input", "default": "all"}]},
+        "agent_composition_rules": [
+            {"role": "looker", "base_template": "generic", "tier_strategy": "cheap_only", "prompt": "Find {{answers.what}}.",
+             "tools": tools}]}),
+    );
+    std::fs::write(house.path("work/notes.txt"), "old first\nold second\n").expect("written");
+    house.meno(["run", "look", "--no-input", "--json"]).ends();
+    std::fs::write(house.path("work/notes.txt"), "new first\nnew second\n").expect("written");
+    house
+}
+
+/// Of the last run: how many tool results were another run's, and whether it was told what stands in the file now.
+fn looked(house: &House) -> (usize, bool) {
+    let run = document(&house.meno(["show-run", "last", "--prompts", "--json"]).exits(0));
+    let calls = run["agents"][0]["attempts"].as_array().expect("attempts").iter().flat_map(|one| one["calls"].as_array());
+    let tools: Vec<&Value> = calls.flatten().filter_map(|call| call["tools"].as_array()).flatten().collect();
+    let reused = tools.iter().filter(|tool| tool["reused_from"].is_string()).count();
+    (reused, tools.iter().any(|tool| tool["result"].as_str().is_some_and(|result| result.contains("new first"))))
+}
+
+#[test]
+fn tools_that_look_are_given_what_was_recorded_where_the_conversation_is_the_same() {
+    let house = with_a_look("", &[], &json!([]));
+    house.meno(["rerun", "last", "--json"]).ends();
+    assert_eq!(looked(&house), (2, false));
+    let page = house.meno(["show-run", "last"]).exits(0).stdout;
+    assert!(page.contains("recorded by"), "{page}");
+    assert_sound(&house);
+    // What the first one recorded is there through the second one too.
+    house.meno(["fork", "last", "--agent", "looker", "--json"]).ends();
+    assert_eq!(looked(&house), (2, false));
+    // Another conversation, other settings, or the wish to look again: it looks.
+    house.meno(["fork", "last", "--set", "what=more", "--json"]).ends();
+    assert_eq!(looked(&house), (0, true));
+    house.meno(["rerun", "last~2", "--fresh-tools", "--json"]).ends();
+    assert_eq!(looked(&house), (0, true));
+    let config = std::fs::read_to_string(house.path("config/meno/config.toml")).expect("readable");
+    house.configure(&config.replace("[tools]\n", "[tools]\ndeny = [\"other.txt\"]\n"));
+    house.meno(["rerun", "last~3", "--json"]).ends();
+    assert_eq!(looked(&house), (0, true));
+    assert_sound(&house);
+}
+
+#[test]
+fn an_agent_that_may_change_something_looks_again_and_does_it_again() {
+    let runs = json!([{"name": "run_command", "arguments": {"program": "sh", "arguments": ["-c", "echo ran >> log.txt"]}}]);
+    let house = with_a_look("commands = [\"sh\"]\n", &["sh"], &runs);
+    house.meno(["rerun", "last", "--json"]).ends();
+    assert_eq!(looked(&house), (0, true));
+    assert_eq!(std::fs::read_to_string(house.path("work/log.txt")).expect("it ran").lines().count(), 2);
+    // A program of which the settings say that it only looks is as good as a tool that does.
+    let house = with_a_look("commands = [\"sh\"]\n[tools.commands.sh]\neffect = \"reads\"\n", &["sh"], &runs);
+    house.meno(["rerun", "last", "--json"]).ends();
+    assert_eq!(looked(&house), (3, false));
+    assert_eq!(std::fs::read_to_string(house.path("work/log.txt")).expect("it ran").lines().count(), 1);
+    assert_sound(&house);
+}

@@ -112,6 +112,23 @@ fn a_form_of_another_page_changes_nothing() {
 }
 
 #[test]
+fn a_page_runs_no_program_in_a_folder_that_holds_the_home_folder() {
+    let house = House::new();
+    let mut runs = template();
+    runs["agent_composition_rules"][0]["tools"] = json!(["sh"]);
+    house.template("look", &runs);
+    house.configure("preset = \"simulated\"\n[tools]\ncommands = [\"sh\"]\n");
+    let mut command = house.command(["ui", "--json", "--no-open", "--port", "0"]);
+    command.current_dir(house.path("home"));
+    let mut served = Served::of(crate::harness::Running::start(command));
+    let answer = served.get(&format!("/?token={}", served.token));
+    served.cookie = answer.header("set-cookie").expect("a cookie").split(';').next().expect("its value").to_owned();
+    let answer = served.post("/new/look", &[("do", "start"), ("shown", "what"), ("q.what", "x")]);
+    assert!(answer.status != 303 && answer.body.contains("holds your home folder"), "{} {}", answer.status, answer.body);
+    assert!(served.page("/new/look").contains("holds your home folder"), "it is said before the form is filled in");
+}
+
+#[test]
 fn a_page_that_only_shows_changes_nothing() {
     let house = House::new();
     house.template("look", &template());

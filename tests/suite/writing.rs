@@ -5,8 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use meno::domain::event::{Event, Recorded, Resolution, ResolvedBy};
+use meno::domain::event::{Event, Recorded, Resolution, ResolvedBy, ToolFault};
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
 
@@ -165,6 +166,36 @@ fn what_somebody_changed_since_is_named_and_left() {
 }
 
 #[test]
+fn doctor_names_what_killed_writes_left() {
+    let house = house(&replies());
+    meno(&house, &WRITING).exits(0);
+    let mut dead = Command::new("true").spawn().expect("it starts");
+    let left = format!(".0123456789ab.{}-0.meno", dead.id());
+    dead.wait().expect("it ends");
+    fs::write(house.path("work/src").join(&left), "half").expect("written");
+    // Of a process that lives, and of nobody's making.
+    fs::write(house.path(&format!("work/src/.0123456789ab.{}-0.meno", std::process::id())), "").expect("written");
+    fs::write(house.path("work/src/.0123456789ab.x-0.meno"), "").expect("written");
+    let seen: Value = serde_json::from_str(&meno(&house, &["doctor", "--json"]).stdout).expect("JSON");
+    let checks = seen["checks"].as_array().expect("checks");
+    let found = checks.iter().find(|check| check["name"] == "writes").expect("it is named")["found"].to_string();
+    assert!(found.contains(&left) && found.matches(".meno").count() == 1, "{found}");
+}
+
+#[test]
+fn forgetting_outputs_keeps_what_undo_needs_and_says_so() {
+    let house = house(&replies());
+    meno(&house, &WRITING).exits(0);
+    let said = meno(&house, &["forget", "last", "--outputs", "--yes"]).exits(0).stderr;
+    assert!(said.contains("what 3 files held before") && said.contains("meno undo"), "{said}");
+    meno(&house, &["undo", "last", "--dry-run"]).exits(0);
+    let gone: Value = serde_json::from_str(&meno(&house, &["forget", "last", "--yes", "--json"]).exits(0).stdout).expect("JSON");
+    assert_eq!(gone["originals"], 0, "{gone}");
+    meno(&house, &["undo", "last"]).exits(1);
+    meno(&house, &["audit"]).exits(0);
+}
+
+#[test]
 fn without_leave_nothing_is_written_and_the_start_says_so() {
     let house = house(&replies());
     let before = picture(&house.path("work"));
@@ -238,11 +269,95 @@ fn a_run_killed_around_a_write_goes_on_and_writes_nothing_twice() {
     assert!(by_files > 0, "in none of {cuts} runs was a write in flight");
 }
 
+/// What a run asks for that is killed everywhere: it writes, runs a program and patches, and each would show if it were done twice.
+fn everything() -> House {
+    let turn = |n: u32, text: &str, name: &str, arguments: Value| json!({"turn": n, "times": 9, "delay_ms": 5, "text": text, "tool_calls": [{"name": name, "arguments": arguments}]});
+    let insert = "--- a/src/sum.txt\n+++ b/src/sum.txt\n@@ -1,2 +1,3 @@\n one\n-too\n+two\n+inserted\n";
+    let house = house(&json!([
+        turn(1, "I note it.", "write_file", json!({"path": "notes/why.md", "content": "# Why\n"})),
+        turn(2, "I run it.", "run_command", json!({"program": "sh", "arguments": ["append.sh"]})),
+        turn(3, "I mend it.", "apply_patch", json!({"patch": insert})),
+        {"turn": 4, "times": 9, "delay_ms": 5, "text": "It is mended."}]));
+    fs::write(house.path("work/check.sh"), "grep -q two src/sum.txt\n").expect("written");
+    fs::write(house.path("work/append.sh"), "echo ran >> log.txt\nsleep 0.02\n").expect("written");
+    house
+}
+
+/// Kills a run after so many of its events were shown and lets it go on to its end; says whether a person had to be asked.
+fn killed_after(boundary: usize) -> (House, bool) {
+    let house = everything();
+    let mut running = Running::start(command(&house, &WRITING));
+    for _ in 0..boundary {
+        let _ = running.line();
+    }
+    running.kill();
+    let before = house.journal();
+    let done = meno(&house, &["resume", "last", "--json", "--allow-write"]);
+    // Whoever is asked looks into the file: what ran had finished what counts, or had not begun.
+    let is_asked = done.code == Some(3);
+    if is_asked {
+        let said = if house.path("work/log.txt").exists() { "done" } else { "not-done" };
+        meno(&house, &["resolve", "last", said, "--json", "--allow-write"]).exits(0);
+    } else {
+        // One that had ended has nothing to go on with.
+        assert!(matches!(done.code, Some(0 | 1)), "killed after event {boundary}: {}", done.stderr);
+    }
+    let after = house.journal();
+    let hashes = |journal: &[Recorded]| journal.iter().map(|recorded| recorded.hash).collect::<Vec<_>>();
+    assert_eq!(hashes(&after)[..before.len()], hashes(&before), "killed after event {boundary}");
+    (house, is_asked)
+}
+
+/// What a run says, tool by tool and in the end, but for how long it took.
+fn outcome(house: &House) -> (Value, Vec<(String, Option<ToolFault>, String)>) {
+    let run: Value =
+        serde_json::from_str(&meno(house, &["show-run", "last", "--json", "--prompts"]).exits(0).stdout).expect("JSON");
+    let agent = &run["agents"][0];
+    let calls = agent["attempts"].as_array().expect("attempts").iter().flat_map(|one| one["calls"].as_array());
+    let tools = calls.flatten().filter_map(|call| call["tools"].as_array()).flatten();
+    let told = tools.map(|tool| {
+        let told = tool["result"].as_str().expect("a result");
+        let told = if tool["tool"] == "run_command" { "it ran" } else { told };
+        let fault = serde_json::from_value(tool["fault"].clone()).expect("a fault");
+        (tool["tool"].to_string(), fault, told.to_owned())
+    });
+    (json!([run["status"], run["verified"], agent["output"], agent["status"]]), told.collect())
+}
+
+#[test]
+fn a_run_that_writes_and_runs_programs_killed_at_every_event_ends_as_the_one_that_was_not() {
+    let whole = everything();
+    let printed = meno(&whole, &WRITING).exits(0).lines().len();
+    let (expected, files) = (outcome(&whole), picture(&whole.path("work")));
+    assert_eq!(expected.1.len(), 3, "{expected:?}");
+    let journal = whole.journal();
+    let calls = count(&journal, "CallStarted");
+    assert!(printed >= journal.len(), "every event is shown: {printed} of {}", journal.len());
+    let (next, asked) = (AtomicUsize::new(1), AtomicUsize::new(0));
+    let work = || loop {
+        let boundary = next.fetch_add(1, Ordering::Relaxed);
+        if boundary > journal.len() {
+            break;
+        }
+        let (house, is_asked) = killed_after(boundary);
+        asked.fetch_add(usize::from(is_asked), Ordering::Relaxed);
+        let journal = house.journal();
+        assert_nothing_repeated(&journal);
+        assert_eq!(outcome(&house), expected, "killed after event {boundary}");
+        assert_eq!(picture(&house.path("work")), files, "killed after event {boundary}");
+        assert_eq!(count(&journal, "CallStarted"), calls + count(&journal, "CallLost"), "killed after event {boundary}");
+        assert_eq!((count(&journal, "ToolStarted"), count(&journal, "ToolEnded")), (3, 3), "killed after event {boundary}");
+        meno(&house, &["audit"]).exits(0);
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
+    assert!(asked.into_inner() > 0, "nobody was asked about a program in any of {} runs", journal.len());
+}
+
 /// A run with a program that writes, killed while it runs; nobody but a person can say whether it had finished.
 fn interrupted(effect: Option<&str>) -> House {
     let program = json!({"name": "run_command", "arguments": {"program": "sh", "arguments": ["append.sh"]}});
     let house = house(&json!([
-        {"turn": 1, "times": 9, "text": "I run it.", "tool_calls": [program]},
+        {"turn": 1, "times": 9, "text": "I run it.", "tool_calls": [program, {"name": "read_file", "arguments": {"path": "old.txt"}}]},
         {"turn": 2, "times": 9, "text": "It ran."}]));
     fs::write(house.path("work/check.sh"), "exit 0\n").expect("written");
     // It goes on when the test lets it, so that nothing of it is left running.
@@ -270,6 +385,7 @@ fn a_run_waits_until_somebody_says_whether_a_program_had_finished() {
         let listed: Value = serde_json::from_str(&meno(&house, &["list-runs", "--json"]).exits(0).stdout).expect("JSON");
         assert_eq!(listed["runs"][0]["status"], "awaiting_input", "{listed}");
         let shown = meno(&house, &["show-run", "last"]).exits(0).stdout;
+        assert!(shown.contains("asks for 2 tools, of which 1 started"), "{shown}");
         assert!(shown.contains("meno resolve") && shown.contains("--tool 1 not-done"), "{shown}");
         // Asking again changes nothing.
         meno(&house, &["resume", "last"]).exits(3);
@@ -286,7 +402,7 @@ fn a_run_waits_until_somebody_says_whether_a_program_had_finished() {
             .collect();
         assert_eq!(resolved.len(), 1);
         assert_eq!((resolved[0].0.name().replace('_', "-").as_str(), resolved[0].1), (answer, ResolvedBy::Person));
-        assert_eq!(count(&journal, "ToolEnded"), 1);
+        assert_eq!(count(&journal, "ToolEnded"), 2);
         meno(&house, &["audit"]).exits(0);
         meno(&house, &["replay", "--verify", "--all"]).exits(0);
         meno(&house, &["resolve", "last", "done"]).exits(1);

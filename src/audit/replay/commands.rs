@@ -17,7 +17,7 @@ use crate::domain::event::{
 };
 use crate::domain::ids::{AgentNo, Hash};
 use crate::domain::judge::files_asked;
-use crate::domain::run::{Basis, Command, DayBudget, DayRefusal, FileLook, NewLimits, Observation, Run, StartAdvice};
+use crate::domain::run::{Basis, Command, DayBudget, DayRefusal, FileLook, NewLimits, Observation, Reused, Run, StartAdvice};
 use crate::domain::text::Text;
 use crate::domain::tool::ToolOutcome;
 
@@ -143,6 +143,14 @@ pub(super) fn candidates(run: &Run, basis: &Basis, events: &[Recorded]) -> Candi
         Event::ToolStarted(body) => {
             let agent = run.calls.get(&body.call).map(|call| call.agent);
             agent.map(|agent| Command::StartTools { agent }).into_iter().collect()
+        }
+        Event::ToolEnded(ToolEnded { call, tool_call, reused: Some((run, of_call, of_tool_call)), private, .. }) => {
+            let result = private.as_ref().map_or("", |private| match &private.result {
+                Text::Inline(text) => text.as_str(),
+                _ => "",
+            });
+            let of = Reused { run: *run, call: *of_call, tool_call: *of_tool_call, result: result.into() };
+            vec![Command::ReuseTool { call: *call, tool_call: *tool_call, of }]
         }
         Event::ToolEnded(body) => {
             vec![Command::RecordTool { call: body.call, tool_call: body.tool_call, outcome: outcome(body) }]

@@ -34,6 +34,9 @@ pub struct McpArgs {
     #[arg(long, value_name = "CLIENT", value_parser = client(), hide_possible_values = true,
         help = "Print settings for claude-code, codex, vscode, zed or cursor")]
     pub print_config: Option<Client>,
+    /// Print settings for this address of `meno ui`
+    #[arg(long, value_name = "URL", requires = "print_config", conflicts_with_all = ["allow_run", "budget", "preset"])]
+    pub url: Option<String>,
 }
 
 /// `mcp …`.

@@ -180,7 +180,8 @@ pub struct ForkArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Everything is as the run recorded it: template, settings, prices, answers, material. Nothing of its work is kept; with \
-        --agent only that role and the agents that depend on it are repeated.\n\n\
+        --agent only that role and the agents that depend on it are repeated. Where a conversation goes as it went, an agent that can only \
+        look is given what its tools found then; --fresh-tools looks again.\n\n\
         Examples:\n  meno rerun last --seed 8\n  meno rerun last --agent publisher"
 )]
 pub struct RerunArgs {
@@ -213,4 +214,7 @@ pub struct NewTerms {
     /// Add a label to those of the run; repeatable
     #[arg(long = "label", value_name = "K=V")]
     pub labels: Vec<KeyValue>,
+    /// Run reading tools again instead of reusing recorded results
+    #[arg(long)]
+    pub fresh_tools: bool,
 }

@@ -2,11 +2,16 @@
 
 use clap::Args;
 
+use super::values::dollars;
+use crate::domain::money::NanoUsd;
+
 /// What `ui` is given.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(
     after_help = "The address that is printed lets one browser in, once. The page is served to this machine only, and nothing is fetched \
         from elsewhere. Ctrl-C ends it; runs that it started are paused then, and `meno resume RUN` continues them.\n\n\
+        Clients of the Model Context Protocol find the store at /mcp, with the token that is printed, or that of MENO_MCP_TOKEN: \
+        `meno mcp --print-config CLIENT --url URL` prints their settings. Without --allow-run they only read.\n\n\
         Examples:\n  meno ui\n  meno ui --read-only --no-open --port 8080"
 )]
 pub struct UiArgs {
@@ -19,4 +24,10 @@ pub struct UiArgs {
     /// Show everything and change nothing
     #[arg(long)]
     pub read_only: bool,
+    /// Let MCP clients run templates and resume runs
+    #[arg(long, conflicts_with = "read_only")]
+    pub allow_run: bool,
+    /// Limit what one run of an MCP client may cost
+    #[arg(long, value_name = "USD", value_parser = dollars, requires = "allow_run")]
+    pub budget: Option<NanoUsd>,
 }

@@ -311,6 +311,11 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
     } else {
         checks.push(ok("runs", format!("{} live, none interrupted", seen.executed.len())));
     }
+    if !seen.left_writes.is_empty() {
+        let names: Vec<String> = seen.left_writes.iter().map(|file| file.display().to_string()).collect();
+        let found = format!("killed processes left temporary files where agents wrote: {}", sanitize::line(&names.join(", ")));
+        checks.push(bad("writes", CheckStatus::Warning, found, "delete them; nothing needs them any more"));
+    }
 }
 
 /// When the whole store was audited last, as it notes.

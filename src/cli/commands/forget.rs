@@ -28,6 +28,8 @@ pub struct ForgetDocument {
     pub events: u64,
     /// Runs that were forked from it and still hold what they took over.
     pub children: Vec<String>,
+    /// Files whose contents before a tool changed them are still there, so that the command undo can put them back.
+    pub originals: u64,
 }
 
 /// What `purge --json` prints.
@@ -87,8 +89,13 @@ pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
     confirm(context, args.yes, format!("Forget {what} of {of} for good?"))?;
     let why = form_fill::redactor_about(&workspace, run).redact_answer(&args.why).into_owned();
     let forgotten = workspace.keeping().forget(&runs, which, &why, context.global.wait)?;
+    let mut originals = 0;
+    for run in &runs {
+        originals += workspace.runs().originals_of(*run)?;
+    }
     if context.out.json() {
         context.out.document(&ForgetDocument {
+            originals,
             run_id: run.to_string(),
             which: which.name().to_owned(),
             events: forgotten.events,
@@ -101,6 +108,12 @@ pub fn forget(context: &mut Context, args: &ForgetArgs) -> Result<Exit> {
         events => format!("the texts of {} are gone", words::plural(events, "event")),
     };
     context.out.say(format!("{of}: {what} forgotten; {gone}"));
+    if originals > 0 {
+        context.out.say(format!(
+            "what {} held before tools changed it stays, so that `meno undo {run}` can put it back; `meno forget {run}` removes that too",
+            words::plural(originals, "file")
+        ));
+    }
     told(context, &workspace)?;
     Ok(Exit::Done)
 }

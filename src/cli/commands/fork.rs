@@ -46,6 +46,7 @@ fn own(terms: &NewTerms) -> ForkRequest {
         budget: terms.budget,
         escalate: terms.escalate,
         seed: terms.seed,
+        fresh_tools: terms.fresh_tools,
         labels: terms.labels.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
         ..ForkRequest::default()
     }

@@ -85,7 +85,7 @@ fn tools(context: &mut Context, name: &str) -> Result<Exit> {
     let offer = workspace.runs().mcp_tools(name).map_err(|error| match error {
         // This command is what tries a server alone.
         error @ McpError::Fault(_) => {
-            CliError::from(error).hint(format!("correct `command` under [mcp.{}]", sanitize::line(name)))
+            CliError::from(error).hint(format!("correct what stands under [mcp.{}]", sanitize::line(name)))
         }
         error => error.into(),
     })?;
@@ -125,6 +125,15 @@ fn show(context: &mut Context, name: &str, tools: Vec<McpToolLine>, left_out: Ve
 }
 
 fn print_config(context: &mut Context, args: &McpArgs, client: Client) -> Result<Exit> {
+    if let Some(url) = &args.url {
+        if !url.starts_with("http://") || !url.ends_with("/mcp") {
+            return Err(CliError::usage(format!("`--url {}` is no address of `meno ui`", sanitize::line(url)))
+                .hint("it looks like http://127.0.0.1:4690/mcp"));
+        }
+        context.out.say(format!("paste into {}; {}", client.file(), client.token_words()));
+        context.out.verbatim(client.http_settings(url).trim_end())?;
+        return Ok(Exit::Done);
+    }
     let program = std::env::current_exe()?;
     let mut words = vec!["mcp".to_owned()];
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();

@@ -13,6 +13,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::{Opening, store_with};
 use crate::cli::stop::Stop;
+use crate::mcp::Options;
 use crate::ui::{Ui, server};
 use crate::workspace::{Access, Workspace};
 
@@ -29,6 +30,10 @@ pub struct UiLine {
     pub store: String,
     /// Nothing can be changed from the page.
     pub read_only: bool,
+    /// Where programs speak the Model Context Protocol.
+    pub mcp_url: String,
+    /// What they bring as `Authorization: Bearer …`.
+    pub mcp_token: String,
 }
 
 /// Serves the page until it is told to stop.
@@ -39,15 +44,26 @@ pub fn run(context: &mut Context, args: &UiArgs) -> Result<Exit> {
     let stop = Stop::listen()?;
     let workspace = Arc::new(open(context, args.read_only)?);
     let listener = listen(args.port)?;
-    let ui = Arc::new(Ui::new(Arc::clone(&workspace), context.out.zone().clone(), args.read_only, &listener)?);
+    let options = Options { allow_run: args.allow_run, budget: args.budget, preset: None };
+    let mcp = (context.global.clone(), options);
+    let ui = Arc::new(Ui::new(Arc::clone(&workspace), context.out.zone().clone(), args.read_only, mcp, &listener)?);
     let url = ui.guard.url();
     if context.out.json() {
         let store = workspace.store.path.display().to_string();
-        context.out.json_line(&UiLine { url: url.clone(), store, read_only: ui.read_only })?;
+        let (mcp_url, mcp_token) = (ui.guard.mcp_url(), ui.guard.bearer().to_owned());
+        context.out.json_line(&UiLine { url: url.clone(), store, read_only: ui.read_only, mcp_url, mcp_token })?;
     } else {
         context.out.data(&url)?;
         let only = if ui.read_only { ", to be read only" } else { "" };
         context.out.say(format!("serving {} to this machine{only}; Ctrl-C ends", workspace.store.path.display()));
+    }
+    if !context.out.json() {
+        let may = if args.allow_run { "reads and runs" } else { "reads only" };
+        context.out.say(format!("MCP clients ({may}): {}", ui.guard.mcp_url()));
+        match workspace.mcp_token() {
+            Some(_) => context.out.say("  with the header `Authorization: Bearer …` of MENO_MCP_TOKEN"),
+            None => context.out.say(format!("  with the header `Authorization: Bearer {}`", ui.guard.bearer())),
+        }
     }
     if !args.no_open {
         open_browser(&url);

@@ -24,9 +24,13 @@ pub fn turns(page: &mut Page, indent: usize, attempt: &AttemptDetail) {
 
 fn turn(call: &CallDetail, number: u32) -> String {
     let latency = call.latency_ms.map_or_else(String::new, |ms| format!("  {}", time::duration(ms)));
-    let asks = match call.tools.len() {
-        0 => call.status.name().to_owned(),
-        tools => format!("asks for {}", words::plural(tools as u64, "tool")),
+    // Some of them start only when those before them have ended.
+    let asks = match (call.tools.len() as u64, u64::from(call.asked_tools.unwrap_or_default())) {
+        (0, 0) => call.status.name().to_owned(),
+        (started, asked) if started < asked && started > 0 => {
+            format!("asks for {}, of which {started} started", words::plural(asked, "tool"))
+        }
+        (started, asked) => format!("asks for {}", words::plural(started.max(asked), "tool")),
     };
     let cached = call.tokens.as_ref().map_or(0, |tokens| tokens.cache_read);
     let cached = if cached == 0 { String::new() } else { format!(", {} tokens from the cache", words::count(cached)) };
@@ -41,6 +45,9 @@ fn line(tool: &ToolDetail) -> String {
     };
     let outcome = match (tool.ok, tool.fault) {
         (None, _) => latency,
+        (Some(true), _) if tool.reused_from.is_some() => {
+            format!("recorded by {}, nothing ran", tool.reused_from.as_deref().unwrap_or_default())
+        }
         (Some(true), _) if tool.repeated => "told again".to_owned(),
         (Some(true), _) => latency,
         (Some(false), Some(fault)) => format!("{}, {latency}", fault.name().replace('_', " ")),

@@ -456,7 +456,7 @@ kinds! {
     }
 
     /// A tool ended.
-    ToolEnded = 29 v 2 {
+    ToolEnded = 29 v 3 {
         /// The model call that asked for it.
         call: CallNo,
         /// Its number within the call, from 0.
@@ -473,6 +473,8 @@ kinds! {
         told_bytes: Option<u64>,
         /// The call and number of the tool call of the same attempt whose recorded result this one repeats: nothing ran.
         repeats: Option<(CallNo, u32)>,
+        /// The run, call and number of the tool call whose recorded result this one is given: nothing ran.
+        reused: Option<(RunId, CallNo, u32)>,
     } private ToolEndedPrivate {
         /// What the model is told.
         result: Text,

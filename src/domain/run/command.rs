@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::observation::{DayBudget, Observation};
+use super::reuse::Reused;
 use super::state::Parent;
 use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::event::{
@@ -107,6 +108,15 @@ pub enum Command {
         tool_call: u32,
         /// What came of it.
         outcome: ToolOutcome,
+    },
+    /// Give a tool that has started the result that another run recorded.
+    ReuseTool {
+        /// The call that asked for it.
+        call: CallNo,
+        /// Its number within the call.
+        tool_call: u32,
+        /// What is recorded, and where.
+        of: Reused,
     },
     /// Record what a tool is about to make of which files.
     PrepareWrite {

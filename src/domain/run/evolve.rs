@@ -176,7 +176,7 @@ impl Run {
                     });
                 }
                 self.with_attempt(body.agent, attempt, |attempt| {
-                    if let Some((path, fact)) = observed.file() {
+                    if let Some((path, fact)) = observed.file().filter(|_| !observed.is_before_alone()) {
                         attempt.files.insert(path.to_owned(), fact);
                     }
                     if let Some((name, fact)) = observed.command() {

@@ -17,6 +17,7 @@ mod pending;
 mod prompt;
 mod quotable;
 mod report;
+mod reuse;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,6 +32,7 @@ pub use observation::{DayBudget, FileLook, Observation};
 pub use pending::{Effect, pending};
 pub use prompt::{Prompt, input_files, material_of, preview_prompt, request};
 pub use quotable::quotable_files;
+pub use reuse::{Reused, reusable};
 pub use state::{
     Agent, AgentStatus, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, RecordedAnswer, Run, Terms,
     ToolEnd, ToolRun, Turn,

@@ -118,6 +118,11 @@ impl Observation {
         (look != FileLook::UNSEEN).then_some((&self.private.subject, look))
     }
 
+    /// Returns whether it says how a file was before, and nothing of how it is now.
+    pub fn is_before_alone(&self) -> bool {
+        matches!(self.fact, Fact::File { after: FileState::Unseen, .. })
+    }
+
     /// Returns whether a hash is missing without which it cannot be told whether a file changed.
     pub fn lacks_hash(&self) -> bool {
         let Fact::File { before: FileState::Present { bytes }, after: FileState::Present { bytes: now } } = self.fact else {

@@ -192,7 +192,7 @@ impl Facts<'_> {
             Cell::number(body.latency_ms),
             Cell::known(body.bytes),
             Cell::known(body.told_bytes),
-            Cell::Bool(body.repeats.is_some()),
+            Cell::Bool(body.repeats.is_some() || body.reused.is_some()),
         ]);
         Row { table: Table::Tools, day: day_of(at), cells }
     }

@@ -17,8 +17,8 @@ fn story() -> Vec<Recorded> {
     let private = Some(ToolStartedPrivate { arguments: Text::Inline("{\"pattern\": \"ACME\"}".into()) });
     let started = ToolStarted { call: 1, tool_call: 0, tool: "search_files".into(), writes: false, private };
     let private = Some(ToolEndedPrivate { result: Text::Inline("ACME".into()), whole: None, diff: None, originals: Vec::new() });
-    let (bytes, told_bytes, fault, repeats) = (Some(4), Some(4), None, None);
-    let ended = ToolEnded { call: 1, tool_call: 0, ok: true, latency_ms: 5, fault, bytes, told_bytes, repeats, private };
+    let (bytes, told_bytes, fault, repeats, reused) = (Some(4), Some(4), None, None, None);
+    let ended = ToolEnded { call: 1, tool_call: 0, ok: true, latency_ms: 5, fault, bytes, told_bytes, repeats, reused, private };
     let mut events: Vec<_> = sample::story().into_iter().map(|recorded| recorded.event).collect();
     events.splice(12..12, [started.into(), ended.into()]);
     sample::stream(events)

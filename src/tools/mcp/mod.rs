@@ -5,6 +5,7 @@
 //! ended whole; nothing confines it beyond that. Start with [`Servers::start`].
 
 mod process;
+mod remote;
 mod session;
 mod text;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +27,8 @@ use super::{Environment, ToolError};
 use crate::domain::event::ToolFault;
 use crate::domain::settings::McpSettings;
 use crate::domain::tool::ToolEffect;
-use session::{CallFault, Launch, Session, ToolList};
+use remote::Address;
+use session::{CallFault, Launch, Session, Start, ToolList};
 
 /// How often a server that died or hung is started again in one run.
 const RESTARTS_MAX: u32 = 3;
@@ -49,6 +52,8 @@ pub struct Wanted {
     pub settings: McpSettings,
     /// Its environment.
     pub environment: Environment,
+    /// What a server that is reached by its address is brought.
+    pub token: Option<SecretString>,
 }
 
 /// The servers of a run.
@@ -62,7 +67,8 @@ pub struct Servers {
 
 struct Server {
     wanted: Wanted,
-    program: PathBuf,
+    /// `None` for one that is reached by its address.
+    program: Option<PathBuf>,
     folder: PathBuf,
     programs: Option<Programs>,
     state: Mutex<State>,
@@ -91,12 +97,26 @@ impl Servers {
         let mut servers = Vec::new();
         for wanted in wanted {
             let fault = |why: String| ServerFault { server: wanted.name.clone(), why };
-            let Some(first) = wanted.settings.command.first() else {
-                return Err(fault(format!("`mcp.{}.command` is not set", wanted.name)));
-            };
-            let Some(program) = wanted.environment.find(first) else {
-                let first = text::visible(&text::capped(first, 200));
-                return Err(fault(format!("the program `{first}` is not in PATH (a path has to be absolute)")));
+            let program = match (wanted.settings.command.first(), &wanted.settings.url) {
+                (None, None) => return Err(fault(format!("neither `mcp.{0}.command` nor `mcp.{0}.url` is set", wanted.name))),
+                (Some(_), Some(_)) => {
+                    return Err(fault(format!("both `mcp.{0}.command` and `mcp.{0}.url` are set", wanted.name)));
+                }
+                (None, Some(_)) => match (&wanted.settings.token_env, &wanted.token) {
+                    (Some(variable), None) => {
+                        return Err(fault(format!(
+                            "the variable {variable} with its token is not set, or holds a provider's key"
+                        )));
+                    }
+                    _ => None,
+                },
+                (Some(first), None) => {
+                    let Some(program) = wanted.environment.find(first) else {
+                        let first = text::visible(&text::capped(first, 200));
+                        return Err(fault(format!("the program `{first}` is not in PATH (a path has to be absolute)")));
+                    };
+                    Some(program)
+                }
             };
             let state = Mutex::new(State { session: None, restarts: 0, why: String::new() });
             servers.push(Server { wanted, program, folder: folder.to_owned(), programs: programs.clone(), state });
@@ -210,13 +230,20 @@ impl Server {
 
     /// Starts it and asks for its tools, within the time that it has for that.
     async fn open(&self) -> Result<(Session, ToolList), String> {
-        let arguments = self.wanted.settings.command.get(1..).unwrap_or_default();
-        let launch = Launch {
-            program: &self.program,
-            arguments,
-            folder: &self.folder,
-            environment: &self.wanted.environment,
-            programs: self.programs.as_ref(),
+        let settings = &self.wanted.settings;
+        let launch = match &self.program {
+            Some(program) => Launch::Start(Start {
+                program: program.clone(),
+                arguments: settings.command.get(1..).unwrap_or_default().to_vec(),
+                folder: self.folder.clone(),
+                environment: self.wanted.environment.clone(),
+                programs: self.programs.clone(),
+            }),
+            None => Launch::Reach(Address {
+                url: settings.url.clone().unwrap_or_default(),
+                token: self.wanted.token.clone(),
+                patience: Duration::from_secs_f64(settings.timeout_s.max(settings.start_s)),
+            }),
         };
         let opened = async {
             let session = Session::open(launch).await?;

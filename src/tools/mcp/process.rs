@@ -22,7 +22,7 @@ use crate::tools::programs::{Note, Programs};
 use crate::tools::sandbox::spawn_without_insight;
 
 /// Bytes of one message, at most.
-const MESSAGE_BYTES_MAX: u64 = 8 << 20;
+pub(super) const MESSAGE_BYTES_MAX: u64 = 8 << 20;
 /// Bytes between two of our questions, at most: a server that floods is ended.
 const UNASKED_BYTES_MAX: u64 = 32 << 20;
 /// Bytes of its last words that are kept.
@@ -35,6 +35,8 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(super) struct Watch {
     /// Why nothing more is read from it.
     fault: Mutex<Option<&'static str>>,
+    /// Why a server that is reached by its address says nothing more.
+    ended: Mutex<Option<String>>,
     /// Bytes since the last question.
     unasked: AtomicU64,
     /// The end of what it wrote on stderr.
@@ -49,6 +51,16 @@ impl Watch {
 
     pub(super) fn fault(&self) -> Option<&'static str> {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns why a server that is reached by its address says nothing more.
+    pub(super) fn ended(&self) -> Option<String> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps why it says nothing more.
+    pub(super) fn end(&self, why: String) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 
     fn fail(&self, fault: &'static str) -> io::Error {
@@ -74,7 +86,7 @@ pub(super) struct Process {
     _note: Option<Note>,
 }
 
-/// The pipes of a process, for the protocol.
+/// The pipes of a server, for the protocol.
 pub(super) type Pipes = (Limited, Sender);
 
 impl Process {
@@ -101,7 +113,7 @@ impl Process {
         let stderr = OwnedFd::from(child.stderr.take().ok_or_else(pipe)?);
         // From here on the group is ended with it, whatever fails.
         let process = Self { child, group, _note: note };
-        let limited = Limited { inner: Receiver::from_owned_fd(stdout)?, message: 0, watch: Arc::clone(watch) };
+        let limited = Limited::new(Receiver::from_owned_fd(stdout)?, watch);
         tokio::spawn(listen(Receiver::from_owned_fd(stderr)?, Arc::clone(watch)));
         Ok((process, (limited, Sender::from_owned_fd(stdin)?)))
     }
@@ -159,6 +171,12 @@ pub(super) struct Limited {
     /// Bytes of the message that is being read.
     message: u64,
     watch: Arc<Watch>,
+}
+
+impl Limited {
+    pub(super) fn new(inner: Receiver, watch: &Arc<Watch>) -> Self {
+        Self { inner, message: 0, watch: Arc::clone(watch) }
+    }
 }
 
 impl AsyncRead for Limited {

@@ -2,7 +2,7 @@
 //!
 //! Servers of the older revisions greet with `initialize`, which nearly all do; one that refuses it is asked anew in the newest way.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rmcp::model::{
@@ -14,7 +14,8 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{ClientHandler, ClientLifecycleMode, serve_client_with_lifecycle};
 use serde_json::{Map, Value};
 
-use super::process::{Process, Watch};
+use super::process::{Pipes, Process, Watch};
+use super::remote::{Address, Remote};
 use super::text::{Part, Said, capped, visible};
 use crate::tools::child::Environment;
 use crate::tools::programs::Programs;
@@ -32,20 +33,53 @@ impl ClientHandler for Quiet {
     }
 }
 
+/// How a server is come by.
+#[derive(Clone, Debug)]
+pub(super) enum Launch {
+    /// It is started.
+    Start(Start),
+    /// It is there.
+    Reach(Address),
+}
+
 /// What starts a server.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Launch<'a> {
-    pub(super) program: &'a Path,
-    pub(super) arguments: &'a [String],
-    pub(super) folder: &'a Path,
-    pub(super) environment: &'a Environment,
-    pub(super) programs: Option<&'a Programs>,
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
+    pub(super) folder: PathBuf,
+    pub(super) environment: Environment,
+    pub(super) programs: Option<Programs>,
+}
+
+/// What stands behind the pipes of a server; it ends with this.
+enum Peer {
+    Process(Process),
+    Remote(#[expect(dead_code, reason = "what it carries ends with it")] Remote),
+}
+
+impl Launch {
+    fn open(&self, watch: &Arc<Watch>) -> Result<(Peer, Pipes), String> {
+        match self {
+            Self::Start(start) => {
+                let program = (start.program.as_path(), start.arguments.as_slice());
+                let started = Process::start(program, &start.folder, &start.environment, (watch, start.programs.as_ref()));
+                started
+                    .map(|(process, pipes)| (Peer::Process(process), pipes))
+                    .map_err(|error| format!("it cannot be started: {error}"))
+            }
+            Self::Reach(address) => {
+                let (remote, pipes) = Remote::open(address, watch)?;
+                Ok((Peer::Remote(remote), pipes))
+            }
+        }
+    }
 }
 
 /// A server that has been greeted.
 pub(super) struct Session {
     running: RunningService<RoleClient, Quiet>,
-    process: Process,
+    peer: Peer,
     watch: Arc<Watch>,
 }
 
@@ -71,8 +105,8 @@ impl Session {
     ///
     /// # Errors
     /// Why it cannot be spoken to, in words.
-    pub(super) async fn open(launch: Launch<'_>) -> Result<Self, String> {
-        match Self::greet(launch, ClientLifecycleMode::Initialize).await {
+    pub(super) async fn open(launch: Launch) -> Result<Self, String> {
+        match Self::greet(launch.clone(), ClientLifecycleMode::Initialize).await {
             Err((ClientInitializeError::JsonRpcError(_), first)) => {
                 let newest = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::LATEST] };
                 Self::greet(launch, newest).await.map_err(|_| first)
@@ -81,19 +115,15 @@ impl Session {
         }
     }
 
-    async fn greet(launch: Launch<'_>, mode: ClientLifecycleMode) -> Result<Self, (ClientInitializeError, String)> {
+    async fn greet(launch: Launch, mode: ClientLifecycleMode) -> Result<Self, (ClientInitializeError, String)> {
         let watch = Arc::new(Watch::default());
-        let started =
-            Process::start((launch.program, launch.arguments), launch.folder, launch.environment, (&watch, launch.programs));
-        let (process, pipes) = started.map_err(|error| {
-            let words = format!("it cannot be started: {error}");
-            (ClientInitializeError::ConnectionClosed(words.clone()), words)
-        })?;
+        let opened = launch.open(&watch);
+        let (peer, pipes) = opened.map_err(|words| (ClientInitializeError::ConnectionClosed(words.clone()), words))?;
         match serve_client_with_lifecycle(Quiet, AsyncRwTransport::new(pipes.0, pipes.1), mode).await {
             Ok(running) => {
                 let spoken = running.peer_info().map(|info| info.protocol_version.clone());
                 match spoken.filter(|version| !ProtocolVersion::KNOWN_VERSIONS.contains(version)) {
-                    None => Ok(Self { running, process, watch }),
+                    None => Ok(Self { running, peer, watch }),
                     Some(version) => {
                         let version = visible(&capped(version.as_str(), 40));
                         let words = format!("it speaks revision {version} of the protocol, which meno does not know");
@@ -108,7 +138,7 @@ impl Session {
                         "it speaks no revision that meno knows".to_owned()
                     }
                     ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. } => {
-                        silence(&process, &watch).await
+                        silence(&peer, &watch).await
                     }
                     other => format!("it does not speak the Model Context Protocol: {other}"),
                 };
@@ -199,7 +229,7 @@ impl Session {
         match error {
             ServiceError::McpError(error) => CallFault::Refused(visible(&capped(&error.message, 1000))),
             ServiceError::TransportClosed | ServiceError::TransportSend(_) | ServiceError::Cancelled { .. } => {
-                CallFault::Gone(silence(&self.process, &self.watch).await)
+                CallFault::Gone(silence(&self.peer, &self.watch).await)
             }
             other => CallFault::Refused(visible(&capped(&other.to_string(), 1000))),
         }
@@ -215,7 +245,14 @@ impl CallFault {
 }
 
 /// Says why a server says nothing more.
-async fn silence(process: &Process, watch: &Watch) -> String {
+async fn silence(peer: &Peer, watch: &Watch) -> String {
+    let process = match peer {
+        Peer::Process(process) => process,
+        Peer::Remote(_) => {
+            let fault = watch.fault().map(|fault| format!("{fault}, so the conversation was ended"));
+            return fault.or_else(|| watch.ended()).unwrap_or_else(|| "it ended the conversation".to_owned());
+        }
+    };
     // A process that closes its pipes is about to end: how, is worth a moment.
     for _ in 0..20 {
         if watch.fault().is_some() || process.ended().is_some() {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, fchmod, fstat, fsync, mkdirat, openat, renameat, unlinkat};
@@ -196,9 +197,28 @@ impl Folder<'_> {
     }
 }
 
+/// Returns the files in `folder` that processes left which were killed while they wrote.
+pub fn left_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.filter(|entry| entry.file_name().to_str().is_some_and(is_left)).map(|entry| entry.path()).collect()
+}
+
+/// Whether a name is one under which a file is written until it is whole, by a process that is no more.
+fn is_left(name: &str) -> bool {
+    let parts = name.strip_prefix('.').and_then(|name| name.strip_suffix(".meno")?.split_once('.'));
+    let Some((hash, (pid, count))) = parts.and_then(|(hash, rest)| Some((hash, rest.split_once('-')?))) else { return false };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_ours = hash.len() == HASH_CHARS && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) && is_number(count);
+    let pid = if is_ours { pid.parse().ok().and_then(Pid::from_raw) } else { None };
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
+}
+
+/// Characters of the hash of a file's name in the name under which it is written.
+const HASH_CHARS: usize = 12;
+
 /// Returns how the names begin under which a file is written until it is whole.
 fn beginning(name: &str) -> String {
-    format!(".{}.", &Hash::of(name.as_bytes()).to_string()[..12])
+    format!(".{}.", &Hash::of(name.as_bytes()).to_string()[..HASH_CHARS])
 }
 
 fn cannot_write(path: &RootPath, errno: Errno) -> ToolError {

@@ -117,6 +117,9 @@ pub struct CallDetail {
     pub status: CallStatus,
     /// Why the model stopped.
     pub stop_reason: Option<StopReason>,
+    /// How many tools the reply asks for, of which some may not have started; null when that is not kept.
+    #[serde(default)]
+    pub asked_tools: Option<u32>,
     /// What is known of its tokens, by kind.
     pub tokens: Option<CallTokens>,
     /// Its cost; null when not known.
@@ -246,6 +249,9 @@ pub struct ToolDetail {
     /// Nothing ran: the model was told the result of an earlier call of the attempt again.
     #[serde(default)]
     pub repeated: bool,
+    /// Nothing ran: the run whose recorded result the model was told.
+    #[serde(default)]
+    pub reused_from: Option<String>,
     /// The files that it was about to change, in order.
     #[serde(default)]
     pub files: Vec<String>,

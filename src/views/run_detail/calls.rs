@@ -1,5 +1,7 @@
 //! The part of the fold that follows model calls: their tries, ends, tools, and what they cost.
 
+use serde::de::IgnoredAny;
+
 use crate::domain::event::{self, Event, Purpose, SuspendReason};
 use crate::domain::ids::CallNo;
 use crate::domain::money::UsageSource;
@@ -33,6 +35,10 @@ impl Fold {
                     if let Some(private) = &body.private {
                         call.replied_model.clone_from(&private.model);
                         call.request_id.clone_from(&private.request_id);
+                        call.asked_tools = match private.tool_calls.as_str() {
+                            "" => Some(0),
+                            asked => serde_json::from_str::<Vec<IgnoredAny>>(asked).ok().map(|asked| asked.len() as u32),
+                        };
                     }
                 });
                 let is_session = self.detail.source.is_some();
@@ -87,6 +93,7 @@ impl Fold {
                     bytes: None,
                     told_bytes: None,
                     repeated: false,
+                    reused_from: None,
                     files: Vec::new(),
                     diff: None,
                     undone: Vec::new(),
@@ -119,6 +126,7 @@ impl Fold {
                 tool.fault = body.fault;
                 (tool.bytes, tool.told_bytes) = (body.bytes, body.told_bytes);
                 tool.repeated = body.repeats.is_some();
+                tool.reused_from = body.reused.map(|(run, ..)| run.to_string());
                 tool.awaits_resolution = false;
                 tool.diff = body.private.as_ref().and_then(|private| text(private.diff.as_ref()?));
             }),
@@ -137,6 +145,7 @@ impl Fold {
             model: body.model.clone(),
             status: CallStatus::Running,
             stop_reason: None,
+            asked_tools: None,
             tokens: None,
             cost_nusd: None,
             cost_source: None,

@@ -449,6 +449,12 @@ impl Auditor<'_> {
                 let origin = self.origins.run(self.material, body.run)?;
                 lineage::inherited(body, origin, at, &mut self.book);
             }
+            Event::ToolEnded(body) => {
+                if let Some((origin, ..)) = body.reused {
+                    let origin = self.origins.run(self.material, origin)?;
+                    lineage::reused(body, run, origin, at, &mut self.book);
+                }
+            }
             Event::AgentFailed(body) => {
                 if let (Some(agent), Some(parent)) = (lineage::left_as_failed(body, run), run.parent) {
                     let there = Origins::run_at(self.material, parent.run, parent.version)?;

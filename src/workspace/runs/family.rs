@@ -3,11 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::Runs;
+use crate::domain::event::Event;
 use crate::domain::ids::RunId;
+use crate::domain::run::{Agent, Run};
+use crate::domain::settings::ToolSettings;
 use crate::store::Error;
 use crate::views::run_list::RunLine;
 use crate::views::runs;
 
+/// Runs before a fork, from parent to parent, whose tool results it may be given, at most.
+const ANCESTORS_MAX: usize = 4;
 /// Rows read at once.
 const PAGE: u32 = 2000;
 
@@ -30,6 +35,39 @@ impl Relative {
 }
 
 impl Runs<'_> {
+    /// Returns the runs that `run` was forked from, the nearest first, as they were there, as far as what their tools found may be given
+    /// again: not where what a run wrote was taken back, and not where today's settings (`now`) let agents do less than it recorded.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(in crate::workspace) fn ancestors(
+        &self,
+        run: &Run,
+        recorded: &ToolSettings,
+        now: &ToolSettings,
+    ) -> Result<Vec<Run>, Error> {
+        // Files are written by agents that reuse nothing.
+        let same = ToolSettings { allow_write: recorded.allow_write, ..now.clone() } == *recorded;
+        let has_tools = |agent: &Agent| !agent.status.is_ended() && !agent.plan.tools.is_empty();
+        let mut ancestors: Vec<Run> = Vec::new();
+        let mut parent = run.parent.filter(|_| same && run.agents.iter().any(has_tools));
+        while let Some(fork) = parent.filter(|_| ancestors.len() < ANCESTORS_MAX) {
+            let events = self.events_of(fork.run, 1, u32::MAX)?;
+            if events.iter().any(|recorded| matches!(recorded.event, Event::WriteUndone(_))) {
+                break;
+            }
+            let mut there = Run::default();
+            events.iter().filter(|recorded| recorded.envelope.version <= fork.version).for_each(|it| there.apply(it));
+            // One that is not in this store, or not as it was, is no record of anything.
+            if there.head != fork.head {
+                break;
+            }
+            parent = there.parent;
+            ancestors.push(there);
+        }
+        Ok(ancestors)
+    }
+
     /// Returns the runs that were forked from `id`, the oldest first, and where.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub struct ForkRequest {
     pub budget: Option<NanoUsd>,
     /// What to do when an agent wants to climb, if something else.
     pub escalate: Option<Escalate>,
+    /// Tools run again, also where the other run recorded what they found in the same conversation.
+    pub fresh_tools: bool,
     /// Another seed.
     pub seed: Option<u64>,
     /// Further labels.
@@ -196,6 +198,7 @@ impl Runs<'_> {
         // What today's settings do not let be kept is not kept because an older run did.
         let mut basis = point.basis.clone();
         basis.settings.capture = basis.settings.capture.max(self.0.resolved.settings.capture);
+        basis.settings.tools.reuses_results = !request.fresh_tools;
         let redactor = self.0.redactor_of(&basis, &request.secrets);
         let parent = Parent { run: point.id, version: point.run.version, head: point.run.head };
         let mut commands = vec![Command::Fork(parent), Command::Begin(Box::new(self.started_from(point, &basis, &request)?))];

@@ -171,9 +171,8 @@ impl Runs<'_> {
         let allowed = AllowedMcpTools::read(&file)?;
         let mut notes = Vec::new();
         for name in wanted {
-            let Some(server) = configured.get(name).map(|settings| McpServer { name, command: &settings.command }) else {
-                continue;
-            };
+            let Some(identity) = configured.get(name).map(McpSettings::identity) else { continue };
+            let server = McpServer { name, command: &identity };
             let of_server: Vec<&McpTool> = servers.tools().iter().filter(|tool| tool.server == *name).collect();
             if !allowed.knows(server) {
                 allow(&file, server, &of_server)?;
@@ -199,7 +198,13 @@ impl Runs<'_> {
         let providers = &self.0.resolved.settings.providers;
         let is_key = |name: &str| providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name));
         let environment = Environment::new(|name| self.0.variables.get(name), &settings.env, is_key);
-        Some(Wanted { name: name.to_owned(), settings, environment })
+        let token = settings
+            .token_env
+            .as_ref()
+            .filter(|name| !is_key(name))
+            .and_then(|name| self.0.variables.get(name))
+            .map(secrecy::SecretString::from);
+        Some(Wanted { name: name.to_owned(), settings, environment, token })
     }
 
     fn allowed_mcp_tools(&self) -> PathBuf {
@@ -213,7 +218,8 @@ impl Runs<'_> {
     pub fn mcp_tools(&self, name: &str) -> Result<McpOffer, McpError> {
         let (server, servers) = self.one_server(name)?;
         let allowed = AllowedMcpTools::read(&self.allowed_mcp_tools())?;
-        let server = McpServer { name, command: &server.command };
+        let identity = server.identity();
+        let server = McpServer { name, command: &identity };
         let is_allowed = |tool: &McpTool| allowed.allows(server, &tool.tool, tool.fingerprint);
         let tools = servers.tools().iter().map(|tool| (tool.clone(), is_allowed(tool))).collect();
         Ok(McpOffer { tools, left_out: servers.left_out().iter().map(|(_, why)| why.clone()).collect() })
@@ -226,7 +232,7 @@ impl Runs<'_> {
     pub fn allow_mcp(&self, name: &str) -> Result<Vec<McpTool>, McpError> {
         let (server, servers) = self.one_server(name)?;
         let tools: Vec<&McpTool> = servers.tools().iter().collect();
-        allow(&self.allowed_mcp_tools(), McpServer { name, command: &server.command }, &tools)?;
+        allow(&self.allowed_mcp_tools(), McpServer { name, command: &server.identity() }, &tools)?;
         Ok(servers.tools().to_vec())
     }
 
@@ -242,6 +248,9 @@ impl Runs<'_> {
     pub fn mcp_programs_missing(&self) -> Vec<(String, String)> {
         let missing = |(name, settings): (&String, &McpSettings)| {
             let environment = self.wanted(name)?.environment;
+            if settings.url.is_some() {
+                return None;
+            }
             let program = settings.command.first().cloned().unwrap_or_default();
             environment.find(&program).is_none().then(|| (name.clone(), program))
         };

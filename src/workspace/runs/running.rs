@@ -118,6 +118,10 @@ impl Runs<'_> {
         // Wherever it is continued from, a run works where it began.
         let workspace = self.folder_of(stream.id())?;
         let servers = self.take_servers(stream.id(), &basis, stream.run())?;
+        let ancestors = match basis.settings.tools.reuses_results {
+            true => self.ancestors(stream.run(), &basis.settings.tools, &settings.tools)?,
+            false => Vec::new(),
+        };
         let script = match settings.simulated.script.as_str() {
             "" => Script::default(),
             path => script(&workspace.join(path))?,
@@ -132,7 +136,7 @@ impl Runs<'_> {
             .redacting(Arc::clone(&redactor))
             .noting(self.programs());
         let tools = Arc::new(tools.with_servers(servers));
-        Ok(Executor { stream, basis, models, tools, redactor, runtime, per_day, workspace, control, ask })
+        Ok(Executor { stream, basis, models, tools, ancestors, redactor, runtime, per_day, workspace, control, ask })
     }
 
     /// Returns the prices of the premium tier's model for a short prompt, to compare a run's cost with.

@@ -42,6 +42,8 @@ pub struct ToolsNotice {
     pub missing: BTreeMap<String, Vec<String>>,
     /// The tools of MCP servers that agents have, by server.
     pub servers: BTreeMap<String, BTreeSet<String>>,
+    /// Where those of them are that are not started.
+    pub addresses: BTreeMap<String, String>,
     /// What to know of these servers.
     pub notes: Vec<String>,
     /// The programs of criteria that the settings do not allow: these criteria will be unknown.
@@ -97,6 +99,8 @@ impl Runs<'_> {
         let can_undo = Levels::of(&active.basis).outputs < Capture::Hash;
         let mut notice = ToolsNotice { folder, confined, holds_store, can_undo, ..ToolsNotice::default() };
         notice.notes = self.0.servers.notes(active.id);
+        let servers = self.0.resolved.settings.mcp.iter();
+        notice.addresses = servers.filter_map(|(name, server)| Some((name.clone(), server.url.clone()?))).collect();
         let may = |name: &str| allowed.allow_write || !changes_files(name);
         let has = |name: &str| allowed.max_turns > 0 && may(name) && allowed.catalogue.iter().any(|spec| spec.name == name);
         for agent in active.stream.run().agents.iter().filter(|agent| !agent.status.is_ended()) {

@@ -155,6 +155,21 @@ impl Writes {
 }
 
 impl Runs<'_> {
+    /// Returns how many files' contents are kept as they were before tools of a run changed them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn originals_of(&self, id: RunId) -> Result<u64, store::Error> {
+        let kept = |recorded: &Recorded| match &recorded.event {
+            Event::WritePrepared(body) => {
+                let files = body.private.iter().flat_map(|private| &private.files);
+                files.filter(|file| file.original.is_some()).count() as u64
+            }
+            _ => 0,
+        };
+        Ok(self.events_of(id, 1, u32::MAX)?.iter().map(kept).sum())
+    }
+
     /// Takes back what the tools of a run wrote, or those of one agent: newest first, each file where it still is what the run left. With
     /// `dry_run` nothing is changed.
     ///

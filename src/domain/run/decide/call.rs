@@ -13,7 +13,7 @@ use crate::domain::judge;
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::run::basis::ModelChoice;
 use crate::domain::run::command::{DayRefusal, Refusal};
-use crate::domain::run::observation::Observation;
+use crate::domain::run::observation::{FileLook, Observation};
 use crate::domain::run::offer;
 use crate::domain::run::pending::{Step, is_ready, next_step};
 use crate::domain::run::prompt::{self, Prompt};
@@ -329,6 +329,21 @@ fn observe(draft: &mut Decision<'_>, agent: AgentNo, attempt: Option<AttemptNo>,
     }
 }
 
+/// Records how files were before an agent's tools can change them, so that whoever goes on after a crash knows it still.
+fn observe_before(draft: &mut Decision<'_>, number: AgentNo, attempt: AttemptNo, seen: &[Observation]) {
+    if !draft.basis.records_facts() {
+        return;
+    }
+    for (path, before) in seen.iter().filter_map(Observation::file_before) {
+        let Some(agent) = draft.run.agent(number) else { return };
+        if agent.files_before.contains_key(path) || !judge::files_asked(&agent.criteria).contains(&path) {
+            continue;
+        }
+        let Observation { fact, private } = Observation::of_file(path, before, FileLook::UNSEEN);
+        draft.emit(FactObserved { agent: number, attempt: Some(attempt), fact, private: Some(private) });
+    }
+}
+
 /// Returns whether the agent's criteria ask about a file of which the open attempt knows nothing yet.
 fn is_open_question(draft: &Decision<'_>, agent: AgentNo, path: &str) -> bool {
     let Some(agent) = draft.run.agent(agent) else { return false };
@@ -413,7 +428,10 @@ pub(super) fn replied(draft: &mut Decision<'_>, number: CallNo, reply: CallReply
     let asks_for_tools = draft.run.calls.get(&number).is_some_and(|call| call.turn.is_some());
     match call.purpose {
         // Which tools run is the next decision; in a run that is ending none does.
-        Purpose::Work if asks_for_tools => super::end::settle(draft),
+        Purpose::Work if asks_for_tools => {
+            observe_before(draft, call.agent, call.attempt, &seen);
+            super::end::settle(draft);
+        }
         Purpose::Work => {
             let files = seen.iter().filter(|seen| seen.file().is_some());
             observe(draft, call.agent, Some(call.attempt), files.cloned());

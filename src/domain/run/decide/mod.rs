@@ -45,6 +45,7 @@ pub fn decide_on(run: Run, basis: &Basis, command: Command, now: TimeNs) -> Resu
         Command::CompleteForm(advice) => form::complete(&mut draft, &advice)?,
         Command::StartCall { agent, purpose } => call::start(&mut draft, agent, purpose)?,
         Command::StartTools { agent } => tools::start(&mut draft, agent)?,
+        Command::ReuseTool { call, tool_call, of } => tools::reused(&mut draft, call, tool_call, of)?,
         Command::RecordTool { call, tool_call, outcome } => tools::ended(&mut draft, call, tool_call, outcome)?,
         Command::PrepareWrite { call, tool_call, files } => tools::prepared(&mut draft, call, tool_call, files)?,
         Command::ResolveTool { call, tool_call, resolution, by, outcome } => {

@@ -10,6 +10,7 @@ use crate::domain::ids::{AgentNo, CallNo};
 use crate::domain::run::command::Refusal;
 use crate::domain::run::offer;
 use crate::domain::run::pending::{Step, next_step};
+use crate::domain::run::reuse::Reused;
 use crate::domain::run::state::{Agent, AgentStatus, ToolEnd, ToolRun};
 use crate::domain::text::Text;
 use crate::domain::tool::{self, FAILED_TURNS_MAX, SAME_FAILURES_MAX, ToolEffect, ToolOutcome, ToolSpec};
@@ -213,6 +214,7 @@ fn record(draft: &mut Decision<'_>, call: CallNo, tool_call: u32, outcome: ToolO
         bytes: Some(bytes),
         told_bytes: Some(result.len() as u64),
         repeats: None,
+        reused: None,
         private: Some(ToolEndedPrivate {
             result: Text::Inline(result),
             whole: whole.map(Text::Inline),
@@ -235,8 +237,38 @@ fn repeat(draft: &mut Decision<'_>, (call, tool_call): (CallNo, u32), of: (CallN
         bytes: Some(bytes),
         told_bytes: Some(bytes),
         repeats: Some(of),
+        reused: None,
         private: Some(ToolEndedPrivate { result: Text::Inline(result), whole: None, diff: None, originals: Vec::new() }),
     });
+}
+
+/// Gives a tool call that has just started the result that another run recorded; see [`crate::domain::run::reusable`].
+pub(super) fn reused(draft: &mut Decision<'_>, call: CallNo, tool_call: u32, of: Reused) -> Result<(), Refusal> {
+    draft.must_run()?;
+    let is_fork = draft.run.parent.is_some();
+    if open(draft, call, tool_call)?.is_interrupted || !is_fork {
+        return Err(Refusal::ToolNotOpen(call, tool_call));
+    }
+    let bytes = of.result.len() as u64;
+    draft.emit(ToolEnded {
+        call,
+        tool_call,
+        ok: true,
+        latency_ms: 0,
+        fault: None,
+        bytes: Some(bytes),
+        told_bytes: Some(bytes),
+        repeats: None,
+        reused: Some((of.run, of.call, of.tool_call)),
+        private: Some(ToolEndedPrivate {
+            result: Text::Inline(of.result.to_string()),
+            whole: None,
+            diff: None,
+            originals: Vec::new(),
+        }),
+    });
+    settle_turn(draft, call);
+    Ok(())
 }
 
 /// Ends the attempt when tools have failed for too long, or when the run is ending.

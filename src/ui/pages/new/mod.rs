@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
+use crate::cli::consent;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::domain::event::{Escalate, Mode};
 use crate::domain::money::NanoUsd;
@@ -191,6 +192,9 @@ fn start(ui: &Ui, request: &Request) -> Result<Answer> {
         Ok(prepared) => prepared,
         Err(why) => return again(why),
     };
+    if let Some(why) = consent::home_refusal(&workspace, &template, &workspace.places.current) {
+        return again(why);
+    }
     let is_real = mode(&workspace.resolved.settings) == Mode::Real;
     if is_real && request.form.get("confirm") != Some("yes") {
         return drawn(ui, request, &request.form, Outcome::Unconfirmed);

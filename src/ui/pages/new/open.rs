@@ -10,7 +10,7 @@ use crate::cli::error::{CliError, Result};
 use crate::cli::form_fill;
 use crate::domain::ids::RunId;
 use crate::domain::template::Template;
-use crate::ui::pages::run::{form_is_open, refuse_strange};
+use crate::ui::pages::run::{form_is_open, refuse_home, refuse_strange};
 use crate::ui::{Answer, Page, Params, Request, Ui, element};
 use crate::views::run_detail::RunDetail;
 use crate::workspace::ResumeRequest;
@@ -41,6 +41,7 @@ pub fn completed(ui: &Ui, request: &Request) -> Result<Answer> {
         return drawn(ui, id, &template, &request.form, Some(&why));
     }
     let given = filled.given().into_iter().map(|answer| (answer.question, (answer.value, answer.source))).collect();
+    refuse_home(ui, id)?;
     let mut active = ui.workspace.runs().resume(id, &ResumeRequest::default())?;
     form_fill::complete(&ui.workspace, &mut active, &given)?;
     ui.runner.carry_on(&ui.workspace, active)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use super::filled::Filled;
+use crate::cli::consent;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::words;
 use crate::cli::preview;
@@ -30,7 +31,7 @@ pub(super) fn outlook(
         return html! {
             div class="card" {
                 p class="hint" { "Answer what is open to see the team and what it costs." }
-                (start(ui, mode, None, is_unconfirmed))
+                (start(ui, template, mode, None, is_unconfirmed))
             }
         };
     }
@@ -45,7 +46,7 @@ pub(super) fn outlook(
                     None => p class="hint" { "No past run is like this one: nothing is known of its chance of success." },
                 }
                 @for input in &preview.inputs { p class="hint" { (element::line(&preview::shared_line(input, mode))) } }
-                (start(ui, mode, Some(&preview), is_unconfirmed))
+                (start(ui, template, mode, Some(&preview), is_unconfirmed))
             }
         },
         Err(why) => html! { div class="card" { (said(&CliError::from(why))) (update()) } },
@@ -87,9 +88,10 @@ fn update() -> Markup {
     html! { button type="submit" name="do" value="update" formnovalidate { "Update" } }
 }
 
-fn start(ui: &Ui, mode: Mode, preview: Option<&Preview>, is_unconfirmed: bool) -> Markup {
+fn start(ui: &Ui, template: &Template, mode: Mode, preview: Option<&Preview>, is_unconfirmed: bool) -> Markup {
     let is_real = mode == Mode::Real;
-    let strange = crate::ui::pages::run::refuse_strange(ui).err();
+    let home = || consent::home_refusal(&ui.workspace, template, &ui.workspace.places.current);
+    let strange = crate::ui::pages::run::refuse_strange(ui).err().or_else(home);
     html! {
         @if ui.read_only {
             p class="hint" { "This page only shows the store." }

@@ -221,6 +221,7 @@ fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, approval: Option<(A
                 .hint("its page shows how it stands"));
         }
     }
+    refuse_home(ui, id)?;
     let mut active = ui.workspace.runs().resume(id, wanted)?;
     let known = form_fill::secrets_of(&ui.workspace, &active.basis.template, &form_fill::none());
     active.redactor = ui.workspace.redactor_of(&active.basis, &known);
@@ -245,6 +246,17 @@ pub fn refuse_strange(ui: &Ui) -> Result<()> {
             .hint("look at its templates and settings, then `meno trust`"));
     }
     Ok(())
+}
+
+/// A run whose programs would be confined to the home folder is not carried on from here, where nobody is asked.
+///
+/// # Errors
+/// When that is so, or the run cannot be read.
+pub fn refuse_home(ui: &Ui, run: RunId) -> Result<()> {
+    let runs = ui.workspace.runs();
+    // What is wrong with its record is for whoever goes on with it to say.
+    let Ok(basis) = runs.recorded_basis(run) else { return Ok(()) };
+    consent::home_refusal(&ui.workspace, &basis.template, &runs.folder_of(run)?).map_or(Ok(()), Err)
 }
 
 /// Ends a run for good.

@@ -8,7 +8,7 @@ mod head;
 mod panel;
 mod scrubber;
 
-pub use act::{Unblock, approve, cancel, form, form_is_open, note, refuse_strange, resume, unblock, waiting_words};
+pub use act::{Unblock, approve, cancel, form, form_is_open, note, refuse_home, refuse_strange, resume, unblock, waiting_words};
 pub use events::page as events;
 
 use maud::{Markup, html};

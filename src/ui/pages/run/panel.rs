@@ -257,6 +257,9 @@ fn tool_words(tool: &ToolDetail) -> String {
     if let Some(bytes) = tool.bytes {
         words.push_str(&format!(", {}", words::plural(bytes, "byte")));
     }
+    if let Some(run) = &tool.reused_from {
+        words.push_str(&format!(", recorded by {run}: nothing ran"));
+    }
     if tool.repeated {
         words.push_str(", repeated an earlier result: nothing ran");
     }
