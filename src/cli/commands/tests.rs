@@ -198,7 +198,7 @@ fn a_damaged_text_is_said_by_what_leaves_it_out() {
         assert_eq!(ended, Ok(Exit::Done), "{words:?}");
         assert!(said.contains("missing or damaged"), "{words:?}: {said}");
     }
-    for words in [&["show-run", "last"] as &[&str], &["search", "--lexical", "release"], &["report", "last"], &["reindex"]] {
+    for words in [&["show-run", "last"] as &[&str], &["search", "--lexical", "release"], &["events", "last"]] {
         assert!(typed(dir.path(), words).0.is_ok(), "{words:?}");
     }
     assert_eq!(typed(dir.path(), &["doctor"]).0, Ok(Exit::Violation));
