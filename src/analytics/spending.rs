@@ -178,6 +178,11 @@ impl std::str::FromStr for Only {
     }
 }
 
+/// Returns a row's value of a dimension as it is shown. Without one it is not known, but for labels: those a run has or has not.
+pub fn value_words<'v>(dimension: &str, value: Option<&'v str>) -> &'v str {
+    value.unwrap_or(if dimension == "label" || dimension.starts_with("label.") { "no label" } else { "unknown" })
+}
+
 /// What `costs` is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CostQuestion {

@@ -23,6 +23,12 @@ fn charge(quarter: i64, mode: u8, tier: usize, role: &str, amount: u64) -> (Cost
 }
 
 #[test]
+fn a_run_without_a_label_is_not_one_whose_label_is_unknown() {
+    assert_eq!((value_words("label", None), value_words("label.team", None)), ("no label", "no label"));
+    assert_eq!((value_words("role", None), value_words("label.team", Some("core"))), ("unknown", "core"));
+}
+
+#[test]
 fn a_day_is_that_of_the_zone_and_what_is_not_known_is_null() {
     let charges = [charge(4 * 23, 0, 0, "a", 5), charge(4 * 24, 0, 0, "b", 7)];
     let by = ["day", "provider", "label.team"].map(|word| word.parse().unwrap());

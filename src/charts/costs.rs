@@ -6,7 +6,7 @@ use super::axis::Unit;
 use super::calendar::Period;
 use super::drawing::{Drawing, Meaning};
 use super::stacked::{Bar, Limit, NamedBar, SERIES_MAX, Segment, StackedBars, named_bars};
-use crate::analytics::spending::{CostLine, CostReport, CostTotal};
+use crate::analytics::spending::{CostLine, CostReport, CostTotal, value_words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
 
@@ -164,7 +164,7 @@ pub fn cost_columns(report: &CostReport, mode: Mode, periods_max: usize) -> Opti
 
 /// Returns the values of a row from `skip` on; what is not known is said to be unknown.
 pub fn series_name(row: &CostLine, skip: usize) -> String {
-    let values: Vec<&str> = row.key.values().skip(skip).map(|value| value.as_deref().unwrap_or("unknown")).collect();
+    let values: Vec<&str> = row.key.iter().skip(skip).map(|(by, value)| value_words(by, value.as_deref())).collect();
     if values.is_empty() { "cost".to_owned() } else { values.join(" · ") }
 }
 

@@ -17,8 +17,8 @@ pub struct SearchArgs {
     #[arg(value_name = "QUERY", required = true, num_args = 1..)]
     pub query: Vec<OsString>,
     /// Show at most N runs [default: as the query says, or 10]
-    #[arg(long, short = 'n', value_name = "N")]
-    pub limit: Option<usize>,
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
     /// Sort by this order
     #[arg(long, value_name = "ORDER", value_parser = sort())]
     pub sort: Option<Sort>,

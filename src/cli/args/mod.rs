@@ -545,6 +545,7 @@ mod tests {
             ("run release_prep --jobs 0", "1"),
             ("list-runs --status done", "succeeded"),
             ("list-runs --limit 0", "1"),
+            ("search --limit 0 words", "1"),
             ("list-runs --since someday", "yesterday"),
             ("list-runs --time-zone Mars/Phobos", "time zone"),
             ("show-run 7Q", "at least 4"),

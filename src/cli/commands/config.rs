@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::cli::args::ConfigArgs;
 use crate::cli::context::Context;
-use crate::cli::error::{Exit, Result};
+use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::{self, Opening, store_with};
 use crate::cli::output::table::{Fit, Table};
 use crate::cli::output::{Printer, sanitize, words};
+use crate::memory::embed::named;
 use crate::settings::place::CONFIG;
 use crate::settings::{SettingValue, Source, TrustedStores, edit, is_trusted};
 use crate::workspace::{Access, Workspace};
@@ -80,6 +81,9 @@ pub fn run(context: &mut Context, args: &ConfigArgs) -> Result<Exit> {
 }
 
 fn change(context: &mut Context, key: &str, value: &str) -> Result<()> {
+    if key == "memory.model" && !value.is_empty() {
+        known_model(value)?;
+    }
     // What the settings have to tell is told when they are shown, after the change.
     let hushed = || Opening { hush: true, ..Opening::default() };
     let opened = store_with(context, Access::Surroundings, hushed())?;
@@ -99,6 +103,19 @@ fn change(context: &mut Context, key: &str, value: &str) -> Result<()> {
     let whence = if value.is_empty() { "out of" } else { "in" };
     context.out.say(format!("{did} `{}` {whence} {}", sanitize::line(key), sanitize::line(&file.display().to_string())));
     Ok(())
+}
+
+/// Refuses the name of an embedding model that nobody has: it would only be found out when something is searched.
+fn known_model(value: &str) -> Result<()> {
+    let name = value.trim_matches(['"', '\'']);
+    let (builtin, _) = named::builtin();
+    if name == builtin || named::find(name).is_some() {
+        return Ok(());
+    }
+    let all = named::all();
+    let known = std::iter::once(builtin).chain(all.iter().map(|model| model.name.as_str()));
+    let message = format!("`memory.model` cannot be {}: there is no such embedding model", sanitize::line(value));
+    Err(CliError::invalid(message).suggest(name, known, "`meno model list` shows the models"))
 }
 
 fn document(workspace: &Workspace, wanted: impl Fn(&str) -> bool) -> Result<ConfigDocument> {

@@ -17,8 +17,10 @@ pub fn run(context: &mut Context, args: &CostsArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     workspace.keeping().count_logs(args.logs.filter())?;
     let (now, zone) = (Timestamp::now(), context.out.zone().clone());
+    // A table has each column once.
+    let by = args.by.iter().enumerate().filter(|(at, one)| !args.by[..*at].contains(one)).map(|(_, one)| one.clone()).collect();
     let question = CostQuestion {
-        by: args.by.clone(),
+        by,
         only: args.only.clone(),
         since: args.since.as_ref().map(|when| when.since(now, &zone)),
         until: args.until.as_ref().map(|when| when.until(now, &zone)),

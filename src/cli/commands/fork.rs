@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::run::{GivenAnswers, wrong};
+use super::run::{GivenAnswers, say_twice, wrong};
 use crate::cli::args::values::{KeyValue, RunRef};
 use crate::cli::args::{ForkArgs, NewTerms, RerunArgs};
 use crate::cli::context::Context;
@@ -23,6 +23,7 @@ use crate::workspace::{Access, ActiveRun, ForkPoint, ForkRequest, GivenAnswer, W
 /// # Errors
 /// When there is no such run, position, role or answer, or what the run decided by is gone.
 pub fn fork(context: &mut Context, args: &ForkArgs) -> Result<Exit> {
+    say_twice(context, "--label", &args.terms.labels);
     let request = ForkRequest { take_over: args.agent.clone().map(|role| but(role, args.retry_failed)), ..own(&args.terms) };
     begin(context, &args.run, args.at, request, &args.set)
 }
@@ -32,6 +33,7 @@ pub fn fork(context: &mut Context, args: &ForkArgs) -> Result<Exit> {
 /// # Errors
 /// As [`fork`].
 pub fn rerun(context: &mut Context, args: &RerunArgs) -> Result<Exit> {
+    say_twice(context, "--label", &args.terms.labels);
     let take_over = Some(args.agent.clone().map_or(TakeOver::Nothing, |role| but(role, false)));
     begin(context, &args.run, None, ForkRequest { take_over, ..own(&args.terms) }, &[])
 }

@@ -78,6 +78,9 @@ fn show(context: &mut Context, workspace: &Workspace, run: RunId, seq: u64) -> R
         CliError::not_found(format!("run {run} had not begun when the log was at position {seq}"))
             .hint(format!("`meno events {run}` shows the positions of its events"))
     })?;
+    if let Some(end) = workspace.proof().end_before(run, seq)? {
+        context.out.warn(format!("the log ends at position {end}: the run is shown as it was then"));
+    }
     let detail = detail.masked();
     if context.out.json() {
         context.out.document(&detail)?;

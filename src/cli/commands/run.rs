@@ -53,6 +53,7 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
         consent::to_programs(context, &looked, &template, is_strangers, &looked.places.current)?;
     }
     let given = given(context, args.answers.as_deref(), &args.set, &template)?;
+    say_twice(context, "--label", &args.labels);
     let material = with_material(context, &looked, &template, args, request(args))?;
     let request = material.clone();
     let asks = context.can_ask() && !args.dry_run;
@@ -70,6 +71,11 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     };
     if args.dry_run {
         let preview = looked.runs().preview(&template, &request)?;
+        if let (Some(budget), Some((least, _))) = (args.budget, preview.cost)
+            && budget < least
+        {
+            context.out.warn(format!("a budget of {budget} does not hold the least that this is expected to cost, {least}"));
+        }
         preview::show(context, &template, &preview, mode(&looked.resolved.settings))?;
         return Ok(Exit::Done);
     }
@@ -220,10 +226,8 @@ pub fn given(context: &mut Context, answers: Option<&Path>, set: &[KeyValue], te
         })?;
         given.extend(file.answers.into_iter().map(|(id, value)| (id, (value, AnswerSource::File))));
     }
+    say_twice(context, "--set", set);
     for pair in set {
-        if given.get(&pair.key).is_some_and(|(_, source)| *source == AnswerSource::Flag) {
-            context.out.warn(format!("`--set {}` is given twice; the last one counts", sanitize::line(&pair.key)));
-        }
         given.insert(pair.key.clone(), (Value::String(pair.value.clone()), AnswerSource::Flag));
     }
     Ok(given)
@@ -262,6 +266,15 @@ pub fn wrong(problems: &[AnswerProblem]) -> CliError {
     let report =
         problems.iter().fold(CliError::invalid(message), |report, problem| report.cause(sanitize::line(&problem.to_string())));
     report.hint("answer with `--set ID=VALUE` or `--answers FILE`; `meno show-template TEMPLATE` lists the questions")
+}
+
+/// Says which key of an option is given more than once.
+pub fn say_twice(context: &mut Context, option: &str, pairs: &[KeyValue]) {
+    for (at, pair) in pairs.iter().enumerate() {
+        if pairs[..at].iter().any(|before| before.key == pair.key) {
+            context.out.warn(format!("`{option} {}` is given twice; the last one counts", sanitize::line(&pair.key)));
+        }
+    }
 }
 
 fn request(args: &RunArgs) -> RunRequest {

@@ -20,7 +20,11 @@ pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Read)?;
     let now = Zoned::now().with_time_zone(context.out.zone().clone());
     let logs = workspace.keeping().known_logs(args.logs.filter())?;
-    let request = SearchRequest { limit: args.limit, sort: args.sort, ..SearchRequest::new(joined(&args.query)) };
+    let request = SearchRequest {
+        limit: args.limit.map(|limit| limit as usize),
+        sort: args.sort,
+        ..SearchRequest::new(joined(&args.query))
+    };
     let request = request.lexical_only(args.lexical).all(args.all).of_logs(logs).now(&now);
     let found = workspace.memory().search(&request).map_err(report)?;
     if context.out.json() {

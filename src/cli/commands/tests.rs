@@ -159,6 +159,52 @@ fn a_file_that_cannot_be_written_is_named_as_it_was_typed_and_with_what_is_missi
 }
 
 #[test]
+fn nothing_that_is_given_is_passed_over_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 1);
+    let said = |words: &[&str]| {
+        let (ended, data, said) = typed(dir.path(), words);
+        assert!(ended.is_ok(), "{words:?}: {ended:?}");
+        (data, said)
+    };
+    let dry = ["run", "release_prep", "--dry-run", "--preset", "simulated", "--budget", "0", "--label", "a=1", "--label", "a=2"];
+    let (_, notes) = said(&dry);
+    assert!(notes.contains("`--label a` is given twice"), "{notes}");
+    assert!(notes.contains("does not hold the least"), "{notes}");
+    let (_, notes) = said(&["replay", "last", "--at", "99999"]);
+    assert!(notes.contains("the log ends at position"), "{notes}");
+    assert_eq!(json(dir.path(), &["costs", "--by", "model,day,model"])["by"], json!(["model", "day"]));
+    let report = typed(dir.path(), &["config", "memory.model=Nope"]).0.unwrap_err();
+    assert!(report.message.contains("no such embedding model") && report.hint.unwrap().contains("meno model list"));
+    assert!(typed(dir.path(), &["config", "memory.model=all-MiniLM-L6-v2"]).0.is_ok());
+}
+
+#[test]
+fn a_damaged_text_is_said_by_what_leaves_it_out() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 1);
+    typed(dir.path(), &["note", "last", &"a long note ".repeat(2000)]).0.unwrap();
+    let mut damaged = 0;
+    for folder in std::fs::read_dir(dir.path().join("store/payloads")).unwrap().flatten() {
+        for file in std::fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+            std::fs::write(file.path(), "x").unwrap();
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 0, "nothing lies beside the log");
+    let out = dir.path().join("out");
+    for words in [["backup", dir.path().join("file").to_str().unwrap()], ["export", out.to_str().unwrap()]] {
+        let (ended, _, said) = typed(dir.path(), &words);
+        assert_eq!(ended, Ok(Exit::Done), "{words:?}");
+        assert!(said.contains("missing or damaged"), "{words:?}: {said}");
+    }
+    for words in [&["show-run", "last"] as &[&str], &["search", "--lexical", "release"], &["events", "last"]] {
+        assert!(typed(dir.path(), words).0.is_ok(), "{words:?}");
+    }
+    assert_eq!(typed(dir.path(), &["doctor"]).0, Ok(Exit::Violation));
+}
+
+#[test]
 fn a_file_is_no_store() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("store"), "words").unwrap();

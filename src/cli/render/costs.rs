@@ -1,6 +1,6 @@
 //! `costs`: one row per combination, then one total per kind of money.
 
-use crate::analytics::spending::{CostReport, CostTotal};
+use crate::analytics::spending::{CostReport, CostTotal, value_words};
 use crate::charts::axis::Unit;
 use crate::charts::costs::cost_columns;
 use crate::charts::terminal::{bar, columns};
@@ -34,7 +34,7 @@ pub fn costs(out: &Printer, report: &CostReport) -> String {
     }
     let mut table = Table::new(out, &columns);
     for row in &report.rows {
-        let mut cells: Vec<Entry> = row.key.values().map(|value| Entry::from(value.as_deref().unwrap_or("unknown"))).collect();
+        let mut cells: Vec<Entry> = row.key.iter().map(|(by, value)| Entry::from(value_words(by, value.as_deref()))).collect();
         if !by_mode {
             cells.push(row.total.mode.name().into());
         }
@@ -88,7 +88,7 @@ pub fn tools(out: &Printer, report: &CostReport) -> String {
     columns.extend(["calls", "failed", "duration"].map(|name| Column::new(name, Fit::Number)));
     let mut table = Table::new(out, &columns);
     for row in &report.tools {
-        let mut cells: Vec<Entry> = row.key.values().map(|value| Entry::from(value.as_deref().unwrap_or("unknown"))).collect();
+        let mut cells: Vec<Entry> = row.key.iter().map(|(by, value)| Entry::from(value_words(by, value.as_deref()))).collect();
         if !by_mode {
             cells.push(row.mode.name().into());
         }

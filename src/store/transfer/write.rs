@@ -97,7 +97,9 @@ pub fn write(
                                     lines.write(&Line::Payload { hash: name, text })?;
                                     written.insert(name);
                                 }
-                                None => drop(left_out.insert(name)),
+                                None => {
+                                    left_out.insert(name);
+                                }
                             }
                         }
                         let Record { head: bytes, .. } = record;

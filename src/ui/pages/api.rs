@@ -25,7 +25,9 @@ pub fn document(value: &impl Serialize) -> Result<Answer> {
 /// When a filter cannot be read, or the store.
 pub fn runs(ui: &Ui, request: &Request) -> Result<Answer> {
     let filter = super::runs::filter(ui, request)?;
-    let limit = request.read("limit", |text| text.parse::<usize>().ok(), "a number")?.unwrap_or(RUNS_MAX);
+    let limit = request
+        .read("limit", |text| text.parse::<usize>().ok().filter(|limit| *limit > 0), "a number from 1 on")?
+        .unwrap_or(RUNS_MAX);
     document(&ui.workspace.runs().list(&filter, SortBy::Newest, Some(limit.clamp(1, RUNS_MAX)))?)
 }
 
@@ -54,7 +56,7 @@ pub fn run(ui: &Ui, request: &Request) -> Result<Answer> {
 pub fn search(ui: &Ui, request: &Request) -> Result<Answer> {
     let question =
         request.query.get("q").ok_or_else(|| CliError::invalid("nothing is asked").hint("use `/api/search?q=WORDS`"))?;
-    let limit = request.read("limit", |text| text.parse::<usize>().ok(), "a number")?;
+    let limit = request.read("limit", |text| text.parse::<usize>().ok().filter(|limit| *limit > 0), "a number from 1 on")?;
     let now = jiff::Zoned::now().with_time_zone(ui.zone.clone());
     let search = SearchRequest { limit, ..SearchRequest::new(question) }.now(&now);
     document(&ui.workspace.memory().search(&search).map_err(crate::cli::commands::search::report)?)

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
-use crate::analytics::spending::{CostLine, CostQuestion, CostReport, Dimension, Only};
+use crate::analytics::spending::{CostLine, CostQuestion, CostReport, Dimension, Only, value_words};
 use crate::charts::calendar::Period;
 use crate::charts::costs::{cost_chart, series_name};
 use crate::charts::figure;
@@ -190,7 +190,7 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
                 tbody {
                     @for row in shown {
                         tr {
-                            @for value in row.key.values() { td { (value.as_deref().map_or_else(|| "unknown".to_owned(), element::line)) } }
+                            @for (by, value) in &row.key { td { (element::line(value_words(by, value.as_deref()))) } }
                             td { (row.total.mode.name()) }
                             (sums(&row.total, runs_of(&request.query, row).as_deref(), &series_name(row, 0)))
                         }
@@ -235,7 +235,7 @@ fn tools(report: &CostReport) -> Markup {
                 tbody {
                     @for row in &report.tools {
                         tr {
-                            @for value in row.key.values() { td { (value.as_deref().map_or_else(|| "unknown".to_owned(), element::line)) } }
+                            @for (by, value) in &row.key { td { (element::line(value_words(by, value.as_deref()))) } }
                             td { (row.mode.name()) }
                             td class="num" { (words::count(row.calls)) }
                             td class="num" { (words::count(row.failed)) }

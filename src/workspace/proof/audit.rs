@@ -221,7 +221,7 @@ impl Auditor<'_> {
             let reached = last.envelope.seq.max(next + page.len() as u64 - 1);
             for stored in page.iter().filter(|stored| stored.envelope.seq <= self.head.seq) {
                 let at = Location { seq: Some(stored.envelope.seq), run: stored.envelope.run };
-                if stored.envelope.seq > reached_before + 1 && !scan.findings.is_empty() {
+                if stored.envelope.seq > reached_before.saturating_add(1) && !scan.findings.is_empty() {
                     previous = None;
                 }
                 reached_before = stored.envelope.seq;

@@ -90,6 +90,20 @@ impl Proof<'_> {
         };
         Ok((until > 0).then(|| RunDetail::fold(events[..until].iter(), &text)))
     }
+
+    /// Returns where the log ends, the store's own or that of the run, when that is before position `seq`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn end_before(&self, id: RunId, seq: u64) -> Result<Option<u64>, store::Error> {
+        let head = self.0.log.head()?.seq;
+        if seq <= head {
+            return Ok(None);
+        }
+        let events = self.0.runs().events_of(id, 1, u32::MAX)?;
+        let end = events.last().map_or(head, |recorded| recorded.envelope.seq.max(head));
+        Ok((seq > end).then_some(end))
+    }
 }
 
 /// How many of a run's events had happened at `position`: of the log, or, below the run's first position in the log, of the run itself,
