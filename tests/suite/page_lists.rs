@@ -138,7 +138,7 @@ fn the_last_audit_is_noted_and_never_taken_for_one_of_another_log() {
     let house = House::with_delay(0);
     house.meno(["run", "python_package_publish", "--no-input", "--seed", "7"]).ends();
     let doctor = || {
-        let document: Value = serde_json::from_str(&house.meno(["doctor", "--json"]).ends().stdout).expect("JSON");
+        let document: Value = serde_json::from_str(&house.meno(["doctor", "--json"]).stdout).expect("JSON");
         let check = document["checks"].as_array().expect("checks").iter().find(|check| check["name"] == "audit").cloned();
         check.expect("a line about the audit")
     };

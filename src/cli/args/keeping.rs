@@ -87,7 +87,7 @@ pub enum ExportFormat {
         number of stores push to one place. With encryption on the parts are encrypted under the store's key: whoever pulls \
         needs it. Credentials come from the environment: AWS_ACCESS_KEY_ID and the like, GOOGLE_APPLICATION_CREDENTIALS, \
         AZURE_STORAGE_ACCOUNT_NAME and the like.\n\n\
-        With --format parquet the tables of `meno export` go there too, those files that are new; they have no text by people, models and \
+        With --format parquet the tables of `meno export DIR --format parquet` go there too, those files that are new; they have no text by people, models and \
         tools and are not encrypted.\n\n\
         Examples:\n  meno push team-lake\n  meno push s3://team-lake/meno --without-private\n  meno push s3://team-lake/meno --format parquet"
 )]

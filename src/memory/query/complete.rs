@@ -93,7 +93,8 @@ fn values(key: &str, known: &KnownTerms) -> Vec<String> {
             RunStatus::ALL.iter().map(|status| status.name()).chain(["verified", "unverified"]).map(str::to_owned).collect()
         }
         "verified" | "escalated" => owned(&["yes", "no"]),
-        "since" | "until" | "on" => owned(&["today", "yesterday", "7d", "30d", "last week", "last month"]),
+        "since" | "until" => owned(&["today", "yesterday", "7d", "30d", "last week", "last month"]),
+        "on" => owned(&["today", "yesterday", "last week", "last month"]),
         "cost" => owned(&[">0.10", ">1", "<0.01", "1..2"]),
         "duration" => owned(&[">5m", "<90s", "1m..1h"]),
         "tier" | "only" => Tier::ALL.iter().map(|tier| tier.name().to_owned()).collect(),

@@ -58,7 +58,9 @@ impl Proof<'_> {
         };
         let mut bytes = serde_json::to_vec(&note)?;
         bytes.push(b'\n');
-        write_whole(&OsFiles, &self.0.store.path.join(FILE), &bytes)
+        let path = self.0.store.path.join(FILE);
+        // What a full disk let begin does not stay.
+        write_whole(&OsFiles, &path, &bytes).inspect_err(|_| drop(std::fs::remove_file(path.with_extension("tmp"))))
     }
 
     /// Returns what the store notes of its last audit. A file that cannot be read notes nothing.
