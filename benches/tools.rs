@@ -92,7 +92,7 @@ fn turns(scratch: &Scratch) -> Result<()> {
         few.push(conversation(&home, TURNS_FEW)?);
         many.push(conversation(&home, TURNS_MANY)?);
         let mut file = fs::File::options().create(true).append(true).open(home.join("synced"))?;
-        let append = || (0..2).try_for_each(|_| file.write_all(&[7; 1000]).and_then(|()| file.sync_data()));
+        let mut append = || (0..2).try_for_each(|_| file.write_all(&[7; 1000]).and_then(|()| file.sync_data()));
         synced.push(took(|| append().map_err(Into::into))?);
     }
     let turn = (median(&many) - median(&few)) / f64::from(TURNS_MANY - TURNS_FEW);

@@ -237,7 +237,7 @@ pub(super) fn call(door: &Door, name: &str, given: Value, stop: &CancellationTok
         "run" if may_run => read(given).and_then(|given| running::run(door, given, stop)).and_then(detail),
         "resume" if may_run => read(given).and_then(|given| running::resume(door, given, stop)).and_then(detail),
         "run" | "resume" => Err(CliError::refused(format!("this server only reads, so `{name}` is not offered"))
-            .hint("the person who starts it allows it with `meno mcp --allow-run`")),
+            .hint("the person who starts it allows it with `meno mcp --allow-run`, or `meno ui --allow-run`")),
         _ => return None,
     })
 }

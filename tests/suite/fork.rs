@@ -301,6 +301,13 @@ fn a_fork_that_another_failure_would_end_is_refused_with_the_line_that_works() {
     assert_eq!(of(&done.events(), "AttemptStarted").count(), 2, "{line}: {}", done.stderr);
 }
 
+/// Runs a command where the usual programs are.
+fn with_programs(house: &House, args: &[&str]) -> Done {
+    let mut command = house.command(args);
+    command.env("PATH", "/usr/bin:/bin");
+    crate::harness::finish(command)
+}
+
 /// A house with a run whose one agent looked into a file, twice, and asked a script.
 fn with_a_look(tools: &str, more_tools: &[&str], more_calls: &Value) -> House {
     let house = House::new();
@@ -329,7 +336,7 @@ fn with_a_look(tools: &str, more_tools: &[&str], more_calls: &Value) -> House {
              "tools": tools}]}),
     );
     std::fs::write(house.path("work/notes.txt"), "old first\nold second\n").expect("written");
-    house.meno(["run", "look", "--no-input", "--json"]).ends();
+    with_programs(&house, &["run", "look", "--no-input", "--json"]).ends();
     std::fs::write(house.path("work/notes.txt"), "new first\nnew second\n").expect("written");
     house
 }
@@ -370,12 +377,12 @@ fn tools_that_look_are_given_what_was_recorded_where_the_conversation_is_the_sam
 fn an_agent_that_may_change_something_looks_again_and_does_it_again() {
     let runs = json!([{"name": "run_command", "arguments": {"program": "sh", "arguments": ["-c", "echo ran >> log.txt"]}}]);
     let house = with_a_look("commands = [\"sh\"]\n", &["sh"], &runs);
-    house.meno(["rerun", "last", "--json"]).ends();
+    with_programs(&house, &["rerun", "last", "--json"]).ends();
     assert_eq!(looked(&house), (0, true));
     assert_eq!(std::fs::read_to_string(house.path("work/log.txt")).expect("it ran").lines().count(), 2);
     // A program of which the settings say that it only looks is as good as a tool that does.
     let house = with_a_look("commands = [\"sh\"]\n[tools.commands.sh]\neffect = \"reads\"\n", &["sh"], &runs);
-    house.meno(["rerun", "last", "--json"]).ends();
+    with_programs(&house, &["rerun", "last", "--json"]).ends();
     assert_eq!(looked(&house), (3, false));
     assert_eq!(std::fs::read_to_string(house.path("work/log.txt")).expect("it ran").lines().count(), 1);
     assert_sound(&house);

@@ -67,7 +67,8 @@ fn a_client_over_http_reads_what_the_commands_print_and_nobody_else_comes_in() {
         listed["result"]["tools"].as_array().expect("tools").iter().filter_map(|it| it["name"].as_str()).collect();
     assert!(names.contains(&"search") && !names.contains(&"run"), "{names:?}");
     let (_, refused) = ask(&served, OWN, &[], &request("tools/call", json!({"name": "run", "arguments": {"template": "x"}})));
-    assert!(refused["error"].is_object(), "{refused}");
+    assert_eq!(refused["result"]["isError"], true, "{refused}");
+    assert!(refused["result"]["content"][0]["text"].as_str().is_some_and(|text| text.contains("only reads")), "{refused}");
 
     let list = request("tools/list", json!({}));
     for (token, more, status) in [

@@ -11,7 +11,7 @@ use crate::domain::money::NanoUsd;
     after_help = "The address that is printed lets one browser in, once. The page is served to this machine only, and nothing is fetched \
         from elsewhere. Ctrl-C ends it; runs that it started are paused then, and `meno resume RUN` continues them.\n\n\
         Clients of the Model Context Protocol find the store at /mcp, with the token that is printed, or that of MENO_MCP_TOKEN: \
-        `meno mcp --print-config CLIENT --url URL` prints their settings. Without --allow-run they only read.\n\n\
+        `meno mcp --print-config codex --url http://127.0.0.1:4690/mcp` prints their settings. Without --allow-run they only read.\n\n\
         Examples:\n  meno ui\n  meno ui --read-only --no-open --port 8080"
 )]
 pub struct UiArgs {
