@@ -208,7 +208,7 @@ impl Auditor<'_> {
     fn index(&mut self, scan: &Scan) -> Result<Option<Extent>, Error> {
         let (mut count, mut next, mut digest) = (0, 1, Digest::default());
         let mut previous = Some(chain::genesis(self.head.node));
-        let mut reached_before = 0;
+        let mut reached_before = 0_u64;
         let mut bytes = Vec::new();
         while next <= self.head.seq {
             let page = match self.material.log.read(next, PAGE) {
