@@ -381,7 +381,7 @@ fn an_agent_that_may_change_something_looks_again_and_does_it_again() {
     assert_eq!(looked(&house), (0, true));
     assert_eq!(std::fs::read_to_string(house.path("work/log.txt")).expect("it ran").lines().count(), 2);
     // A program of which the settings say that it only looks is as good as a tool that does.
-    let house = with_a_look("commands = [\"sh\"]\n[tools.commands.sh]\neffect = \"reads\"\n", &["sh"], &runs);
+    let house = with_a_look("[tools.commands.sh]\neffect = \"reads\"\n", &["sh"], &runs);
     with_programs(&house, &["rerun", "last", "--json"]).ends();
     assert_eq!(looked(&house), (3, false));
     assert_eq!(std::fs::read_to_string(house.path("work/log.txt")).expect("it ran").lines().count(), 1);
