@@ -180,7 +180,7 @@ mod tests {
                 "question `test`: the template has no question `test`; did you mean `tests`? (allowed: name, tests, coverage, title, key, why)",
                 "question `titel`: the template has no question `titel`; did you mean `title`? (allowed: name, tests, coverage, title, key, why)",
                 "question `name`: an answer is needed (allowed: a text of one line)",
-                "question `tests`: `maybe` is neither (allowed: Yes or No)",
+                "question `tests`: `maybe` is neither Yes nor No (allowed: Yes or No)",
                 "question `coverage`: `200` is out of range (allowed: a number of at most 100)",
             ]
         );

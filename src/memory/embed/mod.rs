@@ -5,15 +5,19 @@
 //! `embeddings` another one stands in its place.
 
 mod builtin;
-#[cfg_attr(not(feature = "embeddings"), path = "no_engine.rs")]
+#[cfg(feature = "embeddings")]
 mod engine;
 pub mod named;
+#[cfg(not(feature = "embeddings"))]
+mod no_engine;
 pub mod unrelated;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use engine::{Files, OnnxSession};
+#[cfg(not(feature = "embeddings"))]
+use no_engine as engine;
 
 use super::fuse::Unrelated;
 

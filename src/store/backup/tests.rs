@@ -98,7 +98,7 @@ fn later_events_and_whoever_is_at_work_are_left_alone() {
     // A head that is not this log's makes no backup.
     let wrong = Head { hash: Hash::default(), ..head };
     let other = root.path().join("other");
-    assert!(matches!(pack(&root.path().join("store"), wrong, &other, String::new()), Err(Error::Unsound { .. })));
+    assert!(matches!(pack(&root.path().join("store"), wrong, &other, String::new()), Err(Error::NotWhole { .. })));
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2, "nothing is left of what failed");
 }
 

@@ -47,6 +47,9 @@ struct Unpacked {
     bytes: usize,
 }
 
+/// A block and the key that it stands at.
+type Keyed = (Vec<u8>, Arc<Block>);
+
 /// Where a block ends and what belongs to it.
 struct Region {
     /// The key that the block stands at, if there is a block.
@@ -162,13 +165,13 @@ impl Blocks {
     }
 
     /// Returns the block with the greatest key that is not above `key`, unless that block ends before `wanted`.
-    fn block_to(&self, tree: &str, key: &[u8], wanted: Option<&[u8]>) -> Result<Option<(Vec<u8>, Arc<Block>)>, Error> {
+    fn block_to(&self, tree: &str, key: &[u8], wanted: Option<&[u8]>) -> Result<Option<Keyed>, Error> {
         let mut end = prefixed(BLOCK, key);
         end.push(0);
         self.find_block(tree, &[BLOCK], &end, true, wanted)
     }
 
-    fn first_block(&self, tree: &str) -> Result<Option<(Vec<u8>, Arc<Block>)>, Error> {
+    fn first_block(&self, tree: &str) -> Result<Option<Keyed>, Error> {
         self.find_block(tree, &[BLOCK], &[BLOCK_END], false, None)
     }
 
@@ -179,7 +182,7 @@ impl Blocks {
         to: &[u8],
         reverse: bool,
         wanted: Option<&[u8]>,
-    ) -> Result<Option<(Vec<u8>, Arc<Block>)>, Error> {
+    ) -> Result<Option<Keyed>, Error> {
         let mut found = Ok(None);
         self.index.scan(tree, from, Some(to), reverse, &mut |key, row| {
             let ends_before = wanted.is_some_and(|wanted| Block::last_key(row).is_some_and(|last| last < wanted));

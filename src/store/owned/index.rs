@@ -390,10 +390,9 @@ impl Index {
             ));
         }
         let index = self.fill_anew(journal, packer)?;
-        if is_doubtful && self.given_up().is_none() && lock(&self.report).damage.is_empty() {
-            if let Err(why) = self.shelf.discard(&aside) {
-                tracing::warn!("{} stays: {why}", aside.display());
-            }
+        let is_of_no_use = is_doubtful && self.given_up().is_none() && lock(&self.report).damage.is_empty();
+        if is_of_no_use && let Err(why) = self.shelf.discard(&aside) {
+            tracing::warn!("{} stays: {why}", aside.display());
         }
         Ok(index)
     }

@@ -4,9 +4,11 @@ use super::Workspace;
 
 pub(crate) mod audit;
 pub(crate) mod audit_document;
-#[cfg_attr(not(feature = "signing"), path = "no_keys.rs")]
+#[cfg(feature = "signing")]
 mod keys;
 pub(crate) mod last_audit;
+#[cfg(not(feature = "signing"))]
+mod no_keys;
 pub(crate) mod replay;
 pub(crate) mod seal;
 #[cfg(any(test, feature = "signing"))]
@@ -14,6 +16,9 @@ pub(crate) mod signers;
 pub mod signing;
 #[cfg(test)]
 pub(crate) mod simulator;
+
+#[cfg(not(feature = "signing"))]
+use no_keys as keys;
 
 /// The part of a [`Workspace`] that [`Workspace::proof`] gives.
 #[derive(Clone, Copy)]

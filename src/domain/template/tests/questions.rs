@@ -74,7 +74,9 @@ fn defaults_must_be_allowed_and_known() {
     breaks(
         &q("1/default"),
         json!("perhaps"),
-        &["error /form_schema/questions/1/default: the question does not allow its own default `perhaps`: `perhaps` is neither"],
+        &[
+            "error /form_schema/questions/1/default: the question does not allow its own default `perhaps`: `perhaps` is neither Yes nor No",
+        ],
     );
     breaks(
         &q("4/default"),
