@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ pub(super) struct Watch {
     unasked: AtomicU64,
     /// The end of what it wrote on stderr.
     last_words: Mutex<VecDeque<u8>>,
+    /// Nothing more comes on stderr.
+    is_heard: AtomicBool,
 }
 
 impl Watch {
@@ -66,6 +68,11 @@ impl Watch {
     fn fail(&self, fault: &'static str) -> io::Error {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
         io::Error::new(io::ErrorKind::InvalidData, fault)
+    }
+
+    /// Returns whether everything that it wrote on stderr was read.
+    pub(super) fn is_heard(&self) -> bool {
+        self.is_heard.load(Ordering::Acquire)
     }
 
     /// Returns the last lines that it wrote on stderr, fit to be shown.
@@ -162,6 +169,7 @@ async fn listen(mut stderr: Receiver, watch: Arc<Watch>) {
         let over = kept.len().saturating_sub(LAST_WORDS_BYTES);
         kept.drain(..over);
     }
+    watch.is_heard.store(true, Ordering::Release);
 }
 
 /// Reads what a server says, as long as it is not too much.

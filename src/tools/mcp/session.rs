@@ -253,9 +253,9 @@ async fn silence(peer: &Peer, watch: &Watch) -> String {
             return fault.or_else(|| watch.ended()).unwrap_or_else(|| "it ended the conversation".to_owned());
         }
     };
-    // A process that closes its pipes is about to end: how, is worth a moment.
-    for _ in 0..20 {
-        if watch.fault().is_some() || process.ended().is_some() {
+    // A process that closes its pipes is about to end: how, and what it said last, are worth a moment.
+    for _ in 0..100 {
+        if watch.fault().is_some() || (process.ended().is_some() && watch.is_heard()) {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
