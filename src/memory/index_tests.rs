@@ -113,6 +113,7 @@ fn an_index_of_another_log_is_made_anew_and_says_so() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
 fn passages_are_embedded_newest_first_once_and_only_while_there_is_time() {
     let story = Story::new(3);
     story.seen.set(3 * Story::length());

@@ -249,6 +249,7 @@ fn tiny_terminals_show_every_screen() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
 fn every_table_is_as_it_was() {
     let desk = Desk::new();
     for command in TABLES.into_iter().chain(PAGES) {

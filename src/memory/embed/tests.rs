@@ -5,6 +5,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[test]
+#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
 fn the_model_that_ships_knows_what_belongs_together() {
     let embedder = Embedder::builtin().with_workers(1);
     let texts = [
@@ -21,6 +22,7 @@ fn the_model_that_ships_knows_what_belongs_together() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
 fn embedding_stops_when_it_is_told_to() {
     let embedder = Embedder::builtin().with_workers(1);
     let texts: Vec<String> = (0..40).map(|n| format!("text number {n}")).collect();
@@ -44,6 +46,7 @@ fn batches_hold_every_text_once_and_like_lengths_together() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
 fn a_model_that_was_not_fetched_is_named_with_its_missing_file() {
     let folder = tempfile::tempdir().unwrap();
     let missing = Embedder::open("bgesmallenv15", folder.path(), None).unwrap_err();
@@ -52,6 +55,7 @@ fn a_model_that_was_not_fetched_is_named_with_its_missing_file() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
 fn what_is_unrelated_is_measured_and_far_from_what_belongs_together() {
     let embedder = Embedder::builtin().with_workers(1);
     let measured = unrelated::measure(&embedder).unwrap();

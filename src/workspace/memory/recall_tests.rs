@@ -18,6 +18,7 @@ fn ask(workspace: &Workspace, query: &str, all: bool) -> (SearchResponse, Vec<St
 }
 
 #[test]
+#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
 fn what_is_measured_on_texts_is_what_search_finds_in_runs_with_these_texts() {
     let dir = tempfile::tempdir().unwrap();
     let now: jiff::Zoned = "2026-11-29T12:00:00Z[UTC]".parse().unwrap();
