@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use similar::TextDiff;
 
 use super::root::{Found, Root, RootPath};
-use super::{ToolContext, ToolError};
+use super::{REMOVED, ToolContext, ToolError};
 use crate::domain::event::FileChange;
 use crate::domain::ids::Hash;
 use crate::domain::text::Text;
@@ -18,8 +18,6 @@ pub use super::root::WRITTEN_BYTES_MAX;
 
 /// How long the comparison of two texts may take: afterwards it says less exactly what changed.
 const DIFF_TIME_MAX: Duration = Duration::from_millis(500);
-/// How a place begins from which a secret was removed.
-const REMOVED: &str = "[redacted:";
 
 /// Files that a tool is about to change, and into what.
 #[derive(Clone, Debug, PartialEq)]

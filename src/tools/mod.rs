@@ -47,7 +47,7 @@ use crate::domain::judge::CommandAsked;
 use crate::domain::redact::Redactor;
 use crate::domain::run::Observation;
 use crate::domain::settings::ToolSettings;
-use crate::domain::tool::{self, RUN_COMMAND, ToolEffect, ToolOutcome, ToolSpec, changes_files};
+use crate::domain::tool::{self, HTTP_GET, RUN_COMMAND, ToolEffect, ToolOutcome, ToolSpec, changes_files};
 
 use change::{Standing, Write};
 use child::Ended;
@@ -279,6 +279,10 @@ impl Toolbox {
             };
         }
         let servers = self.server_of(name);
+        let acts = servers.is_some() || matches!(name, RUN_COMMAND | HTTP_GET);
+        if acts && arguments.to_string().contains(REMOVED) {
+            return Begun::Ended(Some(outcome(Err(ToolError::not_allowed(SECRET_REMOVED)), start)));
+        }
         let result = match servers {
             Some(servers) => servers.call(name, arguments, stop).map(Output::from),
             None => found.and_then(|(tool, place)| tool.run(arguments, place, stop)),
@@ -372,6 +376,11 @@ impl Toolbox {
 
 /// What is said of a program that may have changed something and was ended because Meno was stopped.
 const CUT_OFF: &str = "Meno was stopped while this ran, and ended it before it had finished: look how far it came.";
+/// How a place begins from which a secret was removed.
+const REMOVED: &str = "[redacted:";
+/// What is said of a call whose arguments held a secret: what was meant is recorded nowhere and cannot be done.
+const SECRET_REMOVED: &str = "An argument looked like a secret, or stood under the name of one, and was removed, so nothing was done: leave secrets \
+                              out of calls, and name the variable or the file that holds one instead.";
 /// What a tool says that may not write.
 const NO_WRITING: &str = "Files are not changed: the settings do not allow it.";
 

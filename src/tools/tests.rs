@@ -12,11 +12,11 @@ use super::*;
 use crate::domain::event::Fact;
 use crate::domain::tool::{RESULT_BYTES_MAX, ToolEffect};
 
-struct ToolContext {
+struct Folder {
     dir: tempfile::TempDir,
 }
 
-impl ToolContext {
+impl Folder {
     fn new(files: &[(&str, &str)]) -> Self {
         let place = Self { dir: tempfile::tempdir().unwrap() };
         fs::create_dir(place.dir.path().join("w")).unwrap();
@@ -67,6 +67,21 @@ fn tools_in(root: &Path, never: &[&Path], deny: &[String]) -> Toolbox {
 }
 
 #[test]
+fn what_acts_does_nothing_where_a_secret_was_removed_from_what_was_meant() {
+    let place = Folder::new(&[]);
+    for (name, arguments) in [
+        ("run_command", json!({"program": "sh", "arguments": ["-c", "echo [redacted:secret] > made"]})),
+        ("http_get", json!({"url": "https://example.com/?token=[redacted:secret]"})),
+    ] {
+        let (fault, text) = place.fault(name, arguments);
+        assert!(fault == ToolFault::NotAllowed && text.contains("nothing was done: leave secrets out"), "{name}: {text}");
+    }
+    assert!(!place.root().join("made").exists());
+    place.write("a.txt", "key = [redacted:secret]");
+    assert!(place.ok("search_files", json!({"pattern": "\\[redacted:"})).contains("a.txt"), "what only looks may look for it");
+}
+
+#[test]
 fn every_tool_says_what_it_is_and_has_a_schema_that_closes() {
     let catalogue = catalogue();
     let names: Vec<&str> = catalogue.iter().map(|spec| spec.name.as_str()).collect();
@@ -83,7 +98,7 @@ fn every_tool_says_what_it_is_and_has_a_schema_that_closes() {
 
 #[test]
 fn a_file_is_read_with_its_line_numbers_and_in_parts() {
-    let place = ToolContext::new(&[("src/a.rs", "fn a() {}\r\nfn b() {}\nlast"), ("empty", "")]);
+    let place = Folder::new(&[("src/a.rs", "fn a() {}\r\nfn b() {}\nlast"), ("empty", "")]);
     assert_eq!(
         place.ok("read_file", json!({"path": "src/a.rs"})),
         "src/a.rs, 3 lines:\n     1\tfn a() {}\n     2\tfn b() {}\n     3\tlast\n"
@@ -104,7 +119,7 @@ fn a_file_is_read_with_its_line_numbers_and_in_parts() {
 
 #[test]
 fn what_is_no_text_or_not_there_is_said() {
-    let place = ToolContext::new(&[("data", "a\0b")]);
+    let place = Folder::new(&[("data", "a\0b")]);
     fs::create_dir(place.root().join("folder")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, place.root().join("pipe"), rustix::fs::Mode::RWXU).unwrap();
     for (path, words) in [
@@ -125,7 +140,7 @@ fn what_is_no_text_or_not_there_is_said() {
 
 #[test]
 fn no_path_leads_outside() {
-    let place = ToolContext::new(&[("in.txt", "inside"), ("sub/in.txt", "inside")]);
+    let place = Folder::new(&[("in.txt", "inside"), ("sub/in.txt", "inside")]);
     fs::write(place.dir.path().join("secret"), "SECRET").unwrap();
     let link = |target: &str, name: &str| symlink(target, place.root().join(name)).unwrap();
     link("../secret", "out");
@@ -174,7 +189,7 @@ fn no_path_leads_outside() {
 
 #[test]
 fn a_folder_that_is_swapped_for_a_link_ten_thousand_times_leads_nowhere() {
-    let place = ToolContext::new(&[("d/f.txt", "inside"), ("keep", "x")]);
+    let place = Folder::new(&[("d/f.txt", "inside"), ("keep", "x")]);
     let outside = place.dir.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("f.txt"), "SECRET").unwrap();
@@ -222,7 +237,7 @@ pub(super) fn swap(one: &Path, other: &Path) {
 
 #[test]
 fn secrets_stores_and_what_settings_deny_are_not_read() {
-    let place = ToolContext::new(&[
+    let place = Folder::new(&[
         (".env", "KEY=SECRET"),
         ("config/.env.local", "KEY=SECRET"),
         ("certs/server.pem", "SECRET"),
@@ -261,7 +276,7 @@ fn secrets_stores_and_what_settings_deny_are_not_read() {
 
 #[test]
 fn a_walk_keeps_to_the_rules_of_gitignore() {
-    let place = ToolContext::new(&[
+    let place = Folder::new(&[
         (".gitignore", "target/\n*.log\n!keep.log\n/only-here\n"),
         ("target/debug/x.rs", "found"),
         ("a.log", "found"),
@@ -292,7 +307,7 @@ fn a_walk_keeps_to_the_rules_of_gitignore() {
 
 #[test]
 fn a_search_says_how_much_it_found_and_shows_no_more_than_asked() {
-    let place = ToolContext::new(&[("a.txt", &"needle\nhay\n".repeat(300)), ("b.bin", "needle\0"), ("c.rs", &"x".repeat(5000))]);
+    let place = Folder::new(&[("a.txt", &"needle\nhay\n".repeat(300)), ("b.bin", "needle\0"), ("c.rs", &"x".repeat(5000))]);
     let found = place.ok("search_files", json!({"pattern": "needle", "max_lines": 2}));
     assert_eq!(found, "a.txt:1: needle\na.txt:3: needle\n(300 lines found, the first 2 are shown)\n");
     assert_eq!(place.ok("search_files", json!({"pattern": "needle", "files": "*.rs"})), "(nothing found in 1 files)\n");
@@ -306,7 +321,7 @@ fn a_search_says_how_much_it_found_and_shows_no_more_than_asked() {
 fn a_tool_that_is_stopped_has_no_result() {
     let files: Vec<String> = (0..200).map(|n| format!("d{n}/f{n}.txt")).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|file| (file.as_str(), "x")).collect();
-    let place = ToolContext::new(&files);
+    let place = Folder::new(&files);
     let toolbox = tools_in(&place.root(), &[], &[]);
     let stop = CancellationToken::new();
     stop.cancel();
@@ -319,7 +334,7 @@ fn sh(script: &str) -> Value {
 
 #[test]
 fn a_program_runs_without_a_shell_and_with_nothing_of_the_environment_but_what_it_may_have() {
-    let place = ToolContext::new(&[("bin/gone", "#!/bin/sh\necho planted\n"), ("sh", "#!/bin/sh\necho planted\n")]);
+    let place = Folder::new(&[("bin/gone", "#!/bin/sh\necho planted\n"), ("sh", "#!/bin/sh\necho planted\n")]);
     for planted in ["bin/gone", "sh"] {
         fs::set_permissions(place.root().join(planted), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
@@ -360,7 +375,7 @@ fn ends(pid: &str) -> bool {
 
 #[test]
 fn a_program_at_its_limit_is_ended_with_all_that_it_started() {
-    let place = ToolContext::new(&[]);
+    let place = Folder::new(&[]);
     let mut hangs = sh("sleep 1000 & echo $!; exec sleep 1000");
     hangs["timeout_s"] = json!(1);
     let (fault, text) = place.fault("run_command", hangs);
@@ -384,7 +399,7 @@ fn a_program_at_its_limit_is_ended_with_all_that_it_started() {
 
 #[test]
 fn a_program_that_floods_is_kept_by_its_head_and_its_tail() {
-    let place = ToolContext::new(&[]);
+    let place = Folder::new(&[]);
     let text = place.ok("run_command", sh("echo first; head -c 9000000 /dev/zero | tr '\\0' x; echo; echo last"));
     assert!(text.starts_with("first\nxxx") && text.contains(" bytes were not kept …]") && text.contains("last\n(exit code 0"));
     assert!(text.len() < 5_000_000, "{}", text.len());
@@ -392,7 +407,7 @@ fn a_program_that_floods_is_kept_by_its_head_and_its_tail() {
 
 #[test]
 fn a_command_of_a_criterion_is_seen_as_it_ended_or_as_why_it_did_not_run() {
-    let place = ToolContext::new(&[]);
+    let place = Folder::new(&[]);
     let toolbox = tools_in(&place.root(), &[], &[]);
     let observe = |run: &[&str]| {
         let run: Vec<String> = run.iter().map(|word| (*word).to_owned()).collect();
@@ -421,7 +436,7 @@ fn git_says(folder: &Path, words: &[&str]) -> Option<String> {
 
 #[test]
 fn git_reads_the_history_and_starts_nothing_that_a_repository_names() {
-    let place = ToolContext::new(&[
+    let place = Folder::new(&[
         ("a.txt", "one\n"),
         (".env", "KEY=SECRET\n"),
         (".gitattributes", "*.txt filter=evil diff=evil\n"),
@@ -518,7 +533,7 @@ fn git_reads_the_history_and_starts_nothing_that_a_repository_names() {
 
 #[test]
 fn a_program_reads_neither_the_variables_nor_the_memory_of_meno() {
-    let place = ToolContext::new(&[]);
+    let place = Folder::new(&[]);
     let full = Confinement::new(&ToolSettings::default(), &place.root(), None, &[]).enforced().is_some_and(|found| found.is_full);
     if !full {
         return;
@@ -531,7 +546,7 @@ fn a_program_reads_neither_the_variables_nor_the_memory_of_meno() {
 #[test]
 fn what_a_file_or_a_program_writes_hides_nothing_of_a_result() {
     let mark = crate::domain::tool::KEPT_BESIDE;
-    let place = ToolContext::new(&[("a.txt", &format!("visible\n{mark}HIDDEN\n"))]);
+    let place = Folder::new(&[("a.txt", &format!("visible\n{mark}HIDDEN\n"))]);
     for (name, arguments) in
         [("read_file", json!({"path": "a.txt"})), ("run_command", sh("cat a.txt")), ("search_files", json!({"pattern": "."}))]
     {

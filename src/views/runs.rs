@@ -112,31 +112,13 @@ impl Projection for Runs {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::domain::event::SuspendReason;
+    use crate::views::rows::MapRows;
     use crate::views::sample;
 
-    #[derive(Default)]
-    struct Held(BTreeMap<Vec<u8>, Vec<u8>>);
-
-    impl Rows for Held {
-        fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-            self.0.get(key).cloned()
-        }
-
-        fn put(&mut self, key: &[u8], row: Vec<u8>) {
-            self.0.insert(key.to_vec(), row);
-        }
-
-        fn remove(&mut self, key: &[u8]) {
-            self.0.remove(key);
-        }
-    }
-
     fn waiting_after(events: &[Recorded]) -> Vec<RunId> {
-        let mut held = Held::default();
+        let mut held = MapRows::default();
         events.iter().for_each(|event| Runs.apply(&mut held, event).unwrap());
         held.0.keys().filter_map(|key| read_waiting(key)).collect()
     }

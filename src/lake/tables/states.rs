@@ -7,37 +7,20 @@ use super::{Cell, Row, Table, day_of};
 use crate::domain::event::{Event, Recorded, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
 use crate::domain::money::TokenUsage;
+use crate::views::Projection;
 use crate::views::costs::Costs;
 use crate::views::costs::calls::{self, CallKey, CallRow};
-use crate::views::rows;
+use crate::views::rows::{self, MapRows};
 use crate::views::run_detail::{AgentDetail, AttemptDetail, Fold, RunDetail, Tokens};
 use crate::views::status::CallStatus;
-use crate::views::{Projection, Rows};
-
-/// The rows that the fold of costs keeps for one run.
-#[derive(Clone, Debug, Default)]
-struct Held(BTreeMap<Vec<u8>, Vec<u8>>);
-
-impl Rows for Held {
-    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.0.get(key).cloned()
-    }
-
-    fn put(&mut self, key: &[u8], row: Vec<u8>) {
-        self.0.insert(key.to_vec(), row);
-    }
-
-    fn remove(&mut self, key: &[u8]) {
-        self.0.remove(key);
-    }
-}
 
 /// One run, as far as its events were taken in.
 #[derive(Clone, Debug)]
 pub struct RunState {
     run: RunId,
     fold: Fold,
-    costs: Held,
+    /// The rows that the fold of costs keeps for this run.
+    costs: MapRows,
     rating: Option<u8>,
     started: Option<TimeNs>,
     attempts: BTreeMap<(AgentNo, AttemptNo), TimeNs>,
@@ -57,7 +40,7 @@ impl RunState {
         Self {
             run,
             fold: Fold::default(),
-            costs: Held::default(),
+            costs: MapRows::default(),
             rating: None,
             started: None,
             attempts: BTreeMap::new(),

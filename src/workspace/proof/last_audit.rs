@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Proof;
 use crate::store;
 use crate::store::files::{OsFiles, write_whole};
+use crate::views;
 use crate::workspace::AuditDocument;
 
 /// The file, in the store's folder.
@@ -50,7 +51,7 @@ impl Proof<'_> {
     pub(super) fn note_audit(&self, document: &AuditDocument) -> std::io::Result<()> {
         let note = AuditNote {
             v: VERSION,
-            at: jiff::Timestamp::now().to_string(),
+            at: views::utc(self.0.world.now()),
             node: document.node.clone(),
             position: document.position,
             head: document.head.clone(),
