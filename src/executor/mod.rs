@@ -5,6 +5,7 @@
 //! over a channel. Start with [`Executor::execute`].
 
 mod ask;
+mod starts;
 mod stream;
 mod work;
 mod world;

@@ -9,6 +9,7 @@ use crate::domain::ids::{BatchId, Hash, RunId};
 use crate::domain::run::{Basis, Causes, Command, Refusal, Run, decide_on};
 use crate::domain::text::{INLINE_BYTES_MAX, Text};
 use crate::executor::World;
+use crate::executor::starts::Starts;
 use crate::store::codec::{self, Decoded};
 use crate::store::log::{Batch, Cause, DayLimit, Log, NewEvent, Stored};
 use crate::store::payloads::Payloads;
@@ -148,8 +149,24 @@ impl Stream {
         commands: &[Command],
         day: Option<crate::domain::money::NanoUsd>,
     ) -> Result<(), StreamError> {
+        self.perform_drafted(basis, |stream| stream.draft(basis, commands, day, None))
+    }
+
+    /// Appends what of `starts` may start now, in one batch.
+    ///
+    /// # Errors
+    /// [`StreamError::Store`] when the log cannot take it.
+    pub(super) fn start(&mut self, basis: &Basis, starts: &Starts) -> Result<(), StreamError> {
+        self.perform_drafted(basis, |stream| stream.draft(basis, &[], None, Some(starts)))
+    }
+
+    fn perform_drafted(
+        &mut self,
+        basis: &Basis,
+        draft: impl Fn(&Self) -> Result<(Vec<Event>, Batch), StreamError>,
+    ) -> Result<(), StreamError> {
         loop {
-            let (events, batch) = self.draft(basis, commands, day)?;
+            let (events, batch) = draft(self)?;
             if events.is_empty() {
                 return Ok(());
             }
@@ -163,14 +180,22 @@ impl Stream {
     /// Like [`Stream::perform`] for what has been paid for: it is never dropped. While the store cannot be reached the batch
     /// lies synced in the spool, and this waits.
     ///
+    /// What of `starts` may start after it stands in the same batch, unless the store is out of reach: what lies in the spool may be
+    /// taken in when nobody is there to carry out what it starts.
+    ///
     /// # Errors
     /// As [`Stream::perform`], but never for a store that is only out of reach.
-    pub fn perform_paid(&mut self, basis: &Basis, commands: &[Command]) -> Result<(), StreamError> {
-        let mut was_spooled = false;
+    pub(super) fn perform_paid(
+        &mut self,
+        basis: &Basis,
+        commands: &[Command],
+        mut starts: Option<&Starts>,
+    ) -> Result<(), StreamError> {
+        let mut may_be_there = false;
         loop {
-            let (events, batch) = match self.draft(basis, commands, None) {
-                // The owner took the spooled batch in under another version: what was paid for is recorded.
-                Err(StreamError::Refused(Refusal::CallNotOpen(_) | Refusal::ToolNotOpen(..))) if was_spooled => return Ok(()),
+            let (events, batch) = match self.draft(basis, commands, None, starts) {
+                // The owner took the batch in, from the spool or before it went away: what was paid for is recorded.
+                Err(StreamError::Refused(Refusal::CallNotOpen(_) | Refusal::ToolNotOpen(..))) if may_be_there => return Ok(()),
                 drafted => drafted?,
             };
             if events.is_empty() {
@@ -180,11 +205,15 @@ impl Stream {
             loop {
                 match self.append(&batch, &events, Levels::of(basis)) {
                     Err(store::Error::Conflict { .. }) => {
-                        was_spooled |= spooled;
+                        may_be_there |= spooled;
                         if spooled {
                             spool::remove(&self.place, self.id, batch.id)?;
                         }
                         self.catch_up()?;
+                        break;
+                    }
+                    Err(store::Error::Unreachable { .. } | store::Error::Disconnected(_)) if starts.take().is_some() => {
+                        may_be_there = true;
                         break;
                     }
                     Err(error @ (store::Error::Unreachable { .. } | store::Error::Disconnected(_))) => {
@@ -212,11 +241,17 @@ impl Stream {
     /// # Errors
     /// A [`Refusal`] when the rules forbid one of them.
     pub fn foresee(&self, basis: &Basis, commands: &[Command]) -> Result<Run, StreamError> {
-        Ok(self.decide(basis, commands, self.world.now())?.1)
+        Ok(self.decide(basis, commands, None, self.world.now())?.1)
     }
 
-    /// Returns the events that `commands` cause one after the other, and the run after them.
-    fn decide(&self, basis: &Basis, commands: &[Command], now: i64) -> Result<(Vec<Event>, Run), Refusal> {
+    /// Returns the events that `commands` cause one after the other, with what of `starts` may start then, and the run after them.
+    fn decide(
+        &self,
+        basis: &Basis,
+        commands: &[Command],
+        starts: Option<&Starts>,
+        now: i64,
+    ) -> Result<(Vec<Event>, Run), Refusal> {
         let mut events = Vec::new();
         let mut run = self.run.clone();
         for command in commands {
@@ -224,6 +259,11 @@ impl Stream {
             (decided, run) = decide_on(run, basis, command.clone(), now)?;
             run.id = Some(self.id);
             events.extend(decided);
+        }
+        if let Some(starts) = starts {
+            let started;
+            (started, run) = starts.decide(run, now);
+            events.extend(started);
         }
         Ok((events, run))
     }
@@ -233,8 +273,9 @@ impl Stream {
         basis: &Basis,
         commands: &[Command],
         day: Option<crate::domain::money::NanoUsd>,
+        starts: Option<&Starts>,
     ) -> Result<(Vec<Event>, Batch), StreamError> {
-        let (events, _) = self.decide(basis, commands, self.world.now())?;
+        let (events, _) = self.decide(basis, commands, starts, self.world.now())?;
         let (encoded, payloads) = self.encode(&events, Levels::of(basis))?;
         let reserved = events.iter().find_map(|event| match event {
             Event::CallStarted(call) => Some((call.day, call.reserved?)),

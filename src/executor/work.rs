@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::{Approval, Ask, Question, Reply, open_tool};
+use super::starts::{Starts, next_call};
 use super::stream::{Stream, StreamError};
 use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::event::{FileState, Mode, Purpose, ResolvedBy, SuspendReason, ToolFault};
@@ -20,8 +21,7 @@ use crate::domain::judge;
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
 use crate::domain::run::{
-    AgentStatus, Basis, CallState, Command, DayBudget, DayRefusal, Effect, FileLook, Observation, Phase, Refusal, Run, Turn,
-    pending, request, reusable,
+    Basis, CallState, Command, DayBudget, DayRefusal, Effect, FileLook, Observation, Phase, Refusal, Run, Turn, pending, request,
 };
 use crate::domain::text::Text;
 use crate::domain::tool::ToolOutcome;
@@ -149,10 +149,7 @@ impl Executor {
         let (sender, receiver) = std::sync::mpsc::channel();
         let mut flight = InFlight::new(sender, receiver);
         let stop = loop {
-            if self.control.try_recv().is_ok() || self.stream.run().cancel_asked {
-                flight.stopping = true;
-                flight.running().for_each(CancellationToken::cancel);
-            }
+            self.notice_stop(&mut flight);
             if !flight.stopping {
                 self.start_what_is_owed(&mut flight)?;
             }
@@ -173,6 +170,14 @@ impl Executor {
             }
         };
         Ok((stop, self.stream))
+    }
+
+    /// Stops what is in flight where somebody asked for that.
+    fn notice_stop(&self, flight: &mut InFlight) {
+        if self.control.try_recv().is_ok() || self.stream.run().cancel_asked {
+            flight.stopping = true;
+            flight.running().for_each(CancellationToken::cancel);
+        }
     }
 
     /// Decides what nothing in flight means: the end, a pause, or a question to a person. `None`: go on.
@@ -246,38 +251,19 @@ impl Executor {
         Ok(Stop::Suspended(why))
     }
 
-    /// Starts every call and tool that may start now: at most `jobs` agents at work, and never beyond a budget.
+    /// Starts every call and tool that may start now.
     fn start_what_is_owed(&mut self, flight: &mut InFlight) -> Result<(), StreamError> {
-        let mut waiting: Vec<AgentNo> = Vec::new();
         // Those that ran when an earlier process died run again, where that does no harm or they had not finished.
         self.look_at_interrupted(flight)?;
-        self.launch_tools(flight);
         self.launch_commands(flight);
-        loop {
-            let run = self.stream.run();
-            let working = run.agents.iter().filter(|agent| agent.status == AgentStatus::Working).count();
-            let jobs = usize::from(run.terms.as_ref().map_or(1, |terms| terms.jobs)).max(1);
-            let next = pending(run).into_iter().find_map(|effect| match effect {
-                Effect::StartCall { agent, purpose } if !waiting.contains(&agent) => {
-                    let goes_on = run.agent(agent).is_some_and(|agent| agent.status == AgentStatus::Working);
-                    (goes_on || working < jobs).then_some((agent, Some(purpose)))
-                }
-                Effect::StartTools { agent } if !waiting.contains(&agent) => Some((agent, None)),
-                _ => None,
-            });
-            let Some((agent, purpose)) = next else { return Ok(()) };
-            let Some(purpose) = purpose else {
-                let started = self.tools_to_start(agent).and_then(|commands| self.stream.perform(&self.basis, &commands));
-                match started {
-                    Ok(()) => self.launch_tools(flight),
-                    Err(StreamError::Refused(Refusal::NotWaiting(_))) => waiting.push(agent),
-                    Err(error) => return Err(error),
-                }
-                continue;
-            };
-            self.look_before(flight, agent, purpose);
-            let real = run.terms.as_ref().is_some_and(|terms| terms.mode == Mode::Real);
-            let day = self.per_day.filter(|_| real);
+        let day = self.day_limit();
+        let (basis, ancestors, redactor) = (&self.basis, &self.ancestors, &self.redactor);
+        let starts = Starts { basis, ancestors, redactor, calls: day.is_none() };
+        self.stream.start(&self.basis, &starts)?;
+        self.launch(flight);
+        // What did not start there waits for a budget, or says why it cannot.
+        let mut waiting: Vec<AgentNo> = Vec::new();
+        while let Some((agent, purpose)) = next_call(self.stream.run(), &waiting) {
             match self.stream.perform_within(&self.basis, &[Command::StartCall { agent, purpose }], day) {
                 Ok(()) => self.launch(flight),
                 Err(StreamError::Refused(Refusal::WaitsForBudget | Refusal::NotWaiting(_))) => waiting.push(agent),
@@ -288,33 +274,37 @@ impl Executor {
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
-    /// The tools that an agent's model asked for start, and have ended at once where an ancestor recorded what they find.
-    fn tools_to_start(&self, agent: AgentNo) -> Result<Vec<Command>, StreamError> {
-        let mut commands = vec![Command::StartTools { agent }];
-        if self.ancestors.is_empty() {
-            return Ok(commands);
-        }
-        let started = self.stream.foresee(&self.basis, &commands)?;
-        let asked = started.calls.values().filter(|call| call.agent == agent);
-        let open = asked.flat_map(|call| call.turn.iter().flat_map(Turn::open).map(|index| (call.number, index as u32)));
-        for (call, tool_call) in open {
-            // What today's settings redact is found once more.
-            let of = reusable(&started, &self.basis, (call, tool_call), &self.ancestors);
-            let of = of.filter(|of| matches!(self.redactor.redact_output(&of.result), Cow::Borrowed(_)));
-            commands.extend(of.map(|of| Command::ReuseTool { call, tool_call, of }));
-        }
-        Ok(commands)
+    /// Returns what real runs of a day may cost together, where this is one of them.
+    fn day_limit(&self) -> Option<NanoUsd> {
+        let is_real = self.stream.run().terms.as_ref().is_some_and(|terms| terms.mode == Mode::Real);
+        self.per_day.filter(|_| is_real)
     }
 
-    /// Sends the requests of the calls that are recorded as open and not in flight.
+    /// Records what was paid for or done, and in the same batch what starts after it.
+    fn record_and_go_on(&mut self, flight: &mut InFlight, commands: &[Command]) -> Result<(), StreamError> {
+        self.notice_stop(flight);
+        let calls = self.day_limit().is_none();
+        let (basis, ancestors, redactor) = (&self.basis, &self.ancestors, &self.redactor);
+        let starts = Starts { basis, ancestors, redactor, calls };
+        self.stream.perform_paid(&self.basis, commands, (!flight.stopping).then_some(&starts))?;
+        if !flight.stopping {
+            self.launch(flight);
+        }
+        Ok(())
+    }
+
+    /// Runs the calls and tools that are recorded as started and not in flight.
     fn launch(&self, flight: &mut InFlight) {
+        self.launch_tools(flight);
         let run = self.stream.run();
         for call in run.open_calls().filter(|call| call.state == CallState::Open) {
             if flight.tokens.contains_key(&call.number) {
                 continue;
             }
+            self.look_before(flight, call.agent, call.purpose);
             let Some(request) = request(run, &self.basis, call) else { continue };
             let (number, token, sender) = (call.number, CancellationToken::new(), flight.sender.clone());
             flight.tokens.insert(number, token.clone());
@@ -410,7 +400,7 @@ impl Executor {
             Some(Command::RecordTool { call, tool_call: key.1, outcome })
         };
         let commands: Vec<Command> = ended.into_iter().filter_map(command).collect();
-        match self.stream.perform_paid(&self.basis, &commands) {
+        match self.record_and_go_on(flight, &commands) {
             // A cancel from elsewhere came first.
             Err(StreamError::Refused(Refusal::ToolNotOpen(..))) => Ok(()),
             other => other,
@@ -429,7 +419,7 @@ impl Executor {
                         *text = redacted;
                     }
                 }
-                return match self.stream.perform_paid(&self.basis, &[Command::RecordCommands { agent, seen }]) {
+                return match self.record_and_go_on(flight, &[Command::RecordCommands { agent, seen }]) {
                     // A cancel from elsewhere came first.
                     Err(StreamError::Refused(_)) => Ok(()),
                     other => other,
@@ -458,7 +448,7 @@ impl Executor {
                 }
             }
         };
-        match self.stream.perform_paid(&self.basis, &[command]) {
+        match self.record_and_go_on(flight, &[command]) {
             // The call's end is recorded already: a cancel from elsewhere came first.
             Err(StreamError::Refused(Refusal::CallNotOpen(_))) => Ok(()),
             other => other,

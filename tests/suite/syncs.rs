@@ -14,7 +14,7 @@ use crate::harness::{House, cannot_check, finish};
 const RUN_MAX: usize = 8;
 
 /// Runs `command` and returns the paths that it synced, below `store`.
-fn synced(command: &Command, store: &Path) -> Result<Vec<String>, String> {
+pub fn synced(command: &Command, store: &Path) -> Result<Vec<String>, String> {
     let trace = store.with_extension("trace");
     let mut traced = Command::new("strace");
     traced.args(["-f", "-y", "-qq", "-e", "trace=fsync,fdatasync,syncfs", "-o"]).arg(&trace);

@@ -8,7 +8,7 @@ use meno::domain::event::{Event, Recorded, ToolFault};
 use meno::domain::text::Text;
 use serde_json::{Value, json};
 
-use crate::harness::{Done, House, assert_nothing_repeated, files, files_with, finish};
+use crate::harness::{Done, House, assert_nothing_repeated, cannot_check, files, files_with, finish};
 use crate::llm_server::{LlmServer, Received, Turn};
 
 const KEY: &str = "wire-key-0123456789abcdef0123456789";
@@ -295,6 +295,21 @@ fn the_log_of_a_conversation_grows_with_its_turns_and_not_with_their_square() {
     let [few, some, many] = [10, 20, 40].map(bytes_of);
     let (first, second) = (some - few, many - some);
     assert!(second < first * 2 + first / 5, "10 more turns take {first} bytes, 20 more {second}");
+}
+
+/// A reply stands in one batch with the start of the tools that it asks for, their results in one with the next call.
+#[test]
+fn a_turn_waits_for_the_disk_twice() {
+    let syncs_of = |turns: u32| {
+        let house = house();
+        simulated(&house, &script(turns, 0), 100);
+        let synced = crate::syncs::synced(&house.command(RUN), &house.store())?;
+        Ok(synced.iter().filter(|path| path.starts_with("journal/") && path.ends_with(".seg")).count())
+    };
+    match syncs_of(2) {
+        Err(why) => cannot_check("strace", &why),
+        Ok(few) => assert_eq!(syncs_of(12), Ok::<_, String>(few + 20), "of 10 turns more than {few}"),
+    }
 }
 
 #[test]
