@@ -1,6 +1,7 @@
 //! Money by whatever it is asked by. Every charge is in one row, so the totals are the sums of the rows; real, imported and simulated
 //! money stand in rows of their own, whatever is asked.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
@@ -96,8 +97,8 @@ impl Dimension {
     }
 
     /// Returns the part of `key` that is asked for; `None` where it is not known or not there.
-    fn value(&self, node: Option<NodeId>, key: &CostKey, zone: &TimeZone) -> Option<String> {
-        let day = || day_of(quarter_begin(key.quarter), zone);
+    fn value(&self, node: Option<NodeId>, key: &CostKey, calendar: &Calendar<'_>) -> Option<String> {
+        let day = || calendar.days(key.quarter).0;
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         match self {
             Self::Day => day().map(|day| day.to_string()),
@@ -163,9 +164,17 @@ pub struct Only {
     pub value: String,
 }
 
+impl CostQuestion {
+    /// Returns whether nothing is asked for but when, and whether models were real: then the sums of quarter hours do.
+    pub fn asks_for_time_alone(&self) -> bool {
+        let is_time = |asked: &Dimension| matches!(asked, Dimension::Day | Dimension::Week | Dimension::Month | Dimension::Mode);
+        self.by.iter().all(is_time) && self.only.iter().all(|only| is_time(&only.dimension))
+    }
+}
+
 impl Only {
-    fn holds(&self, node: Option<NodeId>, key: &CostKey, zone: &TimeZone) -> bool {
-        self.dimension.value(node, key, zone).unwrap_or_default() == self.value
+    fn holds(&self, node: Option<NodeId>, key: &CostKey, calendar: &Calendar<'_>) -> bool {
+        self.dimension.value(node, key, calendar).unwrap_or_default() == self.value
     }
 }
 
@@ -327,12 +336,13 @@ pub fn group(
     zone: &TimeZone,
     span: (Option<String>, Option<String>),
 ) -> CostReport {
+    let calendar = Calendar::new(zone);
     let all = || logs.iter().flat_map(|(node, charges)| charges.iter().map(|charge| (*node, charge)));
-    let charges = || all().filter(|(node, (key, _))| only.iter().all(|only| only.holds(*node, key, zone)));
+    let charges = || all().filter(|(node, (key, _))| only.iter().all(|only| only.holds(*node, key, &calendar)));
     let mut groups: BTreeMap<(Mode, Vec<Option<String>>), CostRow> = BTreeMap::new();
     let mut totals: BTreeMap<Mode, CostRow> = BTreeMap::new();
     for (node, (key, row)) in charges() {
-        let values = by.iter().map(|dimension| dimension.value(node, key, zone)).collect();
+        let values = by.iter().map(|dimension| dimension.value(node, key, &calendar)).collect();
         groups.entry((key.mode, values)).or_default().merge(row);
         totals.entry(key.mode).or_default().merge(row);
     }
@@ -356,7 +366,7 @@ pub fn group(
         rows: groups.iter().map(line).collect(),
         totals: totals.iter().map(|(mode, sum)| CostTotal::new(*mode, sum)).collect(),
         tools: Vec::new(),
-        notices: undecided(charges().map(|(_, charge)| charge), by, zone).into_iter().collect(),
+        notices: undecided(charges().map(|(_, charge)| charge), by, &calendar).into_iter().collect(),
     }
 }
 
@@ -371,12 +381,13 @@ pub fn group_tools(
     zone: &TimeZone,
     span: (Option<String>, Option<String>),
 ) -> CostReport {
+    let calendar = Calendar::new(zone);
     let mut groups: BTreeMap<(Mode, Vec<Option<String>>), ToolSum> = BTreeMap::new();
     for (node, (key, sum)) in logs.iter().flat_map(|(node, calls)| calls.iter().map(|call| (*node, call))) {
         let charge = key.as_charge();
         let value = |dimension: &Dimension| match dimension {
             Dimension::Tool => Some(key.tool.clone()),
-            other => other.value(node, &charge, zone),
+            other => other.value(node, &charge, &calendar),
         };
         if only.iter().all(|only| value(&only.dimension).unwrap_or_default() == only.value) {
             groups.entry((key.mode, by.iter().map(value).collect())).or_default().merge(sum);
@@ -412,17 +423,24 @@ fn names_of(only: &[Only]) -> IndexMap<String, Option<String>> {
 /// Says how many charges lie in a quarter hour that is in two days of the zone: they count on the day in which it began. That is so
 /// where an offset is no multiple of a quarter hour, as those of local mean times, and where clocks went back at a minute past
 /// midnight, as in Newfoundland until 2011.
-fn undecided<'a>(charges: impl Iterator<Item = &'a (CostKey, CostRow)>, by: &[Dimension], zone: &TimeZone) -> Option<String> {
+fn undecided<'a>(
+    charges: impl Iterator<Item = &'a (CostKey, CostRow)>,
+    by: &[Dimension],
+    calendar: &Calendar<'_>,
+) -> Option<String> {
     if !by.iter().any(|dimension| matches!(dimension, Dimension::Day | Dimension::Week | Dimension::Month)) {
         return None;
     }
-    let is_parted = |key: &CostKey| day_of(quarter_begin(key.quarter), zone) != day_of(quarter_end(key.quarter), zone);
+    let is_parted = |key: &CostKey| {
+        let (begin, end) = calendar.days(key.quarter);
+        begin != end
+    };
     let calls: u64 = charges.filter(|(key, _)| is_parted(key)).map(|(_, row)| row.calls).sum();
     (calls > 0).then(|| {
         format!(
             "charges are kept by UTC quarter hour, and a day of {} begins within one: {calls} calls close to midnight may count on \
              the wrong side of it",
-            name_of(zone)
+            name_of(calendar.zone)
         )
     })
 }
@@ -475,6 +493,32 @@ fn in_other_months(begin: i64, zone: &TimeZone) -> Option<Vec<i64>> {
         }
     }
     Some(moved)
+}
+
+/// The days of a zone. Charges come in the order of time, many of one quarter hour after the other: it is looked up once.
+struct Calendar<'z> {
+    zone: &'z TimeZone,
+    last: Cell<Option<(i64, Days)>>,
+}
+
+/// The days in which a quarter hour begins and ends; `None` where that is beyond every calendar.
+type Days = (Option<Date>, Option<Date>);
+
+impl<'z> Calendar<'z> {
+    fn new(zone: &'z TimeZone) -> Self {
+        Self { zone, last: Cell::new(None) }
+    }
+
+    fn days(&self, quarter: i64) -> Days {
+        if let Some((known, days)) = self.last.get()
+            && known == quarter
+        {
+            return days;
+        }
+        let days = (day_of(quarter_begin(quarter), self.zone), day_of(quarter_end(quarter), self.zone));
+        self.last.set(Some((quarter, days)));
+        days
+    }
 }
 
 /// Returns the day of a moment (ns since the epoch) in `zone`.

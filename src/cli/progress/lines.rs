@@ -165,7 +165,11 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
                 to.1
             )
         }
-        Event::ToolStarted(body) => format!("{}: runs {}", names.caller(body.call), body.tool),
+        Event::ToolStarted(body) => format!("{}: uses {}", names.caller(body.call), body.tool),
+        Event::ToolEnded(body) => {
+            let (run, ..) = body.reused?;
+            format!("{}: got what run {run} recorded; nothing ran", names.caller(body.call))
+        }
         Event::WritePrepared(body) => {
             let files = body.private.iter().flat_map(|private| &private.files);
             let files: Vec<&str> = files.map(|file| file.path.as_str()).collect();
@@ -251,6 +255,7 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::{ToolEnded, ToolStarted};
     use crate::views::sample;
 
     #[test]
@@ -279,6 +284,30 @@ mod tests {
         auditor[src]: succeeded
         run succeeded
         ");
+    }
+
+    #[test]
+    fn a_result_that_another_run_recorded_is_not_said_to_have_been_found_again() {
+        let started = ToolStarted { call: 1, tool_call: 0, tool: "read_file".to_owned(), writes: false, private: None };
+        let ended = ToolEnded {
+            call: 1,
+            tool_call: 0,
+            ok: true,
+            latency_ms: 0,
+            fault: None,
+            bytes: Some(2),
+            told_bytes: Some(2),
+            repeats: None,
+            reused: Some((sample::run_id(), 1, 0)),
+            private: None,
+        };
+        let calling = [sample::planned(0, "reader", None), sample::call_started(1, 0, 1, Purpose::Work)];
+        let story = sample::stream(calling.into_iter().chain([started.into(), ended.into()]));
+        let mut names = Names::default();
+        let told: Vec<String> = story.iter().filter_map(|recorded| line(recorded, &mut names)).collect();
+        let parent = sample::run_id();
+        let expected = ["reader: uses read_file".to_owned(), format!("reader: got what run {parent} recorded; nothing ran")];
+        assert_eq!(told[2..], expected);
     }
 
     #[test]

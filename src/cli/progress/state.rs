@@ -101,7 +101,7 @@ impl ProgressState {
                 })
             }
             Event::RequestRetried(body) => self.caller(body.call, |agent| agent.doing = format!("retries: {}", body.class)),
-            Event::ToolStarted(body) => self.caller(body.call, |agent| agent.doing = format!("runs {}", body.tool)),
+            Event::ToolStarted(body) => self.caller(body.call, |agent| agent.doing = format!("uses {}", body.tool)),
             Event::CallFailed(body) => self.caller(body.call, |agent| agent.doing = body.class.to_string()),
             Event::CallCancelled(body) if body.usage.is_none() => self.unknown(body.call),
             Event::CallLost(body) => self.unknown(body.call),

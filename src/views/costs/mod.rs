@@ -31,6 +31,8 @@ pub const NAME: &str = "costs";
 pub const KIND: u8 = b'h';
 /// First byte of the keys of sums of UTC months: few rows for many years.
 pub const KIND_MONTH: u8 = b'm';
+/// First byte of the keys of sums of quarter hours, whatever was called: few rows however many calls there are.
+pub const KIND_TIME: u8 = b'q';
 /// First byte of the keys of payers.
 pub const KIND_PAYER: u8 = b'p';
 
@@ -49,7 +51,7 @@ impl Projection for Costs {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
@@ -101,6 +103,11 @@ impl CostKey {
         self.behind(Key::new(KIND_MONTH).signed(month_of(self.quarter)))
     }
 
+    /// Returns the bytes of the key of its quarter hour, whatever was called.
+    pub fn to_time_bytes(&self) -> Vec<u8> {
+        Key::new(KIND_TIME).signed(self.quarter).byte(self.mode as u8).finish()
+    }
+
     fn behind(&self, key: Key) -> Vec<u8> {
         key.byte(self.mode as u8)
             .text(&self.provider)
@@ -119,16 +126,29 @@ impl CostKey {
         Key::new(KIND).signed(quarter)
     }
 
-    /// Reads a key. That of a month stands for a quarter hour in the middle of it.
+    /// Reads a key. That of a month stands for a quarter hour in the middle of it, that of a time for anything that was called then.
     pub fn read(key: &[u8]) -> Option<Self> {
         let mut reader = KeyReader::new(key);
         let time = reader.signed()?;
+        let byte = reader.byte()?;
+        let mode = [Mode::Real, Mode::Simulated, Mode::Imported].into_iter().find(|mode| *mode as u8 == byte)?;
+        if key.first() == Some(&KIND_TIME) {
+            return Some(Self {
+                quarter: time,
+                mode,
+                provider: String::new(),
+                model: String::new(),
+                tier: Tier::Cheap,
+                template: String::new(),
+                role: String::new(),
+                purpose: Purpose::Work,
+                workspace: String::new(),
+                labels: String::new(),
+            });
+        }
         Some(Self {
             quarter: if key.first() == Some(&KIND_MONTH) { month_middle(time) } else { time },
-            mode: {
-                let byte = reader.byte()?;
-                [Mode::Real, Mode::Simulated, Mode::Imported].into_iter().find(|mode| *mode as u8 == byte)?
-            },
+            mode,
             provider: reader.text()?.to_owned(),
             model: reader.text()?.to_owned(),
             tier: {

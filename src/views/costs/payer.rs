@@ -289,7 +289,7 @@ impl CostFold {
         Ok(())
     }
 
-    /// Changes the sums that `row` belongs to in the quarter hour and the month of `at`.
+    /// Changes the sums that `row` belongs to: those of the quarter hour of `at`, of its month, and of the quarter hour as a whole.
     fn charge(
         &self,
         rows: &mut dyn Rows,
@@ -311,6 +311,7 @@ impl CostFold {
             labels: self.labels.clone(),
         };
         rows::change(rows, &key.to_bytes(), &change)?;
+        rows::change(rows, &key.to_time_bytes(), &change)?;
         rows::change(rows, &key.to_month_bytes(), &change)
     }
 }

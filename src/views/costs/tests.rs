@@ -128,13 +128,16 @@ fn months_are_those_of_the_calendar() {
 
 proptest! {
     #[test]
-    fn months_hold_what_their_quarter_hours_hold(events in any_log()) {
+    fn months_and_whole_quarter_hours_hold_what_was_charged_in_them(events in any_log()) {
         let rows = fold(&events);
-        let mut months: BTreeMap<CostKey, CostRow> = BTreeMap::new();
+        let (mut months, mut quarters) = (BTreeMap::<CostKey, CostRow>::new(), BTreeMap::<(i64, Mode), CostRow>::new());
         for (key, row) in sums(&rows) {
+            quarters.entry((key.quarter, key.mode)).or_default().merge(&row);
             let quarter = month_middle(month_of(key.quarter));
             months.entry(CostKey { quarter, ..key }).or_default().merge(&row);
         }
         prop_assert_eq!(sums_of(&rows, KIND_MONTH).into_iter().collect::<BTreeMap<_, _>>(), months);
+        let whole = sums_of(&rows, KIND_TIME).into_iter().map(|(key, row)| ((key.quarter, key.mode), row));
+        prop_assert_eq!(whole.collect::<BTreeMap<_, _>>(), quarters);
     }
 }

@@ -134,7 +134,7 @@ impl Recall<'_> {
         let by_month = since.is_none() && until.is_none() && !asks_for(&Dimension::Day) && !asks_for(&Dimension::Week);
         let charges = self.of_each_log(asks_for(&Dimension::Node), &|| {
             let sums = if by_month { self.charges_by_month(zone)? } else { None };
-            sums.map_or_else(|| self.charges(*since, *until), Ok)
+            sums.map_or_else(|| self.charges(*since, *until, question.asks_for_time_alone()), Ok)
         })?;
         Ok(spending::group(&charges, by, only, zone, span))
     }

@@ -14,15 +14,22 @@ use crate::views::costs::{self, CostFold, CostKey, CostRow, quarter_of};
 use crate::views::rows::{self, Key};
 
 impl Recall<'_> {
-    /// Returns the charges of the UTC quarter hours that touch `[since, until)` (ns since the epoch), in the order of time.
+    /// Returns the charges of the UTC quarter hours that touch `[since, until)` (ns since the epoch), in the order of time: of each
+    /// model, role and so on by itself, or only `whole` quarter hours, whatever was called.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn charges(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<Vec<(CostKey, CostRow)>, store::Error> {
-        let all = Key::new(costs::KIND);
-        let from = since.map_or_else(|| all.clone().finish(), |since| CostKey::from_quarter(quarter_of(since)).finish());
+    pub fn charges(
+        &self,
+        since: Option<TimeNs>,
+        until: Option<TimeNs>,
+        whole: bool,
+    ) -> Result<Vec<(CostKey, CostRow)>, store::Error> {
+        let all = Key::new(if whole { costs::KIND_TIME } else { costs::KIND });
+        let from_quarter = |quarter: i64| all.clone().signed(quarter).finish();
+        let from = since.map_or_else(|| all.clone().finish(), |since| from_quarter(quarter_of(since)));
         // The quarter hour in which the last moment lies is the last one.
-        let last = |until: TimeNs| CostKey::from_quarter(quarter_of(until.saturating_sub(1)).saturating_add(1)).finish();
+        let last = |until: TimeNs| from_quarter(quarter_of(until.saturating_sub(1)).saturating_add(1));
         let to = until.map_or_else(|| all.end(), |until| Some(last(until)));
         self.sums(from, to)
     }
