@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use meno::internals;
+
 fn main() -> ExitCode {
     // No panic of a dependency is expected here: rooms that turn panics into errors say so themselves.
-    meno::tools::sandbox::hide_from_others();
-    meno::cli::run(std::env::args_os(), |_| false).into()
+    internals::hide_from_others();
+    internals::run(std::env::args_os(), |_| false).into()
 }

@@ -338,6 +338,7 @@ impl From<SignError> for CliError {
         };
         let report = Self::new("signature", exit, error.to_string());
         match error {
+            #[cfg(not(feature = "signing"))]
             SignError::NotBuilt => report,
             SignError::NoKey { .. } => report.hint("`ssh-keygen -t ed25519 -f KEY` makes one"),
             SignError::NoPassphrase(_) => {

@@ -36,7 +36,7 @@ pub use layers::{SettingValue, Source};
 pub use load::{Request, is_trusted, load, load_forgiving};
 pub use place::{How, Places, StorePlace};
 pub use recorded::under;
-pub use resolve::{Choice, ConfigFile, DetectedKeys, Flags, Inputs, Resolved, resolve};
+pub use resolve::{Choice, DetectedKeys, Flags, Resolved};
 pub use trust::TrustedStores;
 pub use types::*;
 pub use variables::Variables;

@@ -1,10 +1,9 @@
 //! The library's door, as programs use it.
 
 use futures_util::StreamExt;
-use meno::domain::event::{Event, Recorded};
-use meno::settings::Preset;
-use meno::store;
-use meno::workspace::{RunError, RunRequest, StartError, Workspace};
+use meno::error::{RunError, StartError, StoreError};
+use meno::event::{Event, Recorded};
+use meno::{Preset, RunRequest, Workspace};
 
 #[allow(dead_code, reason = "its `main` is for `cargo run --example`")]
 #[path = "../../examples/library.rs"]
@@ -22,7 +21,7 @@ fn workspace(dir: &tempfile::TempDir) -> Workspace {
     Workspace::at(&dir.path().join("store"), Some(Preset::Simulated)).expect("it opens")
 }
 
-fn names(events: impl Iterator<Item = Result<Recorded, store::Error>>) -> Vec<(u64, &'static str)> {
+fn names(events: impl Iterator<Item = Result<Recorded, StoreError>>) -> Vec<(u64, &'static str)> {
     events.map(|event| event.expect("readable")).map(|event| (event.envelope.seq, event.event.name())).collect()
 }
 
@@ -77,7 +76,7 @@ fn the_log_is_an_iterator_and_a_stream_that_waits_for_more() {
 
     let mut follow = workspace.runs().follow(first.len() as u64);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let next = |follow: &mut meno::workspace::Follow| runtime.block_on(follow.next()).expect("it goes on").expect("readable");
+    let next = |follow: &mut meno::Follow| runtime.block_on(follow.next()).expect("it goes on").expect("readable");
     assert_eq!(next(&mut follow).event.name(), first[first.len() - 1].1);
     // Nothing has happened since, and so nothing comes.
     let idle = runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_millis(50), follow.next()).await });

@@ -21,10 +21,10 @@ use std::collections::BTreeMap;
 use super::criterion::{Check, Criterion};
 use super::event::{NotRun, Verdict};
 
-pub use combine::{AttemptVerdict, THRESHOLD_DEFAULT, all_of, any_of, needs_judge, not_of, verdict};
+pub use combine::{all_of, any_of, needs_judge, not_of, verdict};
 pub use edition::Edition;
-pub use json::{json_answer, schema_problems};
-pub use model::{JudgeCall, Score, Sentence, judge_call, read_scores, sentences};
+pub use json::schema_problems;
+pub use model::{Score, Sentence, judge_call, read_scores, sentences};
 pub use quote::{EVIDENCE_BYTES_MAX, clip};
 pub use signals::signals;
 pub use words::{in_words, name, names};

@@ -9,7 +9,7 @@ mod run;
 mod usage;
 
 pub use find::{PeerFiles, find};
-pub use run::{PeerRun, read_run};
+pub use run::read_run;
 pub use usage::read_line;
 
 /// The source of runs.

@@ -41,9 +41,9 @@ impl IndexFactory for PlainShelf {
     }
 }
 
+#[cfg(test)]
 impl MemoryShelf {
     /// Returns indexes with the same rows that share nothing with these.
-    #[cfg(test)]
     pub(crate) fn copy(&self) -> Self {
         let copied = |index: &Arc<MemoryIndex>| {
             let state = lock(&index.0);
@@ -149,13 +149,16 @@ struct State {
     /// Writes are not remembered.
     is_plain: bool,
     /// Every write since the beginning; a crash keeps the first so many.
+    #[cfg(test)]
     writes: Vec<Write>,
+    #[cfg(test)]
     flushed: usize,
     calls_left: Option<u64>,
     spoilt: bool,
     doubtful: bool,
 }
 
+#[cfg(test)]
 #[derive(Clone)]
 struct Write {
     tree: String,
@@ -165,6 +168,7 @@ struct Write {
 
 impl State {
     fn write(&mut self, tree: &str, changes: Option<Vec<Change>>) {
+        #[cfg(test)]
         if !self.is_plain {
             self.writes.push(Write { tree: tree.to_owned(), changes: changes.clone() });
         }
@@ -181,6 +185,7 @@ impl State {
         }
     }
 
+    #[cfg(test)]
     fn truncate(&mut self, writes: usize) {
         let mut kept = std::mem::take(&mut self.writes);
         kept.truncate(writes);
@@ -271,6 +276,11 @@ impl OrderedIndex for MemoryIndex {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        self.call(|state| state.flushed = state.writes.len())
+        self.call(|_state| {
+            #[cfg(test)]
+            {
+                _state.flushed = _state.writes.len();
+            }
+        })
     }
 }

@@ -85,7 +85,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`RecallError`] when log or index cannot be read.
-    pub fn figures(&self) -> Result<StoreFigures, RecallError> {
+    pub(crate) fn figures(&self) -> Result<StoreFigures, RecallError> {
         let log_head = self.0.log.head()?.seq;
         let (last_seal, looked_through) = self.last_seal(log_head)?;
         let mut parts: Vec<StorePart> = Vec::new();

@@ -127,7 +127,7 @@ pub struct NextAdvice {
 /// What a recommendation is asked for.
 ///
 /// ```
-/// use meno::workspace::RecommendRequest;
+/// use meno::RecommendRequest;
 ///
 /// let request = RecommendRequest::new().answer("has_tests", true).include_simulated(true);
 /// ```
@@ -213,7 +213,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn advise(&self, id: &str, request: &RecommendRequest) -> Result<Recommendation, store::Error> {
+    pub(crate) fn advise(&self, id: &str, request: &RecommendRequest) -> Result<Recommendation, store::Error> {
         let template = self.0.library.find(id).ok().flatten().and_then(|entry| entry.template);
         self.advise_on(id, template.as_ref(), request)
     }

@@ -18,6 +18,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     /// The feature `signing` is off.
+    #[cfg(not(feature = "signing"))]
     #[error("this build of Meno neither signs seals nor checks signatures (that comes with the feature `signing`)")]
     NotBuilt,
     /// A file cannot be read.
