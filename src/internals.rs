@@ -2,14 +2,14 @@
 //!
 //! It names single things, not rooms, so that the compiler sees what nobody uses.
 
-#![allow(missing_docs, reason = "each thing is documented where it is")]
+use std::process::ExitCode;
 
-pub use crate::cli::run;
-pub use crate::tools::sandbox::hide_from_others;
+pub use crate::cli::complaint;
 
-pub mod cli {
-    pub use crate::cli::args::Cli;
-    pub use crate::cli::args::query::protect;
+/// The program, whole. No panic of a dependency is expected in it: rooms that turn panics into errors say so themselves.
+pub fn main() -> ExitCode {
+    crate::tools::sandbox::hide_from_others();
+    crate::cli::run(std::env::args_os(), |_| false).into()
 }
 
 pub mod domain {
@@ -119,6 +119,11 @@ pub mod workspace {
     /// Starts a run and lets go of it.
     pub fn begin(workspace: &Workspace, entry: &Entry, request: RunRequest) -> Result<RunId, StartError> {
         Ok(workspace.runs().start(entry, request)?.id)
+    }
+
+    /// Starts a run whose form stays open, and lets go of it.
+    pub fn begin_open(workspace: &Workspace, entry: &Entry, request: RunRequest) -> Result<RunId, StartError> {
+        begin(workspace, entry, request.leave_open())
     }
 
     pub fn default_answers(

@@ -126,7 +126,7 @@ pub use workspace::{
 /// What is recorded: every kind of event, and what events are made of.
 pub mod event {
     pub use crate::domain::event::*;
-    pub use crate::domain::ids::{AgentNo, AttemptNo, CallNo, ExecutorId, Hash, NodeId, RunId, TimeNs};
+    pub use crate::domain::ids::{AgentNo, AttemptNo, BadHash, BatchId, CallNo, ExecutorId, Hash, NodeId, RunId, TimeNs};
     pub use crate::domain::money::{NanoUsd, TokenUsage, UnitPrices, UsageSource};
     pub use crate::domain::text::Text;
     pub use crate::domain::tier::{Strategy, Tier};
@@ -141,16 +141,22 @@ pub mod run {
         TierCost, Tokens, ToolDetail,
     };
     pub use crate::views::run_list::{LogFilter, RunFilter, RunLine, RunList, SortBy};
-    pub use crate::views::status::{AgentStatus, RunStatus};
+    pub use crate::views::status::{AgentStatus, AttemptStatus, CallStatus, RunStatus};
 }
 
 /// What runs teach: what was found, what was spent, how templates do, and advice.
 pub mod report {
-    pub use crate::analytics::report::*;
+    pub use crate::analytics::report::{
+        Advice, AgentFailures, Analytics, Anomaly, AnswerFinding, Answers, CriterionLine, DayLine, Dominated, Drift, Escalation,
+        EscalationCost, Failures, Forecast, Lengths, Money, Move, Next, Share, Side, TemplateLine, TemplateReport, TierLine,
+        ToolLine, WeekLine,
+    };
     pub use crate::analytics::spending::{CostLine, CostQuestion, CostReport, CostTotal, Dimension, Only, TokenSum, ToolTotal};
     pub use crate::analytics::stats::Estimate;
+    pub use crate::memory::advice::identified::Bounds;
     pub use crate::memory::advice::outlook::{Chance, Spread};
-    pub use crate::memory::advice::team::TierAdvice;
+    pub use crate::memory::advice::team::{Basis, TierAdvice};
+    pub use crate::memory::document::Kind;
     pub use crate::memory::query::Sort;
     pub use crate::workspace::memory::recommend::{AgentAdvice, AnswerAdvice, NextAdvice, Recommendation};
     pub use crate::workspace::memory::response::{
@@ -162,7 +168,7 @@ pub mod report {
 /// Whether the record is whole, and what was put out of the store.
 pub mod proof {
     pub use crate::audit::finding::{Check, Location, Tally, Violation};
-    pub use crate::audit::replay::{Difference, Verification};
+    pub use crate::audit::replay::{Cause, Difference, Verification};
     pub use crate::audit::seal::{Seal, Signed};
     pub use crate::store::backup::{Contents, LogEnd, Manifest};
     pub use crate::store::log::Head;
@@ -171,12 +177,23 @@ pub mod proof {
 
 /// What can go wrong, by what can be done about it.
 pub mod error {
+    pub use crate::audit::seal::BadSeal;
     pub use crate::domain::form::AnswerProblem;
+    pub use crate::domain::json_fault::JsonFault;
+    pub use crate::domain::prices::PriceError;
     pub use crate::domain::run::Refusal;
     pub use crate::domain::template::{Problem, Severity};
-    pub use crate::settings::Error as SettingsError;
+    pub use crate::domain::tool::{ToolEffect, ToolSpec};
+    pub use crate::memory::embed::Error as EmbedError;
+    pub use crate::memory::index::Error as IndexError;
+    pub use crate::memory::lexical::Error as LexicalError;
+    pub use crate::providers::simulated::ScriptError;
+    pub use crate::settings::file::BadPreset;
+    pub use crate::settings::{Error as SettingsError, Problem as SettingsProblem};
     pub use crate::store::backup::Error as BackupError;
+    pub use crate::store::transfer::Error as TransferError;
     pub use crate::store::{Error as StoreError, Unwritable};
+    pub use crate::tools::mcp::{McpTool, ServerFault};
     pub use crate::workspace::runs::inputs::InputError;
     pub use crate::workspace::runs::ready::ModelNotReady;
     pub use crate::workspace::{

@@ -184,7 +184,7 @@ impl RunRequest {
 
     /// Takes answers whose origin is known. Of several to one question the last counts.
     #[must_use]
-    pub fn answers(mut self, answers: impl IntoIterator<Item = GivenAnswer>) -> Self {
+    pub(crate) fn answers(mut self, answers: impl IntoIterator<Item = GivenAnswer>) -> Self {
         for answer in answers {
             self.answers.retain(|known| known.question != answer.question);
             self.answers.push(answer);
@@ -194,7 +194,7 @@ impl RunRequest {
 
     /// Leaves the form open: whoever starts the run asks for what is missing.
     #[must_use]
-    pub fn leave_open(mut self) -> Self {
+    pub(crate) fn leave_open(mut self) -> Self {
         self.is_open = true;
         self
     }
@@ -214,7 +214,7 @@ impl RunRequest {
     }
 
     /// Returns the ids of the inputs that the template needs and that are not given.
-    pub fn missing_material(&self, template: &Template) -> Vec<String> {
+    pub(crate) fn missing_material(&self, template: &Template) -> Vec<String> {
         let is_given = |id: &str| self.inputs.iter().any(|(given, _)| given == id);
         let needed = template.inputs.iter().filter(|input| input.required && !is_given(&input.id));
         needed.map(|input| input.id.clone()).collect()

@@ -6,7 +6,7 @@ use std::io::Read;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use meno::internals::workspace::begin;
+use meno::internals::workspace::begin_open;
 use meno::{Access, RunRequest};
 
 use crate::harness::House;
@@ -318,8 +318,7 @@ fn an_open_form_is_completed_on_the_page() {
     house.template("look", &template());
     let workspace = house.workspace(Access::Write, false);
     let entry = workspace.runs().template("look").expect("it is there");
-    let run =
-        begin(&workspace, &entry, RunRequest::new().answer("what", "the moon").leave_open()).expect("it begins").to_string();
+    let run = begin_open(&workspace, &entry, RunRequest::new().answer("what", "the moon")).expect("it begins").to_string();
     drop(workspace);
     let served = Served::admitted(&house, &[]);
     let place = format!("/runs/{run}/form");

@@ -14,9 +14,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use meno::event::{Event, Hash, NodeId, Recorded, RunId};
-use meno::internals::cli::{Cli, protect};
+use meno::internals::complaint;
 use meno::internals::settings::{Flags, Places, Variables};
 use meno::internals::store::codec::{self, Decoded};
 use meno::internals::store::journal::{self, Item};
@@ -346,8 +345,7 @@ pub fn cannot_be_typed(line: &str) -> Option<String> {
     if line.starts_with("meno COMMAND") {
         return None;
     }
-    let words = words_of(line).into_iter().map(std::ffi::OsString::from).collect();
-    Cli::try_parse_from(protect(words)).err().filter(clap::Error::use_stderr).map(|error| error.to_string())
+    complaint(words_of(line).into_iter().map(std::ffi::OsString::from))
 }
 
 /// Checks that every line of a shell that was printed can be typed as it stands.

@@ -175,7 +175,7 @@ impl From<TokenUsage> for Tokens {
 
 impl Tokens {
     /// Adds kind by kind, saturating.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.input = self.input.saturating_add(other.input);
         self.cache_read = self.cache_read.saturating_add(other.cache_read);
         self.cache_write = self.cache_write.saturating_add(other.cache_write);

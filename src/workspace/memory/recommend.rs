@@ -154,7 +154,7 @@ impl RecommendRequest {
 
     /// Says which inputs will be given, as [`Recall::profiles`] reads them.
     #[must_use]
-    pub fn inputs(mut self, inputs: Vec<InputProfile>) -> Self {
+    pub(crate) fn inputs(mut self, inputs: Vec<InputProfile>) -> Self {
         self.inputs = inputs;
         self
     }
