@@ -2,9 +2,9 @@
 //!
 //! Pure: the answer comes as text, what the workspace looks like as [`Facts`], what a judging model said as [`Score`]s.
 //! Nothing here reads a file, runs a command or calls a model, and nothing decides what happens after a verdict.
-//! Three steps: [`check`] decides what code can decide; while [`needs_judge`] says so, [`judge_call`] writes the one call
+//! Three steps: [`check()`] decides what code can decide; while [`needs_judge`] says so, [`judge_call`] writes the one call
 //! for all sentences and [`read_scores`] reads its reply; [`judge`] puts both together and [`verdict`] combines them.
-//! Whoever calls a model looks at [`signals`] too: they speak against a reply besides its criteria.
+//! Whoever calls a model looks at [`signals()`] too: they speak against a reply besides its criteria.
 
 mod check;
 mod cites;

@@ -1,6 +1,6 @@
 //! The store in a few numbers that can be had at once: sizes, how far the index has come, when the log was sealed last.
 //!
-//! Nothing is verified here: that reads every file, and is [`Workspace::inspect`] and [`Proof::audit`](super::proof::Proof::audit).
+//! Nothing is verified here: that reads every file, and is [`crate::Workspace::inspect`] and [`crate::Proof::audit`].
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Advice for a template before money is spent: how it will probably go, where each agent should start, what to answer.
 //!
-//! Everything is read from the views; [`crate::workspace::alike`] says which past runs are like the one to come. What rests on
+//! Everything is read from the views; [`crate::workspace::memory::alike`] says which past runs are like the one to come. What rests on
 //! less than the minimum sample says that it does not know.
 
 use std::collections::{BTreeMap, BTreeSet};

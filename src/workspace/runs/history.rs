@@ -82,7 +82,7 @@ impl Runs<'_> {
         Ok(filter.choose(rows, sort, limit))
     }
 
-    /// Like [`Self::runs`], with the rows of imported logs.
+    /// Like [`Self::list`], with the rows of imported logs.
     fn runs_of_all(
         &self,
         imported: Vec<(NodeId, RunRow)>,
