@@ -168,10 +168,7 @@ struct Write {
 
 impl State {
     fn write(&mut self, tree: &str, changes: Option<Vec<Change>>) {
-        #[cfg(test)]
-        if !self.is_plain {
-            self.writes.push(Write { tree: tree.to_owned(), changes: changes.clone() });
-        }
+        self.remember(tree, changes.as_ref());
         let Some(changes) = changes else { return drop(self.trees.remove(tree)) };
         if !self.trees.contains_key(tree) {
             self.trees.insert(tree.to_owned(), Tree::new());
@@ -184,6 +181,25 @@ impl State {
             };
         }
     }
+
+    /// Remembers a write, which a crash may lose. Outside of tests nothing crashes but the process, and the rows end with it.
+    #[cfg(test)]
+    fn remember(&mut self, tree: &str, changes: Option<&Vec<Change>>) {
+        if !self.is_plain {
+            self.writes.push(Write { tree: tree.to_owned(), changes: changes.cloned() });
+        }
+    }
+
+    #[cfg(not(test))]
+    fn remember(&mut self, _: &str, _: Option<&Vec<Change>>) {}
+
+    #[cfg(test)]
+    fn flush(&mut self) {
+        self.flushed = self.writes.len();
+    }
+
+    #[cfg(not(test))]
+    fn flush(&mut self) {}
 
     #[cfg(test)]
     fn truncate(&mut self, writes: usize) {
@@ -276,11 +292,6 @@ impl OrderedIndex for MemoryIndex {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        self.call(|_state| {
-            #[cfg(test)]
-            {
-                _state.flushed = _state.writes.len();
-            }
-        })
+        self.call(State::flush)
     }
 }
