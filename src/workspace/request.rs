@@ -66,14 +66,14 @@ impl OpenRequest {
         self
     }
 
-    /// Reads settings from this file in place of the user's and the project's.
+    /// Reads settings from this file in place of the user's own.
     #[must_use]
     pub fn config(mut self, file: impl Into<PathBuf>) -> Self {
         self.config = Some(file.into());
         self
     }
 
-    /// Reads prices from this file, over those that ship.
+    /// Reads prices from this file, over those that ship and the user's own.
     #[must_use]
     pub fn prices(mut self, file: impl Into<PathBuf>) -> Self {
         self.prices = Some(file.into());
