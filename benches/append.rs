@@ -13,12 +13,8 @@ use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use meno::domain::redact::Redactor;
-use meno::store::cipher::{KEY_BYTES, Key, Keyring, Keys};
-use meno::store::files::OsFiles;
-use meno::store::log::{Batch, Log};
-use meno::store::owned::OwnedLog;
-use meno::store::payloads::Payloads;
+use meno::internals::domain::Redactor;
+use meno::internals::store::{Batch, KEY_BYTES, Key, Keyring, Keys, Log, OsFiles, OwnedLog, Payloads};
 use redb::{Database, TableDefinition};
 use rusqlite::Connection;
 

@@ -10,12 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use meno::domain::ids::RunId;
-use meno::executor::World;
-use meno::settings::{Flags, Places, Variables};
-use meno::store::log::Log;
-use meno::views::run_list::{RunFilter, SortBy};
-use meno::workspace::{Access, Options, Upkeep, Workspace};
+use meno::Access;
+use meno::event::RunId;
+use meno::internals::settings::{Flags, Places, Variables};
+use meno::internals::store::Log;
+use meno::internals::workspace::{self, Options, Upkeep, World};
+use meno::run::{RunFilter, SortBy};
 
 use support::Result;
 use support::data::{EVENTS_PER_RUN, run_id};
@@ -193,7 +193,7 @@ fn own(store: &Path) -> Result<()> {
 
 /// What a program that has started already waits for: the use cases behind the commands.
 fn questions(program: &Program) -> Result<Table> {
-    let workspace = Workspace::open(Options {
+    let workspace = workspace::open(Options {
         places: Places {
             current: program.home.clone(),
             data: program.home.join("data"),

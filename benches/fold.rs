@@ -6,16 +6,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use meno::domain::event::Recorded;
-use meno::domain::ids::{Hash, NodeId, RunId};
-use meno::store::chain;
-use meno::store::codec::{self, Decoded};
-use meno::store::files::OsFiles;
-use meno::store::journal::frame::Frame;
-use meno::store::journal::segment::{Item, segments};
-use meno::store::journal::{self};
-use meno::store::log::Log;
-use meno::views::{self, run_list::RunRow};
+use meno::event::{Hash, NodeId, Recorded, RunId};
+use meno::internals::store::codec::{self, Decoded};
+use meno::internals::store::journal::{self, Frame, Item, segments};
+use meno::internals::store::{Log, OsFiles, chain};
+use meno::internals::views::{self, RunRow};
 
 use support::Result;
 use support::numbers::{Table, median, rate, timed, times, verdict};

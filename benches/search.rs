@@ -13,15 +13,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use meno::memory::collection::Collection;
-use meno::memory::document::{Document, Facts, Kind};
-use meno::memory::embed::Embedder;
-use meno::memory::index::IndexDir;
-use meno::memory::lexical::{DocumentTest, NumberFact, Seen, WordFact};
-use meno::memory::passages;
-use meno::memory::search::{OpenIndex, Question, Sides};
-use meno::memory::vectors::Appender;
-use meno::workspace::{SearchRequest, Workspace};
+use meno::internals::memory::{
+    Appender, Collection, Document, DocumentTest, Embedder, Facts, IndexDir, Kind, NumberFact, OpenIndex, Question, Seen, Sides,
+    WordFact, passages,
+};
+use meno::internals::workspace::{bench_search, import_runs, reindex, search_here};
+use meno::{SearchRequest, Workspace};
 
 use support::Result;
 use support::numbers::{Table, ms, percentile, timed, verdict};
@@ -131,27 +128,22 @@ fn quality() -> Result<()> {
         }
         let name = folder.rsplit('/').next().unwrap_or(folder);
         let workspace = Workspace::at(&scratch.path(name), None)?;
-        let quality = workspace.memory().bench_search(&dir, &|_, _| true)?;
+        let quality = bench_search(&workspace, &dir, &|_, _| true)?;
         let of = |mode: &str| quality.modes.iter().find(|measured| measured.mode == mode).map_or(0.0, |one| one.ndcg_at_10);
         let (lexical, semantic, hybrid) = (of("lexical"), of("semantic"), of("hybrid"));
 
         let collection = Collection::read(&dir, &|_| Ok(Vec::new()))?;
         let histories = dir.join("histories.jsonl");
         let runs = if histories.is_file() { std::fs::read_to_string(histories)? } else { collection.as_runs() };
-        workspace.keeping().import_runs(runs.as_bytes(), "collection", &mut |_| ())?;
-        workspace.memory().reindex(false, Duration::from_secs(60), &|_, _| true, &|_, _| true)?;
+        import_runs(&workspace, &runs)?;
+        reindex(&workspace, Duration::from_secs(60))?;
         let mut own: HashMap<String, String> = HashMap::new();
-        for id in workspace.runs().run_ids()? {
-            own.extend(
-                workspace
-                    .runs()
-                    .detail(id.parse().map_err(|_| "the id of a run cannot be read")?)?
-                    .foreign_run_id
-                    .map(|own| (id, own)),
-            );
+        for line in workspace.runs().list(&Default::default(), Default::default(), None)?.runs {
+            let id = line.run_id.parse().map_err(|_| "the id of a run cannot be read")?;
+            own.extend(workspace.runs().detail(id)?.foreign_run_id.map(|own| (line.run_id, own)));
         }
         let searched = collection.ndcg_of(&mut |query| {
-            let found = workspace.memory().search_here(&SearchRequest::new(query));
+            let found = search_here(&workspace, &SearchRequest::new(query));
             let hits = found.map(|found| found.hits).unwrap_or_default();
             hits.iter().filter_map(|hit| own.get(&hit.run_id).cloned()).collect()
         });

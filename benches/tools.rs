@@ -7,8 +7,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use meno::domain::settings::ToolSettings;
-use meno::tools::{Environment, Toolbox};
+use meno::internals::domain::ToolSettings;
+use meno::internals::tools::{Environment, Toolbox};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 

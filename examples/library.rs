@@ -6,8 +6,8 @@ use std::error::Error;
 use std::path::Path;
 
 use futures_util::StreamExt;
-use meno::settings::Preset;
-use meno::workspace::{RecommendRequest, RunError, RunRequest, SearchRequest, StartError, Workspace};
+use meno::error::{RunError, StartError};
+use meno::{Preset, RecommendRequest, RunRequest, SearchRequest, Workspace};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;

@@ -7,10 +7,8 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
-use meno::domain::event::{AttemptOutcome, Envelope, Event, Purpose};
-use meno::domain::ids::{AgentNo, AttemptNo, RunId};
-use meno::settings::Preset;
-use meno::workspace::{RunRequest, Workspace};
+use meno::event::{AgentNo, AttemptNo, AttemptOutcome, Envelope, Event, Purpose, RunId};
+use meno::{Preset, RunRequest, Workspace};
 
 /// What one model did.
 #[derive(Debug, Default, PartialEq)]

@@ -6,8 +6,8 @@ use std::error::Error;
 use std::path::Path;
 
 use futures_util::StreamExt;
-use meno::domain::event::Event;
-use meno::workspace::Workspace;
+use meno::Workspace;
+use meno::event::Event;
 
 /// Calls `line` for each of the next `count` runs that end after position `after` of the log; `None` watches for ever.
 pub fn watch(dir: &Path, after: u64, count: Option<usize>, mut line: impl FnMut(String)) -> Result<(), Box<dyn Error>> {

@@ -1,9 +1,5 @@
 //! The program `meno`: see the library's documentation for how it is built.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    // No panic of a dependency is expected here: rooms that turn panics into errors say so themselves.
-    meno::tools::sandbox::hide_from_others();
-    meno::cli::run(std::env::args_os(), |_| false).into()
+fn main() -> std::process::ExitCode {
+    meno::internals::main()
 }

@@ -1,12 +1,8 @@
 //! Runs as the program records them: 50 events each, about 375 bytes per event as the log keeps it.
 
-use meno::domain::event::*;
-use meno::domain::ids::{AgentNo, BatchId, CallNo, ExecutorId, Hash, RunId};
-use meno::domain::money::{NanoUsd, TokenUsage, UsageSource};
-use meno::domain::text::Text;
-use meno::domain::tier::{Strategy, Tier};
-use meno::store::codec;
-use meno::store::log::{Batch, NewEvent};
+use meno::event::*;
+use meno::internals::domain::BatchId;
+use meno::internals::store::{Batch, NewEvent, codec};
 
 use super::Result;
 

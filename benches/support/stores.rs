@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use meno::store::log::Log;
-use meno::store::owned::{Options, OwnedLog};
-use meno::store::session::{self, Create, Opener, Session, StoreDir};
-use meno::views;
+use meno::internals::store::{Create, Log, Opener, Options, OwnedLog, Session, SessionOptions, StoreDir};
+use meno::internals::views;
 
 use super::Result;
 use super::data::{EVENTS_PER_RUN, Events};
@@ -84,7 +82,7 @@ pub fn session(dir: &Path, owns: bool) -> Result<Session> {
         Ok(Arc::new(log) as Arc<dyn Log>)
     });
     let place = StoreDir::open(dir, if owns { Create::WithParents } else { Create::Never })?;
-    let options = session::Options {
+    let options = SessionOptions {
         wait: Duration::from_secs(60),
         stay: owns,
         may_own: owns,

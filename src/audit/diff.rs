@@ -126,7 +126,7 @@ pub struct AttemptSide {
 
 impl RunDiff {
     /// Compares two runs. Sensitive answers must have been masked: they then seem the same.
-    pub fn of(a: &RunDetail, b: &RunDetail) -> Self {
+    pub(crate) fn of(a: &RunDetail, b: &RunDetail) -> Self {
         let mut questions: Vec<&String> = a.answers.keys().collect();
         questions.extend(b.answers.keys().filter(|id| !a.answers.contains_key(*id)));
         let answers = questions.into_iter().filter(|id| a.answers.get(*id) != b.answers.get(*id)).map(|id| AnswerDiff {

@@ -48,7 +48,7 @@ impl Signed {
     }
 
     /// Looks at the signature.
-    pub fn look(&self, at: Location, book: &mut Findings<'_>) {
+    pub(crate) fn look(&self, at: Location, book: &mut Findings<'_>) {
         book.holds(Check::Seals, at, self.holds, || {
             let (what, expected) = ("the signature of the seal".into(), format!("one by {} over this seal", self.by));
             [what, expected, "one over something else".into()]

@@ -12,8 +12,6 @@ const GAP: f64 = 8.0;
 pub enum Unit {
     /// Money in nUSD.
     Money,
-    /// Things that are counted.
-    Count,
     /// Shares from 0 to 1, shown in percent.
     Share,
 }
@@ -28,7 +26,6 @@ impl Unit {
                 let rest = if rest.len() == 1 { format!("{rest}0") } else { rest.to_owned() };
                 if rest.is_empty() { format!("${}", thousands(whole)) } else { format!("${}.{rest}", thousands(whole)) }
             }
-            Self::Count => thousands(&format!("{value:.0}")),
             Self::Share => format!("{:.0} %", value * 100.0),
         }
     }
@@ -36,7 +33,7 @@ impl Unit {
     /// The smallest step that is not finer than what is counted.
     fn step_min(self) -> f64 {
         match self {
-            Self::Money | Self::Count => 1.0,
+            Self::Money => 1.0,
             Self::Share => 0.01,
         }
     }
@@ -246,8 +243,6 @@ mod tests {
         assert_eq!(labels(Unit::Money, 35_400_000.0), ["$0", "$0.01", "$0.02", "$0.03", "$0.04"]);
         assert_eq!(labels(Unit::Money, 6_400e9), ["$0", "$2,000", "$4,000", "$6,000", "$8,000"]);
         assert_eq!(labels(Unit::Money, 1.4e9), ["$0", "$0.50", "$1", "$1.50"]);
-        assert_eq!(labels(Unit::Count, 2.0), ["0", "1", "2"]);
-        assert_eq!(labels(Unit::Count, 0.0), ["0", "1"]);
         assert_eq!(labels(Unit::Share, 0.1), ["0 %", "5 %", "10 %"]);
     }
 

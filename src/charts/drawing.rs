@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::text::{self, FONT, escape};
+use super::text::escape;
+#[cfg(test)]
+use super::text::{self, FONT};
 
 /// Where a text stands in relation to its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +94,7 @@ pub enum Shape {
 
 impl Shape {
     /// Returns the box around it: left, top, right, bottom.
+    #[cfg(test)]
     pub fn bounds(&self) -> [f64; 4] {
         match self {
             Self::Rect { area: [x, y, w, h], .. } => [*x, *y, x + w, y + h],

@@ -329,6 +329,14 @@ impl From<SavedError> for CliError {
     }
 }
 
+#[cfg(not(feature = "signing"))]
+impl From<SignError> for CliError {
+    fn from(error: SignError) -> Self {
+        Self::new("signature", Exit::Mendable, error.to_string())
+    }
+}
+
+#[cfg(feature = "signing")]
 impl From<SignError> for CliError {
     fn from(error: SignError) -> Self {
         let exit = match error {
@@ -338,7 +346,6 @@ impl From<SignError> for CliError {
         };
         let report = Self::new("signature", exit, error.to_string());
         match error {
-            SignError::NotBuilt => report,
             SignError::NoKey { .. } => report.hint("`ssh-keygen -t ed25519 -f KEY` makes one"),
             SignError::NoPassphrase(_) => {
                 report.hint("run it on a terminal, or sign with `ssh-keygen -Y sign -n meno-seal -f KEY FILE`")

@@ -50,6 +50,12 @@ pub fn run(words: impl IntoIterator<Item = OsString>, known_panic: fn(&PanicHook
     }
 }
 
+/// Says why `words` (as typed, the program's own name first) cannot be typed; `None` when they can, or ask for help.
+pub fn complaint(words: impl IntoIterator<Item = OsString>) -> Option<String> {
+    let words = args::query::protect(words.into_iter().collect());
+    parse(&words).err().filter(clap::Error::use_stderr).map(|error| error.to_string())
+}
+
 /// Reads the command line; help is laid out for the terminal.
 fn parse(words: &[OsString]) -> std::result::Result<Cli, clap::Error> {
     let mut program = Cli::command().term_width(output::help_width());

@@ -55,11 +55,6 @@ impl Team {
     pub fn skipped(&self) -> impl Iterator<Item = &RuleTrace> {
         self.trace.iter().filter(|trace| trace.agents.is_empty())
     }
-
-    /// Returns the agents of a role, in order.
-    pub fn of_role<'a>(&'a self, role: &'a str) -> impl Iterator<Item = &'a PlannedAgent> {
-        self.agents.iter().filter(move |agent| agent.role == role)
-    }
 }
 
 /// What became of a rule.

@@ -55,13 +55,6 @@ impl World {
         bytes
     }
 
-    /// Returns a number in [0, 1).
-    pub fn fraction(&self) -> f64 {
-        let bytes = self.random();
-        let bits = u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]) >> 11;
-        bits as f64 / (1u64 << 53) as f64
-    }
-
     /// Returns a new ULID of this moment, or of the millisecond after `after` when the clock is not past it: ids stay ordered
     /// even when the clock goes back.
     pub fn ulid(&self, after: Option<Ulid>) -> Ulid {
@@ -89,11 +82,5 @@ mod tests {
         let later = World::fixed(2_000_000_000_000, 1).ulid(None);
         let earlier = World::fixed(1_000_000_000_000, 2).ulid(Some(later));
         assert!(earlier > later);
-    }
-
-    #[test]
-    fn fractions_lie_in_the_unit_interval() {
-        let world = World::fixed(0, 3);
-        assert!((0..1000).map(|_| world.fraction()).all(|x| (0.0..1.0).contains(&x)));
     }
 }

@@ -94,11 +94,6 @@ impl Vectors {
         self.keys.len()
     }
 
-    /// Returns whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
     /// Returns the row of the text with this key.
     pub fn row(&self, key: u64) -> Option<u32> {
         self.rows.get(&key).copied()
@@ -425,7 +420,7 @@ mod tests {
         assert_eq!(vectors.vector(vectors.row(11).unwrap()).unwrap(), rows[11].1);
         assert_eq!((vectors.row(9), vectors.row(150).is_some()), (None, true));
         retain(&dir, &HashSet::new()).unwrap();
-        assert!(Vectors::open(&dir, 70).unwrap().unwrap().is_empty());
+        assert_eq!(Vectors::open(&dir, 70).unwrap().unwrap().len(), 0);
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
         std::fs::write(dir.join("keys"), "torn").unwrap();
         retain(&dir, &HashSet::new()).unwrap();

@@ -131,17 +131,6 @@ impl Providers {
         self
     }
 
-    /// Returns a redactor that knows the keys in force and `more` secrets, for every text that is judged, forwarded or
-    /// kept.
-    pub fn redactor<S: AsRef<str>>(&self, more: impl IntoIterator<Item = S>) -> Redactor {
-        let more: Vec<S> = more.into_iter().collect();
-        Redactor::new(self.keys().chain(more.iter().map(AsRef::as_ref)))
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &str> {
-        self.by_name.values().filter_map(Provider::secret).map(ExposeSecret::expose_secret)
-    }
-
     /// Checks whether a provider could be called: it is known, its address is acceptable, its key is there. Nothing is
     /// sent.
     ///
@@ -465,8 +454,6 @@ mod tests {
         let message = "provider `o` answered 401: bad key [redacted:known-secret] (check the key in MY_KEY)";
         assert_eq!((failure.message.as_str(), failure.code.as_deref()), (message, Some("[redacted:known-secret]")));
         assert!(!format!("{providers:?}").contains("hush"));
-        let redactor = providers.redactor(["answer-42"]);
-        assert_eq!(redactor.redact("hush-hush answer-42"), "[redacted:known-secret] [redacted:known-secret]");
     }
 
     #[test]

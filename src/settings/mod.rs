@@ -1,12 +1,12 @@
 //! Settings: what the user chose, from flags, environment, the store's and the user's `config.toml`, and defaults.
 //!
-//! The room answers: which value counts, where it comes from, and whom it may be believed from. [`resolve()`] is pure: the
+//! The room answers: which value counts, where it comes from, and whom it may be believed from. [`resolve`](resolve::resolve) is pure: the
 //! environment and the files come in as values, and every value that goes out names its [`Source`]. [`load()`] is the thin shell
 //! that reads them. No secret is ever held here: a key is a variable's name, and whether it may go to a provider's address is
 //! decided by [`ProviderSettings::key_bound`].
 //!
 //! The room does not know stores, providers or the command line. Start with [`mod@file`] (what may stand in a `config.toml`) and
-//! [`resolve()`] (what follows from it).
+//! [`resolve`](resolve::resolve) (what follows from it).
 
 mod build;
 mod commands;
@@ -36,7 +36,7 @@ pub use layers::{SettingValue, Source};
 pub use load::{Request, is_trusted, load, load_forgiving};
 pub use place::{How, Places, StorePlace};
 pub use recorded::under;
-pub use resolve::{Choice, ConfigFile, DetectedKeys, Flags, Inputs, Resolved, resolve};
+pub use resolve::{Choice, DetectedKeys, Flags, Resolved};
 pub use trust::TrustedStores;
 pub use types::*;
 pub use variables::Variables;

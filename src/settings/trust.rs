@@ -119,6 +119,7 @@ impl TrustedStores {
     }
 
     /// Returns the stores on the list, in the order in which they were put there.
+    #[cfg(test)]
     pub fn stores(&self) -> &[TrustedStore] {
         &self.stores
     }
@@ -138,21 +139,6 @@ impl TrustedStores {
             stores.push(entry.clone());
         })?;
         Ok(entry)
-    }
-
-    /// Takes a path off the list; returns whether it stood there.
-    ///
-    /// # Errors
-    /// As [`Self::read`].
-    pub fn remove(file: impl Into<PathBuf>, store: &Path) -> Result<bool, Error> {
-        let path = fs::canonicalize(store).unwrap_or_else(|_| store.to_owned());
-        let mut removed = false;
-        Self::change(file.into(), |stores| {
-            let before = stores.len();
-            stores.retain(|known| known.path != path);
-            removed = stores.len() < before;
-        })?;
-        Ok(removed)
     }
 
     fn change(file: PathBuf, change: impl FnOnce(&mut Vec<TrustedStore>)) -> Result<(), Error> {
@@ -191,9 +177,6 @@ mod tests {
         assert_eq!(fs::metadata(&list).expect("there").permissions().mode() & 0o777, 0o600);
         // The list and the lock that it was changed under, and nothing that was left over.
         assert_eq!(fs::read_dir(folder.path().join("config")).expect("there").count(), 2);
-        assert!(TrustedStores::remove(&list, &store).expect("removed"));
-        assert!(!TrustedStores::remove(&list, &store).expect("nothing to remove"));
-        assert!(!TrustedStores::read(&list).expect("read").has(&store));
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Error {
     }
 
     /// Wraps an I/O error with the file that it is about.
-    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
     }

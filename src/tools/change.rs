@@ -1,7 +1,6 @@
 //! Changes of files in two steps: what is to become of which file is known and recorded before the first one is touched, so that after a
 //! crash the files themselves say how far it came, and every change can be taken back.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -296,9 +295,4 @@ pub fn take_back(root: &Root, change: &FileChange, dry_run: bool) -> Result<Stan
         _ => {}
     }
     Ok(standing)
-}
-
-/// Returns the paths of changes, without repeats, in order.
-pub fn paths<'a>(changes: impl IntoIterator<Item = &'a FileChange>) -> BTreeSet<&'a str> {
-    changes.into_iter().map(|change| change.path.as_str()).collect()
 }

@@ -103,8 +103,6 @@ pub struct Page {
 pub enum Answer {
     /// A page.
     Page(Box<Page>),
-    /// A part of a page, to be put in the place of what has the same id.
-    Part(Markup),
     /// Something was done: the browser goes there next.
     See(String),
     /// A JSON document.

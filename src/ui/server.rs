@@ -148,7 +148,6 @@ async fn answer(ui: Arc<Ui>, request: Request, handler: Handler, is_document: bo
     let answered = answered.unwrap_or_else(|_| Err(CliError::fault("this page could not be made")));
     match answered {
         Ok(Answer::Page(page)) => Html(layout::page(&ui, &page).into_string()).into_response(),
-        Ok(Answer::Part(markup)) => Html(markup.into_string()).into_response(),
         Ok(Answer::See(place)) => (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response(),
         Ok(Answer::Json(document)) => ([(header::CONTENT_TYPE, "application/json")], document).into_response(),
         Err(report) if is_document => {

@@ -352,7 +352,7 @@ impl std::str::FromStr for LogFilter {
 
 impl LogFilter {
     /// Tells whether runs of a log are meant: of the imported one of `node`, or of the own one.
-    pub fn takes(&self, node: Option<NodeId>) -> bool {
+    pub(crate) fn takes(&self, node: Option<NodeId>) -> bool {
         match (self, node.map(|node| node.to_string())) {
             (Self::All, _) | (Self::Own, None) => true,
             (Self::Own, Some(_)) | (Self::Node(_), None) => false,
@@ -371,7 +371,7 @@ impl RunFilter {
     }
 
     /// Tells whether the list shows `row`, of a run that a process executes or not.
-    pub fn matches(&self, row: &RunRow, executed: bool) -> bool {
+    pub(crate) fn matches(&self, row: &RunRow, executed: bool) -> bool {
         self.template.as_ref().is_none_or(|template| *template == row.template_id)
             && (self.status.is_empty() || self.status.contains(&row.status.seen(executed)))
             && self.mode.is_none_or(|mode| mode == row.mode)
@@ -382,7 +382,7 @@ impl RunFilter {
     }
 
     /// Filters, sorts, counts, then cuts to `limit`. Each row comes with whether a process executes it.
-    pub fn choose(&self, rows: impl Iterator<Item = (RunRow, bool)>, sort: SortBy, limit: Option<usize>) -> RunList {
+    pub(crate) fn choose(&self, rows: impl Iterator<Item = (RunRow, bool)>, sort: SortBy, limit: Option<usize>) -> RunList {
         let mut rows: Vec<(RunRow, bool)> = rows.filter(|(row, executed)| self.matches(row, *executed)).collect();
         // Ids are in the order of creation, which tells apart what started within one tick of the clock.
         let age = |row: &RunRow| (row.started_at, row.run_id);

@@ -92,11 +92,6 @@ impl Sketch {
             (passed >= rank).then(|| held.mean())
         })
     }
-
-    /// Returns (amount, how many) per bucket, from the smallest.
-    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.buckets.values().map(|held| (held.mean(), held.count))
-    }
 }
 
 fn bucket(amount: u64) -> u16 {

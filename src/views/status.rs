@@ -74,7 +74,7 @@ named_enums! {
 impl RunStatus {
     /// Returns the state after `event`. Notes, advice and wishes to cancel change nothing.
     #[must_use]
-    pub fn after(self, event: &Event) -> Self {
+    pub(crate) fn after(self, event: &Event) -> Self {
         match event {
             Event::RunStarted(_) | Event::RunResumed(_) => Self::Running,
             Event::RunSucceeded(_) => Self::Succeeded,
@@ -90,7 +90,7 @@ impl RunStatus {
 
     /// Returns the state as somebody sees it who knows whether a process executes the run.
     #[must_use]
-    pub fn seen(self, executed: bool) -> Self {
+    pub(crate) fn seen(self, executed: bool) -> Self {
         if self == Self::Running && !executed { Self::Interrupted } else { self }
     }
 

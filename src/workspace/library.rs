@@ -55,8 +55,8 @@ pub struct Entry {
     /// The text.
     pub text: String,
     /// The template; `None` when it is broken.
-    pub template: Option<Template>,
-    /// What is wrong with it; what ships is not looked through. [`Library::problems`] does that.
+    pub(crate) template: Option<Template>,
+    /// What is wrong with it; what ships is not looked through. `Library::problems` does that.
     pub problems: Vec<Problem>,
 }
 

@@ -86,7 +86,7 @@ pub enum FetchError {
 
 impl Workspace {
     /// Returns the embedding models: the built-in one, and those that can be fetched.
-    pub fn models(&self) -> ModelList {
+    pub(crate) fn models(&self) -> ModelList {
         let (builtin, dimensions) = named::builtin();
         let used = &self.resolved.settings.memory.model;
         let mut models = vec![ModelLine {
@@ -115,7 +115,7 @@ impl Workspace {
     ///
     /// # Errors
     /// A [`FetchError`].
-    pub fn fetch_model(
+    pub(crate) fn fetch_model(
         &self,
         name: &str,
         hub: Option<&str>,

@@ -15,6 +15,7 @@ use super::keeping::keys;
 use super::library::Library;
 use super::memory::ledger::DayLedger;
 use super::memory::recall::Memory;
+use super::request::OpenRequest;
 use super::runs::mcp::HeldServers;
 use super::upkeep::{self, Attended, OpenState, Upkeep};
 use crate::domain::capture::Levels;
@@ -113,21 +114,21 @@ pub enum Error {
 /// A store with everything around it.
 pub struct Workspace {
     /// Where the store is, and how it was found.
-    pub store: StorePlace,
+    pub(crate) store: StorePlace,
     /// Where other things are.
-    pub places: Places,
+    pub(crate) places: Places,
     /// The settings that count, with their sources.
-    pub resolved: Resolved,
+    pub(crate) resolved: Resolved,
     /// The prices that count.
-    pub prices: PriceTable,
+    pub(crate) prices: PriceTable,
     /// Templates and base agents.
-    pub library: Library,
+    pub(crate) library: Library,
     /// What is wrong with settings files that were left out, when that was allowed.
-    pub faults: Vec<settings::Error>,
+    pub(crate) faults: Vec<settings::Error>,
     /// Keeps secrets out of what is recorded.
-    pub redactor: Arc<Redactor>,
+    pub(crate) redactor: Arc<Redactor>,
     /// Reads environment variables, for whoever needs one later.
-    pub variables: Variables,
+    pub(crate) variables: Variables,
     /// The keys of all providers, to be kept out of texts.
     secrets: Vec<SecretString>,
     pub(super) log: Arc<dyn Log>,
@@ -149,23 +150,31 @@ pub struct Workspace {
 
 impl Workspace {
     /// Opens the store in the folder `dir`, whose parent must exist, to write to it: with the user's own settings and `preset`
-    /// over them. The short way for programs; [`Workspace::open`] is the whole one.
+    /// over them. The short way; [`Workspace::open_with`] is the whole one.
     ///
     /// # Errors
-    /// As [`Workspace::open`].
+    /// An [`Error`] that names the file or the process in the way.
     pub fn at(dir: &Path, preset: Option<Preset>) -> Result<Self, Error> {
-        let flags = Flags { preset, ..Flags::default() };
+        Self::open_with(dir, &OpenRequest { preset, ..OpenRequest::default() })
+    }
+
+    /// Opens the store in the folder `dir` as `request` says, with the user's own settings and environment.
+    ///
+    /// # Errors
+    /// An [`Error`] that names the file or the process in the way.
+    pub fn open_with(dir: &Path, request: &OpenRequest) -> Result<Self, Error> {
+        let flags = Flags { preset: request.preset, ..Flags::default() };
         let variables = Variables::of_process();
         Self::open(Options {
             places: Places::of_process(&variables)?,
             store: Some(dir),
-            config: None,
-            prices: None,
+            config: request.config.as_deref(),
+            prices: request.prices.as_deref(),
             flags: &flags,
             fallback: None,
             variables,
-            access: Access::Write,
-            wait: Duration::from_secs(10),
+            access: request.access,
+            wait: request.wait,
             stay: false,
             upkeep: Upkeep::default(),
             world: World::real(),
@@ -177,7 +186,7 @@ impl Workspace {
     ///
     /// # Errors
     /// An [`Error`] that names the file or the process in the way.
-    pub fn open(options: Options<'_>) -> Result<Self, Error> {
+    pub(crate) fn open(options: Options<'_>) -> Result<Self, Error> {
         Self::open_as(options, settings::load)
     }
 
@@ -186,7 +195,7 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`Workspace::open`], but for faults within settings files.
-    pub fn open_forgiving(options: Options<'_>) -> Result<Self, Error> {
+    pub(crate) fn open_forgiving(options: Options<'_>) -> Result<Self, Error> {
         let mut faults = Vec::new();
         let mut workspace = Self::open_as(options, |request| settings::load_forgiving(request, &mut faults))?;
         workspace.faults = faults;
@@ -277,7 +286,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When the settings are wrong.
-    pub fn with_flags(&self, flags: &Flags, fallback: Option<Preset>) -> Result<Self, Error> {
+    pub(crate) fn with_flags(&self, flags: &Flags, fallback: Option<Preset>) -> Result<Self, Error> {
         let resolved = settings::load(&Request {
             places: &self.places,
             store: &self.store,
@@ -313,28 +322,28 @@ impl Workspace {
     }
 
     /// Returns a redactor that knows these secrets besides the providers' keys.
-    pub fn redactor_with(&self, more: &[SecretString]) -> Redactor {
+    pub(crate) fn redactor_with(&self, more: &[SecretString]) -> Redactor {
         Redactor::new(self.secrets.iter().chain(more).map(ExposeSecret::expose_secret))
     }
 
     /// Returns the redactor of a run: it knows the run's own secrets, and what its capture levels ask for.
-    pub fn redactor_of(&self, basis: &Basis, more: &[SecretString]) -> Arc<Redactor> {
+    pub(crate) fn redactor_of(&self, basis: &Basis, more: &[SecretString]) -> Arc<Redactor> {
         Arc::new(self.redactor_with(more).on_request(&self.resolved.settings.redaction, Levels::of(basis)))
     }
 
     /// Returns the answer to a secret question that stands in the variable that the question names.
-    pub fn secret_of(&self, question: &Question) -> Option<String> {
+    pub(crate) fn secret_of(&self, question: &Question) -> Option<String> {
         let variable = question.env.as_deref().filter(|_| question.kind == QuestionKind::Secret);
         variable.and_then(|name| self.variables.get(name))
     }
 
     /// Returns the log, for those who follow it.
-    pub fn log(&self) -> &Arc<dyn Log> {
+    pub(crate) fn log(&self) -> &Arc<dyn Log> {
         &self.log
     }
 
     /// Returns why nothing can be written to the store, when it is only read for that reason.
-    pub fn read_only(&self) -> Option<Unwritable> {
+    pub(crate) fn read_only(&self) -> Option<Unwritable> {
         match self.session.as_ref()?.role() {
             Role::Reader(why) => Some(why),
             Role::Owner | Role::Client => None,
@@ -342,12 +351,12 @@ impl Workspace {
     }
 
     /// Returns the token that the user gave programs which ask over HTTP, if there is one.
-    pub fn mcp_token(&self) -> Option<String> {
+    pub(crate) fn mcp_token(&self) -> Option<String> {
         self.variables.get("MENO_MCP_TOKEN").filter(|token| !token.is_empty())
     }
 
     /// Returns the session, unless the store is not there.
-    pub fn session(&self) -> Option<&Arc<Session>> {
+    pub(crate) fn session(&self) -> Option<&Arc<Session>> {
         self.session.as_ref()
     }
 

@@ -1,6 +1,7 @@
 //! What a run and a search are asked for, put together one thing at a time.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -8,7 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{StartError, Workspace};
+use super::{Access, StartError, Workspace};
 use crate::domain::event::AnswerSource;
 use crate::domain::form;
 use crate::domain::money::NanoUsd;
@@ -16,7 +17,76 @@ use crate::domain::run::{Agent, NewLimits, RecordedAnswer, Run};
 use crate::domain::template::{Question, QuestionKind, Template};
 use crate::domain::tier::Strategy;
 use crate::memory::query::Sort;
+use crate::settings::Preset;
 use crate::views::run_list::LogFilter;
+
+/// How a store is opened, put together one thing at a time.
+///
+/// ```
+/// use meno::{Access, OpenRequest, Preset};
+///
+/// let request = OpenRequest::new().preset(Preset::Simulated).access(Access::Read);
+/// ```
+#[derive(Clone, Debug)]
+pub struct OpenRequest {
+    pub(super) preset: Option<Preset>,
+    pub(super) access: Access,
+    pub(super) config: Option<PathBuf>,
+    pub(super) prices: Option<PathBuf>,
+    pub(super) wait: Duration,
+}
+
+/// How long an owner that does not answer is waited for, unless another time is said.
+const WAIT: Duration = Duration::from_secs(10);
+
+impl Default for OpenRequest {
+    /// To write, with the user's settings and prices, waiting ten seconds for an owner that does not answer.
+    fn default() -> Self {
+        Self { preset: None, access: Access::Write, config: None, prices: None, wait: WAIT }
+    }
+}
+
+impl OpenRequest {
+    /// A request to write to the store with the user's settings and prices.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the models, over what the settings say.
+    #[must_use]
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.preset = Some(preset);
+        self
+    }
+
+    /// Sets what is about to be done with the store.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Reads settings from this file in place of the user's own.
+    #[must_use]
+    pub fn config(mut self, file: impl Into<PathBuf>) -> Self {
+        self.config = Some(file.into());
+        self
+    }
+
+    /// Reads prices from this file, over those that ship and the user's own.
+    #[must_use]
+    pub fn prices(mut self, file: impl Into<PathBuf>) -> Self {
+        self.prices = Some(file.into());
+        self
+    }
+
+    /// Sets how long an owner that does not answer is waited for.
+    #[must_use]
+    pub fn wait(mut self, patience: Duration) -> Self {
+        self.wait = patience;
+        self
+    }
+}
 
 /// An answer to a question of the form.
 #[derive(Clone, PartialEq)]
@@ -34,7 +104,7 @@ pub struct GivenAnswer {
 /// What a run is asked for.
 ///
 /// ```
-/// use meno::workspace::RunRequest;
+/// use meno::RunRequest;
 ///
 /// let request = RunRequest::new().answer("has_tests", true).input("source", "src").label("team", "blue").seed(7);
 /// ```
@@ -114,7 +184,7 @@ impl RunRequest {
 
     /// Takes answers whose origin is known. Of several to one question the last counts.
     #[must_use]
-    pub fn answers(mut self, answers: impl IntoIterator<Item = GivenAnswer>) -> Self {
+    pub(crate) fn answers(mut self, answers: impl IntoIterator<Item = GivenAnswer>) -> Self {
         for answer in answers {
             self.answers.retain(|known| known.question != answer.question);
             self.answers.push(answer);
@@ -124,7 +194,7 @@ impl RunRequest {
 
     /// Leaves the form open: whoever starts the run asks for what is missing.
     #[must_use]
-    pub fn leave_open(mut self) -> Self {
+    pub(crate) fn leave_open(mut self) -> Self {
         self.is_open = true;
         self
     }
@@ -144,7 +214,7 @@ impl RunRequest {
     }
 
     /// Returns the ids of the inputs that the template needs and that are not given.
-    pub fn missing_material(&self, template: &Template) -> Vec<String> {
+    pub(crate) fn missing_material(&self, template: &Template) -> Vec<String> {
         let is_given = |id: &str| self.inputs.iter().any(|(given, _)| given == id);
         let needed = template.inputs.iter().filter(|input| input.required && !is_given(&input.id));
         needed.map(|input| input.id.clone()).collect()
@@ -216,7 +286,7 @@ impl Workspace {
     ///
     /// # Errors
     /// [`StartError::Answers`] with everything that is missing or wrong.
-    pub fn settle(&self, template: &Template, request: &RunRequest) -> Result<Settled, StartError> {
+    pub(crate) fn settle(&self, template: &Template, request: &RunRequest) -> Result<Settled, StartError> {
         let question = |id: &str| template.form_schema.questions.iter().find(|question| question.id == id);
         let is_secret = |answer: &GivenAnswer| question(&answer.question).is_some_and(|it| it.kind == QuestionKind::Secret);
         let typed = request.answers.iter().filter(|answer| is_secret(answer)).filter_map(|answer| answer.value.as_str());
@@ -249,7 +319,7 @@ impl Workspace {
 /// What a search is asked for.
 ///
 /// ```
-/// use meno::workspace::SearchRequest;
+/// use meno::SearchRequest;
 ///
 /// let request = SearchRequest::new("failed releases in october").limit(5);
 /// ```

@@ -173,7 +173,7 @@ impl Workspace {
     ///
     /// # Errors
     /// [`Error::Unreachable`] with the owner's process id when it does not hand over, [`Error::NotFound`].
-    pub fn own(&self) -> Result<(), Error> {
+    pub(crate) fn own(&self) -> Result<(), Error> {
         self.session().ok_or_else(|| Error::NotFound(self.store.path.clone()))?.own()
     }
 
@@ -181,7 +181,7 @@ impl Workspace {
     ///
     /// # Errors
     /// [`Error::Damaged`] when the journal is not whole: then the indexes stay, as they may have what it lost.
-    pub fn rebuild(&self) -> Result<Rebuilt, Error> {
+    pub(crate) fn rebuild(&self) -> Result<Rebuilt, Error> {
         self.own()?;
         let head = self.log.head()?;
         let (events, _) = self.read_index(head.seq)?;
@@ -200,7 +200,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When the store cannot be read or a file not deleted.
-    pub fn sweep_locks(&self) -> Result<usize, Error> {
+    pub(crate) fn sweep_locks(&self) -> Result<usize, Error> {
         let states = self.run_states()?;
         RunLock::sweep(self.place()?, &|run| states.get(&run).is_some_and(|status| status.ended()))
     }
@@ -209,7 +209,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When the store cannot be read at all.
-    pub fn inspect(&self) -> Result<Inspection, Error> {
+    pub(crate) fn inspect(&self) -> Result<Inspection, Error> {
         let session = self.session().ok_or_else(|| Error::NotFound(self.store.path.clone()))?;
         let dir = self.place()?.dir();
         let owner = session.status()?;

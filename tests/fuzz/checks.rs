@@ -3,17 +3,14 @@
 
 use std::sync::LazyLock;
 
-use meno::domain::event::{Envelope, KINDS};
-use meno::domain::ids::{Hash, NodeId};
-use meno::domain::template::{Context, parse_agent_bytes, parse_bytes};
-use meno::lake::lines::{Line, Lines};
-use meno::lake::read;
-use meno::memory::query::{Filter, KnownTerms, Vocabulary, understand};
-use meno::providers::wire::Decoder;
-use meno::settings::ProviderKind;
-use meno::store::codec::decode;
-use meno::store::journal::frame::Frame;
-use meno::store::log::Stored;
+use meno::event::{Envelope, Hash, KINDS, NodeId};
+use meno::internals::domain::{Context, ProviderKind, parse_agent_bytes, parse_bytes};
+use meno::internals::lake::{Line, Lines, read};
+use meno::internals::memory::{Filter, KnownTerms, Vocabulary, understand};
+use meno::internals::providers::Decoder;
+use meno::internals::store::Stored;
+use meno::internals::store::codec::decode;
+use meno::internals::store::journal::Frame;
 
 /// Stored bytes of any kind are decoded or refused.
 pub fn record(bytes: &[u8]) {

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use meno::domain::event::Event;
-use meno::workspace::Access;
+use meno::Access;
+use meno::event::Event;
+use meno::internals::workspace::default_answers;
 use serde_json::Value;
 
 use crate::harness::{House, files_with};
@@ -152,7 +153,7 @@ fn what_was_answered_last_is_proposed_with_its_run() {
     let house = house_with_runs();
     let ended = house.meno([&PUBLISH[..], &["--set", "package_name=otter", "--seed", "4"]].concat()).ends().run();
     let workspace = house.workspace(Access::Read, false);
-    let defaults = workspace.memory().default_answers("python_package_publish", &["publish_to"]).expect("the store can be read");
+    let defaults = default_answers(&workspace, "python_package_publish", &["publish_to"]).expect("the store can be read");
     let of = |id: &str| defaults.iter().find(|default| default.question == id);
     let (value, run) = of("package_name").and_then(|default| default.last.clone()).expect("it was answered");
     assert_eq!((value, Value::from(run.to_string())), (Value::from("otter"), ended["run_id"].clone()));

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use meno::domain::event::{Event, Recorded};
-use meno::store::session::Role;
-use meno::workspace::Access;
+use meno::Access;
+use meno::event::{Event, Recorded};
+use meno::internals::store::Role;
+use meno::internals::workspace::role;
 use serde_json::Value;
 
 use crate::harness::{House, Running, assert_kept, assert_nothing_repeated, files};
@@ -121,10 +122,10 @@ fn a_client_killed_at_any_instant_leaves_the_owner_whole() {
     let house = House::with_delay(4);
     let whole = house.meno(RUN).exits(0).lines().len() as u64;
     let owner = house.workspace(Access::Write, true);
-    assert_eq!(owner.session().map(|session| session.role()), Some(Role::Owner));
+    assert_eq!(role(&owner), Some(Role::Owner));
     kill_and_resume(&house, whole);
     // No child ever became the owner in between.
-    assert_eq!(owner.session().map(|session| session.role()), Some(Role::Owner));
+    assert_eq!(role(&owner), Some(Role::Owner));
 }
 
 #[test]

@@ -4,8 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use meno::domain::event::{Event, ToolFault};
-use meno::domain::text::Text;
+use meno::event::{Event, Text, ToolFault};
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use meno::domain::event::{Event, Recorded, ToolFault};
+use meno::event::{Event, Recorded, ToolFault};
 use serde_json::{Value, json};
 
 use crate::harness::{Done, House, cannot_check, files_with, finish};

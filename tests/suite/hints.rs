@@ -75,7 +75,7 @@ fn a_run_that_a_budget_stopped_goes_on_with_the_line_that_it_prints() {
         assert!(!reasons(&resumed).contains(&json!("budget")), "{line}: {}", resumed.stdout);
         assert!(resumed.events().iter().any(|event| event["kind"] == "CallReplied"), "{line}");
         let new = words_of(&line).into_iter().skip_while(|word| word != "--budget").nth(1).expect("an amount");
-        let nusd = meno::domain::money::NanoUsd::from_decimal(&new).expect("an amount").0;
+        let nusd = meno::event::NanoUsd::from_decimal(&new).expect("an amount").0;
         assert_eq!(resumed.run()["budget_nusd"], json!(nusd));
         // What was decided under the new budget is decided again, audited, forked and handed on under it.
         house.meno(["replay", "--verify", "--all"]).exits(0);

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use meno::domain::ids::NodeId;
-use meno::store::identity::NodeFile;
+use meno::event::NodeId;
+use meno::internals::store::NodeFile;
 use serde_json::Value;
 
 use crate::harness::{Done, House, files};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use meno::domain::event::Event;
+use meno::event::Event;
 use serde_json::{Value, json};
 
 use crate::harness::{Done, House, files};

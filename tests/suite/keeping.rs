@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use meno::store::files::OsFiles;
-use meno::store::identity::NodeFile;
-use meno::store::journal::segment::{self, Item};
+use meno::internals::store::journal::{self, Item};
+use meno::internals::store::{NodeFile, OsFiles};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -23,9 +22,9 @@ type Bytes = (Vec<u8>, Option<Vec<u8>>);
 /// Every batch of the store's own log as its files have it: the batch's id, then head and private part of each event.
 fn batches(store: &Path) -> Vec<(String, Vec<Bytes>)> {
     let node = NodeFile::read(&fs::read(store.join("journal/node")).expect("a node")).node().expect("an id");
-    let dir = meno::store::journal::folder(store, node);
+    let dir = journal::folder(store, node);
     let mut batches = Vec::new();
-    for segment in segment::segments(&OsFiles, &dir, node, 1).expect("a folder") {
+    for segment in journal::segments(&OsFiles, &dir, node, 1).expect("a folder") {
         for item in segment.expect("a segment").items() {
             if let Item::Frame(_, frame) = item {
                 let records = frame.records().map(|record| record.expect("an event"));

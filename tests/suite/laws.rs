@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use meno::domain::event::{Event, Recorded};
-use meno::domain::ids::RunId;
-use meno::domain::money::NanoUsd;
+use meno::event::{Event, NanoUsd, Recorded, RunId};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};

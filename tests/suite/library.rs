@@ -1,10 +1,10 @@
 //! The library's door, as programs use it.
 
 use futures_util::StreamExt;
-use meno::domain::event::{Event, Recorded};
-use meno::settings::Preset;
-use meno::store;
-use meno::workspace::{RunError, RunRequest, StartError, Workspace};
+use meno::error::{ResumeError, RunError, StartError, StoreError};
+use meno::event::{Event, Recorded};
+use meno::internals::workspace::begin;
+use meno::{Access, OpenRequest, Preset, ResumeRequest, RunRequest, Workspace};
 
 #[allow(dead_code, reason = "its `main` is for `cargo run --example`")]
 #[path = "../../examples/library.rs"]
@@ -22,7 +22,7 @@ fn workspace(dir: &tempfile::TempDir) -> Workspace {
     Workspace::at(&dir.path().join("store"), Some(Preset::Simulated)).expect("it opens")
 }
 
-fn names(events: impl Iterator<Item = Result<Recorded, store::Error>>) -> Vec<(u64, &'static str)> {
+fn names(events: impl Iterator<Item = Result<Recorded, StoreError>>) -> Vec<(u64, &'static str)> {
     events.map(|event| event.expect("readable")).map(|event| (event.envelope.seq, event.event.name())).collect()
 }
 
@@ -77,7 +77,7 @@ fn the_log_is_an_iterator_and_a_stream_that_waits_for_more() {
 
     let mut follow = workspace.runs().follow(first.len() as u64);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let next = |follow: &mut meno::workspace::Follow| runtime.block_on(follow.next()).expect("it goes on").expect("readable");
+    let next = |follow: &mut meno::Follow| runtime.block_on(follow.next()).expect("it goes on").expect("readable");
     assert_eq!(next(&mut follow).event.name(), first[first.len() - 1].1);
     // Nothing has happened since, and so nothing comes.
     let idle = runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_millis(50), follow.next()).await });
@@ -86,6 +86,36 @@ fn the_log_is_an_iterator_and_a_stream_that_waits_for_more() {
     let second: Vec<Recorded> =
         names(workspace.runs().events(first.len() as u64 + 1)).iter().map(|_| next(&mut follow)).collect();
     assert!(matches!(second[0].event, Event::RunStarted(_)) && matches!(second[second.len() - 1].event, Event::RunSucceeded(_)));
+}
+
+#[test]
+fn a_run_is_carried_to_its_end_within_a_runtime_and_taken_up_again_there() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let workspace = workspace(&dir);
+        let template = workspace.runs().template("release_prep").expect("it is built in");
+        let request = || RunRequest::new().answer("project_name", "demo").seed(3);
+        let run = workspace.runs().run_to_end(&template, request()).expect("it runs");
+        assert_eq!(run.status.name(), "succeeded");
+
+        let left = begin(&workspace, &template, request()).expect("it begins");
+        assert_eq!(workspace.runs().detail(left).expect("readable").status.name(), "interrupted");
+        let run = workspace.runs().resume_to_end(left, &ResumeRequest::default()).expect("it goes on");
+        assert_eq!((run.run_id, run.status.name()), (left.to_string(), "succeeded"));
+        let again = workspace.runs().resume_to_end(left, &ResumeRequest::default());
+        assert!(matches!(again, Err(RunError::Resume(ResumeError::Refused(_)))), "it has ended");
+    });
+}
+
+#[test]
+fn a_store_that_is_only_looked_at_is_not_made() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = dir.path().join("store");
+    let workspace = Workspace::open_with(&store, &OpenRequest::new().access(Access::Read)).expect("an empty one");
+    assert_eq!(names(workspace.runs().events(1)), []);
+    assert!(workspace.runs().templates().iter().any(|template| template.id == "release_prep"));
+    assert!(!store.exists());
 }
 
 #[test]

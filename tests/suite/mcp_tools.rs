@@ -3,8 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use meno::domain::event::{Event, Recorded, ToolFault};
-use meno::domain::text::Text;
+use meno::event::{Event, Recorded, Text, ToolFault};
 use serde_json::{Value, json};
 
 use crate::harness::{Done, House, Running, files_with, finish};

@@ -6,7 +6,8 @@ use std::io::Read;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use meno::workspace::{Access, RunRequest};
+use meno::internals::workspace::begin_open;
+use meno::{Access, RunRequest};
 
 use crate::harness::House;
 use crate::page_server::Served;
@@ -317,9 +318,8 @@ fn an_open_form_is_completed_on_the_page() {
     house.template("look", &template());
     let workspace = house.workspace(Access::Write, false);
     let entry = workspace.runs().template("look").expect("it is there");
-    let active = workspace.runs().start(&entry, RunRequest::new().answer("what", "the moon").leave_open()).expect("it begins");
-    let run = active.id.to_string();
-    drop((active, workspace));
+    let run = begin_open(&workspace, &entry, RunRequest::new().answer("what", "the moon")).expect("it begins").to_string();
+    drop(workspace);
     let served = Served::admitted(&house, &[]);
     let place = format!("/runs/{run}/form");
     assert!(served.page("/needs").contains(&format!("href=\"{place}\"")));

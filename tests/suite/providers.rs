@@ -5,12 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::llm_server::{LlmServer, Turn};
-use meno::domain::call::{CallContext, CallFailure, CallReply, CallRequest};
-use meno::domain::event::{ErrorClass, Purpose, StopReason};
-use meno::domain::money::{NanoUsd, TokenUsage, UsageSource};
-use meno::domain::tier::Tier;
-use meno::providers::{CallOutcome, CallUpdate, Providers};
-use meno::settings::{AuthScheme, ProviderKind, ProviderSettings};
+use meno::event::{ErrorClass, NanoUsd, Purpose, StopReason, Tier, TokenUsage, UsageSource};
+use meno::internals::domain::{AuthScheme, CallContext, CallFailure, CallReply, CallRequest, ProviderKind, ProviderSettings};
+use meno::internals::providers::{CallOutcome, CallUpdate, Providers};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use meno::memory::advice::chance::Chance;
+use meno::internals::memory::Chance;
 use serde_json::{Value, json};
 
 use crate::harness::House;

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use meno::domain::event::{Event, FailureReason};
+use meno::event::{Event, FailureReason};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

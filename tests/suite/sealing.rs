@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use meno::domain::ids::Hash;
+use meno::event::Hash;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

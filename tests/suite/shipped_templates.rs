@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use meno::domain::template::{BaseAgent, Template};
+use meno::internals::domain::{BaseAgent, Template};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

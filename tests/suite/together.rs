@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use meno::domain::event::Event;
-use meno::workspace::Access;
+use meno::Access;
+use meno::event::Event;
 use rustix::process::Signal;
 
 use crate::harness::{Done, House, Running, assert_kept, assert_nothing_repeated};
@@ -42,7 +42,7 @@ fn check(house: &House, all: &[Done]) {
 fn settings_can_be_changed_while_somebody_holds_the_store() {
     let house = House::with_delay(0);
     let held = house.workspace(Access::Write, true);
-    held.log().head().expect("the store is open");
+    meno::internals::workspace::log(&held).head().expect("the store is open");
     house.meno(["config", "run.jobs=3"]).exits(0);
     let template = serde_json::json!({"template_id": "one", "name": "One", "description": "One agent", "version": "1.0.0",
         "form_schema": {"title": "One", "description": "", "questions": []},
@@ -62,8 +62,7 @@ fn eight_processes_run_on_one_store_while_another_reads() {
             while !done.load(Ordering::Relaxed) {
                 // Before the first write there is no store, which reads as an empty one.
                 let workspace = house.workspace(Access::Read, false);
-                let runs =
-                    workspace.runs().list(&Default::default(), meno::views::run_list::SortBy::Newest, None).expect("a list");
+                let runs = workspace.runs().list(&Default::default(), meno::run::SortBy::Newest, None).expect("a list");
                 assert!(runs.total >= most, "{} runs after {most}", runs.total);
                 for row in &runs.runs {
                     let id = row.run_id.parse().expect("an id");
@@ -82,7 +81,7 @@ fn eight_processes_run_on_one_store_while_another_reads() {
     });
     check(&house, &all);
     let workspace = house.workspace(Access::Read, false);
-    let list = workspace.runs().list(&Default::default(), meno::views::run_list::SortBy::Newest, None).expect("a list");
+    let list = workspace.runs().list(&Default::default(), meno::run::SortBy::Newest, None).expect("a list");
     assert_eq!(list.total, RUNS as u64);
 }
 

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use meno::domain::event::{Event, Recorded, ToolFault};
-use meno::domain::text::Text;
+use meno::event::{Event, Recorded, Text, ToolFault};
 use serde_json::{Value, json};
 
 use crate::harness::{Done, House, assert_nothing_repeated, cannot_check, files, files_with, finish};

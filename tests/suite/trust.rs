@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use meno::domain::event::{Event, Recorded, Verdict};
-use meno::domain::ids::BatchId;
-use meno::domain::money::NanoUsd;
-use meno::domain::run::Causes;
-use meno::store::codec;
-use meno::store::log::{Batch, Cause};
-use meno::workspace::Access;
+use meno::Access;
+use meno::event::{Event, NanoUsd, Recorded, Verdict};
+use meno::internals::domain::{BatchId, Causes};
+use meno::internals::store::{Batch, Cause, codec};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -154,7 +151,7 @@ fn rewritten(house: &House, change: impl FnOnce(&mut [Recorded])) -> House {
         payloads: Vec::new(),
         day_limit: None,
     };
-    workspace.log().append(&batch).expect("appended");
+    meno::internals::workspace::log(&workspace).append(&batch).expect("appended");
     drop(workspace);
     other
 }

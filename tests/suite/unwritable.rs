@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use meno::domain::ids::Hash;
+use meno::event::Hash;
 use serde_json::Value;
 
 use crate::harness::{Done, House, assert_kept, assert_nothing_repeated, cannot_check, copy, files, finish};

@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use meno::domain::event::Event;
-use meno::settings::Variables;
-use meno::workspace::{Access, RunRequest};
+use meno::event::Event;
+use meno::internals::settings::Variables;
+use meno::{Access, RunRequest};
 use serde_json::{Value, json};
 
 use crate::harness::{Done, House, assert_kept, files_with, finish, hints, words_of};
@@ -337,7 +337,7 @@ async fn a_programs_own_reader_of_variables_is_the_one_that_models_ask() {
     let run = move || {
         let variables = Variables::through(|name| (name == "WIRE_KEY").then(|| KEY.to_owned()));
         let workspace = house.workspace_with(Access::Write, false, variables);
-        let template = workspace.library.find("relay").expect("readable").expect("there");
+        let template = workspace.runs().template("relay").expect("there");
         let run = workspace.runs().run_to_end(&template, RunRequest::default()).expect("it runs");
         drop(workspace);
         (run, files_with(&house.store(), KEY))

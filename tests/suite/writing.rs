@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use meno::domain::event::{Event, Recorded, Resolution, ResolvedBy, ToolFault};
+use meno::event::{Event, Recorded, Resolution, ResolvedBy, ToolFault};
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
 

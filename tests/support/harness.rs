@@ -14,19 +14,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
-use meno::cli::args::Cli;
-use meno::cli::args::query::protect;
-use meno::domain::event::{Event, Recorded};
-use meno::domain::ids::{Hash, NodeId, RunId};
-use meno::executor::World;
-use meno::settings::{Flags, Places, Variables};
-use meno::store::chain;
-use meno::store::codec::{self, Decoded};
-use meno::store::files::OsFiles;
-use meno::store::journal::segment::{self, Item};
-use meno::store::payloads::Payloads;
-use meno::workspace::{Access, Options, Upkeep, Workspace};
+use meno::event::{Event, Hash, NodeId, Recorded, RunId};
+use meno::internals::complaint;
+use meno::internals::settings::{Flags, Places, Variables};
+use meno::internals::store::codec::{self, Decoded};
+use meno::internals::store::journal::{self, Item};
+use meno::internals::store::{OsFiles, Payloads, chain};
+use meno::internals::workspace::{self, Options, Upkeep, World};
+use meno::{Access, Workspace};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -122,7 +117,7 @@ impl House {
             store_variable: None,
             config_variable: None,
         };
-        Workspace::open(Options {
+        workspace::open(Options {
             places,
             store: Some(&self.store()),
             config: None,
@@ -350,8 +345,7 @@ pub fn cannot_be_typed(line: &str) -> Option<String> {
     if line.starts_with("meno COMMAND") {
         return None;
     }
-    let words = words_of(line).into_iter().map(std::ffi::OsString::from).collect();
-    Cli::try_parse_from(protect(words)).err().filter(clap::Error::use_stderr).map(|error| error.to_string())
+    complaint(words_of(line).into_iter().map(std::ffi::OsString::from))
 }
 
 /// Checks that every line of a shell that was printed can be typed as it stands.
@@ -381,7 +375,7 @@ pub fn read_journal(store: &Path) -> Vec<Recorded> {
     let mut events = Vec::new();
     let mut head = chain::genesis(node);
     let mut versions: BTreeMap<RunId, u64> = BTreeMap::new();
-    for segment in segment::segments(&OsFiles, dir, node, 1).expect("a folder") {
+    for segment in journal::segments(&OsFiles, dir, node, 1).expect("a folder") {
         let segment = segment.expect("a segment");
         for item in segment.items() {
             let Item::Frame(_, frame) = item else {
@@ -389,7 +383,7 @@ pub fn read_journal(store: &Path) -> Vec<Recorded> {
                 continue;
             };
             let previous = head;
-            let each = |record: codec::record::Record<'_>, hash: Hash| {
+            let each = |record: codec::Record<'_>, hash: Hash| {
                 let stored = record.to_stored(hash)?;
                 assert_eq!(stored.envelope.seq, events.len() as u64 + 1);
                 if let Some(run) = stored.envelope.run {

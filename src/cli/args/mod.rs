@@ -26,7 +26,7 @@ use crate::domain::event::Mode;
 use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
-pub use import::{ImportCommand, ImportEventsArgs, ImportOtelArgs, ImportPeerArgs, ImportRunsArgs, ImportTranscriptsArgs};
+pub use import::{ImportCommand, ImportEventsArgs, ImportRunsArgs, ImportTranscriptsArgs};
 pub use keeping::{
     BackupArgs, ExportArgs, ExportFormat, ForgetArgs, PullArgs, PurgeArgs, PushArgs, PushFormat, RekeyArgs, RestoreArgs,
 };

@@ -19,8 +19,8 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<crate::workspace::memory::backtest::Backtest>("backtest.json");
     check::<crate::workspace::memory::backtest::Whatif>("whatif.json");
     check::<crate::workspace::Suggested>("suggest.json");
-    check::<crate::workspace::Indexed>("reindex.json");
-    check::<crate::workspace::ModelList>("model-list.json");
+    check::<crate::workspace::memory::recall::Indexed>("reindex.json");
+    check::<crate::workspace::models::ModelList>("model-list.json");
     check::<super::model::ModelFetched>("model-fetch.json");
     check::<super::report::ReportDocument>("report.json");
     check::<super::man::ManPages>("man.json");

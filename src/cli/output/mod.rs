@@ -123,6 +123,7 @@ impl Printer {
     }
 
     /// Writes to `data` and `words` instead of the process's streams, as if both were terminals of `width` columns (`None`: pipes).
+    #[cfg(test)]
     pub fn to(
         look: OutputOptions,
         data: impl Write + Send + 'static,
@@ -152,11 +153,6 @@ impl Printer {
     /// Tells whether words other than errors are unwanted.
     pub fn quiet(&self) -> bool {
         self.look.quiet
-    }
-
-    /// Tells whether more words are wanted.
-    pub fn verbose(&self) -> bool {
-        self.look.verbose
     }
 
     /// Returns the width of the terminal behind stdout in columns; `None` when it is not a terminal.

@@ -14,7 +14,6 @@ pub use counting::Counting;
 pub use lines::{Names, attached, line};
 pub use live::Live;
 pub use reading::Reading;
-pub use state::{AgentLine, ProgressState};
 
 /// How a run's progress is shown.
 #[derive(Debug)]

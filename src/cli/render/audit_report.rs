@@ -13,7 +13,8 @@ use crate::domain::event::AnswerSource;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail};
 use crate::workspace::AuditDocument;
 
-/// The report as JSON.
+/// The report as JSON, for its published schema: it is written run by run.
+#[cfg(test)]
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "A report to hand over, as `meno audit --report FILE.json` writes it")]
 pub struct AuditReport {

@@ -64,12 +64,12 @@ macro_rules! kinds {
             }
 
             /// Encodes the public part with `write`.
-            pub fn write_public<W: BodyWriter>(&self, write: &mut W) -> Result<(), W::Error> {
+            pub(crate) fn write_public<W: BodyWriter>(&self, write: &mut W) -> Result<(), W::Error> {
                 match self { $( Self::$kind(body) => write.write(body), )* }
             }
 
             /// Encodes the private part with `write`; returns false and writes nothing when it is gone.
-            pub fn write_private<W: BodyWriter>(&self, write: &mut W) -> Result<bool, W::Error> {
+            pub(crate) fn write_private<W: BodyWriter>(&self, write: &mut W) -> Result<bool, W::Error> {
                 match self { $( Self::$kind(body) => match &body.private {
                     Some(private) => write.write(private).map(|()| true),
                     None => Ok(false),
@@ -78,7 +78,7 @@ macro_rules! kinds {
 
             /// Reads a body of kind `number` in its current version; `None` when the kind is not known.
             /// `private` is absent when it was forgotten.
-            pub fn read<R: BodyReader>(number: u16, public: R, private: Option<R>) -> Option<Result<Self, R::Error>> {
+            pub(crate) fn read<R: BodyReader>(number: u16, public: R, private: Option<R>) -> Option<Result<Self, R::Error>> {
                 match number {
                     $( $number => Some((|| {
                         let mut body: $kind = public.read()?;

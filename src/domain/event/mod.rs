@@ -48,7 +48,7 @@ impl RunStarted {
 }
 
 /// The label of runs of other systems whose results were made up.
-pub const SIMULATED_LABEL: (&str, &str) = ("simulated", "true");
+pub(crate) const SIMULATED_LABEL: (&str, &str) = ("simulated", "true");
 
 impl CostIncurred {
     /// Returns the tokens that it is about. An import of a call that told neither tokens nor a price once wrote zeros for both.
@@ -59,7 +59,7 @@ impl CostIncurred {
 }
 
 /// Writes one part of a body in some encoding.
-pub trait BodyWriter {
+pub(crate) trait BodyWriter {
     /// Why it could not be written.
     type Error;
     /// Writes `part`.
@@ -67,7 +67,7 @@ pub trait BodyWriter {
 }
 
 /// Reads one part of a body in some encoding.
-pub trait BodyReader {
+pub(crate) trait BodyReader {
     /// Why it could not be read.
     type Error;
     /// Reads the part, consuming all of it.

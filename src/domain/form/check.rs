@@ -49,12 +49,12 @@ impl AnswerProblem {
     }
 
     /// No answer was given to a question that needs one.
-    pub fn missing(question: &Question) -> Self {
+    pub(crate) fn missing(question: &Question) -> Self {
         Self::new(question, None, "an answer is needed".to_owned())
     }
 
     /// An answer was given to a question that is not shown.
-    pub fn hidden(question: &Question, value: &Value) -> Self {
+    pub(crate) fn hidden(question: &Question, value: &Value) -> Self {
         let message = match &question.when {
             Some(when) => format!("it is only asked when {}", crate::domain::condition::describe(when)),
             None => "it is not asked".to_owned(),
@@ -63,7 +63,7 @@ impl AnswerProblem {
     }
 
     /// An answer was given to a question that the template does not have.
-    pub fn unknown(id: &str, value: &Value, questions: &[Question]) -> Self {
+    pub(crate) fn unknown(id: &str, value: &Value, questions: &[Question]) -> Self {
         let ids = || questions.iter().map(|question| question.id.as_str());
         let hint = nearest(id, ids()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         // The value may have been meant for a secret: it is not shown when the template has one.

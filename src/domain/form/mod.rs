@@ -11,9 +11,11 @@ mod complete;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-pub use answers_file::{AnswersFile, BadAnswersFile, parse_answers_file};
+pub use answers_file::parse_answers_file;
 pub use check::{AnswerProblem, allowed, check, whole_match};
-pub use complete::{Completed, FormAnswer, complete};
+#[cfg(test)]
+use complete::Completed;
+pub use complete::{FormAnswer, complete};
 
 use super::answers::Answers;
 use super::condition::{self, each_test};
@@ -67,24 +69,9 @@ impl<'t> Form<'t> {
     }
 
     /// Returns the next question to ask.
+    #[cfg(test)]
     pub fn next(&self) -> Option<&'t Question> {
         self.visible().into_iter().find(|question| !self.given.contains_key(&question.id))
-    }
-
-    /// Returns at most `max` next questions that can be asked together: none of them depends on another.
-    pub fn batch(&self, max: usize) -> Vec<&'t Question> {
-        let answers = self.answers();
-        let mut batch: Vec<&Question> = Vec::new();
-        for question in self.questions.iter().filter(|question| !self.given.contains_key(&question.id)) {
-            // Stopping even at a question that is hidden so far keeps the order of the form: an answer may show it.
-            if batch.len() == max || depends_on(question).iter().any(|id| batch.iter().any(|earlier| earlier.id == *id)) {
-                break;
-            }
-            if is_visible(question, &answers) {
-                batch.push(question);
-            }
-        }
-        batch
     }
 
     /// Returns the template's default for `question`, with the answers so far filled in.
@@ -123,6 +110,7 @@ impl<'t> Form<'t> {
     }
 
     /// Returns the finished form, or nothing while a question is open.
+    #[cfg(test)]
     pub fn completed(&self) -> Option<Completed> {
         if self.next().is_some() {
             return None;
@@ -207,20 +195,15 @@ mod tests {
         .expect("a template")
     }
 
-    fn ids(questions: Vec<&Question>) -> Vec<&str> {
-        questions.into_iter().map(|question| question.id.as_str()).collect()
-    }
-
     #[test]
     fn questions_come_in_order_and_hidden_ones_do_not() {
         let template = template();
         let mut form = Form::new(&template);
         let say = |form: &mut Form<'_>, id: &str, value: Value| form.answer(id, &value, AnswerSource::Asked, &|_| true);
         assert_eq!(form.next().map(|q| q.id.as_str()), Some("name"));
-        assert_eq!(ids(form.batch(4)), ["name", "tests"], "coverage waits for tests, and title comes after it");
         say(&mut form, "name", json!("demo")).expect("a name");
         say(&mut form, "tests", json!("y")).expect("a yes");
-        assert_eq!(ids(form.batch(4)), ["coverage", "title"]);
+        assert_eq!(form.next().map(|q| q.id.as_str()), Some("coverage"));
         say(&mut form, "coverage", json!("85")).expect("a number");
         let title = template.form_schema.questions.iter().find(|q| q.id == "title").expect("there");
         assert_eq!(form.default_of(title), Some(json!("About demo")));

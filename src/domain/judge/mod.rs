@@ -2,9 +2,9 @@
 //!
 //! Pure: the answer comes as text, what the workspace looks like as [`Facts`], what a judging model said as [`Score`]s.
 //! Nothing here reads a file, runs a command or calls a model, and nothing decides what happens after a verdict.
-//! Three steps: [`check`] decides what code can decide; while [`needs_judge`] says so, [`judge_call`] writes the one call
+//! Three steps: [`check()`] decides what code can decide; while [`needs_judge`] says so, [`judge_call`] writes the one call
 //! for all sentences and [`read_scores`] reads its reply; [`judge`] puts both together and [`verdict`] combines them.
-//! Whoever calls a model looks at [`signals`] too: they speak against a reply besides its criteria.
+//! Whoever calls a model looks at [`signals()`] too: they speak against a reply besides its criteria.
 
 mod check;
 mod cites;
@@ -21,10 +21,10 @@ use std::collections::BTreeMap;
 use super::criterion::{Check, Criterion};
 use super::event::{NotRun, Verdict};
 
-pub use combine::{AttemptVerdict, THRESHOLD_DEFAULT, all_of, any_of, needs_judge, not_of, verdict};
+pub use combine::{all_of, any_of, needs_judge, not_of, verdict};
 pub use edition::Edition;
-pub use json::{json_answer, schema_problems};
-pub use model::{JudgeCall, Score, Sentence, judge_call, read_scores, sentences};
+pub use json::schema_problems;
+pub use model::{Score, Sentence, judge_call, read_scores, sentences};
 pub use quote::{EVIDENCE_BYTES_MAX, clip};
 pub use signals::signals;
 pub use words::{in_words, name, names};

@@ -30,10 +30,9 @@ pub use decide::{NO_PRICE, decide, decide_on};
 pub use fork::{TakeOver, take_over};
 pub use observation::{DayBudget, FileLook, Observation};
 pub use pending::{Effect, pending};
-pub use prompt::{Prompt, input_files, material_of, preview_prompt, request};
+pub use prompt::{material_of, preview_prompt, request};
 pub use quotable::quotable_files;
 pub use reuse::{Reused, reusable};
 pub use state::{
-    Agent, AgentStatus, Attempt, Call, CallState, Inherited, Input, JudgedCriterion, Parent, Phase, RecordedAnswer, Run, Terms,
-    ToolEnd, ToolRun, Turn,
+    Agent, AgentStatus, Attempt, Call, CallState, JudgedCriterion, Parent, Phase, RecordedAnswer, Run, ToolRun, Turn,
 };

@@ -22,12 +22,12 @@ mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use id::{BadId, ID_BYTES_MAX, template_id};
-pub use places::{DEPTH_MAX, FILE_BYTES_MAX, parse_json};
+pub use id::{BadId, template_id};
+pub use places::{FILE_BYTES_MAX, parse_json};
 pub use problem::{Problem, Severity};
 pub use schema::{agent_schema, template_schema};
 pub use starter::starter;
-pub use trials::{TestFailure, TestTally, run_tests, tally_tests};
+pub use trials::{TestTally, run_tests, tally_tests};
 pub use types::*;
 
 use self::places::{Kind, Node, Places, whole};
@@ -53,6 +53,7 @@ pub struct Checked<T> {
 
 impl<T> Checked<T> {
     /// Returns the first error.
+    #[cfg(test)]
     pub fn first_error(&self) -> Option<&Problem> {
         self.problems.iter().find(|problem| problem.severity == Severity::Error)
     }

@@ -9,7 +9,7 @@ mod run;
 mod usage;
 
 pub use find::{PeerFiles, find};
-pub use run::{PeerRun, read_run};
+pub use run::read_run;
 pub use usage::read_line;
 
 /// The source of runs.
@@ -17,7 +17,7 @@ pub const SOURCE: &str = "peer";
 /// The source of calls of its telemetry.
 pub const USAGE_SOURCE: &str = "peer-usage";
 /// The label of runs whose results were made up: their money was never spent.
-pub use crate::domain::event::SIMULATED_LABEL as SIMULATED;
+pub(crate) use crate::domain::event::SIMULATED_LABEL as SIMULATED;
 
 #[cfg(test)]
 mod tests;

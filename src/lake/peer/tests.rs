@@ -42,7 +42,7 @@ fn a_run_is_what_its_folder_says_and_a_mock_one_is_marked() {
 }
 
 /// Writes a run's folder and reads it.
-fn read(change: impl FnOnce(&mut Value)) -> Result<super::PeerRun, String> {
+fn read(change: impl FnOnce(&mut Value)) -> Result<super::run::PeerRun, String> {
     let dir = tempfile::tempdir().unwrap();
     let mut result = json!({"run_id": "r-1", "template_id": "t", "timestamp": "2026-11-22T16:21:32.4", "success": false,
         "form_responses": {"responses": {}, "timestamp": "2026-11-22T16:21:31"}, "total_cost": 0.1, "error": null,
@@ -72,7 +72,7 @@ fn what_a_folder_does_not_say_is_not_known_and_what_is_wrong_has_a_reason() {
     let broken = read(|result| result["agent_results"][0]["tier_used"] = json!("error")).unwrap();
     assert!(broken.run.agents[0].attempts.is_empty());
     assert_eq!(broken.notices.len(), 1, "{:?}", broken.notices);
-    let costs = |run: super::PeerRun| {
+    let costs = |run: super::run::PeerRun| {
         let events = run.convert(&Redactor::default()).events;
         events
             .iter()

@@ -103,19 +103,6 @@ impl Buffer {
 }
 
 impl Cells {
-    /// Calls `each` with every cell of the column, in the order of the rows.
-    pub fn each(&self, each: &mut dyn FnMut(Cell)) {
-        let mut place = 0;
-        for present in &self.present {
-            if !present {
-                each(Cell::Null);
-                continue;
-            }
-            each(self.cell(place));
-            place += 1;
-        }
-    }
-
     /// Returns the value at a place among those that are not null.
     pub fn cell(&self, place: usize) -> Cell {
         match &self.values {

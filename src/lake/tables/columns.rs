@@ -1,8 +1,11 @@
 //! The columns of every table: their names, kinds and meaning. `schemas/lake/` is written from here.
 
+#[cfg(test)]
 use serde_json::{Value, json};
 
-use super::{Table, VERSION};
+use super::Table;
+#[cfg(test)]
+use super::VERSION;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,6 +326,7 @@ impl Table {
     }
 
     /// Returns the names of the columns that name a row.
+    #[cfg(test)]
     pub fn key(self) -> &'static [&'static str] {
         match self {
             Self::Runs => &["node", "run_id"],
@@ -334,6 +338,7 @@ impl Table {
     }
 
     /// Returns the table's published description, as `schemas/lake/` has it.
+    #[cfg(test)]
     pub fn schema(self) -> Value {
         let columns: Vec<Value> = self
             .columns()
@@ -366,6 +371,7 @@ impl Table {
 
 impl Kind {
     /// Returns the type in SQL.
+    #[cfg(test)]
     pub fn sql(self) -> &'static str {
         match self {
             Self::Bool => "boolean",
@@ -378,6 +384,7 @@ impl Kind {
     }
 
     /// Returns the type in Parquet.
+    #[cfg(test)]
     pub fn parquet(self) -> &'static str {
         match self {
             Self::Bool => "BOOLEAN",

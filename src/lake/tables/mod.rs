@@ -59,6 +59,7 @@ impl Table {
     }
 
     /// Returns whether later rows take the place of earlier ones with the same key.
+    #[cfg(test)]
     pub fn is_state(self) -> bool {
         matches!(self, Self::Runs | Self::Attempts | Self::Calls)
     }

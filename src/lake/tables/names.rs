@@ -5,7 +5,6 @@
 //! `TABLE/v=1/_done/NODE-FIRST-LAST.parquet.done` says so. A file without it is of an export that was cut off: the next one makes that
 //! very stretch again, with the same bytes under the same names.
 
-use crate::domain::named::named_enums;
 use serde::{Deserialize, Serialize};
 
 use super::{Table, VERSION};
@@ -13,15 +12,26 @@ use super::{Table, VERSION};
 /// The folder of the names of stretches that are whole, below a table's version. Engines pass over names that begin like this.
 pub const DONE: &str = "_done";
 
-named_enums! {
-    /// How files of a lake are written.
-    FileFormat {
-        /// Parquet.
-        Parquet = "parquet",
-        /// A table with a line of names.
-        Csv = "csv",
-        /// One JSON object per line.
-        Jsonl = "jsonl",
+/// How files of a lake are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileFormat {
+    /// Parquet.
+    Parquet,
+    /// A table with a line of names.
+    Csv,
+    /// One JSON object per line.
+    Jsonl,
+}
+
+impl FileFormat {
+    /// Returns the name used in files and output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
     }
 }
 

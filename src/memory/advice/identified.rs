@@ -66,11 +66,6 @@ impl Moments {
         Self { mean, square: mean * mean + chance.variance() }
     }
 
-    /// Returns the expected share.
-    pub fn mean(self) -> f64 {
-        self.mean
-    }
-
     /// Returns the moments of what is left of the whole.
     #[must_use]
     pub fn rest(self) -> Self {

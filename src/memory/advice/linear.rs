@@ -41,11 +41,6 @@ impl Rows {
     pub fn len(&self) -> usize {
         self.values.len() / self.width
     }
-
-    /// Returns whether there is no row.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
 }
 
 /// A fitted line.

@@ -40,19 +40,6 @@ impl Tally {
         Self { passed: (self.passed - part.passed).max(0.0), failed: (self.failed - part.failed).max(0.0) }
     }
 
-    /// Returns the tally with what another one holds.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
-    }
-
-    /// Returns the tally at most `weight` heavy.
-    #[must_use]
-    pub fn capped(self, weight: f64) -> Self {
-        let part = if self.total() > weight { weight / self.total() } else { 1.0 };
-        Self { passed: self.passed * part, failed: self.failed * part }
-    }
-
     /// Returns the weight of all.
     pub fn total(self) -> f64 {
         self.passed + self.failed

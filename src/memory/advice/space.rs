@@ -128,11 +128,6 @@ impl Space {
         space
     }
 
-    /// Returns the past tasks.
-    pub fn tasks(&self) -> &[Task] {
-        &self.tasks
-    }
-
     /// Looks `task` up.
     pub fn locate(&self, task: Task) -> Located {
         let mut row = Rows::new(self.rows.width());
@@ -146,8 +141,7 @@ impl Space {
         let known = question.weights.iter().filter(|weight| **weight > 0.0).count();
         let means = Means::of(&self.tasks, question);
         let neighbours = how_many(known);
-        let mut learned =
-            Learned { means, known, neighbours, text: None, residuals: Vec::new(), weights: question.weights.clone() };
+        let mut learned = Learned { means, neighbours, text: None, residuals: Vec::new(), weights: question.weights.clone() };
         if known < TEXT_MIN {
             return learned;
         }
@@ -183,9 +177,8 @@ impl Space {
     /// Counts the past tasks by role and template that have a weight above 0.
     pub fn count(&self, weights: Vec<f64>) -> Learned {
         let question = Question { answers: vec![0.0; weights.len()], weights };
-        let known = question.weights.iter().filter(|weight| **weight > 0.0).count();
         let means = Means::of(&self.tasks, &question);
-        Learned { means, known, neighbours: 0, text: None, residuals: Vec::new(), weights: Vec::new() }
+        Learned { means, neighbours: 0, text: None, residuals: Vec::new(), weights: Vec::new() }
     }
 
     fn normal(&self, weights: &[f64]) -> Rc<Normal> {
@@ -318,7 +311,6 @@ fn logistic(score: f64) -> f64 {
 #[derive(Clone, Debug)]
 pub struct Learned {
     means: Means,
-    known: usize,
     neighbours: usize,
     text: Option<TextModel>,
     residuals: Vec<f64>,
@@ -342,19 +334,9 @@ pub struct Chance {
 }
 
 impl Learned {
-    /// Returns how many past tasks have an answer.
-    pub fn known(&self) -> usize {
-        self.known
-    }
-
     /// Returns how many past tasks of the same role and template, or else of the same role, have an answer; all without either.
     pub fn known_for(&self, task: &Task) -> usize {
         self.means.count(task)
-    }
-
-    /// Returns what regression and neighbours count; `None` when the history is too thin for texts.
-    pub fn mix(&self) -> Option<[f64; 2]> {
-        self.text.as_ref().map(|text| text.mix)
     }
 
     /// Answers the question for a task that was looked up in the same space.

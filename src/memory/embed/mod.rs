@@ -25,6 +25,7 @@ use super::fuse::Unrelated;
 const BATCH: usize = 16;
 
 /// Tokens that the model that ships reads; what follows is not seen.
+#[cfg(feature = "embeddings")]
 pub const TOKENS_MAX: usize = 256;
 
 /// Why texts cannot be embedded.

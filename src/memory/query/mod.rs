@@ -38,8 +38,7 @@ use serde::Serialize;
 use crate::domain::ids::TimeNs;
 
 pub use complete::{Completion, complete};
-pub use filter::{Bounds, Filter, FilterReport, FilterTest, Kind, Origin, Outcome};
-pub use keys::KEYS;
+pub use filter::{Filter, FilterReport, FilterTest, Origin};
 pub use order::{Order, Sort};
 pub use scan::QUERY_BYTES_MAX;
 pub use vocabulary::{KnownTerms, Vocabulary};

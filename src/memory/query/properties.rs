@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::filter::Bounds;
 use super::phrasings::{NEGATIONS, ORDERS, RANGES};
 use super::table::{FILTERS, NOW, TEXT, known};
 use super::*;

@@ -1,5 +1,7 @@
 use jiff::Zoned;
 
+use super::filter::Outcome;
+use super::keys::KEYS;
 use super::phrasings::{FOREIGN, NEGATIONS, ORDERS, RANGES, WORDS};
 use super::table::{FILTERS, NOW, TEXT, known};
 use super::*;

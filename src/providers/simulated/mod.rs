@@ -36,8 +36,7 @@ use crate::domain::money::{TokenUsage, UsageSource};
 
 use draw::Draw;
 
-pub use script::{Script, ScriptError, ScriptedError, ScriptedReply, ScriptedToolCall};
-pub use writer::failure_rate;
+pub use script::{Script, ScriptError, ScriptedReply};
 
 /// What happens in one call, in order. The last step is always [`Step::Reply`] or [`Step::Fail`].
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::writer::failure_rate;
 use super::*;
 use crate::domain::call::{CallContext, OutputSchema};
 use crate::domain::criterion::Criterion;

@@ -14,6 +14,7 @@ pub(crate) mod sample;
 use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
 use bincode::error::{DecodeError, EncodeError};
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use serde_json::{Map, Value};
 
 use super::log::{Cause, NewEvent, Stored};
@@ -136,7 +137,8 @@ fn decode_by(stored: &Stored, kinds: &[(u16, u16, &str)], steps: &[Step]) -> Res
 
 /// Returns the event as one JSON object of its public and private fields; `"private": "forgotten"` stands for private ones that are
 /// gone.
-pub fn to_json(event: &Event) -> Value {
+#[cfg(test)]
+fn to_json(event: &Event) -> Value {
     let mut fields = JsonWriter(Map::new());
     // Bodies have text keys and no value that JSON lacks; a body that broke this would have failed its golden test.
     let written = event.write_public(&mut fields).and_then(|()| event.write_private(&mut fields));
@@ -197,8 +199,10 @@ pub(super) fn write_part<T: Serialize>(part: &T) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+#[cfg(test)]
 struct JsonWriter(Map<String, Value>);
 
+#[cfg(test)]
 impl BodyWriter for JsonWriter {
     type Error = serde_json::Error;
 

@@ -41,9 +41,9 @@ impl IndexFactory for PlainShelf {
     }
 }
 
+#[cfg(test)]
 impl MemoryShelf {
     /// Returns indexes with the same rows that share nothing with these.
-    #[cfg(test)]
     pub(crate) fn copy(&self) -> Self {
         let copied = |index: &Arc<MemoryIndex>| {
             let state = lock(&index.0);
@@ -149,13 +149,16 @@ struct State {
     /// Writes are not remembered.
     is_plain: bool,
     /// Every write since the beginning; a crash keeps the first so many.
+    #[cfg(test)]
     writes: Vec<Write>,
+    #[cfg(test)]
     flushed: usize,
     calls_left: Option<u64>,
     spoilt: bool,
     doubtful: bool,
 }
 
+#[cfg(test)]
 #[derive(Clone)]
 struct Write {
     tree: String,
@@ -165,9 +168,7 @@ struct Write {
 
 impl State {
     fn write(&mut self, tree: &str, changes: Option<Vec<Change>>) {
-        if !self.is_plain {
-            self.writes.push(Write { tree: tree.to_owned(), changes: changes.clone() });
-        }
+        self.remember(tree, changes.as_ref());
         let Some(changes) = changes else { return drop(self.trees.remove(tree)) };
         if !self.trees.contains_key(tree) {
             self.trees.insert(tree.to_owned(), Tree::new());
@@ -181,6 +182,26 @@ impl State {
         }
     }
 
+    /// Remembers a write, which a crash may lose. Outside of tests nothing crashes but the process, and the rows end with it.
+    #[cfg(test)]
+    fn remember(&mut self, tree: &str, changes: Option<&Vec<Change>>) {
+        if !self.is_plain {
+            self.writes.push(Write { tree: tree.to_owned(), changes: changes.cloned() });
+        }
+    }
+
+    #[cfg(not(test))]
+    fn remember(&mut self, _: &str, _: Option<&Vec<Change>>) {}
+
+    #[cfg(test)]
+    fn flush(&mut self) {
+        self.flushed = self.writes.len();
+    }
+
+    #[cfg(not(test))]
+    fn flush(&mut self) {}
+
+    #[cfg(test)]
     fn truncate(&mut self, writes: usize) {
         let mut kept = std::mem::take(&mut self.writes);
         kept.truncate(writes);
@@ -271,6 +292,6 @@ impl OrderedIndex for MemoryIndex {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        self.call(|state| state.flushed = state.writes.len())
+        self.call(State::flush)
     }
 }

@@ -246,6 +246,7 @@ impl OwnedLog {
     }
 
     /// Returns the payloads beside the log.
+    #[cfg(test)]
     pub fn payloads(&self) -> &Payloads {
         &self.inner.payloads
     }
@@ -263,6 +264,7 @@ impl OwnedLog {
     }
 
     /// Returns what was found and put right, at opening and since.
+    #[cfg(test)]
     pub fn report(&self) -> RecoveryReport {
         lock(&self.inner.report).clone()
     }
@@ -273,6 +275,7 @@ impl OwnedLog {
     }
 
     /// Returns why nothing more is taken, once a write or sync has failed.
+    #[cfg(test)]
     pub fn closed(&self) -> Option<String> {
         self.inner.journal.closed()
     }

@@ -35,6 +35,6 @@ mod testing;
 pub use lock::StoreLock;
 pub use open::{Role, Session};
 pub use options::{Notice, Opener, Options, Reader, Tell};
-pub use protocol::{Activity, PROTOCOL, Status};
+pub use protocol::Status;
 pub use run_lock::{Probe, RunLock};
 pub use store_dir::{Create, StoreDir};

@@ -121,11 +121,6 @@ impl Session {
         Ok(session)
     }
 
-    /// The store's folder.
-    pub fn place(&self) -> &StoreDir {
-        &self.inner.place
-    }
-
     /// What this process is to the store at this moment.
     pub fn role(&self) -> Role {
         match &self.inner.lock().phase {

@@ -1,6 +1,6 @@
 //! The session as a log: each question becomes a request, which is answered here or by the owner.
 //!
-//! It does not know who owns the store; [`roles`](super::roles) finds out at each request.
+//! It does not know who owns the store; [`open`](super::open) finds out at each request.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};

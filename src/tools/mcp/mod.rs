@@ -165,11 +165,6 @@ impl Servers {
         &self.left_out
     }
 
-    /// Returns the servers' names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.servers.keys().map(String::as_str)
-    }
-
     /// Returns whether models know a tool by this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.tools.iter().any(|tool| tool.spec.name == name)

@@ -123,7 +123,7 @@ pub type TextOf<'a> = &'a dyn Fn(&Text) -> Option<String>;
 
 impl RunDetail {
     /// Folds the events of one run, in order. `text` finds texts that are kept beside the log.
-    pub fn fold<'a>(events: impl Iterator<Item = &'a Recorded>, text: TextOf<'_>) -> Self {
+    pub(crate) fn fold<'a>(events: impl Iterator<Item = &'a Recorded>, text: TextOf<'_>) -> Self {
         let mut fold = Fold::default();
         events.for_each(|recorded| fold.apply(recorded, text));
         fold.finish()

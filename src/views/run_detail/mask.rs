@@ -13,7 +13,7 @@ impl RunDetail {
     /// Prompts are composed of answers, so they are masked too. Outputs and reports are texts of models: whether they repeat such a
     /// value is not known here, and they are left.
     #[must_use]
-    pub fn masked(mut self) -> Self {
+    pub(crate) fn masked(mut self) -> Self {
         let mut hidden: Vec<Value> = Vec::new();
         for id in &self.sensitive {
             if let Some(value) = self.answers.get_mut(id).filter(|value| !value.is_null()) {
@@ -59,7 +59,7 @@ impl RunDetail {
 
 impl RunDetail {
     /// Masks the values of sensitive answers in a text about this run.
-    pub fn mask_in(&self, text: &mut String) {
+    pub(crate) fn mask_in(&self, text: &mut String) {
         let hidden = self.sensitive.iter().filter_map(|id| self.answers.get(id)).filter(|value| !value.is_boolean());
         mask_text(text, &hidden.cloned().collect::<Vec<_>>());
     }

@@ -20,14 +20,14 @@ use crate::domain::event::{
     RunFailure, SkipReason, SuspendReason,
 };
 use crate::domain::ids::{AgentNo, AttemptNo};
-use crate::domain::money::{NanoUsd, TokenUsage};
+use crate::domain::money::TokenUsage;
 use crate::domain::tier::{Strategy, Tier};
 
 use super::status::{AgentStatus, RunStatus};
 pub use attempt::{
     AttemptDetail, CallDetail, CallError, CallPrompt, CallTokens, CriterionDetail, RetryDetail, Switch, ToolDetail,
 };
-pub use fold::{Fold, TextOf};
+pub use fold::Fold;
 pub use mask::MASK;
 
 /// A run, whole.
@@ -175,7 +175,7 @@ impl From<TokenUsage> for Tokens {
 
 impl Tokens {
     /// Adds kind by kind, saturating.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.input = self.input.saturating_add(other.input);
         self.cache_read = self.cache_read.saturating_add(other.cache_read);
         self.cache_write = self.cache_write.saturating_add(other.cache_write);
@@ -403,11 +403,6 @@ pub struct Lineage {
 }
 
 impl RunDetail {
-    /// Returns what is known of the run's cost.
-    pub fn cost(&self) -> NanoUsd {
-        NanoUsd(self.cost_nusd)
-    }
-
     /// Tells whether another system ran it, with real models or simulated ones: nothing of it can be carried on here.
     pub fn is_imported(&self) -> bool {
         let has_imported = |agent: &AgentDetail| agent.attempts.iter().any(|attempt| attempt.imported);

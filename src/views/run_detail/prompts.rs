@@ -11,7 +11,7 @@ use super::{CallPrompt, RunDetail};
 impl RunDetail {
     /// Adds to each call what its model was told. `events` are those of the run, `text` finds texts that are kept beside the log.
     #[must_use]
-    pub fn with_prompts<'a>(mut self, events: impl Iterator<Item = &'a Recorded>, text: TextOf<'_>) -> Self {
+    pub(crate) fn with_prompts<'a>(mut self, events: impl Iterator<Item = &'a Recorded>, text: TextOf<'_>) -> Self {
         let mut results: HashMap<(CallNo, u32), Option<String>> = HashMap::new();
         let started = events.filter_map(|recorded| match &recorded.event {
             Event::CallStarted(body) => Some(body),

@@ -25,7 +25,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// An [`Error`]; then the folder is as it was.
-    pub fn restore(&self, file: &Path) -> Result<Restored, Error> {
+    pub(crate) fn restore(&self, file: &Path) -> Result<Restored, Error> {
         let folder = &self.0.store.path;
         refuse_full(folder)?;
         let lock = if folder.is_dir() {

@@ -126,7 +126,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// [`LogsError::Unknown`] when they name a node whose log is not here.
-    pub fn count_logs(&self, logs: LogFilter) -> Result<(), LogsError> {
+    pub(crate) fn count_logs(&self, logs: LogFilter) -> Result<(), LogsError> {
         let logs = self.known_logs(logs)?;
         if let Some(beside) = &self.0.beside {
             beside.spanning.choose(logs);
@@ -138,7 +138,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// [`LogsError::Unknown`] when a node is named whose log is not here.
-    pub fn known_logs(&self, logs: LogFilter) -> Result<LogFilter, LogsError> {
+    pub(crate) fn known_logs(&self, logs: LogFilter) -> Result<LogFilter, LogsError> {
         let LogFilter::Node(part) = &logs else { return Ok(logs) };
         let ends = self.imported_runs()?.map(|spans| spans.ends().to_vec()).unwrap_or_default();
         if ends.iter().any(|end| logs.takes(Some(end.node))) {
@@ -156,7 +156,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn node_of(&self, run: RunId) -> Result<Option<NodeId>, Error> {
+    pub(crate) fn node_of(&self, run: RunId) -> Result<Option<NodeId>, Error> {
         let Some(beside) = &self.0.beside else { return Ok(None) };
         let node = beside.imported()?.and_then(|spans| spans.node_of(run));
         Ok(if node.is_some() && beside.log.read_run(run, 1, 1)?.is_empty() { node } else { None })

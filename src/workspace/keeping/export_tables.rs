@@ -118,7 +118,11 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`TablesError`]. What was written until then stays and counts.
-    pub fn export_tables(&self, request: &TablesRequest, tell: &mut dyn FnMut(u64, u64)) -> Result<TablesExported, TablesError> {
+    pub(crate) fn export_tables(
+        &self,
+        request: &TablesRequest,
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Result<TablesExported, TablesError> {
         let remote = request.address().map(|address| self.remote(address, true)).transpose()?;
         let head = self.0.log.head()?;
         let lake = Lake { dir: request.dir.clone(), remote: remote.as_ref(), format: request.format };

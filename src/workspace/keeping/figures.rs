@@ -1,6 +1,6 @@
 //! The store in a few numbers that can be had at once: sizes, how far the index has come, when the log was sealed last.
 //!
-//! Nothing is verified here: that reads every file, and is [`Workspace::inspect`] and [`Proof::audit`](super::proof::Proof::audit).
+//! Nothing is verified here: that reads every file, and is [`crate::Workspace::inspect`] and [`crate::Proof::audit`].
 
 use std::path::Path;
 
@@ -85,7 +85,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`RecallError`] when log or index cannot be read.
-    pub fn figures(&self) -> Result<StoreFigures, RecallError> {
+    pub(crate) fn figures(&self) -> Result<StoreFigures, RecallError> {
         let log_head = self.0.log.head()?.seq;
         let (last_seal, looked_through) = self.last_seal(log_head)?;
         let mut parts: Vec<StorePart> = Vec::new();

@@ -87,7 +87,13 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`ForgetError`]; what was recorded is carried out by the next opening of the store.
-    pub fn forget(&self, runs: &[RunId], which: ForgottenParts, why: &str, patience: Duration) -> Result<Forgotten, ForgetError> {
+    pub(crate) fn forget(
+        &self,
+        runs: &[RunId],
+        which: ForgottenParts,
+        why: &str,
+        patience: Duration,
+    ) -> Result<Forgotten, ForgetError> {
         let place = self.0.place()?;
         let busy = |error| match error {
             Error::RunHeld { pid, .. } => ForgetError::Busy { pid },
@@ -127,7 +133,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn purgeable(&self, moment: TimeNs) -> Result<Purgeable, Error> {
+    pub(crate) fn purgeable(&self, moment: TimeNs) -> Result<Purgeable, Error> {
         let mut found = Purgeable { runs: Vec::new(), open: 0 };
         for row in self.0.runs().all_rows()? {
             match row.ended_at {
@@ -148,7 +154,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`ForgetError`]; the next opening tries again.
-    pub fn enforce_retention(&self, patience: Duration) -> Result<u64, ForgetError> {
+    pub(crate) fn enforce_retention(&self, patience: Duration) -> Result<u64, ForgetError> {
         let days = i64::from(self.0.resolved.settings.retention_days);
         if days == 0 || self.0.session().is_none_or(|session| session.role() != Role::Owner) {
             return Ok(0);
@@ -173,7 +179,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// When the store cannot be read or a file not deleted.
-    pub fn sweep_withheld(&self) -> Result<(), Error> {
+    pub(crate) fn sweep_withheld(&self) -> Result<(), Error> {
         if self.0.session().is_none_or(|session| session.role() != Role::Owner) {
             return Ok(());
         }

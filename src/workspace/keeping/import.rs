@@ -119,7 +119,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// An [`ImportError`].
-    pub fn check_runs(
+    pub(crate) fn check_runs(
         &self,
         file: impl BufRead,
         source: &str,
@@ -135,7 +135,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// An [`ImportError`].
-    pub fn import_runs(
+    pub(crate) fn import_runs(
         &self,
         file: impl BufRead,
         source: &str,

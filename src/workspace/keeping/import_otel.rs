@@ -30,7 +30,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// When the store cannot take it. What was appended stays; importing again goes on.
-    pub fn import_otel(
+    pub(crate) fn import_otel(
         &self,
         files: &[PathBuf],
         skipped: Skipped,

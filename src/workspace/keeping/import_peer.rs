@@ -24,7 +24,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// When the store cannot take it. What was appended stays; importing again goes on.
-    pub fn import_peer(
+    pub(crate) fn import_peer(
         &self,
         found: &PeerFiles,
         skipped: Skipped,

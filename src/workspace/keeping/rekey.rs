@@ -68,7 +68,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`RekeyError`]; nothing was changed then, but for [`RekeyError::Left`].
-    pub fn rekey(&self, to: Option<Option<KeySource>>) -> Result<Rekeyed, RekeyError> {
+    pub(crate) fn rekey(&self, to: Option<Option<KeySource>>) -> Result<Rekeyed, RekeyError> {
         let place = self.0.place()?;
         if !is_trusted(&self.0.places, &self.0.store)? {
             return Err(RekeyError::Untrusted(self.0.store.path.clone()));

@@ -199,7 +199,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`RemoteError`].
-    pub fn remote(&self, address: &str, make: bool) -> Result<Remote, RemoteError> {
+    pub(crate) fn remote(&self, address: &str, make: bool) -> Result<Remote, RemoteError> {
         Remote::open(address, make, &|name| self.0.variables.get(name))
     }
 
@@ -208,7 +208,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`SyncError`].
-    pub fn push(
+    pub(crate) fn push(
         &self,
         remote: &Remote,
         private: bool,
@@ -327,7 +327,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`SyncError`] that is not about one log.
-    pub fn pull(&self, remote: &Remote, tell: &mut dyn FnMut(SyncProgress)) -> Result<Vec<Pulled>, SyncError> {
+    pub(crate) fn pull(&self, remote: &Remote, tell: &mut dyn FnMut(SyncProgress)) -> Result<Vec<Pulled>, SyncError> {
         let lock = RunLock::acquire(self.0.place()?, RunId::from_bytes(PULL_LOCK)).map_err(|error| match error {
             store::Error::RunHeld { pid, .. } => SyncError::Busy { pid },
             error => error.into(),

@@ -107,7 +107,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// When `path` cannot be read.
-    pub fn find_transcripts(&self, source: Option<&str>, path: Option<&Path>) -> io::Result<Vec<FoundTranscripts>> {
+    pub(crate) fn find_transcripts(&self, source: Option<&str>, path: Option<&Path>) -> io::Result<Vec<FoundTranscripts>> {
         let stamps = self.stamps();
         let now = self.0.world.now();
         let mut found = Vec::new();
@@ -144,7 +144,7 @@ impl Keeping<'_> {
     }
 
     /// Returns the places in which transcripts of `source`, or of every agent, are looked for.
-    pub fn transcript_places(&self, source: Option<&str>) -> Vec<PathBuf> {
+    pub(crate) fn transcript_places(&self, source: Option<&str>) -> Vec<PathBuf> {
         let meant = SOURCES.iter().filter(|known| source.is_none_or(|name| name == known.name()));
         meant.flat_map(|source| source.places(&|name| self.0.variables.get(name))).collect()
     }
@@ -155,7 +155,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// When the store cannot take it. A file that cannot be read is counted and named.
-    pub fn import_transcripts(
+    pub(crate) fn import_transcripts(
         &self,
         found: Vec<FoundTranscripts>,
         tool_results: ToolResults,

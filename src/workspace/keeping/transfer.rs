@@ -159,7 +159,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`HandOverError`].
-    pub fn write_events(&self, out: &mut dyn Write, private: bool) -> Result<Exported, HandOverError> {
+    pub(crate) fn write_events(&self, out: &mut dyn Write, private: bool) -> Result<Exported, HandOverError> {
         let head = self.0.log.head()?;
         let store = self.0.place()?.dir();
         let wanted = Wanted { from: 1, head, private };
@@ -169,7 +169,7 @@ impl Keeping<'_> {
     }
 
     /// Returns whether nothing has happened in the store yet, so that it may become another's.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         refuse_full(&self.0.store.path).is_ok()
     }
 
@@ -178,7 +178,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`HandOverError`].
-    pub fn adopt_events(&self, path: &Path) -> Result<TakenIn, HandOverError> {
+    pub(crate) fn adopt_events(&self, path: &Path) -> Result<TakenIn, HandOverError> {
         let folder = &self.0.store.path;
         let (files, all) = checked(path)?;
         let node = files[0].1.begin.node;
@@ -209,7 +209,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// A [`HandOverError`].
-    pub fn import_events(&self, path: &Path) -> Result<TakenIn, HandOverError> {
+    pub(crate) fn import_events(&self, path: &Path) -> Result<TakenIn, HandOverError> {
         let (files, all) = checked(path)?;
         self.take_in(&files, all)
     }
@@ -309,7 +309,7 @@ impl Keeping<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn imported_logs(&self) -> Result<Vec<Head>, store::Error> {
+    pub(crate) fn imported_logs(&self) -> Result<Vec<Head>, store::Error> {
         let mut ends = BTreeMap::new();
         self.each_of_kind(IMPORTED, &mut |event| {
             if let Event::SegmentImported(body) = event {

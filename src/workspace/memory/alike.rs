@@ -60,7 +60,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When an input is not the template's or cannot be read.
-    pub fn profiles(
+    pub(crate) fn profiles(
         &self,
         template: Option<&Template>,
         given: &[(String, String)],

@@ -74,7 +74,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn trends(&self, question: &AnalyticsQuestion) -> Result<BTreeMap<String, Vec<WeekLine>>, store::Error> {
+    pub(crate) fn trends(&self, question: &AnalyticsQuestion) -> Result<BTreeMap<String, Vec<WeekLine>>, store::Error> {
         let terms = self.terms(question);
         let mut templates: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
         for outcome in self.outcomes(None)? {
@@ -88,7 +88,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn telemetry(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<TelemetryReport, store::Error> {
+    pub(crate) fn telemetry(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<TelemetryReport, store::Error> {
         let premium = self.0.resolved.settings.tiers.premium.as_ref().map(|tier| {
             let price: PriceOf<'_> = Box::new(|usage| Some(self.0.prices.price(&tier.provider, &tier.model, usage)?.amount));
             (tier.model.clone(), price)

@@ -45,7 +45,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub fn remember(&self) -> Result<(), RecallError> {
+    pub(crate) fn remember(&self) -> Result<(), RecallError> {
         /// How long words may take.
         const WORDS_MAX: Duration = Duration::from_secs(2);
         /// How long another process, or a thread that writes vectors down, is waited for.
@@ -62,7 +62,7 @@ impl Recall<'_> {
 impl Workspace {
     /// Embeds what has no vector yet beside a run that waits for its models: from `after` on, at low priority, until the returned guard is
     /// dropped, which waits for nothing. A process that stays with the store does it instead when there is one.
-    pub fn embed_beside(self: &Arc<Self>, after: Duration) -> Beside {
+    pub(crate) fn embed_beside(self: &Arc<Self>, after: Duration) -> Beside {
         /// Between two looks for something to embed.
         const LOOK_EVERY: Duration = Duration::from_secs(2);
         let beside = Beside(Arc::new(AtomicBool::new(false)));
@@ -92,7 +92,7 @@ impl Workspace {
 
     /// Keeps the index up to the log, and the answers to searches at hand, until `stop` says so: the work of a process that
     /// stays. Others that ask are answered meanwhile.
-    pub fn attend(self: &Arc<Self>, stop: &(dyn Fn() -> bool + Sync)) {
+    pub(crate) fn attend(self: &Arc<Self>, stop: &(dyn Fn() -> bool + Sync)) {
         /// Between two looks at the log.
         const LOOK_EVERY: Duration = Duration::from_millis(500);
         let me = Arc::downgrade(self);
@@ -142,7 +142,7 @@ impl Workspace {
 
 impl Recall<'_> {
     /// Loads the embedding model, so that a search that follows need not wait for it.
-    pub fn warm_up(&self) {
+    pub(crate) fn warm_up(&self) {
         if let Ok(embedder) = self.open_embedder() {
             let loaded = embedder.load();
             tracing::debug!("the embedding model is loaded: {}", loaded.is_ok());

@@ -160,7 +160,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn backtest(
+    pub(crate) fn backtest(
         &self,
         strategies: &[Strategy],
         only: Option<&HashSet<RunId>>,
@@ -218,7 +218,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn whatif(&self, run: RunId, strategies: &[Strategy]) -> Result<Option<Whatif>, store::Error> {
+    pub(crate) fn whatif(&self, run: RunId, strategies: &[Strategy]) -> Result<Option<Whatif>, store::Error> {
         // One run is looked at as it is: simulated or not, with ends that nobody could judge shown as such.
         let counts = Counts { simulated: true, unverified: false };
         let settings = &self.0.resolved.settings.memory;

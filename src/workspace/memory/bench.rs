@@ -28,7 +28,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`BenchError`].
-    pub fn bench_search(&self, dir: &Path, progress: GoOn<'_>) -> Result<Quality, BenchError> {
+    pub(crate) fn bench_search(&self, dir: &Path, progress: GoOn<'_>) -> Result<Quality, BenchError> {
         let embedder = self.embedder()?;
         let scratch = self.bench_folder().map_err(BenchError::Scratch)?;
         let measured = Collection::read(dir, &|file| documents(file, &scratch.join("store"))).and_then(|collection| {
@@ -44,7 +44,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When it is not known or was never fetched.
-    pub fn embedder(&self) -> Result<Embedder, embed::Error> {
+    pub(crate) fn embedder(&self) -> Result<Embedder, embed::Error> {
         let native = self.0.variables.path("ORT_DYLIB_PATH");
         Embedder::open(&self.0.resolved.settings.memory.model, &self.0.places.data.join("models"), native.as_deref())
     }

@@ -99,7 +99,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`RouteError`].
-    pub fn bench_route(
+    pub(crate) fn bench_route(
         &self,
         data: &Path,
         request: &BenchRouteRequest,

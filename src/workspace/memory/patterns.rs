@@ -30,7 +30,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn patterns(&self, template: Option<&str>) -> Result<Vec<Pattern>, store::Error> {
+    pub(crate) fn patterns(&self, template: Option<&str>) -> Result<Vec<Pattern>, store::Error> {
         let rows = self.memory_rows(&PatternKey::of(template), PatternKey::read)?;
         Ok(rows.into_iter().map(|(key, row)| Pattern { key, row }).collect())
     }
@@ -39,7 +39,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn outcomes(&self, template: Option<&str>) -> Result<Vec<Outcome>, store::Error> {
+    pub(crate) fn outcomes(&self, template: Option<&str>) -> Result<Vec<Outcome>, store::Error> {
         let rows = self.memory_rows(&OutcomeRow::of(template), OutcomeRow::read_key)?;
         Ok(rows.into_iter().map(|((template, mode), row)| Outcome { template, mode, row }).collect())
     }
@@ -48,7 +48,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn past_runs(
+    pub(crate) fn past_runs(
         &self,
         template: &str,
         since: Option<TimeNs>,
@@ -64,7 +64,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn left_out(&self, template: Option<&str>) -> Result<Vec<(RunId, Mode)>, store::Error> {
+    pub(crate) fn left_out(&self, template: Option<&str>) -> Result<Vec<(RunId, Mode)>, store::Error> {
         let begin = LeftOut::of(template);
         self.left_out_of(begin.clone().finish(), begin.end())
     }
@@ -83,7 +83,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn criteria(&self, template: Option<&str>) -> Result<Vec<(CriterionKey, CriterionRow)>, store::Error> {
+    pub(crate) fn criteria(&self, template: Option<&str>) -> Result<Vec<(CriterionKey, CriterionRow)>, store::Error> {
         self.memory_rows(&CriterionKey::of(template), CriterionKey::read)
     }
 
@@ -91,7 +91,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn answer_history(&self, template: &str) -> Result<AnswerHistory, store::Error> {
+    pub(crate) fn answer_history(&self, template: &str) -> Result<AnswerHistory, store::Error> {
         let questions = self.memory_rows(&QuestionRow::of(template), QuestionRow::read_key)?;
         Ok(AnswerHistory {
             values: self.memory_rows(&AnswerKey::of(template), AnswerKey::read)?,
@@ -104,7 +104,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn tool_history(&self, template: &str) -> Result<Vec<(Mode, String, ToolRow)>, store::Error> {
+    pub(crate) fn tool_history(&self, template: &str) -> Result<Vec<(Mode, String, ToolRow)>, store::Error> {
         let rows = self.memory_rows(&ToolRow::of(template), ToolRow::read_key)?;
         Ok(rows.into_iter().map(|((_, mode, tool), row)| (mode, tool, row)).collect())
     }
@@ -113,7 +113,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn followers(&self, template: &str) -> Result<Vec<Follower>, store::Error> {
+    pub(crate) fn followers(&self, template: &str) -> Result<Vec<Follower>, store::Error> {
         let mut followers = Vec::new();
         for mode in [Mode::Real, Mode::Imported, Mode::Simulated] {
             let pairs = self.0.memory().memory_rows::<_, PairRow>(&PairRow::of(mode, template), PairRow::read_key)?;
@@ -134,7 +134,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn material(
+    pub(crate) fn material(
         &self,
         template: &str,
         since: Option<TimeNs>,
@@ -166,7 +166,7 @@ impl Recall<'_> {
     }
 
     /// Returns the present UTC day, in days since the epoch: what ages are counted from.
-    pub fn today(&self) -> i32 {
+    pub(crate) fn today(&self) -> i32 {
         day_of(self.0.world.now())
     }
 
@@ -259,7 +259,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn default_answers(&self, template: &str, sensitive: &[&str]) -> Result<Vec<DefaultAnswer>, store::Error> {
+    pub(crate) fn default_answers(&self, template: &str, sensitive: &[&str]) -> Result<Vec<DefaultAnswer>, store::Error> {
         let history = self.answer_history(template)?;
         let mut defaults = Vec::new();
         for (question, last) in &history.last {

@@ -104,7 +104,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub fn search_here(&self, search: &SearchRequest) -> Result<SearchResponse, RecallError> {
+    pub(crate) fn search_here(&self, search: &SearchRequest) -> Result<SearchResponse, RecallError> {
         let begun = Instant::now();
         let mut place = self.index_place();
         let mut notices = Vec::new();
@@ -257,7 +257,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub fn runs_like(&self, run: &RunDetail, limit: usize, patience: Duration) -> Result<Vec<RunId>, RecallError> {
+    pub(crate) fn runs_like(&self, run: &RunDetail, limit: usize, patience: Duration) -> Result<Vec<RunId>, RecallError> {
         /// Characters that say enough of a run.
         const CHARS_MAX: usize = 2000;
         let begun = Instant::now();
@@ -292,7 +292,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub fn index_progress(&self) -> Result<Option<IndexProgress>, RecallError> {
+    pub(crate) fn index_progress(&self) -> Result<Option<IndexProgress>, RecallError> {
         let (place, embedder) = (self.index_place(), self.open_embedder()?);
         let mut opened = lock(&self.0.memory.opened);
         if opened.is_none() {
@@ -309,7 +309,7 @@ impl Recall<'_> {
     }
 
     /// Answers what another process asks, in JSON; `None` when it is no search.
-    pub fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
         if question == IS_ANYBODY_THERE {
             return Some(Vec::new());
         }
@@ -322,7 +322,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub fn catch_up(&self, go_on: GoOn<'_>) -> Result<Option<CaughtUp>, RecallError> {
+    pub(crate) fn catch_up(&self, go_on: GoOn<'_>) -> Result<Option<CaughtUp>, RecallError> {
         let Some(hold) = self.index_place().hold()? else { return Ok(None) };
         Ok(Some(self.bring_up(&hold, go_on)?))
     }
@@ -355,7 +355,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`RecallError`]; [`RecallError::Busy`] while another process looks after the index.
-    pub fn embed_missing(&self, go_on: GoOn<'_>) -> Result<(u64, u64), RecallError> {
+    pub(crate) fn embed_missing(&self, go_on: GoOn<'_>) -> Result<(u64, u64), RecallError> {
         let embedder = self.open_embedder()?;
         if embedder.usable().is_err() {
             return Ok((0, 0));
@@ -368,7 +368,13 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`RecallError`]; [`RecallError::Busy`] when another process does not let go of the index within `patience`.
-    pub fn reindex(&self, anew: bool, patience: Duration, words: GoOn<'_>, meanings: GoOn<'_>) -> Result<Indexed, RecallError> {
+    pub(crate) fn reindex(
+        &self,
+        anew: bool,
+        patience: Duration,
+        words: GoOn<'_>,
+        meanings: GoOn<'_>,
+    ) -> Result<Indexed, RecallError> {
         /// Between two looks whether the index is free.
         const LOOK_EVERY: Duration = Duration::from_millis(50);
         let embedder = self.embedder()?;
@@ -444,7 +450,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub fn completions(&self, query: &str, limit: usize) -> Result<Vec<Completion>, RecallError> {
+    pub(crate) fn completions(&self, query: &str, limit: usize) -> Result<Vec<Completion>, RecallError> {
         let (place, embedder) = (self.index_place(), self.open_embedder()?);
         let mut opened = lock(&self.0.memory.opened);
         if opened.is_none() {

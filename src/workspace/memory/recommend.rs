@@ -1,6 +1,6 @@
 //! Advice for a template before money is spent: how it will probably go, where each agent should start, what to answer.
 //!
-//! Everything is read from the views; [`crate::workspace::alike`] says which past runs are like the one to come. What rests on
+//! Everything is read from the views; [`crate::workspace::memory::alike`] says which past runs are like the one to come. What rests on
 //! less than the minimum sample says that it does not know.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +127,7 @@ pub struct NextAdvice {
 /// What a recommendation is asked for.
 ///
 /// ```
-/// use meno::workspace::RecommendRequest;
+/// use meno::RecommendRequest;
 ///
 /// let request = RecommendRequest::new().answer("has_tests", true).include_simulated(true);
 /// ```
@@ -154,7 +154,7 @@ impl RecommendRequest {
 
     /// Says which inputs will be given, as [`Recall::profiles`] reads them.
     #[must_use]
-    pub fn inputs(mut self, inputs: Vec<InputProfile>) -> Self {
+    pub(crate) fn inputs(mut self, inputs: Vec<InputProfile>) -> Self {
         self.inputs = inputs;
         self
     }
@@ -213,7 +213,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn advise(&self, id: &str, request: &RecommendRequest) -> Result<Recommendation, store::Error> {
+    pub(crate) fn advise(&self, id: &str, request: &RecommendRequest) -> Result<Recommendation, store::Error> {
         let template = self.0.library.find(id).ok().flatten().and_then(|entry| entry.template);
         self.advise_on(id, template.as_ref(), request)
     }

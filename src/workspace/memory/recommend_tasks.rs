@@ -149,7 +149,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// A [`RecommendError`].
-    pub fn recommend_tasks(
+    pub(crate) fn recommend_tasks(
         &self,
         tasks: &[AskedTask],
         counts: Counts,

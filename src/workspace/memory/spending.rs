@@ -19,7 +19,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn charges(
+    pub(crate) fn charges(
         &self,
         since: Option<TimeNs>,
         until: Option<TimeNs>,
@@ -38,7 +38,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn last_charge(&self) -> Result<Option<TimeNs>, store::Error> {
+    pub(crate) fn last_charge(&self) -> Result<Option<TimeNs>, store::Error> {
         let all = Key::new(costs::KIND);
         let newest = self.view_rows(costs::NAME, all.clone().finish(), all.end(), true, 1)?;
         Ok(newest.first().and_then(|(key, _)| CostKey::read(key)).map(|key| costs::quarter_begin(key.quarter)))
@@ -49,7 +49,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn charges_by_month(&self, zone: &TimeZone) -> Result<Option<Vec<(CostKey, CostRow)>>, store::Error> {
+    pub(crate) fn charges_by_month(&self, zone: &TimeZone) -> Result<Option<Vec<(CostKey, CostRow)>>, store::Error> {
         let all = Key::new(costs::KIND_MONTH);
         let months = self.sums(all.clone().finish(), all.end())?;
         let key = |quarter: i64| CostKey::from_quarter(quarter).finish();
@@ -68,7 +68,11 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn tool_calls(&self, since: Option<TimeNs>, until: Option<TimeNs>) -> Result<Vec<(ToolKey, ToolSum)>, store::Error> {
+    pub(crate) fn tool_calls(
+        &self,
+        since: Option<TimeNs>,
+        until: Option<TimeNs>,
+    ) -> Result<Vec<(ToolKey, ToolSum)>, store::Error> {
         let all = Key::new(tools::KIND);
         let from = since.map_or_else(|| all.clone().finish(), |since| ToolKey::from_quarter(quarter_of(since)).finish());
         let last = |until: TimeNs| ToolKey::from_quarter(quarter_of(until.saturating_sub(1)).saturating_add(1)).finish();
@@ -84,7 +88,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read, or what `each` says.
-    pub fn each_call<E: From<store::Error>>(
+    pub(crate) fn each_call<E: From<store::Error>>(
         &self,
         since: Option<TimeNs>,
         until: Option<TimeNs>,
@@ -126,7 +130,7 @@ impl Recall<'_> {
     ///
     /// # Errors
     /// When the store cannot be read, or what `each` says.
-    pub fn each_run_spans<E: From<store::Error>>(
+    pub(crate) fn each_run_spans<E: From<store::Error>>(
         &self,
         since: Option<TimeNs>,
         until: Option<TimeNs>,

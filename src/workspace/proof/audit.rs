@@ -89,7 +89,7 @@ impl Proof<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn started_by(&self, run: RunId) -> Result<Option<String>, store::Error> {
+    pub(crate) fn started_by(&self, run: RunId) -> Result<Option<String>, store::Error> {
         let private = self.0.runs().started(run)?.and_then(|started| started.private);
         Ok(private.map(|private| private.user).filter(|user| !user.is_empty()))
     }
@@ -98,7 +98,7 @@ impl Proof<'_> {
     ///
     /// # Errors
     /// When the store cannot be read, or what `each` says.
-    pub fn each_run<E: From<store::Error>>(&self, each: impl FnMut(RunId) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn each_run<E: From<store::Error>>(&self, each: impl FnMut(RunId) -> Result<(), E>) -> Result<(), E> {
         each_run(self.0.log.as_ref(), each)
     }
 }

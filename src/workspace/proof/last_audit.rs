@@ -68,7 +68,7 @@ impl Proof<'_> {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn last_audit(&self) -> Result<LastAudit, store::Error> {
+    pub(crate) fn last_audit(&self) -> Result<LastAudit, store::Error> {
         let read = std::fs::read(self.0.store.path.join(FILE)).ok();
         let note = read.and_then(|bytes| serde_json::from_slice::<AuditNote>(&bytes).ok()).filter(|note| note.v == VERSION);
         let Some(note) = note else { return Ok(LastAudit::Never) };

@@ -16,9 +16,9 @@ impl Signer {
     /// Reads no key.
     ///
     /// # Errors
-    /// [`SignError::NotBuilt`], always.
+    /// [`SignError`], always.
     pub fn read(_: &Path, _: &dyn Fn() -> Option<SecretString>) -> Result<Self, SignError> {
-        Err(SignError::NotBuilt)
+        Err(SignError)
     }
 
     /// Returns the fingerprint of its public key.
@@ -38,7 +38,7 @@ impl Signer {
 /// Checks no signature.
 ///
 /// # Errors
-/// [`SignError::NotBuilt`], always.
+/// [`SignError`], always.
 pub fn check(_: &[u8], _: &Path, _: Option<&Path>, _: Timestamp) -> Result<Signed, SignError> {
-    Err(SignError::NotBuilt)
+    Err(SignError)
 }

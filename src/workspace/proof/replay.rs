@@ -81,7 +81,7 @@ impl Proof<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn detail_at(&self, id: RunId, seq: u64) -> Result<Option<RunDetail>, store::Error> {
+    pub(crate) fn detail_at(&self, id: RunId, seq: u64) -> Result<Option<RunDetail>, store::Error> {
         let events = self.0.runs().events_of(id, 1, u32::MAX)?;
         let until = until(&events, seq);
         let text = |text: &Text| match text {
@@ -95,7 +95,7 @@ impl Proof<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn end_before(&self, id: RunId, seq: u64) -> Result<Option<u64>, store::Error> {
+    pub(crate) fn end_before(&self, id: RunId, seq: u64) -> Result<Option<u64>, store::Error> {
         let head = self.0.log.head()?.seq;
         if seq <= head {
             return Ok(None);

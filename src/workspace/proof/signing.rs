@@ -14,12 +14,16 @@ pub(super) const NAMESPACE: &str = "meno-seal";
 #[cfg(feature = "signing")]
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Why a seal was not signed, or its signature not checked: the feature `signing` is off.
+#[cfg(not(feature = "signing"))]
+#[derive(Debug, thiserror::Error)]
+#[error("this build of Meno neither signs seals nor checks signatures (that comes with the feature `signing`)")]
+pub struct SignError;
+
 /// Why a seal was not signed, or its signature not checked.
+#[cfg(feature = "signing")]
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// The feature `signing` is off.
-    #[error("this build of Meno neither signs seals nor checks signatures (that comes with the feature `signing`)")]
-    NotBuilt,
     /// A file cannot be read.
     #[error("{}: {source}", path.display())]
     Io {

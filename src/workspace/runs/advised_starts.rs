@@ -36,7 +36,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn completion(&self, run: &Run, template: &Template, agreed: &[StartOffer]) -> Result<Command, store::Error> {
+    pub(crate) fn completion(&self, run: &Run, template: &Template, agreed: &[StartOffer]) -> Result<Command, store::Error> {
         let terms = run.terms.as_ref();
         let mode = terms.map_or(Mode::Real, |terms| terms.mode);
         let mut starts = self.adaptive_starts(template, terms.and_then(|terms| terms.strategy), mode)?;
@@ -91,7 +91,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn start_offers(&self, run: &Run, basis: &Basis) -> Result<Vec<StartOffer>, store::Error> {
+    pub(crate) fn start_offers(&self, run: &Run, basis: &Basis) -> Result<Vec<StartOffer>, store::Error> {
         let Some(terms) = run.terms.as_ref().filter(|terms| terms.strategy.is_none()) else { return Ok(Vec::new()) };
         let answers: Answers = run.answers.iter().map(|(id, answer)| (id.clone(), answer.value.clone())).collect();
         let team = team::plan(&basis.template, &basis.bases, &answers, &self.plan_defaults(None));
@@ -117,7 +117,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot take it.
-    pub fn offered(&self, run: RunId, template: &str, offers: &[StartOffer], taken: &[usize]) -> Result<(), store::Error> {
+    pub(crate) fn offered(&self, run: RunId, template: &str, offers: &[StartOffer], taken: &[usize]) -> Result<(), store::Error> {
         let advice = serde_json::to_string(offers).unwrap_or_default();
         let mut evidence: Vec<RunId> = offers.iter().flat_map(|offer| offer.evidence.iter().copied()).collect();
         evidence.sort_unstable();

@@ -72,7 +72,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn children(&self, id: RunId) -> Result<Vec<(RunId, u64)>, Error> {
+    pub(crate) fn children(&self, id: RunId) -> Result<Vec<(RunId, u64)>, Error> {
         let (mut from, to) = runs::children(id);
         let mut children = Vec::new();
         loop {
@@ -87,7 +87,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn descendants(&self, id: RunId) -> Result<Vec<RunId>, Error> {
+    pub(crate) fn descendants(&self, id: RunId) -> Result<Vec<RunId>, Error> {
         let (mut found, mut next) = (BTreeSet::new(), vec![id]);
         while let Some(run) = next.pop() {
             next.extend(
@@ -102,7 +102,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn family(&self, id: RunId) -> Result<Vec<Relative>, Error> {
+    pub(crate) fn family(&self, id: RunId) -> Result<Vec<Relative>, Error> {
         let mut root = id;
         // A log that was tampered with may claim a circle.
         for _ in 0..Relative::MAX {

@@ -46,7 +46,7 @@ impl Runs<'_> {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let workspace = meno::workspace::Workspace::at(std::path::Path::new("store"), None)?;
+    /// # let workspace = meno::Workspace::at(std::path::Path::new("store"), None)?;
     /// for event in workspace.runs().events(1) {
     ///     println!("{}", event?.event.name());
     /// }

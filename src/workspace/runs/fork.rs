@@ -136,7 +136,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// A [`ForkError`]: it had not begun or had ended by then, was imported, or misses texts.
-    pub fn fork_point(&self, id: RunId, at: Option<u64>, needs_work: bool) -> Result<ForkPoint, ForkError> {
+    pub(crate) fn fork_point(&self, id: RunId, at: Option<u64>, needs_work: bool) -> Result<ForkPoint, ForkError> {
         let events = self.events_of(id, 1, u32::MAX)?;
         let until = at.map_or(events.len(), |at| replay::until(&events, at));
         let first = events.first().map_or(0, |recorded| recorded.envelope.seq);
@@ -186,7 +186,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// A [`ForkError`]; nothing was appended then.
-    pub fn fork(&self, point: &ForkPoint, request: ForkRequest) -> Result<ActiveRun, ForkError> {
+    pub(crate) fn fork(&self, point: &ForkPoint, request: ForkRequest) -> Result<ActiveRun, ForkError> {
         let what = request.take_over.clone().unwrap_or(match point.has_position && request.answers.is_none() {
             true => TakeOver::All,
             false => TakeOver::Succeeded,

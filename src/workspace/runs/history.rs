@@ -82,7 +82,7 @@ impl Runs<'_> {
         Ok(filter.choose(rows, sort, limit))
     }
 
-    /// Like [`Self::runs`], with the rows of imported logs.
+    /// Like [`Self::list`], with the rows of imported logs.
     fn runs_of_all(
         &self,
         imported: Vec<(NodeId, RunRow)>,
@@ -116,7 +116,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// A [`FindError`].
-    pub fn find_own_run(&self, reference: &str) -> Result<RunId, FindError> {
+    pub(crate) fn find_own_run(&self, reference: &str) -> Result<RunId, FindError> {
         let run = self.find_run(reference)?;
         self.0.keeping().node_of(run)?.map_or(Ok(run), |node| Err(FindError::Imported { run, node }))
     }
@@ -175,7 +175,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn detail_with_prompts(&self, id: RunId) -> Result<RunDetail, store::Error> {
+    pub(crate) fn detail_with_prompts(&self, id: RunId) -> Result<RunDetail, store::Error> {
         let events = self.events_of(id, 1, u32::MAX)?;
         Ok(self.detail_of(id, &events)?.with_prompts(events.iter(), &inline))
     }
@@ -240,7 +240,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn run_ids(&self) -> Result<Vec<String>, store::Error> {
+    pub(crate) fn run_ids(&self) -> Result<Vec<String>, store::Error> {
         let own = self.all_rows()?.into_iter().map(|row| row.run_id);
         let imported = self.0.keeping().imported_runs()?;
         Ok(own.chain(imported.iter().flat_map(|spans| spans.runs())).map(|run| run.to_string()).collect())
@@ -261,7 +261,13 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot take it.
-    pub fn note(&self, run: RunId, text: &str, rating: Option<u8>, tags: Vec<String>) -> Result<(Envelope, Hash), store::Error> {
+    pub(crate) fn note(
+        &self,
+        run: RunId,
+        text: &str,
+        rating: Option<u8>,
+        tags: Vec<String>,
+    ) -> Result<(Envelope, Hash), store::Error> {
         let text = self.0.redactor.redact(text).into_owned();
         let tags = tags.iter().map(|tag| self.0.redactor.redact(tag).into_owned()).collect();
         let note = NoteAdded { rating, private: Some(NoteAddedPrivate { text: Text::Inline(text), tags }) };
@@ -309,7 +315,7 @@ impl Runs<'_> {
     }
 
     /// Returns whether a process executes the run.
-    pub fn probe(&self, id: RunId) -> bool {
+    pub(crate) fn probe(&self, id: RunId) -> bool {
         self.0.place().is_ok_and(|place| matches!(RunLock::probe(place, id), Ok(Probe::Held { .. })))
     }
 

@@ -215,7 +215,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// A [`McpError`].
-    pub fn mcp_tools(&self, name: &str) -> Result<McpOffer, McpError> {
+    pub(crate) fn mcp_tools(&self, name: &str) -> Result<McpOffer, McpError> {
         let (server, servers) = self.one_server(name)?;
         let allowed = AllowedMcpTools::read(&self.allowed_mcp_tools())?;
         let identity = server.identity();
@@ -229,7 +229,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// A [`McpError`].
-    pub fn allow_mcp(&self, name: &str) -> Result<Vec<McpTool>, McpError> {
+    pub(crate) fn allow_mcp(&self, name: &str) -> Result<Vec<McpTool>, McpError> {
         let (server, servers) = self.one_server(name)?;
         let tools: Vec<&McpTool> = servers.tools().iter().collect();
         allow(&self.allowed_mcp_tools(), McpServer { name, command: &server.identity() }, &tools)?;
@@ -245,7 +245,7 @@ impl Runs<'_> {
     }
 
     /// Returns the servers of the settings whose program is not there: name and program.
-    pub fn mcp_programs_missing(&self) -> Vec<(String, String)> {
+    pub(crate) fn mcp_programs_missing(&self) -> Vec<(String, String)> {
         let missing = |(name, settings): (&String, &McpSettings)| {
             let environment = self.wanted(name)?.environment;
             if settings.url.is_some() {

@@ -79,7 +79,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// As [`Runs::start`].
-    pub fn preview(&self, template: &Template, request: &RunRequest) -> Result<Preview, StartError> {
+    pub(crate) fn preview(&self, template: &Template, request: &RunRequest) -> Result<Preview, StartError> {
         self.check_tiers(template, request.strategy)?;
         let basis = self.basis(template);
         let settled = self.0.settle(template, request)?;

@@ -55,7 +55,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn folder_of(&self, id: RunId) -> Result<PathBuf, store::Error> {
+    pub(crate) fn folder_of(&self, id: RunId) -> Result<PathBuf, store::Error> {
         let recorded = self.started(id)?.and_then(|started| started.private).map(|private| private.workspace);
         let recorded = recorded.filter(|folder| folder.starts_with('/'));
         Ok(recorded.map_or_else(|| self.0.places.current.clone(), PathBuf::from))
@@ -66,7 +66,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// [`StartError::ModelNotReady`] names the first rule, tier and model; [`StartError::TierWithoutModel`] a tier without any.
-    pub fn check_models(
+    pub(crate) fn check_models(
         &self,
         template: &Template,
         strategy: Option<Strategy>,

@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use tokio::runtime::{Handle, Runtime};
 
 use super::Runs;
+use crate::domain::ids::RunId;
 use crate::domain::money::{TokenUsage, UnitPrices};
 use crate::domain::redact::Redactor;
 use crate::domain::run::{Basis, Refusal};
@@ -18,7 +19,7 @@ use crate::store;
 use crate::tools::Toolbox;
 use crate::views::run_detail::RunDetail;
 use crate::workspace::library::Entry;
-use crate::workspace::{ActiveRun, McpError, RunRequest, StartError};
+use crate::workspace::{ActiveRun, McpError, ResumeError, ResumeRequest, RunRequest, StartError, outside_runtimes};
 
 /// Why the simulation's script cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,9 @@ pub enum RunError {
     /// It cannot start, and nothing was appended.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// It cannot go on, and nothing was appended.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
     /// Its models cannot be made.
     #[error(transparent)]
     Models(#[from] ModelsError),
@@ -82,12 +86,25 @@ impl From<StreamError> for RunError {
 
 impl Runs<'_> {
     /// Starts a run and carries it to where it ends or must wait; returns what there is to know of it. Questions that the request does
-    /// not answer take the template's defaults.
+    /// not answer take the template's defaults. It blocks for as long as the run takes.
     ///
     /// # Errors
     /// A [`RunError`].
     pub fn run_to_end(&self, entry: &Entry, request: RunRequest) -> Result<RunDetail, RunError> {
-        let ActiveRun { id, stream, basis, lock, redactor, .. } = self.start(entry, request)?;
+        outside_runtimes(|| self.carry_to_end(self.start(entry, request)?))
+    }
+
+    /// Goes on with a run that nobody executes and carries it to where it ends or must wait, with what it decided by when it began;
+    /// returns what there is to know of it. It blocks for as long as the run takes.
+    ///
+    /// # Errors
+    /// A [`RunError`].
+    pub fn resume_to_end(&self, id: RunId, request: &ResumeRequest) -> Result<RunDetail, RunError> {
+        outside_runtimes(|| self.carry_to_end(self.resume(id, request)?))
+    }
+
+    fn carry_to_end(&self, run: ActiveRun) -> Result<RunDetail, RunError> {
+        let ActiveRun { id, stream, basis, lock, redactor, .. } = run;
         let runtime = Runtime::new().map_err(RunError::Runtime)?;
         // Nobody interrupts it: the sender stays until the end and says nothing.
         let (_control, controlled) = std::sync::mpsc::channel();
@@ -105,7 +122,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the simulation's script or an MCP server cannot be used.
-    pub fn executor(
+    pub(crate) fn executor(
         &self,
         stream: Stream,
         basis: Arc<Basis>,
@@ -140,14 +157,14 @@ impl Runs<'_> {
     }
 
     /// Returns the prices of the premium tier's model for a short prompt, to compare a run's cost with.
-    pub fn premium_prices(&self) -> Option<UnitPrices> {
+    pub(crate) fn premium_prices(&self) -> Option<UnitPrices> {
         let premium = self.0.resolved.settings.tiers.premium.as_ref()?;
         let priced = self.0.prices.price(&premium.provider, &premium.model, &TokenUsage::default())?;
         Some(priced.unit)
     }
 
     /// Hands the store over to whoever wants it and stops this process, as Ctrl-Z means it; returns when it goes on.
-    pub fn hand_over_and_stop(&self) {
+    pub(crate) fn hand_over_and_stop(&self) {
         if let Some(session) = self.0.session()
             && let Err(error) = session.release()
         {

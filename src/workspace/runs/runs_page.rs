@@ -29,7 +29,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn runs_page(&self, filter: &RunFilter, before: Option<RunId>, limit: usize) -> Result<RunPage, store::Error> {
+    pub(crate) fn runs_page(&self, filter: &RunFilter, before: Option<RunId>, limit: usize) -> Result<RunPage, store::Error> {
         let mut beside = match filter.log {
             LogFilter::Own => Vec::new(),
             LogFilter::All | LogFilter::Node(_) => self.0.keeping().imported_rows()?,
@@ -75,7 +75,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn waiting_page(&self, before: Option<RunId>, limit: usize) -> Result<RunPage, store::Error> {
+    pub(crate) fn waiting_page(&self, before: Option<RunId>, limit: usize) -> Result<RunPage, store::Error> {
         let from = runs::waiting(RunId::from_bytes([0; 16]));
         let to =
             before.map_or_else(|| runs::after(&runs::waiting(RunId::from_bytes([0xff; 16]))), |run| runs::waiting(run).to_vec());
@@ -93,7 +93,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn run_count(&self) -> Result<u64, store::Error> {
+    pub(crate) fn run_count(&self) -> Result<u64, store::Error> {
         self.count_runs()
     }
 
@@ -101,7 +101,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn run_line(&self, id: RunId) -> Result<Option<RunLine>, store::Error> {
+    pub(crate) fn run_line(&self, id: RunId) -> Result<Option<RunLine>, store::Error> {
         Ok(self.row(id)?.map(|row| row.line(self.is_executed(&row))))
     }
 }

@@ -21,7 +21,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When what it decides by is forgotten or cannot be read.
-    pub fn money_stop(&self, id: RunId) -> Result<MoneyStop, ResumeError> {
+    pub(crate) fn money_stop(&self, id: RunId) -> Result<MoneyStop, ResumeError> {
         let basis = self.recorded_basis(id)?;
         let (mut run, mut day) = (Run::default(), None);
         for recorded in self.events_of(id, 1, u32::MAX)? {

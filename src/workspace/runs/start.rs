@@ -213,7 +213,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// [`StartError::TierWithoutModel`] names the first rule and tier.
-    pub fn check_tiers(&self, template: &Template, strategy: Option<Strategy>) -> Result<(), StartError> {
+    pub(crate) fn check_tiers(&self, template: &Template, strategy: Option<Strategy>) -> Result<(), StartError> {
         self.tiers_needed(template, strategy).map(|_| ())
     }
 
@@ -231,11 +231,16 @@ impl Runs<'_> {
         })
     }
 
+    /// Returns all templates by id: the built-in ones and the store's own, good and broken.
+    pub fn templates(&self) -> Vec<Entry> {
+        self.0.library.list()
+    }
+
     /// Starts a run of the template `entry`: one append with everything that is known of it.
     ///
     /// # Errors
     /// A [`StartError`]; nothing was appended then.
-    pub fn start(&self, entry: &Entry, request: RunRequest) -> Result<ActiveRun, StartError> {
+    pub(crate) fn start(&self, entry: &Entry, request: RunRequest) -> Result<ActiveRun, StartError> {
         let Some(template) = &entry.template else {
             let first = entry.first_error().map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
             return Err(StartError::Broken { id: entry.id.clone(), first });
@@ -284,7 +289,7 @@ impl Runs<'_> {
     /// # Errors
     /// [`ResumeError::Refused`] when the run has ended, [`ResumeError::ModelNotReady`] when a model that it needs cannot be called,
     /// [`store::Error::Unreachable`] with the holder's process id when somebody executes it.
-    pub fn resume(&self, id: RunId, request: &ResumeRequest) -> Result<ActiveRun, ResumeError> {
+    pub(crate) fn resume(&self, id: RunId, request: &ResumeRequest) -> Result<ActiveRun, ResumeError> {
         let lock = RunLock::acquire(self.0.place()?, id)?;
         self.0.take_in_spool(id)?;
         let mut stream = self.stream(id)?;
@@ -365,7 +370,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When a part is forgotten or cannot be read.
-    pub fn recorded_basis(&self, id: RunId) -> Result<Basis, ResumeError> {
+    pub(crate) fn recorded_basis(&self, id: RunId) -> Result<Basis, ResumeError> {
         let Some(private) = self.started(id)?.and_then(|started| started.private) else {
             return Err(ResumeError::Forgotten { run: id, part: "start" });
         };

@@ -32,7 +32,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn story(&self, id: RunId, at: Option<u64>) -> Result<Option<Story>, store::Error> {
+    pub(crate) fn story(&self, id: RunId, at: Option<u64>) -> Result<Option<Story>, store::Error> {
         let events = self.events_of(id, 1, u32::MAX)?;
         let until = at.map_or(events.len(), |at| until(&events, at));
         if until == 0 {

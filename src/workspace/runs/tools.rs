@@ -84,7 +84,7 @@ fn recalled(found: &SearchResponse) -> String {
 
 impl Runs<'_> {
     /// Returns what the agents of a run that is about to go on may use: by what it recorded, under what today's settings allow.
-    pub fn tools_of(&self, active: &ActiveRun) -> ToolsNotice {
+    pub(crate) fn tools_of(&self, active: &ActiveRun) -> ToolsNotice {
         let settings = settings::under(active.basis.settings.clone(), &self.0.resolved.settings);
         let (allowed, runs_criteria) = (&settings.tools, settings.judging.runs_commands());
         let folder = active.folder.clone();
@@ -140,7 +140,7 @@ impl Runs<'_> {
 
 impl Workspace {
     /// Returns a search of this store's memory for agents; it ends with the workspace.
-    pub fn memory_search(self: &Arc<Self>) -> SearchMemory {
+    pub(crate) fn memory_search(self: &Arc<Self>) -> SearchMemory {
         let workspace = Arc::downgrade(self);
         Arc::new(move |query, runs| {
             let Some(workspace) = workspace.upgrade() else { return Err("The store is closed.".to_owned()) };
@@ -152,7 +152,7 @@ impl Workspace {
 
 impl Runs<'_> {
     /// Looks at what is run or believed later and lies where programs of a run may write: hooks, settings, templates.
-    pub fn watched(&self, folder: &Path) -> Watched {
+    pub(crate) fn watched(&self, folder: &Path) -> Watched {
         Watched::of(folder, Some(&self.0.store.path))
     }
 
@@ -178,7 +178,7 @@ impl Runs<'_> {
     }
 
     /// Looks whether what the settings allow agents to use is there and can be used.
-    pub fn tools_here(&self) -> ToolsHere {
+    pub(crate) fn tools_here(&self) -> ToolsHere {
         let settings = &self.0.resolved.settings;
         let environment = self.tool_environment(settings);
         let missing = settings.tools.commands.iter().filter(|program| environment.find(program).is_none()).cloned();
@@ -191,7 +191,7 @@ impl Runs<'_> {
     }
 
     /// Returns the programs that agents and criteria of a template may run, as the settings allow them now.
-    pub fn programs_of(&self, template: &Template) -> BTreeSet<String> {
+    pub(crate) fn programs_of(&self, template: &Template) -> BTreeSet<String> {
         let settings = &self.0.resolved.settings;
         let mut programs = BTreeSet::new();
         for rule in &template.agent_composition_rules {
@@ -216,7 +216,7 @@ impl Runs<'_> {
 
     /// Tells whether programs that are confined to `folder` could still read and change all that the user has: it is the home folder or
     /// lies above it.
-    pub fn holds_home(&self, folder: &Path) -> bool {
+    pub(crate) fn holds_home(&self, folder: &Path) -> bool {
         let home = self.0.variables.get("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
         home.is_some_and(|home| folder.canonicalize().is_ok_and(|folder| home.starts_with(folder)))
     }

@@ -159,7 +159,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn originals_of(&self, id: RunId) -> Result<u64, store::Error> {
+    pub(crate) fn originals_of(&self, id: RunId) -> Result<u64, store::Error> {
         let kept = |recorded: &Recorded| match &recorded.event {
             Event::WritePrepared(body) => {
                 let files = body.private.iter().flat_map(|private| &private.files);
@@ -175,7 +175,7 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// [`UndoError`]; what was taken back before is recorded.
-    pub fn undo(&self, id: RunId, role: Option<&str>, dry_run: bool) -> Result<Undone, UndoError> {
+    pub(crate) fn undo(&self, id: RunId, role: Option<&str>, dry_run: bool) -> Result<Undone, UndoError> {
         let _lock = match RunLock::acquire(self.0.place()?, id) {
             Ok(lock) => lock,
             Err(store::Error::RunHeld { .. }) => return Err(UndoError::Live(id)),
