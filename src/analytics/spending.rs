@@ -166,7 +166,7 @@ pub struct Only {
 
 impl CostQuestion {
     /// Returns whether nothing is asked for but when, and whether models were real: then the sums of quarter hours do.
-    pub fn asks_for_time_alone(&self) -> bool {
+    pub(crate) fn asks_for_time_alone(&self) -> bool {
         let is_time = |asked: &Dimension| matches!(asked, Dimension::Day | Dimension::Week | Dimension::Month | Dimension::Mode);
         self.by.iter().all(is_time) && self.only.iter().all(|only| is_time(&only.dimension))
     }

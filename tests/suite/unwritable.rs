@@ -14,7 +14,7 @@ use std::process::Command;
 use meno::event::Hash;
 use serde_json::Value;
 
-use crate::harness::{Done, House, assert_kept, assert_nothing_repeated, cannot_check, copy, files, finish};
+use crate::harness::{Done, House, assert_kept, assert_nothing_repeated, cannot_check, copy, files, finish, journal_end};
 
 /// Bytes of a disk that gets full.
 const DISK: u64 = 48 << 20;
@@ -329,10 +329,8 @@ fn an_owner_is_asked_through_a_read_only_mount() {
 #[test]
 fn what_is_torn_or_damaged_in_a_read_only_store_is_reported_and_stays() {
     let house = house(Derived::Gone);
-    let segment = files(&house.store().join("journal")).into_iter().find(|path| path.extension().is_some_and(|end| end == "seg"));
-    let segment = segment.expect("a segment");
+    let (segment, end) = journal_end(&house.store());
     let sound = fs::read(&segment).expect("a file");
-    let end = sound.iter().rposition(|byte| *byte != 0).expect("events") + 1;
     let runs = house.meno(["list-runs"]).exits(0).stdout;
     fs::remove_dir_all(house.store().join("log")).expect("removed");
 
@@ -361,10 +359,8 @@ fn what_is_torn_or_damaged_in_a_read_only_store_is_reported_and_stays() {
 #[test]
 fn a_damaged_last_event_is_told_from_a_torn_one_by_an_index_that_is_not_opened_in_its_place() {
     let house = house(Derived::Whole);
-    let segment = files(&house.store().join("journal")).into_iter().find(|path| path.extension().is_some_and(|end| end == "seg"));
-    let segment = segment.expect("a segment");
+    let (segment, end) = journal_end(&house.store());
     let mut bytes = fs::read(&segment).expect("a file");
-    let end = bytes.iter().rposition(|byte| *byte != 0).expect("events") + 1;
     bytes[end - 9] ^= 1;
     fs::write(&segment, &bytes).expect("written");
     let before = state(&house.store());

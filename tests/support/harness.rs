@@ -364,18 +364,37 @@ fn read_all(mut stream: ChildStderr) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Reads the journal from its files and checks all that it promises: no damage, positions and versions without gaps, every hash
-/// following from the one before, every private part the one that was committed to.
+/// Returns the first segment of a store of one node, and the byte behind its last frame: zeros are written ahead, and a frame may end with
+/// one.
 #[track_caller]
-pub fn read_journal(store: &Path) -> Vec<Recorded> {
+pub fn journal_end(store: &Path) -> (PathBuf, usize) {
+    let (dir, node) = journal_dir(store);
+    let segment = journal::segments(&OsFiles, &dir, node, 1).expect("a folder").next().expect("a segment").expect("read");
+    let frames = segment.items().filter_map(|item| match item {
+        Item::Frame(at, frame) => Some(at as usize + frame.bytes.len()),
+        _ => None,
+    });
+    let end = frames.last().expect("a frame");
+    (segment.path.clone(), end)
+}
+
+fn journal_dir(store: &Path) -> (PathBuf, NodeId) {
     let entries = fs::read_dir(store.join("journal")).expect("a journal").map(|entry| entry.expect("an entry").path());
     let nodes: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     let [dir] = nodes.as_slice() else { panic!("one node, not {nodes:?}") };
     let node: NodeId = dir.file_name().and_then(OsStr::to_str).and_then(|name| name.parse().ok()).expect("a node's name");
+    (dir.clone(), node)
+}
+
+/// Reads the journal from its files and checks all that it promises: no damage, positions and versions without gaps, every hash
+/// following from the one before, every private part the one that was committed to.
+#[track_caller]
+pub fn read_journal(store: &Path) -> Vec<Recorded> {
+    let (dir, node) = journal_dir(store);
     let mut events = Vec::new();
     let mut head = chain::genesis(node);
     let mut versions: BTreeMap<RunId, u64> = BTreeMap::new();
-    for segment in journal::segments(&OsFiles, dir, node, 1).expect("a folder") {
+    for segment in journal::segments(&OsFiles, &dir, node, 1).expect("a folder") {
         let segment = segment.expect("a segment");
         for item in segment.items() {
             let Item::Frame(_, frame) = item else {
