@@ -107,6 +107,9 @@ pub struct AgentSide {
     pub tier: Option<Tier>,
     /// What is known of its cost.
     pub cost_nusd: u64,
+    /// Whether that is all.
+    #[serde(default)]
+    pub cost_complete: bool,
     /// Its attempts.
     pub attempts: Vec<AttemptSide>,
 }
@@ -199,6 +202,7 @@ impl AgentSide {
             verified: agent.verified,
             tier: agent.tier,
             cost_nusd: agent.cost_nusd,
+            cost_complete: agent.cost_complete,
             attempts: attempts.collect(),
         }
     }

@@ -69,7 +69,7 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, a
     let scores = scores.as_deref().map_or(Scores::Nobody(""), Scores::Given);
     let (workspace, commands) = (attempt.files.clone(), attempt.commands.clone());
     let input_files = quotable_files(&audit.run, agent.plan.agent, edition);
-    let facts = Facts { edition, input_files, workspace, commands };
+    let facts = Facts { edition, input_files, workspace, commands, is_ending: false };
     let before = judge::check(&agent.criteria, answer, &facts);
     let judged = judge::judge(&agent.criteria, answer, &facts, scores);
     for ((index, criterion), (before, judged)) in (0..).zip(&agent.criteria).zip(before.into_iter().zip(judged)) {

@@ -5,6 +5,7 @@
 //! where texts come from; hashes, ULIDs and plain numbers are left alone.
 
 mod dense;
+mod plain;
 mod signs;
 mod structure;
 
@@ -310,10 +311,17 @@ fn inside_mark(text: &str, start: usize, end: usize) -> bool {
 }
 
 fn by_form(text: &str) -> Cow<'_, str> {
+    let found = by_form_in(text, text);
+    let again = plain::plain(&found).map(|plain| by_form_in(&plain, &found).into_owned());
+    again.filter(|again| *again != *found).map_or(found, Cow::Owned)
+}
+
+/// Returns `shown` without the secrets that `text` has, which says the same, byte for byte at the same place.
+fn by_form_in<'a>(text: &str, shown: &'a str) -> Cow<'a, str> {
     if !signs::stand_in(text) {
-        return Cow::Borrowed(text);
+        return Cow::Borrowed(shown);
     }
-    let Some(patterns) = PATTERNS.as_ref() else { return Cow::Borrowed(text) };
+    let Some(patterns) = PATTERNS.as_ref() else { return Cow::Borrowed(shown) };
     let mut at = 0;
     let mut out = String::new();
     let mut kept = 0;
@@ -321,7 +329,7 @@ fn by_form(text: &str) -> Cow<'_, str> {
         let (index, start, end) = located(&captures);
         let (kind, _, proof) = FORMS[index];
         if proven(&text[start..end], proof) && !inside_mark(text, start, end) {
-            out.push_str(&text[kept..start]);
+            out.push_str(&shown[kept..start]);
             out.push_str(&format!("[redacted:{kind}]"));
             (kept, at) = (end, end);
         } else {
@@ -333,9 +341,9 @@ fn by_form(text: &str) -> Cow<'_, str> {
         }
     }
     if kept == 0 {
-        return Cow::Borrowed(text);
+        return Cow::Borrowed(shown);
     }
-    out.push_str(&text[kept..]);
+    out.push_str(&shown[kept..]);
     Cow::Owned(out)
 }
 
@@ -396,6 +404,18 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: &str) {
         assert_eq!(Redactor::default().redact(text), expected);
+    }
+
+    #[test]
+    fn a_key_behind_a_control_sequence_or_a_written_line_break_is_removed() {
+        let key = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
+        for (before, after) in
+            [("\u{1b}[31m", "\u{1b}[0m"), (r"see: line\n", r"\n"), (r"\u001b[1;36m", ""), (r"\t", ""), ("\u{9b}1m", "")]
+        {
+            check(&format!("{before}{key}{after}"), &format!("{before}[redacted:github-token]{after}"));
+        }
+        check(r#"exit 0: {"a":"line\nAKIAIOSFODNN7EXAMPLE"} and more"#, r#"exit 0: {"a":"line\n[redacted:aws-key]"} and more"#);
+        check("API_KEY=\u{1b}[36mq8Zr2Lw9Tx4Vb7Nc1Md6Kp3\u{1b}[0m", "API_KEY=\u{1b}[36m[redacted:secret]\u{1b}[0m");
     }
 
     #[test]

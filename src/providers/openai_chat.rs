@@ -139,15 +139,26 @@ fn content(draft: &mut PartialReply, delta: &Value) {
 
 fn tool_call(draft: &mut PartialReply, call: &Value) {
     let id = string(call, &["id"]);
+    let name = string(call, &["function", "name"]);
     let key = match (number(call, &["index"]), &id) {
-        (Some(index), _) => index.to_string(),
+        // Some servers number every call 0: a name with another id begins another call, and its pieces are those that follow.
+        (Some(index), id) => {
+            let (own, others) = (index.to_string(), format!("{index} id "));
+            let last = draft.calls.iter().rfind(|call| call.key == own || call.key.starts_with(&others));
+            match (last, id) {
+                (Some(last), Some(id)) if name.is_some() && last.id.as_ref().is_some_and(|known| known != id) => {
+                    format!("{others}{id}")
+                }
+                (last, _) => last.map_or(own, |last| last.key.clone()),
+            }
+        }
         (None, Some(id)) => format!("id {id}"),
         // A piece with neither belongs to the call that was last begun.
         (None, None) => draft.calls.last().map_or_else(|| "0".to_owned(), |last| last.key.clone()),
     };
     let slot = draft.call(key.clone());
     update(&mut slot.id, id);
-    if let Some(name) = string(call, &["function", "name"]) {
+    if let Some(name) = name {
         slot.name = name;
     }
     draft.add_arguments(key, call.get("function").and_then(|function| function.get("arguments")).unwrap_or(&Value::Null));

@@ -222,6 +222,24 @@ fn a_chat_stream_is_read_with_all_its_parts() {
     assert_eq!((calls[1].id.as_str(), &calls[1].arguments), ("call_b", &json!({"y": 2})));
 }
 
+#[test]
+fn calls_that_all_have_the_first_number_are_told_apart_by_their_ids() {
+    let begin = |id: &str, name: &str, arguments: &str| {
+        let function = json!({"name": name, "arguments": arguments});
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": id, "function": function}]}}]}).to_string()
+    };
+    let goes_on = |id: &str, arguments: &str| {
+        let call = json!({"index": 0, "id": id, "function": {"arguments": arguments}});
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}).to_string()
+    };
+    let chunks =
+        [begin("a", "f", "{\"x\":"), goes_on("", "1}"), begin("b", "g", "{\"y\""), goes_on("c", ":2"), goes_on("b", "}")];
+    let draft = reply(ProviderKind::OpenaiChat, &chat(&chunks.each_ref().map(String::as_str), "data: [DONE]\n\n"));
+    let calls = draft.tool_calls();
+    let read: Vec<_> = calls.iter().map(|call| (call.name.as_str(), call.arguments.clone())).collect();
+    assert_eq!(read, [("f", json!({"x": 1})), ("g", json!({"y": 2}))]);
+}
+
 pub(super) fn chat(chunks: &[&str], end: &str) -> String {
     chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect::<String>() + end
 }

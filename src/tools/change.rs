@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use similar::TextDiff;
 
-use super::root::{Found, Root, RootPath};
+use super::root::{Found, Root, RootPath, one_line};
 use super::{REMOVED, ToolContext, ToolError};
 use crate::domain::event::FileChange;
 use crate::domain::ids::Hash;
@@ -187,7 +187,7 @@ fn original(change: &FileChange) -> Option<&str> {
 /// Returns a unified diff, as git writes it. Each side has its text, and whether the file is not there.
 fn difference(name: &str, (before, is_new): (&str, bool), (after, is_deleted): (&str, bool)) -> String {
     // A name that breaks its line would be read as lines of the diff.
-    let name = if name.contains(char::is_control) { name.escape_debug().to_string() } else { name.to_owned() };
+    let name = one_line(name);
     let from = if is_new { "/dev/null".to_owned() } else { format!("a/{name}") };
     let to = if is_deleted { "/dev/null".to_owned() } else { format!("b/{name}") };
     let diff = TextDiff::configure().timeout(DIFF_TIME_MAX).diff_lines(before, after);
@@ -207,6 +207,7 @@ impl Write {
     pub(super) fn perform(&self, root: &Root, start: Instant) -> ToolOutcome {
         let mut done = 0;
         let result = self.files.iter().try_for_each(|file| {
+            let _alone = root.alone()?;
             match standing(root, &file.change)? {
                 Standing::After => {}
                 Standing::Before => match &file.content {
@@ -265,6 +266,7 @@ fn standing_of(found: Option<&Found>, change: &FileChange) -> Standing {
 /// When what it held is no longer kept, or it cannot be written.
 pub fn take_back(root: &Root, change: &FileChange, dry_run: bool) -> Result<Standing, ToolError> {
     let path = root.path(&change.path)?;
+    let _alone = if dry_run { None } else { Some(root.alone()?) };
     if !dry_run {
         root.sweep_beside(&path);
     }

@@ -225,6 +225,28 @@ fn what_a_killed_process_left_beside_a_file_is_cleared_away() {
     assert_eq!(names, [own, "a".to_owned()]);
 }
 
+/// Everybody adds a line to the same file; who finds it changed reads it again.
+#[test]
+fn what_is_written_at_once_is_there_or_refused() {
+    const WRITERS: usize = 4;
+    const LINES: usize = 25;
+    let (_dir, root) = folder(&[("log.txt", "top\n")]);
+    let write = |writer: usize| {
+        let tools = toolbox(&root);
+        for line in 0..LINES {
+            let patch = format!("--- a/log.txt\n+++ b/log.txt\n@@ -1 +1,2 @@\n top\n+{writer} {line}\n");
+            while run(&tools, APPLY_PATCH, json!({"patch": patch})).fault.is_some() {}
+        }
+    };
+    std::thread::scope(|scope| (0..WRITERS).for_each(|writer| drop(scope.spawn(move || write(writer)))));
+    let mut lines: Vec<String> = read(&root, "log.txt").lines().skip(1).map(str::to_owned).collect();
+    lines.sort();
+    let mut expected: Vec<String> =
+        (0..WRITERS).flat_map(|writer| (0..LINES).map(move |line| format!("{writer} {line}"))).collect();
+    expected.sort();
+    assert_eq!(lines, expected);
+}
+
 #[test]
 fn a_toolbox_is_shared_between_threads() {
     fn is_shared<T: Send + Sync>(_: &T) {}

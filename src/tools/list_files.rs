@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::root::Kind;
+use super::root::{Kind, one_line};
 use super::walk::{Extent, walk};
 use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::event::ToolFault;
@@ -75,7 +75,7 @@ pub(super) fn listed(mut lines: Vec<String>, what: &str, most: usize) -> String 
     }
     let mut text = String::new();
     lines.iter().take(most).for_each(|line| {
-        let _ = writeln!(text, "{line}");
+        let _ = writeln!(text, "{}", one_line(line));
     });
     if count > most {
         let _ = writeln!(text, "({} more {what} are not shown: ask for less at once)", count - most);

@@ -7,6 +7,7 @@
 
 mod write;
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -55,6 +56,11 @@ pub enum RootError {
         /// Why.
         why: String,
     },
+}
+
+/// Returns a name or path in one line: what would break it, or say something to a terminal, is written as an escape. One name is one entry.
+pub fn one_line(name: &str) -> Cow<'_, str> {
+    if name.contains(char::is_control) { Cow::Owned(name.escape_debug().to_string()) } else { Cow::Borrowed(name) }
 }
 
 /// A path below the root: its components, none of them special.

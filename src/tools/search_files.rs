@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::find_files::{EVERYWHERE, pattern_of};
 use super::list_files::bad_pattern;
-use super::root::Kind;
+use super::root::{Kind, one_line};
 use super::walk::walk;
 use super::{Output, Tool, ToolContext, ToolError, arguments};
 use crate::domain::tool::{ToolEffect, ToolSpec};
@@ -168,7 +168,7 @@ impl Sink for Lines<'_> {
 fn shown(mut found: Vec<Found>, most: usize, searched: usize, is_cut: bool) -> String {
     found.sort_unstable();
     let count = found.len();
-    let lines = found.into_iter().take(most).map(|(path, line, text)| format!("{path}:{line}: {text}\n"));
+    let lines = found.into_iter().take(most).map(|(path, line, text)| format!("{}:{line}: {text}\n", one_line(&path)));
     let mut text: String = lines.collect();
     let more = if count > FOUND_MAX { "or more " } else { "" };
     text += &match count {

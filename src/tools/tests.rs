@@ -12,6 +12,20 @@ use super::*;
 use crate::domain::event::Fact;
 use crate::domain::tool::{RESULT_BYTES_MAX, ToolEffect};
 
+#[test]
+fn a_name_is_one_entry_whatever_it_holds() {
+    let place = Folder::new(&[("a\nsrc/forged.rs\u{1b}[2J", "needle\n")]);
+    for (name, arguments) in [
+        ("list_files", json!({"depth": 3})),
+        ("find_files", json!({"pattern": "**"})),
+        ("search_files", json!({"pattern": "needle"})),
+    ] {
+        let told = place.ok(name, arguments);
+        assert!(told.lines().all(|line| !line.starts_with("src/")) && !told.contains('\u{1b}'), "{name}: {told:?}");
+        assert!(told.contains(r"a\nsrc"), "{name}: {told:?}");
+    }
+}
+
 struct Folder {
     dir: tempfile::TempDir,
 }

@@ -3,6 +3,7 @@
 use crate::audit::diff::{AgentDiff, AgentSide, RunDiff, Side};
 use crate::cli::output::{BAD, GOOD, HEADING, sanitize, styled, words};
 use crate::cli::render::{attempt_words, standing, time_words};
+use crate::domain::event::Mode;
 
 /// Shows how two runs differ.
 pub fn diff(found: &RunDiff) -> String {
@@ -24,7 +25,7 @@ pub fn diff(found: &RunDiff) -> String {
     }
     if !found.agents.is_empty() {
         lines.push(format!("\n{}", styled(HEADING, "Agents")));
-        found.agents.iter().for_each(|agent| agent_lines(&mut lines, agent));
+        found.agents.iter().for_each(|agent| agent_lines(&mut lines, agent, (found.a.mode, found.b.mode)));
     }
     if let Some(report) = &found.report {
         lines.push(format!("\n{}", styled(HEADING, "Report")));
@@ -48,17 +49,17 @@ fn side(name: &str, side: &Side) -> String {
     )
 }
 
-fn agent_lines(lines: &mut Vec<String>, agent: &AgentDiff) {
+fn agent_lines(lines: &mut Vec<String>, agent: &AgentDiff, modes: (Mode, Mode)) {
     let role = sanitize::line(&agent.role);
     match (&agent.a, &agent.b) {
-        (Some(a), Some(b)) if a == b => lines.push(format!("  {role}: {}", told(a))),
+        (Some(a), Some(b)) if a == b && modes.0 == modes.1 => lines.push(format!("  {role}: {}", told(a, modes.0))),
         (Some(a), Some(b)) => {
             lines.push(format!("  {role}:"));
-            lines.push(format!("    a: {}", told(a)));
-            lines.push(format!("    b: {}", told(b)));
+            lines.push(format!("    a: {}", told(a, modes.0)));
+            lines.push(format!("    b: {}", told(b, modes.1)));
         }
-        (Some(a), None) => lines.push(format!("  {role}: only in a: {}", told(a))),
-        (None, Some(b)) => lines.push(format!("  {role}: only in b: {}", told(b))),
+        (Some(a), None) => lines.push(format!("  {role}: only in a: {}", told(a, modes.0))),
+        (None, Some(b)) => lines.push(format!("  {role}: only in b: {}", told(b, modes.1))),
         (None, None) => {}
     }
     if !agent.plan.is_empty() {
@@ -69,7 +70,7 @@ fn agent_lines(lines: &mut Vec<String>, agent: &AgentDiff) {
     }
 }
 
-fn told(side: &AgentSide) -> String {
+fn told(side: &AgentSide, mode: Mode) -> String {
     let attempts: Vec<String> = side
         .attempts
         .iter()
@@ -81,7 +82,7 @@ fn told(side: &AgentSide) -> String {
         .collect();
     let attempts = if attempts.is_empty() { "no attempt".to_owned() } else { attempts.join("; ") };
     let verified = if side.verified { ", verified" } else { "" };
-    let cost = words::amount(Some(side.cost_nusd));
+    let cost = words::cost(side.cost_nusd, side.cost_complete, mode);
     sanitize::line(&format!("{}{verified}, {cost}: {attempts}", side.status.name())).into_owned()
 }
 

@@ -98,6 +98,7 @@ fn is_unstarted(code: i32, tail: &str) -> bool {
 fn command(run: &[String], wanted: i32, facts: &Facts) -> Judged {
     let (program, line) = (run.first().map_or("", String::as_str), quote(&run.join(" ")));
     match facts.commands.get(&command_name(run)) {
+        None if facts.is_ending => Judged::unknown(format!("{line} was not run: the run is ending")),
         None => Judged::unknown(format!("{line} was not run: it could not change the outcome")),
         Some(CommandFact::NotRun(NotRun::NotAllowed)) => {
             Judged::unknown(format!("{line} was not run: the settings do not allow `{program}`"))

@@ -40,6 +40,8 @@ pub struct Facts {
     pub workspace: BTreeMap<String, FileFact>,
     /// Commands that criteria ask for ([`commands_asked`]), by [`command_name`].
     pub commands: BTreeMap<String, CommandFact>,
+    /// The run is ending for another reason: what was not looked at is not looked at any more.
+    pub is_ending: bool,
 }
 
 /// What is known about a command that a criterion asks for.

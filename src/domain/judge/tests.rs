@@ -27,11 +27,21 @@ fn facts() -> Facts {
             (command_name(&["unstarted".to_owned()]), ran(Some(127), false)),
         ]
         .into(),
+        is_ending: false,
     }
 }
 
 fn ran(exit: Option<i32>, timed_out: bool) -> CommandFact {
     CommandFact::Ran { exit, timed_out, tail: "3 passed".to_owned() }
+}
+
+#[test]
+fn why_a_command_was_not_run_is_the_reason_that_there_was() {
+    let wanted = [criterion(json!({"type": "command", "run": ["never", "run"], "exit_code": 0}))];
+    for (is_ending, reason) in [(false, "it could not change the outcome"), (true, "the run is ending")] {
+        let judged = judge(&wanted, "fine", &Facts { is_ending, ..facts() }, Scores::Nobody("no judge")).remove(0);
+        assert!(judged.evidence.ends_with(reason), "{}", judged.evidence);
+    }
 }
 
 fn one(value: Value, answer: &str) -> Judged {

@@ -335,7 +335,15 @@ fn judging(run: &Run, basis: &Basis, agent: &Agent) -> Prompt {
 
 /// Adds `text` between tags whose mark the text cannot know.
 pub(super) fn fence(user: &mut String, tag: &str, text: &str) {
-    let mark = &Hash::of(text.as_bytes()).to_string()[..12];
+    let mut hash = Hash::of(text.as_bytes());
+    // A text that was made to hold its own mark gets another one.
+    let mark = loop {
+        let mark = hash.to_string()[..12].to_owned();
+        if !text.contains(&mark) {
+            break mark;
+        }
+        hash = Hash::of(&hash.0);
+    };
     let name = tag.split(' ').next().unwrap_or(tag);
     let _ = write!(user, "\n<{tag} mark=\"{mark}\">\n{}\n</{name} mark=\"{mark}\">\n", text.trim_end_matches('\n'));
 }

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
 use super::text;
+use crate::domain::redact::Redactor;
 use crate::tools::child::Environment;
 use crate::tools::programs::{Note, Programs};
 use crate::tools::sandbox::spawn_without_insight;
@@ -80,7 +81,8 @@ impl Watch {
         let bytes: Vec<u8> = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         let text = text::visible(&String::from_utf8_lossy(&bytes));
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        text::capped(&lines[lines.len().saturating_sub(3)..].join("; "), 400)
+        // A server may say before it dies what it was given: what is cut is no key any more that could be told.
+        text::capped(&Redactor::default().redact(&lines[lines.len().saturating_sub(3)..].join("; ")), 400)
     }
 }
 

@@ -3,10 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, fchmod, fstat, fsync, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, fchmod, flock, fstat, fsync, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
@@ -26,7 +29,43 @@ pub struct Found {
     pub mode: u32,
 }
 
+/// How long somebody may keep others from changing files below a root.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Nobody else who asks for it changes files below a root while this lives.
+#[must_use]
+pub struct Alone<'a> {
+    _here: MutexGuard<'a, ()>,
+    /// The folder, locked; `None` where its file system knows no locks.
+    _folder: Option<OwnedFd>,
+}
+
 impl Root {
+    /// Waits until nobody else changes files below this root: neither a thread of this process nor another process. Whoever looks at a file
+    /// to change it holds this from the look to the change, else what somebody else writes in between is lost.
+    ///
+    /// # Errors
+    /// When somebody holds the folder for long.
+    pub fn alone(&self) -> Result<Alone<'static>, ToolError> {
+        static HERE: Mutex<()> = Mutex::new(());
+        let here = HERE.lock().unwrap_or_else(PoisonError::into_inner);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(&self.handle, ".", flags, Mode::empty()).map_err(|errno| failure(&RootPath::default(), errno))?;
+        let since = Instant::now();
+        loop {
+            match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Alone { _here: here, _folder: Some(folder) }),
+                Err(Errno::WOULDBLOCK | Errno::INTR) if since.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                    return Err(ToolError::failed("Another process holds the workspace locked. Try again later."));
+                }
+                Err(_) => return Ok(Alone { _here: here, _folder: None }),
+            }
+        }
+    }
+
     /// Reads a whole file that a tool is to change; `None` when it is not there, nor perhaps the folder that it would lie in.
     ///
     /// # Errors

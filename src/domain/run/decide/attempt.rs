@@ -40,7 +40,7 @@ fn judge_answer(draft: &mut Decision<'_>, number: AgentNo, answer: &str, signals
     let (criteria, strict, threshold) = (agent.criteria.clone(), agent.plan.strict, agent.plan.threshold);
     let facts = facts(draft, number, seen);
     let findings = judge::check(&criteria, answer, &facts);
-    let goes_on = signals.is_empty() && !draft.run.is_doomed() && !draft.run.cancel_asked;
+    let goes_on = signals.is_empty() && !facts.is_ending;
     let is_open = goes_on && judge::needs_judge(&criteria, &findings, strict, threshold);
     // Verdicts wait until every command that may matter has ended.
     if is_open && next_step(&draft.run, agent) == Some(Step::Commands) {
@@ -56,7 +56,7 @@ fn judge_answer(draft: &mut Decision<'_>, number: AgentNo, answer: &str, signals
     }
     let why = if !signals.is_empty() {
         FAILED_ALREADY
-    } else if draft.run.is_doomed() || draft.run.cancel_asked {
+    } else if facts.is_ending {
         "not judged: the run is ending"
     } else if !is_open {
         "not judged: it could not change the outcome"
@@ -170,7 +170,8 @@ fn facts(draft: &Decision<'_>, number: AgentNo, seen: &[Observation]) -> Facts {
     };
     let edition = draft.basis.settings.judging;
     let input_files = quotable_files(&draft.run, number, edition);
-    Facts { edition, input_files, workspace, commands: commands.unwrap_or_default() }
+    let is_ending = draft.run.is_doomed() || draft.run.cancel_asked;
+    Facts { edition, input_files, workspace, commands: commands.unwrap_or_default(), is_ending }
 }
 
 /// Decides what an agent does after a failed attempt: the same tier again, the next one, a question, or the end.

@@ -1,0 +1,76 @@
+//! What a text says but for how it is shown: the control sequences of terminals, and line breaks and the like that are written as escapes.
+//! Both end in letters, behind which a key does not begin a word: `ESC[31m`, `\n`.
+
+/// Returns `text` with spaces in place of such sequences, byte for byte as long; `None` where it has none.
+pub(super) fn plain(text: &str) -> Option<String> {
+    let mut out: Option<Vec<u8>> = None;
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = bytes[at..].iter().position(|byte| matches!(byte, 0x1b | b'\\' | 0xc2)) {
+        let begin = at + found;
+        let length = sequence(&bytes[begin..]);
+        if length > 0 {
+            let blank = out.get_or_insert_with(|| bytes.to_vec()).iter_mut().skip(begin).take(length);
+            blank.for_each(|byte| *byte = b' ');
+        }
+        at = begin + length.max(1);
+    }
+    String::from_utf8(out?).ok()
+}
+
+/// Returns the length of the sequence that `bytes` begin with, 0 where they begin with none.
+fn sequence(bytes: &[u8]) -> usize {
+    /// How the escape character is written in the strings of programs and of JSON.
+    const ESCAPES: [&[u8]; 7] = [b"\\u001b", b"\\u001B", b"\\x1b", b"\\x1B", b"\\033", b"\\e", b"\x1b"];
+    if let Some(rest) = bytes.strip_prefix("\u{9b}".as_bytes()) {
+        return bytes.len() - rest.len() + parameters(rest);
+    }
+    for escape in ESCAPES {
+        let Some(rest) = bytes.strip_prefix(escape) else { continue };
+        return escape.len()
+            + match rest {
+                [b'[', rest @ ..] => 1 + parameters(rest),
+                [next, ..] if next.is_ascii() && (escape == b"\x1b" || *next == b']') => 1,
+                _ => 0,
+            };
+    }
+    match bytes {
+        [b'\\', b'u', b'0', b'0', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 6,
+        [b'\\', b'n' | b'r' | b't' | b'b' | b'f' | b'v' | b'a' | b'0', ..] => 2,
+        _ => 0,
+    }
+}
+
+/// Returns the length of the parameters of a control sequence with its last byte (ECMA-48, 5.4).
+fn parameters(bytes: &[u8]) -> usize {
+    let inner = bytes.iter().take_while(|byte| (0x20..0x40).contains(*byte)).count();
+    inner + usize::from(bytes.get(inner).is_some_and(|byte| (0x40..0x7f).contains(byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_shows_a_text_is_blank_and_what_it_says_stays_where_it_is() {
+        for (text, expected) in [
+            ("\u{1b}[1;31mred\u{1b}[0m", "       red    "),
+            (r"a\nb\u001b[36mc\e[0md", "a  b          c     d"),
+            ("\u{1b}]8;;https://a\u{7}b", "  8;;https://a\u{7}b"),
+            ("\u{9b}31mred", "     red"),
+            (r"\xAKIA \q", r"\xAKIA \q"),
+        ] {
+            assert_eq!(plain(text).unwrap_or_else(|| text.to_owned()), expected, "{text:?}");
+        }
+        assert_eq!(plain("nothing of it, naïve £"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_as_long_whatever_the_text(text in r"[\x1b\\\[\]0-9;mnu\u{9b}é£a-c ]{0,40}") {
+            prop_assert_eq!(plain(&text).unwrap_or_else(|| text.clone()).len(), text.len());
+        }
+    }
+}
