@@ -378,12 +378,15 @@ fn a_run_outlives_the_patience_of_its_client_and_is_interrupted_when_cancelled()
 fn a_printed_configuration_starts_the_server() {
     let house = House::with_delay(0);
     for name in ["claude-code", "vscode", "zed", "cursor", "codex"] {
-        let printed = house.meno(["mcp", "--print-config", name, "--store", "../store"]).exits(0).stdout;
+        // The store is that of MENO_STORE here, which the client's environment does not have.
+        let printed = house.meno(["mcp", "--print-config", name]).exits(0).stdout;
         let document: Value = match name {
             "codex" => serde_json::to_value(toml::from_str::<toml::Table>(&printed).expect("TOML")).expect("JSON"),
             _ => serde_json::from_str(&printed).expect("JSON"),
         };
         let server = document.as_object().expect("an object").values().next().expect("servers")["meno"].clone();
+        let store = house.store().display().to_string();
+        assert!(server["args"].as_array().expect("arguments").iter().any(|word| *word == store), "{name}: {printed}");
         let mut command = house.command(Vec::<&str>::new());
         let mut named = Command::new(server["command"].as_str().expect("a program"));
         named.args(server["args"].as_array().expect("arguments").iter().map(|word| word.as_str().expect("a word")));

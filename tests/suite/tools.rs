@@ -303,11 +303,11 @@ fn a_turn_waits_for_the_disk_twice() {
         let house = house();
         simulated(&house, &script(turns, 0), 100);
         let synced = crate::syncs::synced(&house.command(RUN), &house.store())?;
-        Ok(synced.iter().filter(|path| path.starts_with("journal/") && path.ends_with(".seg")).count())
+        Ok::<_, String>(synced.iter().filter(|path| path.starts_with("journal/") && path.ends_with(".seg")).count())
     };
     match syncs_of(2) {
         Err(why) => cannot_check("strace", &why),
-        Ok(few) => assert_eq!(syncs_of(12), Ok::<_, String>(few + 20), "of 10 turns more than {few}"),
+        Ok(few) => assert_eq!(syncs_of(12), Ok(few + 20), "of 10 turns more than {few}"),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::cli::output::{HEADING, sanitize, styled, words};
 use crate::domain::tool::ToolEffect;
 use crate::mcp::client_config::Client;
 use crate::mcp::{self, Options};
+use crate::settings::Places;
 use crate::tools::mcp::McpTool;
 use crate::workspace::{Access, McpError};
 
@@ -137,8 +138,10 @@ fn print_config(context: &mut Context, args: &McpArgs, client: Client) -> Result
     let program = std::env::current_exe()?;
     let mut words = vec!["mcp".to_owned()];
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
-    let global = &context.global;
-    for (option, path) in [("--store", &global.store), ("--config", &global.config), ("--prices", &global.prices)] {
+    let (global, places) = (&context.global, Places::of_process(&context.variables)?);
+    // The client starts the server in an environment of its own, in which these variables are not set.
+    let (store, config) = (global.store.clone().or(places.store_variable), global.config.clone().or(places.config_variable));
+    for (option, path) in [("--store", &store), ("--config", &config), ("--prices", &global.prices)] {
         words.extend(path.iter().flat_map(|path| [option.to_owned(), absolute(path)]));
     }
     if args.allow_run {
