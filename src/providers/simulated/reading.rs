@@ -350,11 +350,19 @@ impl<'a> Reading<'a> {
         let bar = bar.unwrap_or(Severity::High);
         let said = self.material.said.iter().flat_map(|said| &said.claims).map(|claim| claim.severity);
         let worst = said.chain(self.findings.iter().map(|finding| finding.severity)).max();
-        if self.seen.all_passed() == Some(false) {
+        if self.seen.all_passed() == Some(false) || self.against().is_some() {
             return Stance::Against;
         }
         let knows_nothing = self.material.files.is_empty() && self.lacking().count() == self.material.said.len();
         if knows_nothing || worst.is_some_and(|worst| worst >= bar) { Stance::Against } else { Stance::Conditional }
+    }
+
+    /// Returns the first agent whose verdict speaks against it.
+    fn against(&self) -> Option<&'a str> {
+        let speaks = |verdict: &str| Stance::of(verdict) == Some(Stance::Against);
+        let said =
+            self.material.said.iter().find(|said| said.verdict.as_ref().is_some_and(|verdict| speaks(&verdict.to_string())));
+        said.map(|said| said.role)
     }
 
     /// Says why the stance is what it is.
@@ -365,7 +373,10 @@ impl<'a> Reading<'a> {
                 format!("Because of {} (`{}`), of severity {}.", worst.title, worst.place, worst.severity.name())
             }
             (Stance::Against, None) if self.seen.all_passed() == Some(false) => "Because a command failed.".to_owned(),
-            (Stance::Against, None) => "Because nothing was looked at.".to_owned(),
+            (Stance::Against, None) => match self.against() {
+                Some(role) => format!("Because `{role}` decided against it."),
+                None => "Because nothing was looked at.".to_owned(),
+            },
             _ => "Nothing that holds it back was found, and nothing was verified: a real model and the project's own tests have to confirm it."
                 .to_owned(),
         }

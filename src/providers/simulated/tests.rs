@@ -466,6 +466,8 @@ fn a_decision_follows_from_what_others_said() {
     let missing = r#"{"material": "missing", "findings": [], "verdict": "unknown"}"#;
     assert_eq!(decide(&[("a", clean), ("b", clean)]).as_deref(), Some("Go with conditions."));
     assert_eq!(decide(&[("a", clean), ("b", bad)]).as_deref(), Some("No go."));
+    let failed = r#"{"material": "given", "findings": [], "verdict": "fail"}"#;
+    assert_eq!(decide(&[("a", clean), ("tester", failed)]).as_deref(), Some("No go."));
     assert_eq!(decide(&[("a", missing), ("b", missing)]).as_deref(), Some("No go."));
     assert_eq!(decide(&[("a", clean), ("b", missing)]).as_deref(), Some("Go with conditions."));
 }
