@@ -134,6 +134,10 @@ impl From<HandOverError> for CliError {
     }
 }
 
+/// The variables that most credentials of object stores come from.
+const CREDENTIALS: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://, GOOGLE_APPLICATION_CREDENTIALS for gs://, \
+    AZURE_STORAGE_ACCOUNT_KEY for az://";
+
 impl From<RemoteError> for CliError {
     fn from(error: RemoteError) -> Self {
         let message = error.to_string();
@@ -142,10 +146,11 @@ impl From<RemoteError> for CliError {
                 .hint("a folder that is there, or a URL like `s3://bucket/path`; credentials come from the environment"),
             RemoteError::Missing { .. } => Self::new("remote_missing", Exit::Mendable, message)
                 .hint("make the bucket or container, or mend the address: `s3://bucket/path`"),
-            RemoteError::NoCredentials { .. } => Self::new("remote_denied", Exit::Mendable, message)
-                .hint("set them in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for example"),
+            RemoteError::NoCredentials { .. } => {
+                Self::new("remote_denied", Exit::Mendable, message).hint(format!("set them in the environment: {CREDENTIALS}"))
+            }
             RemoteError::Denied { .. } => Self::new("remote_denied", Exit::Mendable, message)
-                .hint("credentials come from the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for example"),
+                .hint(format!("credentials come from the environment: {CREDENTIALS}")),
             _ => Self::new("remote_failed", Exit::Mendable, message).hint("try again: what was done stays, and the rest follows"),
         }
     }

@@ -241,6 +241,19 @@ fn a_fork_of_codex_stays_in_its_family_when_its_parents_are_archived_or_gone() {
 }
 
 #[test]
+fn a_fork_of_codex_that_does_not_name_its_parent_repeats_its_calls_all_the_same() {
+    let house = house();
+    let first = codex_exchange("2026-03-01T10:00:01Z", "one", "eins", Some(1000));
+    let second = codex_exchange("2026-03-01T12:00:01Z", "two", "zwei", Some(2000));
+    let parent = [vec![codex_meta("0199-parent", None)], first].concat();
+    write(&rollout(&house, "sessions/2026/03/01", "0199-parent"), &parent);
+    let child = [vec![codex_meta("0199-child", None)], parent, second].concat();
+    write(&rollout(&house, "sessions/2026/03/02", "0199-child"), &child);
+    import(&house, "codex");
+    assert_eq!(spent(&house), (2 * 1_350_000, 2));
+}
+
+#[test]
 fn equal_replies_without_tokens_are_as_many_as_were_given() {
     let house = house();
     let lines = [

@@ -44,7 +44,7 @@ pub struct AnalyticsArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  meno costs\n  meno costs --by week,model --since 90d\n  meno costs --by role --where template=release_prep\n  meno costs --by label.team --since 2026-10-01 --json\n\n\
-    Dimensions: day, week, month, mode, provider, model, tier, template, role, purpose, workspace, label, label.NAME, node.\n\n\
+    Dimensions: day, week, month, mode, provider, model, tier, template, role, purpose, workspace, label, label.NAME, node, tool.\n\n\
     Every charge is in one row: the totals are the sums of the rows. Real, imported and simulated money are never added together, \
     and what is not known is said to be unknown. Charges are kept by UTC quarter hour, so --since and --until widen to whole quarters of an hour."
 )]

@@ -58,8 +58,10 @@ pub fn run(context: &mut Context, args: &AnalyticsArgs) -> Result<Exit> {
     if context.out.json() {
         context.out.document(&analytics)?;
     } else if analytics.templates.is_empty() {
-        let hint = if args.include_simulated { "" } else { "; --include-simulated counts simulated runs too" };
-        context.out.say(format!("no ended run counts{hint}"));
+        let hint = if args.include_simulated { "" } else { "--include-simulated counts simulated runs too; " };
+        context.out.say(format!(
+            "no ended run counts; {hint}sessions of other agents never count, because nobody judged them: `meno costs` has what they cost"
+        ));
     } else {
         let text = render::analytics::analytics(&context.out, &analytics);
         context.out.data(text)?;

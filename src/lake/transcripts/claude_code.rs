@@ -455,7 +455,11 @@ impl Open {
         reply.stop = stop.map(stop_reason);
         match message.usage.as_ref().map(usage) {
             Some(Some(usage)) => reply.usage = Some(usage),
-            Some(None) => tally.skip("tokens are negative or no numbers: their cost is not known", path, number),
+            // What an earlier line said of a part of the reply is not what the whole took.
+            Some(None) => {
+                reply.usage = None;
+                tally.skip("tokens are negative or no numbers: their cost is not known", path, number);
+            }
             None => {}
         }
         let is_fast = message.usage.as_ref().is_some_and(|usage| usage["speed"] == "fast");

@@ -192,10 +192,13 @@ fn head(path: &Path) -> Option<(Head, Vec<Head>)> {
         lines.read_until(b'\n', &mut line).ok()?;
         described(&serde_json::from_slice(&line).ok()?)
     };
-    let own = next()?;
-    let is_alone = own.forked_from.is_none() && own.spawned_by.is_none();
-    let parents = std::iter::from_fn(next).take(if is_alone { 0 } else { GENERATIONS_MAX });
-    Some((own, parents.collect()))
+    let mut own = next()?;
+    let parents: Vec<Head> = std::iter::from_fn(next).take(GENERATIONS_MAX).filter(|parent| parent.id != own.id).collect();
+    // Before forks named their parent, they had nothing of it but its description and its lines.
+    if own.forked_from.is_none() && own.spawned_by.is_none() {
+        own.forked_from = parents.first().map(|parent| parent.id.clone());
+    }
+    Some((own, parents))
 }
 
 fn described(line: &Value) -> Option<Head> {
@@ -251,7 +254,8 @@ struct Reader<'a> {
     said: Key,
     /// The last prompt, until something answers it: items and events tell it both.
     asked: Option<String>,
-    has_facts: bool,
+    /// The session's id, once its description was read.
+    own: Option<String>,
     /// It repeats another rollout, with new times: what nobody answered there is not asked again.
     is_copy: bool,
     open: Option<Open>,
@@ -319,7 +323,7 @@ impl<'a> Reader<'a> {
             total: None,
             said: Key::of(&[]),
             asked: None,
-            has_facts: false,
+            own: None,
             is_copy: file.thread.is_some(),
             open: None,
             out: Vec::new(),
@@ -328,10 +332,12 @@ impl<'a> Reader<'a> {
 
     /// Takes the session's own description; a fork repeats those of its parents behind it.
     fn meta(&mut self, meta: &Value) {
-        if std::mem::replace(&mut self.has_facts, true) {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        if let Some(own) = &self.own {
+            self.is_copy |= text(&meta["id"]).is_some_and(|id| id != *own);
             return;
         }
-        let text = |value: &Value| value.as_str().map(str::to_owned);
+        self.own = Some(text(&meta["id"]).unwrap_or_default());
         self.provider = text(&meta["model_provider"]);
         self.is_copy |= meta["forked_from_id"].is_string();
         self.out.push(Item::Facts(Facts {

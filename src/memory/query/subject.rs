@@ -279,7 +279,9 @@ fn one(
     }
     if end > at {
         let noun = end + usize::from(matches!(w(words, end), "template" | "workflow" | "team"));
-        if matches!(w(words, noun), "run" | "runs" | "execution" | "executions") && !adverb(w(words, noun + 1)) {
+        if matches!(w(words, noun), "run" | "runs" | "execution" | "executions" | "session" | "sessions")
+            && !adverb(w(words, noun + 1))
+        {
             return found(noun + 1, Subject::Runs(ids));
         }
         return mention(words, at, end, calendar, is_state).then_some(SubjectSpan {

@@ -59,6 +59,7 @@ pub const FILTERS: &[(&str, &str)] = &[
     ("simulated runs", "simulated"),
     ("imported runs that failed", "failed · imported"),
     // Templates stand for their runs.
+    ("release_prep sessions", "template release_prep"),
     ("release_prep runs", "template release_prep"),
     ("runs of release_prep", "template release_prep"),
     ("security audit runs", "template security_audit"),
