@@ -147,6 +147,19 @@ fn what_is_pushed_without_private_parts_has_none_and_still_verifies() {
 }
 
 #[test]
+fn what_was_forgotten_there_is_in_no_file_once_it_was_pulled() {
+    let (house, other) = (House::with_delay(0), House::with_delay(0));
+    let lake = house.path("lake");
+    other.meno(["run", "python_package_publish", "--no-input", "--set", "package_name=aardvark-lib", "-q"]).ends();
+    document(other.meno(["push", text(&lake), "--json"]));
+    other.meno(["forget", "last", "--yes"]).exits(0);
+    document(other.meno(["push", text(&lake), "--json"]));
+    assert!(!files_with(&lake, "aardvark-lib").is_empty(), "the part that was pushed before never changes");
+    document(house.meno(["pull", text(&lake), "--json"]));
+    assert!(files_with(&house.store(), "aardvark-lib").is_empty());
+}
+
+#[test]
 fn a_store_that_was_copied_and_went_two_ways_is_refused_with_both_heads() {
     let house = House::with_delay(0);
     let lake = house.path("lake");

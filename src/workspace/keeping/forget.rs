@@ -256,6 +256,12 @@ impl Keeping<'_> {
         Ok(events)
     }
 
+    /// Removes what logs that came in say is forgotten. What cannot be removed now goes when the store is opened next, which says why.
+    pub(in crate::workspace) fn forget_what_came(&self) {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let _ = self.see_it_done(Instant::now() + PATIENCE);
+    }
+
     /// Has the store opened anew, which carries out what is recorded.
     fn see_it_done(&self, deadline: Instant) -> Result<(), ForgetError> {
         let session = self.0.session().ok_or_else(|| Error::NotFound(self.0.store.path.clone()))?;

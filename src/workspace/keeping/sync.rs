@@ -347,6 +347,7 @@ impl Keeping<'_> {
             }
         }
         lock.end()?;
+        self.forget_what_came();
         Ok(pulled)
     }
 

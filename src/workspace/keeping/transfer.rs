@@ -211,7 +211,9 @@ impl Keeping<'_> {
     /// A [`HandOverError`].
     pub(crate) fn import_events(&self, path: &Path) -> Result<TakenIn, HandOverError> {
         let (files, all) = checked(path)?;
-        self.take_in(&files, all)
+        let taken = self.take_in(&files, all)?;
+        self.forget_what_came();
+        Ok(taken)
     }
 
     /// The same for files that were read through.
