@@ -357,26 +357,27 @@ impl<'a> Reading<'a> {
         if knows_nothing || worst.is_some_and(|worst| worst >= bar) { Stance::Against } else { Stance::Conditional }
     }
 
-    /// Returns the first agent whose verdict speaks against it.
+    /// Returns the first agent whose verdict speaks against it, and that names no findings: those are weighed by themselves.
     fn against(&self) -> Option<&'a str> {
-        let speaks = |verdict: &str| Stance::of(verdict) == Some(Stance::Against);
-        let said =
-            self.material.said.iter().find(|said| said.verdict.as_ref().is_some_and(|verdict| speaks(&verdict.to_string())));
-        said.map(|said| said.role)
+        let speaks = |verdict: &String| Stance::of(verdict) == Some(Stance::Against);
+        let mut said = self.material.said.iter().filter(|said| said.claims.is_empty());
+        said.find(|said| said.verdict.as_ref().is_some_and(speaks)).map(|said| said.role)
     }
 
     /// Says why the stance is what it is.
     pub(super) fn because(&self) -> String {
+        if self.seen.all_passed() == Some(false) {
+            return "Because a command failed.".to_owned();
+        }
+        if let Some(role) = self.against() {
+            return format!("Because `{role}` decided against it.");
+        }
         let claims = self.claims();
         match (self.stance(), claims.first()) {
             (Stance::Against, Some(worst)) => {
                 format!("Because of {} (`{}`), of severity {}.", worst.title, worst.place, worst.severity.name())
             }
-            (Stance::Against, None) if self.seen.all_passed() == Some(false) => "Because a command failed.".to_owned(),
-            (Stance::Against, None) => match self.against() {
-                Some(role) => format!("Because `{role}` decided against it."),
-                None => "Because nothing was looked at.".to_owned(),
-            },
+            (Stance::Against, None) => "Because nothing was looked at.".to_owned(),
             _ => "Nothing that holds it back was found, and nothing was verified: a real model and the project's own tests have to confirm it."
                 .to_owned(),
         }
