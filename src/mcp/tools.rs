@@ -365,6 +365,13 @@ fn costs(door: &Door, given: &CostsArguments) -> Result<Value> {
 
 fn recommend(door: &Door, given: RecommendArguments) -> Result<Value> {
     let workspace = door.workspace()?;
+    if let Some(template) = workspace.library.find(&given.template).ok().flatten().and_then(|entry| entry.template) {
+        let questions: Vec<&str> = template.form_schema.questions.iter().map(|question| question.id.as_str()).collect();
+        if let Some(unknown) = given.answers.keys().find(|id| !questions.contains(&id.as_str())) {
+            let message = format!("`answers`: `{}` has no question `{unknown}`", given.template);
+            return Err(CliError::invalid(message).hint(format!("its questions: {}", questions.join(", "))));
+        }
+    }
     let request = RecommendRequest::new().include_simulated(given.include_simulated).include_unverified(given.include_unverified);
     let request = given.answers.into_iter().fold(request, |request, (question, value)| request.answer(question, value));
     let recommendation = workspace.memory().advise(&given.template, &request)?;

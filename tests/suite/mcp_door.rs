@@ -223,6 +223,8 @@ fn what_goes_wrong_is_said_with_what_to_do() {
     assert!(words.contains("did you mean `security_audit`?"), "{words}");
     assert!(client.refused("costs", json!({"by": ["moon"]})).contains("`by`"));
     assert!(client.refused("list_runs", json!({"since": "someday"})).contains("`since` is not a time"));
+    let words = client.refused("recommend", json!({"template": "python_package_publish", "answers": {"pakage_name": "x"}}));
+    assert!(words.contains("has no question `pakage_name`") && words.contains("package_name"), "{words}");
     let words = client.refused("run", json!({"template": "security_audit"}));
     assert!(words.contains("`meno mcp --allow-run`"), "{words}");
     let unknown = client.ask("tools/call", json!({"name": "delete_all", "arguments": {}}));
