@@ -336,7 +336,7 @@ impl Stream {
     /// durable when this returns.
     fn encode(&self, events: &[Event], levels: Levels) -> Result<(Vec<NewEvent>, Vec<Hash>), store::Error> {
         let withheld = self.withheld();
-        if levels.withhold() {
+        if levels.withhold() && !events.is_empty() {
             withheld.begin()?;
         }
         let mut large: Vec<String> = Vec::new();

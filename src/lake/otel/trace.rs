@@ -21,6 +21,9 @@ pub fn run(mut spans: Vec<Span>) -> Option<(CallRun, Hash)> {
     if !spans.iter().any(|span| span.operation == Operation::Model) {
         return None;
     }
+    let digest = digest(&spans);
+    // Calls that began at the same moment are in the order of their numbers, where a trace of a run has them.
+    spans.sort_by_key(|span| (span.started, span.call.unwrap_or(u32::MAX)));
     let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
     let root = spans.iter().find(|span| !by_id.contains_key(span.parent.as_str())).or(spans.first())?;
     let workflow = spans.iter().find(|span| span.operation == Operation::Workflow);
@@ -68,7 +71,6 @@ pub fn run(mut spans: Vec<Span>) -> Option<(CallRun, Hash)> {
     let ended =
         if spans.iter().all(|span| span.ended.is_some()) { spans.iter().filter_map(|span| span.ended).max() } else { None };
     let labels = root.service.clone().map(|service| ("service".to_owned(), service)).into_iter().collect();
-    let digest = digest(&spans);
     let run = CallRun {
         id: root.trace.clone(),
         template,
