@@ -13,6 +13,7 @@ use super::commands::run::{GivenAnswers, wrong};
 use super::context::Context;
 use super::error::{CliError, Exit, Result};
 use super::output::{sanitize, words};
+use super::render::GoOn;
 use crate::domain::event::{AnswerSource, SuspendReason};
 use crate::domain::form;
 use crate::domain::ids::RunId;
@@ -67,7 +68,8 @@ pub fn fill(context: &mut Context, workspace: &Arc<Workspace>, active: &mut Acti
         Err(report) => {
             active.stream.perform(&basis, &[Command::Suspend(SuspendReason::Form)])?;
             if report.exit == Exit::Interrupted {
-                context.out.say(format!("what was answered is kept; go on with `meno resume {}`", active.id));
+                let on = GoOn { run: &active.id.to_string(), allow_write: workspace.runs().needs_leave_to_write(active.id) };
+                context.out.say(format!("what was answered is kept; go on with `{}`", on.resume("")));
             }
             Err(report)
         }

@@ -16,15 +16,15 @@ use super::context::Context;
 use super::error::{CliError, Exit, Result};
 use super::output::sanitize;
 use super::progress::{Progress, attached};
-use super::render::{outcome, report};
-use crate::domain::event::{Event, Recorded, ReportComposed, Resolution, SuspendReason};
+use super::render::{GoOn, outcome, report};
+use crate::domain::event::{Event, Mode, Recorded, ReportComposed, Resolution, SuspendReason};
 use crate::domain::text::Text;
 use crate::domain::tool::{HTTP_GET, RECALL, changes_files};
 use crate::executor::{Approval, Control, OpenTool, Question, Reply, Stop, StreamError};
 use crate::tools::sandbox::{Enforced, OPEN};
 use crate::views::event_line::EventLine;
 use crate::views::status::RunStatus;
-use crate::workspace::{ActiveRun, Workspace};
+use crate::workspace::{ActiveRun, NoWriting, NoWritingWhy, Workspace, mode};
 
 /// What the executor's thread tells.
 enum News {
@@ -90,6 +90,9 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) -
             }
         };
         context.out.say(sanitize::line(&format!("runs {programs} in {folder}, {confined}")));
+        if notice.no_network {
+            context.out.say("these programs have no network, so nothing is downloaded: `network = true` under [tools] opens TCP");
+        }
     }
     if !notice.unknown.is_empty() {
         let programs = list(&notice.unknown);
@@ -132,15 +135,36 @@ fn say_tools(context: &mut Context, workspace: &Workspace, active: &ActiveRun) -
     for note in &notice.notes {
         context.out.say(sanitize::line(note));
     }
-    let cannot_write = notice.missing.keys().any(|tool| changes_files(tool));
-    if cannot_write {
-        context.out.say("agents may not change files: allow it with `--allow-write`, or `allow_write` under [tools]");
+    if let Some(no_writing) = &notice.no_writing {
+        let words = said_of_no_writing(no_writing, &active.id.to_string());
+        // A simulation pays for nothing.
+        match mode(&active.basis.settings) {
+            Mode::Simulated => context.out.say(sanitize::line(&words)),
+            _ => context.out.warn(sanitize::line(&words)),
+        }
     }
-    if !notice.missing.is_empty() {
-        let missing: Vec<&str> = notice.missing.keys().map(String::as_str).collect();
-        context.out.say(sanitize::line(&format!("tools that agents list and do not have here: {}", missing.join(", "))));
+    for (why, tools) in &notice.missing {
+        context.out.say(sanitize::line(&format!("agents list and do not have {}: {why}", list(tools))));
     }
     !notice.programs.is_empty() || !writing.is_empty() || !notice.servers.is_empty()
+}
+
+/// Says that agents which are to change files may not, and what lets them.
+fn said_of_no_writing(no_writing: &NoWriting, run: &str) -> String {
+    let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let (tools, roles) = (list(&no_writing.tools), list(&no_writing.roles));
+    let vain =
+        format!("agents may not change files: {tools} are not allowed to {roles}, and work that needs them is paid in vain");
+    match no_writing.why {
+        NoWritingWhy::NotAllowed => format!("{vain}; allow it with `--allow-write`, or `allow_write = true` under [tools]"),
+        NoWritingWhy::BeganWithout => {
+            format!("{vain}; a run keeps what it began with, so `meno rerun {run} --allow-write` repeats it with leave to")
+        }
+        NoWritingWhy::NotNow => format!(
+            "{vain}; this run may by what it recorded, and lacks today's leave: pause it with Ctrl-C, then \
+             `meno resume {run} --allow-write`"
+        ),
+    }
 }
 
 /// Tells whether a tool reads files of the workspace.
@@ -269,10 +293,11 @@ fn finish(
             context.out.verbatim(sanitize::text(&report))?;
         }
         let premium = workspace.runs().premium_prices();
+        let on = GoOn { run: &id.to_string(), allow_write: workspace.runs().needs_leave_to_write(id) };
         let is_failed = detail.status == RunStatus::Failed;
         // Without what it decided by nothing can be said about its money, and it cannot go on either.
         let stop = is_failed.then(|| workspace.runs().money_stop(id).ok()).flatten().unwrap_or_default();
-        context.out.data(outcome::outcome(&detail, &id.to_string(), premium.as_ref(), &stop))?;
+        context.out.data(outcome::outcome(&detail, &on, premium.as_ref(), &stop))?;
         if let (Some(report), Some(width)) = (&detail.report, context.out.width()) {
             // The result is what people wait for, so it stands where they look: at the end.
             let excerpt = report::report(&report::excerpt(report), Some(width));

@@ -3,12 +3,15 @@
 //! What a tool does in the world is the affair of the room `tools`; here are its description, the check of its arguments against
 //! its schema, and the limits of what is told.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::ToolFault;
 use super::judge::{Edition, schema_problems};
 use super::named::named_enums;
+use super::redact::Redactor;
 
 /// The name of the tool that runs programs: an agent has it by listing it, or by listing a program that the settings allow.
 pub const RUN_COMMAND: &str = "run_command";
@@ -140,6 +143,21 @@ impl ToolOutcome {
     pub fn refused(fault: ToolFault, text: impl Into<String>) -> Self {
         Self { fault: Some(fault), ..Self::done(text) }
     }
+
+    /// Returns it as it may be recorded. What is removed from it is not left out of what the model is told, so it counts for nothing.
+    #[must_use]
+    pub fn redacted(mut self, redactor: &Redactor) -> Self {
+        if let Cow::Owned(text) = redactor.redact_output(&self.text) {
+            self.bytes = self.bytes.saturating_sub(self.text.len() as u64).saturating_add(text.len() as u64);
+            self.text = text;
+        }
+        if let Some(diff) = &mut self.diff
+            && let Cow::Owned(redacted) = redactor.redact_output(diff)
+        {
+            *diff = redacted;
+        }
+        self
+    }
 }
 
 /// Returns what a model is told of a result: all of it, or its head and its tail with a line between that says what is missing.
@@ -179,6 +197,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_redacted_is_not_left_out() {
+        let key = "AKIAIOSFODNN7EXAMPLE";
+        let whole = ToolOutcome::done(format!("the key is {key} here\n"));
+        let redacted = whole.redacted(&Redactor::default());
+        assert!(!redacted.text.contains(key) && redacted.bytes == redacted.text.len() as u64, "{redacted:?}");
+        // Of what was cut before, as much is missing as was.
+        let cut = ToolOutcome { bytes: 1_000, ..ToolOutcome::done(key) };
+        let redacted = cut.redacted(&Redactor::default());
+        assert_eq!(redacted.bytes - redacted.text.len() as u64, 1_000 - key.len() as u64);
+    }
 
     #[test]
     fn a_long_result_is_told_by_its_head_and_its_tail() {

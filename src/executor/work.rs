@@ -239,7 +239,7 @@ impl Executor {
                 flight.untold.insert((call, tool_call));
                 continue;
             };
-            let outcome = outcome.map(|outcome| self.redacted_outcome(outcome));
+            let outcome = outcome.map(|outcome| outcome.redacted(&self.redactor));
             let command = Command::ResolveTool { call, tool_call, resolution, by: ResolvedBy::Files, outcome };
             self.stream.perform(&self.basis, &[command])?;
         }
@@ -428,7 +428,7 @@ impl Executor {
             Message::ToolDone(call, index, outcome) => {
                 flight.tools.remove(&(call, index));
                 if let Some(outcome) = outcome {
-                    flight.results.insert((call, index), self.redacted_outcome(outcome));
+                    flight.results.insert((call, index), outcome.redacted(&self.redactor));
                 }
                 return self.record_tools(flight, call);
             }
@@ -453,15 +453,6 @@ impl Executor {
             Err(StreamError::Refused(Refusal::CallNotOpen(_))) => Ok(()),
             other => other,
         }
-    }
-
-    fn redacted_outcome(&self, mut outcome: ToolOutcome) -> ToolOutcome {
-        for text in [Some(&mut outcome.text), outcome.diff.as_mut()].into_iter().flatten() {
-            if let Cow::Owned(redacted) = self.redactor.redact_output(text) {
-                *text = redacted;
-            }
-        }
-        outcome
     }
 
     fn redacted(&self, mut reply: CallReply) -> CallReply {

@@ -12,6 +12,7 @@ use super::arguments::{ResumeArguments, RunArguments};
 use super::door::Door;
 use crate::cli::commands::run::GivenAnswers;
 use crate::cli::error::{CliError, Result};
+use crate::cli::render::GoOn;
 use crate::cli::{consent, form_fill, open};
 use crate::domain::event::AnswerSource;
 use crate::domain::ids::RunId;
@@ -167,17 +168,22 @@ fn carry_on(
             }
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(CliError::fault("the run's executor ended without a result")
-                    .hint(format!("`meno resume {id}` continues the run")));
+                    .hint(format!("`{}` continues the run", how_to_resume(workspace, id))));
             }
             Err(RecvTimeoutError::Timeout) if stop.is_cancelled() => {
                 door.runs().interrupt(id);
-                return Err(CliError::interrupted().hint(format!("`meno resume {id}` continues the run")));
+                return Err(CliError::interrupted().hint(format!("`{}` continues the run", how_to_resume(workspace, id))));
             }
             Err(RecvTimeoutError::Timeout) if Instant::now() >= until => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
     Ok(workspace.runs().detail(id)?)
+}
+
+/// The command by which a person goes on with a run.
+fn how_to_resume(workspace: &Workspace, run: RunId) -> String {
+    GoOn { run: &run.to_string(), allow_write: workspace.runs().needs_leave_to_write(run) }.resume("")
 }
 
 /// Starts the thread that carries a run on.

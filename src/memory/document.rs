@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::passages::{MEANING_END, SECTION_END};
 use crate::domain::event::Verdict;
 use crate::domain::placeholder::{self, Reference};
+use crate::domain::tool::changes_files;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail, ToolDetail};
 
 /// Bytes of one document's words, at most: what a search can still be expected to go by.
@@ -261,10 +262,8 @@ fn agent_body(agent: &AgentDetail, run: &RunDetail) -> String {
 /// Says what was done with tools, each thing once: commands run, files read and changed, what was searched for.
 fn used<'a>(attempts: impl Iterator<Item = &'a AttemptDetail>) -> String {
     let tools = attempts.flat_map(|attempt| &attempt.calls).flat_map(|call| &call.tools);
-    // What was refused, failed or taken back is no fact of the run.
-    let is_fact = |tool: &&ToolDetail| tool.ok == Some(true) && tool.undone.is_empty();
-    let lines: BTreeSet<String> =
-        tools.filter(is_fact).filter_map(|tool| use_of(&tool.tool, tool.arguments.as_deref()?)).collect();
+    // What was refused or failed is no fact of the run.
+    let lines: BTreeSet<String> = tools.filter(|tool| tool.ok == Some(true)).filter_map(use_of).collect();
     let mut words = String::new();
     let room = |words: &String, line: &str| words.len() + line.len() < USES_BYTES_MAX;
     for line in lines {
@@ -277,8 +276,14 @@ fn used<'a>(attempts: impl Iterator<Item = &'a AttemptDetail>) -> String {
 }
 
 /// Says in a line what a tool call was about, without what it wrote.
-fn use_of(tool: &str, arguments: &str) -> Option<String> {
-    let arguments: Value = serde_json::from_str(arguments).ok()?;
+fn use_of(used: &ToolDetail) -> Option<String> {
+    let tool = used.tool.as_str();
+    if changes_files(tool) {
+        // By what was recorded as changed: arguments say what was meant, not what came of it. What was taken back is no fact either.
+        let files: Vec<&str> = used.files.iter().filter(|file| !used.undone.contains(file)).map(String::as_str).collect();
+        return (!files.is_empty()).then(|| format!("changed {}", files.join(" ")));
+    }
+    let arguments: Value = serde_json::from_str(used.arguments.as_deref()?).ok()?;
     let text = |name: &str| arguments[name].as_str().filter(|text| !text.trim().is_empty());
     Some(match tool {
         "read_file" => format!("read {}", text("path")?),
@@ -288,13 +293,6 @@ fn use_of(tool: &str, arguments: &str) -> Option<String> {
             let line: Vec<&str> = std::iter::once(text("program")?).chain(words).collect();
             format!("ran {}", line.join(" "))
         }
-        "apply_patch" => {
-            let patch = arguments.as_object()?.values().find_map(Value::as_str)?;
-            let files = patch.lines().filter_map(|line| line.strip_prefix("+++ "));
-            let files: Vec<&str> = files.map(|file| file.strip_prefix("b/").unwrap_or(file).trim()).collect();
-            (!files.is_empty()).then(|| format!("changed {}", files.join(" ")))?
-        }
-        "write_file" => format!("changed {}", text("path")?),
         _ => return None,
     })
 }
@@ -384,6 +382,28 @@ mod tests {
         let agent = documents.iter().find(|document| document.kind == Kind::Agent).unwrap();
         let told = "Check change log of httpforge against type checker, not {{this}}";
         assert!(agent.body.starts_with(told), "{}", agent.body);
+    }
+
+    #[test]
+    fn files_are_changed_by_what_was_recorded_not_by_what_was_meant() {
+        let tool = |name: &str, arguments: Value, files: &[&str]| ToolDetail {
+            tool: name.to_owned(),
+            ok: Some(true),
+            arguments: Some(arguments.to_string()),
+            files: files.iter().map(|file| (*file).to_owned()).collect(),
+            ..ToolDetail::default()
+        };
+        let marked = Value::from("*** Begin Patch\n*** Delete File: old.txt\n*** End Patch");
+        let patch = |text: Value| serde_json::json!({ "patch": text });
+        let said = |tool: &ToolDetail| use_of(tool).unwrap_or_default();
+        assert_eq!(said(&tool("apply_patch", patch(marked), &["old.txt", "src/a.rs"])), "changed old.txt src/a.rs");
+        let deleted = Value::from("--- a/old.txt\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n");
+        assert_eq!(said(&tool("apply_patch", patch(deleted), &["old.txt"])), "changed old.txt");
+        // A write that changed nothing prepared none.
+        assert_eq!(said(&tool("write_file", serde_json::json!({"path": "same.txt", "content": "x"}), &[])), "");
+        let back = ToolDetail { undone: vec!["a".to_owned()], ..tool("apply_patch", Value::Null, &["a", "b"]) };
+        assert_eq!(said(&back), "changed b");
+        assert_eq!(said(&tool("read_file", serde_json::json!({"path": "a"}), &[])), "read a");
     }
 
     #[test]

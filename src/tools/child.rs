@@ -3,10 +3,10 @@
 //! A program that makes itself a session of its own leaves the group. What else it may touch, [`super::sandbox`] says.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,7 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process, waitid};
 use tokio_util::sync::CancellationToken;
 
 use super::programs::Programs;
@@ -116,7 +117,12 @@ static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 pub fn end_all() {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     running.iter().filter_map(|group| Pid::from_raw(*group)).for_each(kill);
+    let folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
+    folders.iter().for_each(|folder| remove(folder));
 }
+
+/// The folders for what programs of this process write beside the workspace.
+static FOLDERS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// A process group, listed while it runs.
 struct Listed(i32);
@@ -136,17 +142,58 @@ impl Drop for Listed {
 }
 
 /// A folder of its own for what a program writes beside the workspace; it goes when the program has ended.
-struct TempFolder(PathBuf);
+struct TempFolder {
+    path: PathBuf,
+    /// Locked for as long as it is used, so that nobody takes it for left over: a number of a process says less where they are counted
+    /// apart, as in containers.
+    _held: Option<File>,
+}
+
+/// Where such folders lie.
+fn temporary(environment: &Environment) -> &Path {
+    Path::new(environment.get("TMPDIR").filter(|folder| folder.starts_with('/')).unwrap_or("/tmp"))
+}
+
+/// Removes the folders that processes of this user left which have ended without doing it.
+pub fn remove_left_folders(environment: &Environment) {
+    let own = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(temporary(environment)).into_iter().flatten().filter_map(Result::ok) {
+        let Some(process) = entry.file_name().to_str().and_then(maker_of) else { continue };
+        let path = entry.path();
+        let is_own = path.symlink_metadata().is_ok_and(|about| about.is_dir() && about.uid() == own);
+        let is_gone = is_own && test_kill_process(process) == Err(Errno::SRCH);
+        if is_gone && File::open(&path).is_ok_and(|folder| folder.try_lock().is_ok()) {
+            remove(&path);
+        }
+    }
+}
+
+/// Returns the process whose folder has this name.
+fn maker_of(name: &str) -> Option<Pid> {
+    let (process, number) = name.strip_prefix("meno-")?.split_once('-')?;
+    number.parse::<u32>().ok()?;
+    Pid::from_raw(process.parse().ok().filter(|process| *process > 0)?)
+}
+
+fn remove(folder: &Path) {
+    if let Err(error) = fs::remove_dir_all(folder) {
+        tracing::debug!("cannot remove {}: {error}", folder.display());
+    }
+}
 
 impl TempFolder {
     fn new(environment: &Environment) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let above = environment.get("TMPDIR").filter(|folder| folder.starts_with('/')).unwrap_or("/tmp");
+        let above = temporary(environment);
         loop {
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let folder = Path::new(above).join(format!("meno-{}-{number}", std::process::id()));
+            let folder = above.join(format!("meno-{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&folder) {
-                Ok(()) => return Ok(Self(folder)),
+                Ok(()) => {
+                    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.clone());
+                    let held = File::open(&folder).ok().filter(|folder| folder.try_lock().is_ok());
+                    return Ok(Self { path: folder, _held: held });
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -156,9 +203,8 @@ impl TempFolder {
 
 impl Drop for TempFolder {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::debug!("cannot remove {}: {error}", self.0.display());
-        }
+        remove(&self.path);
+        FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
     }
 }
 
@@ -178,9 +224,9 @@ pub fn run(
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(program);
     let temp = TempFolder::new(environment)?;
-    command.args(arguments).current_dir(folder).env_clear().envs(environment.variables.iter().cloned()).env("TMPDIR", &temp.0);
+    command.args(arguments).current_dir(folder).env_clear().envs(environment.variables.iter().cloned()).env("TMPDIR", &temp.path);
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
-    let mut child = confinement.clone().with_writable(&temp.0).spawn(&mut command)?;
+    let mut child = confinement.clone().with_writable(&temp.path).spawn(&mut command)?;
     // The command holds the writing end, which must close with the child.
     drop(command);
     let group = Pid::from_child(&child);
@@ -289,5 +335,36 @@ impl Kept {
         }
         let tail: Vec<u8> = tail.into();
         text + &String::from_utf8_lossy(&tail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_processes_that_are_gone_are_removed_and_no_others() {
+        // No system counts its processes so far.
+        const GONE: i32 = i32::MAX;
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: String| dir.path().join(name);
+        let above = dir.path().display().to_string();
+        let environment = Environment::default().with([("TMPDIR", above.as_str())]);
+        let used = TempFolder::new(&environment).unwrap();
+        let (left, held) = (path(format!("meno-{GONE}-0")), path(format!("meno-{GONE}-1")));
+        let others = ["meno-x-1".to_owned(), format!("meno-{GONE}"), format!("meno-{GONE}-a"), "meno--1-1".to_owned()].map(path);
+        for folder in others.iter().chain([&left, &held]) {
+            fs::create_dir_all(folder.join("sub")).unwrap();
+        }
+        fs::write(left.join("sub/file"), "x").unwrap();
+        let holder = File::open(&held).unwrap();
+        holder.try_lock().unwrap();
+        std::os::unix::fs::symlink(&others[0], path(format!("meno-{GONE}-2"))).unwrap();
+        remove_left_folders(&environment);
+        assert!(!left.exists() && held.exists() && used.path.exists());
+        assert!(others.iter().all(|folder| folder.join("sub").exists()));
+        let own = used.path.clone();
+        drop(used);
+        assert!(!own.exists());
     }
 }

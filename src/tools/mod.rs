@@ -56,7 +56,7 @@ use programs::Programs;
 use root::{Root, RootError};
 use sandbox::Confinement;
 
-pub use child::{Environment, end_all};
+pub use child::{Environment, end_all, remove_left_folders};
 pub use recall::SearchMemory;
 
 /// A tool.

@@ -74,13 +74,18 @@ fn of_repository(dot: &Path) -> Vec<PathBuf> {
     for repository in std::iter::once(dot.to_owned()).chain(modules) {
         let named = ["config", "config.worktree", "info/attributes", "commondir", "objects/info/alternates"];
         files.extend(named.iter().map(|name| repository.join(name)));
-        files.extend(entries(&repository.join("hooks")));
+        files.extend(entries(&repository.join("hooks")).into_iter().filter(|file| is_hook(file)));
         let config = fs::read_to_string(repository.join("config")).unwrap_or_default();
-        files.extend(hooks_path(&config).into_iter().flat_map(|folder| entries(&tree.join(folder))));
+        files.extend(hooks_path(&config).into_iter().flat_map(|folder| entries(&tree.join(folder))).filter(|file| is_hook(file)));
     }
     // What `husky` has git run, whether the configuration says so yet or not.
     files.extend([".husky", ".husky/_"].iter().flat_map(|folder| entries(&tree.join(folder))));
     files
+}
+
+/// What `git init` lays down as an example is never run: only its name without `.sample` is.
+fn is_hook(file: &Path) -> bool {
+    file.extension().is_none_or(|extension| extension != "sample")
 }
 
 /// Returns the folder that a configuration of git names for hooks.
@@ -139,6 +144,7 @@ mod tests {
         fs::write(dir.path().join(".git/config"), "[core]\nfsmonitor = x\n").unwrap();
         fs::set_permissions(hooks.join("pre-commit"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(hooks.join("post-commit"), "x").unwrap();
+        fs::write(hooks.join("pre-push.sample"), "git does not run it").unwrap();
         let now = Watched::of(&inner, None);
         let names: Vec<String> =
             before.changed(&now).iter().map(|file| file.file_name().unwrap().display().to_string()).collect();

@@ -138,6 +138,16 @@ impl Confinement {
         (self.level != Sandbox::Off).then(|| enforced(self))
     }
 
+    /// Tells whether programs under it can open no TCP connection: the settings do not let them, and this system sees to it.
+    pub fn closes_tcp(&self) -> bool {
+        self.level != Sandbox::Off && !self.network && knows_tcp()
+    }
+
+    /// Tells whether programs are confined at all.
+    pub fn confines(&self) -> bool {
+        self.level != Sandbox::Off
+    }
+
     /// Returns what keeps programs from running: everything must be enforced, and is not.
     pub fn refusal(&self) -> Option<String> {
         let enforced = self.enforced().filter(|enforced| self.level == Sandbox::Require && !enforced.is_full)?;
@@ -230,8 +240,8 @@ fn expanded(folder: &str, home: Option<&Path>) -> PathBuf {
 #[cfg(target_os = "linux")]
 mod system {
     use landlock::{
-        ABI, Access, AccessFs, AccessNet, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-        RulesetStatus, Scope, path_beneath_rules,
+        ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr,
+        RulesetError, RulesetStatus, Scope, path_beneath_rules,
     };
 
     use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
@@ -271,6 +281,12 @@ mod system {
         }
     }
 
+    /// Tells whether this system can keep programs from TCP.
+    pub(super) fn knows_tcp() -> bool {
+        let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        rules.handle_access(AccessNet::ConnectTcp).and_then(|rules| rules.create()).is_ok()
+    }
+
     /// Finds out by trying, in a thread that ends then.
     pub(super) fn enforced(confinement: &Confinement) -> Enforced {
         let tried = std::thread::scope(|scope| scope.spawn(|| restrict(confinement).map(|status| status.ruleset)).join());
@@ -299,12 +315,16 @@ mod system {
 
     pub(super) fn without_insight() {}
 
+    pub(super) fn knows_tcp() -> bool {
+        false
+    }
+
     pub(super) fn enforced(_: &Confinement) -> Enforced {
         Enforced { is_full: false, missing: vec!["what programs may read, write and connect to (no Landlock here)"] }
     }
 }
 
-use system::{enforced, enter, without_insight};
+use system::{enforced, enter, knows_tcp, without_insight};
 
 #[cfg(test)]
 mod tests {

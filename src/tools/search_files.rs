@@ -47,8 +47,14 @@ struct Arguments {
     max_lines: Option<usize>,
 }
 
+/// Files that are named of those that were searched only in part, at most.
+const IN_PART_MAX: usize = 20;
+
 /// A line that was found: file, number, text.
 type Found = (String, u64, String);
+
+/// A file that was searched only in part, and why.
+type InPart = (String, String);
 
 impl Tool for SearchFiles {
     fn spec(&self) -> ToolSpec {
@@ -81,12 +87,19 @@ impl Tool for SearchFiles {
         let wanted = files.as_deref().map(pattern_of).transpose()?;
         let start = root.path(path.as_deref().unwrap_or("."))?;
         let (found, count, searched) = (Mutex::new(Vec::new()), AtomicUsize::new(0), AtomicUsize::new(0));
+        let parts = Mutex::new(Vec::new());
         let search = |file: &std::fs::File, path: String| {
             searched.fetch_add(1, Ordering::Relaxed);
-            let mut lines = Lines { path, found: Vec::new(), count: &count };
+            let mut lines = Lines { path, found: Vec::new(), is_binary: false, count: &count };
             // A file that breaks off half way is found in as far as it goes.
             let part = Part { file: file.take(FILE_BYTES_MAX), stop };
-            SEARCHER.with_borrow_mut(|searcher| drop(searcher.search_reader(&matcher, part, &mut lines)));
+            let ended = SEARCHER.with_borrow_mut(|searcher| searcher.search_reader(&matcher, part, &mut lines));
+            let bytes = file.metadata().map_or(0, |about| about.len());
+            if !lines.is_binary
+                && let Some(why) = in_part(bytes, lines.found.len(), ended.err())
+            {
+                parts.lock().unwrap_or_else(PoisonError::into_inner).push((lines.path.clone(), why));
+            }
             if !lines.found.is_empty() {
                 found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut lines.found);
             }
@@ -109,7 +122,9 @@ impl Tool for SearchFiles {
             is_cut = walked.is_cut;
         }
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(shown(found, max_lines.unwrap_or(LINES_DEFAULT).min(LINES_MAX), searched.into_inner(), is_cut).into())
+        let mut text = shown(found, max_lines.unwrap_or(LINES_DEFAULT).min(LINES_MAX), searched.into_inner(), is_cut);
+        text += &said_of_parts(parts.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Ok(text.into())
     }
 }
 
@@ -143,6 +158,7 @@ impl Read for Part<'_> {
 struct Lines<'a> {
     path: String,
     found: Vec<Found>,
+    is_binary: bool,
     count: &'a AtomicUsize,
 }
 
@@ -161,8 +177,32 @@ impl Sink for Lines<'_> {
     fn binary_data(&mut self, _: &Searcher, _: u64) -> Result<bool, std::io::Error> {
         // What stood before the first zero byte is no text either.
         self.found.clear();
+        self.is_binary = true;
         Ok(false)
     }
+}
+
+/// Returns why a file of so many bytes, in which so many lines were found, was searched only in part; `None` when all of it was.
+fn in_part(bytes: u64, found: usize, error: Option<std::io::Error>) -> Option<String> {
+    match error {
+        Some(error) => Some(format!("it could not be read to its end ({error})")),
+        None if found >= FILE_FOUND_MAX => Some(format!("only up to the {FILE_FOUND_MAX}th line found")),
+        None if bytes > FILE_BYTES_MAX => Some(format!("only the first {} MiB", FILE_BYTES_MAX >> 20)),
+        None => None,
+    }
+}
+
+fn said_of_parts(mut parts: Vec<InPart>) -> String {
+    parts.sort_unstable();
+    let more = parts.len().saturating_sub(IN_PART_MAX);
+    let mut text = String::new();
+    for (path, why) in parts.into_iter().take(IN_PART_MAX) {
+        text += &format!("({path} was not searched whole: {why})\n");
+    }
+    if more > 0 {
+        text += &format!("({more} more files were not searched whole)\n");
+    }
+    text
 }
 
 fn shown(mut found: Vec<Found>, most: usize, searched: usize, is_cut: bool) -> String {
@@ -180,4 +220,41 @@ fn shown(mut found: Vec<Found>, most: usize, searched: usize, is_cut: bool) -> S
         text += "(the workspace is larger than one search: name a folder)\n";
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::settings::ToolSettings;
+    use crate::tools::{Environment, Toolbox};
+
+    #[test]
+    fn a_line_that_is_too_long_ends_the_search_of_its_file_and_that_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = format!("needle\n{}\nneedle\n", "x".repeat(9 << 20));
+        std::fs::write(dir.path().join("long.txt"), long).unwrap();
+        std::fs::write(dir.path().join("short.txt"), "a needle\n").unwrap();
+        let toolbox = Toolbox::new(dir.path(), &[], &ToolSettings::default(), Environment::default());
+        let found = toolbox.run("search_files", &json!({"pattern": "needle"}), &CancellationToken::new()).unwrap().text;
+        assert!(found.contains("short.txt:1: a needle"), "{found}");
+        assert!(found.contains("(long.txt was not searched whole: it could not be read to its end"), "{found}");
+        assert!(!found.contains("short.txt was not"), "{found}");
+    }
+
+    #[test]
+    fn a_file_that_was_not_searched_whole_is_named_with_why() {
+        assert_eq!(in_part(FILE_BYTES_MAX, 3, None), None);
+        let large = in_part(FILE_BYTES_MAX + 1, 3, None).unwrap();
+        assert_eq!(large, "only the first 64 MiB");
+        assert!(in_part(10, FILE_FOUND_MAX, None).unwrap().contains("2000th line"));
+        let mut parts: Vec<InPart> = (0..22).map(|number| (format!("f{number:02}"), large.clone())).collect();
+        parts.reverse();
+        let said = said_of_parts(parts);
+        assert!(said.starts_with("(f00 was not searched whole: only the first 64 MiB)\n(f01"), "{said}");
+        assert!(
+            said.ends_with("(f19 was not searched whole: only the first 64 MiB)\n(2 more files were not searched whole)\n"),
+            "{said}"
+        );
+        assert_eq!(said_of_parts(Vec::new()), "");
+    }
 }

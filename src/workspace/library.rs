@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use crate::domain::settings::Settings;
 use crate::domain::team;
 use crate::domain::template::{self, BadId, BaseAgent, Checked, Context, FILE_BYTES_MAX, Problem, Severity, Template};
 use crate::settings::{self, write};
@@ -105,12 +106,14 @@ pub struct Library {
     is_strange: bool,
     /// The programs that the settings allow, where they are to be looked at.
     commands: Option<BTreeSet<String>>,
+    /// The MCP servers that the settings name, where they are to be looked at.
+    servers: Option<BTreeSet<String>>,
 }
 
 impl Library {
     /// Opens the library of the store at `store`.
     pub fn open(store: &Path) -> Self {
-        Self { folder: store.join("templates"), is_strange: false, commands: None }
+        Self { folder: store.join("templates"), is_strange: false, commands: None, servers: None }
     }
 
     /// Has templates of a store that the user does not trust hide none that ship.
@@ -120,10 +123,11 @@ impl Library {
         self
     }
 
-    /// Has checks say which programs of a template are none of `commands`, those that the settings allow.
+    /// Has checks say which programs and MCP servers of a template the settings do not allow or name.
     #[must_use]
-    pub fn allowing(mut self, commands: impl IntoIterator<Item = String>) -> Self {
-        self.commands = Some(commands.into_iter().collect());
+    pub fn under(mut self, settings: &Settings) -> Self {
+        self.commands = Some(settings.tools.commands.iter().cloned().collect());
+        self.servers = Some(settings.mcp.keys().cloned().collect());
         self
     }
 
@@ -144,7 +148,8 @@ impl Library {
 
     /// Checks a template's text; `stem` is the name that its file has, without `.json`.
     pub fn check(&self, text: &str, stem: Option<&str>) -> Checked<Template> {
-        template::parse(text, stem, &Context { bases: Some(self.agents()), commands: self.commands.as_ref() })
+        let (commands, servers) = (self.commands.as_ref(), self.servers.as_ref());
+        template::parse(text, stem, &Context { bases: Some(self.agents()), commands, servers })
     }
 
     /// Returns all that is wrong with a template that was found; with one that ships that is no more than warnings.
@@ -313,6 +318,35 @@ fn unreadable(error: &std::io::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Returns the commands and the answers of the question `runner` that stand in a rule.
+    fn commands_and_runners(value: &serde_json::Value, commands: &mut Vec<String>, runners: &mut Vec<String>) {
+        if let (Some("command"), Some(run)) = (value["type"].as_str(), value["run"].as_array()) {
+            commands.push(run.iter().filter_map(|word| word.as_str()).collect::<Vec<_>>().join(" "));
+        }
+        if let (Some("runner"), Some(answer)) = (value["question"].as_str(), value["is"].as_str()) {
+            runners.push(answer.to_owned());
+        }
+        let of_list = value.as_array().into_iter().flatten();
+        let of_object = value.as_object().into_iter().flat_map(|object| object.values());
+        of_list.chain(of_object).for_each(|part| commands_and_runners(part, commands, runners));
+    }
+
+    #[test]
+    fn tests_are_run_by_the_very_command_that_was_chosen() {
+        let (_, text) = TEMPLATES.iter().find(|(id, _)| *id == "fix_failing_tests").unwrap();
+        let template: serde_json::Value = serde_json::from_str(text).unwrap();
+        let mut checked = Vec::new();
+        for rule in template["agent_composition_rules"].as_array().unwrap() {
+            let (mut commands, mut runners) = (Vec::new(), Vec::new());
+            commands_and_runners(rule, &mut commands, &mut runners);
+            for command in commands {
+                assert!(runners.iter().any(|runner| command.starts_with(runner.as_str())), "{command}: {runners:?}");
+                checked.extend(runners.clone());
+            }
+        }
+        assert_eq!(checked, ["cargo test", "pytest", "python3 -m unittest", "go test", "npm test"]);
+    }
 
     #[test]
     fn a_strangers_template_takes_the_place_of_none_that_ships() {

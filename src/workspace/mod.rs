@@ -57,6 +57,7 @@ pub use runs::running::{ModelsError, RunError};
 pub use runs::shortage::MoneyStop;
 pub use runs::start::{ActiveRun, ResumeError, StartError, mode, redacted};
 pub use runs::story::Story;
+pub use runs::tools::{NoWriting, NoWritingWhy};
 pub use runs::undo::{FileUndone, UndoError, Undone, UndoneFile};
 pub use upkeep::{Inspection, Upkeep};
 

@@ -272,6 +272,11 @@ fn a_sandbox_that_is_required_is_whole_or_nothing_runs() {
     }
     let done = done.ends();
     assert!(done.stderr.contains("confined to it"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("these programs have no network") && done.stderr.contains("`network = true`"),
+        "{}",
+        done.stderr
+    );
     assert!(house.path("work/ran").exists() && !house.path("spilt").exists());
 }
 

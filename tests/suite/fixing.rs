@@ -64,7 +64,7 @@ const PYTHON: Project = Project {
             amount = sum(amounts)\n    return amount + amount * discount // 100\n",
     right: "\"\"\"Totals.\"\"\"\n\n\ndef total(amounts, discount):\n    \"\"\"Adds up amounts and takes off a discount in percent.\"\"\"\n    \
             amount = sum(amounts)\n    return amount - amount * discount // 100\n",
-    runner: "python -m unittest",
+    runner: "python3 -m unittest",
     program: "python3",
     arguments: &["-m", "unittest"],
     failure: "test_discount",

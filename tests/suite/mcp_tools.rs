@@ -153,6 +153,34 @@ async fn a_server_that_fails_a_call_is_a_result_with_a_reason() {
 }
 
 #[tokio::test]
+async fn a_server_that_the_settings_do_not_name_is_said_at_the_start() {
+    let server = LlmServer::start(Vec::new()).await;
+    server.then(answer());
+    let house = house(&server, &["mcp:other/look", "cargo"], "");
+    let done = meno(&house, &RUN[..3], "good").await.exits(0);
+    for said in [
+        "agents list and do not have mcp:other/look: the settings name no MCP server `other`",
+        "agents list and do not have cargo: the settings do not allow these programs (`commands` under [tools])",
+    ] {
+        assert!(done.stderr.contains(said), "{}", done.stderr);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_no_refusal() {
+    let results = failures(&["riddle", "nonsense"], "").await;
+    for at in [0, 2] {
+        let (fault, said) = &results[at];
+        assert_eq!(*fault, Some(ToolFault::Failed));
+        assert!(
+            said.contains("its answer cannot be read") && said.contains("Whether the call had an effect is not known"),
+            "{said}"
+        );
+    }
+    assert_eq!(results[3], (None, "echo: nonsense".to_owned()), "the server is spoken to as before");
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_is_ended_and_started_again() {
     let results = failures(&["hang"], "timeout_s = 2.5").await;
     assert_eq!(results[0].0, Some(ToolFault::TimedOut));

@@ -299,7 +299,7 @@ fn the_log_of_a_conversation_grows_with_its_turns_and_not_with_their_square() {
 /// A reply stands in one batch with the start of the tools that it asks for, their results in one with the next call.
 #[test]
 fn a_turn_waits_for_the_disk_twice() {
-    let syncs_of = |turns: u32| {
+    let syncs_of = |turns: u32| -> Result<usize, String> {
         let house = house();
         simulated(&house, &script(turns, 0), 100);
         let synced = crate::syncs::synced(&house.command(RUN), &house.store())?;

@@ -211,6 +211,32 @@ fn without_leave_nothing_is_written_and_the_start_says_so() {
 }
 
 #[test]
+fn a_run_that_wrote_is_repeated_with_leave_and_says_when_it_has_none() {
+    let house = house(&replies());
+    let before = picture(&house.path("work"));
+    let mended = || fs::read_to_string(house.path("work/src/sum.txt")).expect("there") == "one\ntwo\nthree\n";
+    meno(&house, &WRITING).exits(0);
+    meno(&house, &["undo", "last"]).exits(0);
+    assert_eq!(picture(&house.path("work")), before);
+    let done = meno(&house, &["rerun", "last"]).ends();
+    let [says, back] = ["this run may by what it recorded, and lacks today's leave", "--retry-failed --allow-write`"];
+    assert!(done.stderr.contains(says) && done.stdout.contains(back), "{}{}", done.stderr, done.stdout);
+    assert_eq!(picture(&house.path("work")), before);
+    for command in [["rerun", "last", "--allow-write"], ["fork", "last~1", "--allow-write"]] {
+        meno(&house, &command).exits(0);
+        assert!(mended(), "{command:?}");
+        meno(&house, &["undo", "last"]).exits(0);
+    }
+    // One that began without leave keeps to that, and is repeated with it.
+    meno(&house, &RUN).ends();
+    let done = meno(&house, &["resume", "last", "--retry-failed", "--allow-write"]).ends();
+    assert!(done.stderr.contains("a run keeps what it began with"), "{}", done.stderr);
+    assert_eq!(picture(&house.path("work")), before);
+    meno(&house, &["rerun", "last", "--allow-write"]).exits(0);
+    assert!(mended());
+}
+
+#[test]
 fn what_holds_keys_or_runs_unconfined_later_is_not_written() {
     let key = "AKIAIOSFODNN7EXAMPLE";
     let write = |path: &str, content: &str| json!({"name": "write_file", "arguments": {"path": path, "content": content}});

@@ -217,4 +217,7 @@ pub struct NewTerms {
     /// Run reading tools again instead of reusing recorded results
     #[arg(long)]
     pub fresh_tools: bool,
+    /// Let agents write in the workspace
+    #[arg(long)]
+    pub allow_write: bool,
 }

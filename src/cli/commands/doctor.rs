@@ -14,6 +14,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::{Opening, store_with};
 use crate::cli::output::{BAD, GOOD, HINT, WARN, sanitize, styled, time, words};
+use crate::cli::render::GoOn;
 use crate::domain::settings::AuthScheme;
 use crate::domain::tier::Tier;
 use crate::settings::Choice;
@@ -140,7 +141,12 @@ fn of_tools(workspace: &Workspace, checks: &mut Vec<Check>) {
     let found = workspace.runs().tools_here();
     for program in &found.missing {
         let found = format!("there is no program `{}`, which `commands` under [tools] allows", sanitize::line(program));
-        checks.push(bad("tools", CheckStatus::Warning, found, "install it, or take it out of `commands`"));
+        checks.push(bad("tools", CheckStatus::Warning, found, remedy_for(program)));
+    }
+    for name in &found.withheld {
+        let found =
+            format!("`env` under [tools] has {}, where a provider's key stands: no program gets it", sanitize::line(name));
+        checks.push(bad("tools", CheckStatus::Warning, found, "take it out of `env`"));
     }
     for (origin, why) in &found.origins {
         let found = format!("`origins` under [tools] has `{}`: {why}", sanitize::line(origin));
@@ -159,6 +165,17 @@ fn of_tools(workspace: &Workspace, checks: &mut Vec<Check>) {
             bad("sandbox", CheckStatus::Warning, found, "a newer kernel with Landlock confines programs whole")
         }
     });
+}
+
+/// How an entry of `commands` that is no program here is mended.
+fn remedy_for(program: &str) -> &'static str {
+    if program.contains(char::is_whitespace) {
+        "list the program's name alone: arguments are given with each call"
+    } else if program.contains('/') && !program.starts_with('/') {
+        "list a name that is found in PATH, or an absolute path: what lies in a workspace is run by `sh` or another program"
+    } else {
+        "install it, or take it out of `commands`"
+    }
 }
 
 /// Whether the programs of MCP servers are there; none is started.
@@ -299,12 +316,9 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
     });
     if let Some(run) = seen.interrupted.first() {
         let found = words::plural(seen.interrupted.len() as u64, "interrupted run");
-        checks.push(bad(
-            "runs",
-            CheckStatus::Warning,
-            found,
-            format!("`meno resume {run}` continues it, `meno cancel {run}` ends it"),
-        ));
+        let on = GoOn { run: &run.to_string(), allow_write: workspace.runs().needs_leave_to_write(*run) };
+        let resume = on.resume("");
+        checks.push(bad("runs", CheckStatus::Warning, found, format!("`{resume}` continues it, `meno cancel {run}` ends it")));
     } else if seen.locks_left > 0 {
         let found = format!("{} of ended runs", words::plural(seen.locks_left as u64, "lock file"));
         checks.push(bad("runs", CheckStatus::Warning, found, "`meno doctor --repair` removes them"));
@@ -444,4 +458,18 @@ fn show(context: &mut Context, document: DoctorDocument) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_names_no_program_is_mended_by_what_it_lacks() {
+        assert!(remedy_for("cargo test").contains("name alone"));
+        assert!(remedy_for("./x.sh").contains("absolute path"));
+        for program in ["pytest", "/opt/bin/pytest"] {
+            assert!(remedy_for(program).starts_with("install it"), "{program}");
+        }
+    }
 }

@@ -10,12 +10,14 @@ use crate::cli::args::values::{KeyValue, RunRef};
 use crate::cli::args::{ForkArgs, NewTerms, RerunArgs};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
+use crate::cli::open::Opening;
 use crate::cli::output::{sanitize, words};
 use crate::cli::{consent, form_fill, open, running};
 use crate::domain::event::AnswerSource;
 use crate::domain::form;
 use crate::domain::run::{Agent, AgentStatus, TakeOver};
 use crate::domain::template::{Question, QuestionKind};
+use crate::settings::Flags;
 use crate::workspace::{Access, ActiveRun, ForkPoint, ForkRequest, GivenAnswer, Workspace};
 
 /// Forks a run.
@@ -49,13 +51,15 @@ fn own(terms: &NewTerms) -> ForkRequest {
         escalate: terms.escalate,
         seed: terms.seed,
         fresh_tools: terms.fresh_tools,
+        allow_write: terms.allow_write,
         labels: terms.labels.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
         ..ForkRequest::default()
     }
 }
 
 fn begin(context: &mut Context, run: &RunRef, at: Option<u64>, mut request: ForkRequest, set: &[KeyValue]) -> Result<Exit> {
-    let workspace = Arc::new(open::store(context, Access::Change)?);
+    let flags = Flags { allow_write: request.allow_write, ..Flags::default() };
+    let workspace = Arc::new(open::store_with(context, Access::Change, Opening { flags, ..Opening::default() })?);
     let id = workspace.runs().find_own_run(&run.to_string())?;
     let needs_work = request.take_over != Some(TakeOver::Nothing);
     let point = workspace.runs().fork_point(id, at, needs_work)?;

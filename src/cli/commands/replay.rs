@@ -91,6 +91,7 @@ fn show(context: &mut Context, workspace: &Workspace, run: RunId, seq: u64) -> R
             zone: context.out.zone(),
             family: &[],
             diff: false,
+            allow_write: false,
             width: context.out.width(),
         };
         let page = show_run::show_run(&detail, shown);

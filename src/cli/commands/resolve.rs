@@ -6,9 +6,10 @@ use crate::cli::args::ResolveArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::Opening;
+use crate::cli::render::GoOn;
 use crate::cli::{consent, form_fill, open, running};
 use crate::domain::event::ResolvedBy;
-use crate::domain::ids::{CallNo, RunId};
+use crate::domain::ids::CallNo;
 use crate::domain::run::{Command, Effect, Run, pending};
 use crate::settings::Flags;
 use crate::workspace::{Access, ResumeRequest};
@@ -33,7 +34,9 @@ pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
     let attempts = detail.agents.iter().flat_map(|agent| &agent.attempts);
     let tools = attempts.flat_map(|attempt| &attempt.calls).flat_map(|call| &call.tools);
     let waiting: Vec<u32> = tools.filter(|tool| tool.writes && tool.ok.is_none()).map(|tool| tool.number).collect();
-    let chosen = choose(&waiting, args.tool, id)?;
+    let run = id.to_string();
+    let on = GoOn { run: &run, allow_write: workspace.runs().needs_leave_to_write(id) };
+    let chosen = choose(&waiting, args.tool, on)?;
     let mut active =
         workspace.runs().resume(id, &ResumeRequest::default()).map_err(|error| CliError::from(error).about("RUN", id))?;
     let known = form_fill::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
@@ -41,7 +44,7 @@ pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
     let waits = open_tools(active.stream.run()).into_iter().find(|(number, ..)| *number == chosen);
     let Some((_, call, tool_call)) = waits else {
         return Err(CliError::refused(format!("run {id} does not wait for tool {chosen}"))
-            .hint(format!("`meno resume {id}` continues it")));
+            .hint(format!("`{}` continues it", on.resume(""))));
     };
     let basis = Arc::clone(&active.basis);
     let (resolution, by) = (args.answer, ResolvedBy::Person);
@@ -50,20 +53,20 @@ pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
 }
 
 /// Returns the number of the tool that is meant.
-fn choose(waiting: &[u32], tool: Option<u32>, id: RunId) -> Result<u32> {
+fn choose(waiting: &[u32], tool: Option<u32>, on: GoOn<'_>) -> Result<u32> {
+    let id = on.run;
     let numbers = waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let resolve = format!("meno resolve {id}");
     match (tool, waiting) {
         (_, []) => Err(CliError::refused(format!("run {id} waits for no tool"))
-            .hint(format!("`meno show-run {id}` shows where it stands; `meno resume {id}` continues it"))),
+            .hint(format!("`meno show-run {id}` shows where it stands; `{}` continues it", on.resume("")))),
         (Some(tool), waiting) if waiting.contains(&tool) => Ok(tool),
         (Some(tool), [first, ..]) => {
             Err(CliError::refused(format!("run {id} does not wait for tool {tool}; it waits for {numbers}"))
-                .hint(format!("`{resolve} --tool {first} done` says that this one had finished")))
+                .hint(format!("`{}` says that this one had finished", on.resolve(*first, "done"))))
         }
         (None, [one]) => Ok(*one),
         (None, [first, ..]) => Err(CliError::usage(format!("run {id} waits for several tools: {numbers}"))
-            .hint(format!("name one: `{resolve} --tool {first} done`"))),
+            .hint(format!("name one: `{}`", on.resolve(*first, "done")))),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::cli::args::values::Budget;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::Opening;
+use crate::cli::render::GoOn;
 use crate::cli::{consent, form_fill, open, running};
 use crate::domain::event::AnswerSource;
 use crate::domain::run::{AgentStatus, Command};
@@ -56,12 +57,13 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
         return Err(CliError::refused(format!("the form of run {id} is complete, so `--set` changes nothing"))
             .hint(format!("`meno fork {id} --set ID=VALUE` begins a new run with other answers")));
     }
-    approve(args, &mut active)?;
+    let on = GoOn { run: &id.to_string(), allow_write: workspace.runs().needs_leave_to_write(id) };
+    approve(args, &mut active, on)?;
     running::carry_on(context, &workspace, active)
 }
 
 /// Answers every question about a climb as `--approve` or `--deny` says.
-fn approve(args: &ResumeArgs, active: &mut crate::workspace::ActiveRun) -> Result<()> {
+fn approve(args: &ResumeArgs, active: &mut crate::workspace::ActiveRun, on: GoOn<'_>) -> Result<()> {
     let granted = match (args.approve, args.deny) {
         (false, false) => return Ok(()),
         (granted, _) => granted,
@@ -70,7 +72,7 @@ fn approve(args: &ResumeArgs, active: &mut crate::workspace::ActiveRun) -> Resul
     let agents: Vec<_> = active.stream.run().agents.iter().filter(waits).map(|agent| agent.plan.agent).collect();
     if agents.is_empty() {
         return Err(CliError::refused(format!("run {} waits for no approval", active.id))
-            .hint(format!("`meno resume {}` goes on with it", active.id)));
+            .hint(format!("`{}` goes on with it", on.resume(""))));
     }
     for agent in agents {
         let still =

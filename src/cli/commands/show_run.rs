@@ -47,7 +47,15 @@ pub fn run(context: &mut Context, args: &ShowRunArgs) -> Result<Exit> {
     // Who names an attempt wants to see something of it.
     let outputs = args.outputs || (args.attempt.is_some() && !args.prompts);
     let texts = Texts { outputs, prompts: args.prompts, attempt: args.attempt };
-    let shown = show_run::ShowRunOptions { texts, agent, zone, family: &family, diff: args.diff, width: context.out.width() };
+    let shown = show_run::ShowRunOptions {
+        texts,
+        agent,
+        zone,
+        family: &family,
+        diff: args.diff,
+        allow_write: workspace.runs().needs_leave_to_write(id),
+        width: context.out.width(),
+    };
     let page = show_run::show_run(&detail, shown);
     context.out.verbatim(page)?;
     if args.events {

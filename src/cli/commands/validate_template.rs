@@ -50,7 +50,7 @@ pub fn run(context: &mut Context, args: &ValidateTemplateArgs) -> Result<Exit> {
     // Only the built-in base agents are needed, so no store's are looked at.
     let library = Library::open(Path::new(""));
     let library = match settings {
-        Some(workspace) => library.allowing(workspace.resolved.settings.tools.commands.clone()),
+        Some(workspace) => library.under(&workspace.resolved.settings),
         None => library,
     };
     show(&mut context.out, &library, &args.files)

@@ -172,12 +172,8 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
         }
         Event::WritePrepared(body) => {
             let files = body.private.iter().flat_map(|private| &private.files);
-            let files: Vec<&str> = files.map(|file| file.path.as_str()).collect();
-            format!(
-                "{}: changes {}",
-                names.caller(body.call),
-                if files.is_empty() { "files".to_owned() } else { files.join(", ") }
-            )
+            // Whether it comes to that is not known yet.
+            format!("{}: is about to change {}", names.caller(body.call), paths(files.map(|file| file.path.as_str())))
         }
         Event::ToolResolved(body) => {
             let resolution = body.resolution.name().replace('_', " ");
@@ -189,8 +185,8 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
             format!("{}: had the tool finished when meno stopped? {resolution}, {by}", names.caller(body.call))
         }
         Event::WriteUndone(body) => {
-            let paths = body.private.as_ref().map_or_else(|| "files".to_owned(), |private| private.paths.join(", "));
-            format!("{}: put back {paths}", names.caller(body.call))
+            let files = body.private.iter().flat_map(|private| &private.paths);
+            format!("{}: put back {}", names.caller(body.call), paths(files.map(String::as_str)))
         }
         Event::AttemptEnded(body) => {
             let (known, complete) = names.costs.get(&(body.agent, body.attempt)).copied().unwrap_or((NanoUsd(0), true));
@@ -252,6 +248,22 @@ fn say(recorded: &Recorded, names: &Names) -> Option<String> {
     })
 }
 
+/// Names files in a line of progress: a few, and long names by their ends.
+fn paths<'a>(files: impl Iterator<Item = &'a str>) -> String {
+    const FILES_MAX: usize = 5;
+    const CHARS_MAX: usize = 120;
+    let short = |path: &str| match path.char_indices().rev().nth(CHARS_MAX - 1) {
+        Some((at, _)) if at > 0 => format!("…{}", &path[at..]),
+        _ => path.to_owned(),
+    };
+    let files: Vec<String> = files.map(short).collect();
+    match files.len() {
+        0 => "files".to_owned(),
+        1..=FILES_MAX => files.join(", "),
+        many => format!("{} and {} more", files[..FILES_MAX].join(", "), many - FILES_MAX),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,6 +320,15 @@ mod tests {
         let parent = sample::run_id();
         let expected = ["reader: uses read_file".to_owned(), format!("reader: got what run {parent} recorded; nothing ran")];
         assert_eq!(told[2..], expected);
+    }
+
+    #[test]
+    fn files_are_named_shortly() {
+        let long = format!("{}/deep/file.rs", "x".repeat(5_000));
+        let short = paths([long.as_str(), "a.rs"].into_iter());
+        assert!(short.starts_with('…') && short.ends_with("/deep/file.rs, a.rs") && short.chars().count() == 127, "{short}");
+        assert_eq!(paths(["ä"; 7].into_iter()), "ä, ä, ä, ä, ä and 2 more");
+        assert_eq!(paths(std::iter::empty()), "files");
     }
 
     #[test]

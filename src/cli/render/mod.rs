@@ -24,6 +24,8 @@ pub mod show_run;
 pub mod telemetry;
 mod tools;
 
+pub use next_steps::GoOn;
+
 use anstyle::Style;
 
 use super::output::{BAD, FAINT, GOOD, WARN, time, words};

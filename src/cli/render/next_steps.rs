@@ -6,23 +6,48 @@ use crate::views::run_detail::{RunDetail, ToolDetail};
 use crate::views::status::RunStatus;
 use crate::workspace::MoneyStop;
 
-/// Says what can be done now; `short` is the run's id as people type it.
-pub fn lines(run: &RunDetail, short: &str, stop: &MoneyStop) -> Vec<String> {
-    let short = sanitize::line(short);
+/// How commands are typed that go on with a run.
+#[derive(Clone, Copy, Debug)]
+pub struct GoOn<'a> {
+    /// The run's id as people type it.
+    pub run: &'a str,
+    /// Its agents may change files, and would not any more unless the command line says so.
+    pub allow_write: bool,
+}
+
+impl GoOn<'_> {
+    /// Returns the command that resumes the run, with more options.
+    pub fn resume(&self, options: &str) -> String {
+        format!("meno resume {}{options}{}", sanitize::line(self.run), self.leave())
+    }
+
+    /// Returns the command that says whether a tool had finished.
+    pub fn resolve(&self, tool: u32, answer: &str) -> String {
+        format!("meno resolve {} --tool {tool} {answer}{}", sanitize::line(self.run), self.leave())
+    }
+
+    fn leave(&self) -> &'static str {
+        if self.allow_write { " --allow-write" } else { "" }
+    }
+}
+
+/// Says what can be done now.
+pub fn lines(run: &RunDetail, on: GoOn<'_>, stop: &MoneyStop) -> Vec<String> {
+    let short = sanitize::line(on.run);
     let mut lines = Vec::new();
     match run.status {
         RunStatus::AwaitingInput | RunStatus::Suspended | RunStatus::Interrupted => {
             let waits = run.approvals.iter().any(|approval| approval.granted.is_none());
             let open = open_tools(run);
-            lines.extend(open.iter().map(|tool| tool_question(tool, &short)));
+            lines.extend(open.iter().map(|tool| tool_question(tool, on)));
             if open.is_empty() {
                 lines.push(match waits {
-                    true => format!("go on with {}", answers_to_approval(&short)),
-                    false => format!("go on with `meno resume {short}`"),
+                    true => format!("go on with {}", answers_to_approval(on)),
+                    false => format!("go on with `{}`", on.resume("")),
                 });
             }
         }
-        RunStatus::Failed => lines.extend(again(&short, stop)),
+        RunStatus::Failed => lines.extend(again(on, stop)),
         RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => {}
     }
     if has_changes(run) {
@@ -48,23 +73,20 @@ pub fn open_tools(run: &RunDetail) -> Vec<&ToolDetail> {
 }
 
 /// Asks whether a tool had finished, with the lines that answer.
-pub fn tool_question(tool: &ToolDetail, run: &str) -> String {
+pub fn tool_question(tool: &ToolDetail, on: GoOn<'_>) -> String {
     let (name, number) = (sanitize::line(&tool.tool), tool.number);
-    let resolve = format!("meno resolve {run} --tool {number}");
-    format!(
-        "had tool {number} ({name}) finished when meno stopped? look, then `{resolve} done`, \
-         `{resolve} not-done` or `{resolve} unknown`"
-    )
+    let [done, not_done, unknown] = ["done", "not-done", "unknown"].map(|answer| on.resolve(number, answer));
+    format!("had tool {number} ({name}) finished when meno stopped? look, then `{done}`, `{not_done}` or `{unknown}`")
 }
 
 /// The two lines that answer the question whether an agent may go to a more expensive tier.
-pub fn answers_to_approval(run: &str) -> String {
-    format!("`meno resume {run} --approve` or `meno resume {run} --deny`")
+pub fn answers_to_approval(on: GoOn<'_>) -> String {
+    format!("`{}` or `{}`", on.resume(" --approve"), on.resume(" --deny"))
 }
 
 /// How a run that failed starts again; with limits under which that can do something.
-fn again(short: &str, stop: &MoneyStop) -> Vec<String> {
-    let mut resume = format!("meno resume {short} --retry-failed");
+fn again(on: GoOn<'_>, stop: &MoneyStop) -> Vec<String> {
+    let mut resume = " --retry-failed".to_owned();
     if let Some(budget) = stop.own.budget {
         resume.push_str(&format!(" --budget {}", up_to_cents(budget)));
     }
@@ -75,6 +97,7 @@ fn again(short: &str, stop: &MoneyStop) -> Vec<String> {
     if stop.own.unpriced {
         resume.push_str(" --allow-unpriced");
     }
+    let resume = on.resume(&resume);
     let is_changed = stop.own.budget.is_some() || !stop.own.agents.is_empty() || stop.own.unpriced;
     let mut lines = Vec::new();
     if let Some(per_day) = stop.per_day {
@@ -110,10 +133,31 @@ mod tests {
             unpriced: false,
         };
         let stop = MoneyStop { own, per_day: Some(NanoUsd(2_000_000_000)) };
-        insta::assert_snapshot!(again("W5X7", &stop).join("\n"), @r"
+        let on = GoOn { run: "W5X7", allow_write: false };
+        insta::assert_snapshot!(again(on, &stop).join("\n"), @r"
         the day's budget is used up: wait until midnight UTC, or raise it with `meno config budget.per_day_usd=2.00`
         go on with a larger budget (what is left costs at most $1.23): `meno resume W5X7 --retry-failed --budget 1.26 --budget 'it'\''s[a]=0.04'`
         ");
-        assert_eq!(again("W5X7", &MoneyStop::default()), ["try again with `meno resume W5X7 --retry-failed`"]);
+        assert_eq!(again(on, &MoneyStop::default()), ["try again with `meno resume W5X7 --retry-failed`"]);
+    }
+
+    #[test]
+    fn a_run_that_might_write_goes_on_with_leave_to_write() {
+        use crate::domain::event::SuspendReason;
+        use crate::views::sample::{self, inline};
+        let on = GoOn { run: "W5X7", allow_write: true };
+        assert_eq!(again(on, &MoneyStop::default()), ["try again with `meno resume W5X7 --retry-failed --allow-write`"]);
+        assert_eq!(
+            answers_to_approval(on),
+            "`meno resume W5X7 --approve --allow-write` or `meno resume W5X7 --deny --allow-write`"
+        );
+        assert_eq!(on.resolve(3, "not-done"), "meno resolve W5X7 --tool 3 not-done --allow-write");
+        let events = sample::stream([
+            sample::started(),
+            sample::planned(0, "linter", None),
+            sample::suspended(SuspendReason::Interrupted),
+        ]);
+        let said = lines(&RunDetail::fold(events.iter(), &inline), on, &MoneyStop::default()).join("\n");
+        assert!(said.contains("go on with `meno resume W5X7 --allow-write`"), "{said}");
     }
 }

@@ -1,6 +1,6 @@
 //! What is said at the end of a run: how it ended, what it cost by tier, and how to look closer.
 
-use super::{cost_words, mode_words, next_steps, run_style, standing};
+use super::{GoOn, cost_words, mode_words, next_steps, run_style, standing};
 use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
 use crate::domain::event::Purpose;
 use crate::domain::money::{NanoUsd, TokenUsage, UnitPrices};
@@ -8,9 +8,9 @@ use crate::views::run_detail::RunDetail;
 use crate::views::status::AgentStatus;
 use crate::workspace::MoneyStop;
 
-/// Says how `run` ended. `premium` holds the premium model's prices, to compare with; `short` is the run's id as people type it, and
-/// `stop` says what a run lacks that had no money left.
-pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>, stop: &MoneyStop) -> String {
+/// Says how `run` ended. `premium` holds the premium model's prices, to compare with; `on` says how it goes on, and `stop` what a run
+/// lacks that had no money left.
+pub fn outcome(run: &RunDetail, on: &GoOn<'_>, premium: Option<&UnitPrices>, stop: &MoneyStop) -> String {
     let mut lines = Vec::new();
     let mut parts = vec![styled(run_style(run.status, run.verified), standing(run.status, run.verified))];
     parts.extend(run.duration_ms.map(time::duration));
@@ -41,7 +41,7 @@ pub fn outcome(run: &RunDetail, short: &str, premium: Option<&UnitPrices>, stop:
     if let Some(estimate) = premium.and_then(|prices| all_premium(run, prices)) {
         lines.push(styled(FAINT, format!("  all premium would have cost about {estimate} (estimate, same tokens)")));
     }
-    lines.extend(next_steps::lines(run, short, stop));
+    lines.extend(next_steps::lines(run, *on, stop));
     lines.join("\n")
 }
 
@@ -80,7 +80,8 @@ mod tests {
     use crate::views::sample::{self, inline};
 
     fn tell(run: &RunDetail, premium: Option<&UnitPrices>) -> String {
-        anstream::adapter::strip_str(&outcome(run, "W5X7", premium, &MoneyStop::default())).to_string()
+        anstream::adapter::strip_str(&outcome(run, &GoOn { run: "W5X7", allow_write: false }, premium, &MoneyStop::default()))
+            .to_string()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::next_steps::{answers_to_approval, open_tools, tool_question};
+use super::next_steps::{GoOn, answers_to_approval, open_tools, tool_question};
 use super::output::{self, Texts};
 use super::page::Page;
 use super::session;
@@ -27,6 +27,8 @@ pub struct ShowRunOptions<'a> {
     pub zone: &'a TimeZone,
     /// What its tools changed in files follows.
     pub diff: bool,
+    /// Commands that go on with it allow writing anew.
+    pub allow_write: bool,
     /// The tree of forks that the run belongs to; empty when there is none.
     pub family: &'a [Relative],
     /// The width of the terminal; `None` for a pipe.
@@ -53,8 +55,9 @@ pub fn show_run(run: &RunDetail, shown: ShowRunOptions<'_>) -> String {
     }
     if shown.agent.is_none() {
         skipped(&mut page, run);
-        approvals(&mut page, run);
-        open_questions(&mut page, run);
+        let on = GoOn { run: &run.run_id, allow_write: shown.allow_write };
+        approvals(&mut page, run, on);
+        open_questions(&mut page, run, on);
         costs(&mut page, run);
         notes(&mut page, run, shown.zone);
     }
@@ -305,12 +308,12 @@ fn skipped(page: &mut Page, run: &RunDetail) {
     );
 }
 
-fn approvals(page: &mut Page, run: &RunDetail) {
+fn approvals(page: &mut Page, run: &RunDetail, on: GoOn<'_>) {
     if run.approvals.is_empty() {
         return;
     }
     page.heading("Approvals");
-    let waits = format!("waits: {}", answers_to_approval(&run.run_id));
+    let waits = format!("waits: {}", answers_to_approval(on));
     for approval in &run.approvals {
         let said = match approval.granted {
             Some(true) => "allowed",
@@ -324,11 +327,11 @@ fn approvals(page: &mut Page, run: &RunDetail) {
 }
 
 /// Tools of which a person must say whether they had finished when Meno stopped.
-fn open_questions(page: &mut Page, run: &RunDetail) {
+fn open_questions(page: &mut Page, run: &RunDetail, on: GoOn<'_>) {
     let open = open_tools(run);
     if !open.is_empty() {
         page.heading("Waits for you");
-        open.iter().for_each(|tool| page.line(2, tool_question(tool, &run.run_id)));
+        open.iter().for_each(|tool| page.line(2, tool_question(tool, on)));
     }
 }
 
@@ -360,7 +363,9 @@ mod tests {
 
     fn show(run: &RunDetail, outputs: bool, agent: Option<&str>) -> String {
         let texts = Texts { outputs, ..Texts::default() };
-        let page = show_run(run, ShowRunOptions { texts, agent, zone: &TimeZone::UTC, family: &[], diff: false, width: None });
+        let (zone, family) = (&TimeZone::UTC, &[][..]);
+        let shown = ShowRunOptions { texts, agent, zone, family, diff: false, allow_write: false, width: None };
+        let page = show_run(run, shown);
         anstream::adapter::strip_str(&page).to_string()
     }
 
@@ -455,6 +460,7 @@ mod tests {
                 zone: &TimeZone::UTC,
                 family: &[],
                 diff: false,
+                allow_write: false,
                 width: None,
             },
         );

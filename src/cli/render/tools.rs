@@ -1,9 +1,11 @@
 //! The turns of an attempt and the tools that ran in each, as a tree.
 
+use std::collections::BTreeSet;
+
 use super::agents_of;
 use super::page::Page;
 use crate::cli::output::{FAINT, sanitize, styled, time, words};
-use crate::domain::event::{Purpose, ResolvedBy};
+use crate::domain::event::{Purpose, ResolvedBy, ToolFault};
 use crate::domain::tool::{RUN_COMMAND, changes_files};
 use crate::views::run_detail::{AttemptDetail, CallDetail, RunDetail, ToolDetail};
 
@@ -102,12 +104,26 @@ pub fn diffs(page: &mut Page, run: &RunDetail, agent: Option<&str>) {
         }
     }
     let calls = agents_of(run, agent).flat_map(|agent| &agent.attempts).flat_map(|attempt| &attempt.calls);
-    let wrote = |tool: &ToolDetail| changes_files(&tool.tool) && tool.ok == Some(true);
-    if is_empty && calls.flat_map(|call| &call.tools).any(wrote) {
+    let tools: Vec<&ToolDetail> = calls.flat_map(|call| &call.tools).collect();
+    let wrote = |tool: &&ToolDetail| changes_files(&tool.tool) && tool.ok == Some(true);
+    let others = unrecorded(&tools);
+    if is_empty && tools.iter().any(wrote) {
         page.nothing("tools changed files; what they changed is not kept");
-    } else if is_empty {
+    } else if is_empty && others.is_empty() {
         page.nothing("no tool changed a file");
     }
+    if !others.is_empty() {
+        let others = others.iter().map(|name| sanitize::line(name)).collect::<Vec<_>>().join(", ");
+        page.nothing(format!("what programs and MCP tools change is not recorded as diffs, and such ran: {others}"));
+    }
+}
+
+/// Returns the tools that ran and may have changed files without a record of how: programs, and tools of MCP servers.
+fn unrecorded<'a>(tools: &[&'a ToolDetail]) -> BTreeSet<&'a str> {
+    let may_have = |tool: &&&ToolDetail| {
+        tool.writes && !changes_files(&tool.tool) && tool.fault != Some(ToolFault::NotAllowed) && tool.reused_from.is_none()
+    };
+    tools.iter().filter(may_have).map(|tool| tool.tool.as_str()).collect()
 }
 
 /// Shows what each tool of a call was asked and what the model was told.
@@ -127,6 +143,31 @@ pub fn told(page: &mut Page, call: &CallDetail) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_changed_without_a_record_is_said_to_be() {
+        let tool = |name: &str, writes: bool, fault| ToolDetail { tool: name.to_owned(), writes, fault, ..ToolDetail::default() };
+        let tools = [
+            tool("mcp__files__write", true, None),
+            tool("mcp__files__read", false, None),
+            tool("run_command", true, Some(ToolFault::Failed)),
+            tool("mcp__files__move", true, Some(ToolFault::NotAllowed)),
+            tool("apply_patch", true, None),
+        ];
+        let tools: Vec<&ToolDetail> = tools.iter().collect();
+        assert_eq!(unrecorded(&tools).into_iter().collect::<Vec<_>>(), ["mcp__files__write", "run_command"]);
+        let mut run = RunDetail::fold(crate::views::sample::story().iter(), &crate::views::sample::inline);
+        let shown = |run: &RunDetail| {
+            let mut page = Page::new(None);
+            diffs(&mut page, run, None);
+            page.finish()
+        };
+        assert!(shown(&run).contains("no tool changed a file"), "{}", shown(&run));
+        let call = run.agents.iter_mut().flat_map(|agent| &mut agent.attempts).flat_map(|attempt| &mut attempt.calls).next();
+        call.unwrap().tools.push(tools[0].clone());
+        let page = shown(&run);
+        assert!(page.contains("mcp__files__write") && !page.contains("no tool changed a file"), "{page}");
+    }
 
     #[test]
     fn a_program_is_shown_with_how_it_ended() {

@@ -137,6 +137,14 @@ impl Checker<'_, '_> {
                         let remedy = "write each argument as a text of its own: there is no shell";
                         self.findings.error(&at("run/0"), format!("{} is no program", quoted(program)), remedy);
                     }
+                    Some(program) if program.contains('/') && !program.starts_with('/') => {
+                        let message =
+                            format!("{} lies in the workspace, where programs are never run by their path", quoted(program));
+                        let name = program.trim_start_matches("./");
+                        let remedy =
+                            format!("name a program that runs it: [\"sh\", \"{name}\"]; the settings must allow that program");
+                        self.findings.warn(&at("run/0"), message, remedy);
+                    }
                     Some(program) if self.context.commands.is_some_and(|commands| !commands.contains(program)) => {
                         let message =
                             format!("`{program}` is a program that the settings do not allow, so the criterion is unknown");

@@ -459,6 +459,13 @@ pub(super) fn check_tool(findings: &mut Findings, pointer: &str, tool: &str, con
         let named = rest.split_once('/').is_some_and(|(server, tool)| !server.is_empty() && !tool.is_empty());
         if !named {
             findings.lenient(pointer, format!("{} names no tool", quoted(tool)), "write mcp:SERVER/TOOL or mcp:SERVER/*");
+        } else if let (Some((server, _)), Some(servers)) = (rest.split_once('/'), context.servers)
+            && !servers.contains(server)
+        {
+            let message = format!("the settings name no MCP server {}, so agents cannot use {}", quoted(server), quoted(tool));
+            let near = nearest(server, servers.iter().map(String::as_str));
+            let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? else "));
+            findings.warn(pointer, message, format!("{near}say its `command` or `url` under [mcp.{server}] in config.toml"));
         }
         return;
     }

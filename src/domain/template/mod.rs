@@ -40,6 +40,8 @@ pub struct Context<'a> {
     pub bases: Option<&'a BTreeMap<String, BaseAgent>>,
     /// Programs that the settings allow; `None`: not known, and any is taken. Others are a warning.
     pub commands: Option<&'a BTreeSet<String>>,
+    /// MCP servers that the settings name; `None`: not known, and any is taken. Others are a warning.
+    pub servers: Option<&'a BTreeSet<String>>,
 }
 
 /// A file with its problems.

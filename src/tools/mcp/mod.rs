@@ -195,6 +195,11 @@ impl Servers {
                     Err(CallFault::Refused(why)) => {
                         Err(ToolError::failed(format!("The MCP server `{}` refuses the call: {why}", tool.server)))
                     }
+                    Err(CallFault::Unreadable(why)) => Err(ToolError::failed(format!(
+                        "The MCP server `{}` was called, and its answer cannot be read: {why}. Whether the call had an effect is not \
+                         known: look before you call it again.",
+                        tool.server
+                    ))),
                     Err(CallFault::Gone(why)) => {
                         server.lose(&why);
                         Err(ToolError::failed(format!("The MCP server `{}` does not answer any more: {why}", tool.server)))

@@ -96,6 +96,8 @@ pub(super) struct ToolList {
 pub(super) enum CallFault {
     /// The server says so.
     Refused(String),
+    /// It was made, and what the server answered cannot be read.
+    Unreadable(String),
     /// It does not answer any more.
     Gone(String),
 }
@@ -231,7 +233,10 @@ impl Session {
             ServiceError::TransportClosed | ServiceError::TransportSend(_) | ServiceError::Cancelled { .. } => {
                 CallFault::Gone(silence(&self.peer, &self.watch).await)
             }
-            other => CallFault::Refused(visible(&capped(&other.to_string(), 1000))),
+            ServiceError::UnexpectedResponse => CallFault::Unreadable(
+                "it is not what the protocol wants, or holds a kind of content that meno does not know".to_owned(),
+            ),
+            other => CallFault::Unreadable(visible(&capped(&other.to_string(), 1000))),
         }
     }
 }
@@ -239,7 +244,7 @@ impl Session {
 impl CallFault {
     fn into_words(self) -> String {
         match self {
-            Self::Refused(words) | Self::Gone(words) => words,
+            Self::Refused(words) | Self::Unreadable(words) | Self::Gone(words) => words,
         }
     }
 }

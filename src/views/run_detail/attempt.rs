@@ -219,7 +219,7 @@ pub struct CallError {
 }
 
 /// A tool that ran.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolDetail {
     /// Its number within the call, from 0.
     pub tool_call: u32,

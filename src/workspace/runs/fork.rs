@@ -15,9 +15,11 @@ use crate::domain::run::{Agent, Basis, Command, Parent, RecordedAnswer, Refusal,
 use crate::domain::template::Capture;
 use crate::domain::text::Text;
 use crate::domain::tier::Strategy;
+use crate::domain::tool::{ToolSpec, changes_files};
 use crate::executor::StreamError;
 use crate::store;
 use crate::store::session::RunLock;
+use crate::tools;
 use crate::workspace::request::GivenAnswer;
 use crate::workspace::runs::ready::ModelNotReady;
 use crate::workspace::runs::start::{ResumeError, answer_command, labels};
@@ -38,6 +40,8 @@ pub struct ForkRequest {
     pub escalate: Option<Escalate>,
     /// Tools run again, also where the other run recorded what they found in the same conversation.
     pub fresh_tools: bool,
+    /// Agents may change files, also where the other run's might not.
+    pub allow_write: bool,
     /// Another seed.
     pub seed: Option<u64>,
     /// Further labels.
@@ -199,6 +203,9 @@ impl Runs<'_> {
         let mut basis = point.basis.clone();
         basis.settings.capture = basis.settings.capture.max(self.0.resolved.settings.capture);
         basis.settings.tools.reuses_results = !request.fresh_tools;
+        if request.allow_write {
+            let_write(&mut basis);
+        }
         let redactor = self.0.redactor_of(&basis, &request.secrets);
         let parent = Parent { run: point.id, version: point.run.version, head: point.run.head };
         let mut commands = vec![Command::Fork(parent), Command::Begin(Box::new(self.started_from(point, &basis, &request)?))];
@@ -316,6 +323,19 @@ impl ForkPoint {
         roles.dedup();
         Err(ForkError::NoSuchAgent { run: self.id, role: role.clone(), known: roles })
     }
+}
+
+/// Lets agents change files where the recorded settings do not: with the tools for it that they list.
+fn let_write(basis: &mut Basis) {
+    let tools = &mut basis.settings.tools;
+    tools.allow_write = true;
+    let of_rules = basis.template.agent_composition_rules.iter().flat_map(|rule| &rule.tools);
+    let listed: Vec<&String> = of_rules.chain(basis.bases.values().flat_map(|base| &base.tools)).collect();
+    let is_new = |spec: &ToolSpec| {
+        changes_files(&spec.name) && listed.contains(&&spec.name) && tools.catalogue.iter().all(|had| had.name != spec.name)
+    };
+    let new: Vec<ToolSpec> = tools::catalogue().into_iter().filter(is_new).collect();
+    tools.catalogue.extend(new);
 }
 
 /// The material of the other run, as it may be used and kept today.

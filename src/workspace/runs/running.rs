@@ -16,7 +16,7 @@ use crate::providers::Models;
 use crate::providers::simulated::{Script, ScriptError};
 use crate::settings;
 use crate::store;
-use crate::tools::Toolbox;
+use crate::tools::{Toolbox, remove_left_folders};
 use crate::views::run_detail::RunDetail;
 use crate::workspace::library::Entry;
 use crate::workspace::{ActiveRun, McpError, ResumeError, ResumeRequest, RunRequest, StartError, outside_runtimes};
@@ -149,6 +149,7 @@ impl Runs<'_> {
         let store = self.0.place().map(|place| place.dir().to_owned()).ok();
         let never: Vec<&std::path::Path> = store.iter().map(PathBuf::as_path).collect();
         let environment = self.tool_environment(&settings);
+        remove_left_folders(&environment);
         let tools = Toolbox::new(&workspace, &never, &settings.tools, environment)
             .redacting(Arc::clone(&redactor))
             .noting(self.programs());

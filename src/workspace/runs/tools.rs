@@ -7,17 +7,19 @@ use std::sync::Arc;
 
 use super::Runs;
 use crate::domain::capture::Levels;
+use crate::domain::event::Mode;
+use crate::domain::ids::RunId;
 use crate::domain::judge;
 use crate::domain::settings::{Settings, ToolSettings};
 use crate::domain::template::{Capture, Template};
-use crate::domain::tool::{RUN_COMMAND, changes_files, is_built_in};
+use crate::domain::tool::{HTTP_GET, RUN_COMMAND, changes_files, is_built_in};
 use crate::providers::fetch;
-use crate::settings;
+use crate::settings::{self, Source};
 use crate::store::session::Notice;
 use crate::tools::planted::Watched;
 use crate::tools::programs::Programs;
 use crate::tools::sandbox::{Confinement, Enforced, OPEN};
-use crate::tools::{Environment, SearchMemory};
+use crate::tools::{Environment, SearchMemory, remove_left_folders};
 use crate::workspace::ActiveRun;
 use crate::workspace::Workspace;
 use crate::workspace::memory::response::SearchResponse;
@@ -38,8 +40,12 @@ pub struct ToolsNotice {
     pub programs: BTreeSet<String>,
     /// How they are confined to the folder; `None`: not at all, because the settings say so.
     pub confined: Option<Enforced>,
-    /// The tools that agents list and do not have, each with their roles.
-    pub missing: BTreeMap<String, Vec<String>>,
+    /// Programs can open no TCP connection.
+    pub no_network: bool,
+    /// The tools that change files and that agents list in vain, because they may not.
+    pub no_writing: Option<NoWriting>,
+    /// Other tools that agents list and do not have, by why.
+    pub missing: BTreeMap<String, BTreeSet<String>>,
     /// The tools of MCP servers that agents have, by server.
     pub servers: BTreeMap<String, BTreeSet<String>>,
     /// Where those of them are that are not started.
@@ -52,11 +58,35 @@ pub struct ToolsNotice {
     pub absent: BTreeSet<String>,
 }
 
+/// Tools that change files and that agents list in vain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoWriting {
+    /// The tools.
+    pub tools: BTreeSet<String>,
+    /// Who lists them.
+    pub roles: BTreeSet<String>,
+    /// What keeps them from it.
+    pub why: NoWritingWhy,
+}
+
+/// What keeps agents from changing files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoWritingWhy {
+    /// Nobody allowed it.
+    NotAllowed,
+    /// It was not allowed when the run began, or the one that it was forked from: a run keeps what it began with.
+    BeganWithout,
+    /// The run may by what it recorded, and may not now.
+    NotNow,
+}
+
 /// What the settings allow agents to use, looked at before any run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolsHere {
     /// Programs that are allowed and not on this machine.
     pub missing: Vec<String>,
+    /// Variables that programs are to have and never get, because they hold a provider's key.
+    pub withheld: Vec<String>,
     /// Origins from which nothing can be fetched, each with why.
     pub origins: Vec<(String, &'static str)>,
     /// How programs are confined; `None`: not at all.
@@ -88,7 +118,8 @@ impl Runs<'_> {
         let settings = settings::under(active.basis.settings.clone(), &self.0.resolved.settings);
         let (allowed, runs_criteria) = (&settings.tools, settings.judging.runs_commands());
         let folder = active.folder.clone();
-        let confined = self.confinement(allowed, &folder).enforced();
+        let confinement = self.confinement(allowed, &folder);
+        let (confined, no_network) = (confinement.enforced(), confinement.closes_tcp());
         let environment = self.tool_environment(&settings);
         let holds_store = self
             .0
@@ -97,11 +128,12 @@ impl Runs<'_> {
             .canonicalize()
             .is_ok_and(|store| folder.canonicalize().is_ok_and(|folder| store.starts_with(folder)));
         let can_undo = Levels::of(&active.basis).outputs < Capture::Hash;
-        let mut notice = ToolsNotice { folder, confined, holds_store, can_undo, ..ToolsNotice::default() };
+        let mut notice = ToolsNotice { folder, confined, no_network, holds_store, can_undo, ..ToolsNotice::default() };
         notice.notes = self.0.servers.notes(active.id);
         let servers = self.0.resolved.settings.mcp.iter();
         notice.addresses = servers.filter_map(|(name, server)| Some((name.clone(), server.url.clone()?))).collect();
         let may = |name: &str| allowed.allow_write || !changes_files(name);
+        let (mut unwritten, mut unwriting) = (BTreeSet::new(), BTreeSet::new());
         let has = |name: &str| allowed.max_turns > 0 && may(name) && allowed.catalogue.iter().any(|spec| spec.name == name);
         for agent in active.stream.run().agents.iter().filter(|agent| !agent.status.is_ended()) {
             for tool in &agent.plan.tools {
@@ -110,7 +142,8 @@ impl Runs<'_> {
                     let had = allowed.mcp_tools.iter().filter(|(_, name)| allowed.max_turns > 0 && has(name));
                     let had: BTreeSet<String> = had.map(|(listed, _)| listed.clone()).collect();
                     if had.is_empty() {
-                        notice.missing.entry(tool.clone()).or_default().push(agent.label.clone());
+                        let why = self.why_no_server(server, allowed.max_turns > 0, &settings);
+                        notice.missing.entry(why).or_default().insert(tool.clone());
                     } else {
                         notice.servers.entry(server.to_owned()).or_default().extend(had);
                     }
@@ -118,8 +151,11 @@ impl Runs<'_> {
                     notice.programs.insert(tool.clone());
                 } else if tool == RUN_COMMAND && has(tool) && !allowed.commands.is_empty() {
                     notice.programs.extend(allowed.commands.iter().cloned());
+                } else if allowed.max_turns > 0 && !may(tool) {
+                    unwritten.insert(tool.clone());
+                    unwriting.insert(agent.label.clone());
                 } else if tool == RUN_COMMAND || !has(tool) {
-                    notice.missing.entry(tool.clone()).or_default().push(agent.label.clone());
+                    notice.missing.entry(why_missing(tool, allowed)).or_default().insert(tool.clone());
                 } else if !notice.offered.contains(tool) {
                     notice.offered.push(tool.clone());
                 }
@@ -130,12 +166,82 @@ impl Runs<'_> {
                 programs.insert(program.clone());
             }
         }
+        let withheld = withheld(&settings);
+        if !notice.programs.is_empty() && !withheld.is_empty() {
+            let names = withheld.join(", ");
+            notice
+                .notes
+                .push(format!("programs do not get {names}, which `env` under [tools] lists: a provider's key stands there"));
+        }
         let absent: BTreeSet<String> =
             notice.programs.iter().filter(|program| environment.find(program).is_none()).cloned().collect();
         notice.programs.retain(|program| !absent.contains(program));
         notice.absent = absent;
+        let is_allowed_now = self.0.resolved.settings.tools.allow_write;
+        let why = match (active.basis.settings.tools.allow_write, active.shown_from > 1 || is_allowed_now) {
+            (true, _) => NoWritingWhy::NotNow,
+            (false, true) => NoWritingWhy::BeganWithout,
+            (false, false) => NoWritingWhy::NotAllowed,
+        };
+        notice.no_writing = (!unwritten.is_empty()).then_some(NoWriting { tools: unwritten, roles: unwriting, why });
         notice
     }
+}
+
+impl Runs<'_> {
+    /// Tells whether a command that goes on with a run must allow writing anew, so that its agents still may what they might: today's
+    /// settings do not allow it without the command line.
+    pub(crate) fn needs_leave_to_write(&self, id: RunId) -> bool {
+        let source = self.0.resolved.sources.get("tools.allow_write").map(|value| &value.source);
+        let is_set = self.0.resolved.settings.tools.allow_write && !matches!(source, Some(Source::Flag(_)));
+        !is_set && self.recorded_basis(id).is_ok_and(|basis| may_write(&basis.settings.tools))
+    }
+
+    /// Says why agents have no tool of an MCP server that they list.
+    fn why_no_server(&self, server: &str, has_turns: bool, recorded: &Settings) -> String {
+        let is_simulated = super::start::mode(recorded) == Mode::Simulated && recorded.simulated.script.is_empty();
+        if !has_turns {
+            NO_TURNS.to_owned()
+        } else if !self.0.resolved.settings.mcp.contains_key(server) {
+            format!(
+                "the settings name no MCP server `{server}`: its `command` or `url` belongs under [mcp.{server}] in config.toml"
+            )
+        } else if is_simulated {
+            "a simulated run starts no MCP server".to_owned()
+        } else {
+            format!(
+                "the MCP server `{server}` had none of that name when the run began: `meno mcp tools {server}` lists what it has"
+            )
+        }
+    }
+}
+
+/// Returns the variables that programs are to have and do not get: they hold keys of providers.
+fn withheld(settings: &Settings) -> Vec<String> {
+    settings.tools.env.iter().filter(|name| holds_key(settings, name)).cloned().collect()
+}
+
+fn holds_key(settings: &Settings, name: &str) -> bool {
+    settings.providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name))
+}
+
+/// Why agents have no tools at all.
+const NO_TURNS: &str = "tools are switched off (`max_turns` under [tools] is 0)";
+
+/// Says why agents do not have a built-in tool or a program that they list.
+fn why_missing(tool: &str, allowed: &ToolSettings) -> String {
+    match tool {
+        _ if allowed.max_turns == 0 => NO_TURNS.to_owned(),
+        RUN_COMMAND => "the settings allow no program (`commands` under [tools])".to_owned(),
+        HTTP_GET => "the settings allow no origin (`origins` under [tools])".to_owned(),
+        _ if is_built_in(tool) => "the run began without them".to_owned(),
+        _ => "the settings do not allow these programs (`commands` under [tools])".to_owned(),
+    }
+}
+
+/// Tells whether agents under these settings have a tool that changes files.
+fn may_write(tools: &ToolSettings) -> bool {
+    tools.allow_write && tools.max_turns > 0 && tools.catalogue.iter().any(|spec| changes_files(&spec.name))
 }
 
 impl Workspace {
@@ -175,6 +281,7 @@ impl Runs<'_> {
             let words = format!("ended what a killed process of meno had left running: {}", ended.join(", "));
             (self.0.notice)(&Notice::Repaired(words));
         }
+        remove_left_folders(&self.tool_environment(&self.0.resolved.settings));
     }
 
     /// Looks whether what the settings allow agents to use is there and can be used.
@@ -185,6 +292,7 @@ impl Runs<'_> {
         let bad = |origin: &String| fetch::bad_origin(origin).map(|why| (origin.clone(), why));
         ToolsHere {
             missing: missing.collect(),
+            withheld: withheld(settings),
             origins: settings.tools.origins.iter().filter_map(bad).collect(),
             confined: self.confinement(&settings.tools, &self.0.places.current).enforced(),
         }
@@ -223,8 +331,7 @@ impl Runs<'_> {
 
     /// Returns the variables that programs have which agents run.
     pub(in crate::workspace) fn tool_environment(&self, settings: &Settings) -> Environment {
-        let is_key = |name: &str| settings.providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name));
-        Environment::new(|name| self.0.variables.get(name), &settings.tools.env, is_key)
+        Environment::new(|name| self.0.variables.get(name), &settings.tools.env, |name| holds_key(settings, name))
     }
 
     /// Returns what such programs may touch.

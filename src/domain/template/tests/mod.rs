@@ -15,7 +15,7 @@ fn bases() -> BTreeMap<String, BaseAgent> {
 
 fn check_text(text: &str, stem: Option<&str>) -> Checked<Template> {
     let bases = bases();
-    parse(text, stem, &Context { bases: Some(&bases), commands: None })
+    parse(text, stem, &Context { bases: Some(&bases), ..Context::default() })
 }
 
 /// A good template that uses Meno's own fields.
@@ -255,13 +255,39 @@ fn programs_that_the_settings_do_not_allow_are_a_warning() {
     let commands: BTreeSet<String> = ["ruff".to_owned()].into();
     let mut template = good();
     merge(&mut template, &r("0/tools"), json!(["ruff", "cargo", "read_file"]));
-    let checked = parse(&template.to_string(), None, &Context { bases: None, commands: Some(&commands) });
+    let checked = parse(&template.to_string(), None, &Context { commands: Some(&commands), ..Context::default() });
     assert_eq!(
         said(&checked),
         [
             "warning /agent_composition_rules/0/tools/1: `cargo` is a program that the settings do not allow, so agents cannot use it",
         ]
     );
+}
+
+#[test]
+fn servers_that_the_settings_do_not_name_are_a_warning() {
+    let servers: BTreeSet<String> = ["files".to_owned()].into();
+    let mut template = good();
+    merge(&mut template, &r("0/tools"), json!(["mcp:files/read", "mcp:fiels/*"]));
+    let checked = parse(&template.to_string(), None, &Context { servers: Some(&servers), ..Context::default() });
+    assert_eq!(
+        said(&checked),
+        [
+            "warning /agent_composition_rules/0/tools/1: the settings name no MCP server `fiels`, so agents cannot use `mcp:fiels/*`",
+        ]
+    );
+    assert!(checked.problems[0].remedy.contains("did you mean `files`?"), "{}", checked.problems[0].remedy);
+}
+
+#[test]
+fn a_program_in_the_workspace_is_never_advised_as_one() {
+    let commands: BTreeSet<String> = ["sh".to_owned()].into();
+    let mut template = good();
+    let criteria = json!([{"name": "passes", "type": "command", "run": ["./x.sh"]}]);
+    merge(&mut template, &r("0/success_criteria"), criteria);
+    let checked = parse(&template.to_string(), None, &Context { commands: Some(&commands), ..Context::default() });
+    let problem = checked.problems.iter().find(|problem| problem.pointer.ends_with("run/0")).expect("a problem");
+    assert!(problem.message.contains("never run") && problem.remedy.contains("[\"sh\", \"x.sh\"]"), "{problem:?}");
 }
 
 #[test]
@@ -342,7 +368,7 @@ proptest! {
             bytes[at] = byte;
         }
         let bases = bases();
-        let checked = parse_bytes(&bytes, Some("demo"), &Context { bases: Some(&bases), commands: None });
+        let checked = parse_bytes(&bytes, Some("demo"), &Context { bases: Some(&bases), ..Context::default() });
         prop_assert_eq!(checked.value.is_none(), checked.first_error().is_some());
         prop_assert!(checked.problems.iter().all(|problem| problem.line >= 1 && problem.column >= 1));
     }
