@@ -168,7 +168,7 @@ fn measure(size: usize, embedder: &Embedder) -> Result<()> {
     let place = IndexDir::new(scratch.path("index"));
     let documents: Vec<Document> = (0..size).map(document).collect();
     let hold = place.hold()?.ok_or("the folder is in use")?;
-    let (filled, done) = timed(|| hold.fill(&documents, &Seen { form: 0, node: String::new(), seq: 0, hash: String::new() }));
+    let (filled, done) = timed(|| hold.fill(&documents, &Seen::default()));
     done?;
     let mut appender = Appender::open(&place.vectors_dir(embedder.id()), embedder.dims())?;
     for chunk in documents.chunks(4096) {

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
 use super::context::Context;
 use super::error::{CliError, Exit, Result};
-use super::output::sanitize;
+use super::output::{sanitize, words};
 use super::progress::{Progress, attached};
 use super::render::{GoOn, outcome, report};
 use crate::domain::event::{Event, Mode, Recorded, ReportComposed, Resolution, SuspendReason};
@@ -312,10 +312,16 @@ fn finish(
     })
 }
 
-/// Makes what was appended searchable by its words. What fails here is done by the next search.
+/// Makes what was appended searchable by its words, and says when that is not all done yet. What fails here is done by the next search.
 pub fn remember(context: &mut Context, workspace: &Workspace) {
-    if let Err(error) = workspace.memory().remember() {
-        context.out.warn(format!("the search index is behind: {}", sanitize::line(&error.to_string())));
+    match workspace.memory().remember() {
+        Ok(None) => {}
+        Ok(Some(behind)) => context.out.say(format!(
+            "the search index has seen {} of {} events; `meno reindex` brings it up to the log",
+            words::count(behind.indexed_to),
+            words::count(behind.log_head)
+        )),
+        Err(error) => context.out.warn(format!("the search index is behind: {}", sanitize::line(&error.to_string()))),
     }
 }
 

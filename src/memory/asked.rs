@@ -1,5 +1,7 @@
 //! What the index is asked and what it answers with, in Meno's own terms: tests, documents, and which of them pass.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::document::{Facts, Kind};
@@ -23,7 +25,7 @@ pub enum Error {
 }
 
 /// What the last commit has seen of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The form of the documents: others are made anew.
     pub form: u32,
@@ -33,6 +35,9 @@ pub struct Seen {
     pub seq: u64,
     /// The chain's hash there.
     pub hash: String,
+    /// Runs of which more is indexed than that, each with the position up to which: what they have before it is not looked at again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ahead: BTreeMap<String, u64>,
 }
 
 /// A fact that can be asked for in words.

@@ -240,7 +240,7 @@ pub fn measure(
     appender.append(&rows).map_err(io)?;
     let hold =
         place.hold()?.ok_or_else(|| Error::Useless { path: scratch.to_owned(), why: "the folder is in use".to_owned() })?;
-    hold.fill(&collection.documents, &Seen { form: 0, node: String::new(), seq: 0, hash: String::new() })?;
+    hold.fill(&collection.documents, &Seen::default())?;
     let queries: Vec<&str> = collection.judged().map(|(query, _)| query.text.as_str()).collect();
     let mut modes = Vec::new();
     for (name, sides) in [("lexical", Sides::Lexical), ("semantic", Sides::Semantic), ("hybrid", Sides::Both)] {

@@ -93,12 +93,15 @@ impl<T> Fused<T> {
 }
 
 /// Scores `candidates` and puts the best first. A candidate whose nearness is not known is taken to be as near as the farthest of the
-/// others. Candidates of equal score keep their order.
+/// others when it shares nothing with the question, and nearer the more it shares: from [`SHARE_MIN`] on as near as the nearest, so that
+/// what the words alone make a hit never comes after what shares none of them. Candidates of equal score keep their order.
 pub fn fuse<T>(rule: Rule, candidates: &mut [Fused<T>]) {
     let near = |one: &Fused<T>| one.nearness.or(one.cosine);
     let farthest = candidates.iter().filter_map(near).reduce(f32::min).unwrap_or(0.0);
+    let nearest = candidates.iter().filter_map(near).reduce(f32::max).unwrap_or(0.0);
+    let assumed = |one: &Fused<T>| farthest + (nearest - farthest) * (one.share / SHARE_MIN).clamp(0.0, 1.0);
     for one in candidates.iter_mut() {
-        one.score = near(one).unwrap_or(farthest) + rule.words * one.share.max(0.0).powf(rule.power) + one.bonus;
+        one.score = near(one).unwrap_or_else(|| assumed(one)) + rule.words * one.share.max(0.0).powf(rule.power) + one.bonus;
     }
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
 }
@@ -147,9 +150,15 @@ mod tests {
     }
 
     #[test]
-    fn a_candidate_without_a_vector_is_taken_to_be_as_near_as_the_farthest() {
-        let unknown = candidate("unknown", 0.3, None);
-        assert_eq!(order(vec![unknown, candidate("b", 0.0, Some(0.6)), candidate("c", 0.0, Some(0.5))]), ["unknown", "b", "c"]);
+    fn a_candidate_without_a_vector_is_judged_by_what_it_shares() {
+        let others = [candidate("b", 0.0, Some(0.58)), candidate("c", 0.0, Some(0.2))];
+        let with = |share| order([candidate("unknown", share, None)].into_iter().chain(others).collect());
+        assert_eq!(with(SHARE_MIN), ["unknown", "b", "c"]);
+        assert_eq!(with(0.3), ["unknown", "b", "c"]);
+        assert_eq!(with(0.05), ["b", "unknown", "c"], "an accidental word");
+        let mut none = [candidate("b", 0.0, Some(0.58)), candidate("unknown", 0.0, None), candidate("c", 0.0, Some(0.2))];
+        fuse(RULE, &mut none);
+        assert!((none[1].score - 0.2).abs() < 1e-6, "as near as the farthest");
     }
 
     #[test]

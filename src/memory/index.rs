@@ -4,16 +4,18 @@
 //! never wait for it; the others read what the last change left. How far the words' side has seen the log stands in its last
 //! commit; the meanings' side holds whatever passages were embedded, newest first.
 
-use std::collections::HashSet;
+mod missing;
+
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use self::missing::Missing;
 use super::document::{self, Document};
 use super::embed::{self, Embedder};
 use super::fuse::Unrelated;
-use super::lexical::{self, DocRef, Lexical, NumberFact, Searcher, Seen};
-use super::passages;
+use super::lexical::{self, Lexical, Seen};
 use super::vectors::{self, Appender, Vectors};
 use crate::domain::ids::{Hash, RunId};
 use crate::store::{self, Unwritable, guard::guarded, lock};
@@ -87,18 +89,39 @@ pub trait Source {
     /// When the log cannot be read.
     fn hash_at(&self, seq: u64) -> Result<Option<Hash>, store::Error>;
 
-    /// Returns the runs with events after position `after`, of at most `limit` events, and the last of these positions with its
-    /// hash; `None` when there are no such events.
+    /// Returns the runs with events after position `after`, of at most `limit` events; `None` when there are no such events.
     ///
     /// # Errors
     /// When the log cannot be read.
-    fn touched(&self, after: u64, limit: u32) -> Result<Option<(Vec<RunId>, u64, Hash)>, store::Error>;
+    fn touched(&self, after: u64, limit: u32) -> Result<Option<Window>, store::Error>;
 
-    /// Returns everything that is known of a run.
+    /// Returns everything that is known of a run, and the position of its last event; 0 for a run whose events are not in this log.
     ///
     /// # Errors
     /// When the log cannot be read.
-    fn detail(&self, run: RunId) -> Result<RunDetail, store::Error>;
+    fn detail(&self, run: RunId) -> Result<(RunDetail, u64), store::Error>;
+}
+
+/// A part of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The runs with events in it, in the order of the first event of each.
+    pub runs: Vec<Touched>,
+    /// Its last position.
+    pub seq: u64,
+    /// The chain's hash there.
+    pub hash: Hash,
+}
+
+/// A run with events in a part of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// The run.
+    pub run: RunId,
+    /// The position of the first of these events.
+    pub first: u64,
+    /// The position of the last of them.
+    pub last: u64,
 }
 
 /// Says whether to go on: told how many of how many things are done.
@@ -311,44 +334,56 @@ impl Hold {
         let (node, head, _) = source.head()?;
         let (lexical, mut anew) = self.open()?;
         let seen = lexical.seen()?;
-        let mut from = match &seen {
-            Some(seen) if self.is_of(seen, &node, source)? => seen.seq,
-            None => 0,
-            Some(_) => {
-                anew = Some("it was made from another log or in another form".to_owned());
-                0
-            }
-        };
-        let mut done = CaughtUp { seq: from, runs: 0, anew, whole: from >= head };
-        if done.whole && seen.is_some() {
+        let is_ours = seen.as_ref().map(|seen| self.is_of(seen, &node, source)).transpose()?;
+        if is_ours == Some(false) {
+            anew = Some("it was made from another log or in another form".to_owned());
+        }
+        let Seen { seq, ahead, .. } = seen.filter(|_| is_ours == Some(true)).unwrap_or_default();
+        let mut done = CaughtUp { seq, runs: 0, anew, whole: seq >= head };
+        if done.whole && is_ours == Some(true) {
             self.prune()?;
             return Ok(done);
         }
         let mut writer = lexical.writer()?;
-        if from == 0 {
+        if is_ours != Some(true) {
             writer.clear()?;
         }
-        // Nothing is as new as the log itself: a run that is touched again later is simply indexed again.
-        while let Some((runs, reached, hash)) = source.touched(from, WINDOW_EVENTS)? {
-            for (index, run) in runs.iter().enumerate() {
-                let detail = source.detail(*run)?;
+        // A run is read whole, up to now: what it has further on in the log is passed over then.
+        let mut ahead: HashMap<RunId, u64> = ahead.iter().filter_map(|(run, to)| Some((run.parse().ok()?, *to))).collect();
+        let (mut from, mut uncommitted, mut is_written) = (seq, 0, is_ours == Some(true));
+        'log: while let Some(window) = source.touched(from, WINDOW_EVENTS)? {
+            let is_ahead = |touched: &&Touched| ahead.get(&touched.run).is_some_and(|to| *to >= touched.last);
+            let behind: Vec<Touched> = window.runs.iter().filter(|touched| !is_ahead(touched)).copied().collect();
+            for (index, touched) in behind.iter().enumerate() {
+                let (detail, last) = source.detail(touched.run)?;
                 writer.replace(&detail.run_id, &document::of_run(&detail))?;
+                ahead.insert(touched.run, last.max(touched.last));
                 done.runs += 1;
-                let commit_now = (index + 1) % COMMIT_RUNS == 0;
-                if commit_now && !go_on(from, head) {
-                    // The window is not whole: it will be looked through again.
-                    writer.commit(&self.seen(&node, from, source.hash_at(from)?.unwrap_or_default()))?;
-                    done.seq = from;
-                    return Ok(done);
+                uncommitted += 1;
+                // Everything before the first event of the next one is of runs that were replaced.
+                let Some(next) = behind.get(index + 1) else { continue };
+                from = from.max(next.first.saturating_sub(1));
+                if uncommitted >= COMMIT_RUNS {
+                    let hash = source.hash_at(from)?.unwrap_or_default();
+                    writer.commit(&self.seen(&node, from, hash, &mut ahead))?;
+                    (done.seq, uncommitted, is_written) = (from, 0, true);
+                }
+                if !go_on(from, head) {
+                    break 'log;
                 }
             }
-            from = reached;
-            let is_last = from >= head;
-            writer.commit(&self.seen(&node, from, hash))?;
-            done.seq = from;
-            if is_last || !go_on(from, head) {
+            from = window.seq;
+            if uncommitted > 0 {
+                writer.commit(&self.seen(&node, from, window.hash, &mut ahead))?;
+                (done.seq, uncommitted, is_written) = (from, 0, true);
+            }
+            if from >= head || !go_on(from, head) {
                 break;
             }
+        }
+        if done.seq < from || uncommitted > 0 || !is_written {
+            writer.commit(&self.seen(&node, from, source.hash_at(from)?.unwrap_or_default(), &mut ahead))?;
+            done.seq = from;
         }
         done.whole = done.seq >= head;
         writer.finish()?;
@@ -428,11 +463,21 @@ impl Hold {
     /// # Errors
     /// An [`Error`]; what was written until then stays.
     pub fn embed(&self, embedder: &Embedder, go_on: GoOn<'_>) -> Result<(u64, u64), Error> {
+        self.embed_for("", embedder, go_on)
+    }
+
+    /// Embeds as [`Self::embed`] does, but before everything else what the words of `question` find, the best first: what a search is to
+    /// compare.
+    ///
+    /// # Errors
+    /// An [`Error`]; what was written until then stays.
+    pub fn embed_for(&self, question: &str, embedder: &Embedder, go_on: GoOn<'_>) -> Result<(u64, u64), Error> {
         let Some(mut missing) = Missing::of(&self.place, embedder)? else { return Ok((0, 0)) };
         let total = missing.len();
         if total == 0 || self.place.copy.is_some() || !go_on(0, total) {
             return Ok((0, total));
         }
+        missing.put_first(question)?;
         if self.place.unrelated(embedder).is_none() {
             let unrelated = embed::unrelated::measure(embedder)?;
             let dir = self.place.vectors_dir(embedder.id());
@@ -442,7 +487,9 @@ impl Hold {
         }
         let mut done = 0;
         loop {
-            let texts = missing.take(EMBED_PASSAGES)?;
+            // What is put first is written down before there is time for more.
+            let is_first = done == 0 && !question.is_empty();
+            let texts = missing.take(if is_first { EMBED_PASSAGES_BESIDE } else { EMBED_PASSAGES })?;
             if texts.is_empty() {
                 break;
             }
@@ -482,67 +529,11 @@ impl Hold {
         Ok(seen.seq == 0 || source.hash_at(seen.seq)?.is_some_and(|hash| hash.to_string() == seen.hash))
     }
 
-    fn seen(&self, node: &str, seq: u64, hash: Hash) -> Seen {
-        Seen { form: FORM, node: node.to_owned(), seq, hash: hash.to_string() }
-    }
-}
-
-/// Passages without a vector.
-struct Missing {
-    /// The state of the index that it was looked up in.
-    seen: (Option<Hash>, u64),
-    searcher: Searcher,
-    /// Their documents, those of the newest runs last.
-    documents: Vec<DocRef>,
-    keys: HashSet<u64>,
-}
-
-impl Missing {
-    /// Looks for them; `None` when there is no index. What panics over a damaged index is an error.
-    fn of(place: &IndexDir, embedder: &Embedder) -> Result<Option<Self>, Error> {
-        guarded(|| Self::look(place, embedder)).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into()))
-    }
-
-    fn look(place: &IndexDir, embedder: &Embedder) -> Result<Option<Self>, Error> {
-        // Looked at first: what comes meanwhile is a change.
-        let seen = place.state(embedder);
-        let Some(lexical) = place.lexical() else { return Ok(None) };
-        let searcher = lexical.searcher()?;
-        let known = place.vectors(embedder);
-        let mut keys: HashSet<u64> = HashSet::new();
-        let mut of_missing: HashSet<DocRef> = HashSet::new();
-        searcher.each_passage(&mut |doc, key| {
-            if known.as_ref().is_none_or(|known| known.row(key).is_none()) {
-                keys.insert(key);
-                of_missing.insert(doc);
-            }
-        })?;
-        let mut documents: Vec<(i64, DocRef)> = Vec::new();
-        searcher.each_number(NumberFact::StartedAt, true, &mut |doc, start| {
-            if of_missing.contains(&doc) {
-                documents.push((start.unwrap_or_default(), doc));
-            }
-        })?;
-        documents.sort_unstable();
-        Ok(Some(Self { seen, searcher, documents: documents.into_iter().map(|(_, doc)| doc).collect(), keys }))
-    }
-
-    fn len(&self) -> u64 {
-        self.keys.len() as u64
-    }
-
-    /// Takes the next texts with their keys, about `count` of them; none when there are no more.
-    fn take(&mut self, count: usize) -> Result<Vec<(u64, String)>, Error> {
-        let mut texts = Vec::new();
-        while texts.len() < count
-            && let Some(doc) = self.documents.pop()
-        {
-            let fetched = guarded(|| self.searcher.fetch(doc)).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic)));
-            let passages = passages::embedded(&fetched?.body).into_iter();
-            let keyed = passages.map(|text| (passages::key(&text), text));
-            texts.extend(keyed.filter(|(key, _)| self.keys.remove(key)));
-        }
-        Ok(texts)
+    /// Says what was seen, and forgets of `ahead` what is not ahead any more.
+    fn seen(&self, node: &str, seq: u64, hash: Hash, ahead: &mut HashMap<RunId, u64>) -> Seen {
+        ahead.retain(|_, to| *to > seq);
+        let ahead = ahead.iter().map(|(run, to)| (run.to_string(), *to)).collect();
+        Seen { form: FORM, node: node.to_owned(), seq, hash: hash.to_string(), ahead }
     }
 }
 

@@ -14,12 +14,23 @@ use crate::views::sample;
 struct Story {
     runs: Vec<RunId>,
     seen: Cell<u64>,
+    /// Events looked through at once, at most.
+    window: u64,
+    /// The runs went on at the same time, an event of each in turn.
+    is_interleaved: bool,
+    /// How often a run was read.
+    reads: Cell<u64>,
 }
 
 impl Story {
     fn new(runs: u8) -> Self {
         let ids = (0..runs).map(|n| RunId::from_bytes([n + 1; 16]));
-        Self { runs: ids.collect(), seen: Cell::new(0) }
+        Self { runs: ids.collect(), seen: Cell::new(0), window: 7, is_interleaved: false, reads: Cell::new(0) }
+    }
+
+    fn run_at(&self, seq: u64) -> RunId {
+        let place = if self.is_interleaved { (seq - 1) % self.runs.len() as u64 } else { (seq - 1) / Self::length() };
+        self.runs[place as usize]
     }
 
     fn length() -> u64 {
@@ -40,23 +51,29 @@ impl Source for Story {
         Ok((seq <= self.seen.get()).then(|| Self::hash(seq)))
     }
 
-    fn touched(&self, after: u64, limit: u32) -> Result<Option<(Vec<RunId>, u64, Hash)>, store::Error> {
-        let last = self.seen.get().min(after + u64::from(limit.min(7)));
-        let mut runs: Vec<RunId> = (after + 1..=last).map(|seq| self.runs[((seq - 1) / Self::length()) as usize]).collect();
-        runs.dedup();
-        Ok((last > after).then(|| (runs, last, Self::hash(last))))
+    fn touched(&self, after: u64, limit: u32) -> Result<Option<Window>, store::Error> {
+        let last = self.seen.get().min(after + u64::from(limit).min(self.window));
+        let mut runs: Vec<Touched> = Vec::new();
+        for seq in after + 1..=last {
+            let run = self.run_at(seq);
+            match runs.iter_mut().find(|touched| touched.run == run) {
+                Some(touched) => touched.last = seq,
+                None => runs.push(Touched { run, first: seq, last: seq }),
+            }
+        }
+        Ok((last > after).then(|| Window { runs, seq: last, hash: Self::hash(last) }))
     }
 
-    fn detail(&self, run: RunId) -> Result<RunDetail, store::Error> {
-        let place = self.runs.iter().position(|known| *known == run).unwrap() as u64;
-        let here = self.seen.get().saturating_sub(place * Self::length()).min(Self::length());
-        let events: Vec<Recorded> = sample::story().into_iter().take(here as usize).collect();
+    fn detail(&self, run: RunId) -> Result<(RunDetail, u64), store::Error> {
+        self.reads.set(self.reads.get() + 1);
+        let here: Vec<u64> = (1..=self.seen.get()).filter(|seq| self.run_at(*seq) == run).collect();
+        let events: Vec<Recorded> = sample::story().into_iter().take(here.len()).collect();
         let mut detail = RunDetail::fold(events.iter(), &|text| match text {
             crate::domain::text::Text::Inline(text) => Some(text.clone()),
             _ => None,
         });
         detail.run_id = run.to_string();
-        Ok(detail)
+        Ok((detail, here.last().copied().unwrap_or_default()))
     }
 }
 
@@ -95,6 +112,52 @@ proptest! {
 }
 
 #[test]
+fn a_run_longer_than_a_window_is_read_once_however_often_the_time_is_over() {
+    let story = Story::new(1);
+    let dir = tempfile::tempdir().unwrap();
+    let place = IndexDir::new(dir.path().join("index"));
+    let hold = place.hold().unwrap().unwrap();
+    let half = Story::length() / 2;
+    assert!(half > 2 * story.window);
+    for (seen, reads) in [(half, 1), (Story::length(), 2)] {
+        story.seen.set(seen);
+        let mut before = 0;
+        loop {
+            let done = hold.catch_up(&story, &|_, _| false).unwrap();
+            assert!(done.seq > before, "each time goes on");
+            assert_eq!(all(&place).len(), 1, "what is searchable is never less than what was seen");
+            before = done.seq;
+            if done.whole {
+                break;
+            }
+        }
+        assert_eq!((before, story.reads.get()), (seen, reads));
+    }
+    story.reads.set(0);
+    hold.clear().unwrap();
+    assert_eq!(hold.catch_up(&story, &|_, _| true).unwrap().runs, 1);
+    assert_eq!(story.reads.get(), 1);
+}
+
+#[test]
+fn time_that_is_over_within_a_window_loses_nothing_of_it() {
+    for is_interleaved in [false, true] {
+        let story = Story { window: 10_000, is_interleaved, ..Story::new(3) };
+        let end = 3 * Story::length();
+        story.seen.set(end);
+        let dir = tempfile::tempdir().unwrap();
+        let place = IndexDir::new(dir.path().join("index"));
+        let hold = place.hold().unwrap().unwrap();
+        let seen: Vec<u64> = (0..3).map(|_| hold.catch_up(&story, &|_, _| false).unwrap().seq).collect();
+        // As far as everything is searchable: up to the first event of the first run that is not.
+        let expected = if is_interleaved { [1, 2, end] } else { [Story::length(), 2 * Story::length(), end] };
+        assert_eq!((seen, story.reads.get()), (expected.to_vec(), 3));
+        assert_eq!(hold.catch_up(&story, &|_, _| true).unwrap(), CaughtUp { seq: end, whole: true, ..CaughtUp::default() });
+        assert_eq!(all(&place).len(), 3);
+    }
+}
+
+#[test]
 fn an_index_of_another_log_is_made_anew_and_says_so() {
     let story = Story::new(2);
     story.seen.set(2 * Story::length());
@@ -127,4 +190,28 @@ fn passages_are_embedded_newest_first_once_and_only_while_there_is_time() {
     assert!(missing > 0);
     assert_eq!(hold.embed(&embedder, &|_, _| true).unwrap(), (missing, 0));
     assert_eq!(hold.embed(&embedder, &|_, _| true).unwrap(), (0, 0), "what was embedded is not embedded again");
+}
+
+#[test]
+#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
+fn what_the_words_of_a_question_find_is_embedded_first() {
+    use crate::memory::document::{Facts, Kind};
+    use crate::memory::passages;
+    let document = |n: i64| Document {
+        kind: Kind::Run,
+        title: String::new(),
+        body: format!("Report {n}: {}", if n == 7 { "the okapi ate the cable" } else { "nothing of note happened" }),
+        facts: Facts { run_id: format!("run{n}"), started_at: n, ..Facts::default() },
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let place = IndexDir::new(dir.path().join("index"));
+    let hold = place.hold().unwrap().unwrap();
+    hold.fill(&(0..200).map(document).collect::<Vec<_>>(), &Seen::default()).unwrap();
+    let embedder = Embedder::builtin().with_workers(1);
+    // Time for one round, which is over before it is all done.
+    let (done, left) = hold.embed_for("what did the okapi eat", &embedder, &|done, _| done == 0).unwrap();
+    assert!(done > 0 && left > 0, "{done} {left}");
+    let vectors = place.vectors(&embedder).unwrap();
+    let key = passages::key(&passages::embedded(&document(7).body)[0]);
+    assert!(vectors.row(key).is_some(), "the oldest but few, and it is what was asked for");
 }

@@ -5,6 +5,7 @@
 
 mod folder;
 mod identifiers;
+mod spans;
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -22,10 +23,9 @@ use tantivy::query::{
     TermSetQuery,
 };
 use tantivy::schema::{FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value as _};
-use tantivy::snippet::SnippetGenerator;
+use tantivy::snippet::{SnippetGenerator, collapse_overlapped_ranges};
 use tantivy::tokenizer::{
-    AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream,
-    Tokenizer,
+    AsciiFoldingFilter, LowerCaser, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream, Tokenizer,
 };
 use tantivy::{
     Directory, DocAddress, DocId, DocSet as _, Index, IndexReader, IndexWriter, ReloadPolicy, Result as TantivyResult, Score,
@@ -34,6 +34,7 @@ use tantivy::{
 
 use self::folder::Folder;
 use self::identifiers::Identifiers;
+use self::spans::Spans;
 pub use super::asked::{DocRef, DocumentTest, Error, NumberFact, Passing, Seen, Snippet, StoredDocument, WordFact};
 use super::bm25::{self, EXACT_WEIGHT, FUZZY_CHARS_MIN, FUZZY_WEIGHT, RARE_SHARE, TITLE_WEIGHT};
 use super::document::{Document, Kind};
@@ -440,7 +441,7 @@ impl Searcher {
         let mut generator = SnippetGenerator::create(&self.searcher, &*words.query, self.fields.body)?;
         generator.set_max_num_chars(SNIPPET_CHARS);
         let snippet = generator.snippet(text);
-        Ok((!snippet.is_empty()).then(|| (snippet.fragment().to_owned(), snippet.highlighted().to_vec())))
+        Ok((!snippet.is_empty()).then(|| (snippet.fragment().to_owned(), collapse_overlapped_ranges(snippet.highlighted()))))
     }
 
     fn test(&self, test: &DocumentTest) -> Box<dyn Query> {
@@ -516,7 +517,7 @@ fn worded(fact: WordFact, value: &str) -> String {
 
 fn stemmed() -> TextAnalyzer {
     let stop = StopWordFilter::remove(words::STOP.iter().map(|word| (*word).to_owned()));
-    TextAnalyzer::builder(SimpleTokenizer::default())
+    TextAnalyzer::builder(Spans::default())
         .filter(RemoveLongFilter::limit(60))
         .filter(LowerCaser)
         .filter(AsciiFoldingFilter)

@@ -134,7 +134,7 @@ mod tests {
         let facts = Facts { run_id: "a".to_owned(), ..Facts::default() };
         let document = Document { kind: Kind::Run, title: "fault".to_owned(), body: "the disk was full".to_owned(), facts };
         writer.add(&document).unwrap();
-        writer.commit(&Seen { form: 1, node: "n".to_owned(), seq: 7, hash: String::new() }).unwrap();
+        writer.commit(&Seen { form: 1, node: "n".to_owned(), seq: 7, ..Seen::default() }).unwrap();
         writer.finish().unwrap();
     }
 

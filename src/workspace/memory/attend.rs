@@ -13,6 +13,15 @@ use crate::workspace::memory::recall_error::RecallError;
 #[cfg(target_os = "linux")]
 const BACKGROUND_NICE: i32 = 5;
 
+/// How far the words' side of the index is, where it is not at the log's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// The last position that is searchable.
+    pub indexed_to: u64,
+    /// The last position of the log.
+    pub log_head: u64,
+}
+
 /// Embedding beside other work, until this is dropped.
 pub struct Beside(Arc<AtomicBool>);
 
@@ -40,22 +49,31 @@ fn put_behind() {
 }
 
 impl Recall<'_> {
-    /// Makes what was appended searchable by its words, as far as that is done quickly; what is left, as after a large import, is done by the
-    /// next search. Nothing is embedded here: that would wait for the model.
+    /// Makes what was appended searchable by its words, as far as that is done quickly; what is left, as after a large import, is done by
+    /// searches, bit by bit, and is returned. Nothing is embedded here: that would wait for the model.
     ///
     /// # Errors
     /// A [`RecallError`].
-    pub(crate) fn remember(&self) -> Result<(), RecallError> {
+    pub(crate) fn remember(&self) -> Result<Option<Behind>, RecallError> {
         /// How long words may take.
         const WORDS_MAX: Duration = Duration::from_secs(2);
+        self.remember_within(WORDS_MAX)
+    }
+
+    pub(super) fn remember_within(&self, words: Duration) -> Result<Option<Behind>, RecallError> {
         /// How long another process, or a thread that writes vectors down, is waited for.
         const HOLD_MAX: Duration = Duration::from_millis(200);
         const LOOK_EVERY: Duration = Duration::from_millis(5);
         let begun = Instant::now();
-        while self.catch_up(&|_, _| begun.elapsed() < WORDS_MAX)?.is_none() && begun.elapsed() < HOLD_MAX {
-            std::thread::sleep(LOOK_EVERY);
+        loop {
+            match self.catch_up(&|_, _| begun.elapsed() < words)? {
+                Some(done) if done.whole => return Ok(None),
+                Some(done) => return Ok(Some(Behind { indexed_to: done.seq, log_head: self.0.log.head()?.seq })),
+                // Whoever has the index brings it up to the log.
+                None if begun.elapsed() >= HOLD_MAX => return Ok(None),
+                None => std::thread::sleep(LOOK_EVERY),
+            }
         }
-        Ok(())
     }
 }
 

@@ -1,15 +1,17 @@
 //! The log of a workspace, with the logs that lie beside it, as the search index reads it and as hits are told apart.
 
+use std::collections::HashMap;
+
 use super::Recall;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::{Hash, NodeId, RunId};
-use crate::memory::index::Source;
+use crate::memory::index::{Source, Touched, Window};
 use crate::memory::lexical::{DocumentTest, WordFact};
 use crate::memory::search::SearchResult;
 use crate::store;
 use crate::store::codec::{self, Decoded};
 use crate::store::identity::IMPORTED;
-use crate::views::run_detail::RunDetail;
+use crate::views::run_detail::{Fold, RunDetail};
 use crate::views::run_list::LogFilter;
 use crate::workspace::Workspace;
 use crate::workspace::memory::response::{HitDocument, hit_document};
@@ -28,46 +30,73 @@ impl Source for Logged<'_> {
         Ok(event.first().filter(|event| event.envelope.seq == seq).map(|event| event.hash))
     }
 
-    fn touched(&self, after: u64, limit: u32) -> Result<Option<(Vec<RunId>, u64, Hash)>, store::Error> {
-        let mut runs = std::collections::BTreeSet::new();
+    fn touched(&self, after: u64, limit: u32) -> Result<Option<Window>, store::Error> {
+        let mut runs: HashMap<RunId, Touched> = HashMap::new();
+        let mut touch = |run, at| {
+            runs.entry(run).and_modify(|touched| touched.last = at).or_insert(Touched { run, first: at, last: at });
+        };
         let mut last = None;
         let mut from = after + 1;
         while from - after <= u64::from(limit) {
             let page = self.0.runs().log_page(from)?;
             let Some(end) = page.last() else { break };
             (from, last) = (end.envelope.seq + 1, Some((end.envelope.seq, end.hash)));
-            runs.extend(page.iter().filter_map(|event| event.envelope.run));
-            // Where the own log says that another was taken in, the runs of that are new.
-            for event in page.iter().filter(|event| event.kind == IMPORTED) {
-                if let Ok(Decoded::Known(recorded)) = codec::decode(event)
+            for event in &page {
+                let at = event.envelope.seq;
+                event.envelope.run.into_iter().for_each(|run| touch(run, at));
+                // Where the own log says that another was taken in, the runs of that are new.
+                if event.kind == IMPORTED
+                    && let Ok(Decoded::Known(recorded)) = codec::decode(event)
                     && let Event::SegmentImported(body) = recorded.event
                     && let Some(spans) = self.0.keeping().imported_runs()?
                 {
-                    runs.extend(spans.runs_between(body.node, body.from, body.to));
+                    spans.runs_between(body.node, body.from, body.to).for_each(|run| touch(run, at));
                 }
             }
         }
-        Ok(last.map(|(seq, hash)| (runs.into_iter().collect(), seq, hash)))
+        let mut runs: Vec<Touched> = runs.into_values().collect();
+        runs.sort_unstable_by_key(|touched| (touched.first, touched.run));
+        Ok(last.map(|(seq, hash)| Window { runs, seq, hash }))
     }
 
-    fn detail(&self, run: RunId) -> Result<RunDetail, store::Error> {
-        // A run is found by what can be read of it, and looked at again when there is more.
-        let mut events = self.0.runs().events_of(run, 1, u32::MAX)?;
-        for recorded in &mut events {
-            let mut locked = None;
-            recorded.event.each_text_mut(&mut |text| {
-                // One that is missing or damaged stays a name too, and no key brings it back.
-                let is_locked = |name: &Hash| matches!(self.0.payloads.read(*name), Err(store::Error::Locked(_)));
-                let name = text.payload().filter(|name| locked.is_none() && is_locked(name));
-                locked = locked.or(name.and_then(|name| self.0.payloads.key_of(name)));
-            });
-            if let Some(key) = locked {
+    fn detail(&self, run: RunId) -> Result<(RunDetail, u64), store::Error> {
+        /// Events in memory at once.
+        const PAGE: u32 = 2_000;
+        let (mut fold, mut next, mut last) = (Fold::default(), 1, 0);
+        let mut is_locked = false;
+        loop {
+            let mut events = self.0.runs().events_of(run, next, PAGE)?;
+            let Some(end) = events.last() else { break };
+            (next, last) = (end.envelope.version.max(next).saturating_add(1), end.envelope.seq);
+            // A run is found by what can be read of it, and looked at again when there is more.
+            if !is_locked && let Some(key) = events.iter_mut().find_map(|recorded| self.locked(recorded)) {
                 let place = self.0.memory().index_place();
-                place.mark_locked(&key.to_string()).map_err(store::Error::io(self.0.store.path.clone()))?;
+                place.mark_locked(&key).map_err(store::Error::io(self.0.store.path.clone()))?;
+                is_locked = true;
+            }
+            self.0.runs().fold_in(&mut fold, &events);
+            if events.len() < PAGE as usize {
                 break;
             }
         }
-        self.0.runs().detail_of(run, &events)
+        let detail = self.0.runs().detail_from(run, fold)?;
+        // Positions in another log are none in this one.
+        let last = if detail.node.is_some() { 0 } else { last };
+        Ok((detail, last))
+    }
+}
+
+impl Logged<'_> {
+    /// Returns the key without which a text of an event cannot be read.
+    fn locked(&self, recorded: &mut Recorded) -> Option<String> {
+        let mut locked = None;
+        recorded.event.each_text_mut(&mut |text| {
+            // One that is missing or damaged stays a name too, and no key brings it back.
+            let is_locked = |name: &Hash| matches!(self.0.payloads.read(*name), Err(store::Error::Locked(_)));
+            let name = text.payload().filter(|name| locked.is_none() && is_locked(name));
+            locked = locked.take().or(name.and_then(|name| self.0.payloads.key_of(name)));
+        });
+        locked.map(|key| key.to_string())
     }
 }
 

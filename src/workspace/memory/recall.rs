@@ -146,7 +146,8 @@ impl Recall<'_> {
                 drop(loading.map(std::thread::ScopedJoinHandle::join));
                 if let Ok(embedder) = &embedder {
                     let in_time = |_, _| begun.elapsed() < patience;
-                    let embedded = place.hold().and_then(|hold| hold.map(|hold| hold.embed(embedder, &in_time)).transpose());
+                    let embed = |hold: Hold| hold.embed_for(&search.query, embedder, &in_time);
+                    let embedded = place.hold().and_then(|hold| hold.map(embed).transpose());
                     if let Err(error) = embedded {
                         notices.push(format!("not everything could be embedded: {error}"));
                     }

@@ -119,3 +119,63 @@ fn one_damaged_text_takes_nothing_else_out_of_the_index() {
     }
     assert!(!workspace.inspect().unwrap().payloads_damaged.is_empty());
 }
+
+#[test]
+fn words_that_are_left_after_an_import_are_told_and_done_bit_by_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let workspace = Workspace::at(&dir.path().join("store"), None).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/collections/paraphrases");
+    let collection = Collection::read(&folder, &|_| Ok(Vec::new())).unwrap();
+    workspace.keeping().import_runs(collection.as_runs().as_bytes(), "collection", &mut |_| ()).unwrap();
+    let log_head = workspace.log.head().unwrap().seq;
+    let first = workspace.memory().remember_within(Duration::ZERO).unwrap().unwrap();
+    let second = workspace.memory().remember_within(Duration::ZERO).unwrap().unwrap();
+    assert!(first.indexed_to < second.indexed_to && second.indexed_to < log_head, "{first:?} {second:?}");
+    assert_eq!((first.log_head, second.log_head), (log_head, log_head));
+    assert_eq!(workspace.memory().remember_within(Duration::from_secs(3_600)).unwrap(), None);
+}
+
+#[test]
+fn a_word_within_a_sentence_without_spaces_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let workspace = Workspace::at(&dir.path().join("store"), None).unwrap();
+    let reports = [
+        ("japanese", "修正する：ウェブソケットのテストが不安定です。src/main.rsを直した。"),
+        ("chinese", "数据库连接池耗尽，网络中断了九分钟。"),
+        ("thai", "ฐานข้อมูลเต็มเมื่อคืนนี้"),
+        ("english", "The websocket test is flaky."),
+    ];
+    let line = |(id, report): &(&str, &str)| {
+        let run = serde_json::json!({
+            "run_id": id, "template_id": "report", "started_at": "2026-01-01T00:00:00Z", "agents": [], "report": report
+        });
+        format!("{run}\n")
+    };
+    let lines: String = reports.iter().map(line).collect();
+    workspace.keeping().import_runs(lines.as_bytes(), "test", &mut |_| ()).unwrap();
+    let asked = |query: &str| {
+        let request = SearchRequest { lexical_only: true, ..SearchRequest::new(query).catch_up(Duration::from_secs(60)) };
+        let found = workspace.memory().search_here(&request).unwrap();
+        let own = |id: &String| workspace.runs().detail(id.parse().unwrap()).unwrap().foreign_run_id.unwrap();
+        let ids: Vec<String> = found.hits.iter().map(|hit| own(&hit.run_id)).collect();
+        (ids, found.hits)
+    };
+    for (query, id) in [
+        ("ウェブソケット", "japanese"),
+        ("テスト", "japanese"),
+        ("不安定なテスト", "japanese"),
+        ("\"不安定です\"", "japanese"),
+        ("src/main.rs", "japanese"),
+        ("网络", "chinese"),
+        ("数据库", "chinese"),
+        ("\"连接池耗尽\"", "chinese"),
+        ("ข้อมูล", "thai"),
+        ("websocket", "english"),
+    ] {
+        assert_eq!(asked(query).0, [id], "{query}");
+    }
+    assert_eq!(asked("\"テストする\"").0, [] as [&str; 0], "a phrase is all of its characters");
+    let hit = &asked("ウェブソケット").1[0];
+    let marked: Vec<&str> = hit.highlights.iter().map(|(from, to)| &hit.snippet[*from..*to]).collect();
+    assert_eq!(marked, ["ウェブソケット"], "pairs that overlap are one place");
+}

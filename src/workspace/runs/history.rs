@@ -11,7 +11,7 @@ use crate::store::codec::{self, Decoded};
 use crate::store::log::{Appended, Batch, Stored};
 use crate::store::session::{Probe, RunLock};
 use crate::store::{self};
-use crate::views::run_detail::RunDetail;
+use crate::views::run_detail::{Fold, RunDetail};
 use crate::views::run_list::{LogFilter, RunFilter, RunList, RunRow, SortBy};
 use crate::views::runs;
 use crate::views::status::RunStatus;
@@ -182,7 +182,19 @@ impl Runs<'_> {
 
     /// Returns everything that these events of a run say.
     pub(in crate::workspace) fn detail_of(&self, id: RunId, events: &[Recorded]) -> Result<RunDetail, store::Error> {
-        let mut detail = RunDetail::fold(events.iter(), &inline);
+        let mut fold = Fold::default();
+        self.fold_in(&mut fold, events);
+        self.detail_from(id, fold)
+    }
+
+    /// Folds more events of a run, whose texts were read.
+    pub(in crate::workspace) fn fold_in(&self, fold: &mut Fold, events: &[Recorded]) {
+        events.iter().for_each(|recorded| fold.apply(recorded, &inline));
+    }
+
+    /// Returns everything that the folded events of a run say.
+    pub(in crate::workspace) fn detail_from(&self, id: RunId, fold: Fold) -> Result<RunDetail, store::Error> {
+        let mut detail = fold.finish();
         detail.status = detail.status.seen(detail.status == RunStatus::Running && self.probe(id));
         if let Some(lineage) = &mut detail.lineage
             && let Ok(parent) = lineage.parent.parse()
