@@ -43,7 +43,7 @@ impl Starts<'_> {
     }
 
     /// Returns the next agent that may go on, with the purpose of its call; `None` there: with the tools that its model asked for.
-    fn next(&self, run: &Run, waiting: &[AgentNo]) -> Option<(AgentNo, Option<Purpose>)> {
+    pub(super) fn next(&self, run: &Run, waiting: &[AgentNo]) -> Option<(AgentNo, Option<Purpose>)> {
         next_call(run, waiting).filter(|_| self.calls).map(|(agent, purpose)| (agent, Some(purpose))).or_else(|| {
             pending(run).into_iter().find_map(|effect| match effect {
                 Effect::StartTools { agent } if !waiting.contains(&agent) => Some((agent, None)),

@@ -157,6 +157,9 @@ impl Stream {
     /// # Errors
     /// [`StreamError::Store`] when the log cannot take it.
     pub(super) fn start(&mut self, basis: &Basis, starts: &Starts) -> Result<(), StreamError> {
+        if starts.next(&self.run, &[]).is_none() {
+            return Ok(());
+        }
         self.perform_drafted(basis, |stream| stream.draft(basis, &[], None, Some(starts)))
     }
 
