@@ -22,6 +22,8 @@ const DIFF_TIME_MAX: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
     files: Vec<Planned>,
+    /// A process that died may have begun it: what is there already may be its work.
+    goes_on: bool,
     /// What is said when it is done.
     text: String,
     diff: String,
@@ -150,7 +152,7 @@ impl<'a> Planner<'a> {
 
     /// Returns what is to be done; files that stay as they are fall away.
     pub(super) fn finish(self) -> Write {
-        let mut files = Vec::new();
+        let (mut files, goes_on) = (Vec::new(), self.recorded.is_some());
         let (mut text, mut diff) = (String::new(), String::new());
         for mut file in self.files {
             file.change.after = file.content.as_ref().map(|content| Hash::of(content.as_bytes()));
@@ -173,7 +175,7 @@ impl<'a> Planner<'a> {
         if files.is_empty() {
             text = "Nothing changes: that is what stands there already.".to_owned();
         }
-        Write { files, text, diff }
+        Write { files, goes_on, text, diff }
     }
 }
 
@@ -209,12 +211,13 @@ impl Write {
         let result = self.files.iter().try_for_each(|file| {
             let _alone = root.alone()?;
             match standing(root, &file.change)? {
-                Standing::After => {}
+                Standing::After if self.goes_on => {}
                 Standing::Before => match &file.content {
                     Some(content) => root.put(&file.path, content.as_bytes(), file.change.mode)?,
                     None => root.delete(&file.path, 0)?,
                 },
-                Standing::Other => {
+                // Who made the same of it made a change of their own.
+                Standing::After | Standing::Other => {
                     let message = format!("`{}` was changed by somebody else meanwhile: read it again.", file.change.path);
                     return Err(ToolError::failed(message));
                 }

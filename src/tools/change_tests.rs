@@ -225,26 +225,39 @@ fn what_a_killed_process_left_beside_a_file_is_cleared_away() {
     assert_eq!(names, [own, "a".to_owned()]);
 }
 
-/// Everybody adds a line to the same file; who finds it changed reads it again.
+/// Everybody adds the same line to the same file; who finds it changed, and be it to what was meant, reads it again.
 #[test]
 fn what_is_written_at_once_is_there_or_refused() {
     const WRITERS: usize = 4;
     const LINES: usize = 25;
     let (_dir, root) = folder(&[("log.txt", "top\n")]);
-    let write = |writer: usize| {
+    let write = || {
         let tools = toolbox(&root);
-        for line in 0..LINES {
-            let patch = format!("--- a/log.txt\n+++ b/log.txt\n@@ -1 +1,2 @@\n top\n+{writer} {line}\n");
-            while run(&tools, APPLY_PATCH, json!({"patch": patch})).fault.is_some() {}
+        for _ in 0..LINES {
+            let patch = json!({"patch": "--- a/log.txt\n+++ b/log.txt\n@@ -1 +1,2 @@\n top\n+line\n"});
+            while run(&tools, APPLY_PATCH, patch.clone()).fault.is_some() {}
         }
     };
-    std::thread::scope(|scope| (0..WRITERS).for_each(|writer| drop(scope.spawn(move || write(writer)))));
-    let mut lines: Vec<String> = read(&root, "log.txt").lines().skip(1).map(str::to_owned).collect();
-    lines.sort();
-    let mut expected: Vec<String> =
-        (0..WRITERS).flat_map(|writer| (0..LINES).map(move |line| format!("{writer} {line}"))).collect();
-    expected.sort();
-    assert_eq!(lines, expected);
+    std::thread::scope(|scope| (0..WRITERS).for_each(|_| drop(scope.spawn(write))));
+    assert_eq!(read(&root, "log.txt"), format!("top\n{}", "line\n".repeat(WRITERS * LINES)));
+}
+
+/// A lock of another opened folder is what another process has: the write waits for its end.
+#[test]
+fn another_process_that_changes_files_is_waited_for() {
+    let (_dir, root) = folder(&[]);
+    let held = fs::File::open(&root).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let is_free = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            is_free.store(true, Ordering::SeqCst);
+            drop(held);
+        });
+        assert_eq!(run(&toolbox(&root), WRITE_FILE, json!({"path": "a", "content": "1"})).fault, None);
+        assert!(is_free.load(Ordering::SeqCst));
+    });
 }
 
 #[test]
