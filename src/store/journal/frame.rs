@@ -10,7 +10,7 @@
 //! bytes that somebody put into a text cannot pass for a frame of this log without knowing its node.
 //! This file reads and writes these bytes; where they lie and what follows from bad ones is decided elsewhere.
 
-use crate::domain::ids::{BatchId, Hash, NodeId};
+use crate::domain::ids::{BatchId, Hash, NodeId, TimeNs};
 use crate::store::codec::record::Record;
 use crate::store::log::Head;
 use crate::store::{Error, chain};
@@ -134,16 +134,15 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
+    /// Returns how long the frame at the start of `bytes` says it is; `None` when none begins there.
+    pub fn length(bytes: &[u8]) -> Option<usize> {
+        let start = bytes.get(..FRAME_BYTES).filter(|start| start[..4] == FRAME_MAGIC)?;
+        Some(u32_at(start, 4) as usize).filter(|length| (FRAME_BYTES..=FRAME_BYTES_MAX).contains(length))
+    }
+
     /// Reads a frame at the start of `bytes`; `None` when there is none, whole and sound.
     pub fn read(bytes: &'a [u8], node: NodeId) -> Option<Self> {
-        if bytes.get(..4)? != FRAME_MAGIC {
-            return None;
-        }
-        let length = u32_at(bytes.get(..FRAME_BYTES)?, 4) as usize;
-        if !(FRAME_BYTES..=FRAME_BYTES_MAX).contains(&length) {
-            return None;
-        }
-        let bytes = bytes.get(..length)?;
+        let bytes = bytes.get(..Self::length(bytes)?)?;
         let sound = checksum(node, &[&bytes[4..8], &bytes[12..]]) == u32_at(bytes, 8);
         let frame = Self::trusted(bytes);
         (sound && frame.count > 0 && frame.first > 0 && frame.first.checked_add(u64::from(frame.count)).is_some())
@@ -166,6 +165,11 @@ impl<'a> Frame<'a> {
     /// Returns the position of the last event.
     pub fn last(&self) -> u64 {
         self.first + u64::from(self.count) - 1
+    }
+
+    /// Returns when the last event was recorded; `None` when that cannot be read.
+    pub fn last_at(&self) -> Option<TimeNs> {
+        Some(self.records().last()?.ok()?.head().ok()?.envelope.at)
     }
 
     /// Returns the events in order.

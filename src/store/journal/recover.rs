@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::JournalDir;
 use super::frame::{FOOTER_BYTES, Footer, Frame, HEADER_BYTES, Header, NewFrame};
-use super::segment::{self, Gap, Item, Segment, file_name};
+use super::segment::{self, Gap, Item, Segment, SoundEnd, file_name};
 use super::writer::OpenSegment;
 use crate::domain::ids::{BatchId, Hash, TimeNs};
 use crate::store::codec::record::Record;
@@ -139,8 +139,16 @@ pub(super) fn open(place: &JournalDir, witness: &dyn Replica) -> Result<OpenedJo
             head = Head { seq: footer.last, hash: footer.hash, ..head };
             continue;
         }
+        if !place.thorough && successor.is_none() {
+            let path = place.dir.join(file_name(*first));
+            if let Some(sound) = segment::sound_end(files, &path, place.node, *first) {
+                let SoundEnd { last, hash, last_at, frames, end, synced_to } = sound;
+                let open = if place.read_only { None } else { Some(reopen(place, *first, end, frames, synced_to)?) };
+                return Ok(OpenedJournal { head: Head { seq: last, hash, ..head }, last_at, open, recovery });
+            }
+        }
         let segment = Segment::load(files, &place.dir, place.node, *first)?;
-        let settled = settle(place, &segment, head, successor, &held, &mut recovery)?;
+        let settled = settle(place, segment, head, successor, &held, &mut recovery)?;
         head = settled.head;
         if successor.is_none() {
             let mut last_at = settled.last_at;
@@ -150,7 +158,7 @@ pub(super) fn open(place: &JournalDir, witness: &dyn Replica) -> Result<OpenedJo
             }
             let open = match settled.sealed {
                 _ if place.read_only => None,
-                false => Some(reopen(place, &settled)?),
+                false => Some(reopen(place, *first, settled.end, settled.frames, settled.synced_to)?),
                 true => {
                     // Whoever sealed it died before the next one was made, and perhaps before the footer was synced.
                     let path = &settled.segment.path;
@@ -258,7 +266,7 @@ struct Settled {
 /// Reads a segment through, cuts what is torn, and restores or reports what is damaged.
 fn settle(
     place: &JournalDir,
-    segment: &Segment,
+    mut segment: Segment,
     before: Head,
     successor: Option<u64>,
     held: &Held<'_>,
@@ -309,7 +317,6 @@ fn settle(
         }
     }
 
-    let mut segment = segment.clone();
     if let Some(cut) = cut {
         let path = &segment.path;
         let shorten = || {
@@ -346,7 +353,7 @@ fn settle(
             set_aside(place, &segment)?;
             write_whole(&*place.files, &segment.path, &bytes).map_err(Error::io(&segment.path))?;
             let whole = Segment::load(&*place.files, &place.dir, place.node, segment.first)?;
-            return settle(place, &whole, before, successor, held, recovery);
+            return settle(place, whole, before, successor, held, recovery);
         }
         if told.is_none() && !place.read_only && damages.last().is_some_and(|(_, until)| *until > after(&frames)) {
             let (gap, until) = damages[damages.len() - 1];
@@ -466,12 +473,11 @@ fn set_aside(place: &JournalDir, segment: &Segment) -> Result<(), Error> {
     keep().map_err(Error::io(&beside))
 }
 
-fn reopen(place: &JournalDir, settled: &Settled) -> Result<OpenSegment, Error> {
-    let path = &settled.segment.path;
-    let file = place.files.open(path).map_err(Error::io(path))?;
-    let zeroed_to = file.length().map_err(Error::io(path))?;
-    let Settled { segment, end, frames, synced_to, .. } = settled;
-    Ok(OpenSegment { file, first: segment.first, end: *end, zeroed_to, frames: *frames, synced_to: *synced_to })
+fn reopen(place: &JournalDir, first: u64, end: u64, frames: u32, synced_to: u64) -> Result<OpenSegment, Error> {
+    let path = place.dir.join(file_name(first));
+    let file = place.files.open(&path).map_err(Error::io(&path))?;
+    let zeroed_to = file.length().map_err(Error::io(&path))?;
+    Ok(OpenSegment { file, first, end, zeroed_to, frames, synced_to })
 }
 
 /// Returns when the segment's last event was recorded; `at` is where its last frame stands, when that is known.
@@ -480,8 +486,7 @@ fn last_time(segment: &Segment, at: Option<u64>) -> Option<TimeNs> {
         Some(at) => Frame::read(&segment.bytes[at as usize..], segment.node)?,
         None => segment.items().filter_map(|item| if let Item::Frame(_, frame) = item { Some(frame) } else { None }).last()?,
     };
-    let record = frame.records().last()?.ok()?;
-    Some(record.head().ok()?.envelope.at)
+    frame.last_at()
 }
 
 fn notice(recovery: &mut Recovery, text: String) {

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use super::frame::{FOOTER_BYTES, FRAME_BYTES, Footer, Frame, HEADER_BYTES, Header};
-use crate::domain::ids::NodeId;
+use crate::domain::ids::{Hash, NodeId, TimeNs};
 use crate::store::Error;
-use crate::store::files::Files;
+use crate::store::files::{DataFile, Files};
 
 /// A segment read into memory.
 #[derive(Clone, Debug)]
@@ -146,6 +146,75 @@ impl<'a> Items<'a> {
     fn gap(&mut self, from: usize, to: usize) -> Item<'a> {
         self.bad = true;
         Item::Gap(Gap { from: from as u64, to: to as u64, expected: self.expected })
+    }
+}
+
+/// The end of a segment of which every byte is as it was written: sound frames, each after the one before, and zeros behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoundEnd {
+    /// Position of the last event.
+    pub last: u64,
+    /// The chain's hash at it.
+    pub hash: Hash,
+    /// When it was recorded.
+    pub last_at: Option<TimeNs>,
+    /// How many frames there are, one at least.
+    pub frames: u32,
+    /// Where the last one ends.
+    pub end: u64,
+    /// Up to where it says that the segment was synced when it was written.
+    pub synced_to: u64,
+}
+
+/// Reads an open segment through, a part at a time, as [`Segment::items`] does with all of it in memory; `None` for anything but a sound
+/// one, which is for [`recover`](super::recover) to look at as a whole.
+pub fn sound_end(files: &dyn Files, path: &Path, node: NodeId, first: u64) -> Option<SoundEnd> {
+    let file = files.open_read(path).ok()?;
+    let mut window = Window { length: file.length().ok()?, file: &*file, from: 0, bytes: Vec::new() };
+    Header::read(window.part(0, HEADER_BYTES)?, node).ok()?.filter(|header| header.first == first)?;
+    let (mut at, mut next, mut sound) = (HEADER_BYTES as u64, first, None);
+    while let Some(length) = window.part(at, FRAME_BYTES).and_then(Frame::length) {
+        let frame = Frame::read(window.part(at, length)?, node).filter(|frame| frame.first == next)?;
+        let frames = sound.map_or(0, |sound: SoundEnd| sound.frames) + 1;
+        (at, next) = (at + length as u64, frame.last() + 1);
+        let last_at = frame.last_at();
+        sound = Some(SoundEnd { last: frame.last(), hash: frame.hash, last_at, frames, end: at, synced_to: frame.synced_to });
+    }
+    while at < window.length {
+        let part = window.part(at, WINDOW_BYTES.min(usize::try_from(window.length - at).ok()?))?;
+        if part.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        at += part.len() as u64;
+    }
+    sound
+}
+
+/// What is read of a file at once.
+const WINDOW_BYTES: usize = 64 * 1024;
+
+/// A part of a file that moves on.
+struct Window<'a> {
+    file: &'a dyn DataFile,
+    length: u64,
+    from: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window<'_> {
+    /// Returns `length` bytes at `at`, which is never before an earlier one; `None` when there are fewer, or they cannot be read.
+    fn part(&mut self, at: u64, length: usize) -> Option<&[u8]> {
+        let left = usize::try_from(self.length.checked_sub(at)?).ok().filter(|left| *left >= length)?;
+        let mut begin = usize::try_from(at - self.from).ok()?;
+        if self.bytes.len() < begin + length {
+            self.bytes.drain(..begin.min(self.bytes.len()));
+            self.from = at;
+            begin = 0;
+            let had = self.bytes.len();
+            self.bytes.resize(length.max(WINDOW_BYTES).min(left), 0);
+            self.file.read_at(self.bytes.get_mut(had..)?, at + had as u64).ok()?;
+        }
+        self.bytes.get(begin..begin + length)
     }
 }
 

@@ -252,6 +252,53 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_segment_read_in_parts_ends_where_the_walk_through_all_of_it_does(
+        sizes in proptest::collection::vec((1usize..4, prop_oneof![0usize..200, 30_000usize..150_000]), 1..6),
+        zeros in 0usize..200_000,
+        flip in proptest::option::of((any::<usize>(), 0u8..8)),
+        cut in proptest::option::of(any::<usize>()),
+    ) {
+        let files = SimFiles::default();
+        append(&open(&files, 1 << 30, &Nobody).unwrap().0, &sizes);
+        let (dir, path) = (place(&files, 0).dir, place(&files, 0).dir.join(segment::file_name(1)));
+        files.tamper(&path, |bytes| {
+            let length = bytes.len();
+            bytes.resize(length + zeros, 0);
+            if let Some((at, bit)) = flip {
+                bytes[at % length] ^= 1 << bit;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut % length);
+            }
+        });
+        let found = segment::sound_end(&files, &path, NODE, 1);
+        let whole = Segment::load(&files, &dir, NODE, 1).unwrap();
+        let (mut frames, mut end, mut sound) = (Vec::new(), 0, true);
+        for item in whole.items() {
+            match item {
+                Item::Frame(at, frame) => {
+                    frames.push(frame);
+                    end = at + frame.bytes.len() as u64;
+                }
+                Item::Gap(_) | Item::Footer(_) => sound = false,
+            }
+        }
+        let walked = frames.last().filter(|_| sound).map(|last| segment::SoundEnd {
+            last: last.last(),
+            hash: last.hash,
+            last_at: Some(last.last() as i64),
+            frames: frames.len() as u32,
+            end,
+            synced_to: last.synced_to,
+        });
+        prop_assert_eq!(found, walked);
+    }
+}
+
 fn three_batches() -> (SimFiles, PathBuf, Head, Everybody) {
     let files = SimFiles::default();
     let (end, memory) = append(&open(&files, 1 << 20, &Nobody).unwrap().0, &[(1, 50), (2, 50), (1, 50)]);
