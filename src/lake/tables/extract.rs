@@ -81,7 +81,7 @@ impl Extract {
             if self.held.len() >= RUNS_MAX {
                 self.let_go::<E>(each)?;
             }
-            let mut state = RunState::new(run);
+            let mut state = RunState::new(run, &|table| self.wants(table));
             let mut before = HashSet::new();
             if recorded.envelope.version > 1 {
                 for recorded in earlier().map_err(Error::Source)? {

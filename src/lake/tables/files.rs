@@ -1,5 +1,6 @@
 //! The files of a lake, in a folder or in a shared place: which are there, and how one gets its name only when it is whole.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use super::buffer::Buffer;
 use super::names::{Covered, DONE, FileFormat, Stretch, folder, partition, version_of};
 use super::{Table, VERSION, parquet, plain};
 use crate::lake::remote::{Remote, RemoteError};
+use crate::store::files::{Files, OsFiles};
 
 /// A lake.
 #[derive(Clone)]
@@ -44,6 +46,19 @@ pub enum LakeError {
         found: u32,
     },
 }
+
+/// A file that was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Where it stands until it is published; nothing in a shared place, where it has its name already.
+    partial: Option<PathBuf>,
+    path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// How the name of a file ends that is not published.
+const PARTIAL: &str = ".part";
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> LakeError {
     let path = path.to_owned();
@@ -105,7 +120,7 @@ impl Lake<'_> {
         }
     }
 
-    /// Returns what of the log of `node` a table has.
+    /// Returns what of the log of `node` a table has, for whoever holds the lock: files that were never published go.
     ///
     /// # Errors
     /// [`LakeError::Io`].
@@ -119,7 +134,15 @@ impl Lake<'_> {
         let done = read(self.names(&of_table.join(DONE))?, &marked);
         let mut begun: Vec<Stretch> = Vec::new();
         for day in self.names(&of_table)?.iter().filter(|name| name.starts_with("date=")) {
-            begun.extend(read(self.names(&of_table.join(day))?, &extension));
+            let names = self.names(&of_table.join(day))?;
+            if self.remote.is_none() {
+                // An export that was cut off left these; this one may end its files elsewhere in the log.
+                for name in names.iter().filter(|name| name.starts_with(&format!(".{node}-")) && name.ends_with(PARTIAL)) {
+                    let path = self.dir.join(&of_table).join(day).join(name);
+                    fs::remove_file(&path).map_err(failed(&path))?;
+                }
+            }
+            begun.extend(read(names, &extension));
         }
         begun.sort_unstable();
         begun.dedup();
@@ -127,42 +150,57 @@ impl Lake<'_> {
         Ok(Covered { done, begun })
     }
 
-    /// Writes the rows of one day of a stretch as a file that is there when it is whole; returns its name and size in bytes.
+    /// Writes the rows of one day of a stretch as a file, which is there once it is published.
     ///
     /// # Errors
     /// [`LakeError::Io`].
-    pub fn write(&self, buffer: &Buffer, day: i32, node: &str, stretch: Stretch) -> Result<(PathBuf, u64), LakeError> {
+    pub fn write(&self, buffer: &Buffer, day: i32, node: &str, stretch: Stretch) -> Result<Written, LakeError> {
         let name = format!("{}.{}", stretch.name(node), self.format.name());
         let within = PathBuf::from(folder(buffer.table)).join(partition(day));
         let of_day = self.dir.join(&within);
         if let Some(remote) = self.remote {
             let path = of_day.join(&name);
-            let mut bytes = Vec::new();
-            self.encode(buffer, &mut bytes).map_err(failed(&path))?;
-            let size = bytes.len() as u64;
+            let mut content = Vec::new();
+            self.encode(buffer, &mut content).map_err(failed(&path))?;
+            let bytes = content.len() as u64;
             // One that is there has the same bytes.
-            remote.create(&address(&within.join(&name)), bytes)?;
-            return Ok((path, size));
+            remote.create(&address(&within.join(&name)), content)?;
+            return Ok(Written { partial: None, path, bytes });
         }
         fs::create_dir_all(&of_day).map_err(failed(&of_day))?;
-        let (partial, path) = (of_day.join(format!(".{name}.part")), of_day.join(&name));
+        let (partial, path) = (of_day.join(format!(".{name}{PARTIAL}")), of_day.join(&name));
         let write = || -> io::Result<u64> {
-            let mut out = BufWriter::with_capacity(1 << 20, private(&partial)?);
+            let mut out = BufWriter::with_capacity(64 << 10, private(&partial)?);
             self.encode(buffer, &mut out)?;
-            out.flush()?;
-            let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.sync_all()?;
-            let bytes = file.metadata()?.len();
-            fs::rename(&partial, &path)?;
-            Ok(bytes)
+            Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.metadata()?.len())
         };
-        let bytes = write().map_err(|source| {
-            // What cannot be removed is written over by the next export.
-            let _ = fs::remove_file(&partial);
-            LakeError::Io { path: path.clone(), source }
-        })?;
-        sync(&of_day)?;
-        Ok((path, bytes))
+        let bytes = write().map_err(failed(&path))?;
+        Ok(Written { partial: Some(partial), path, bytes })
+    }
+
+    /// Makes files durable and then gives them their names. Many are made durable together: two waits for each would take minutes.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`].
+    pub fn publish(&self, files: &[Written]) -> Result<(), LakeError> {
+        const FEW: usize = 8;
+        let partials = || files.iter().filter_map(|file| Some((file.partial.as_ref()?, &file.path)));
+        let together = |count: usize| -> Result<bool, LakeError> {
+            Ok(count > FEW && OsFiles.sync_all(&self.dir).map_err(failed(&self.dir))?)
+        };
+        if !together(partials().count())? {
+            for (partial, path) in partials() {
+                File::open(partial).and_then(|file| file.sync_all()).map_err(failed(path))?;
+            }
+        }
+        for (partial, path) in partials() {
+            fs::rename(partial, path).map_err(failed(path))?;
+        }
+        let dirs: BTreeSet<&Path> = partials().filter_map(|(_, path)| path.parent()).collect();
+        if !together(dirs.len())? {
+            dirs.into_iter().try_for_each(sync)?;
+        }
+        Ok(())
     }
 
     fn encode(&self, buffer: &Buffer, out: &mut (impl Write + Send)) -> io::Result<()> {

@@ -15,8 +15,11 @@ use super::buffer::Buffer;
 /// When `out` cannot be written.
 pub fn write_csv(buffer: &Buffer, out: impl Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(buffer.columns.iter().map(|cells| cells.column.name))?;
-    each_row(buffer, &mut |row| Ok(csv.write_record(row.iter().map(csv_cell))?))?;
+    csv.write_record(buffer.table.columns().iter().map(|column| column.name))?;
+    let (mut rows, mut row) = (buffer.read(), Vec::new());
+    while rows.next_into(&mut row) {
+        csv.write_record(row.iter().map(csv_cell))?;
+    }
     csv.flush()
 }
 
@@ -25,27 +28,13 @@ pub fn write_csv(buffer: &Buffer, out: impl Write) -> io::Result<()> {
 /// # Errors
 /// When `out` cannot be written.
 pub fn write_jsonl(buffer: &Buffer, mut out: impl Write) -> io::Result<()> {
-    each_row(buffer, &mut |row| {
-        let cells = buffer.columns.iter().map(|cells| cells.column.name.to_owned()).zip(row.iter().map(json));
+    let (mut rows, mut row) = (buffer.read(), Vec::new());
+    while rows.next_into(&mut row) {
+        let cells = buffer.table.columns().iter().map(|column| column.name.to_owned()).zip(row.iter().map(json));
         serde_json::to_writer(&mut out, &cells.collect::<Map<_, _>>())?;
-        out.write_all(b"\n")
-    })?;
-    out.flush()
-}
-
-fn each_row(buffer: &Buffer, each: &mut dyn FnMut(&[Cell]) -> io::Result<()>) -> io::Result<()> {
-    let mut places = vec![0; buffer.columns.len()];
-    let mut row = Vec::with_capacity(buffer.columns.len());
-    for number in 0..buffer.rows() {
-        row.clear();
-        for (cells, place) in buffer.columns.iter().zip(&mut places) {
-            let present = cells.present.get(number) == Some(&true);
-            row.push(if present { cells.cell(*place) } else { Cell::Null });
-            *place += usize::from(present);
-        }
-        each(&row)?;
+        out.write_all(b"\n")?;
     }
-    Ok(())
+    out.flush()
 }
 
 fn csv_cell(cell: &Cell) -> String {

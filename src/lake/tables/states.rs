@@ -18,9 +18,10 @@ use crate::views::status::CallStatus;
 #[derive(Clone, Debug)]
 pub struct RunState {
     run: RunId,
-    fold: Fold,
-    /// The rows that the fold of costs keeps for this run.
-    costs: MapRows,
+    /// The run as a whole, where its row or those of its attempts are wanted.
+    fold: Option<Fold>,
+    /// The rows that the fold of costs keeps for this run, where those of its calls are wanted.
+    costs: Option<MapRows>,
     rating: Option<u8>,
     started: Option<TimeNs>,
     attempts: BTreeMap<(AgentNo, AttemptNo), TimeNs>,
@@ -35,12 +36,12 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// Returns a run without events.
-    pub fn new(run: RunId) -> Self {
+    /// Returns a run without events, of which the rows of those tables are wanted that `wanted` lets through.
+    pub fn new(run: RunId, wanted: &dyn Fn(Table) -> bool) -> Self {
         Self {
             run,
-            fold: Fold::default(),
-            costs: MapRows::default(),
+            fold: (wanted(Table::Runs) || wanted(Table::Attempts)).then(Fold::default),
+            costs: wanted(Table::Calls).then(MapRows::default),
             rating: None,
             started: None,
             attempts: BTreeMap::new(),
@@ -59,8 +60,12 @@ impl RunState {
         let at = recorded.envelope.occurred_at.unwrap_or(recorded.envelope.at);
         self.last = recorded.envelope.seq;
         self.context.apply(recorded);
-        self.fold.apply(recorded, &|_| None);
-        Costs.apply(&mut self.costs, recorded)?;
+        if let Some(fold) = &mut self.fold {
+            fold.apply(recorded, &|_| None);
+        }
+        if let Some(costs) = &mut self.costs {
+            Costs.apply(costs, recorded)?;
+        }
         self.ended = matches!(recorded.event, Event::RunSucceeded(_) | Event::RunFailed(_) | Event::RunCancelled(_));
         match &recorded.event {
             Event::RunStarted(_) => self.started = self.started.or(Some(at)),
@@ -88,14 +93,14 @@ impl RunState {
         Ok(())
     }
 
-    /// Returns the rows of the run as it is now, for the tables that `wanted` lets through.
+    /// Returns the rows of the run as it is now, for the tables that `wanted` lets through as it did at the beginning.
     ///
     /// # Errors
     /// When the rows of the fold of costs are malformed.
     pub fn rows(&self, node: &str, wanted: &dyn Fn(Table) -> bool) -> Result<Vec<Row>, String> {
         let mut made = Vec::new();
-        if wanted(Table::Runs) || wanted(Table::Attempts) {
-            let detail = self.fold.clone().finish();
+        if let Some(fold) = &self.fold {
+            let detail = fold.clone().finish();
             if wanted(Table::Runs) {
                 made.push(self.run_row(node, &detail));
             }
@@ -104,8 +109,8 @@ impl RunState {
                 made.extend(all.map(|(agent, attempt)| self.attempt_row(node, &detail, agent, attempt)));
             }
         }
-        if wanted(Table::Calls) {
-            for (key, row) in self.costs.0.range(vec![calls::KIND]..vec![calls::KIND + 1]) {
+        if let Some(costs) = &self.costs {
+            for (key, row) in costs.0.range(vec![calls::KIND]..vec![calls::KIND + 1]) {
                 let key = CallKey::read(key).ok_or("a key of the calls is malformed")?;
                 made.push(self.call_row(node, key, &rows::read(row)?));
             }

@@ -59,7 +59,7 @@ fn buffers(rows: Vec<Row>) -> Vec<Buffer> {
     for row in rows {
         let buffer = buffers.iter_mut().find(|buffer| buffer.table == row.table).unwrap();
         let table = row.table;
-        buffer.push(row.cells).unwrap_or_else(|column| panic!("{table}: {column}"));
+        buffer.push(&row.cells).unwrap_or_else(|column| panic!("{table}: {column}"));
     }
     buffers
 }

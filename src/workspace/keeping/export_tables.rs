@@ -172,15 +172,17 @@ impl Keeping<'_> {
         held: &Held,
         exported: &mut TablesExported,
     ) -> Result<(), TablesError> {
+        let mut written = Vec::new();
         for ((table, day), buffer) in held {
-            let (_, bytes) = lake.write(buffer, *day, node, stretch)?;
+            let file = lake.write(buffer, *day, node, stretch)?;
             for of_table in exported.tables.iter_mut().filter(|other| other.table == *table) {
                 of_table.rows += buffer.rows() as u64;
                 of_table.files += 1;
-                of_table.bytes += bytes;
+                of_table.bytes += file.bytes;
             }
+            written.push(file);
         }
-        Ok(())
+        Ok(lake.publish(&written)?)
     }
 
     /// Returns the rows of a stretch of the log: of all of it when it was `begun` already, else of as much as can be held.
@@ -196,7 +198,7 @@ impl Keeping<'_> {
         let (mut held, mut bytes, mut fault) = (Held::new(), 0, None);
         let mut hold = |row: Row| {
             let buffer = held.entry((row.table, row.day)).or_insert_with(|| Buffer::new(row.table));
-            match buffer.push(row.cells) {
+            match buffer.push(&row.cells) {
                 Ok(more) => bytes += more,
                 Err(column) => fault = Some(format!("a value does not fit the column {column} of {}", buffer.table)),
             }
