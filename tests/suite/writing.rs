@@ -436,6 +436,28 @@ fn a_run_waits_until_somebody_says_whether_a_program_had_finished() {
 }
 
 #[test]
+fn a_run_that_begins_where_another_is_at_work_says_so() {
+    let replies = json!([
+        {"turn": 1, "times": 9, "text": "I run it.",
+         "tool_calls": [{"name": "run_command", "arguments": {"program": "sh", "arguments": ["wait.sh"]}}]},
+        {"turn": 2, "times": 9, "text": "It ran."}]);
+    let house = house(&replies);
+    fs::write(house.path("work/check.sh"), "exit 0\n").expect("written");
+    fs::write(house.path("work/wait.sh"), "while ! test -e go; do sleep 0.02; done\n").expect("written");
+    let mut running = Running::start(command(&house, &RUN));
+    let id = running.until("ToolStarted")["run_id"].as_str().expect("an id").to_owned();
+    let mut other = Running::start(command(&house, &RUN));
+    other.until("ToolStarted");
+    fs::write(house.path("work/go"), "").expect("written");
+    let said = other.end().stderr;
+    assert!(said.contains(&format!("run {id} works in this folder too")), "{said}");
+    let first = running.end().stderr;
+    assert!(!first.contains("in this folder too"), "{first}");
+    let alone = meno(&house, &RUN).ends().stderr;
+    assert!(!alone.contains("in this folder too"), "{alone}");
+}
+
+#[test]
 fn a_program_that_does_no_harm_again_runs_again_by_itself() {
     let house = interrupted(Some("idempotent"));
     meno(&house, &["resume", "last", "--json"]).ends();

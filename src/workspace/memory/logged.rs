@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::Recall;
-use crate::domain::event::{Event, Recorded};
+use crate::domain::event::{Event, Recorded, ToolEndedPrivate};
 use crate::domain::ids::{Hash, NodeId, RunId};
+use crate::domain::text::Text;
 use crate::memory::index::{Source, Touched, Window};
 use crate::memory::lexical::{DocumentTest, WordFact};
 use crate::memory::search::SearchResult;
@@ -65,7 +66,7 @@ impl Source for Logged<'_> {
         let (mut fold, mut next, mut last) = (Fold::default(), 1, 0);
         let mut is_locked = false;
         loop {
-            let mut events = self.0.runs().events_of(run, next, PAGE)?;
+            let mut events = self.0.runs().events_without(run, next, PAGE, &leave_out_results)?;
             let Some(end) = events.last() else { break };
             (next, last) = (end.envelope.version.max(next).saturating_add(1), end.envelope.seq);
             // A run is found by what can be read of it, and looked at again when there is more.
@@ -83,6 +84,15 @@ impl Source for Logged<'_> {
         // Positions in another log are none in this one.
         let last = if detail.node.is_some() { 0 } else { last };
         Ok((detail, last))
+    }
+}
+
+/// Leaves out what tools gave and showed: no document has it, and in a long session it is most of what is there.
+fn leave_out_results(event: &mut Event) {
+    if let Event::ToolEnded(body) = event
+        && let Some(private) = &mut body.private
+    {
+        *private = ToolEndedPrivate { result: Text::Inline(String::new()), whole: None, diff: None, originals: Vec::new() };
     }
 }
 

@@ -218,6 +218,20 @@ impl Runs<'_> {
     /// # Errors
     /// When the store cannot be read.
     pub fn events_of(&self, id: RunId, from: u64, limit: u32) -> Result<Vec<Recorded>, store::Error> {
+        self.events_without(id, from, limit, &|_| {})
+    }
+
+    /// Returns the events of a run as [`Runs::events_of`] does, without the texts that `leave_out` takes from them before they are read.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(in crate::workspace) fn events_without(
+        &self,
+        id: RunId,
+        from: u64,
+        limit: u32,
+        leave_out: &dyn Fn(&mut Event),
+    ) -> Result<Vec<Recorded>, store::Error> {
         let mut events = Vec::new();
         let mut next = from;
         while (events.len() as u64) < u64::from(limit) {
@@ -226,7 +240,10 @@ impl Runs<'_> {
             // In a damaged log versions may not go up: that is for an audit to say, and no reason to read for ever.
             next = last.envelope.version.max(next).saturating_add(1);
             for stored in &page {
-                events.extend(self.decode(stored)?);
+                if let Decoded::Known(mut recorded) = codec::decode(stored)? {
+                    leave_out(&mut recorded.event);
+                    events.push(read_texts(&self.0.payloads, recorded)?);
+                }
             }
         }
         Ok(events)

@@ -15,7 +15,7 @@ use crate::domain::template::{Capture, Template};
 use crate::domain::tool::{HTTP_GET, RUN_COMMAND, changes_files, is_built_in};
 use crate::providers::fetch;
 use crate::settings::{self, Source};
-use crate::store::session::Notice;
+use crate::store::session::{Notice, RunLock};
 use crate::tools::planted::Watched;
 use crate::tools::programs::Programs;
 use crate::tools::sandbox::{Confinement, Enforced, OPEN};
@@ -177,6 +177,9 @@ impl Runs<'_> {
             notice.programs.iter().filter(|program| environment.find(program).is_none()).cloned().collect();
         notice.programs.retain(|program| !absent.contains(program));
         notice.absent = absent;
+        if !notice.programs.is_empty() || notice.offered.iter().any(|tool| changes_files(tool)) {
+            notice.notes.extend(self.neighbours(active));
+        }
         let is_allowed_now = self.0.resolved.settings.tools.allow_write;
         let why = match (active.basis.settings.tools.allow_write, active.shown_from > 1 || is_allowed_now) {
             (true, _) => NoWritingWhy::NotNow,
@@ -189,6 +192,28 @@ impl Runs<'_> {
 }
 
 impl Runs<'_> {
+    /// Says which other runs of this store are at work in the same folder and may change files there.
+    fn neighbours(&self, active: &ActiveRun) -> Option<String> {
+        let folder = active.folder.display().to_string();
+        let is_neighbour = |run: &RunId| {
+            let started = self.started(*run).ok().flatten().and_then(|started| started.private);
+            started.is_some_and(|private| private.workspace == folder)
+                && self.recorded_basis(*run).is_ok_and(|basis| {
+                    let tools = basis.settings.tools;
+                    may_write(&tools) || !tools.commands.is_empty()
+                })
+        };
+        let held = self.0.place().and_then(|place| RunLock::held(place)).unwrap_or_default();
+        let others = held.into_iter().filter(|run| *run != active.id).filter(is_neighbour).map(|run| run.to_string());
+        let others: Vec<String> = others.collect();
+        let subject = match others.as_slice() {
+            [] => return None,
+            [one] => format!("run {one} works"),
+            many => format!("runs {} work", many.join(", ")),
+        };
+        Some(format!("{subject} in this folder too: what one changes there, the agents of the other read and test"))
+    }
+
     /// Tells whether a command that goes on with a run must allow writing anew, so that its agents still may what they might: today's
     /// settings do not allow it without the command line.
     pub(crate) fn needs_leave_to_write(&self, id: RunId) -> bool {
