@@ -1,27 +1,46 @@
-//! What a text says but for how it is shown: the control sequences of terminals, and line breaks and the like that are written as escapes.
-//! Both end in letters, behind which a key does not begin a word: `ESC[31m`, `\n`.
+//! What a text says but for how it is shown: the control sequences of terminals, and line breaks, spaces and the like that are written as
+//! escapes. All end in letters or digits, behind which a key does not begin a word: `ESC[31m`, `\n`, `%3D`.
 
-/// Returns `text` with spaces in place of such sequences, byte for byte as long; `None` where it has none.
+/// Returns `text` with spaces in place of such sequences, and before what stands between words where that is written as an escape, byte
+/// for byte as long; `None` where it has none.
 pub(super) fn plain(text: &str) -> Option<String> {
     let mut out: Option<Vec<u8>> = None;
     let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(found) = bytes[at..].iter().position(|byte| matches!(byte, 0x1b | b'\\' | 0xc2)) {
+    while let Some(found) = bytes[at..].iter().position(|byte| matches!(byte, 0x1b | b'\\' | b'%' | b'^' | 0xc2 | 0xef)) {
         let begin = at + found;
         let length = sequence(&bytes[begin..]);
         if length > 0 {
             let blank = out.get_or_insert_with(|| bytes.to_vec()).iter_mut().skip(begin).take(length);
             blank.for_each(|byte| *byte = b' ');
+        } else if let Some(meant) = separator(&bytes[begin..]) {
+            let three = out.get_or_insert_with(|| bytes.to_vec()).get_mut(begin..begin + 3);
+            three.into_iter().for_each(|three| three.copy_from_slice(&[b' ', b' ', meant]));
         }
         at = begin + length.max(1);
     }
     String::from_utf8(out?).ok()
 }
 
+/// Returns what stands between words and is written with a percent sign at the start of `bytes` (RFC 3986, 2.1); `None` for anything else,
+/// so that what belongs to a key stays whole.
+fn separator(bytes: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = bytes else { return None };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let byte = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
+    match byte {
+        0..=b' ' => Some(b' '),
+        b':' | b'=' | b'"' | b'\'' | b'&' | b'?' | b',' | b';' | b'#' | b'{' | b'}' | b'<' | b'>' => Some(byte),
+        _ => None,
+    }
+}
+
 /// Returns the length of the sequence that `bytes` begin with, 0 where they begin with none.
 fn sequence(bytes: &[u8]) -> usize {
     /// How the escape character is written in the strings of programs and of JSON.
     const ESCAPES: [&[u8]; 7] = [b"\\u001b", b"\\u001B", b"\\x1b", b"\\x1B", b"\\033", b"\\e", b"\x1b"];
+    /// What stands in its place where a text was made harmless.
+    const STAND_INS: [&[u8]; 2] = ["\u{fffd}".as_bytes(), b"^["];
     if let Some(rest) = bytes.strip_prefix("\u{9b}".as_bytes()) {
         return bytes.len() - rest.len() + parameters(rest);
     }
@@ -30,9 +49,17 @@ fn sequence(bytes: &[u8]) -> usize {
         return escape.len()
             + match rest {
                 [b'[', rest @ ..] => 1 + parameters(rest),
+                [b'(' | b')', b'0'..=b'9' | b'A'..=b'Z', ..] => 2,
                 [next, ..] if next.is_ascii() && (escape == b"\x1b" || *next == b']') => 1,
                 _ => 0,
             };
+    }
+    for stand_in in STAND_INS {
+        match bytes.strip_prefix(stand_in) {
+            Some([b'[', rest @ ..]) => return stand_in.len() + 1 + parameters(rest),
+            Some([b'(' | b')', b'0'..=b'9' | b'A'..=b'Z', ..]) => return stand_in.len() + 2,
+            _ => {}
+        }
     }
     match bytes {
         [b'\\', b'u', b'0', b'0', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 6,
@@ -61,6 +88,9 @@ mod tests {
             ("\u{1b}]8;;https://a\u{7}b", "  8;;https://a\u{7}b"),
             ("\u{9b}31mred", "     red"),
             (r"\xAKIA \q", r"\xAKIA \q"),
+            ("\u{1b}(Bred", "   red"),
+            ("\u{fffd}[32mred\u{fffd}^[[0mred", "       red\u{fffd}     red"),
+            ("a%20b%3Dc%3a%0Ad%2Be%zz%2", "a   b  =c  :   d%2Be%zz%2"),
         ] {
             assert_eq!(plain(text).unwrap_or_else(|| text.to_owned()), expected, "{text:?}");
         }
@@ -69,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_as_long_whatever_the_text(text in r"[\x1b\\\[\]0-9;mnu\u{9b}é£a-c ]{0,40}") {
+        fn it_is_as_long_whatever_the_text(text in r"[\x1b\\\[\]0-9;mnu\u{9b}\u{fffd}%^(é£a-c ]{0,40}") {
             prop_assert_eq!(plain(&text).unwrap_or_else(|| text.clone()).len(), text.len());
         }
     }
