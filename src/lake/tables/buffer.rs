@@ -27,6 +27,11 @@ impl Buffer {
         self.rows
     }
 
+    /// Returns how many bytes its rows take.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Adds a row; returns how many bytes it takes.
     ///
     /// # Errors

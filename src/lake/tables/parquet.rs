@@ -20,9 +20,9 @@ use super::{Column, Kind, Table, VERSION};
 const GROUP_ROWS: usize = 131_072;
 /// The compression level: higher ones cost more than they save here.
 const ZSTD_LEVEL: i32 = 3;
-/// Files with fewer rows, of which most bytes are names and statistics, are neither compressed nor have they indexes of pages: thirty
-/// compressors for a hundred rows take longer than the rows.
-const SMALL_ROWS: usize = 1_000;
+/// Files with rows of fewer bytes, of which most bytes are names and statistics, are neither compressed nor have they indexes of pages:
+/// thirty compressors for a hundred rows take longer than the rows.
+const SMALL_BYTES: usize = 32 * 1024;
 
 /// Writes the rows of `buffer` as one file. The same rows give the same bytes.
 ///
@@ -53,7 +53,7 @@ fn properties(buffer: &Buffer) -> Result<WriterProperties, ParquetError> {
         about("meno.table", buffer.table.name().to_owned()),
         about("meno.table_version", VERSION.to_string()),
     ]));
-    let properties = if buffer.rows() < SMALL_ROWS {
+    let properties = if buffer.bytes() < SMALL_BYTES {
         properties.set_statistics_enabled(EnabledStatistics::Chunk).set_offset_index_disabled(true)
     } else {
         properties.set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
