@@ -70,7 +70,15 @@ pub fn text(text: &str) -> Markup {
 
 /// A text that is to stay on one line.
 pub fn line(text: &str) -> String {
-    sanitize::line(text).into_owned()
+    /// Browsers take minutes to find where a text without a gap may break.
+    const CHARS_MAX: usize = 10_000;
+    match text.char_indices().nth(CHARS_MAX) {
+        None => sanitize::line(text).into_owned(),
+        Some((end, _)) => {
+            let more = words::count(text[end..].chars().count() as u64);
+            format!("{}… ({more} more characters)", sanitize::line(&text[..end]))
+        }
+    }
 }
 
 /// The hidden field without which no form of this server is taken.
@@ -87,4 +95,16 @@ pub fn lines(text: &str) -> Markup {
 /// A text for a terminal, without its colours.
 pub fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_and_says_how_much_is_left_out() {
+        let long = "ä".repeat(10_003);
+        assert_eq!(line(&long), format!("{}… (3 more characters)", &long[..20_000]));
+        assert_eq!(line(&long[..20_000]), long[..20_000]);
+    }
 }

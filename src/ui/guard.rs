@@ -127,7 +127,13 @@ impl Guard {
     /// Why it is refused.
     pub fn check_source(&self, claims: Claims<'_>) -> Result<(), &'static str> {
         let names = [format!("127.0.0.1:{}", self.port), format!("localhost:{}", self.port), format!("[::1]:{}", self.port)];
-        let is_own = |host: &str| names.iter().any(|name| name.eq_ignore_ascii_case(host));
+        // Browsers leave out the port that they would take anyway.
+        let is_own = |host: &str| {
+            names.iter().any(|name| {
+                let short = name.strip_suffix(":80").filter(|_| self.port == 80);
+                name.eq_ignore_ascii_case(host) || short.is_some_and(|short| short.eq_ignore_ascii_case(host))
+            })
+        };
         if !claims.host.is_some_and(is_own) {
             return Err("the request names another host");
         }
@@ -241,6 +247,10 @@ mod tests {
             [None, Some("evil.example:4690"), Some("127.0.0.1"), Some("127.0.0.1:80"), Some("127.0.0.1:4690.evil.example")]
         {
             assert!(matches!(guard.admit(claims(host, None)), Entry::Refused(_)), "{host:?}");
+        }
+        let usual = Guard { port: 80, ..self::guard() };
+        for (host, is_own) in [("127.0.0.1", true), ("localhost", true), ("localhost:80", true), ("evil.example", false)] {
+            assert_eq!(usual.check_source(Claims { host: Some(host), ..Claims::default() }).is_ok(), is_own, "{host}");
         }
         let own = Some("127.0.0.1:4690");
         assert_eq!(guard.admit(claims(own, Some("http://127.0.0.1:4690"))), Entry::Admitted);

@@ -100,6 +100,7 @@ fn router(ui: Arc<Ui>, programs: HttpService) -> Router {
     let outside = Router::new()
         .route("/style.css", get(|| asset("text/css; charset=utf-8", STYLE)))
         .route("/script.js", get(|| asset("text/javascript; charset=utf-8", include_str!("assets/script.js"))))
+        .route("/favicon.ico", get(|| asset("image/svg+xml", include_str!("assets/icon.svg"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("assets/icon.svg"))));
     outside.merge(inside).layer(from_fn_with_state(Arc::clone(&ui), check)).with_state(ui)
 }

@@ -292,6 +292,24 @@ fn runs_are_filtered_searched_and_paged() {
 }
 
 #[test]
+fn a_search_of_a_time_finds_what_was_under_way_then_however_much_came_later() {
+    let house = House::new();
+    let line = |number: u32, month: u32| {
+        let at = format!("2026-{month:02}-03T{:02}:{:02}:00Z", number / 60, number % 60);
+        json!({"run_id": format!("{month}-{number}"), "template_id": "look", "started_at": at, "ended_at": at, "agents": [
+            {"role": "looker", "task": "Look at the moon", "attempts": [{"tier": "cheap", "passed": true, "output": "Seen."}]}]})
+        .to_string()
+    };
+    let lines: Vec<String> = (0..130).map(|number| line(number, 5)).chain((0..7).map(|number| line(number, 3))).collect();
+    fs::write(house.path("history.jsonl"), lines.join("\n")).expect("written");
+    house.meno(["import", "runs", house.path("history.jsonl").to_str().expect("UTF-8")]).exits(0);
+    let served = Served::admitted(&house, &[]);
+    let shown = |query: &str| served.page(&format!("/?{query}")).matches("class=\"row id\"").count();
+    assert_eq!(shown("q=moon&during=2026-03-01..2026-03-31"), 7);
+    assert_eq!(shown("q=moon&during=2026-04-01..2026-04-30"), 0);
+}
+
+#[test]
 fn a_page_that_is_open_hears_of_a_run_of_another_process() {
     let house = House::new();
     house.template("look", &template());

@@ -65,8 +65,10 @@ pub fn run(context: &mut Context, args: &UiArgs) -> Result<Exit> {
             None => context.out.say(format!("  with the header `Authorization: Bearer {}`", ui.guard.bearer())),
         }
     }
-    if !args.no_open {
-        open_browser(&url);
+    if !args.no_open
+        && let Err(why) = open_browser(&url)
+    {
+        context.out.say(format!("no browser was opened ({why}): open the address yourself; `--no-open` leaves the attempt out"));
     }
     let ending = Arc::new(AtomicBool::new(false));
     let attending = attend(&workspace, &ending)?;
@@ -111,12 +113,10 @@ fn attend(workspace: &Arc<Workspace>, ending: &Arc<AtomicBool>) -> Result<Option
     Ok(Some(std::thread::Builder::new().name("meno-attend".to_owned()).spawn(attend)?))
 }
 
-/// Asks the desktop to open the address. Where there is none, the address is on the screen.
-fn open_browser(url: &str) {
+/// Asks the desktop to open the address; says why that cannot be done.
+fn open_browser(url: &str) -> std::result::Result<(), String> {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let mut command = Command::new(opener);
     command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if let Err(error) = command.spawn() {
-        tracing::debug!("no browser was opened: {opener}: {error}");
-    }
+    command.spawn().map(drop).map_err(|error| format!("{opener}: {error}"))
 }

@@ -33,6 +33,10 @@
       scrubber.dataset.steps = slider.max = steps;
       if (isAtEnd) slider.value = steps;
     }
+    // At the end of a run that goes on a page is live, before it is not.
+    const live = fresh.body.dataset.live;
+    if (live === undefined) delete document.body.dataset.live; else document.body.dataset.live = live;
+    listen();
     return changed;
   }
   async function ask(address) {
@@ -41,14 +45,13 @@
   }
 
   // Live: while the page can be seen, the server says when the log has grown.
-  const run = document.body.dataset.live;
   let source = null;
   function listen() {
-    if (run === undefined) return;
-    const sign = $("#live");
-    if (document.hidden) {
+    const sign = $("#live"), run = document.body.dataset.live;
+    if (document.hidden || run === undefined) {
       source?.close();
       source = null;
+      if (run === undefined) sign.textContent = "";
     } else if (!source) {
       source = new EventSource("/live" + (run ? "?run=" + encodeURIComponent(run) : ""));
       source.onopen = () => { sign.textContent = "live"; ask(location.href); };
@@ -118,7 +121,10 @@
   // A form whose answers decide what else is asked is sent again when something in it changed.
   const form = $("form[data-form]");
   let sending = null;
-  form?.addEventListener("change", () => {
+  form?.addEventListener("change", (event) => {
+    // What was chosen last counts: an option takes the place of what stands in the field beside it.
+    const other = event.target.matches("select") && form.elements["o." + event.target.name.slice(2)];
+    if (other) other.value = "";
     clearTimeout(sending);
     sending = setTimeout(async () => {
       const body = new URLSearchParams(new FormData(form));

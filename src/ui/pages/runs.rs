@@ -117,7 +117,10 @@ fn nothing(looked_at: usize, is_more: bool, is_all: bool) -> Markup {
 fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> Result<Markup> {
     let chosen = request.query.pairs().filter(|(key, value)| KEYS.contains(key) && !value.trim().is_empty());
     let chosen = chosen.map(|(key, value)| format!(" {key}:{}", quoted(value)));
-    let asked = format!("{question}{}", chosen.collect::<String>());
+    // A time in which runs were under way is no filter of a search; that they began before its end is, and narrows what is looked through.
+    let during = filter.under_way.and_then(|_| request.query.get("during"));
+    let before = during.map(|during| format!(" until:{}", quoted(during.split_once("..").map_or(during, |(_, last)| last))));
+    let asked = format!("{question}{}{}", chosen.collect::<String>(), before.unwrap_or_default());
     let now = Zoned::now().with_time_zone(ui.zone.clone());
     let search = SearchRequest { limit: Some(HITS), ..SearchRequest::new(asked) }.of_logs(filter.log.clone()).now(&now);
     let found = ui.workspace.memory().search(&search).map_err(crate::cli::commands::search::report)?;
@@ -300,7 +303,7 @@ fn bar(request: &Request, templates: &[(String, String)]) -> Markup {
                 @for mode in Mode::ALL { option value=(mode.name()) selected[chosen("mode", mode.name())] { (mode.name()) } }
             } }
             label { "Since" input name="since" value=[query.get("since")] size="10" placeholder="7d"; }
-            @for (key, value) in query.pairs().filter(|(key, _)| *key == "label" || AFTER.contains(key)) {
+            @for (key, value) in query.pairs().filter(|(key, _)| ["label", "until"].contains(key) || AFTER.contains(key)) {
                 input type="hidden" name=(key) value=(value);
             }
             button type="submit" { "Show" }

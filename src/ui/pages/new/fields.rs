@@ -18,7 +18,7 @@ pub(super) fn questions(template: &Template, filled: &Filled<'_>) -> Markup {
         @for field in &filled.fields { (question(field, filled.was_sent)) }
         @let hidden = template.form_schema.questions.len() - filled.fields.len();
         @if hidden > 0 {
-            p class="hint" { (crate::cli::output::words::plural(hidden as u64, "question")) " do not apply to these answers." }
+            p class="hint" { (crate::cli::output::words::plural(hidden as u64, "question")) (if hidden == 1 { " does" } else { " do" }) " not apply to these answers." }
         }
     }
 }
@@ -107,7 +107,7 @@ fn select(question: &Question, id: &str, name: &str, text: &str, help: &str) -> 
             @for option in &question.options { option value=(option) selected[option == text] { (element::line(option)) } }
         }
         @if question.allow_other {
-            label class="option" { "or " input name={ "o." (question.id) } dir="auto" value=[(!is_known && !text.is_empty()).then_some(text)]; }
+            label class="option or" { "or" input name={ "o." (question.id) } dir="auto" value=[(!is_known && !text.is_empty()).then_some(text)]; }
         }
     }
 }

@@ -41,7 +41,7 @@ fn facts(shown: &Shown<'_>) -> Markup {
                 Some(at) => (element::moment(at, &shown.ui.zone)),
                 None => "unknown",
             } } }
-            div class="double" { dt { "Template" } dd { (element::line(&detail.template_id)) small { "version " (element::line(&detail.template_version)) } } }
+            div class="double" { dt { "Template" } dd { (element::line(&detail.template_id)) @if !detail.template_version.is_empty() { small { "version " (element::line(&detail.template_version)) } } } }
             div class="double" { dt { "Run" } dd { code { (detail.run_id) }
                 small { a href={ "/runs/" (detail.run_id) "/events" } { (words::plural(detail.events, "event")) } } } }
             @if let Some(lineage) = &detail.lineage { div { dt { "Forked from" } dd { (element::run_link(&lineage.parent)) } } }

@@ -188,10 +188,13 @@ fn legend(colour: Colour) -> Markup {
 
 fn report(shown: &Shown<'_>) -> Markup {
     html! {
-        @if let Some(report) = &shown.detail.report {
-            section aria-labelledby="report-title" {
-                h2 id="report-title" { "Report" }
-                div class="card prose" id="report" data-part dir="auto" { (markdown::render(report)) }
+        // There before there is a report, so that it can come.
+        div id="report" data-part {
+            @if let Some(report) = &shown.detail.report {
+                section aria-labelledby="report-title" {
+                    h2 id="report-title" { "Report" }
+                    div class="card prose" dir="auto" { (markdown::render(report)) }
+                }
             }
         }
     }
@@ -220,19 +223,25 @@ fn notes(shown: &Shown<'_>) -> Markup {
                 }
                 @if detail.notes.is_empty() { p class="hint" { "No notes yet." } }
             }
-            @if !shown.ui.read_only && shown.at.is_none() && detail.node.is_none() {
-                form class="card" method="post" action={ "/runs/" (detail.run_id) "/note" } {
-                    (element::form_word(shown.ui))
-                    label { "Note" textarea name="text" required maxlength="10000" dir="auto" {} }
-                    div class="actions" {
-                        label { "Rating " select name="rating" {
-                            option value="" { "none" }
-                            @for rating in 1..=5u8 { option value=(rating) { (stars(rating)) } }
-                        } }
-                        label { "Tags " input name="tags" placeholder="separated by commas"; }
-                        button type="submit" { "Add note" }
-                    }
-                }
+            div id="note" data-part {
+                @if !shown.ui.read_only && shown.at.is_none() && detail.node.is_none() { (note_form(shown.ui, &detail.run_id)) }
+            }
+        }
+    }
+}
+
+fn note_form(ui: &Ui, run: &str) -> Markup {
+    html! {
+        form class="card" method="post" action={ "/runs/" (run) "/note" } {
+            (element::form_word(ui))
+            label { "Note" textarea name="text" required maxlength="10000" dir="auto" {} }
+            div class="actions" {
+                label { "Rating " select name="rating" {
+                    option value="" { "none" }
+                    @for rating in 1..=5u8 { option value=(rating) { (stars(rating)) } }
+                } }
+                label { "Tags " input name="tags" placeholder="separated by commas"; }
+                button type="submit" { "Add note" }
             }
         }
     }
