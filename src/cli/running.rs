@@ -292,7 +292,7 @@ fn finish(
             // It may not be kept: this is the only time that it can be read.
             context.out.verbatim(sanitize::text(&report))?;
         }
-        let premium = workspace.runs().premium_prices();
+        let premium = workspace.runs().premium_prices(id);
         let on = GoOn { run: &id.to_string(), allow_write: workspace.runs().needs_leave_to_write(id) };
         let is_failed = detail.status == RunStatus::Failed;
         // Without what it decided by nothing can be said about its money, and it cannot go on either.

@@ -19,6 +19,11 @@ pub struct OpenCosts {
 }
 
 impl OpenCosts {
+    /// Returns how many calls have no end in the log.
+    pub fn without_end(&self) -> usize {
+        self.running.len()
+    }
+
     /// Takes in one event. What failed tries cost on the way settles nothing: the call itself is still to be paid.
     pub fn apply(&mut self, event: &Event) {
         match event {

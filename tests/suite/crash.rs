@@ -202,3 +202,18 @@ fn a_damaged_index_is_built_anew_from_the_journal() {
     assert_eq!(in_the_journal(&house), journal);
     house.meno(RUN).exits(0);
 }
+
+#[test]
+fn what_killed_calls_cost_is_said_to_be_in_no_sum() {
+    let house = House::with_delay(60_000);
+    let mut running = house.start(RUN);
+    running.until("CallStarted");
+    running.kill();
+    let notices = || {
+        let costs: Value = serde_json::from_str(&house.meno(["costs", "--json"]).exits(0).stdout).expect("JSON");
+        costs["notices"].to_string()
+    };
+    assert!(notices().contains("1 run without an end"), "{}", notices());
+    house.meno(["cancel", "last"]).ends();
+    assert!(!notices().contains("without an end"), "{}", notices());
+}

@@ -352,6 +352,18 @@ fn a_kill_while_something_is_forgotten_only_means_that_the_next_opening_does_it(
 }
 
 #[test]
+fn a_run_that_came_in_without_its_end_is_purged_by_its_start() {
+    let house = House::new();
+    let line = json!({"run_id": "a", "template_id": "code_review", "started_at": "2024-01-01T09:30:00Z", "agents": [
+        {"role": "reviewer", "task": "Look for CANARY", "attempts": [{"tier": "cheap", "passed": true, "output": "Found."}]}]});
+    fs::write(house.path("history.jsonl"), line.to_string()).expect("written");
+    house.meno(["import", "runs", text(&house.path("history.jsonl"))]).exits(0);
+    let purged = document(house.meno(["purge", "--older-than", "2025-01-01", "--yes", "--json"]));
+    assert_eq!(purged["runs"].as_array().map(Vec::len), Some(1), "{purged}");
+    assert_eq!(document(house.meno(["purge", "--older-than", "2025-01-01", "--dry-run", "--json"]))["runs"], json!([]));
+}
+
+#[test]
 fn a_purge_shows_what_it_would_forget_and_then_forgets_that() {
     let house = House::with_delay(0);
     let (old, _) = told(&house, "old");

@@ -229,7 +229,15 @@ fn the_history_of_the_python_system_comes_in_once_and_adds_up() {
         .map(|line| serde_json::from_str::<Value>(&line).expect("JSON")["cost"].as_f64().expect("a cost"))
         .sum();
     let sum = 2_100_000_000 + (usage * 1e9).round() as u64;
-    assert_eq!((&told["imported"], &told["simulated"], &told["cost_nusd"]), (&json!(53), &json!(2), &json!(sum)));
+    assert_eq!(
+        (&told["imported"], &told["simulated"], &told["simulated_cost_nusd"]),
+        (&json!(53), &json!(2), &json!(2_100_000_000u64))
+    );
+    assert_eq!(
+        json!(told["cost_nusd"].as_u64().expect("nUSD") + 2_100_000_000),
+        json!(sum),
+        "what was made up is no money spent"
+    );
     assert_eq!(
         (&told["skipped_total"], &told["skipped"][0]["why"]),
         (&json!(1), &json!("is neither of a run, nor telemetry, nor a template"))

@@ -37,10 +37,12 @@ pub struct ImportHistoryDocument {
     pub tools: u64,
     /// Tokens of these calls, as far as known.
     pub tokens: Tokens,
-    /// What is known of the new runs' cost, in nUSD.
+    /// What is known of the new runs' cost, in nUSD, without those whose results were made up.
     pub cost_nusd: u64,
     /// The same in dollars, exactly.
     pub cost_usd: String,
+    /// What is known of what the runs whose results were made up would have cost, in nUSD.
+    pub simulated_cost_nusd: u64,
     /// The cost of everything in the new runs is known.
     pub cost_complete: bool,
     /// Calls whose cost is not known, by model.
@@ -167,6 +169,7 @@ fn document(path: &Path, done: &HistoryImported) -> ImportHistoryDocument {
         tokens: sums.usage.into(),
         cost_nusd: sums.cost.0,
         cost_usd: sums.cost.to_decimal(),
+        simulated_cost_nusd: done.simulated_cost.0,
         cost_complete: sums.unpriced.is_empty() && done.costless == 0,
         unpriced: sums
             .unpriced

@@ -47,7 +47,16 @@ impl Names {
     /// together, as those of a simulated call do that claims the duration of a model.
     pub fn latency_ms(&self, call: CallNo, measured_ms: u64, at: TimeNs) -> u64 {
         let between = self.started.get(&call).map(|started| millis_between(*started, at));
-        between.map_or(measured_ms, |between| between.min(measured_ms))
+        match between {
+            // Nobody measured there: all that is known is when it began and ended.
+            Some(between) if self.mode == Some(Mode::Imported) && measured_ms == 0 => between,
+            between => between.map_or(measured_ms, |between| between.min(measured_ms)),
+        }
+    }
+
+    /// Returns an amount in words, with what kind of money it is where it is none that was paid.
+    pub fn amount(&self, nusd: Option<u64>) -> String {
+        words::cost(nusd.unwrap_or(0), nusd.is_some(), self.mode.unwrap_or(Mode::Real))
     }
 
     /// What the call's attempt cost is not known any more.
@@ -70,7 +79,7 @@ impl Names {
             }
             Event::CallStarted(body) => {
                 self.callers.insert(body.call, (body.agent, body.attempt));
-                self.started.insert(body.call, recorded.envelope.at);
+                self.started.insert(body.call, recorded.envelope.occurred_at.unwrap_or(recorded.envelope.at));
             }
             Event::CostIncurred(body) => {
                 let (known, complete) = self.costs.entry((body.agent, body.attempt)).or_insert((NanoUsd(0), true));

@@ -14,7 +14,8 @@ pub fn diff(found: &RunDiff) -> String {
     if let Some(difference) = found.cost_difference_nusd.filter(|difference| *difference != 0) {
         let amount = words::amount(Some(difference.unsigned_abs()));
         let (more, less) = if difference > 0 { ("b", "a") } else { ("a", "b") };
-        lines.push(format!("{more} cost {amount} more than {less}, as far as is known"));
+        let complete = found.a.cost_complete && found.b.cost_complete;
+        lines.push(format!("{more} cost {amount} more than {less}{}", if complete { "" } else { ", as far as is known" }));
     }
     if !found.answers.is_empty() {
         lines.push(format!("\n{}", styled(HEADING, "Answers")));

@@ -26,12 +26,13 @@ fn aside(recorded: &Recorded, names: &Names) -> Option<String> {
         Event::AnswerChanged(body) => format!("{}: {}", body.question, if body.removed { "removed" } else { "changed" }),
         Event::StartTierChosen(body) => format!("{}: starts at {}", names.role(body.agent), body.tier),
         Event::CallReplied(body) => {
-            let tokens = body.usage.input.saturating_add(body.usage.output);
-            let latency_ms = names.latency_ms(body.call, body.latency_ms, recorded.envelope.at);
+            let tokens = body.usage.total_input().saturating_add(body.usage.output);
+            let ended = recorded.envelope.occurred_at.unwrap_or(recorded.envelope.at);
+            let latency_ms = names.latency_ms(body.call, body.latency_ms, ended);
             format!("{}: {} after {}", names.caller(body.call), words::plural(tokens, "token"), time::duration(latency_ms))
         }
         Event::CostIncurred(body) => {
-            format!("{}: {}", names.role(body.agent), words::amount(body.amount.map(|amount| amount.0)))
+            format!("{}: {}", names.role(body.agent), names.amount(body.amount.map(|amount| amount.0)))
         }
         Event::CriterionJudged(body) => {
             format!("{}: {}: {}", names.role(body.agent), names.criterion(body), body.verdict)

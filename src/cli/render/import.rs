@@ -168,7 +168,12 @@ pub fn history(imported: &HistoryImported) -> String {
             let tokens = sums.usage.total_input().saturating_add(sums.usage.output);
             parts.push(format!("{}, {} tokens", words::plural(sums.calls, "model call"), words::count(tokens)));
         }
-        parts.push(words::cost(sums.cost.0, complete, Mode::Imported));
+        if imported.simulated < imported.runs {
+            parts.push(words::cost(sums.cost.0, complete, Mode::Imported));
+        }
+        if imported.simulated > 0 {
+            parts.push(words::cost(imported.simulated_cost.0, complete, Mode::Simulated));
+        }
     }
     parts.join(", ")
 }

@@ -175,6 +175,7 @@ pub fn refuse_full(store: &Path) -> Result<(), Error> {
         "log",
         "owner.sock",
         "payloads",
+        "programs",
         "runs",
         "spool",
         "store.lock",

@@ -129,20 +129,18 @@ impl Keeping<'_> {
         Ok(forgotten)
     }
 
-    /// Returns the runs that ended before `moment` and whose texts are there still.
+    /// Returns the runs that ended before `moment` and whose texts are there still; one that came in without its end counts by its start,
+    /// the last that is known of it.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub(crate) fn purgeable(&self, moment: TimeNs) -> Result<Purgeable, Error> {
         let mut found = Purgeable { runs: Vec::new(), open: 0 };
         for row in self.0.runs().all_rows()? {
-            match row.ended_at {
-                Some(ended) if ended < moment && row.status.ended() => {
-                    if self.texts_of(row.run_id, ForgottenParts::All)? > 0 {
-                        found.runs.push(row);
-                    }
-                }
-                _ => found.open += u64::from(!row.status.ended() && row.started_at < moment),
+            if !row.status.ended() {
+                found.open += u64::from(row.started_at < moment);
+            } else if row.ended_at.unwrap_or(row.started_at) < moment && self.texts_of(row.run_id, ForgottenParts::All)? > 0 {
+                found.runs.push(row);
             }
         }
         found.runs.reverse();

@@ -108,10 +108,13 @@ impl Keeping<'_> {
                 continue;
             }
             let agents = run.agents.len() as u64;
-            let (converted, sums) = rules.convert(&run, digest);
+            let (converted, mut sums) = rules.convert(&run, digest);
             if done.count(intake.offer(converted)?, file, 0) {
                 done.agents += agents;
-                done.simulated += u64::from(run.is_simulated);
+                if run.is_simulated {
+                    done.simulated += 1;
+                    done.simulated_cost = done.simulated_cost.plus(std::mem::take(&mut sums.cost));
+                }
                 done.sums.add(&sums);
             }
             intake.append_when_full()?;

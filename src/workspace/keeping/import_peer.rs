@@ -8,6 +8,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use super::Keeping;
+use crate::domain::money::NanoUsd;
 use crate::lake::calls::Rules;
 use crate::lake::lines::{LINE_BYTES_MAX, Line, Lines};
 use crate::lake::peer::{self, PeerFiles};
@@ -66,8 +67,13 @@ impl Keeping<'_> {
         let costs = run.costs();
         if done.count(intake.offer(run.convert(&self.0.redactor))?, dir, 0) {
             done.agents += agents;
-            done.simulated += u64::from(simulated);
-            done.sums.cost = done.sums.cost.plus(costs.iter().copied().flatten().sum());
+            let cost: NanoUsd = costs.iter().copied().flatten().sum();
+            if simulated {
+                done.simulated += 1;
+                done.simulated_cost = done.simulated_cost.plus(cost);
+            } else {
+                done.sums.cost = done.sums.cost.plus(cost);
+            }
             done.costless += costs.iter().filter(|cost| cost.is_none()).count() as u64;
             for notice in notices {
                 *done.notices.entry(notice.to_owned()).or_default() += 1;

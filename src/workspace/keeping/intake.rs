@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::Keeping;
 use crate::domain::ids::{BatchId, RunId};
+use crate::domain::money::NanoUsd;
 use crate::lake::batch::{EventBatch, Refused};
 use crate::lake::calls::Sums;
 use crate::lake::convert::Converted;
@@ -40,8 +41,10 @@ pub struct HistoryImported {
     pub changed: u64,
     /// Agents of the new runs.
     pub agents: u64,
-    /// What is known of the new runs' calls and their cost.
+    /// What is known of the new runs' calls and their cost; the cost of those that were made up is not in it.
     pub sums: Sums,
+    /// What the runs whose results were made up would have cost.
+    pub simulated_cost: NanoUsd,
     /// Attempts of the new runs whose cost is not known.
     pub costless: u64,
     /// What was taken but not as it stands, and how often.

@@ -136,7 +136,27 @@ impl Recall<'_> {
             let sums = if by_month { self.charges_by_month(zone)? } else { None };
             sums.map_or_else(|| self.charges(*since, *until, question.asks_for_time_alone()), Ok)
         })?;
-        Ok(spending::group(&charges, by, only, zone, span))
+        let mut report = spending::group(&charges, by, only, zone, span);
+        report.notices.extend(self.calls_without_end(*until)?);
+        Ok(report)
+    }
+
+    /// Says how many model calls of runs that have not ended, and began before `until`, have no end in the log: nobody knows yet what they
+    /// cost, so that no sum has it. The newest runs are looked at, because older ones that stand still are many where many fail.
+    fn calls_without_end(&self, until: Option<TimeNs>) -> Result<Option<String>, store::Error> {
+        const RUNS: usize = 100;
+        let (mut calls, mut runs) = (0, 0);
+        for row in self.0.runs().waiting_rows(RUNS)?.iter().filter(|row| until.is_none_or(|until| row.started_at < until)) {
+            let open = row.open_costs.without_end();
+            (calls, runs) = (calls + open, runs + usize::from(open > 0));
+        }
+        let words = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        Ok((calls > 0).then(|| {
+            let (calls, runs) = (words(calls, "model call"), words(runs, "run"));
+            format!(
+                "{calls} of {runs} without an end have none either: no sum has what they cost, so each is at least what it says"
+            )
+        }))
     }
 
     /// Asks `ask` of each log by itself, or of all logs at once where nothing depends on whose they are.

@@ -236,6 +236,13 @@ impl Recall<'_> {
         let outlook = outlook(&similar.runs, memory.min_sample, request.unverified);
         warnings.extend(outlook.warnings);
         let left_out = self.left_out(Some(id))?;
+        let simulated = similar.runs.iter().filter(|run| run.fact.mode == Mode::Simulated).count();
+        if simulated > 0 {
+            let of = similar.runs.len();
+            warnings.push(format!(
+                "{simulated} of {of} runs behind this are simulated: their costs were never paid, and nothing was really judged"
+            ));
+        }
         let left_out = left_out.iter().filter(|(_, mode)| request.simulated || *mode != Mode::Simulated).count() as u64;
         warnings.extend(left_out_words(left_out));
         let patterns = self.patterns(None)?;

@@ -157,11 +157,11 @@ impl Runs<'_> {
         Ok(Executor { stream, basis, models, tools, ancestors, redactor, runtime, per_day, workspace, control, ask })
     }
 
-    /// Returns the prices of the premium tier's model for a short prompt, to compare a run's cost with.
-    pub(crate) fn premium_prices(&self) -> Option<UnitPrices> {
-        let premium = self.0.resolved.settings.tiers.premium.as_ref()?;
-        let priced = self.0.prices.price(&premium.provider, &premium.model, &TokenUsage::default())?;
-        Some(priced.unit)
+    /// Returns the prices of the model that was a run's premium tier, for a short prompt, to compare the run's cost with.
+    pub(crate) fn premium_prices(&self, id: RunId) -> Option<UnitPrices> {
+        let basis = self.recorded_basis(id).ok()?;
+        let premium = basis.settings.tiers.premium.as_ref()?;
+        Some(basis.prices.price(&premium.provider, &premium.model, &TokenUsage::default())?.unit)
     }
 
     /// Hands the store over to whoever wants it and stops this process, as Ctrl-Z means it; returns when it goes on.

@@ -76,17 +76,30 @@ impl Runs<'_> {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) fn waiting_page(&self, before: Option<RunId>, limit: usize) -> Result<RunPage, store::Error> {
-        let from = runs::waiting(RunId::from_bytes([0; 16]));
-        let to =
-            before.map_or_else(|| runs::after(&runs::waiting(RunId::from_bytes([0xff; 16]))), |run| runs::waiting(run).to_vec());
-        let keys = self.0.log.view(runs::NAME, &from, Some(&to), true, u32::try_from(limit + 1).unwrap_or(ROWS).min(ROWS))?;
-        let found: Vec<RunId> = keys.rows.iter().filter_map(|(key, _)| runs::read_waiting(key)).collect();
+        let found = self.waiting_ids(before, limit + 1)?;
         let mut page = RunPage { looked_at: found.len().min(limit), ..RunPage::default() };
         for id in found.iter().take(limit) {
             page.runs.extend(self.run_line(*id)?);
         }
         page.next = found.get(limit.saturating_sub(1)).copied().filter(|_| found.len() > limit);
         Ok(page)
+    }
+
+    /// Returns the rows of the newest such runs.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(in crate::workspace) fn waiting_rows(&self, limit: usize) -> Result<Vec<RunRow>, store::Error> {
+        let rows = self.waiting_ids(None, limit)?.into_iter().map(|id| self.row(id));
+        rows.filter_map(Result::transpose).collect()
+    }
+
+    fn waiting_ids(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunId>, store::Error> {
+        let from = runs::waiting(RunId::from_bytes([0; 16]));
+        let to =
+            before.map_or_else(|| runs::after(&runs::waiting(RunId::from_bytes([0xff; 16]))), |run| runs::waiting(run).to_vec());
+        let keys = self.0.log.view(runs::NAME, &from, Some(&to), true, u32::try_from(limit).unwrap_or(ROWS).min(ROWS))?;
+        Ok(keys.rows.iter().filter_map(|(key, _)| runs::read_waiting(key)).collect())
     }
 
     /// Returns how many runs the store's own log has.
