@@ -154,7 +154,8 @@ fn a_run_that_is_continued_elsewhere_works_where_it_began_and_ends_what_was_left
         }
     };
     // It is noted as soon as it has started.
-    while !fs::read_dir(house.store().join("programs")).is_ok_and(|mut notes| notes.next().is_some()) {
+    let is_written = |note: fs::DirEntry| note.metadata().is_ok_and(|about| about.len() > 0);
+    while !fs::read_dir(house.store().join("programs")).is_ok_and(|mut notes| notes.any(|note| note.is_ok_and(is_written))) {
         std::thread::sleep(Duration::from_millis(5));
     }
     running.kill();

@@ -443,17 +443,26 @@ fn a_run_that_begins_where_another_is_at_work_says_so() {
         {"turn": 2, "times": 9, "text": "It ran."}]);
     let house = house(&replies);
     fs::write(house.path("work/check.sh"), "exit 0\n").expect("written");
-    fs::write(house.path("work/wait.sh"), "while ! test -e go; do sleep 0.02; done\n").expect("written");
+    fs::write(house.path("work/wait.sh"), "echo here >> here.txt\nwhile ! test -e go; do sleep 0.02; done\n").expect("written");
+    let are_here = |count: usize| {
+        let until = std::time::Instant::now() + crate::harness::DEADLINE;
+        while fs::read_to_string(house.path("work/here.txt")).map_or(0, |text| text.lines().count()) < count {
+            assert!(std::time::Instant::now() < until, "{count} programs have not begun");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    };
+    let words = ["run", "mend", "--no-input"];
     let mut running = Running::start(command(&house, &RUN));
     let id = running.until("ToolStarted")["run_id"].as_str().expect("an id").to_owned();
-    let mut other = Running::start(command(&house, &RUN));
-    other.until("ToolStarted");
+    are_here(1);
+    let other = Running::start(command(&house, &words));
+    are_here(2);
     fs::write(house.path("work/go"), "").expect("written");
     let said = other.end().stderr;
     assert!(said.contains(&format!("run {id} works in this folder too")), "{said}");
     let first = running.end().stderr;
     assert!(!first.contains("in this folder too"), "{first}");
-    let alone = meno(&house, &RUN).ends().stderr;
+    let alone = meno(&house, &words).ends().stderr;
     assert!(!alone.contains("in this folder too"), "{alone}");
 }
 

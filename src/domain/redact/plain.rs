@@ -97,6 +97,37 @@ mod tests {
         assert_eq!(plain("nothing of it, naïve £"), None);
     }
 
+    fn assert_redacted(text: &str, expected: &str) {
+        assert_eq!(super::super::Redactor::default().redact(text), expected);
+    }
+
+    #[test]
+    fn a_key_behind_a_control_sequence_or_a_written_line_break_is_removed() {
+        let key = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
+        for (before, after) in
+            [("\u{1b}[31m", "\u{1b}[0m"), (r"see: line\n", r"\n"), (r"\u001b[1;36m", ""), (r"\t", ""), ("\u{9b}1m", "")]
+                .into_iter()
+                .chain([
+                    ("\u{fffd}[32m", "\u{fffd}[0m"),
+                    ("\u{1b}(B", ""),
+                    ("?next=a%3Ftoken%3D", "%26b"),
+                    ("%0A", ""),
+                    ("^[[1m", ""),
+                ])
+        {
+            assert_redacted(&format!("{before}{key}{after}"), &format!("{before}[redacted:github-token]{after}"));
+        }
+        assert_redacted(
+            r#"exit 0: {"a":"line\nAKIAIOSFODNN7EXAMPLE"} and more"#,
+            r#"exit 0: {"a":"line\n[redacted:aws-key]"} and more"#,
+        );
+        assert_redacted(
+            "Authorization%3A%20Bearer%20q8Zr2Lw9Tx4Vb7Nc1Md6Kp3",
+            "Authorization%3A%20Bearer%20[redacted:authorization]",
+        );
+        assert_redacted("API_KEY=\u{1b}[36mq8Zr2Lw9Tx4Vb7Nc1Md6Kp3\u{1b}[0m", "API_KEY=\u{1b}[36m[redacted:secret]\u{1b}[0m");
+    }
+
     proptest! {
         #[test]
         fn it_is_as_long_whatever_the_text(text in r"[\x1b\\\[\]0-9;mnu\u{9b}\u{fffd}%^(é£a-c ]{0,40}") {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -15,6 +16,7 @@ use crate::domain::text::Text;
 use crate::memory::advice::likeness::{ALIKE, InputProfile};
 use crate::memory::advice::outlook::most_alike;
 use crate::store;
+use crate::views::run_detail::Fold;
 use crate::workspace::memory::patterns::PastRun;
 use crate::workspace::runs::inputs;
 
@@ -106,7 +108,7 @@ impl Recall<'_> {
             if place >= COMPARED_MAX && !is_near {
                 continue;
             }
-            let told = if answers.is_empty() { Default::default() } else { self.0.runs().detail(run.run)?.answers };
+            let told = if answers.is_empty() { IndexMap::new() } else { self.answers_of(run.run)? };
             let agree = answers.iter().filter(|(question, value)| told.get(*question) == Some(value)).count();
             let had = if given.is_empty() { Vec::new() } else { self.inputs_of(run.run)? };
             compared.push((run.clone(), SURE * agree + usize::from(is_near), had));
@@ -136,6 +138,23 @@ impl Recall<'_> {
             alike: count(near, Nearness::Alike),
         });
         Ok(Similar { inputs: inputs.collect(), runs })
+    }
+
+    /// Returns the answers of a run, reading no further than to where its form ended, and nothing of what it began with.
+    fn answers_of(&self, run: RunId) -> Result<IndexMap<String, Value>, store::Error> {
+        let leave_out = |event: &mut Event| {
+            if let Event::RunStarted(body) = event {
+                body.private = None;
+            }
+        };
+        let is_over = |recorded: &Recorded| matches!(recorded.event, Event::FormCompleted(_) | Event::AgentPlanned(_));
+        let (mut fold, mut next) = (Fold::default(), 1);
+        loop {
+            let events = self.0.runs().events_without(run, next, FIRST_EVENTS, &leave_out)?;
+            self.0.runs().fold_in(&mut fold, &events);
+            let Some(last) = events.last().filter(|_| !events.iter().any(is_over)) else { return Ok(fold.finish().answers) };
+            next = last.envelope.version + 1;
+        }
     }
 
     /// Returns what is compared of the inputs that a run had.
