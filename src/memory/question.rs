@@ -7,6 +7,7 @@ use super::lexical::{self, DocumentTest, NumberFact, WordFact};
 use super::query::filter::{self, Bounds, Filter, Origin, Outcome};
 use super::query::{KnownTerms, Sort, Understood, Vocabulary, filter::mode_name};
 use super::search::{OpenIndex, Question};
+use crate::domain::money::NanoUsd;
 use crate::domain::tier::Tier;
 use crate::views::status::RunStatus;
 
@@ -68,8 +69,12 @@ pub fn ask(understood: &Understood, limit: usize, run: &dyn Fn(&str) -> Option<S
 }
 
 fn test(filter: &Filter, run: &dyn Fn(&str) -> Option<String>) -> DocumentTest {
-    let test = of_test(&filter.test, run);
-    if filter.negated { DocumentTest::Not(Box::new(test)) } else { test }
+    match (&filter.test, filter.negated) {
+        // Its opposite is no complement: a cost that is not wholly known may be on neither side.
+        (filter::FilterTest::Cost(bounds), true) => not_of_cost(bounds),
+        (test, true) => DocumentTest::Not(Box::new(of_test(test, run))),
+        (test, false) => of_test(test, run),
+    }
 }
 
 fn of_test(test: &filter::FilterTest, run: &dyn Fn(&str) -> Option<String>) -> DocumentTest {
@@ -91,7 +96,7 @@ fn of_test(test: &filter::FilterTest, run: &dyn Fn(&str) -> Option<String>) -> D
             };
             DocumentTest::Within(NumberFact::StartedAt, low, high)
         }
-        Asked::Cost(bounds) => within(NumberFact::Cost, bounds, |cost| i64::try_from(cost.0).unwrap_or(i64::MAX)),
+        Asked::Cost(bounds) => of_cost(bounds),
         Asked::DurationMs(bounds) => numbers(NumberFact::Duration, bounds),
         Asked::Tier { tiers, only } => {
             let used = DocumentTest::Is(WordFact::Tier, names(tiers.iter().map(|tier| tier.name()).collect()));
@@ -126,6 +131,37 @@ fn of_test(test: &filter::FilterTest, run: &dyn Fn(&str) -> Option<String>) -> D
             DocumentTest::Is(WordFact::Run, runs.iter().map(|name| run(name).unwrap_or_else(|| name.clone())).collect())
         }
     }
+}
+
+/// What is known of a cost is the least that it can be. It tells that a run cost more than an amount; that it cost no more tells only all
+/// of the cost.
+fn of_cost(bounds: &Bounds<NanoUsd>) -> DocumentTest {
+    let known = within(NumberFact::Cost, bounds, nusd);
+    match bounds.high {
+        Bound::Unbounded => known,
+        Bound::Included(_) | Bound::Excluded(_) => DocumentTest::All(vec![known, cost_is_known()]),
+    }
+}
+
+/// What is sure to lie outside: a cost of which all is known, and one of which the known part is too much already.
+fn not_of_cost(bounds: &Bounds<NanoUsd>) -> DocumentTest {
+    let outside = DocumentTest::Not(Box::new(within(NumberFact::Cost, bounds, nusd)));
+    let mut any = vec![DocumentTest::All(vec![cost_is_known(), outside])];
+    let above = match bounds.high {
+        Bound::Included(high) => Some(Bound::Excluded(high)),
+        Bound::Excluded(high) => Some(Bound::Included(high)),
+        Bound::Unbounded => None,
+    };
+    any.extend(above.map(|low| within(NumberFact::Cost, &Bounds { low, high: Bound::Unbounded }, nusd)));
+    DocumentTest::Any(any)
+}
+
+fn cost_is_known() -> DocumentTest {
+    DocumentTest::Is(WordFact::CostKnown, vec!["yes".to_owned()])
+}
+
+fn nusd(cost: NanoUsd) -> i64 {
+    i64::try_from(cost.0).unwrap_or(i64::MAX)
 }
 
 fn of_sort(sort: Sort) -> Order {
@@ -173,4 +209,66 @@ fn within<T: Copy>(fact: NumberFact, bounds: &Bounds<T>, number: impl Fn(T) -> i
         Bound::Unbounded => None,
     };
     DocumentTest::Within(fact, low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::document::{Document, Facts, Kind};
+    use crate::memory::lexical::{Lexical, Seen};
+    use crate::memory::ordering;
+    use crate::memory::query::understand;
+
+    #[test]
+    fn a_cost_that_is_not_wholly_known_is_known_to_be_no_less_and_never_to_be_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Lexical::in_memory(dir.path()).unwrap();
+        let mut writer = index.writer().unwrap();
+        let runs = [
+            ("free", 0, true),
+            ("cheap", 500_000_000, true),
+            ("dear", 2_000_000_000, true),
+            ("unknown", 0, false),
+            ("some_cents", 12_300_000, false),
+            ("over_a_dollar", 1_200_000_000, false),
+        ];
+        for (run, cost_nusd, cost_complete) in runs {
+            let facts = Facts { run_id: run.to_owned(), cost_nusd, cost_complete, ..Facts::default() };
+            writer.add(&Document { kind: Kind::Run, title: String::new(), body: String::new(), facts }).unwrap();
+        }
+        writer.commit(&Seen::default()).unwrap();
+        writer.finish().unwrap();
+        let searcher = index.searcher().unwrap();
+        let found = |query: &str| {
+            let understood = understand(query, &Vocabulary::default(), &"2026-11-22T12:00:00Z[UTC]".parse().unwrap());
+            let asked = ask(&understood, 10, &|_| None);
+            let tests = [asked.hard, asked.from_words].concat();
+            assert_eq!(tests.len(), 1, "{query}: {}", understood.line());
+            let passing = searcher.passing(&tests).unwrap().unwrap();
+            let order = Order { by: NumberFact::StartedAt, descending: true };
+            let all = ordering::all(&searcher, order, &|doc| passing.has(doc)).unwrap();
+            let mut all: Vec<String> = all.into_iter().map(|doc| searcher.fetch(doc).unwrap().facts.run_id).collect();
+            all.sort();
+            all.join(" ")
+        };
+        for (query, runs) in [
+            ("free runs", "free"),
+            ("runs that cost nothing", "free"),
+            ("runs that cost less than 20 cents", "free"),
+            ("cost:<1", "cheap free"),
+            ("cost:<0.013", "free"),
+            ("cost:1..1.5", ""),
+            ("cost:>1", "dear over_a_dollar"),
+            ("cost:>=0", "cheap dear free over_a_dollar some_cents unknown"),
+            ("cost:>0", "cheap dear over_a_dollar some_cents"),
+            ("-cost:<1", "dear over_a_dollar"),
+            ("-cost:>1", "cheap free"),
+            ("-cost:0", "cheap dear over_a_dollar some_cents"),
+            ("-cost:0.4..1", "dear free over_a_dollar"),
+            ("runs that did not cost anything", "free"),
+            ("runs that do not cost more than 1 dollar", "cheap free"),
+        ] {
+            assert_eq!(found(query), runs, "{query}");
+        }
+    }
 }
