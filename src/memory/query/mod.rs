@@ -30,6 +30,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tiers;
+mod times;
 mod vocabulary;
 
 use schemars::JsonSchema;

@@ -118,7 +118,9 @@ impl Reader<'_> {
             .or_else(|| self.duration(at))
             .or_else(|| self.rating(at))
             .or_else(|| self.counts(at))
-            .or_else(|| self.tier(at))
+            .or_else(|| self.often_to(at, before))
+            .or_else(|| self.often(at))
+            .or_else(|| self.tier(at).map(|found| self.numbered(found)))
             .or_else(|| state(self.words, at))
             .or_else(|| self.label(at))
             .or_else(|| self.name(at, before))
@@ -421,7 +423,7 @@ impl Reader<'_> {
 }
 
 /// Reads "or more", "or less" and their like.
-fn or_more(words: &[Word], at: usize) -> Option<(usize, Cmp)> {
+pub fn or_more(words: &[Word], at: usize) -> Option<(usize, Cmp)> {
     let more = [
         "or more",
         "or higher",

@@ -121,6 +121,8 @@ pub const NEGATIONS: &[(&str, &str)] = &[
     ("runs with gpt-5 but not sonnet", "model gpt-5 · not model claude-sonnet-4-5 !"),
     ("runs in january but not on 24 january", "since 1 Jan until 31 Jan · not on 24 Jan !"),
     ("has release_prep never failed", "template release_prep · not failed !"),
+    ("runs that never escalated more than twice", "not escalations > 2 !"),
+    ("runs that did not escalate more than once", "not escalations > 1 !"),
 ];
 
 /// From one end to the other, and other filters.
@@ -238,6 +240,29 @@ pub const RANGES: &[(&str, &str)] = &[
     ("succeeded for less than $1", "succeeded · cost < $1 !"),
     ("runs with a single attempt", "attempts 1 !"),
     ("runs that escalated and still failed", "escalated · failed !"),
+    ("runs that escalated more than twice", "escalations > 2 !"),
+    ("escalated more than twice", "escalations > 2 !"),
+    ("runs that escalated three times", "escalations 3 !"),
+    ("runs that escalated once", "escalations 1 !"),
+    ("runs that escalated only once and failed", "escalations 1 · failed !"),
+    ("runs that escalated at least three times", "escalations ≥ 3 !"),
+    ("runs that escalated at most once", "escalations ≤ 1 !"),
+    ("runs that escalated less than 3 times", "escalations < 3 !"),
+    ("runs that escalated twice or more", "escalations ≥ 2 !"),
+    ("runs that escalated once or twice", "escalations 1–2 !"),
+    ("runs that escalated between two and four times", "escalations 2–4 !"),
+    ("runs that escalated 2-4 times", "escalations 2–4 !"),
+    ("runs that escalated several times", "escalations > 1 !"),
+    ("runs that more than once escalated", "escalations > 1 !"),
+    ("runs that escalated more than once last week", "escalations > 1 · since 9 Nov until 15 Nov !"),
+    ("failed runs that escalated twice", "failed · escalations 2 !"),
+    ("releases that escalated more than twice", "escalations > 2 !"),
+    ("runs that escalated to premium more than twice", "tier premium · escalations > 2 !"),
+    ("runs that escalated to premium three times", "tier premium · escalations ≥ 3 !"),
+    ("runs that escalated once we moved", "escalated"),
+    ("runs that were attempted more than twice", "attempts > 2 !"),
+    ("runs attempted at least three times", "attempts ≥ 3 !"),
+    ("runs that were tried once", "attempts 1 !"),
 ];
 
 /// What comes first.
@@ -434,6 +459,8 @@ pub const WORDS: &[&str] = &[
     "runs that didn't go over budget",
     "runs where no agent failed",
     "runs that stayed below premium",
+    "runs that escalated to premium at most twice",
+    "runs that never escalated to premium more than twice",
     "verified but expensive",
     "latest note",
     "last but not least",

@@ -312,6 +312,7 @@ impl Resolver<'_> {
             (Subject::Plural, Some(FilterTest::Cost(_))) | (Subject::Open { .. }, _) => true,
             (Subject::Plural, Some(FilterTest::DurationMs(_) | FilterTest::Tier { .. } | FilterTest::Escalated(_))) => relative,
             (Subject::Parts, Some(FilterTest::Tier { .. } | FilterTest::Escalated(_))) => true,
+            (Subject::Plural | Subject::Parts, Some(FilterTest::Escalations(_) | FilterTest::Attempts(_))) => relative,
             _ => false,
         });
         next || (stated && self.phrases.iter().any(candidate)) || (stated && matches!(place.subject, Subject::Parts))
