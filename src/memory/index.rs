@@ -467,14 +467,15 @@ impl Hold {
     }
 
     /// Embeds as [`Self::embed`] does, but before everything else what the words of `question` find, the best first: what a search is to
-    /// compare.
+    /// compare. These few are embedded whatever `go_on` says: where only loading the model takes all the time that there is, each process
+    /// would load it for nothing.
     ///
     /// # Errors
     /// An [`Error`]; what was written until then stays.
     pub fn embed_for(&self, question: &str, embedder: &Embedder, go_on: GoOn<'_>) -> Result<(u64, u64), Error> {
         let Some(mut missing) = Missing::of(&self.place, embedder)? else { return Ok((0, 0)) };
-        let total = missing.len();
-        if total == 0 || self.place.copy.is_some() || !go_on(0, total) {
+        let (total, is_asked) = (missing.len(), !question.is_empty());
+        if total == 0 || self.place.copy.is_some() || !(is_asked || go_on(0, total)) {
             return Ok((0, total));
         }
         missing.put_first(question)?;
@@ -488,13 +489,13 @@ impl Hold {
         let mut done = 0;
         loop {
             // What is put first is written down before there is time for more.
-            let is_first = done == 0 && !question.is_empty();
+            let is_first = done == 0 && is_asked;
             let texts = missing.take(if is_first { EMBED_PASSAGES_BESIDE } else { EMBED_PASSAGES })?;
             if texts.is_empty() {
                 break;
             }
             let words: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
-            let vectors = embedder.embed_with(&words, &|more| go_on(done + more as u64, total))?;
+            let vectors = embedder.embed_with(&words, &|more| is_first || go_on(done + more as u64, total))?;
             let asked = vectors.len();
             let rows: Vec<(u64, Vec<f32>)> =
                 texts.into_iter().zip(vectors).filter_map(|((key, _), vector)| Some((key, vector?))).collect();

@@ -192,26 +192,49 @@ fn passages_are_embedded_newest_first_once_and_only_while_there_is_time() {
     assert_eq!(hold.embed(&embedder, &|_, _| true).unwrap(), (0, 0), "what was embedded is not embedded again");
 }
 
-#[test]
-#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
-fn what_the_words_of_a_question_find_is_embedded_first() {
+/// The report of a run: the seventh speaks of an okapi.
+fn report(n: i64) -> Document {
     use crate::memory::document::{Facts, Kind};
-    use crate::memory::passages;
-    let document = |n: i64| Document {
+    Document {
         kind: Kind::Run,
         title: String::new(),
         body: format!("Report {n}: {}", if n == 7 { "the okapi ate the cable" } else { "nothing of note happened" }),
         facts: Facts { run_id: format!("run{n}"), started_at: n, ..Facts::default() },
-    };
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
+fn what_a_question_is_about_is_embedded_also_where_loading_the_model_took_all_the_time() {
     let dir = tempfile::tempdir().unwrap();
     let place = IndexDir::new(dir.path().join("index"));
     let hold = place.hold().unwrap().unwrap();
-    hold.fill(&(0..200).map(document).collect::<Vec<_>>(), &Seen::default()).unwrap();
+    hold.fill(&(0..60).map(report).collect::<Vec<_>>(), &Seen::default()).unwrap();
+    let embedder = Embedder::builtin().with_workers(1);
+    let mut left = 60;
+    for _ in 0..2 {
+        let (done, missing) = hold.embed_for("what did the okapi eat", &embedder, &|_, _| false).unwrap();
+        assert!(done > 0, "each search goes on where the last one stopped");
+        assert_eq!(missing, left - done);
+        left = missing;
+    }
+    assert!(left > 0, "no more than the first few are waited for");
+    assert_eq!(place.vectors(&embedder).map(|vectors| vectors.len() as u64), Some(60 - left));
+}
+
+#[test]
+#[cfg_attr(not(feature = "embeddings"), ignore = "needs the sentence model")]
+fn what_the_words_of_a_question_find_is_embedded_first() {
+    use crate::memory::passages;
+    let dir = tempfile::tempdir().unwrap();
+    let place = IndexDir::new(dir.path().join("index"));
+    let hold = place.hold().unwrap().unwrap();
+    hold.fill(&(0..200).map(report).collect::<Vec<_>>(), &Seen::default()).unwrap();
     let embedder = Embedder::builtin().with_workers(1);
     // Time for one round, which is over before it is all done.
     let (done, left) = hold.embed_for("what did the okapi eat", &embedder, &|done, _| done == 0).unwrap();
     assert!(done > 0 && left > 0, "{done} {left}");
     let vectors = place.vectors(&embedder).unwrap();
-    let key = passages::key(&passages::embedded(&document(7).body)[0]);
+    let key = passages::key(&passages::embedded(&report(7).body)[0]);
     assert!(vectors.row(key).is_some(), "the oldest but few, and it is what was asked for");
 }

@@ -178,8 +178,7 @@ impl Recall<'_> {
             ));
         }
         if !search.lexical_only && !answer.hybrid && !answer.listed && answer.passages > 0 {
-            let why = embedder.as_ref().err().cloned().unwrap_or_else(|| "nothing is embedded yet".to_owned());
-            notices.push(format!("searched by words alone: {why}"));
+            notices.push(by_words_alone(embedder.as_ref().err().map(String::as_str)));
         } else if answer.hybrid && answer.without_vector > 0 {
             notices.push(format!(
                 "{} of {} passages are not embedded yet and are found by their words alone; `meno reindex` embeds them",
@@ -492,6 +491,11 @@ impl Recall<'_> {
         answer.hits.truncate(limit);
         Ok(())
     }
+}
+
+/// Says why only words were compared: what keeps the model from being used, or that no passage has a vector yet.
+fn by_words_alone(unusable: Option<&str>) -> String {
+    format!("searched by words alone: {}", unusable.unwrap_or("nothing is embedded yet; `meno reindex` embeds it"))
 }
 
 #[cfg(test)]

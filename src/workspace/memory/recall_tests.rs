@@ -44,6 +44,12 @@ fn what_is_measured_on_texts_is_what_search_finds_in_runs_with_these_texts() {
 }
 
 #[test]
+fn a_search_by_words_alone_says_why_and_what_can_be_done() {
+    assert_eq!(by_words_alone(Some("only words were asked for")), "searched by words alone: only words were asked for");
+    assert!(by_words_alone(None).ends_with("nothing is embedded yet; `meno reindex` embeds it"));
+}
+
+#[test]
 fn quoted_words_in_a_sentence_never_empty_the_answer_and_alone_they_are_a_filter() {
     let dir = tempfile::tempdir().unwrap();
     let workspace = Workspace::at(&dir.path().join("store"), None).unwrap();
