@@ -263,6 +263,9 @@ pub const RANGES: &[(&str, &str)] = &[
     ("runs that were attempted more than twice", "attempts > 2 !"),
     ("runs attempted at least three times", "attempts ≥ 3 !"),
     ("runs that were tried once", "attempts 1 !"),
+    ("runs that were retried more than twice", "attempts > 3 !"),
+    ("runs retried at least twice", "attempts ≥ 3 !"),
+    ("runs that were retried once", "attempts ≥ 2 !"),
 ];
 
 /// What comes first.
@@ -460,6 +463,8 @@ pub const WORDS: &[&str] = &[
     "runs where no agent failed",
     "runs that stayed below premium",
     "runs that escalated to premium at most twice",
+    "runs that were never retried more than twice",
+    "runs that were retried at most once",
     "runs that never escalated to premium more than twice",
     "verified but expensive",
     "latest note",

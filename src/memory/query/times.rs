@@ -14,14 +14,16 @@ impl Reader<'_> {
     /// Reads a verb and how often it was so, in either order.
     pub fn often(&self, at: usize) -> Option<PhraseMatch> {
         let words = self.words;
-        let found = |to: usize, test: FilterTest| Some(PhraseMatch::new(at, to, test, Need::Context));
-        if let Some(test) = verb(words, at) {
-            let (to, bounds) = self.times(at + 1)?;
-            return found(to, test(bounds));
-        }
-        // "once escalated" says when, not how often.
-        let (to, bounds) = self.times(at).filter(|_| w(words, at) != "once")?;
-        found(to + 1, verb(words, to)?(bounds))
+        let (verb_at, to, bounds) = match verb(words, at) {
+            Some(_) => self.times(at + 1).map(|(to, bounds)| (at, to, bounds))?,
+            // "once escalated" says when, not how often.
+            None => self.times(at).filter(|_| w(words, at) != "once").map(|(verb_at, bounds)| (verb_at, verb_at + 1, bounds))?,
+        };
+        let test = verb(words, verb_at)?(bounds)?;
+        // The opposite of the least is not the most.
+        let is_least = w(words, verb_at) == "retried";
+        let need = if is_least && self.is_denied(at) { Need::Never } else { Need::Context };
+        Some(PhraseMatch::new(at, to, test, need))
     }
 
     /// Reads how often, behind a tier that was escalated to. Which of a run's escalations led to that tier is not recorded: so many there
@@ -37,10 +39,12 @@ impl Reader<'_> {
     /// more than so often.
     pub fn numbered(&self, found: PhraseMatch) -> PhraseMatch {
         let Some((_, bounds)) = self.times(found.to).filter(|_| self.escalates(&found)) else { return found };
-        let is_denied =
-            (0..=1).filter_map(|back| found.from.checked_sub(back)).any(|at| negation::ends_at(self.words, at).is_some());
-        let need = if is_denied || bounds.low == Bound::Unbounded { Need::Never } else { Need::Context };
+        let need = if self.is_denied(found.from) || bounds.low == Bound::Unbounded { Need::Never } else { Need::Context };
         PhraseMatch { need, ..found }
+    }
+
+    fn is_denied(&self, at: usize) -> bool {
+        (0..=1).filter_map(|back| at.checked_sub(back)).any(|at| negation::ends_at(self.words, at).is_some())
     }
 
     fn escalates(&self, found: &PhraseMatch) -> bool {
@@ -71,13 +75,27 @@ impl Reader<'_> {
     }
 }
 
+/// What is asked of a run, if a filter can say it.
+type Asked = fn(Bounds<u64>) -> Option<FilterTest>;
+
 /// Returns what is asked of a run of which a verb was so as often as the bounds say.
-fn verb(words: &[Word], at: usize) -> Option<fn(Bounds<u64>) -> FilterTest> {
+fn verb(words: &[Word], at: usize) -> Option<Asked> {
     match w(words, at) {
-        "escalated" | "escalate" | "escalates" | "escalating" | "climbed" => Some(FilterTest::Escalations),
-        "attempted" | "tried" => Some(FilterTest::Attempts),
+        "escalated" | "escalate" | "escalates" | "escalating" | "climbed" => Some(|bounds| Some(FilterTest::Escalations(bounds))),
+        "attempted" | "tried" => Some(|bounds| Some(FilterTest::Attempts(bounds))),
+        "retried" => Some(retried),
         _ => None,
     }
+}
+
+/// An attempt more than it was retried there must be at least: whose attempts were the first ones of their agents is not indexed.
+fn retried(bounds: Bounds<u64>) -> Option<FilterTest> {
+    let low = match bounds.low {
+        Bound::Included(0) | Bound::Unbounded => return None,
+        Bound::Included(low) => Bound::Included(low.saturating_add(1)),
+        Bound::Excluded(low) => Bound::Excluded(low.saturating_add(1)),
+    };
+    Some(FilterTest::Attempts(Bounds::new(low, Bound::Unbounded)))
 }
 
 /// Reads "twice" and "three times".
