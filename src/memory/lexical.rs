@@ -3,6 +3,7 @@
 //! The only file that names tantivy, for those inside it too. One process writes at a time (the index's own lock sees to that); any number read, each the
 //! state of the last commit. What the last commit has seen of the log stands in its payload.
 
+mod failure;
 mod folder;
 mod identifiers;
 mod spans;
@@ -32,6 +33,7 @@ use tantivy::{
     SegmentReader, TantivyDocument, TantivyError, Term,
 };
 
+use self::failure::Failure;
 use self::folder::Folder;
 use self::identifiers::Identifiers;
 use self::spans::Spans;
@@ -50,20 +52,6 @@ const SNIPPET_CHARS: usize = 180;
 /// Names of the two analyzers: words by their stem, and identifiers as they are written.
 const STEMMED: &str = "meno_stemmed";
 const EXACT: &str = "meno_exact";
-
-impl From<TantivyError> for Error {
-    fn from(error: TantivyError) -> Self {
-        // The system's error lies within others, and errors of the threads that write come as their `Debug` text.
-        let words = format!("{error:?}");
-        match error {
-            _ if words.contains("StorageFull") || words.contains("QuotaExceeded") => Self::Unwritable(Unwritable::Full),
-            _ if words.contains("ReadOnlyFilesystem") => Self::Unwritable(Unwritable::ReadOnly),
-            _ if words.contains("PermissionDenied") => Self::Unwritable(Unwritable::NotPermitted),
-            TantivyError::LockFailure(..) => Self::Busy,
-            error => Self::Broken(error.to_string()),
-        }
-    }
-}
 
 #[derive(Clone, Copy)]
 struct Fields {
@@ -86,12 +74,15 @@ pub(super) struct Lexical {
     index: Index,
     reader: IndexReader,
     fields: Fields,
+    failure: Failure,
 }
 
 impl Lexical {
     /// Opens the index in the folder `dir`, which is created with its parents when it is not there.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(dir).map_err(|error| Error::Broken(format!("{}: {error}", dir.display())))?;
+        std::fs::create_dir_all(dir).map_err(|error| {
+            Unwritable::of(&error).map_or_else(|| Error::Broken(format!("{}: {error}", dir.display())), Error::Unwritable)
+        })?;
         Self::of(Folder::open(dir)?)
     }
 
@@ -108,19 +99,20 @@ impl Lexical {
         Self::of(copy)
     }
 
-    fn of(directory: impl Directory) -> Result<Self, Error> {
+    fn of(directory: impl Directory + Clone) -> Result<Self, Error> {
         // It has threads of its own, on which a damaged file makes it panic.
         guard::quiet("/tantivy");
         let (schema, fields) = schema();
-        let index = Index::open_or_create(directory, schema).map_err(|error| match error {
-            TantivyError::SchemaError(_) => Error::Broken("it is of another form".to_owned()),
-            error => error.into(),
-        })?;
+        let failure = Failure::default();
+        let index = match Index::open_or_create(failure.watch(directory), schema) {
+            Err(TantivyError::SchemaError(_)) => return Err(Error::Broken("it is of another form".to_owned())),
+            opened => failure.told(opened)?,
+        };
         folder::check(&index)?;
         index.tokenizers().register(STEMMED, stemmed());
         index.tokenizers().register(EXACT, TextAnalyzer::builder(Identifiers::default()).build());
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { index, reader, fields })
+        let reader = failure.told(index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into())?;
+        Ok(Self { index, reader, fields, failure })
     }
 
     /// Returns what the last commit has seen; `None` for an index that has seen nothing.
@@ -131,8 +123,9 @@ impl Lexical {
 
     /// Returns a writer: there is only one at a time.
     pub(super) fn writer(&self) -> Result<Writer, Error> {
-        let writer = self.index.writer_with_num_threads(1, WRITER_BYTES)?;
-        Ok(Writer { writer, fields: self.fields })
+        self.failure.forget();
+        let writer = self.failure.told(self.index.writer_with_num_threads(1, WRITER_BYTES))?;
+        Ok(Writer { writer, fields: self.fields, failure: self.failure.clone() })
     }
 
     /// Returns the state of the last commit, for searching.
@@ -146,6 +139,7 @@ impl Lexical {
 pub(super) struct Writer {
     writer: IndexWriter,
     fields: Fields,
+    failure: Failure,
 }
 
 impl Writer {
@@ -157,28 +151,25 @@ impl Writer {
 
     /// Adds a document.
     pub(super) fn add(&self, document: &Document) -> Result<(), Error> {
-        self.writer.add_document(self.document(document))?;
-        Ok(())
+        self.failure.told(self.writer.add_document(self.document(document))).map(drop)
     }
 
     /// Removes everything.
     pub(super) fn clear(&self) -> Result<(), Error> {
-        self.writer.delete_all_documents()?;
-        Ok(())
+        self.failure.told(self.writer.delete_all_documents()).map(drop)
     }
 
     /// Makes the changes visible, together with what they have seen of the log.
     pub(super) fn commit(&mut self, seen: &Seen) -> Result<(), Error> {
-        let mut commit = self.writer.prepare_commit()?;
+        let mut commit = self.failure.told(self.writer.prepare_commit())?;
         let payload = serde_json::to_string(seen).map_err(|error| Error::Broken(error.to_string()))?;
         commit.set_payload(&payload);
-        commit.commit()?;
-        Ok(())
+        self.failure.told(commit.commit()).map(drop)
     }
 
     /// Waits until segments that are being merged are merged.
     pub(super) fn finish(self) -> Result<(), Error> {
-        Ok(self.writer.wait_merging_threads()?)
+        self.failure.told(self.writer.wait_merging_threads())
     }
 
     fn document(&self, from: &Document) -> TantivyDocument {

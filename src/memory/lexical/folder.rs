@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
     AntiCallToken, DeleteError, Directory, DirectoryLock, Error, FileHandle, Index, Lock, LockError, MmapDirectory,
-    OpenReadError, OpenWriteError, TantivyResult, TerminatingWrite, WatchCallback, WatchHandle, WritePtr,
+    OpenReadError, OpenWriteError, TantivyError, TantivyResult, TerminatingWrite, WatchCallback, WatchHandle, WritePtr,
 };
 
 /// Files from this size on are synced when they are written, and not checked when they are opened. Segments are merged by eights, so
@@ -29,7 +29,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Opens the folder `path`, which must be there.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let files = MmapDirectory::open(path).map_err(|error| Error::Broken(error.to_string()))?;
+        let files = MmapDirectory::open(path).map_err(TantivyError::from)?;
         Ok(Self { files, path: path.to_owned() })
     }
 }

@@ -160,11 +160,19 @@ impl Recall<'_> {
         let embed = |text: &str| embedder.as_ref().ok().and_then(|embedder| embedder.query(text).ok());
         let (understood, answer) = match self.look(search, &place, model, &mut opened, &embed) {
             Err(RecallError::Lexical(why)) => {
-                // What the index says cannot be read: it is made anew from the log, and asked once more.
-                notices.push(format!("the index was rebuilt: {why}"));
+                // What the index says cannot be read: it is made anew from the log, and asked once more. One that only cannot be written
+                // is left as it is.
                 *opened = None;
+                let is_sound = matches!(why, lexical::Error::Unwritable(_));
+                if is_sound {
+                    place = self.index_in_memory();
+                } else {
+                    notices.push(format!("the index was rebuilt: {why}"));
+                }
                 let hold = place.hold()?.ok_or(RecallError::Busy)?;
-                hold.clear()?;
+                if !is_sound {
+                    hold.clear()?;
+                }
                 self.bring_up(&hold, &|_, _| true)?;
                 drop(hold);
                 self.look(search, &place, model, &mut opened, &embed)?
