@@ -5,7 +5,7 @@
 //! the very index and rule that runs are searched by, its questions are understood as those of `meno search` are, and a document is found
 //! as a run with that report is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -363,6 +363,21 @@ pub fn embed_once<S: AsRef<str> + Sync>(
         found.extend(rows);
     }
     Ok(keys.iter().map(|key| found.get(key).cloned().unwrap_or_default()).collect())
+}
+
+/// Returns those of `texts` that have no vector in the folder `cache`, each once, in their order.
+///
+/// # Errors
+/// [`index::Error::Io`].
+pub fn not_embedded<'t>(embedder: &Embedder, cache: &Path, texts: &[&'t str]) -> Result<Vec<&'t str>, index::Error> {
+    let dir = cache.join(embedder.id());
+    let known = Vectors::open(&dir, embedder.dims()).map_err(|source| index::Error::Io { path: dir.clone(), source })?;
+    let mut seen: HashSet<u64> = HashSet::new();
+    let mut missing = |text: &&str| {
+        let key = passages::key(text);
+        known.as_ref().is_none_or(|known| known.row(key).is_none()) && seen.insert(key)
+    };
+    Ok(texts.iter().filter(|text| missing(text)).copied().collect())
 }
 
 /// Appends rows while no other process does: several may embed for the same cache at once.

@@ -19,5 +19,6 @@ pub mod passages;
 pub mod query;
 pub mod question;
 pub mod search;
+pub mod sparing;
 pub mod vectors;
 pub mod words;

@@ -77,6 +77,12 @@ fn on_tasks(context: &mut Context, args: &RecommendArgs, file: &Path) -> Result<
         context.out.warn(format!("texts were compared by words alone, without the embedding model: {why}"));
     }
     context.out.say(format!("learned from {}", words::plural(advice.learned_from as u64, "past task")));
+    if advice.not_embedded > 0 {
+        context.out.say(format!(
+            "{} of them are compared by their form alone, since they are not embedded yet: each call embeds some more, the nearest by words first",
+            words::count(advice.not_embedded as u64)
+        ));
+    }
     Ok(Exit::Done)
 }
 

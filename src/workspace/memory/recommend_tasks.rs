@@ -16,9 +16,9 @@ use crate::memory::advice::choose::{Rung, Start, best, starts};
 use crate::memory::advice::past::{self, Costs, Counts, PastTask};
 use crate::memory::advice::space::{Located, Task};
 use crate::memory::advice::team::{Enough, TierAdvice};
-use crate::memory::collection::embed_once;
 use crate::memory::embed;
 use crate::memory::index::{self, GoOn};
+use crate::memory::sparing::{Meanings, embed_nearest};
 use crate::store;
 use crate::views::stats::tasks::TaskRow;
 use crate::views::{rows, stats};
@@ -26,6 +26,9 @@ use crate::workspace::memory::patterns::malformed;
 
 /// Past tasks that are learned from, at most: the newest.
 const PAST_MAX: usize = 10_000;
+
+/// Texts of past tasks that are embedded for one question, at most: what has a vector already costs nothing.
+const EMBEDDED_MAX: usize = 300;
 
 /// Past runs named as evidence for one task, at most.
 const EVIDENCE_MAX: usize = 5;
@@ -88,6 +91,8 @@ pub struct TasksAdvice {
     pub learned_from: usize,
     /// Why texts were compared by their features alone, when they were.
     pub without_meaning: Option<String>,
+    /// Past tasks that were compared by their features alone, because not all that had no vector yet were embedded.
+    pub not_embedded: usize,
 }
 
 /// Reads tasks: JSON Lines.
@@ -157,11 +162,12 @@ impl Recall<'_> {
     ) -> Result<TasksAdvice, RecommendError> {
         let past = self.past_tasks(&|task| counts.takes(&task.row), PAST_MAX)?;
         let tiers = past::tiers(&past, counts);
-        let texts: Vec<&str> =
-            past.iter().map(|task| &task.row.text).chain(tasks.iter().map(|task| &task.text)).map(String::as_str).collect();
+        let texts: Vec<&str> = past.iter().map(|task| task.row.text.as_str()).collect();
+        let asked: Vec<&str> = tasks.iter().map(|task| task.text.as_str()).collect();
         // Without a past there is nothing to compare a text with.
-        let (mut vectors, without_meaning) = if past.is_empty() { (Vec::new(), None) } else { self.meanings(&texts, progress) };
-        let asked = vectors.split_off(past.len().min(vectors.len()));
+        let (meanings, without_meaning) =
+            if past.is_empty() { (Meanings::default(), None) } else { self.meanings(&texts, &asked, progress) };
+        let Meanings { past: vectors, asked, left_out } = meanings;
         let settings = &self.0.resolved.settings.memory;
         let history = past::history(&past, counts, &vectors, &tiers, self.0.world.now(), settings.half_life_days);
         let advisor = Advisor::new(&history, tiers.len());
@@ -182,17 +188,17 @@ impl Recall<'_> {
                 evidence: evidence(&past, &located),
             }
         });
-        Ok(TasksAdvice { tasks: advice.collect(), learned_from: past.len(), without_meaning })
+        Ok(TasksAdvice { tasks: advice.collect(), learned_from: past.len(), without_meaning, not_embedded: left_out })
     }
 
-    /// Embeds `texts`, with what was embedded before kept below the store's index; without vectors and with the reason when that
-    /// cannot be done.
-    fn meanings(&self, texts: &[&str], progress: GoOn<'_>) -> (Vec<Vec<f32>>, Option<String>) {
-        let embedded = || -> Result<Vec<Vec<f32>>, index::Error> {
+    /// Embeds what is asked about and the past as far as there is time, with what was embedded before kept below the store's index; without
+    /// vectors and with the reason when that cannot be done.
+    fn meanings(&self, past: &[&str], asked: &[&str], progress: GoOn<'_>) -> (Meanings, Option<String>) {
+        let embedded = || -> Result<Meanings, index::Error> {
             let embedder = self.embedder().map_err(|error: embed::Error| index::Error::from(error))?;
-            embed_once(&embedder, &self.0.store.path.join("index").join("tasks"), texts, progress)
+            embed_nearest(&embedder, &self.0.store.path.join("index").join("tasks"), (past, asked), EMBEDDED_MAX, progress)
         };
-        embedded().map_or_else(|error| (Vec::new(), Some(error.to_string())), |vectors| (vectors, None))
+        embedded().map_or_else(|error| (Meanings::default(), Some(error.to_string())), |meanings| (meanings, None))
     }
 }
 
