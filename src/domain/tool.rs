@@ -169,6 +169,34 @@ pub fn cut(text: &str, bytes: u64) -> Option<String> {
     shortened(text, bytes)
 }
 
+/// How the words begin by which a failed write says what it had changed.
+const CHANGED_BEFORE: &str = " Changed before that: ";
+
+/// Says which files a write had changed before it failed: the end of its result; nothing when there are none.
+pub fn changed_before<'a>(paths: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = paths.map(|path| format!("`{path}`")).collect();
+    if names.is_empty() { String::new() } else { format!("{CHANGED_BEFORE}{}.", names.join(", ")) }
+}
+
+/// Returns how many of the files that a write had prepared, from the first, it may have changed by the time of its recorded end: all of
+/// them, unless it failed. `told` is its whole result, `None` when that is not kept.
+pub fn may_have_changed(ok: bool, fault: Option<ToolFault>, told: Option<&str>, paths: &[&str]) -> usize {
+    // Of what was interrupted nobody knows how far it came.
+    if ok || fault == Some(ToolFault::Interrupted) {
+        return paths.len();
+    }
+    // The file at which it failed is not changed.
+    let most = paths.len().saturating_sub(1);
+    match told {
+        Some(told) if !told.contains(CHANGED_BEFORE) => 0,
+        Some(told) => {
+            let is_said = |count: &usize| told.ends_with(&changed_before(paths[..*count].iter().copied()));
+            (1..=most).find(is_said).unwrap_or(most)
+        }
+        None => most,
+    }
+}
+
 /// Returns a text that somebody else wrote without the mark that would hide what follows it.
 pub fn without_mark(text: String) -> String {
     let is_of_mark = |c: char| matches!(c, '\u{1c}' | '\u{1d}');
@@ -228,6 +256,21 @@ mod tests {
         assert_eq!(cut(&text, 0).as_deref(), Some("visible\n"));
         let text = without_mark(text);
         assert!(cut(&text, text.len() as u64).is_none() && text.contains("HIDDEN"));
+    }
+
+    #[test]
+    fn a_failed_write_says_what_it_had_changed_before() {
+        let paths = ["a", "b, `c", "d"];
+        for count in 0..3 {
+            let told = format!("`x` was changed by somebody else.{}", changed_before(paths[..count].iter().copied()));
+            assert_eq!(may_have_changed(false, Some(ToolFault::Failed), Some(&told), &paths), count, "{told}");
+            assert_eq!(may_have_changed(true, None, Some(&told), &paths), 3);
+            assert_eq!(may_have_changed(false, Some(ToolFault::Interrupted), Some(&told), &paths), 3);
+        }
+        // Where what it said is gone, or names what it did not prepare, all but the one at which it failed may be changed.
+        assert_eq!(may_have_changed(false, Some(ToolFault::Failed), None, &paths), 2);
+        assert_eq!(may_have_changed(false, None, Some("It failed. Changed before that: `z`."), &paths), 2);
+        assert_eq!(may_have_changed(false, None, None, &["a"]), 0);
     }
 
     #[test]

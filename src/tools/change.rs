@@ -11,7 +11,7 @@ use super::{REMOVED, ToolContext, ToolError};
 use crate::domain::event::FileChange;
 use crate::domain::ids::Hash;
 use crate::domain::text::Text;
-use crate::domain::tool::ToolOutcome;
+use crate::domain::tool::{ToolOutcome, changed_before};
 
 pub use super::root::WRITTEN_BYTES_MAX;
 
@@ -26,7 +26,6 @@ pub struct Write {
     goes_on: bool,
     /// What is said when it is done.
     text: String,
-    diff: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +34,8 @@ struct Planned {
     change: FileChange,
     /// What it is to hold; `None`: it is deleted.
     content: Option<String>,
+    /// What that changes, as a unified diff.
+    diff: String,
 }
 
 /// How a file stands to a recorded change of it.
@@ -124,7 +125,7 @@ impl<'a> Planner<'a> {
             }
             None => self.found(&path)?,
         };
-        self.files.push(Planned { path, change, content });
+        self.files.push(Planned { path, change, content, diff: String::new() });
         Ok(self.files.len() - 1)
     }
 
@@ -153,7 +154,7 @@ impl<'a> Planner<'a> {
     /// Returns what is to be done; files that stay as they are fall away.
     pub(super) fn finish(self) -> Write {
         let (mut files, goes_on) = (Vec::new(), self.recorded.is_some());
-        let (mut text, mut diff) = (String::new(), String::new());
+        let mut text = String::new();
         for mut file in self.files {
             file.change.after = file.content.as_ref().map(|content| Hash::of(content.as_bytes()));
             if file.change.after == file.change.before {
@@ -162,7 +163,7 @@ impl<'a> Planner<'a> {
             let name = &file.change.path;
             let before = original(&file.change).unwrap_or_default();
             let after = file.content.as_deref().unwrap_or_default();
-            diff += &difference(name, (before, file.change.before.is_none()), (after, file.content.is_none()));
+            file.diff = difference(name, (before, file.change.before.is_none()), (after, file.content.is_none()));
             let _ = match (&file.content, file.change.before) {
                 (None, _) => writeln!(text, "`{name}` is deleted."),
                 (Some(content), None) => writeln!(text, "`{name}` is new: {} lines.", content.lines().count()),
@@ -175,7 +176,7 @@ impl<'a> Planner<'a> {
         if files.is_empty() {
             text = "Nothing changes: that is what stands there already.".to_owned();
         }
-        Write { files, goes_on, text, diff }
+        Write { files, goes_on, text }
     }
 }
 
@@ -229,9 +230,10 @@ impl Write {
         match result {
             Ok(()) => ToolOutcome { latency_ms, ..self.done() },
             Err(error) => {
-                let names: Vec<String> = self.files[..done].iter().map(|file| format!("`{}`", file.change.path)).collect();
-                let rest = if names.is_empty() { String::new() } else { format!(" Changed before that: {}.", names.join(", ")) };
-                ToolOutcome { latency_ms, ..ToolOutcome::refused(error.fault, error.message + &rest) }
+                let changed = &self.files[..done];
+                let rest = changed_before(changed.iter().map(|file| file.change.path.as_str()));
+                let diff = diff_of(changed);
+                ToolOutcome { latency_ms, diff, ..ToolOutcome::refused(error.fault, error.message + &rest) }
             }
         }
     }
@@ -243,8 +245,13 @@ impl Write {
 
     /// Returns what is said of it when it is done.
     pub fn done(&self) -> ToolOutcome {
-        ToolOutcome { diff: Some(self.diff.clone()).filter(|diff| !diff.is_empty()), ..ToolOutcome::done(self.text.clone()) }
+        ToolOutcome { diff: diff_of(&self.files), ..ToolOutcome::done(self.text.clone()) }
     }
+}
+
+/// Returns what changes in files, one after the other; `None` when nothing does.
+fn diff_of(files: &[Planned]) -> Option<String> {
+    (!files.is_empty()).then(|| files.iter().map(|file| file.diff.as_str()).collect())
 }
 
 /// Says how a file stands to a change of it.

@@ -154,6 +154,22 @@ fn the_files_say_how_far_a_write_came_and_it_goes_on_from_there() {
 }
 
 #[test]
+fn a_patch_that_fails_on_the_way_says_and_shows_what_it_had_changed() {
+    let (_dir, root) = folder(&[("a", "1\n"), ("b", "1\n"), ("c", "1\n")]);
+    let tools = toolbox(&root);
+    let part = |path: &str| format!("--- a/{path}\n+++ b/{path}\n@@ -1 +1,2 @@\n 1\n+2\n");
+    let write = plan(&tools, APPLY_PATCH, &json!({"patch": part("a") + &part("b") + &part("c")}), None);
+    fs::write(root.join("b"), "mine\n").unwrap();
+    let outcome = tools.write(&write);
+    assert_eq!(outcome.diff.as_deref(), Some(part("a").as_str()));
+    let changes = write.changes();
+    let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(crate::domain::tool::may_have_changed(false, outcome.fault, Some(&outcome.text), &paths), 1, "{}", outcome.text);
+    fs::write(root.join("a"), "mine\n").unwrap();
+    assert_eq!(tools.write(&write).diff, None);
+}
+
+#[test]
 fn a_change_is_taken_back_where_the_file_is_still_as_it_was_left() {
     let (_dir, root) = folder(&[("a", "old\n")]);
     fs::set_permissions(root.join("a"), fs::Permissions::from_mode(0o640)).unwrap();

@@ -154,6 +154,44 @@ pub(crate) fn replied(call: CallNo, output: &str) -> Event {
     .into()
 }
 
+/// A tool that makes files; `end` is how it ended: its fault and what it said.
+pub(crate) fn write(call: CallNo, tool_call: u32, paths: &[&str], end: Option<(Option<ToolFault>, &str)>) -> Vec<Event> {
+    let file = |path: &&str| FileChange {
+        path: (*path).to_owned(),
+        original: None,
+        before: None,
+        after: Some(Hash::of(b"new")),
+        mode: None,
+        folders: 0,
+    };
+    let arguments = Text::Inline("{}".to_owned());
+    let tool = crate::domain::tool::APPLY_PATCH.to_owned();
+    let files = paths.iter().map(file).collect();
+    let mut events: Vec<Event> = vec![
+        ToolStarted { call, tool_call, tool, writes: true, private: Some(ToolStartedPrivate { arguments }) }.into(),
+        WritePrepared { call, tool_call, private: Some(WritePreparedPrivate { files }) }.into(),
+    ];
+    events.extend(end.map(|(fault, told)| tool_ended(call, tool_call, fault, told)));
+    events
+}
+
+pub(crate) fn tool_ended(call: CallNo, tool_call: u32, fault: Option<ToolFault>, told: &str) -> Event {
+    let result = Text::Inline(told.to_owned());
+    ToolEnded {
+        call,
+        tool_call,
+        ok: fault.is_none(),
+        latency_ms: 0,
+        fault,
+        bytes: None,
+        told_bytes: None,
+        repeats: None,
+        reused: None,
+        private: Some(ToolEndedPrivate { result, whole: None, diff: None, originals: Vec::new() }),
+    }
+    .into()
+}
+
 pub(crate) fn usage() -> TokenUsage {
     TokenUsage { input: 1_000, cache_read: 200, cache_write_5m: 30, cache_write_1h: 4, output: 500, reasoning: 100 }
 }

@@ -99,7 +99,8 @@ pub fn diffs(page: &mut Page, run: &RunDetail, agent: Option<&str>) {
             match (&tool.diff, tool.ok) {
                 (Some(diff), _) => page.verbatim(diff),
                 (None, Some(true)) => page.nothing("what it changed is not kept"),
-                (None, _) => page.nothing("it did not finish"),
+                (None, Some(false)) => page.nothing("it failed; what it had changed before is not kept"),
+                (None, None) => page.nothing("it did not finish"),
             }
         }
     }

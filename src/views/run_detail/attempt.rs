@@ -252,7 +252,7 @@ pub struct ToolDetail {
     /// Nothing ran: the run whose recorded result the model was told.
     #[serde(default)]
     pub reused_from: Option<String>,
-    /// The files that it was about to change, in order.
+    /// The files that it was about to change, in order; of one that failed, those that it may have changed before.
     #[serde(default)]
     pub files: Vec<String>,
     /// What it changed in them, as a unified diff; null when it changed none, or that is not kept.

@@ -6,6 +6,7 @@ use crate::domain::event::{self, Event, Purpose, SuspendReason};
 use crate::domain::ids::CallNo;
 use crate::domain::money::UsageSource;
 use crate::domain::tier::Tier;
+use crate::domain::tool::may_have_changed;
 
 use super::super::status::CallStatus;
 use super::fold::{Fold, TextOf};
@@ -113,7 +114,11 @@ impl Fold {
                 (tool.resolution, tool.resolved_by) = (Some(body.resolution), Some(body.by));
             }),
             Event::WriteUndone(body) => self.with_tool(body.call, body.tool_call, |tool| {
-                tool.undone.extend(body.private.iter().flat_map(|private| private.paths.clone()));
+                let paths = body.private.iter().flat_map(|private| &private.paths);
+                // Older versions took back what had not happened.
+                let happened = |path: &&String| tool.ok != Some(false) || tool.files.contains(path);
+                let undone: Vec<String> = paths.filter(happened).cloned().collect();
+                tool.undone.extend(undone);
             }),
             Event::RunSuspended(body) if body.why == SuspendReason::Tool => {
                 let attempts = self.detail.agents.iter_mut().flat_map(|agent| &mut agent.attempts);
@@ -128,6 +133,13 @@ impl Fold {
                 tool.repeated = body.repeats.is_some();
                 tool.reused_from = body.reused.map(|(run, ..)| run.to_string());
                 tool.awaits_resolution = false;
+                // What a process that died had changed before is not known by how another one failed.
+                if tool.resolution.is_none() {
+                    let told = body.private.as_ref().and_then(|private| text(private.whole.as_ref().unwrap_or(&private.result)));
+                    let paths: Vec<&str> = tool.files.iter().map(String::as_str).collect();
+                    let changed = may_have_changed(body.ok, body.fault, told.as_deref(), &paths);
+                    tool.files.truncate(changed);
+                }
                 tool.diff = body.private.as_ref().and_then(|private| text(private.diff.as_ref()?));
             }),
             Event::CostIncurred(body) => self.cost_incurred(body),

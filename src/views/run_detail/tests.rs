@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::domain::event::{Event, Recorded, RunCancelled};
+use crate::domain::event::{Event, Purpose, Recorded, RunCancelled, ToolFault, WriteUndone, WriteUndonePrivate};
 use crate::views::sample::{self, inline};
 
 fn fold(events: &[Recorded]) -> RunDetail {
@@ -116,6 +116,22 @@ fn masking_hides_sensitive_answers_wherever_the_team_repeats_them() {
     assert_eq!(detail.answers["package_name"], "demo");
     assert_eq!(detail.agents[0].config, Some(json!({"name": "demo", "for": "report for ***"})));
     assert_eq!(detail.agents[0].task.as_deref(), Some("Look at demo for ***."));
+}
+
+/// Older versions took a write for one that had happened when it had lost to another, and took it back.
+#[test]
+fn a_write_that_failed_has_no_files_and_is_not_undone() {
+    let failed = Some((Some(ToolFault::Failed), "`a` was changed by somebody else meanwhile."));
+    let undone = |tool_call| {
+        let private = Some(WriteUndonePrivate { paths: vec!["a".to_owned()] });
+        Event::from(WriteUndone { call: 1, tool_call, private })
+    };
+    let begin = [sample::started(), sample::attempt_started(0, 1, Tier::Cheap), sample::call_started(1, 0, 1, Purpose::Work)];
+    let writes = [sample::write(1, 0, &["a"], Some((None, "done"))), sample::write(1, 1, &["a"], failed)].concat();
+    let detail = fold(&sample::stream(begin.into_iter().chain(writes).chain([undone(1), undone(0)])));
+    let tools = &detail.agents[0].attempts[0].calls[0].tools;
+    let seen: Vec<_> = tools.iter().map(|tool| (tool.files.len(), tool.undone.len())).collect();
+    assert_eq!(seen, [(1, 1), (0, 0)]);
 }
 
 proptest! {

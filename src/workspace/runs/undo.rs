@@ -7,8 +7,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Runs;
-use crate::domain::event::{Event, FileChange, Recorded, WriteUndone, WriteUndonePrivate};
+use crate::domain::event::{Event, FileChange, Recorded, ToolEnded, WriteUndone, WriteUndonePrivate};
 use crate::domain::ids::{CallNo, RunId};
+use crate::domain::text::Text;
+use crate::domain::tool::may_have_changed;
 use crate::store;
 use crate::store::session::RunLock;
 use crate::tools::change::{self, Standing};
@@ -111,6 +113,7 @@ impl Writes {
     fn of(events: &[Recorded]) -> Self {
         let mut writes = Self::default();
         let (mut calls, mut tools, mut started) = (BTreeMap::new(), BTreeMap::new(), 0);
+        let mut resolved = BTreeSet::new();
         for recorded in events {
             match &recorded.event {
                 Event::RunStarted(body) => {
@@ -143,6 +146,9 @@ impl Writes {
                         files: private.files.clone(),
                     });
                 }
+                Event::ToolResolved(body) => drop(resolved.insert((body.call, body.tool_call))),
+                // What a process that died had written before is not known by how another one failed: the files are looked at.
+                Event::ToolEnded(body) if !resolved.contains(&(body.call, body.tool_call)) => writes.ended(body),
                 Event::WriteUndone(body) => {
                     let paths = body.private.iter().flat_map(|private| &private.paths);
                     writes.undone.extend(paths.map(|path| (body.call, body.tool_call, path.clone())));
@@ -151,6 +157,20 @@ impl Writes {
             }
         }
         writes
+    }
+
+    /// Leaves out what did not happen, by how the write ended.
+    fn ended(&mut self, body: &ToolEnded) {
+        let key = (body.call, body.tool_call);
+        let Some(written) = self.written.iter_mut().find(|written| (written.call, written.tool_call) == key) else { return };
+        let told = body.private.as_ref().and_then(|private| match private.whole.as_ref().unwrap_or(&private.result) {
+            Text::Inline(told) => Some(told.as_str()),
+            _ => None,
+        });
+        let paths: Vec<&str> = written.files.iter().map(|file| file.path.as_str()).collect();
+        let happened = may_have_changed(body.ok, body.fault, told, &paths);
+        written.files.truncate(happened);
+        self.written.retain(|written| !written.files.is_empty());
     }
 }
 
@@ -242,4 +262,44 @@ impl Runs<'_> {
 /// A role stands for all agents that `foreach` made of it.
 fn is_of(agent: &str, role: &str) -> bool {
     agent == role || agent.split_once('[').is_some_and(|(base, _)| base == role)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Resolution, ResolvedBy, ToolFault, ToolResolved, ToolResolvedPrivate};
+    use crate::views::sample;
+
+    fn written(events: Vec<Event>) -> Vec<(u32, Vec<String>)> {
+        let files = |written: &Written| (written.number, written.files.iter().map(|file| file.path.clone()).collect());
+        Writes::of(&sample::stream(events)).written.iter().map(files).collect()
+    }
+
+    #[test]
+    fn what_ended_without_a_change_is_no_write() {
+        let failed = Some(ToolFault::Failed);
+        let lost = "`log.txt` was changed by somebody else meanwhile: read it again.";
+        let events = [
+            sample::write(1, 0, &["log.txt"], Some((None, "`log.txt` is changed."))),
+            sample::write(1, 1, &["log.txt"], Some((failed, lost))),
+            // How it ended is not recorded, or not known: the files say it.
+            sample::write(2, 0, &["log.txt"], None),
+            sample::write(2, 1, &["log.txt"], Some((Some(ToolFault::Interrupted), "Meno stopped while this ran."))),
+            // A patch that failed on the way says how far it came.
+            sample::write(3, 0, &["a", "b", "c"], Some((failed, &format!("{lost} Changed before that: `a`.")))),
+        ];
+        let one = |path: &str| vec![path.to_owned()];
+        let expected = [(1, one("log.txt")), (3, one("log.txt")), (4, one("log.txt")), (5, one("a"))];
+        assert_eq!(written(events.concat()), expected);
+    }
+
+    #[test]
+    fn a_failure_says_nothing_of_what_a_process_that_died_had_written() {
+        let private = Some(ToolResolvedPrivate {});
+        let (resolution, by) = (Resolution::NotDone, ResolvedBy::Person);
+        let mut events = sample::write(1, 0, &["a", "b"], None);
+        events.push(ToolResolved { call: 1, tool_call: 0, resolution, by, private }.into());
+        events.push(sample::tool_ended(1, 0, Some(ToolFault::Failed), "`a` was changed by somebody else meanwhile."));
+        assert_eq!(written(events), [(1, vec!["a".to_owned(), "b".to_owned()])]);
+    }
 }
