@@ -23,6 +23,8 @@ struct Hunk {
     /// Its lines as they stand in the file before, and as they do afterwards: without their ends.
     old: Vec<String>,
     new: Vec<String>,
+    /// The lines that it keeps, by their places in both.
+    kept: Vec<(usize, usize)>,
     /// The last line before, or afterwards, is said to have no end.
     old_is_open: bool,
     new_is_open: bool,
@@ -125,8 +127,7 @@ fn hunk(lines: &[&str], start: usize) -> Result<(Hunk, usize), String> {
         }
         match text.as_bytes().first() {
             Some(b' ') => {
-                hunk.old.push(text[1..].to_owned());
-                hunk.new.push(text[1..].to_owned());
+                hunk.keep(&text[1..]);
                 (hunk.old_is_open, hunk.new_is_open) = (false, false);
             }
             Some(b'-') => {
@@ -143,10 +144,7 @@ fn hunk(lines: &[&str], start: usize) -> Result<(Hunk, usize), String> {
                 _ => (hunk.old_is_open, hunk.new_is_open) = (true, true),
             },
             // An empty line that is kept has lost its blank on the way.
-            None if !is_whole => {
-                hunk.old.push(String::new());
-                hunk.new.push(String::new());
-            }
+            None if !is_whole => hunk.keep(""),
             None => break,
             Some(_) if is_whole => break,
             Some(_) => {
@@ -180,22 +178,16 @@ impl FilePatch {
             _ => {}
         }
         let text = before.unwrap_or_default();
-        // A file with the line ends of Windows keeps them, whatever the patch has.
-        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-        let mut lines: Vec<&str> =
-            text.split('\n').map(|line| line.strip_suffix('\r').filter(|_| end == "\r\n").unwrap_or(line)).collect();
+        let lines = lines_of(text);
         let mut ends_open = !text.is_empty() && !text.ends_with('\n');
-        if !ends_open {
-            lines.pop();
-        }
-        let mut result: Vec<&str> = Vec::new();
+        let mut result: Vec<Line<'_>> = Vec::new();
         let mut done = 0;
         for hunk in &self.hunks {
             let place = hunk
                 .place(&lines, done, ends_open)
                 .map_err(|why| format!("the hunk at line {} of the patch does not fit `{path}`: {why}", hunk.at))?;
             result.extend(&lines[done..place]);
-            result.extend(hunk.new.iter().map(|line| line.strip_suffix('\r').filter(|_| end == "\r\n").unwrap_or(line)));
+            hunk.put(&lines, place, &mut result);
             done = place + hunk.old.len();
             let ends_as_before = hunk.old.last() == hunk.new.last() && hunk.old_is_open == hunk.new_is_open;
             if done == lines.len() && !ends_as_before {
@@ -209,21 +201,62 @@ impl FilePatch {
             }
             return Ok(None);
         }
-        let mut after = result.join(end);
-        if !result.is_empty() && !ends_open {
-            after.push_str(end);
+        if let Some(last) = result.last_mut().filter(|_| ends_open) {
+            last.end = "";
         }
-        Ok(Some(after))
+        Ok(Some(result.iter().flat_map(|line| [line.text, line.end]).collect()))
     }
 }
 
+/// A line of a file, and what ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Line<'a> {
+    text: &'a str,
+    end: &'a str,
+}
+
+/// Cuts a text into its lines. A last one without an end would end as the one before it.
+fn lines_of(text: &str) -> Vec<Line<'_>> {
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let before = lines.last().map_or("\n", |before| before.end);
+        let cut = |end: &'static str| line.strip_suffix(end).map(|text| Line { text, end });
+        lines.push(cut("\r\n").or_else(|| cut("\n")).unwrap_or(Line { text: line, end: before }));
+    }
+    lines
+}
+
 impl Hunk {
+    /// Takes in a line that stays.
+    fn keep(&mut self, text: &str) {
+        self.kept.push((self.old.len(), self.new.len()));
+        self.old.push(text.to_owned());
+        self.new.push(text.to_owned());
+    }
+
+    /// Writes its lines as they stand afterwards, where it fits at `place`. A line that stays has its own end, whatever the patch has; a
+    /// new one has that of the line that it replaces, else of the line before it, else of the line behind it.
+    fn put<'a>(&'a self, lines: &[Line<'a>], place: usize, result: &mut Vec<Line<'a>>) {
+        let (mut old, mut new) = (0, 0);
+        for &(old_kept, new_kept) in self.kept.iter().chain([&(self.old.len(), self.new.len())]) {
+            for (text, replaced) in self.new[new..new_kept].iter().zip(place + old..) {
+                let behind = place + old_kept;
+                let beside = if replaced < behind { Some(replaced) } else { behind.checked_sub(1) };
+                let end = beside.and_then(|at| lines.get(at)).or(lines.get(behind)).map_or("\n", |line| line.end);
+                let text = text.strip_suffix('\r').filter(|_| end == "\r\n").unwrap_or(text);
+                result.push(Line { text, end });
+            }
+            result.extend(lines.get(place + old_kept).filter(|_| old_kept < self.old.len()));
+            (old, new) = (old_kept + 1, new_kept + 1);
+        }
+    }
+
     /// Returns the index of the line at which it begins in a file whose lines up to `done` are taken.
-    fn place(&self, lines: &[&str], done: usize, ends_open: bool) -> Result<usize, String> {
+    fn place(&self, lines: &[Line<'_>], done: usize, ends_open: bool) -> Result<usize, String> {
         let fits = |place: usize| {
             let part = lines.get(place..place + self.old.len());
             let is_same = part.is_some_and(|part| {
-                part.iter().zip(&self.old).all(|(line, old)| *line == old || old.strip_suffix('\r') == Some(line))
+                part.iter().zip(&self.old).all(|(line, old)| line.text == old || old.strip_suffix('\r') == Some(line.text))
             });
             is_same && (!self.old_is_open || (ends_open && place + self.old.len() == lines.len()))
         };
@@ -252,13 +285,14 @@ impl Hunk {
     }
 
     /// Says which line is not as the hunk has it, where it says that it begins.
-    fn why_not(&self, lines: &[&str], place: usize) -> String {
+    fn why_not(&self, lines: &[Line<'_>], place: usize) -> String {
         let there = lines.get(place..).unwrap_or_default();
-        let wrong = self.old.iter().enumerate().find(|(index, old)| there.get(*index) != Some(&old.as_str()));
+        let wrong =
+            self.old.iter().enumerate().find(|(index, old)| there.get(*index).is_none_or(|line| line.text != old.as_str()));
         let Some((index, old)) = wrong else { return "it ends elsewhere".to_owned() };
         let number = place + index + 1;
         match there.get(index) {
-            Some(line) => format!("line {number} is `{line}`, not `{old}`, and no other place has these lines"),
+            Some(Line { text, .. }) => format!("line {number} is `{text}`, not `{old}`, and no other place has these lines"),
             None => format!("the file ends before line {number}, which should be `{old}`"),
         }
     }
@@ -302,6 +336,37 @@ mod tests {
         assert_eq!(apply(open, Some("a")), Ok(Some("b\n".into())));
         assert!(apply(open, Some("a\n")).is_err());
         assert_eq!(apply("--- f\n+++ f\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n", Some("a\r\nb\r\n")), Ok(Some("a\r\nc\r\n".into())));
+    }
+
+    /// Both forms of patches.
+    fn apply_both(hunk: &str, before: &str) -> String {
+        let unified = apply(&format!("--- f\n+++ f\n@@ -1,9 +1,9 @@\n{hunk}"), Some(before));
+        let marked = apply(&format!("*** Begin Patch\n*** Update File: f\n@@\n{hunk}*** End Patch\n"), Some(before));
+        assert_eq!(unified, marked);
+        unified.unwrap().unwrap()
+    }
+
+    #[test]
+    fn each_line_keeps_its_own_end_and_a_new_one_has_that_of_its_neighbour() {
+        let mut lines: Vec<String> = (1..=200).map(|number| format!("line {number}\n")).collect();
+        lines[149] = "line 150\r\n".to_owned();
+        let before = lines.concat();
+        lines[0] = "LINE 1\n".to_owned();
+        assert_eq!(apply_both("-line 1\n+LINE 1\n line 2\n", &before), lines.concat());
+        for (hunk, before, after) in [
+            // What is kept stays so also within a hunk.
+            (" a\n-b\n+B\n c\n d\n", "a\r\nb\nc\r\nd\n", "a\r\nB\nc\r\nd\n"),
+            // One for one, and the rest as the last that is replaced.
+            ("-a\n-b\n+A\n+B\n+B2\n c\n", "a\nb\r\nc\n", "A\nB\r\nB2\r\nc\n"),
+            // Nothing is replaced: as the line before, or behind.
+            (" a\n+x\n b\n", "a\r\nb\n", "a\r\nx\r\nb\n"),
+            ("+x\n a\n b\n", "a\r\nb\n", "x\r\na\r\nb\n"),
+            // A line without an end gets one when it is the last no more.
+            (" a\n b\n+c\n", "a\r\nb", "a\r\nb\r\nc\r\n"),
+            ("-a\n+A\n b\n", "a\r\nb", "A\r\nb"),
+        ] {
+            assert_eq!(apply_both(hunk, before), after, "{hunk:?} {before:?}");
+        }
     }
 
     #[test]

@@ -46,17 +46,11 @@ pub(super) fn parse(lines: &[&str], start: usize) -> Result<Vec<FilePatch>, Stri
         }
         let Some(hunk) = file.hunks.last_mut().filter(|_| !line.starts_with("@@")) else { continue };
         match line.split_at_checked(1) {
-            Some((" ", text)) => {
-                hunk.old.push(text.to_owned());
-                hunk.new.push(text.to_owned());
-            }
+            Some((" ", text)) => hunk.keep(text),
             Some(("-", text)) => hunk.old.push(text.to_owned()),
             Some(("+", text)) => hunk.new.push(text.to_owned()),
             // An empty line that is kept has lost its blank on the way.
-            None => {
-                hunk.old.push(String::new());
-                hunk.new.push(String::new());
-            }
+            None => hunk.keep(""),
             Some(_) => {
                 let words = "a line of a hunk begins with a blank, `-` or `+`";
                 return Err(format!("line {number} of the patch is `{line}`: {words}"));
