@@ -5,6 +5,9 @@
 
 mod marked;
 
+/// The mark of byte order with which some texts begin. Nobody sees it, so patches mostly leave it out.
+const MARK: char = '\u{feff}';
+
 /// What a patch does to one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePatch {
@@ -178,7 +181,10 @@ impl FilePatch {
             _ => {}
         }
         let text = before.unwrap_or_default();
-        let lines = lines_of(text);
+        let bare = text.strip_prefix(MARK);
+        let mut lines = lines_of(bare.unwrap_or(text));
+        let mut is_marked = bare.is_some();
+        lines.iter_mut().take(1).for_each(|first| first.is_marked = is_marked);
         let mut ends_open = !text.is_empty() && !text.ends_with('\n');
         let mut result: Vec<Line<'_>> = Vec::new();
         let mut done = 0;
@@ -187,7 +193,12 @@ impl FilePatch {
                 .place(&lines, done, ends_open)
                 .map_err(|why| format!("the hunk at line {} of the patch does not fit `{path}`: {why}", hunk.at))?;
             result.extend(&lines[done..place]);
-            hunk.put(&lines, place, &mut result);
+            hunk.put(&lines, (place, is_marked && place == 0), &mut result);
+            // A patch that names the mark says what becomes of it.
+            let has_mark = |lines: &[String]| lines.iter().any(|line| line.starts_with(MARK));
+            if place == 0 && has_mark(&hunk.old[..hunk.old.len().min(1)]) && !has_mark(&hunk.new) {
+                is_marked = false;
+            }
             done = place + hunk.old.len();
             let ends_as_before = hunk.old.last() == hunk.new.last() && hunk.old_is_open == hunk.new_is_open;
             if done == lines.len() && !ends_as_before {
@@ -204,7 +215,9 @@ impl FilePatch {
         if let Some(last) = result.last_mut().filter(|_| ends_open) {
             last.end = "";
         }
-        Ok(Some(result.iter().flat_map(|line| [line.text, line.end]).collect()))
+        let mut after = if is_marked { MARK.to_string() } else { String::new() };
+        after.extend(result.iter().flat_map(|line| [line.text, line.end]));
+        Ok(Some(after))
     }
 }
 
@@ -213,6 +226,16 @@ impl FilePatch {
 struct Line<'a> {
     text: &'a str,
     end: &'a str,
+    /// The file begins with it and a mark of byte order.
+    is_marked: bool,
+}
+
+impl Line<'_> {
+    /// Whether this is the line that a patch has, which may or may not have the mark and the end of Windows.
+    fn is(&self, old: &str) -> bool {
+        let old = old.strip_prefix(MARK).filter(|_| self.is_marked).unwrap_or(old);
+        self.text == old || old.strip_suffix('\r') == Some(self.text)
+    }
 }
 
 /// Cuts a text into its lines. A last one without an end would end as the one before it.
@@ -220,8 +243,8 @@ fn lines_of(text: &str) -> Vec<Line<'_>> {
     let mut lines: Vec<Line<'_>> = Vec::new();
     for line in text.split_inclusive('\n') {
         let before = lines.last().map_or("\n", |before| before.end);
-        let cut = |end: &'static str| line.strip_suffix(end).map(|text| Line { text, end });
-        lines.push(cut("\r\n").or_else(|| cut("\n")).unwrap_or(Line { text: line, end: before }));
+        let cut = |end: &'static str| line.strip_suffix(end).map(|text| Line { text, end, is_marked: false });
+        lines.push(cut("\r\n").or_else(|| cut("\n")).unwrap_or(Line { text: line, end: before, is_marked: false }));
     }
     lines
 }
@@ -236,7 +259,8 @@ impl Hunk {
 
     /// Writes its lines as they stand afterwards, where it fits at `place`. A line that stays has its own end, whatever the patch has; a
     /// new one has that of the line that it replaces, else of the line before it, else of the line behind it.
-    fn put<'a>(&'a self, lines: &[Line<'a>], place: usize, result: &mut Vec<Line<'a>>) {
+    /// Where the file begins with a mark, `is_marked`, new lines do without.
+    fn put<'a>(&'a self, lines: &[Line<'a>], (place, is_marked): (usize, bool), result: &mut Vec<Line<'a>>) {
         let (mut old, mut new) = (0, 0);
         for &(old_kept, new_kept) in self.kept.iter().chain([&(self.old.len(), self.new.len())]) {
             for (text, replaced) in self.new[new..new_kept].iter().zip(place + old..) {
@@ -244,7 +268,8 @@ impl Hunk {
                 let beside = if replaced < behind { Some(replaced) } else { behind.checked_sub(1) };
                 let end = beside.and_then(|at| lines.get(at)).or(lines.get(behind)).map_or("\n", |line| line.end);
                 let text = text.strip_suffix('\r').filter(|_| end == "\r\n").unwrap_or(text);
-                result.push(Line { text, end });
+                let text = text.strip_prefix(MARK).filter(|_| is_marked).unwrap_or(text);
+                result.push(Line { text, end, is_marked: false });
             }
             result.extend(lines.get(place + old_kept).filter(|_| old_kept < self.old.len()));
             (old, new) = (old_kept + 1, new_kept + 1);
@@ -255,9 +280,7 @@ impl Hunk {
     fn place(&self, lines: &[Line<'_>], done: usize, ends_open: bool) -> Result<usize, String> {
         let fits = |place: usize| {
             let part = lines.get(place..place + self.old.len());
-            let is_same = part.is_some_and(|part| {
-                part.iter().zip(&self.old).all(|(line, old)| line.text == old || old.strip_suffix('\r') == Some(line.text))
-            });
+            let is_same = part.is_some_and(|part| part.iter().zip(&self.old).all(|(line, old)| line.is(old)));
             is_same && (!self.old_is_open || (ends_open && place + self.old.len() == lines.len()))
         };
         if self.old.is_empty() {
@@ -287,15 +310,21 @@ impl Hunk {
     /// Says which line is not as the hunk has it, where it says that it begins.
     fn why_not(&self, lines: &[Line<'_>], place: usize) -> String {
         let there = lines.get(place..).unwrap_or_default();
-        let wrong =
-            self.old.iter().enumerate().find(|(index, old)| there.get(*index).is_none_or(|line| line.text != old.as_str()));
+        let wrong = self.old.iter().enumerate().find(|(index, old)| there.get(*index).is_none_or(|line| !line.is(old)));
         let Some((index, old)) = wrong else { return "it ends elsewhere".to_owned() };
-        let number = place + index + 1;
+        let (number, old) = (place + index + 1, seen(old));
         match there.get(index) {
-            Some(Line { text, .. }) => format!("line {number} is `{text}`, not `{old}`, and no other place has these lines"),
+            Some(Line { text, .. }) => {
+                format!("line {number} is `{}`, not `{old}`, and no other place has these lines", seen(text))
+            }
             None => format!("the file ends before line {number}, which should be `{old}`"),
         }
     }
+}
+
+/// Returns a line with a mark of byte order as something that can be seen.
+fn seen(line: &str) -> String {
+    line.replace(MARK, "\\u{feff}")
 }
 
 #[cfg(test)]
@@ -367,6 +396,27 @@ mod tests {
         ] {
             assert_eq!(apply_both(hunk, before), after, "{hunk:?} {before:?}");
         }
+    }
+
+    #[test]
+    fn a_mark_of_byte_order_is_kept_and_hinders_nobody() {
+        let before = "\u{feff}one\ntwo\n";
+        for (hunk, after) in [
+            ("-one\n+ONE\n two\n", "\u{feff}ONE\ntwo\n"),
+            (" one\n-two\n+TWO\n", "\u{feff}one\nTWO\n"),
+            ("+zero\n one\n", "\u{feff}zero\none\ntwo\n"),
+            ("-one\n two\n", "\u{feff}two\n"),
+            // The patch has it too, or says that it goes.
+            ("-\u{feff}one\n+\u{feff}ONE\n two\n", "\u{feff}ONE\ntwo\n"),
+            (" \u{feff}one\n-two\n+TWO\n", "\u{feff}one\nTWO\n"),
+            ("-one\n+\u{feff}ONE\n two\n", "\u{feff}ONE\ntwo\n"),
+            ("-\u{feff}one\n+one\n two\n", "one\ntwo\n"),
+        ] {
+            assert_eq!(apply_both(hunk, before), after, "{hunk:?}");
+        }
+        assert_eq!(apply_both("-one\n+\u{feff}one\n", "one\n"), "\u{feff}one\n", "it is put in");
+        let why = apply("--- f\n+++ f\n@@ -1 +1 @@\n-\u{feff}one\n+ONE\n", Some("one\n")).expect_err("it has none");
+        assert!(why.contains("line 1 is `one`, not `\\u{feff}one`"), "{why}");
     }
 
     #[test]
