@@ -50,6 +50,9 @@ impl Tool for ApplyPatch {
                 let before = planner.read(file.path())?;
                 let after = file.apply(before.as_deref()).map_err(failed)?;
                 planner.write(file.path(), after)?;
+                if file.is_executable {
+                    planner.make_executable(file.path())?;
+                }
             }
             Ok(planner.finish())
         })())

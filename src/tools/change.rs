@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use similar::TextDiff;
 
-use super::root::{Found, Root, RootPath, one_line};
+use super::root::{Found, Permissions, Root, RootPath, one_line};
 use super::{REMOVED, ToolContext, ToolError};
 use crate::domain::event::FileChange;
 use crate::domain::ids::Hash;
@@ -34,6 +34,8 @@ struct Planned {
     change: FileChange,
     /// What it is to hold; `None`: it is deleted.
     content: Option<String>,
+    /// It is new and to be a program; one that is there keeps its mode.
+    is_executable: bool,
     /// What that changes, as a unified diff.
     diff: String,
 }
@@ -101,6 +103,16 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
+    /// Says that a file which is new may be executed.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn make_executable(&mut self, path: &str) -> Result<(), ToolError> {
+        let place = self.find(path)?;
+        self.files[place].is_executable = true;
+        Ok(())
+    }
+
     fn find(&mut self, text: &str) -> Result<usize, ToolError> {
         let root = &self.place.root;
         let path = root.path(text)?;
@@ -125,7 +137,7 @@ impl<'a> Planner<'a> {
             }
             None => self.found(&path)?,
         };
-        self.files.push(Planned { path, change, content, diff: String::new() });
+        self.files.push(Planned { path, change, content, is_executable: false, diff: String::new() });
         Ok(self.files.len() - 1)
     }
 
@@ -166,7 +178,10 @@ impl<'a> Planner<'a> {
             file.diff = difference(name, (before, file.change.before.is_none()), (after, file.content.is_none()));
             let _ = match (&file.content, file.change.before) {
                 (None, _) => writeln!(text, "`{name}` is deleted."),
-                (Some(content), None) => writeln!(text, "`{name}` is new: {} lines.", content.lines().count()),
+                (Some(content), None) => {
+                    let executable = if file.is_executable { ", executable" } else { "" };
+                    writeln!(text, "`{name}` is new: {} lines{executable}.", content.lines().count())
+                }
                 (Some(content), Some(_)) => {
                     writeln!(text, "`{name}` is changed: {} lines, {} before.", content.lines().count(), before.lines().count())
                 }
@@ -199,6 +214,15 @@ fn difference(name: &str, (before, is_new): (&str, bool), (after, is_deleted): (
     if text.is_empty() { format!("--- {from}\n+++ {to}\n") } else { text }
 }
 
+impl Planned {
+    fn mode(&self) -> Permissions {
+        match self.change.mode {
+            None if self.is_executable => Permissions::OfNewPrograms,
+            mode => mode.into(),
+        }
+    }
+}
+
 impl Write {
     /// Returns what is to become of each file, to be recorded before it is performed.
     pub fn changes(&self) -> Vec<FileChange> {
@@ -214,7 +238,7 @@ impl Write {
             match standing(root, &file.change)? {
                 Standing::After if self.goes_on => {}
                 Standing::Before => match &file.content {
-                    Some(content) => root.put(&file.path, content.as_bytes(), file.change.mode)?,
+                    Some(content) => root.put(&file.path, content.as_bytes(), file.mode())?,
                     None => root.delete(&file.path, 0)?,
                 },
                 // Who made the same of it made a change of their own.
@@ -300,7 +324,7 @@ pub fn take_back(root: &Root, change: &FileChange, dry_run: bool) -> Result<Stan
     match (standing, content) {
         // Who may read it is somebody's own decision, perhaps taken since.
         (Standing::After, Some(content)) => {
-            root.put(&path, content.as_bytes(), found.map(|found| found.mode).or(change.mode))?;
+            root.put(&path, content.as_bytes(), found.map(|found| found.mode).or(change.mode).into())?;
         }
         // A write that was cut off may have made the folders.
         (Standing::After | Standing::Before, None) => root.delete(&path, change.folders)?,

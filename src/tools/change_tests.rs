@@ -154,6 +154,27 @@ fn the_files_say_how_far_a_write_came_and_it_goes_on_from_there() {
 }
 
 #[test]
+fn a_new_file_of_a_patch_may_be_a_program_and_its_undoing_takes_it_away() {
+    let (_dir, root) = folder(&[]);
+    let tools = toolbox(&root);
+    let part = |name: &str, mode: u32| {
+        format!("diff --git a/{name} b/{name}\nnew file mode {mode}\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1 @@\n+echo\n")
+    };
+    let write = plan(&tools, APPLY_PATCH, &json!({"patch": part("x.sh", 100_755) + &part("y", 100_644)}), None);
+    let outcome = tools.write(&write);
+    assert_eq!(outcome.text, "`x.sh` is new: 1 lines, executable.\n`y` is new: 1 lines.\n");
+    let mode = |name: &str| fs::metadata(root.join(name)).unwrap().permissions().mode();
+    // What the user takes from all new files is taken from programs too.
+    let readable = mode("y") & 0o444;
+    assert_eq!((mode("x.sh") & 0o100, mode("x.sh") & 0o444, mode("y") & 0o111), (0o100, readable, 0));
+    let open = Root::open(&root, &[], &[]).unwrap();
+    for change in write.changes() {
+        assert_eq!(take_back(&open, &change, false), Ok(Standing::After));
+    }
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+}
+
+#[test]
 fn a_patch_that_fails_on_the_way_says_and_shows_what_it_had_changed() {
     let (_dir, root) = folder(&[("a", "1\n"), ("b", "1\n"), ("c", "1\n")]);
     let tools = toolbox(&root);

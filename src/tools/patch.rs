@@ -15,6 +15,8 @@ pub struct FilePatch {
     pub from: Option<String>,
     /// The file afterwards; `None` when it is deleted.
     pub to: Option<String>,
+    /// It is new, and a program.
+    pub is_executable: bool,
     hunks: Vec<Hunk>,
 }
 
@@ -46,9 +48,18 @@ pub fn parse(text: &str) -> Result<Vec<FilePatch>, String> {
     }
     let mut files: Vec<FilePatch> = Vec::new();
     let mut at = 0;
+    // The line of git's that says which mode the next file has, or had.
+    let mut said: Option<(usize, Mode)> = None;
     while at < lines.len() {
         let line = lines[at];
-        if begins_file(&lines, at) {
+        if let Some(mode) = mode_of(line, at)? {
+            nothing_follows(&lines, said)?;
+            said = Some((at, mode));
+            at += 1;
+        } else if line.starts_with("diff --git ") {
+            nothing_follows(&lines, said.take())?;
+            at += 1;
+        } else if begins_file(&lines, at) {
             let (from, to) = (name_of(&line[4..]), name_of(&lines[at + 1][4..]));
             let (from, to) = without_prefixes(from, to);
             if from.is_none() && to.is_none() {
@@ -59,7 +70,16 @@ pub fn parse(text: &str) -> Result<Vec<FilePatch>, String> {
             {
                 return Err(format!("the patch renames `{from}` to `{to}`: write the new file and delete the old one instead"));
             }
-            files.push(FilePatch { from, to, hunks: Vec::new() });
+            let is_executable = match said.take() {
+                None => false,
+                Some((_, Mode::New { is_executable })) if from.is_none() => is_executable,
+                Some((_, Mode::Deleted)) if to.is_none() => false,
+                Some((said, _)) => {
+                    let words = "the `---` and `+++` lines behind it say otherwise";
+                    return Err(format!("line {} of the patch is `{}`, and {words}", said + 1, lines[said]));
+                }
+            };
+            files.push(FilePatch { from, to, is_executable, hunks: Vec::new() });
             at += 2;
         } else if line.starts_with("@@") {
             let Some(file) = files.last_mut() else {
@@ -68,13 +88,16 @@ pub fn parse(text: &str) -> Result<Vec<FilePatch>, String> {
             let (hunk, next) = hunk(&lines, at)?;
             file.hunks.push(hunk);
             at = next;
-        } else if line.starts_with("rename ") || line.starts_with("copy ") || line.starts_with("GIT binary patch") {
+        } else if ["rename ", "copy ", "GIT binary patch"].iter().any(|words| line.starts_with(words))
+            || (line.starts_with("Binary files ") && line.ends_with(" differ"))
+        {
             return Err(format!("line {} of the patch is `{line}`: only changes of texts are applied", at + 1));
         } else {
             // What stands between files is for people: `diff --git`, `index`, words.
             at += 1;
         }
     }
+    nothing_follows(&lines, said)?;
     if files.is_empty() {
         return Err("it has no `--- FILE` and `+++ FILE` lines: a unified diff is wanted".to_owned());
     }
@@ -82,6 +105,49 @@ pub fn parse(text: &str) -> Result<Vec<FilePatch>, String> {
         return Err(format!("it changes nothing in `{}`: a hunk begins with `@@ -LINE,COUNT +LINE,COUNT @@`", empty.path()));
     }
     Ok(files)
+}
+
+/// What git says of a file's mode before it shows the change.
+#[derive(Clone, Copy)]
+enum Mode {
+    /// It is new.
+    New {
+        /// It is a program.
+        is_executable: bool,
+    },
+    /// It is deleted.
+    Deleted,
+}
+
+/// Reads a line of git's about a mode; `None` when it is none.
+///
+/// # Errors
+/// What is not applied: a recorded change of a file has no mode to become, so none could be told from what somebody did since.
+fn mode_of(line: &str, at: usize) -> Result<Option<Mode>, String> {
+    let found = ["old mode ", "new mode ", "new file mode ", "deleted file mode "].into_iter().find_map(|words| {
+        let mode = line.strip_prefix(words)?.trim();
+        (mode.len() == 6 && mode.bytes().all(|digit| matches!(digit, b'0'..=b'7'))).then_some((words, mode))
+    });
+    let Some((words, mode)) = found else { return Ok(None) };
+    let refused = |why: &str| Err(format!("line {} of the patch is `{line}`: {why}", at + 1));
+    match (words, mode.strip_prefix("100")) {
+        ("old mode " | "new mode ", _) => {
+            refused("modes of files that are there are not changed: leave these lines out, and a program like `chmod` does it")
+        }
+        (_, None) => refused("only files are made and deleted, no links"),
+        ("new file mode ", Some(bits)) => Ok(Some(Mode::New { is_executable: bits.bytes().any(|digit| digit & 1 == 1) })),
+        _ => Ok(Some(Mode::Deleted)),
+    }
+}
+
+/// Refuses what git said of a file of which nothing follows: files without a line have no hunk there.
+fn nothing_follows(lines: &[&str], said: Option<(usize, Mode)>) -> Result<(), String> {
+    let Some((at, mode)) = said else { return Ok(()) };
+    let how = match mode {
+        Mode::New { .. } => "write an empty file with `write_file` instead",
+        Mode::Deleted => "an empty file is deleted by `--- a/FILE` and `+++ /dev/null`",
+    };
+    Err(format!("line {} of the patch is `{}`, and no `--- FILE` and `+++ FILE` follow: {how}", at + 1, lines[at]))
 }
 
 fn begins_file(lines: &[&str], at: usize) -> bool {
@@ -420,6 +486,35 @@ mod tests {
     }
 
     #[test]
+    fn what_git_says_of_modes_is_done_or_refused() {
+        let git = |said: &str, rest: &str| parse(&format!("diff --git a/x b/x\n{said}\nindex 0000000..1111111\n{rest}"));
+        let made = "--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+echo\n";
+        let deleted = "--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-echo\n";
+        let changed = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
+        for (said, is_executable) in [("new file mode 100755", true), ("new file mode 100644", false)] {
+            assert_eq!(git(said, made).unwrap()[0].is_executable, is_executable, "{said}");
+            let after = format!("{made}{changed}");
+            assert!(git(said, &after).is_ok_and(|files| !files[1].is_executable), "of one file only");
+        }
+        assert!(git("deleted file mode 100755", deleted).is_ok());
+        for (said, rest, words) in [
+            ("old mode 100644\nnew mode 100755", changed, "line 2 of the patch is `old mode 100644`: modes of files"),
+            ("new mode 100755", "", "modes of files"),
+            ("new file mode 120000", made, "no links"),
+            ("new file mode 100755", changed, "say otherwise"),
+            ("deleted file mode 100644", changed, "say otherwise"),
+            ("new file mode 100644", "", "write_file"),
+            ("new file mode 100644", "diff --git a/y b/y\n--- a/y\n+++ b/y\n@@ -1 +1 @@\n-a\n+b\n", "write_file"),
+            ("deleted file mode 100644", "", "+++ /dev/null"),
+        ] {
+            let why = git(said, rest).expect_err(said);
+            assert!(why.contains(words), "{said}: {why}");
+        }
+        // Words between files are no mode.
+        assert!(git("new mode of work\nold mode 7", changed).is_ok());
+    }
+
+    #[test]
     fn what_is_no_patch_is_refused_in_words() {
         for (patch, words) in [
             ("", "unified diff"),
@@ -430,6 +525,7 @@ mod tests {
             ("--- a/f\n+++ b/f\n@@ one @@\n-a\n+b\n", "a hunk begins with"),
             ("--- a/f\n+++ b/f\n@@ -1,3 +1,3 @@\n-a\nb\n", "begins with a blank"),
             ("--- a/f\n+++ b/f\n@@ -1 +1 @@\n a\n", "changes nothing"),
+            ("diff --git a/f b/f\nBinary files a/f and b/f differ\n", "only changes of texts"),
             ("*** Begin Patch\n*** End Patch\n", "names no file"),
             ("*** Begin Patch\n*** Update File: f\n*** Move to: g\n", "only changes of texts"),
             ("*** Begin Patch\n*** Update File: f\n*** End Patch\n", "changes nothing"),

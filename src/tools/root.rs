@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use super::ToolError;
 use super::secrets;
 
-pub use write::{Found, WRITTEN_BYTES_MAX, left_in};
+pub use write::{Found, Permissions, WRITTEN_BYTES_MAX, left_in};
 
 /// Folders within folders are followed so deep.
 const DEPTH_MAX: usize = 128;

@@ -31,7 +31,7 @@ pub(super) fn parse(lines: &[&str], start: usize) -> Result<Vec<FilePatch>, Stri
                 "Delete File" => (name, None),
                 _ => return Err(format!("line {number} of the patch is `{line}`: only changes of texts are applied")),
             };
-            files.push(FilePatch { from, to, hunks: Vec::new() });
+            files.push(FilePatch { from, to, is_executable: false, hunks: Vec::new() });
             continue;
         }
         let Some(file) = files.last_mut() else {

@@ -29,6 +29,23 @@ pub struct Found {
     pub mode: u32,
 }
 
+/// Which permission bits a file has when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permissions {
+    /// These.
+    Bits(u32),
+    /// Those that new files have here.
+    OfNewFiles,
+    /// Those that new files have here which may be executed.
+    OfNewPrograms,
+}
+
+impl From<Option<u32>> for Permissions {
+    fn from(bits: Option<u32>) -> Self {
+        bits.map_or(Self::OfNewFiles, Self::Bits)
+    }
+}
+
 /// How long somebody may keep others from changing files below a root.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -112,12 +129,12 @@ impl Root {
         Ok(0)
     }
 
-    /// Gives a file this content: all of it or, when anything fails, nothing. Folders that are not there are made. It has `mode`, or what
-    /// new files have here. It is on the disk when this returns.
+    /// Gives a file this content: all of it or, when anything fails, nothing. Folders that are not there are made. It is on the
+    /// disk when this returns.
     ///
     /// # Errors
     /// When something else is there, or it cannot be written.
-    pub fn put(&self, path: &RootPath, content: &[u8], mode: Option<u32>) -> Result<(), ToolError> {
+    pub fn put(&self, path: &RootPath, content: &[u8], mode: Permissions) -> Result<(), ToolError> {
         self.may_name(path)?;
         let Some((above, name)) = path.split() else { return Err(ToolError::failed("The workspace is a folder.")) };
         let mut folder = self.folder(&RootPath::default())?;
@@ -185,7 +202,7 @@ impl<'a> Folder<'a> {
         self.folder(name)
     }
 
-    fn put(&self, name: &str, content: &[u8], mode: Option<u32>) -> Result<(), ToolError> {
+    fn put(&self, name: &str, content: &[u8], mode: Permissions) -> Result<(), ToolError> {
         let path = self.path.join(name);
         let wrong = |errno: Errno| cannot_write(&path, errno);
         match self.kind(OsStr::new(name)) {
@@ -195,12 +212,13 @@ impl<'a> Folder<'a> {
         }
         let beside = self.name_beside(name);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.handle, &beside, flags, Mode::from_raw_mode(0o666)).map_err(wrong)?;
+        let asked = if mode == Permissions::OfNewPrograms { 0o777 } else { 0o666 };
+        let file = openat(&self.handle, &beside, flags, Mode::from_raw_mode(asked)).map_err(wrong)?;
         let written = (|| {
             let mut file = File::from(file);
             file.write_all(content)?;
-            if let Some(mode) = mode {
-                fchmod(&file, Mode::from_raw_mode(mode))?;
+            if let Permissions::Bits(bits) = mode {
+                fchmod(&file, Mode::from_raw_mode(bits))?;
             }
             file.sync_all()?;
             renameat(&self.handle, &beside, &self.handle, name)?;
