@@ -148,6 +148,7 @@ impl<'a> Planner<'a> {
             let change = FileChange { path: name, original: None, before: None, after: None, mode: None, folders };
             return Ok((change, None));
         };
+        found.may_be_replaced(path)?;
         let before = Some(Hash::of(&found.content));
         let Ok(text) = String::from_utf8(found.content) else {
             return Err(ToolError::failed(format!("`{name}` is not a text in UTF-8, and tools change nothing else.")));
@@ -235,12 +236,16 @@ impl Write {
         let mut done = 0;
         let result = self.files.iter().try_for_each(|file| {
             let _alone = root.alone()?;
-            match standing(root, &file.change)? {
+            let found = root.found(&file.path)?;
+            match standing_of(found.as_ref(), &file.change) {
                 Standing::After if self.goes_on => {}
-                Standing::Before => match &file.content {
-                    Some(content) => root.put(&file.path, content.as_bytes(), file.mode())?,
-                    None => root.delete(&file.path, 0)?,
-                },
+                Standing::Before => {
+                    found.map_or(Ok(()), |found| found.may_be_replaced(&file.path))?;
+                    match &file.content {
+                        Some(content) => root.put(&file.path, content.as_bytes(), file.mode())?,
+                        None => root.delete(&file.path, 0)?,
+                    }
+                }
                 // Who made the same of it made a change of their own.
                 Standing::After | Standing::Other => {
                     let message = format!("`{}` was changed by somebody else meanwhile: read it again.", file.change.path);
@@ -318,6 +323,9 @@ pub fn take_back(root: &Root, change: &FileChange, dry_run: bool) -> Result<Stan
         _ if standing == Standing::Before && change.before != change.after => return Ok(standing),
         _ => return Err(ToolError::failed(format!("What `{}` held before is no longer kept.", change.path))),
     };
+    if let (Some(found), Standing::After, Some(_)) = (&found, standing, content) {
+        found.may_be_replaced(&path)?;
+    }
     if dry_run {
         return Ok(standing);
     }

@@ -175,6 +175,36 @@ fn a_new_file_of_a_patch_may_be_a_program_and_its_undoing_takes_it_away() {
 }
 
 #[test]
+fn a_file_with_several_names_is_not_parted_from_them() {
+    let (_dir, root) = folder(&[("a", "old\n"), ("late", "old\n")]);
+    fs::hard_link(root.join("a"), root.join("b")).unwrap();
+    let tools = toolbox(&root);
+    let patch = |path: &str| json!({"patch": format!("--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-old\n+new\n")});
+    for (tool, arguments) in [
+        (WRITE_FILE, json!({"path": "a", "content": "new\n"})),
+        (APPLY_PATCH, patch("b")),
+        (APPLY_PATCH, json!({"patch": "--- a/a\n+++ /dev/null\n@@ -1 +0,0 @@\n-old\n"})),
+    ] {
+        let refused = run(&tools, tool, arguments);
+        assert!(refused.fault == Some(ToolFault::Failed) && refused.text.contains("several names"), "{}", refused.text);
+    }
+    assert_eq!(run(&tools, "read_file", json!({"path": "a"})).fault, None);
+    // It gets its other name between the plan and the write, or before the write is taken back.
+    let write = plan(&tools, APPLY_PATCH, &patch("late"), None);
+    fs::hard_link(root.join("late"), root.join("other")).unwrap();
+    assert!(tools.write(&write).text.contains("several names"));
+    fs::remove_file(root.join("other")).unwrap();
+    assert_eq!(tools.write(&write).fault, None);
+    fs::hard_link(root.join("late"), root.join("other")).unwrap();
+    let (open, change) = (Root::open(&root, &[], &[]).unwrap(), write.changes().pop().unwrap());
+    for dry_run in [true, false] {
+        assert!(take_back(&open, &change, dry_run).is_err_and(|error| error.message.contains("several names")));
+    }
+    assert_eq!((read(&root, "a"), read(&root, "b")), ("old\n".to_owned(), "old\n".to_owned()));
+    assert_eq!((read(&root, "late"), read(&root, "other")), ("new\n".to_owned(), "new\n".to_owned()));
+}
+
+#[test]
 fn a_patch_that_fails_on_the_way_says_and_shows_what_it_had_changed() {
     let (_dir, root) = folder(&[("a", "1\n"), ("b", "1\n"), ("c", "1\n")]);
     let tools = toolbox(&root);

@@ -93,7 +93,7 @@ pub fn parse(text: &str) -> Result<Vec<FilePatch>, String> {
         {
             return Err(format!("line {} of the patch is `{line}`: only changes of texts are applied", at + 1));
         } else {
-            // What stands between files is for people: `diff --git`, `index`, words.
+            // What stands between files is for people: `index`, words.
             at += 1;
         }
     }

@@ -27,6 +27,25 @@ pub struct Found {
     pub content: Vec<u8>,
     /// Its permission bits.
     pub mode: u32,
+    /// It has other names too, here or elsewhere.
+    pub has_other_names: bool,
+}
+
+impl Found {
+    /// Refuses a file that has several names: what is written takes the place of one of them, and the others would keep what was there.
+    ///
+    /// # Errors
+    /// When it has other names.
+    pub fn may_be_replaced(&self, path: &RootPath) -> Result<(), ToolError> {
+        if self.has_other_names {
+            return Err(ToolError::failed(format!(
+                "`{}` has several names (hard links): changing it here would part it from the others, so tools do not change it. \
+                 Whoever wants that makes a copy in its place first.",
+                path.text()
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// Which permission bits a file has when it is written.
@@ -107,11 +126,16 @@ impl Root {
         if bytes > WRITTEN_BYTES_MAX {
             return Err(too_large());
         }
-        let mode = fstat(&file).map_err(|errno| failure(path, errno))?.st_mode & 0o7777;
+        let stat = fstat(&file).map_err(|errno| failure(path, errno))?;
+        let (mode, has_other_names) = (stat.st_mode & 0o7777, stat.st_nlink > 1);
         let mut content = Vec::new();
         let read = file.take(WRITTEN_BYTES_MAX + 1).read_to_end(&mut content);
         read.map_err(|error| ToolError::failed(format!("`{}` cannot be read: {error}.", path.text())))?;
-        if content.len() as u64 > WRITTEN_BYTES_MAX { Err(too_large()) } else { Ok(Some(Found { content, mode })) }
+        if content.len() as u64 > WRITTEN_BYTES_MAX {
+            Err(too_large())
+        } else {
+            Ok(Some(Found { content, mode, has_other_names }))
+        }
     }
 
     /// Returns how many folders of `path` are not there, from its end.
