@@ -12,7 +12,7 @@ pub fn diff(found: &RunDiff) -> String {
         lines.push("their templates differ".to_owned());
     }
     if let Some(difference) = found.cost_difference_nusd.filter(|difference| *difference != 0) {
-        let amount = words::amount(Some(difference.unsigned_abs()));
+        let amount = words::cost(difference.unsigned_abs(), true, found.a.mode);
         let (more, less) = if difference > 0 { ("b", "a") } else { ("a", "b") };
         let complete = found.a.cost_complete && found.b.cost_complete;
         lines.push(format!("{more} cost {amount} more than {less}{}", if complete { "" } else { ", as far as is known" }));
