@@ -203,7 +203,7 @@ impl Runs<'_> {
                     may_write(&tools) || !tools.commands.is_empty()
                 })
         };
-        let held = self.0.place().and_then(|place| RunLock::held(place)).unwrap_or_default();
+        let held = self.0.place().and_then(RunLock::held).unwrap_or_default();
         let others = held.into_iter().filter(|run| *run != active.id).filter(is_neighbour).map(|run| run.to_string());
         let others: Vec<String> = others.collect();
         let subject = match others.as_slice() {
