@@ -22,7 +22,7 @@ const GROUP_ROWS: usize = 131_072;
 const ZSTD_LEVEL: i32 = 3;
 /// Files with rows of fewer bytes, of which most bytes are names and statistics, are neither compressed nor have they indexes of pages:
 /// thirty compressors for a hundred rows take longer than the rows.
-const SMALL_BYTES: usize = 32 * 1024;
+const SMALL_BYTES: usize = 64 * 1024;
 
 /// Writes the rows of `buffer` as one file. The same rows give the same bytes.
 ///
