@@ -174,7 +174,11 @@ impl Lake<'_> {
             self.encode(buffer, &mut out)?;
             Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.metadata()?.len())
         };
-        let bytes = write().map_err(failed(&path))?;
+        let bytes = write().map_err(|source| {
+            // What cannot be removed goes with the next export.
+            let _ = fs::remove_file(&partial);
+            LakeError::Io { path: path.clone(), source }
+        })?;
         Ok(Written { partial: Some(partial), path, bytes })
     }
 
@@ -201,6 +205,14 @@ impl Lake<'_> {
             dirs.into_iter().try_for_each(sync)?;
         }
         Ok(())
+    }
+
+    /// Removes what was written and is not published: an export that failed leaves a full disk no fuller.
+    pub fn discard(&self, files: &[Written]) {
+        for partial in files.iter().filter_map(|file| file.partial.as_ref()) {
+            // One that was published has another name; what cannot be removed goes with the next export.
+            let _ = fs::remove_file(partial);
+        }
     }
 
     fn encode(&self, buffer: &Buffer, out: &mut (impl Write + Send)) -> io::Result<()> {
@@ -257,4 +269,30 @@ fn names(dir: &Path) -> Result<Vec<String>, LakeError> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_all_be_published_leave_no_part() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake { dir: dir.path().to_owned(), remote: None, format: FileFormat::Parquet };
+        let stretch = Stretch { first: 1, last: 9 };
+        let written: Vec<Written> = (0..12)
+            .map(|day| lake.write(&Buffer::new(Table::Costs), day, "01KAPXZ8T0M3N5Q7R9S1V3W5X7", stretch).unwrap())
+            .collect();
+        let names = || -> Vec<String> {
+            let days = (0..12).flat_map(|day| names(&dir.path().join(folder(Table::Costs)).join(partition(day))).unwrap());
+            days.collect()
+        };
+        assert!(names().len() == 12 && names().iter().all(|name| name.ends_with(PARTIAL)), "nothing has its name yet");
+        fs::create_dir(&written[7].path).unwrap();
+        lake.publish(&written).unwrap_err();
+        lake.discard(&written);
+        assert!(!names().iter().any(|name| name.ends_with(PARTIAL)), "{:?}", names());
+        fs::remove_dir(&written[7].path).unwrap();
+        assert_eq!(names().len(), 7, "what was published stays");
+    }
 }

@@ -173,16 +173,24 @@ impl Keeping<'_> {
         exported: &mut TablesExported,
     ) -> Result<(), TablesError> {
         let mut written = Vec::new();
-        for ((table, day), buffer) in held {
-            let file = lake.write(buffer, *day, node, stretch)?;
+        let mut write = || -> Result<(), LakeError> {
+            for ((_, day), buffer) in held {
+                written.push(lake.write(buffer, *day, node, stretch)?);
+            }
+            lake.publish(&written)
+        };
+        if let Err(why) = write() {
+            lake.discard(&written);
+            return Err(why.into());
+        }
+        for (((table, _), buffer), file) in held.iter().zip(&written) {
             for of_table in exported.tables.iter_mut().filter(|other| other.table == *table) {
                 of_table.rows += buffer.rows() as u64;
                 of_table.files += 1;
                 of_table.bytes += file.bytes;
             }
-            written.push(file);
         }
-        Ok(lake.publish(&written)?)
+        Ok(())
     }
 
     /// Returns the rows of a stretch of the log: of all of it when it was `begun` already, else of as much as can be held.

@@ -153,9 +153,7 @@ impl Recall<'_> {
         let words = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         Ok((calls > 0).then(|| {
             let (calls, runs) = (words(calls, "model call"), words(runs, "run"));
-            format!(
-                "{calls} of {runs} without an end have none either: no sum has what they cost, so each is at least what it says"
-            )
+            format!("in no sum: {calls} without an end, in {runs} without an end; each sum is at least what it says")
         }))
     }
 

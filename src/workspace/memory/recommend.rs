@@ -240,7 +240,7 @@ impl Recall<'_> {
         if simulated > 0 {
             let of = similar.runs.len();
             warnings.push(format!(
-                "{simulated} of {of} runs behind this are simulated: their costs were never paid, and nothing was really judged"
+                "{simulated} of {of} runs behind this are simulated: their costs were never paid, and no model answered"
             ));
         }
         let left_out = left_out.iter().filter(|(_, mode)| request.simulated || *mode != Mode::Simulated).count() as u64;
