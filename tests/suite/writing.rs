@@ -206,7 +206,7 @@ fn without_leave_nothing_is_written_and_the_start_says_so() {
     let mut running = Running::start(command(&house, &WRITING));
     running.until("CallStarted");
     running.kill();
-    meno(&house, &["resume", "last", "--json"]).ends();
+    meno(&house, &["resume", "last", "--json"]).went_on();
     assert_eq!(picture(&house.path("work")), before);
 }
 
@@ -264,7 +264,7 @@ fn a_run_killed_around_a_write_goes_on_and_writes_nothing_twice() {
     // A line that would stand there twice if it were inserted twice.
     let insert = |n: u32| format!("--- a/src/sum.txt\n+++ b/src/sum.txt\n@@ -1,{} +1,{} @@\n one\n+inserted {n}\n", 1, 2);
     let turn = |n: u32| json!({"turn": n, "times": 9, "delay_ms": 10, "text": "On.", "tool_calls": [{"name": "apply_patch", "arguments": {"patch": insert(n)}}]});
-    let replies = json!([turn(1), turn(2), {"turn": 3, "times": 9, "text": "Done."}]);
+    let replies = json!([turn(1), turn(2), {"turn": 3, "times": 9, "delay_ms": 100, "text": "Done."}]);
     let (mut by_files, mut cuts) = (0, 0);
     for kind in ["ToolStarted", "WritePrepared", "ToolEnded"] {
         for nth in [1, 1, 2, 2] {
@@ -273,7 +273,7 @@ fn a_run_killed_around_a_write_goes_on_and_writes_nothing_twice() {
             let mut running = Running::start(command(&house, &WRITING));
             (0..nth).for_each(|_| drop(running.until(kind)));
             running.kill();
-            meno(&house, &["resume", "last", "--json", "--allow-write"]).ends();
+            meno(&house, &["resume", "last", "--json", "--allow-write"]).went_on();
             let text = fs::read_to_string(house.path("work/src/sum.txt")).expect("there");
             assert_eq!(text, "one\ninserted 2\ninserted 1\ntoo\nthree\n", "killed at {kind} {nth}");
             let journal = house.journal();

@@ -162,6 +162,12 @@ impl Done {
         self
     }
 
+    /// Checks that a killed run went on to its end; one that had ended before the kill reached it has nothing to go on with.
+    #[track_caller]
+    pub fn went_on(self) -> Self {
+        if self.code == Some(1) && self.stderr.contains("the run has ended") { self } else { self.ends() }
+    }
+
     /// Returns stdout as JSON Lines.
     #[track_caller]
     pub fn lines(&self) -> Vec<Value> {
