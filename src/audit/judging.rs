@@ -4,8 +4,9 @@
 use super::finding::{Check, Findings, Location};
 use super::story::RunAudit;
 use crate::domain::event::{AttemptEnded, AttemptOutcome, JudgedBy, Purpose, Verdict};
-use crate::domain::judge::{self, DecidedBy, Edition, Facts, Finding, Judged, Scores};
+use crate::domain::judge::{self, DecidedBy, Facts, Finding, Judged, Scores};
 use crate::domain::run::{Agent, Attempt, Basis, CallState, quotable_files};
+use crate::domain::settings::Settings;
 
 /// Looks at the verdicts of an attempt that ends, and at its end.
 pub(super) fn look(audit: &RunAudit, body: &AttemptEnded, at: Location, book: &mut Findings<'_>) {
@@ -23,7 +24,7 @@ pub(super) fn look(audit: &RunAudit, body: &AttemptEnded, at: Location, book: &m
     }
     follows(agent, attempt, body, at, book);
     match &audit.basis {
-        Some(basis) => again(audit, agent, attempt, basis.settings.judging, at, book),
+        Some(basis) => again(audit, agent, attempt, &basis.settings, at, book),
         // By which rules the run was judged is recorded with its settings.
         None => agent.criteria.iter().for_each(|_| book.not_verifiable(Check::Criteria)),
     }
@@ -53,7 +54,8 @@ fn follows(agent: &Agent, attempt: &Attempt, body: &AttemptEnded, at: Location, 
 }
 
 /// Judges the answer again.
-fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, at: Location, book: &mut Findings<'_>) {
+fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, settings: &Settings, at: Location, book: &mut Findings<'_>) {
+    let edition = settings.judging;
     let count = agent.criteria.len();
     let answer = attempt.output.as_deref();
     let judge = attempt.calls.iter().rev().find(|call| {
@@ -69,7 +71,8 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, edition: Edition, a
     let scores = scores.as_deref().map_or(Scores::Nobody(""), Scores::Given);
     let (workspace, commands) = (attempt.files.clone(), attempt.commands.clone());
     let input_files = quotable_files(&audit.run, agent.plan.agent, edition);
-    let facts = Facts { edition, input_files, workspace, commands, is_ending: false };
+    let no_network = !settings.tools.network;
+    let facts = Facts { edition, input_files, workspace, commands, no_network, is_ending: false };
     let before = judge::check(&agent.criteria, answer, &facts);
     let judged = judge::judge(&agent.criteria, answer, &facts, scores);
     for ((index, criterion), (before, judged)) in (0..).zip(&agent.criteria).zip(before.into_iter().zip(judged)) {

@@ -69,7 +69,7 @@ impl Misconfigured {
             }
             Event::AgentFailed(body) => {
                 let by_it = match body.reason {
-                    FailureReason::Configuration => true,
+                    FailureReason::Configuration | FailureReason::NotAllowed => true,
                     FailureReason::Budget => body.private.as_ref().is_some_and(|private| private.message.contains(NO_PRICE)),
                     FailureReason::TiersExhausted | FailureReason::NeverEscalate | FailureReason::Denied => {
                         self.stuck.contains(&body.agent)

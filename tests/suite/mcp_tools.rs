@@ -146,6 +146,7 @@ async fn a_server_that_fails_a_call_is_a_result_with_a_reason() {
     assert_eq!(results[1], (None, "echo: say".to_owned()));
     assert_eq!(results[2].0, failed);
     assert!(results[2].1.contains("exit code 3") && results[2].1.contains("out of memory"), "{}", results[2].1);
+    assert!(results[2].1.contains("Whether the call had an effect is not known"), "{}", results[2].1);
     assert_eq!(results[3], (None, "echo: die".to_owned()), "it is started again");
     assert_eq!(results[4].0, failed);
     assert!(results[4].1.contains("a message of more than 8 MiB"), "{}", results[4].1);

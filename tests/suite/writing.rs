@@ -550,3 +550,50 @@ fn a_program_is_kept_to_the_workspace_where_the_system_can() {
     );
     assert!(house.path("work/kept.txt").exists() && shown.contains("\ntemp\n"), "{shown}");
 }
+
+#[test]
+fn an_agent_without_leave_gets_one_attempt_where_only_a_change_helps() {
+    let house = house(&json!([{"turn": 1, "times": 9, "text": "I may not."}]));
+    let mut template = mender();
+    let rule = &mut template["agent_composition_rules"][0];
+    rule["tier_strategy"] = json!("progressive");
+    rule["tools"] = json!(["read_file", "write_file", "apply_patch"]);
+    rule["success_criteria"] = json!([{"type": "command", "run": ["sh", "check.sh"]}, {"type": "min_words", "value": 2}]);
+    house.template("mend", &template);
+    let attempts = || count(&house.journal(), "AttemptStarted");
+    let done = meno(&house, &RUN).ends();
+    assert_eq!((attempts(), done.run()["agents"][0]["failure"]["reason"].as_str()), (1, Some("not_allowed")));
+    let said = meno(&house, &["run", "mend", "--no-input"]).ends().stdout;
+    assert!(said.contains("with leave to change files: `meno rerun") && said.contains("--allow-write`"), "{said}");
+    // When it may write, or a program might, another tier may help; so it may where an answer fails.
+    meno(&house, &WRITING).ends();
+    assert_eq!(attempts() - 2, 3);
+    template["agent_composition_rules"][0]["tools"] = json!(["write_file", "sh"]);
+    house.template("mend", &template);
+    meno(&house, &RUN).ends();
+    assert_eq!(attempts() - 5, 3);
+    template["agent_composition_rules"][0]["tools"] = json!(["write_file"]);
+    template["agent_composition_rules"][0]["success_criteria"][1]["value"] = json!(9);
+    house.template("mend", &template);
+    fs::write(house.path("work/check.sh"), "exit 0\n").expect("written");
+    meno(&house, &RUN).ends();
+    assert_eq!(attempts() - 8, 3);
+    meno(&house, &["audit"]).exits(0);
+    meno(&house, &["replay", "--verify", "--all"]).exits(0);
+}
+
+#[test]
+fn a_test_command_that_runs_no_test_verifies_nothing() {
+    let house = house(&json!([{"turn": 1, "times": 9, "text": "Done."}]));
+    let mut template = mender();
+    template["agent_composition_rules"][0]["success_criteria"] = json!([{"type": "command", "run": ["sh", "check.sh"]}]);
+    house.template("mend", &template);
+    for (ran, verified) in [(0, false), (2, true)] {
+        fs::write(house.path("work/check.sh"), format!("echo 'Ran {ran} tests in 0.000s'; echo; echo OK\n")).expect("written");
+        let done = meno(&house, &RUN).exits(0);
+        assert_eq!(done.run()["verified"], verified, "{ran} tests");
+        let shown = meno(&house, &["show-run", "last", "--outputs"]).exits(0).stdout;
+        assert_eq!(shown.contains("ran no test, so it proves nothing"), !verified, "{shown}");
+    }
+    meno(&house, &["audit"]).exits(0);
+}

@@ -1,6 +1,7 @@
 //! What to do after a run, as lines of a shell: how it goes on, and how to look closer.
 
 use crate::cli::output::sanitize;
+use crate::domain::event::FailureReason;
 use crate::domain::money::NanoUsd;
 use crate::views::run_detail::{RunDetail, ToolDetail};
 use crate::views::status::RunStatus;
@@ -47,6 +48,9 @@ pub fn lines(run: &RunDetail, on: GoOn<'_>, stop: &MoneyStop) -> Vec<String> {
                 });
             }
         }
+        RunStatus::Failed if lacks_leave(run) => {
+            lines.push(format!("repeat it with leave to change files: `meno rerun {short} --allow-write`"));
+        }
         RunStatus::Failed => lines.extend(again(on, stop)),
         RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => {}
     }
@@ -56,6 +60,12 @@ pub fn lines(run: &RunDetail, on: GoOn<'_>, stop: &MoneyStop) -> Vec<String> {
     lines.push(format!("outputs: `meno show-run {short} --outputs`"));
     lines.push(format!("details: `meno show-run {short}`"));
     lines
+}
+
+/// Returns whether agents failed because they may not change files, and for no other reason: a run keeps what it began with.
+fn lacks_leave(run: &RunDetail) -> bool {
+    let mut failures = run.agents.iter().filter_map(|agent| agent.failure.as_ref()).map(|failure| failure.reason).peekable();
+    failures.peek().is_some() && failures.all(|reason| reason == FailureReason::NotAllowed)
 }
 
 /// Returns whether tools changed files that are not put back since.

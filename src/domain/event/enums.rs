@@ -268,6 +268,8 @@ named_enums! {
         Context = "context",
         /// Another system's reason.
         Imported = "imported",
+        /// What its criteria ask for is not allowed to it.
+        NotAllowed = "not_allowed",
     }
 
     /// Why an agent never got its turn.

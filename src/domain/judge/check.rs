@@ -5,7 +5,7 @@ use regex::RegexBuilder;
 use super::super::criterion::Check;
 use super::super::event::NotRun;
 use super::quote::{clip, found, in_line, quote};
-use super::{CommandFact, Edition, Facts, Judged, cites, command_name, json};
+use super::{CommandFact, Edition, Facts, Judged, cites, command_name, json, runners};
 
 /// A pattern is at most so many bytes long, and its compiled form takes at most so much memory: a hostile one costs little.
 /// Matching is linear in the answer.
@@ -104,7 +104,7 @@ fn command(run: &[String], wanted: i32, facts: &Facts) -> Judged {
             Judged::unknown(format!("{line} was not run: the settings do not allow `{program}`"))
         }
         Some(CommandFact::NotRun(NotRun::NotFound)) => Judged::unknown(format!("{line} was not run: `{program}` is not there")),
-        Some(CommandFact::Ran { exit: Some(code), timed_out: false, tail })
+        Some(CommandFact::Ran { exit: Some(code), timed_out: false, tail, .. })
             if facts.edition.knows_unstarted() && *code != wanted && is_unstarted(*code, tail) =>
         {
             let said = if tail.is_empty() { "it wrote nothing" } else { tail.as_str() };
@@ -113,7 +113,20 @@ fn command(run: &[String], wanted: i32, facts: &Facts) -> Judged {
                  under [tools]); exit code {code}: {said}"
             ))
         }
-        Some(CommandFact::Ran { exit, timed_out, tail }) => {
+        Some(CommandFact::Ran { exit: Some(code), timed_out: false, tail, .. })
+            if facts.edition.reads_outputs() && facts.no_network && *code != wanted && runners::lacked_network(tail) =>
+        {
+            Judged::unknown(format!(
+                "{line} did not get to work: it wants something from the network, which programs do not have here (`network` under \
+                 [tools]); exit code {code}: {tail}"
+            ))
+        }
+        Some(CommandFact::Ran { exit: Some(code), timed_out: false, tail, no_test: true })
+            if facts.edition.reads_outputs() && *code == wanted =>
+        {
+            Judged::unknown(format!("{line} ran no test, so it proves nothing; exit code {code}: {tail}"))
+        }
+        Some(CommandFact::Ran { exit, timed_out, tail, .. }) => {
             let end = match (exit, timed_out) {
                 (_, true) => "it did not end in time".to_owned(),
                 (None, false) => "a signal ended it".to_owned(),

@@ -1,4 +1,4 @@
-//! Which rules judge an answer. The rules have changed four times; a run records those that it started under and is judged by them for good,
+//! Which rules judge an answer. The rules have changed five times; a run records those that it started under and is judged by them for good,
 //! so that its verdicts can be derived again by every later version.
 
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,11 @@ pub enum Edition {
     /// `cites_inputs` also takes lines of files that the agent, or one that it builds on, was shown by its tools.
     Fourth,
     /// A command that could not be started, or that could not start what it needs, says nothing of the answer.
-    #[default]
     Fifth,
+    /// A command whose output says that no test ran, or that the network was missing which programs do not have, says nothing of the
+    /// answer. An agent that lists tools which change files and has no leave to does not escalate for what only a change can mend.
+    #[default]
+    Sixth,
 }
 
 impl Edition {
@@ -44,12 +47,22 @@ impl Edition {
         self >= Self::Fifth
     }
 
+    /// Returns whether the output of a command counts besides its exit code: tests that did not run, a network that was not there.
+    pub fn reads_outputs(self) -> bool {
+        self >= Self::Sixth
+    }
+
+    /// Returns whether an agent that may not change files stops where only a change of files can help.
+    pub fn stops_without_leave(self) -> bool {
+        self >= Self::Sixth
+    }
+
     /// Counts the words of a text: by the word boundaries of Unicode (UAX #29), where what has neither letter nor digit is no word.
     /// Scripts that are written without spaces have no boundaries to go by: there each character is a word, as word processors count.
     pub fn words(self, text: &str) -> u64 {
         match self {
             Self::First => text.split_whitespace().count() as u64,
-            Self::Second | Self::Third | Self::Fourth | Self::Fifth => text.unicode_words().count() as u64,
+            _ => text.unicode_words().count() as u64,
         }
     }
 }
@@ -62,6 +75,7 @@ impl From<Edition> for u32 {
             Edition::Third => 3,
             Edition::Fourth => 4,
             Edition::Fifth => 5,
+            Edition::Sixth => 6,
         }
     }
 }
@@ -76,6 +90,7 @@ impl TryFrom<u32> for Edition {
             3 => Ok(Self::Third),
             4 => Ok(Self::Fourth),
             5 => Ok(Self::Fifth),
+            6 => Ok(Self::Sixth),
             number => Err(format!("edition {number} of the rules for judging is not known to this version")),
         }
     }
@@ -104,10 +119,10 @@ mod tests {
 
     #[test]
     fn an_edition_is_recorded_as_its_number() {
-        for edition in [Edition::First, Edition::Second, Edition::Third, Edition::Fourth, Edition::Fifth] {
+        for edition in (1..=6).map(|number| Edition::try_from(number).unwrap()) {
             let text = serde_json::to_string(&edition).unwrap();
             assert_eq!(serde_json::from_str::<Edition>(&text).unwrap(), edition);
         }
-        assert!(serde_json::from_str::<Edition>("6").unwrap_err().to_string().contains("edition 6"));
+        assert!(serde_json::from_str::<Edition>("7").unwrap_err().to_string().contains("edition 7"));
     }
 }

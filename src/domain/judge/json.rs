@@ -104,7 +104,7 @@ pub fn schema_problems(schema: &Value, value: &Value, edition: Edition) -> Resul
             match edition {
                 Edition::First => format!("{place}: {}", quote(&error.to_string())),
                 Edition::Second => format!("{}, at `{place}`", one_line(&error.to_string())),
-                Edition::Third | Edition::Fourth | Edition::Fifth => {
+                _ => {
                     format!("{}, at `{place}`", one_line(&in_words(&error.to_string())))
                 }
             }
@@ -161,7 +161,7 @@ pub(super) fn path_holds(path: &str, test: &PathTest, answer: &str, edition: Edi
     // JSON has quotation marks of its own.
     let finds = |value: &Value| match edition {
         Edition::First | Edition::Second => format!("`{path}` finds {}", quote(&value.to_string())),
-        Edition::Third | Edition::Fourth | Edition::Fifth => format!("`{path}` is {}", one_line(&value.to_string())),
+        _ => format!("`{path}` is {}", one_line(&value.to_string())),
     };
     let unwanted = if edition >= Edition::Third { "another value is required" } else { "which does not hold" };
     if test.exists == Some(false) {

@@ -13,6 +13,7 @@ mod edition;
 mod json;
 mod model;
 mod quote;
+mod runners;
 mod signals;
 mod words;
 
@@ -26,6 +27,7 @@ pub use edition::Edition;
 pub use json::schema_problems;
 pub use model::{Score, Sentence, judge_call, read_scores, sentences};
 pub use quote::{EVIDENCE_BYTES_MAX, clip};
+pub use runners::tests_ran;
 pub use signals::signals;
 pub use words::{in_words, name, names};
 
@@ -40,6 +42,8 @@ pub struct Facts {
     pub workspace: BTreeMap<String, FileFact>,
     /// Commands that criteria ask for ([`commands_asked`]), by [`command_name`].
     pub commands: BTreeMap<String, CommandFact>,
+    /// Programs may not open connections.
+    pub no_network: bool,
     /// The run is ending for another reason: what was not looked at is not looked at any more.
     pub is_ending: bool,
 }
@@ -55,6 +59,8 @@ pub enum CommandFact {
         timed_out: bool,
         /// The last lines that it wrote.
         tail: String,
+        /// All of what it wrote says that no test ran ([`tests_ran`]).
+        no_test: bool,
     },
     /// It was not run.
     NotRun(NotRun),
@@ -180,6 +186,17 @@ pub fn commands_asked(criteria: &[Criterion]) -> Vec<CommandAsked<'_>> {
     commands
 }
 
+/// Tells whether a criterion is one of what lies in the workspace and nothing else: no answer meets it, only a change of files does.
+pub fn looks_at_files_alone(criterion: &Criterion) -> bool {
+    let Criterion::Typed(typed) = criterion else { return false };
+    match &typed.check {
+        Check::Command { .. } | Check::FileExists { .. } | Check::FileChanged { .. } => true,
+        Check::All { criteria } | Check::Any { criteria } => criteria.iter().all(looks_at_files_alone),
+        Check::Not { criterion } => looks_at_files_alone(criterion),
+        _ => false,
+    }
+}
+
 /// Returns a command as facts are recorded by: a JSON array.
 pub fn command_name(run: &[String]) -> String {
     serde_json::json!(run).to_string()
@@ -226,7 +243,7 @@ impl Judging<'_> {
                 // What speaks for the part or against it does so for its negation, in the same words.
                 evidence: match self.facts.edition {
                     Edition::First => clip(&format!("of the opposite: {}", inner.evidence), EVIDENCE_BYTES_MAX),
-                    Edition::Second | Edition::Third | Edition::Fourth | Edition::Fifth => inner.evidence,
+                    _ => inner.evidence,
                 },
                 by: inner.by,
             }),

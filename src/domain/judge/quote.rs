@@ -39,7 +39,7 @@ pub(super) fn found(text: &str, at: usize, end: usize, edition: Edition) -> Stri
 pub(super) fn in_line(line: usize, text: &str, edition: Edition) -> String {
     let found = match edition {
         Edition::First => "line",
-        Edition::Second | Edition::Third | Edition::Fourth | Edition::Fifth => "found at line",
+        _ => "found at line",
     };
     format!("{found} {line}: {}", quote(text))
 }

@@ -27,12 +27,13 @@ fn facts() -> Facts {
             (command_name(&["unstarted".to_owned()]), ran(Some(127), false)),
         ]
         .into(),
+        no_network: true,
         is_ending: false,
     }
 }
 
 fn ran(exit: Option<i32>, timed_out: bool) -> CommandFact {
-    CommandFact::Ran { exit, timed_out, tail: "3 passed".to_owned() }
+    CommandFact::Ran { exit, timed_out, tail: "3 passed".to_owned(), no_test: false }
 }
 
 #[test]
@@ -64,6 +65,33 @@ fn a_command_that_could_not_start_what_it_needs_says_nothing_of_the_answer() {
     let earlier = Facts { edition: Edition::Fourth, ..facts() };
     let judged = judge(&[self::criterion(criterion)], "x", &earlier, Scores::Nobody("no judge")).remove(0);
     assert_eq!(judged.verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_command_that_ran_no_test_or_lacked_the_network_says_nothing_of_the_answer() {
+    let criterion = self::criterion(json!({"type": "command", "run": ["tests"]}));
+    let said = |exit, tail: &str, no_test, edition, no_network| {
+        let fact = CommandFact::Ran { exit: Some(exit), timed_out: false, tail: tail.to_owned(), no_test };
+        let facts =
+            Facts { edition, no_network, commands: [(command_name(&["tests".to_owned()]), fact)].into(), ..Facts::default() };
+        judge(std::slice::from_ref(&criterion), "x", &facts, Scores::Nobody("no judge")).remove(0)
+    };
+    let empty = |exit, edition| said(exit, "Ran 0 tests in 0.000s", true, edition, true).verdict;
+    assert_eq!(empty(0, Edition::Sixth), Verdict::Unknown);
+    assert_eq!((empty(0, Edition::Fifth), empty(1, Edition::Sixth)), (Verdict::Pass, Verdict::Fail));
+    let offline = |edition, no_network| said(101, "Could not resolve host: index.crates.io", false, edition, no_network);
+    let judged = offline(Edition::Sixth, true);
+    assert!(judged.verdict == Verdict::Unknown && judged.evidence.contains("`network` under [tools]"), "{}", judged.evidence);
+    assert_eq!((offline(Edition::Fifth, true).verdict, offline(Edition::Sixth, false).verdict), (Verdict::Fail, Verdict::Fail));
+}
+
+#[test]
+fn what_no_answer_meets_is_known() {
+    let is = |value| looks_at_files_alone(&criterion(value));
+    assert!(is(json!({"type": "command", "run": ["x"]})) && is(json!({"type": "file_changed", "path": "x"})));
+    assert!(is(json!({"type": "all", "criteria": [{"type": "file_exists", "path": "x"}]})));
+    assert!(!is(json!({"type": "any", "criteria": [{"type": "file_exists", "path": "x"}, "is it good?"]})));
+    assert!(!is(json!("is it good?")) && !is(json!({"type": "min_words", "value": 3})));
 }
 
 #[test]

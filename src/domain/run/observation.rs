@@ -80,10 +80,13 @@ impl Observation {
     /// Returns the command that it is about, by its name, and what criteria are judged by; `None` when it is about something else.
     pub fn command(&self) -> Option<(&str, CommandFact)> {
         let fact = match self.fact {
-            Fact::Command { exit, timed_out, .. } => {
+            Fact::Command { exit, timed_out, output_bytes, .. } => {
                 let output = self.private.output.as_ref();
                 let text = output.and_then(|output| if let Text::Inline(text) = output { Some(text.as_str()) } else { None });
-                CommandFact::Ran { exit, timed_out, tail: tail(text.unwrap_or_default()) }
+                let text = text.unwrap_or_default();
+                let is_whole = text.len() as u64 >= output_bytes && text.len() <= SILENT_BYTES_MAX;
+                let no_test = is_whole && judge::tests_ran(text) == Some(0);
+                CommandFact::Ran { exit, timed_out, tail: tail(text), no_test }
             }
             Fact::CommandNotRun { why } => CommandFact::NotRun(why),
             Fact::File { .. } | Fact::DayBudget { .. } => return None,
@@ -150,6 +153,9 @@ fn tail(output: &str) -> String {
 /// Lines of the end of an output that are evidence, and their bytes.
 const TAIL_LINES_MAX: usize = 6;
 const TAIL_BYTES_MAX: usize = 500;
+
+/// A runner that ran no test writes less than this; what is longer is not searched for counts of tests whenever a run is read.
+const SILENT_BYTES_MAX: usize = 64 << 10;
 
 /// For people, as the failure of whoever wanted the money says it.
 impl fmt::Display for DayBudget {

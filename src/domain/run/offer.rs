@@ -48,6 +48,16 @@ fn programs<'a>(basis: &'a Basis, agent: &Agent) -> Vec<&'a str> {
     basis.settings.tools.commands.iter().map(String::as_str).filter(|program| all || listed(program)).collect()
 }
 
+/// Returns whether something that an agent is offered may change files: programs and tools of servers may, unless it is known that they
+/// only look.
+pub(super) fn may_change_files(basis: &Basis, agent: &Agent) -> bool {
+    let effects = &basis.settings.tools.effects;
+    let only_looks = |effect: ToolEffect| matches!(effect, ToolEffect::Reads | ToolEffect::ReachesOut);
+    let programs_only_look =
+        || programs(basis, agent).iter().all(|program| effects.get(*program).copied().is_some_and(only_looks));
+    tools(basis, agent).iter().any(|spec| !only_looks(spec.effect) && !(spec.name == RUN_COMMAND && programs_only_look()))
+}
+
 /// Returns what a tool call does: of a program, what the recorded settings say of it.
 pub(super) fn effect(basis: &Basis, spec: &ToolSpec, asked: &ToolCall) -> ToolEffect {
     let program = asked.arguments["program"].as_str().filter(|_| spec.name == RUN_COMMAND);

@@ -196,13 +196,17 @@ impl Servers {
                         Err(ToolError::failed(format!("The MCP server `{}` refuses the call: {why}", tool.server)))
                     }
                     Err(CallFault::Unreadable(why)) => Err(ToolError::failed(format!(
-                        "The MCP server `{}` was called, and its answer cannot be read: {why}. Whether the call had an effect is not \
-                         known: look before you call it again.",
-                        tool.server
+                        "The MCP server `{}` was called, and its answer cannot be read: {why}.{}",
+                        tool.server,
+                        unknown_effect(tool.spec.effect)
                     ))),
                     Err(CallFault::Gone(why)) => {
                         server.lose(&why);
-                        Err(ToolError::failed(format!("The MCP server `{}` does not answer any more: {why}", tool.server)))
+                        Err(ToolError::failed(format!(
+                            "The MCP server `{}` does not answer any more: {why}.{}",
+                            tool.server,
+                            unknown_effect(tool.spec.effect)
+                        )))
                     }
                 }
             };
@@ -214,12 +218,21 @@ impl Servers {
                     server.lose("it gave no result in time");
                     let (server, limit) = (&tool.server, limit.as_secs_f64());
                     let message = format!(
-                        "The MCP server `{server}` gave no result within {limit} s and was ended. Whether the call had an effect is not known."
+                        "The MCP server `{server}` gave no result within {limit} s and was ended.{}",
+                        unknown_effect(tool.spec.effect)
                     );
                     Err(ToolError { fault: ToolFault::TimedOut, message })
                 }
             }
         })
+    }
+}
+
+/// What a model has to know of a call whose answer did not come: nothing where it only looks.
+fn unknown_effect(effect: ToolEffect) -> &'static str {
+    match effect {
+        ToolEffect::Reads => "",
+        _ => " Whether the call had an effect is not known: look before you call it again.",
     }
 }
 

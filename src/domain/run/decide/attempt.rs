@@ -12,10 +12,11 @@ use crate::domain::ids::{AgentNo, CallNo};
 use crate::domain::judge::{self, DecidedBy, Edition, Facts, Finding, Judged, Scores};
 use crate::domain::run::observation::Observation;
 use crate::domain::run::pending::{Step, next_step};
-use crate::domain::run::state::{Agent, Call};
-use crate::domain::run::{prompt, quotable_files};
+use crate::domain::run::state::{Agent, Attempt, Call};
+use crate::domain::run::{offer, prompt, quotable_files};
 use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
+use crate::domain::tool::changes_files;
 
 /// Judges a work reply as far as code can; the rest waits for a judging model, if one can still matter.
 pub(super) fn judge_work(draft: &mut Decision<'_>, call: &Call, reply: &CallReply, seen: &[Observation]) {
@@ -169,9 +170,10 @@ fn facts(draft: &Decision<'_>, number: AgentNo, seen: &[Observation]) -> Facts {
         seen.iter().filter_map(Observation::file).map(|(path, fact)| (path.to_owned(), fact)).collect()
     };
     let edition = draft.basis.settings.judging;
+    let no_network = !draft.basis.settings.tools.network;
     let input_files = quotable_files(&draft.run, number, edition);
     let is_ending = draft.run.is_doomed() || draft.run.cancel_asked;
-    Facts { edition, input_files, workspace, commands: commands.unwrap_or_default(), is_ending }
+    Facts { edition, input_files, workspace, commands: commands.unwrap_or_default(), no_network, is_ending }
 }
 
 /// Decides what an agent does after a failed attempt: the same tier again, the next one, a question, or the end.
@@ -185,6 +187,11 @@ pub(super) fn after_failure(draft: &mut Decision<'_>, number: AgentNo, failed: V
     let Some(last) = agent.attempts.last() else { return };
     let (attempt, from) = (last.number, agent.tier);
     let reason = reason(&last.signals);
+    if reason == EscalationReason::Criteria
+        && let Some(message) = lacked_leave(draft, agent, last)
+    {
+        return fail(draft, number, FailureReason::NotAllowed, message);
+    }
     let may_repeat = match reason {
         EscalationReason::Refusal | EscalationReason::ContextOverflow => false,
         EscalationReason::Truncated if has_more_room(draft, agent) => true,
@@ -225,6 +232,28 @@ pub(super) fn after_failure(draft: &mut Decision<'_>, number: AgentNo, failed: V
             });
         }
     }
+}
+
+/// Says that an agent failed for want of leave to change files: it lists tools that do, nothing that it is offered does, and it fails
+/// whatever it answers, because of criteria of what lies in the workspace. `None` when another attempt may help.
+fn lacked_leave(draft: &Decision<'_>, agent: &Agent, last: &Attempt) -> Option<String> {
+    let settings = &draft.basis.settings;
+    if !settings.judging.stops_without_leave() || settings.tools.allow_write || offer::may_change_files(draft.basis, agent) {
+        return None;
+    }
+    let tools: Vec<String> = agent.plan.tools.iter().filter(|tool| changes_files(tool)).map(|tool| format!("`{tool}`")).collect();
+    let best = (0..).zip(&agent.criteria).map(|(index, criterion)| {
+        let judged = recorded(last.judged.get(&index));
+        if judge::looks_at_files_alone(criterion) { judged } else { Judged { verdict: Verdict::Pass, ..judged } }
+    });
+    let best: Vec<Judged> = best.collect();
+    if tools.is_empty() || judge::verdict(&agent.criteria, &best, agent.plan.strict, agent.plan.threshold).passed {
+        return None;
+    }
+    Some(format!(
+        "it may not use {}, and its criteria ask for a change of files that no further attempt may make: `--allow-write` gives leave",
+        tools.join(" and ")
+    ))
 }
 
 /// How a failed attempt is called in the messages of a run, by the edition that it started under.
