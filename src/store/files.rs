@@ -7,6 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use super::Error;
+
 /// A file system.
 pub trait Files: Send + Sync {
     /// Creates the file, which must not exist.
@@ -277,6 +279,27 @@ pub fn restrict(path: &Path, mode: u32) -> io::Result<()> {
 /// Permissions are inherited from the folder on platforms without modes.
 #[cfg(not(unix))]
 pub fn restrict(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Puts `new` in the place of `old`, which goes to `aside`: at once where the system can do that.
+///
+/// # Errors
+/// What the system says, and where; nothing has changed then.
+pub fn exchange(new: &Path, old: &Path, aside: &Path) -> Result<(), Error> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE).is_ok() {
+            return fs::rename(new, aside).map_err(Error::io(new));
+        }
+    }
+    fs::rename(old, aside).map_err(Error::io(old))?;
+    if let Err(why) = fs::rename(new, old) {
+        // Nothing has changed when the old one is back.
+        fs::rename(aside, old).map_err(Error::io(aside))?;
+        return Err(Error::io(old)(why));
+    }
     Ok(())
 }
 

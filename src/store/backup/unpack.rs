@@ -10,7 +10,7 @@ use super::{Contents, Error, FORMAT, LogEnd, MANIFEST, Manifest, SEAL_BYTES, SEA
 use crate::domain::ids::{Hash, NodeId};
 use crate::store;
 use crate::store::cipher;
-use crate::store::files::{Files, OsFiles, make_dirs};
+use crate::store::files::{Files, OsFiles, exchange, make_dirs};
 use crate::store::identity::{self, NodeFile};
 use crate::store::journal::frame::{FRAME_BYTES_MAX, Header};
 use crate::store::journal::segment::{self, Item, Segment, file_name};
@@ -139,24 +139,6 @@ fn put_in_place(beside: &Path, store: &Path) -> Result<Option<PathBuf>, Error> {
     }
     fs::remove_dir_all(&aside).map_err(Error::io(&aside))?;
     Ok(None)
-}
-
-/// Puts `new` in the place of `old`, which goes to `aside`: at once where the system can do that.
-fn exchange(new: &Path, old: &Path, aside: &Path) -> Result<(), Error> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        if renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE).is_ok() {
-            return fs::rename(new, aside).map_err(Error::io(new));
-        }
-    }
-    fs::rename(old, aside).map_err(Error::io(old))?;
-    if let Err(why) = fs::rename(new, old) {
-        // Nothing has changed when the old one is back.
-        fs::rename(aside, old).map_err(Error::io(aside))?;
-        return Err(Error::io(old)(why));
-    }
-    Ok(())
 }
 
 /// Refuses a folder in which something has happened.

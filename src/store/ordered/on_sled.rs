@@ -8,6 +8,9 @@
 //! have been lost ([`boot`]). Whoever finds the name of another time there knows that the machine or its disk may have gone before
 //! everything was written, and makes the index again. A large one is synced when it is flushed, and has no such name. Where such times
 //! cannot be told apart, every index is synced.
+//!
+//! sled writes what is free in its file full of zeros whenever it opens it, and keeps it: after much writing that is most of the file, and
+//! most of the time that a command takes. So an index is written anew when it is closed and much of it is free.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -15,11 +18,11 @@ use std::io;
 use std::ops::Bound;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::{Change, IndexFactory, OpenError, OrderedIndex, Row, aside};
+use super::{Change, IndexFactory, OpenError, OrderedIndex, Row, aside, renew};
 use crate::store::files::restrict;
 use crate::store::guard::{guarded, quiet};
 use crate::store::{Error, Unwritable, boot};
@@ -53,13 +56,17 @@ impl SledShelf {
 
 impl IndexFactory for SledShelf {
     fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
+        // A renewal that was killed leaves what it was writing, or what it had written anew.
+        renew::tidy(path);
         let was_there = path.exists();
         let kept = Kept::begin(path, *self).unwrap_or_else(|why| {
             // sled says why better than this does.
             tracing::debug!("{} is synced: {why}", path.display());
             Kept::default()
         });
-        Ok(Arc::new(SledIndex::open(path, cache_bytes, was_there, kept)?))
+        let mut index = SledIndex::open(path, cache_bytes, was_there, kept)?;
+        index.is_renewed = true;
+        Ok(Arc::new(index))
     }
 
     fn is_doubtful(&self, path: &Path) -> bool {
@@ -102,7 +109,7 @@ pub fn open_copy(path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>,
 }
 
 impl SledIndex {
-    fn open(path: &Path, cache_bytes: u64, was_there: bool, kept: Kept) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path, cache_bytes: u64, was_there: bool, kept: Kept) -> Result<Self, OpenError> {
         quiet("sled-0.34");
         let config = sled::Config::new().cache_capacity(cache_bytes).flush_every_ms(None);
         let config = match &kept.unsynced {
@@ -124,6 +131,8 @@ impl SledIndex {
                         is_new: AtomicBool::new(!is_whole),
                         kept,
                         is_copy: false,
+                        is_renewed: false,
+                        written: AtomicU64::new(0),
                     });
                 }
                 Ok(Err(sled::Error::Io(why))) if why.to_string().contains("could not acquire lock") => {
@@ -146,7 +155,7 @@ impl SledIndex {
 
 /// How an index is kept on its disk.
 #[derive(Default)]
-struct Kept {
+pub(super) struct Kept {
     /// Its folder, held open, if nothing in it is synced.
     unsynced: Option<File>,
     /// The file that says since when it may hold what is not synced, if it does.
@@ -219,7 +228,7 @@ fn tighten(path: &Path) {
     }
 }
 
-struct SledIndex {
+pub(super) struct SledIndex {
     path: PathBuf,
     /// `None` only while dropping.
     db: Option<sled::Db>,
@@ -233,6 +242,10 @@ struct SledIndex {
     kept: Kept,
     /// Its folder is gone, and nobody comes back for what is in memory.
     is_copy: bool,
+    /// It is written anew when it is closed and much of it is free.
+    is_renewed: bool,
+    /// Bytes of rows that were written.
+    written: AtomicU64,
 }
 
 impl SledIndex {
@@ -300,6 +313,8 @@ impl OrderedIndex for SledIndex {
 
     fn apply(&self, tree: &str, changes: Vec<Change>) -> Result<(), Error> {
         let mut batch = sled::Batch::default();
+        let bytes = changes.iter().map(|(key, row)| key.len() + row.as_ref().map_or(0, Vec::len));
+        self.written.fetch_add(bytes.sum::<usize>() as u64, Ordering::Relaxed);
         for (key, row) in changes {
             match row {
                 Some(row) => batch.insert(key, row),
@@ -311,6 +326,7 @@ impl OrderedIndex for SledIndex {
     }
 
     fn fill(&self, tree: &str, rows: Vec<Row>) -> Result<(), Error> {
+        self.written.fetch_add(rows.iter().map(bytes_of).sum::<usize>() as u64, Ordering::Relaxed);
         self.is_changed.store(true, Ordering::Release);
         self.tree(tree, |tree| {
             for (key, row) in rows {
@@ -365,8 +381,22 @@ impl Drop for SledIndex {
             std::mem::forget((db, trees, self.kept.unsynced.take()));
         } else if let Err(panic) = guarded(|| drop((trees, db))) {
             tracing::warn!("{}: {panic}", self.path.display());
+        } else if self.is_renewed {
+            match renew::renew(&self.path, self.written.load(Ordering::Relaxed)) {
+                Ok(false) => {}
+                Ok(true) => tracing::info!("{} was written anew: much of it was free", self.path.display()),
+                Err(why) => {
+                    renew::tidy(&self.path);
+                    tracing::debug!("{} stays as it is: {why}", self.path.display());
+                }
+            }
         }
     }
+}
+
+/// Bytes of a row.
+fn bytes_of((key, row): &Row) -> usize {
+    key.len() + row.len()
 }
 
 #[cfg(test)]
