@@ -254,6 +254,7 @@ fn http_get_fetches_from_no_origin_that_is_not_allowed_and_never_from_this_machi
         let house = house(&["http_get"], &asks("http_get", &json!({"url": url})), &allowed);
         let done = meno(&house, &PLAIN).ends();
         assert!(done.stderr.contains("agents may fetch from the origins"), "{}", done.stderr);
+        assert!(done.stderr.contains(&format!("nothing can be fetched from `{origin}`")), "{}", done.stderr);
         results(&house).remove(0)
     };
     let (fault, told) = asked("https://example.com/");

@@ -93,6 +93,11 @@ pub struct ToolsHere {
     pub confined: Option<Enforced>,
 }
 
+/// Returns the origins from which nothing can be fetched, each with why.
+fn bad_origins(origins: &[String]) -> impl Iterator<Item = (String, &'static str)> {
+    origins.iter().filter_map(|origin| fetch::bad_origin(origin).map(|why| (origin.clone(), why)))
+}
+
 /// What an agent is told of past runs.
 fn recalled(found: &SearchResponse) -> String {
     let mut text = String::new();
@@ -179,6 +184,11 @@ impl Runs<'_> {
         notice.absent = absent;
         if !notice.programs.is_empty() || notice.offered.iter().any(|tool| changes_files(tool)) {
             notice.notes.extend(self.neighbours(active));
+        }
+        if notice.offered.iter().any(|tool| tool == HTTP_GET) {
+            let words =
+                |(origin, why)| format!("nothing can be fetched from `{origin}`, which `origins` under [tools] lists: {why}");
+            notice.notes.extend(bad_origins(&allowed.origins).map(words));
         }
         let is_allowed_now = self.0.resolved.settings.tools.allow_write;
         let why = match (active.basis.settings.tools.allow_write, active.shown_from > 1 || is_allowed_now) {
@@ -314,11 +324,10 @@ impl Runs<'_> {
         let settings = &self.0.resolved.settings;
         let environment = self.tool_environment(settings);
         let missing = settings.tools.commands.iter().filter(|program| environment.find(program).is_none()).cloned();
-        let bad = |origin: &String| fetch::bad_origin(origin).map(|why| (origin.clone(), why));
         ToolsHere {
             missing: missing.collect(),
             withheld: withheld(settings),
-            origins: settings.tools.origins.iter().filter_map(bad).collect(),
+            origins: bad_origins(&settings.tools.origins).collect(),
             confined: self.confinement(&settings.tools, &self.0.places.current).enforced(),
         }
     }
