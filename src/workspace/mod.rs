@@ -36,7 +36,7 @@ pub use memory::analysis::AnalyticsQuestion;
 pub use memory::bench::BenchError;
 pub use memory::recall_error::RecallError;
 pub use memory::recommend::{Forecast, RecommendRequest, Recommendation};
-pub use memory::response::{HitDocument, SearchResponse};
+pub use memory::response::{FilterDocument, HitDocument, SearchResponse, UnderstoodDocument};
 pub use memory::suggest::{Suggested, SuggestedTemplate};
 pub use models::FetchError;
 pub use open::{Access, Error, Options, Workspace};

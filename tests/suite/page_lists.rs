@@ -167,3 +167,40 @@ fn the_last_audit_is_noted_and_never_taken_for_one_of_another_log() {
     fs::write(&file, "{").expect("written");
     assert_eq!(doctor()["found"], "none is noted");
 }
+
+#[test]
+fn each_chip_of_a_search_takes_its_own_filter_away_whoever_said_it() {
+    let house = House::new();
+    import(&house, &[line(1, "sweep", &json!({"status": "failed"})), line(2, "sweep", &json!({"status": "succeeded"}))]);
+    let served = Served::admitted(&house, &[]);
+    // What a page shows as understood: the words of each chip and where its cross leads.
+    let chips = |path: &str| {
+        let page = served.page(path);
+        let list = page.split("aria-label=\"Understood as\"").nth(1).and_then(|rest| rest.split("</ul>").next());
+        let chip = |part: &str| {
+            let words = part.split("<a href=").next().expect("words").to_owned();
+            let link = part.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a link");
+            (words, link.replace("&amp;", "&"))
+        };
+        list.unwrap_or_default().split("<li class=\"chip\">").skip(1).map(chip).collect::<Vec<_>>()
+    };
+    let words = |chips: &[(String, String)]| chips.iter().map(|(words, _)| words.clone()).collect::<Vec<_>>();
+    let question = "/?q=failed+sweep+runs+since+2026-01-01+without+escalations%2C+cheapest+first&status=failed";
+    let mut all = chips(question);
+    assert!(all.len() >= 4, "{all:?}");
+    let mut left = words(&all);
+    // One after the other, in another order than they stand in.
+    while !all.is_empty() {
+        let place = all.len() / 2;
+        let link = all[place].1.clone();
+        left.remove(place);
+        all = chips(&link);
+        assert_eq!(words(&all), left, "{link}");
+    }
+    let runs = |path: &str| served.page(path).matches("class=\"row id\"").count();
+    assert_eq!(
+        (runs("/?q=failed+runs"), runs("/?q=failed+runs&status=failed"), runs("/?q=sweep&status=failed&status=succeeded")),
+        (1, 1, 2)
+    );
+    assert_eq!(runs(&chips("/?q=failed+runs")[0].1), 2, "all runs");
+}

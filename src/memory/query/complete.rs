@@ -1,7 +1,8 @@
 //! What the last word of a query may become: keys of filters, and the values that the store knows.
 
 use super::filter::{Kind, mode_name};
-use super::keys::KEYS;
+use super::keys::{KEYS, SORT, TEXT};
+use super::order::Sort;
 use super::vocabulary::KnownTerms;
 use crate::domain::event::Mode;
 use crate::domain::tier::Tier;
@@ -9,6 +10,9 @@ use crate::views::status::RunStatus;
 
 /// Letters of a word without a key that it is completed from.
 const LETTERS_MIN: usize = 2;
+
+/// Keys that are no filters.
+const OTHERS: [&str; 2] = [SORT, TEXT];
 
 /// What a query may become.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +38,8 @@ pub fn complete(query: &str, known: &KnownTerms, limit: usize) -> Vec<Completion
     };
     match word.split_once(':') {
         Some((key, typed)) => {
-            let Some(key) = KEYS.iter().copied().find(|known| known.eq_ignore_ascii_case(key)) else { return Vec::new() };
+            let mut keys = KEYS.iter().chain(&OTHERS).copied();
+            let Some(key) = keys.find(|known| known.eq_ignore_ascii_case(key)) else { return Vec::new() };
             // Of several values the last is completed.
             let (first, typed) = typed.rsplit_once(',').map_or(("", typed), |(first, typed)| (first, typed));
             if first.is_empty() {
@@ -50,7 +55,7 @@ pub fn complete(query: &str, known: &KnownTerms, limit: usize) -> Vec<Completion
         }
         None => {
             let lower = word.to_lowercase();
-            let keys = KEYS.iter().copied().filter(|key| key.starts_with(&lower));
+            let keys = KEYS.iter().chain(&OTHERS).copied().filter(|key| key.starts_with(&lower));
             let mut completed: Vec<_> =
                 keys.map(|key| (false, Completion { query: format!("{before}{sign}{key}:"), kind: "filter" })).collect();
             if word.chars().count() >= LETTERS_MIN {
@@ -104,6 +109,7 @@ fn values(key: &str, known: &KnownTerms) -> Vec<String> {
         "mode" => Mode::ALL.iter().map(|mode| mode_name(*mode).to_owned()).collect(),
         "kind" => Kind::ALL.iter().map(|kind| kind.name().to_owned()).collect(),
         "run" => owned(&["last"]),
+        SORT => Sort::ALL.iter().map(|sort| sort.name().to_owned()).collect(),
         "template" => known.templates.iter().map(|(id, _)| id.clone()).collect(),
         "role" => known.roles.clone(),
         "model" => known.models.clone(),
@@ -134,6 +140,10 @@ mod tests {
         assert_eq!(completed("label:team"), ["label:team=core"]);
         assert_eq!(completed("status:failed"), Vec::<String>::new(), "nothing is left to say");
         assert_eq!(completed("nothing:x"), Vec::<String>::new());
+        assert_eq!(
+            (completed("sort:most-e"), completed("tex")[..1].to_vec()),
+            (vec!["sort:most-expensive".to_owned(), "sort:most-escalations".to_owned()], vec!["text:".to_owned()],)
+        );
         assert_eq!(completed("").len(), 8);
     }
 

@@ -15,7 +15,12 @@ use super::scan::{Pair, Piece, Word, scan};
 use super::vocabulary::{Term, Vocabulary};
 use crate::domain::money::NanoUsd;
 
-/// The keys that are understood.
+/// The key of words that are searched and never read.
+pub const TEXT: &str = "text";
+/// The key of an order.
+pub const SORT: &str = "sort";
+
+/// The keys that are filters.
 pub const KEYS: &[&str] = &[
     "status",
     "verified",
@@ -45,6 +50,10 @@ pub const KEYS: &[&str] = &[
 /// Reads a pair. `None` when there is no such key; otherwise the test, or why the value cannot be read.
 pub fn read(pair: &Pair, calendar: &Calendar<'_>, vocabulary: &Vocabulary) -> Option<Result<FilterTest, String>> {
     let key = match pair.key.as_str() {
+        SORT if !pair.negated => {
+            let wanted = "the name of an order such as newest or cheapest, with a number for how many: sort:cheapest,5";
+            return Some(Err(format!("`{}` is searched as text: give {wanted}", pair.raw.trim())));
+        }
         "from" | "after" => "since",
         "before" => "until",
         "date" | "when" => "on",

@@ -23,6 +23,7 @@ mod properties;
 mod ranges;
 mod resolve;
 mod scan;
+mod spell;
 mod states;
 mod subject;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use complete::{Completion, complete};
 pub use filter::{Filter, FilterReport, FilterTest, Origin};
 pub use order::{Order, Sort};
 pub use scan::QUERY_BYTES_MAX;
+pub use spell::{Spelled, spell};
 pub use vocabulary::{KnownTerms, Vocabulary};
 
 use period::Calendar;
@@ -62,7 +64,9 @@ Keys (always filters; -key:value for the opposite; quote values with spaces):
   escalations:>1  attempts:>=3  agents:<4  rating:>3
   tag:flaky  label:team=core
   mode:simulated  kind:run,agent,note  run:last  run:W5X7
+  sort:cheapest  sort:newest,5 (the first 5; the names of --sort)
 Words:
+  text:\"failed tests\"       words that are searched and never read as filters
   \"exact phrase\"  what must occur as it stands
   -word  -\"two words\"  what must not occur
   Plain English works where it clearly speaks of runs; all else is text:
@@ -191,6 +195,7 @@ pub fn understand(query: &str, vocabulary: &Vocabulary, now: &jiff::Zoned) -> Un
     }
     let mut words: Vec<Word> = Vec::new();
     let mut text: Vec<String> = Vec::new();
+    let mut order = None;
     let pieces = scan(&query);
     understood.notes.extend(unread_alternative(&pieces));
     for piece in pieces {
@@ -208,6 +213,15 @@ pub fn understand(query: &str, vocabulary: &Vocabulary, now: &jiff::Zoned) -> Un
                 understood.phrases.push(phrase);
             }
             Piece::Without(word) => understood.without.push(word),
+            Piece::Pair(pair) if pair.key == keys::TEXT && !pair.negated => {
+                if let Some(last) = words.last_mut() {
+                    last.stop = true;
+                }
+                let literal = pair.values.join(",");
+                words.push(opaque(&pair.raw, &literal));
+                text.push(literal);
+            }
+            Piece::Pair(pair) if typed_order(&pair).is_some() => order = typed_order(&pair),
             Piece::Pair(pair) => match keys::read(&pair, &calendar, vocabulary) {
                 Some(Ok(test)) => {
                     let filter = Filter::new(test, pair.negated, Origin::Hard, now);
@@ -227,7 +241,7 @@ pub fn understand(query: &str, vocabulary: &Vocabulary, now: &jiff::Zoned) -> Un
                     if let Some(last) = words.last_mut() {
                         last.stop = true;
                     }
-                    words.push(opaque(&pair.raw));
+                    words.push(opaque(&pair.raw, &pair.raw));
                 }
             },
         }
@@ -243,8 +257,13 @@ pub fn understand(query: &str, vocabulary: &Vocabulary, now: &jiff::Zoned) -> Un
         understood.first = foreign::first(head, &calendar, vocabulary);
     }
     understood.rest = rest(&words, &decided.used);
-    understood.order = decided.order;
-    understood.filters.extend(decided.filters.into_iter().map(|(test, negated)| Filter::new(test, negated, Origin::Words, now)));
+    understood.order = order.or(decided.order);
+    for (test, negated) in decided.filters {
+        // What was typed as a key as well is one filter.
+        if !understood.filters.iter().any(|known| known.test == test && known.negated == negated) {
+            understood.filters.push(Filter::new(test, negated, Origin::Words, now));
+        }
+    }
     understood.boosts = decided.boosts;
     let is_said = !is_foreign && understood.phrases.is_empty() && is_said(&words, &decided.used);
     if is_said && decided.speaks_of_runs && understood.filters.is_empty() {
@@ -289,10 +308,15 @@ fn read_words(words: &[Word], calendar: &Calendar<'_>, vocabulary: &Vocabulary, 
     Resolver { words, calendar, subjects: &subjects, phrases, keyed }.decide()
 }
 
-/// A word that means nothing but itself.
-fn opaque(raw: &str) -> Word {
-    let raw = raw.trim().to_owned();
-    Word { text: raw.to_lowercase(), raw, capital: false, possessive: false, stop: true }
+/// A word that means nothing but itself: `typed`, with its key, is no word that anything is made of, and `raw` is what is searched.
+fn opaque(typed: &str, raw: &str) -> Word {
+    let (text, raw) = (typed.trim().to_lowercase(), raw.trim().to_owned());
+    Word { text, raw, capital: false, possessive: false, stop: true }
+}
+
+/// Reads `sort:NAME`; `None` for any other pair, and for an order that cannot be read.
+fn typed_order(pair: &Pair) -> Option<Order> {
+    (pair.key == keys::SORT && !pair.negated).then(|| spell::order(pair)).flatten()
 }
 
 /// Finds what may be ids or names in code.

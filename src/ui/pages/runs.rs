@@ -10,12 +10,14 @@ use crate::domain::ids::{RunId, TimeNs};
 use crate::ui::{Answer, Page, Params, Request, Ui, element};
 use crate::views::run_list::{RunFilter, RunLine};
 use crate::views::status::RunStatus;
-use crate::workspace::{HitDocument, SearchRequest, SearchResponse};
+use crate::workspace::{FilterDocument, HitDocument, SearchRequest, UnderstoodDocument};
 
 /// Runs on a page.
 const RUNS: usize = 50;
 /// Runs of a search.
 const HITS: usize = 100;
+/// Filters of a search that can be taken away one by one: the link of each holds all others.
+const CHIPS_MAX: usize = 30;
 
 /// Keys of the filters that stand in the address, and how a search says them.
 const KEYS: [&str; 6] = ["status", "template", "mode", "since", "until", "label"];
@@ -115,12 +117,8 @@ fn nothing(looked_at: usize, is_more: bool, is_all: bool) -> Markup {
 
 /// Searches with the words and, said as a search says them, the filters of the address.
 fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> Result<Markup> {
-    let chosen = request.query.pairs().filter(|(key, value)| KEYS.contains(key) && !value.trim().is_empty());
-    let chosen = chosen.map(|(key, value)| format!(" {key}:{}", quoted(value)));
-    // A time in which runs were under way is no filter of a search; that they began before its end is, and narrows what is looked through.
-    let during = filter.under_way.and_then(|_| request.query.get("during"));
-    let before = during.map(|during| format!(" until:{}", quoted(during.split_once("..").map_or(during, |(_, last)| last))));
-    let asked = format!("{question}{}{}", chosen.collect::<String>(), before.unwrap_or_default());
+    let before = before(filter);
+    let asked = asked(&request.query, question, before.as_deref());
     let now = Zoned::now().with_time_zone(ui.zone.clone());
     let search = SearchRequest { limit: Some(HITS), ..SearchRequest::new(asked) }.of_logs(filter.log.clone()).now(&now);
     let found = ui.workspace.memory().search(&search).map_err(crate::cli::commands::search::report)?;
@@ -133,7 +131,7 @@ fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> R
         lines.retain(|(line, _)| was_under_way(line, time));
     }
     Ok(html! {
-        (understood(request, &found))
+        (understood(&request.query, &found.understood, before.as_deref()))
         @for notice in found.understood.notes.iter().chain(&found.notices) { p class="notice" { (element::line(notice)) } }
         @if found.nothing_close {
             p class="notice" { "Nothing close: no run shares a word of weight with the question or means something like it." }
@@ -150,33 +148,65 @@ fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> R
     })
 }
 
+/// Returns the question with the filters of the address as a search says them: any of several values of a key is enough, all labels must be
+/// there.
+fn asked(query: &Params, question: &str, before: Option<&str>) -> String {
+    let mut said: Vec<String> = vec![question.to_owned()];
+    for key in KEYS {
+        let values: Vec<String> = query.all(key).filter(|value| !value.trim().is_empty()).map(quoted).collect();
+        match key {
+            "label" => said.extend(values.iter().map(|value| format!("{key}:{value}"))),
+            _ if values.is_empty() => {}
+            _ => said.push(format!("{key}:{}", values.join(","))),
+        }
+    }
+    said.extend(before.map(str::to_owned));
+    said.join(" ")
+}
+
+/// A time in which runs were under way is no filter of a search; that they began before its end is, and narrows what is looked through.
+fn before(filter: &RunFilter) -> Option<String> {
+    let (_, to) = filter.under_way?;
+    Some(format!("until:{}", Timestamp::from_nanosecond(to.into()).ok()?))
+}
+
 fn quoted(value: &str) -> String {
-    if value.contains([' ', '"', ':']) { format!("\"{}\"", value.replace('"', "")) } else { value.to_owned() }
+    if value.contains([' ', '"', ':', ',']) { format!("\"{}\"", value.replace('"', "")) } else { value.to_owned() }
+}
+
+/// Returns the link to the search without one of the filters that it was understood to have, or with `None` without its order. Everything
+/// else is in it once, as a key, with the words of which nothing was made.
+fn without(query: &Params, meant: &UnderstoodDocument, left_out: Option<usize>, before: Option<&str>) -> String {
+    let kept = meant.filters.iter().enumerate().filter(|(place, filter)| Some(*place) != left_out && is_shown(filter, before));
+    let order = meant.order.as_ref().filter(|_| left_out.is_some()).map(|order| order.typed.as_str());
+    let said = std::iter::once(meant.typed.as_str()).chain(kept.map(|(_, filter)| filter.typed.as_str())).chain(order);
+    let said: Vec<&str> = said.filter(|part| !part.trim().is_empty()).collect();
+    // The filters of the address are among those that were understood.
+    let rest = KEYS.iter().fold(query.with("before", None), |query, key| query.with(key, None));
+    rest.with("q", Some(&said.join(" "))).link("/")
+}
+
+/// Tells whether a filter is one of the question: one that emptied the answer was dropped, and `before` is the page's own.
+fn is_shown(filter: &FilterDocument, before: Option<&str>) -> bool {
+    !filter.dropped && before.is_none_or(|before| filter.typed != before)
 }
 
 /// What the question was understood to mean: each part can be taken out of it.
-fn understood(request: &Request, found: &SearchResponse) -> Markup {
-    let meant = &found.understood;
-    let parts: Vec<String> = std::iter::once(meant.text.clone())
-        .chain(meant.phrases.iter().map(|phrase| format!("\"{phrase}\"")))
-        .chain(meant.without.iter().map(|word| format!("-{word}")))
-        .collect();
-    let without = |left_out: usize| {
-        let kept = meant.filters.iter().enumerate().filter(|(place, filter)| *place != left_out && !filter.dropped);
-        let said = parts.iter().cloned().chain(kept.map(|(_, filter)| filter.typed.clone()));
-        let said: Vec<String> = said.filter(|part| !part.trim().is_empty()).collect();
-        // The filters of the address are among those that were understood.
-        KEYS.iter().fold(request.query.with("q", Some(&said.join(" "))), |query, key| query.with(key, None)).link("/")
+fn understood(query: &Params, meant: &UnderstoodDocument, before: Option<&str>) -> Markup {
+    let chip = |words: &str, left_out: Option<usize>| {
+        html! {
+            li class="chip" {
+                (element::line(words))
+                a href=(without(query, meant, left_out, before)) aria-label={ "Remove " (element::line(words)) } { "×" }
+            }
+        }
     };
+    let shown: Vec<_> = meant.filters.iter().enumerate().filter(|(_, filter)| is_shown(filter, before)).collect();
     html! {
         ul class="chips" aria-label="Understood as" {
-            @for (place, filter) in meant.filters.iter().enumerate().filter(|(_, filter)| !filter.dropped) {
-                li class="chip" {
-                    (element::line(&filter.words))
-                    a href=(without(place)) aria-label={ "Remove " (element::line(&filter.words)) } { "×" }
-                }
-            }
-            @if let Some(order) = &meant.order { li class="chip" { (element::line(&order.words)) } }
+            @for (place, filter) in shown.iter().take(CHIPS_MAX) { (chip(&filter.words, Some(*place))) }
+            @if shown.len() > CHIPS_MAX { li class="hint" { "and " (words::count((shown.len() - CHIPS_MAX) as u64)) " more filters" } }
+            @if let Some(order) = &meant.order { (chip(&order.words, None)) }
         }
     }
 }
@@ -336,5 +366,76 @@ fn chips(request: &Request) -> Markup {
                 li { a href="/" { "Clear all" } }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::memory::response::OrderDocument;
+
+    fn filter(words: &str, typed: &str) -> FilterDocument {
+        let (words, typed) = (words.to_owned(), typed.to_owned());
+        FilterDocument {
+            key: String::new(),
+            words,
+            typed,
+            origin: "words".to_owned(),
+            negated: false,
+            dropped: false,
+            more: serde_json::Map::new(),
+        }
+    }
+
+    #[test]
+    fn a_chip_leads_to_the_search_without_it_in_which_everything_else_stands_once() {
+        let query = Params::parse(b"q=type+errors+of+failed+runs+over+%241%2C+newest+first&status=failed&node=own&before=x");
+        let mut dropped = filter("tier premium", "tier:premium");
+        dropped.dropped = true;
+        let own = "until:2026-10-05T00:00:00Z";
+        let meant = UnderstoodDocument {
+            text: String::new(),
+            line: String::new(),
+            filters: vec![
+                filter("failed", "status:failed"),
+                dropped,
+                filter("cost > $1", "cost:>1"),
+                filter("before 5 Oct", own),
+            ],
+            order: Some(OrderDocument {
+                sort: "newest".to_owned(),
+                words: "newest first".to_owned(),
+                place: 1,
+                count: None,
+                typed: "sort:newest".to_owned(),
+            }),
+            filters_alone: false,
+            typed: "type errors".to_owned(),
+            phrases: Vec::new(),
+            loosened: Vec::new(),
+            without: Vec::new(),
+            notes: Vec::new(),
+        };
+        let q = |left_out| {
+            let link = without(&query, &meant, left_out, Some(own));
+            let read = Params::parse(link.strip_prefix("/?").unwrap().as_bytes());
+            let pairs: Vec<(String, String)> = read.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            assert_eq!((pairs.len(), read.get("node")), (2, Some("own")), "{link}");
+            read.get("q").unwrap().to_owned()
+        };
+        assert_eq!(q(Some(0)), "type errors cost:>1 sort:newest");
+        assert_eq!(q(Some(2)), "type errors status:failed sort:newest");
+        assert_eq!(q(None), "type errors status:failed cost:>1");
+        let drawn = understood(&query, &meant, Some(own)).into_string();
+        assert_eq!((drawn.matches("class=\"chip\"").count(), drawn.matches("aria-label=\"Remove ").count()), (3, 3), "{drawn}");
+    }
+
+    #[test]
+    fn of_several_states_any_is_enough_and_all_labels_must_be_there() {
+        let query = Params::parse(b"status=failed&status=cancelled&label=a%3D1&label=b%3Dx+y&template=");
+        assert_eq!(
+            asked(&query, "types", Some("until:2026")),
+            "types status:failed,cancelled label:a=1 label:\"b=x y\" until:2026"
+        );
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::ids::RunId;
 use crate::memory::embed::{self, Embedder};
 use crate::memory::index::{self, CaughtUp, GoOn, Hold, IndexDir};
 use crate::memory::lexical::{DocumentTest, Seen, WordFact};
-use crate::memory::query::{Completion, Id, Order, Understood, Vocabulary, complete, understand};
+use crate::memory::query::{Completion, Id, Order, Spelled, Understood, Vocabulary, complete, spell, understand};
 use crate::memory::search::{Hit, OpenIndex, Question, SearchResult, Sides};
 use crate::memory::{document, lexical, question};
 use crate::store::guard::guarded;
@@ -158,7 +158,7 @@ impl Recall<'_> {
         let model = embedder.as_deref().unwrap_or(&builtin);
         let mut opened = lock(&self.0.memory.opened);
         let embed = |text: &str| embedder.as_ref().ok().and_then(|embedder| embedder.query(text).ok());
-        let (understood, answer) = match self.look(search, &place, model, &mut opened, &embed) {
+        let (understood, spelled, answer) = match self.look(search, &place, model, &mut opened, &embed) {
             Err(RecallError::Lexical(why)) => {
                 // What the index says cannot be read: it is made anew from the log, and asked once more. One that only cannot be written
                 // is left as it is.
@@ -195,7 +195,7 @@ impl Recall<'_> {
         }
         Ok(SearchResponse {
             query: search.query.clone(),
-            understood: understood_document(&understood, &answer),
+            understood: understood_document(&understood, spelled, &answer),
             mode: if answer.hybrid { "hybrid" } else { "lexical" }.to_owned(),
             indexed_to,
             log_head,
@@ -217,7 +217,7 @@ impl Recall<'_> {
         model: &Embedder,
         opened: &mut Option<OpenIndex>,
         embed: &dyn Fn(&str) -> Option<Vec<f32>>,
-    ) -> Result<(Understood, SearchResult), RecallError> {
+    ) -> Result<(Understood, Spelled, SearchResult), RecallError> {
         let look = || {
             if opened.is_none() {
                 *opened = OpenIndex::open(place, model);
@@ -246,7 +246,8 @@ impl Recall<'_> {
             };
             answer.total = answer.total.min(named.unwrap_or(usize::MAX));
             self.named_runs_first(&understood, &mut answer, opened.as_ref(), limit)?;
-            Ok((understood, answer))
+            let spelled = spell(&understood, &answer.loosened, &vocabulary, &now);
+            Ok((understood, spelled, answer))
         };
         guarded(look).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into()))
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::memory::document::Kind;
-use crate::memory::query::{Origin, Understood};
+use crate::memory::query::{Origin, Spelled, Understood};
 use crate::memory::search::{Hit, SearchResult};
 
 /// What a search found.
@@ -53,6 +53,10 @@ pub struct UnderstoodDocument {
     /// Filters and order said all that was asked: every run that passes was listed, whatever its words.
     #[serde(default)]
     pub filters_alone: bool,
+    /// The question without filters and order, as it is typed so that nothing is read from it: with the `typed` forms of those it means what was
+    /// understood.
+    #[serde(default)]
+    pub typed: String,
     /// What had to occur as it stands.
     pub phrases: Vec<String>,
     /// Phrases of a longer question that occur nowhere as they stand: their words were searched.
@@ -75,6 +79,9 @@ pub struct OrderDocument {
     pub place: u32,
     /// How many runs the question asks for; null when it names no number.
     pub count: Option<u32>,
+    /// The `sort:…` form, which means the same when it is typed.
+    #[serde(default)]
+    pub typed: String,
 }
 
 /// A filter.
@@ -151,7 +158,11 @@ pub struct HitDocument {
 }
 
 /// Returns what a query was understood to mean and what the answer made of it.
-pub(in crate::workspace) fn understood_document(understood: &Understood, answer: &SearchResult) -> UnderstoodDocument {
+pub(in crate::workspace) fn understood_document(
+    understood: &Understood,
+    spelled: Spelled,
+    answer: &SearchResult,
+) -> UnderstoodDocument {
     let dropped = &answer.dropped;
     let report = understood.report();
     let mut from_words = 0..;
@@ -184,7 +195,9 @@ pub(in crate::workspace) fn understood_document(understood: &Understood, answer:
             words: order.to_string(),
             place: order.place,
             count: order.count,
+            typed: spelled.order.unwrap_or_default(),
         }),
+        typed: spelled.text,
         filters_alone: answer.listed,
         loosened: answer.loosened.iter().filter_map(|number| report.phrases.get(*number).cloned()).collect(),
         phrases: report.phrases,
