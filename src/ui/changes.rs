@@ -28,6 +28,44 @@ impl Default for Changes {
     }
 }
 
+/// Runs that a browser is told of at once, at most: of more, that there were many.
+const NAMED_MAX: usize = 100;
+
+/// What a browser was not told yet.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Untold {
+    runs: BTreeSet<RunId>,
+    /// More than are named, or nobody knows of which.
+    many: bool,
+}
+
+impl Untold {
+    /// Adds news; events of no run may change any page.
+    pub fn add(&mut self, news: &BTreeSet<RunId>) {
+        self.runs.extend(news);
+        self.many |= news.is_empty() || self.runs.len() > NAMED_MAX;
+        if self.many {
+            self.runs.clear();
+        }
+    }
+
+    /// Adds news that were missed.
+    pub fn miss(&mut self) {
+        (self.many, self.runs) = (true, BTreeSet::new());
+    }
+
+    /// Returns whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        !self.many && self.runs.is_empty()
+    }
+
+    /// Returns what is told now: the runs, with spaces between them, or `*` for any.
+    pub fn take(&mut self) -> String {
+        let Self { runs, many } = std::mem::take(self);
+        if many { "*".to_owned() } else { runs.iter().map(RunId::to_string).collect::<Vec<_>>().join(" ") }
+    }
+}
+
 impl Changes {
     /// Returns what hears of all news from now on.
     pub fn listen(&self) -> broadcast::Receiver<News> {
@@ -56,5 +94,34 @@ impl Changes {
                 Err(_) => std::thread::sleep(PATIENCE),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(number: u8) -> RunId {
+        RunId::from_bytes([number; 16])
+    }
+
+    #[test]
+    fn a_browser_that_is_slow_hears_of_every_run_once_and_of_many_as_of_any() {
+        let mut untold = Untold::default();
+        assert!(untold.is_empty());
+        untold.add(&BTreeSet::from([run(1), run(2)]));
+        untold.add(&BTreeSet::from([run(2), run(3)]));
+        assert_eq!(untold.take(), format!("{} {} {}", run(1), run(2), run(3)));
+        assert!(untold.is_empty(), "it was told");
+        untold.add(&(0..=100).map(run).collect());
+        untold.add(&BTreeSet::from([run(1)]));
+        assert!(!untold.is_empty());
+        assert_eq!(untold.take(), "*");
+        untold.add(&BTreeSet::from([run(1)]));
+        assert_eq!(untold.take(), run(1).to_string());
+        untold.add(&BTreeSet::new());
+        assert_eq!(untold.take(), "*", "an event of no run");
+        untold.miss();
+        assert_eq!((untold.take(), untold.is_empty()), ("*".to_owned(), true));
     }
 }

@@ -18,6 +18,7 @@ use futures_core::Stream;
 use maud::{DOCTYPE, html};
 use tokio::sync::{broadcast, mpsc};
 
+use super::changes::Untold;
 use super::guard::{Claims, Entry, MCP_PATH};
 use super::pages::{Handle, ROUTES, Route};
 use super::{Answer, Params, Request, Ui, layout};
@@ -254,26 +255,24 @@ fn refused(why: &str) -> Response {
     (StatusCode::FORBIDDEN, Html(page.into_string())).into_response()
 }
 
-/// Tells a page that it should ask again, as server-sent events: of one run, or of all.
-async fn live(State(ui): State<Arc<Ui>>, uri: Uri) -> Response {
-    let run = query_of(&uri).get("run").map(str::to_owned);
+/// Tells a browser of which runs events were appended, as server-sent events. Its pages share one such stream: each knows what it shows.
+async fn live(State(ui): State<Arc<Ui>>) -> Response {
     let mut news = ui.changes.listen();
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
+        let mut untold = Untold::default();
         loop {
-            let is_meant = tokio::select! {
+            tokio::select! {
                 heard = news.recv() => match heard {
-                    Ok(runs) => run.as_ref().is_none_or(|run| runs.iter().any(|changed| changed.to_string() == *run)),
-                    Err(broadcast::error::RecvError::Lagged(_)) => true,
+                    Ok(runs) => untold.add(&runs),
+                    Err(broadcast::error::RecvError::Lagged(_)) => untold.miss(),
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
+                room = sender.reserve(), if !untold.is_empty() => match room {
+                    Ok(room) => room.send(ServerEvent::default().data(untold.take())),
+                    Err(_) => return,
+                },
                 () = sender.closed() => return,
-            };
-            // A page that was told and has not asked yet need not be told again.
-            if is_meant
-                && matches!(sender.try_send(ServerEvent::default().data("grown")), Err(mpsc::error::TrySendError::Closed(_)))
-            {
-                return;
             }
         }
     });

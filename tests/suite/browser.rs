@@ -138,6 +138,43 @@ fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
 }
 
 #[test]
+fn many_open_pages_of_a_live_run_share_one_stream_and_all_hear_of_it() {
+    let Some(browser) = Browser::start(WIDE) else { return };
+    let house = House::with_delay(0);
+    let done = house.meno(["run", "release_prep", "--no-input", "--seed", "3", "--escalate", "ask", "--json"]).ends().run();
+    let run = done["run_id"].as_str().expect("an id").to_owned();
+    let served = Served::start(&house, &[]);
+    enter(&browser, &served);
+    // A browser has six connections to one server: more pages than that are open, of the run and of all runs.
+    let paths = [format!("/runs/{run}"), "/".to_owned()];
+    let open = |path: &str| {
+        let window = browser.new_window();
+        go(&browser, &served, path);
+        browser.until("a live page", "return document.querySelector('#live').textContent === 'live' && !document.hidden");
+        window
+    };
+    let first = browser.window();
+    let mut windows: Vec<(String, &String)> = paths.iter().cycle().take(8).map(|path| (open(path), path)).collect();
+    windows.push((open("/needs"), &paths[1]));
+    // The page that holds the stream is left: another one takes it over.
+    browser.look_at(&first);
+    browser.close_window();
+    house.meno(["note", &run, "seen everywhere", "--rating", "4"]).exits(0);
+    house.meno(["cancel", &run]).exits(0);
+    for (window, path) in &windows {
+        browser.look_at(window);
+        if path.starts_with("/runs/") {
+            browser.until("the end of the run", "return !!document.querySelector('h1 .s-cancelled')");
+        } else {
+            browser.until(
+                "what changed",
+                "return !document.body.innerText.includes('awaiting input') || !!document.querySelector('.s-cancelled')",
+            );
+        }
+    }
+}
+
+#[test]
 fn hostile_texts_do_nothing_and_no_request_leaves() {
     let Some(browser) = Browser::start(WIDE) else { return };
     const HOSTILE: &str = "<script>window.owned=1</script><img src=http://evil.example/x onerror=\"window.owned=1\"> \

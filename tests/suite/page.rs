@@ -322,8 +322,9 @@ fn a_page_that_is_open_hears_of_a_run_of_another_process() {
         heard.push_str(&String::from_utf8_lossy(&buffer[..read]));
     }
     assert!(heard.contains("text/event-stream"), "{heard}");
-    house.meno(["run", "look", "--no-input", "--set", "what=x"]).ends();
-    while !heard.contains("data: grown") {
+    let done = house.meno(["run", "look", "--no-input", "--set", "what=x", "--json"]).ends().run();
+    let run = done["run_id"].as_str().expect("an id");
+    while !heard.contains(&format!("data: {run}\n")) {
         let read = news.read(&mut buffer).expect("news");
         assert!(read > 0, "it ended: {heard}");
         heard.push_str(&String::from_utf8_lossy(&buffer[..read]));

@@ -101,6 +101,29 @@ impl Browser {
         self.command("POST", "/url", &json!({ "url": url }));
     }
 
+    /// Returns the name of the window that is looked at.
+    pub fn window(&self) -> String {
+        self.command("GET", "/window", &Value::Null).as_str().expect("a window").to_owned()
+    }
+
+    /// Opens a window beside the others and looks at it from now on; returns its name.
+    pub fn new_window(&self) -> String {
+        let opened = self.command("POST", "/window/new", &json!({"type": "window"}));
+        let name = opened["handle"].as_str().expect("a window").to_owned();
+        self.look_at(&name);
+        name
+    }
+
+    /// Looks at another window.
+    pub fn look_at(&self, window: &str) {
+        self.command("POST", "/window", &json!({ "handle": window }));
+    }
+
+    /// Closes the window that is looked at; another one must be looked at next.
+    pub fn close_window(&self) {
+        self.command("DELETE", "/window", &Value::Null);
+    }
+
     /// Runs a script in the page; an error of the driver, as while a page is left, is null.
     pub fn eval(&self, script: &str) -> Value {
         let path = format!("/session/{}/execute/sync", self.session);

@@ -40,25 +40,63 @@
     return changed;
   }
   async function ask(address) {
-    const answer = await fetch(address, { headers: { accept: "text/html" } });
+    const answer = await fetch(address);
     return answer.ok ? replace(await answer.text()) : false;
   }
 
-  // Live: while the page can be seen, the server says when the log has grown.
-  let source = null;
-  function listen() {
-    const sign = $("#live"), run = document.body.dataset.live;
-    if (document.hidden || run === undefined) {
-      source?.close();
-      source = null;
-      if (run === undefined) sign.textContent = "";
-    } else if (!source) {
-      source = new EventSource("/live" + (run ? "?run=" + encodeURIComponent(run) : ""));
-      source.onopen = () => { sign.textContent = "live"; ask(location.href); };
-      source.onerror = () => { sign.textContent = "not connected: reload the page when `meno ui` runs again"; };
-      source.onmessage = () => ask(location.href);
+  let asking = false, stale = false;
+  async function refresh() {
+    stale = true;
+    if (asking) return;
+    asking = true;
+    while (stale) {
+      stale = false;
+      try { await ask(location.href); } catch { /* the sign says that the server is gone */ }
     }
+    asking = false;
   }
+
+  // Live: while a page can be seen, it hears of which runs the log has grown. A browser has few connections to one server, so its pages share
+  // one stream: the page that has the lock holds it and hands on what it says; when that page is left or hidden, another one gets the lock.
+  const pages = navigator.locks && window.BroadcastChannel ? new BroadcastChannel("meno-live") : null, me = Math.random();
+  let source = null, isListening = false, waiting = null, leave = null, sign = "";
+  function hear(said) {
+    if (said.hello && source) pages.postMessage({ to: said.hello, sign, grown: "*" });
+    if (!isListening || (said.to && said.to !== me)) return;
+    if (said.sign !== undefined) $("#live").textContent = said.sign;
+    const run = document.body.dataset.live;
+    if (said.grown && (!run || said.grown === "*" || said.grown.split(" ").includes(run))) refresh();
+  }
+  function say(said) {
+    sign = said.sign ?? sign;
+    pages?.postMessage(said);
+    hear(said);
+  }
+  function open() {
+    source = new EventSource("/live");
+    // What came before the stream was open is asked for.
+    source.onopen = () => say({ sign: "live", grown: "*" });
+    source.onerror = () => say({ sign: "not connected: reload the page when `meno ui` runs again" });
+    source.onmessage = (event) => say({ grown: event.data });
+  }
+  function close() {
+    source?.close();
+    waiting?.abort();
+    leave?.();
+    source = waiting = leave = null;
+  }
+  function listen() {
+    const run = document.body.dataset.live, wanted = !document.hidden && run !== undefined;
+    if (run === undefined) $("#live").textContent = "";
+    if (wanted === isListening) return;
+    isListening = wanted;
+    if (!wanted || !pages) return wanted ? open() : close();
+    waiting = new AbortController();
+    const hold = () => new Promise((done) => { leave = done; open(); });
+    navigator.locks.request("meno-live", { signal: waiting.signal }, hold).catch(() => { /* it is no longer wanted */ });
+    pages.postMessage({ hello: me });
+  }
+  if (pages) pages.onmessage = (event) => hear(event.data);
   document.addEventListener("visibilitychange", listen);
   listen();
 
