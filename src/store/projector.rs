@@ -100,6 +100,20 @@ impl Projector {
         self.with(|index| checkpoint(index, projection))
     }
 
+    /// Returns how far the projection has come that is furthest behind: 0 for one that must be made anew.
+    ///
+    /// # Errors
+    /// [`Error::Index`].
+    pub fn reached(&self) -> Result<u64, Error> {
+        self.with(|index| {
+            let mut least = u64::MAX;
+            for projection in &self.projections {
+                least = least.min(checkpoint(index, &**projection)?.map_or(0, |reached| reached.seq));
+            }
+            Ok(least)
+        })
+    }
+
     /// Brings the projection `name`, or every one, up to `head`, reading events from `source`. Others may fold in between.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod guard;
 pub mod layout;
 pub mod markdown;
 pub mod pages;
+pub mod pending;
 pub mod report;
 pub mod request;
 pub mod runner;
@@ -42,6 +43,8 @@ pub struct Ui {
     pub changes: changes::Changes,
     /// The runs that were started or continued here.
     pub runner: runner::Runner,
+    /// Pages that take long.
+    pub pending: pending::Pending<Result<Answer>>,
     /// What programs may do that speak the Model Context Protocol to this server, and with what options a command would do it.
     pub mcp: (Global, mcp::Options),
 }
@@ -69,8 +72,8 @@ impl Ui {
             None => guard,
         };
         let read_only = read_only || workspace.read_only().is_some() || workspace.session().is_none();
-        let (changes, runner) = (changes::Changes::default(), runner::Runner::default());
-        Ok(Self { workspace, guard, zone, read_only, changes, runner, mcp })
+        let (changes, runner, pending) = Default::default();
+        Ok(Self { workspace, guard, zone, read_only, changes, runner, pending, mcp })
     }
 
     /// Refuses a change when nothing can be changed from the page.

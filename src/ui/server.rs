@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request as HttpRequest, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{Event as ServerEvent, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
@@ -27,6 +27,9 @@ use crate::mcp::{HttpDoor, HttpService};
 
 /// The most that a form may hold, in bytes.
 const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a browser waits for a page before it is told that it is being made.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// The style sheet of all pages and their drawings.
 const STYLE: &str =
@@ -90,7 +93,9 @@ fn router(ui: Arc<Ui>, programs: HttpService) -> Router {
     let mut router = Router::new().route("/live", get(live)).route_service(MCP_PATH, programs);
     for Route { path, handle } in ROUTES {
         router = match *handle {
-            Handle::Get(answer) => router.route(path, get(move |state, parts, uri| shown(state, parts, uri, answer))),
+            Handle::Get(answer) => {
+                router.route(path, get(move |state, parts, uri, headers| shown(state, parts, uri, headers, answer)))
+            }
             Handle::Post(answer) => {
                 router.route(path, post(move |state, parts, uri, body| changed(state, parts, uri, body, answer)))
             }
@@ -112,9 +117,23 @@ async fn asset(kind: &'static str, text: &'static str) -> Response {
 
 type Handler = fn(&Ui, &Request) -> Result<Answer>;
 
-async fn shown(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, handler: Handler) -> Response {
+/// Shows a page. A browser does not wait in silence for one that takes long.
+async fn shown(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, headers: HeaderMap, handler: Handler) -> Response {
     let request = Request { parts: parts_of(&parts), query: query_of(&uri), form: Params::default() };
-    answer(ui, request, handler, is_document(&uri)).await
+    // Scripts and programs wait: what they could be shown meanwhile is nothing to them.
+    let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    if is_document(&uri) || !accepted.contains("text/html") {
+        return answer(ui, request, handler, is_document(&uri)).await;
+    }
+    let asked = Arc::clone(&ui);
+    match ui.pending.get(&uri.to_string(), PATIENCE, move || handler(&asked, &request)).await {
+        Some(made) => respond(&ui, made.unwrap_or_else(|_| panicked()), false),
+        None => {
+            let again = [(header::RETRY_AFTER, HeaderValue::from(layout::AGAIN_SECONDS))];
+            let page = layout::waiting(&ui, ui.workspace.views_progress());
+            (StatusCode::SERVICE_UNAVAILABLE, again, Html(page.into_string())).into_response()
+        }
+    }
 }
 
 async fn changed(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, body: String, handler: Handler) -> Response {
@@ -146,16 +165,23 @@ fn query_of(uri: &Uri) -> Params {
 async fn answer(ui: Arc<Ui>, request: Request, handler: Handler, is_document: bool) -> Response {
     let asked = Arc::clone(&ui);
     let answered = tokio::task::spawn_blocking(move || handler(&asked, &request)).await;
-    // What panicked has said so on stderr.
-    let answered = answered.unwrap_or_else(|_| Err(CliError::fault("this page could not be made")));
+    respond(&ui, answered.unwrap_or_else(|_| panicked()), is_document)
+}
+
+/// What panicked has said so on stderr.
+fn panicked() -> Result<Answer> {
+    Err(CliError::fault("this page could not be made"))
+}
+
+fn respond(ui: &Ui, answered: Result<Answer>, is_document: bool) -> Response {
     match answered {
-        Ok(Answer::Page(page)) => Html(layout::page(&ui, &page).into_string()).into_response(),
+        Ok(Answer::Page(page)) => Html(layout::page(ui, &page).into_string()).into_response(),
         Ok(Answer::See(place)) => (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response(),
         Ok(Answer::Json(document)) => ([(header::CONTENT_TYPE, "application/json")], document).into_response(),
         Err(report) if is_document => {
             (status(&report), [(header::CONTENT_TYPE, "application/json")], document(&report)).into_response()
         }
-        Err(report) => fault(&ui, &report),
+        Err(report) => fault(ui, &report),
     }
 }
 

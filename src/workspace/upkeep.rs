@@ -286,6 +286,15 @@ impl Workspace {
         })
     }
 
+    /// Returns how far the view has come that is furthest behind the log, and the log's end; `None` when none is behind, or another process
+    /// owns the store. Nothing is waited for.
+    pub(crate) fn views_progress(&self) -> Option<(u64, u64)> {
+        let log = lock(&self.opened.log).upgrade()?;
+        let head = log.head().ok()?.seq;
+        let reached = log.views_reached().ok()?;
+        (reached < head).then_some((reached, head))
+    }
+
     /// Brings every view up to the log; returns how far the last of them has come.
     fn bring_up_views(&self) -> Result<u64, Error> {
         let mut seen = u64::MAX;

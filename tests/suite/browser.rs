@@ -24,6 +24,7 @@ fn enter(browser: &Browser, served: &Served) {
 
 fn go(browser: &Browser, served: &Served, path: &str) {
     browser.open(&format!("http://{}{path}", served.host));
+    browser.until("a page that took long to make", "return !document.querySelector('#waiting')");
 }
 
 /// Keeps what the page looks like.

@@ -286,6 +286,14 @@ impl OwnedLog {
         read_only.or_else(|| self.inner.index.given_up()).or_else(|| self.inner.projector.given_up())
     }
 
+    /// Returns how far the view has come that is furthest behind, without bringing it further.
+    ///
+    /// # Errors
+    /// [`Error::Index`].
+    pub fn views_reached(&self) -> Result<u64, Error> {
+        self.inner.projector.reached()
+    }
+
     /// Returns positions and reasons of the events that a projection could not take.
     ///
     /// # Errors

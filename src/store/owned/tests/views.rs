@@ -83,6 +83,22 @@ fn a_view_has_seen_what_was_acknowledged_before_it_was_asked() {
 }
 
 #[test]
+fn how_far_the_views_have_come_is_known_without_bringing_them_further() {
+    let first = world(1, false, World::default());
+    let log = first.log();
+    (1..10).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    check_view(&log);
+    assert_eq!(log.views_reached().unwrap(), log.head().unwrap().seq);
+    drop(log);
+    // As after an upgrade: the tables have another version, and none of it is made.
+    let next = world(2, false, first);
+    let log = next.log();
+    assert_eq!((log.views_reached().unwrap(), log.views_reached().unwrap()), (0, 0));
+    check_view(&log);
+    assert_eq!(log.views_reached().unwrap(), log.head().unwrap().seq);
+}
+
+#[test]
 fn a_view_that_is_up_to_date_is_read_without_the_events() {
     let world = world(1, false, World::default());
     let log = world.log();
