@@ -12,7 +12,7 @@ use crate::store::{Unwritable, backup, transfer};
 use crate::workspace::proof::signing::SignError;
 use crate::workspace::runs::saved::SavedError;
 use crate::workspace::{
-    self, FindError, ForgetError, ForkError, HandOverError, ImportError, LogsError, McpError, ModelsError, RekeyError,
+    self, FindError, ForgetError, ForkError, HandOverError, ImportError, LogsError, McpError, ModelsError, NoteError, RekeyError,
     ResumeError, StartError, SyncError, TablesError,
 };
 
@@ -62,6 +62,17 @@ impl From<FindError> for CliError {
             }
             FindError::Malformed(_) => {
                 Self::new("run_reference", Exit::Mendable, message).hint("`meno list-runs` shows the runs")
+            }
+        }
+    }
+}
+
+impl From<NoteError> for CliError {
+    fn from(error: NoteError) -> Self {
+        match error {
+            NoteError::Store(error) => error.into(),
+            NoteError::TooLong => {
+                Self::invalid(error.to_string()).hint("give long texts to a run as input: `meno run TEMPLATE --input ID=PATH`")
             }
         }
     }

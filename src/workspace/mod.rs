@@ -52,6 +52,7 @@ pub use runs::follow::{Events, Follow};
 pub use runs::fork::{ForkError, ForkPoint, ForkRequest};
 pub use runs::history::FindError;
 pub use runs::mcp::McpError;
+pub use runs::note::{NOTE_BYTES_MAX, NoteError};
 pub use runs::preview::{InputPreview, Preview};
 pub use runs::running::{ModelsError, RunError};
 pub use runs::shortage::MoneyStop;

@@ -9,10 +9,7 @@ use crate::cli::args::NoteArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::{form_fill, open};
-use crate::workspace::Access;
-
-/// The longest note in bytes; whatever is longer is material, not a note.
-const NOTE_BYTES_MAX: usize = 1024 * 1024;
+use crate::workspace::{Access, NOTE_BYTES_MAX, NoteError};
 
 /// What `note --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -61,8 +58,7 @@ fn from_stdin(stdin: &mut impl Read) -> Result<String> {
         .read_to_end(&mut bytes)
         .map_err(|error| CliError::new("io", Exit::Mendable, format!("cannot read stdin: {error}")))?;
     if bytes.len() > NOTE_BYTES_MAX {
-        return Err(CliError::invalid(format!("the note is longer than {NOTE_BYTES_MAX} bytes"))
-            .hint("give long texts to a run with `--input ID=PATH`"));
+        return Err(NoteError::TooLong.into());
     }
     String::from_utf8(bytes).map_err(|_| CliError::invalid("the note is not UTF-8 text").hint("convert it to UTF-8 first"))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Runs;
-use crate::domain::event::{Envelope, Event, NoteAdded, NoteAddedPrivate, Recorded};
+use crate::domain::event::{Envelope, Event, Recorded};
 use crate::domain::ids::{BatchId, Hash, NodeId, RunId};
 use crate::domain::text::Text;
 use crate::executor::read_texts;
@@ -284,23 +284,6 @@ impl Runs<'_> {
             Decoded::Known(recorded) => read_texts(&self.0.payloads, recorded).map(Some),
             Decoded::Unknown { .. } => Ok(None),
         }
-    }
-
-    /// Adds a person's note to a run; returns where it came to stand.
-    ///
-    /// # Errors
-    /// When the store cannot take it.
-    pub(crate) fn note(
-        &self,
-        run: RunId,
-        text: &str,
-        rating: Option<u8>,
-        tags: Vec<String>,
-    ) -> Result<(Envelope, Hash), store::Error> {
-        let text = self.0.redactor.redact(text).into_owned();
-        let tags = tags.iter().map(|tag| self.0.redactor.redact(tag).into_owned()).collect();
-        let note = NoteAdded { rating, private: Some(NoteAddedPrivate { text: Text::Inline(text), tags }) };
-        self.append_one(Event::from(note), Some(run))
     }
 
     /// Appends one event, of a run or of none; returns where it came to stand.

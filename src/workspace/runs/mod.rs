@@ -12,6 +12,7 @@ pub mod glance;
 pub(crate) mod history;
 pub mod inputs;
 pub(crate) mod mcp;
+pub(crate) mod note;
 pub(crate) mod origins;
 pub(crate) mod preview;
 pub mod ready;

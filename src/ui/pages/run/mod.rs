@@ -21,7 +21,7 @@ use crate::ui::{Answer, Page, Request, Ui, element, markdown};
 use crate::views::run_detail::RunDetail;
 use crate::views::status::RunStatus;
 use crate::views::timeline::Timeline;
-use crate::workspace::Story;
+use crate::workspace::{NOTE_BYTES_MAX, Story};
 
 /// Bars of a run above which calls and tools are shown only when they are asked for.
 const BARS_WITH_CALLS: usize = 120;
@@ -234,7 +234,7 @@ fn note_form(ui: &Ui, run: &str) -> Markup {
     html! {
         form class="card" method="post" action={ "/runs/" (run) "/note" } {
             (element::form_word(ui))
-            label { "Note" textarea name="text" required maxlength="10000" dir="auto" {} }
+            label { "Note" textarea name="text" required maxlength=(NOTE_BYTES_MAX) dir="auto" {} }
             div class="actions" {
                 label { "Rating " select name="rating" {
                     option value="" { "none" }
