@@ -1,9 +1,10 @@
 //! What was spent: bars over time or beside names, then the rows, each with a link to its runs. The address says all of what is shown.
 
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
-use crate::analytics::spending::{CostLine, CostQuestion, CostReport, Dimension, Only, value_words};
+use crate::analytics::spending::{CostLine, CostQuestion, CostReport, CostTotal, Dimension, Only, value_words};
 use crate::charts::calendar::Period;
 use crate::charts::costs::{cost_chart, series_name};
 use crate::charts::figure;
@@ -166,6 +167,11 @@ fn runs_of(query: &Params, row: &CostLine) -> Option<String> {
     Some(link.link("/"))
 }
 
+/// Returns the link to the runs that a total is about: what was asked for, whatever the rows are divided by.
+fn runs_of_total(query: &Params, total: &CostTotal) -> Option<String> {
+    runs_of(query, &CostLine { key: IndexMap::new(), total: total.clone() })
+}
+
 fn table(report: &CostReport, request: &Request) -> Result<Markup> {
     let from = request.read("from", |text| text.parse::<usize>().ok(), "a number of rows")?.unwrap_or(0);
     let is_time = report.by.first().is_some_and(|by| Period::of(by).is_some());
@@ -199,7 +205,7 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
                         tr class="total" {
                             th scope="row" colspan=(report.by.len()) { "total" }
                             td { (total.mode.name()) }
-                            (sums(total, None, "total"))
+                            (sums(total, runs_of_total(&request.query, total).as_deref(), "all of it"))
                         }
                     }
                 }
@@ -248,7 +254,7 @@ fn tools(report: &CostReport) -> Markup {
     }
 }
 
-fn sums(total: &crate::analytics::spending::CostTotal, link: Option<&str>, name: &str) -> Markup {
+fn sums(total: &CostTotal, link: Option<&str>, name: &str) -> Markup {
     let untold = u64::from(!total.has_tokens());
     let (input, output) = (words::tokens(total.tokens.total_input(), untold), words::tokens(total.tokens.output, untold));
     let cost = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);
@@ -323,7 +329,7 @@ fn chips(request: &Request) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analytics::spending::{CostTotal, TokenSum};
+    use crate::analytics::spending::TokenSum;
 
     fn row(key: &[(&str, Option<&str>)]) -> CostLine {
         let total = CostTotal {
@@ -347,6 +353,11 @@ mod tests {
         let read: Vec<_> = read.pairs().collect();
         assert_eq!(read, [("mode", "real"), ("template", "t"), ("during", "2026-09-28..2026-10-04"), ("q", "model:\"m 1\"")]);
         assert_eq!(runs_of(&query, &row(&[("role", None)])), None, "what is not known cannot be asked for");
+        let total = row(&[]).total;
+        let link = runs_of_total(&Params::parse(b"by=day,model&where=tier%3Dpremium&since=9d&until=1d"), &total).unwrap();
+        let read = Params::parse(link.strip_prefix("/?").unwrap().as_bytes());
+        let read: Vec<_> = read.pairs().collect();
+        assert_eq!(read, [("mode", "real"), ("since", "9d"), ("until", "1d"), ("q", "tier:\"premium\"")]);
         let labelled = runs_of(&Params::default(), &row(&[("label.team", Some("core"))]));
         assert_eq!(labelled.as_deref(), Some("/?mode=real&label=team%3Dcore"));
     }
