@@ -49,6 +49,7 @@ fn the_tree_of_forks_stands_on_every_runs_page() {
         assert_eq!((tree.matches("(this run)").count(), tree.matches("class=\"state").count()), (1, 4), "{tree}");
         assert_eq!(tree.matches("forked at <a href=\"/runs/").count(), 3, "{tree}");
         assert!(!tree.contains(&format!("href=\"/runs/{this}\"")), "it leads to the others");
+        assert_eq!((tree.matches(">position ").count(), tree.contains("event ")), (3, false), "where in the log: {tree}");
     }
 }
 

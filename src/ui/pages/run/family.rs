@@ -79,7 +79,7 @@ fn entry(ui: &Ui, relative: &Relative, this: &str, parent: Option<&Relative>) ->
             None => span class="soft" { " not in this store" },
         }
         @if let (Some(at), Some(parent)) = (relative.at, parent) {
-            span class="soft" { " forked at " a href={ "/runs/" (parent.id) "?at=" (at) } { "event " (words::count(at)) } }
+            span class="soft" { " forked at " a href={ "/runs/" (parent.id) "?at=" (at) } { "position " (words::count(at)) " of the log" } }
         }
     }
 }
