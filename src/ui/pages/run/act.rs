@@ -72,7 +72,7 @@ pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
         RunStatus::Interrupted => resume("no process carries it on any more"),
         RunStatus::Failed => {
             let stop = detail.run_id.parse().ok().and_then(|id| ui.workspace.runs().money_stop(id).ok()).unwrap_or_default();
-            vec![after_failure(&stop)]
+            vec![after_failure(&stop, detail)]
         }
         RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => Vec::new(),
     }
@@ -84,7 +84,7 @@ pub fn form_is_open(detail: &RunDetail) -> bool {
     is_suspended || detail.status == RunStatus::Interrupted && detail.agents.is_empty()
 }
 
-fn after_failure(stop: &MoneyStop) -> Unblock {
+fn after_failure(stop: &MoneyStop, detail: &RunDetail) -> Unblock {
     let is_money = stop.own.budget.is_some() || !stop.own.agents.is_empty() || stop.own.unpriced;
     if !is_money {
         return Unblock::Resume { retry_failed: true, what: "it failed; agents that failed try again".to_owned() };
@@ -101,8 +101,18 @@ fn after_failure(stop: &MoneyStop) -> Unblock {
         allow_unpriced: stop.own.unpriced,
         denies: false,
     };
-    let what = format!("its budget was used up; what is left costs at most {}, and needs {}", stop.own.wanted, raised.join(", "));
+    let spent = words::cost(detail.cost_nusd, detail.cost_complete, detail.mode);
+    let what = money_words(&spent, detail.budget_nusd.map(NanoUsd), stop.own.wanted, &raised);
     Unblock::Budget { request: Box::new(request), what }
+}
+
+/// Says what is spent, of what, and what more is needed.
+fn money_words(spent: &str, budget: Option<NanoUsd>, wanted: NanoUsd, raised: &[String]) -> String {
+    let of = budget.map_or_else(|| "the run itself has no budget".to_owned(), |budget| format!("the run's budget is {budget}"));
+    format!(
+        "it stopped for want of money: {spent} is spent, {of}. What is left costs at most {wanted} and needs {}.",
+        raised.join(", ")
+    )
 }
 
 /// Draws the forms that unblock a run, or end it.
@@ -148,7 +158,9 @@ pub fn form(ui: &Ui, run: &str, unblock: &Unblock) -> Markup {
                         }
                         Unblock::Budget { request, .. } => {
                             input type="hidden" name="retry_failed" value="yes";
-                            @if let Some(budget) = request.budget { input type="hidden" name="budget" value=(budget.to_decimal()); }
+                            @if let Some(budget) = request.budget {
+                                label { "Budget of the run in US dollars " input name="budget" value=(budget.to_decimal()) inputmode="decimal" size="10" required; }
+                            }
                             @for (role, budget) in &request.agent_budgets {
                                 input type="hidden" name="agent_budget" value={ (role) "=" (budget.to_decimal()) };
                             }
@@ -194,7 +206,9 @@ pub fn approve(ui: &Ui, request: &Request) -> Result<Answer> {
 pub fn resume(ui: &Ui, request: &Request) -> Result<Answer> {
     let form = &request.form;
     let amount = |text: &str| {
-        NanoUsd::from_decimal(text).ok_or_else(|| CliError::invalid(format!("`{}` is not an amount", element::line(text))))
+        NanoUsd::from_decimal(text.trim()).ok_or_else(|| {
+            CliError::invalid(format!("`{}` is not an amount", element::line(text))).hint("give US dollars, such as 0.50")
+        })
     };
     let of_agent = |text: &str| {
         let (role, budget) = text.rsplit_once('=').ok_or_else(|| CliError::invalid("a budget names no agent"))?;
@@ -300,5 +314,21 @@ pub fn waiting_words(count: usize) -> String {
             "{} for you.",
             if count == 1 { "1 run waits".to_owned() } else { format!("{} runs wait", words::count(count as u64)) }
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_money_says_what_is_spent_what_the_limit_is_and_what_is_needed() {
+        let usd = |text: &str| NanoUsd::from_decimal(text).unwrap();
+        let raised = ["a budget of $0.05".to_owned()];
+        let words = money_words("$0.02", Some(usd("0.03")), usd("0.03"), &raised);
+        for said in ["$0.02 is spent", "budget is $0.03", "at most $0.03", "needs a budget of $0.05"] {
+            assert!(words.contains(said), "{said}: {words}");
+        }
+        assert!(money_words("$0.02", None, usd("0.03"), &raised).contains("no budget"));
     }
 }
