@@ -246,6 +246,7 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
         ("needs", "/needs".to_owned()),
         ("templates", "/new".to_owned()),
         ("form", "/new/python_package_publish".to_owned()),
+        ("template", "/templates/release_prep".to_owned()),
         ("fault", "/runs/nowhere".to_owned()),
     ];
     for (name, view) in views {
@@ -257,6 +258,10 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
             go(&browser, &served, path);
             keep(&browser, &format!("{page}-{name}"));
             assert_eq!(spill(&browser), 0, "{page} {name}: nothing is wider than the window");
+            let cut = "return [...document.querySelectorAll('.wf-d1 .wf-name')].filter((one) => one.scrollWidth > one.clientWidth).length";
+            assert_eq!(browser.eval(cut), 0, "{page} {name}: the names of attempts can be read");
+            let graph = "return [...document.querySelectorAll('.figure .scroll')].every((one) => innerWidth < 1500 || one.scrollWidth <= one.clientWidth)";
+            assert_eq!(browser.eval(graph), true, "{page} {name}: where there is room, graphs fit");
             let is_shown = matches!((*page, name), ("run", "wide-light") | ("scrubber", "wide-dark"));
             if let Some(dir) = std::env::var_os("MENO_SCREENSHOTS").filter(|_| is_shown) {
                 fs::write(Path::new(&dir).join(format!("{page}.png")), browser.picture(1330)).expect("written");
