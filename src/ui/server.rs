@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, RawPathParams, Request as HttpRequest, State};
+use axum::extract::{RawPathParams, Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{Event as ServerEvent, KeepAlive, Sse};
@@ -27,6 +27,8 @@ use crate::mcp::{HttpDoor, HttpService};
 
 /// The most that a form may hold, in bytes.
 const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most that is read of a form that holds more.
+const THROWN_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How long a browser waits for a page before it is told that it is being made.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -101,13 +103,14 @@ fn router(ui: Arc<Ui>, programs: HttpService) -> Router {
             }
         };
     }
-    let inside = router.fallback(unknown).layer(DefaultBodyLimit::max(FORM_BYTES_MAX));
+    let inside = router.fallback(unknown).method_not_allowed_fallback(wrong_method);
     let inside = inside.layer(from_fn_with_state(Arc::clone(&ui), admit));
     let outside = Router::new()
         .route("/style.css", get(|| asset("text/css; charset=utf-8", STYLE)))
         .route("/script.js", get(|| asset("text/javascript; charset=utf-8", include_str!("assets/script.js"))))
         .route("/favicon.ico", get(|| asset("image/svg+xml", include_str!("assets/icon.svg"))))
-        .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("assets/icon.svg"))));
+        .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("assets/icon.svg"))))
+        .method_not_allowed_fallback(only_read);
     outside.merge(inside).layer(from_fn_with_state(Arc::clone(&ui), check)).with_state(ui)
 }
 
@@ -136,12 +139,53 @@ async fn shown(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, header
     }
 }
 
-async fn changed(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, body: String, handler: Handler) -> Response {
-    let request = Request { parts: parts_of(&parts), query: query_of(&uri), form: Params::parse(body.as_bytes()) };
+async fn changed(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, body: Body, handler: Handler) -> Response {
+    let form = match form_of(body).await {
+        Ok(form) => form,
+        Err(report) => return respond(&ui, Err(report), is_document(&uri)),
+    };
+    let request = Request { parts: parts_of(&parts), query: query_of(&uri), form: Params::parse(&form) };
     if !ui.guard.is_own_form(request.form.get("word")) {
         return refused("the form is not one of this server's");
     }
     answer(ui, request, handler, is_document(&uri)).await
+}
+
+/// Reads what a form sends. What is too large is read on and thrown away, as far as that goes: a browser reads no answer before it has sent
+/// all.
+async fn form_of(body: Body) -> Result<Vec<u8>> {
+    let mut parts = std::pin::pin!(body.into_data_stream());
+    let (mut form, mut bytes) = (Vec::new(), 0);
+    while let Some(part) = std::future::poll_fn(|context| parts.as_mut().poll_next(context)).await {
+        let part = part.map_err(|why| CliError::invalid("the form did not arrive whole").source(&why).hint("send it again"))?;
+        bytes += part.len();
+        match bytes {
+            ..=FORM_BYTES_MAX => form.extend_from_slice(&part),
+            ..=THROWN_BYTES_MAX => form.clear(),
+            _ => break,
+        }
+    }
+    if bytes > FORM_BYTES_MAX {
+        let message = format!("the form is larger than {} MiB, the most that is taken", FORM_BYTES_MAX >> 20);
+        return Err(CliError::new("too_large", Exit::Mendable, message)
+            .hint("send less at once, or give long texts as files: `meno run TEMPLATE --input ID=PATH`"));
+    }
+    Ok(form)
+}
+
+/// Answers who asks in a way that the address does not know, such as a reload of what a form was sent to.
+async fn wrong_method(State(ui): State<Arc<Ui>>, method: Method, uri: Uri) -> Response {
+    let report = CliError::new("wrong_method", Exit::Mendable, format!("`{}` does not answer {method}", uri.path()));
+    let hint = match method {
+        Method::GET | Method::HEAD => "it takes what a form sends: go to the page with the form, and send that",
+        _ => "it only shows something: open it in the browser",
+    };
+    respond(&ui, Err(report.hint(hint)), is_document(&uri))
+}
+
+/// The same of what anybody may read.
+async fn only_read() -> (StatusCode, &'static str) {
+    (StatusCode::METHOD_NOT_ALLOWED, "This address can only be read: ask with GET.\n")
 }
 
 /// Tells whether programs ask: they are answered with a document, errors too.
@@ -189,6 +233,8 @@ fn status(report: &CliError) -> StatusCode {
     match (report.kind, report.exit) {
         ("not_found" | "run_not_found" | "run_reference" | "unknown_template", _) => StatusCode::NOT_FOUND,
         ("refused" | "run_held" | "conflict", _) => StatusCode::CONFLICT,
+        ("too_large", _) => StatusCode::PAYLOAD_TOO_LARGE,
+        ("wrong_method", _) => StatusCode::METHOD_NOT_ALLOWED,
         (_, Exit::Fault) => StatusCode::INTERNAL_SERVER_ERROR,
         (_, Exit::Unreachable | Exit::Violation) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,

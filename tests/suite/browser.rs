@@ -124,7 +124,6 @@ fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
     browser.until("a run", "return document.querySelectorAll('main a.row').length > 0");
     browser.click("#runs .chip a");
     browser.until("one filter less", "return !location.search.includes('mode')");
-
     go(&browser, &served, "/?q=simulated+runs+since+2020-01-01+that+cost+less+than+%241");
     let chips = "document.querySelectorAll('#runs .chip').length";
     browser.until("three filters", &format!("return {chips} === 3"));
@@ -132,6 +131,7 @@ fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
         browser.click("#runs .chip a");
         browser.until("one chip less", &format!("return {chips} === {left}"));
     }
+
     // By Tab alone: first the link over the navigation.
     go(&browser, &served, "/");
     browser.press(TAB);

@@ -374,6 +374,37 @@ fn what_cannot_be_done_is_said_to_people_and_to_programs() {
 }
 
 #[test]
+fn what_is_too_large_or_asked_in_the_wrong_way_is_a_page_that_says_what_to_do() {
+    let house = House::new();
+    import_one(&house);
+    let served = Served::admitted(&house, &[]);
+    let run: Value = serde_json::from_str(&served.page("/api/runs")).expect("JSON");
+    let note = format!("/runs/{}/note", run["runs"][0]["run_id"].as_str().expect("an id"));
+    let said = |answer: &crate::page_server::Answer, status: u16, words: &[&str]| {
+        assert_eq!(answer.status, status, "{}", answer.body);
+        let missing: Vec<_> = words.iter().filter(|words| !answer.body.contains(**words)).collect();
+        assert!(answer.body.contains("<nav") && missing.is_empty(), "{missing:?}: {}", answer.body);
+    };
+    let long = "x".repeat(1024 * 1024 + 1);
+    said(&served.post(&note, &[("text", &long)]), 400, &["1048576 bytes", "--input ID=PATH"]);
+    said(&served.post(&note, &[("text", &"x".repeat(5 * 1024 * 1024))]), 413, &["larger than 4 MiB", "send less"]);
+    said(&served.get(&note), 405, &["does not answer GET", "go to the page with the form"]);
+    let headers = [("Host", served.host.as_str()), ("Cookie", &served.cookie)];
+    said(&served.ask("POST", "/costs", &headers, ""), 405, &["does not answer POST", "open it in the browser"]);
+    let program = served.ask("POST", "/api/costs", &headers, "");
+    assert_eq!((program.status, program.header("content-type")), (405, Some("application/json")), "{}", program.body);
+    assert!(served.ask("POST", "/style.css", &headers, "").body.contains("can only be read"));
+    assert_eq!(served.post(&note, &[("text", &long[..1024 * 1024])]).status, 303, "what is just short enough is taken");
+}
+
+fn import_one(house: &House) {
+    let line = json!({"run_id": "r1", "template_id": "look", "started_at": "2026-06-01T10:00:00Z",
+        "agents": [{"role": "looker", "attempts": [{"tier": "cheap", "provider": "p", "model": "m", "passed": true}]}]});
+    fs::write(house.path("one.jsonl"), line.to_string()).expect("written");
+    house.meno(["import", "runs", house.path("one.jsonl").to_str().expect("UTF-8")]).exits(0);
+}
+
+#[test]
 fn hostile_texts_are_text_on_every_page() {
     const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(1)> [x](javascript:alert(1))";
     const WORSE: &str = "<script>alert(2)</script>\u{1b}[31mred \u{202e}live\u{7}";
