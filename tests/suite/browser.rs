@@ -246,7 +246,7 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
         ("needs", "/needs".to_owned()),
         ("templates", "/new".to_owned()),
         ("form", "/new/python_package_publish".to_owned()),
-        ("template", "/templates/release_prep".to_owned()),
+        ("template", "/templates/security_audit".to_owned()),
         ("fault", "/runs/nowhere".to_owned()),
     ];
     for (name, view) in views {
