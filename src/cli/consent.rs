@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
+use super::ask::{Terminal, agrees};
 use super::context::Context;
 use super::error::{CliError, Result};
 use super::output::sanitize;
@@ -16,6 +14,9 @@ use crate::domain::template::Template;
 use crate::settings::{How, is_trusted};
 use crate::workspace::library::{Entry, Origin};
 use crate::workspace::{McpError, Workspace, mode};
+
+/// What is taken when nothing is typed.
+const SAFE: (bool, &str) = (false, "to be safe");
 
 /// Asks whether a template of a store that was found and is not trusted, or of a file that is no store's, may be run with real models.
 ///
@@ -131,22 +132,11 @@ pub fn to_changed_server(context: &mut Context, workspace: &Workspace, error: Mc
         context.out.say(sanitize::text(description));
         context.out.say(format!("arguments: {}", sanitize::line(&tool.spec.parameters.to_string())));
     }
-    let question = AskQuestion {
-        id: "mcp".to_owned(),
-        text: format!(
-            "MCP server `{server}` has changed: {}. Allow its tools as they are now?",
-            sanitize::line(&changes.join(", "))
-        ),
-        help: None,
-        kind: AskKind::Confirm,
-        required: true,
-        default: Some((Value::Bool(false), "to be safe".to_owned())),
-        progress: None,
-        validate: &|value| Ok(value.clone()),
-    };
-    match Terminal::new(true).ask(&question)? {
-        Asked::Answer(Value::Bool(true)) => Ok(workspace.runs().allow_mcp(server).map(drop)?),
-        _ => Err(error.into()),
+    let text =
+        format!("MCP server `{server}` has changed: {}. Allow its tools as they are now?", sanitize::line(&changes.join(", ")));
+    match agrees(&mut Terminal::new(true), "mcp", text, None, SAFE)? {
+        true => Ok(workspace.runs().allow_mcp(server).map(drop)?),
+        false => Err(error.into()),
     }
 }
 
@@ -166,18 +156,8 @@ fn confirm(context: &Context, text: String, refused: impl Fn() -> CliError) -> R
     if !context.can_ask() {
         return Err(refused());
     }
-    let question = AskQuestion {
-        id: "trust".to_owned(),
-        text: sanitize::line(&text).into_owned(),
-        help: None,
-        kind: AskKind::Confirm,
-        required: true,
-        default: Some((Value::Bool(false), "to be safe".to_owned())),
-        progress: None,
-        validate: &|value| Ok(value.clone()),
-    };
-    match Terminal::new(true).ask(&question)? {
-        Asked::Answer(Value::Bool(true)) => Ok(()),
-        _ => Err(refused()),
+    match agrees(&mut Terminal::new(true), "trust", sanitize::line(&text).into_owned(), None, SAFE)? {
+        true => Ok(()),
+        false => Err(refused()),
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
+use super::ask::{AskError, AskKind, AskQuestion, Asked, Prompter, Terminal};
 use super::context::Context;
 use super::error::{CliError, Exit, Result};
 use super::output::{sanitize, words};
@@ -61,7 +61,7 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
     let lock = start(&runtime, workspace, active, controlled, sender)?;
     let after = Duration::from_millis(workspace.resolved.settings.memory.embed_ms);
     let beside = (!after.is_zero()).then(|| workspace.embed_beside(after));
-    let (stop, report) = show(context, &news, &before, shown_from)?;
+    let shown = show(context, &news, &before, shown_from)?;
     drop((runtime, beside));
     for file in watched.into_iter().flat_map(|before| before.changed(&workspace.runs().watched(&folder))) {
         let file = file.display().to_string();
@@ -70,7 +70,7 @@ pub fn carry_on(context: &mut Context, workspace: &Arc<Workspace>, active: Activ
             sanitize::line(&file)
         ));
     }
-    finish(context, workspace, id, stop, lock, report)
+    finish(context, workspace, id, shown, lock)
 }
 
 /// Says what agents may do in the world, and what they will have to do without. Returns whether they may change anything there.
@@ -211,9 +211,19 @@ fn start(
     Ok(lock)
 }
 
-/// Shows what happens until the executor is done; returns why it stopped, and the report if one was composed.
-fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown_from: u64) -> Result<(Stop, Option<String>)> {
-    let mut report = None;
+/// What came of an executor.
+struct Shown {
+    /// Why it stopped.
+    stop: Stop,
+    /// The report, if one was composed.
+    report: Option<String>,
+    /// The person left a question by Ctrl-C.
+    has_left: bool,
+}
+
+/// Shows what happens until the executor is done.
+fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown_from: u64) -> Result<Shown> {
+    let (mut report, mut has_left) = (None, false);
     let mut progress = Progress::new(&context.out);
     // A closed pipe ends what is shown, never the run.
     let mut is_read = true;
@@ -245,13 +255,10 @@ fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown
                 }
             }
             Ok(News::Notice(notice)) => context.out.say(sanitize::line(&notice)),
-            Ok(News::Asks(question, answer)) => {
-                let ask = || match &question {
-                    Question::Approval(approval) => ask_approval(approval).map(Reply::Approval),
-                    Question::Tool(tool) => ask_tool(tool).map(Reply::Tool),
-                };
+            Ok(News::Asks(question, reply)) => {
+                let ask = || answer(&mut Terminal::new(true), &question, &mut has_left);
                 let asked = context.can_ask().then(|| progress.pause(ask)).flatten();
-                let _ = answer.send(asked);
+                let _ = reply.send(asked);
             }
             Ok(News::Done(result)) => break result,
             Err(_) => {
@@ -263,7 +270,7 @@ fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown
         }
     };
     progress.finish();
-    Ok((result?, report))
+    Ok(Shown { stop: result?, report, has_left })
 }
 
 fn event(context: &mut Context, recorded: &Recorded) -> Result<()> {
@@ -276,10 +283,10 @@ fn finish(
     context: &mut Context,
     workspace: &Arc<Workspace>,
     id: crate::domain::ids::RunId,
-    stop: Stop,
+    shown: Shown,
     lock: crate::store::session::RunLock,
-    report: Option<String>,
 ) -> Result<Exit> {
+    let Shown { stop, report, has_left } = shown;
     match stop {
         Stop::Ended => lock.end()?,
         Stop::Suspended(_) => drop(lock),
@@ -307,6 +314,7 @@ fn finish(
     remember(context, workspace);
     Ok(match (stop, detail.status) {
         (Stop::Ended, RunStatus::Succeeded) => Exit::Done,
+        (Stop::Suspended(_), _) if has_left => Exit::Interrupted,
         (Stop::Suspended(SuspendReason::Interrupted | SuspendReason::Form), _) => Exit::Interrupted,
         _ => Exit::Unsuccessful,
     })
@@ -325,8 +333,8 @@ pub fn remember(context: &mut Context, workspace: &Workspace) {
     }
 }
 
-/// Asks a person whether an agent may escalate; `None` when they leave.
-fn ask_approval(approval: &Approval) -> Option<bool> {
+/// Asks a person whether an agent may escalate; `None` when they say neither.
+fn ask_approval(prompter: &mut dyn Prompter, approval: &Approval) -> std::result::Result<Option<bool>, AskError> {
     let question = AskQuestion {
         id: "approve".to_owned(),
         text: format!("{} failed at {} ({}). May it try {}?", approval.role, approval.from, approval.reason, approval.to),
@@ -337,14 +345,14 @@ fn ask_approval(approval: &Approval) -> Option<bool> {
         progress: None,
         validate: &|value| Ok(value.clone()),
     };
-    match Terminal::new(true).ask(&question) {
-        Ok(Asked::Answer(value)) => value.as_bool(),
+    Ok(match prompter.ask(&question)? {
+        Asked::Answer(value) => value.as_bool(),
         _ => None,
-    }
+    })
 }
 
-/// Asks a person whether a tool had finished when Meno stopped; `None` when they leave.
-fn ask_tool(open: &OpenTool) -> Option<Resolution> {
+/// Asks a person whether a tool had finished when Meno stopped; `None` when they do not say.
+fn ask_tool(prompter: &mut dyn Prompter, open: &OpenTool) -> std::result::Result<Option<Resolution>, AskError> {
     let OpenTool { role, number, tool, arguments } = open;
     let short: String = arguments.chars().take(200).collect();
     let question =
@@ -355,8 +363,18 @@ fn ask_tool(open: &OpenTool) -> Option<Resolution> {
         (Resolution::Unknown, "unknown: it does not run again, and the agent is told so"),
     ];
     let words = options.map(|(_, words)| words.to_owned());
-    let chosen = Terminal::new(true).choose(&sanitize::line(&question), &words, 2).ok().flatten()?;
-    options.get(chosen).map(|(resolution, _)| *resolution)
+    let chosen = prompter.choose(&sanitize::line(&question), &words, 2)?;
+    Ok(chosen.and_then(|chosen| options.get(chosen)).map(|(resolution, _)| *resolution))
+}
+
+/// Puts a question of the executor to a person; `None` when it stays open. Ctrl-C leaves it open too, and is noted in `left`.
+fn answer(prompter: &mut dyn Prompter, question: &Question, left: &mut bool) -> Option<Reply> {
+    let replied = match question {
+        Question::Approval(approval) => ask_approval(prompter, approval).map(|granted| granted.map(Reply::Approval)),
+        Question::Tool(tool) => ask_tool(prompter, tool).map(|resolution| resolution.map(Reply::Tool)),
+    };
+    *left |= replied == Err(AskError::Interrupted);
+    replied.ok().flatten()
 }
 
 /// Turns signals into requests: the first Ctrl-C, SIGTERM or SIGHUP pauses the run, the second leaves at once; before a stop (Ctrl-Z) the
@@ -397,3 +415,21 @@ fn listen(runtime: &Runtime, workspace: &Arc<Workspace>, control: Sender<Control
 
 /// The signal of Ctrl-Z; the same number on Linux and macOS is not promised, so rustix is asked.
 const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::ask::tests::{Does, Script};
+
+    #[test]
+    fn a_question_of_a_run_stays_open_for_who_goes_back_and_ctrl_c_leaves_it_as_an_interruption() {
+        let open = OpenTool { role: "writer".into(), number: 1, tool: "write_file".into(), arguments: "{}".into() };
+        let asked = |does| {
+            let mut has_left = false;
+            let reply = answer(&mut Script::of([does]), &Question::Tool(open.clone()), &mut has_left);
+            (reply, has_left)
+        };
+        let outcomes = [Does::Chooses(1), Does::GoesBack, Does::Leaves].map(asked);
+        assert_eq!(outcomes, [(Some(Reply::Tool(Resolution::NotDone)), false), (None, false), (None, true)]);
+    }
+}

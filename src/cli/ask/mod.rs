@@ -144,6 +144,31 @@ pub fn ask_valid(prompter: &mut dyn Prompter, question: &AskQuestion<'_>) -> std
     }
 }
 
+/// Asks whether something is meant, before it is done. No is no, and so is going back; who presses Ctrl-C ends the command.
+/// `default` is what is taken when nothing is typed, and why.
+///
+/// # Errors
+/// When the person leaves or the terminal fails.
+pub fn agrees(
+    prompter: &mut dyn Prompter,
+    id: &str,
+    text: String,
+    help: Option<&str>,
+    (default, why): (bool, &str),
+) -> std::result::Result<bool, AskError> {
+    let question = AskQuestion {
+        id: id.to_owned(),
+        text,
+        help: help.map(str::to_owned),
+        kind: AskKind::Confirm,
+        required: true,
+        default: Some((Value::Bool(default), why.to_owned())),
+        progress: None,
+        validate: &|value| Ok(value.clone()),
+    };
+    Ok(matches!(prompter.ask(&question)?, Asked::Answer(Value::Bool(true))))
+}
+
 /// An answer as the form takes it.
 #[derive(Clone, Debug)]
 pub enum Given {
@@ -266,4 +291,4 @@ fn overview(prompter: &mut dyn Prompter, form: &dyn Form, visible: &[String]) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

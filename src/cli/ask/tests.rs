@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 /// What the person of a test does next.
-enum Does {
+pub(in crate::cli) enum Does {
     Answers(Value),
     Skips,
     GoesBack,
@@ -15,13 +15,13 @@ enum Does {
 
 /// A person who follows a script, and what they saw.
 #[derive(Default)]
-struct Script {
+pub(in crate::cli) struct Script {
     does: VecDeque<Does>,
     seen: Vec<String>,
 }
 
 impl Script {
-    fn of(does: impl IntoIterator<Item = Does>) -> Self {
+    pub(in crate::cli) fn of(does: impl IntoIterator<Item = Does>) -> Self {
         Self { does: does.into_iter().collect(), seen: Vec::new() }
     }
 }
@@ -44,6 +44,7 @@ impl Prompter for Script {
         match self.does.pop_front() {
             Some(Does::Chooses(place)) => Ok(Some(place)),
             Some(Does::GoesBack) => Ok(None),
+            Some(Does::Leaves) => Err(AskError::Interrupted),
             _ => panic!("not ready to choose; saw {:?}", self.seen),
         }
     }
@@ -167,4 +168,11 @@ fn leaving_keeps_what_was_answered() {
     let (result, form, _) = play([Answers(json!("a")), Leaves]);
     assert_eq!(result.unwrap_err().exit, Exit::Interrupted);
     assert_eq!(form.answers["name"], "a");
+}
+
+#[test]
+fn who_is_asked_whether_it_is_meant_may_say_no_and_ends_the_command_by_ctrl_c() {
+    let agrees = |does| agrees(&mut Script::of([does]), "sure", "Sure?".to_owned(), None, (false, "to be safe"));
+    assert_eq!([Answers(json!(true)), Answers(json!(false)), GoesBack].map(agrees), [Ok(true), Ok(false), Ok(false)]);
+    assert_eq!(agrees(Leaves).map_err(|left| CliError::from(left).exit), Err(Exit::Interrupted));
 }

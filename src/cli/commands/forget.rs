@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::args::{ForgetArgs, PurgeArgs};
-use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
+use crate::cli::ask::{Prompter, Terminal, agrees};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::table::{Column, Entry, Fit, Table};
@@ -232,24 +232,29 @@ fn confirm(context: &Context, yes: bool, text: String) -> Result<()> {
             "`--yes` goes ahead without asking; of `meno purge --older-than 90d`, `--dry-run` shows which runs are meant",
         ));
     }
-    let question = AskQuestion {
-        id: "forget".to_owned(),
-        text,
-        help: Some("it cannot be undone".to_owned()),
-        kind: AskKind::Confirm,
-        required: true,
-        default: Some((serde_json::Value::Bool(false), "to be on the safe side".to_owned())),
-        progress: None,
-        validate: &|value| Ok(value.clone()),
-    };
-    match Terminal::new(true).ask(&question) {
-        Ok(Asked::Answer(value)) if value.as_bool() == Some(true) => Ok(()),
-        _ => Err(CliError::refused("nothing was forgotten").hint("`--yes` goes ahead without asking")),
+    meant(&mut Terminal::new(true), text)
+}
+
+fn meant(prompter: &mut dyn Prompter, text: String) -> Result<()> {
+    match agrees(prompter, "forget", text, Some("it cannot be undone"), (false, "to be on the safe side"))? {
+        true => Ok(()),
+        false => Err(CliError::refused("nothing was forgotten").hint("`--yes` goes ahead without asking")),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::cli::ask::tests::{Does, Script};
+
+    #[test]
+    fn nothing_is_forgotten_without_a_yes_and_ctrl_c_ends_the_command() {
+        let asked = |does| meant(&mut Script::of([does]), "Forget it?".to_owned()).map_err(|error| error.exit);
+        let answers = |yes: bool| Does::Answers(yes.into());
+        let outcomes = [answers(true), answers(false), Does::GoesBack, Does::Leaves].map(asked);
+        assert_eq!(outcomes, [Ok(()), Err(Exit::Mendable), Err(Exit::Mendable), Err(Exit::Interrupted)]);
+    }
+
     #[test]
     fn the_schemas_of_forgetting_are_those_of_their_types() {
         crate::views::schema_test::check::<super::ForgetDocument>("forget.json");

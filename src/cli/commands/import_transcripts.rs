@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::cli::args::ImportTranscriptsArgs;
-use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal};
+use crate::cli::ask::{Terminal, agrees};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::progress::Reading;
@@ -247,19 +246,10 @@ fn consent(context: &mut Context, found: &[FoundTranscripts], store: &str) -> Re
     if !context.can_ask() {
         return Err(refused());
     }
-    let question = AskQuestion {
-        id: "import".to_owned(),
-        text: format!("Copy their prompts, answers and tools into {store}? Keys are redacted, thinking is left out."),
-        help: None,
-        kind: AskKind::Confirm,
-        required: true,
-        default: Some((Value::Bool(true), "everything stays on this machine".to_owned())),
-        progress: None,
-        validate: &|value| Ok(value.clone()),
-    };
-    match Terminal::new(true).ask(&question)? {
-        Asked::Answer(Value::Bool(true)) => Ok(()),
-        _ => Err(refused()),
+    let text = format!("Copy their prompts, answers and tools into {store}? Keys are redacted, thinking is left out.");
+    match agrees(&mut Terminal::new(true), "import", text, None, (true, "everything stays on this machine"))? {
+        true => Ok(()),
+        false => Err(refused()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `meno seal`: a checkpoint of the log, to be kept elsewhere, and signed when asked to.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,7 +27,7 @@ pub fn run(context: &mut Context, args: &SealArgs) -> Result<Exit> {
         context.out.document(&workspace.proof().seal()?)?;
         return Ok(Exit::Done);
     };
-    let signer = args.sign.as_deref().map(|key| Signer::read(key, &|| passphrase(context, key))).transpose()?;
+    let signer = args.sign.as_deref().map(|key| signer(context, key)).transpose()?;
     // Before anything is appended: a seal that cannot be kept is none.
     let mut file = New::make(path)?;
     let mut beside = signer.as_ref().map(|_| New::make(&signing::signature_of(path))).transpose()?;
@@ -47,11 +48,27 @@ pub fn run(context: &mut Context, args: &SealArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Asks for the passphrase of a key; `None` where nobody can be asked.
-fn passphrase(context: &Context, key: &Path) -> Option<SecretString> {
+/// Reads a key, whose passphrase a person is asked for.
+fn signer(context: &Context, key: &Path) -> Result<Signer> {
     if !context.can_ask() {
-        return None;
+        return Ok(Signer::read(key, &|| None)?);
     }
+    asked_by(&|| passphrase(&mut Terminal::new(true), key), |ask| Ok(Signer::read(key, ask)?))
+}
+
+/// Reads what a passphrase opens; who leaves instead of saying it ends the command.
+fn asked_by<T>(
+    passphrase: &dyn Fn() -> Result<Option<SecretString>>,
+    read: impl FnOnce(&dyn Fn() -> Option<SecretString>) -> Result<T>,
+) -> Result<T> {
+    let left = RefCell::new(None);
+    let ask = || passphrase().unwrap_or_else(|error| left.replace(Some(error)).and(None));
+    let outcome = read(&ask);
+    left.take().map_or(outcome, Err)
+}
+
+/// Asks for the passphrase of a key; `None` when none is said.
+fn passphrase(prompter: &mut dyn Prompter, key: &Path) -> Result<Option<SecretString>> {
     let question = AskQuestion {
         id: "passphrase".to_owned(),
         text: format!("Passphrase of {}", key.display()),
@@ -62,9 +79,9 @@ fn passphrase(context: &Context, key: &Path) -> Option<SecretString> {
         progress: None,
         validate: &|value| Ok(value.clone()),
     };
-    match Terminal::new(true).ask(&question) {
-        Ok(Asked::Secret(passphrase)) => Some(passphrase),
-        _ => None,
+    match prompter.ask(&question)? {
+        Asked::Secret(passphrase) => Ok(Some(passphrase)),
+        _ => Ok(None),
     }
 }
 
@@ -106,5 +123,21 @@ impl Drop for New {
             // There is nobody left to tell; a file without an end is no seal.
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::ask::tests::{Does, Script};
+
+    #[test]
+    fn who_leaves_instead_of_saying_the_passphrase_ends_the_command() {
+        let read = |does| {
+            let script = RefCell::new(Script::of([does]));
+            let locked = |ask: &dyn Fn() -> Option<SecretString>| ask().ok_or_else(|| CliError::refused("it is locked"));
+            asked_by(&|| passphrase(&mut *script.borrow_mut(), Path::new("key")), locked).map(drop).map_err(|error| error.exit)
+        };
+        assert_eq!([Does::GoesBack, Does::Leaves].map(read), [Err(Exit::Mendable), Err(Exit::Interrupted)]);
     }
 }
