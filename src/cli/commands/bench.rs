@@ -7,7 +7,7 @@ use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::table::{Column, Fit, Table};
 use crate::cli::output::words;
-use crate::cli::progress::Counting;
+use crate::cli::progress::{Counting, EMBEDDING};
 use crate::workspace::Access;
 
 /// Measures.
@@ -23,7 +23,7 @@ pub fn run(context: &mut Context, command: &BenchCommand) -> Result<Exit> {
 
 fn search(context: &mut Context, args: &BenchSearchArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
-    let counting = Counting::new(&context.out, "embedding");
+    let counting = Counting::new(&context.out, EMBEDDING);
     let quality =
         workspace.memory().bench_search(&args.collection, &|done, total| counting.show(done, total)).map_err(|error| {
             CliError::invalid("the collection cannot be measured")

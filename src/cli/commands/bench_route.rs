@@ -3,7 +3,7 @@
 use crate::cli::args::bench::BenchRouteArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
-use crate::cli::progress::Counting;
+use crate::cli::progress::{Counting, EMBEDDING, MEASURING};
 use crate::cli::{open, render};
 use crate::workspace::Access;
 use crate::workspace::memory::bench_route::{BenchRouteRequest, RouteError};
@@ -23,8 +23,8 @@ pub fn run(context: &mut Context, args: &BenchRouteArgs) -> Result<Exit> {
         weak: args.weak.clone(),
         strong: args.strong.clone(),
     };
-    let embedding = Counting::new(&context.out, "embedding");
-    let measuring = Counting::new(&context.out, "measuring");
+    let embedding = Counting::new(&context.out, EMBEDDING);
+    let measuring = Counting::new(&context.out, MEASURING);
     let report = workspace
         .memory()
         .bench_route(&args.data, &request, &|done, total| embedding.show(done, total), &|done, total| measuring.show(done, total))

@@ -11,7 +11,7 @@ use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::words;
-use crate::cli::progress::Counting;
+use crate::cli::progress::{Counting, EXPORTING};
 use crate::cli::{open, render};
 use crate::lake::tables::Table;
 use crate::lake::tables::names::FileFormat;
@@ -93,7 +93,7 @@ pub fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit> {
     if log {
         request.tables.retain(|table| *table != Table::Events);
     }
-    let counting = Counting::new(&context.out, "exporting");
+    let counting = Counting::new(&context.out, EXPORTING);
     let exported = workspace.keeping().export_tables(&request, &mut |seq, last| {
         counting.show(seq, last);
     });

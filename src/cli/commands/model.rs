@@ -9,7 +9,7 @@ use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::sanitize;
 use crate::cli::output::table::{Column, Fit, Table};
-use crate::cli::progress::Counting;
+use crate::cli::progress::{Counting, FETCHING};
 use crate::workspace::{Access, FetchError};
 
 /// What `model fetch --json` prints.
@@ -73,7 +73,7 @@ fn list(context: &mut Context) -> Result<Exit> {
 fn fetch(context: &mut Context, args: &ModelFetchArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
     let hub = context.variables.get("HF_ENDPOINT");
-    let counting = Counting::new(&context.out, "fetching");
+    let counting = Counting::new(&context.out, FETCHING);
     let fetched = workspace.fetch_model(&args.name, hub.as_deref(), args.deadline, &mut |_, done, total| {
         counting.show(done, total);
     });

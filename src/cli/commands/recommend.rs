@@ -12,7 +12,7 @@ use crate::cli::{form_fill, open, render};
 
 use super::{run, templates};
 use crate::cli::output::words;
-use crate::cli::progress::Counting;
+use crate::cli::progress::{Counting, EMBEDDING};
 use crate::memory::advice::past::Counts;
 use crate::workspace::memory::recommend_tasks::{AskedTask, RecommendError, read_tasks};
 use crate::workspace::{Access, RecommendRequest, StartError};
@@ -63,7 +63,7 @@ fn on_tasks(context: &mut Context, args: &RecommendArgs, file: &Path) -> Result<
     let tasks = tasks(file)?;
     let workspace = open::store(context, Access::Read)?;
     workspace.keeping().count_logs(args.logs.filter())?;
-    let embedding = Counting::new(&context.out, "embedding");
+    let embedding = Counting::new(&context.out, EMBEDDING);
     let counts = Counts { simulated: args.include_simulated, unverified: args.include_unverified };
     let advice = workspace
         .memory()

@@ -8,7 +8,7 @@ use crate::cli::args::memory::{ReindexArgs, SearchArgs, SuggestArgs};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::{sanitize, words};
-use crate::cli::progress::Counting;
+use crate::cli::progress::{Counting, EMBEDDING, INDEXING};
 use crate::cli::{open, render};
 use crate::workspace::{Access, RecallError, SearchRequest};
 
@@ -90,7 +90,7 @@ pub fn suggest(context: &mut Context, args: &SuggestArgs) -> Result<Exit> {
 pub fn reindex(context: &mut Context, args: &ReindexArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Change)?;
     let patience = context.global.wait;
-    let (events, passages) = (Counting::new(&context.out, "events"), Counting::new(&context.out, "embedding"));
+    let (events, passages) = (Counting::new(&context.out, INDEXING), Counting::new(&context.out, EMBEDDING));
     let indexed = workspace
         .memory()
         .reindex(args.anew, patience, &|done, all| events.show(done, all), &|done, all| passages.show(done, all));

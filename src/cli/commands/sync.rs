@@ -12,7 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
 use crate::cli::output::words;
-use crate::cli::progress::{Counting, Reading};
+use crate::cli::progress::{Counting, EXPORTING, Reading};
 use crate::store::backup::LogEnd;
 use crate::workspace::{Access, Pulled, SyncProgress, TablesRequest, TakenAs};
 
@@ -85,7 +85,7 @@ pub fn push(context: &mut Context, args: &PushArgs) -> Result<Exit> {
     let pushed = pushed?;
     let url = remote.address().to_owned();
     let tables = args.format.map(|PushFormat::Parquet| {
-        let counting = Counting::new(&context.out, "exporting");
+        let counting = Counting::new(&context.out, EXPORTING);
         let exported = workspace.keeping().export_tables(&TablesRequest::new(Path::new(&args.url)), &mut |seq, last| {
             counting.show(seq, last);
         });

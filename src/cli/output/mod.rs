@@ -11,6 +11,7 @@ pub mod words;
 
 use std::cell::OnceCell;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
@@ -83,13 +84,57 @@ pub struct OutputOptions {
     pub zone_is_variable: bool,
 }
 
+/// Stderr, for words.
+#[derive(Clone)]
+struct Words {
+    to: Arc<Mutex<AutoStream<Box<dyn Write + Send>>>>,
+    width: Option<u16>,
+}
+
+impl Words {
+    fn new(to: Box<dyn Write + Send>, color: ColorChoice, width: Option<u16>) -> Self {
+        Self { to: Arc::new(Mutex::new(AutoStream::new(to, color))), width }
+    }
+
+    fn flow(&self, text: impl std::fmt::Display) {
+        match self.width {
+            Some(width) => self.lines(layout::flow(&text.to_string(), width.into())),
+            None => self.lines(text),
+        }
+    }
+
+    fn lines(&self, text: impl std::fmt::Display) {
+        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        // Words are worth saying only to somebody who listens: a closed stderr ends nothing.
+        let _ = writeln!(to, "{text}").and_then(|()| to.flush());
+    }
+}
+
+/// What says words on stderr from within work that has no [`Printer`] at hand, on any thread; nothing with `-q` or `--json`.
+#[derive(Clone)]
+pub struct Aside(Option<Words>);
+
+impl Aside {
+    /// Says something about what is done.
+    pub fn say(&self, text: impl std::fmt::Display) {
+        if let Some(words) = &self.0 {
+            words.flow(text);
+        }
+    }
+}
+
+impl std::fmt::Debug for Aside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Aside").field(&self.0.is_some()).finish()
+    }
+}
+
 /// Stdout and stderr, as the user wants them to look.
 pub struct Printer {
     data: AutoStream<Box<dyn Write + Send>>,
-    words: AutoStream<Box<dyn Write + Send>>,
+    words: Words,
     look: OutputOptions,
     data_width: Option<u16>,
-    words_width: Option<u16>,
     can_redraw: bool,
     zone: OnceCell<TimeZone>,
 }
@@ -113,10 +158,9 @@ impl Printer {
         let (data_color, words_color) = (choose(AutoStream::choice(&stdout)), choose(AutoStream::choice(&io::stderr())));
         Self {
             data: AutoStream::new(Box::new(stdout) as Box<dyn Write + Send>, data_color),
-            words: AutoStream::new(Box::new(io::stderr()) as Box<dyn Write + Send>, words_color),
+            words: Words::new(Box::new(io::stderr()), words_color, words_on_terminal.then(terminal_width)),
             look,
             data_width: on_terminal.then(terminal_width),
-            words_width: words_on_terminal.then(terminal_width),
             can_redraw: words_on_terminal && !is_dumb,
             zone: OnceCell::new(),
         }
@@ -136,10 +180,9 @@ impl Printer {
         };
         Self {
             data: AutoStream::new(Box::new(data) as Box<dyn Write + Send>, color),
-            words: AutoStream::new(Box::new(words) as Box<dyn Write + Send>, color),
+            words: Words::new(Box::new(words), color, width),
             look,
             data_width: width,
-            words_width: width,
             can_redraw: false,
             zone: OnceCell::new(),
         }
@@ -243,21 +286,26 @@ impl Printer {
     /// Says something about what is done, on stderr, unless `-q`. With `--json` stderr holds nothing but an error's document.
     pub fn say(&mut self, text: impl std::fmt::Display) {
         if !self.look.quiet && !self.look.json {
-            self.stderr(text);
+            self.words.flow(text);
         }
+    }
+
+    /// Returns what says such words from elsewhere.
+    pub fn aside(&self) -> Aside {
+        Aside((!self.look.quiet && !self.look.json).then(|| self.words.clone()))
     }
 
     /// Says something that only `-v` wants to hear.
     pub fn detail(&mut self, text: impl std::fmt::Display) {
         if self.look.verbose && !self.look.quiet {
-            self.stderr(styled(FAINT, text));
+            self.words.flow(styled(FAINT, text));
         }
     }
 
     /// Warns of something, on stderr, unless `-q` or `--json`.
     pub fn warn(&mut self, text: impl std::fmt::Display) {
         if !self.look.quiet && !self.look.json {
-            self.stderr(format!("{} {text}", styled(WARN, "warning:")));
+            self.words.flow(format!("{} {text}", styled(WARN, "warning:")));
         }
     }
 
@@ -268,7 +316,7 @@ impl Printer {
         }
         if self.look.json {
             let json = serde_json::to_string(&report.to_json()).unwrap_or_default();
-            return self.lines(sanitize::json(&json));
+            return self.words.lines(sanitize::json(&json));
         }
         let text = report.to_text();
         let text = text.strip_prefix("error:").map(|rest| format!("{}{rest}", styled(BAD, "error:"))).unwrap_or(text);
@@ -277,19 +325,7 @@ impl Printer {
             Some((before, hint)) => format!("{before}\n{}{hint}", styled(HINT, "hint:")),
             None => text,
         };
-        self.stderr(text);
-    }
-
-    fn stderr(&mut self, text: impl std::fmt::Display) {
-        match self.words_width {
-            Some(width) => self.lines(layout::flow(&text.to_string(), width.into())),
-            None => self.lines(text),
-        }
-    }
-
-    fn lines(&mut self, text: impl std::fmt::Display) {
-        // Words are worth saying only to somebody who listens: a closed stderr ends nothing.
-        let _ = writeln!(self.words, "{text}").and_then(|()| self.words.flush());
+        self.words.flow(text);
     }
 }
 

@@ -10,7 +10,7 @@ mod state;
 
 use super::output::Printer;
 use crate::domain::event::Recorded;
-pub use counting::Counting;
+pub use counting::{Counting, EMBEDDING, EXPORTING, FETCHING, INDEXING, MEASURING};
 pub use lines::{Names, attached, line};
 pub use live::Live;
 pub use reading::Reading;
