@@ -399,6 +399,13 @@ impl From<RekeyError> for CliError {
     }
 }
 
+/// What may be given as `--at`.
+pub fn at_hint(run: impl std::fmt::Display) -> String {
+    format!(
+        "`--at N` takes the number of one of its events, or a position of the log from its first on; `meno events {run}` shows these"
+    )
+}
+
 impl From<ForkError> for CliError {
     fn from(error: ForkError) -> Self {
         let message = error.to_string();
@@ -413,9 +420,7 @@ impl From<ForkError> for CliError {
             ForkError::ModelNotReady(error) => ResumeError::from(error).into(),
             ForkError::Refused(refusal) => refusal.into(),
             ForkError::Store(error) => error.into(),
-            ForkError::TooEarly { run, .. } => {
-                Self::new("fork_position", Exit::Mendable, message).hint(format!("`meno events {run}` shows its positions"))
-            }
+            ForkError::TooEarly { run, .. } => Self::new("fork_position", Exit::Mendable, message).hint(at_hint(run)),
             ForkError::Ended { last, .. } => Self::new("fork_position", Exit::Mendable, message)
                 .hint(format!("its last position before that is {last}; `--agent ROLE` repeats a role")),
             ForkError::NoSuchAgent { role, known, run } => Self::new("not_found", Exit::Mendable, message)

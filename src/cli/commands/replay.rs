@@ -7,6 +7,7 @@ use crate::audit::replay::Verification;
 use crate::cli::args::ReplayArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
+use crate::cli::error_map::at_hint;
 use crate::cli::open;
 use crate::cli::progress::Names;
 use crate::cli::render::output::Texts;
@@ -74,10 +75,10 @@ fn told(context: &mut Context, verify: impl FnOnce(&mut dyn FnMut(&Verification)
 }
 
 fn show(context: &mut Context, workspace: &Workspace, run: RunId, seq: u64) -> Result<Exit> {
-    let detail = workspace.proof().detail_at(run, seq)?.ok_or_else(|| {
-        CliError::not_found(format!("run {run} had not begun when the log was at position {seq}"))
-            .hint(format!("`meno events {run}` shows the positions of its events"))
-    })?;
+    let Some(detail) = workspace.proof().detail_at(run, seq)? else {
+        let reach = workspace.proof().reach(run)?;
+        return Err(CliError::not_found(format!("run {run} has nothing at {seq}: {reach}")).hint(at_hint(run)));
+    };
     if let Some(end) = workspace.proof().end_before(run, seq)? {
         context.out.warn(format!("the log ends at position {end}: the run is shown as it was then"));
     }

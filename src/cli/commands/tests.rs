@@ -14,7 +14,7 @@ use crate::cli::output::capture::Captured;
 use crate::cli::output::{OutputOptions, Printer};
 use crate::settings::{Preset, Variables};
 use crate::views::schema_test::check;
-use crate::workspace::{Access, RunRequest};
+use crate::workspace::{Access, RunRequest, Workspace};
 
 /// Types a command for the store in `dir`; returns how it ended and what stood on stdout and stderr.
 fn typed(dir: &Path, words: &[&str]) -> (Result<Exit, CliError>, String, String) {
@@ -38,13 +38,18 @@ fn json(dir: &Path, words: &[&str]) -> Value {
     serde_json::from_str(&data).unwrap()
 }
 
-/// Starts `count` simulated runs in the store in `dir`; nobody executes them.
-fn begin(dir: &Path, count: usize) {
+/// Opens the store in `dir` for writing.
+fn opened(dir: &Path) -> Workspace {
     let (out, store) = (Printer::to(OutputOptions::default(), Vec::new(), Vec::new(), None), dir.join("store"));
     let cli = Cli::try_parse_from(["meno", "--store", store.to_str().unwrap(), "rebuild"]).unwrap();
     let mut context = Context { out, global: cli.global, variables: Variables::through(|_| None) };
     let opening = Opening { fallback: Some(Preset::Simulated), ..Opening::default() };
-    let workspace = open::store_with(&mut context, Access::Write, opening).unwrap();
+    open::store_with(&mut context, Access::Write, opening).unwrap()
+}
+
+/// Starts `count` simulated runs in the store in `dir`; nobody executes them.
+fn begin(dir: &Path, count: usize) {
+    let workspace = opened(dir);
     let entry = workspace.library.find("release_prep").unwrap().unwrap();
     for _ in 0..count {
         let request = RunRequest::new().answer("project_name", "demo").leave_open();
@@ -222,4 +227,24 @@ fn the_schemas_of_documents_are_those_of_their_types() {
     check::<note::Noted>("note.json");
     check::<export_run::Exported>("export-run.json");
     check::<serve::ServeLine>("serve.json");
+}
+
+#[test]
+fn a_position_that_a_run_does_not_have_is_refused_with_those_that_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 2);
+    let seqs: Vec<u64> = typed(dir.path(), &["events", "last", "--json"])
+        .1
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap())
+        .collect();
+    let (first, last, count) = (seqs[0], seqs[seqs.len() - 1], seqs.len());
+    assert!(first > count as u64 + 1, "{seqs:?}");
+    let between = (first - 1).to_string();
+    for command in ["fork", "replay"] {
+        let refused = typed(dir.path(), &[command, "last", "--at", &between]).0.unwrap_err();
+        let range = format!("numbered 1 to {count} and stand at positions {first} to {last} of the log");
+        assert!(refused.message.contains(&range), "{command}: {}", refused.message);
+        assert!(refused.hint.unwrap().contains("`--at N` takes the number of one of its events"), "{command}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Going through what happened again: as it was at one moment, and with every decision made anew.
 
+use std::fmt;
+
 use super::Proof;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,6 +93,14 @@ impl Proof<'_> {
         Ok((until > 0).then(|| RunDetail::fold(events[..until].iter(), &text)))
     }
 
+    /// Returns what positions a run has.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) fn reach(&self, id: RunId) -> Result<Reach, store::Error> {
+        Ok(Reach::of(&self.0.runs().events_of(id, 1, u32::MAX)?))
+    }
+
     /// Returns where the log ends, the store's own or that of the run, when that is before position `seq`.
     ///
     /// # Errors
@@ -103,6 +113,31 @@ impl Proof<'_> {
         let events = self.0.runs().events_of(id, 1, u32::MAX)?;
         let end = events.last().map_or(head, |recorded| recorded.envelope.seq.max(head));
         Ok((seq > end).then_some(end))
+    }
+}
+
+/// What positions a run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// How many events it has.
+    pub events: u64,
+    /// Where in the log the first of them is.
+    pub first: u64,
+    /// Where in the log the last of them is.
+    pub last: u64,
+}
+
+impl Reach {
+    pub(in crate::workspace) fn of(events: &[Recorded]) -> Self {
+        let seq = |recorded: Option<&Recorded>| recorded.map_or(0, |recorded| recorded.envelope.seq);
+        Self { events: events.len() as u64, first: seq(events.first()), last: seq(events.last()) }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { events, first, last } = self;
+        write!(f, "its events are numbered 1 to {events} and stand at positions {first} to {last} of the log")
     }
 }
 

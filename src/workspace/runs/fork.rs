@@ -20,6 +20,7 @@ use crate::executor::StreamError;
 use crate::store;
 use crate::store::session::RunLock;
 use crate::tools;
+use crate::workspace::proof::replay::Reach;
 use crate::workspace::request::GivenAnswer;
 use crate::workspace::runs::ready::ModelNotReady;
 use crate::workspace::runs::start::{ResumeError, answer_command, labels};
@@ -70,14 +71,14 @@ pub struct ForkPoint {
 #[non_exhaustive]
 pub enum ForkError {
     /// It had not begun by then.
-    #[error("run {run} begins at {first}, after position {at}")]
+    #[error("run {run} has nothing at {at}: {reach}")]
     TooEarly {
         /// The run.
         run: RunId,
         /// The position.
         at: u64,
-        /// Where it begins.
-        first: u64,
+        /// What positions it has.
+        reach: Reach,
     },
     /// It had ended by then.
     #[error("at position {at} run {run} had ended: there is nothing to go on with")]
@@ -143,9 +144,9 @@ impl Runs<'_> {
     pub(crate) fn fork_point(&self, id: RunId, at: Option<u64>, needs_work: bool) -> Result<ForkPoint, ForkError> {
         let events = self.events_of(id, 1, u32::MAX)?;
         let until = at.map_or(events.len(), |at| replay::until(&events, at));
-        let first = events.first().map_or(0, |recorded| recorded.envelope.seq);
+        let reach = Reach::of(&events);
         let (before, _) = events.split_at(until);
-        let too_early = ForkError::TooEarly { run: id, at: at.unwrap_or_default(), first };
+        let too_early = ForkError::TooEarly { run: id, at: at.unwrap_or_default(), reach };
         let Some(started) = before.iter().find_map(started) else { return Err(too_early) };
         if started.is_imported() {
             return Err(ResumeError::Imported(id).into());
@@ -158,7 +159,7 @@ impl Runs<'_> {
         }
         self.must_have_texts(id, before.iter().filter(|recorded| needs_work || is_told(&recorded.event)))?;
         let mut run = Run::default();
-        let mut last = first;
+        let mut last = reach.first;
         for recorded in before {
             if !run.is_ended() {
                 last = recorded.envelope.seq.saturating_sub(1);
