@@ -1,7 +1,7 @@
 //! `meno import transcripts`: the sessions of coding agents become runs of this store.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -136,14 +136,13 @@ pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> 
     let found = find(&surroundings, source.as_deref(), path)?;
     if found.is_empty() {
         let places = surroundings.keeping().transcript_places(source.as_deref());
-        let looked: Vec<String> = match path {
-            Some(path) => vec![path.display().to_string()],
-            None => places.iter().map(|place| place.display().to_string()).collect(),
-        };
+        let has_home = context.variables.get("HOME").is_some_and(|home| !home.is_empty());
+        let mut report = CliError::not_found("no transcripts were found");
+        for line in looked_in(path, &places, has_home) {
+            report = report.cause(line);
+        }
         let named = source.as_deref().unwrap_or(FIRST);
-        return Err(CliError::not_found("no transcripts were found")
-            .cause(format!("looked in: {}", looked.join(", ")))
-            .hint(format!("name a folder with sessions: `meno import transcripts {named} DIR`")));
+        return Err(report.hint(format!("name a folder with sessions: `meno import transcripts {named} DIR`")));
     }
     let store = surroundings.store.path.display().to_string();
     drop(surroundings);
@@ -168,6 +167,18 @@ pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> 
         }
     }
     Ok(Exit::Done)
+}
+
+/// Says where transcripts were looked for.
+fn looked_in(path: Option<&Path>, places: &[PathBuf], has_home: bool) -> Vec<String> {
+    let shown = |path: &Path| path.display().to_string();
+    let looked: Vec<String> = path.map_or_else(|| places.iter().map(|place| shown(place)).collect(), |path| vec![shown(path)]);
+    let looked = (!looked.is_empty()).then(|| format!("looked in: {}", looked.join(", ")));
+    let homeless = path.is_none() && !has_home;
+    looked
+        .into_iter()
+        .chain(homeless.then(|| "HOME is not set, and agents keep their transcripts in the home folder".to_owned()))
+        .collect()
 }
 
 /// What a session's files look like: names, sizes and times.

@@ -248,3 +248,13 @@ fn a_position_that_a_run_does_not_have_is_refused_with_those_that_it_has() {
         assert!(refused.hint.unwrap().contains("`--at N` takes the number of one of its events"), "{command}");
     }
 }
+
+#[test]
+fn without_a_home_folder_it_is_said_that_transcripts_were_looked_for_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = typed(dir.path(), &["import", "transcripts"]).0.unwrap_err();
+    assert_eq!(refused.causes, ["HOME is not set, and agents keep their transcripts in the home folder"]);
+    assert!(refused.hint.unwrap().contains("`meno import transcripts claude-code DIR`"));
+    let named = typed(dir.path(), &["import", "transcripts", dir.path().to_str().unwrap()]).0.unwrap_err();
+    assert_eq!(named.causes, [format!("looked in: {}", dir.path().display())]);
+}
