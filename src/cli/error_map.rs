@@ -56,6 +56,13 @@ impl From<FindError> for CliError {
         match error {
             FindError::Store(error) => error.into(),
             FindError::NotFound(_) => Self::new("run_not_found", Exit::Mendable, message).hint("`meno list-runs` shows the runs"),
+            FindError::TooFew { own: 0, others: 0, .. } => Self::new("run_not_found", Exit::Mendable, message)
+                .hint("`meno list-templates` shows what can be run, `meno run TEMPLATE` begins one"),
+            FindError::TooFew { own: 0, .. } => Self::new("run_not_found", Exit::Mendable, message)
+                .hint("name one by its id, or four characters of its end: `meno list-runs` shows them"),
+            FindError::TooFew { .. } => {
+                Self::new("run_not_found", Exit::Mendable, message).hint("`meno list-runs` shows the runs")
+            }
             FindError::Ambiguous { .. } => Self::new("run_ambiguous", Exit::Mendable, message).hint("use more letters of its id"),
             FindError::Imported { .. } => {
                 Self::refused(message).hint("do it in the store that it is of, then export and import again")

@@ -25,7 +25,7 @@ pub mod trace;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
 use args::Cli;
 use context::Context;
@@ -58,9 +58,29 @@ pub fn complaint(words: impl IntoIterator<Item = OsString>) -> Option<String> {
 
 /// Reads the command line; help is laid out for the terminal.
 fn parse(words: &[OsString]) -> std::result::Result<Cli, clap::Error> {
-    let mut program = Cli::command().term_width(output::help_width());
-    let mut matches = program.try_get_matches_from_mut(words)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
+    let read = |words: &[OsString]| {
+        let mut program = args::program().term_width(output::help_width());
+        let mut matches = program.try_get_matches_from_mut(words)?;
+        Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
+    };
+    read(words).or_else(|error| match help_about_help(words).filter(|_| error.use_stderr()) {
+        Some(words) => read(&words).or_else(|help| Err(if help.use_stderr() { error } else { help })),
+        None => Err(error),
+    })
+}
+
+/// Returns what `help --help` means, for which clap knows no option: the help of the command `help`, or of what is named behind it.
+fn help_about_help(words: &[OsString]) -> Option<Vec<OsString>> {
+    let at = words.iter().position(|word| word == "help")?;
+    let (before, behind) = words.split_at(at + 1);
+    let mut named: Vec<OsString> = behind.iter().filter(|word| *word != "--help" && *word != "-h").cloned().collect();
+    if named.len() == behind.len() {
+        return None;
+    }
+    if named.is_empty() {
+        named.push("help".into());
+    }
+    Some([before, &named[..]].concat())
 }
 
 fn carry_out(cli: Cli) -> Exit {
@@ -96,4 +116,25 @@ fn misunderstood(error: &clap::Error, json: bool) -> Exit {
         let _ = error.print();
     }
     Exit::Usage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(line: &str) -> String {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let error = parse(&words).unwrap_err();
+        assert!(!error.use_stderr(), "{line}: {error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn help_has_help_of_its_own() {
+        assert!(help("meno help --help").contains("Usage: meno help"));
+        assert_eq!(help("meno help run -h"), help("meno help run"));
+        assert!(help("meno template help --help").contains("Usage: meno template help"));
+        assert!(complaint(["meno", "frobnicate", "help", "--help"].map(OsString::from)).is_some());
+        assert!(complaint(["meno", "help", "frobnicate", "--help"].map(OsString::from)).unwrap().contains("frobnicate"));
+    }
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::values::whole;
+
 /// `bench`.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
@@ -36,16 +38,16 @@ pub struct BenchRouteArgs {
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
     /// Learn from N tasks per split [default: 60 %]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1..))]
     pub history: Option<u64>,
     /// Measure on N tasks per split [default: all others]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1..))]
     pub test: Option<u64>,
     /// Draw history and test N times
-    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = whole::<u64>(1..=1000))]
     pub splits: u64,
     /// Set the first split's seed
-    #[arg(long, value_name = "SEED", default_value = "0")]
+    #[arg(long, value_name = "SEED", default_value = "0", value_parser = whole::<u64>(0..))]
     pub seed: u64,
     /// Measure only chains that begin with this model
     #[arg(long, value_name = "MODEL")]

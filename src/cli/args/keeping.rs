@@ -134,7 +134,7 @@ pub struct PullArgs {
         both: only --all leaves nothing.\n\nExamples:\n  meno forget last --outputs\n  meno forget 7QW2 --all --yes --why \"asked by the customer\""
 )]
 pub struct ForgetArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`; it must have ended
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs; it must have ended
     #[arg(value_name = "RUN")]
     pub run: RunRef,
     /// Forget answers, inputs, and prompts made of them

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Args, Subcommand};
 
 use super::LogArgs;
-use super::values::sort;
+use super::values::{sort, whole};
 use crate::domain::tier::Strategy;
 use crate::memory::query::{SYNTAX, Sort};
 
@@ -17,7 +17,7 @@ pub struct SearchArgs {
     #[arg(value_name = "QUERY", required = true, num_args = 1..)]
     pub query: Vec<OsString>,
     /// Show at most N runs [default: as the query says, or 10]
-    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, short = 'n', value_name = "N", value_parser = whole::<u32>(1..))]
     pub limit: Option<u32>,
     /// Sort by this order
     #[arg(long, value_name = "ORDER", value_parser = sort())]
@@ -109,7 +109,7 @@ pub struct BacktestArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  meno whatif last --strategy cheap_only,premium_only")]
 pub struct WhatifArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN")]
     pub run: super::values::RunRef,
     /// Estimate these: cheap_only, progressive, capable_first, premium_only, adaptive

@@ -16,13 +16,15 @@ pub mod run;
 pub mod ui;
 pub mod values;
 
+use std::any::TypeId;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use jiff::tz::TimeZone;
 
 use super::output::Color;
 use crate::domain::event::Mode;
+use crate::domain::money::NanoUsd;
 use crate::views::run_list::SortBy;
 use crate::views::status::RunStatus;
 pub use analysis::{AnalyticsArgs, CostsArgs, TelemetryCommand, TelemetryFormat, TelemetrySpan};
@@ -35,7 +37,7 @@ pub use mcp::{McpArgs, McpCommand};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResolveArgs, ResumeArgs, RunArgs, UndoArgs};
 pub use ui::UiArgs;
-use values::{KeyValue, Moment, RunRef, Setting, mode, run_status, seconds, time_zone};
+use values::{KeyValue, Moment, RunRef, Setting, mode, run_status, seconds, time_zone, whole};
 
 /// Run teams of LLM agents and search past runs
 #[derive(Debug, Parser)]
@@ -105,6 +107,29 @@ pub struct Global {
     /// Wait this long for a store held by another process
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub wait: std::time::Duration,
+}
+
+/// Returns the command line as it is read: an option that takes a number takes a negative one too, to say itself what is wrong with it.
+pub fn program() -> clap::Command {
+    fn numbers(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| if is_number(&arg) { arg.allow_negative_numbers(true) } else { arg }).mut_subcommands(numbers)
+    }
+    numbers(Cli::command())
+}
+
+/// Tells whether an option takes a number.
+fn is_number(arg: &clap::Arg) -> bool {
+    let of = [
+        TypeId::of::<u8>(),
+        TypeId::of::<u16>(),
+        TypeId::of::<u32>(),
+        TypeId::of::<u64>(),
+        TypeId::of::<f64>(),
+        TypeId::of::<NanoUsd>(),
+        TypeId::of::<std::time::Duration>(),
+    ];
+    let value = arg.get_value_parser().type_id();
+    !arg.is_positional() && arg.get_action().takes_values() && of.iter().any(|number| value == *number)
 }
 
 /// The commands.
@@ -280,7 +305,7 @@ pub struct ValidateTemplateArgs {
 /// `cancel`.
 #[derive(Debug, Args)]
 pub struct CancelArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN")]
     pub run: RunRef,
 }
@@ -313,7 +338,7 @@ pub struct ListRunsArgs {
     #[command(flatten)]
     pub logs: LogArgs,
     /// Show at most N runs
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = whole::<u64>(1..))]
     pub limit: Option<u64>,
     /// Sort runs by this
     #[arg(long, value_name = "BY", default_value = "newest", value_parser = values::sort_by())]
@@ -326,7 +351,7 @@ pub struct ListRunsArgs {
     after_help = "Examples:\n  meno show-run last --outputs\n  meno show-run last~1 --agent linter\n  meno show-run 7QW2 --json"
 )]
 pub struct ShowRunArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: RunRef,
     /// Show its events too
@@ -336,7 +361,7 @@ pub struct ShowRunArgs {
     #[arg(long)]
     pub outputs: bool,
     /// Show the output of attempt N instead of the last
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..))]
     pub attempt: Option<u32>,
     /// Include the prompts
     #[arg(long)]
@@ -353,7 +378,7 @@ pub struct ShowRunArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  meno report\n  meno report last~1 > report.md")]
 pub struct ReportArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: RunRef,
 }
@@ -361,7 +386,7 @@ pub struct ReportArgs {
 /// `export-run`.
 #[derive(Debug, Args)]
 pub struct ExportRunArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN")]
     pub run: RunRef,
     /// Write to this folder, created if missing
@@ -371,7 +396,7 @@ pub struct ExportRunArgs {
     #[arg(long)]
     pub sensitive: bool,
     /// Write the output of attempt N instead of the last
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..))]
     pub attempt: Option<u32>,
     /// Include the prompts
     #[arg(long)]
@@ -385,7 +410,7 @@ pub struct ExportRunArgs {
         Examples:\n  meno events last --kind TierEscalated\n  meno events -n 20\n  meno events --follow --json"
 )]
 pub struct EventsArgs {
-    /// Only of this run: an id, its beginning or end, `last` or `last~N`
+    /// Only of this run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN")]
     pub run: Option<RunRef>,
     /// Print only events of this kind; repeatable
@@ -395,10 +420,10 @@ pub struct EventsArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// Print only the last N events
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = whole::<u64>(0..))]
     pub limit: Option<u64>,
     /// Start at this position of the log
-    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SEQ", value_parser = whole::<u64>(1..))]
     pub from: Option<u64>,
 }
 
@@ -406,14 +431,14 @@ pub struct EventsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  meno note last \"missed the unsafe block in parse.rs\" --rating 2 --tag false-negative")]
 pub struct NoteArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN")]
     pub run: RunRef,
     /// The note
     #[arg(value_name = "TEXT")]
     pub text: String,
     /// Rate the run from 1 (bad) to 5 (good)
-    #[arg(long, value_name = "1..5", value_parser = clap::value_parser!(u8).range(1..=5))]
+    #[arg(long, value_name = "1..5", value_parser = whole::<u8>(1..=5))]
     pub rating: Option<u8>,
     /// Add a tag; repeatable
     #[arg(long = "tag", value_name = "TAG")]
@@ -476,12 +501,23 @@ pub struct ManArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::FromArgMatches;
 
     use super::*;
 
     fn parse(words: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(std::iter::once("meno").chain(words.split_whitespace()))
+        let mut matches = program().try_get_matches_from(std::iter::once("meno").chain(words.split_whitespace()))?;
+        Cli::from_arg_matches_mut(&mut matches)
+    }
+
+    #[test]
+    fn an_option_that_takes_a_number_takes_a_negative_one_and_says_what_is_wrong_with_it() {
+        let options = "run t --seed -1|run t --budget -1|replay r --speed -1|list-runs --wait -1|events -n -5|show-run --attempt -1|ui --port -1";
+        for words in options.split('|') {
+            let error = parse(words).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{words}: {error}");
+            assert!(error.to_string().contains("not a"), "{words}: {error}");
+        }
     }
 
     #[test]
@@ -542,14 +578,16 @@ mod tests {
             ("run release_prep --set novalue", "KEY=VALUE"),
             ("run release_prep --escalate maybe", "auto"),
             ("run release_prep --strategy cheap", "cheap_only"),
-            ("run release_prep --jobs 0", "1"),
+            ("run release_prep --jobs 0", "positive"),
+            ("run release_prep --jobs -1", "positive"),
             ("list-runs --status done", "succeeded"),
-            ("list-runs --limit 0", "1"),
-            ("search --limit 0 words", "1"),
+            ("list-runs --limit 0", "positive"),
+            ("list-runs -n -1", "positive"),
+            ("search --limit 0 words", "positive"),
             ("list-runs --since someday", "yesterday"),
             ("list-runs --time-zone Mars/Phobos", "time zone"),
             ("show-run 7Q", "at least 4"),
-            ("note last text --rating 6", "1..=5"),
+            ("note last text --rating 6", "1 to 5"),
             ("events --kind Nonsense", "kind"),
             ("resume last --approve --deny", "cannot be used with"),
             ("frobnicate", "unrecognized"),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{RunRef, speed};
+use super::values::{RunRef, speed, whole};
 
 /// `audit`.
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ use super::values::{RunRef, speed};
         meno audit --against seal.json --signer auditor.pub"
 )]
 pub struct AuditArgs {
-    /// Only this run: an id, its beginning or end, `last` or `last~N`
+    /// Only this run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN", conflicts_with = "all")]
     pub run: Option<RunRef>,
     /// Audit all runs, as without RUN
@@ -47,7 +47,7 @@ pub struct AuditArgs {
         meno events last --json > saved.jsonl && meno replay --verify --from saved.jsonl"
 )]
 pub struct ReplayArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN", required_unless_present_any = ["all", "from"], conflicts_with = "all")]
     pub run: Option<RunRef>,
     /// Repeat every decision and compare
@@ -66,7 +66,7 @@ pub struct ReplayArgs {
     #[arg(long, conflicts_with = "at")]
     pub step: bool,
     /// Show the run at this position, or its Nth event
-    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SEQ", value_parser = whole::<u64>(1..))]
     pub at: Option<u64>,
 }
 
@@ -74,7 +74,7 @@ pub struct ReplayArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  meno diff last~1 last")]
 pub struct DiffArgs {
-    /// The first run: an id, its beginning or end, `last` or `last~N`
+    /// The first run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "A")]
     pub a: RunRef,
     /// The second run

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{Budget, KeyValue, RunRef, dollars, escalate, resolution, strategy};
+use super::values::{Budget, KeyValue, RunRef, dollars, escalate, resolution, strategy, whole};
 use crate::domain::event::{Escalate, Resolution};
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Strategy;
@@ -46,7 +46,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true, help_heading = "Limits")]
     pub budget: Option<NanoUsd>,
     /// Run at most N agents at once
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
+    #[arg(short, long, value_name = "N", value_parser = whole::<u16>(1..), help_heading = "Limits")]
     pub jobs: Option<u16>,
     /// Allow models without a price under a budget
     #[arg(long, help_heading = "Limits")]
@@ -58,7 +58,7 @@ pub struct RunArgs {
     #[arg(long, help_heading = "How to run")]
     pub dry_run: bool,
     /// Set the seed for everything random
-    #[arg(long, value_name = "N", help_heading = "How to run")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0..), help_heading = "How to run")]
     pub seed: Option<u64>,
     /// Fix time and ids by MENO_CLOCK and MENO_SEED
     #[arg(long, help_heading = "How to run")]
@@ -76,7 +76,7 @@ pub struct RunArgs {
         meno resume 7QW2 --retry-failed --budget 2.50"
 )]
 pub struct ResumeArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN")]
     pub run: RunRef,
     /// Allow the escalation that the run waits for
@@ -110,14 +110,14 @@ pub struct ResumeArgs {
         Examples:\n  meno resolve last done\n  meno resolve 7QW2 --tool 3 not-done"
 )]
 pub struct ResolveArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN")]
     pub run: RunRef,
     /// Whether the tool had finished: done, not-done, unknown
     #[arg(value_name = "ANSWER", value_parser = resolution())]
     pub answer: Resolution,
     /// Name the tool, where the run waits for several
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..))]
     pub tool: Option<u32>,
     /// Let agents write in the workspace
     #[arg(long)]
@@ -132,7 +132,7 @@ pub struct ResolveArgs {
         Examples:\n  meno undo last --dry-run\n  meno undo 7QW2"
 )]
 pub struct UndoArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN")]
     pub run: RunRef,
     /// Take back only what this role wrote
@@ -156,11 +156,11 @@ pub struct UndoArgs {
         meno fork last --at 42"
 )]
 pub struct ForkArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN")]
     pub run: RunRef,
     /// Continue from this position, or the run's event number
-    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "agent")]
+    #[arg(long, value_name = "SEQ", value_parser = whole::<u64>(1..), conflicts_with = "agent")]
     pub at: Option<u64>,
     /// Repeat this role and the agents that depend on it
     #[arg(long, value_name = "ROLE")]
@@ -185,7 +185,7 @@ pub struct ForkArgs {
         Examples:\n  meno rerun last --seed 8\n  meno rerun last --agent publisher"
 )]
 pub struct RerunArgs {
-    /// The run: an id, its beginning or end, `last` or `last~N`
+    /// The run: an id, its start or end, `last` or `last~N` of the own runs
     #[arg(value_name = "RUN")]
     pub run: RunRef,
     /// Repeat only this role and agents that depend on it
@@ -209,7 +209,7 @@ pub struct NewTerms {
     #[arg(long, value_name = "HOW", value_parser = escalate(), hide_possible_values = true)]
     pub escalate: Option<Escalate>,
     /// Set another seed for everything random
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0..))]
     pub seed: Option<u64>,
     /// Add a label to those of the run; repeatable
     #[arg(long = "label", value_name = "K=V")]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::values::dollars;
+use super::values::{dollars, whole};
 use crate::domain::money::NanoUsd;
 
 /// What `ui` is given.
@@ -16,7 +16,7 @@ use crate::domain::money::NanoUsd;
 )]
 pub struct UiArgs {
     /// Use this port [default: 4690, or any that is free]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u16>(0..=65_535))]
     pub port: Option<u16>,
     /// Print the address without opening a browser
     #[arg(long)]

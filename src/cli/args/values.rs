@@ -1,5 +1,6 @@
 //! Words on the command line that are more than words: amounts, pairs, references to runs, dates, zones.
 
+use std::ops::{Bound, RangeBounds};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -25,6 +26,26 @@ use crate::views::status::RunStatus;
 pub fn dollars(text: &str) -> Result<NanoUsd, String> {
     NanoUsd::from_decimal(text.strip_prefix('$').unwrap_or(text))
         .ok_or_else(|| "not an amount of US dollars such as 2 or 0.50 (at most nine decimals)".to_owned())
+}
+
+/// Reads a whole number within `range`, which begins at 0 or at 1.
+pub fn whole<T: TryFrom<u64> + 'static>(
+    range: impl RangeBounds<u64> + Clone + Send + Sync + 'static,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse::<u64>().ok().filter(|number| range.contains(number)).and_then(|number| T::try_from(number).ok());
+        number.ok_or_else(|| match (range.contains(&0), range.end_bound()) {
+            (true, Bound::Included(most)) => format!("not a whole number from 0 to {most}"),
+            (false, Bound::Included(most)) => format!("not a whole number from 1 to {most}"),
+            _ if is_digits(text) && text.bytes().any(|digit| digit != b'0') => "a number that is too large".to_owned(),
+            (true, _) => "not a whole number such as 0 or 10".to_owned(),
+            (false, _) => "not a positive whole number such as 1 or 10".to_owned(),
+        })
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Reads a number of seconds, with decimals.
@@ -299,6 +320,18 @@ mod tests {
         assert_eq!(dollars("0.50"), Ok(NanoUsd(500_000_000)));
         assert_eq!(dollars("$2"), Ok(NanoUsd(2_000_000_000)));
         assert!(dollars("-1").is_err() && dollars("nan").is_err() && dollars("0.0000000001").is_err());
+    }
+
+    #[test]
+    fn what_is_no_number_of_a_range_is_refused_with_what_would_be() {
+        let (positive, any, rating) = (whole::<u32>(1..), whole::<u64>(0..), whole::<u8>(1..=5));
+        assert_eq!((positive("7"), any("0"), rating("5")), (Ok(7), Ok(0), Ok(5)));
+        for wrong in ["-1", "0", "1.5", "", "many"] {
+            assert_eq!(positive(wrong).unwrap_err(), "not a positive whole number such as 1 or 10", "{wrong}");
+        }
+        assert_eq!(positive("4294967296").unwrap_err(), "a number that is too large");
+        assert_eq!(any("-1").unwrap_err(), "not a whole number such as 0 or 10");
+        assert_eq!(rating("6").unwrap_err(), "not a whole number from 1 to 5");
     }
 
     #[test]

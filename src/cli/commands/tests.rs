@@ -258,3 +258,22 @@ fn without_a_home_folder_it_is_said_that_transcripts_were_looked_for_nowhere() {
     let named = typed(dir.path(), &["import", "transcripts", dir.path().to_str().unwrap()]).0.unwrap_err();
     assert_eq!(named.causes, [format!("looked in: {}", dir.path().display())]);
 }
+
+#[test]
+fn an_age_that_no_run_has_says_how_many_there_are() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let refused = |dir: &Path, run: &str| {
+        let refused = typed(dir, &["show-run", run]).0.unwrap_err();
+        (refused.kind, refused.message, refused.hint.unwrap())
+    };
+    assert_eq!(refused(dir.path(), "last").1, "there is no run `last`: there is none yet");
+    begin(dir.path(), 2);
+    assert_eq!(refused(dir.path(), "last~2").1, "there is no run `last~2`: the store has 2 runs of its own");
+    let log = dir.path().join("exported");
+    let exported = json(dir.path(), &["export", log.to_str().unwrap()]);
+    json(elsewhere.path(), &["import", "events", exported["file"].as_str().unwrap()]);
+    let (kind, message, hint) = refused(elsewhere.path(), "last");
+    assert_eq!(kind, "run_not_found");
+    assert!(message.ends_with("all that there are (2) are of pulled or imported logs"), "{message}");
+    assert!(hint.starts_with("name one by its id"), "{hint}");
+}

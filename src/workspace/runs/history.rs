@@ -28,6 +28,16 @@ pub enum FindError {
     /// There is no such run.
     #[error("there is no run `{0}`")]
     NotFound(String),
+    /// There are not so many runs.
+    #[error("there is no run `{reference}`: {}", counted(*own, *others))]
+    TooFew {
+        /// The word.
+        reference: String,
+        /// How many runs of its own the store has.
+        own: u64,
+        /// How many there are of pulled and imported logs.
+        others: u64,
+    },
     /// There are several.
     #[error("`{reference}` names {} runs: {}", candidates.len(), candidates.join(", "))]
     Ambiguous {
@@ -50,6 +60,18 @@ pub enum FindError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+/// Says how many runs there are among which `last` counts.
+fn counted(own: u64, others: u64) -> String {
+    match (own, others) {
+        (0, 0) => "there is none yet".to_owned(),
+        (0, others) => {
+            format!("`last` counts the store's own runs, and all that there are ({others}) are of pulled or imported logs")
+        }
+        (1, _) => "the store has one run of its own".to_owned(),
+        (own, _) => format!("the store has {own} runs of its own"),
+    }
 }
 
 impl Runs<'_> {
@@ -134,7 +156,11 @@ impl Runs<'_> {
                 None => return Err(FindError::Malformed(reference.to_owned())),
             };
             let rows = self.rows(None, back.saturating_add(1))?;
-            return rows.get(back as usize).map(|row| row.run_id).ok_or_else(not_found);
+            if let Some(row) = rows.get(back as usize) {
+                return Ok(row.run_id);
+            }
+            let others = self.0.keeping().imported_runs()?.iter().map(|spans| spans.runs().count() as u64).sum();
+            return Err(FindError::TooFew { reference: reference.to_owned(), own: self.count_runs()?, others });
         }
         let wanted = reference.to_ascii_uppercase();
         if let Ok(id) = wanted.parse::<RunId>() {
