@@ -169,6 +169,8 @@ impl From<RemoteError> for CliError {
             }
             RemoteError::Denied { .. } => Self::new("remote_denied", Exit::Mendable, message)
                 .hint(format!("credentials come from the environment: {CREDENTIALS}")),
+            RemoteError::Silent { .. } => Self::new("remote_silent", Exit::Mendable, message)
+                .hint("see whether it is up and can be reached from here, then run the command again: what was done stays"),
             _ => Self::new("remote_failed", Exit::Mendable, message).hint("try again: what was done stays, and the rest follows"),
         }
     }

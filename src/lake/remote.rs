@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -68,11 +69,44 @@ const AZURE: [&str; 15] = [
     "AZURE_ALLOW_HTTP",
     "AZURE_USE_AZURE_CLI",
 ];
-/// Times that a request is made again before it has failed, and how long altogether.
+/// Times that a request is made again before it has failed.
 const RETRIES: usize = 10;
-const RETRY_FOR: Duration = Duration::from_secs(60);
-/// How long one request may take: the largest object over a slow line.
-const REQUEST_LIMIT: Duration = Duration::from_secs(300);
+/// The slowest line over which an object is sent, in bytes a second: of what is sent it is not known how far it has come.
+const SLOWEST: u64 = 32 * 1024;
+
+/// How long a place may be silent.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// Until it takes a connection.
+    connect: Duration,
+    /// Until more of an answer comes; and how long a request that fails in passing is made again.
+    silence: Duration,
+}
+
+const PATIENCE: Patience = Patience { connect: Duration::from_secs(10), silence: Duration::from_secs(60) };
+
+impl Patience {
+    /// Returns how requests are made whose answer is long: each part of it may take a while, and all of it as long as it takes. What is sent
+    /// with a request counts as silence there.
+    fn reading(self) -> ClientOptions {
+        self.writing().with_read_timeout(self.silence)
+    }
+
+    /// Returns how requests are made that send something long: [`Self::of`] says how long that may take.
+    fn writing(self) -> ClientOptions {
+        ClientOptions::new().with_connect_timeout(self.connect).with_timeout_disabled()
+    }
+
+    /// Returns how long it may take to send so many bytes.
+    fn of(self, bytes: usize) -> Duration {
+        self.silence + Duration::from_secs(bytes as u64 / SLOWEST)
+    }
+
+    fn retry(self) -> RetryConfig {
+        let backoff = BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 2.0 };
+        RetryConfig { backoff, max_retries: RETRIES, retry_timeout: self.silence }
+    }
+}
 
 /// Why a shared place cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +140,14 @@ pub enum RemoteError {
         /// The place.
         place: String,
     },
+    /// Nothing came of a request for too long.
+    #[error("{place}: {host} did not answer in time")]
+    Silent {
+        /// The place, or the object there.
+        place: String,
+        /// The machine that was asked.
+        host: String,
+    },
     /// A request failed, again and again where that may help.
     #[error("{place}: {why}")]
     Failed {
@@ -127,10 +169,16 @@ pub enum Created {
 
 /// A shared place.
 pub struct Remote {
-    store: Box<dyn ObjectStore>,
+    /// For what is short to ask and long to answer.
+    reading: Box<dyn ObjectStore>,
+    /// For what is long to ask.
+    writing: Box<dyn ObjectStore>,
     prefix: Path,
     runtime: Runtime,
     address: String,
+    /// The address of the service, where the environment names one.
+    endpoint: Option<String>,
+    patience: Patience,
 }
 
 impl Remote {
@@ -140,12 +188,25 @@ impl Remote {
     /// # Errors
     /// [`RemoteError::Address`].
     pub fn open(address: &str, make: bool, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, RemoteError> {
+        Self::open_for(address, make, variable, PATIENCE)
+    }
+
+    fn open_for(
+        address: &str,
+        make: bool,
+        variable: &dyn Fn(&str) -> Option<String>,
+        patience: Patience,
+    ) -> Result<Self, RemoteError> {
         // Whoever asks for a certificate first chooses the implementation; that it was chosen already is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (shown, store, prefix) = parse(address, make, variable)?;
+        let (shown, reading, prefix) = parse(address, make, variable, patience.reading(), patience.retry())?;
+        let (_, writing, _) = parse(address, make, variable, patience.writing(), patience.retry())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|why| RemoteError::Failed { place: shown.clone(), why: why.to_string() })?;
-        Ok(Self { store, prefix, runtime, address: shown })
+        let mut names =
+            S3.iter().chain(&GOOGLE).chain(&AZURE).filter(|name| name.contains("ENDPOINT") || name.contains("BASE_URL"));
+        let endpoint = names.find_map(|name| variable(name).filter(|value| !value.is_empty()));
+        Ok(Self { reading, writing, prefix, runtime, address: shown, endpoint, patience })
     }
 
     /// Returns the address, as it may be shown.
@@ -160,7 +221,7 @@ impl Remote {
     pub fn list(&self, under: &str) -> Result<Vec<String>, RemoteError> {
         let prefix = self.path(under);
         let listed = self.runtime.block_on(async {
-            let mut stream = self.store.list(Some(&prefix));
+            let mut stream = self.reading.list(Some(&prefix));
             let mut found = Vec::new();
             while let Some(object) = next(stream.as_mut()).await {
                 found.push(object?.location);
@@ -185,7 +246,7 @@ impl Remote {
     /// As the place says.
     pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, RemoteError> {
         let path = self.path(name);
-        let got = self.runtime.block_on(async { self.store.get_opts(&path, GetOptions::default()).await?.bytes().await });
+        let got = self.runtime.block_on(async { self.reading.get_opts(&path, GetOptions::default()).await?.bytes().await });
         match got {
             Ok(bytes) => Ok(Some(bytes.into())),
             Err(StoreError::NotFound { .. }) => Ok(None),
@@ -200,10 +261,13 @@ impl Remote {
     pub fn create(&self, name: &str, bytes: Vec<u8>) -> Result<Created, RemoteError> {
         let path = self.path(name);
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.runtime.block_on(self.store.put_opts(&path, PutPayload::from(bytes), options)) {
-            Ok(_) => Ok(Created::New),
-            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(Created::There),
-            Err(why) => Err(self.failed(name, &why)),
+        let patience = self.patience.of(bytes.len());
+        let put = self.writing.put_opts(&path, PutPayload::from(bytes), options);
+        match self.runtime.block_on(async { tokio::time::timeout(patience, put).await }) {
+            Ok(Ok(_)) => Ok(Created::New),
+            Ok(Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. })) => Ok(Created::There),
+            Ok(Err(why)) => Err(self.failed(name, &why)),
+            Err(_) => Err(self.silent(self.place(name), "")),
         }
     }
 
@@ -211,8 +275,18 @@ impl Remote {
         Path::from_iter(self.prefix.parts().map(|part| part.as_ref().to_owned()).chain(name.split('/').map(str::to_owned)))
     }
 
+    fn place(&self, name: &str) -> String {
+        if name.is_empty() { self.address.clone() } else { format!("{}/{name}", self.address) }
+    }
+
+    /// Says that nothing came from the machine that `words` or the environment name.
+    fn silent(&self, place: String, words: &str) -> RemoteError {
+        let asked = words.split_whitespace().chain(self.endpoint.as_deref()).find_map(host_of);
+        RemoteError::Silent { place, host: asked.unwrap_or_else(|| "its server".to_owned()) }
+    }
+
     fn failed(&self, name: &str, why: &StoreError) -> RemoteError {
-        let place = if name.is_empty() { self.address.clone() } else { format!("{}/{name}", self.address) };
+        let place = self.place(name);
         let words = words(why);
         // These services say it in XML, or as the address where a machine of theirs would have credentials.
         let says = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
@@ -221,6 +295,9 @@ impl Remote {
         }
         if says(&["169.254.169.254", "metadata.google.internal", "169.254.170.2"]) {
             return RemoteError::NoCredentials { place: self.address.clone() };
+        }
+        if is_silence(why) {
+            return self.silent(place, &words);
         }
         match why {
             StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => RemoteError::Denied { place, why: words },
@@ -251,9 +328,28 @@ fn words(why: &StoreError) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Tells whether a request failed because nothing came of it for too long.
+fn is_silence(why: &StoreError) -> bool {
+    let mut causes = std::iter::successors(Some(why as &(dyn std::error::Error + 'static)), |cause| cause.source());
+    causes.any(|cause| cause.downcast_ref::<HttpError>().is_some_and(|error| error.kind() == HttpErrorKind::Timeout))
+}
+
+/// Returns the machine that a URL names, with its port.
+fn host_of(word: &str) -> Option<String> {
+    let url = Url::parse(word.trim_matches(['(', ')', ','])).ok().filter(|url| url.scheme().starts_with("http"))?;
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
 type Opened = (String, Box<dyn ObjectStore>, Path);
 
-fn parse(address: &str, make: bool, variable: &dyn Fn(&str) -> Option<String>) -> Result<Opened, RemoteError> {
+fn parse(
+    address: &str,
+    make: bool,
+    variable: &dyn Fn(&str) -> Option<String>,
+    client: ClientOptions,
+    retry: RetryConfig,
+) -> Result<Opened, RemoteError> {
     let wrong = |shown: &str, why: &str| RemoteError::Address { address: shown.to_owned(), why: why.to_owned() };
     if !address.contains("://") {
         return folder(FilePath::new(address), make);
@@ -272,11 +368,10 @@ fn parse(address: &str, make: bool, variable: &dyn Fn(&str) -> Option<String>) -
     let built = |store: Result<Box<dyn ObjectStore>, StoreError>| {
         store.map(|store| (shown.clone(), store, prefix.clone())).map_err(|why| wrong(&shown, &words(&why)))
     };
-    let client = ClientOptions::new().with_timeout(REQUEST_LIMIT);
     match url.scheme() {
         "file" => folder(&url.to_file_path().map_err(|()| wrong(&shown, "it names no folder of this machine"))?, make),
         "s3" | "s3a" => {
-            let mut builder = AmazonS3Builder::new().with_url(address).with_retry(retry()).with_client_options(client);
+            let mut builder = AmazonS3Builder::new().with_url(address).with_retry(retry).with_client_options(client);
             let mut is_near = false;
             for (name, value) in S3.iter().filter_map(|name| Some((name, variable(name).filter(|value| !value.is_empty())?))) {
                 is_near |= name.starts_with("AWS_ENDPOINT") && is_loopback(&value);
@@ -290,7 +385,7 @@ fn parse(address: &str, make: bool, variable: &dyn Fn(&str) -> Option<String>) -
             built(builder.build().map(|store| Box::new(store) as Box<dyn ObjectStore>))
         }
         "gs" => {
-            let mut builder = GoogleCloudStorageBuilder::new().with_url(address).with_retry(retry()).with_client_options(client);
+            let mut builder = GoogleCloudStorageBuilder::new().with_url(address).with_retry(retry).with_client_options(client);
             for (name, value) in GOOGLE.iter().filter_map(|name| Some((name, variable(name).filter(|value| !value.is_empty())?)))
             {
                 if let Ok(key) = name.to_ascii_lowercase().parse::<GoogleConfigKey>() {
@@ -300,7 +395,7 @@ fn parse(address: &str, make: bool, variable: &dyn Fn(&str) -> Option<String>) -
             built(builder.build().map(|store| Box::new(store) as Box<dyn ObjectStore>))
         }
         _ if is_azure => {
-            let mut builder = MicrosoftAzureBuilder::new().with_url(address).with_retry(retry()).with_client_options(client);
+            let mut builder = MicrosoftAzureBuilder::new().with_url(address).with_retry(retry).with_client_options(client);
             for (name, value) in AZURE.iter().filter_map(|name| Some((name, variable(name).filter(|value| !value.is_empty())?))) {
                 if let Ok(key) = name.to_ascii_lowercase().parse::<AzureConfigKey>() {
                     builder = builder.with_config(key, value);
@@ -315,11 +410,6 @@ fn parse(address: &str, make: bool, variable: &dyn Fn(&str) -> Option<String>) -
 fn is_loopback(endpoint: &str) -> bool {
     let host = Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
     host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn retry() -> RetryConfig {
-    let backoff = BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 2.0 };
-    RetryConfig { backoff, max_retries: RETRIES, retry_timeout: RETRY_FOR }
 }
 
 /// Opens a folder, which is made when it is not there, for its owner only.
@@ -369,6 +459,42 @@ mod tests {
         let keyless = failed("error sending request for url (http://169.254.169.254/latest/api/token)");
         assert!(keyless.ends_with("no credentials for it are in the environment") && !keyless.contains("169"), "{keyless}");
         assert!(failed("reset by peer").contains("reset by peer"));
+    }
+
+    #[test]
+    fn a_server_that_never_answers_is_given_up_and_named() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        // It takes every connection and says nothing; those that wait to be taken are taken by the system.
+        let endpoint = format!("http://{host}");
+        let variable = |name: &str| match name {
+            "AWS_ENDPOINT_URL" => Some(endpoint.clone()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("key".to_owned()),
+            _ => None,
+        };
+        let patience = Patience { connect: Duration::from_millis(300), silence: Duration::from_millis(300) };
+        let remote = Remote::open_for("s3://bucket/lake", true, &variable, patience).unwrap();
+        let all = [
+            remote.list("logs").map(drop).unwrap_err(),
+            remote.get("logs/a").map(drop).unwrap_err(),
+            remote.create("logs/a", b"one".to_vec()).map(drop).unwrap_err(),
+        ];
+        for error in all {
+            assert!(matches!(&error, RemoteError::Silent { host: named, .. } if *named == host), "{error}");
+            assert!(error.to_string().ends_with(&format!("{host} did not answer in time")), "{error}");
+        }
+    }
+
+    #[test]
+    fn silence_is_short_a_slow_line_is_given_its_time_and_no_answer_is_cut_for_its_length() {
+        assert_eq!((PATIENCE.connect, PATIENCE.silence), (Duration::from_secs(10), Duration::from_secs(60)));
+        assert_eq!((PATIENCE.of(0), PATIENCE.of(8 << 20)), (Duration::from_secs(60), Duration::from_secs(316)));
+        let says = |client: ClientOptions, key: &str| client.get_config_value(&key.parse().unwrap());
+        for client in [PATIENCE.reading(), PATIENCE.writing()] {
+            assert_eq!((says(client.clone(), "timeout"), says(client, "connect_timeout").as_deref()), (None, Some("10s")));
+        }
+        assert_eq!(says(PATIENCE.reading(), "read_timeout").as_deref(), Some("1m"));
+        assert_eq!(says(PATIENCE.writing(), "read_timeout"), None, "it would count while something is sent");
     }
 
     #[test]
