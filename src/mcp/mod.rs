@@ -9,6 +9,7 @@ pub mod arguments;
 pub mod client_config;
 mod document;
 mod door;
+mod hints;
 mod running;
 mod server;
 pub mod tools;

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::door::Door;
-use super::tools;
+use super::{hints, tools};
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::sanitize;
 
@@ -139,7 +139,10 @@ impl ServerHandler for Server {
         let answer = answer.map_err(|_| ErrorData::internal_error("a fault of meno's own; its trace is on stderr", None))?;
         match answer {
             Some(Ok(document)) => Ok(CallToolResult::structured(document).into()),
-            Some(Err(report)) => Ok(CallToolResult::error(vec![ContentBlock::text(words(&report))]).into()),
+            Some(Err(report)) => {
+                let words = words(&report, self.door.options().allow_run);
+                Ok(CallToolResult::error(vec![ContentBlock::text(words)]).into())
+            }
             None => {
                 let names: Vec<&str> = self.tools.iter().map(|tool| tool.name.as_ref()).collect();
                 Err(ErrorData::invalid_params(format!("there is no tool `{name}`; there are {}", names.join(", ")), None))
@@ -148,14 +151,14 @@ impl ServerHandler for Server {
     }
 }
 
-/// Says what went wrong and what to do, as the command line does.
-fn words(report: &CliError) -> String {
+/// Says what went wrong and what to do, as the command line does, in calls of tools.
+fn words(report: &CliError, may_run: bool) -> String {
     let mut text = format!("error: {}", report.message);
     for cause in &report.causes {
         text += &format!("\n  {cause}");
     }
     if let Some(hint) = &report.hint {
-        text += &format!("\nhint: {hint}");
+        text += &format!("\nhint: {}", hints::in_tools(hint, may_run));
     }
     sanitize::text(&text).into_owned()
 }

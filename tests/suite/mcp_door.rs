@@ -216,7 +216,7 @@ fn what_goes_wrong_is_said_with_what_to_do() {
     let house = House::with_delay(0);
     let mut client = Client::greet(&house, &[]);
     let words = client.refused("show_run", json!({"run": "last"}));
-    assert!(words.contains("meno list-runs"), "{words}");
+    assert!(words.contains("`list_templates` shows what can be run"), "{words}");
     let words = client.refused("show_run", json!({"run": "last", "agnet": "x"}));
     assert!(words.contains("agnet") && words.contains("agent"), "{words}");
     let words = client.refused("show_template", json!({"template": "security_adit"}));
