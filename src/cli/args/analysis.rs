@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::LogArgs;
 use super::values::Moment;
@@ -103,7 +105,8 @@ pub struct TelemetrySpan {
 }
 
 /// How telemetry is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum TelemetryFormat {
     /// A table with a line of names
     Csv,

@@ -30,6 +30,7 @@ fn the_schemas_of_commands_without_a_run_are_those_of_their_types() {
     check::<crate::analytics::spending::CostReport>("costs.json");
     check::<crate::analytics::telemetry::TelemetryReport>("telemetry.json");
     check::<crate::analytics::telemetry::TelemetryLine>("telemetry-export.json");
+    check::<super::telemetry::TelemetryExported>("telemetry-exported.json");
     check::<crate::workspace::memory::bench_route::RouteReport>("bench-route.json");
     check::<crate::workspace::memory::recommend_tasks::TaskAdvice>("recommend-tasks.json");
     check::<crate::workspace::AuditDocument>("audit.json");

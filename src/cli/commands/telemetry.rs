@@ -4,16 +4,30 @@ use std::io::Write;
 use std::path::Path;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::analytics::telemetry::{TelemetryLine, line};
 use crate::cli::args::{TelemetryCommand, TelemetryFormat, TelemetrySpan};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
-use crate::cli::output::sanitize;
+use crate::cli::output::{sanitize, words};
 use crate::cli::{open, render};
 use crate::domain::ids::TimeNs;
 use crate::lake::otel::write as otel_write;
 use crate::workspace::{Access, Workspace};
+
+/// What `telemetry export -o FILE --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "What was written, as `meno telemetry export -o FILE --json` prints it")]
+pub struct TelemetryExported {
+    /// The file.
+    pub file: String,
+    /// Its format.
+    pub format: TelemetryFormat,
+    /// The calls in it.
+    pub calls: u64,
+}
 
 /// Shows or exports the model calls.
 ///
@@ -113,7 +127,11 @@ fn export(
     let written = write(workspace, span, format, std::io::BufWriter::new(file));
     let count = written.inspect_err(|_| drop(std::fs::remove_file(&beside)))?;
     std::fs::rename(&beside, path).map_err(failed)?;
-    context.out.say(format!("written: {} with {count} calls", path.display()));
+    if context.out.json() {
+        context.out.document(&TelemetryExported { file: path.display().to_string(), format, calls: count })?;
+    } else {
+        context.out.say(format!("written: {} with {}", path.display(), words::plural(count, "call")));
+    }
     Ok(Exit::Done)
 }
 

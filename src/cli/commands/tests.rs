@@ -277,3 +277,15 @@ fn an_age_that_no_run_has_says_how_many_there_are() {
     assert!(message.ends_with("all that there are (2) are of pulled or imported logs"), "{message}");
     assert!(hint.starts_with("name one by its id"), "{hint}");
 }
+
+#[test]
+fn telemetry_in_a_file_is_told_as_json_too() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 1);
+    let file = dir.path().join("calls.csv");
+    let words = ["telemetry", "export", "--format", "csv", "-o", file.to_str().unwrap()];
+    let told = json(dir.path(), &words);
+    assert_eq!(told, json!({"file": file.to_str().unwrap(), "format": "csv", "calls": 0}));
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1, "the names of the columns");
+    assert!(typed(dir.path(), &words).1.is_empty());
+}
