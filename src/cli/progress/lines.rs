@@ -114,6 +114,14 @@ pub fn line(recorded: &Recorded, names: &mut Names) -> Option<String> {
     Some(sanitize::line(&text).into_owned())
 }
 
+/// Says as [`line`] does what happened, where the outcome follows, which says why a run failed.
+pub fn line_before_outcome(recorded: &Recorded, names: &mut Names) -> Option<String> {
+    match &recorded.event {
+        Event::RunFailed(body) => Some(format!("run failed, {}", body.reason)),
+        _ => line(recorded, names),
+    }
+}
+
 /// Says what was taken of an input, and what was left out of it.
 pub fn attached(body: &InputAttached) -> String {
     let names = body.private.iter().flat_map(|private| private.rules.iter().copied().zip(&private.omissions));
@@ -276,7 +284,7 @@ fn paths<'a>(files: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::{ToolEnded, ToolStarted};
+    use crate::domain::event::{RunFailed, RunFailedPrivate, RunFailure, ToolEnded, ToolStarted};
     use crate::views::sample;
 
     #[test]
@@ -329,6 +337,16 @@ mod tests {
         let parent = sample::run_id();
         let expected = ["reader: uses read_file".to_owned(), format!("reader: got what run {parent} recorded; nothing ran")];
         assert_eq!(told[2..], expected);
+    }
+
+    #[test]
+    fn why_a_run_failed_is_left_to_the_outcome_where_that_follows() {
+        let private = Some(RunFailedPrivate { message: "agent `a` failed: no money".to_owned() });
+        let failed = &sample::stream([RunFailed { reason: RunFailure::AgentFailed, private }.into()])[0];
+        let reason = RunFailure::AgentFailed;
+        assert_eq!(line_before_outcome(failed, &mut Names::default()).unwrap(), format!("run failed, {reason}"));
+        let whole = format!("run failed, {reason}: agent `a` failed: no money");
+        assert_eq!(line(failed, &mut Names::default()).unwrap(), whole);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod state;
 use super::output::Printer;
 use crate::domain::event::Recorded;
 pub use counting::{Counting, EMBEDDING, EXPORTING, FETCHING, INDEXING, MEASURING};
+use lines::line_before_outcome;
 pub use lines::{Names, attached, line};
 pub use live::Live;
 pub use reading::Reading;
@@ -43,7 +44,7 @@ impl Progress {
         match self {
             Self::Hidden => {}
             Self::Plain(names) => {
-                if let Some(line) = line(recorded, names) {
+                if let Some(line) = line_before_outcome(recorded, names) {
                     out.say(line);
                 }
             }

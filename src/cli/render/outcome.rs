@@ -28,13 +28,18 @@ pub fn outcome(run: &RunDetail, on: &GoOn<'_>, premium: Option<&UnitPrices>, sto
     }
     lines.push(format!("{} {}", styled(HEADING, sanitize::line(&run.template_id)), parts.join(", ")));
     lines.extend(mode_words(run).map(|mode| styled(WARN, sanitize::line(&mode))));
-    if let Some(message) = run.failure.as_ref().and_then(|failure| failure.message.as_ref()) {
+    let failed = run.agents.iter().filter(|agent| agent.status == AgentStatus::Failed);
+    let failed: Vec<(&str, Option<&str>)> = failed
+        .map(|agent| (agent.role.as_str(), agent.failure.as_ref().and_then(|failure| failure.message.as_deref())))
+        .collect();
+    // That a run failed because an agent did is said by the agent's own line.
+    let is_said = |message: &str| failed.iter().any(|(_, own)| own.is_some_and(|own| !own.is_empty() && message.ends_with(own)));
+    if let Some(message) = run.failure.as_ref().and_then(|failure| failure.message.as_ref()).filter(|message| !is_said(message)) {
         lines.push(format!("  {}", sanitize::line(message)));
     }
-    for agent in run.agents.iter().filter(|agent| agent.status == AgentStatus::Failed) {
-        let message =
-            agent.failure.as_ref().and_then(|failure| failure.message.as_deref()).unwrap_or("the reason was not retained");
-        lines.push(format!("  {}: {}", sanitize::line(&agent.role), sanitize::line(message)));
+    for (role, message) in failed {
+        let message = message.unwrap_or("the reason was not retained");
+        lines.push(format!("  {}: {}", sanitize::line(role), sanitize::line(message)));
     }
     lines.push(format!("cost {}", cost_words(run)));
     lines.extend(cost_lines(run).iter().map(|line| format!("  {line}")));
@@ -99,6 +104,21 @@ mod tests {
         outputs: `meno show-run W5X7 --outputs`
         details: `meno show-run W5X7`
         ");
+    }
+
+    #[test]
+    fn why_a_run_failed_is_said_once() {
+        use crate::domain::event::{RunFailed, RunFailedPrivate, RunFailure};
+        let failed = |message: &str| {
+            let private = Some(RunFailedPrivate { message: message.to_owned() });
+            let end = RunFailed { reason: RunFailure::AgentFailed, private }.into();
+            let events = [sample::started(), sample::planned(0, "linter", None), sample::agent_failed(0), end];
+            tell(&RunDetail::fold(sample::stream(events).iter(), &inline), None)
+        };
+        let why = "the next call may cost $0.09, $0.02 is left";
+        let told = failed(&format!("agent `linter` failed: {why}"));
+        assert!(told.matches(why).count() == 1 && told.contains(&format!("  linter: {why}")), "{told}");
+        assert!(failed("no agent succeeded").contains("  no agent succeeded\n  linter: "));
     }
 
     #[test]
