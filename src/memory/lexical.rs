@@ -83,7 +83,9 @@ impl Lexical {
         std::fs::create_dir_all(dir).map_err(|error| {
             Unwritable::of(&error).map_or_else(|| Error::Broken(format!("{}: {error}", dir.display())), Error::Unwritable)
         })?;
-        Self::of(Folder::open(dir)?)
+        let folder = Folder::open(dir)?;
+        let failure = folder.failure();
+        Self::of(folder, failure)
     }
 
     /// Opens a copy in memory of the index in the folder `dir`, an empty one when there is none: its changes end with it.
@@ -96,15 +98,15 @@ impl Lexical {
                 copied.map_err(|error| Error::Broken(error.to_string()))?;
             }
         }
-        Self::of(copy)
+        Self::of(copy, Failure::default())
     }
 
-    fn of(directory: impl Directory + Clone) -> Result<Self, Error> {
+    /// Opens the index in `directory`, which notes in `failure` why a write failed.
+    fn of(directory: impl Directory + Clone, failure: Failure) -> Result<Self, Error> {
         // It has threads of its own, on which a damaged file makes it panic.
         guard::quiet("/tantivy");
         let (schema, fields) = schema();
-        let failure = Failure::default();
-        let index = match Index::open_or_create(failure.watch(directory), schema) {
+        let index = match Index::open_or_create(directory, schema) {
             Err(TantivyError::SchemaError(_)) => return Err(Error::Broken("it is of another form".to_owned())),
             opened => failure.told(opened)?,
         };

@@ -8,8 +8,11 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::failure::Failure;
 use super::{
     AntiCallToken, DeleteError, Directory, DirectoryLock, Error, FileHandle, Index, Lock, LockError, MmapDirectory,
     OpenReadError, OpenWriteError, TantivyError, TantivyResult, TerminatingWrite, WatchCallback, WatchHandle, WritePtr,
@@ -19,18 +22,39 @@ use super::{
 /// there are a few dozen smaller ones at most.
 const SYNCED_FROM: u64 = 256 * 1024;
 
-/// A folder of tantivy's that syncs large files alone.
+/// A folder of tantivy's that syncs large files alone, and notes why the last write failed.
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
     files: MmapDirectory,
     path: PathBuf,
+    failure: Failure,
+    /// The bytes that a test's disk has room for.
+    #[cfg(test)]
+    pub(super) room: Arc<AtomicUsize>,
 }
 
 impl Folder {
     /// Opens the folder `path`, which must be there.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let files = MmapDirectory::open(path).map_err(TantivyError::from)?;
-        Ok(Self { files, path: path.to_owned() })
+        Ok(Self {
+            files,
+            path: path.to_owned(),
+            failure: Failure::default(),
+            #[cfg(test)]
+            room: Arc::new(AtomicUsize::new(usize::MAX)),
+        })
+    }
+
+    /// Opens the folder `path` on a disk that has room for so many bytes.
+    #[cfg(test)]
+    pub(super) fn with_room(path: &Path, room: usize) -> Self {
+        Self { room: Arc::new(AtomicUsize::new(room)), ..Self::open(path).unwrap() }
+    }
+
+    /// Returns where it is noted why the last write failed.
+    pub(super) fn failure(&self) -> Failure {
+        self.failure.clone()
     }
 }
 
@@ -56,11 +80,23 @@ pub(super) fn check(index: &Index) -> Result<(), Error> {
 struct Writing {
     file: File,
     length: u64,
+    folder: Folder,
+}
+
+impl Writing {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(test)]
+        {
+            let taken = self.folder.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |room| room.checked_sub(bytes.len()));
+            taken.map_err(|_| io::Error::from(io::ErrorKind::StorageFull))?;
+        }
+        self.file.write(bytes)
+    }
 }
 
 impl Write for Writing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = self.put(bytes).inspect_err(|error| self.folder.failure.note(error))?;
         self.length += written as u64;
         Ok(written)
     }
@@ -72,7 +108,8 @@ impl Write for Writing {
 
 impl TerminatingWrite for Writing {
     fn terminate_ref(&mut self, _: AntiCallToken) -> io::Result<()> {
-        if self.length >= SYNCED_FROM { self.file.sync_data() } else { Ok(()) }
+        let synced = if self.length >= SYNCED_FROM { self.file.sync_data() } else { Ok(()) };
+        synced.inspect_err(|error| self.folder.failure.note(error))
     }
 }
 
@@ -91,9 +128,12 @@ impl Directory for Folder {
 
     fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
         match File::options().write(true).create_new(true).open(self.path.join(path)) {
-            Ok(file) => Ok(BufWriter::new(Box::new(Writing { file, length: 0 }))),
+            Ok(file) => Ok(BufWriter::new(Box::new(Writing { file, length: 0, folder: self.clone() }))),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(OpenWriteError::FileAlreadyExists(path.to_owned())),
-            Err(error) => Err(OpenWriteError::wrap_io_error(error, path.to_owned())),
+            Err(error) => {
+                self.failure.note(&error);
+                Err(OpenWriteError::wrap_io_error(error, path.to_owned()))
+            }
         }
     }
 
@@ -107,7 +147,10 @@ impl Directory for Folder {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let beside = self.path.join(format!(".{}-{number}.tmp", std::process::id()));
         let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, self.path.join(path)));
-        written.inspect_err(|_| drop(fs::remove_file(&beside)))
+        written.inspect_err(|error| {
+            self.failure.note(error);
+            drop(fs::remove_file(&beside));
+        })
     }
 
     fn sync_directory(&self) -> io::Result<()> {
@@ -115,7 +158,11 @@ impl Directory for Folder {
     }
 
     fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
-        self.files.acquire_lock(lock)
+        self.files.acquire_lock(lock).inspect_err(|error| {
+            if let LockError::IoError(error) = error {
+                self.failure.note(error);
+            }
+        })
     }
 
     fn watch(&self, callback: WatchCallback) -> TantivyResult<WatchHandle> {
