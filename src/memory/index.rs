@@ -135,6 +135,26 @@ pub struct IndexDir {
     copy: Option<Arc<Mutex<Option<Lexical>>>>,
 }
 
+/// How an index is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// There is none.
+    Absent,
+    /// It is made in memory here, because nothing can be written.
+    InMemory,
+    /// Texts in it were forgotten: whoever takes it next makes it anew.
+    Stale,
+    /// It cannot be read, with the reason.
+    Broken(String),
+    /// It can be read.
+    Read {
+        /// What it has seen of the log.
+        seen: Seen,
+        /// The runs in it.
+        runs: u64,
+    },
+}
+
 /// Held by the process that changes the index.
 pub struct Hold {
     place: IndexDir,
@@ -238,6 +258,25 @@ impl IndexDir {
         self.exists().then(|| guarded(|| self.open()).ok()?.ok()).flatten()
     }
 
+    /// Looks at what is there, and changes nothing.
+    pub fn condition(&self) -> Condition {
+        let read = || -> Result<Condition, lexical::Error> {
+            let lexical = self.open()?;
+            let runs = lexical.searcher()?.runs()?;
+            Ok(lexical.seen()?.map_or(Condition::Absent, |seen| Condition::Read { seen, runs }))
+        };
+        match self.lexical_dir().join(lexical::COMMIT_FILE).is_file() {
+            _ if self.is_in_memory() => Condition::InMemory,
+            _ if self.is_stale() => Condition::Stale,
+            // Opening it would make one.
+            false if self.exists() => Condition::Broken(format!("{} is missing", lexical::COMMIT_FILE)),
+            false => Condition::Absent,
+            true => guarded(read)
+                .unwrap_or_else(|panic| Err(lexical::Error::Broken(panic)))
+                .unwrap_or_else(|why| Condition::Broken(why.to_string())),
+        }
+    }
+
     /// Opens the vectors of an embedder for reading; `None` when there are none.
     pub fn vectors(&self, embedder: &Embedder) -> Option<Vectors> {
         Vectors::open(&self.vectors_dir(embedder.id()), embedder.dims()).ok().flatten()
@@ -334,7 +373,7 @@ impl Hold {
         let (node, head, _) = source.head()?;
         let (lexical, mut anew) = self.open()?;
         let seen = lexical.seen()?;
-        let is_ours = seen.as_ref().map(|seen| self.is_of(seen, &node, source)).transpose()?;
+        let is_ours = seen.as_ref().map(|seen| is_of(seen, &node, source)).transpose()?;
         if is_ours == Some(false) {
             anew = Some("it was made from another log or in another form".to_owned());
         }
@@ -522,20 +561,23 @@ impl Hold {
         }
     }
 
-    /// Returns whether what the index has seen is the beginning of this log.
-    fn is_of(&self, seen: &Seen, node: &str, source: &dyn Source) -> Result<bool, Error> {
-        if seen.form != FORM || seen.node != node {
-            return Ok(false);
-        }
-        Ok(seen.seq == 0 || source.hash_at(seen.seq)?.is_some_and(|hash| hash.to_string() == seen.hash))
-    }
-
     /// Says what was seen, and forgets of `ahead` what is not ahead any more.
     fn seen(&self, node: &str, seq: u64, hash: Hash, ahead: &mut HashMap<RunId, u64>) -> Seen {
         ahead.retain(|_, to| *to > seq);
         let ahead = ahead.iter().map(|(run, to)| (run.to_string(), *to)).collect();
         Seen { form: FORM, node: node.to_owned(), seq, hash: hash.to_string(), ahead }
     }
+}
+
+/// Returns whether what an index has seen is the beginning of this log.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn is_of(seen: &Seen, node: &str, source: &dyn Source) -> Result<bool, store::Error> {
+    if seen.form != FORM || seen.node != node {
+        return Ok(false);
+    }
+    Ok(seen.seq == 0 || source.hash_at(seen.seq)?.is_some_and(|hash| hash.to_string() == seen.hash))
 }
 
 fn remove(dir: &Path) -> Result<(), Error> {

@@ -258,6 +258,12 @@ impl Sought {
 }
 
 impl Searcher {
+    /// Returns how many runs there are.
+    pub(super) fn runs(&self) -> Result<u64, Error> {
+        let is_run = DocumentTest::Is(WordFact::Kind, vec![Kind::Run.name().to_owned()]);
+        Ok(self.passing(&[is_run])?.map_or(0, |passing| passing.count() as u64))
+    }
+
     /// Returns the words that documents have for a fact, in lower case, at most `limit`.
     pub(super) fn values(&self, fact: WordFact, limit: usize) -> Result<BTreeSet<String>, Error> {
         let broken = |error: std::io::Error| Error::Broken(error.to_string());

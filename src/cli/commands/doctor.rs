@@ -17,8 +17,10 @@ use crate::cli::output::{BAD, GOOD, HINT, WARN, sanitize, styled, time, words};
 use crate::cli::render::GoOn;
 use crate::domain::settings::AuthScheme;
 use crate::domain::tier::Tier;
+use crate::memory::index::Condition;
 use crate::settings::Choice;
 use crate::tools::sandbox::OPEN;
+use crate::workspace::memory::recall::IndexState;
 use crate::workspace::{Access, Inspection, LastAudit, Upkeep, Workspace};
 
 /// How a thing is.
@@ -117,6 +119,7 @@ pub fn look(workspace: &Workspace) -> Result<DoctorDocument> {
         checks.push(ok("store", format!("there is none at {}; the first run makes it", workspace.store.path.display())));
     } else {
         of_store(workspace, &workspace.inspect()?, &mut checks);
+        checks.push(of_search(&workspace.memory().condition()?));
         checks.push(of_audit(&workspace.proof().last_audit()?, workspace.log().head()?.seq));
     }
     of_settings(workspace, &mut checks);
@@ -332,6 +335,33 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
     }
 }
 
+/// How the search index is, beside the log; it may be changed by another process while it is looked at.
+fn of_search(index: &IndexState) -> Check {
+    let note = |found: String, hint: &str| Check { hint: Some(hint.to_owned()), ..ok("search", found) };
+    match &index.condition {
+        Condition::Absent if index.head == 0 => ok("search", "there is nothing to find yet"),
+        Condition::Absent => note("there is no index yet".to_owned(), "the next search makes it, and so does `meno reindex`"),
+        Condition::InMemory => ok("search", "made in memory where it is needed; the index on disk was not checked"),
+        Condition::Stale => {
+            bad("search", CheckStatus::Warning, "texts in the index were forgotten", "`meno reindex` makes it anew without them")
+        }
+        Condition::Broken(why) => bad("search", CheckStatus::Problem, format!("the index cannot be read: {why}"), REINDEX),
+        Condition::Read { .. } if !index.is_ours => {
+            bad("search", CheckStatus::Warning, "the index is of another log, or of another form", REINDEX)
+        }
+        Condition::Read { seen, runs } if seen.seq < index.head => {
+            let behind = words::plural(index.head - seen.seq, "event");
+            let found = format!("{runs} of {} indexed, {behind} behind the log", words::plural(index.runs, "run"));
+            note(found, "the next search goes on with it, and so does `meno reindex`")
+        }
+        Condition::Read { runs, .. } if *runs < index.runs => {
+            let found = format!("the index has seen all events, and only {runs} of {}", words::plural(index.runs, "run"));
+            bad("search", CheckStatus::Problem, found, "`meno reindex --anew` rebuilds it; nothing is lost")
+        }
+        Condition::Read { runs, .. } => ok("search", format!("{} indexed, up to the log", words::plural(*runs, "run"))),
+    }
+}
+
 /// When the whole store was audited last, as it notes.
 fn of_audit(last: &LastAudit, head: u64) -> Check {
     match last {
@@ -362,6 +392,7 @@ const RESTORE_ELSEWHERE: &str =
 const REOPEN: &str = "the next process that opens the store puts it right: end the one that holds it, then try again";
 const REIMPORT: &str = "move its folder away from `journal`, then `meno import events FILE` takes it in again";
 const REBUILD: &str = "`meno rebuild` rebuilds it; nothing is lost";
+const REINDEX: &str = "`meno reindex` rebuilds it; nothing is lost";
 const READ_ONLY: &str =
     "reading, searching, auditing, exporting and `meno backup FILE` work; damage is reported and not restored";
 const BACKUP: &str = "put the file back from a copy of the store; the event that names it still proves what it was";

@@ -47,6 +47,11 @@ fn opened(dir: &Path) -> Workspace {
     open::store_with(&mut context, Access::Write, opening).unwrap()
 }
 
+/// Brings the words' side of the search index up to the log.
+fn index(dir: &Path) {
+    assert!(opened(dir).memory().catch_up(&|_, _| true).unwrap().is_some());
+}
+
 /// Starts `count` simulated runs in the store in `dir`; nobody executes them.
 fn begin(dir: &Path, count: usize) {
     let workspace = opened(dir);
@@ -288,4 +293,32 @@ fn telemetry_in_a_file_is_told_as_json_too() {
     assert_eq!(told, json!({"file": file.to_str().unwrap(), "format": "csv", "calls": 0}));
     assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1, "the names of the columns");
     assert!(typed(dir.path(), &words).1.is_empty());
+}
+
+#[test]
+fn a_search_index_is_looked_at_beside_the_log_and_not_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path(), 2);
+    let search = |dir: &Path| {
+        let seen = typed(dir, &["doctor", "--json"]).1;
+        let seen: Value = serde_json::from_str(&seen).unwrap();
+        let check = seen["checks"].as_array().unwrap().iter().find(|check| check["name"] == "search").unwrap().clone();
+        (check["state"].as_str().unwrap().to_owned(), check["found"].as_str().unwrap().to_owned(), check["hint"].to_string())
+    };
+    assert_eq!(search(dir.path()).1, "there is no index yet");
+    assert!(!dir.path().join("store/index").exists(), "looking makes none");
+    index(dir.path());
+    assert_eq!(search(dir.path()).1, "2 runs indexed, up to the log");
+    begin(dir.path(), 1);
+    let (state, found, hint) = search(dir.path());
+    assert!(state == "ok" && found.starts_with("2 of 3 runs indexed, ") && hint.contains("`meno reindex`"), "{found} {hint}");
+    let commit = dir.path().join("store/index/lexical/meta.json");
+    std::fs::write(&commit, "{").unwrap();
+    let (state, _, hint) = search(dir.path());
+    assert!(state == "problem" && hint.contains("`meno reindex`"), "{hint}");
+    std::fs::remove_file(&commit).unwrap();
+    assert_eq!(search(dir.path()).1, "the index cannot be read: meta.json is missing");
+    assert!(!commit.exists(), "looking mends nothing");
+    index(dir.path());
+    assert_eq!(search(dir.path()).1, "3 runs indexed, up to the log");
 }

@@ -3,6 +3,7 @@
 //! Any process may look after the index, one at a time; appends never wait for it. A process that stays (`serve`) keeps both
 //! sides open and the model loaded, and answers for the others.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Recall;
 use crate::domain::ids::RunId;
 use crate::memory::embed::{self, Embedder};
-use crate::memory::index::{self, CaughtUp, GoOn, Hold, IndexDir};
+use crate::memory::index::{self, CaughtUp, Condition, GoOn, Hold, IndexDir, Source, is_of};
 use crate::memory::lexical::{DocumentTest, Seen, WordFact};
 use crate::memory::query::{Completion, Id, Order, Spelled, Understood, Vocabulary, complete, spell, understand};
 use crate::memory::search::{Hit, OpenIndex, Question, SearchResult, Sides};
@@ -62,6 +63,19 @@ pub struct Indexed {
     pub embedded: u64,
     /// Passages without a vector still.
     pub without_vector: u64,
+}
+
+/// The search index beside the log.
+#[derive(Clone, Debug)]
+pub struct IndexState {
+    /// How it is found.
+    pub condition: Condition,
+    /// What it has seen is the beginning of this log, in today's form.
+    pub is_ours: bool,
+    /// The log's last position.
+    pub head: u64,
+    /// The runs of the log, and of those beside it.
+    pub runs: u64,
 }
 
 impl Recall<'_> {
@@ -414,6 +428,21 @@ impl Recall<'_> {
                 return Ok(indexed);
             }
         }
+    }
+
+    /// Looks at the search index beside the log, and changes nothing.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(crate) fn condition(&self) -> Result<IndexState, crate::store::Error> {
+        let condition = self.index_place().condition();
+        let (node, head, _) = Logged(self.0).head()?;
+        let is_ours = match &condition {
+            Condition::Read { seen, .. } => is_of(seen, &node, &Logged(self.0))?,
+            _ => false,
+        };
+        let runs = self.0.runs().run_ids()?.into_iter().collect::<HashSet<_>>().len() as u64;
+        Ok(IndexState { condition, is_ours, head, runs })
     }
 
     pub(in crate::workspace) fn index_place(&self) -> IndexDir {
