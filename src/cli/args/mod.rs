@@ -512,7 +512,7 @@ mod tests {
 
     #[test]
     fn an_option_that_takes_a_number_takes_a_negative_one_and_says_what_is_wrong_with_it() {
-        let options = "run t --seed -1|run t --budget -1|replay r --speed -1|list-runs --wait -1|events -n -5|show-run --attempt -1|ui --port -1";
+        let options = "run t --seed -1|run t --budget -1|replay last --speed -1|list-runs --wait -1|events -n -5|show-run --attempt -1|ui --port -1";
         for words in options.split('|') {
             let error = parse(words).unwrap_err();
             assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{words}: {error}");

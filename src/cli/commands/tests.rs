@@ -276,6 +276,9 @@ fn an_age_that_no_run_has_says_how_many_there_are() {
     assert_eq!(refused(dir.path(), "last~2").1, "there is no run `last~2`: the store has 2 runs of its own");
     let log = dir.path().join("exported");
     let exported = json(dir.path(), &["export", log.to_str().unwrap()]);
+    // An empty store would take the log as its own.
+    drop(opened(elsewhere.path()));
+    json(elsewhere.path(), &["seal"]);
     json(elsewhere.path(), &["import", "events", exported["file"].as_str().unwrap()]);
     let (kind, message, hint) = refused(elsewhere.path(), "last");
     assert_eq!(kind, "run_not_found");
