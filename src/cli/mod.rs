@@ -64,7 +64,7 @@ fn parse(words: &[OsString]) -> std::result::Result<Cli, clap::Error> {
         Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
     };
     read(words).or_else(|error| match help_about_help(words).filter(|_| error.use_stderr()) {
-        Some(words) => read(&words).or_else(|help| Err(if help.use_stderr() { error } else { help })),
+        Some(words) => read(&words).map_err(|help| if help.use_stderr() { error } else { help }),
         None => Err(error),
     })
 }
