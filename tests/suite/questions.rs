@@ -101,7 +101,7 @@ fn an_order_is_shown_and_can_be_typed() {
     let found = search(&house, &["most expensive run in january 2026"]);
     assert_eq!(
         found["understood"]["order"],
-        json!({"sort": "most-expensive", "words": "most expensive first", "place": 1, "count": null})
+        json!({"sort": "most-expensive", "words": "most expensive first", "place": 1, "count": null, "typed": "sort:most-expensive"})
     );
     let shown = house.meno(["search", "--lexical", "--explain", "3rd cheapest run in 2026"]).exits(0).stderr;
     for part in ["from the 3rd cheapest", "--sort cheapest", "filter: on:2026", "every run that passes is listed"] {
