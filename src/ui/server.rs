@@ -159,10 +159,12 @@ async fn form_of(body: Body) -> Result<Vec<u8>> {
     while let Some(part) = std::future::poll_fn(|context| parts.as_mut().poll_next(context)).await {
         let part = part.map_err(|why| CliError::invalid("the form did not arrive whole").source(&why).hint("send it again"))?;
         bytes += part.len();
-        match bytes {
-            ..=FORM_BYTES_MAX => form.extend_from_slice(&part),
-            ..=THROWN_BYTES_MAX => form.clear(),
-            _ => break,
+        if bytes > THROWN_BYTES_MAX {
+            break;
+        } else if bytes > FORM_BYTES_MAX {
+            form.clear();
+        } else {
+            form.extend_from_slice(&part);
         }
     }
     if bytes > FORM_BYTES_MAX {

@@ -55,7 +55,11 @@ pub(super) fn may_change_files(basis: &Basis, agent: &Agent) -> bool {
     let only_looks = |effect: ToolEffect| matches!(effect, ToolEffect::Reads | ToolEffect::ReachesOut);
     let programs_only_look =
         || programs(basis, agent).iter().all(|program| effects.get(*program).copied().is_some_and(only_looks));
-    tools(basis, agent).iter().any(|spec| !only_looks(spec.effect) && !(spec.name == RUN_COMMAND && programs_only_look()))
+    let may_change = |spec: &ToolSpec| match spec.name == RUN_COMMAND {
+        true => !programs_only_look(),
+        false => !only_looks(spec.effect),
+    };
+    tools(basis, agent).iter().any(may_change)
 }
 
 /// Returns what a tool call does: of a program, what the recorded settings say of it.
