@@ -114,7 +114,7 @@ pub fn line(recorded: &Recorded, names: &mut Names) -> Option<String> {
     Some(sanitize::line(&text).into_owned())
 }
 
-/// Says as [`line`] does what happened, where the outcome follows, which says why a run failed.
+/// Says as [`line()`] does what happened, where the outcome follows, which says why a run failed.
 pub fn line_before_outcome(recorded: &Recorded, names: &mut Names) -> Option<String> {
     match &recorded.event {
         Event::RunFailed(body) => Some(format!("run failed, {}", body.reason)),
