@@ -1,7 +1,8 @@
 //! What the output of a command says besides its exit code: how many tests its runner ran, and that the network was missing.
 
-use regex::Regex;
 use std::sync::LazyLock;
+
+use regex::Regex;
 
 /// How runners say at the end of a line, or on a line of its own, how many tests they ran: each pattern's groups are numbers to be added.
 static COUNTS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
@@ -13,9 +14,11 @@ static COUNTS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         // nextest
         r"^Summary \[.*\] *(\d+) tests? run:",
         // pytest
-        r"^=* ?collected (\d+) items?",
+        r"^=* ?(?:\d+ \w+, )*(\d+) passed\b.* in [\d.]+s",
         // jest
-        r"^Tests:? .*?(\d+) total",
+        r"^Tests: .*?(\d+) total",
+        // vitest
+        r"^Tests  .*\((\d+)\)$",
         // node --test, TAP
         r"^(?:# |ℹ )tests (\d+)$",
         // mocha
@@ -82,7 +85,7 @@ mod tests {
 
     #[test]
     fn every_pattern_can_be_used() {
-        assert_eq!(COUNTS.len(), 8);
+        assert_eq!(COUNTS.len(), 9);
     }
 
     #[test]
@@ -106,6 +109,9 @@ mod tests {
             ("     Summary [   0.012s] 4 tests run: 4 passed, 0 skipped\n", Some(4)),
             ("collected 0 items\n\n============ no tests ran in 0.01s ============\n", Some(0)),
             ("collected 12 items\n\n12 passed in 0.02s\n", Some(12)),
+            ("....\n4 passed in 0.02s\n", Some(4)),
+            ("======= 1 failed, 4 passed, 2 skipped in 0.12s =======\n", Some(4)),
+            ("No test files found, exiting with code 0\n Test Files  2 passed (2)\n      Tests  5 passed (5)\n", Some(5)),
             ("?   \texample.com/a\t[no test files]\n", Some(0)),
             ("?   \texample.com/a\t[no test files]\nok  \texample.com/b\t0.002s\n", Some(1)),
             ("ok  \texample.com/b\t0.002s [no tests to run]\n", Some(0)),

@@ -1,8 +1,8 @@
 //! An ordered index on disk, as the store needs it: trees of rows sorted by key. Everything in it can be made again from the journal.
 //!
-//! [`on_sled`] is the one that people use, `renew` writes it anew, [`memory`] its twin that fails and crashes on command, [`spare`] goes from one to the other where
-//! the disk is full, [`copied`] reads what must not be changed. None is ever trusted: whoever gets [`Error::Index`] sets the folder aside and fills a new one. The port knows bytes,
-//! not events.
+//! [`on_sled`] is the one that people use, `renew` writes it anew, [`memory`] its twin that fails and crashes on command, [`spare`] goes
+//! from one to the other where the disk is full, [`copied`] reads what must not be changed. None is ever trusted: whoever gets
+//! [`Error::Index`] sets the folder aside and fills a new one. The port knows bytes, not events.
 
 pub mod copied;
 pub mod memory;
