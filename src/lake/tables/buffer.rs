@@ -36,7 +36,7 @@ impl Buffer {
     ///
     /// # Errors
     /// The name of a column that its cell does not fit: a fault of this program. Nothing is added then.
-    pub fn push(&mut self, row: &[Cell]) -> Result<usize, &'static str> {
+    pub fn push(&mut self, row: &[Cell<'_>]) -> Result<usize, &'static str> {
         let (columns, before) = (self.table.columns(), self.bytes.len());
         if row.len() != columns.len() {
             return Err(self.table.name());
@@ -51,7 +51,7 @@ impl Buffer {
         Ok(self.bytes.len() - before)
     }
 
-    fn put(&mut self, column: &Column, cell: &Cell) -> bool {
+    fn put(&mut self, column: &Column, cell: &Cell<'_>) -> bool {
         let mut present = |bytes: &[u8]| {
             self.bytes.push(PRESENT);
             self.bytes.extend_from_slice(bytes);
@@ -111,7 +111,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Reads the next row into `cells`; returns whether there was one.
-    pub fn next_into(&mut self, cells: &mut Vec<Cell>) -> bool {
+    pub fn next_into(&mut self, cells: &mut Vec<Cell<'a>>) -> bool {
         cells.clear();
         if self.left == 0 {
             return false;
@@ -125,7 +125,7 @@ impl<'a> Rows<'a> {
                 Kind::Time => Cell::Time(i64::from_le_bytes(self.array())),
                 Kind::Usd => Cell::Usd(i64::from_le_bytes(self.array())),
                 Kind::Float => Cell::Float(u64::from_le_bytes(self.array())),
-                Kind::Text => Cell::Text(String::from_utf8_lossy(self.text()).into_owned()),
+                Kind::Text => Cell::Text(String::from_utf8_lossy(self.text())),
             });
         }
         true
@@ -224,7 +224,7 @@ impl Cells {
 
     /// Returns the values as cells: what a test compares.
     #[cfg(test)]
-    fn known(&self) -> Vec<Cell> {
+    fn known(&self) -> Vec<Cell<'_>> {
         match &self.values {
             Values::Bool(values) => values.iter().map(|value| Cell::Bool(*value)).collect(),
             Values::Int(values) => values
@@ -238,7 +238,7 @@ impl Cells {
             Values::Float(values) => values.iter().map(|value| Cell::Float(value.to_bits())).collect(),
             Values::Text { bytes, ends } => {
                 let text = |(begin, end): (&usize, &usize)| {
-                    Cell::Text(String::from_utf8_lossy(bytes.get(*begin..*end).unwrap_or_default()).into_owned())
+                    Cell::Text(String::from_utf8_lossy(bytes.get(*begin..*end).unwrap_or_default()))
                 };
                 std::iter::once(&0).chain(ends).zip(ends).map(text).collect()
             }
@@ -252,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    fn rows(table: Table) -> impl Strategy<Value = Vec<Vec<Cell>>> {
+    fn rows(table: Table) -> impl Strategy<Value = Vec<Vec<Cell<'static>>>> {
         let cell = |column: &Column| {
             let value = match column.kind {
                 Kind::Bool => any::<bool>().prop_map(Cell::Bool).boxed(),
@@ -260,7 +260,7 @@ mod tests {
                 Kind::Time => any::<i64>().prop_map(Cell::Time).boxed(),
                 Kind::Usd => any::<i64>().prop_map(Cell::Usd).boxed(),
                 Kind::Float => any::<u64>().prop_map(Cell::Float).boxed(),
-                Kind::Text => ".{0,9}".prop_map(Cell::Text).boxed(),
+                Kind::Text => ".{0,9}".prop_map(|text| Cell::Text(text.into())).boxed(),
             };
             if column.nullable { prop_oneof![Just(Cell::Null), value].boxed() } else { value }
         };
@@ -312,7 +312,7 @@ mod tests {
             Kind::Bool => Cell::Bool(true),
             Kind::Int => Cell::Int(1),
             Kind::Float => Cell::Float(0),
-            Kind::Text => Cell::Text("a".to_owned()),
+            Kind::Text => Cell::text("a"),
             Kind::Time => Cell::Time(1),
             Kind::Usd => Cell::Usd(1),
         };
@@ -321,7 +321,7 @@ mod tests {
         row[6] = Cell::Null;
         assert_eq!(buffer.push(&row), Err("question"));
         assert_eq!(buffer.push(&row[1..]), Err("answers"));
-        (row[6], row[1]) = (Cell::Text("b".to_owned()), Cell::Null);
+        (row[6], row[1]) = (Cell::text("b"), Cell::Null);
         buffer.push(&row).unwrap();
         let (mut rows, mut cells, mut seqs) = (buffer.read(), Vec::new(), Vec::new());
         while rows.next_into(&mut cells) {

@@ -32,7 +32,7 @@ pub enum Error<E> {
 #[derive(Debug)]
 struct Held {
     state: RunState,
-    before: HashSet<Row>,
+    before: HashSet<Row<'static>>,
 }
 
 /// Makes rows of one store's events.
@@ -75,7 +75,7 @@ impl Extract {
         recorded: &Recorded,
         whole: Option<&Recorded>,
         earlier: impl FnOnce() -> Result<Vec<Recorded>, E>,
-        each: &mut dyn FnMut(Row),
+        each: &mut dyn FnMut(Row<'_>),
     ) -> Result<(), Error<E>> {
         if !self.held.contains_key(&run) {
             if self.held.len() >= RUNS_MAX {
@@ -87,8 +87,8 @@ impl Extract {
                 for recorded in earlier().map_err(Error::Source)? {
                     state.apply(&recorded).map_err(Error::Fold)?;
                 }
-                let rows = state.rows(&self.node, &|table| self.wants(table)).map_err(Error::Fold)?;
-                before.extend(rows.into_iter().map(timeless));
+                let mut keep = |row: Row<'_>| before.extend([timeless(row).into_owned()]);
+                state.clone().rows(&self.node, &|table| self.wants(table), &mut keep).map_err(Error::Fold)?;
             }
             self.held.insert(run, Held { state, before });
         }
@@ -96,15 +96,17 @@ impl Extract {
         let Some(held) = self.held.get_mut(&run) else { return Ok(()) };
         held.state.apply(recorded).map_err(Error::Fold)?;
         let facts = Facts { node, context: &held.state.context };
-        facts.rows(recorded, &|table| tables.contains(&table)).into_iter().for_each(&mut *each);
+        if let Some(row) = facts.row(recorded, &|table| tables.contains(&table)) {
+            each(row);
+        }
         if let Some(whole) = whole {
-            texts(node, whole, &held.state.context).into_iter().for_each(&mut *each);
+            texts(node, whole, &held.state.context, each);
         }
         Ok(())
     }
 
     /// Gives the rows of runs that ended to `each` and forgets them; when that is too few, of all.
-    fn let_go<E>(&mut self, each: &mut dyn FnMut(Row)) -> Result<(), Error<E>> {
+    fn let_go<E>(&mut self, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Error<E>> {
         let mut kept = IndexMap::new();
         for (run, held) in std::mem::take(&mut self.held) {
             if held.state.ended {
@@ -121,27 +123,26 @@ impl Extract {
     ///
     /// # Errors
     /// [`Error::Fold`].
-    pub fn finish<E>(&mut self, each: &mut dyn FnMut(Row)) -> Result<(), Error<E>> {
+    pub fn finish<E>(&mut self, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Error<E>> {
         for (_, held) in std::mem::take(&mut self.held) {
             self.give::<E>(held, each)?;
         }
         Ok(())
     }
 
-    fn give<E>(&self, held: Held, each: &mut dyn FnMut(Row)) -> Result<(), Error<E>> {
-        let rows = held.state.rows(&self.node, &|table| self.wants(table)).map_err(Error::Fold)?;
-        if held.before.is_empty() {
-            rows.into_iter().for_each(each);
-        } else {
-            let is_new = |row: &Row| !held.before.contains(&timeless(row.clone()));
-            rows.into_iter().filter(is_new).for_each(each);
-        }
-        Ok(())
+    fn give<E>(&self, held: Held, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Error<E>> {
+        let Held { state, before } = held;
+        let mut give = |row: Row<'_>| {
+            if before.is_empty() || !before.contains(&timeless(row.clone())) {
+                each(row);
+            }
+        };
+        state.rows(&self.node, &|table| self.wants(table), &mut give).map_err(Error::Fold)
     }
 }
 
 /// Takes from a row how far it has seen, so that rows can be compared by what they say.
-fn timeless(mut row: Row) -> Row {
+fn timeless(mut row: Row<'_>) -> Row<'_> {
     let place = row.table.columns().iter().position(|column| column.name == "as_of");
     if let Some(cell) = place.and_then(|place| row.cells.get_mut(place)) {
         *cell = Cell::Null;

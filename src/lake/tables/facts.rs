@@ -6,12 +6,14 @@ use serde::Serialize;
 
 use super::{Cell, Row, Table, day_of, states};
 use crate::domain::event::{BodyWriter, CostIncurred, CriterionJudged, Event, JudgedBy, Mode, Recorded, ToolEnded};
-use crate::domain::ids::{AgentNo, AttemptNo, CallNo, Hash, TimeNs};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, Hash, RunId, TimeNs};
 use crate::domain::tier::Tier;
 
 /// What earlier events of a run said that later ones do not repeat.
 #[derive(Clone, Debug)]
 pub struct Context {
+    /// The run's id.
+    pub run: String,
     /// The template's id.
     pub template: String,
     /// Whether models were real.
@@ -22,9 +24,11 @@ pub struct Context {
     tools: BTreeMap<(CallNo, u32), (String, bool, TimeNs)>,
 }
 
-impl Default for Context {
-    fn default() -> Self {
+impl Context {
+    /// Returns what is known of a run without events.
+    pub fn new(run: RunId) -> Self {
         Self {
+            run: run.to_string(),
             template: String::new(),
             mode: Mode::Real,
             roles: BTreeMap::new(),
@@ -33,9 +37,7 @@ impl Default for Context {
             tools: BTreeMap::new(),
         }
     }
-}
 
-impl Context {
     /// Takes in the run's next event.
     pub fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
@@ -83,47 +85,47 @@ pub struct Facts<'a> {
     pub context: &'a Context,
 }
 
-impl Facts<'_> {
-    /// Returns the rows that one event makes by itself, for the tables that `wanted` lets through.
-    pub fn rows(&self, recorded: &Recorded, wanted: &dyn Fn(Table) -> bool) -> Vec<Row> {
-        let mut rows = Vec::new();
-        match &recorded.event {
-            Event::CriterionJudged(body) if wanted(Table::Verdicts) => rows.push(self.verdict(recorded, body)),
-            Event::CostIncurred(body) if wanted(Table::Costs) => rows.push(self.cost(recorded, body)),
-            Event::ToolEnded(body) if wanted(Table::Tools) => rows.push(self.tool(recorded, body)),
+impl<'a> Facts<'a> {
+    /// Returns the row that one event makes by itself, where its table is one that `wanted` lets through.
+    pub fn row(self, recorded: &'a Recorded, wanted: &dyn Fn(Table) -> bool) -> Option<Row<'a>> {
+        Some(match &recorded.event {
+            Event::CriterionJudged(body) if wanted(Table::Verdicts) => self.verdict(recorded, body),
+            Event::CostIncurred(body) if wanted(Table::Costs) => self.cost(recorded, body),
+            Event::ToolEnded(body) if wanted(Table::Tools) => self.tool(recorded, body),
             Event::AnswerGiven(body) if wanted(Table::Answers) => {
                 let said = [body.secret, false, false];
-                rows.push(self.answer(recorded, &body.question, body.source.name(), said));
+                self.answer(recorded, &body.question, body.source.name(), said)
             }
             Event::AnswerChanged(body) if wanted(Table::Answers) => {
                 let said = [body.secret, true, body.removed];
-                rows.push(self.answer(recorded, &body.question, body.source.name(), said));
+                self.answer(recorded, &body.question, body.source.name(), said)
             }
-            _ => {}
-        }
-        rows
+            _ => return None,
+        })
     }
 
     /// Returns the first cells of a row about an event of a run.
-    fn begin(&self, recorded: &Recorded, at: TimeNs) -> Vec<Cell> {
-        vec![
+    fn begin(self, table: Table, recorded: &Recorded, at: TimeNs) -> Vec<Cell<'a>> {
+        let mut cells = Vec::with_capacity(table.columns().len());
+        cells.extend([
             Cell::text(self.node),
             Cell::number(recorded.envelope.seq),
-            Cell::known_text(recorded.envelope.run.map(|run| run.to_string())),
+            Cell::text(&self.context.run),
             Cell::time(at),
             Cell::text(&self.context.template),
             Cell::text(self.context.mode.name()),
-        ]
+        ]);
+        cells
     }
 
-    fn verdict(&self, recorded: &Recorded, body: &CriterionJudged) -> Row {
+    fn verdict(self, recorded: &Recorded, body: &CriterionJudged) -> Row<'a> {
         let at = happened(recorded);
         let (by, call) = match body.by {
             JudgedBy::Code => ("code", None),
             JudgedBy::Model(call) => ("model", Some(call)),
             JudgedBy::Nobody => ("nobody", None),
         };
-        let mut cells = self.begin(recorded, at);
+        let mut cells = self.begin(Table::Verdicts, recorded, at);
         cells.extend([
             Cell::known_text(self.context.role(body.agent)),
             Cell::number(body.agent),
@@ -138,10 +140,10 @@ impl Facts<'_> {
         Row { table: Table::Verdicts, day: day_of(at), cells }
     }
 
-    fn cost(&self, recorded: &Recorded, body: &CostIncurred) -> Row {
+    fn cost(self, recorded: &Recorded, body: &'a CostIncurred) -> Row<'a> {
         let at = happened(recorded);
         let prices = body.unit_prices;
-        let mut cells = self.begin(recorded, at);
+        let mut cells = self.begin(Table::Costs, recorded, at);
         cells.extend([
             Cell::known_text(self.context.role(body.agent)),
             Cell::number(body.agent),
@@ -149,8 +151,8 @@ impl Facts<'_> {
             Cell::known(body.call),
             Cell::text(body.purpose.name()),
             Cell::text(body.tier.name()),
-            Cell::known_text(body.provider.clone()),
-            Cell::known_text(body.model.clone()),
+            Cell::known_text(body.provider.as_deref()),
+            Cell::known_text(body.model.as_deref()),
         ]);
         cells.extend(Cell::money(body.amount.map(|amount| amount.0)));
         cells.extend([Cell::text(body.source.name()), Cell::known(body.reported.map(|amount| amount.0))]);
@@ -166,26 +168,26 @@ impl Facts<'_> {
         Row { table: Table::Costs, day: day_of(at), cells }
     }
 
-    fn answer(&self, recorded: &Recorded, question: &str, source: &str, [secret, changed, removed]: [bool; 3]) -> Row {
+    fn answer(self, recorded: &Recorded, question: &'a str, source: &'static str, said: [bool; 3]) -> Row<'a> {
         let at = happened(recorded);
-        let mut cells = self.begin(recorded, at);
-        cells.extend([Cell::Text(question.to_owned()), Cell::text(source)]);
-        cells.extend([secret, changed, removed].map(Cell::Bool));
+        let mut cells = self.begin(Table::Answers, recorded, at);
+        cells.extend([Cell::Text(question.into()), Cell::text(source)]);
+        cells.extend(said.map(Cell::Bool));
         Row { table: Table::Answers, day: day_of(at), cells }
     }
 
-    fn tool(&self, recorded: &Recorded, body: &ToolEnded) -> Row {
+    fn tool(self, recorded: &Recorded, body: &'a ToolEnded) -> Row<'a> {
         let begun = self.context.tools.get(&(body.call, body.tool_call));
         let at = begun.map_or_else(|| happened(recorded), |(.., at)| *at);
         let place = self.context.calls.get(&body.call);
-        let mut cells = self.begin(recorded, at);
+        let mut cells = self.begin(Table::Tools, recorded, at);
         cells.extend([
             Cell::known_text(place.and_then(|(agent, _)| self.context.role(*agent))),
             Cell::known(place.map(|(agent, _)| *agent)),
             Cell::known(place.map(|(_, attempt)| *attempt)),
             Cell::number(body.call),
             Cell::number(body.tool_call),
-            Cell::known_text(begun.map(|(tool, ..)| tool.clone())),
+            Cell::known_text(begun.map(|(tool, ..)| tool.as_str())),
             begun.map_or(Cell::Null, |(_, writes, _)| Cell::Bool(*writes)),
             Cell::Bool(body.ok),
             Cell::known_text(body.fault.map(|fault| fault.name())),
@@ -213,7 +215,7 @@ pub struct Line<'a> {
 
 impl Line<'_> {
     /// Returns its row.
-    pub fn row(&self, node: &str) -> Row {
+    pub fn row<'a>(&self, node: &'a str) -> Row<'a> {
         let envelope = self.envelope;
         let cells = vec![
             Cell::text(node),
@@ -227,7 +229,7 @@ impl Line<'_> {
             Cell::number(self.kind.0),
             Cell::number(self.kind.1),
             Cell::known_text(self.event.and_then(public)),
-            Cell::Text(self.hash.to_string()),
+            Cell::Text(self.hash.to_string().into()),
         ];
         Row { table: Table::Events, day: day_of(envelope.occurred_at.unwrap_or(envelope.at)), cells }
     }
@@ -251,15 +253,15 @@ fn public(event: &Event) -> Option<String> {
     event.write_public(&mut public).ok().map(|()| public.0)
 }
 
-/// Returns the rows of the texts in an event's private part. Texts that are not kept make none.
-pub fn texts(node: &str, recorded: &Recorded, calls: &Context) -> Vec<Row> {
-    let (at, mut rows) = (happened(recorded), Vec::new());
+/// Gives the rows of the texts in an event's private part to `each`. Texts that are not kept make none.
+pub fn texts(node: &str, recorded: &Recorded, calls: &Context, each: &mut dyn FnMut(Row<'_>)) {
+    let (at, mut item) = (happened(recorded), 0_usize);
     super::private::each_text(&recorded.event, &mut |place, kind, name, text| {
         let about = place.call.and_then(|call| calls.calls.get(&call)).copied();
         let cells = vec![
             Cell::text(node),
             Cell::number(recorded.envelope.seq),
-            Cell::number(rows.len()),
+            Cell::number(item),
             Cell::known_text(recorded.envelope.run.map(|run| run.to_string())),
             Cell::time(at),
             Cell::known(place.agent.or(about.map(|(agent, _)| agent))),
@@ -267,9 +269,9 @@ pub fn texts(node: &str, recorded: &Recorded, calls: &Context) -> Vec<Row> {
             Cell::known(place.call),
             Cell::text(kind),
             Cell::text(name),
-            Cell::Text(text.to_owned()),
+            Cell::Text(text.into()),
         ];
-        rows.push(Row { table: Table::Texts, day: day_of(at), cells });
+        item += 1;
+        each(Row { table: Table::Texts, day: day_of(at), cells });
     });
-    rows
 }

@@ -19,6 +19,8 @@ pub mod states;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::TimeNs;
@@ -67,7 +69,7 @@ impl Table {
 
 /// A value in a row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Cell {
+pub enum Cell<'a> {
     /// Not known, or not there.
     Null,
     /// Yes or no.
@@ -77,7 +79,7 @@ pub enum Cell {
     /// A number, by its bits.
     Float(u64),
     /// A text.
-    Text(String),
+    Text(Cow<'a, str>),
     /// A moment in microseconds since the epoch, UTC.
     Time(i64),
     /// US dollars in units of 10⁻⁹.
@@ -86,16 +88,16 @@ pub enum Cell {
 
 /// A row: its table, the UTC day (days since the epoch) under which it is filed, and its cells in the order of the columns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Row {
+pub struct Row<'a> {
     /// The table.
     pub table: Table,
     /// Days since the epoch.
     pub day: i32,
     /// The cells.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<Cell<'a>>,
 }
 
-impl Cell {
+impl<'a> Cell<'a> {
     /// Returns a number; `Null` when it is larger than a signed 64-bit integer holds.
     pub fn number(number: impl TryInto<i64>) -> Self {
         number.try_into().map_or(Self::Null, Self::Int)
@@ -107,13 +109,13 @@ impl Cell {
     }
 
     /// Returns a text; `Null` when it is empty.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         let text = text.into();
         if text.is_empty() { Self::Null } else { Self::Text(text) }
     }
 
     /// Returns a text that may not be known.
-    pub fn known_text(text: Option<impl Into<String>>) -> Self {
+    pub fn known_text(text: Option<impl Into<Cow<'a, str>>>) -> Self {
         text.map_or(Self::Null, Self::text)
     }
 
@@ -132,6 +134,26 @@ impl Cell {
         const USD_DIGITS_END: i64 = 1_000_000_000_000_000_000;
         let usd = nusd.and_then(|nusd| i64::try_from(nusd).ok()).filter(|nusd| *nusd < USD_DIGITS_END);
         [Self::known(nusd), usd.map_or(Self::Null, Self::Usd)]
+    }
+
+    /// Returns the cell with a text of its own.
+    pub fn into_owned(self) -> Cell<'static> {
+        match self {
+            Self::Null => Cell::Null,
+            Self::Bool(value) => Cell::Bool(value),
+            Self::Int(value) => Cell::Int(value),
+            Self::Float(bits) => Cell::Float(bits),
+            Self::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
+            Self::Time(micros) => Cell::Time(micros),
+            Self::Usd(nano) => Cell::Usd(nano),
+        }
+    }
+}
+
+impl Row<'_> {
+    /// Returns the row with texts of its own.
+    pub fn into_owned(self) -> Row<'static> {
+        Row { table: self.table, day: self.day, cells: self.cells.into_iter().map(Cell::into_owned).collect() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file of one table as CSV or JSON Lines.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -18,7 +19,10 @@ pub fn write_csv(buffer: &Buffer, out: impl Write) -> io::Result<()> {
     csv.write_record(buffer.table.columns().iter().map(|column| column.name))?;
     let (mut rows, mut row) = (buffer.read(), Vec::new());
     while rows.next_into(&mut row) {
-        csv.write_record(row.iter().map(csv_cell))?;
+        for cell in &row {
+            csv.write_field(&*csv_cell(cell))?;
+        }
+        csv.write_record(None::<&[u8]>)?;
     }
     csv.flush()
 }
@@ -37,33 +41,34 @@ pub fn write_jsonl(buffer: &Buffer, mut out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-fn csv_cell(cell: &Cell) -> String {
+fn csv_cell<'a>(cell: &'a Cell<'_>) -> Cow<'a, str> {
     match cell {
-        Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
+        Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}").into(),
         cell => words(cell),
     }
 }
 
-fn json(cell: &Cell) -> Value {
+fn json(cell: &Cell<'_>) -> Value {
     match cell {
         Cell::Null => Value::Null,
         Cell::Bool(value) => Value::Bool(*value),
         Cell::Int(value) => Value::from(*value),
         Cell::Float(bits) => Value::from(f64::from_bits(*bits)),
-        Cell::Text(_) | Cell::Time(_) | Cell::Usd(_) => Value::String(words(cell)),
+        Cell::Text(_) | Cell::Time(_) | Cell::Usd(_) => Value::String(words(cell).into_owned()),
     }
 }
 
-fn words(cell: &Cell) -> String {
-    match cell {
+fn words<'a>(cell: &'a Cell<'_>) -> Cow<'a, str> {
+    let text = match cell {
         Cell::Null => String::new(),
         Cell::Bool(value) => value.to_string(),
         Cell::Int(value) => value.to_string(),
         Cell::Float(bits) => f64::from_bits(*bits).to_string(),
-        Cell::Text(text) => text.clone(),
+        Cell::Text(text) => return Cow::Borrowed(text),
         Cell::Time(micros) => Timestamp::from_microsecond(*micros).map_or_else(|_| String::new(), |at| format!("{at:.6}")),
         Cell::Usd(nano) => {
             format!("{}{}.{:09}", if *nano < 0 { "-" } else { "" }, (nano / 1_000_000_000).abs(), (nano % 1_000_000_000).abs())
         }
-    }
+    };
+    text.into()
 }

@@ -17,7 +17,6 @@ use crate::views::status::CallStatus;
 /// One run, as far as its events were taken in.
 #[derive(Clone, Debug)]
 pub struct RunState {
-    run: RunId,
     /// The run as a whole, where its row or those of its attempts are wanted.
     fold: Option<Fold>,
     /// The rows that the fold of costs keeps for this run, where those of its calls are wanted.
@@ -39,14 +38,13 @@ impl RunState {
     /// Returns a run without events, of which the rows of those tables are wanted that `wanted` lets through.
     pub fn new(run: RunId, wanted: &dyn Fn(Table) -> bool) -> Self {
         Self {
-            run,
             fold: (wanted(Table::Runs) || wanted(Table::Attempts)).then(Fold::default),
             costs: wanted(Table::Calls).then(MapRows::default),
             rating: None,
             started: None,
             attempts: BTreeMap::new(),
             lost: BTreeSet::new(),
-            context: Context::default(),
+            context: Context::new(run),
             last: 0,
             ended: false,
         }
@@ -93,48 +91,47 @@ impl RunState {
         Ok(())
     }
 
-    /// Returns the rows of the run as it is now, for the tables that `wanted` lets through as it did at the beginning.
+    /// Gives the rows of the run as it is now to `each`, for the tables that `wanted` lets through as it did at the beginning.
     ///
     /// # Errors
     /// When the rows of the fold of costs are malformed.
-    pub fn rows(&self, node: &str, wanted: &dyn Fn(Table) -> bool) -> Result<Vec<Row>, String> {
-        let mut made = Vec::new();
-        if let Some(fold) = &self.fold {
-            let detail = fold.clone().finish();
+    pub fn rows(mut self, node: &str, wanted: &dyn Fn(Table) -> bool, each: &mut dyn FnMut(Row<'_>)) -> Result<(), String> {
+        if let Some(fold) = self.fold.take() {
+            let detail = fold.finish();
             if wanted(Table::Runs) {
-                made.push(self.run_row(node, &detail));
+                each(self.run_row(node, &detail));
             }
             if wanted(Table::Attempts) {
                 let all = detail.agents.iter().flat_map(|agent| agent.attempts.iter().map(move |attempt| (agent, attempt)));
-                made.extend(all.map(|(agent, attempt)| self.attempt_row(node, &detail, agent, attempt)));
+                all.for_each(|(agent, attempt)| each(self.attempt_row(node, &detail, agent, attempt)));
             }
         }
         if let Some(costs) = &self.costs {
             for (key, row) in costs.0.range(vec![calls::KIND]..vec![calls::KIND + 1]) {
                 let key = CallKey::read(key).ok_or("a key of the calls is malformed")?;
-                made.push(self.call_row(node, key, &rows::read(row)?));
+                each(self.call_row(node, key, &rows::read(row)?));
             }
         }
-        Ok(made)
+        Ok(())
     }
 
-    fn as_of(&self) -> Cell {
+    fn as_of(&self) -> Cell<'static> {
         Cell::number(self.last)
     }
 
-    fn run_row(&self, node: &str, detail: &RunDetail) -> Row {
+    fn run_row<'a>(&'a self, node: &'a str, detail: &'a RunDetail) -> Row<'a> {
         let time = |text: &Option<String>| text.as_deref().map_or(Cell::Null, moment);
         let [cost, usd] = Cell::money(detail.cost_complete.then_some(detail.cost_nusd));
         let own = detail.agents.iter().flat_map(|agent| &agent.attempts).filter(|attempt| attempt.inherited_from.is_none());
         let mut cells = vec![
             Cell::text(node),
-            Cell::Text(self.run.to_string()),
+            Cell::text(&self.context.run),
             self.as_of(),
             Cell::text(&detail.template_id),
             Cell::text(&detail.template_version),
-            Cell::Text(detail.template_hash.clone()),
+            Cell::Text(detail.template_hash.as_str().into()),
             Cell::text(detail.mode.name()),
-            Cell::known_text(detail.source.clone()),
+            Cell::known_text(detail.source.as_deref()),
             Cell::text(detail.status.name()),
             Cell::Bool(detail.verified),
             Cell::Bool(detail.failed_by_configuration),
@@ -157,7 +154,7 @@ impl RunState {
             Cell::number(detail.agents.len()),
             Cell::number(own.count()),
             Cell::number(detail.escalations.len()),
-            Cell::known_text(detail.lineage.as_ref().map(|lineage| lineage.parent.clone())),
+            Cell::known_text(detail.lineage.as_ref().map(|lineage| lineage.parent.as_str())),
             Cell::known(self.rating),
             Cell::text(&detail.prices_as_of),
             Cell::text(&detail.meno_version),
@@ -166,14 +163,20 @@ impl RunState {
         Row { table: Table::Runs, day: day_of(self.started.unwrap_or(0)), cells }
     }
 
-    fn attempt_row(&self, node: &str, detail: &RunDetail, agent: &AgentDetail, attempt: &AttemptDetail) -> Row {
+    fn attempt_row<'a>(
+        &'a self,
+        node: &'a str,
+        detail: &'a RunDetail,
+        agent: &'a AgentDetail,
+        attempt: &'a AttemptDetail,
+    ) -> Row<'a> {
         let started = self.attempts.get(&(agent.number, attempt.attempt)).copied().or(self.started);
         let [cost, usd] = Cell::money(attempt.cost_complete.then_some(attempt.cost_nusd));
         let signals: Vec<&str> = attempt.signals.iter().map(|signal| signal.name()).collect();
         let count = |verdict: Verdict| attempt.criteria.iter().filter(|criterion| criterion.verdict == verdict).count();
         let mut cells = vec![
             Cell::text(node),
-            Cell::Text(self.run.to_string()),
+            Cell::text(&self.context.run),
             Cell::number(agent.number),
             Cell::number(attempt.attempt),
             self.as_of(),
@@ -182,13 +185,13 @@ impl RunState {
             Cell::known_text(self.context.role(agent.number)),
             Cell::text(&agent.base_template),
             Cell::text(attempt.tier.name()),
-            Cell::known_text(attempt.provider.clone()),
-            Cell::known_text(attempt.model.clone()),
+            Cell::known_text(attempt.provider.as_deref()),
+            Cell::known_text(attempt.model.as_deref()),
             Cell::text(attempt.status.name()),
             Cell::Bool(attempt.verified),
             Cell::text(agent.status.name()),
             Cell::Bool(attempt.imported),
-            Cell::known_text(attempt.inherited_from.clone()),
+            Cell::known_text(attempt.inherited_from.as_deref()),
             Cell::known_text(attempt.stop_reason.map(|reason| reason.name())),
             Cell::text(signals.join(",")),
             Cell::known_time(started),
@@ -208,12 +211,12 @@ impl RunState {
         Row { table: Table::Attempts, day: day_of(started.unwrap_or(0)), cells }
     }
 
-    fn call_row(&self, node: &str, key: CallKey, row: &CallRow) -> Row {
+    fn call_row<'a>(&'a self, node: &'a str, key: CallKey, row: &'a CallRow) -> Row<'a> {
         let [cost, usd] = Cell::money(row.cost());
         let lost = row.status == CallStatus::Lost || self.lost.contains(&key.call) && row.charges == 0;
         let mut cells = vec![
             Cell::text(node),
-            Cell::Text(key.run.to_string()),
+            Cell::text(&self.context.run),
             Cell::number(key.agent),
             Cell::number(key.attempt),
             Cell::number(key.call),
@@ -239,19 +242,19 @@ impl RunState {
     }
 }
 
-fn tokens(tokens: Tokens) -> [Cell; 5] {
+fn tokens(tokens: Tokens) -> [Cell<'static>; 5] {
     [tokens.input, tokens.cache_read, tokens.cache_write, tokens.output, tokens.reasoning].map(Cell::number)
 }
 
 /// Returns a call's tokens by every kind; nothing when they are not known.
-pub(super) fn usage(usage: Option<TokenUsage>) -> [Cell; 6] {
+pub(super) fn usage(usage: Option<TokenUsage>) -> [Cell<'static>; 6] {
     let Some(usage) = usage else { return [const { Cell::Null }; 6] };
     let TokenUsage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = usage;
     [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning].map(Cell::number)
 }
 
 /// Reads a moment that the fold wrote.
-fn moment(text: &str) -> Cell {
+fn moment(text: &str) -> Cell<'static> {
     let at = text.parse::<jiff::Timestamp>().ok().and_then(|at| i64::try_from(at.as_nanosecond()).ok());
     Cell::known_time(at)
 }

@@ -33,7 +33,7 @@ fn forget(recorded: &mut Recorded) {
 }
 
 /// Returns the rows that events make of all tables, as an export of one stretch does.
-fn rows(events: &[Recorded], before: &[Recorded], tables: &[Table]) -> Vec<Row> {
+fn rows(events: &[Recorded], before: &[Recorded], tables: &[Table]) -> Vec<Row<'static>> {
     let mut extract = Extract::new("NODE".to_owned(), tables.to_vec());
     let mut rows = Vec::new();
     for whole in events {
@@ -46,15 +46,15 @@ fn rows(events: &[Recorded], before: &[Recorded], tables: &[Table]) -> Vec<Row> 
             Ok::<_, Infallible>(earlier)
         };
         let whole = tables.contains(&Table::Texts).then_some(whole);
-        extract.apply(run, &public, whole, earlier, &mut |row| rows.push(row)).unwrap();
+        extract.apply(run, &public, whole, earlier, &mut |row| rows.push(row.into_owned())).unwrap();
         let line = Line { envelope: &public.envelope, kind: public.event.kind(), hash: &public.hash, event: Some(&public.event) };
-        rows.push(line.row("NODE"));
+        rows.push(line.row("NODE").into_owned());
     }
-    extract.finish::<Infallible>(&mut |row| rows.push(row)).unwrap();
+    extract.finish::<Infallible>(&mut |row| rows.push(row.into_owned())).unwrap();
     rows
 }
 
-fn buffers(rows: Vec<Row>) -> Vec<Buffer> {
+fn buffers(rows: Vec<Row<'_>>) -> Vec<Buffer> {
     let mut buffers: Vec<Buffer> = Table::ALL.iter().map(|table| Buffer::new(*table)).collect();
     for row in rows {
         let buffer = buffers.iter_mut().find(|buffer| buffer.table == row.table).unwrap();
@@ -105,7 +105,7 @@ fn every_row_fits_its_columns_and_every_table_has_rows() {
 
 #[test]
 fn a_private_word_is_in_no_table_but_that_of_texts() {
-    let told = |row: &Row| row.cells.iter().any(|cell| matches!(cell, Cell::Text(text) if text.contains("ACME")));
+    let told = |row: &Row<'_>| row.cells.iter().any(|cell| matches!(cell, Cell::Text(text) if text.contains("ACME")));
     let rows = rows(&story(), &[], Table::ALL);
     assert!(rows.iter().any(|row| row.table == Table::Texts && told(row)), "the story has the word");
     assert!(!rows.iter().any(|row| row.table != Table::Texts && told(row)));
@@ -116,7 +116,7 @@ fn a_stretch_says_only_what_the_ones_before_did_not() {
     let story = story();
     let tables = [Table::Runs, Table::Attempts, Table::Calls];
     let whole = rows(&story, &[], &tables);
-    let newest = |rows: &[Row]| {
+    let newest = |rows: &[Row<'static>]| {
         let mut newest = std::collections::BTreeMap::new();
         for row in rows.iter().filter(|row| row.table != Table::Events) {
             let place = |name: &str| row.table.columns().iter().position(|column| column.name == name).unwrap();
@@ -130,7 +130,7 @@ fn a_stretch_says_only_what_the_ones_before_did_not() {
     for cut in 1..story.len() {
         let (first, second) = story.split_at(cut);
         let (mut told, more) = (rows(first, &[], &tables), rows(second, first, &tables));
-        let states = |rows: &[Row]| rows.iter().filter(|row| row.table != Table::Events).count();
+        let states = |rows: &[Row<'_>]| rows.iter().filter(|row| row.table != Table::Events).count();
         assert!(states(&more) <= states(&whole), "at {cut}");
         told.extend(more);
         assert_eq!(newest(&told), newest(&whole), "cut at {cut}");

@@ -204,7 +204,7 @@ impl Keeping<'_> {
     ) -> Result<(Stretch, Held), TablesError> {
         let mut extract = Extract::new(node.to_owned(), tables.to_vec());
         let (mut held, mut bytes, mut fault) = (Held::new(), 0, None);
-        let mut hold = |row: Row| {
+        let mut hold = |row: Row<'_>| {
             let buffer = held.entry((row.table, row.day)).or_insert_with(|| Buffer::new(row.table));
             match buffer.push(&row.cells) {
                 Ok(more) => bytes += more,
@@ -250,7 +250,7 @@ impl Keeping<'_> {
         mut stored: Stored,
         tables: &[Table],
         extract: &mut Extract,
-        hold: &mut dyn FnMut(Row),
+        hold: &mut dyn FnMut(Row<'_>),
     ) -> Result<(), TablesError> {
         // Nothing but the table of texts ever sees a private part.
         let private = stored.private.take();
