@@ -8,8 +8,10 @@ pub use crate::cli::complaint;
 
 /// The program, whole. No panic of a dependency is expected in it: rooms that turn panics into errors say so themselves.
 pub fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    crate::cli::allocator::give_back(&words);
     crate::tools::sandbox::hide_from_others();
-    crate::cli::run(std::env::args_os(), |_| false).into()
+    crate::cli::run(words, |_| false).into()
 }
 
 pub mod domain {

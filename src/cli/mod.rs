@@ -4,6 +4,7 @@
 //! use cases only. Start with [`args`] (what can be typed), then `commands`; [`error`] is the one way in which a command
 //! fails, [`output`] the one way out for text.
 
+pub mod allocator;
 pub mod args;
 pub mod ask;
 pub mod commands;
@@ -94,7 +95,9 @@ fn carry_out(cli: Cli) -> Exit {
 
 fn start_trace(context: &Context) -> Result<()> {
     let filter = context.variables.get("MENO_LOG");
-    trace::start(filter.as_deref(), context.global.log_file.as_deref())
+    trace::start(filter.as_deref(), context.global.log_file.as_deref())?;
+    allocator::trace();
+    Ok(())
 }
 
 /// Shows help and version on stdout, usage errors on stderr.

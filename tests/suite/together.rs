@@ -162,3 +162,31 @@ fn a_serving_process_owns_for_everybody_and_when_it_is_killed_the_next_command_t
     server.signal(Signal::TERM);
     server.end().exits(0);
 }
+
+/// What `serve` says of how it was told to keep memory, when it starts with `variable` in its surroundings.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn told_of_memory(house: &House, variable: Option<(&str, &str)>) -> String {
+    let trace = house.path("trace");
+    let mut command = house.command(["serve", "--json", "--log-file"]);
+    command.arg(&trace).env("MENO_LOG", "meno=debug").envs(variable);
+    let mut server = Running::start(command);
+    let said: serde_json::Value = serde_json::from_str(server.line().expect("a line")).expect("JSON");
+    assert_eq!(said["pid"], server.id(), "it is the process that was started");
+    server.signal(Signal::TERM);
+    server.end().exits(0);
+    let lines = std::fs::read_to_string(&trace).expect("a trace");
+    std::fs::remove_file(&trace).expect("a trace");
+    lines.lines().find(|line| line.contains("memory that was freed")).expect("a line of it").to_owned()
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn what_stays_gives_freed_memory_back_unless_someone_says_otherwise() {
+    let house = House::new();
+    let told = told_of_memory(&house, None);
+    assert!(told.ends_with("trim_threshold=131072:glibc.malloc.mmap_threshold=131072"), "{told}");
+    let told = told_of_memory(&house, Some(("GLIBC_TUNABLES", "glibc.malloc.arena_max=3")));
+    assert!(told.ends_with("says: glibc.malloc.arena_max=3"), "{told}");
+    let told = told_of_memory(&house, Some(("MALLOC_ARENA_MAX", "3")));
+    assert!(told.ends_with("as the system likes"), "{told}");
+}

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::cli::allocator;
 use crate::cli::args::UiArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
@@ -117,6 +118,8 @@ fn attend(workspace: &Arc<Workspace>, ending: &Arc<AtomicBool>) -> Result<Option
 fn open_browser(url: &str) -> std::result::Result<(), String> {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let mut command = Command::new(opener);
+    // A browser keeps memory as it likes.
+    command.env_remove(allocator::VARIABLE);
     command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().map(drop).map_err(|error| format!("{opener}: {error}"))
 }
