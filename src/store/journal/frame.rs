@@ -21,6 +21,8 @@ pub const FORMAT: u32 = 1;
 pub const HEADER_BYTES: usize = 72;
 /// Bytes of a frame before its events.
 pub const FRAME_BYTES: usize = 80;
+/// Length of what stands before an event: how long its head is, and its private part.
+const LENGTHS_BYTES: usize = 8;
 /// Bytes of a segment's footer.
 pub const FOOTER_BYTES: usize = 68;
 /// The longest frame in bytes: an import's batch is one frame, texts are payloads.
@@ -144,9 +146,11 @@ impl<'a> Frame<'a> {
     pub fn read(bytes: &'a [u8], node: NodeId) -> Option<Self> {
         let bytes = bytes.get(..Self::length(bytes)?)?;
         let sound = checksum(node, &[&bytes[4..8], &bytes[12..]]) == u32_at(bytes, 8);
-        let frame = Self::trusted(bytes);
-        (sound && frame.count > 0 && frame.first > 0 && frame.first.checked_add(u64::from(frame.count)).is_some())
-            .then_some(frame)
+        sound.then(|| Self::trusted(bytes)).filter(Self::makes_sense)
+    }
+
+    fn makes_sense(&self) -> bool {
+        self.count > 0 && self.first > 0 && self.first.checked_add(u64::from(self.count)).is_some()
     }
 
     fn trusted(bytes: &'a [u8]) -> Self {
@@ -224,9 +228,79 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
+/// A frame that is read through a part at a time, so that none of it need be in memory: an import writes frames of a megabyte.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    /// Its start alone.
+    start: [u8; FRAME_BYTES],
+    crc: u32,
+    /// Events that were not begun.
+    left: u32,
+    /// Bytes of the event that was begun last that are still to come.
+    inside: usize,
+    /// Of these, those of the head of the last event, which is taken whole.
+    last_head: usize,
+    last_at: Option<TimeNs>,
+    /// The events are not as long as they say.
+    is_odd: bool,
+}
+
+impl Walk {
+    /// Begins with the first [`FRAME_BYTES`] of a frame.
+    pub fn begin(start: [u8; FRAME_BYTES], node: NodeId) -> Self {
+        let crc = checksum(node, &[&start[4..8], &start[12..]]);
+        let left = Frame::trusted(&start).count;
+        Self { start, crc, left, inside: 0, last_head: 0, last_at: None, is_odd: false }
+    }
+
+    /// Returns how many bytes to give it next, of `rest` that the frame has left: more than `most` only where they stand together.
+    pub fn wants(&self, rest: usize, most: usize) -> usize {
+        let wanted = match self {
+            Self { is_odd: false, last_head: 1.., .. } => self.last_head,
+            Self { is_odd: false, inside: 1.., .. } => self.inside.min(most),
+            Self { is_odd: false, left: 1.., .. } => LENGTHS_BYTES,
+            _ => most,
+        };
+        wanted.min(rest)
+    }
+
+    /// Takes in what it wanted.
+    pub fn take(&mut self, part: &[u8]) {
+        self.crc = crc32c::crc32c_append(self.crc, part);
+        match self {
+            Self { is_odd: true, .. } => {}
+            Self { inside: 1.., .. } => {
+                if self.last_head > 0 {
+                    let record = Record { head: part, private: None };
+                    self.last_at = record.head().ok().filter(|_| part.len() == self.last_head).map(|head| head.envelope.at);
+                    self.last_head = 0;
+                }
+                self.inside = self.inside.saturating_sub(part.len());
+            }
+            Self { left: 1.., .. } if part.len() == LENGTHS_BYTES => {
+                let (head, private) = (u32_at(part, 0) as usize, u32_at(part, 4) as usize);
+                self.left -= 1;
+                self.inside = head.saturating_add(private);
+                self.last_head = if self.left == 0 { head } else { 0 };
+            }
+            _ => self.is_odd = true,
+        }
+    }
+
+    /// Ends with the frame; returns what its start says, and when its last event was recorded where that can be read. `None` when it is
+    /// not sound.
+    pub fn end(&self) -> Option<(Frame<'_>, Option<TimeNs>)> {
+        let is_whole = !self.is_odd && self.left == 0 && self.inside == 0;
+        (u32_at(&self.start, 8) == self.crc)
+            .then(|| Frame::trusted(&self.start))
+            .filter(Frame::makes_sense)
+            .map(|frame| (frame, self.last_at.filter(|_| is_whole)))
+    }
+}
+
 /// Reads the event at the start of `bytes`, and returns what follows it.
 pub fn split_record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
-    let (lengths, rest) = bytes.split_at_checked(8)?;
+    let (lengths, rest) = bytes.split_at_checked(LENGTHS_BYTES)?;
     let (head, rest) = rest.split_at_checked(u32_at(lengths, 0) as usize)?;
     let (private, rest) = rest.split_at_checked(u32_at(lengths, 4) as usize)?;
     Some((Record { head, private: (!private.is_empty()).then_some(private) }, rest))

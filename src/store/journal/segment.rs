@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::frame::{FOOTER_BYTES, FRAME_BYTES, Footer, Frame, HEADER_BYTES, Header};
+use super::frame::{FOOTER_BYTES, FRAME_BYTES, Footer, Frame, HEADER_BYTES, Header, Walk};
 use crate::domain::ids::{Hash, NodeId, TimeNs};
 use crate::store::Error;
 use crate::store::files::{DataFile, Files};
@@ -174,10 +174,10 @@ pub fn sound_end(files: &dyn Files, path: &Path, node: NodeId, first: u64) -> Op
     Header::read(window.part(0, HEADER_BYTES)?, node).ok()?.filter(|header| header.first == first)?;
     let (mut at, mut next, mut sound) = (HEADER_BYTES as u64, first, None);
     while let Some(length) = window.part(at, FRAME_BYTES).and_then(Frame::length) {
-        let frame = Frame::read(window.part(at, length)?, node).filter(|frame| frame.first == next)?;
+        let walk = window.walk(at, length, node)?;
+        let (frame, last_at) = walk.end().filter(|(frame, _)| frame.first == next)?;
         let frames = sound.map_or(0, |sound: SoundEnd| sound.frames) + 1;
         (at, next) = (at + length as u64, frame.last() + 1);
-        let last_at = frame.last_at();
         sound = Some(SoundEnd { last: frame.last(), hash: frame.hash, last_at, frames, end: at, synced_to: frame.synced_to });
     }
     while at < window.length {
@@ -190,7 +190,8 @@ pub fn sound_end(files: &dyn Files, path: &Path, node: NodeId, first: u64) -> Op
     sound
 }
 
-/// What is read of a file at once.
+/// What is read of a file at once. It is little on purpose, and so is what is held: glibc takes a large piece that is freed as a sign to keep
+/// such pieces, and fills with zeros then what sled asks for empty, half a megabyte forty times.
 const WINDOW_BYTES: usize = 64 * 1024;
 
 /// A part of a file that moves on.
@@ -215,6 +216,18 @@ impl Window<'_> {
             self.file.read_at(self.bytes.get_mut(had..)?, at + had as u64).ok()?;
         }
         self.bytes.get(begin..begin + length)
+    }
+
+    /// Reads the frame of `length` bytes at `at` through.
+    fn walk(&mut self, at: u64, length: usize, node: NodeId) -> Option<Walk> {
+        let mut walk = Walk::begin(self.part(at, FRAME_BYTES)?.try_into().ok()?, node);
+        let mut done = FRAME_BYTES;
+        while done < length {
+            let part = self.part(at + done as u64, walk.wants(length - done, WINDOW_BYTES))?;
+            walk.take(part);
+            done += part.len();
+        }
+        Some(walk)
     }
 }
 
