@@ -2,20 +2,21 @@
 //! money stand in rows of their own, whatever is asked.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::charges::Charges;
 use crate::domain::event::Mode;
 use crate::domain::ids::{NodeId, TimeNs};
 use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::views::costs::tools::{ToolKey, ToolSum};
-use crate::views::costs::{CostKey, CostRow, month_begin, month_middle, month_of, quarter_begin, quarter_end};
+use crate::views::costs::{CostKey, CostRow, quarter_begin, quarter_end};
 
 /// By what costs are asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +54,7 @@ pub enum Dimension {
 }
 
 /// The charges of one log: its node, `None` for the own one.
-pub type LogCharges = (Option<NodeId>, Vec<(CostKey, CostRow)>);
+pub type LogCharges = (Option<NodeId>, Charges);
 
 impl Dimension {
     /// The words for dimensions, in the order of help.
@@ -96,10 +97,14 @@ impl Dimension {
         Self::NAMES[place].to_owned()
     }
 
-    /// Returns the part of `key` that is asked for; `None` where it is not known or not there.
-    fn value(&self, node: Option<NodeId>, key: &CostKey, calendar: &Calendar<'_>) -> Option<String> {
-        let day = || calendar.days(key.quarter).0;
-        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    /// Tells whether it is a part of the calendar.
+    pub(super) fn is_time(&self) -> bool {
+        matches!(self, Self::Day | Self::Week | Self::Month)
+    }
+
+    /// Returns the day, week or month in which a quarter hour begins; `None` where no such thing is asked for.
+    fn time(&self, quarter: i64, calendar: &Calendar<'_>) -> Option<String> {
+        let day = || calendar.days(quarter).0;
         match self {
             Self::Day => day().map(|day| day.to_string()),
             Self::Week => day().map(|day| {
@@ -107,6 +112,15 @@ impl Dimension {
                 format!("{}-W{:02}", week.year(), week.week())
             }),
             Self::Month => day().map(|day| format!("{:04}-{:02}", day.year(), day.month())),
+            _ => None,
+        }
+    }
+
+    /// Returns the part of `key` that is asked for; `None` where it is not known or not there.
+    fn value(&self, node: Option<NodeId>, key: &CostKey, calendar: &Calendar<'_>) -> Option<String> {
+        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        match self {
+            Self::Day | Self::Week | Self::Month => self.time(key.quarter, calendar),
             Self::Mode => Some(key.mode.name().to_owned()),
             Self::Provider => known(&key.provider),
             Self::Model => known(&key.model),
@@ -162,20 +176,6 @@ pub struct Only {
     pub dimension: Dimension,
     /// Its value.
     pub value: String,
-}
-
-impl CostQuestion {
-    /// Returns whether nothing is asked for but when, and whether models were real: then the sums of quarter hours do.
-    pub(crate) fn asks_for_time_alone(&self) -> bool {
-        let is_time = |asked: &Dimension| matches!(asked, Dimension::Day | Dimension::Week | Dimension::Month | Dimension::Mode);
-        self.by.iter().all(is_time) && self.only.iter().all(|only| is_time(&only.dimension))
-    }
-}
-
-impl Only {
-    fn holds(&self, node: Option<NodeId>, key: &CostKey, calendar: &Calendar<'_>) -> bool {
-        self.dimension.value(node, key, calendar).unwrap_or_default() == self.value
-    }
 }
 
 impl std::str::FromStr for Only {
@@ -325,8 +325,17 @@ impl CostTotal {
     }
 }
 
-/// A row's place among the rows, and how much is in it.
-type Group = ((Mode, Vec<Option<String>>), CostRow);
+/// A row's place among the rows: its mode and its values.
+type Place = (Mode, Vec<Option<String>>);
+
+/// Numbers of values in the order in which they came.
+struct Numbered<T>(IndexSet<T>);
+
+impl<T: std::hash::Hash + Eq> Numbered<T> {
+    fn number(&mut self, value: T) -> usize {
+        self.0.insert_full(value).0
+    }
+}
 
 /// Groups the charges of logs for which all of `only` holds. `span` is what was asked for, as it is to be said.
 pub fn group(
@@ -337,23 +346,23 @@ pub fn group(
     span: (Option<String>, Option<String>),
 ) -> CostReport {
     let calendar = Calendar::new(zone);
-    let all = || logs.iter().flat_map(|(node, charges)| charges.iter().map(|charge| (*node, charge)));
-    let charges = || all().filter(|(node, (key, _))| only.iter().all(|only| only.holds(*node, key, &calendar)));
-    let mut groups: BTreeMap<(Mode, Vec<Option<String>>), CostRow> = BTreeMap::new();
-    let mut totals: BTreeMap<Mode, CostRow> = BTreeMap::new();
-    for (node, (key, row)) in charges() {
-        let values = by.iter().map(|dimension| dimension.value(node, key, &calendar)).collect();
-        groups.entry((key.mode, values)).or_default().merge(row);
-        totals.entry(key.mode).or_default().merge(row);
+    let mut groups: BTreeMap<Place, CostRow> = BTreeMap::new();
+    let mut undecided = 0;
+    for (node, charges) in logs {
+        undecided += add_groups(&mut groups, *node, charges, (by, only), &calendar);
     }
-    let mut groups: Vec<Group> = groups.into_iter().collect();
-    let is_time = matches!(by.first(), Some(Dimension::Day | Dimension::Week | Dimension::Month));
+    let mut totals: BTreeMap<Mode, CostRow> = BTreeMap::new();
+    for ((mode, _), sum) in &groups {
+        totals.entry(*mode).or_default().merge(sum);
+    }
+    let mut groups: Vec<(Place, CostRow)> = groups.into_iter().collect();
+    let is_time = by.first().is_some_and(Dimension::is_time);
     if is_time {
         groups.sort_by(|(a, x), (b, y)| (&a.1[0], a.0, y.amount).cmp(&(&b.1[0], b.0, x.amount)));
     } else {
         groups.sort_by_key(|(key, row)| (key.0, std::cmp::Reverse(row.amount)));
     }
-    let line = |((mode, values), sum): &Group| CostLine {
+    let line = |((mode, values), sum): &(Place, CostRow)| CostLine {
         key: by.iter().map(Dimension::name).zip(values.iter().cloned()).collect(),
         total: CostTotal::new(*mode, sum),
     };
@@ -366,8 +375,61 @@ pub fn group(
         rows: groups.iter().map(line).collect(),
         totals: totals.iter().map(|(mode, sum)| CostTotal::new(*mode, sum)).collect(),
         tools: Vec::new(),
-        notices: undecided(charges().map(|(_, charge)| charge), by, &calendar).into_iter().collect(),
+        notices: undecided_notice(undecided, by, &calendar).into_iter().collect(),
     }
+}
+
+/// Adds the charges of one log to the groups; returns how many calls lie in quarter hours that are in two days. What a charge is about, and
+/// in which day, is looked at once for all charges of which it is the same.
+fn add_groups(
+    groups: &mut BTreeMap<Place, CostRow>,
+    node: Option<NodeId>,
+    charges: &Charges,
+    (by, only): (&[Dimension], &[Only]),
+    calendar: &Calendar<'_>,
+) -> u64 {
+    // The values of the dimensions that are a time, or of those that are none; `None` where `only` does not hold.
+    let values = |is_time: bool, value: &dyn Fn(&Dimension) -> Option<String>| {
+        let here = |dimension: &Dimension| dimension.is_time() == is_time;
+        let mut only = only.iter().filter(|only| here(&only.dimension));
+        let holds = only.all(|only| value(&only.dimension).unwrap_or_default() == only.value);
+        holds.then(|| by.iter().filter(|dimension| here(dimension)).map(value).collect::<Vec<_>>())
+    };
+    let mut abouts = Numbered(IndexSet::new());
+    let of_key = |key: &CostKey| {
+        let values = values(false, &|dimension| dimension.value(node, key, calendar))?;
+        Some(abouts.number((key.mode, values)))
+    };
+    let keys: Vec<Option<usize>> = charges.keys.iter().map(of_key).collect();
+    let (mut days, mut quarters) = (Numbered(IndexSet::new()), HashMap::new());
+    let mut sums: HashMap<(usize, usize), (CostRow, CostRow)> = HashMap::new();
+    let mut undecided = 0;
+    for charge in &charges.rows {
+        let Some(about) = keys[charge.key] else { continue };
+        let of_quarter = || {
+            let values = values(true, &|dimension| dimension.time(charge.quarter, calendar))?;
+            Some((days.number(values), calendar.is_parted(charge.quarter)))
+        };
+        let Some((day, is_parted)) = *quarters.entry(charge.quarter).or_insert_with(of_quarter) else { continue };
+        let (counted, taken_out) = sums.entry((about, day)).or_default();
+        if charge.is_taken_out {
+            taken_out.merge(&charge.row);
+        } else {
+            counted.merge(&charge.row);
+            undecided += if is_parted { charge.row.calls } else { 0 };
+        }
+    }
+    for ((about, day), (mut sum, taken_out)) in sums {
+        sum.take_out(&taken_out);
+        if sum == CostRow::default() {
+            continue;
+        }
+        let (Some((mode, others)), Some(times)) = (abouts.0.get_index(about), days.0.get_index(day)) else { continue };
+        let (mut times, mut others) = (times.iter(), others.iter());
+        let value = |dimension: &Dimension| if dimension.is_time() { times.next() } else { others.next() }.cloned().flatten();
+        groups.entry((*mode, by.iter().map(value).collect())).or_default().merge(&sum);
+    }
+    undecided
 }
 
 /// The tool calls of one log: its node, `None` for the own one.
@@ -420,79 +482,17 @@ fn names_of(only: &[Only]) -> IndexMap<String, Option<String>> {
     only.iter().map(|only| (only.dimension.name(), Some(only.value.clone()).filter(|value| !value.is_empty()))).collect()
 }
 
-/// Says how many charges lie in a quarter hour that is in two days of the zone: they count on the day in which it began. That is so
+/// Says how many calls were charged in a quarter hour that is in two days of the zone: they count on the day in which it began. That is so
 /// where an offset is no multiple of a quarter hour, as those of local mean times, and where clocks went back at a minute past
 /// midnight, as in Newfoundland until 2011.
-fn undecided<'a>(
-    charges: impl Iterator<Item = &'a (CostKey, CostRow)>,
-    by: &[Dimension],
-    calendar: &Calendar<'_>,
-) -> Option<String> {
-    if !by.iter().any(|dimension| matches!(dimension, Dimension::Day | Dimension::Week | Dimension::Month)) {
-        return None;
-    }
-    let is_parted = |key: &CostKey| {
-        let (begin, end) = calendar.days(key.quarter);
-        begin != end
-    };
-    let calls: u64 = charges.filter(|(key, _)| is_parted(key)).map(|(_, row)| row.calls).sum();
-    (calls > 0).then(|| {
+fn undecided_notice(calls: u64, by: &[Dimension], calendar: &Calendar<'_>) -> Option<String> {
+    (calls > 0 && by.iter().any(Dimension::is_time)).then(|| {
         format!(
             "charges are kept by UTC quarter hour, and a day of {} begins within one: {calls} calls close to midnight may count on \
              the wrong side of it",
             name_of(calendar.zone)
         )
     })
-}
-
-/// Returns the charges of UTC `months` as those of the months of `zone`: what is in another month there is taken out and stands beside it, by
-/// quarter hour, as `read` gives it (from, to). `None` where a month of the zone begins within a quarter hour.
-///
-/// # Errors
-/// What `read` says.
-pub fn by_month<E>(
-    months: Vec<(CostKey, CostRow)>,
-    zone: &TimeZone,
-    read: impl Fn(i64, i64) -> Result<Vec<(CostKey, CostRow)>, E>,
-) -> Result<Option<Vec<(CostKey, CostRow)>>, E> {
-    let mut months: BTreeMap<CostKey, CostRow> = months.into_iter().collect();
-    let numbers: BTreeSet<i64> = months.keys().map(|key| month_of(key.quarter)).collect();
-    let begins: BTreeSet<i64> = numbers.iter().flat_map(|month| [*month, month + 1]).map(month_begin).collect();
-    let mut apart = Vec::new();
-    for begin in begins {
-        let Some(moved) = in_other_months(begin, zone) else { return Ok(None) };
-        let (Some(first), Some(last)) = (moved.first(), moved.last()) else { continue };
-        for (key, row) in read(*first, last + 1)? {
-            if moved.contains(&key.quarter) {
-                let month = CostKey { quarter: month_middle(month_of(key.quarter)), ..key.clone() };
-                if let Some(sum) = months.get_mut(&month) {
-                    sum.take_out(&row);
-                }
-                apart.push((key, row));
-            }
-        }
-    }
-    let left = months.into_iter().filter(|(_, row)| *row != CostRow::default());
-    Ok(Some(left.chain(apart).collect()))
-}
-
-/// Returns the quarter hours around `begin`, with which a UTC month begins, that are in another month of `zone`; `None` where one of them
-/// is in two days.
-fn in_other_months(begin: i64, zone: &TimeZone) -> Option<Vec<i64>> {
-    // No zone is further from UTC.
-    const AROUND: i64 = 26 * 4;
-    let mut moved = Vec::new();
-    for quarter in begin - AROUND..begin + AROUND {
-        let (day, end) = (day_of(quarter_begin(quarter), zone)?, day_of(quarter_end(quarter), zone)?);
-        if day != end {
-            return None;
-        }
-        let month = (i64::from(day.year()) - 1970) * 12 + i64::from(day.month()) - 1;
-        if month != month_of(quarter) {
-            moved.push(quarter);
-        }
-    }
-    Some(moved)
 }
 
 /// The days of a zone. Charges come in the order of time, many of one quarter hour after the other: it is looked up once.
@@ -509,6 +509,12 @@ impl<'z> Calendar<'z> {
         Self { zone, last: Cell::new(None) }
     }
 
+    /// Tells whether a quarter hour is in two days.
+    fn is_parted(&self, quarter: i64) -> bool {
+        let (begin, end) = self.days(quarter);
+        begin != end
+    }
+
     fn days(&self, quarter: i64) -> Days {
         if let Some((known, days)) = self.last.get()
             && known == quarter
@@ -522,8 +528,8 @@ impl<'z> Calendar<'z> {
 }
 
 /// Returns the day of a moment (ns since the epoch) in `zone`.
-fn day_of(at: TimeNs, zone: &TimeZone) -> Option<Date> {
-    Timestamp::from_nanosecond(i128::from(at)).ok().map(|at| at.to_zoned(zone.clone()).date())
+pub(super) fn day_of(at: TimeNs, zone: &TimeZone) -> Option<Date> {
+    Timestamp::from_nanosecond(i128::from(at)).ok().map(|at| zone.to_datetime(at).date())
 }
 
 /// Returns a zone's name, or its offset when it has none.

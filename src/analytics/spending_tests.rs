@@ -22,6 +22,13 @@ fn charge(quarter: i64, mode: u8, tier: usize, role: &str, amount: u64) -> (Cost
     (key, CostRow { calls: 1, unknown: u64::from(amount == 0), amount: amount.into(), usage: TokenUsage::default() })
 }
 
+/// The charges as they are read by quarter hour.
+fn charged(charges: &[(CostKey, CostRow)]) -> Charges {
+    let mut read = Charges::default();
+    charges.iter().for_each(|(key, row)| read.add(&key.to_bytes(), key.quarter, *row).unwrap());
+    read
+}
+
 #[test]
 fn a_run_without_a_label_is_not_one_whose_label_is_unknown() {
     assert_eq!((value_words("label", None), value_words("label.team", None)), ("no label", "no label"));
@@ -32,7 +39,7 @@ fn a_run_without_a_label_is_not_one_whose_label_is_unknown() {
 fn a_day_is_that_of_the_zone_and_what_is_not_known_is_null() {
     let charges = [charge(4 * 23, 0, 0, "a", 5), charge(4 * 24, 0, 0, "b", 7)];
     let by = ["day", "provider", "label.team"].map(|word| word.parse().unwrap());
-    let report = group(&[(None, charges.to_vec())], &by, &[], &TimeZone::fixed(jiff::tz::offset(1)), (None, None));
+    let report = group(&[(None, charged(&charges))], &by, &[], &TimeZone::fixed(jiff::tz::offset(1)), (None, None));
     let keys: Vec<Vec<Option<&str>>> = report.rows.iter().map(|row| row.key.values().map(Option::as_deref).collect()).collect();
     assert_eq!(keys, [[Some("1970-01-02"), None, Some("b")], [Some("1970-01-02"), None, Some("a")]]);
     assert!("hour".parse::<Dimension>().is_err() && "label.".parse::<Dimension>().is_err());
@@ -43,7 +50,7 @@ fn only_charges_with_the_value_that_is_asked_for_count() {
     let charges = [charge(0, 0, 0, "a", 5), charge(0, 0, 0, "b", 7), charge(0, 1, 0, "a", 11)];
     let asked = |words: &[&str]| {
         let only: Vec<Only> = words.iter().map(|words| words.parse().unwrap()).collect();
-        let report = group(&[(None, charges.to_vec())], &[Dimension::Role], &only, &TimeZone::UTC, (None, None));
+        let report = group(&[(None, charged(&charges))], &[Dimension::Role], &only, &TimeZone::UTC, (None, None));
         (report.rows.iter().map(|row| row.total.cost_nusd).collect::<Vec<_>>(), report.only)
     };
     assert_eq!(asked(&["role=a"]).0, [5, 11]);
@@ -58,7 +65,7 @@ fn both_ways(moments: &[TimeNs], zone: &TimeZone) -> (BTreeMap<String, u64>, BTr
     let amount = |place: usize| 1u64 << (place % 40);
     let charges: Vec<_> =
         moments.iter().enumerate().map(|(place, at)| charge(quarter_of(*at), 0, 0, "r", amount(place))).collect();
-    let report = group(&[(None, charges.to_vec())], &[Dimension::Day], &[], zone, (None, None));
+    let report = group(&[(None, charged(&charges))], &[Dimension::Day], &[], zone, (None, None));
     let reported = report.rows.iter().map(|row| (row.key["day"].clone().unwrap(), row.total.cost_nusd)).collect();
     let mut exact: BTreeMap<String, u64> = BTreeMap::new();
     for (place, at) in moments.iter().enumerate() {
@@ -116,42 +123,6 @@ fn a_fixed_offset_of_no_quarter_hour_is_told() {
 
 proptest! {
     #[test]
-    fn months_tell_what_their_quarter_hours_tell_in_every_zone(
-        // Near the ends of months, and at any time.
-        charges in proptest::collection::vec((0i64..600, -120i64..120, any::<bool>(), 0u8..3, 0u64..1000), 0..40),
-        zone in proptest::sample::select(vec![
-            "UTC", "Asia/Kolkata", "America/New_York", "Pacific/Kiritimati", "Pacific/Apia", "Australia/Lord_Howe", "Africa/Monrovia",
-        ]),
-    ) {
-        let zone = jiff::tz::db().get(zone).unwrap();
-        let mut raw: BTreeMap<CostKey, CostRow> = BTreeMap::new();
-        for (month, around, is_near, mode, amount) in charges {
-            let quarter = month_begin(month) + if is_near { around } else { 1_000 + around };
-            let (key, row) = charge(quarter, mode, 0, "r", amount);
-            raw.entry(key).or_default().merge(&row);
-        }
-        let mut months: BTreeMap<CostKey, CostRow> = BTreeMap::new();
-        for (key, row) in &raw {
-            let quarter = month_middle(month_of(key.quarter));
-            months.entry(CostKey { quarter, ..key.clone() }).or_default().merge(row);
-        }
-        let raw: Vec<_> = raw.into_iter().collect();
-        let read = |from, to| {
-            let inside = raw.iter().filter(|(key, _)| (from..to).contains(&key.quarter));
-            Ok::<_, ()>(inside.cloned().collect())
-        };
-        if let Some(by_month) = by_month(months.into_iter().collect(), &zone, read).unwrap() {
-            for by in [vec![Dimension::Month], vec![Dimension::Month, Dimension::Tier], vec![Dimension::Model]] {
-                let report = |charges: &[_]| CostReport { notices: Vec::new(), ..group(&[(None, charges.to_vec())], &by, &[], &zone, (None, None)) };
-                prop_assert_eq!(report(&by_month), report(&raw));
-            }
-        } else {
-            // Their offsets were no multiples of a quarter hour once.
-            prop_assert!(matches!(zone.iana_name(), Some("Africa/Monrovia" | "Pacific/Kiritimati" | "Pacific/Apia")), "{zone:?}");
-        }
-    }
-
-    #[test]
     fn whatever_is_asked_the_totals_are_the_sums_of_the_rows_for_each_mode(
         charges in proptest::collection::vec((0i64..12_000, 0u8..3, 0usize..3, "[ab]", 0u64..1000), 0..40),
         by in proptest::sample::subsequence(Dimension::NAMES.to_vec(), 1..4),
@@ -159,7 +130,7 @@ proptest! {
         let charges: Vec<_> =
             charges.iter().map(|(quarter, mode, tier, role, amount)| charge(*quarter, *mode, *tier, role, *amount)).collect();
         let by: Vec<Dimension> = by.iter().map(|word| word.parse().unwrap()).collect();
-        let report = group(&[(None, charges.to_vec())], &by, &[], &TimeZone::UTC, (None, None));
+        let report = group(&[(None, charged(&charges))], &by, &[], &TimeZone::UTC, (None, None));
         for mode in [Mode::Real, Mode::Simulated, Mode::Imported] {
             let sum = |of: &dyn Fn(&CostTotal) -> u64| {
                 report.rows.iter().map(|row| &row.total).filter(|total| total.mode == mode).map(of).sum::<u64>()

@@ -1,5 +1,5 @@
-//! Where the money went: charges by UTC quarter hour and by everything that they can be asked by, the same by UTC month, and one row per
-//! model call.
+//! Where the money went: charges by UTC quarter hour and by everything that they can be asked by, sums of these by UTC day, week and month,
+//! and one row per model call.
 //!
 //! Money counts at once, not when its run ends, and every charge is in exactly one row of each kind: the sum of the rows is the sum of the
 //! `CostIncurred` events, for each mode by itself. What has no price, was lost, or came without a cost from another system is counted as
@@ -10,6 +10,7 @@
 
 pub mod calls;
 mod payer;
+pub mod rollup;
 #[cfg(test)]
 mod tests;
 pub mod tools;
@@ -23,14 +24,13 @@ use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::TokenUsage;
 use crate::domain::tier::Tier;
 pub use payer::CostFold;
+use rollup::Sums;
 
 /// The projection's name, by which its rows are asked for.
 pub const NAME: &str = "costs";
 
 /// First byte of the keys of sums.
 pub const KIND: u8 = b'h';
-/// First byte of the keys of sums of UTC months: few rows for many years.
-pub const KIND_MONTH: u8 = b'm';
 /// First byte of the keys of sums of quarter hours, whatever was called: few rows however many calls there are.
 pub const KIND_TIME: u8 = b'q';
 /// First byte of the keys of payers.
@@ -51,7 +51,7 @@ impl Projection for Costs {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
@@ -68,7 +68,7 @@ impl Projection for Costs {
 }
 
 /// What a sum of charges is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CostKey {
     /// The quarter hour, in UTC quarter hours since the epoch.
     pub quarter: i64,
@@ -95,46 +95,19 @@ pub struct CostKey {
 impl CostKey {
     /// Returns the key's bytes; they begin with the quarter hour.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.behind(Self::from_quarter(self.quarter))
+        Sums::QUARTERS.key(self)
     }
 
-    /// Returns the bytes of the key of its UTC month.
-    pub fn to_month_bytes(&self) -> Vec<u8> {
-        self.behind(Key::new(KIND_MONTH).signed(month_of(self.quarter)))
-    }
-
-    /// Returns the bytes of the key of its quarter hour, whatever was called.
-    pub fn to_time_bytes(&self) -> Vec<u8> {
-        Key::new(KIND_TIME).signed(self.quarter).byte(self.mode as u8).finish()
-    }
-
-    fn behind(&self, key: Key) -> Vec<u8> {
-        key.byte(self.mode as u8)
-            .text(&self.provider)
-            .text(&self.model)
-            .byte(self.tier as u8)
-            .text(&self.template)
-            .text(&self.role)
-            .byte(self.purpose as u8)
-            .text(&self.workspace)
-            .text(&self.labels)
-            .finish()
-    }
-
-    /// Returns the beginning of the keys of a quarter hour.
-    pub fn from_quarter(quarter: i64) -> Key {
-        Key::new(KIND).signed(quarter)
-    }
-
-    /// Reads a key. That of a month stands for a quarter hour in the middle of it, that of a time for anything that was called then.
+    /// Reads the key of any of the [`Sums`], and the number of the stretch that it is about. That stands in the place of the quarter hour,
+    /// and what the sums are not told apart by is empty.
     pub fn read(key: &[u8]) -> Option<Self> {
         let mut reader = KeyReader::new(key);
-        let time = reader.signed()?;
+        let quarter = reader.signed()?;
         let byte = reader.byte()?;
         let mode = [Mode::Real, Mode::Simulated, Mode::Imported].into_iter().find(|mode| *mode as u8 == byte)?;
         if key.first() == Some(&KIND_TIME) {
             return Some(Self {
-                quarter: time,
+                quarter,
                 mode,
                 provider: String::new(),
                 model: String::new(),
@@ -147,7 +120,7 @@ impl CostKey {
             });
         }
         Some(Self {
-            quarter: if key.first() == Some(&KIND_MONTH) { month_middle(time) } else { time },
+            quarter,
             mode,
             provider: reader.text()?.to_owned(),
             model: reader.text()?.to_owned(),

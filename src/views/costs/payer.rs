@@ -8,6 +8,7 @@ use super::super::Rows;
 use super::super::rows;
 use super::super::status::CallStatus;
 use super::calls::{CallKey, CallRow};
+use super::rollup::Sums;
 use super::tools::{ToolKey, ToolSum};
 use super::{CostKey, CostRow, quarter_of};
 use crate::domain::event::{CostIncurred, Event, Mode, Purpose, Recorded, ToolEnded, ToolFault};
@@ -37,10 +38,10 @@ pub struct CostFold {
     tiers: BTreeMap<AgentNo, Tier>,
     /// Calls that may still change.
     open: BTreeMap<CallNo, CallKey>,
-    /// Attempts of another system that came without a cost so far, and when.
-    costless: BTreeMap<(AgentNo, AttemptNo), TimeNs>,
-    /// When calls were counted as lost.
-    lost: BTreeMap<CallNo, TimeNs>,
+    /// Attempts of another system that came without a cost so far: when, and under what they were counted.
+    costless: BTreeMap<(AgentNo, AttemptNo), (TimeNs, CostKey)>,
+    /// Under what calls were counted as lost.
+    lost: BTreeMap<CallNo, CostKey>,
     /// Each agent's newest call: tools are asked for by nobody else.
     newest: BTreeMap<AgentNo, CallNo>,
     /// Tools that run.
@@ -154,10 +155,12 @@ impl CostFold {
                 // Until a cost is told it is not known, and the call counts as one of unknown cost.
                 row.unknown = 1;
                 let key = CallKey { at, run, agent: body.agent, attempt: body.attempt, call: 0 };
-                self.costless.insert((body.agent, body.attempt), at);
+                let counted = self.key_of(&row, body.agent, at);
                 let sum = CostRow { calls: 1, unknown: 1, amount: 0, usage: row.usage };
                 rows.put(&key.to_bytes(), rows::write(&row)?);
-                self.charge(rows, &row, body.agent, at, |held| held.merge(&sum))
+                charge(rows, &counted, |held| held.merge(&sum))?;
+                self.costless.insert((body.agent, body.attempt), (at, counted));
+                Ok(())
             }
             Event::ToolStarted(body) => {
                 self.tools.insert((body.call, body.tool_call), body.tool.clone());
@@ -197,7 +200,7 @@ impl CostFold {
         };
         let known = body.call.and_then(|call| self.open.get(&call).copied());
         let key = known.unwrap_or(CallKey {
-            at: imported.unwrap_or(at),
+            at: imported.as_ref().map_or(at, |(at, _)| *at),
             run,
             agent: body.agent,
             attempt: body.attempt,
@@ -208,11 +211,11 @@ impl CostFold {
         let provider = body.provider.as_deref().unwrap_or_default();
         let model = body.model.as_deref().unwrap_or_default();
         let mut row = held.unwrap_or_else(|| call(body.purpose, body.tier, provider, model, CallStatus::Replied));
-        if let Some(imported) = imported {
+        if let Some((_, counted)) = &imported {
             // What was counted when the attempt came without a cost is taken back and counted anew, with it.
             let usage = row.usage;
             row.unknown = 0;
-            self.charge(rows, &row, body.agent, imported, |sum| {
+            charge(rows, counted, |sum| {
                 sum.calls = sum.calls.saturating_sub(1);
                 sum.unknown = sum.unknown.saturating_sub(1);
                 sum.usage = minus(sum.usage, usage);
@@ -244,7 +247,7 @@ impl CostFold {
             usage: counted,
         };
         let own = call(body.purpose, body.tier, provider, model, row.status);
-        self.charge(rows, &own, body.agent, at, |held| held.merge(&sum))?;
+        charge(rows, &self.key_of(&own, body.agent, at), |held| held.merge(&sum))?;
         if let Some(call) = body.call
             && row.status != CallStatus::Running
         {
@@ -256,20 +259,22 @@ impl CostFold {
     /// A call's cost will never be known, as far as anybody can tell now.
     fn lose(&mut self, rows: &mut dyn Rows, number: CallNo, at: TimeNs) -> Result<(), String> {
         let Some((agent, row)) = self.call_of(rows, number)? else { return Ok(()) };
-        if self.lost.insert(number, at).is_some() {
+        if self.lost.contains_key(&number) {
             return Ok(());
         }
-        self.charge(rows, &row, agent, at, |sum| {
+        let counted = self.key_of(&row, agent, at);
+        charge(rows, &counted, |sum| {
             sum.calls += 1;
             sum.unknown += 1;
-        })
+        })?;
+        self.lost.insert(number, counted);
+        Ok(())
     }
 
     /// A call that was lost has come back.
     fn found(&mut self, rows: &mut dyn Rows, number: CallNo) -> Result<(), String> {
-        let Some(at) = self.lost.remove(&number) else { return Ok(()) };
-        let Some((agent, row)) = self.call_of(rows, number)? else { return Ok(()) };
-        self.charge(rows, &row, agent, at, |sum| {
+        let Some(counted) = self.lost.remove(&number) else { return Ok(()) };
+        charge(rows, &counted, |sum| {
             sum.calls = sum.calls.saturating_sub(1);
             sum.unknown = sum.unknown.saturating_sub(1);
         })
@@ -289,16 +294,9 @@ impl CostFold {
         Ok(())
     }
 
-    /// Changes the sums that `row` belongs to: those of the quarter hour of `at`, of its month, and of the quarter hour as a whole.
-    fn charge(
-        &self,
-        rows: &mut dyn Rows,
-        row: &CallRow,
-        agent: AgentNo,
-        at: TimeNs,
-        change: impl Fn(&mut CostRow),
-    ) -> Result<(), String> {
-        let key = CostKey {
+    /// Returns what a charge of a call at `at` counts under.
+    fn key_of(&self, row: &CallRow, agent: AgentNo, at: TimeNs) -> CostKey {
+        CostKey {
             quarter: quarter_of(at),
             mode: self.mode,
             provider: row.provider.clone(),
@@ -309,11 +307,13 @@ impl CostFold {
             purpose: row.purpose,
             workspace: self.workspace.clone(),
             labels: self.labels.clone(),
-        };
-        rows::change(rows, &key.to_bytes(), &change)?;
-        rows::change(rows, &key.to_time_bytes(), &change)?;
-        rows::change(rows, &key.to_month_bytes(), &change)
+        }
     }
+}
+
+/// Changes the sums that a charge belongs to, one of each kind.
+fn charge(rows: &mut dyn Rows, key: &CostKey, change: impl Fn(&mut CostRow)) -> Result<(), String> {
+    Sums::ALL.into_iter().try_for_each(|sums| rows::change(rows, &sums.key(key), &change))
 }
 
 fn call(purpose: Purpose, tier: Tier, provider: &str, model: &str, status: CallStatus) -> CallRow {

@@ -68,6 +68,21 @@ fn an_attempt_of_another_system_is_unknown_until_its_cost_comes() {
 }
 
 #[test]
+fn what_is_taken_back_is_what_was_counted_whatever_was_learned_meanwhile() {
+    let events = [
+        (1, sample::started()),
+        (1, imported(0, 1, true, true)),
+        (1, sample::planned(0, "linter", None)),
+        (1, sample::cost(None, 0, 1, Purpose::Work, Some(7))),
+    ];
+    let rows = fold(&log(events.to_vec()));
+    for kind in Sums::ALL {
+        let sums = sums_of(&rows, kind.kind);
+        assert_eq!(sums.iter().map(|(_, row)| (row.calls, row.unknown, row.amount)).collect::<Vec<_>>(), [(1, 0, 7)], "{kind:?}");
+    }
+}
+
+#[test]
 fn a_lost_call_is_unknown_until_its_reply_is_found() {
     let lost = [
         (1, sample::started()),
@@ -128,16 +143,17 @@ fn months_are_those_of_the_calendar() {
 
 proptest! {
     #[test]
-    fn months_and_whole_quarter_hours_hold_what_was_charged_in_them(events in any_log()) {
+    fn sums_of_every_stretch_hold_what_was_charged_in_it(events in any_log()) {
         let rows = fold(&events);
-        let (mut months, mut quarters) = (BTreeMap::<CostKey, CostRow>::new(), BTreeMap::<(i64, Mode), CostRow>::new());
-        for (key, row) in sums(&rows) {
-            quarters.entry((key.quarter, key.mode)).or_default().merge(&row);
-            let quarter = month_middle(month_of(key.quarter));
-            months.entry(CostKey { quarter, ..key }).or_default().merge(&row);
+        for kind in Sums::ALL {
+            let mut expected: BTreeMap<Vec<u8>, CostRow> = BTreeMap::new();
+            for (key, row) in sums(&rows) {
+                expected.entry(kind.key(&key)).or_default().merge(&row);
+            }
+            let found = rows.0.iter().filter(|(key, _)| key[0] == kind.kind);
+            let found: BTreeMap<Vec<u8>, CostRow> = found.map(|(key, row)| (key.clone(), rows::read(row).unwrap())).collect();
+            prop_assert!(found.keys().all(|key| CostKey::read(key).is_some()));
+            prop_assert_eq!(found, expected, "{:?}", kind);
         }
-        prop_assert_eq!(sums_of(&rows, KIND_MONTH).into_iter().collect::<BTreeMap<_, _>>(), months);
-        let whole = sums_of(&rows, KIND_TIME).into_iter().map(|(key, row)| ((key.quarter, key.mode), row));
-        prop_assert_eq!(whole.collect::<BTreeMap<_, _>>(), quarters);
     }
 }

@@ -131,11 +131,7 @@ impl Recall<'_> {
             let calls = self.of_each_log(asks_for(&Dimension::Node), &|| self.tool_calls(*since, *until))?;
             return Ok(spending::group_tools(&calls, by, only, zone, span));
         }
-        let by_month = since.is_none() && until.is_none() && !asks_for(&Dimension::Day) && !asks_for(&Dimension::Week);
-        let charges = self.of_each_log(asks_for(&Dimension::Node), &|| {
-            let sums = if by_month { self.charges_by_month(zone)? } else { None };
-            sums.map_or_else(|| self.charges(*since, *until, question.asks_for_time_alone()), Ok)
-        })?;
+        let charges = self.of_each_log(asks_for(&Dimension::Node), &|| self.charges(question, zone))?;
         let mut report = spending::group(&charges, by, only, zone, span);
         report.notices.extend(self.calls_without_end(*until)?);
         Ok(report)

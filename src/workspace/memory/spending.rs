@@ -4,34 +4,48 @@ use super::Recall;
 use indexmap::IndexMap;
 use jiff::tz::TimeZone;
 
-use crate::analytics::spending;
+use crate::analytics::charges::{self, Charges, Part};
+use crate::analytics::spending::CostQuestion;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::lake::otel::write::RunSpans;
 use crate::store::{self, Error};
 use crate::views::costs::calls::{self, CallKey, CallRow};
 use crate::views::costs::tools::{self, ToolKey, ToolSum};
 use crate::views::costs::{self, CostFold, CostKey, CostRow, quarter_of};
-use crate::views::rows::{self, Key};
+use crate::views::rows::{self, Key, KeyReader};
 
 impl Recall<'_> {
-    /// Returns the charges of the UTC quarter hours that touch `[since, until)` (ns since the epoch), in the order of time: of each
-    /// model, role and so on by itself, or only `whole` quarter hours, whatever was called.
+    /// Returns the charges that a question is about, with the days of `zone`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(crate) fn charges(
-        &self,
-        since: Option<TimeNs>,
-        until: Option<TimeNs>,
-        whole: bool,
-    ) -> Result<Vec<(CostKey, CostRow)>, store::Error> {
-        let all = Key::new(if whole { costs::KIND_TIME } else { costs::KIND });
-        let from_quarter = |quarter: i64| all.clone().signed(quarter).finish();
-        let from = since.map_or_else(|| all.clone().finish(), |since| from_quarter(quarter_of(since)));
-        // The quarter hour in which the last moment lies is the last one.
-        let last = |until: TimeNs| from_quarter(quarter_of(until.saturating_sub(1)).saturating_add(1));
-        let to = until.map_or_else(|| all.end(), |until| Some(last(until)));
-        self.sums(from, to)
+    pub(crate) fn charges(&self, question: &CostQuestion, zone: &TimeZone) -> Result<Charges, store::Error> {
+        /// Readings of a log that grows meanwhile.
+        const READINGS_MAX: usize = 3;
+        let seen = || self.0.log.view(costs::NAME, &[], None, false, 0).map(|rows| rows.seen);
+        let mut readings = 1;
+        loop {
+            let before = seen()?;
+            let charges = charges::read(question, zone, &|part, each| self.sums(part, each))?;
+            // What is taken out of a sum has to be in it.
+            if !charges.has_moved() || readings == READINGS_MAX || seen()? == before {
+                return Ok(charges);
+            }
+            readings += 1;
+        }
+    }
+
+    fn sums(&self, part: Part, each: &mut dyn FnMut(i64, &[u8], CostRow) -> Result<(), String>) -> Result<(), store::Error> {
+        let all = Key::new(part.sums.kind);
+        let key = |number: i64| part.sums.from(number).finish();
+        let from = part.from.map_or_else(|| all.clone().finish(), key);
+        let to = part.to.map_or_else(|| all.end(), |to| Some(key(to)));
+        for (key, row) in self.view_rows(costs::NAME, from, to, false, usize::MAX)? {
+            let number =
+                KeyReader::new(&key).signed().ok_or_else(|| Error::Index("a key of the costs is malformed".to_owned()))?;
+            each(number, &key, rows::read(&row).map_err(Error::Index)?).map_err(Error::Index)?;
+        }
+        Ok(())
     }
 
     /// Returns the quarter hour in which something was spent last, by its beginning; `None` where nothing was.
@@ -42,26 +56,6 @@ impl Recall<'_> {
         let all = Key::new(costs::KIND);
         let newest = self.view_rows(costs::NAME, all.clone().finish(), all.end(), true, 1)?;
         Ok(newest.first().and_then(|(key, _)| CostKey::read(key)).map(|key| costs::quarter_begin(key.quarter)))
-    }
-
-    /// Returns all charges, those of a UTC month together as far as `zone` has them in the same month, in no order; `None` where a month of
-    /// the zone begins within a quarter hour.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub(crate) fn charges_by_month(&self, zone: &TimeZone) -> Result<Option<Vec<(CostKey, CostRow)>>, store::Error> {
-        let all = Key::new(costs::KIND_MONTH);
-        let months = self.sums(all.clone().finish(), all.end())?;
-        let key = |quarter: i64| CostKey::from_quarter(quarter).finish();
-        spending::by_month(months, zone, |from, to| self.sums(key(from), Some(key(to))))
-    }
-
-    fn sums(&self, from: Vec<u8>, to: Option<Vec<u8>>) -> Result<Vec<(CostKey, CostRow)>, store::Error> {
-        let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
-            let key = CostKey::read(key).ok_or_else(|| Error::Index("a key of the costs is malformed".to_owned()))?;
-            Ok((key, rows::read(row).map_err(Error::Index)?))
-        };
-        self.view_rows(costs::NAME, from, to, false, usize::MAX)?.iter().map(read).collect()
     }
 
     /// Returns the tool calls that ended in the UTC quarter hours that touch `[since, until)` (ns since the epoch), in the order of time.
