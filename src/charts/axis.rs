@@ -127,11 +127,20 @@ impl Plot {
     /// Draws the lines and labels of a vertical scale, at the left.
     pub fn vertical(&self, drawing: &mut Drawing, scale: &Scale) {
         for tick in &scale.ticks {
-            let y = self.y(scale, *tick);
-            let class = if *tick == 0.0 { "axis" } else { "grid" };
-            drawing.line((self.left, y), (self.right, y), class, Meaning::default());
-            drawing.text((self.left - 6.0, y + 4.0), Anchor::End, scale.unit.label(*tick), "tick");
+            self.line(drawing, scale, *tick);
+            self.tick(drawing, scale, *tick);
         }
+    }
+
+    /// Draws a line of a vertical scale.
+    pub fn line(&self, drawing: &mut Drawing, scale: &Scale, tick: f64) {
+        let (y, class) = (self.y(scale, tick), if tick == 0.0 { "axis" } else { "grid" });
+        drawing.line((self.left, y), (self.right, y), class, Meaning::default());
+    }
+
+    /// Draws a label of a vertical scale, at the left.
+    pub fn tick(&self, drawing: &mut Drawing, scale: &Scale, tick: f64) {
+        drawing.text((self.left - 6.0, self.y(scale, tick) + 4.0), Anchor::End, scale.unit.label(tick), "tick");
     }
 
     /// Draws the lines and labels of a horizontal scale, at the bottom.

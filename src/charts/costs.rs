@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::axis::Unit;
 use super::calendar::Period;
-use super::drawing::{Drawing, Meaning};
+use super::drawing::Meaning;
 use super::stacked::{Bar, Limit, NamedBar, SERIES_MAX, Segment, StackedBars, named_bars};
-use crate::analytics::spending::{CostLine, CostReport, CostTotal, value_words};
+use super::{figure, fluid};
+use crate::analytics::spending::{CostLine, CostReport, CostTotal, TokenSum, value_words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
 
@@ -36,16 +37,18 @@ pub enum CostChart {
 }
 
 impl CostChart {
-    /// Draws it, `width` pixels wide.
-    pub fn draw(&self, width: f64) -> Drawing {
+    /// Writes it as a figure.
+    pub fn figure(&self) -> String {
         match self {
-            Self::OverTime { bars, .. } => bars.draw(width),
-            Self::Named { bars, .. } => named_bars("cost, the most expensive first", bars, width),
+            Self::OverTime { bars, .. } => fluid(bars, &self.left_out()),
+            Self::Named { bars, .. } => {
+                figure(|width| named_bars("cost, the most expensive first", bars, width), &self.left_out())
+            }
         }
     }
 
     /// Says what is not drawn; empty when everything is.
-    pub fn left_out(&self) -> String {
+    fn left_out(&self) -> String {
         match self {
             Self::OverTime { bars, is_cut: true } => format!("the newest {} are drawn", bars.bars.len()),
             Self::Named { bars, more: 1.. } => format!("the {} most expensive are drawn", bars.len()),
@@ -102,13 +105,22 @@ pub fn cost_chart(
     }
     let bar = |label: &String| {
         let rows = held.get(label.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let mut segments: Vec<Segment> = rows
-            .iter()
-            .map(|row| {
-                let series = places.get(&series_name(row, 1)).copied().unwrap_or(own);
-                Segment { series, value: row.total.cost_nusd as f64, meaning: meaning(row, links) }
-            })
-            .collect();
+        let (named, rest): (Vec<_>, Vec<_>) =
+            rows.iter().map(|row| (places.get(&series_name(row, 1)), *row)).partition(|(series, _)| series.is_some());
+        let segment =
+            |series: usize, row: &CostLine, meaning: Meaning| Segment { series, value: row.total.cost_nusd as f64, meaning };
+        let mut segments: Vec<Segment> =
+            named.into_iter().map(|(series, row)| segment(series.copied().unwrap_or(own), row, meaning(row, links))).collect();
+        match rest.as_slice() {
+            [] => {}
+            [(_, row)] => segments.push(segment(own, row, meaning(row, links))),
+            // They have one colour, and are too many to be told apart.
+            many => {
+                let together = together(many.iter().map(|(_, row)| *row), label);
+                let title = format!("{label} · {} others: {}, {}", many.len(), words(&together.total), calls(&together.total));
+                segments.push(segment(own, &together, Meaning { title, href: links(&together) }));
+            }
+        }
         segments.sort_by_key(|segment| segment.series);
         let unknown: u64 = rows.iter().map(|row| row.total.unknown).sum();
         let unknown = (unknown > 0).then(|| format!("the cost of {unknown} calls is unknown"));
@@ -169,8 +181,27 @@ pub fn series_name(row: &CostLine, skip: usize) -> String {
 }
 
 fn meaning(row: &CostLine, links: Links<'_>) -> Meaning {
-    let calls = if row.total.calls == 1 { "1 call".to_owned() } else { format!("{} calls", row.total.calls) };
-    Meaning { title: format!("{}: {}, {calls}", series_name(row, 0), words(&row.total)), href: links(row) }
+    Meaning { title: format!("{}: {}, {}", series_name(row, 0), words(&row.total), calls(&row.total)), href: links(row) }
+}
+
+fn calls(total: &CostTotal) -> String {
+    if total.calls == 1 { "1 call".to_owned() } else { format!("{} calls", total.calls) }
+}
+
+/// Returns the sum of rows of one period, which leads to everything of the period.
+fn together<'a>(rows: impl Iterator<Item = &'a CostLine> + Clone, period: &str) -> CostLine {
+    let key = rows.clone().next().and_then(|row| row.key.keys().next().cloned());
+    let totals = || rows.clone().map(|row| &row.total);
+    let cost = totals().map(|total| total.cost_nusd).fold(0, u64::saturating_add);
+    let total = CostTotal {
+        mode: totals().next().map_or(Mode::Real, |total| total.mode),
+        calls: totals().map(|total| total.calls).sum(),
+        unknown: totals().map(|total| total.unknown).sum(),
+        cost_nusd: cost,
+        cost_usd: NanoUsd(cost).to_decimal(),
+        tokens: TokenSum::default(),
+    };
+    CostLine { key: key.map(|name| (name, Some(period.to_owned()))).into_iter().collect(), total }
 }
 
 /// Shows what is known of a sum, and what kind of money it is when it is not real.
@@ -189,7 +220,6 @@ mod tests {
     use indexmap::IndexMap;
 
     use super::*;
-    use crate::analytics::spending::TokenSum;
 
     fn row(mode: Mode, key: &[(&str, &str)], cost: u64, unknown: u64) -> CostLine {
         let total = CostTotal {
@@ -245,10 +275,21 @@ mod tests {
             .enumerate()
             .map(|(place, name)| row(Mode::Real, &[("month", "2026-10"), ("model", name)], 100 - place as u64, 0));
         let report = report(rows.collect());
-        let Some(CostChart::OverTime { bars, .. }) = cost_chart(&report, Mode::Real, 60, Some(7), &|_| None) else {
+        let Some(CostChart::OverTime { bars, .. }) =
+            cost_chart(&report, Mode::Real, 60, Some(7), &|row| Some(row.key.keys().cloned().collect::<Vec<_>>().join(",")))
+        else {
             panic!("bars over time");
         };
         assert_eq!((bars.series.len(), bars.series[7].as_str(), bars.limit), (8, "5 others", None));
-        assert_eq!(bars.bars[0].segments.len(), 12, "every row is drawn");
+        let segments = &bars.bars[0].segments;
+        assert_eq!(segments.len(), 8, "the others are one part");
+        assert_eq!(
+            segments.iter().map(|segment| segment.value).sum::<f64>(),
+            f64::from((89..=100).sum::<u32>()),
+            "with all of them"
+        );
+        let others = &segments[7].meaning;
+        assert_eq!(others.title, "2026-10 · 5 others: $0.000000455, 5 calls");
+        assert_eq!(others.href.as_deref(), Some("month"), "they lead to everything of the month");
     }
 }

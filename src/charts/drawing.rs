@@ -93,6 +93,16 @@ pub enum Shape {
 }
 
 impl Shape {
+    fn has_link(&self) -> bool {
+        match self {
+            Self::Rect { meaning, .. }
+            | Self::Line { meaning, .. }
+            | Self::Curve { meaning, .. }
+            | Self::Dot { meaning, .. }
+            | Self::Text { meaning, .. } => meaning.href.is_some(),
+        }
+    }
+
     /// Returns the box around it: left, top, right, bottom.
     #[cfg(test)]
     pub fn bounds(&self) -> [f64; 4] {
@@ -171,22 +181,80 @@ impl Drawing {
     pub fn to_svg(&self) -> String {
         let (width, height) = (number(self.width), number(self.height));
         let mut svg = format!(
-            "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">",
-            escape(&self.label)
+            "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\"{}>",
+            self.attributes()
         );
         for shape in &self.shapes {
-            write_shape(&mut svg, shape);
+            write_shape(&mut svg, shape, Across::Pixels);
         }
         svg.push_str("</svg>");
         svg
     }
+
+    /// Writes what is between `left` and `right` as an SVG element that is as wide as its room: places across are per cents. `more` holds
+    /// shapes that are shown at one of the widths of pages alone, each with its class and the edges that its places are between.
+    pub fn to_fluid_svg(&self, left: f64, right: f64, more: &[(&str, f64, f64, &[Shape])]) -> String {
+        let mut svg =
+            format!("<svg class=\"chart bars\" width=\"100%\" height=\"{}\"{}>", number(self.height), self.attributes());
+        for shape in &self.shapes {
+            write_shape(&mut svg, shape, Across::Part { left, right });
+        }
+        for (class, left, right, shapes) in more {
+            let _ = write!(svg, "<g class=\"{class}\">");
+            shapes.iter().for_each(|shape| write_shape(&mut svg, shape, Across::Part { left: *left, right: *right }));
+            svg.push_str("</g>");
+        }
+        svg.push_str("</svg>");
+        svg
+    }
+
+    /// A picture has no parts for those who do not see it; a group has, so that its links can be reached.
+    fn attributes(&self) -> String {
+        if self.label.is_empty() {
+            return " aria-hidden=\"true\"".to_owned();
+        }
+        let role = if self.shapes.iter().any(Shape::has_link) { "group" } else { "img" };
+        format!(" role=\"{role}\" aria-label=\"{}\"", escape(&self.label))
+    }
 }
 
-fn write_shape(svg: &mut String, shape: &Shape) {
+/// How places across are written.
+#[derive(Clone, Copy)]
+enum Across {
+    /// In pixels.
+    Pixels,
+    /// In per cent of what is between two edges.
+    Part { left: f64, right: f64 },
+}
+
+impl Across {
+    fn place(self, x: f64) -> String {
+        match self {
+            Self::Pixels => number(x),
+            Self::Part { left, .. } => self.length(x - left),
+        }
+    }
+
+    fn length(self, length: f64) -> String {
+        match self {
+            Self::Pixels => number(length),
+            // Two decimals are a tenth of a pixel on a wide screen.
+            Self::Part { left, right } => format!("{:.2}%", length / (right - left).max(1.0) * 100.0).replace(".00%", "%"),
+        }
+    }
+}
+
+fn write_shape(svg: &mut String, shape: &Shape, across: Across) {
+    let x_of = |x: &f64| across.place(*x);
     let (element, attributes, class, meaning, content) = match shape {
         Shape::Rect { area: [x, y, w, h], class, meaning } => {
-            let place = format!("x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"", number(*x), number(*y), number(*w), number(*h));
+            let (w, h) = (across.length(*w), number(*h));
+            let place = format!("x=\"{}\" y=\"{}\" width=\"{w}\" height=\"{h}\"", x_of(x), number(*y));
             ("rect", place, class, meaning, "")
+        }
+        Shape::Line { points, class, meaning } if matches!(across, Across::Part { .. }) && points.len() == 2 => {
+            let [(x1, y1), (x2, y2)] = [points[0], points[1]].map(|(x, y)| (x_of(&x), number(y)));
+            ("line", format!("x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\""), class, meaning, "")
         }
         Shape::Line { points, class, meaning } => {
             let points: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", number(*x), number(*y))).collect();
@@ -198,7 +266,7 @@ fn write_shape(svg: &mut String, shape: &Shape) {
             ("path", format!("d=\"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}\""), class, meaning, "")
         }
         Shape::Dot { at, radius, class, meaning } => {
-            let place = format!("cx=\"{}\" cy=\"{}\" r=\"{}\"", number(at.0), number(at.1), number(*radius));
+            let place = format!("cx=\"{}\" cy=\"{}\" r=\"{}\"", x_of(&at.0), number(at.1), number(*radius));
             ("circle", place, class, meaning, "")
         }
         Shape::Text { at, anchor, text, class, meaning } => {
@@ -207,7 +275,7 @@ fn write_shape(svg: &mut String, shape: &Shape) {
                 Anchor::Middle => " text-anchor=\"middle\"",
                 Anchor::End => " text-anchor=\"end\"",
             };
-            ("text", format!("x=\"{}\" y=\"{}\"{anchor}", number(at.0), number(at.1)), class, meaning, text.as_str())
+            ("text", format!("x=\"{}\" y=\"{}\"{anchor}", x_of(&at.0), number(at.1)), class, meaning, text.as_str())
         }
     };
     let content = escape(content);
@@ -281,9 +349,24 @@ mod tests {
         drawing.text((1.0, 12.0), Anchor::End, "x < y", "");
         assert_eq!(
             drawing.to_svg(),
-            "<svg class=\"chart\" viewBox=\"0 0 100 50\" width=\"100\" height=\"50\" role=\"img\" aria-label=\"a &quot;label&quot;\">\
+            "<svg class=\"chart\" viewBox=\"0 0 100 50\" width=\"100\" height=\"50\" role=\"group\" aria-label=\"a &quot;label&quot;\">\
              <a href=\"/runs?q=a&amp;b=&quot;\"><rect class=\"s1\" x=\"0\" y=\"0\" width=\"10\" height=\"20.2\"><title>&lt;b&gt;</title>\
              </rect></a><text x=\"1\" y=\"12\" text-anchor=\"end\">x &lt; y</text></svg>"
+        );
+    }
+
+    #[test]
+    fn a_fluid_drawing_says_places_across_in_per_cent_and_nothing_of_its_width() {
+        let mut drawing = Drawing::new(100.0, 50.0, "costs");
+        drawing.rect([20.0, 5.0, 8.0, 20.0], "s1", Meaning::default());
+        drawing.line((20.0, 30.0), (100.0, 30.0), "grid", Meaning::default());
+        let mut labels = Drawing::new(60.0, 50.0, "");
+        labels.text((50.0, 12.0), Anchor::Middle, "W40", "tick");
+        assert_eq!(
+            drawing.to_fluid_svg(20.0, 100.0, &[("slim", 20.0, 60.0, &labels.shapes)]),
+            "<svg class=\"chart bars\" width=\"100%\" height=\"50\" role=\"img\" aria-label=\"costs\"><rect class=\"s1\" x=\"0%\" \
+             y=\"5\" width=\"10%\" height=\"20\"></rect><line class=\"grid\" x1=\"0%\" y1=\"30\" x2=\"100%\" y2=\"30\"></line>\
+             <g class=\"slim\"><text class=\"tick\" x=\"75%\" y=\"12\" text-anchor=\"middle\">W40</text></g></svg>"
         );
     }
 }

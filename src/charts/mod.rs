@@ -40,6 +40,11 @@ pub fn figure(draw: impl Fn(f64) -> Drawing, caption: &str) -> String {
     )
 }
 
+/// Writes a figure of stacked bars, which is as wide as its room.
+pub fn fluid(bars: &stacked::StackedBars, caption: &str) -> String {
+    bars.figure(&[("vast", VAST), ("broad", WIDE), ("slim", NARROW)], &caption_of(caption))
+}
+
 /// Writes a figure that has one width of its own and is scrolled where there is less room.
 pub fn scrolled(drawing: &Drawing, caption: &str) -> String {
     let svg = drawing.to_svg();

@@ -6,6 +6,8 @@ use super::text;
 
 /// Height of the part with the bars in pixels.
 const HEIGHT: f64 = 190.0;
+/// Height of the labels under the bars in pixels.
+const LABELS: f64 = 24.0;
 /// Series with a colour of their own; the style sheet has as many.
 pub const SERIES_MAX: usize = 8;
 
@@ -58,43 +60,94 @@ pub struct StackedBars {
 impl StackedBars {
     /// Draws them, `width` pixels wide.
     pub fn draw(&self, width: f64) -> Drawing {
+        let (scale, keys) = (self.scale(), self.keys());
+        let plot = plot(&scale, width);
+        let mut drawing = Drawing::new(width, plot.bottom + LABELS + legend_height(&keys, width), self.label.clone());
+        plot.vertical(&mut drawing, &scale);
+        self.bars(&mut drawing, &scale, &plot);
+        self.labels(&mut drawing, &plot);
+        legend(&mut drawing, &keys, plot.bottom + LABELS);
+        drawing
+    }
+
+    /// Writes a figure that is as wide as its room. The bars are in it once, however many there are; what is written beside them, once for
+    /// each of the `widths` of pages, by the class that shows it.
+    pub fn figure(&self, widths: &[(&str, f64)], caption: &str) -> String {
+        let (scale, keys) = (self.scale(), self.keys());
+        let widest = widths.iter().map(|(_, width)| *width).fold(0.0, f64::max);
+        let whole = plot(&scale, widest);
+        let height = whole.bottom + LABELS;
+        let mut ticks = Drawing::new(whole.left, height, "");
+        scale.ticks.iter().for_each(|tick| whole.tick(&mut ticks, &scale, *tick));
+        let mut bars = Drawing::new(widest, height, self.label.clone());
+        scale.ticks.iter().for_each(|tick| whole.line(&mut bars, &scale, *tick));
+        self.bars(&mut bars, &scale, &whole);
+        let labels: Vec<(&str, Plot, Drawing)> = widths
+            .iter()
+            .map(|(class, width)| {
+                let (plot, mut drawing) = (plot(&scale, *width), Drawing::new(*width, height, ""));
+                self.labels(&mut drawing, &plot);
+                (*class, plot, drawing)
+            })
+            .collect();
+        let labels: Vec<_> =
+            labels.iter().map(|(class, plot, drawing)| (*class, plot.left, plot.right, drawing.shapes.as_slice())).collect();
+        let legends = widths.iter().map(|(class, width)| {
+            let mut drawing = Drawing::new(*width, legend_height(&keys, *width), "");
+            legend(&mut drawing, &keys, 0.0);
+            format!("<div class=\"{class}\">{}</div>", drawing.to_svg())
+        });
+        format!(
+            "<figure class=\"figure\"><div class=\"fluid\">{}{}</div>{}{caption}</figure>",
+            ticks.to_svg(),
+            bars.to_fluid_svg(whole.left, whole.right, &labels),
+            legends.collect::<String>()
+        )
+    }
+
+    fn scale(&self) -> Scale {
         let sum = |bar: &Bar| bar.segments.iter().map(|segment| drawable(segment.value)).sum::<f64>();
         let largest = self.bars.iter().map(sum).chain(self.limit.iter().map(|limit| limit.value)).fold(0.0, f64::max);
-        let scale = Scale::new(self.unit, largest, 4);
-        let keys = self.keys();
-        let keys_height = legend_height(&keys, width);
-        // Above the bars there is room for the mark of what is not known, and for the limit's label.
-        let plot = Plot { left: scale.label_width() + 8.0, top: 18.0, right: width - 4.0, bottom: 18.0 + HEIGHT };
-        let mut drawing = Drawing::new(width, plot.bottom + 24.0 + keys_height, self.label.clone());
-        plot.vertical(&mut drawing, &scale);
-        let band = (plot.right - plot.left).max(1.0) / self.bars.len().max(1) as f64;
-        let thick = (band * 0.8).min(48.0);
-        let middle = |place: usize| plot.left + (place as f64 + 0.5) * band;
+        Scale::new(self.unit, largest, 4)
+    }
+
+    fn middle(&self, plot: &Plot, place: usize) -> f64 {
+        plot.left + (place as f64 + 0.5) * self.band(plot)
+    }
+
+    fn band(&self, plot: &Plot) -> f64 {
+        (plot.right - plot.left).max(1.0) / self.bars.len().max(1) as f64
+    }
+
+    fn bars(&self, drawing: &mut Drawing, scale: &Scale, plot: &Plot) {
+        let thick = (self.band(plot) * 0.8).min(48.0);
         for (place, bar) in self.bars.iter().enumerate() {
-            let left = middle(place) - thick / 2.0;
+            let left = self.middle(plot, place) - thick / 2.0;
             let mut below = 0.0;
             for segment in bar.segments.iter().filter(|segment| drawable(segment.value) > 0.0) {
-                let bottom = plot.y(&scale, below);
+                let bottom = plot.y(scale, below);
                 below += drawable(segment.value);
                 // What is more than nothing is seen.
-                let top = plot.y(&scale, below).min(bottom - 1.0).max(plot.top);
+                let top = plot.y(scale, below).min(bottom - 1.0).max(plot.top);
                 let class = format!("s{}", segment.series % SERIES_MAX);
                 drawing.rect([left, top, thick, (bottom - top).max(0.0)], class, segment.meaning.clone());
             }
             if let Some(unknown) = &bar.unknown {
-                let at = (middle(place), plot.y(&scale, below) - 6.0);
+                let at = (self.middle(plot, place), plot.y(scale, below) - 6.0);
                 drawing.dot(at, 3.0, "unknown", Meaning::title(format!("{}: {unknown}", bar.label)));
             }
         }
         if let Some(limit) = &self.limit {
-            let y = plot.y(&scale, limit.value);
+            let y = plot.y(scale, limit.value);
             drawing.line((plot.left, y), (plot.right, y), "limit", Meaning::title(limit.label.clone()));
         }
-        let labels: Vec<(f64, String)> =
-            self.bars.iter().enumerate().map(|(place, bar)| (middle(place), text::shorten(&bar.label, width / 3.0))).collect();
-        plot.labels(&mut drawing, &labels);
-        legend(&mut drawing, &keys, plot.bottom + 24.0);
-        drawing
+    }
+
+    fn labels(&self, drawing: &mut Drawing, plot: &Plot) {
+        let width = drawing.width;
+        let label = |(place, bar): (usize, &Bar)| (self.middle(plot, place), text::shorten(&bar.label, width / 3.0));
+        let labels: Vec<(f64, String)> = self.bars.iter().enumerate().map(label).collect();
+        plot.labels(drawing, &labels);
     }
 
     fn keys(&self) -> Vec<Key> {
@@ -115,6 +168,11 @@ impl StackedBars {
         }
         keys
     }
+}
+
+/// Above the bars there is room for the mark of what is not known, and for the limit's label.
+fn plot(scale: &Scale, width: f64) -> Plot {
+    Plot { left: scale.label_width() + 8.0, top: 18.0, right: width - 4.0, bottom: 18.0 + HEIGHT }
 }
 
 /// Bars beside names: how much of each, the largest first where the caller sorts them so.
@@ -188,6 +246,14 @@ mod tests {
     fn bars_are_as_high_as_their_sums() {
         let chart = bars(&[vec![30e6, 10e6], vec![20e6, 0.0]], &["2026-10-01".to_owned(), "2026-10-02".to_owned()]);
         insta::assert_snapshot!(chart.draw(320.0).to_svg());
+    }
+
+    #[test]
+    fn a_figure_for_every_width_holds_each_bar_once() {
+        let chart = bars(&vec![vec![30e6, 10e6]; 62], &["a".to_owned(), "b".to_owned()]);
+        let figure = chart.figure(&[("slim", 328.0), ("vast", 1300.0)], "<figcaption>c</figcaption>");
+        assert_eq!(figure.matches("<title>x</title>").count(), 124);
+        assert_eq!((figure.matches("<g class=").count(), figure.matches("<figcaption>").count()), (2, 1), "{figure}");
     }
 
     proptest! {

@@ -142,7 +142,7 @@ fn spent(page: &ReportPage<'_>) -> Markup {
             h2 { "Cost per " (period) }
             @for (mode, chart, total) in shown {
                 h3 { (mode_heading(mode)) " money: " (total) }
-                (PreEscaped(figure(|width| chart.draw(width), &chart.left_out())))
+                (PreEscaped(chart.figure()))
             }
             p.hint { "By " (costs.by.join(" and ")) ", in the time zone " (costs.time_zone) "." }
             @for notice in &costs.notices { p { (notice) } }

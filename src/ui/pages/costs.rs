@@ -2,12 +2,12 @@
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use maud::{Markup, PreEscaped, html};
 
 use crate::analytics::spending::{CostLine, CostQuestion, CostReport, CostTotal, Dimension, Only, value_words};
 use crate::charts::calendar::Period;
 use crate::charts::costs::{cost_chart, series_name};
-use crate::charts::figure;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
 use crate::domain::event::Mode;
@@ -63,7 +63,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
                     @if unknown > 0 { "; the cost of " (words::count(unknown)) " of them is unknown" }
                     @if mode == Mode::Simulated { "; no model was called, these are estimates" }
                 }
-                (PreEscaped(figure(|width| chart.draw(width), &chart.left_out())))
+                (PreEscaped(chart.figure()))
             }
         }
         @if !report.rows.is_empty() { (table(&report, request)?) }
@@ -78,9 +78,9 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
 /// meant, or nothing was spent.
 fn newest(ui: &Ui, request: &Request) -> Result<Option<Request>> {
     let asked = question(ui, request)?;
-    let days = match asked.by.first() {
-        Some(Dimension::Day) => 1,
-        Some(Dimension::Week) => 7,
+    let period = match asked.by.first() {
+        Some(Dimension::Day) => Period::Day,
+        Some(Dimension::Week) => Period::Week,
         _ => return Ok(None),
     };
     if asked.since.is_some() || asked.until.is_some() {
@@ -88,9 +88,15 @@ fn newest(ui: &Ui, request: &Request) -> Result<Option<Request>> {
     }
     let Some(at) = ui.workspace.memory().last_charge()? else { return Ok(None) };
     let at = Timestamp::from_nanosecond(at.into()).map_err(|error| CliError::fault("a time is out of range").source(&error))?;
-    let back = jiff::Span::new().days(days * i64::try_from(PERIODS_MAX).unwrap_or(1) - 1);
-    let Ok(since) = at.to_zoned(ui.zone.clone()).date().checked_sub(back) else { return Ok(None) };
+    let Some(since) = oldest(at.to_zoned(ui.zone.clone()).date(), period) else { return Ok(None) };
     Ok(Some(Request { query: request.query.with("since", Some(&since.to_string())), ..request.clone() }))
+}
+
+/// Returns the first day of the oldest day or week that is drawn where `newest` is in the newest one: each is drawn as a whole.
+fn oldest(newest: Date, period: Period) -> Option<Date> {
+    let days = if period == Period::Day { 1 } else { 7 };
+    let back = jiff::Span::new().days(days * (i64::try_from(PERIODS_MAX).ok()? - 1));
+    period.first_day(&period.name(newest))?.checked_sub(back).ok()
 }
 
 /// Answers with the document that `meno costs --json` prints.
@@ -196,7 +202,7 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
                 tbody {
                     @for row in shown {
                         tr {
-                            @for (by, value) in &row.key { td { (element::line(value_words(by, value.as_deref()))) } }
+                            @for (by, value) in &row.key { td class=[Period::of(by).map(|_| "when")] { (element::line(value_words(by, value.as_deref()))) } }
                             td { (row.total.mode.name()) }
                             (sums(&row.total, runs_of(&request.query, row).as_deref(), &series_name(row, 0)))
                         }
@@ -342,6 +348,14 @@ mod tests {
         };
         let key = key.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect();
         CostLine { key, total }
+    }
+
+    #[test]
+    fn the_oldest_week_that_is_drawn_is_a_whole_one() {
+        let sunday = jiff::civil::date(2026, 10, 4);
+        let monday = oldest(sunday, Period::Week).unwrap();
+        assert_eq!((monday.weekday(), (sunday - monday).get_days()), (jiff::civil::Weekday::Monday, 61 * 7 + 6));
+        assert_eq!((sunday - oldest(sunday, Period::Day).unwrap()).get_days(), 61);
     }
 
     #[test]
