@@ -5,6 +5,7 @@
 pub mod api;
 pub mod compare;
 pub mod costs;
+mod filter_form;
 pub mod memory;
 pub mod needs;
 pub mod new;

@@ -3,6 +3,7 @@
 use jiff::{Timestamp, Zoned};
 use maud::{Markup, html};
 
+use super::filter_form::{self, Said};
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
 use crate::domain::event::Mode;
@@ -22,22 +23,25 @@ const CHIPS_MAX: usize = 30;
 /// Keys of the filters that stand in the address, and how a search says them.
 const KEYS: [&str; 6] = ["status", "template", "mode", "since", "until", "label"];
 /// Keys of filters that a search has no word for: they are applied to what it found.
-const AFTER: [&str; 2] = ["during", "node"];
+pub(super) const AFTER: [&str; 2] = ["during", "node"];
 
 /// Shows the runs that the address asks for.
 ///
 /// # Errors
 /// When a filter cannot be read, or the store.
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
+    if let Some(settled) = filter_form::settled(ui, request)? {
+        return Ok(Answer::See(settled));
+    }
     let filter = filter(ui, request)?;
-    let list = match request.query.get("q") {
+    let (list, said) = match request.query.get("q") {
         Some(question) => searched(ui, request, question, &filter)?,
-        None => listed(ui, request, &filter)?,
+        None => (listed(ui, request, &filter)?, Vec::new()),
     };
     let templates = ui.workspace.library.names();
     let body = html! {
         h1 { "Runs" }
-        (bar(request, &templates))
+        (filter_form::form(&request.query, &templates, &said))
         (chips(request))
         div id="runs" data-part { (list) }
     };
@@ -50,7 +54,8 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
 /// When a filter cannot be read.
 pub fn filter(ui: &Ui, request: &Request) -> Result<RunFilter> {
     let statuses: Vec<&str> = RunStatus::ALL.iter().map(|status| status.name()).collect();
-    let status = request.query.all("status").filter(|text| !text.trim().is_empty()).map(|text| {
+    let said = request.query.all("status").flat_map(|text| text.split(',')).map(str::trim);
+    let status = said.filter(|text| !text.is_empty()).map(|text| {
         RunStatus::ALL.iter().copied().find(|status| status.name() == text).ok_or_else(|| {
             CliError::invalid(format!("`status` cannot be `{text}`")).hint(format!("use one of {}", statuses.join(", ")))
         })
@@ -116,7 +121,7 @@ fn nothing(looked_at: usize, is_more: bool, is_all: bool) -> Markup {
 }
 
 /// Searches with the words and, said as a search says them, the filters of the address.
-fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> Result<Markup> {
+fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> Result<(Markup, Vec<Said>)> {
     let before = before(filter);
     let asked = asked(&request.query, question, before.as_deref());
     let now = Zoned::now().with_time_zone(ui.zone.clone());
@@ -130,7 +135,8 @@ fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> R
     if let Some(time) = filter.under_way {
         lines.retain(|(line, _)| was_under_way(line, time));
     }
-    Ok(html! {
+    let said = filter_form::said(&request.query, &found.understood, before.as_deref());
+    let list = html! {
         (understood(&request.query, &found.understood, before.as_deref()))
         @for notice in found.understood.notes.iter().chain(&found.notices) { p class="notice" { (element::line(notice)) } }
         @if found.nothing_close {
@@ -145,7 +151,8 @@ fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> R
                 (words::count(found.indexed_to)) " of " (words::count(found.log_head))
             }
         }
-    })
+    };
+    Ok((list, said))
 }
 
 /// Returns the question with the filters of the address as a search says them: any of several values of a key is enough, all labels must be
@@ -153,7 +160,9 @@ fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> R
 fn asked(query: &Params, question: &str, before: Option<&str>) -> String {
     let mut said: Vec<String> = vec![question.to_owned()];
     for key in KEYS {
-        let values: Vec<String> = query.all(key).filter(|value| !value.trim().is_empty()).map(quoted).collect();
+        // Of states, one value may be several.
+        let parts = query.all(key).flat_map(|value| value.split(move |letter| key == "status" && letter == ','));
+        let values: Vec<String> = parts.filter(|value| !value.trim().is_empty()).map(quoted).collect();
         match key {
             "label" => said.extend(values.iter().map(|value| format!("{key}:{value}"))),
             _ if values.is_empty() => {}
@@ -187,7 +196,7 @@ fn without(query: &Params, meant: &UnderstoodDocument, left_out: Option<usize>, 
 }
 
 /// Tells whether a filter is one of the question: one that emptied the answer was dropped, and `before` is the page's own.
-fn is_shown(filter: &FilterDocument, before: Option<&str>) -> bool {
+pub(super) fn is_shown(filter: &FilterDocument, before: Option<&str>) -> bool {
     !filter.dropped && before.is_none_or(|before| filter.typed != before)
 }
 
@@ -308,40 +317,6 @@ pub fn snippet(hit: &HitDocument) -> Markup {
     }
 }
 
-fn bar(request: &Request, templates: &[(String, String)]) -> Markup {
-    let query = &request.query;
-    let chosen = |key: &str, value: &str| query.all(key).any(|one| one == value);
-    html! {
-        form class="bar" action="/" {
-            label class="grow" {
-                "Search"
-                input type="search" name="q" id="q" value=[query.get("q")] autocomplete="off" list="completions" data-complete
-                    placeholder="failed runs of last week  ·  cost:>0.10 template:release_prep";
-            }
-            label { "Status" select name="status" {
-                option value="" { "any" }
-                @for status in RunStatus::ALL {
-                    option value=(status.name()) selected[chosen("status", status.name())] { (status.name().replace('_', " ")) }
-                }
-            } }
-            label { "Template" select name="template" {
-                option value="" { "any" }
-                @for (id, name) in templates { option value=(id) selected[chosen("template", id)] { (element::line(name)) } }
-            } }
-            label { "Models" select name="mode" {
-                option value="" { "any" }
-                @for mode in Mode::ALL { option value=(mode.name()) selected[chosen("mode", mode.name())] { (mode.name()) } }
-            } }
-            label { "Since" input name="since" value=[query.get("since")] size="10" placeholder="7d"; }
-            @for (key, value) in query.pairs().filter(|(key, _)| ["label", "until"].contains(key) || AFTER.contains(key)) {
-                input type="hidden" name=(key) value=(value);
-            }
-            button type="submit" { "Show" }
-            datalist id="completions" {}
-        }
-    }
-}
-
 /// The filters of the address, each with a link that takes it away.
 fn chips(request: &Request) -> Markup {
     let query = request.query.with("before", None);
@@ -370,11 +345,11 @@ fn chips(request: &Request) -> Markup {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::workspace::memory::response::OrderDocument;
 
-    fn filter(words: &str, typed: &str) -> FilterDocument {
+    pub(in crate::ui::pages) fn filter(words: &str, typed: &str) -> FilterDocument {
         let (words, typed) = (words.to_owned(), typed.to_owned());
         FilterDocument {
             key: String::new(),
@@ -387,35 +362,38 @@ mod tests {
         }
     }
 
+    /// A question that means `filters` and the words `typed`.
+    pub(in crate::ui::pages) fn meant(typed: &str, filters: Vec<FilterDocument>) -> UnderstoodDocument {
+        UnderstoodDocument {
+            text: String::new(),
+            line: String::new(),
+            filters,
+            order: None,
+            filters_alone: false,
+            typed: typed.to_owned(),
+            phrases: Vec::new(),
+            loosened: Vec::new(),
+            without: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     #[test]
     fn a_chip_leads_to_the_search_without_it_in_which_everything_else_stands_once() {
         let query = Params::parse(b"q=type+errors+of+failed+runs+over+%241%2C+newest+first&status=failed&node=own&before=x");
         let mut dropped = filter("tier premium", "tier:premium");
         dropped.dropped = true;
         let own = "until:2026-10-05T00:00:00Z";
-        let meant = UnderstoodDocument {
-            text: String::new(),
-            line: String::new(),
-            filters: vec![
-                filter("failed", "status:failed"),
-                dropped,
-                filter("cost > $1", "cost:>1"),
-                filter("before 5 Oct", own),
-            ],
-            order: Some(OrderDocument {
-                sort: "newest".to_owned(),
-                words: "newest first".to_owned(),
-                place: 1,
-                count: None,
-                typed: "sort:newest".to_owned(),
-            }),
-            filters_alone: false,
-            typed: "type errors".to_owned(),
-            phrases: Vec::new(),
-            loosened: Vec::new(),
-            without: Vec::new(),
-            notes: Vec::new(),
+        let filters =
+            vec![filter("failed", "status:failed"), dropped, filter("cost > $1", "cost:>1"), filter("before 5 Oct", own)];
+        let order = OrderDocument {
+            sort: "newest".to_owned(),
+            words: "newest first".to_owned(),
+            place: 1,
+            count: None,
+            typed: "sort:newest".to_owned(),
         };
+        let meant = UnderstoodDocument { order: Some(order), ..meant("type errors", filters) };
         let q = |left_out| {
             let link = without(&query, &meant, left_out, Some(own));
             let read = Params::parse(link.strip_prefix("/?").unwrap().as_bytes());
@@ -437,5 +415,6 @@ mod tests {
             asked(&query, "types", Some("until:2026")),
             "types status:failed,cancelled label:a=1 label:\"b=x y\" until:2026"
         );
+        assert_eq!(asked(&Params::parse(b"status=failed%2Ccancelled"), "types", None), "types status:failed,cancelled");
     }
 }
