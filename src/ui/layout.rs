@@ -7,6 +7,7 @@ use super::pages::NAVIGATION;
 use super::{Page, Ui};
 use crate::cli::error::CliError;
 use crate::cli::output::words;
+use crate::workspace::Making;
 
 /// Seconds after which a page that was not ready asks again.
 pub const AGAIN_SECONDS: u32 = 2;
@@ -16,24 +17,34 @@ pub fn page(ui: &Ui, page: &Page) -> Markup {
     draw(&store_of(ui), ui.read_only, page, false)
 }
 
-/// Draws what stands in the place of a page that is being made: it asks again by itself. `progress`: what of the log its tables have, and all
-/// that there is, where they are behind.
-pub fn waiting(ui: &Ui, progress: Option<(u64, u64)>) -> Markup {
-    draw(&store_of(ui), ui.read_only, &being_made(progress), true)
+/// Draws what stands in the place of a page that is being made: it asks again by itself. `making`: what it waits for, where that is known.
+pub fn waiting(ui: &Ui, making: Option<&Making>) -> Markup {
+    draw(&store_of(ui), ui.read_only, &being_made(making), true)
 }
 
 fn store_of(ui: &Ui) -> String {
     element::line(&ui.workspace.store.path.display().to_string())
 }
 
-fn being_made(progress: Option<(u64, u64)>) -> Page {
+fn being_made(making: Option<&Making>) -> Page {
     let body = html! {
         h1 id="waiting" { "This page is being made" }
-        @match progress {
-            Some((reached, head)) => {
-                p { "The tables that pages read are being made from the log: event " (words::count(reached)) " of " (words::count(head)) "." }
+        @match making {
+            Some(Making::Views { reached, head }) => {
+                p { "The tables that pages read are being made from the log: event " (words::count(*reached)) " of " (words::count(*head)) "." }
                 progress class="meter" value=(reached) max=(head) aria-label="Events that the tables have" {}
                 p class="hint" { "This is needed once, as after an upgrade of Meno." }
+            }
+            Some(Making::Opening { words, percent }) => {
+                p { "The store is being opened: " (words) ", " (percent) " %." }
+                progress class="meter" value=(percent) max="100" aria-label=(words) {}
+            }
+            Some(Making::Elsewhere { pid, doing: Some((words, percent)) }) => {
+                p { "Process " (pid) " holds the store and is " (words) ": " (percent) " %." }
+                progress class="meter" value=(percent) max="100" aria-label={ "Process " (pid) ": " (words) } {}
+            }
+            Some(Making::Elsewhere { pid, doing: None }) => {
+                p { "Process " (pid) " holds the store and reads the page's numbers. It does not say how far it is." }
             }
             None => p { "It takes longer than others do." },
         }
@@ -109,13 +120,18 @@ mod tests {
 
     #[test]
     fn a_page_that_is_being_made_says_how_far_and_asks_again_without_a_script() {
-        let drawn = |progress| draw("/store", false, &being_made(progress), true).into_string();
-        let behind = drawn(Some((1_200, 5_000)));
+        let drawn = |making: Option<&Making>| draw("/store", false, &being_made(making), true).into_string();
+        let behind = drawn(Some(&Making::Views { reached: 1_200, head: 5_000 }));
         assert!(behind.contains("<meta http-equiv=\"refresh\" content=\"2\">"), "{behind}");
         assert!(behind.contains("event 1,200 of 5,000") && behind.contains("value=\"1200\" max=\"5000\""), "{behind}");
         let slow = drawn(None);
         assert!(slow.contains("http-equiv=\"refresh\"") && !slow.contains("<progress"), "{slow}");
         assert!(!slow.contains("data-live"), "it hears of nothing new");
         assert!(!draw("/store", false, &being_made(None), false).into_string().contains("http-equiv"));
+        let elsewhere = drawn(Some(&Making::Elsewhere { pid: 71, doing: Some(("rebuilding".to_owned(), 40)) }));
+        assert!(elsewhere.contains("Process 71 holds the store and is rebuilding: 40 %."), "{elsewhere}");
+        assert!(elsewhere.contains("value=\"40\" max=\"100\""), "{elsewhere}");
+        let silent = drawn(Some(&Making::Elsewhere { pid: 71, doing: None }));
+        assert!(silent.contains("does not say how far") && !silent.contains("<progress"), "{silent}");
     }
 }

@@ -133,7 +133,7 @@ async fn shown(State(ui): State<Arc<Ui>>, parts: RawPathParams, uri: Uri, header
         Some(made) => respond(&ui, made.unwrap_or_else(|_| panicked()), false),
         None => {
             let again = [(header::RETRY_AFTER, HeaderValue::from(layout::AGAIN_SECONDS))];
-            let page = layout::waiting(&ui, ui.workspace.views_progress());
+            let page = layout::waiting(&ui, ui.workspace.making().as_ref());
             (StatusCode::SERVICE_UNAVAILABLE, again, Html(page.into_string())).into_response()
         }
     }

@@ -60,6 +60,7 @@ pub use runs::start::{ActiveRun, ResumeError, StartError, mode, redacted};
 pub use runs::story::Story;
 pub use runs::tools::{NoWriting, NoWritingWhy};
 pub use runs::undo::{FileUndone, UndoError, Undone, UndoneFile};
+pub(crate) use upkeep::Making;
 pub use upkeep::{Inspection, Upkeep};
 
 /// Does `work`, which makes and waits for a runtime of its own, on a thread where that may be done: within a runtime of the caller it

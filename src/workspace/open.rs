@@ -17,7 +17,7 @@ use super::memory::ledger::DayLedger;
 use super::memory::recall::Memory;
 use super::request::OpenRequest;
 use super::runs::mcp::HeldServers;
-use super::upkeep::{self, Attended, OpenState, Upkeep};
+use super::upkeep::{self, Attended, Heard, OpenState, Upkeep};
 use crate::domain::capture::Levels;
 use crate::domain::event::Event;
 use crate::domain::ids::RunId;
@@ -259,17 +259,24 @@ impl Workspace {
         };
         let place = StoreDir::open(&workspace.store.path, create)?;
         let may_only_read = options.access == Access::Read && options.upkeep == Upkeep::Usual && !options.stay;
+        let (notice, heard) = (options.notice, Arc::clone(&workspace.opened));
+        let on_notice = Arc::new(move |said: &Notice| {
+            if let Some(work) = Heard::of(said) {
+                *store::lock(&heard.heard) = Some(work);
+            }
+            notice(said);
+        });
         let session = Session::open(
             place.clone(),
-            opener(Arc::clone(&workspace.world), options.upkeep, Arc::clone(&workspace.opened), Arc::clone(&options.notice)),
+            opener(Arc::clone(&workspace.world), options.upkeep, Arc::clone(&workspace.opened), Arc::clone(&workspace.notice)),
             session::Options {
                 wait: options.wait,
                 stay: options.stay,
                 may_own: true,
                 reader: may_only_read
-                    .then(|| reader(Arc::clone(&workspace.world), Arc::clone(&workspace.opened), Arc::clone(&options.notice))),
+                    .then(|| reader(Arc::clone(&workspace.world), Arc::clone(&workspace.opened), Arc::clone(&workspace.notice))),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                on_notice: options.notice,
+                on_notice,
             },
         )?;
         let session = Arc::new(session);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Workspace;
 use crate::domain::event::{Event, Recorded};
@@ -16,7 +16,7 @@ use crate::store::check::{self, Digest, Scan};
 use crate::store::files::OsFiles;
 use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
 use crate::store::owned::{OwnedLog, RecoveryReport};
-use crate::store::session::{Probe, RunLock, Status};
+use crate::store::session::{Notice, Probe, Role, RunLock, Status, StoreLock};
 use crate::store::{self, Error, Unwritable, identity, lock};
 use crate::tools::root::left_in;
 use crate::views;
@@ -44,8 +44,77 @@ pub(super) struct OpenState {
     pub aside: Mutex<Vec<PathBuf>>,
     /// Why what is forgotten could not be removed, when the files were opened last.
     pub unforgotten: Mutex<Option<String>>,
+    /// What was heard of long work last.
+    pub heard: Mutex<Option<Heard>>,
     /// What answers the questions of other processes, in a process that stays with the store.
     pub answerer: OnceLock<Answerer>,
+}
+
+/// What a question to the store waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Making {
+    /// This process makes views from the log.
+    Views {
+        /// What the view has that is furthest behind.
+        reached: u64,
+        /// The end of the log.
+        head: u64,
+    },
+    /// This process opens the files.
+    Opening {
+        /// What it does.
+        words: String,
+        /// How much of it is done.
+        percent: u8,
+    },
+    /// Another process has the store.
+    Elsewhere {
+        /// Which.
+        pid: u32,
+        /// What it does, and how many per cent of that are done, where it says so.
+        doing: Option<(String, u8)>,
+    },
+}
+
+/// What a session said last about the store, when, and of which other process.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    at: Instant,
+    pid: Option<u32>,
+    words: String,
+    percent: u8,
+}
+
+impl Heard {
+    /// Returns what a notice says of long work, if it does.
+    pub fn of(notice: &Notice) -> Option<Self> {
+        let (pid, doing) = match notice {
+            Notice::OwnerBusy { pid, doing } => (Some(*pid), doing),
+            Notice::Opening(doing) => (None, doing),
+            _ => return None,
+        };
+        Some(Self { at: Instant::now(), pid, words: doing.words.clone(), percent: doing.percent })
+    }
+}
+
+impl Making {
+    /// What is heard of long work is heard again while it goes on: what is older than this is over.
+    const FRESH: Duration = Duration::from_secs(10);
+
+    fn of(views: Option<(u64, u64)>, heard: Option<Heard>, holder: Option<u32>) -> Option<Self> {
+        if let Some((reached, head)) = views {
+            return Some(Self::Views { reached, head });
+        }
+        let heard = heard.filter(|heard| heard.percent < 100 && heard.at.elapsed() < Self::FRESH);
+        match (holder, heard) {
+            (None, Some(Heard { pid: None, words, percent, .. })) => Some(Self::Opening { words, percent }),
+            (None, _) => None,
+            (Some(pid), heard) => {
+                let said = heard.filter(|heard| heard.pid == Some(pid));
+                Some(Self::Elsewhere { pid, doing: said.map(|heard| (heard.words, heard.percent)) })
+            }
+        }
+    }
 }
 
 /// Answers what another process asks; `None` when it does not understand.
@@ -286,13 +355,17 @@ impl Workspace {
         })
     }
 
-    /// Returns how far the view has come that is furthest behind the log, and the log's end; `None` when none is behind, or another process
-    /// owns the store. Nothing is waited for.
-    pub(crate) fn views_progress(&self) -> Option<(u64, u64)> {
-        let log = lock(&self.opened.log).upgrade()?;
-        let head = log.head().ok()?.seq;
-        let reached = log.views_reached().ok()?;
-        (reached < head).then_some((reached, head))
+    /// Returns what is being done that a question to the store waits for, as far as it is known; `None` when nothing is. Nothing is waited for.
+    pub(crate) fn making(&self) -> Option<Making> {
+        let views = lock(&self.opened.log).upgrade().and_then(|log| {
+            let (head, reached) = (log.head().ok()?.seq, log.views_reached().ok()?);
+            (reached < head).then_some((reached, head))
+        });
+        let is_client = self.session().is_some_and(|session| session.role() == Role::Client);
+        let place = self.place().ok().filter(|place| is_client && StoreLock::is_held(place.dir()));
+        let holder = place.and_then(StoreLock::holder);
+        let heard = lock(&self.opened.heard).clone();
+        Making::of(views, heard, holder.filter(|pid| *pid != std::process::id()))
     }
 
     /// Brings every view up to the log; returns how far the last of them has come.
@@ -399,5 +472,24 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, store::Error> {
         Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(Error::io(dir)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Error::io(dir)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_is_told_who_works_and_how_far_it_is_as_long_as_that_is_heard() {
+        let heard = |pid, percent| Some(Heard { at: Instant::now(), pid, words: "rebuilding".to_owned(), percent });
+        let views = Some((3, 9));
+        assert_eq!(Making::of(views, heard(Some(7), 40), Some(7)), Some(Making::Views { reached: 3, head: 9 }));
+        let doing = Some(("rebuilding".to_owned(), 40));
+        assert_eq!(Making::of(None, heard(Some(7), 40), Some(7)), Some(Making::Elsewhere { pid: 7, doing }));
+        assert_eq!(Making::of(None, heard(Some(8), 40), Some(7)), Some(Making::Elsewhere { pid: 7, doing: None }), "of another");
+        assert_eq!(Making::of(None, heard(Some(7), 100), Some(7)), Some(Making::Elsewhere { pid: 7, doing: None }), "over");
+        let words = "rebuilding".to_owned();
+        assert_eq!(Making::of(None, heard(None, 40), None), Some(Making::Opening { words, percent: 40 }));
+        assert_eq!((Making::of(None, heard(Some(7), 40), None), Making::of(None, None, None)), (None, None));
     }
 }
