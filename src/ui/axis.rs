@@ -27,6 +27,8 @@ struct Segment {
 /// A time axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
+    /// From when ticks are counted.
+    origin: TimeNs,
     from: TimeNs,
     to: TimeNs,
     segments: Vec<Segment>,
@@ -75,7 +77,13 @@ impl Axis {
                 (at, left) = (squeezed.to, squeezed.right);
             }
         }
-        Self { from, to, segments }
+        Self { origin: from, from, to, segments }
+    }
+
+    /// Returns the same with its ticks counted from another moment: an axis may be a part of a longer one.
+    #[must_use]
+    pub fn counted_from(self, origin: TimeNs) -> Self {
+        Self { origin: origin.min(self.from), ..self }
     }
 
     /// Returns where a moment is, in per cent from the left.
@@ -97,17 +105,17 @@ impl Axis {
         })
     }
 
-    /// Returns ticks: where they are in per cent, and how long after the axis' beginning, in milliseconds.
+    /// Returns ticks: where they are in per cent, and how long after the moment that they are counted from, in milliseconds.
     pub fn ticks(&self) -> Vec<(f64, u64)> {
         let work: i64 = self.segments.iter().filter(|it| it.squeezed.is_none()).map(|it| it.to - it.from).sum();
         let step = step(work / 1_000_000 / TICKS).saturating_mul(1_000_000);
         let mut ticks: Vec<(f64, u64)> = Vec::new();
         for segment in self.segments.iter().filter(|segment| segment.squeezed.is_none()) {
-            let first = (segment.from - self.from).div_euclid(step);
+            let first = (segment.from - self.origin).div_euclid(step);
             // A segment has no more ticks than the whole axis could have.
             for number in (first..).take(4 * TICKS as usize) {
                 let after = number.saturating_mul(step);
-                let moment = self.from.saturating_add(after);
+                let moment = self.origin.saturating_add(after);
                 if moment > segment.to {
                     break;
                 }
@@ -180,6 +188,14 @@ mod tests {
         assert!(ticks.len() >= 4 && ticks.iter().any(|(_, ms)| *ms > 36_000_000), "{ticks:?}");
         let true_to_scale = Axis::new(0, 36_020 * SECOND, &[pause(10, 36_010)], false);
         assert!(true_to_scale.at(10 * SECOND) < 0.1 && true_to_scale.squeezed().next().is_none());
+    }
+
+    #[test]
+    fn ticks_of_a_part_say_when_it_was_in_the_whole() {
+        let part = Axis::new(95 * SECOND, 135 * SECOND, &[], true).counted_from(0);
+        let ticks = part.ticks();
+        assert_eq!(ticks[0], (12.5, 100_000), "the first round number in it");
+        assert!(ticks.iter().all(|(_, ms)| ms % 5_000 == 0), "{ticks:?}");
     }
 
     proptest! {

@@ -17,6 +17,7 @@ pub mod request;
 pub mod runner;
 pub mod server;
 pub mod waterfall;
+pub mod zoom;
 
 use std::net::TcpListener;
 use std::sync::Arc;

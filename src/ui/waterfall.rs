@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::element;
+use super::zoom::Zoom;
 use crate::cli::output::{time, words};
 use crate::domain::event::Purpose;
 use crate::domain::ids::{AgentNo, TimeNs};
@@ -40,8 +41,10 @@ pub struct Options<'a> {
     pub calls: bool,
     /// Long pauses are drawn short.
     pub squeeze: bool,
-    /// The page of rows, from 0.
-    pub part: usize,
+    /// The page of rows, from 0; `None` for the one that has the row that is looked at.
+    pub part: Option<usize>,
+    /// Only what was under way in this part of the run's time.
+    pub zoom: Option<Zoom>,
     /// The end of the axis for what has not ended: now, for a run that goes on.
     pub now: Option<TimeNs>,
     /// The run as it was at a moment; `None` for as it is.
@@ -71,6 +74,8 @@ pub struct Waterfall {
     pub markup: Markup,
     /// How many rows there are on all pages.
     pub rows: usize,
+    /// The page of rows that is drawn, from 0.
+    pub part: usize,
 }
 
 /// The name of what a bar stands for, as links carry it: `a2.1` is the first attempt of agent 2, `c17` a call, `t17.0` a tool.
@@ -82,15 +87,29 @@ pub fn key(agent: AgentNo, bar: &Bar) -> String {
     }
 }
 
-/// Draws a run. `link` makes the address at which a row, by its key, is looked at.
-pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(&str) -> String) -> Waterfall {
-    let all: Vec<Row<'_>> = timeline.lanes.iter().flat_map(|lane| rows_of(lane, options.calls)).collect();
-    let first = (options.part * ROWS_MAX).min(all.len());
-    let rows = &all[first..(first + ROWS_MAX).min(all.len())];
+/// What a row's link is to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// What is known of the row with this key.
+    Row(&'a str),
+    /// This part of the run's time.
+    Part(Zoom),
+}
+
+/// Draws a run. `link` makes the address of what a row leads to.
+pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(Target<'_>) -> String) -> Waterfall {
     let end = options.now.unwrap_or(timeline.to).max(timeline.to);
+    let window = options.zoom.map(|zoom| (moment(timeline, zoom.from), moment(timeline, zoom.to)));
+    let is_in = |bar: &Bar| window.is_none_or(|(from, to)| bar.from <= to && bar.to.unwrap_or(end) >= from);
+    let all: Vec<Row<'_>> = timeline.lanes.iter().flat_map(|lane| rows_of(lane, options.calls, &is_in)).collect();
+    let is_chosen = |row: &Row<'_>| row.bar.is_some_and(|bar| key(row.lane.agent, bar) == options.chosen);
+    let part = options.part.unwrap_or_else(|| all.iter().position(is_chosen).unwrap_or_default() / ROWS_MAX);
+    let first = (part * ROWS_MAX).min(all.len());
+    let rows = &all[first..(first + ROWS_MAX).min(all.len())];
     // A page of rows has its own span, so that the end of a long run can be seen as well as its beginning.
-    let (from, to) = if all.len() > ROWS_MAX { span(rows, timeline, end) } else { (timeline.from, end) };
-    let axis = Axis::new(from, to, &timeline.pauses, options.squeeze);
+    let whole = if all.len() > ROWS_MAX { span(rows, timeline, end) } else { (timeline.from, end) };
+    let (from, to) = window.unwrap_or(whole);
+    let axis = Axis::new(from, to, &timeline.pauses, options.squeeze).counted_from(timeline.from);
     let scale = Scale::of(&all);
     let height = HEAD + rows.len() * ROW;
     let places = rows.iter().enumerate().map(|(place, row)| (HEAD + place * ROW, row));
@@ -98,7 +117,7 @@ pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(&str) -> S
         div class="waterfall" {
             div class="wf-labels" {
                 div class="wf-head" { "Agent, attempt" @if options.calls { ", call" } }
-                @for row in rows { (label(row, options, link)) }
+                @for row in rows { (label(row, timeline, end, options, link)) }
             }
             svg class="wf-plot" width="100%" height=(height) role="img" aria-label=(summary(timeline)) {
                 defs {
@@ -110,7 +129,7 @@ pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(&str) -> S
                     }
                 }
                 (grid(&axis, height, timeline))
-                @for (y, row) in places.clone() { (row_of(row, y, &axis, options, scale, end, link)) }
+                @for (y, row) in places.clone() { (row_of(row, y, &axis, options, scale, (timeline.from, end), link)) }
                 @for (y, row) in places.clone() { (climbs(row, y, rows, &axis, options)) }
                 @if let Some(cursor) = options.cursor {
                     @let x = percent(axis.at(cursor.at));
@@ -120,12 +139,31 @@ pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(&str) -> S
             }
         }
     };
-    Waterfall { markup, rows: all.len() }
+    Waterfall { markup, rows: all.len(), part }
 }
 
-fn rows_of(lane: &Lane, calls: bool) -> impl Iterator<Item = Row<'_>> {
-    let bars = lane.bars.iter().filter(move |bar| calls || bar.kind == BarKind::Attempt);
-    std::iter::once(Row { lane, bar: None }).chain(bars.map(move |bar| Row { lane, bar: Some(bar) }))
+/// Returns the moment so many milliseconds after the run's start.
+fn moment(timeline: &Timeline, ms: u64) -> TimeNs {
+    timeline.from.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+}
+
+/// Returns the part of the run's time in which an agent worked, with a little room around it; `None` for one that never did.
+fn part_of(lane: &Lane, timeline: &Timeline, end: TimeNs) -> Option<Zoom> {
+    let after = |at: TimeNs| crate::views::millis_between(timeline.from, at);
+    let from = after(lane.bars.iter().map(|bar| bar.from).min()?);
+    let to = after(lane.bars.iter().map(|bar| bar.to.unwrap_or(end)).max()?);
+    let room = (to - from.min(to)) / 20 + 1;
+    Some(Zoom::new(from.saturating_sub(room), to + room, after(end)))
+}
+
+/// Returns the rows of an agent, as far as they are shown; an agent without any has none, unless it never did anything.
+fn rows_of<'a>(lane: &'a Lane, calls: bool, is_in: &dyn Fn(&Bar) -> bool) -> Vec<Row<'a>> {
+    let bars = lane.bars.iter().filter(|bar| (calls || bar.kind == BarKind::Attempt) && is_in(bar));
+    let rows: Vec<Row<'_>> = bars.map(|bar| Row { lane, bar: Some(bar) }).collect();
+    if rows.is_empty() && !lane.bars.is_empty() && !lane.bars.iter().any(is_in) {
+        return rows;
+    }
+    std::iter::once(Row { lane, bar: None }).chain(rows).collect()
 }
 
 fn span(rows: &[Row<'_>], timeline: &Timeline, end: TimeNs) -> (TimeNs, TimeNs) {
@@ -216,9 +254,16 @@ fn bar_words(bar: &Bar) -> String {
     }
 }
 
-fn label(row: &Row<'_>, options: &Options<'_>, link: &dyn Fn(&str) -> String) -> Markup {
+fn label(row: &Row<'_>, timeline: &Timeline, end: TimeNs, options: &Options<'_>, link: &dyn Fn(Target<'_>) -> String) -> Markup {
     let Some(bar) = row.bar else {
-        return html! { div class="wf-label wf-agent" title=(element::line(&row.lane.label)) dir="auto" { (element::line(&row.lane.label)) } };
+        let name = element::line(&row.lane.label);
+        return html! {
+            @match part_of(row.lane, timeline, end) {
+                Some(part) => a class="wf-label wf-agent" id={ "lane-" (row.lane.agent) } href=(link(Target::Part(part))) data-step
+                    title={ (name) ": zoom to its time" } dir="auto" { (name) },
+                None => div class="wf-label wf-agent" title=(name) dir="auto" { (name) },
+            }
+        };
     };
     let key = key(row.lane.agent, bar);
     let depth = match bar.kind {
@@ -228,7 +273,7 @@ fn label(row: &Row<'_>, options: &Options<'_>, link: &dyn Fn(&str) -> String) ->
     };
     let is_to_come = options.cursor.is_some_and(|cursor| bar_then(cursor.then, row.lane.agent, bar).is_none());
     html! {
-        a class={ "wf-label wf-d" (depth) @if is_to_come { " to-come" } } id={ "row-" (key) } href=(link(&key)) data-detail
+        a class={ "wf-label wf-d" (depth) @if is_to_come { " to-come" } } id={ "row-" (key) } href=(link(Target::Row(&key))) data-detail
             aria-current=[(options.chosen == key).then_some("true")] title=(bar_words(bar)) {
             span class="wf-name" { (bar_words(bar)) }
             @if bar.kind == BarKind::Attempt { " " (element::tier(bar.tier)) }
@@ -248,8 +293,8 @@ fn row_of(
     axis: &Axis,
     options: &Options<'_>,
     scale: Scale,
-    end: TimeNs,
-    link: &dyn Fn(&str) -> String,
+    (start, end): (TimeNs, TimeNs),
+    link: &dyn Fn(Target<'_>) -> String,
 ) -> Markup {
     let Some(bar) = row.bar else {
         return html! { line class="wf-rule" x1="0" x2="100%" y1=(y) y2=(y) {} };
@@ -263,7 +308,7 @@ fn row_of(
     let x = |from: TimeNs| axis.at(from);
     let width = |from: TimeNs, to: TimeNs| percent((axis.at(to) - axis.at(from)).max(0.01));
     html! {
-        a href=(link(&key)) data-detail tabindex="-1" aria-hidden="true" {
+        a href=(link(Target::Row(&key))) data-detail tabindex="-1" aria-hidden="true" {
             rect class={ "wf-hit" @if options.chosen == key { " chosen" } } x="0" width="100%" y=(y) height=(ROW) {}
             @if options.cursor.is_some() {
                 rect class="wf-ghost" x=(percent(x(bar.from))) width=(width(bar.from, bar.to.unwrap_or(end))) y=(y + inset) height=(height) {}
@@ -273,7 +318,7 @@ fn row_of(
                 rect class={ "wf-bar " (colour(bar, options.colour, scale)) " " (outcome_class(bar.outcome)) }
                     x=(percent(x(bar.from))) width=(width(bar.from, to)) y=(y + inset) height=(height) rx="2" {}
                 (after(bar, x(bar.from), x(to), y, to))
-                title { (tip(row.lane, bar, to)) }
+                title { (tip(row.lane, bar, start, to)) }
             }
         }
     }
@@ -323,12 +368,14 @@ fn outcome_class(outcome: Outcome) -> &'static str {
     }
 }
 
-fn tip(lane: &Lane, bar: &Bar, to: TimeNs) -> String {
+/// What a bar says when it is pointed at: what it was, when, how long it took and what it cost.
+fn tip(lane: &Lane, bar: &Bar, start: TimeNs, to: TimeNs) -> String {
     let mut tip = format!("{} · {} · {}", element::line(&lane.label), bar_words(bar), bar.tier);
     if bar.kind == BarKind::Attempt && !bar.name.is_empty() {
         tip.push_str(&format!(" · {}", element::line(&bar.name)));
     }
-    tip.push_str(&format!(" · {}", time::duration(crate::views::millis_between(bar.from, to))));
+    let (after, long) = (crate::views::millis_between(start, bar.from), crate::views::millis_between(bar.from, to));
+    tip.push_str(&format!(" · {} after the start, for {}", time::duration(after), time::duration(long)));
     if bar.kind != BarKind::Tool {
         tip.push_str(&format!(" · {}", words::amount(bar.cost)));
     }
@@ -371,10 +418,13 @@ mod tests {
     use crate::views::sample;
 
     const PLAIN: Options<'_> =
-        Options { colour: Colour::Tier, calls: true, squeeze: true, part: 0, now: None, cursor: None, chosen: "" };
+        Options { colour: Colour::Tier, calls: true, squeeze: true, part: None, zoom: None, now: None, cursor: None, chosen: "" };
 
     fn drawn(timeline: &Timeline, options: &Options<'_>) -> (String, usize) {
-        let drawn = draw(timeline, options, &|key| format!("/runs/X?sel={key}"));
+        let drawn = draw(timeline, options, &|target| match target {
+            Target::Row(key) => format!("/runs/X?sel={key}"),
+            Target::Part(zoom) => format!("/runs/X?z={}", zoom.to_text()),
+        });
         (drawn.markup.into_string(), drawn.rows)
     }
 
@@ -402,9 +452,31 @@ mod tests {
         timeline.lanes = vec![Lane { bars: made.collect(), ..lane }];
         let (_, rows) = drawn(&timeline, &PLAIN);
         let pages = rows.div_ceil(ROWS_MAX);
-        let bars: usize =
-            (0..pages).map(|part| drawn(&timeline, &Options { part, ..PLAIN }).0.matches("class=\"wf-bar").count()).sum();
+        let bars: usize = (0..pages)
+            .map(|part| drawn(&timeline, &Options { part: Some(part), ..PLAIN }).0.matches("class=\"wf-bar").count())
+            .sum();
         assert_eq!(bars, 10_000);
+        let (svg, _) = drawn(&timeline, &Options { chosen: "a0.7777", ..PLAIN });
+        assert!(svg.contains("id=\"row-a0.7777\""), "a link to a bar leads to the page that has it");
+    }
+
+    #[test]
+    fn a_part_of_the_time_has_the_rows_of_then_and_every_agent_leads_to_its_own() {
+        let timeline = Timeline::fold(&sample::story());
+        let end = crate::views::millis_between(timeline.from, timeline.to);
+        for lane in timeline.lanes.iter().filter(|lane| !lane.bars.is_empty()) {
+            let zoom = part_of(lane, &timeline, timeline.to).unwrap();
+            assert!(zoom.to <= end.max(8), "{zoom:?} of {end}");
+            let (svg, rows) = drawn(&timeline, &Options { zoom: Some(zoom), ..PLAIN });
+            assert!(rows <= timeline.bars() + timeline.lanes.len());
+            for bar in &lane.bars {
+                assert!(svg.contains(&format!("id=\"row-{}\"", key(lane.agent, bar))), "{bar:?}");
+            }
+        }
+        let last = timeline.lanes.iter().flat_map(|lane| &lane.bars).map(|bar| bar.from).max().unwrap();
+        let at = crate::views::millis_between(timeline.from, last);
+        let (_, rows) = drawn(&timeline, &Options { zoom: Some(Zoom::new(at, at + 1, end)), ..PLAIN });
+        assert!(rows < timeline.bars() + timeline.lanes.len(), "what had ended is not there: {rows}");
     }
 
     #[test]

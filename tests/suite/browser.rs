@@ -15,6 +15,7 @@ const WIDE: View = View { width: 1600, dark: false };
 /// The keys of WebDriver.
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
+const ESCAPE: &str = "\u{e00c}";
 
 /// Lets the browser in.
 fn enter(browser: &Browser, served: &Served) {
@@ -96,6 +97,16 @@ fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
     );
     keep(&browser, "begun-and-chosen");
 
+    // By keys: nearer, the whole again, and closed; the focus stays on the row that was looked at.
+    browser.press("+");
+    browser.until("a part of the time", "return location.search.includes('z=') && !!document.querySelector('#zoom-whole')");
+    browser.press("0");
+    browser.until("the whole run", "return !location.search.includes('z=') && !document.querySelector('#zoom-whole')");
+    browser.press(ESCAPE);
+    browser.until("the row", "return !location.search.includes('sel=') && document.activeElement.matches('a.wf-d1')");
+    browser.click(".wf-agent");
+    browser.until("the agent's time", "return location.search.includes('z=')");
+
     // The scrubber: dragged to the beginning, everything is as it was then; played, it comes to the end.
     drag(&browser, "12");
     browser.until("the run as it was", "return document.querySelector('#said').innerText.includes('As it was at event 12 ')");
@@ -131,6 +142,14 @@ fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
         browser.click("#runs .chip a");
         browser.until("one chip less", &format!("return {chips} === {left}"));
     }
+
+    // The fields show what the words say; what is chosen in one takes the place of it.
+    go(&browser, &served, "/?q=simulated+runs+since+2020-01-01");
+    let mode = "document.querySelector('select[name=mode]').value";
+    browser.until("what the words say", &format!("return {mode} === 'simulated'"));
+    browser.click("select[name=mode] option[value='']");
+    browser.click("form.bar button");
+    browser.until("it is said no more", &format!("return {mode} === '' && {chips} === 1"));
 
     // By Tab alone: first the link over the navigation.
     go(&browser, &served, "/");

@@ -110,8 +110,9 @@
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
     stop();
+    const row = document.getElementById("row-" + new URLSearchParams(location.search).get("sel"))?.id;
     await go(link.href.baseVal || link.href);
-    if (link.dataset.detail !== undefined) $("#detail")?.scrollIntoView({ block: "nearest" });
+    if (link.id === "close") document.getElementById(row)?.focus(); else if (link.dataset.detail !== undefined) $("#detail")?.scrollIntoView({ block: "nearest" });
     if (link.dataset.step) slider.value = link.dataset.step;
   });
 
@@ -185,16 +186,15 @@
     search.list.replaceChildren(...offers.map((offer) => Object.assign(document.createElement("option"), { value: offer.query, label: offer.kind })));
   });
 
-  // Keys: / searches, j and k walk through the rows of the first list, ? is not needed: the hints stand in the fields.
+  // Keys: / searches; j, k and in the waterfall ↓, ↑ walk through rows; ←, → step through the run; +, -, 0 zoom; Escape closes the panel.
+  const keys = { ArrowLeft: "#step-before", ArrowRight: "#step-after", "+": "#zoom-in", "-": "#zoom-out", 0: "#zoom-whole", Escape: "#close" };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
-    if (event.key === "/") {
-      ($("main input[type=search]") || $("input[type=search]"))?.focus();
-      event.preventDefault();
-    } else if (event.key === "j" || event.key === "k") {
-      const rows = $$("main tbody tr a.row");
-      const at = rows.indexOf(document.activeElement) + (event.key === "j" ? 1 : -1);
-      rows[Math.max(0, Math.min(at, rows.length - 1))]?.focus();
-    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select, .scroll")) return;
+    const way = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 }[event.key], isRow = event.target.matches("a.wf-label");
+    const target = event.key === "/" ? $("main input[type=search]") || $("input[type=search]") : null;
+    const rows = way && (isRow || event.key.length === 1) ? $$(isRow || !$("main a.row") ? "a.wf-label" : "main tbody tr a.row") : [];
+    const row = target || rows[Math.max(0, Math.min(rows.indexOf(document.activeElement) + way, rows.length - 1))];
+    if (row) event.preventDefault();
+    if (row) row.focus(); else $(keys[event.key] || "#none")?.click();
   });
 })();

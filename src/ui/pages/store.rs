@@ -48,7 +48,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
                 tbody {
                     @for part in &figures.parts {
                         tr {
-                            td { code { (element::line(&part.name)) } }
+                            td class="part" { code { (element::line(&part.name)) } }
                             td class="num" { (words::count(part.files)) }
                             td class="num" { (bytes(part.bytes)) }
                             td { (purpose(&part.name)) }

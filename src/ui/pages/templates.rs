@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
-use crate::analytics::report::{Advice, Analytics, TemplateLine, TemplateReport};
+use crate::analytics::report::{Advice, Analytics, Anomaly, TemplateLine, TemplateReport};
 use crate::charts::outcomes::{share, trend};
 use crate::charts::rules::rules;
 use crate::charts::scrolled;
@@ -304,10 +304,17 @@ fn anomalies(report: &TemplateReport) -> Markup {
         @if !report.anomalies.is_empty() {
             section {
                 h2 { "Runs unlike the others" }
-                ul { @for found in &report.anomalies { li { (element::run_link(&found.run_id)) " " (element::line(&analytics::anomaly(found))) } } }
+                ul { @for found in &report.anomalies { li { (unlike(found)) } } }
             }
         }
     }
+}
+
+/// A run unlike the others, by the end of its id, as every list names runs.
+fn unlike(found: &Anomaly) -> Markup {
+    let words = analytics::anomaly(found);
+    let rest = words.strip_prefix(found.run_id.as_str()).unwrap_or(&words);
+    html! { (element::run_link(&found.run_id)) " " (element::line(rest.trim_start())) }
 }
 
 #[cfg(test)]
@@ -315,6 +322,20 @@ mod tests {
     use super::*;
     use crate::analytics::report::WeekLine;
     use crate::domain::event::Mode;
+
+    #[test]
+    fn a_run_unlike_the_others_is_named_once() {
+        let found = Anomaly {
+            run_id: "01M09KDDQ00000XGTWNQXVZKTX".to_owned(),
+            started_at: "2026-08-18T10:00:00Z".to_owned(),
+            what: "attempts".to_owned(),
+            value: 9,
+            median: 3,
+            z: 4.0,
+        };
+        let drawn = unlike(&found).into_string();
+        assert!(drawn.contains("</a> of 2026-08-18: attempts 9, median 3 (z 4.0)"), "{drawn}");
+    }
 
     #[test]
     fn a_long_past_is_shortened_to_its_newest_weeks_and_commonest_tiers() {

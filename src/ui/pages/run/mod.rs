@@ -14,9 +14,11 @@ pub use events::page as events;
 use maud::{Markup, html};
 
 use crate::cli::error::{CliError, Result};
+use crate::cli::output::time;
 use crate::domain::event::Recorded;
 use crate::domain::ids::RunId;
-use crate::ui::waterfall::{self, Colour, Cursor};
+use crate::ui::waterfall::{self, Colour, Cursor, Target};
+use crate::ui::zoom::Zoom;
 use crate::ui::{Answer, Page, Request, Ui, element, markdown};
 use crate::views::run_detail::RunDetail;
 use crate::views::status::RunStatus;
@@ -39,6 +41,13 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
+    /// The address of this page with another part of the run's time: pages of rows are counted anew there.
+    fn zoomed(&self, zoom: Option<Zoom>) -> String {
+        let query = self.request.query.with("part", None);
+        let request = Request { query, ..self.request.clone() };
+        Shown { request: &request, ..*self }.link("z", zoom.map(Zoom::to_text).as_deref())
+    }
+
     /// The address of this page with one thing of it changed.
     fn link(&self, name: &str, value: Option<&str>) -> String {
         // A position that was chosen by its number is from now on the position itself.
@@ -120,13 +129,20 @@ fn drawing(shown: &Shown<'_>, then: Option<&Timeline>) -> Markup {
     let colour = if query.get("by") == Some("cost") { Colour::Cost } else { Colour::Tier };
     let calls = query.get("calls").map_or(shown.whole.bars() <= BARS_WITH_CALLS, |calls| calls == "yes");
     let squeeze = query.get("waits") != Some("full");
-    let part = query.get("part").and_then(|part| part.parse::<usize>().ok()).unwrap_or(1).saturating_sub(1);
+    let part = query.get("part").and_then(|part| part.parse::<usize>().ok()).map(|part| part.saturating_sub(1));
     let is_going_on = shown.at.is_none() && shown.detail.status == RunStatus::Running;
     let now = is_going_on.then(|| i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX));
     let moment = shown.story.told().last().map(|last| last.envelope.occurred_at.unwrap_or(last.envelope.at));
     let cursor = then.zip(moment).map(|(then, at)| Cursor { at, then });
-    let options = waterfall::Options { colour, calls, squeeze, part, now, cursor, chosen: query.get("sel").unwrap_or_default() };
-    let drawn = waterfall::draw(shown.whole, &options, &|key| shown.link("sel", Some(key)));
+    let long = crate::views::millis_between(shown.whole.from, now.unwrap_or(shown.whole.to).max(shown.whole.to));
+    let zoom = query.get("z").and_then(|text| Zoom::read(text, long));
+    let chosen = query.get("sel").unwrap_or_default();
+    let options = waterfall::Options { colour, calls, squeeze, part, zoom, now, cursor, chosen };
+    let drawn = waterfall::draw(shown.whole, &options, &|target| match target {
+        Target::Row(key) => shown.link("sel", Some(key)),
+        Target::Part(zoom) => shown.zoomed(Some(zoom)),
+    });
+    let part = drawn.part;
     let parts = drawn.rows.div_ceil(waterfall::ROWS_MAX).max(1);
     let choice = |name: &str, value: Option<&str>, words: &str, is_chosen: bool| {
         html! { a href=(shown.link(name, value)) aria-current=[is_chosen.then_some("true")] { (words) } }
@@ -144,6 +160,7 @@ fn drawing(shown: &Shown<'_>, then: Option<&Timeline>) -> Markup {
                         (choice("waits", None, "squeezed", squeeze)) (choice("waits", Some("full"), "to scale", !squeeze)) }
                 }
             }
+            (zooms(shown, zoom, long))
             (legend(colour))
             @if shown.whole.lanes.is_empty() {
                 p class="card" { "No agent was planned yet." }
@@ -162,6 +179,39 @@ fn drawing(shown: &Shown<'_>, then: Option<&Timeline>) -> Markup {
             }
         }
     }
+}
+
+/// Links to other parts of the run's time: those that lead nowhere are not there.
+fn zooms(shown: &Shown<'_>, zoom: Option<Zoom>, long: u64) -> Markup {
+    let here = zoom.unwrap_or_else(|| Zoom::new(0, long, long));
+    let around = middle_of_chosen(shown).unwrap_or(here.from + (here.to - here.from) / 2);
+    let nearer = Some(here.nearer(around, long)).filter(|nearer| *nearer != here);
+    let link = |id: &str, sign: &str, words: &str, to: Option<Zoom>| {
+        html! { a class="zoom" id=(id) href=(shown.zoomed(to)) data-step aria-label=(words) title=(words) { (sign) } }
+    };
+    html! {
+        p class="choice" {
+            "Zoom "
+            @if let Some(nearer) = nearer { (link("zoom-in", "+", "Nearer (key +)", Some(nearer))) }
+            @if zoom.is_some() {
+                (link("zoom-out", "−", "Further away (key -)", here.wider(long)))
+                @if let Some(earlier) = here.earlier(long) { (link("zoom-earlier", "◂", "Earlier", Some(earlier))) }
+                @if let Some(later) = here.later(long) { (link("zoom-later", "▸", "Later", Some(later))) }
+                (link("zoom-whole", "whole run", "The whole run (key 0)", None))
+                span { " " (time::duration(here.from)) " to " (time::duration(here.to)) " after the start" }
+            } @else { span { "whole run; an agent's name zooms to its time" } }
+        }
+    }
+}
+
+/// Returns the middle of the bar that is looked at, in milliseconds after the start.
+fn middle_of_chosen(shown: &Shown<'_>) -> Option<u64> {
+    let chosen = shown.request.query.get("sel")?;
+    let mut bars = shown.whole.lanes.iter().flat_map(|lane| lane.bars.iter().map(move |bar| (lane, bar)));
+    let (_, bar) = bars.find(|(lane, bar)| waterfall::key(lane.agent, bar) == chosen)?;
+    let after = |at| crate::views::millis_between(shown.whole.from, at);
+    let (from, to) = (after(bar.from), after(bar.to.unwrap_or(shown.whole.to)));
+    Some(from + to.saturating_sub(from) / 2)
 }
 
 fn legend(colour: Colour) -> Markup {

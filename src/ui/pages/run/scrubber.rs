@@ -51,7 +51,7 @@ pub(super) fn scrubber(shown: &Shown<'_>) -> Markup {
                 div id="marks" data-part { (marks(moments, step, &to)) }
                 input type="range" name="step" min="1" max=(count) value=(step) aria-label="Event of the run" autocomplete="off";
             }
-            @for name in ["by", "calls", "waits", "sel"] {
+            @for name in ["by", "calls", "waits", "sel", "z", "part"] {
                 @if let Some(value) = shown.request.query.get(name) { input type="hidden" name=(name) value=(value); }
             }
             div class="actions" {
