@@ -59,6 +59,7 @@ pub struct StackedBars {
 
 impl StackedBars {
     /// Draws them, `width` pixels wide.
+    #[cfg(test)]
     pub fn draw(&self, width: f64) -> Drawing {
         let (scale, keys) = (self.scale(), self.keys());
         let plot = plot(&scale, width);

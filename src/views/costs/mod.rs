@@ -24,7 +24,6 @@ use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::TokenUsage;
 use crate::domain::tier::Tier;
 pub use payer::CostFold;
-use rollup::Sums;
 
 /// The projection's name, by which its rows are asked for.
 pub const NAME: &str = "costs";
@@ -94,11 +93,12 @@ pub struct CostKey {
 
 impl CostKey {
     /// Returns the key's bytes; they begin with the quarter hour.
+    #[cfg(test)]
     pub fn to_bytes(&self) -> Vec<u8> {
-        Sums::QUARTERS.key(self)
+        rollup::Sums::QUARTERS.key(self)
     }
 
-    /// Reads the key of any of the [`Sums`], and the number of the stretch that it is about. That stands in the place of the quarter hour,
+    /// Reads the key of any of the [`Sums`](rollup::Sums), and the number of the stretch that it is about. That stands in the place of the quarter hour,
     /// and what the sums are not told apart by is empty.
     pub fn read(key: &[u8]) -> Option<Self> {
         let mut reader = KeyReader::new(key);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::calls::{CallKey, CallRow};
+use super::rollup::Sums;
 use super::*;
 use crate::domain::event::Event;
 use crate::views::sample;
