@@ -104,7 +104,8 @@ fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
     browser.until("the whole run", "return !location.search.includes('z=') && !document.querySelector('#zoom-whole')");
     browser.press(ESCAPE);
     browser.until("the row", "return !location.search.includes('sel=') && document.activeElement.matches('a.wf-d1')");
-    browser.click(".wf-agent");
+    browser.eval("document.querySelector('a.wf-agent').focus(); return true");
+    browser.press(ENTER);
     browser.until("the agent's time", "return location.search.includes('z=')");
 
     // The scrubber: dragged to the beginning, everything is as it was then; played, it comes to the end.
