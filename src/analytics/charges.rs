@@ -88,7 +88,10 @@ impl CostQuestion {
 }
 
 /// Reads sums: calls its second argument with each stretch's number, its key's bytes and its sum, in the order of time.
-pub type ReadSums<'a, E> = &'a dyn Fn(Part, &mut dyn FnMut(i64, &[u8], CostRow) -> Result<(), String>) -> Result<(), E>;
+pub type ReadSums<'a, E> = &'a dyn Fn(Part, &mut EachSum<'_>) -> Result<(), E>;
+
+/// Takes in one sum: where its stretch begins, what it is of, and the sum.
+pub type EachSum<'a> = dyn FnMut(i64, &[u8], CostRow) -> Result<(), String> + 'a;
 
 /// Reads the charges that a question is about, with the days of `zone`.
 ///

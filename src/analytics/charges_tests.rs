@@ -25,7 +25,7 @@ fn kept(charges: &[(CostKey, CostRow)]) -> Kept {
 /// Returns what the question says of them, and how many sums were read for it.
 fn asked(kept: &Kept, question: &CostQuestion, zone: &TimeZone) -> (CostReport, usize) {
     let count = std::cell::Cell::new(0);
-    let sums = |part: Part, each: &mut dyn FnMut(i64, &[u8], CostRow) -> Result<(), String>| {
+    let sums = |part: Part, each: &mut EachSum<'_>| {
         for (key, (_, number, row)) in kept.iter().filter(|(_, (sums, ..))| *sums == part.sums) {
             if part.from.is_none_or(|from| from <= *number) && part.to.is_none_or(|to| *number < to) {
                 count.set(count.get() + 1);

@@ -134,7 +134,7 @@ mod tests {
 
     fn of(key: &str, typed: &str, values: &[&str], negated: bool) -> FilterDocument {
         let mut more = serde_json::Map::new();
-        more.insert("values".to_owned(), values.iter().copied().collect::<Vec<_>>().into());
+        more.insert("values".to_owned(), values.to_vec().into());
         FilterDocument { key: key.to_owned(), negated, more, ..filter(typed, typed) }
     }
 
@@ -166,8 +166,8 @@ mod tests {
         assert_eq!(settle(&format!("{was}&status=failed")), "/?q=failed+types+over+%241", "it is in the words already");
         assert_eq!(settle(&format!("{was}&status=")), "/?q=types+cost%3A%3E1", "nobody asks for it any more");
         let other = settle(&format!("{was}&status=running"));
-        assert_eq!(Params::parse(other[2..].as_bytes()).get("status"), Some("running"));
-        assert_eq!(Params::parse(other[2..].as_bytes()).get("q"), Some("types cost:>1"));
+        assert_eq!(Params::parse(&other.as_bytes()[2..]).get("status"), Some("running"));
+        assert_eq!(Params::parse(&other.as_bytes()[2..]).get("q"), Some("types cost:>1"));
         let emptied = super::settle(&Params::parse(b"q=&was=status%3Dfailed&status=failed"), None);
         assert_eq!(emptied.link("/"), "/?status=failed", "what a field shows applies without the words as well");
     }

@@ -4,14 +4,14 @@ use super::Recall;
 use indexmap::IndexMap;
 use jiff::tz::TimeZone;
 
-use crate::analytics::charges::{self, Charges, Part};
+use crate::analytics::charges::{self, Charges, EachSum, Part};
 use crate::analytics::spending::CostQuestion;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::lake::otel::write::RunSpans;
 use crate::store::{self, Error};
 use crate::views::costs::calls::{self, CallKey, CallRow};
 use crate::views::costs::tools::{self, ToolKey, ToolSum};
-use crate::views::costs::{self, CostFold, CostKey, CostRow, quarter_of};
+use crate::views::costs::{self, CostFold, CostKey, quarter_of};
 use crate::views::rows::{self, Key, KeyReader};
 
 impl Recall<'_> {
@@ -35,7 +35,7 @@ impl Recall<'_> {
         }
     }
 
-    fn sums(&self, part: Part, each: &mut dyn FnMut(i64, &[u8], CostRow) -> Result<(), String>) -> Result<(), store::Error> {
+    fn sums(&self, part: Part, each: &mut EachSum<'_>) -> Result<(), store::Error> {
         let all = Key::new(part.sums.kind);
         let key = |number: i64| part.sums.from(number).finish();
         let from = part.from.map_or_else(|| all.clone().finish(), key);
