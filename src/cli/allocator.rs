@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 
 use super::args::Command;
+use crate::settings::Variables;
 
 /// The variable in which glibc looks for settings.
 pub const VARIABLE: &str = "GLIBC_TUNABLES";
@@ -17,14 +18,26 @@ pub const VARIABLE: &str = "GLIBC_TUNABLES";
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const SETTINGS: &str = "glibc.malloc.arena_max=1:glibc.malloc.trim_threshold=131072:glibc.malloc.mmap_threshold=131072";
 
+/// Where people say how glibc shall keep memory.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const SAID: [&str; 7] = [
+    VARIABLE,
+    "MALLOC_ARENA_MAX",
+    "MALLOC_ARENA_TEST",
+    "MALLOC_MMAP_MAX_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "MALLOC_TRIM_THRESHOLD_",
+];
+
 /// Starts this program anew with glibc's settings for a process that stays, in the place of this process, when `words` (as typed, the
 /// program's own name first) ask for one. Returns when they do not, when someone has said how glibc shall keep memory, and when that
 /// cannot be done: what follows works all the same.
 pub fn give_back(words: &[OsString]) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        let is_said = std::env::vars_os().any(|(name, _)| name == VARIABLE || name.to_string_lossy().starts_with("MALLOC_"));
-        if is_said || !stays(words) {
+        let variables = Variables::of_process();
+        if SAID.iter().any(|name| variables.is_set(name)) || !stays(words) {
             return;
         }
         let Ok(program) = std::env::current_exe() else { return };
@@ -40,10 +53,10 @@ pub fn give_back(words: &[OsString]) {
 }
 
 /// Says in the trace how glibc was told to keep memory.
-pub fn trace() {
-    match std::env::var(VARIABLE) {
-        Ok(said) => tracing::debug!("memory that was freed goes back as {VARIABLE} says: {said}"),
-        Err(_) => tracing::debug!("memory that was freed goes back as the system likes"),
+pub fn trace(variables: &Variables) {
+    match variables.get(VARIABLE) {
+        Some(said) => tracing::debug!("memory that was freed goes back as {VARIABLE} says: {said}"),
+        None => tracing::debug!("memory that was freed goes back as the system likes"),
     }
 }
 

@@ -96,7 +96,7 @@ fn carry_out(cli: Cli) -> Exit {
 fn start_trace(context: &Context) -> Result<()> {
     let filter = context.variables.get("MENO_LOG");
     trace::start(filter.as_deref(), context.global.log_file.as_deref())?;
-    allocator::trace();
+    allocator::trace(&context.variables);
     Ok(())
 }
 
