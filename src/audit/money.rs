@@ -7,11 +7,12 @@ use crate::domain::ids::CallNo;
 use crate::domain::money::{TokenUsage, UsageSource};
 use crate::domain::run::Call;
 
-/// Tokens that were used and whose cost must be the next event.
+/// What was used and whose cost must be the next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owed {
     call: CallNo,
-    usage: TokenUsage,
+    /// The tokens; `None` where nobody said them and the provider may want to be paid.
+    usage: Option<TokenUsage>,
     source: CostSource,
 }
 
@@ -25,7 +26,7 @@ pub(super) fn look(audit: &mut RunAudit, event: &Event, at: Location, book: &mut
     audit.owed = match event {
         Event::CallReplied(body) => Some(Owed {
             call: body.call,
-            usage: body.usage,
+            usage: Some(body.usage),
             source: match body.usage_source {
                 // The prices of another system's call are Meno's own, of the table and not of the bill.
                 UsageSource::Reported if audit.is_imported => CostSource::Estimated,
@@ -33,9 +34,9 @@ pub(super) fn look(audit: &mut RunAudit, event: &Event, at: Location, book: &mut
                 UsageSource::Estimated => CostSource::Estimated,
             },
         }),
-        Event::CallFailed(body) => estimated(body.call, body.usage),
-        Event::CallCancelled(body) => estimated(body.call, body.usage),
-        Event::RequestRetried(body) => estimated(body.call, body.usage),
+        Event::CallFailed(body) => failed(audit, body.call, body.usage, body.class.may_be_charged(body.status)),
+        Event::CallCancelled(body) => failed(audit, body.call, body.usage, false),
+        Event::RequestRetried(body) => failed(audit, body.call, body.usage, body.class.may_be_charged(body.status)),
         _ => None,
     };
     if let Event::CallStarted(body) = event {
@@ -48,8 +49,9 @@ pub(super) fn settle(audit: &mut RunAudit, at: Location, book: &mut Findings<'_>
     unpaid(audit.owed.take(), at, book);
 }
 
-fn estimated(call: CallNo, usage: Option<TokenUsage>) -> Option<Owed> {
-    usage.map(|usage| Owed { call, usage, source: CostSource::Estimated })
+fn failed(audit: &RunAudit, call: CallNo, usage: Option<TokenUsage>, may_be_charged: bool) -> Option<Owed> {
+    let is_untold = may_be_charged && audit.run.terms.as_ref().is_some_and(|terms| terms.judging.knows_unpaid());
+    (usage.is_some() || is_untold && !audit.is_imported).then_some(Owed { call, usage, source: CostSource::Estimated })
 }
 
 fn unpaid(owed: Option<Owed>, at: Location, book: &mut Findings<'_>) {
@@ -75,8 +77,8 @@ fn cost(audit: &RunAudit, body: &CostIncurred, owed: Option<Owed>, at: Location,
     let is_reported = audit.is_imported && body.source == CostSource::Imported && body.unit_prices.is_none();
     let source = |owed: &Owed| if is_reported { CostSource::Imported } else { owed.source };
     // Another system may not say how many tokens a call used: then its end has zeros, which its cost need not repeat.
-    let is_untold = |owed: &Owed| audit.is_imported && body.usage.is_none() && owed.usage == TokenUsage::default();
-    let used = |owed: &Owed| Some(owed.usage).filter(|_| !is_untold(owed));
+    let is_untold = |owed: &Owed| audit.is_imported && body.usage.is_none() && owed.usage == Some(TokenUsage::default());
+    let used = |owed: &Owed| owed.usage.filter(|_| !is_untold(owed));
     let expected = owed.map(|owed| (owed.call, used(&owed), source(&owed)));
     book.same(Check::Money, at, "the call, tokens and source of a cost", &expected, &Some((number, body.usage, body.source)));
     let call = audit.run.calls.get(&number);

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::{Approval, Ask, Question, Reply, open_tool};
@@ -21,7 +22,8 @@ use crate::domain::judge;
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
 use crate::domain::run::{
-    Basis, CallState, Command, DayBudget, DayRefusal, Effect, FileLook, Observation, Phase, Refusal, Run, Turn, pending, request,
+    Basis, CallState, Command, DayBudget, DayRefusal, Effect, FileLook, Observation, Phase, Refusal, Run, Turn,
+    affords_another_try, pending, request,
 };
 use crate::domain::text::Text;
 use crate::domain::tool::ToolOutcome;
@@ -51,7 +53,8 @@ pub enum Stop {
 
 /// What a task or a person reports.
 enum Message {
-    Retried(CallNo, Retry),
+    /// A try failed; the call waits to hear whether another one may follow.
+    Retried(CallNo, Retry, oneshot::Sender<bool>),
     Done(CallNo, CallOutcome),
     /// `None`: it was stopped before it had a result.
     ToolDone(CallNo, u32, Option<ToolOutcome>),
@@ -312,9 +315,9 @@ impl Executor {
             self.runtime.spawn(async move {
                 let retries = sender.clone();
                 let update = move |update| {
-                    if let CallUpdate::Retry(retry) = update {
-                        drop(retries.send(Message::Retried(number, retry)));
-                    }
+                    let CallUpdate::Retry(retry) = update else { return None };
+                    let (answer, permission) = oneshot::channel();
+                    retries.send(Message::Retried(number, retry, answer)).is_ok().then_some(permission)
                 };
                 let outcome = models.call(&request, &token, update).await;
                 drop(sender.send(Message::Done(number, outcome)));
@@ -433,8 +436,14 @@ impl Executor {
                 return self.record_tools(flight, call);
             }
             Message::ToolWrites(call, index, write) => return self.write(flight, call, index, write),
-            Message::Retried(call, mut retry) => {
+            Message::Retried(call, mut retry, answer) => {
                 retry.message = self.redactor.redact_output(&retry.message).into_owned();
+                // Nobody listens any more where the call was cancelled.
+                let is_allowed = affords_another_try(self.stream.run(), &self.basis, call, &retry);
+                let _ = answer.send(is_allowed);
+                if !is_allowed {
+                    return Ok(());
+                }
                 Command::RecordRetry { call, retry }
             }
             Message::Done(call, outcome) => {

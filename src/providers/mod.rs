@@ -28,6 +28,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use secrecy::ExposeSecret;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -97,7 +98,8 @@ pub enum CallOutcome {
 /// What happens during a call. Each is told as it happens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallUpdate {
-    /// A try failed; another one follows after a wait. The tokens that it used count beside those of the outcome.
+    /// A try failed; another one follows after a wait, where it may. The tokens that it used count beside those of the outcome; those of a
+    /// try that is not followed by another are in the outcome.
     Retry(Retry),
     /// Output is coming.
     Progress {
@@ -105,6 +107,9 @@ pub enum CallUpdate {
         output_tokens: u64,
     },
 }
+
+/// Whether another try may follow: where it is asked for, the call waits for the answer.
+pub type Permission = Option<oneshot::Receiver<bool>>;
 
 /// The providers of the settings that are reached over the network.
 pub struct Providers {
@@ -150,7 +155,7 @@ impl Providers {
         &self,
         request: &CallRequest,
         cancel: &CancellationToken,
-        mut update: impl FnMut(CallUpdate) + Send,
+        mut update: impl FnMut(CallUpdate) -> Permission + Send,
     ) -> CallOutcome {
         let name = request.provider.as_str();
         let provider = match self.by_name.get(name).ok_or_else(|| unknown(name)) {
@@ -192,7 +197,17 @@ impl Providers {
             let (class, status) = (fault.class, fault.status);
             let message = self.message(name, &fault);
             tracing::debug!(provider = name, n_try, class = %class, wait_ms = millis(wait), "the request failed and is repeated");
-            update(CallUpdate::Retry(Retry { failed_try: n_try, class, status, wait_ms: millis(wait), usage, message }));
+            let retry = Retry { failed_try: n_try, class, status, wait_ms: millis(wait), usage, message };
+            if let Some(answer) = update(CallUpdate::Retry(retry)) {
+                let allowed = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => return CallOutcome::Cancelled { usage: None },
+                    answer = answer => answer.unwrap_or(true),
+                };
+                if !allowed {
+                    return CallOutcome::Failed(self.failure(name, fault, usage, first_start.elapsed()));
+                }
+            }
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return CallOutcome::Cancelled { usage: None },
@@ -220,8 +235,8 @@ impl Providers {
     fn message(&self, name: &str, fault: &Fault) -> String {
         let said = if fault.message.trim().is_empty() { "no explanation" } else { fault.message.trim() };
         let text = match fault.status {
-            Some(status) => format!("provider `{name}` answered {status}: {said}"),
-            None => format!("provider `{name}`: {said}"),
+            Some(status) if !(200..300).contains(&status) => format!("provider `{name}` answered {status}: {said}"),
+            _ => format!("provider `{name}`: {said}"),
         };
         let text = self.tidy(&text);
         match (fault.class, self.by_name.get(name).and_then(|provider| provider.settings.api_key_env.as_ref())) {
@@ -255,6 +270,8 @@ struct Try {
     start: Instant,
     first_token: Option<Instant>,
     request_id: Option<String>,
+    /// The status of a reply that began.
+    taken: Option<u16>,
     reported_cost: Option<NanoUsd>,
     advice: Advice,
 }
@@ -262,7 +279,7 @@ struct Try {
 impl Try {
     fn new(provider: &Provider, start: Instant) -> Self {
         let decoder = Decoder::new(provider.settings.kind);
-        Self { decoder, start, first_token: None, request_id: None, reported_cost: None, advice: Advice::default() }
+        Self { decoder, start, first_token: None, request_id: None, taken: None, reported_cost: None, advice: Advice::default() }
     }
 
     /// Sends the request and takes in the reply to its end.
@@ -270,16 +287,21 @@ impl Try {
         &mut self,
         provider: &Provider,
         request: &CallRequest,
-        update: &mut (impl FnMut(CallUpdate) + Send),
+        update: &mut (impl FnMut(CallUpdate) -> Permission + Send),
     ) -> Result<(), Fault> {
         let mut response = provider.send(request).await?;
         self.head(&response);
         let status = response.status();
         if !(200..300).contains(&status) {
+            let elsewhere = response.header("location").filter(|_| (300..400).contains(&status)).map(str::to_owned);
             let mut fault = fault::of_status(status, &response.text(ERROR_BODY_MAX).await);
+            if let Some(to) = elsewhere {
+                fault.message = format!("it sends to {to}, and nobody is followed there; correct `base_url` in the settings");
+            }
             self.advice.apply(&mut fault);
             return Err(fault);
         }
+        self.taken = Some(status);
         let mut shown = 0;
         while let Some(chunk) = response.chunk().await? {
             self.decoder.push(&chunk)?;
@@ -315,10 +337,12 @@ impl Try {
         estimated_input: u64,
         first_start: Instant,
     ) -> Result<CallReply, Box<(Fault, Option<TokenUsage>)>> {
-        let Self { decoder, start, first_token, request_id, reported_cost, .. } = self;
+        let Self { decoder, start, first_token, request_id, taken, reported_cost, .. } = self;
         let failed = |fault: Fault, draft: &PartialReply| {
             let request_id = fault.request_id.clone().or_else(|| request_id.clone()).or_else(|| draft.id.clone());
-            Box::new((Fault { request_id, ..fault }, draft.partial_usage(estimated_input)))
+            let is_broken = matches!(fault.class, ErrorClass::Timeout | ErrorClass::Connection | ErrorClass::BadReply);
+            let status = fault.status.or(taken.filter(|_| is_broken));
+            Box::new((Fault { request_id, status, ..fault }, draft.partial_usage(estimated_input)))
         };
         let draft = match performed {
             Ok(()) => decoder.finish().map_err(|broken| failed(broken.0, &broken.1))?,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio_util::sync::CancellationToken;
 
 use super::simulated::{Script, Simulated, perform};
-use super::{CallOutcome, CallUpdate, Providers};
+use super::{CallOutcome, CallUpdate, Permission, Providers};
 use crate::domain::call::CallRequest;
 use crate::settings::{ProviderKind, Settings};
 
@@ -33,13 +33,13 @@ impl Models {
         &self,
         request: &CallRequest,
         cancel: &CancellationToken,
-        mut update: impl FnMut(CallUpdate) + Send,
+        mut update: impl FnMut(CallUpdate) -> Permission + Send,
     ) -> CallOutcome {
         if !self.simulations.contains(&request.provider) {
             return self.real.call(request, cancel, update).await;
         }
         let steps = self.simulated.plan(request);
-        match perform(steps, cancel, |retry| update(CallUpdate::Retry(retry))).await {
+        match perform(steps, cancel, |retry| drop(update(CallUpdate::Retry(retry)))).await {
             Some(Ok(reply)) => CallOutcome::Replied(reply),
             Some(Err(failure)) => CallOutcome::Failed(failure),
             None => CallOutcome::Cancelled { usage: None },

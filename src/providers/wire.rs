@@ -541,11 +541,13 @@ fn within_limit(draft: &PartialReply) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Returns a count: a number that is not negative, whole or not, or a text that is one.
+/// The largest count that is believed: no call uses a billion tokens, and its sum would hide all others.
+const COUNT_MAX: f64 = 1e9;
+/// Returns a count: a number that is neither negative nor beyond belief, whole or not, or a text that is one.
 pub(super) fn number(value: &Value, path: &[&str]) -> Option<u64> {
     let found = path.iter().try_fold(value, |value, key| value.get(key))?;
-    let parsed = || found.as_f64().or_else(|| found.as_str()?.trim().parse().ok());
-    found.as_u64().or_else(|| parsed().filter(|n| n.is_finite() && *n >= 0.0 && *n < 9e15).map(|n| n.round() as u64))
+    let count = found.as_f64().or_else(|| found.as_str()?.trim().parse().ok())?;
+    (0.0..=COUNT_MAX).contains(&count).then(|| count.round() as u64)
 }
 
 /// Returns a text that is not empty.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::event::Event;
+use crate::domain::event::{CostIncurred, Event};
 use crate::domain::ids::CallNo;
 
 /// The calls of a run whose cost is still to come, or will never be known.
@@ -16,6 +16,10 @@ pub struct OpenCosts {
     replied: BTreeSet<CallNo>,
     /// Lost, or dropped with unknown usage. A reply that was saved aside may still come.
     lost: BTreeSet<CallNo>,
+    /// A try failed of which nobody said what it used.
+    untold: BTreeSet<CallNo>,
+    /// Another system made the calls: what it did not say was not lost.
+    is_imported: bool,
 }
 
 impl OpenCosts {
@@ -27,6 +31,7 @@ impl OpenCosts {
     /// Takes in one event. What failed tries cost on the way settles nothing: the call itself is still to be paid.
     pub fn apply(&mut self, event: &Event) {
         match event {
+            Event::RunStarted(body) => self.is_imported = body.is_imported(),
             Event::CallStarted(body) => {
                 self.running.insert(body.call);
             }
@@ -49,7 +54,11 @@ impl OpenCosts {
                 self.lost.insert(body.call);
             }
             Event::CostIncurred(body) => {
-                body.call.map(|call| self.replied.remove(&call));
+                let Some(call) = body.call else { return };
+                self.replied.remove(&call);
+                if body.is_untold() && !self.is_imported {
+                    self.untold.insert(call);
+                }
             }
             _ => {}
         }
@@ -57,16 +66,21 @@ impl OpenCosts {
 
     /// Returns whether the cost of every call is known.
     pub fn is_settled(&self) -> bool {
-        self.running.is_empty() && self.replied.is_empty() && self.lost.is_empty()
+        self.running.is_empty() && self.replied.is_empty() && self.lost.is_empty() && self.untold.is_empty()
     }
 
     /// Returns whether the cost of `call` is not known, or not yet.
     pub fn is_open(&self, call: CallNo) -> bool {
-        self.running.contains(&call) || self.replied.contains(&call) || self.lost.contains(&call)
+        [&self.running, &self.replied, &self.lost, &self.untold].iter().any(|open| open.contains(&call))
+    }
+
+    /// Returns whether a cost is not known because its model has no price, or because another system did not say it.
+    pub fn lacks_price(&self, body: &CostIncurred) -> bool {
+        body.amount.is_none() && (self.is_imported || !body.is_untold())
     }
 
     /// Returns how many calls' costs will never be known.
     pub fn n_lost(&self) -> u64 {
-        self.lost.len() as u64
+        self.lost.union(&self.untold).count() as u64
     }
 }

@@ -163,7 +163,7 @@ impl RunRow {
                 if body.purpose == Purpose::Judge {
                     self.verification_cost = self.verification_cost.plus(known);
                 }
-                self.unpriced_calls = self.unpriced_calls.saturating_add(u32::from(body.amount.is_none()));
+                self.unpriced_calls = self.unpriced_calls.saturating_add(u32::from(self.open_costs.lacks_price(body)));
                 if body.call.is_none() {
                     self.costless_attempts.remove(&(body.agent, body.attempt));
                 }

@@ -71,7 +71,12 @@ fn request() -> CallRequest {
 
 async fn call(providers: &Providers) -> (CallOutcome, Vec<CallUpdate>) {
     let mut updates = Vec::new();
-    let outcome = providers.call(&request(), &CancellationToken::new(), |update| updates.push(update)).await;
+    let outcome = providers
+        .call(&request(), &CancellationToken::new(), |update| {
+            updates.push(update);
+            None
+        })
+        .await;
     (outcome, updates)
 }
 
@@ -255,7 +260,12 @@ async fn cancelling_closes_the_connection_and_keeps_what_is_known() {
     let cancel = CancellationToken::new();
     let on_progress = cancel.clone();
     // The first output is the signal, so that nothing depends on how fast anything is.
-    let outcome = providers.call(&request(), &cancel, move |_| on_progress.cancel()).await;
+    let outcome = providers
+        .call(&request(), &cancel, move |_| {
+            on_progress.cancel();
+            None
+        })
+        .await;
     match outcome {
         CallOutcome::Cancelled { usage: Some(usage) } => assert_eq!((usage.input, usage.output > 0), (10, true)),
         other => panic!("{other:?}"),
@@ -263,7 +273,7 @@ async fn cancelling_closes_the_connection_and_keeps_what_is_known() {
     while server.open() > 0 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let outcome = providers.call(&request(), &cancel, |_| {}).await;
+    let outcome = providers.call(&request(), &cancel, |_| None).await;
     assert_eq!(outcome, CallOutcome::Cancelled { usage: None });
     assert_eq!(server.requests().len(), 1, "nothing is sent after the end");
 }

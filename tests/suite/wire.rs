@@ -367,3 +367,41 @@ async fn a_key_stays_with_the_origin_that_it_was_bound_to() {
     assert!(done.stderr.contains("model_not_ready") && done.stderr.contains("is not bound to"), "{}", done.stderr);
     assert!(house.meno(["list-runs", "--json"]).exits(0).stdout.contains("\"total\": 0"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_try_cost_of_which_nobody_told_is_not_known() {
+    let server = LlmServer::start([
+        Turn::silence(),
+        Turn::text("Run twine check on both archives.").usage(100, 20),
+        Turn::text("Then twine upload them.").usage(300, 30),
+    ])
+    .await;
+    let house = House::new();
+    house.template("relay", &relay());
+    house.configure(&format!("{}first_byte_s = 0.5\n", settings("openai-chat", &server.base_url("/v1"), "bearer")));
+    let done = relayed(&house, &[]).await.exits(0);
+    let run = done.run();
+    assert_eq!(run["cost_nusd"], 100 * 1000 + 20 * 5000 + 300 * 1000 + 30 * 5000, "what is known");
+    assert_eq!((&run["cost_complete"], &run["lost_calls"], &run["unpriced_calls"]), (&json!(false), &json!(1), &json!(0)));
+    let costs: Value = serde_json::from_str(&house.meno(["costs", "--json"]).exits(0).stdout).expect("JSON");
+    assert_eq!(costs["totals"][0]["unknown"], 1, "{costs}");
+    house.meno(["audit"]).exits(0);
+    house.meno(["replay", "last", "--verify"]).exits(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_try_is_not_repeated_that_the_budget_does_not_hold() {
+    let broken = || at_once(Turn::text(&"word ".repeat(300)).in_pieces_of(40).cut_after(9000));
+    for turn in [broken as fn() -> Turn, Turn::silence as fn() -> Turn] {
+        let server = LlmServer::start([turn(), turn(), turn(), turn()]).await;
+        let house = House::new();
+        house.template("relay", &relay());
+        house.configure(&format!("{}first_byte_s = 0.5\n", settings("openai-chat", &server.base_url("/v1"), "bearer")));
+        let done = relayed(&house, &["--budget", "0.004"]).await;
+        let run = done.run();
+        assert_eq!((server.requests().len(), &run["status"]), (1, &json!("failed")), "{run}");
+        assert!(run["cost_nusd"].as_u64().is_some_and(|cost| cost <= 4_000_000), "{run}");
+        house.meno(["audit"]).exits(0);
+        house.meno(["replay", "last", "--verify"]).exits(0);
+    }
+}

@@ -98,6 +98,9 @@ pub fn cost_words(run: &RunDetail) -> String {
     if run.unpriced_calls > 0 {
         parts.push(format!("{} without a price", words::plural(run.unpriced_calls, "call")));
     }
+    if run.estimated_calls > 0 {
+        parts.push(format!("{} estimated", words::plural(run.estimated_calls, "call")));
+    }
     if run.lost_calls > 0 {
         parts.push(format!("{} of unknown cost", words::plural(run.lost_calls, "lost call")));
     }

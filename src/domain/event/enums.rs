@@ -452,4 +452,15 @@ impl ErrorClass {
     pub fn is_configuration(self) -> bool {
         matches!(self, Self::Auth | Self::UnknownModel | Self::BadRequest | Self::Forbidden)
     }
+
+    /// Tells whether a provider that answered with `status`, if it did, may want to be paid for a request that failed so: it had taken the
+    /// request, and what came of it is not known.
+    pub fn may_be_charged(self, status: Option<u16>) -> bool {
+        let is_taken = status.is_some_and(|status| (200..300).contains(&status));
+        match self {
+            Self::Timeout => is_taken || status.is_none(),
+            Self::Connection | Self::BadReply => is_taken,
+            _ => false,
+        }
+    }
 }

@@ -56,6 +56,11 @@ impl CostIncurred {
         let says_nothing = self.call.is_some() && self.amount.is_none() && self.unit_prices.is_none();
         self.usage.filter(|usage| !(says_nothing && *usage == TokenUsage::default()))
     }
+
+    /// Tells whether it is of a try of one of Meno's own calls of which nobody said what it used.
+    pub fn is_untold(&self) -> bool {
+        self.call.is_some() && self.source == CostSource::Estimated && self.amount.is_none() && self.usage.is_none()
+    }
 }
 
 /// Writes one part of a body in some encoding.

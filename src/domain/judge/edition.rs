@@ -1,4 +1,4 @@
-//! Which rules judge an answer. The rules have changed five times; a run records those that it started under and is judged by them for good,
+//! Which rules judge an answer. The rules have changed six times; a run records those that it started under and is judged by them for good,
 //! so that its verdicts can be derived again by every later version.
 
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,10 @@ pub enum Edition {
     Fifth,
     /// A command whose output says that no test ran, or that the network was missing which programs do not have, says nothing of the
     /// answer. An agent that lists tools which change files and has no leave to does not escalate for what only a change can mend.
-    #[default]
     Sixth,
+    /// A try that a provider may have been paid for, and that said nothing of its tokens, costs something that is not known.
+    #[default]
+    Seventh,
 }
 
 impl Edition {
@@ -57,6 +59,11 @@ impl Edition {
         self >= Self::Sixth
     }
 
+    /// Returns whether a failed try of which nothing came counts as one of unknown cost, where its provider had taken it.
+    pub fn knows_unpaid(self) -> bool {
+        self >= Self::Seventh
+    }
+
     /// Counts the words of a text: by the word boundaries of Unicode (UAX #29), where what has neither letter nor digit is no word.
     /// Scripts that are written without spaces have no boundaries to go by: there each character is a word, as word processors count.
     pub fn words(self, text: &str) -> u64 {
@@ -76,6 +83,7 @@ impl From<Edition> for u32 {
             Edition::Fourth => 4,
             Edition::Fifth => 5,
             Edition::Sixth => 6,
+            Edition::Seventh => 7,
         }
     }
 }
@@ -91,6 +99,7 @@ impl TryFrom<u32> for Edition {
             4 => Ok(Self::Fourth),
             5 => Ok(Self::Fifth),
             6 => Ok(Self::Sixth),
+            7 => Ok(Self::Seventh),
             number => Err(format!("edition {number} of the rules for judging is not known to this version")),
         }
     }
@@ -119,10 +128,10 @@ mod tests {
 
     #[test]
     fn an_edition_is_recorded_as_its_number() {
-        for edition in (1..=6).map(|number| Edition::try_from(number).unwrap()) {
+        for edition in (1..=7).map(|number| Edition::try_from(number).unwrap()) {
             let text = serde_json::to_string(&edition).unwrap();
             assert_eq!(serde_json::from_str::<Edition>(&text).unwrap(), edition);
         }
-        assert!(serde_json::from_str::<Edition>("7").unwrap_err().to_string().contains("edition 7"));
+        assert!(serde_json::from_str::<Edition>("8").unwrap_err().to_string().contains("edition 8"));
     }
 }

@@ -5,8 +5,9 @@ use super::decide::tool_tokens;
 use super::offer;
 use super::prompt;
 use super::state::{Agent, AgentStatus, Run};
+use crate::domain::call::Retry;
 use crate::domain::event::{Envelope, Event, FailureReason, Purpose, Recorded, RunResumed, RunResumedPrivate};
-use crate::domain::ids::{AgentNo, ExecutorId};
+use crate::domain::ids::{AgentNo, CallNo, ExecutorId};
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Tier;
 use crate::domain::tokens::estimate_tokens;
@@ -126,4 +127,19 @@ fn most(basis: &Basis, choice: &ModelChoice) -> u64 {
 fn judging(basis: &Basis, tier: Tier, judged: &str, input: u64) -> NanoUsd {
     let judge = basis.judge_models(tier, judged).into_iter().next();
     judge.and_then(|judge| basis.worst_case(&judge.provider, &judge.model, input, JUDGE_OUTPUT)).unwrap_or_default()
+}
+
+/// Tells whether the budgets hold one more try of an open call, after one that failed.
+pub fn affords_another_try(run: &Run, basis: &Basis, number: CallNo, failed: &Retry) -> bool {
+    let (Some(call), Some(terms)) = (run.calls.get(&number), &run.terms) else { return false };
+    let priced = |usage| basis.price(&call.provider, &call.model, &usage).map(|priced| priced.amount);
+    let cost = match failed.usage {
+        Some(usage) => priced(usage),
+        None => call.reserved.filter(|_| failed.class.may_be_charged(failed.status)),
+    };
+    let budget_of_agent = run.agent(call.agent).and_then(|agent| agent.plan.budget);
+    [(terms.budget, None), (budget_of_agent, Some(call.agent))].into_iter().all(|(limit, scope)| {
+        let (settled, open) = run.committed(scope);
+        limit.is_none_or(|limit| settled.plus(open).plus(cost.unwrap_or_default()) <= limit)
+    })
 }

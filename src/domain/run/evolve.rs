@@ -102,6 +102,7 @@ impl Run {
                         turns_left: private.and_then(|p| offer::turns_left(&p.parameters)),
                         state: CallState::Open,
                         cost: None,
+                        untold_tries: 0,
                         turn: None,
                     },
                 );
@@ -220,6 +221,10 @@ impl Run {
             Event::CostIncurred(body) => {
                 self.spent = self.spent.plus(body.amount.unwrap_or_default());
                 if let Some(call) = body.call.and_then(|call| self.calls.get_mut(&call)) {
+                    if body.is_untold() {
+                        call.untold_tries += 1;
+                        return;
+                    }
                     // Tries that failed on the way have costs of their own.
                     call.cost = match (call.cost, body.amount) {
                         (Some(before), Some(amount)) => Some(before.plus(amount)),

@@ -291,6 +291,8 @@ pub struct Call {
     pub state: CallState,
     /// What it cost, once known.
     pub cost: Option<NanoUsd>,
+    /// Tries of it of which nobody said what they used.
+    pub untold_tries: u32,
     /// What its reply asked for, when that is tools that it may have: the conversation goes on then.
     pub turn: Option<Turn>,
 }
@@ -403,9 +405,12 @@ impl Run {
     pub fn committed(&self, only: Option<AgentNo>) -> (NanoUsd, NanoUsd) {
         let calls = || self.calls.values().filter(move |call| only.is_none_or(|agent| call.agent == agent));
         let settled = calls()
-            .map(|call| match call.state {
-                CallState::Lost | CallState::Cancelled => call.cost.or(call.reserved).unwrap_or_default(),
-                CallState::Open | CallState::Replied { .. } | CallState::Failed(_) => call.cost.unwrap_or_default(),
+            .map(|call| {
+                let told = match call.state {
+                    CallState::Lost | CallState::Cancelled => call.cost.or(call.reserved).unwrap_or_default(),
+                    CallState::Open | CallState::Replied { .. } | CallState::Failed(_) => call.cost.unwrap_or_default(),
+                };
+                (0..call.untold_tries).fold(told, |sum, _| sum.plus(call.reserved.unwrap_or_default()))
             })
             .sum();
         let open = calls().filter(|call| call.state == CallState::Open).filter_map(|call| call.reserved).sum();

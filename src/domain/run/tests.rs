@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::domain::call::{CallFailure, CallReply};
+use crate::domain::call::{CallFailure, CallReply, Retry};
 use crate::domain::event::{
     AttemptOutcome, Envelope, ErrorClass, Escalate, Event, Mode, Purpose, Recorded, RunStarted, RunStartedPrivate, StopReason,
 };
 use crate::domain::ids::{CallNo, ExecutorId, Hash, RunId};
+use crate::domain::judge::Edition;
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::prices::{PriceFile, PriceTable};
 use crate::domain::settings::Settings;
@@ -387,6 +388,77 @@ fn a_call_that_does_not_fit_the_budget_is_not_made() {
         world.run.agents[*agent as usize].status,
         AgentStatus::Failed(crate::domain::event::FailureReason::Budget, _)
     ));
+}
+
+/// A world with one open call, in a run of `edition` with a budget of a dollar.
+fn calling(edition: Edition) -> (World, CallNo) {
+    let mut world = World::start(basis(team()), Some(NanoUsd(1_000_000_000)), Escalate::Auto);
+    world.basis.settings.judging = edition;
+    let Some(Effect::StartCall { agent, purpose }) = pending(&world.run).first().cloned() else { panic!("a call is owed") };
+    world.perform(Command::StartCall { agent, purpose }).expect("it fits");
+    let call = world.run.open_calls().next().expect("it is open").number;
+    (world, call)
+}
+
+fn broken(class: ErrorClass, status: Option<u16>, usage: Option<TokenUsage>) -> Retry {
+    Retry { failed_try: 1, class, status, wait_ms: 1, usage, message: "it broke off".to_owned() }
+}
+
+#[test]
+fn a_try_that_may_be_charged_is_of_unknown_cost_and_counts_at_its_reservation() {
+    for (class, status, is_untold) in [
+        (ErrorClass::Timeout, None, true),
+        (ErrorClass::Timeout, Some(200), true),
+        (ErrorClass::Timeout, Some(504), false),
+        (ErrorClass::Connection, Some(200), true),
+        (ErrorClass::Connection, None, false),
+        (ErrorClass::BadReply, Some(200), true),
+        (ErrorClass::Server, Some(503), false),
+    ] {
+        for edition in [Edition::Sixth, Edition::Seventh] {
+            let (mut world, call) = calling(edition);
+            let reserved = world.run.calls[&call].reserved.expect("it has a price");
+            world.perform(Command::RecordRetry { call, retry: broken(class, status, None) }).expect("it is open");
+            let told =
+                world.log.iter().filter(|event| matches!(&event.event, Event::CostIncurred(cost) if cost.is_untold())).count();
+            let expected = usize::from(is_untold && edition == Edition::Seventh);
+            assert_eq!(told, expected, "{class} {status:?} {edition:?}");
+            let (settled, open) = world.run.committed(None);
+            assert_eq!((settled, open), (NanoUsd(reserved.0 * expected as u64), reserved), "{class} {status:?} {edition:?}");
+        }
+    }
+}
+
+#[test]
+fn another_try_must_fit_beside_what_the_failed_one_cost() {
+    let (mut world, call) = calling(Edition::Seventh);
+    let reserved = world.run.calls[&call].reserved.expect("it has a price");
+    let terms = world.run.terms.as_mut().expect("it has started");
+    terms.budget = Some(NanoUsd(2 * reserved.0 - 1));
+    let affords = |world: &World, retry: &Retry| affords_another_try(&world.run, &world.basis, call, retry);
+    assert!(affords(&world, &broken(ErrorClass::Server, Some(503), None)), "nobody wants to be paid");
+    assert!(!affords(&world, &broken(ErrorClass::Timeout, None, None)), "it may have cost what was reserved");
+    let used = |output: u64| Some(TokenUsage { input: 1, output, ..TokenUsage::default() });
+    assert!(affords(&world, &broken(ErrorClass::Connection, Some(200), used(1))));
+    assert!(!affords(&world, &broken(ErrorClass::Connection, Some(200), used(1_000_000))));
+    world.run.terms.as_mut().expect("it has started").budget = None;
+    assert!(affords(&world, &broken(ErrorClass::Timeout, None, None)), "without a budget nothing is short");
+}
+
+#[test]
+fn no_model_without_a_price_is_called_under_a_budget_of_the_day() {
+    for (edition, allow_unpriced, is_called) in
+        [(Edition::Seventh, false, false), (Edition::Seventh, true, true), (Edition::Sixth, false, true)]
+    {
+        let mut world = World::start(basis(team()), None, Escalate::Auto);
+        world.basis.settings.judging = edition;
+        world.basis.settings.per_day_budget = Some(NanoUsd(1_000_000_000));
+        world.basis.prices = PriceTable::merge([]);
+        world.run.terms.as_mut().expect("it has started").allow_unpriced = allow_unpriced;
+        let Some(Effect::StartCall { agent, purpose }) = pending(&world.run).first().cloned() else { panic!("a call is owed") };
+        world.perform(Command::StartCall { agent, purpose }).expect("the refusal is an event");
+        assert_eq!(world.names().contains(&"CallStarted"), is_called, "{edition:?} {allow_unpriced}");
+    }
 }
 
 #[test]

@@ -133,7 +133,8 @@ impl CostFold {
                     row.status = CallStatus::Failed;
                     row.latency_ms = Some(body.latency_ms);
                 })?;
-                if body.usage.is_none() {
+                // What follows is the cost of what it used, or one of which nobody said that.
+                if body.usage.is_none() && !body.class.may_be_charged(body.status) {
                     self.open.remove(&body.call);
                 }
                 Ok(())

@@ -58,7 +58,7 @@ impl Fold {
                 self.with_call(body.call, |call| {
                     call.status = CallStatus::Failed;
                     call.latency_ms = Some(body.latency_ms);
-                    call.tokens = body.usage.map(|usage| CallTokens::new(usage, UsageSource::Reported));
+                    call.tokens = body.usage.map(|usage| CallTokens::new(usage, UsageSource::Estimated));
                     call.request_id = private.and_then(|private| private.request_id.clone());
                     call.error = Some(CallError {
                         class: body.class,
@@ -75,7 +75,7 @@ impl Fold {
             Event::CallCancelled(body) => {
                 self.with_call(body.call, |call| {
                     call.status = CallStatus::Cancelled;
-                    call.tokens = body.usage.map(|usage| CallTokens::new(usage, UsageSource::Reported));
+                    call.tokens = body.usage.map(|usage| CallTokens::new(usage, UsageSource::Estimated));
                 });
             }
             Event::CallLost(body) => self.with_call(body.call, |call| call.status = CallStatus::Lost),
@@ -200,7 +200,8 @@ impl Fold {
             *verification = verification.saturating_add(judging);
             counted.add(tokens);
         }
-        detail.unpriced_calls += u64::from(body.amount.is_none());
+        let lacks_price = u64::from(self.open.lacks_price(body));
+        detail.unpriced_calls += lacks_price;
         if body.amount.is_none() {
             self.unpriced.insert((body.agent, body.attempt));
         }
@@ -215,14 +216,19 @@ impl Fold {
             }
         };
         row.calls += 1;
-        row.unpriced_calls += u64::from(body.amount.is_none());
+        row.unpriced_calls += lacks_price;
         row.cost_nusd = row.cost_nusd.saturating_add(known.0);
         row.tokens.add(if told { attempt.tokens } else { tokens });
         match body.call {
             Some(number) => {
                 // Another system's reply that told no tokens has zeros.
-                let is_untold = self.detail.source.is_some() && body.known_usage().is_none();
+                let is_imported = self.detail.source.is_some();
+                let is_untold = is_imported && body.known_usage().is_none();
                 self.with_call(number, |call| {
+                    if body.is_untold() && !is_imported {
+                        // What other tries of it cost stays known.
+                        return;
+                    }
                     if is_untold {
                         call.tokens = None;
                     }

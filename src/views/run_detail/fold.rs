@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::domain::event::{AnswerSource, AttemptOutcome, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict};
+use crate::domain::event::{
+    AnswerSource, AttemptOutcome, CostSource, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict,
+};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::judge;
 use crate::domain::money::NanoUsd;
@@ -73,6 +75,7 @@ impl Default for Fold {
                 cost_complete: true,
                 unpriced_calls: 0,
                 lost_calls: 0,
+                estimated_calls: 0,
                 tokens: Tokens::default(),
                 budget_nusd: None,
                 strategy: None,
@@ -146,6 +149,11 @@ impl Fold {
         detail.attempts_duration_ms = attempts.known();
         detail.cost_usd = NanoUsd(detail.cost_nusd).to_decimal();
         detail.lost_calls = self.open.n_lost();
+        if detail.mode == Mode::Real {
+            let calls = detail.agents.iter().flat_map(|agent| &agent.attempts).flat_map(|attempt| &attempt.calls);
+            let is_estimate = |call: &&CallDetail| call.cost_nusd.is_some() && call.cost_source == Some(CostSource::Estimated);
+            detail.estimated_calls = calls.filter(is_estimate).count() as u64;
+        }
         detail.cost_complete = detail.unpriced_calls == 0 && self.open.is_settled() && self.costless.is_empty();
         for agent in &mut detail.agents {
             for attempt in &mut agent.attempts {

@@ -82,6 +82,8 @@ pub struct RunDetail {
     pub unpriced_calls: u64,
     /// Calls whose end was never recorded or whose use was not told.
     pub lost_calls: u64,
+    /// Calls whose tokens Meno counted itself, because their provider did not tell them: what they cost is an estimate.
+    pub estimated_calls: u64,
     /// Tokens over all calls.
     pub tokens: Tokens,
     /// The run's budget.

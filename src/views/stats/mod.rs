@@ -55,7 +55,7 @@ impl Projection for Memory {
     }
 
     fn version(&self) -> u32 {
-        10
+        11
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {

@@ -215,17 +215,20 @@ fn shortage(
     let agent = draft.agent(number)?;
     let terms = draft.run.terms.as_ref().ok_or(Refusal::NotStarted)?;
     let limits = [(terms.budget, None, "run's"), (agent.plan.budget, Some(number), "agent's")];
-    for (limit, scope, whose) in limits {
-        let Some(limit) = limit else { continue };
-        let Some(worst) = worst else {
-            if terms.allow_unpriced {
-                continue;
-            }
-            return Ok(Some(format!(
+    let Some(worst) = worst else {
+        // The day's budget is the ledger's, which a cost that nobody knows does not reach.
+        let settings = &draft.basis.settings;
+        let day = settings.per_day_budget.filter(|_| settings.judging.knows_unpaid()).map(|limit| (limit, "day's"));
+        let own = limits.into_iter().find_map(|(limit, _, whose)| Some((limit?, whose)));
+        return Ok(own.or(day).filter(|_| !terms.allow_unpriced).map(|(limit, whose)| {
+            format!(
                 "model `{}` {NO_PRICE}, so the {whose} budget of {limit} cannot hold; allow it with --allow-unpriced, or add a price",
                 choice.model
-            )));
-        };
+            )
+        }));
+    };
+    for (limit, scope, whose) in limits {
+        let Some(limit) = limit else { continue };
         let (settled, open) = draft.run.committed(scope);
         if settled.plus(worst) > limit {
             return Ok(Some(format!(
@@ -385,7 +388,7 @@ fn open_call<'a>(draft: &'a Decision<'_>, number: CallNo) -> Result<&'a Call, Re
 
 pub(super) fn retried(draft: &mut Decision<'_>, call: CallNo, retry: Retry) -> Result<(), Refusal> {
     let started = open_call(draft, call)?.clone();
-    let usage = retry.usage;
+    let (usage, may_be_charged) = (retry.usage, retry.class.may_be_charged(retry.status));
     draft.emit(RequestRetried {
         call,
         failed_try: retry.failed_try,
@@ -396,9 +399,7 @@ pub(super) fn retried(draft: &mut Decision<'_>, call: CallNo, retry: Retry) -> R
         private: Some(RequestRetriedPrivate { message: retry.message }),
     });
     // What a failed try is known to have used is paid for, beside what the next one costs.
-    if let Some(usage) = usage {
-        cost(draft, &started, usage, CostSource::Estimated, None);
-    }
+    cost_of_failure(draft, &started, usage, may_be_charged);
     Ok(())
 }
 
@@ -442,8 +443,19 @@ pub(super) fn replied(draft: &mut Decision<'_>, number: CallNo, reply: CallReply
     Ok(())
 }
 
+/// Books what a try cost that failed: by the tokens that it is known to have used, or as not known where its provider may want to be paid.
+fn cost_of_failure(draft: &mut Decision<'_>, call: &Call, usage: Option<TokenUsage>, may_be_charged: bool) {
+    if usage.is_some() || may_be_charged && draft.basis.settings.judging.knows_unpaid() {
+        charge(draft, call, usage, CostSource::Estimated, None);
+    }
+}
+
 fn cost(draft: &mut Decision<'_>, call: &Call, usage: TokenUsage, source: CostSource, reported: Option<NanoUsd>) {
-    let priced = draft.basis.price(&call.provider, &call.model, &usage);
+    charge(draft, call, Some(usage), source, reported);
+}
+
+fn charge(draft: &mut Decision<'_>, call: &Call, usage: Option<TokenUsage>, source: CostSource, reported: Option<NanoUsd>) {
+    let priced = usage.and_then(|usage| draft.basis.price(&call.provider, &call.model, &usage));
     let tier =
         draft.run.agent(call.agent).and_then(|agent| agent.attempts.iter().find(|a| a.number == call.attempt)).map(|a| a.tier);
     draft.emit(CostIncurred {
@@ -455,7 +467,7 @@ fn cost(draft: &mut Decision<'_>, call: &Call, usage: TokenUsage, source: CostSo
         provider: Some(call.provider.clone()),
         model: Some(call.model.clone()),
         amount: priced.as_ref().map(|priced| priced.amount),
-        usage: Some(usage),
+        usage,
         unit_prices: priced.as_ref().map(|priced| priced.unit),
         band_above: priced.as_ref().map_or(0, |priced| priced.band_above),
         source,
@@ -476,9 +488,7 @@ pub(super) fn failed(draft: &mut Decision<'_>, number: CallNo, failure: CallFail
         latency_ms: failure.latency_ms,
         private: Some(CallFailedPrivate { code: failure.code, message: failure.message, request_id: failure.request_id }),
     });
-    if let Some(usage) = failure.usage {
-        cost(draft, &call, usage, CostSource::Estimated, None);
-    }
+    cost_of_failure(draft, &call, failure.usage, class.may_be_charged(failure.status));
     if is_outage(class) && !draft.run.is_doomed() && switch_provider(draft, &call, class) {
         return Ok(());
     }
