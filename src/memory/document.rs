@@ -335,9 +335,8 @@ fn said(answer: &Value) -> Option<String> {
 fn roles<'a>(agents: impl Iterator<Item = &'a AgentDetail>) -> Vec<String> {
     let mut roles = BTreeSet::new();
     for agent in agents {
-        if let Some((plain, _)) = agent.role.split_once(" [") {
-            roles.insert(plain.to_owned());
-        }
+        let plain = agent.role.split_once('[').map(|(plain, _)| plain.trim_end());
+        roles.extend(plain.filter(|plain| !plain.is_empty()).map(str::to_owned));
         roles.insert(agent.role.clone());
     }
     roles.into_iter().collect()
@@ -382,6 +381,16 @@ mod tests {
         let agent = documents.iter().find(|document| document.kind == Kind::Agent).unwrap();
         let told = "Check change log of httpforge against type checker, not {{this}}";
         assert!(agent.body.starts_with(told), "{}", agent.body);
+    }
+
+    #[test]
+    fn an_agent_that_is_one_of_many_is_found_by_its_role_with_and_without_its_item() {
+        let mut run = run();
+        run.agents[0].role = "area_auditor[Authorization]".to_owned();
+        let documents = of_run(&run);
+        let agent = documents.iter().find(|document| document.kind == Kind::Agent).unwrap();
+        assert_eq!(agent.facts.roles, ["area_auditor", "area_auditor[Authorization]"]);
+        assert!(documents[0].facts.roles.contains(&"area_auditor".to_owned()), "{:?}", documents[0].facts.roles);
     }
 
     #[test]
