@@ -80,11 +80,24 @@ pub(super) fn run_ended(outcome: AttemptOutcome, why: &str) -> Event {
     }
 }
 
-/// Returns the labels of a session: its project is the last part of its folder.
+/// Returns the labels of a session: its project is the last part of its folder. What is not known has none.
 pub(super) fn labels(facts: &Facts, project: &str) -> Vec<(String, String)> {
     let last = facts.folder.as_deref().and_then(|folder| folder.rsplit(['/', '\\']).find(|part| !part.is_empty()));
-    let mut labels = vec![("project".to_owned(), last.unwrap_or(project).to_owned())];
-    labels.extend(facts.branch.clone().filter(|branch| !branch.is_empty()).map(|branch| ("branch".to_owned(), branch)));
-    labels.extend(facts.version.clone().filter(|version| !version.is_empty()).map(|version| ("version".to_owned(), version)));
-    labels
+    let said = [("project", last.or(Some(project))), ("branch", facts.branch.as_deref()), ("version", facts.version.as_deref())];
+    let known = said.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
+    known.filter(|(_, value)| !value.trim().is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_session_does_not_say_is_no_label() {
+        assert_eq!(labels(&Facts::default(), ""), []);
+        let project = |name: &str| vec![("project".to_owned(), name.to_owned())];
+        assert_eq!(labels(&Facts::default(), "-home-me-shop"), project("-home-me-shop"));
+        let facts = Facts { folder: Some("/home/me/shop/".to_owned()), branch: Some(String::new()), ..Facts::default() };
+        assert_eq!(labels(&facts, "other"), project("shop"));
+    }
 }
