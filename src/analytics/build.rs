@@ -184,10 +184,12 @@ fn recent(days: &BTreeMap<i32, (u64, u64)>, terms: &Terms) -> Option<Share> {
 fn escalation(outcomes: &[&Outcome], terms: &Terms) -> Escalation {
     let sum = |of: &dyn Fn(&OutcomeRow) -> u64| outcomes.iter().map(|outcome| of(&outcome.row)).sum::<u64>();
     let agents = sum(&|row| u64::try_from(row.agents.sum()).unwrap_or(u64::MAX));
-    let cost = outcomes.iter().map(|outcome| EscalationCost {
-        mode: outcome.mode,
-        cost_nusd: narrow(outcome.row.climb_cost),
-        share: (outcome.row.cost_known > 0).then(|| outcome.row.climb_cost as f64 / outcome.row.cost_known as f64),
+    let cost = outcomes.iter().map(|Outcome { mode, row, .. }| EscalationCost {
+        mode: *mode,
+        cost_nusd: narrow(row.climb_cost),
+        unknown: row.climb_unknown,
+        // A part of what is known of the whole says nothing of the whole.
+        share: (row.cost_known > 0 && row.cost_unknown == 0).then(|| row.climb_cost as f64 / row.cost_known as f64),
     });
     Escalation {
         climbs: sum(&|row| row.climbs),

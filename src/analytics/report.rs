@@ -159,7 +159,7 @@ pub struct Escalation {
     pub agents: Option<Share>,
     /// The share of runs in which one did; null under the minimum sample.
     pub runs: Option<Share>,
-    /// What is known of the cost of attempts that were climbed from, and their share of all that is known to have been spent.
+    /// What is known of the cost of attempts that were climbed from, and their share of all that was spent.
     pub cost: Vec<EscalationCost>,
 }
 
@@ -170,7 +170,9 @@ pub struct EscalationCost {
     pub mode: Mode,
     /// What is known.
     pub cost_nusd: u64,
-    /// Its share of all that is known to have been spent.
+    /// Attempts that were climbed from whose cost is not wholly known.
+    pub unknown: u64,
+    /// Its share of all that was spent; null unless all of that is known.
     pub share: Option<f64>,
 }
 

@@ -98,6 +98,20 @@ fn plain(n: usize, passed: usize, answer: &'static str, tier: Tier, cost: u64, f
 }
 
 #[test]
+fn what_escalations_cost_counts_the_attempts_of_unknown_cost_and_gives_no_share_of_a_part() {
+    let climbed = |cost| real(1, "safe", vec![vec![(Tier::Cheap, false, cost), (Tier::Capable, true, Some(30))]], true);
+    let cost = |runs: &[Made]| {
+        let cost = report(runs, 10).escalation.cost.remove(0);
+        (cost.cost_nusd, cost.unknown, cost.share)
+    };
+    assert_eq!(cost(&[climbed(Some(10)), climbed(Some(10))]), (20, 0, Some(0.25)));
+    assert_eq!(cost(&[climbed(Some(10)), climbed(None)]), (10, 1, None));
+    // What is not known may be of attempts that nobody climbed from: the share of the whole is not known either.
+    let other = real(1, "safe", vec![vec![(Tier::Cheap, true, None)]], true);
+    assert_eq!(cost(&[climbed(Some(10)), other]), (10, 0, None));
+}
+
+#[test]
 fn an_answer_that_goes_with_failure_is_found_and_one_that_does_not_is_not() {
     let mut runs = plain(40, 36, "safe", Tier::Cheap, 10, 0);
     runs.extend(plain(40, 8, "risky", Tier::Cheap, 10, 0));

@@ -174,9 +174,14 @@ pub fn escalation(escalation: &Escalation) -> Vec<String> {
         share(escalation.agents),
         share(escalation.runs)
     )];
-    for cost in escalation.cost.iter().filter(|cost| cost.cost_nusd > 0) {
-        let of = cost.share.map_or_else(String::new, |share| format!(", {:.0} % of what was spent", share * 100.0));
-        lines.push(format!("attempts before an escalation cost {}{of}", words::cost(cost.cost_nusd, true, cost.mode)));
+    for cost in escalation.cost.iter().filter(|cost| cost.cost_nusd > 0 || cost.unknown > 0) {
+        let known = words::cost(cost.cost_nusd, cost.unknown == 0, cost.mode);
+        let rest = match (cost.unknown, cost.share) {
+            (0, Some(share)) => format!(", {:.0} % of what was spent", share * 100.0),
+            (0, None) => String::new(),
+            (unknown, _) => format!(" ({} unknown)", words::count(unknown)),
+        };
+        lines.push(format!("attempts before an escalation cost {known}{rest}"));
     }
     lines
 }
@@ -436,4 +441,28 @@ pub fn lengths(lengths: &Lengths) -> String {
 pub fn success_of(day: &DayLine) -> Option<f64> {
     let all = day.succeeded + day.failed;
     (all > 0).then(|| day.succeeded as f64 / all as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analytics::report::EscalationCost;
+
+    #[test]
+    fn what_escalations_cost_is_at_least_what_is_known_of_it() {
+        let said = |cost_nusd, unknown, share| {
+            let cost = vec![EscalationCost { mode: Mode::Imported, cost_nusd, unknown, share }];
+            let lines = escalation(&Escalation { climbs: 20, agents: None, runs: None, cost });
+            lines.get(1).cloned().unwrap_or_default()
+        };
+        let some = "attempts before an escalation cost at least $0.5 imported (15 unknown)";
+        assert_eq!(said(500_000_000, 15, None).replace("0.50", "0.5"), some);
+        assert_eq!(said(0, 20, None), "attempts before an escalation cost unknown imported (20 unknown)");
+        assert!(
+            said(500_000_000, 0, Some(0.25)).ends_with("imported, 25 % of what was spent"),
+            "{}",
+            said(500_000_000, 0, Some(0.25))
+        );
+        assert_eq!(said(0, 0, None), "");
+    }
 }

@@ -107,6 +107,8 @@ pub struct OutcomeRow {
     pub climbs: u64,
     /// What is known of the cost of attempts that were climbed from, in nUSD.
     pub climb_cost: u128,
+    /// Of those attempts, how many have a cost that is not wholly known.
+    pub climb_unknown: u64,
     /// Why agents gave up: (role, reason).
     pub failures: BTreeMap<(String, FailureReason), u64>,
     /// The newest runs.
@@ -225,10 +227,12 @@ pub(super) fn count_fork(rows: &mut dyn Rows, draft: &RunStats, sign: Sign) -> R
 
 /// Takes the draft's run in or out.
 pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &RunStats, ended: Ended, sign: Sign) -> Result<(), String> {
-    let (cost, cost_complete, duration_ms) = (draft.cost(), draft.unsettled().is_empty(), draft.work_ms());
+    let unsettled = draft.unsettled();
+    let (cost, cost_complete, duration_ms) = (draft.cost(), unsettled.is_empty(), draft.work_ms());
     let attempts = draft.counted().count();
     let climbed = || draft.counted().filter(|(.., attempt)| attempt.escalated);
     let climbs = climbed().count();
+    let climb_unknown = climbed().filter(|(agent, number, _)| unsettled.contains(&(*agent, *number))).count();
     let mut climbers: Vec<_> = climbed().map(|(agent, ..)| agent).collect();
     climbers.dedup();
     let key = OutcomeRow::of(Some(&draft.template)).byte(draft.mode as u8).finish();
@@ -253,6 +257,7 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &RunStats, ended: En
         climbers.iter().for_each(|_| shift(&mut row.climbed_agents, sign));
         (0..climbs).for_each(|_| shift(&mut row.climbs, sign));
         climbed().for_each(|(.., attempt)| sign.sum(&mut row.climb_cost, attempt.cost));
+        (0..climb_unknown).for_each(|_| shift(&mut row.climb_unknown, sign));
         for (agent, reason) in draft.failures() {
             let place = (agent.role.clone(), reason);
             let held = row.failures.entry(place.clone()).or_default();
