@@ -1,7 +1,7 @@
 //! From an imported run to its events: which ones, in which order, and when they happened.
 //!
 //! Nothing is invented. Moments within a run are not in the form, so everything but the end is dated by the run's start; an end
-//! whose moment is not known has no date, and an attempt without a cost has no cost event: views show both as unknown.
+//! whose moment is not known has no date, and the cost of an attempt that is not told has no amount: views show both as unknown.
 
 use ulid::Ulid;
 
@@ -163,24 +163,22 @@ impl RunEvents {
                 failed_criteria: attempt.failed_criteria.clone(),
             }),
         });
-        if let Some(amount) = attempt.cost {
-            self.add(CostIncurred {
-                call: None,
-                agent,
-                attempt: number,
-                tier: attempt.tier,
-                purpose: Purpose::Work,
-                provider: attempt.provider.clone(),
-                model: attempt.model.clone(),
-                amount: Some(amount),
-                usage,
-                unit_prices: None,
-                band_above: 0,
-                source: CostSource::Imported,
-                reported: None,
-                private: Some(CostIncurredPrivate {}),
-            });
-        }
+        self.add(CostIncurred {
+            call: None,
+            agent,
+            attempt: number,
+            tier: attempt.tier,
+            purpose: Purpose::Work,
+            provider: attempt.provider.clone(),
+            model: attempt.model.clone(),
+            amount: attempt.cost,
+            usage,
+            unit_prices: None,
+            band_above: 0,
+            source: CostSource::Imported,
+            reported: None,
+            private: Some(CostIncurredPrivate {}),
+        });
         let mut failed: Vec<u32> = Vec::new();
         for name in &attempt.failed_criteria {
             // Criteria are numbered per agent, so that the same one has the same number in every attempt.

@@ -6,11 +6,14 @@ use serde_json::{Value, json};
 use super::convert::{Converted, convert, run_status, status};
 use super::form::{ImportedAgent, ImportedAttempt, ImportedNote, ImportedRun};
 use super::read::{Problem, line};
-use crate::domain::event::{Envelope, Mode, Recorded, Verdict};
+use crate::domain::event::{Envelope, Event, Mode, Recorded, Verdict};
 use crate::domain::ids::Hash;
 use crate::domain::money::NanoUsd;
 use crate::domain::redact::Redactor;
 use crate::domain::tier::Tier;
+use crate::views::Projection;
+use crate::views::costs::{self, CostRow, Costs};
+use crate::views::rows::{self, MapRows};
 use crate::views::run_detail::RunDetail;
 use crate::views::run_list::RunRow;
 use crate::views::status::{AgentStatus, RunStatus};
@@ -185,6 +188,35 @@ proptest! {
         let whole = small().to_string();
         let _ = line(&whole.as_bytes()[..cut.min(whole.len())]);
     }
+}
+
+#[test]
+fn an_attempt_whose_cost_is_not_told_has_a_charge_of_unknown_amount_and_counts_once() {
+    let mut line = small();
+    line["agents"][0]["attempts"] = json!([
+        {"tier": "cheap", "passed": false, "input_tokens": 7, "output_tokens": 2},
+        {"tier": "capable", "passed": true, "cost_usd": 0.0042, "input_tokens": 5}
+    ]);
+    let events = recorded(&convert(good(&line), "ci", &Redactor::default()));
+    let charges: Vec<_> = events
+        .iter()
+        .filter_map(|recorded| match &recorded.event {
+            Event::CostIncurred(body) => Some((body.call, body.attempt, body.amount)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(charges, [(None, 1, None), (None, 2, Some(NanoUsd(4_200_000)))]);
+    let mut rows = MapRows::default();
+    events.iter().for_each(|event| Costs.apply(&mut rows, event).unwrap());
+    let sums = rows.0.iter().filter(|(key, _)| key[0] == costs::KIND);
+    let sum = sums.fold(CostRow::default(), |mut sum, (_, row)| {
+        sum.merge(&rows::read(row).unwrap());
+        sum
+    });
+    assert_eq!((sum.calls, sum.unknown, sum.amount), (2, 1, 4_200_000));
+    assert_eq!((sum.usage.input, sum.usage.output), (12, 2));
+    let told = RunDetail::fold(events.iter(), &inline);
+    assert!(!told.cost_complete && !told.agents[0].attempts[0].cost_complete && told.agents[0].attempts[1].cost_complete);
 }
 
 fn schema() -> Value {

@@ -96,7 +96,10 @@ pub fn cost_words(run: &RunDetail) -> String {
         parts.push(format!("judging {}", words::amount(Some(run.verification_cost_nusd))));
     }
     if run.unpriced_calls > 0 {
-        parts.push(format!("{} without a price", words::plural(run.unpriced_calls, "call")));
+        // Another system's attempt has no price that could be missing.
+        let is_told = run.agents.iter().flat_map(|agent| &agent.attempts).any(|attempt| attempt.imported);
+        let lack = if is_told { "of unknown cost" } else { "without a price" };
+        parts.push(format!("{} {lack}", words::plural(run.unpriced_calls, "call")));
     }
     if run.estimated_calls > 0 {
         parts.push(format!("{} estimated", words::plural(run.estimated_calls, "call")));
