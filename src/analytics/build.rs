@@ -268,7 +268,7 @@ fn failures(outcomes: &[&Outcome], patterns: &[&Pattern]) -> Failures {
     let mut agents: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for outcome in outcomes {
         for ((role, reason), count) in &outcome.row.failures {
-            *agents.entry((role, reason.name())).or_default() += count;
+            *agents.entry((role, reason)).or_default() += count;
         }
     }
     let line =

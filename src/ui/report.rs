@@ -10,7 +10,7 @@ use crate::charts::outcomes::{self, modes};
 use crate::charts::{self, figure};
 use crate::cli::output::{sanitize, words};
 use crate::cli::render::analytics::{
-    advice, anomaly, answer, dominated, escalation, lengths, money_each, rate, run_lengths, share,
+    advice, agent_failures, anomaly, answer, dominated, escalation, lengths, money_each, rate, run_lengths, share,
 };
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
@@ -268,12 +268,7 @@ pub fn criteria(report: &TemplateReport) -> Markup {
 pub fn failures(report: &TemplateReport) -> Markup {
     let attempts =
         report.failures.attempts.iter().map(|(reason, count)| format!("attempts: {reason}, {}", words::plural(*count, "time")));
-    let agents = report
-        .failures
-        .agents
-        .iter()
-        .map(|line| format!("{} failed: {}, {}", line.role, line.reason, words::plural(line.count, "time")));
-    list("Failures", attempts.chain(agents))
+    list("Failures", attempts.chain(report.failures.agents.iter().map(agent_failures)))
 }
 
 fn rows(label: &str, rows: &[Row], caption: &str) -> Markup {

@@ -7,7 +7,7 @@ use crate::charts::outcomes::{modes, success_columns};
 use crate::charts::terminal::{bar, columns, interval};
 use crate::cli::output::table::{Column, Fit, Table};
 use crate::cli::output::{FAINT, HEADING, Printer, sanitize, styled, time, words};
-use crate::domain::event::Mode;
+use crate::domain::event::{FailureReason, Mode};
 use crate::domain::money::NanoUsd;
 use crate::views::misconfigured::left_out_words;
 
@@ -301,9 +301,17 @@ fn failures(failures: &Failures) -> Vec<String> {
         let each: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {}", words::count(**count))).collect();
         lines.push(format!("attempts: {}", each.join(", ")));
     }
-    let agents = failures.agents.iter();
-    lines.extend(agents.map(|line| format!("{} failed: {}, {} times", sanitize::line(&line.role), line.reason, line.count)));
+    lines.extend(failures.agents.iter().map(agent_failures));
     lines
+}
+
+/// Says how often a role failed, and why where that is known.
+pub fn agent_failures(line: &AgentFailures) -> String {
+    let why = match line.reason.as_str() {
+        imported if imported == FailureReason::Imported.name() => "another system's reason",
+        reason => reason,
+    };
+    format!("{} failed: {why}, {}", sanitize::line(&line.role), words::plural(line.count, "time"))
 }
 
 fn tools(out: &Printer, tools: &[ToolLine]) -> String {
@@ -464,5 +472,15 @@ mod tests {
             said(500_000_000, 0, Some(0.25))
         );
         assert_eq!(said(0, 0, None), "");
+    }
+
+    #[test]
+    fn a_failure_without_a_reason_is_told_as_such() {
+        let said = |reason: &str, count| {
+            let line = AgentFailures { role: "linter".to_owned(), reason: reason.to_owned(), count };
+            agent_failures(&line)
+        };
+        assert_eq!(said("imported", 1), "linter failed: another system's reason, 1 time");
+        assert_eq!(said("criteria", 2), "linter failed: criteria, 2 times");
     }
 }

@@ -18,6 +18,8 @@ use crate::domain::tier::Tier;
 
 /// Bytes of an answer (as JSON) beyond which it is remembered by nobody but the log.
 const ANSWER_BYTES_MAX: usize = 4096;
+/// The reason of what failed by its criteria.
+pub(super) const BY_CRITERIA: &str = "criteria";
 /// Bytes of a criterion's name that are kept.
 const NAME_BYTES_MAX: usize = 200;
 
@@ -150,10 +152,24 @@ impl RunStats {
         self.attempts.iter().filter(move |(place, _)| counts(place)).map(|((agent, number), attempt)| (*agent, *number, attempt))
     }
 
-    /// Returns the agents that gave up and why, but for those that a failure of configuration ended.
-    pub fn failures(&self) -> impl Iterator<Item = (&AgentDraft, FailureReason)> {
+    /// Returns the agents that gave up and why, but for those that a failure of configuration ended. Another system may not say why, and
+    /// yet have told which criteria the last attempt did not meet: then it was those.
+    pub fn failures(&self) -> impl Iterator<Item = (&AgentDraft, &'static str)> {
         let counted = self.agents.iter().filter(|(number, _)| !self.misconfigured.agent(**number));
-        counted.filter_map(|(_, agent)| Some((agent, agent.failed?)))
+        counted.filter_map(|(number, agent)| {
+            let reason = agent.failed?;
+            let by_criteria = reason == FailureReason::Imported && self.failed_by_criteria(*number);
+            Some((agent, if by_criteria { BY_CRITERIA } else { reason.name() }))
+        })
+    }
+
+    /// Tells whether the last attempt of an agent is known not to have met a criterion.
+    fn failed_by_criteria(&self, agent: AgentNo) -> bool {
+        let last = self.attempts.range((agent, 0)..=(agent, AttemptNo::MAX)).next_back();
+        last.is_some_and(|(_, last)| {
+            let fails = |(_, verdict, _): &(String, Verdict, Judge)| *verdict == Verdict::Fail;
+            last.outcome == Some(AttemptOutcome::FailedCriteria) && last.verdicts.iter().any(fails)
+        })
     }
 
     /// Tells whether the run, which ended so, was ended by a failure of configuration: then it says nothing of its template.

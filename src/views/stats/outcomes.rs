@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::{Ended, RunStats};
 use super::{Evidence, Sign, day_of, mode_of, shift, shift_day};
-use crate::domain::event::{FailureReason, Mode};
+use crate::domain::event::Mode;
 use crate::domain::ids::{RunId, TimeNs};
 use crate::views::Rows;
 use crate::views::rows::{self, Key, KeyReader};
@@ -109,8 +109,8 @@ pub struct OutcomeRow {
     pub climb_cost: u128,
     /// Of those attempts, how many have a cost that is not wholly known.
     pub climb_unknown: u64,
-    /// Why agents gave up: (role, reason).
-    pub failures: BTreeMap<(String, FailureReason), u64>,
+    /// Why agents gave up: (role, reason), the reason in words as [`RunStats::failures`] says it.
+    pub failures: BTreeMap<(String, String), u64>,
     /// The newest runs.
     pub evidence: Evidence,
 }
@@ -259,7 +259,7 @@ pub(super) fn count(rows: &mut dyn Rows, run: RunId, draft: &RunStats, ended: En
         climbed().for_each(|(.., attempt)| sign.sum(&mut row.climb_cost, attempt.cost));
         (0..climb_unknown).for_each(|_| shift(&mut row.climb_unknown, sign));
         for (agent, reason) in draft.failures() {
-            let place = (agent.role.clone(), reason);
+            let place = (agent.role.clone(), reason.to_owned());
             let held = row.failures.entry(place.clone()).or_default();
             shift(held, sign);
             if *held == 0 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::draft::{AttemptDraft, RunStats};
+use super::draft::{AttemptDraft, BY_CRITERIA, RunStats};
 use super::{Evidence, Sign, day_of, mode_of, shift, shift_day, tier_of};
 use crate::domain::event::{AttemptOutcome, Mode, Signal};
 use crate::domain::ids::{AgentNo, RunId};
@@ -220,7 +220,7 @@ impl PatternRow {
 fn reasons(outcome: AttemptOutcome, signals: &[Signal]) -> Vec<&'static str> {
     match outcome {
         AttemptOutcome::Passed => Vec::new(),
-        AttemptOutcome::FailedCriteria if signals.is_empty() => vec!["criteria"],
+        AttemptOutcome::FailedCriteria if signals.is_empty() => vec![BY_CRITERIA],
         AttemptOutcome::Error if signals.is_empty() => vec!["error"],
         AttemptOutcome::FailedCriteria | AttemptOutcome::Error => signals.iter().map(|signal| signal.name()).collect(),
         AttemptOutcome::Cancelled => vec!["cancelled"],

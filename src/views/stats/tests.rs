@@ -81,6 +81,28 @@ fn started(number: u8) -> Event {
 }
 
 #[test]
+fn what_another_system_says_of_criteria_is_why_its_agent_failed() {
+    let gave_up = |agent| AgentFailed { agent, reason: FailureReason::Imported, private: None }.into();
+    let end: Event = RunFailed { reason: RunFailure::Imported, private: None }.into();
+    let Event::AttemptImported(mut silent) = imported(1, 1, false, true) else { unreachable!("it is an attempt") };
+    silent.private = Some(AttemptImportedPrivate { output: None, failed_criteria: Vec::new() });
+    let events = [
+        started(2),
+        sample::planned(0, "linter", None),
+        sample::planned(1, "auditor", None),
+        imported(0, 1, false, true),
+        silent.into(),
+        gave_up(0),
+        gave_up(1),
+        end,
+    ];
+    let rows = fold(&log(events.into_iter().map(|event| (2, event)).collect()));
+    let outcomes: Vec<(_, OutcomeRow)> = only(&rows, &OutcomeRow::of(None));
+    let why = |role: &str, reason: &str| ((role.to_owned(), reason.to_owned()), 1);
+    assert_eq!(outcomes[0].1.failures, BTreeMap::from([why("linter", "criteria"), why("auditor", "imported")]));
+}
+
+#[test]
 fn a_run_counts_when_it_ends_with_its_attempts_criteria_and_answers() {
     let story = sample::story();
     let rows = fold(&story);
