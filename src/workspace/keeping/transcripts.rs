@@ -99,8 +99,8 @@ pub struct SeenTranscripts {
     ends: Vec<Head>,
 }
 
-/// The sessions that were read whole: source and id, and the hash of what their files looked like.
-type Stamps = BTreeMap<String, Hash>;
+/// The sessions that were read whole, each with the hash of what its files looked like. Names are hashed: what is forgotten stands nowhere.
+type Stamps = BTreeMap<Hash, Hash>;
 
 impl Keeping<'_> {
     /// Looks for transcripts of `source`, or of every agent: at `path`, or where they lie.
@@ -250,15 +250,26 @@ impl Keeping<'_> {
 
     /// Reads which sessions were read whole; none of them when that cannot be known.
     fn stamps(&self) -> Stamps {
-        let text = std::fs::read(self.stamps_file()).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
+        read_stamps(&std::fs::read(self.stamps_file()).unwrap_or_default())
     }
 }
 
-fn stamp_key(source: &str, session: &Session) -> String {
+/// Reads stamps; names that an earlier version wrote out are hashed.
+fn read_stamps(text: &[u8]) -> Stamps {
+    let stamps: BTreeMap<String, Hash> = serde_json::from_slice(text).unwrap_or_default();
+    stamps.into_iter().map(|(name, stamp)| (name.parse().unwrap_or_else(|_| Hash::of(name.as_bytes())), stamp)).collect()
+}
+
+fn write_stamps(stamps: &Stamps) -> Vec<u8> {
+    let stamps: BTreeMap<String, Hash> = stamps.iter().map(|(name, stamp)| (name.to_string(), *stamp)).collect();
+    // Texts are always JSON.
+    serde_json::to_vec(&stamps).unwrap_or_default()
+}
+
+fn stamp_key(source: &str, session: &Session) -> Hash {
     // One session may lie in two places, and several in one file.
     let place = session.files.first().map(|file| file.path.display().to_string()).unwrap_or_default();
-    format!("{source} {} {place}", session.id)
+    Hash::of(format!("{source} {} {place}", session.id).as_bytes())
 }
 
 fn stamp(session: &Session) -> Hash {
@@ -283,7 +294,7 @@ struct Import<'a> {
     unappended: u64,
     bytes: u64,
     /// Sessions that were read whole since the last append.
-    read_whole: Vec<(String, Hash)>,
+    read_whole: Vec<(Hash, Hash)>,
     tell: &'a mut dyn FnMut(ImportProgress),
 }
 
@@ -503,8 +514,7 @@ impl Import<'_> {
         let mut stamps = self.workspace.keeping().stamps();
         stamps.extend(self.read_whole.drain(..));
         let path = self.workspace.keeping().stamps_file();
-        let text = serde_json::to_vec(&stamps).unwrap_or_default();
-        write_whole(&OsFiles, &path, &text).map_err(store::Error::io(&path))?;
+        write_whole(&OsFiles, &path, &write_stamps(&stamps)).map_err(store::Error::io(&path))?;
         Ok(())
     }
 }
@@ -518,4 +528,25 @@ enum Going {
     Forgotten,
     /// Up to some that do not fit into one append.
     TooLarge,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::transcripts::SessionFile;
+
+    #[test]
+    fn a_stamp_names_neither_the_session_nor_its_project_and_those_of_before_still_count() {
+        let path = PathBuf::from("/home/me/.claude/projects/secret-shop/5f1c.jsonl");
+        let file = SessionFile { path, thread: None, family: Vec::new(), bytes: 7, modified: 1, is_live: false };
+        let session = Session { id: "5f1c".to_owned(), project: "secret-shop".to_owned(), files: vec![file] };
+        let stamps = Stamps::from([(stamp_key("claude-code", &session), stamp(&session))]);
+        let written = write_stamps(&stamps);
+        let text = String::from_utf8(written.clone()).unwrap();
+        assert!(!text.contains("5f1c.jsonl") && !text.contains("secret-shop"), "{text}");
+        assert_eq!(read_stamps(&written), stamps);
+        let before = BTreeMap::from([(format!("claude-code 5f1c {}", session.files[0].path.display()), stamp(&session))]);
+        assert_eq!(read_stamps(&serde_json::to_vec(&before).unwrap()), stamps);
+        assert_eq!(read_stamps(b"no JSON"), Stamps::new());
+    }
 }
