@@ -113,7 +113,7 @@ pub enum DocumentTest {
     Within(NumberFact, Option<i64>, Option<i64>),
     /// It holds these words one after the other.
     Phrase(String),
-    /// It does not hold this word.
+    /// No document of its run holds this word, or these words one after the other. Only by itself, not within another test.
     Without(String),
     /// It is not that.
     Not(Box<DocumentTest>),
@@ -157,6 +157,17 @@ impl Passing {
     pub fn has(&self, at: DocRef) -> bool {
         let word = self.0.get(at.segment as usize).and_then(|words| words.get(at.doc as usize / 64));
         word.is_some_and(|word| word >> (at.doc % 64) & 1 == 1)
+    }
+
+    /// Returns those that do.
+    pub(super) fn documents(&self) -> Vec<DocRef> {
+        let words = (0u32..)
+            .zip(&self.0)
+            .flat_map(|(segment, words)| (0u32..).step_by(64).zip(words).map(move |(from, word)| (segment, from, *word)));
+        let held = words.flat_map(|(segment, from, word)| {
+            (0u32..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| DocRef { segment, doc: from + bit })
+        });
+        held.collect()
     }
 
     /// Returns how many do.

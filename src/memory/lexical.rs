@@ -3,16 +3,18 @@
 //! The only file that names tantivy, for those inside it too. One process writes at a time (the index's own lock sees to that); any number read, each the
 //! state of the last commit. What the last commit has seen of the log stands in its payload.
 
+mod bits;
 mod failure;
 mod folder;
 mod identifiers;
 mod spans;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 
-use tantivy::collector::{Collector, SegmentCollector, TopDocs};
+use tantivy::collector::{Collector, FilterCollector, SegmentCollector, TopDocs};
 use tantivy::directory::error::{DeleteError, LockError, OpenReadError, OpenWriteError};
 use tantivy::directory::{
     AntiCallToken, DirectoryLock, FileHandle, Lock, MmapDirectory, RamDirectory, TerminatingWrite, WatchCallback, WatchHandle,
@@ -33,6 +35,7 @@ use tantivy::{
     SegmentReader, TantivyDocument, TantivyError, Term,
 };
 
+use self::bits::Bits;
 use self::failure::Failure;
 use self::folder::Folder;
 use self::identifiers::Identifiers;
@@ -52,6 +55,9 @@ const SNIPPET_CHARS: usize = 180;
 /// Names of the two analyzers: words by their stem, and identifiers as they are written.
 const STEMMED: &str = "meno_stemmed";
 const EXACT: &str = "meno_exact";
+
+/// The field that the documents of a run share.
+const RUN_KEY: &str = "run_key";
 
 #[derive(Clone, Copy)]
 struct Fields {
@@ -310,7 +316,7 @@ impl Searcher {
     pub(super) fn best(&self, words: &Words, tests: &[DocumentTest], limit: usize) -> Result<Vec<DocRef>, Error> {
         let mut clauses: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, words.query.box_clone())];
         clauses.extend(tests.iter().map(|test| (Occur::Must, Box::new(ConstScoreQuery::new(self.test(test), 0.0)) as _)));
-        let found = self.searcher.search(&BooleanQuery::new(clauses), &TopDocs::with_limit(limit).order_by_score())?;
+        let found = self.search(BooleanQuery::new(clauses), tests, TopDocs::with_limit(limit).order_by_score())?;
         Ok(found.into_iter().map(|(_, at)| DocRef { segment: at.segment_ord, doc: at.doc_id }).collect())
     }
 
@@ -373,7 +379,36 @@ impl Searcher {
             return Ok(None);
         }
         let clauses = tests.iter().map(|test| (Occur::Must, self.test(test))).collect();
-        Ok(Some(self.searcher.search(&BooleanQuery::new(clauses), &Bits)?))
+        Ok(Some(self.search(BooleanQuery::new(clauses), tests, Bits)?))
+    }
+
+    /// Searches among the runs that none of `tests` drops as a whole.
+    fn search<C: Collector + Send + Sync>(
+        &self,
+        query: BooleanQuery,
+        tests: &[DocumentTest],
+        collector: C,
+    ) -> Result<C::Fruit, Error> {
+        let dropped = self.dropped(tests)?;
+        if dropped.is_empty() {
+            return Ok(self.searcher.search(&query, &collector)?);
+        }
+        let stays = move |run: u64| !dropped.contains(&run);
+        Ok(self.searcher.search(&query, &FilterCollector::new(RUN_KEY.to_owned(), stays, collector))?)
+    }
+
+    /// Returns the keys of the runs that hold a word which must not occur, in whichever of their documents.
+    fn dropped(&self, tests: &[DocumentTest]) -> Result<Arc<HashSet<u64>>, Error> {
+        let mut dropped = HashSet::new();
+        for test in tests {
+            if let DocumentTest::Without(word) = test
+                && !tokens(stemmed(), word).is_empty()
+            {
+                let holding = self.searcher.search(&*self.test(&DocumentTest::Phrase(word.clone())), &Bits)?;
+                dropped.extend(self.run_keys(&holding.documents())?);
+            }
+        }
+        Ok(Arc::new(dropped))
     }
 
     /// Returns, for each identifier of `text` that only few documents hold, which ones do.
@@ -417,7 +452,7 @@ impl Searcher {
     /// Returns for each document a number that the documents of its run share, and those of no other run.
     pub(super) fn run_keys(&self, documents: &[DocRef]) -> Result<Vec<u64>, Error> {
         let readers = self.searcher.segment_readers().iter();
-        let columns: Vec<_> = readers.map(|reader| reader.fast_fields().u64("run_key")).collect::<Result<_, _>>()?;
+        let columns: Vec<_> = readers.map(|reader| reader.fast_fields().u64(RUN_KEY)).collect::<Result<_, _>>()?;
         let key = |at: &DocRef| columns.get(at.segment as usize).and_then(|column| column.first(at.doc)).unwrap_or_default();
         Ok(documents.iter().map(key).collect())
     }
@@ -472,7 +507,8 @@ impl Searcher {
                 });
                 Box::new(BooleanQuery::new(either.into()))
             }
-            DocumentTest::Without(word) => self.test(&DocumentTest::Not(Box::new(DocumentTest::Phrase(word.clone())))),
+            // It is about runs: see `dropped`.
+            DocumentTest::Without(_) => Box::new(AllQuery),
             DocumentTest::Any(tests) => {
                 Box::new(BooleanQuery::new(tests.iter().map(|test| (Occur::Should, self.test(test))).collect()))
             }
@@ -498,7 +534,7 @@ fn schema() -> (Schema, Fields) {
     let exact = schema.add_text_field("exact", TextOptions::default().set_indexing_options(exact));
     let facts = schema.add_text_field("facts", STORED);
     let passages = schema.add_u64_field("passages", FAST);
-    let run_key = schema.add_u64_field("run_key", FAST);
+    let run_key = schema.add_u64_field(RUN_KEY, FAST);
     let kind = schema.add_text_field("kind", STORED);
     let words = schema.add_text_field("words", STRING);
     let number_fields = NUMBER_FIELDS.map(|name| schema.add_i64_field(name, FAST));
@@ -543,44 +579,4 @@ fn positions(text: &str, field: Field) -> Vec<(usize, Term)> {
         terms.push((token.position, Term::from_field_text(field, &token.text)));
     });
     terms
-}
-
-struct Bits;
-
-struct SegmentBits(u32, Vec<u64>);
-
-impl Collector for Bits {
-    type Fruit = Passing;
-    type Child = SegmentBits;
-
-    fn for_segment(&self, segment: u32, reader: &SegmentReader) -> tantivy::Result<SegmentBits> {
-        Ok(SegmentBits(segment, vec![0; reader.max_doc() as usize / 64 + 1]))
-    }
-
-    fn requires_scoring(&self) -> bool {
-        false
-    }
-
-    fn merge_fruits(&self, fruits: Vec<(u32, Vec<u64>)>) -> tantivy::Result<Passing> {
-        let mut passing = Passing(vec![Vec::new(); fruits.len()]);
-        for (segment, bits) in fruits {
-            if passing.0.len() <= segment as usize {
-                passing.0.resize(segment as usize + 1, Vec::new());
-            }
-            passing.0[segment as usize] = bits;
-        }
-        Ok(passing)
-    }
-}
-
-impl SegmentCollector for SegmentBits {
-    type Fruit = (u32, Vec<u64>);
-
-    fn collect(&mut self, doc: DocId, _score: Score) {
-        self.1[doc as usize / 64] |= 1 << (doc % 64);
-    }
-
-    fn harvest(self) -> (u32, Vec<u64>) {
-        (self.0, self.1)
-    }
 }

@@ -220,6 +220,43 @@ mod tests {
     use crate::memory::query::understand;
 
     #[test]
+    fn a_word_that_must_not_occur_drops_the_run_whichever_of_its_documents_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Lexical::in_memory(dir.path()).unwrap();
+        let mut writer = index.writer().unwrap();
+        let documents = [
+            ("paid", Kind::Run, "deploy of the shop", "it went well"),
+            ("paid", Kind::Agent, "reviewer", "the payment service was slow during the deploy"),
+            ("plain", Kind::Run, "deploy of the site", "it went well"),
+            ("plain", Kind::Agent, "reviewer", "the deploy was fast"),
+            ("titled", Kind::Run, "payments", "the deploy was fast"),
+        ];
+        for (run, kind, title, body) in documents {
+            let facts = Facts { run_id: run.to_owned(), ..Facts::default() };
+            writer.add(&Document { kind, title: title.to_owned(), body: body.to_owned(), facts }).unwrap();
+            // Documents of one run may lie in several parts of the index.
+            writer.commit(&Seen::default()).unwrap();
+        }
+        writer.finish().unwrap();
+        let searcher = index.searcher().unwrap();
+        let found = |query: &str| {
+            let understood = understand(query, &Vocabulary::default(), &"2026-11-22T12:00:00Z[UTC]".parse().unwrap());
+            let asked = ask(&understood, 10, &|_| None);
+            let words = searcher.words(&asked.text).unwrap().unwrap();
+            let best = searcher.best(&words, &asked.hard, 10).unwrap();
+            let passing = searcher.passing(&asked.hard).unwrap();
+            assert!(best.iter().all(|doc| passing.as_ref().is_none_or(|passing| passing.has(*doc))), "{query}");
+            let runs = best.into_iter().map(|doc| searcher.fetch(doc).unwrap().facts.run_id);
+            runs.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(found("deploy"), "paid plain titled");
+        assert_eq!(found("deploy -payment"), "plain");
+        assert_eq!(found("deploy -\"payment service\""), "plain titled");
+        assert_eq!(found("deploy -zebra"), "paid plain titled");
+        assert_eq!(found("deploy -the"), "paid plain titled", "a word that is in every text says nothing");
+    }
+
+    #[test]
     fn a_cost_that_is_not_wholly_known_is_known_to_be_no_less_and_never_to_be_no_more() {
         let dir = tempfile::tempdir().unwrap();
         let index = Lexical::in_memory(dir.path()).unwrap();
