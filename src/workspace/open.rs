@@ -131,6 +131,8 @@ pub struct Workspace {
     pub(crate) variables: Variables,
     /// The keys of all providers, to be kept out of texts.
     secrets: Vec<SecretString>,
+    /// How long whoever opened it waits for who is in the way.
+    pub(super) patience: Duration,
     pub(super) log: Arc<dyn Log>,
     /// The same, for who asks about imported logs; `None` for a store that is not there.
     pub(super) beside: Option<Arc<Beside>>,
@@ -226,6 +228,7 @@ impl Workspace {
         let payloads = Arc::new(Payloads::with_keys(Arc::new(OsFiles), &store.path, Arc::new(keyring)));
         let world = Arc::new(options.world);
         let mut workspace = Self {
+            patience: options.wait,
             log: Arc::new(EmptyLog(store.path.clone())),
             store,
             places: options.places,
@@ -314,6 +317,7 @@ impl Workspace {
             variables: self.variables.clone(),
             secrets,
             resolved,
+            patience: self.patience,
             log: Arc::clone(&self.log),
             beside: self.beside.clone(),
             payloads: Arc::clone(&self.payloads),

@@ -41,16 +41,25 @@ impl RunLock {
     /// # Errors
     /// [`Error::RunHeld`] with the holder's process id, [`Error::Io`], [`Error::Unsuited`].
     pub fn acquire(place: &StoreDir, run: RunId) -> Result<Self, Error> {
+        Self::acquire_within(place, run, ACQUIRE_PATIENCE)
+    }
+
+    /// Takes the run's lock, trying as long as `patience` says, and a second at least.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`].
+    pub fn acquire_within(place: &StoreDir, run: RunId, patience: Duration) -> Result<Self, Error> {
         let folder = place.folder("runs")?;
         let path = file(&folder, run);
-        let deadline = Instant::now() + ACQUIRE_PATIENCE;
+        // A patience beyond all clocks is one without an end.
+        let deadline = Instant::now().checked_add(patience.max(ACQUIRE_PATIENCE));
         loop {
             if let Some(lock) = Flock::exclusive(&path)? {
                 // The text only helps messages.
                 let _ = lock.say("");
                 return Ok(Self { lock });
             }
-            if Instant::now() >= deadline {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Error::RunHeld { run, pid: holder(&path) });
             }
             thread::sleep(ACQUIRE_PAUSE);
@@ -170,6 +179,19 @@ mod tests {
         thread::sleep(ACQUIRE_PAUSE * 2);
         drop(looking);
         resume.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn whoever_has_the_patience_gets_what_is_held_for_long() {
+        let (_root, place) = place();
+        let held = RunLock::acquire(&place, run(1)).unwrap();
+        let patient = thread::spawn({
+            let place = place.clone();
+            move || RunLock::acquire_within(&place, run(1), Duration::from_secs(600))
+        });
+        assert!(matches!(RunLock::acquire(&place, run(1)), Err(Error::RunHeld { .. })), "who does not say so waits a moment");
+        held.end().unwrap();
+        patient.join().unwrap().unwrap();
     }
 
     #[test]

@@ -12,7 +12,6 @@ use crate::lake::form::{ImportedRun, NAME_CHARS_MAX};
 use crate::lake::lines::{LINE_BYTES_MAX, Line, Lines};
 use crate::lake::read::{self, Notice, Problem};
 use crate::store;
-use crate::store::session::RunLock;
 use crate::workspace::Workspace;
 use crate::workspace::keeping::intake::{Intake, Offered};
 
@@ -142,14 +141,7 @@ impl Keeping<'_> {
         tell: &mut dyn FnMut(ImportProgress),
     ) -> Result<Imported, ImportError> {
         let import = Import::new(self.0, source, false)?;
-        // Two imports at once would both find that a run is not here.
-        let lock = RunLock::acquire(self.0.place()?, RunId::from_bytes(IMPORT_LOCK)).map_err(|error| match error {
-            store::Error::RunHeld { pid, .. } => ImportError::Busy { pid },
-            error => error.into(),
-        })?;
-        let done = import.all(Lines::new(file), tell);
-        lock.end()?;
-        done
+        self.importing(|| import.all(Lines::new(file), tell))
     }
 }
 

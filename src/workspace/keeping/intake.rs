@@ -151,9 +151,18 @@ impl<'a> Intake<'a> {
 }
 
 impl Keeping<'_> {
+    /// Holds off other imports. One that is at work is waited for, as long as whoever opened the store said.
+    ///
+    /// # Errors
+    /// [`store::Error::RunHeld`] when it is at work still.
+    pub(in crate::workspace) fn import_lock(&self) -> Result<RunLock, store::Error> {
+        RunLock::acquire_within(self.0.place()?, RunId::from_bytes(IMPORT_LOCK), self.0.patience)
+    }
+
     /// Does `work` while no other import looks for what is here.
     pub(in crate::workspace) fn importing<T>(&self, work: impl FnOnce() -> Result<T, ImportError>) -> Result<T, ImportError> {
-        let lock = RunLock::acquire(self.0.place()?, RunId::from_bytes(IMPORT_LOCK)).map_err(|error| match error {
+        // Two imports at once would both find that a run is not here.
+        let lock = self.import_lock().map_err(|error| match error {
             store::Error::RunHeld { pid, .. } => ImportError::Busy { pid },
             error => error.into(),
         })?;

@@ -22,11 +22,10 @@ use crate::store::codec::{self, Decoded};
 use crate::store::files::{OsFiles, write_whole};
 use crate::store::imported;
 use crate::store::log::Head;
-use crate::store::session::RunLock;
 use crate::views::imports;
 use crate::views::transcripts::{Key, NAME, Seen, key_of};
 use crate::workspace::Workspace;
-use crate::workspace::keeping::import::{IMPORT_LOCK, ImportError, ImportProgress};
+use crate::workspace::keeping::import::{ImportError, ImportProgress};
 
 /// The file that says which sessions were read whole.
 const STAMPS: &str = "transcripts.json";
@@ -162,10 +161,16 @@ impl Keeping<'_> {
         seen: &mut SeenTranscripts,
         tell: &mut dyn FnMut(ImportProgress),
     ) -> Result<ImportedTranscripts, ImportError> {
-        let lock = RunLock::acquire(self.0.place()?, RunId::from_bytes(IMPORT_LOCK)).map_err(|error| match error {
-            store::Error::RunHeld { pid, .. } => ImportError::Busy { pid },
-            error => error.into(),
-        })?;
+        self.importing(|| self.take_transcripts(found, tool_results, seen, tell))
+    }
+
+    fn take_transcripts(
+        &self,
+        found: Vec<FoundTranscripts>,
+        tool_results: ToolResults,
+        seen: &mut SeenTranscripts,
+        tell: &mut dyn FnMut(ImportProgress),
+    ) -> Result<ImportedTranscripts, ImportError> {
         // What is not in the log after a failure must not be taken for known.
         let mut known = std::mem::take(seen);
         self.see_transcripts(&mut known)?;
@@ -185,13 +190,9 @@ impl Keeping<'_> {
             read_whole: Vec::new(),
             tell,
         };
-        let done = import.all(found, tool_results);
-        let done = done.map(|()| {
-            *seen = SeenTranscripts { seen: import.seen, upto: known.upto, ends: known.ends };
-            import.done
-        });
-        lock.end()?;
-        done
+        import.all(found, tool_results)?;
+        *seen = SeenTranscripts { seen: import.seen, upto: known.upto, ends: known.ends };
+        Ok(import.done)
     }
 
     /// Brings what is known of transcripts up to the log: from its view at first, then event by event.

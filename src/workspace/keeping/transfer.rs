@@ -25,7 +25,6 @@ use crate::store::transfer::source::Source;
 use crate::store::transfer::stage::{Stage, publish, publish_payloads, staged};
 use crate::store::transfer::write::{Wanted, Written, write};
 use crate::store::{self, backup, chain, forget, imported, lock};
-use crate::workspace::keeping::import::IMPORT_LOCK;
 
 /// Who takes a log in holds the lock of this run, which cannot be: nothing is removed meanwhile.
 pub(in crate::workspace) const STAGING_LOCK: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -219,7 +218,7 @@ impl Keeping<'_> {
     /// The same for files that were read through.
     pub(in crate::workspace) fn take_in(&self, files: &[(Source, Contents)], mut all: Forgets) -> Result<TakenIn, HandOverError> {
         let node = files[0].1.begin.node;
-        let lock = RunLock::acquire(self.0.place()?, RunId::from_bytes(IMPORT_LOCK)).map_err(|error| match error {
+        let lock = self.import_lock().map_err(|error| match error {
             store::Error::RunHeld { pid, .. } => HandOverError::Busy { pid },
             error => error.into(),
         })?;
