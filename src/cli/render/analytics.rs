@@ -463,8 +463,8 @@ mod tests {
             let lines = escalation(&Escalation { climbs: 20, agents: None, runs: None, cost });
             lines.get(1).cloned().unwrap_or_default()
         };
-        let some = "attempts before an escalation cost at least $0.5 imported (15 unknown)";
-        assert_eq!(said(500_000_000, 15, None).replace("0.50", "0.5"), some);
+        let some = "attempts before an escalation cost at least $0.50 imported (15 unknown)";
+        assert_eq!(said(500_000_000, 15, None), some);
         assert_eq!(said(0, 20, None), "attempts before an escalation cost unknown imported (20 unknown)");
         assert!(
             said(500_000_000, 0, Some(0.25)).ends_with("imported, 25 % of what was spent"),
