@@ -463,7 +463,7 @@ mod tests {
             let lines = escalation(&Escalation { climbs: 20, agents: None, runs: None, cost });
             lines.get(1).cloned().unwrap_or_default()
         };
-        let some = "attempts before an escalation cost at least $0.50 imported (15 unknown)";
+        let some = "attempts before an escalation cost at least $0.500 imported (15 unknown)";
         assert_eq!(said(500_000_000, 15, None), some);
         assert_eq!(said(0, 20, None), "attempts before an escalation cost unknown imported (20 unknown)");
         assert!(
