@@ -405,3 +405,32 @@ async fn a_try_is_not_repeated_that_the_budget_does_not_hold() {
         house.meno(["replay", "last", "--verify"]).exits(0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_count_beyond_belief_is_estimated_and_an_estimate_is_said_to_be_one() {
+    let server = LlmServer::start([
+        Turn::text("Run twine check on both archives.").usage(100, 10_000_000_000_000_000_000),
+        Turn::text("Then twine upload them.").usage(300, 30),
+    ])
+    .await;
+    let house = House::new();
+    house.template("relay", &relay());
+    house.configure(&settings("openai-chat", &server.base_url("/v1"), "bearer"));
+    let run = relayed(&house, &[]).await.exits(0).run();
+    assert!(run["cost_nusd"].as_u64().is_some_and(|cost| cost < 1_000_000), "{run}");
+    assert_eq!((&run["estimated_calls"], &run["cost_complete"]), (&json!(1), &json!(true)));
+    let shown = house.meno(["show-run", "last"]).exits(0).stdout;
+    assert!(shown.contains("1 call estimated"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_provider_redirects_to_is_said_and_nobody_is_followed() {
+    let moved = Turn::status(302, "").header("location", "https://elsewhere.example/v1/chat/completions");
+    let server = LlmServer::start([moved]).await;
+    let house = House::new();
+    house.template("relay", &relay());
+    house.configure(&settings("openai-chat", &server.base_url("/v1"), "bearer"));
+    let done = relayed(&house, &["--budget", "1"]).await;
+    let shown = house.meno(["show-run", "last"]).stdout;
+    assert!(shown.contains("elsewhere.example") && shown.contains("base_url"), "{shown}\n{}", done.stderr);
+}
