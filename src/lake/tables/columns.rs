@@ -103,7 +103,7 @@ const RUNS: &[Column] = &[
     COST_USD,
     is("verification_cost_nusd", Kind::Int, "Of the known cost, what judging cost."),
     is("unpriced_calls", Kind::Int, "Calls of models without a price."),
-    is("lost_calls", Kind::Int, "Calls whose end was never recorded."),
+    is("lost_calls", Kind::Int, "Calls whose end was never recorded, or of a try of which nobody said what it used."),
     INPUT,
     CACHE_READ,
     CACHE_WRITE,
