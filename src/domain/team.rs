@@ -306,7 +306,22 @@ fn fill_criterion(criterion: &Criterion, scope: &Scope<'_>, masked: &[&str]) -> 
     Criterion::Typed(TypedCriterion { name: typed.name.clone(), weight: typed.weight, check })
 }
 
-/// Fills in whom each agent waits for: the agents of all roles that its rule names or whose outputs its prompt reads.
+/// Returns the roles that a rule's agents wait for: those that it names, and those whose outputs its prompt reads.
+pub fn waits_for(rule: &Rule) -> Vec<String> {
+    let read = references(rule.prompt.as_deref().unwrap_or_default()).into_iter().filter_map(|reference| match reference {
+        Reference::Output(role) => Some(role),
+        _ => None,
+    });
+    let mut roles: Vec<String> = Vec::new();
+    for role in rule.depends_on.iter().cloned().chain(read).filter(|role| *role != rule.role) {
+        if !roles.contains(&role) {
+            roles.push(role);
+        }
+    }
+    roles
+}
+
+/// Fills in whom each agent waits for.
 fn connect(template: &Template, team: &mut Team) {
     let mut of_role: HashMap<String, Vec<AgentNo>> = HashMap::new();
     for agent in &team.agents {
@@ -314,14 +329,8 @@ fn connect(template: &Template, team: &mut Team) {
     }
     for agent in &mut team.agents {
         let Some(rule) = template.agent_composition_rules.get(agent.rule as usize) else { continue };
-        let read = references(rule.prompt.as_deref().unwrap_or_default()).into_iter().filter_map(|reference| match reference {
-            Reference::Output(role) => Some(role),
-            _ => None,
-        });
-        let roles = rule.depends_on.iter().cloned().chain(read).filter(|role| *role != agent.role);
-        agent.depends_on = roles.flat_map(|role| of_role.get(&role).cloned().unwrap_or_default()).collect();
+        agent.depends_on = waits_for(rule).iter().flat_map(|role| of_role.get(role).cloned().unwrap_or_default()).collect();
         agent.depends_on.sort_unstable();
-        agent.depends_on.dedup();
     }
 }
 

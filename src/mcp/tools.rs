@@ -388,15 +388,14 @@ fn suggest(door: &Door, given: &SuggestArguments) -> Result<Value> {
 }
 
 fn list_templates(door: &Door, _: &ListTemplatesArguments) -> Result<Value> {
-    let list = door.workspace()?.library.list();
-    written(&TemplateList { templates: list.iter().map(Into::into).collect() }, Some("templates"), 0)
+    written(&TemplateList::of(&door.workspace()?.library), Some("templates"), 0)
 }
 
 fn show_template(door: &Door, given: &ShowTemplateArguments) -> Result<Value> {
     let workspace = door.workspace()?;
     let mut entry = workspace.runs().template(&given.template)?;
     entry.problems = workspace.library.problems(&entry);
-    written(&TemplateDocument::of(entry)?, None, 0)
+    written(&TemplateDocument::of(&workspace.library, entry)?, None, 0)
 }
 
 /// Reads the two ends of a span of time.

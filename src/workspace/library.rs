@@ -1,8 +1,8 @@
-//! Templates and base agents: the built-in ones, and the user's own in the store's `templates/`, which win.
+//! Templates and base agents: the built-in ones, and the user's own in the store's `templates/` and `templates/agents/`, which win.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use crate::domain::settings::Settings;
 use crate::domain::team;
@@ -61,26 +61,102 @@ pub struct Entry {
     pub problems: Vec<Problem>,
 }
 
-/// A template that was written into the store.
+/// A base agent as listed: good or broken.
+#[derive(Clone, Debug)]
+pub struct AgentEntry {
+    /// The id by which rules name it.
+    pub id: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// A user's file hides a built-in base agent of the same id.
+    pub hides_builtin: bool,
+    /// The text.
+    pub text: String,
+    /// The agent; `None` when it is broken.
+    pub(crate) agent: Option<BaseAgent>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+impl AgentEntry {
+    /// Returns the first error, when the agent is broken.
+    pub fn first_error(&self) -> Option<&Problem> {
+        self.problems.iter().find(|problem| problem.severity == Severity::Error)
+    }
+}
+
+/// What rules may name as their base.
+#[derive(Clone, Debug)]
+struct Bases {
+    agents: BTreeMap<String, BaseAgent>,
+    /// By id, what is wrong with which file.
+    broken: BTreeMap<String, String>,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FileKind {
+    /// A template.
+    Template,
+    /// A base agent.
+    Agent,
+}
+
+impl FileKind {
+    /// Tells what a text is meant to be, as far as that can be told: an agent has instructions, and no questions.
+    pub fn of(text: &str) -> Self {
+        let is_agent = match serde_json::from_str::<serde_json::Value>(text) {
+            Ok(value) => value.get("instructions").is_some() && value.get("form_schema").is_none(),
+            Err(_) => text.contains("\"instructions\"") && !text.contains("\"form_schema\""),
+        };
+        if is_agent { Self::Agent } else { Self::Template }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Template => "template",
+            Self::Agent => "base agent",
+        }
+    }
+}
+
+/// A file of a template or base agent, looked through.
+#[derive(Clone, Debug)]
+pub struct LookedAt {
+    /// What it is meant to be.
+    pub kind: FileKind,
+    /// Its text, when it is one.
+    pub text: Option<String>,
+    /// Its id, when it can be used.
+    pub id: Option<String>,
+    /// All its problems, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+/// A template or base agent that was written into the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// Its file.
     pub path: PathBuf,
     /// A file of the user's was replaced.
     pub replaced: bool,
-    /// It hides a built-in template of the same id.
+    /// It hides a built-in one of the same id.
     pub hides_builtin: bool,
 }
 
-/// Why a template was not written into the store.
+/// Why a template or base agent was not written into the store.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
     /// The id is none.
     #[error(transparent)]
     Id(#[from] BadId),
-    /// There is such a template already.
-    #[error("template `{id}` is there already{}", if *is_builtin { ", built in" } else { "" })]
+    /// There is such a one already.
+    #[error("{} `{id}` is there already{}", kind.name(), if *is_builtin { ", built in" } else { "" })]
     Exists {
+        /// What it is.
+        kind: FileKind,
         /// The id.
         id: String,
         /// It is a built-in one.
@@ -108,15 +184,18 @@ pub struct Library {
     commands: Option<BTreeSet<String>>,
     /// The MCP servers that the settings name, where they are to be looked at.
     servers: Option<BTreeSet<String>>,
+    /// The base agents, read when the first is asked for.
+    bases: OnceLock<Bases>,
 }
 
 impl Library {
     /// Opens the library of the store at `store`.
     pub fn open(store: &Path) -> Self {
-        Self { folder: store.join("templates"), is_strange: false, commands: None, servers: None }
+        let folder = store.join("templates");
+        Self { folder, is_strange: false, commands: None, servers: None, bases: OnceLock::new() }
     }
 
-    /// Has templates of a store that the user does not trust hide none that ship.
+    /// Has templates and base agents of a store that the user does not trust hide none that ship.
     #[must_use]
     pub fn of_stranger(mut self, is_strange: bool) -> Self {
         self.is_strange = is_strange;
@@ -131,9 +210,63 @@ impl Library {
         self
     }
 
-    /// Returns the base agents by id.
+    /// Returns the base agents that can be used, by id.
     pub fn agents(&self) -> &BTreeMap<String, BaseAgent> {
-        &BUILT_IN_AGENTS
+        &self.bases().agents
+    }
+
+    fn bases(&self) -> &Bases {
+        self.bases.get_or_init(|| {
+            let mut bases = Bases { agents: BUILT_IN_AGENTS.clone(), broken: BTreeMap::new() };
+            for entry in self.own_agents() {
+                bases.agents.remove(&entry.id);
+                if let Origin::User(path) = &entry.origin
+                    && let Some(error) = entry.first_error()
+                {
+                    bases.broken.insert(entry.id.clone(), format!("{}:{error}", path.display()));
+                }
+                bases.agents.extend(entry.agent.map(|agent| (entry.id, agent)));
+            }
+            bases
+        })
+    }
+
+    /// Returns all base agents by id. A broken one is listed as broken and stops nothing.
+    pub fn list_agents(&self) -> Vec<AgentEntry> {
+        let ships = AGENTS.iter().map(|(id, text)| AgentEntry {
+            id: (*id).to_owned(),
+            origin: Origin::BuiltIn,
+            hides_builtin: false,
+            text: (*text).to_owned(),
+            agent: BUILT_IN_AGENTS.get(*id).cloned(),
+            problems: Vec::new(),
+        });
+        let all = ships.chain(self.own_agents()).map(|entry| (entry.id.clone(), entry));
+        all.collect::<BTreeMap<_, _>>().into_values().collect()
+    }
+
+    /// Returns the user's own base agents.
+    fn own_agents(&self) -> Vec<AgentEntry> {
+        let files = user_files(&self.agents_folder()).into_iter().filter_map(|path| {
+            let id = path.file_stem()?.to_string_lossy().into_owned();
+            let hides_builtin = AGENTS.iter().any(|(known, _)| *known == id);
+            (!hides_builtin || !self.is_strange).then_some((id, path, hides_builtin))
+        });
+        let read = |(id, path, hides_builtin): (String, PathBuf, bool)| {
+            let (text, Checked { value: agent, problems }) = match read_text(&path) {
+                Ok(text) => {
+                    let checked = self.check_agent(&text, Some(&id));
+                    (text, checked)
+                }
+                Err(error) => (String::new(), Checked { value: None, problems: vec![unreadable(&error)] }),
+            };
+            AgentEntry { id, origin: Origin::User(path), hides_builtin, text, agent, problems }
+        };
+        files.map(read).collect()
+    }
+
+    fn agents_folder(&self) -> PathBuf {
+        self.folder.join("agents")
     }
 
     /// Returns the base agent of an id or alias.
@@ -148,8 +281,18 @@ impl Library {
 
     /// Checks a template's text; `stem` is the name that its file has, without `.json`.
     pub fn check(&self, text: &str, stem: Option<&str>) -> Checked<Template> {
-        let (commands, servers) = (self.commands.as_ref(), self.servers.as_ref());
-        template::parse(text, stem, &Context { bases: Some(self.agents()), commands, servers })
+        let Bases { agents, broken } = self.bases();
+        let context = Context { bases: Some(agents), broken_bases: Some(broken), ..self.surroundings() };
+        template::parse(text, stem, &context)
+    }
+
+    /// Checks a base agent's text; `stem` is the name that its file has, without `.json`.
+    pub fn check_agent(&self, text: &str, stem: Option<&str>) -> Checked<BaseAgent> {
+        template::parse_agent(text, stem, &self.surroundings())
+    }
+
+    fn surroundings(&self) -> Context<'_> {
+        Context { commands: self.commands.as_ref(), servers: self.servers.as_ref(), ..Context::default() }
     }
 
     /// Returns all that is wrong with a template that was found; with one that ships that is no more than warnings.
@@ -176,20 +319,38 @@ impl Library {
         }
     }
 
-    /// Writes a template's text into the store, whole or not at all; tells whether it replaced a file of the user's.
+    /// Looks through a file, whichever of both it holds; `is_stored` as for [`Library::check_file`].
+    pub fn look_at(&self, path: &Path, is_stored: bool) -> LookedAt {
+        let (text, checked) = self.check_file(path, is_stored);
+        let kind = text.as_deref().map_or(FileKind::Template, FileKind::of);
+        if let (FileKind::Agent, Some(text)) = (kind, &text) {
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy()).filter(|_| is_stored);
+            let checked = self.check_agent(text, stem.as_deref());
+            let id = checked.value.map(|agent| agent.id);
+            return LookedAt { kind, text: Some(text.clone()), id, problems: checked.problems };
+        }
+        LookedAt { kind, text, id: checked.value.map(|template| template.template_id), problems: checked.problems }
+    }
+
+    /// Writes the text of a template or base agent into the store, whole or not at all; tells whether it replaced a file of the user's.
     ///
     /// # Errors
-    /// [`TakeError::Id`] for an id that is none, [`TakeError::Exists`] when there is such a template and `replace` is not given, and
+    /// [`TakeError::Id`] for an id that is none, [`TakeError::Exists`] when there is such a one and `replace` is not given, and
     /// when the file cannot be written.
-    pub fn take(&self, id: &str, text: &str, replace: bool) -> Result<Taken, TakeError> {
+    pub fn take(&self, kind: FileKind, id: &str, text: &str, replace: bool) -> Result<Taken, TakeError> {
         let id = template::template_id(id)?;
+        let (folder, ships) = match kind {
+            FileKind::Template => (self.folder.clone(), TEMPLATES),
+            FileKind::Agent => (self.agents_folder(), AGENTS),
+        };
         write::make_folder(&self.folder)?;
-        let _lock = write::lock(&self.folder)?;
-        let path = self.folder.join(format!("{id}.json"));
+        write::make_folder(&folder)?;
+        let _lock = write::lock(&folder)?;
+        let path = folder.join(format!("{id}.json"));
         let is_there = std::fs::symlink_metadata(&path).is_ok();
-        let is_builtin = TEMPLATES.iter().any(|(known, _)| *known == id);
+        let is_builtin = ships.iter().any(|(known, _)| *known == id);
         if !replace && (is_there || is_builtin) {
-            return Err(TakeError::Exists { id: id.to_owned(), is_builtin: !is_there });
+            return Err(TakeError::Exists { kind, id: id.to_owned(), is_builtin: !is_there });
         }
         write::replace(&path, text)?;
         Ok(Taken { path, replaced: is_there, hides_builtin: is_builtin })
@@ -206,11 +367,11 @@ impl Library {
         let path = self.folder.join(format!("{id}.json"));
         let builtin = TEMPLATES.iter().find(|(known, _)| *known == id);
         if let (true, Some((id, text))) = (self.is_strange, builtin) {
-            return Ok(Some(built_in(id, text)));
+            return Ok(Some(self.built_in(id, text)));
         }
         match read_text(&path) {
             Ok(text) => Ok(Some(self.entry(id, Origin::User(path), text, builtin.is_some()))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(builtin.map(|(id, text)| built_in(id, text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(builtin.map(|(id, text)| self.built_in(id, text))),
             Err(error) => Err(error),
         }
     }
@@ -237,7 +398,7 @@ impl Library {
     /// Returns all templates by id. A broken one is listed as broken and stops nothing.
     pub fn list(&self) -> Vec<Entry> {
         let mut entries: BTreeMap<String, Entry> =
-            TEMPLATES.iter().map(|(id, text)| ((*id).to_owned(), built_in(id, text))).collect();
+            TEMPLATES.iter().map(|(id, text)| ((*id).to_owned(), self.built_in(id, text))).collect();
         for path in user_files(&self.folder) {
             let Some(id) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else { continue };
             let hides = entries.contains_key(&id);
@@ -264,18 +425,18 @@ impl Library {
         let Checked { value: template, problems } = self.check(&text, Some(id));
         Entry { id: id.to_owned(), origin, hides_builtin, text, template, problems }
     }
-}
 
-/// Reads a template that ships, which is sound: tests check it.
-fn built_in(id: &str, text: &str) -> Entry {
-    let template = serde_json::from_str(text).ok();
-    Entry {
-        id: id.to_owned(),
-        origin: Origin::BuiltIn,
-        hides_builtin: false,
-        text: text.to_owned(),
-        template,
-        problems: Vec::new(),
+    /// Reads a template that ships, which is sound: tests check it. A base agent of the user's that takes the place of one may not be.
+    fn built_in(&self, id: &str, text: &str) -> Entry {
+        let template: Option<Template> = serde_json::from_str(text).ok();
+        let rules = template.iter().flat_map(|template| &template.agent_composition_rules);
+        if user_files(&self.agents_folder()).is_empty()
+            || !rules.into_iter().any(|rule| self.bases().broken.contains_key(&rule.base_template))
+        {
+            let (id, text, problems) = (id.to_owned(), text.to_owned(), Vec::new());
+            return Entry { id, origin: Origin::BuiltIn, hides_builtin: false, text, template, problems };
+        }
+        self.entry(id, Origin::BuiltIn, text.to_owned(), false)
     }
 }
 

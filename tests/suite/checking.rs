@@ -74,3 +74,51 @@ fn a_trailing_comma_is_said_to_be_one_where_it_stands() {
     let done = house.meno(["run", "python_package_publish", "--no-input"]).exits(1);
     assert!(done.stderr.contains("line 1, column 15: trailing comma"), "{}", done.stderr);
 }
+
+#[test]
+fn a_store_has_base_agents_of_its_own() {
+    let house = House::new();
+    house.configure("preset = \"simulated\"\n");
+    house.meno(["export-template", "code_reviewer", "--agent", "-o", "mine.json"]).exits(0);
+    let text = fs::read_to_string(house.path("work").join("mine.json")).expect("an agent");
+    let mut agent: Value = serde_json::from_str(&text).expect("JSON");
+    (agent["id"], agent["instructions"]) = (json!("my_reviewer"), json!("Look for typos and nothing else."));
+    write(&house, "mine.json", &agent.to_string());
+    let done = house.meno(["validate-template", "mine.json"]).exits(0);
+    assert!(done.stderr.contains("mine.json: valid, a base agent"), "{}", done.stderr);
+    house.meno(["template", "add", "mine.json"]).exits(0);
+    let stored = files(&house.store()).into_iter().find(|file| file.ends_with("templates/agents/my_reviewer.json"));
+    let stored = stored.expect("it is among the store's base agents");
+    let line = |id: &str| {
+        let list: Value = serde_json::from_str(&house.meno(["list-templates", "--json"]).exits(0).stdout).expect("JSON");
+        list["agents"].as_array().expect("agents").iter().find(|agent| agent["id"] == id).expect("it is listed").clone()
+    };
+    assert_eq!((&line("my_reviewer")["origin"], &line("generic")["origin"]), (&json!("user"), &json!("built-in")));
+    assert!(house.meno(["list-templates", "--agents"]).exits(0).stdout.contains("my_reviewer"));
+
+    let template = json!({
+        "template_id": "typos", "name": "Typos", "description": "d",
+        "form_schema": {"title": "t", "description": "d", "questions": []},
+        "agent_composition_rules": [{"role": "reader", "base_template": "my_reviewer", "prompt": "Read this."}]
+    });
+    write(&house, "typos.json", &template.to_string());
+    house.meno(["template", "add", "typos.json"]).exits(0);
+    house.meno(["run", "typos", "--no-input"]);
+    let events = house.meno(["events", "last", "--json"]).exits(0).stdout;
+    assert!(events.contains("\"my_reviewer\"") && events.contains("Look for typos and nothing else."), "{events}");
+    let shown: Value = serde_json::from_str(&house.meno(["show-template", "typos", "--json"]).exits(0).stdout).expect("JSON");
+    assert_eq!(shown["rules"][0]["base"], "my_reviewer");
+    assert_ne!(shown["rules"][0]["base_criteria"], json!([]));
+
+    // What is wrong with an agent is said where it is listed, checked and needed, and spends nothing.
+    fs::write(&stored, "{\"id\": \"my_reviewer\", \"description\": \"d\", \"instructions\": \"\"}").expect("written");
+    assert_eq!(line("my_reviewer")["origin"], "broken");
+    let done = house.meno(["validate-template", stored.to_str().expect("a text")]).exits(1);
+    assert!(done.stdout.contains("/instructions: the instructions are empty"), "{}", done.stdout);
+    let done = house.meno(["run", "typos", "--no-input"]).exits(1);
+    assert!(done.stderr.contains("the base agent `my_reviewer` is broken"), "{}", done.stderr);
+    // One that takes the place of what ships takes its faults along.
+    fs::copy(&stored, stored.with_file_name("test_runner.json")).expect("copied");
+    let done = house.meno(["run", "python_package_publish", "--no-input"]).exits(1);
+    assert!(done.stderr.contains("the base agent `test_runner` is broken"), "{}", done.stderr);
+}

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod proof;
 pub mod query;
 pub mod run;
+pub mod template;
 pub mod ui;
 pub mod values;
 
@@ -36,6 +37,7 @@ pub use logs::LogArgs;
 pub use mcp::{McpArgs, McpCommand};
 pub use proof::{AuditArgs, DiffArgs, ReplayArgs, SealArgs};
 pub use run::{ForkArgs, NewTerms, RerunArgs, ResolveArgs, ResumeArgs, RunArgs, UndoArgs};
+pub use template::{ExportTemplateArgs, ListTemplatesArgs, ShowTemplateArgs, TemplateCommand, ValidateTemplateArgs};
 pub use ui::UiArgs;
 use values::{KeyValue, Moment, RunRef, Setting, mode, run_status, seconds, time_zone, whole};
 
@@ -141,7 +143,7 @@ pub enum Command {
     Trust(TrustArgs),
     /// List templates
     #[command(visible_alias = "templates")]
-    ListTemplates,
+    ListTemplates(ListTemplatesArgs),
     /// Show a template: questions, rules, conditions, expected cost
     ShowTemplate(ShowTemplateArgs),
     /// Create a template, or add one to the store
@@ -256,50 +258,6 @@ pub struct TrustArgs {
     /// The store, or a folder that has one
     #[arg(default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,
-}
-
-/// `show-template`.
-#[derive(Debug, Args)]
-pub struct ShowTemplateArgs {
-    /// The template's id, or a path to its file
-    #[arg(value_name = "TEMPLATE")]
-    pub template: String,
-}
-
-/// `template …`.
-#[derive(Debug, Subcommand)]
-pub enum TemplateCommand {
-    /// Write a commented template into the store
-    New {
-        /// The new template's id: a-z, 0-9, _ and -
-        #[arg(value_name = "ID")]
-        id: String,
-    },
-    /// Check a template file and add it to the store
-    Add {
-        /// The file
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
-}
-
-/// `export-template`.
-#[derive(Debug, Args)]
-pub struct ExportTemplateArgs {
-    /// The template's id
-    #[arg(value_name = "TEMPLATE")]
-    pub template: String,
-    /// Write to this file instead of stdout
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-}
-
-/// `validate-template`.
-#[derive(Debug, Args)]
-pub struct ValidateTemplateArgs {
-    /// The files
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
 }
 
 /// `cancel`.

@@ -1,4 +1,4 @@
-//! `meno export-template ID [-o FILE]`: a template's text as it is, broken or not.
+//! `meno export-template ID [-o FILE]`: the text of a template or base agent as it is, broken or not.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -17,27 +17,32 @@ use crate::workspace::Access;
 /// `export-template -o FILE --json`; without `-o` the document is the template.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TemplateExported {
-    /// Its id.
+    /// Its id, of a base agent with `--agent`.
     pub template_id: String,
     /// The file written.
     pub path: String,
 }
 
-/// Prints a template's text, or writes it to a file that is not there yet: an export never overwrites.
+/// Prints its text, or writes it to a file that is not there yet: an export never overwrites.
 ///
 /// # Errors
 /// When there is no such template, or the file is there or cannot be written.
 pub fn run(context: &mut Context, args: &ExportTemplateArgs) -> Result<Exit> {
     let workspace = open::store(context, Access::Surroundings)?;
-    let entry = templates::find(&workspace.library, &args.template)?;
+    let (id, text) = if args.agent {
+        let entry = templates::find_agent(&workspace.library, &args.template)?;
+        (entry.id, entry.text)
+    } else {
+        let entry = templates::find(&workspace.library, &args.template)?;
+        (entry.id, entry.text)
+    };
     let Some(file) = &args.output else {
         // On a terminal nothing in the text may act; in a pipe it is the file, byte for byte.
-        let text = if context.out.width().is_some() { sanitize::json(&entry.text) } else { entry.text.as_str().into() };
+        let text = if context.out.width().is_some() { sanitize::json(&text) } else { text.as_str().into() };
         context.out.text(&text)?;
         return Ok(Exit::Done);
     };
-    let written =
-        OpenOptions::new().write(true).create_new(true).open(file).and_then(|mut file| file.write_all(entry.text.as_bytes()));
+    let written = OpenOptions::new().write(true).create_new(true).open(file).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             CliError::refused(format!("{} is there already", file.display())).hint("choose another name, or remove it first")
@@ -46,7 +51,7 @@ pub fn run(context: &mut Context, args: &ExportTemplateArgs) -> Result<Exit> {
     })?;
     let path = file.display().to_string();
     if context.out.json() {
-        context.out.document(&TemplateExported { template_id: entry.id, path })?;
+        context.out.document(&TemplateExported { template_id: id, path })?;
     } else {
         context.out.say(format!("wrote {}", sanitize::line(&path)));
     }

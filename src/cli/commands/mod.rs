@@ -82,7 +82,7 @@ pub fn dispatch(context: &mut Context, command: Command) -> Result<Exit> {
         Command::Man(args) => man::run(context, &args),
         Command::Init => init::run(context),
         Command::Trust(args) => trust::run(context, &args),
-        Command::ListTemplates => list_templates::run(context),
+        Command::ListTemplates(args) => list_templates::run(context, &args),
         Command::ShowTemplate(args) => show_template::run(context, &args),
         Command::Template(command) => template::run(context, &command),
         Command::ExportTemplate(args) => export_template::run(context, &args),

@@ -12,10 +12,13 @@ use crate::cli::open;
 use crate::cli::output::table::{Column, Fit, Table};
 use crate::cli::output::{HEADING, Printer, sanitize, styled, words};
 use crate::domain::condition::{describe, from_required};
+use crate::domain::criterion::Criterion;
 use crate::domain::judge;
+use crate::domain::team;
 use crate::domain::template::{Problem, Question, Rule, Template};
+use crate::domain::tier::Strategy;
 use crate::workspace::Access;
-use crate::workspace::library::Entry;
+use crate::workspace::library::{Entry, Library};
 
 /// `show-template --json`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -28,8 +31,50 @@ pub struct TemplateDocument {
     pub hides_builtin: bool,
     /// Warnings about it.
     pub problems: Vec<Problem>,
+    /// What each rule makes, with what its base agent adds.
+    pub rules: Vec<RuleLine>,
     /// The template, with all defaults.
     pub template: Template,
+}
+
+/// A rule, as it works.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RuleLine {
+    /// The role.
+    pub role: String,
+    /// The base agent; `generic` where the rule's own is not known.
+    pub base: String,
+    /// The strategy, where the rule or the template says one.
+    pub strategy: Option<Strategy>,
+    /// When it makes an agent, in words.
+    pub made_when: String,
+    /// The roles that its agents wait for: those that it names, and those whose outputs its prompt reads.
+    pub waits_for: Vec<String>,
+    /// The names of its criteria.
+    pub criteria: Vec<String>,
+    /// The names of the criteria that its base agent adds.
+    pub base_criteria: Vec<String>,
+    /// The tools that its agents may use.
+    pub tools: Vec<String>,
+}
+
+impl RuleLine {
+    fn of(rule: &Rule, template: &Template, library: &Library) -> Self {
+        let base = library.agent(&rule.base_template).or_else(|| library.agent(team::GENERIC));
+        let of_template = template.defaults.as_ref().and_then(|defaults| defaults.strategy);
+        let names = |criteria: &[Criterion]| criteria.iter().map(judge::name).collect();
+        let tools = if rule.tools.is_empty() { base.map(|base| base.tools.clone()) } else { Some(rule.tools.clone()) };
+        Self {
+            role: rule.role.clone(),
+            base: base.map_or_else(|| team::GENERIC.to_owned(), |base| base.id.clone()),
+            strategy: rule.tier_strategy.or(of_template),
+            made_when: made_when(rule),
+            waits_for: team::waits_for(rule),
+            criteria: names(&rule.success_criteria),
+            base_criteria: base.map(|base| names(&base.criteria)).unwrap_or_default(),
+            tools: tools.unwrap_or_default(),
+        }
+    }
 }
 
 /// Shows a template.
@@ -45,7 +90,7 @@ pub fn run(context: &mut Context, args: &ShowTemplateArgs) -> Result<Exit> {
     if context.out.json() {
         entry.problems = workspace.library.problems(&entry);
     }
-    show(&mut context.out, entry)
+    show(&mut context.out, &workspace.library, entry)
 }
 
 impl TemplateDocument {
@@ -53,7 +98,7 @@ impl TemplateDocument {
     ///
     /// # Errors
     /// When it is broken.
-    pub fn of(entry: Entry) -> Result<Self> {
+    pub fn of(library: &Library, entry: Entry) -> Result<Self> {
         let TemplateLine { origin, path, hides_builtin, .. } = TemplateLine::from(&entry);
         let Some(template) = entry.template else {
             let report = CliError::new("template_broken", Exit::Mendable, format!("template `{}` is broken", entry.id));
@@ -64,17 +109,18 @@ impl TemplateDocument {
                 .fold(report, CliError::cause)
                 .hint(format!("correct {file}, then `meno validate-template {file}`")));
         };
-        Ok(Self { origin, path, hides_builtin, problems: entry.problems, template })
+        let rules = template.agent_composition_rules.iter().map(|rule| RuleLine::of(rule, &template, library)).collect();
+        Ok(Self { origin, path, hides_builtin, problems: entry.problems, rules, template })
     }
 }
 
-fn show(out: &mut Printer, entry: Entry) -> Result<Exit> {
-    let document = TemplateDocument::of(entry)?;
+fn show(out: &mut Printer, library: &Library, entry: Entry) -> Result<Exit> {
+    let document = TemplateDocument::of(library, entry)?;
     if out.json() {
         out.document(&document)?;
         return Ok(Exit::Done);
     }
-    let TemplateDocument { path, template, .. } = document;
+    let TemplateDocument { path, rules: lines, template, .. } = document;
     let text = |text: &str| sanitize::text(text).into_owned();
     out.data(format!("{}  {} {}", styled(HEADING, text(&template.template_id)), text(&template.name), text(&template.version)))?;
     out.data(text(&template.description))?;
@@ -87,8 +133,8 @@ fn show(out: &mut Printer, entry: Entry) -> Result<Exit> {
     }
     out.data(format!("\n{}", styled(HEADING, words::plural(template.form_schema.questions.len() as u64, "question"))))?;
     questions(out, &template.form_schema.questions)?;
-    out.data(format!("\n{}", styled(HEADING, words::plural(template.agent_composition_rules.len() as u64, "rule"))))?;
-    rules(out, &template)
+    out.data(format!("\n{}", styled(HEADING, words::plural(lines.len() as u64, "rule"))))?;
+    rules(out, &lines)
 }
 
 fn questions(out: &mut Printer, questions: &[Question]) -> Result<()> {
@@ -114,7 +160,7 @@ fn questions(out: &mut Printer, questions: &[Question]) -> Result<()> {
     out.data(table.finish())
 }
 
-fn rules(out: &mut Printer, template: &Template) -> Result<Exit> {
+fn rules(out: &mut Printer, rules: &[RuleLine]) -> Result<Exit> {
     let columns = [
         Column::new("role", Fit::Whole),
         Column::new("agent", Fit::Whole).optional(2),
@@ -124,10 +170,10 @@ fn rules(out: &mut Printer, template: &Template) -> Result<Exit> {
         Column::new("criteria", Fit::Words),
     ];
     let mut table = Table::new(out, &columns);
-    for rule in &template.agent_composition_rules {
-        let strategy = rule.tier_strategy.map_or("", |strategy| strategy.name());
-        let criteria = rule.success_criteria.iter().map(judge::name).collect::<Vec<_>>().join("; ");
-        table.row([rule.role.as_str(), &rule.base_template, strategy, &made_when(rule), &rule.depends_on.join(", "), &criteria]);
+    for rule in rules {
+        let strategy = rule.strategy.map_or("", |strategy| strategy.name());
+        let criteria = rule.criteria.iter().chain(&rule.base_criteria).map(String::as_str).collect::<Vec<_>>().join("; ");
+        table.row([rule.role.as_str(), &rule.base, strategy, &rule.made_when, &rule.waits_for.join(", "), &criteria]);
     }
     out.data(table.finish())?;
     Ok(Exit::Done)
@@ -146,7 +192,6 @@ mod tests {
     use super::*;
     use crate::cli::output::OutputOptions;
     use crate::cli::output::capture::Captured;
-    use crate::workspace::library::Library;
 
     #[test]
     fn a_rule_is_shown_with_the_names_of_its_criteria() {
@@ -156,7 +201,7 @@ mod tests {
         let wanted =
             template.agent_composition_rules.iter().flat_map(|rule| &rule.success_criteria).map(judge::name).next().unwrap();
         let data = Captured::default();
-        show(&mut Printer::to(OutputOptions::default(), data.clone(), Vec::new(), None), entry).unwrap();
+        show(&mut Printer::to(OutputOptions::default(), data.clone(), Vec::new(), None), &library, entry).unwrap();
         assert!(data.text().contains(&wanted), "{wanted} is not in\n{}", data.text());
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::output::sanitize;
 use crate::domain::template::{Problem, template_id};
-use crate::workspace::library::{Entry, Library, TakeError};
+use crate::workspace::library::{AgentEntry, Entry, FileKind, Library, TakeError};
 
 /// Returns the template called `id`.
 ///
@@ -22,6 +22,22 @@ pub fn find(library: &Library, id: &str) -> Result<Entry> {
             .cause("looked in: the store's templates, the built-in ones")
             .suggest(id, known.iter().map(String::as_str), "`meno list-templates` shows all")
     })
+}
+
+/// Returns the base agent called `id`, or that has it as an alias.
+///
+/// # Errors
+/// When `id` is none, or there is no such base agent.
+pub fn find_agent(library: &Library, id: &str) -> Result<AgentEntry> {
+    template_id(id).map_err(bad_id)?;
+    let mut all = library.list_agents();
+    let is_called = |entry: &AgentEntry| entry.agent.as_ref().is_some_and(|agent| agent.aliases.iter().any(|alias| alias == id));
+    match all.iter().position(|entry| entry.id == id).or_else(|| all.iter().position(is_called)) {
+        Some(place) => Ok(all.swap_remove(place)),
+        None => Err(CliError::new("agent_not_found", Exit::Mendable, format!("base agent `{id}` is not known"))
+            .cause("looked in: the store's templates/agents, the built-in ones")
+            .suggest(id, all.iter().map(|entry| entry.id.as_str()), "`meno list-templates --agents` shows all")),
+    }
 }
 
 /// Returns the template of a file when `name` is a path: no id has a `/` or a `.`. A file that is no template is an [`Entry`] with its
@@ -56,8 +72,10 @@ impl From<TakeError> for CliError {
         let message = error.to_string();
         match error {
             TakeError::Id(_) => Self::invalid(message).hint("choose an id of a-z, 0-9, `_` and `-`"),
-            TakeError::Exists { id, .. } => {
-                Self::refused(message).hint(format!("choose another id, or begin with `meno export-template {id} -o FILE`"))
+            TakeError::Exists { kind, id, .. } => {
+                let agent = if kind == FileKind::Agent { " --agent" } else { "" };
+                Self::refused(message)
+                    .hint(format!("choose another id, or begin with `meno export-template {id}{agent} -o FILE`"))
             }
             TakeError::Write(error) => error.into(),
         }

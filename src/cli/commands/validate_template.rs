@@ -13,7 +13,7 @@ use crate::cli::open::{self, Opening};
 use crate::cli::output::{Printer, sanitize, words};
 use crate::domain::template::{Problem, Severity, TestTally, tally_tests};
 use crate::workspace::Access;
-use crate::workspace::library::Library;
+use crate::workspace::library::{FileKind, Library};
 
 /// `validate-template --json`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -47,39 +47,32 @@ pub fn run(context: &mut Context, args: &ValidateTemplateArgs) -> Result<Exit> {
     // Which programs may run is for the settings to say; settings that cannot be read say nothing.
     let opening = Opening { forgiving: true, hush: true, ..Opening::default() };
     let settings = open::store_with(context, Access::Read, opening).ok();
-    // Only the built-in base agents are needed, so no store's are looked at.
-    let library = Library::open(Path::new(""));
-    let library = match settings {
-        Some(workspace) => library.under(&workspace.resolved.settings),
-        None => library,
-    };
+    let library = settings
+        .map_or_else(|| Library::open(Path::new("")), |workspace| workspace.library.clone().under(&workspace.resolved.settings));
     show(&mut context.out, &library, &args.files)
 }
 
 fn show(out: &mut Printer, library: &Library, files: &[PathBuf]) -> Result<Exit> {
     let mut validation = Validation { files: Vec::new(), errors: 0, warnings: 0 };
     for path in files {
-        let (text, checked) = library.check_file(path, is_stored(path));
-        let tests = tally_tests(text.as_deref().unwrap_or_default(), &checked.problems);
-        let errors = checked.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+        let looked_at = library.look_at(path, is_stored(path));
+        let (problems, is_agent) = (looked_at.problems, looked_at.kind == FileKind::Agent);
+        let tests = tally_tests(looked_at.text.as_deref().unwrap_or_default(), &problems);
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         validation.errors += errors;
-        validation.warnings += checked.problems.len() - errors;
+        validation.warnings += problems.len() - errors;
         if !out.json() {
             for problem in
-                checked.problems.iter().filter(|problem| problem.severity == Severity::Error || !out.quiet()).collect::<Vec<_>>()
+                problems.iter().filter(|problem| problem.severity == Severity::Error || !out.quiet()).collect::<Vec<_>>()
             {
                 out.data(sanitize::text(&templates::problem(path, problem)))?;
             }
             let valid = if errors == 0 { "valid, " } else { "" };
             let path = path.display().to_string();
-            out.say(format!("{}: {valid}{}", sanitize::line(&path), in_words(tests)));
+            let rest = if is_agent { "a base agent".to_owned() } else { in_words(tests) };
+            out.say(format!("{}: {valid}{rest}", sanitize::line(&path)));
         }
-        validation.files.push(FileValidation {
-            path: path.display().to_string(),
-            valid: errors == 0,
-            tests,
-            problems: checked.problems,
-        });
+        validation.files.push(FileValidation { path: path.display().to_string(), valid: errors == 0, tests, problems });
     }
     if out.json() {
         out.document(&validation)?;
@@ -91,9 +84,14 @@ fn show(out: &mut Printer, library: &Library, files: &[PathBuf]) -> Result<Exit>
     Ok(if validation.errors > 0 { Exit::Mendable } else { Exit::Done })
 }
 
-/// A file in a store's folder of templates is called by its name, so that must be the template's id; any other may be called anything.
+/// A file in a store's folder of templates, or of base agents, is called by its name, so that must be its id; any other may be called
+/// anything.
 fn is_stored(path: &Path) -> bool {
     let folder = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
+    let folder = match folder {
+        Some(folder) if folder.ends_with("templates/agents") => folder.parent().map(Path::to_owned),
+        folder => folder,
+    };
     folder.is_some_and(|folder| {
         let is_of_a_store = folder.with_file_name("journal").is_dir() || folder.ends_with(".meno/templates");
         folder.ends_with("templates") && is_of_a_store

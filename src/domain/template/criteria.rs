@@ -36,6 +36,39 @@ impl Checker<'_, '_> {
             let message = format!("no answer has at least {min} and at most {max} words");
             self.findings.error(pointer, message, "raise `max_words` or lower `min_words`");
         }
+        self.check_contradictions(criteria, pointer);
+    }
+
+    /// Reports texts that must and must not be there, where every criterion has to hold.
+    fn check_contradictions(&mut self, criteria: &[Criterion], pointer: &str) {
+        let typed = || {
+            criteria.iter().enumerate().filter_map(|(i, criterion)| match criterion {
+                Criterion::Typed(typed) => Some((i, typed)),
+                Criterion::Sentence(_) => None,
+            })
+        };
+        if typed().any(|(_, typed)| typed.weight.is_some()) {
+            return;
+        }
+        for (i, typed_one) in typed() {
+            let Check::NotContains { value: unwanted, ignore_case } = &typed_one.check else { continue };
+            let wanted = typed().find_map(|(_, other)| match &other.check {
+                Check::Contains { value, ignore_case: loosely } => {
+                    // Who asks for a text in any case may be given it in another one.
+                    let clashes = match (ignore_case, loosely) {
+                        (true, _) => value.to_lowercase().contains(&unwanted.to_lowercase()),
+                        (false, true) => false,
+                        (false, false) => value.contains(unwanted.as_str()),
+                    };
+                    (clashes && !unwanted.is_empty()).then_some(value)
+                }
+                _ => None,
+            });
+            if let Some(wanted) = wanted {
+                let message = format!("no answer has {} and is without {}", quoted(wanted), quoted(unwanted));
+                self.findings.error(&format!("{pointer}/{i}"), message, "remove one of both");
+            }
+        }
     }
 
     fn check_criterion(&mut self, criterion: &Criterion, pointer: &str, allowed: &Allowed<'_>, top: bool) {
@@ -120,7 +153,11 @@ impl Checker<'_, '_> {
                     self.findings.error(&at("path"), message, "write a relative path without `..`");
                 }
             }
-            Check::Command { run, timeout_s, .. } => {
+            Check::Command { run, timeout_s, exit_code } => {
+                if !(0..=255).contains(exit_code) {
+                    let message = format!("no program ends with {exit_code}");
+                    self.findings.error(&at("exit_code"), message, "write a number from 0 to 255");
+                }
                 for (i, argument) in run.iter().enumerate() {
                     self.check_text(argument, &at(&format!("run/{i}")), allowed);
                 }

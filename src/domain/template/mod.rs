@@ -38,6 +38,8 @@ use self::problem::Findings;
 pub struct Context<'a> {
     /// The base agents by id; `None`: not known, and any is taken.
     pub bases: Option<&'a BTreeMap<String, BaseAgent>>,
+    /// Base agents that cannot be used: by id, what is wrong with which file.
+    pub broken_bases: Option<&'a BTreeMap<String, String>>,
     /// Programs that the settings allow; `None`: not known, and any is taken. Others are a warning.
     pub commands: Option<&'a BTreeSet<String>>,
     /// MCP servers that the settings name; `None`: not known, and any is taken. Others are a warning.

@@ -144,6 +144,17 @@ impl Checker<'_, '_> {
             let message = format!("`min_items` asks for more than the {} options there are", question.options.len());
             self.findings.error(&format!("{pointer}/min_items"), message, "lower it, or add options");
         }
+        let most = most_together(question);
+        if let Some(min) = question.min_items
+            && (most as u64) < min
+            && min <= question.options.len() as u64
+        {
+            let message = format!("`min_items` asks for {min}, and `excludes` lets at most {most} stand together");
+            self.findings.error(&format!("{pointer}/min_items"), message, "lower it, or exclude less");
+        }
+        if question.max_length == Some(0) {
+            self.findings.error(&format!("{pointer}/max_length"), "nothing could be written", "allow at least 1");
+        }
         if question.max_items == Some(0) {
             self.findings.error(&format!("{pointer}/max_items"), "nothing could be chosen", "allow at least 1");
         }
@@ -236,4 +247,23 @@ impl Checker<'_, '_> {
             self.findings.error(&pointer, message, "refer to a question of the same type");
         }
     }
+}
+
+/// Returns how many options of a question can be chosen together at most, or a bound above that where there are many that exclude others.
+fn most_together(question: &Question) -> usize {
+    /// Options with exclusions that are tried out in every combination.
+    const TRIED_MAX: usize = 16;
+    let excludes = |one: &String, other: &String| question.excludes.get(one).is_some_and(|others| others.contains(other));
+    let clash = |one: &String, other: &String| excludes(one, other) || excludes(other, one);
+    let (bound, free): (Vec<&String>, Vec<&String>) =
+        question.options.iter().partition(|one| question.options.iter().any(|other| clash(one, other)));
+    if bound.len() > TRIED_MAX {
+        return question.options.len();
+    }
+    let fits = |set: u32| {
+        let chosen: Vec<&String> = (0..).zip(&bound).filter(|(place, _)| set & (1 << place) != 0).map(|(_, one)| *one).collect();
+        let alone = chosen.iter().enumerate().all(|(place, one)| chosen[..place].iter().all(|other| !clash(one, other)));
+        alone.then_some(chosen.len())
+    };
+    free.len() + (0..1u32 << bound.len()).filter_map(fits).max().unwrap_or(0)
 }

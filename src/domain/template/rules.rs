@@ -70,6 +70,14 @@ impl Checker<'_, '_> {
 
     fn check_base(&mut self, rule: &Rule, pointer: &str) {
         let Some(bases) = self.context.bases.filter(|bases| find_base(bases, &rule.base_template).is_none()) else { return };
+        if let Some(what) = self.context.broken_bases.and_then(|broken| broken.get(&rule.base_template)) {
+            let message = format!("the base agent {} is broken: {what}", quoted(&rule.base_template));
+            return self.findings.error(
+                pointer,
+                message,
+                "mend that file; `meno validate-template FILE` says all that is wrong with it",
+            );
+        }
         let names = bases.values().flat_map(|base| std::iter::once(&base.id).chain(&base.aliases)).map(String::as_str);
         let mut remedy = match nearest(&rule.base_template, names) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -52,6 +52,14 @@ fn questions_are_checked() {
             "error /form_schema/questions/4/min_items: `min_items` asks for more than the 3 options there are",
         ],
     );
+    breaks_all(
+        &[(&q("4/min_items"), json!(3)), (&q("4/default"), json!(null))],
+        &["error /form_schema/questions/4/min_items: `min_items` asks for 3, and `excludes` lets at most 2 stand together"],
+    );
+    breaks_all(
+        &[(&q("0/max_length"), json!(0)), (&q("0/default"), json!(null))],
+        &["error /form_schema/questions/0/max_length: nothing could be written"],
+    );
     breaks(
         &q("4/requires"),
         json!({"none": ["lint", "nothing"], "lnt": []}),

@@ -183,4 +183,16 @@ fn criteria_are_checked() {
         json!([{"type": "min_words", "value": 9}, {"type": "max_words", "value": 5}]),
         &["error /agent_composition_rules/1/success_criteria: no answer has at least 9 and at most 5 words"],
     );
+    let asks = |wanted: &str, unwanted: &str, ignore_case| json!([{"type": "contains", "value": wanted}, {"type": "not_contains", "value": unwanted, "ignore_case": ignore_case}]);
+    breaks(&r("1/success_criteria"), asks("TODO", "todo", false), &[]);
+    breaks(
+        &r("1/success_criteria"),
+        asks("a TODO", "todo", true),
+        &["error /agent_composition_rules/1/success_criteria/1: no answer has `a TODO` and is without `todo`"],
+    );
+    breaks(
+        &r("1/success_criteria"),
+        json!([{"type": "command", "run": ["cargo", "test"], "exit_code": 999}]),
+        &["error /agent_composition_rules/1/success_criteria/0/exit_code: no program ends with 999"],
+    );
 }
