@@ -50,6 +50,8 @@ pub struct Post<'a> {
 pub struct Response {
     response: reqwest::Response,
     idle: Duration,
+    /// The provider's setting that says how long it may be silent, where there is one.
+    setting: Option<&'static str>,
 }
 
 impl Http {
@@ -103,9 +105,9 @@ impl Http {
         }
         let sent = self.0.post(post.url).headers(headers).body(post.body).send();
         match tokio::time::timeout(post.first_byte, sent).await {
-            Ok(Ok(response)) => Ok(Response { response, idle: post.idle }),
+            Ok(Ok(response)) => Ok(Response { response, idle: post.idle, setting: Some("idle_s") }),
             Ok(Err(error)) => Err(fault_of(error)),
-            Err(_) => Err(silent("no response began", post.first_byte)),
+            Err(_) => Err(silent("no response began", post.first_byte, Some("connect_s` and `first_byte_s"))),
         }
     }
 }
@@ -129,7 +131,7 @@ impl Response {
         match tokio::time::timeout(self.idle, self.response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(error)) => Err(fault_of(error)),
-            Err(_) => Err(silent("the reply fell silent", self.idle)),
+            Err(_) => Err(silent("the reply fell silent", self.idle, self.setting)),
         }
     }
 
@@ -177,9 +179,9 @@ pub async fn get(endpoint: &Endpoint, patience: Duration) -> Result<Response, Fa
     }
     let client = builder.build().map_err(|error| Fault::lasting(ErrorClass::Connection, causes(&error)))?;
     match tokio::time::timeout(patience, client.get(endpoint.url.clone()).send()).await {
-        Ok(Ok(response)) => Ok(Response { response, idle: patience }),
+        Ok(Ok(response)) => Ok(Response { response, idle: patience, setting: None }),
         Ok(Err(error)) => Err(fault_of(error)),
-        Err(_) => Err(silent("no response began", patience)),
+        Err(_) => Err(silent("no response began", patience, None)),
     }
 }
 
@@ -202,14 +204,16 @@ pub async fn ask(endpoint: &Endpoint, patience: Duration) -> Result<Response, Fa
     }
     let client = builder.build().map_err(|error| Fault::lasting(ErrorClass::Connection, causes(&error)))?;
     match tokio::time::timeout(patience, client.get(endpoint.url.clone()).send()).await {
-        Ok(Ok(response)) => Ok(Response { response, idle: patience }),
+        Ok(Ok(response)) => Ok(Response { response, idle: patience, setting: None }),
         Ok(Err(error)) => Err(fault_of(error)),
-        Err(_) => Err(silent("no response began", patience)),
+        Err(_) => Err(silent("no response began", patience, None)),
     }
 }
 
-fn silent(what: &str, after: Duration) -> Fault {
-    Fault::passing(ErrorClass::Timeout, format!("{what} within {} s", after.as_secs_f64()))
+/// `setting`: which one of the provider's says how long to wait.
+fn silent(what: &str, after: Duration, setting: Option<&str>) -> Fault {
+    let longer = setting.map_or_else(String::new, |setting| format!(" (as long as `{setting}` of the provider allows)"));
+    Fault::passing(ErrorClass::Timeout, format!("{what} within {} s{longer}", after.as_secs_f64()))
 }
 
 fn fault_of(error: reqwest::Error) -> Fault {

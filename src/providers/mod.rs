@@ -54,6 +54,8 @@ const PRICES: &str = include_str!("prices.json");
 
 /// Bytes of an error's body that are read.
 const ERROR_BODY_MAX: usize = 64 << 10;
+/// How many times as long as a reply may be silent it may say nothing but that it is alive: comments, pings, a model that thinks.
+const SIGNS_OF_LIFE: u32 = 10;
 /// Characters of a failure's message.
 const MESSAGE_MAX: usize = 600;
 
@@ -302,7 +304,8 @@ impl Try {
             return Err(fault);
         }
         self.taken = Some(status);
-        let mut shown = 0;
+        let (mut shown, mut progress) = (0, Instant::now());
+        let patience = provider.idle().saturating_mul(SIGNS_OF_LIFE);
         while let Some(chunk) = response.chunk().await? {
             self.decoder.push(&chunk)?;
             let draft = self.decoder.draft();
@@ -311,8 +314,14 @@ impl Try {
             }
             let output_tokens = draft.output_tokens();
             if output_tokens > shown {
-                shown = output_tokens;
+                (shown, progress) = (output_tokens, Instant::now());
                 update(CallUpdate::Progress { output_tokens });
+            } else if progress.elapsed() > patience && !draft.ended {
+                let message = format!(
+                    "nothing but signs of life came within {} s ({SIGNS_OF_LIFE} times as long as `idle_s` of the provider)",
+                    patience.as_secs_f64()
+                );
+                return Err(Fault::passing(ErrorClass::Timeout, message));
             }
             if draft.ended {
                 response.drain().await;

@@ -133,9 +133,14 @@ impl Provider {
             }),
             body,
             first_byte: connect.saturating_add(seconds(self.settings.first_byte_s)),
-            idle: seconds(self.settings.idle_s),
+            idle: self.idle(),
         };
         client.post(post).await
+    }
+
+    /// Returns how long a reply may be silent.
+    pub(super) fn idle(&self) -> Duration {
+        seconds(self.settings.idle_s)
     }
 
     fn endpoint(&self) -> Result<&Endpoint, Fault> {

@@ -170,7 +170,7 @@ pub struct ProviderConfig {
     /// Seconds until the first byte. Default 60.
     #[schemars(range(min = 0.001, max = 86400))]
     pub first_byte_s: Option<f64>,
-    /// Seconds between pieces of a stream. Default 90.
+    /// Seconds between pieces of a stream; ten times as long it may consist of signs of life alone. Default 90.
     #[schemars(range(min = 0.001, max = 86400))]
     pub idle_s: Option<f64>,
     /// Tries after the first one. Default 2.

@@ -2,6 +2,10 @@
 //! gets to see a key.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
 
 use meno::event::Event;
 use meno::internals::settings::Variables;
@@ -433,4 +437,30 @@ async fn where_a_provider_redirects_to_is_said_and_nobody_is_followed() {
     let done = relayed(&house, &["--budget", "1"]).await;
     let shown = house.meno(["show-run", "last"]).stdout;
     assert!(shown.contains("elsewhere.example") && shown.contains("base_url"), "{shown}\n{}", done.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_is_nothing_but_signs_of_life_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let base = format!("http://{}/v1", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for stream in listener.incoming().filter_map(Result::ok) {
+            thread::spawn(move || {
+                let (mut stream, mut head) = (stream, [0; 1024]);
+                let _ = stream.read(&mut head);
+                let mut said = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n");
+                while said.is_ok() {
+                    thread::sleep(Duration::from_millis(40));
+                    said = stream.write_all(b": still here\n\n");
+                }
+            });
+        }
+    });
+    let house = House::new();
+    house.template("relay", &relay());
+    let settings = settings("openai-chat", &base, "bearer").replace("retries = 4", "retries = 0\nidle_s = 0.2");
+    house.configure(&settings);
+    relayed(&house, &["--strategy", "cheap_only"]).await.exits(3);
+    let shown = house.meno(["events", "last", "--kind", "CallFailed", "--json"]).exits(0).stdout;
+    assert!(shown.contains("nothing but signs of life came within 2 s") && shown.contains("`idle_s`"), "{shown}");
 }

@@ -7,7 +7,7 @@ use super::writer::failure_rate;
 use super::*;
 use crate::domain::call::{CallContext, OutputSchema};
 use crate::domain::criterion::Criterion;
-use crate::domain::event::Verdict;
+use crate::domain::event::{StopReason, Verdict};
 use crate::domain::judge::{DecidedBy, Edition, Facts, Score, Scores, judge, judge_call, read_scores, schema_problems};
 use crate::domain::template::{OutputContract, OutputFormat};
 use crate::domain::tier::Tier;
@@ -257,7 +257,7 @@ fn a_judge_scores_every_sentence_by_the_same_rule() {
         let text = reply_to(&call).text;
         let value: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(schema_problems(&asked.schema.schema, &value, Edition::default()), Ok(vec![]));
-        let scores = read_scores(&text, 3, Edition::default());
+        let scores = read_scores(&text, StopReason::End, 3, Edition::default());
         assert!(scores.iter().all(|score| matches!(score, Score::Given { .. })), "{text}");
         for (number, judged) in (0..).zip(judge(&asked.criteria, "", &Facts::default(), Scores::Given(&scores))) {
             assert_eq!((judged.verdict, judged.by), (wanted(&call, number), DecidedBy::Model), "{text}");
