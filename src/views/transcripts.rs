@@ -37,12 +37,16 @@ pub struct Key(pub [u8; KEY_BYTES]);
 impl Key {
     /// Names a model's reply: by its message, and by the request where the source tells of one.
     pub fn reply(source: &str, message: &str, request: Option<&str>) -> Self {
-        let mut key = Self::of(&["reply", source, message]);
-        if let Some(request) = request {
-            let rest = Self::of(&["request", request]);
-            key.0[NAME_BYTES..].iter_mut().zip(rest.0).for_each(|(to, from)| *to = from.max(1));
-        }
-        key
+        let key = Self::of(&["reply", source, message]);
+        request.map_or(key, |request| key.with_request(request))
+    }
+
+    /// Tells it apart from others of the same name: two that both have a request are one when it is the same.
+    #[must_use]
+    pub fn with_request(mut self, request: &str) -> Self {
+        let rest = Self::of(&["request", request]);
+        self.0[NAME_BYTES..].iter_mut().zip(rest.0).for_each(|(to, from)| *to = from.max(1));
+        self
     }
 
     /// Names whatever the parts name together.

@@ -254,6 +254,22 @@ fn a_fork_of_codex_that_does_not_name_its_parent_repeats_its_calls_all_the_same(
 }
 
 #[test]
+fn two_forks_of_codex_that_come_to_the_same_numbers_are_two() {
+    let house = house();
+    let first = codex_exchange("2026-03-01T10:00:01Z", "one", "eins", Some(1000));
+    write(&rollout(&house, "sessions/2026/03/01", "0199-root"), &[vec![codex_meta("0199-root", None)], first.clone()].concat());
+    for (id, question, answer) in [("0199-a", "two", "zwei"), ("0199-b", "two", "deux"), ("0199-c", "three", "zwei")] {
+        let own = codex_exchange("2026-03-01T12:00:01Z", question, answer, Some(2000));
+        let lines = [vec![codex_meta(id, Some("0199-root"))], first.clone(), own].concat();
+        write(&rollout(&house, "sessions/2026/03/02", id), &lines);
+    }
+    import(&house, "codex");
+    assert_eq!(spent(&house), (4 * 1_350_000, 4));
+    fs::remove_file(house.store().join("transcripts.json")).expect("what was read");
+    assert_eq!(import(&house, "codex")["calls"], 0);
+}
+
+#[test]
 fn equal_replies_without_tokens_are_as_many_as_were_given() {
     let house = house();
     let lines = [

@@ -254,6 +254,8 @@ struct Reader<'a> {
     said: Key,
     /// The last prompt, until something answers it: items and events tell it both.
     asked: Option<String>,
+    /// The last prompt.
+    prompt: String,
     /// The session's id, once its description was read.
     own: Option<String>,
     /// It repeats another rollout, with new times: what nobody answered there is not asked again.
@@ -323,6 +325,7 @@ impl<'a> Reader<'a> {
             total: None,
             said: Key::of(&[]),
             asked: None,
+            prompt: String::new(),
             own: None,
             is_copy: file.thread.is_some(),
             open: None,
@@ -391,6 +394,7 @@ impl<'a> Reader<'a> {
         }
         self.flush(None);
         self.asked = Some(text.to_owned());
+        text.clone_into(&mut self.prompt);
         self.said = Key::of(&["said", &self.said.to_hex(), text]);
         self.say(What::Prompt { text: text.to_owned(), stands_alone: !self.is_copy });
     }
@@ -476,6 +480,12 @@ impl<'a> Reader<'a> {
         let text = texts.join("\n\n");
         let ids: String = tools.iter().map(|tool| tool.id.as_str()).collect::<Vec<_>>().join(" ");
         let said = self.said.to_hex();
+        // Two forks of a session may come to the same numbers with other words.
+        let words = Key::of(&[&self.prompt, &text, &ids]).to_hex();
+        let told = told.map(|(key, aliases, usage)| {
+            let aliases = aliases.into_iter().map(|alias| alias.with_request(&words)).collect();
+            (key.with_request(&words), aliases, usage)
+        });
         let (key, aliases, usage) = told.unwrap_or_else(|| {
             // Without numbers two replies may be alike: what was said before tells them apart.
             let mut keys = self.keys(&["untold", &said, &text, &ids]);
