@@ -3,7 +3,7 @@
 
 use super::finding::{Check, Findings, Location};
 use super::story::RunAudit;
-use crate::domain::event::{AttemptEnded, AttemptOutcome, JudgedBy, Purpose, Verdict};
+use crate::domain::event::{AttemptEnded, AttemptOutcome, JudgedBy, Purpose, StopReason, Verdict};
 use crate::domain::judge::{self, DecidedBy, Facts, Finding, Judged, Scores};
 use crate::domain::run::{Agent, Attempt, Basis, CallState, quotable_files};
 use crate::domain::settings::Settings;
@@ -66,8 +66,9 @@ fn again(audit: &RunAudit, agent: &Agent, attempt: &Attempt, settings: &Settings
     let (Some(answer), false) = (answer, said == Some(None)) else {
         return (0..count).for_each(|_| book.not_verifiable(Check::Criteria));
     };
-    let scores = said.flatten().map(|said| judge::read_scores(&said, judge::sentences(&agent.criteria).len(), edition));
     // Who did not judge, and why, is in the words of the evidence only: words are not compared.
+    let scores =
+        said.flatten().map(|said| judge::read_scores(&said, StopReason::End, judge::sentences(&agent.criteria).len(), edition));
     let scores = scores.as_deref().map_or(Scores::Nobody(""), Scores::Given);
     let (workspace, commands) = (attempt.files.clone(), attempt.commands.clone());
     let input_files = quotable_files(&audit.run, agent.plan.agent, edition);

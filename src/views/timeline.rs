@@ -191,12 +191,12 @@ impl Fold {
             }
         }
         // Of an imported run only the moments of its record count; a note is no part of the work.
-        if WorkTime::looks_at(event) && (!self.is_imported || envelope.occurred_at.is_some()) {
+        if event.is_timed() && (!self.is_imported || envelope.occurred_at.is_some()) {
             self.see(at);
         }
         let agent = self.act(event, at, envelope.seq);
         self.timeline.moments.push(Moment { seq: envelope.seq, at, kind: event.name(), agent });
-        if WorkTime::looks_at(event) {
+        if event.is_timed() {
             self.last = at;
         }
     }

@@ -58,38 +58,6 @@ enum Phase {
 }
 
 impl WorkTime {
-    /// Tells whether an event says something of time: those that only the process appends which executes the run, but for a wish to
-    /// cancel. A note or advice says nothing of it.
-    pub fn looks_at(event: &Event) -> bool {
-        matches!(
-            event,
-            Event::RunStarted(_)
-                | Event::QuestionsShown(_)
-                | Event::AnswerGiven(_)
-                | Event::AnswerChanged(_)
-                | Event::FormCompleted(_)
-                | Event::AttemptStarted(_)
-                | Event::AttemptEnded(_)
-                | Event::CallStarted(_)
-                | Event::CallReplied(_)
-                | Event::CallFailed(_)
-                | Event::CallCancelled(_)
-                | Event::ToolStarted(_)
-                | Event::ToolEnded(_)
-                | Event::TierEscalated(_)
-                | Event::ApprovalAsked(_)
-                | Event::ApprovalGiven(_)
-                | Event::AgentSucceeded(_)
-                | Event::AgentFailed(_)
-                | Event::RunSucceeded(_)
-                | Event::RunFailed(_)
-                | Event::RunSuspended(_)
-                | Event::RunResumed(_)
-                | Event::CancelAsked(_)
-                | Event::RunCancelled(_)
-        )
-    }
-
     /// Returns the time of a run that begins with this event.
     pub fn begun_with(recorded: &Recorded) -> Self {
         let mut time = Self::default();
@@ -99,7 +67,7 @@ impl WorkTime {
 
     /// Takes in the run's next event.
     pub fn apply(&mut self, recorded: &Recorded) {
-        if !Self::looks_at(&recorded.event) {
+        if !recorded.event.is_timed() {
             return;
         }
         let envelope = &recorded.envelope;

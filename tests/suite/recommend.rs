@@ -221,6 +221,15 @@ fn what_if_says_agent_by_agent_what_one_run_tells() {
     assert!(premium["cost_nusd"].is_null() && premium["unknown_share"] == 1.0, "{premium}");
     let shown = house.meno(["whatif", id, "--strategy", "premium_only"]).exits(0).stdout;
     assert!(shown.contains("never tried at premium"), "{shown}");
+    // The capable attempt was told why the cheap one had failed.
+    let done = house.meno(["whatif", id, "--strategy", "capable_first", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&done.stdout).expect("a document");
+    let agent = &told["strategies"][0]["agents"][0];
+    assert_eq!(
+        (&agent["outcome"], &agent["told_more"], &cheap["agents"][0]["told_more"]),
+        (&json!("passed"), &json!(true), &json!(false))
+    );
+    assert!(house.meno(["whatif", id, "--strategy", "capable_first"]).exits(0).stdout.contains("passed, after failures"));
 }
 
 #[test]

@@ -131,6 +131,12 @@ pub fn whatif(out: &Printer, report: &Whatif) -> String {
         parts.push(table.finish());
         parts.push(sum(strategy, &cost));
     }
+    if report.strategies.iter().flat_map(|strategy| &strategy.agents).any(|agent| agent.told_more) {
+        parts.push(
+            "after failures: that attempt knew of failures which the strategy would not have made, and might have gone otherwise"
+                .to_owned(),
+        );
+    }
     parts.join("\n\n")
 }
 
@@ -142,6 +148,7 @@ fn as_it_was(agent: &WhatifAgent) -> String {
 fn as_it_would_be(agent: &WhatifAgent) -> String {
     match agent.unknown_at {
         Some(tier) => format!("unknown: never tried at {tier}"),
+        None if agent.told_more => format!("{}, after failures", name(agent.outcome)),
         None => name(agent.outcome).to_owned(),
     }
 }

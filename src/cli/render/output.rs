@@ -115,7 +115,7 @@ pub(super) fn no_output(attempt: &AttemptDetail) -> String {
 /// Lists verdicts, each with what speaks for it.
 pub(super) fn criteria<'a>(page: &mut Page, indent: usize, criteria: impl IntoIterator<Item = &'a CriterionDetail>) {
     for criterion in criteria {
-        let score = criterion.score.map_or_else(String::new, |score| format!(" {score:.2}"));
+        let score = criterion.score.map_or_else(String::new, |score| format!(" {score}"));
         let style = match criterion.verdict {
             Verdict::Pass => GOOD,
             Verdict::Fail => BAD,

@@ -127,7 +127,7 @@ fn head(page: &mut Page, run: &RunDetail, zone: &TimeZone) {
 
 fn token_words(run: &RunDetail) -> String {
     let tokens = &run.tokens;
-    let untold = run.untold_calls();
+    let untold = run.untold_calls;
     if untold > 0 && *tokens == Tokens::default() {
         return "unknown".to_owned();
     }
@@ -232,7 +232,7 @@ fn tell_agent(page: &mut Page, agent: &AgentDetail, mode: Mode) {
     let mut parts = vec![agent.strategy.name().to_owned()];
     if agent.attempts.iter().any(|attempt| attempt.inherited_from.is_none()) {
         parts.push(words::cost(agent.cost_nusd, agent.cost_complete, mode));
-        parts.push(format!("{} tokens", words::tokens(agent.tokens.total(), agent.untold_calls())));
+        parts.push(format!("{} tokens", words::tokens(agent.tokens.total(), agent.untold_calls)));
     }
     parts.extend(agent.duration_ms.map(time::duration));
     page.line(

@@ -47,6 +47,40 @@ impl RunStarted {
     }
 }
 
+impl Event {
+    /// Tells whether it says something of how long its run works: what only the process appends that executes the run, and a wish to
+    /// cancel. A note or advice says nothing of it.
+    pub fn is_timed(&self) -> bool {
+        matches!(
+            self,
+            Self::RunStarted(_)
+                | Self::QuestionsShown(_)
+                | Self::AnswerGiven(_)
+                | Self::AnswerChanged(_)
+                | Self::FormCompleted(_)
+                | Self::AttemptStarted(_)
+                | Self::AttemptEnded(_)
+                | Self::CallStarted(_)
+                | Self::CallReplied(_)
+                | Self::CallFailed(_)
+                | Self::CallCancelled(_)
+                | Self::ToolStarted(_)
+                | Self::ToolEnded(_)
+                | Self::TierEscalated(_)
+                | Self::ApprovalAsked(_)
+                | Self::ApprovalGiven(_)
+                | Self::AgentSucceeded(_)
+                | Self::AgentFailed(_)
+                | Self::RunSucceeded(_)
+                | Self::RunFailed(_)
+                | Self::RunSuspended(_)
+                | Self::RunResumed(_)
+                | Self::CancelAsked(_)
+                | Self::RunCancelled(_)
+        )
+    }
+}
+
 /// The label of runs of other systems whose results were made up.
 pub(crate) const SIMULATED_LABEL: (&str, &str) = ("simulated", "true");
 

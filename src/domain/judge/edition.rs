@@ -24,8 +24,11 @@ pub enum Edition {
     /// answer. An agent that lists tools which change files and has no leave to does not escalate for what only a change can mend.
     Sixth,
     /// A try that a provider may have been paid for, and that said nothing of its tokens, costs something that is not known.
-    #[default]
     Seventh,
+    /// A judge that refused, or whose reply was cut off, is said to have done so. Of a tier's fallbacks those come first that the budgets
+    /// let be called.
+    #[default]
+    Eighth,
 }
 
 impl Edition {
@@ -64,6 +67,16 @@ impl Edition {
         self >= Self::Seventh
     }
 
+    /// Returns whether the reason why a judge's reply stopped is heard.
+    pub fn hears_judges(self) -> bool {
+        self >= Self::Eighth
+    }
+
+    /// Returns whether a fallback without a price, which a budget forbids, stands behind those with one.
+    pub fn prefers_priced(self) -> bool {
+        self >= Self::Eighth
+    }
+
     /// Counts the words of a text: by the word boundaries of Unicode (UAX #29), where what has neither letter nor digit is no word.
     /// Scripts that are written without spaces have no boundaries to go by: there each character is a word, as word processors count.
     pub fn words(self, text: &str) -> u64 {
@@ -84,6 +97,7 @@ impl From<Edition> for u32 {
             Edition::Fifth => 5,
             Edition::Sixth => 6,
             Edition::Seventh => 7,
+            Edition::Eighth => 8,
         }
     }
 }
@@ -100,6 +114,7 @@ impl TryFrom<u32> for Edition {
             5 => Ok(Self::Fifth),
             6 => Ok(Self::Sixth),
             7 => Ok(Self::Seventh),
+            8 => Ok(Self::Eighth),
             number => Err(format!("edition {number} of the rules for judging is not known to this version")),
         }
     }
@@ -128,10 +143,10 @@ mod tests {
 
     #[test]
     fn an_edition_is_recorded_as_its_number() {
-        for edition in (1..=7).map(|number| Edition::try_from(number).unwrap()) {
+        for edition in (1..=8).map(|number| Edition::try_from(number).unwrap()) {
             let text = serde_json::to_string(&edition).unwrap();
             assert_eq!(serde_json::from_str::<Edition>(&text).unwrap(), edition);
         }
-        assert!(serde_json::from_str::<Edition>("8").unwrap_err().to_string().contains("edition 8"));
+        assert!(serde_json::from_str::<Edition>("9").unwrap_err().to_string().contains("edition 9"));
     }
 }

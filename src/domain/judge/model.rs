@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::call::OutputSchema;
 use super::super::criterion::{Check, Criterion};
+use super::super::event::StopReason;
 use super::super::ids::Hash;
 use super::edition::Edition;
 use super::json::json_answer;
@@ -144,13 +145,19 @@ fn reply_schema() -> Value {
     })
 }
 
-/// Reads a judge's reply: one score for each of `count` sentences, in their order. What cannot be used is missing, never
-/// guessed: a score out of range is not bent into it.
-pub fn read_scores(reply: &str, count: usize, edition: Edition) -> Vec<Score> {
+/// Reads a judge's reply, which ended because of `stop`: one score for each of `count` sentences, in their order. What cannot be used is
+/// missing, never guessed: a score out of range is not bent into it.
+pub fn read_scores(reply: &str, stop: StopReason, count: usize, edition: Edition) -> Vec<Score> {
     let missing = |why: &str| Score::Missing { why: clip(why, EVIDENCE_BYTES_MAX) };
-    let value = match json_answer(reply, edition) {
-        Ok(value) => value,
-        Err(problem) => return vec![missing(&format!("the judge's reply cannot be read: {problem}")); count],
+    let value = match (json_answer(reply, edition), stop) {
+        (Ok(value), _) => value,
+        (Err(_), StopReason::Refusal | StopReason::Filtered) if edition.hears_judges() => {
+            return vec![missing("the judge refused to judge it"); count];
+        }
+        (Err(_), StopReason::MaxTokens | StopReason::ContextFull) if edition.hears_judges() => {
+            return vec![missing("the judge's reply was cut off before its end"); count];
+        }
+        (Err(problem), _) => return vec![missing(&format!("the judge's reply cannot be read: {problem}")); count],
     };
     let Some(entries) = value.get("scores").unwrap_or(&value).as_array() else {
         return vec![missing("the judge's reply has no list of scores"); count];

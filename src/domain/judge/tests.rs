@@ -200,8 +200,8 @@ fn a_run_of_the_first_edition_is_judged_by_it_for_good() {
     assert_eq!(in_second(path.clone(), r#"{"ok": "no"}"#).evidence, "`$.ok` finds \"\"no\"\", which does not hold");
     assert_eq!(one(path, r#"{"ok": "no"}"#).evidence, "`$.ok` is \"no\", another value is required");
     let scores = "```\n[]\n```\n```json\n[{\"criterion\": 1, \"score\": 1}]\n```";
-    assert!(matches!(read_scores(scores, 1, Edition::First)[0], Score::Missing { .. }));
-    assert!(matches!(read_scores(scores, 1, Edition::Second)[0], Score::Given { .. }));
+    assert!(matches!(read_scores(scores, StopReason::End, 1, Edition::First)[0], Score::Missing { .. }));
+    assert!(matches!(read_scores(scores, StopReason::End, 1, Edition::Second)[0], Score::Given { .. }));
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_sentence_is_pending_only_while_it_matters() {
     let reply = json!({"scores": [
         {"criterion": 4, "reason": "polite", "score": 0.1}, {"criterion": 1, "reason": "clear", "score": 0.7},
         {"criterion": 2, "reason": "", "score": 7}]});
-    let scores = read_scores(&reply.to_string(), 4, Edition::default());
+    let scores = read_scores(&reply.to_string(), StopReason::End, 4, Edition::default());
     let judged = judge(&criteria, "a", &facts(), Scores::Given(&scores));
     let verdicts: Vec<Verdict> = judged.iter().map(|judged| judged.verdict).collect();
     assert_eq!(verdicts, [Verdict::Pass, Verdict::Pass, Verdict::Fail, Verdict::Pass]);
@@ -295,8 +295,21 @@ fn a_sentence_is_pending_only_while_it_matters() {
 }
 
 #[test]
+fn a_judge_that_refused_or_was_cut_off_is_said_to_have_done_so() {
+    let why = |reply: &str, stop, edition| match &read_scores(reply, stop, 1, edition)[0] {
+        Score::Missing { why } => why.clone(),
+        Score::Given { score, .. } => score.to_string(),
+    };
+    let whole = r#"{"scores": [{"criterion": 1, "score": 0.5, "reason": "half"}]}"#;
+    assert_eq!(why("I cannot.", StopReason::Refusal, Edition::Eighth), "the judge refused to judge it");
+    assert_eq!(why(&whole[..20], StopReason::MaxTokens, Edition::Eighth), "the judge's reply was cut off before its end");
+    assert_eq!(why(whole, StopReason::MaxTokens, Edition::Eighth), "0.5");
+    assert!(why("I cannot.", StopReason::Refusal, Edition::Seventh).contains("cannot be read"));
+}
+
+#[test]
 fn scores_that_cannot_be_used_are_missing_with_the_reason() {
-    let why = |reply: &str| match &read_scores(reply, 1, Edition::default())[0] {
+    let why = |reply: &str| match &read_scores(reply, StopReason::End, 1, Edition::default())[0] {
         Score::Missing { why } => why.clone(),
         Score::Given { score, .. } => score.to_string(),
     };
@@ -499,7 +512,7 @@ proptest! {
             json!({"type": "regex", "pattern": text}), json!({"type": "json_path", "path": format!("${text}")}),
             json!({"type": "json_schema", "schema": {"pattern": text}}), json!({"type": "cites_inputs"}), json!(text),
         ].map(criterion).into();
-        let scores = read_scores(&answer, 1, Edition::default());
+        let scores = read_scores(&answer, StopReason::End, 1, Edition::default());
         for judged in judge(&criteria, &answer, &facts, Scores::Given(&scores)) {
             prop_assert!(judged.evidence.len() <= EVIDENCE_BYTES_MAX);
         }

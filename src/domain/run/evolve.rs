@@ -256,6 +256,11 @@ impl Run {
             Event::RunResumed(body) => {
                 self.phase = Phase::Running;
                 self.executor = Some(body.executor);
+                let waited = envelope.at.saturating_sub(self.active_at).max(0);
+                let attempts = self.agents.iter_mut().filter_map(|agent| agent.attempts.last_mut());
+                for attempt in attempts.filter(|attempt| attempt.outcome.is_none()) {
+                    attempt.started_at = attempt.started_at.saturating_add(waited);
+                }
                 if let Some(terms) = &mut self.terms {
                     terms.budget = body.budget.or(terms.budget);
                     terms.allow_unpriced |= body.allow_unpriced;
@@ -288,6 +293,10 @@ impl Run {
             | Event::SegmentImported(_)
             | Event::ClockMovedBack(_)
             | Event::ImportKeysRetained(_) => {}
+        }
+        // Who asks for an end may be anybody.
+        if recorded.event.is_timed() && !matches!(recorded.event, Event::CancelAsked(_)) {
+            self.active_at = envelope.at;
         }
     }
 

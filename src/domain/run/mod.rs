@@ -22,8 +22,8 @@ mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use basis::{Basis, BasisError, ModelChoice};
-pub use budget::{Shortage, affords_another_try, most_with_tools, shortage};
+pub use basis::{Basis, BasisError};
+pub use budget::{Shortage, affords_another_try, expected, most_with_tools, shortage};
 pub use cause::Causes;
 pub use command::{Command, DayRefusal, NewLimits, Refusal, StartAdvice};
 pub use decide::{NO_PRICE, decide, decide_on};

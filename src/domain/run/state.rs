@@ -33,6 +33,8 @@ pub struct Run {
     pub terms: Option<Terms>,
     /// The process that executes, or did last.
     pub executor: Option<ExecutorId>,
+    /// When that process was last at work.
+    pub active_at: TimeNs,
     /// The answers, in the order given.
     pub answers: IndexMap<String, RecordedAnswer>,
     /// The material.
@@ -196,7 +198,7 @@ pub struct Attempt {
     pub number: AttemptNo,
     /// Its tier.
     pub tier: Tier,
-    /// When it started.
+    /// When it started; later by what the run waited meanwhile for somebody to resume it.
     pub started_at: TimeNs,
     /// Which of the tier's models works: 0 the first, 1 its first fallback, and so on.
     pub work_model: usize,

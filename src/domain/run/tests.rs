@@ -367,6 +367,32 @@ fn a_lost_attempt_does_not_count_and_is_tried_again_at_the_same_tier() {
 }
 
 #[test]
+fn an_attempt_does_not_last_while_its_run_waits_to_be_resumed() {
+    const HOUR: i64 = 3_600_000_000_000;
+    let mut world = World::start(basis(team()), None, Escalate::Auto);
+    let start = |world: &mut World, agent, purpose| {
+        world.perform(Command::StartCall { agent, purpose }).expect("the call is owed");
+        world.run.calls.values().next_back().expect("it is open").number
+    };
+    let call = start(&mut world, 2, Purpose::Work);
+    world.reply(call, "something to judge").expect("the call is open");
+    world.now += HOUR;
+    let executor = ExecutorId::from_bytes([2; 16]);
+    world
+        .perform(Command::Resume { executor, retry_failed: false, meno_version: String::new(), limits: NewLimits::default() })
+        .expect("it was running");
+    let judge = start(&mut world, 2, Purpose::Judge);
+    world.now += HOUR / 2;
+    world.fail(judge, ErrorClass::Auth).expect("the call is open");
+    let ended = world.log.iter().find_map(|recorded| match &recorded.event {
+        Event::AttemptEnded(body) => Some(body.duration_ms),
+        _ => None,
+    });
+    // Six commands, a millisecond apart, of which the resumption took the place of one.
+    assert_eq!(ended, Some(1_800_003));
+}
+
+#[test]
 fn an_answer_that_was_cut_off_gets_more_room_before_it_climbs() {
     let mut world = World::start(basis(team()), None, Escalate::Auto);
     let call = world.start_first();
@@ -375,6 +401,31 @@ fn an_answer_that_was_cut_off_gets_more_room_before_it_climbs() {
     assert_eq!((world.run.calls[&call].model.as_str(), world.run.calls[&call].max_output), (MODELS[0], 2000));
     world.reply_with(call, "ok and", StopReason::MaxTokens).expect("the call is open");
     assert!(world.names().ends_with(&["TierEscalated"]));
+}
+
+#[test]
+fn a_run_costs_no_more_than_was_expected_at_most() {
+    let mut world = World::start(basis(team()), None, Escalate::Auto);
+    let expected: Vec<_> = world.run.agents.iter().map(|agent| expected(&world.run, &world.basis, agent)).collect();
+    assert!(expected.iter().all(|cost| cost.is_some_and(|(low, high)| NanoUsd(0) < low && low < high)), "{expected:?}");
+    let most: NanoUsd = expected.into_iter().flatten().map(|(_, high)| high).sum();
+    // Every answer is as long as it may be, and only the last one will do.
+    let answer = |good: bool| format!("{} {}", if good { "ok" } else { "bad" }, "word ".repeat(700));
+    while !world.run.is_ended() {
+        let call = world.start_first();
+        let (purpose, model) = (world.run.calls[&call].purpose, world.run.calls[&call].model.clone());
+        let text = match purpose {
+            Purpose::Work => answer(model == MODELS[2]),
+            Purpose::Judge => json!({"scores": [{"criterion": 1, "score": 0.9, "reason": "so"}]}).to_string(),
+        };
+        world.reply(call, &text).expect("the call is open");
+    }
+    let reserved = |purpose: Option<Purpose>| -> NanoUsd {
+        let calls = world.run.calls.values().filter(|call| purpose.is_none_or(|purpose| call.purpose == purpose));
+        calls.filter_map(|call| call.reserved).sum()
+    };
+    assert!(reserved(None) <= most, "{} of {most}", reserved(None));
+    assert!(reserved(Some(Purpose::Judge)) > NanoUsd(0) && most < NanoUsd(reserved(None).0 * 2), "{} of {most}", reserved(None));
 }
 
 #[test]
@@ -458,6 +509,30 @@ fn no_model_without_a_price_is_called_under_a_budget_of_the_day() {
         let Some(Effect::StartCall { agent, purpose }) = pending(&world.run).first().cloned() else { panic!("a call is owed") };
         world.perform(Command::StartCall { agent, purpose }).expect("the refusal is an event");
         assert_eq!(world.names().contains(&"CallStarted"), is_called, "{edition:?} {allow_unpriced}");
+    }
+}
+
+#[test]
+fn of_two_fallbacks_the_one_that_a_budget_lets_be_called_comes_first() {
+    for (edition, allow_unpriced, taken) in
+        [(Edition::Eighth, false, MODELS[0]), (Edition::Eighth, true, "nobody-knows"), (Edition::Seventh, false, "nobody-knows")]
+    {
+        let mut basis = basis(team());
+        basis.settings.judging = edition;
+        if let Some(tier) = &mut basis.settings.tiers.cheap {
+            tier.fallbacks.insert(0, crate::domain::settings::ModelRef { provider: "q".into(), model: "nobody-knows".into() });
+        }
+        let mut world = World::start(basis, Some(NanoUsd(1_000_000_000)), Escalate::Auto);
+        if let Some(terms) = &mut world.run.terms {
+            terms.allow_unpriced = allow_unpriced;
+        }
+        let call = world.start_first();
+        world.fail(call, ErrorClass::Server).expect("the call is open");
+        let to = world.log.iter().rev().find_map(|recorded| match &recorded.event {
+            Event::ProviderSwitched(body) => Some(body.to_model.as_str()),
+            _ => None,
+        });
+        assert_eq!(to, Some(taken), "{edition:?}, {allow_unpriced}");
     }
 }
 

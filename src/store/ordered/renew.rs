@@ -157,7 +157,7 @@ mod tests {
         index.flush().unwrap();
         let rows = all(&*index);
         drop(index);
-        assert!(!is_worn(&path).unwrap() && length() * 4 < worn, "{} of {worn}", length());
+        assert!(!is_worn(&path).unwrap() && length() * 2 < worn, "{} of {worn}", length());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let is_marked = fs::read_dir(&path).unwrap().any(|entry| is_mark(&entry.unwrap().file_name().to_string_lossy()));
         assert!(!is_marked, "it is synced");

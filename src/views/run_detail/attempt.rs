@@ -44,6 +44,8 @@ pub struct AttemptDetail {
     pub verification_cost_nusd: u64,
     /// Tokens over all its calls.
     pub tokens: Tokens,
+    /// Calls that told no tokens, the attempt itself when it came without its calls from another system: `tokens` is without theirs.
+    pub untold_calls: u64,
     /// From its start to its end; null while it has not ended, and when its process died.
     pub duration_ms: Option<u64>,
     /// When it began.
@@ -64,8 +66,7 @@ pub struct AttemptDetail {
 }
 
 impl AttemptDetail {
-    /// Returns how many of its calls have told no tokens; an attempt of another system that came without its calls counts as one.
-    pub fn untold_calls(&self) -> u64 {
+    pub(super) fn count_untold(&self) -> u64 {
         let has_ended = |call: &CallDetail| matches!(call.status, CallStatus::Replied | CallStatus::Lost);
         let calls = self.calls.iter().filter(|call| has_ended(call) && call.tokens.is_none()).count() as u64;
         calls + u64::from(self.imported && self.calls.is_empty() && self.tokens == Tokens::default())

@@ -2,9 +2,9 @@
 
 use serde::de::IgnoredAny;
 
-use crate::domain::event::{self, Event, Purpose, SuspendReason};
+use crate::domain::event::{self, CostSource, Event, Mode, Purpose, SuspendReason};
 use crate::domain::ids::CallNo;
-use crate::domain::money::UsageSource;
+use crate::domain::money::{NanoUsd, UsageSource};
 use crate::domain::tier::Tier;
 use crate::domain::tool::may_have_changed;
 
@@ -242,6 +242,32 @@ impl Fold {
                 self.costless.remove(&(body.agent, body.attempt));
             }
         }
+    }
+
+    /// Says of what is known of costs and tokens how far it goes.
+    pub(super) fn settle(&mut self) {
+        let detail = &mut self.detail;
+        detail.cost_usd = NanoUsd(detail.cost_nusd).to_decimal();
+        detail.lost_calls = self.open.n_lost();
+        if detail.mode == Mode::Real {
+            let calls = detail.agents.iter().flat_map(|agent| &agent.attempts).flat_map(|attempt| &attempt.calls);
+            let is_estimate = |call: &&CallDetail| call.cost_nusd.is_some() && call.cost_source == Some(CostSource::Estimated);
+            detail.estimated_calls = calls.filter(is_estimate).count() as u64;
+        }
+        detail.cost_complete = detail.unpriced_calls == 0 && self.open.is_settled() && self.costless.is_empty();
+        for agent in &mut detail.agents {
+            for attempt in &mut agent.attempts {
+                attempt.untold_calls = attempt.count_untold();
+                agent.untold_calls += attempt.untold_calls;
+                let place = (agent.number, attempt.attempt);
+                let unknown = |call: &CallDetail| self.open.is_open(call.call);
+                attempt.cost_complete =
+                    !self.unpriced.contains(&place) && !self.costless.contains(&place) && !attempt.calls.iter().any(unknown);
+            }
+            detail.untold_calls += agent.untold_calls;
+            agent.cost_complete = agent.attempts.iter().all(|attempt| attempt.cost_complete);
+        }
+        detail.costs_by_tier.sort_by_key(|row| (row.tier, row.purpose));
     }
 
     fn with_tool(&mut self, call: CallNo, tool_call: u32, change: impl FnOnce(&mut ToolDetail)) {

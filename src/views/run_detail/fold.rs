@@ -5,12 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::domain::event::{
-    AnswerSource, AttemptOutcome, CostSource, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict,
-};
+use crate::domain::event::{AnswerSource, AttemptOutcome, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::judge;
-use crate::domain::money::NanoUsd;
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
 use crate::views::misconfigured::Misconfigured;
@@ -23,8 +20,8 @@ use super::super::status::{AgentStatus, AttemptStatus, RunStatus};
 use super::super::utc;
 use super::inherit::{ended, judge_name};
 use super::{
-    AgentDetail, AgentFailure, Approval, AttemptDetail, CallDetail, CriterionDetail, Escalation, InputDetail, Lineage, Note,
-    RunDetail, RunFailureDetail, SkippedRule, StartTier, Switch, Tokens,
+    AgentDetail, AgentFailure, Approval, AttemptDetail, CriterionDetail, Escalation, InputDetail, Lineage, Note, RunDetail,
+    RunFailureDetail, SkippedRule, StartTier, Switch, Tokens,
 };
 
 /// A run as far as its events are folded. [`Fold::finish`] gives the document; more events may follow in a clone.
@@ -77,6 +74,7 @@ impl Default for Fold {
                 lost_calls: 0,
                 estimated_calls: 0,
                 tokens: Tokens::default(),
+                untold_calls: 0,
                 budget_nusd: None,
                 strategy: None,
                 escalate: Escalate::Auto,
@@ -147,24 +145,7 @@ impl Fold {
         let own = detail.agents.iter().flat_map(|agent| &agent.attempts).filter(|attempt| attempt.inherited_from.is_none());
         own.filter(|attempt| attempt.status != AttemptStatus::Running).for_each(|attempt| attempts.add(attempt.duration_ms));
         detail.attempts_duration_ms = attempts.known();
-        detail.cost_usd = NanoUsd(detail.cost_nusd).to_decimal();
-        detail.lost_calls = self.open.n_lost();
-        if detail.mode == Mode::Real {
-            let calls = detail.agents.iter().flat_map(|agent| &agent.attempts).flat_map(|attempt| &attempt.calls);
-            let is_estimate = |call: &&CallDetail| call.cost_nusd.is_some() && call.cost_source == Some(CostSource::Estimated);
-            detail.estimated_calls = calls.filter(is_estimate).count() as u64;
-        }
-        detail.cost_complete = detail.unpriced_calls == 0 && self.open.is_settled() && self.costless.is_empty();
-        for agent in &mut detail.agents {
-            for attempt in &mut agent.attempts {
-                let place = (agent.number, attempt.attempt);
-                let unknown = |call: &CallDetail| self.open.is_open(call.call);
-                attempt.cost_complete =
-                    !self.unpriced.contains(&place) && !self.costless.contains(&place) && !attempt.calls.iter().any(unknown);
-            }
-            agent.cost_complete = agent.attempts.iter().all(|attempt| attempt.cost_complete);
-        }
-        detail.costs_by_tier.sort_by_key(|row| (row.tier, row.purpose));
+        self.settle();
         self.detail
     }
 
@@ -521,6 +502,7 @@ impl Fold {
             verification_cost_nusd: 0,
             duration_ms: None,
             tokens: Tokens::default(),
+            untold_calls: 0,
             output: None,
             failure: None,
             skipped_because: None,
@@ -559,6 +541,7 @@ impl Fold {
             cost_complete: true,
             verification_cost_nusd: 0,
             tokens: Tokens::default(),
+            untold_calls: 0,
             duration_ms: None,
             started_at: String::new(),
             criteria: Vec::new(),

@@ -86,6 +86,8 @@ pub struct RunDetail {
     pub estimated_calls: u64,
     /// Tokens over all calls.
     pub tokens: Tokens,
+    /// Calls that told no tokens, attempts of other systems among them: `tokens` is without theirs.
+    pub untold_calls: u64,
     /// The run's budget.
     pub budget_nusd: Option<u64>,
     /// The strategy given for the whole run, over what the rules say.
@@ -252,6 +254,8 @@ pub struct AgentDetail {
     pub duration_ms: Option<u64>,
     /// Tokens over all its calls.
     pub tokens: Tokens,
+    /// Calls that told no tokens, attempts of other systems among them: `tokens` is without theirs.
+    pub untold_calls: u64,
     /// The answer that passed.
     pub output: Option<String>,
     /// Why it gave up.
@@ -409,18 +413,6 @@ impl RunDetail {
     pub fn is_imported(&self) -> bool {
         let has_imported = |agent: &AgentDetail| agent.attempts.iter().any(|attempt| attempt.imported);
         self.mode == Mode::Imported || self.source.is_some() || self.agents.iter().any(has_imported)
-    }
-
-    /// Returns how many of its calls have told no tokens, attempts of other systems among them.
-    pub fn untold_calls(&self) -> u64 {
-        self.agents.iter().map(AgentDetail::untold_calls).sum()
-    }
-}
-
-impl AgentDetail {
-    /// Returns how many of its calls have told no tokens, attempts of other systems among them.
-    pub fn untold_calls(&self) -> u64 {
-        self.attempts.iter().map(AttemptDetail::untold_calls).sum()
     }
 }
 

@@ -235,7 +235,7 @@ impl RunStats {
                 | Event::CostIncurred(_)
                 | Event::CriterionJudged(_)
         );
-        of_runs || WorkTime::looks_at(event)
+        of_runs || event.is_timed()
     }
 
     /// Takes in the run's next event.

@@ -128,6 +128,8 @@ pub struct WhatifAgent {
     pub unknown_at: Option<Tier>,
     /// What it would have cost, in nUSD; null when that is not known.
     pub cost_nusd: Option<u64>,
+    /// An attempt that counts knew of failures which the strategy would not have made: without them it might have gone otherwise.
+    pub told_more: bool,
 }
 
 /// What was recorded of an agent at a tier.
@@ -257,9 +259,11 @@ impl Recall<'_> {
 }
 
 fn agent(task: &PastTask, ladder: &[Tier], counts: Counts) -> WhatifAgent {
-    let (outcome, unknown_at, cost_nusd) = match follow(task, ladder, counts) {
-        Fate::Known { passed, cost, .. } => (passed.map_or(WhatifOutcome::Unverified, outcome_of), None, cost),
-        Fate::Unknown(tier) => (WhatifOutcome::Unknown, Some(tier), None),
+    let (outcome, unknown_at, cost_nusd, told_more) = match follow(task, ladder, counts) {
+        Fate::Known { passed, cost, was_told_more } => {
+            (passed.map_or(WhatifOutcome::Unverified, outcome_of), None, cost, was_told_more)
+        }
+        Fate::Unknown(tier) => (WhatifOutcome::Unknown, Some(tier), None, false),
     };
     let recorded = Tier::ALL.into_iter().filter_map(|tier| {
         let tried = task.row.tiers[tier as usize]?;
@@ -278,6 +282,7 @@ fn agent(task: &PastTask, ladder: &[Tier], counts: Counts) -> WhatifAgent {
         outcome,
         unknown_at,
         cost_nusd,
+        told_more,
     }
 }
 

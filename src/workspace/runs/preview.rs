@@ -5,7 +5,7 @@ use crate::domain::event::{Event, InputAttached, Mode};
 use crate::domain::ids::{AgentNo, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::placeholder::{self, Reference};
-use crate::domain::run::{Basis, Command, Refusal, Run, decide, material_of, most_with_tools, preview_prompt};
+use crate::domain::run::{Basis, Command, Refusal, Run, decide, expected, material_of, most_with_tools, preview_prompt};
 use crate::domain::team::RuleTrace;
 use crate::domain::template::Template;
 use crate::domain::tier::Tier;
@@ -19,9 +19,6 @@ use crate::workspace::memory::alike;
 use crate::workspace::memory::recommend::{Forecast, RecommendRequest};
 use crate::workspace::request::RunRequest;
 use crate::workspace::runs::start::{StartError, answer_command};
-
-/// Share of the allowed output that an answer usually uses, for the lower end of an expectation.
-const USUAL_OUTPUT_SHARE: u64 = 8;
 
 /// What a run would be.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,8 +66,8 @@ pub struct AgentPreview {
     pub prompt_tokens: u64,
     /// How many criteria judge it.
     pub criteria: usize,
-    /// What it may cost: the first tier at once with an answer of usual length, and every attempt at every tier at full length. Turns for
-    /// tools come on top.
+    /// What it may cost, judging included: the first tier at once with an answer of usual length, and every attempt at every tier at full
+    /// length, with those of the agents that it waits for. Turns for tools come on top.
     pub cost: Option<(NanoUsd, NanoUsd)>,
 }
 
@@ -165,13 +162,6 @@ fn preview(run: &Run, basis: &Basis, number: AgentNo) -> Option<AgentPreview> {
         .iter()
         .filter_map(|tier| Some((*tier, basis.work_models(*tier).into_iter().next()?)))
         .collect();
-    let priced = |share: u64, (_, model): &(Tier, crate::domain::run::ModelChoice)| {
-        basis.worst_case(&model.provider, &model.model, prompt_tokens, model.max_output_tokens / share)
-    };
-    let low = tiers.first().and_then(|first| priced(USUAL_OUTPUT_SHARE, first));
-    let attempts = u64::from(agent.plan.max_attempts_per_tier.max(1));
-    let high =
-        tiers.iter().map(|tier| priced(1, tier)).sum::<Option<NanoUsd>>().map(|sum| NanoUsd(sum.0.saturating_mul(attempts)));
     let label = |number: &AgentNo| run.agent(*number).map(|agent| agent.label.clone());
     Some(AgentPreview {
         label: agent.label.clone(),
@@ -179,7 +169,7 @@ fn preview(run: &Run, basis: &Basis, number: AgentNo) -> Option<AgentPreview> {
         depends_on: agent.plan.depends_on.iter().filter_map(label).collect(),
         prompt_tokens,
         criteria: agent.criteria.len(),
-        cost: low.zip(high),
+        cost: expected(run, basis, agent),
         tiers: tiers.into_iter().map(|(tier, model)| (tier, model.model)).collect(),
     })
 }

@@ -74,9 +74,10 @@ fn judge_answer(draft: &mut Decision<'_>, number: AgentNo, answer: &str, signals
 }
 
 /// Takes in what a judging model said, and ends the attempt.
-pub(super) fn judge_by_model(draft: &mut Decision<'_>, number: AgentNo, call: CallNo, reply: &str, seen: &[Observation]) {
+pub(super) fn judge_by_model(draft: &mut Decision<'_>, number: AgentNo, call: CallNo, reply: &CallReply, seen: &[Observation]) {
     let Some(agent) = draft.run.agent(number) else { return };
-    let scores = judge::read_scores(reply, judge::sentences(&agent.criteria).len(), draft.basis.settings.judging);
+    let scores =
+        judge::read_scores(&reply.text, reply.stop, judge::sentences(&agent.criteria).len(), draft.basis.settings.judging);
     let Some(answer) = agent.open_attempt().and_then(|attempt| attempt.output.clone()) else { return };
     let facts = facts(draft, number, seen);
     conclude(draft, number, &answer, &facts, Scores::Given(&scores), Some(call), Vec::new());

@@ -118,7 +118,21 @@ fn choose(draft: &Decision<'_>, number: AgentNo, purpose: Purpose) -> Option<Mod
     let open = agent.open_attempt();
     let index = open.map_or(0, |attempt| if purpose == Purpose::Work { attempt.work_model } else { attempt.judge_model });
     let tier = open.map_or(agent.tier, |attempt| attempt.tier);
-    draft.basis.models(purpose, tier, &judged_model(&draft.run, number)).into_iter().nth(index)
+    choices(draft, number, purpose, tier).into_iter().nth(index)
+}
+
+/// Returns the models that may serve a call, in the order in which they take over: a fallback that a budget forbids, because it has no
+/// price, comes after those that may be called.
+fn choices(draft: &Decision<'_>, number: AgentNo, purpose: Purpose, tier: Tier) -> Vec<ModelChoice> {
+    let mut models = draft.basis.models(purpose, tier, &judged_model(&draft.run, number));
+    let (Some(terms), Some((_, fallbacks))) = (&draft.run.terms, models.split_first_mut()) else { return models };
+    let settings = &draft.basis.settings;
+    let own = draft.run.agent(number).and_then(|agent| agent.plan.budget);
+    let has_budget = terms.budget.or(own).or(settings.per_day_budget).is_some();
+    if has_budget && !terms.allow_unpriced && settings.judging.prefers_priced() {
+        fallbacks.sort_by_key(|model| draft.basis.price(&model.provider, &model.model, &TokenUsage::default()).is_none());
+    }
+    models
 }
 
 /// Returns the model whose work an open attempt would have judged.
@@ -143,7 +157,7 @@ fn output_limit(draft: &Decision<'_>, number: AgentNo, purpose: Purpose, choice:
 }
 
 /// A judge writes a few sentences; more room would only be reserved for nothing.
-const JUDGE_OUTPUT_MAX: u64 = 4096;
+pub(in crate::domain::run) const JUDGE_OUTPUT_MAX: u64 = 4096;
 
 /// Returns the last call of an attempt whose reply asked for tools.
 fn last_turn<'a>(run: &'a Run, attempt: &'a Attempt) -> Option<&'a Call> {
@@ -438,7 +452,7 @@ pub(super) fn replied(draft: &mut Decision<'_>, number: CallNo, reply: CallReply
             observe(draft, call.agent, Some(call.attempt), files.cloned());
             attempt::judge_work(draft, &call, &reply, &seen);
         }
-        Purpose::Judge => attempt::judge_by_model(draft, call.agent, number, &reply.text, &seen),
+        Purpose::Judge => attempt::judge_by_model(draft, call.agent, number, &reply, &seen),
     }
     Ok(())
 }
@@ -534,8 +548,7 @@ fn signal_of(class: ErrorClass) -> Signal {
 fn switch_provider(draft: &mut Decision<'_>, call: &Call, class: ErrorClass) -> bool {
     let Some(attempt) = draft.run.agent(call.agent).and_then(|agent| agent.open_attempt()) else { return false };
     let index = 1 + if call.purpose == Purpose::Work { attempt.work_model } else { attempt.judge_model };
-    let models = draft.basis.models(call.purpose, attempt.tier, &judged_model(&draft.run, call.agent));
-    let Some(next) = models.into_iter().nth(index) else { return false };
+    let Some(next) = choices(draft, call.agent, call.purpose, attempt.tier).into_iter().nth(index) else { return false };
     draft.emit(ProviderSwitched {
         agent: call.agent,
         attempt: call.attempt,

@@ -8,7 +8,7 @@ mod form;
 mod tools;
 
 pub use call::NO_PRICE;
-pub(super) use call::tool_tokens;
+pub(super) use call::{JUDGE_OUTPUT_MAX, tool_tokens};
 
 use super::basis::Basis;
 use super::command::{Command, Refusal};

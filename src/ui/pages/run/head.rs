@@ -57,7 +57,7 @@ fn facts(shown: &Shown<'_>) -> Markup {
 
 /// What is known of its tokens; calls that told none are counted, and nothing known is not zero.
 fn tokens(detail: &RunDetail) -> Markup {
-    let (tokens, untold) = (&detail.tokens, detail.untold_calls());
+    let (tokens, untold) = (&detail.tokens, detail.untold_calls);
     let kinds = (tokens.total() > 0).then(|| {
         let input = words::count(tokens.input.saturating_add(tokens.cache_write));
         format!("{input} in, {} cached, {} out", words::count(tokens.cache_read), words::count(tokens.output))

@@ -110,7 +110,7 @@ fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail
 }
 
 fn tokens(attempt: &AttemptDetail) -> String {
-    match (attempt.tokens.total(), attempt.untold_calls()) {
+    match (attempt.tokens.total(), attempt.untold_calls) {
         (0, 1..) => "unknown".to_owned(),
         (_, untold) => {
             let unknown =
@@ -275,7 +275,7 @@ pub(super) fn criteria(criteria: &[CriterionDetail]) -> Markup {
                 li {
                     span class={ "state s-" (one.verdict.name()) } { (one.verdict.name()) } " "
                     span dir="auto" { (one.name.as_deref().map_or_else(|| format!("criterion {}", one.criterion), element::line)) }
-                    @if let Some(score) = one.score { span class="soft" { " score " (format!("{score:.2}")) } }
+                    @if let Some(score) = one.score { span class="soft" { " score " (score) } }
                     @if let Some(evidence) = &one.evidence { div class="soft" dir="auto" { (element::line(evidence)) } }
                 }
             } }
