@@ -79,7 +79,7 @@ impl Extract {
     ) -> Result<(), Error<E>> {
         if !self.held.contains_key(&run) {
             if self.held.len() >= RUNS_MAX {
-                self.let_go::<E>(each)?;
+                self.let_go(each);
             }
             let mut state = RunState::new(run, &|table| self.wants(table));
             let mut before = HashSet::new();
@@ -88,7 +88,7 @@ impl Extract {
                     state.apply(&recorded).map_err(Error::Fold)?;
                 }
                 let mut keep = |row: Row<'_>| before.extend([timeless(row).into_owned()]);
-                state.clone().rows(&self.node, &|table| self.wants(table), &mut keep).map_err(Error::Fold)?;
+                state.clone().rows(&self.node, &|table| self.wants(table), &mut keep);
             }
             self.held.insert(run, Held { state, before });
         }
@@ -106,38 +106,36 @@ impl Extract {
     }
 
     /// Gives the rows of runs that ended to `each` and forgets them; when that is too few, of all.
-    fn let_go<E>(&mut self, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Error<E>> {
+    fn let_go(&mut self, each: &mut dyn FnMut(Row<'_>)) {
         let mut kept = IndexMap::new();
         for (run, held) in std::mem::take(&mut self.held) {
             if held.state.ended {
-                self.give::<E>(held, each)?;
+                self.give(held, each);
             } else {
                 kept.insert(run, held);
             }
         }
         self.held = kept;
-        if self.held.len() > RUNS_MAX / 2 { self.finish(each) } else { Ok(()) }
+        if self.held.len() > RUNS_MAX / 2 {
+            self.finish(each);
+        }
     }
 
     /// Ends the stretch: gives the rows of all runs that were touched and are new.
-    ///
-    /// # Errors
-    /// [`Error::Fold`].
-    pub fn finish<E>(&mut self, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Error<E>> {
+    pub fn finish(&mut self, each: &mut dyn FnMut(Row<'_>)) {
         for (_, held) in std::mem::take(&mut self.held) {
-            self.give::<E>(held, each)?;
+            self.give(held, each);
         }
-        Ok(())
     }
 
-    fn give<E>(&self, held: Held, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Error<E>> {
+    fn give(&self, held: Held, each: &mut dyn FnMut(Row<'_>)) {
         let Held { state, before } = held;
         let mut give = |row: Row<'_>| {
             if before.is_empty() || !before.contains(&timeless(row.clone())) {
                 each(row);
             }
         };
-        state.rows(&self.node, &|table| self.wants(table), &mut give).map_err(Error::Fold)
+        state.rows(&self.node, &|table| self.wants(table), &mut give);
     }
 }
 

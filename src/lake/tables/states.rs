@@ -7,10 +7,8 @@ use super::{Cell, Row, Table, day_of};
 use crate::domain::event::{Event, Recorded, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
 use crate::domain::money::TokenUsage;
-use crate::views::Projection;
-use crate::views::costs::Costs;
-use crate::views::costs::calls::{self, CallKey, CallRow};
-use crate::views::rows::{self, MapRows};
+use crate::views::costs::RunCalls;
+use crate::views::costs::calls::{CallKey, CallRow};
 use crate::views::run_detail::{AgentDetail, AttemptDetail, Fold, RunDetail, Tokens};
 use crate::views::status::CallStatus;
 
@@ -19,8 +17,8 @@ use crate::views::status::CallStatus;
 pub struct RunState {
     /// The run as a whole, where its row or those of its attempts are wanted.
     fold: Option<Fold>,
-    /// The rows that the fold of costs keeps for this run, where those of its calls are wanted.
-    costs: Option<MapRows>,
+    /// Its calls, where their rows are wanted.
+    calls: Option<RunCalls>,
     rating: Option<u8>,
     started: Option<TimeNs>,
     attempts: BTreeMap<(AgentNo, AttemptNo), TimeNs>,
@@ -39,7 +37,7 @@ impl RunState {
     pub fn new(run: RunId, wanted: &dyn Fn(Table) -> bool) -> Self {
         Self {
             fold: (wanted(Table::Runs) || wanted(Table::Attempts)).then(Fold::default),
-            costs: wanted(Table::Calls).then(MapRows::default),
+            calls: wanted(Table::Calls).then(RunCalls::default),
             rating: None,
             started: None,
             attempts: BTreeMap::new(),
@@ -61,8 +59,8 @@ impl RunState {
         if let Some(fold) = &mut self.fold {
             fold.apply(recorded, &|_| None);
         }
-        if let Some(costs) = &mut self.costs {
-            Costs.apply(costs, recorded)?;
+        if let (Some(calls), Some(run)) = (&mut self.calls, recorded.envelope.run) {
+            calls.apply(run, recorded)?;
         }
         self.ended = matches!(recorded.event, Event::RunSucceeded(_) | Event::RunFailed(_) | Event::RunCancelled(_));
         match &recorded.event {
@@ -92,10 +90,7 @@ impl RunState {
     }
 
     /// Gives the rows of the run as it is now to `each`, for the tables that `wanted` lets through as it did at the beginning.
-    ///
-    /// # Errors
-    /// When the rows of the fold of costs are malformed.
-    pub fn rows(mut self, node: &str, wanted: &dyn Fn(Table) -> bool, each: &mut dyn FnMut(Row<'_>)) -> Result<(), String> {
+    pub fn rows(mut self, node: &str, wanted: &dyn Fn(Table) -> bool, each: &mut dyn FnMut(Row<'_>)) {
         if let Some(fold) = self.fold.take() {
             let detail = fold.finish();
             if wanted(Table::Runs) {
@@ -106,13 +101,9 @@ impl RunState {
                 all.for_each(|(agent, attempt)| each(self.attempt_row(node, &detail, agent, attempt)));
             }
         }
-        if let Some(costs) = &self.costs {
-            for (key, row) in costs.0.range(vec![calls::KIND]..vec![calls::KIND + 1]) {
-                let key = CallKey::read(key).ok_or("a key of the calls is malformed")?;
-                each(self.call_row(node, key, &rows::read(row)?));
-            }
+        for (key, row) in self.calls.iter().flat_map(RunCalls::rows) {
+            each(self.call_row(node, *key, row));
         }
-        Ok(())
     }
 
     fn as_of(&self) -> Cell<'static> {

@@ -50,7 +50,7 @@ fn rows(events: &[Recorded], before: &[Recorded], tables: &[Table]) -> Vec<Row<'
         let line = Line { envelope: &public.envelope, kind: public.event.kind(), hash: &public.hash, event: Some(&public.event) };
         rows.push(line.row("NODE").into_owned());
     }
-    extract.finish::<Infallible>(&mut |row| rows.push(row.into_owned())).unwrap();
+    extract.finish(&mut |row| rows.push(row.into_owned()));
     rows
 }
 

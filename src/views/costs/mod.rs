@@ -23,7 +23,7 @@ use crate::domain::event::{Mode, Purpose, Recorded};
 use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::TokenUsage;
 use crate::domain::tier::Tier;
-pub use payer::CostFold;
+pub use payer::{CostFold, RunCalls};
 
 /// The projection's name, by which its rows are asked for.
 pub const NAME: &str = "costs";
@@ -58,7 +58,7 @@ impl Projection for Costs {
         let key = CostFold::key(run);
         let before: Option<CostFold> = rows.get(&key).as_deref().map(rows::read).transpose()?;
         let mut payer = before.clone().unwrap_or_default();
-        payer.apply(rows, run, event)?;
+        payer.apply(&mut payer::InRows(rows), run, event)?;
         if before.as_ref() != Some(&payer) {
             rows.put(&key, rows::write(&payer)?);
         }

@@ -87,9 +87,93 @@ pub(super) fn looks_at(event: &Event) -> bool {
     )
 }
 
+/// Where calls and charges are kept.
+pub(super) trait Ledger {
+    /// Returns the row of a call.
+    fn call(&self, key: &CallKey) -> Result<Option<CallRow>, String>;
+
+    /// Keeps the row of a call.
+    fn put(&mut self, key: &CallKey, row: CallRow) -> Result<(), String>;
+
+    /// Changes the sums that a charge belongs to, one of each kind.
+    fn charge(&mut self, key: &CostKey, change: &dyn Fn(&mut CostRow)) -> Result<(), String>;
+
+    /// Adds a use of a tool.
+    fn tool(&mut self, key: &ToolKey, one: &ToolSum) -> Result<(), String>;
+}
+
+/// In the rows of the projection.
+pub(super) struct InRows<'a>(pub(super) &'a mut dyn Rows);
+
+impl Ledger for InRows<'_> {
+    fn call(&self, key: &CallKey) -> Result<Option<CallRow>, String> {
+        self.0.get(&key.to_bytes()).as_deref().map(rows::read).transpose()
+    }
+
+    fn put(&mut self, key: &CallKey, row: CallRow) -> Result<(), String> {
+        self.0.put(&key.to_bytes(), rows::write(&row)?);
+        Ok(())
+    }
+
+    fn charge(&mut self, key: &CostKey, change: &dyn Fn(&mut CostRow)) -> Result<(), String> {
+        Sums::ALL.into_iter().try_for_each(|sums| rows::change(self.0, &sums.key(key), change))
+    }
+
+    fn tool(&mut self, key: &ToolKey, one: &ToolSum) -> Result<(), String> {
+        rows::change(self.0, &key.to_bytes(), |sum: &mut ToolSum| sum.merge(one))
+    }
+}
+
+/// The calls of one run, as they stand after the events that were taken in.
+#[derive(Clone, Debug, Default)]
+pub struct RunCalls {
+    fold: CostFold,
+    rows: BTreeMap<CallKey, CallRow>,
+}
+
+impl RunCalls {
+    /// Takes in the run's next event.
+    ///
+    /// # Errors
+    /// None: rows that are held cannot be malformed.
+    pub fn apply(&mut self, run: RunId, recorded: &Recorded) -> Result<(), String> {
+        if !looks_at(&recorded.event) {
+            return Ok(());
+        }
+        self.fold.apply(&mut CallsAlone(&mut self.rows), run, recorded)
+    }
+
+    /// Returns its calls in the order of time.
+    pub fn rows(&self) -> impl Iterator<Item = (&CallKey, &CallRow)> {
+        self.rows.iter()
+    }
+}
+
+/// In memory, without the sums.
+struct CallsAlone<'a>(&'a mut BTreeMap<CallKey, CallRow>);
+
+impl Ledger for CallsAlone<'_> {
+    fn call(&self, key: &CallKey) -> Result<Option<CallRow>, String> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn put(&mut self, key: &CallKey, row: CallRow) -> Result<(), String> {
+        self.0.insert(*key, row);
+        Ok(())
+    }
+
+    fn charge(&mut self, _: &CostKey, _: &dyn Fn(&mut CostRow)) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn tool(&mut self, _: &ToolKey, _: &ToolSum) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 impl CostFold {
     /// Takes in the run's next event.
-    pub(super) fn apply(&mut self, rows: &mut dyn Rows, run: RunId, recorded: &Recorded) -> Result<(), String> {
+    pub(super) fn apply(&mut self, book: &mut dyn Ledger, run: RunId, recorded: &Recorded) -> Result<(), String> {
         let at = recorded.envelope.occurred_at.unwrap_or(recorded.envelope.at);
         match &recorded.event {
             Event::RunStarted(body) => {
@@ -116,20 +200,19 @@ impl CostFold {
                 self.newest.insert(body.agent, body.call);
                 let tier = self.tiers.get(&body.agent).copied().unwrap_or(Tier::Cheap);
                 let row = call(body.purpose, tier, &body.provider, &body.model, CallStatus::Running);
-                rows.put(&key.to_bytes(), rows::write(&row)?);
-                Ok(())
+                book.put(&key, row)
             }
-            Event::RequestRetried(body) => self.with_call(rows, body.call, |row| row.retries = row.retries.saturating_add(1)),
+            Event::RequestRetried(body) => self.with_call(book, body.call, |row| row.retries = row.retries.saturating_add(1)),
             Event::CallReplied(body) => {
-                self.found(rows, body.call)?;
-                self.with_call(rows, body.call, |row| {
+                self.found(book, body.call)?;
+                self.with_call(book, body.call, |row| {
                     row.status = CallStatus::Replied;
                     row.latency_ms = Some(body.latency_ms);
                     row.first_token_ms = body.first_token_ms;
                 })
             }
             Event::CallFailed(body) => {
-                self.with_call(rows, body.call, |row| {
+                self.with_call(book, body.call, |row| {
                     row.status = CallStatus::Failed;
                     row.latency_ms = Some(body.latency_ms);
                 })?;
@@ -140,12 +223,12 @@ impl CostFold {
                 Ok(())
             }
             Event::CallCancelled(body) => {
-                self.with_call(rows, body.call, |row| row.status = CallStatus::Cancelled)?;
-                if body.usage.is_none() { self.lose(rows, body.call, at) } else { Ok(()) }
+                self.with_call(book, body.call, |row| row.status = CallStatus::Cancelled)?;
+                if body.usage.is_none() { self.lose(book, body.call, at) } else { Ok(()) }
             }
             Event::CallLost(body) => {
-                self.with_call(rows, body.call, |row| row.status = CallStatus::Lost)?;
-                self.lose(rows, body.call, at)
+                self.with_call(book, body.call, |row| row.status = CallStatus::Lost)?;
+                self.lose(book, body.call, at)
             }
             Event::AttemptImported(body) => {
                 let provider = body.provider.as_deref().unwrap_or_default();
@@ -158,8 +241,8 @@ impl CostFold {
                 let key = CallKey { at, run, agent: body.agent, attempt: body.attempt, call: 0 };
                 let counted = self.key_of(&row, body.agent, at);
                 let sum = CostRow { calls: 1, unknown: 1, amount: 0, usage: row.usage };
-                rows.put(&key.to_bytes(), rows::write(&row)?);
-                charge(rows, &counted, |held| held.merge(&sum))?;
+                book.put(&key, row)?;
+                book.charge(&counted, &|held| held.merge(&sum))?;
                 self.costless.insert((body.agent, body.attempt), (at, counted));
                 Ok(())
             }
@@ -168,15 +251,15 @@ impl CostFold {
                 Ok(())
             }
             Event::ToolEnded(body) => match self.tools.remove(&(body.call, body.tool_call)) {
-                Some(tool) => self.count_tool(rows, tool, body, at),
+                Some(tool) => self.count_tool(book, tool, body, at),
                 None => Ok(()),
             },
-            Event::CostIncurred(body) => self.incur(rows, run, body, at),
+            Event::CostIncurred(body) => self.incur(book, run, body, at),
             _ => Ok(()),
         }
     }
 
-    fn count_tool(&self, rows: &mut dyn Rows, tool: String, body: &ToolEnded, at: TimeNs) -> Result<(), String> {
+    fn count_tool(&self, book: &mut dyn Ledger, tool: String, body: &ToolEnded, at: TimeNs) -> Result<(), String> {
         // What a model makes up is no tool: its names are without number.
         let tool = if body.fault == Some(ToolFault::UnknownTool) { "(unknown)".to_owned() } else { tool };
         let agent = self.newest.iter().find(|(_, call)| **call == body.call).map(|(agent, _)| *agent);
@@ -191,10 +274,10 @@ impl CostFold {
             labels: self.labels.clone(),
         };
         let one = ToolSum { calls: 1, failed: u64::from(!body.ok), duration_ms: body.latency_ms };
-        rows::change(rows, &key.to_bytes(), |sum: &mut ToolSum| sum.merge(&one))
+        book.tool(&key, &one)
     }
 
-    fn incur(&mut self, rows: &mut dyn Rows, run: RunId, body: &CostIncurred, at: TimeNs) -> Result<(), String> {
+    fn incur(&mut self, book: &mut dyn Ledger, run: RunId, body: &CostIncurred, at: TimeNs) -> Result<(), String> {
         let imported = match body.call {
             Some(_) => None,
             None => self.costless.remove(&(body.agent, body.attempt)),
@@ -207,7 +290,7 @@ impl CostFold {
             attempt: body.attempt,
             call: body.call.unwrap_or(0),
         });
-        let held: Option<CallRow> = rows.get(&key.to_bytes()).as_deref().map(rows::read).transpose()?;
+        let held = book.call(&key)?;
         let is_first = held.as_ref().is_none_or(|row| row.charges == 0);
         let provider = body.provider.as_deref().unwrap_or_default();
         let model = body.model.as_deref().unwrap_or_default();
@@ -216,7 +299,7 @@ impl CostFold {
             // What was counted when the attempt came without a cost is taken back and counted anew, with it.
             let usage = row.usage;
             row.unknown = 0;
-            charge(rows, counted, |sum| {
+            book.charge(counted, &|sum| {
                 sum.calls = sum.calls.saturating_sub(1);
                 sum.unknown = sum.unknown.saturating_sub(1);
                 sum.usage = minus(sum.usage, usage);
@@ -239,7 +322,8 @@ impl CostFold {
         row.charges = row.charges.saturating_add(1);
         row.unknown = row.unknown.saturating_add(u32::from(body.amount.is_none()));
         row.amount = row.amount.saturating_add(body.amount.unwrap_or_default().0);
-        rows.put(&key.to_bytes(), rows::write(&row)?);
+        let status = row.status;
+        book.put(&key, row)?;
         // A charge counts in its own quarter hour, under what it says of itself.
         let sum = CostRow {
             calls: u64::from(is_first),
@@ -247,10 +331,10 @@ impl CostFold {
             amount: u128::from(body.amount.unwrap_or_default().0),
             usage: counted,
         };
-        let own = call(body.purpose, body.tier, provider, model, row.status);
-        charge(rows, &self.key_of(&own, body.agent, at), |held| held.merge(&sum))?;
+        let own = call(body.purpose, body.tier, provider, model, status);
+        book.charge(&self.key_of(&own, body.agent, at), &|held| held.merge(&sum))?;
         if let Some(call) = body.call
-            && row.status != CallStatus::Running
+            && status != CallStatus::Running
         {
             self.open.remove(&call);
         }
@@ -258,13 +342,13 @@ impl CostFold {
     }
 
     /// A call's cost will never be known, as far as anybody can tell now.
-    fn lose(&mut self, rows: &mut dyn Rows, number: CallNo, at: TimeNs) -> Result<(), String> {
-        let Some((agent, row)) = self.call_of(rows, number)? else { return Ok(()) };
+    fn lose(&mut self, book: &mut dyn Ledger, number: CallNo, at: TimeNs) -> Result<(), String> {
+        let Some((agent, row)) = self.call_of(book, number)? else { return Ok(()) };
         if self.lost.contains_key(&number) {
             return Ok(());
         }
         let counted = self.key_of(&row, agent, at);
-        charge(rows, &counted, |sum| {
+        book.charge(&counted, &|sum| {
             sum.calls += 1;
             sum.unknown += 1;
         })?;
@@ -273,26 +357,24 @@ impl CostFold {
     }
 
     /// A call that was lost has come back.
-    fn found(&mut self, rows: &mut dyn Rows, number: CallNo) -> Result<(), String> {
+    fn found(&mut self, book: &mut dyn Ledger, number: CallNo) -> Result<(), String> {
         let Some(counted) = self.lost.remove(&number) else { return Ok(()) };
-        charge(rows, &counted, |sum| {
+        book.charge(&counted, &|sum| {
             sum.calls = sum.calls.saturating_sub(1);
             sum.unknown = sum.unknown.saturating_sub(1);
         })
     }
 
-    fn call_of(&self, rows: &dyn Rows, number: CallNo) -> Result<Option<(AgentNo, CallRow)>, String> {
+    fn call_of(&self, book: &dyn Ledger, number: CallNo) -> Result<Option<(AgentNo, CallRow)>, String> {
         let Some(key) = self.open.get(&number) else { return Ok(None) };
-        let row = rows.get(&key.to_bytes()).as_deref().map(rows::read).transpose()?;
-        Ok(row.map(|row| (key.agent, row)))
+        Ok(book.call(key)?.map(|row| (key.agent, row)))
     }
 
-    fn with_call(&self, rows: &mut dyn Rows, number: CallNo, change: impl FnOnce(&mut CallRow)) -> Result<(), String> {
-        let Some(key) = self.open.get(&number).map(|key| key.to_bytes()) else { return Ok(()) };
-        let Some(mut row) = rows.get(&key).as_deref().map(rows::read::<CallRow>).transpose()? else { return Ok(()) };
+    fn with_call(&self, book: &mut dyn Ledger, number: CallNo, change: impl FnOnce(&mut CallRow)) -> Result<(), String> {
+        let Some(key) = self.open.get(&number) else { return Ok(()) };
+        let Some(mut row) = book.call(key)? else { return Ok(()) };
         change(&mut row);
-        rows.put(&key, rows::write(&row)?);
-        Ok(())
+        book.put(key, row)
     }
 
     /// Returns what a charge of a call at `at` counts under.
@@ -310,11 +392,6 @@ impl CostFold {
             labels: self.labels.clone(),
         }
     }
-}
-
-/// Changes the sums that a charge belongs to, one of each kind.
-fn charge(rows: &mut dyn Rows, key: &CostKey, change: impl Fn(&mut CostRow)) -> Result<(), String> {
-    Sums::ALL.into_iter().try_for_each(|sums| rows::change(rows, &sums.key(key), &change))
 }
 
 fn call(purpose: Purpose, tier: Tier, provider: &str, model: &str, status: CallStatus) -> CallRow {

@@ -127,6 +127,16 @@ proptest! {
         // What telemetry shows is the same money, call by call.
         let all: u128 = sums(&rows).iter().map(|(_, row)| row.amount).sum();
         prop_assert_eq!(calls(&rows).iter().map(|(_, row)| u128::from(row.amount)).sum::<u128>(), all);
+        // Whoever folds one run alone sees the same calls.
+        let mut runs: BTreeMap<RunId, RunCalls> = BTreeMap::new();
+        for event in &events {
+            if let Some(run) = event.envelope.run {
+                runs.entry(run).or_default().apply(run, event).unwrap();
+            }
+        }
+        let mut alone: Vec<_> = runs.values().flat_map(RunCalls::rows).map(|(key, row)| (*key, row.clone())).collect();
+        alone.sort_unstable_by_key(|(key, _)| *key);
+        prop_assert_eq!(alone, calls(&rows));
     }
 }
 

@@ -227,9 +227,9 @@ impl Keeping<'_> {
             }
             tell(last);
         }
-        extract.finish::<store::Error>(&mut |row| {
+        extract.finish(&mut |row| {
             hold(row);
-        })?;
+        });
         if stretch.first == 1 {
             // Engines learn a table's columns from its files: one without rows says them too.
             for table in tables {
