@@ -104,6 +104,8 @@ mod together;
 mod tools;
 #[path = "suite/transcript_sources.rs"]
 mod transcript_sources;
+#[path = "suite/transcript_traps.rs"]
+mod transcript_traps;
 #[path = "suite/transcripts.rs"]
 mod transcripts;
 #[path = "suite/trust.rs"]

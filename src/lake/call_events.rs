@@ -14,6 +14,7 @@ use crate::domain::tier::{Strategy, Tier};
 use crate::views::stats::day_of;
 
 use super::form::COUNT_MAX;
+use super::resold::price_of;
 
 /// The base agent of agents whose own is not known.
 pub(super) const BASE: &str = "imported";
@@ -24,7 +25,7 @@ const CAPABLE_MAX: u64 = 15_000_000_000;
 
 /// Returns the tier of a model: where its price puts it, whatever a call of it used. An unknown price says nothing, and the middle is taken.
 pub(super) fn tier_of_model(prices: &PriceTable, provider: &str, model: &str, at: TimeNs) -> Tier {
-    tier_of(prices.price_on(provider, model, &TokenUsage::default(), day_of(at)).map(|priced| priced.unit))
+    tier_of(price_of(prices, provider, model, &TokenUsage::default(), at).map(|priced| priced.unit))
 }
 
 fn tier_of(unit: Option<UnitPrices>) -> Tier {

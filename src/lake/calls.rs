@@ -20,10 +20,10 @@ use crate::domain::text::Text;
 use crate::domain::tier::Tier;
 use crate::views::imports::{self, Origin};
 use crate::views::millis_between;
-use crate::views::stats::day_of;
 
 use super::call_events::{self, BASE, CallCost, CallModel, CallPlace, Start, strategy_of, tier_of_model};
 use super::convert::{Converted, run_id};
+use super::resold::price_of;
 
 /// Why a cost is not known: the tokens are not.
 const NO_TOKENS: &str = "its tokens are not told";
@@ -248,7 +248,7 @@ impl Story<'_> {
     fn priced(&self, call: &Call) -> (Option<NanoUsd>, CostSource, Option<Priced>) {
         let table = || {
             let usage = call.usage.as_ref().filter(|_| !call.is_unpriced)?;
-            self.rules.prices.price_on(&call.provider, &call.model, usage, day_of(call.started))
+            price_of(self.rules.prices, &call.provider, &call.model, usage, call.started)
         };
         match call.cost {
             Some(cost) => (Some(cost), CostSource::Imported, None),

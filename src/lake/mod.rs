@@ -16,6 +16,7 @@ pub mod otel;
 pub mod peer;
 pub mod read;
 pub mod remote;
+mod resold;
 pub mod skipped;
 pub mod tables;
 pub mod transcripts;

@@ -111,22 +111,28 @@ impl Spans {
     /// # Errors
     /// As [`read`].
     pub fn of(files: &dyn Files, store: &Path, ends: Vec<Head>) -> Result<Self, Error> {
-        let mut spans = Self::default();
+        // By run: how many events the log has that tells it.
+        let mut told: HashMap<RunId, u64> = HashMap::new();
+        let mut runs = HashMap::new();
         for end in &ends {
+            let mut here: HashMap<RunId, (u64, u64, u64)> = HashMap::new();
             read(files, store, *end, 1, &mut |stored| {
                 if let Some(run) = stored.envelope.run {
                     let seq = stored.envelope.seq;
-                    let (node, _, last) = spans.runs.entry(run).or_insert((end.node, seq, seq));
-                    // A run that two logs have is told by the first of them.
-                    if *node == end.node {
-                        *last = seq;
-                    }
+                    let (_, last, count) = here.entry(run).or_insert((seq, seq, 0));
+                    (*last, *count) = (seq, *count + 1);
                 }
                 Ok(())
             })?;
+            for (run, (first, last, count)) in here {
+                // A run that two logs have is told by the one that has more of it.
+                if told.get(&run).is_none_or(|known| *known < count) {
+                    told.insert(run, count);
+                    runs.insert(run, (end.node, first, last));
+                }
+            }
         }
-        spans.ends = ends;
-        Ok(spans)
+        Ok(Self { ends, runs })
     }
 
     /// Returns the ends of the logs that were looked through.

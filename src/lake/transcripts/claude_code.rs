@@ -26,9 +26,10 @@ use crate::views::transcripts::Key;
 /// Its name.
 const NAME: &str = "claude-code";
 /// Kinds of lines that say nothing that is taken in.
-const PASSED: [&str; 6] = ["summary", "system", "progress", "file-history-snapshot", "queue-operation", "attachment"];
-/// Replies of a thread that may still get lines, besides the newest.
-const OPEN_MAX: usize = 2;
+const PASSED: [&str; 8] =
+    ["summary", "system", "progress", "file-history-snapshot", "queue-operation", "attachment", "custom-title", "last-prompt"];
+/// Replies of a thread that may still get lines, besides the newest: subagents that were at work at once wrote into one thread.
+const OPEN_MAX: usize = 16;
 /// What may have happened before the last line of a reply comes: behind more it is taken as it stands.
 const AFTER_MAX: usize = 64;
 /// The thread of subagents' lines that do not say whose they are.
@@ -87,7 +88,9 @@ impl Source for ClaudeCode {
     fn read(&self, session: &Session, tally: &mut Tally, take: &mut Take<'_>) -> io::Result<()> {
         let mut before = 0;
         for file in &session.files {
-            let mut reader = Reader { file, now: 0, threads: Vec::new(), facts: Facts::default(), out: Vec::new() };
+            // Lines before the first that says when it was written are as old as that one.
+            let now = first(&file.path, |line| line.timestamp.as_deref().and_then(time)).unwrap_or(file.modified);
+            let mut reader = Reader { file, now, threads: Vec::new(), facts: Facts::default(), out: Vec::new() };
             let source = BufReader::with_capacity(1 << 20, File::open(&file.path)?.take(file.bytes));
             if files::read(file, source, before, &mut reader, tally, take)?.is_break() {
                 break;
@@ -433,7 +436,9 @@ impl Open {
         for block in message.content.as_array().into_iter().flatten() {
             match block["type"].as_str().unwrap_or_default() {
                 "text" => self.say(block["text"].as_str().unwrap_or_default()),
-                "tool_use" => self.use_tool(block),
+                "tool_use" => self.use_tool(block, false),
+                "server_tool_use" => self.use_tool(block, true),
+                "web_search_tool_result" | "web_fetch_tool_result" => {}
                 "thinking" | "redacted_thinking" | "image" => {}
                 other => tally.leave_out("a block of kind", other, path, number),
             }
@@ -462,8 +467,7 @@ impl Open {
             }
             None => {}
         }
-        let is_fast = message.usage.as_ref().is_some_and(|usage| usage["speed"] == "fast");
-        reply.unpriced_because = is_fast.then_some("fast mode has other prices");
+        reply.unpriced_because = message.usage.as_ref().and_then(beyond_the_table);
     }
 
     /// Takes in a text: once, and whole where it was told while it grew.
@@ -475,10 +479,16 @@ impl Open {
         }
     }
 
-    fn use_tool(&mut self, block: &Value) {
+    fn use_tool(&mut self, block: &Value, is_done: bool) {
         let Some(name) = block["name"].as_str() else { return };
         let id = block["id"].as_str().unwrap_or_default().to_owned();
-        let tool = ToolUse { id, name: name.to_owned(), arguments: block["input"].to_string(), writes: !READERS.contains(&name) };
+        let tool = ToolUse {
+            id,
+            name: name.to_owned(),
+            arguments: block["input"].to_string(),
+            writes: !is_done && !READERS.contains(&name),
+            is_done,
+        };
         match self.reply.tools.iter_mut().find(|known| known.id == tool.id) {
             Some(known) => *known = tool,
             None => self.reply.tools.push(tool),
@@ -541,6 +551,22 @@ fn usage(told: &Value) -> Option<TokenUsage> {
         output: count(&told["output_tokens"])?,
         reasoning: count(&told["output_tokens_details"]["thinking_tokens"])?,
     })
+}
+
+/// Returns why a reply that used so much cost something else than the table's prices for its tokens; `None` when it did not.
+fn beyond_the_table(usage: &Value) -> Option<&'static str> {
+    let is = |name: &str, values: &[&str]| usage[name].as_str().is_some_and(|value| values.contains(&value));
+    if is("speed", &["fast"]) {
+        return Some("fast mode has other prices");
+    }
+    if is("service_tier", &["batch", "priority", "flex"]) {
+        return Some("its service tier has other prices");
+    }
+    if is("inference_geo", &["us"]) {
+        return Some("its region has other prices");
+    }
+    let searches = usage["server_tool_use"]["web_search_requests"].as_u64();
+    searches.is_some_and(|searches| searches > 0).then_some("its web searches are charged besides tokens")
 }
 
 fn stop_reason(told: &str) -> StopReason {

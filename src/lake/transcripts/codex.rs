@@ -31,7 +31,8 @@ const GENERATIONS_MAX: usize = 100;
 /// Kinds of items that say nothing that is taken in.
 const ITEMS_PASSED: [&str; 3] = ["reasoning", "ghost_snapshot", "compaction"];
 /// Kinds of events that say nothing that is taken in, or what items say too.
-const EVENTS_PASSED: [&str; 12] = [
+const EVENTS_PASSED: [&str; 13] = [
+    "thread_rolled_back",
     "agent_message",
     "agent_reasoning",
     "agent_reasoning_raw_content",
@@ -56,6 +57,8 @@ const BY_THE_PROGRAM: [&str; 8] = [
     "<skill>",
     "# AGENTS.md instructions",
 ];
+/// With which some programs begin a text in UTF-8.
+const BOM: &[u8] = "\u{feff}".as_bytes();
 /// Tools that change nothing.
 const READERS: [&str; 3] = ["update_plan", "view_image", "web_search"];
 
@@ -190,7 +193,7 @@ fn head(path: &Path) -> Option<(Head, Vec<Head>)> {
     let mut next = || {
         let mut line = Vec::new();
         lines.read_until(b'\n', &mut line).ok()?;
-        described(&serde_json::from_slice(&line).ok()?)
+        described(&serde_json::from_slice(line.strip_prefix(BOM).unwrap_or(&line)).ok()?)
     };
     let mut own = next()?;
     let parents: Vec<Head> = std::iter::from_fn(next).take(GENERATIONS_MAX).filter(|parent| parent.id != own.id).collect();
@@ -267,6 +270,7 @@ struct Reader<'a> {
 impl LineReader for Reader<'_> {
     fn line(&mut self, text: &[u8], number: u64, tally: &mut Tally) {
         let path = &self.file.path;
+        let text = text.strip_prefix(BOM).unwrap_or(text);
         let line: Value = match serde_json::from_slice(text) {
             Ok(line) => line,
             Err(why) if why.is_eof() => {
@@ -358,10 +362,10 @@ impl<'a> Reader<'a> {
             }
             "message" if item["role"] == "user" => self.prompt(&words(&item["content"])),
             "message" => {}
-            "function_call" => self.tool(item, &item["arguments"]),
-            "custom_tool_call" => self.tool(item, &item["input"]),
-            "local_shell_call" => self.tool(item, &item["action"]),
-            "web_search_call" => self.tool(item, &item["action"]),
+            "function_call" => self.tool(item, &item["arguments"], false),
+            "custom_tool_call" => self.tool(item, &item["input"], false),
+            "local_shell_call" => self.tool(item, &item["action"], false),
+            "web_search_call" => self.tool(item, &item["action"], true),
             "function_call_output" | "custom_tool_call_output" => self.tool_result(item),
             kind if ITEMS_PASSED.contains(&kind) => {}
             other => tally.leave_out("an item of kind", other, &self.file.path, number),
@@ -411,13 +415,13 @@ impl<'a> Reader<'a> {
         open
     }
 
-    fn tool(&mut self, item: &Value, arguments: &Value) {
+    fn tool(&mut self, item: &Value, arguments: &Value, is_done: bool) {
         let kind = item["type"].as_str().unwrap_or_default();
         let name = item["name"].as_str().unwrap_or(kind.strip_suffix("_call").unwrap_or(kind)).to_owned();
         let id = item["call_id"].as_str().or_else(|| item["id"].as_str()).unwrap_or_default().to_owned();
         let arguments = arguments.as_str().map_or_else(|| arguments.to_string(), str::to_owned);
         let writes = !READERS.contains(&name.as_str());
-        self.speak().tools.push(ToolUse { id, name, arguments, writes });
+        self.speak().tools.push(ToolUse { id, name, arguments, writes, is_done });
     }
 
     fn tool_result(&mut self, item: &Value) {

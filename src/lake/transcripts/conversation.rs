@@ -21,9 +21,9 @@ use crate::domain::text::Text;
 use crate::domain::tier::Tier;
 use crate::lake::call_events::{self, CallCost, CallModel, CallPlace, Start, is_plausible, tier_of_model};
 use crate::lake::convert;
+use crate::lake::resold::price_of;
 use crate::views::imports;
 use crate::views::millis_between;
-use crate::views::stats::day_of;
 use crate::views::status::RunStatus;
 use crate::views::transcripts::{Key, Seen};
 
@@ -117,6 +117,8 @@ pub struct Conversation<'a> {
     /// The own node, and the runs of other stores whose logs lie beside the own one.
     elsewhere: Option<(NodeId, &'a HashSet<RunId>)>,
     left_apart: Option<RunId>,
+    /// When the session began, as far as that is known.
+    began: Option<TimeNs>,
     has_met: bool,
     status: Option<RunStatus>,
     known: RecordedSession,
@@ -152,6 +154,7 @@ impl<'a> Conversation<'a> {
             run,
             elsewhere: None,
             left_apart: None,
+            began: None,
             has_met: false,
             status: known.status,
             facts: Facts::default(),
@@ -169,6 +172,11 @@ impl<'a> Conversation<'a> {
     /// Says which runs other stores have: what is new of a session of theirs becomes a run of `node`'s own.
     pub fn know_elsewhere(&mut self, node: NodeId, runs: &'a HashSet<RunId>) {
         self.elsewhere = Some((node, runs));
+    }
+
+    /// Says when the session began: what a subagent was asked may be whole before what the session was asked.
+    pub fn know_began(&mut self, at: Option<TimeNs>) {
+        self.began = at;
     }
 
     /// Returns the run of another store from which this one was told apart.
@@ -321,7 +329,7 @@ impl<'a> Conversation<'a> {
         let provider = reply.provider.as_deref().map_or_else(|| self.rules.provider.to_owned(), |name| self.rules.name(name));
         let priced = usage
             .filter(|_| reply.unpriced_because.is_none())
-            .and_then(|usage| self.rules.prices.price_on(&provider, &reply.model, &usage, day_of(at)));
+            .and_then(|usage| price_of(self.rules.prices, &provider, &reply.model, &usage, at));
         let tier = tier_of_model(self.rules.prices, &provider, &reply.model, at);
         let Some((run, agent, attempt)) = self.attempt(place, tier) else { return };
         self.seen.add(reply.key, run);
@@ -355,8 +363,13 @@ impl<'a> Conversation<'a> {
             let arguments = Text::Inline(self.rules.redactor.redact_arguments(&tool.arguments));
             let started = call_events::tool_started(call.call, number, self.rules.name(&tool.name), tool.writes, arguments);
             self.emit(run, started, Some(at));
-            self.threads[place].tools.insert(tool.id, (call.call, number, at));
             self.taken.tools += 1;
+            if tool.is_done {
+                let ended = call_events::tool_ended(call.call, number, true, 0, Text::Withheld);
+                self.emit(run, ended, Some(at));
+            } else {
+                self.threads[place].tools.insert(tool.id, (call.call, number, at));
+            }
         }
     }
 
@@ -472,7 +485,7 @@ impl<'a> Conversation<'a> {
         };
         let started = call_events::run_started(run, start);
         self.status = Some(RunStatus::Running);
-        self.emit(run, started, Some(at));
+        self.emit(run, started, Some(self.began.map_or(at, |began| began.min(at))));
         run
     }
 

@@ -334,7 +334,13 @@ impl<'a> Reader<'a> {
 fn tool(call: &Value) -> ToolUse {
     let text = |name: &str| call[name].as_str().unwrap_or_default().to_owned();
     let name = text("name");
-    ToolUse { id: text("id"), writes: !READERS.contains(&name.as_str()), arguments: call["args"].to_string(), name }
+    ToolUse {
+        id: text("id"),
+        writes: !READERS.contains(&name.as_str()),
+        arguments: call["args"].to_string(),
+        name,
+        is_done: false,
+    }
 }
 
 /// Returns the texts of a content: a text, a part, or a list of parts.

@@ -301,7 +301,7 @@ impl Database {
             let mut statement = self.connection.prepare_cached(sql)?;
             let found = statement.query_map([&row.id], |row| {
                 let text = |at: usize| -> Result<String> { Ok(row.get::<_, Option<String>>(at)?.unwrap_or_default()) };
-                Ok(ToolUse { id: text(0)?, name: text(1)?, arguments: text(2)?, writes: true })
+                Ok(ToolUse { id: text(0)?, name: text(1)?, arguments: text(2)?, writes: true, is_done: false })
             })?;
             tools = found.collect::<Result<_>>()?;
         }

@@ -209,7 +209,7 @@ impl Reply {
     pub fn is_final(&self) -> bool {
         match self.stop {
             Some(stop) => stop != StopReason::ToolUse,
-            None => self.tools.is_empty(),
+            None => self.tools.iter().all(|tool| tool.is_done),
         }
     }
 }
@@ -225,6 +225,8 @@ pub struct ToolUse {
     pub arguments: String,
     /// It may change something.
     pub writes: bool,
+    /// Its provider did it while it replied: nobody answers it.
+    pub is_done: bool,
 }
 
 /// How much of what tools answered is kept.

@@ -226,9 +226,11 @@ impl Keeping<'_> {
         self.see_pulled(known)
     }
 
-    /// Adds what the logs of other stores have, which lie beside the own one: what came in there is not taken in here again.
+    /// Adds what the logs of other stores have, which lie beside the own one: what came in there is not taken in here again. What they
+    /// have of a run that is here too does not count, so that the rest of it can still come in.
     fn see_pulled(&self, known: &mut SeenTranscripts) -> Result<(), store::Error> {
         let Some(spans) = self.imported_runs()? else { return Ok(()) };
+        let mut is_here: HashMap<RunId, bool> = HashMap::new();
         for end in spans.ends() {
             let from = known.ends.iter().find(|seen| seen.node == end.node).map_or(1, |seen| seen.seq + 1);
             imported::read(&OsFiles, &self.0.store.path, *end, from, &mut |stored| {
@@ -236,7 +238,13 @@ impl Keeping<'_> {
                     && let Ok(Decoded::Known(recorded)) = codec::decode(&stored)
                     && let Some(key) = key_of(&recorded.event)
                 {
-                    known.seen.add(key, run);
+                    let is_here = match is_here.get(&run) {
+                        Some(is_here) => *is_here,
+                        None => *is_here.entry(run).or_insert(self.node_of(run)?.is_none()),
+                    };
+                    if !is_here {
+                        known.seen.add(key, run);
+                    }
                 }
                 Ok(())
             })?;
@@ -353,6 +361,7 @@ impl Import<'_> {
         let elsewhere = std::mem::take(&mut self.elsewhere);
         let mut conversation = Conversation::new(rules, session, &mut seen, known);
         conversation.know_elsewhere(self.node, &elsewhere);
+        conversation.know_began(source.began(session));
         let mut outcome = Ok(Going::On);
         let mut is_first = !was_here;
         let mut taken = None;
