@@ -59,6 +59,8 @@ pub fn read(pair: &Pair, calendar: &Calendar<'_>, vocabulary: &Vocabulary) -> Op
         "date" | "when" => "on",
         "took" => "duration",
         "is" | "outcome" => "status",
+        key if key.starts_with("label.") => "label",
+        "project" if vocabulary.has_label_key("project") => "label",
         key => KEYS.iter().copied().find(|known| *known == key)?,
     };
     let wanted = match key {
@@ -100,6 +102,10 @@ fn value(key: &str, typed: &str, pair: &Pair, calendar: &Calendar<'_>, vocabular
             Kind::ALL.into_iter().find(|kind| kind.name() == text || text.strip_suffix('s') == Some(kind.name()))
         })?),
         "run" => FilterTest::Run(each(values, run)?),
+        "label" if typed != "label" => {
+            let key = typed.strip_prefix("label.").unwrap_or(typed);
+            FilterTest::Label(each(values, |text| (!key.is_empty()).then(|| (key.to_owned(), Some(text.trim().to_owned()))))?)
+        }
         "label" => FilterTest::Label(each(values, |text| {
             let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value.trim().to_owned())));
             (!key.trim().is_empty()).then(|| (key.trim().to_owned(), value))

@@ -11,9 +11,17 @@ use super::subject::Subject;
 use super::vocabulary::Term;
 
 impl Reader<'_> {
-    /// Reads "labelled team=core", and `team=core` where runs carry it.
+    /// Reads "labelled team=core", `team=core` where runs carry it, and "in project shop" where runs carry `project=shop`.
     pub fn label(&self, at: usize) -> Option<PhraseMatch> {
+        const PROJECT: &[&str] =
+            &["in project", "in the project", "of project", "of the project", "for project", "for the project", "from project"];
         let words = self.words;
+        if let Some(next) = any_phrase(words, at, PROJECT).filter(|next| self.vocabulary.has_label("project", w(words, *next))) {
+            let name = words.get(next).map_or("", |word| word.raw.as_str());
+            let name = name.trim_matches(|c: char| matches!(c, ',' | '.' | ';' | '(' | ')' | '?' | '"'));
+            let test = FilterTest::Label(vec![("project".to_owned(), Some(name.to_owned()))]);
+            return Some(PhraseMatch::new(at, next + 1, test, Need::Context));
+        }
         let lead = any_phrase(
             words,
             at,

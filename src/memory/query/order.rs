@@ -384,7 +384,7 @@ fn adjective(words: &[Word], at: usize) -> Option<(usize, Order, Stands)> {
     {
         (to, number) = (behind, Some(n));
     }
-    let noun = to + usize::from(matches!(w(words, to), "ones" | "one" | "runs" | "run"));
+    let noun = to + usize::from(matches!(w(words, to), "ones" | "one" | "runs" | "run" | "sessions" | "session"));
     if w(words, noun) == "first" && !matches!(w(words, next), "first" | "last") {
         return Some((noun + 1, Order { sort, place, count: number }, Stands::Alone));
     }

@@ -278,6 +278,8 @@ pub const ORDERS: &[(&str, &str)] = &[
     ("the cheapest", "cheapest first !"),
     ("most expensive", "most expensive first !"),
     ("the most expensive run", "most expensive first !"),
+    ("the most expensive session", "most expensive first !"),
+    ("cheapest session in january", "since 1 Jan until 31 Jan · cheapest first !"),
     ("most expensive run in january", "since 1 Jan until 31 Jan · most expensive first !"),
     ("the second cheapest", "from the 2nd cheapest !"),
     ("second cheapest run", "from the 2nd cheapest !"),

@@ -134,7 +134,10 @@ fn quoted(text: &str) -> (Option<String>, &str) {
 /// Reads `key:value` at the start of `body`.
 fn pair<'q>(rest: &'q str, body: &'q str, negated: bool) -> Option<(Pair, &'q str)> {
     let open = body.strip_prefix(['(', '[']).unwrap_or(body);
-    let colon = open.find(|c: char| !(c.is_ascii_alphabetic() || c == '_')).filter(|at| (2..=20).contains(at))?;
+    // `label.team:core` names the key of a label.
+    let is_label = open.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("label."));
+    let is_key = |c: char| c.is_ascii_alphabetic() || c == '_' || is_label && (c.is_ascii_digit() || matches!(c, '.' | '-'));
+    let colon = open.find(|c: char| !is_key(c)).filter(|at| (2..=if is_label { 60 } else { 20 }).contains(at))?;
     let (key, value) = open.split_at(colon);
     let value = value.strip_prefix(':')?;
     if value.starts_with([':', '/', '\\']) {

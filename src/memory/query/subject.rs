@@ -68,6 +68,8 @@ pub const FILLERS: &[&str] = &[
     "running",
     "execution",
     "executions",
+    "session",
+    "sessions",
     "happened",
     "happen",
     "happens",
@@ -292,7 +294,10 @@ fn one(
     }
     let word = w(words, at);
     match word {
-        "runs" | "run" | "executions" | "execution" if run_noun(words, at, calendar, vocabulary, is_state) => {
+        "sessions" | "session" if !leads(words, at, is_state) => None,
+        "runs" | "run" | "executions" | "execution" | "sessions" | "session"
+            if run_noun(words, at, calendar, vocabulary, is_state) =>
+        {
             // "runs of release_prep", "run for the security audit template"
             let of = any_phrase(words, at + 1, &["of", "for", "from", "with", "using"]);
             let the = of.map(|of| of + usize::from(matches!(w(words, of), "the" | "a" | "my" | "our" | "template")));
@@ -387,6 +392,31 @@ fn mention(words: &[Word], at: usize, end: usize, calendar: &Calendar<'_>, is_st
         return false;
     }
     ends_here(words, end, calendar) || is_state(end)
+}
+
+/// Tells whether nothing but what a wish begins with stands before `at`: "session" may also be what a text is about.
+fn leads(words: &[Word], at: usize, is_state: &dyn Fn(usize) -> bool) -> bool {
+    let mut next = 0;
+    while next < at {
+        let ordered = order::read(words, next).map(|(to, ..)| to).filter(|to| *to <= at);
+        let word = w(words, next);
+        let is_tier = matches!(word, "premium" | "capable" | "cheap" | "real" | "simulated" | "imported");
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+        next = match ordered {
+            Some(to) if to > next => to,
+            _ if POLITE.contains(&word)
+                || DETERMINERS.contains(&word)
+                || is_tier
+                || is_number
+                || is_state(next)
+                || word == "which" =>
+            {
+                next + 1
+            }
+            _ => return false,
+        };
+    }
+    true
 }
 
 /// Tells whether "run" or "runs" at `at` is the noun.

@@ -24,7 +24,7 @@ pub fn known() -> KnownTerms {
         models: owned(&["claude-sonnet-4-5", "claude-haiku-4-5", "gpt-5-mini", "gpt-5"]),
         providers: owned(&["anthropic", "openai", "ollama"]),
         tags: owned(&["flaky", "good-example"]),
-        labels: pairs(&[("team", "core"), ("env", "staging")]),
+        labels: pairs(&[("team", "core"), ("env", "staging"), ("project", "web-shop")]),
     }
 }
 
@@ -148,6 +148,17 @@ pub const FILTERS: &[(&str, &str)] = &[
     ("runs via openai", "provider openai"),
     ("runs tagged flaky", "tag flaky"),
     ("runs labelled team=core", "label team=core"),
+    ("runs in project web-shop", "label project=web-shop"),
+    ("project:web-shop", "label project=web-shop"),
+    ("label.team:core", "label team=core"),
+    // Runs of other agents are called sessions.
+    ("sessions", ""),
+    ("sessions in project web-shop", "label project=web-shop"),
+    ("failed sessions", "failed"),
+    ("sessions that were cancelled", "cancelled"),
+    ("sessions that did not succeed", "not succeeded"),
+    ("sessions that cost more than 3 dollars", "cost > $3"),
+    ("all sessions with sonnet", "model claude-sonnet-4-5"),
     ("runs rated 1", "rated 1"),
     ("runs rated at least 4", "rated ≥ 4"),
     ("runs rated 3 or better", "rated ≥ 3"),
@@ -259,6 +270,9 @@ pub const TEXT: &[&str] = &[
     "tests that failed",
     "failed logins",
     "failed unit test runs",
+    "user sessions expire too early",
+    "session token leak",
+    "invalidate the sessions of a user",
     "how to run the tests",
     "code that runs slowly",
     "the test suite runs in under 5 minutes",

@@ -139,6 +139,11 @@ impl Vocabulary {
         self.known.models.iter().filter(|model| model.to_lowercase().contains(&wanted)).cloned().collect()
     }
 
+    /// Tells whether a run carries a label with this key.
+    pub fn has_label_key(&self, key: &str) -> bool {
+        self.labels.iter().any(|(known, _)| known == key)
+    }
+
     /// Tells whether a run carries this label.
     pub fn has_label(&self, key: &str, value: &str) -> bool {
         self.labels.contains(&(key.to_lowercase(), value.to_lowercase()))
