@@ -27,7 +27,8 @@ pub struct DryRun {
     pub skipped_rules: Vec<DryRule>,
     /// What the run may cost: from.
     pub cost_low_nusd: Option<u64>,
-    /// What the run may cost: to. Turns for tools come on top.
+    /// What the run may cost: to, judging included. Turns for tools, repeats of answers that were cut off, and dearer fallbacks come on
+    /// top.
     pub cost_high_nusd: Option<u64>,
     /// What the run costs at most when agents with tools use all their turns; null when no agent has tools, or a model has no price.
     pub cost_most_nusd: Option<u64>,
@@ -180,11 +181,13 @@ pub fn shared_line(input: &InputPreview, mode: Mode) -> String {
 /// Says the expected cost in a line.
 pub fn cost_line(preview: &Preview, mode: Mode) -> String {
     let simulated = if mode == Mode::Simulated { ", simulated: nothing is spent" } else { "" };
+    let fallback = if preview.has_fallbacks { " or a fallback takes over" } else { "" };
+    let more = format!("more if an answer is cut off{fallback}");
     match (preview.cost, preview.most) {
         (Some((low, high)), Some((most, turns))) => format!(
-            "expected cost: {low} to {high} (estimate{simulated}), and up to {most} if agents use all {turns} turns with tools in every attempt"
+            "expected cost: {low} to {high} (estimate{simulated}), up to {most} if agents use all {turns} turns with tools in every attempt; {more}"
         ),
-        (Some((low, high)), None) => format!("expected cost: {low} to {high} (estimate{simulated})"),
+        (Some((low, high)), None) => format!("expected cost: {low} to {high} (estimate{simulated}); {more}"),
         (None, _) => format!("expected cost: unknown, a model has no price{simulated}"),
     }
 }

@@ -9,6 +9,11 @@ use crate::domain::team;
 use crate::domain::template::{self, BadId, BaseAgent, Checked, Context, FILE_BYTES_MAX, Problem, Severity, Template};
 use crate::settings::{self, write};
 
+mod agents;
+
+pub use agents::AgentEntry;
+use agents::Bases;
+
 macro_rules! embedded {
     ($folder:literal: $($id:literal)*) => {
         &[$( ($id, include_str!(concat!("../../", $folder, "/", $id, ".json"))), )*]
@@ -59,38 +64,6 @@ pub struct Entry {
     pub(crate) template: Option<Template>,
     /// What is wrong with it; what ships is not looked through. `Library::problems` does that.
     pub problems: Vec<Problem>,
-}
-
-/// A base agent as listed: good or broken.
-#[derive(Clone, Debug)]
-pub struct AgentEntry {
-    /// The id by which rules name it.
-    pub id: String,
-    /// Where it comes from.
-    pub origin: Origin,
-    /// A user's file hides a built-in base agent of the same id.
-    pub hides_builtin: bool,
-    /// The text.
-    pub text: String,
-    /// The agent; `None` when it is broken.
-    pub(crate) agent: Option<BaseAgent>,
-    /// What is wrong with it.
-    pub problems: Vec<Problem>,
-}
-
-impl AgentEntry {
-    /// Returns the first error, when the agent is broken.
-    pub fn first_error(&self) -> Option<&Problem> {
-        self.problems.iter().find(|problem| problem.severity == Severity::Error)
-    }
-}
-
-/// What rules may name as their base.
-#[derive(Clone, Debug)]
-struct Bases {
-    agents: BTreeMap<String, BaseAgent>,
-    /// By id, what is wrong with which file.
-    broken: BTreeMap<String, String>,
 }
 
 /// What a file holds.
@@ -215,56 +188,6 @@ impl Library {
         &self.bases().agents
     }
 
-    fn bases(&self) -> &Bases {
-        self.bases.get_or_init(|| {
-            let mut bases = Bases { agents: BUILT_IN_AGENTS.clone(), broken: BTreeMap::new() };
-            for entry in self.own_agents() {
-                bases.agents.remove(&entry.id);
-                if let Origin::User(path) = &entry.origin
-                    && let Some(error) = entry.first_error()
-                {
-                    bases.broken.insert(entry.id.clone(), format!("{}:{error}", path.display()));
-                }
-                bases.agents.extend(entry.agent.map(|agent| (entry.id, agent)));
-            }
-            bases
-        })
-    }
-
-    /// Returns all base agents by id. A broken one is listed as broken and stops nothing.
-    pub fn list_agents(&self) -> Vec<AgentEntry> {
-        let ships = AGENTS.iter().map(|(id, text)| AgentEntry {
-            id: (*id).to_owned(),
-            origin: Origin::BuiltIn,
-            hides_builtin: false,
-            text: (*text).to_owned(),
-            agent: BUILT_IN_AGENTS.get(*id).cloned(),
-            problems: Vec::new(),
-        });
-        let all = ships.chain(self.own_agents()).map(|entry| (entry.id.clone(), entry));
-        all.collect::<BTreeMap<_, _>>().into_values().collect()
-    }
-
-    /// Returns the user's own base agents.
-    fn own_agents(&self) -> Vec<AgentEntry> {
-        let files = user_files(&self.agents_folder()).into_iter().filter_map(|path| {
-            let id = path.file_stem()?.to_string_lossy().into_owned();
-            let hides_builtin = AGENTS.iter().any(|(known, _)| *known == id);
-            (!hides_builtin || !self.is_strange).then_some((id, path, hides_builtin))
-        });
-        let read = |(id, path, hides_builtin): (String, PathBuf, bool)| {
-            let (text, Checked { value: agent, problems }) = match read_text(&path) {
-                Ok(text) => {
-                    let checked = self.check_agent(&text, Some(&id));
-                    (text, checked)
-                }
-                Err(error) => (String::new(), Checked { value: None, problems: vec![unreadable(&error)] }),
-            };
-            AgentEntry { id, origin: Origin::User(path), hides_builtin, text, agent, problems }
-        };
-        files.map(read).collect()
-    }
-
     fn agents_folder(&self) -> PathBuf {
         self.folder.join("agents")
     }
@@ -272,11 +195,6 @@ impl Library {
     /// Returns the base agent of an id or alias.
     pub fn agent(&self, id: &str) -> Option<&BaseAgent> {
         team::find_base(self.agents(), id)
-    }
-
-    /// Returns the folder of the user's own templates.
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// Checks a template's text; `stem` is the name that its file has, without `.json`.

@@ -16,10 +16,12 @@ use crate::cli::open::{Opening, store_with};
 use crate::cli::output::{BAD, GOOD, HINT, WARN, sanitize, styled, time, words};
 use crate::cli::render::GoOn;
 use crate::domain::settings::AuthScheme;
+use crate::domain::template::Problem;
 use crate::domain::tier::Tier;
 use crate::memory::index::Condition;
 use crate::settings::Choice;
 use crate::tools::sandbox::OPEN;
+use crate::workspace::library::Origin;
 use crate::workspace::memory::recall::IndexState;
 use crate::workspace::{Access, Inspection, LastAudit, Upkeep, Workspace};
 
@@ -455,17 +457,20 @@ fn of_templates(workspace: &Workspace, checks: &mut Vec<Check>) {
     if broken.is_empty() {
         checks.push(ok("templates", format!("{}, none broken", words::plural(entries.len() as u64, "template"))));
     }
+    let file_of = |origin: &Origin| match origin {
+        Origin::User(path) | Origin::File(path) => {
+            format!("`meno validate-template {}` shows all its problems", words::argument(path))
+        }
+        Origin::BuiltIn => "mend the base agent; `meno list-templates --agents` names its file".to_owned(),
+    };
+    let why = |error: Option<&Problem>| error.map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
     for entry in broken {
-        let why = entry.first_error().map_or_else(|| "it cannot be read".to_owned(), ToString::to_string);
-        checks.push(bad(
-            "templates",
-            CheckStatus::Warning,
-            format!("{} is broken: {why}", entry.id),
-            format!(
-                "`meno validate-template {}` shows all its problems",
-                workspace.library.folder().join(format!("{}.json", entry.id)).display()
-            ),
-        ));
+        let said = format!("{} is broken: {}", entry.id, why(entry.first_error()));
+        checks.push(bad("templates", CheckStatus::Warning, said, file_of(&entry.origin)));
+    }
+    for entry in workspace.library.list_agents().iter().filter(|entry| entry.agent.is_none()) {
+        let said = format!("the base agent {} is broken: {}", entry.id, why(entry.first_error()));
+        checks.push(bad("templates", CheckStatus::Warning, said, file_of(&entry.origin)));
     }
 }
 

@@ -1,5 +1,7 @@
 //! `meno list-templates`: the templates there are, or the base agents, broken ones too.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -8,7 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Exit, Result};
 use crate::cli::open;
 use crate::cli::output::table::{Column, Entry as Cell, Fit, Table};
-use crate::cli::output::{BAD, Printer, sanitize};
+use crate::cli::output::{BAD, Printer, sanitize, words};
 use crate::domain::template::Problem;
 use crate::workspace::Access;
 use crate::workspace::library::{AgentEntry, Entry, Library, Origin};
@@ -176,7 +178,8 @@ fn show(out: &mut Printer, library: &Library, of_agents: bool) -> Result<Exit> {
         templates.into_iter().map(|line| (line.origin, line.path)).collect()
     };
     for path in origins.into_iter().filter(|(origin, _)| *origin == Kind::Broken).filter_map(|(_, path)| path) {
-        out.say(sanitize::line(&format!("`meno validate-template {path}` shows all its problems")));
+        let file = words::argument(Path::new(&path));
+        out.say(sanitize::line(&format!("`meno validate-template {file}` shows all its problems")));
     }
     Ok(Exit::Done)
 }

@@ -36,6 +36,10 @@ pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
     let waiting: Vec<u32> = tools.filter(|tool| tool.writes && tool.ok.is_none()).map(|tool| tool.number).collect();
     let run = id.to_string();
     let on = GoOn { run: &run, allow_write: workspace.runs().needs_leave_to_write(id) };
+    if detail.status.ended() && waiting.is_empty() {
+        return Err(CliError::refused(format!("run {id} has ended: {}", detail.status))
+            .hint(format!("it waits for no tool; `meno show-run {id}` shows what came of it")));
+    }
     let chosen = choose(&waiting, args.tool, on)?;
     let mut active =
         workspace.runs().resume(id, &ResumeRequest::default()).map_err(|error| CliError::from(error).about("RUN", id))?;

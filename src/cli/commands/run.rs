@@ -15,7 +15,7 @@ use crate::cli::ask::{AskKind, AskQuestion, Asked, Prompter, Terminal, ask_valid
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::{self, Opening};
-use crate::cli::output::sanitize;
+use crate::cli::output::{sanitize, words};
 use crate::cli::{consent, form_fill, preview, running};
 use crate::domain::event::{AnswerSource, Mode};
 use crate::domain::form::{self, AnswerProblem};
@@ -47,8 +47,9 @@ pub fn run(context: &mut Context, args: &RunArgs) -> Result<Exit> {
     } else {
         looked.runs().check_models(&template, args.strategy, args.budget)?;
     }
-    consent::to_template(context, &looked, &entry)?;
+    // Who only looks calls nothing.
     if !args.dry_run {
+        consent::to_template(context, &looked, &entry)?;
         let is_strangers = matches!(entry.origin, Origin::User(_));
         consent::to_programs(context, &looked, &template, is_strangers, &looked.places.current)?;
     }
@@ -210,9 +211,10 @@ fn broken(entry: &Entry) -> CliError {
         entry.first_error().into_iter().fold(report, |report, problem| report.cause(sanitize::line(&problem.to_string())));
     match &entry.origin {
         Origin::User(path) | Origin::File(path) => {
-            report.hint(format!("`meno validate-template {}` shows all its problems", path.display()))
+            report.hint(format!("`meno validate-template {}` shows all its problems", words::argument(path)))
         }
-        Origin::BuiltIn => report,
+        // What ships is sound: it names a base agent of the store's own that is not.
+        Origin::BuiltIn => report.hint("mend the base agent; `meno list-templates --agents` names its file"),
     }
 }
 

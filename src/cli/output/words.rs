@@ -1,5 +1,7 @@
 //! Money, tokens, ids and values in words. Unknown is said to be unknown, never shown as zero.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::sanitize;
@@ -24,6 +26,13 @@ pub fn cost(known: u64, complete: bool, mode: Mode) -> String {
         Mode::Simulated => format!("{words} simulated"),
         Mode::Imported => format!("{words} imported"),
     }
+}
+
+/// Writes a path as a shell takes it for one argument.
+pub fn argument(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=~".contains(c);
+    if !path.is_empty() && path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// Shows a number with its thousands apart: `1,234,567`.

@@ -26,7 +26,7 @@ pub enum Edition {
     /// A try that a provider may have been paid for, and that said nothing of its tokens, costs something that is not known.
     Seventh,
     /// A judge that refused, or whose reply was cut off, is said to have done so. Of a tier's fallbacks those come first that the budgets
-    /// let be called.
+    /// let be called. Whoever approves an escalation is told what all of it may cost.
     #[default]
     Eighth,
 }
@@ -74,6 +74,11 @@ impl Edition {
 
     /// Returns whether a fallback without a price, which a budget forbids, stands behind those with one.
     pub fn prefers_priced(self) -> bool {
+        self >= Self::Eighth
+    }
+
+    /// Returns whether an escalation that is asked for is priced with its judges, tools, repeats and fallbacks.
+    pub fn prices_climbs(self) -> bool {
         self >= Self::Eighth
     }
 

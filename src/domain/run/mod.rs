@@ -6,6 +6,8 @@
 
 mod basis;
 mod budget;
+#[cfg(test)]
+mod budget_tests;
 mod cause;
 mod command;
 mod decide;

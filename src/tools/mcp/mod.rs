@@ -216,9 +216,11 @@ impl Servers {
                 () = tokio::time::sleep(limit) => {
                     // Whoever hangs once would hang again: the next call finds it started anew.
                     server.lose("it gave no result in time");
+                    // A server at an address is not Meno's to end.
+                    let ended = if server.wanted.settings.url.is_none() { " and was ended" } else { "" };
                     let (server, limit) = (&tool.server, limit.as_secs_f64());
                     let message = format!(
-                        "The MCP server `{server}` gave no result within {limit} s and was ended.{}",
+                        "The MCP server `{server}` gave no result within {limit} s{ended}.{}",
                         unknown_effect(tool.spec.effect)
                     );
                     Err(ToolError { fault: ToolFault::TimedOut, message })

@@ -27,8 +27,10 @@ pub struct Preview {
     pub agents: Vec<AgentPreview>,
     /// For every rule, what became of it and why.
     pub trace: Vec<RuleTrace>,
-    /// What it may cost without turns for tools; `None` when a model has no price.
+    /// What it may cost without turns for tools, repeats of answers that were cut off, and fallbacks; `None` when a model has no price.
     pub cost: Option<(NanoUsd, NanoUsd)>,
+    /// A model that it may use has fallbacks.
+    pub has_fallbacks: bool,
     /// What it costs at most when agents with tools use all their turns, and how many turns that are in each attempt; `None` when no agent
     /// has tools, or a model has no price.
     pub most: Option<(NanoUsd, u32)>,
@@ -67,7 +69,8 @@ pub struct AgentPreview {
     /// How many criteria judge it.
     pub criteria: usize,
     /// What it may cost, judging included: the first tier at once with an answer of usual length, and every attempt at every tier at full
-    /// length, with those of the agents that it waits for. Turns for tools come on top.
+    /// length, with those of the agents that it waits for. Turns for tools, repeats of answers that were cut off and dearer fallbacks
+    /// come on top.
     pub cost: Option<(NanoUsd, NanoUsd)>,
 }
 
@@ -102,13 +105,15 @@ impl Runs<'_> {
             |end: fn((NanoUsd, NanoUsd)) -> NanoUsd| agents.iter().map(|agent| agent.cost.map(end)).sum::<Option<NanoUsd>>();
         let cost = sum(|cost| cost.0).zip(sum(|cost| cost.1));
         let most = most_with_tools(&run, &basis);
+        let mut tiers = run.agents.iter().flat_map(|agent| agent.plan.strategy.tiers());
+        let has_fallbacks = tiers.any(|tier| basis.work_models(*tier).len() > 1);
         let is_simulated = crate::workspace::runs::start::mode(&self.0.resolved.settings) == Mode::Simulated;
         let given = RecommendRequest::new().inputs(profiles).include_simulated(is_simulated);
         let given = answers(&run).into_iter().fold(given, |given, (question, value)| given.answer(question, value));
         // A history that cannot be read is no reason not to say what the run would be.
         let past = self.0.memory().forecast(&template.template_id, &given).unwrap_or_default();
         let inputs = inputs.into_iter().map(|input| input_preview(&run, &basis, input)).collect();
-        Ok(Preview { agents, trace, cost, most, inputs, past })
+        Ok(Preview { agents, trace, cost, has_fallbacks, most, inputs, past })
     }
 }
 

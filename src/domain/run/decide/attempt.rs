@@ -10,6 +10,7 @@ use crate::domain::event::{
 };
 use crate::domain::ids::{AgentNo, CallNo};
 use crate::domain::judge::{self, DecidedBy, Edition, Facts, Finding, Judged, Scores};
+use crate::domain::run::budget::most_at;
 use crate::domain::run::observation::Observation;
 use crate::domain::run::pending::{Step, next_step};
 use crate::domain::run::state::{Agent, Attempt, Call};
@@ -304,8 +305,11 @@ fn is_larger(draft: &Decision<'_>, now: Tier, then: Tier, least: u64) -> bool {
     }
 }
 
-/// Returns what one more call of the agent's work may cost at `tier`.
+/// Returns what the agent may cost at `tier`. Before that was reckoned whole it was one call of its work.
 fn worst_case(draft: &Decision<'_>, agent: AgentNo, tier: Tier) -> Option<crate::domain::money::NanoUsd> {
+    if draft.basis.settings.judging.prices_climbs() {
+        return most_at(&draft.run, draft.basis, draft.run.agent(agent)?, tier);
+    }
     let choice = draft.basis.work_models(tier).into_iter().next()?;
     let prompt = prompt::compose(&draft.run, draft.basis, agent, Purpose::Work);
     let input = estimate_tokens(&prompt.system) + estimate_tokens(&prompt.user);
