@@ -27,6 +27,21 @@ fn import(house: &House, lines: &[String]) {
 }
 
 #[test]
+fn what_a_filter_finds_far_down_is_on_its_first_page() {
+    let house = House::new();
+    let mut lines: Vec<String> = (0..5_500).map(|id| line(id, "sweep", &json!({}))).collect();
+    lines.push(line(6_000, "old_one", &json!({"started_at": "2026-01-01T10:00:00Z"})));
+    lines.push(line(6_001, "older", &json!({"started_at": "2025-12-30T10:00:00Z"})));
+    import(&house, &lines);
+    let served = Served::admitted(&house, &[]);
+    for (filter, template) in [("since=2026-01-01&until=2026-01-02", "old_one"), ("template=older", "older")] {
+        let page = served.page(&format!("/?{filter}"));
+        assert_eq!(page.matches("href=\"/runs/").count(), 1, "{filter}: {page}");
+        assert!(page.contains(template) && !page.contains("Older runs"), "{filter}: {page}");
+    }
+}
+
+#[test]
 fn the_tree_of_forks_stands_on_every_runs_page() {
     let house = House::with_delay(0);
     house.meno(["run", "python_package_publish", "--no-input", "--seed", "7"]).ends();

@@ -11,6 +11,12 @@ const ROWS: u32 = 1000;
 
 /// Rows that one page looks at, at most: a filter that lets little through continues on the next page.
 const LOOKED_AT_MAX: usize = 5_000;
+/// The same while nothing was found: an empty page helps nobody.
+const LOOKED_FOR_MAX: usize = 50_000;
+
+const NS_PER_MS: i64 = 1_000_000;
+/// How much later than its beginning a run may have got its id: that of a session is of its first exchange that was whole.
+const LATE_MS: i64 = 2 * 86_400_000;
 
 /// A page of runs, newest first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +43,12 @@ impl Runs<'_> {
         beside.retain(|(node, row)| filter.log.takes(Some(*node)) && before.is_none_or(|before| row.run_id < before));
         beside.sort_by_key(|(_, row)| row.run_id);
         let has_own = filter.log.takes(None);
+        // Ids begin with the time of a run's beginning, so that those that are too young are passed over at once.
+        let until = [filter.until, filter.under_way.map(|(_, until)| until)].into_iter().flatten().min();
+        let young = until.and_then(|until| first_id(until / NS_PER_MS + LATE_MS));
+        let before = before.into_iter().chain(young).min();
+        beside.retain(|(_, row)| before.is_none_or(|before| row.run_id < before));
+        let oldest = filter.since.and_then(|since| first_id(since / NS_PER_MS));
         let (mut page, mut last) = (RunPage::default(), before);
         let mut size = u32::try_from(limit + 1).unwrap_or(ROWS).min(ROWS);
         loop {
@@ -52,7 +64,11 @@ impl Runs<'_> {
                 take_newer(&mut beside, None, &mut rows);
             }
             for (node, row) in rows {
-                if page.runs.len() == limit || page.looked_at == LOOKED_AT_MAX {
+                if oldest.is_some_and(|oldest| row.run_id < oldest) {
+                    return Ok(page);
+                }
+                let most = if page.runs.is_empty() { LOOKED_FOR_MAX } else { LOOKED_AT_MAX };
+                if page.runs.len() == limit || page.looked_at >= most {
                     page.next = last;
                     return Ok(page);
                 }
@@ -117,6 +133,14 @@ impl Runs<'_> {
     pub(crate) fn run_line(&self, id: RunId) -> Result<Option<RunLine>, store::Error> {
         Ok(self.row(id)?.map(|row| row.line(self.is_executed(&row))))
     }
+}
+
+/// Returns the first id of a run that begins at this moment (ms since the epoch); `None` before the epoch and beyond the times of ids.
+fn first_id(ms: i64) -> Option<RunId> {
+    let mut bytes = [0; 16];
+    let ms = u64::try_from(ms).ok().filter(|ms| *ms < 1 << 48)?;
+    bytes[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+    Some(RunId::from_bytes(bytes))
 }
 
 /// Takes the rows from the end of `beside` that are newer than `than`: all of them when there is none. The run itself is left out: what the
