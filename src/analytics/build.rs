@@ -244,15 +244,18 @@ fn criteria(material: &Material, terms: &Terms) -> Vec<CriterionLine> {
             failed: 0,
             unknown: 0,
             caught_alone: 0,
+            failures_only: true,
             pass: None,
         });
         line.passed += row.passed;
         line.failed += row.failed;
         line.unknown += row.unknown;
         line.caught_alone += row.caught_alone;
+        line.failures_only &= row.by_code + row.by_model == 0 && row.passed == 0;
     }
     let share = |mut line: CriterionLine| {
-        line.pass = terms.share(line.passed, line.passed + line.failed);
+        line.failures_only &= line.failed > 0;
+        line.pass = if line.failures_only { None } else { terms.share(line.passed, line.passed + line.failed) };
         line
     };
     lines.into_values().map(share).collect()

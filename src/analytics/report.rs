@@ -229,7 +229,9 @@ pub struct CriterionLine {
     pub unknown: u64,
     /// It was the only one of its attempt that did not hold.
     pub caught_alone: u64,
-    /// The share in which it held (Wilson), of those told; null under the minimum sample.
+    /// Another system told of its failures alone: how often it held is not known.
+    pub failures_only: bool,
+    /// The share in which it held (Wilson), of those told; null under the minimum sample, and where only failures are told.
     pub pass: Option<Share>,
 }
 

@@ -173,7 +173,10 @@ pub fn tiers_caption(lines: &[TierLine]) -> &'static str {
 
 /// Returns how often each criterion catches something, the one that catches most often first.
 pub fn criteria(lines: &[CriterionLine]) -> Vec<Row> {
-    let rate = |line: &CriterionLine| line.failed as f64 / (line.passed + line.failed).max(1) as f64;
+    let rate = |line: &CriterionLine| match line.failures_only {
+        true => -1.0,
+        false => line.failed as f64 / (line.passed + line.failed).max(1) as f64,
+    };
     let mut lines: Vec<&CriterionLine> = lines.iter().collect();
     lines.sort_by(|a, b| rate(b).total_cmp(&rate(a)).then_with(|| b.failed.cmp(&a.failed)));
     let row = |line: &&CriterionLine| {
@@ -184,7 +187,11 @@ pub fn criteria(lines: &[CriterionLine]) -> Vec<Row> {
         Row {
             name: format!("{} · {}", line.role, line.criterion),
             interval: caught,
-            words: format!("{} of {judged}{unknown}", line.failed),
+            words: if line.failures_only {
+                format!("failed {}, passes not told", line.failed)
+            } else {
+                format!("{} of {judged}{unknown}", line.failed)
+            },
             class: "catch".to_owned(),
             meaning: Meaning::title(format!(
                 "{} · {}: caught {} of {judged} attempts, {} of them alone; {} unknown",

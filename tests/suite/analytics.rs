@@ -256,3 +256,22 @@ fn costs_of_one_part_are_asked_for_by_its_value() {
     assert_eq!(none["rows"].as_array().map(Vec::len), Some(0));
     assert!(house.meno(["costs", "--where", "tier"]).exits(2).stderr.contains("template=release_prep"));
 }
+
+#[test]
+fn how_often_a_criterion_holds_of_which_only_failures_are_told_is_not_known() {
+    let house = House::new();
+    let lines: Vec<String> = (0..20)
+        .map(|number| {
+            let (passed, failed) = if number < 15 { (false, vec!["has tests"]) } else { (true, Vec::new()) };
+            let attempt = serde_json::json!({"tier": "cheap", "passed": passed, "failed_criteria": failed});
+            serde_json::json!({"run_id": number.to_string(), "template_id": "sweep", "started_at": "2026-06-01T10:00:00Z",
+                "agents": [{"role": "worker", "attempts": [attempt]}]})
+            .to_string()
+        })
+        .collect();
+    fs::write(house.path("runs.jsonl"), lines.join("\n")).expect("written");
+    house.meno(["import", "runs", house.path("runs.jsonl").to_str().expect("a text")]).exits(0);
+    let report = json(&house, &["analytics", "sweep"]);
+    let line = &report["template"]["criteria"][0];
+    assert_eq!((&line["failed"], &line["failures_only"], &line["pass"]), (&15.into(), &true.into(), &Value::Null), "{report:#}");
+}
