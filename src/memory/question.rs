@@ -62,6 +62,7 @@ pub fn ask(understood: &Understood, limit: usize, run: &dyn Fn(&str) -> Option<S
         tests_alone: understood.is_all_filters,
         order: understood.order.map(|order| of_sort(order.sort)),
         skip: understood.order.map_or(0, |order| order.place.saturating_sub(1) as usize),
+        from: 0,
         limit,
         // Where nothing is left beside filters there is nothing to be close to.
         all: understood.is_all_filters,

@@ -42,6 +42,8 @@ pub struct Question {
     pub skip: usize,
     /// What is better than not.
     pub soft: Vec<DocumentTest>,
+    /// Runs that are not named before the first that is: they were before.
+    pub from: usize,
     /// Runs to be named, at most.
     pub limit: usize,
     /// Runs that are not close to the text are hits too.
@@ -334,7 +336,7 @@ impl OpenIndex {
             }
         }
         answer.total = best.len().saturating_sub(question.skip);
-        for score in best.into_iter().skip(question.skip).take(question.limit) {
+        for score in best.into_iter().skip(question.skip.saturating_add(question.from)).take(question.limit) {
             let found = searcher.fetch(score.item)?;
             let snippet = snippet(searcher, words, &found)?;
             let is_weak = answer.nothing_close || is_weak(&score);

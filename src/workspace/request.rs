@@ -329,6 +329,9 @@ pub struct SearchRequest {
     pub query: String,
     /// Runs to be named, at most; without it as many as the question names, else ten.
     pub limit: Option<usize>,
+    /// Runs left out before the first that is named: a list goes on where another ended.
+    #[serde(default)]
+    pub skip: usize,
     /// What comes first, whatever the question says.
     pub sort: Option<Sort>,
     /// By words alone.
@@ -354,6 +357,7 @@ impl SearchRequest {
         Self {
             query: query.into(),
             limit: None,
+            skip: 0,
             sort: None,
             lexical_only: false,
             all: false,
@@ -367,6 +371,13 @@ impl SearchRequest {
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// Leaves out so many runs before the first that is named.
+    #[must_use]
+    pub fn skip(mut self, skip: usize) -> Self {
+        self.skip = skip;
         self
     }
 

@@ -10,6 +10,7 @@ use crate::cli::commands::search::report;
 use crate::cli::error::Result;
 use crate::cli::output::words;
 use crate::ui::{Answer, Page, Request, Ui, element};
+use crate::views::status::RunStatus;
 use crate::workspace::{HitDocument, SearchRequest, SearchResponse};
 
 /// Hits that are shown.
@@ -47,14 +48,17 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     Ok(Page { title: "Memory".to_owned(), here: "/memory", body, live: None }.into())
 }
 
-fn search(ui: &Ui, request: &Request, question: &str) -> SearchRequest {
+fn search(ui: &Ui, request: &Request, question: &str, from: usize) -> SearchRequest {
     let now = Zoned::now().with_time_zone(ui.zone.clone());
     let is_set = |name: &str| request.query.get(name).is_some();
-    SearchRequest::new(question).limit(HITS).lexical_only(is_set("lexical")).all(is_set("all")).now(&now)
+    SearchRequest::new(question).limit(HITS).skip(from).lexical_only(is_set("lexical")).all(is_set("all")).now(&now)
 }
 
 fn found(ui: &Ui, request: &Request, question: &str) -> Result<Markup> {
-    let found = ui.workspace.memory().search(&search(ui, request, question)).map_err(report)?;
+    let from = request.read("from", |text| text.parse::<usize>().ok(), "a number of runs")?.unwrap_or(0);
+    let found = ui.workspace.memory().search(&search(ui, request, question, from)).map_err(report)?;
+    let end = from.saturating_add(found.hits.len());
+    let place = |from: Option<usize>| request.query.with("from", from.map(|from| from.to_string()).as_deref()).link("/memory");
     Ok(html! {
         p class="hint" { (element::line(&found.understood.line)) }
         @for notice in found.understood.notes.iter().chain(&found.notices) { p class="notice" { (element::line(notice)) } }
@@ -66,9 +70,14 @@ fn found(ui: &Ui, request: &Request, question: &str) -> Result<Markup> {
                 }
             }
         } @else if found.hits.is_empty() {
-            p class="card" { "Nothing was found. Fewer filters find more." }
+            p class="card" { @if from > 0 { "No more runs were found." } @else { "Nothing was found. Fewer filters find more." } }
         }
-        ol class="hits" { @for hit in &found.hits { (item(ui, hit)) } }
+        ol class="hits" start=(from.saturating_add(1)) { @for hit in &found.hits { (item(ui, hit)) } }
+        p class="pages" {
+            @if from > 0 { a href=(place(None)) { "First runs" } }
+            @if from > HITS { a href=(place(Some(from - HITS))) rel="prev" { "Previous runs" } }
+            @if !found.hits.is_empty() && (end as u64) < found.total { a href=(place(Some(end))) rel="next" { "More runs" } }
+        }
         (progress(&found))
     })
 }
@@ -90,7 +99,7 @@ fn item(ui: &Ui, hit: &HitDocument) -> Markup {
             div class="hit" {
                 (element::run_link(&hit.run_id)) " "
                 strong { (element::line(&hit.title)) } " "
-                span class={ "state s-" (class(&hit.status)) } { (element::line(&hit.status)) } " "
+                (state(hit)) " "
                 @if hit.mode != "real" { span class="mode" { (element::line(&hit.mode)) } }
                 @if hit.weak { " " span class="mode" { "weak" } }
             }
@@ -105,9 +114,12 @@ fn item(ui: &Ui, hit: &HitDocument) -> Markup {
     }
 }
 
-/// A state's class of the style sheet; only letters that a class may have.
-fn class(status: &str) -> String {
-    status.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+/// A hit's state, as that of a run everywhere.
+fn state(hit: &HitDocument) -> Markup {
+    match RunStatus::ALL.iter().find(|status| status.name() == hit.status) {
+        Some(status) => element::status(*status, hit.verified),
+        None => html! { span class="state" { (element::line(&hit.status)) } },
+    }
 }
 
 fn like(ui: &Ui, reference: &str) -> Result<Markup> {

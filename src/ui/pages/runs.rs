@@ -11,12 +11,14 @@ use crate::domain::ids::{RunId, TimeNs};
 use crate::ui::{Answer, Page, Params, Request, Ui, element};
 use crate::views::run_list::{RunFilter, RunLine};
 use crate::views::status::RunStatus;
-use crate::workspace::{FilterDocument, HitDocument, SearchRequest, UnderstoodDocument};
+use crate::workspace::{FilterDocument, HitDocument, SearchRequest, SearchResponse, UnderstoodDocument};
 
 /// Runs on a page.
 const RUNS: usize = 50;
-/// Runs of a search.
+/// Runs of a search on a page.
 const HITS: usize = 100;
+/// Runs of a search that are looked at for one page, where not all that are found are shown.
+const LOOKED_AT_MAX: usize = 300;
 /// Filters of a search that can be taken away one by one: the link of each holds all others.
 const CHIPS_MAX: usize = 30;
 
@@ -24,6 +26,8 @@ const CHIPS_MAX: usize = 30;
 const KEYS: [&str; 6] = ["status", "template", "mode", "since", "until", "label"];
 /// Keys of filters that a search has no word for: they are applied to what it found.
 pub(super) const AFTER: [&str; 2] = ["during", "node"];
+/// Keys that say which page of a list is shown: every other filter has its own first page.
+const PAGE: [&str; 2] = ["before", "from"];
 
 /// Shows the runs that the address asks for.
 ///
@@ -120,39 +124,96 @@ fn nothing(looked_at: usize, is_more: bool, is_all: bool) -> Markup {
     }
 }
 
+/// What a page of a search has.
+struct Found {
+    response: SearchResponse,
+    lines: Vec<(RunLine, HitDocument)>,
+    /// Where in the search's order the next page begins.
+    next: Option<usize>,
+}
+
+/// Looks for the runs of one page, from a place in the search's order on.
+fn find(ui: &Ui, asked: &str, filter: &RunFilter, from: usize) -> Result<Found> {
+    let now = Zoned::now().with_time_zone(ui.zone.clone());
+    let search = |from: usize| {
+        let search = SearchRequest::new(asked).limit(HITS).skip(from).of_logs(filter.log.clone()).now(&now);
+        ui.workspace.memory().search(&search).map_err(crate::cli::commands::search::report)
+    };
+    let mut response = search(from)?;
+    let (mut lines, mut at) = (Vec::new(), from);
+    loop {
+        let hits = std::mem::take(&mut response.hits);
+        if hits.is_empty() {
+            return Ok(Found { response, lines, next: None });
+        }
+        for hit in hits {
+            if lines.len() == HITS {
+                return Ok(Found { response, lines, next: Some(at) });
+            }
+            at += 1;
+            let known = hit.run_id.parse().ok().map(|id| ui.workspace.runs().run_line(id)).transpose()?.flatten();
+            let line = known.unwrap_or_else(|| line_of(&hit));
+            if filter.under_way.is_none_or(|time| was_under_way(&line, time)) {
+                lines.push((line, hit));
+            }
+        }
+        let is_more = (at as u64) < response.total;
+        if !is_more || lines.len() == HITS || at - from >= LOOKED_AT_MAX {
+            return Ok(Found { response, lines, next: is_more.then_some(at) });
+        }
+        response = search(at)?;
+    }
+}
+
 /// Searches with the words and, said as a search says them, the filters of the address.
 fn searched(ui: &Ui, request: &Request, question: &str, filter: &RunFilter) -> Result<(Markup, Vec<Said>)> {
     let before = before(filter);
     let asked = asked(&request.query, question, before.as_deref());
-    let now = Zoned::now().with_time_zone(ui.zone.clone());
-    let search = SearchRequest { limit: Some(HITS), ..SearchRequest::new(asked) }.of_logs(filter.log.clone()).now(&now);
-    let found = ui.workspace.memory().search(&search).map_err(crate::cli::commands::search::report)?;
-    let lines = found.hits.iter().map(|hit| {
-        let known = hit.run_id.parse().ok().map(|id| ui.workspace.runs().run_line(id)).transpose()?.flatten();
-        Ok((known.unwrap_or_else(|| line_of(hit)), Some(hit)))
-    });
-    let mut lines: Vec<_> = lines.collect::<Result<_>>()?;
-    if let Some(time) = filter.under_way {
-        lines.retain(|(line, _)| was_under_way(line, time));
-    }
+    let from = request.read("from", |text| text.parse::<usize>().ok(), "a number of runs")?.unwrap_or(0);
+    let Found { response: found, lines, next } = find(ui, &asked, filter, from)?;
     let said = filter_form::said(&request.query, &found.understood, before.as_deref());
+    let count = lines.len();
+    let place = |from: Option<usize>| request.query.with("from", from.map(|from| from.to_string()).as_deref()).link("/");
     let list = html! {
         (understood(&request.query, &found.understood, before.as_deref()))
         @for notice in found.understood.notes.iter().chain(&found.notices) { p class="notice" { (element::line(notice)) } }
         @if found.nothing_close {
             p class="notice" { "Nothing close: no run shares a word of weight with the question or means something like it." }
         }
-        @if lines.is_empty() {
+        @if let Some(next) = next.filter(|_| lines.is_empty()) {
+            (nothing(next - from, true, false))
+        } @else if lines.is_empty() && from > 0 {
+            p class="card" { "No more runs were found." }
+        } @else if lines.is_empty() {
             p class="card" { "Nothing was found. Fewer filters find more." }
         } @else {
-            (table(ui, lines.into_iter()))
-            p class="hint" {
-                (words::plural(found.total, "run")) " found, " (found.mode) " search, index at event "
-                (words::count(found.indexed_to)) " of " (words::count(found.log_head))
+            (table(ui, lines.iter().map(|(line, hit)| (line.clone(), Some(hit)))))
+        }
+        p class="pages" {
+            @if from > 0 { a href=(place(None)) { "First runs" } }
+            // Where not all that are found are shown, it is not known where the page before this one began.
+            @if from > HITS && filter.under_way.is_none() { a href=(place(Some(from - HITS))) rel="prev" { "Previous runs" } }
+            @if let Some(next) = next { a href=(place(Some(next))) rel="next" { "More runs" } }
+            @if count > 0 {
+                span class="hint" {
+                    (found_words(filter, from, count, found.total)) ", " (found.mode) " search, index at event "
+                    (words::count(found.indexed_to)) " of " (words::count(found.log_head))
+                }
             }
         }
     };
     Ok((list, said))
+}
+
+/// Says which of the runs that were found are on a page.
+fn found_words(filter: &RunFilter, from: usize, count: usize, total: u64) -> String {
+    let found = words::plural(total, "run");
+    match filter.under_way {
+        // How many of all were under way then is known when the last page is.
+        Some(_) => format!("{} that were under way then, of {found} found that began before its end", words::count(count as u64)),
+        None if count as u64 == total => format!("{found} found"),
+        None => format!("{} to {} of {found} found", words::count(from as u64 + 1), words::count((from + count) as u64)),
+    }
 }
 
 /// Returns the question with the filters of the address as a search says them: any of several values of a key is enough, all labels must be
@@ -191,7 +252,7 @@ fn without(query: &Params, meant: &UnderstoodDocument, left_out: Option<usize>, 
     let said = std::iter::once(meant.typed.as_str()).chain(kept.map(|(_, filter)| filter.typed.as_str())).chain(order);
     let said: Vec<&str> = said.filter(|part| !part.trim().is_empty()).collect();
     // The filters of the address are among those that were understood.
-    let rest = KEYS.iter().fold(query.with("before", None), |query, key| query.with(key, None));
+    let rest = KEYS.iter().chain(&PAGE).fold(query.clone(), |query, key| query.with(key, None));
     rest.with("q", Some(&said.join(" "))).link("/")
 }
 
@@ -319,7 +380,7 @@ pub fn snippet(hit: &HitDocument) -> Markup {
 
 /// The filters of the address, each with a link that takes it away.
 fn chips(request: &Request) -> Markup {
-    let query = request.query.with("before", None);
+    let query = PAGE.iter().fold(request.query.clone(), |query, key| query.with(key, None));
     let chosen = |keys: &[&str]| -> Vec<(&str, &str)> {
         query.pairs().filter(|(key, value)| keys.contains(key) && !value.trim().is_empty()).collect()
     };

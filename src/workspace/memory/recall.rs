@@ -248,9 +248,14 @@ impl Recall<'_> {
             let mut understood = understand(&search.query, &vocabulary, &now);
             understood.order = search.sort.map(Order::of).or(understood.order);
             let named = understood.order.and_then(|order| order.count).map(|count| count as usize);
-            let limit = search.limit.unwrap_or(named.unwrap_or(LIMIT)).min(named.unwrap_or(usize::MAX));
+            let limit = search.limit.unwrap_or(named.unwrap_or(LIMIT));
+            let limit = limit.min(named.map_or(usize::MAX, |named| named.saturating_sub(search.skip)));
             let run = |name: &str| self.0.runs().find_run(name).ok().map(|run| run.to_string());
-            let mut asked = question::ask(&understood, limit, &run);
+            // Runs that are named by their ids come before all others: what comes after so many is known of the whole list only.
+            let has_named = understood.ids.iter().any(|id| matches!(id, Id::Run(_)));
+            let (from, left_out) = if has_named { (0, search.skip) } else { (search.skip, 0) };
+            let mut asked = question::ask(&understood, limit.saturating_add(left_out), &run);
+            asked.from = from;
             asked.all |= search.all;
             asked.hard.extend(self.of_logs(&search.log)?);
             let sides = if search.lexical_only { Sides::Lexical } else { Sides::Both };
@@ -259,7 +264,8 @@ impl Recall<'_> {
                 None => SearchResult::default(),
             };
             answer.total = answer.total.min(named.unwrap_or(usize::MAX));
-            self.named_runs_first(&understood, &mut answer, opened.as_ref(), limit)?;
+            self.named_runs_first(&understood, &mut answer, opened.as_ref(), limit.saturating_add(left_out))?;
+            answer.hits.drain(..left_out.min(answer.hits.len()));
             let spelled = spell(&understood, &answer.loosened, &vocabulary, &now);
             Ok((understood, spelled, answer))
         };
