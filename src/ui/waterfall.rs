@@ -76,6 +76,8 @@ pub struct Waterfall {
     pub rows: usize,
     /// The page of rows that is drawn, from 0.
     pub part: usize,
+    /// The part of the run's time that its axis has.
+    pub shown: Zoom,
 }
 
 /// The name of what a bar stands for, as links carry it: `a2.1` is the first attempt of agent 2, `c17` a call, `t17.0` a tool.
@@ -104,7 +106,8 @@ pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(Target<'_>
     let all: Vec<Row<'_>> = timeline.lanes.iter().flat_map(|lane| rows_of(lane, options.calls, &is_in)).collect();
     let is_chosen = |row: &Row<'_>| row.bar.is_some_and(|bar| key(row.lane.agent, bar) == options.chosen);
     let part = options.part.unwrap_or_else(|| all.iter().position(is_chosen).unwrap_or_default() / ROWS_MAX);
-    let first = (part * ROWS_MAX).min(all.len());
+    let part = part.min(all.len().saturating_sub(1) / ROWS_MAX);
+    let first = part * ROWS_MAX;
     let rows = &all[first..(first + ROWS_MAX).min(all.len())];
     // A page of rows has its own span, so that the end of a long run can be seen as well as its beginning.
     let whole = if all.len() > ROWS_MAX { span(rows, timeline, end) } else { (timeline.from, end) };
@@ -139,7 +142,8 @@ pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(Target<'_>
             }
         }
     };
-    Waterfall { markup, rows: all.len(), part }
+    let after = |at: TimeNs| crate::views::millis_between(timeline.from, at);
+    Waterfall { markup, rows: all.len(), part, shown: Zoom::new(after(from), after(to), after(end)) }
 }
 
 /// Returns the moment so many milliseconds after the run's start.
@@ -456,6 +460,10 @@ mod tests {
             .map(|part| drawn(&timeline, &Options { part: Some(part), ..PLAIN }).0.matches("class=\"wf-bar").count())
             .sum();
         assert_eq!(bars, 10_000);
+        let last = draw(&timeline, &Options { part: Some(99_999), ..PLAIN }, &|_| String::new());
+        assert_eq!(last.part, pages - 1, "beyond the last page is the last");
+        let axis = |part| draw(&timeline, &Options { part: Some(part), ..PLAIN }, &|_| String::new()).shown;
+        assert!(axis(0).from <= axis(pages - 1).from && axis(0).to > axis(0).from, "each page says which time it has");
         let (svg, _) = drawn(&timeline, &Options { chosen: "a0.7777", ..PLAIN });
         assert!(svg.contains("id=\"row-a0.7777\""), "a link to a bar leads to the page that has it");
     }

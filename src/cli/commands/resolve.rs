@@ -8,9 +8,6 @@ use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::Opening;
 use crate::cli::render::GoOn;
 use crate::cli::{consent, form_fill, open, running};
-use crate::domain::event::ResolvedBy;
-use crate::domain::ids::CallNo;
-use crate::domain::run::{Command, Effect, Run, pending};
 use crate::settings::Flags;
 use crate::workspace::{Access, ResumeRequest};
 
@@ -45,14 +42,10 @@ pub fn run(context: &mut Context, args: &ResolveArgs) -> Result<Exit> {
         workspace.runs().resume(id, &ResumeRequest::default()).map_err(|error| CliError::from(error).about("RUN", id))?;
     let known = form_fill::secrets_of(&workspace, &active.basis.template, &GivenAnswers::new());
     active.redactor = workspace.redactor_of(&active.basis, &known);
-    let waits = open_tools(active.stream.run()).into_iter().find(|(number, ..)| *number == chosen);
-    let Some((_, call, tool_call)) = waits else {
+    if !active.resolve_tool(chosen, args.answer)? {
         return Err(CliError::refused(format!("run {id} does not wait for tool {chosen}"))
             .hint(format!("`{}` continues it", on.resume(""))));
-    };
-    let basis = Arc::clone(&active.basis);
-    let (resolution, by) = (args.answer, ResolvedBy::Person);
-    active.stream.perform(&basis, &[Command::ResolveTool { call, tool_call, resolution, by, outcome: None }])?;
+    }
     running::carry_on(context, &workspace, active)
 }
 
@@ -72,16 +65,4 @@ fn choose(waiting: &[u32], tool: Option<u32>, on: GoOn<'_>) -> Result<u32> {
         (None, [first, ..]) => Err(CliError::usage(format!("run {id} waits for several tools: {numbers}"))
             .hint(format!("name one: `{}`", on.resolve(*first, "done")))),
     }
-}
-
-/// Returns the tools of which somebody must say whether they had finished: number, call, and place within it.
-fn open_tools(run: &Run) -> Vec<(u32, CallNo, u32)> {
-    let tool = |effect| match effect {
-        Effect::ResolveTool { call, tool_call } => {
-            let turn = run.calls.get(&call)?.turn.as_ref()?;
-            Some((turn.runs.get(tool_call as usize)?.number, call, tool_call))
-        }
-        _ => None,
-    };
-    pending(run).into_iter().filter_map(tool).collect()
 }

@@ -24,7 +24,7 @@ pub mod show_run;
 pub mod telemetry;
 mod tools;
 
-pub use next_steps::GoOn;
+pub use next_steps::{GoOn, answers_to_approval, open_tools, tool_question};
 
 use anstyle::Style;
 

@@ -66,6 +66,7 @@ pub const ROUTES: &[Route] = &[
     changes("/runs/{run}/form", new::completed),
     changes("/runs/{run}/note", run::note),
     changes("/runs/{run}/approve", run::approve),
+    changes("/runs/{run}/resolve", run::resolve),
     changes("/runs/{run}/resume", run::resume),
     changes("/runs/{run}/cancel", run::cancel),
     shows("/store", store::page),

@@ -16,6 +16,7 @@ pub(crate) mod note;
 pub(crate) mod origins;
 pub(crate) mod preview;
 pub mod ready;
+pub(crate) mod resolve;
 pub(crate) mod running;
 pub(crate) mod runs_page;
 pub mod saved;

@@ -1,4 +1,4 @@
-//! What can be done with a run: approve or deny an escalation, continue it, end it, say what one thinks of it.
+//! What can be done with a run: approve or deny an escalation, say what became of a tool, continue it, end it, say what one thinks of it.
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use maud::{Markup, html};
 use super::Shown;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::words;
+use crate::cli::render::{GoOn, answers_to_approval, open_tools, tool_question};
 use crate::cli::{consent, form_fill};
-use crate::domain::event::SuspendReason;
+use crate::domain::event::{Resolution, SuspendReason};
 use crate::domain::ids::{AgentNo, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::run::{AgentStatus, Command};
 use crate::ui::{Answer, Request, Ui, element, layout};
-use crate::views::run_detail::RunDetail;
+use crate::views::run_detail::{Approval, RunDetail, ToolDetail};
 use crate::views::status::RunStatus;
 use crate::workspace::{MoneyStop, ResumeRequest};
 
@@ -25,6 +26,15 @@ pub enum Unblock {
         agent: AgentNo,
         /// What it wants, in words.
         what: String,
+    },
+    /// Somebody must say whether a tool had finished when Meno stopped.
+    Tool {
+        /// Its number.
+        number: u32,
+        /// What is asked, with what it was to do.
+        what: String,
+        /// The commands that answer.
+        commands: String,
     },
     /// Its form is open.
     Form,
@@ -49,22 +59,13 @@ pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
     if detail.node.is_some() || detail.is_imported() {
         return Vec::new();
     }
-    let waiting = detail.approvals.iter().filter(|approval| approval.granted.is_none());
     let resume = |what: &str| vec![Unblock::Resume { retry_failed: false, what: what.to_owned() }];
     match detail.status {
         RunStatus::AwaitingInput | RunStatus::Interrupted if form_is_open(detail) => vec![Unblock::Form],
-        RunStatus::AwaitingInput => waiting
-            .map(|approval| {
-                let worst = approval.worst_case_nusd.map_or_else(
-                    || "what a call there costs at most is not known".to_owned(),
-                    |worst| format!("a call there costs at most {}", NanoUsd(worst)),
-                );
-                let role = element::line(&approval.role);
-                let reason = approval.reason.name().replace('_', " ");
-                let what = format!("{role} wants to escalate from {} to {} ({reason}); {worst}", approval.from, approval.to);
-                Unblock::Approval { agent: approval.number, what }
-            })
-            .collect(),
+        RunStatus::AwaitingInput => {
+            let approvals = detail.approvals.iter().filter(|approval| approval.granted.is_none()).map(approval);
+            approvals.chain(open_tools(detail).into_iter().map(|one| tool(ui, detail, one))).collect()
+        }
         RunStatus::Suspended => match detail.suspended_because {
             Some(SuspendReason::DayBudget) => resume("the day's budget was used up"),
             _ => resume("it was paused"),
@@ -77,6 +78,39 @@ pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
         RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => Vec::new(),
     }
 }
+
+fn approval(approval: &Approval) -> Unblock {
+    let worst = approval.worst_case_nusd.map_or_else(
+        || "what a call there costs at most is not known".to_owned(),
+        |worst| format!("a call there costs at most {}", NanoUsd(worst)),
+    );
+    let role = element::line(&approval.role);
+    let reason = approval.reason.name().replace('_', " ");
+    let what = format!("{role} wants to escalate from {} to {} ({reason}); {worst}", approval.from, approval.to);
+    Unblock::Approval { agent: approval.number, what }
+}
+
+fn tool(ui: &Ui, detail: &RunDetail, tool: &ToolDetail) -> Unblock {
+    /// Characters of the arguments that are shown; the panel of its call has all of them.
+    const CHARS_MAX: usize = 300;
+    let run = detail.run_id.as_str();
+    let allow_write = run.parse().is_ok_and(|id| ui.workspace.runs().needs_leave_to_write(id));
+    let mut doing = element::line(tool.arguments.as_deref().unwrap_or_default());
+    if let Some((cut, _)) = doing.char_indices().nth(CHARS_MAX) {
+        doing.truncate(cut);
+        doing.push('…');
+    }
+    let (number, name) = (tool.number, element::line(&tool.tool));
+    let what = format!("Had tool {number} ({name}) finished when Meno stopped? Look at what it was to do, then answer. {doing}");
+    Unblock::Tool { number, what, commands: tool_question(tool, GoOn { run, allow_write }) }
+}
+
+/// What can be said of a tool, and what follows from it.
+const ANSWERS: [(Resolution, &str); 3] = [
+    (Resolution::Done, "It had finished: go on as if it had ended well"),
+    (Resolution::NotDone, "It had not: run it again"),
+    (Resolution::Unknown, "Nobody knows: tell the agent so"),
+];
 
 /// Tells whether a run's form is open and no process asks it: its end is what plans the team.
 pub fn form_is_open(detail: &RunDetail) -> bool {
@@ -104,6 +138,19 @@ fn after_failure(stop: &MoneyStop, detail: &RunDetail) -> Unblock {
     let spent = words::cost(detail.cost_nusd, detail.cost_complete, detail.mode);
     let what = money_words(&spent, detail.budget_nusd.map(NanoUsd), stop.own.wanted, &raised);
     Unblock::Budget { request: Box::new(request), what }
+}
+
+/// The options of `meno resume` that say the same as a request for more money.
+fn raised(request: &ResumeRequest) -> String {
+    let mut options = " --retry-failed".to_owned();
+    options.extend(request.budget.iter().map(|budget| format!(" --budget {}", budget.to_decimal())));
+    for (role, budget) in &request.agent_budgets {
+        options.push_str(&format!(" --budget '{}={}'", element::line(role).replace('\'', "'\\''"), budget.to_decimal()));
+    }
+    if request.allow_unpriced {
+        options.push_str(" --allow-unpriced");
+    }
+    options
 }
 
 /// Says what is spent, of what, and what more is needed.
@@ -136,8 +183,18 @@ pub(super) fn actions(shown: &Shown<'_>) -> Markup {
 pub fn form(ui: &Ui, run: &str, unblock: &Unblock) -> Markup {
     let (action, what) = match unblock {
         Unblock::Approval { what, .. } => ("approve", what.as_str()),
+        Unblock::Tool { what, .. } => ("resolve", what.as_str()),
         Unblock::Budget { what, .. } | Unblock::Resume { what, .. } => ("resume", what.as_str()),
         Unblock::Form => ("", "its form is open"),
+    };
+    let needs_leave = run.parse().is_ok_and(|id| ui.workspace.runs().needs_leave_to_write(id));
+    let on = GoOn { run, allow_write: needs_leave };
+    let at_terminal = match unblock {
+        Unblock::Tool { commands, .. } => commands.clone(),
+        Unblock::Approval { .. } => answers_to_approval(on),
+        Unblock::Budget { request, .. } => format!("`{}`", on.resume(&raised(request))),
+        Unblock::Resume { retry_failed: true, .. } => format!("`{}`", on.resume(" --retry-failed")),
+        Unblock::Resume { .. } | Unblock::Form => format!("`{}`", on.resume("")),
     };
     html! {
         div class="notice" {
@@ -146,7 +203,7 @@ pub fn form(ui: &Ui, run: &str, unblock: &Unblock) -> Markup {
                 @if ui.read_only { p class="hint" { (layout::backticks(&format!("`meno resume {run}` asks what is open"))) } }
                 @else { p { a class="button primary" href={ "/runs/" (run) "/form" } { "Answer the open questions" } } }
             } @else if ui.read_only {
-                p class="hint" { "This page only shows the store." }
+                p class="hint" { "This page only shows the store. At a terminal: " (layout::backticks(&at_terminal)) }
             } @else {
                 form method="post" action={ "/runs/" (run) "/" (action) } class="actions" {
                     (element::form_word(ui))
@@ -155,6 +212,10 @@ pub fn form(ui: &Ui, run: &str, unblock: &Unblock) -> Markup {
                             input type="hidden" name="agent" value=(agent);
                             button type="submit" class="primary" name="granted" value="yes" { "Approve" }
                             button type="submit" name="granted" value="no" { "Deny" }
+                        }
+                        Unblock::Tool { number, .. } => {
+                            input type="hidden" name="tool" value=(number);
+                            @for (answer, meaning) in ANSWERS { button type="submit" name="answer" value=(answer.name()) { (meaning) } }
                         }
                         Unblock::Budget { request, .. } => {
                             input type="hidden" name="retry_failed" value="yes";
@@ -172,6 +233,11 @@ pub fn form(ui: &Ui, run: &str, unblock: &Unblock) -> Markup {
                             button type="submit" class="primary" { @if *retry_failed { "Try again" } @else { "Continue" } }
                         }
                         Unblock::Form => {}
+                    }
+                }
+                @if needs_leave {
+                    p class="hint" {
+                        "Its agents might change files, and may not when it goes on from here. With leave to, at a terminal: " (layout::backticks(&at_terminal))
                     }
                 }
             }
@@ -196,7 +262,30 @@ pub fn approve(ui: &Ui, request: &Request) -> Result<Answer> {
         _ => return Err(CliError::invalid("neither approved nor denied").hint("go back to the run's page and choose one")),
     };
     let wanted = ResumeRequest { denies: !granted, ..ResumeRequest::default() };
-    go_on(ui, request, &wanted, Some((agent, granted)))
+    go_on(ui, request, &wanted, Answered::Approval(agent, granted))
+}
+
+/// Records what a person says of a tool during which Meno stopped, and carries the run on.
+///
+/// # Errors
+/// When the run does not wait for that, or cannot be carried on.
+pub fn resolve(ui: &Ui, request: &Request) -> Result<Answer> {
+    let tool = request.form.get("tool").and_then(|tool| tool.parse::<u32>().ok());
+    let tool = tool.ok_or_else(|| CliError::invalid("no tool is named").hint("go back to the run's page"))?;
+    let said = request.form.get("answer").unwrap_or_default();
+    let answer = ANSWERS.into_iter().map(|(answer, _)| answer).find(|answer| answer.name() == said);
+    let answer = answer.ok_or_else(|| {
+        CliError::invalid("it is not said whether the tool had finished").hint("go back to the run's page and choose an answer")
+    })?;
+    go_on(ui, request, &ResumeRequest::default(), Answered::Tool(tool, answer))
+}
+
+/// What a person answered that a run waited for.
+#[derive(Clone, Copy)]
+enum Answered {
+    Nothing,
+    Approval(AgentNo, bool),
+    Tool(u32, Resolution),
 }
 
 /// Carries a run on.
@@ -221,30 +310,44 @@ pub fn resume(ui: &Ui, request: &Request) -> Result<Answer> {
         allow_unpriced: form.get("allow_unpriced").is_some(),
         denies: false,
     };
-    go_on(ui, request, &wanted, None)
+    go_on(ui, request, &wanted, Answered::Nothing)
 }
 
-fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, approval: Option<(AgentNo, bool)>) -> Result<Answer> {
+fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, answered: Answered) -> Result<Answer> {
     ui.must_write()?;
     let id = ui.workspace.runs().find_own_run(request.part("run"))?;
     refuse_strange(ui)?;
-    if let Some((agent, _)) = approval {
-        let waits = ui.workspace.runs().detail(id)?.approvals.iter().any(|it| it.number == agent && it.granted.is_none());
-        if !waits {
-            return Err(CliError::refused(format!("agent-{agent} of run {id} waits for no approval"))
-                .hint("its page shows how it stands"));
+    let vain = |what: String| {
+        Err(CliError::refused(format!("{what} of run {id} waits for no answer")).hint("its page shows how it stands"))
+    };
+    // A run that waits for something else is not begun again.
+    let detail = ui.workspace.runs().detail(id)?;
+    match answered {
+        Answered::Approval(agent, _) if !detail.approvals.iter().any(|it| it.number == agent && it.granted.is_none()) => {
+            return vain(format!("agent-{agent}"));
         }
+        Answered::Tool(tool, _) if !open_tools(&detail).iter().any(|it| it.number == tool) => {
+            return vain(format!("tool {tool}"));
+        }
+        _ => {}
     }
     refuse_home(ui, id)?;
     let mut active = ui.workspace.runs().resume(id, wanted)?;
     let known = form_fill::secrets_of(&ui.workspace, &active.basis.template, &form_fill::none());
     active.redactor = ui.workspace.redactor_of(&active.basis, &known);
-    if let Some((agent, granted)) = approval {
-        let waits = |known: &crate::domain::run::Agent| matches!(known.status, AgentStatus::AwaitingApproval { .. });
-        if active.stream.run().agent(agent).is_some_and(waits) {
-            let basis = Arc::clone(&active.basis);
-            active.stream.perform(&basis, &[Command::Approve { agent, granted }])?;
+    match answered {
+        Answered::Approval(agent, granted) => {
+            let waits = |known: &crate::domain::run::Agent| matches!(known.status, AgentStatus::AwaitingApproval { .. });
+            if active.stream.run().agent(agent).is_some_and(waits) {
+                let basis = Arc::clone(&active.basis);
+                active.stream.perform(&basis, &[Command::Approve { agent, granted }])?;
+            }
         }
+        // One that was answered elsewhere meanwhile needs no other answer.
+        Answered::Tool(tool, resolution) => {
+            active.resolve_tool(tool, resolution)?;
+        }
+        Answered::Nothing => {}
     }
     ui.runner.carry_on(&ui.workspace, active)?;
     Ok(back(id))

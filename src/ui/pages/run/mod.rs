@@ -8,7 +8,9 @@ mod head;
 mod panel;
 mod scrubber;
 
-pub use act::{Unblock, approve, cancel, form, form_is_open, note, refuse_home, refuse_strange, resume, unblock, waiting_words};
+pub use act::{
+    Unblock, approve, cancel, form, form_is_open, note, refuse_home, refuse_strange, resolve, resume, unblock, waiting_words,
+};
 pub use events::page as events;
 
 use maud::{Markup, html};
@@ -160,7 +162,7 @@ fn drawing(shown: &Shown<'_>, then: Option<&Timeline>) -> Markup {
                         (choice("waits", None, "squeezed", squeeze)) (choice("waits", Some("full"), "to scale", !squeeze)) }
                 }
             }
-            (zooms(shown, zoom, long))
+            (zooms(shown, zoom, drawn.shown, long))
             (legend(colour))
             @if shown.whole.lanes.is_empty() {
                 p class="card" { "No agent was planned yet." }
@@ -182,8 +184,9 @@ fn drawing(shown: &Shown<'_>, then: Option<&Timeline>) -> Markup {
 }
 
 /// Links to other parts of the run's time: those that lead nowhere are not there.
-fn zooms(shown: &Shown<'_>, zoom: Option<Zoom>, long: u64) -> Markup {
-    let here = zoom.unwrap_or_else(|| Zoom::new(0, long, long));
+/// `here`: what the axis has, which may be less than the whole run also where nothing was zoomed.
+fn zooms(shown: &Shown<'_>, zoom: Option<Zoom>, here: Zoom, long: u64) -> Markup {
+    let is_whole = here == Zoom::new(0, long, long);
     let around = middle_of_chosen(shown).unwrap_or(here.from + (here.to - here.from) / 2);
     let nearer = Some(here.nearer(around, long)).filter(|nearer| *nearer != here);
     let link = |id: &str, sign: &str, words: &str, to: Option<Zoom>| {
@@ -199,9 +202,19 @@ fn zooms(shown: &Shown<'_>, zoom: Option<Zoom>, long: u64) -> Markup {
                 @if let Some(later) = here.later(long) { (link("zoom-later", "▸", "Later", Some(later))) }
                 (link("zoom-whole", "whole run", "The whole run (key 0)", None))
                 span { " " (time::duration(here.from)) " to " (time::duration(here.to)) " after the start" }
-            } @else { span { "whole run; an agent's name zooms to its time" } }
+            } @else {
+                span { (shown_words(here, is_whole)) "; an agent's name zooms to its time" }
+            }
         }
     }
+}
+
+/// Says what the axis has where nothing was zoomed: a page of many rows has the time of its rows.
+fn shown_words(here: Zoom, is_whole: bool) -> String {
+    if is_whole {
+        return "whole run".to_owned();
+    }
+    format!("the time of these rows, {} to {} after the start", time::duration(here.from), time::duration(here.to))
 }
 
 /// Returns the middle of the bar that is looked at, in milliseconds after the start.
