@@ -7,16 +7,33 @@ use super::Ui;
 use crate::cli::output::{sanitize, time, words};
 use crate::domain::event::Mode;
 use crate::domain::tier::Tier;
-use crate::views::status::RunStatus;
+use crate::views::status::{AgentStatus, AttemptStatus, RunStatus};
 
 /// Characters at the end of a run's id that are shown where there is little room; the whole id is in the link's title.
 const ID_END: usize = 8;
+/// Characters of a text that are shown; more would make a page too large to be read.
+pub const TEXT_CHARS_MAX: usize = 20_000;
 
 /// A run's state, in a colour and in words.
 pub fn status(status: RunStatus, verified: bool) -> Markup {
-    let words = crate::cli::render::standing(status, verified);
-    let class = if status == RunStatus::Succeeded && !verified { "unverified" } else { status.name() };
-    html! { span class={ "state s-" (class) } { (words) } }
+    state(status.name(), &crate::cli::render::standing(status, verified), status == RunStatus::Succeeded && !verified)
+}
+
+/// An agent's state, as a run's.
+pub fn agent_status(status: AgentStatus, verified: bool) -> Markup {
+    let is_unverified = status == AgentStatus::Succeeded && !verified;
+    let words = status.name().replace('_', " ");
+    state(status.name(), &if is_unverified { format!("{words}, unverified") } else { words }, is_unverified)
+}
+
+/// An attempt's state.
+pub fn attempt_status(status: AttemptStatus, verified: bool) -> Markup {
+    state(status.name(), crate::cli::render::attempt_words(status, verified), status == AttemptStatus::Passed && !verified)
+}
+
+/// What nobody checked has one look, whatever it is.
+fn state(name: &str, words: &str, is_unverified: bool) -> Markup {
+    html! { span class={ "state s-" (if is_unverified { "unverified" } else { name }) } { (words) } }
 }
 
 /// A link to a run, by the end of its id.
@@ -56,14 +73,12 @@ pub fn tier(tier: Tier) -> Markup {
 
 /// A text of several lines as it was stored, without what would mean something to a terminal. Long ones are cut, and say so.
 pub fn text(text: &str) -> Markup {
-    /// Characters that are shown; more would make a page too large to be read.
-    const CHARS_MAX: usize = 20_000;
     let clean = sanitize::text(text);
-    let cut = clean.char_indices().nth(CHARS_MAX).map(|(at, _)| at);
+    let cut = clean.char_indices().nth(TEXT_CHARS_MAX).map(|(at, _)| at);
     html! {
         pre dir="auto" { (&clean[..cut.unwrap_or(clean.len())]) }
         @if cut.is_some() {
-            p class="hint" { "The first " (words::count(CHARS_MAX as u64)) " of " (words::count(clean.chars().count() as u64)) " characters." }
+            p class="hint" { "The first " (words::count(TEXT_CHARS_MAX as u64)) " of " (words::count(clean.chars().count() as u64)) " characters." }
         }
     }
 }
@@ -100,6 +115,26 @@ pub fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_checked_has_one_look() {
+        let all = |verified| {
+            [
+                status(RunStatus::Succeeded, verified),
+                agent_status(AgentStatus::Succeeded, verified),
+                attempt_status(AttemptStatus::Passed, verified),
+            ]
+        };
+        for drawn in all(false) {
+            let drawn = drawn.into_string();
+            assert!(drawn.contains("class=\"state s-unverified\"") && drawn.contains(", unverified"), "{drawn}");
+        }
+        for drawn in all(true) {
+            let drawn = drawn.into_string();
+            assert!(drawn.contains("s-succeeded") || drawn.contains("s-passed"), "{drawn}");
+        }
+        assert!(agent_status(AgentStatus::Failed, false).into_string().contains("s-failed\">failed<"));
+    }
 
     #[test]
     fn a_long_line_is_cut_and_says_how_much_is_left_out() {

@@ -6,7 +6,6 @@ use super::Shown;
 use crate::audit::diff::text_diff;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
-use crate::cli::render;
 use crate::domain::event::Event;
 use crate::domain::ids::CallNo;
 use crate::domain::money::NanoUsd;
@@ -66,13 +65,12 @@ fn close(shown: &Shown<'_>) -> Markup {
 }
 
 fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail) -> Markup {
-    let words = render::attempt_words(attempt.status, attempt.verified);
     let before = agent.attempts.iter().rev().find(|other| other.attempt < attempt.attempt);
     html! {
         div class="card panel" {
             div class="panel-head" {
                 h2 { (element::line(&agent.role)) ", attempt " (attempt.attempt) " " (element::tier(attempt.tier))
-                    " " span class={ "state s-" (attempt.status.name()) } { (words) } }
+                    " " (element::attempt_status(attempt.status, attempt.verified)) }
                 (close(shown))
             }
             dl class="facts" {
