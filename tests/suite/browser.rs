@@ -159,6 +159,33 @@ fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
 }
 
 #[test]
+fn real_money_is_confirmed_once_and_anew_when_what_it_was_for_changes() {
+    let Some(browser) = Browser::start(WIDE) else { return };
+    let house = House::new();
+    let mut command = house.command(["ui", "--json", "--no-open", "--port", "0"]);
+    command.env("ANTHROPIC_API_KEY", "sk-ant-not-a-key").env("OPENAI_API_KEY", "sk-not-a-key");
+    let served = Served::of(crate::harness::Running::start(command));
+    enter(&browser, &served);
+    go(&browser, &served, "/new/release_prep");
+    browser.click("input[name=preset][value=anthropic]");
+    browser.until("real models", "return document.querySelector('button[value=start]').innerText === 'Continue'");
+    browser.click("button[value=start]");
+    let asked =
+        "const box = document.querySelector('#confirm'), button = document.querySelector('button[value=start]').innerText;";
+    browser.until("the question", &format!("{asked} return !!box && !box.checked && button === 'Start with real money'"));
+    // The page has heard of the tick when it was sent: it says so by the box that comes back.
+    browser.eval("window.box = document.querySelector('#confirm'); return true");
+    browser.click("#confirm");
+    let kept = "box.checked && box !== window.box && button === 'Start with real money'";
+    browser.until("the tick stays", &format!("{asked} return !!box && {kept}"));
+    browser.click("input[name=preset][value=openai]");
+    browser
+        .until("it was for other models", &format!("{asked} return !!box && !box.checked && button === 'Start with real money'"));
+    browser.click("input[name=preset][value=simulated]");
+    browser.until("nothing is spent", &format!("{asked} return !box && button === 'Start, simulated'"));
+}
+
+#[test]
 fn many_open_pages_of_a_live_run_share_one_stream_and_all_hear_of_it() {
     let Some(browser) = Browser::start(WIDE) else { return };
     let house = House::with_delay(0);
@@ -252,8 +279,14 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
     {
         house.meno(["run", template, "--no-input", "--seed", seed, "--label", "team=core"]).ends();
     }
-    house.meno(["run", "release_prep", "--no-input", "--seed", "3", "--escalate", "ask"]).ends();
+    let long = format!("note={}", "a label as long as a sentence, ".repeat(4));
+    house.meno(["run", "release_prep", "--no-input", "--seed", "3", "--escalate", "ask", "--label", &long]).ends();
     let events = house.meno(["events", "last~1", "--json"]).exits(0).lines();
+    let mut long = json!({"template_id": "long", "name": "A template with a name as long as a whole sentence that nobody would call short",
+        "description": "", "version": "1.0.0", "form_schema": {"title": "", "description": "", "questions": []}});
+    long["agent_composition_rules"] =
+        json!([{"role": "one", "base_template": "generic", "tier_strategy": "cheap_only", "prompt": "x"}]);
+    house.template("long", &long);
     let run = events[0]["run_id"].as_str().expect("an id");
     let at = events[events.len() * 3 / 5]["seq"].as_u64().expect("a position");
     let pages = [
@@ -278,6 +311,8 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
             go(&browser, &served, path);
             keep(&browser, &format!("{page}-{name}"));
             assert_eq!(spill(&browser), 0, "{page} {name}: nothing is wider than the window");
+            let tall = "return [...document.querySelectorAll('.runs td[data-name=Started] time')].filter((one) => one.getClientRects().length > 1).length";
+            assert_eq!(browser.eval(tall), 0, "{page} {name}: when a run started is on one line");
             let cut = "return [...document.querySelectorAll('.wf-d1 .wf-name')].filter((one) => one.scrollWidth > one.clientWidth).length";
             assert_eq!(browser.eval(cut), 0, "{page} {name}: the names of attempts can be read");
             let graph = "return [...document.querySelectorAll('.figure .scroll')].every((one) => innerWidth < 1500 || one.scrollWidth <= one.clientWidth)";

@@ -193,7 +193,96 @@ fn real_money_is_spent_only_after_a_second_yes() {
     assert_eq!(answer.status, 200);
     assert!(answer.body.contains("This spends real money") && answer.body.contains("name=\"confirm\""), "{}", answer.body);
     assert!(!answer.body.contains("sk-ant-not-a-key"));
+    // The yes is one to what is shown: it stays while anything else in the form changes, and ends with it.
+    let yes =
+        answer.body.split("name=\"confirm\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a yes").to_owned();
+    let updated = |more: &[(&str, &str)]| {
+        let fields = [&[("do", "update"), ("shown", "what"), ("asked", "yes"), ("confirm", &yes)], more].concat();
+        served.post("/new/look", &fields).body
+    };
+    let same = [("q.what", "x"), ("preset", "anthropic")];
+    let kept = updated(&[&same[..], &[("seed", "7")]].concat());
+    let checked = |body: &str| {
+        body.split("id=\"confirm\"").nth(1).and_then(|rest| rest.split('>').next()).map(|tag| tag.contains(" checked"))
+    };
+    assert!(checked(&kept) == Some(true) && kept.contains("Start with real money"), "{kept}");
+    for more in [[("q.what", "x"), ("preset", "anthropic"), ("strategy", "premium_only")]] {
+        let changed = updated(&more);
+        assert!(checked(&changed) == Some(false) && changed.contains("Your yes was to something else"), "{changed}");
+        let fields = [&[("do", "start"), ("shown", "what"), ("asked", "yes"), ("confirm", &yes)], &more[..]].concat();
+        let answer = served.post("/new/look", &fields);
+        assert!(answer.status == 200 && checked(&answer.body) == Some(false), "{} {}", answer.status, answer.body);
+    }
+    let simulated = updated(&[("q.what", "x"), ("preset", "simulated")]);
+    assert!(checked(&simulated).is_none() && !simulated.contains("name=\"asked\""), "{simulated}");
     assert_eq!(served.page("/api/runs").matches("run_id").count(), 0, "nothing was started");
+}
+
+/// A command that finds the programs that agents run.
+fn with_programs(house: &House, args: &[&str]) -> std::process::Command {
+    let mut command = house.command(args);
+    command.env("PATH", "/usr/bin:/bin");
+    command
+}
+
+/// A run that was killed while a program ran of which nobody knows whether it had finished.
+fn interrupted(house: &House) {
+    let mut runs = template();
+    runs["agent_composition_rules"][0]["tools"] = json!(["sh"]);
+    house.template("look", &runs);
+    let program = json!({"name": "run_command", "arguments": {"program": "sh", "arguments": ["append.sh"]}});
+    let replies = json!({"replies": [{"turn": 1, "times": 9, "text": "I run it.", "tool_calls": [program]}, {"turn": 2, "times": 9, "text": "It ran."}]});
+    fs::write(house.path("script.json"), replies.to_string()).expect("written");
+    house.configure(&format!(
+        "preset = \"simulated\"\n[memory]\nembed_ms = 0\n[simulated]\nscript = \"{}\"\n[tools]\ncommands = [\"sh\"]\n",
+        house.path("script.json").display()
+    ));
+    // It goes on when the test lets it, so that nothing of it is left running.
+    fs::write(house.path("work/append.sh"), "echo ran >> log.txt\nwhile ! test -e go; do sleep 0.02; done\n").expect("written");
+    let mut running =
+        crate::harness::Running::start(with_programs(house, &["run", "look", "--no-input", "--json", "--set", "what=x"]));
+    running.until("ToolStarted");
+    let until = std::time::Instant::now() + crate::harness::DEADLINE;
+    while !fs::read_to_string(house.path("work/log.txt")).is_ok_and(|text| text == "ran\n") {
+        assert!(std::time::Instant::now() < until, "the program does not run");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    running.kill();
+    fs::write(house.path("work/go"), "").expect("written");
+}
+
+#[test]
+fn what_became_of_a_tool_is_said_on_the_page() {
+    for (answer, times) in [("done", 1), ("not_done", 2), ("unknown", 1)] {
+        let house = House::new();
+        interrupted(&house);
+        crate::harness::finish(with_programs(&house, &["resume", "last"])).exits(3);
+        let mut served =
+            Served::of(crate::harness::Running::start(with_programs(&house, &["ui", "--json", "--no-open", "--port", "0"])));
+        let token = format!("/?token={}", served.token);
+        served.cookie =
+            served.get(&token).header("set-cookie").expect("a cookie").split(';').next().expect("its value").to_owned();
+        let listed: Value = serde_json::from_str(&served.page("/api/runs")).expect("JSON");
+        let run = listed["runs"][0]["run_id"].as_str().expect("an id").to_owned();
+        let place = format!("/runs/{run}/resolve");
+        for path in ["/needs".to_owned(), format!("/runs/{run}")] {
+            let page = served.page(&path);
+            let form =
+                page.split(&format!("action=\"{place}\"")).nth(1).and_then(|rest| rest.split("</form>").next()).expect("a form");
+            assert_eq!(form.matches("name=\"answer\"").count(), 3, "{form}");
+            assert!(
+                page.contains("finished when Meno stopped?") && page.contains("append.sh") && form.contains("run it again"),
+                "{page}"
+            );
+        }
+        assert_eq!(served.post(&place, &[("tool", "7"), ("answer", answer)]).status, 409, "no such tool");
+        assert_eq!(served.post(&place, &[("tool", "1"), ("answer", "perhaps")]).status, 400);
+        assert_eq!(served.post(&place, &[("tool", "1"), ("answer", answer)]).status, 303);
+        assert_eq!(ended(&house, &run)["status"], "succeeded", "{answer}");
+        assert_eq!(fs::read_to_string(house.path("work/log.txt")).expect("there").lines().count(), times, "{answer}");
+        assert_eq!(served.post(&place, &[("tool", "1"), ("answer", answer)]).status, 409, "it is said once");
+        assert!(!served.page("/needs").contains(&run));
+    }
 }
 
 #[test]

@@ -159,17 +159,17 @@
 
   // A form whose answers decide what else is asked is sent again when something in it changed.
   const form = $("form[data-form]");
-  let sending = null;
+  let sending = null, changes = 0;
   form?.addEventListener("change", (event) => {
     // What was chosen last counts: an option takes the place of what stands in the field beside it.
-    const other = event.target.matches("select") && form.elements["o." + event.target.name.slice(2)];
+    const number = ++changes, other = event.target.matches("select") && form.elements["o." + event.target.name.slice(2)];
     if (other) other.value = "";
     clearTimeout(sending);
     sending = setTimeout(async () => {
-      const body = new URLSearchParams(new FormData(form));
-      body.set("do", "update");
-      const answer = await fetch(form.action, { method: "POST", body });
-      if (answer.ok) replace(await answer.text(), true);
+      const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams([...new FormData(form), ["do", "update"]]) });
+      const text = answer.ok && await answer.text();
+      // What was chosen since is in the next answer only.
+      if (text && number === changes) replace(text, true);
     }, 150);
   });
 

@@ -3,6 +3,7 @@
 //! The form is one page that is sent whole. The server decides which questions show and what is wrong with an answer, by the same rules as
 //! everywhere; a script only sends the form again when something in it changed. Answers are in the body of a request, never in an address.
 
+mod consent;
 mod fields;
 mod filled;
 mod open;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use crate::cli::consent;
+use crate::cli::consent::home_refusal;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::domain::event::{Escalate, Mode};
 use crate::domain::money::NanoUsd;
@@ -24,6 +25,7 @@ use crate::settings::{Flags, Preset};
 use crate::ui::{Answer, Page, Params, Request, Ui, element};
 use crate::workspace::library::{Entry, Origin};
 use crate::workspace::{RunRequest, Workspace, mode};
+use consent::Consent;
 use filled::Filled;
 
 /// Shows the templates that can be run.
@@ -192,12 +194,18 @@ fn start(ui: &Ui, request: &Request) -> Result<Answer> {
         Ok(prepared) => prepared,
         Err(why) => return again(why),
     };
-    if let Some(why) = consent::home_refusal(&workspace, &template, &workspace.places.current) {
+    if let Some(why) = home_refusal(&workspace, &template, &workspace.places.current) {
         return again(why);
     }
-    let is_real = mode(&workspace.resolved.settings) == Mode::Real;
-    if is_real && request.form.get("confirm") != Some("yes") {
-        return drawn(ui, request, &request.form, Outcome::Unconfirmed);
+    if mode(&workspace.resolved.settings) == Mode::Real {
+        let preview = match workspace.runs().preview(&template, &run) {
+            Ok(preview) => preview,
+            Err(why) => return again(CliError::from(why)),
+        };
+        let consent = Consent::of(&request.form);
+        if !consent.is_given(&consent::plan(consent.preset, &preview)) {
+            return drawn(ui, request, &request.form, Outcome::Unconfirmed);
+        }
     }
     let started =
         workspace.runs().check_models(&template, terms.strategy, terms.budget).and_then(|()| workspace.runs().start(&entry, run));
@@ -220,7 +228,7 @@ fn drawn(ui: &Ui, request: &Request, form: &Params, outcome: Outcome) -> Result<
         let workspace = terms.workspace(ui)?;
         Ok((workspace, run))
     });
-    let is_unconfirmed = matches!(outcome, Outcome::Unconfirmed);
+    let consent = Consent::of(form).asked_now(matches!(outcome, Outcome::Unconfirmed));
     let body = html! {
         h1 { "New run: " (element::line(&template.name)) }
         p { (element::line(&template.description)) }
@@ -238,7 +246,7 @@ fn drawn(ui: &Ui, request: &Request, form: &Params, outcome: Outcome) -> Result<
                 div class="aside" {
                     (fields::terms(form, &presets(ui)))
                     div id="outlook" data-part {
-                        (outlook::outlook(ui, &template, &filled, &planned, is_unconfirmed))
+                        (outlook::outlook(ui, &template, &filled, &planned, &consent))
                     }
                 }
             }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
+use super::consent::{self, Consent};
 use super::filled::Filled;
-use crate::cli::consent;
+use crate::cli::consent::home_refusal;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::words;
 use crate::cli::preview;
@@ -20,7 +21,7 @@ pub(super) fn outlook(
     template: &Template,
     filled: &Filled<'_>,
     planned: &Result<(Arc<Workspace>, RunRequest)>,
-    is_unconfirmed: bool,
+    consent: &Consent<'_>,
 ) -> Markup {
     let (workspace, request) = match planned {
         Ok(planned) => planned,
@@ -31,7 +32,7 @@ pub(super) fn outlook(
         return html! {
             div class="card" {
                 p class="hint" { "Answer what is open to see the team and what it costs." }
-                (start(ui, template, mode, None, is_unconfirmed))
+                (start(ui, template, mode, None, consent))
             }
         };
     }
@@ -46,7 +47,7 @@ pub(super) fn outlook(
                     None => p class="hint" { "No past run is like this one: nothing is known of its chance of success." },
                 }
                 @for input in &preview.inputs { p class="hint" { (element::line(&preview::shared_line(input, mode))) } }
-                (start(ui, template, mode, Some(&preview), is_unconfirmed))
+                (start(ui, template, mode, Some(&preview), consent))
             }
         },
         Err(why) => html! { div class="card" { (said(&CliError::from(why))) (update()) } },
@@ -88,9 +89,10 @@ fn update() -> Markup {
     html! { button type="submit" name="do" value="update" formnovalidate { "Update" } }
 }
 
-fn start(ui: &Ui, template: &Template, mode: Mode, preview: Option<&Preview>, is_unconfirmed: bool) -> Markup {
+fn start(ui: &Ui, template: &Template, mode: Mode, preview: Option<&Preview>, consent: &Consent<'_>) -> Markup {
     let is_real = mode == Mode::Real;
-    let home = || consent::home_refusal(&ui.workspace, template, &ui.workspace.places.current);
+    let is_asked = is_real && consent.was_asked;
+    let home = || home_refusal(&ui.workspace, template, &ui.workspace.places.current);
     let strange = crate::ui::pages::run::refuse_strange(ui).err().or_else(home);
     html! {
         @if ui.read_only {
@@ -99,10 +101,15 @@ fn start(ui: &Ui, template: &Template, mode: Mode, preview: Option<&Preview>, is
             (said(why))
             (update())
         } @else {
-            @if is_real && is_unconfirmed {
+            @if is_asked {
+                // It was asked: what changes in the form does not take the question away.
+                input type="hidden" name="asked" value="yes";
+            }
+            @if let Some(preview) = preview.filter(|_| is_asked) {
+                @let plan = consent::plan(consent.preset, preview);
                 div class="notice" role="alert" {
                     p { b { "This spends real money" }
-                        @match preview.and_then(|preview| Some((preview.cost?, preview.most))) {
+                        @match preview.cost.map(|cost| (cost, preview.most)) {
                             Some(((_, high), None)) => { ", about " (high) " if every attempt at every tier is needed." },
                             Some(((_, high), Some((most, turns)))) => {
                                 ", about " (high) " if every attempt at every tier is needed, and up to " (most) " if agents use all "
@@ -111,12 +118,16 @@ fn start(ui: &Ui, template: &Template, mode: Mode, preview: Option<&Preview>, is
                             None => ". How much is not known: a model has no price.",
                         }
                     }
-                    label class="option" { input type="checkbox" name="confirm" value="yes" required; "Yes, spend it" }
+                    @if consent.is_outdated(&plan) { p { "Your yes was to something else: models, team or costs have changed since." } }
+                    label class="option" {
+                        input type="checkbox" id="confirm" name="confirm" value=(plan) required checked[consent.is_given(&plan)];
+                        "Yes, spend it"
+                    }
                 }
             }
             div class="actions" {
                 button type="submit" class="primary" name="do" value="start" {
-                    @if is_real && is_unconfirmed { "Start with real money" } @else if is_real { "Continue" } @else { "Start, simulated" }
+                    @if is_asked && preview.is_some() { "Start with real money" } @else if is_real { "Continue" } @else { "Start, simulated" }
                 }
                 (update())
             }
