@@ -220,3 +220,110 @@ fn each_chip_of_a_search_takes_its_own_filter_away_whoever_said_it() {
     );
     assert_eq!(runs(&chips("/?q=failed+runs")[0].1), 2, "all runs");
 }
+
+/// The links of a list's pages, by their words.
+fn link(page: &str, words: &str) -> Option<String> {
+    let pages = page.split("class=\"pages\"").nth(1)?.split("</p>").next()?;
+    let before = pages.split(&format!(">{words}</a>")).next().filter(|before| before.len() < pages.len())?;
+    before.rsplit("href=\"").next()?.split('"').next().map(|link| link.replace("&amp;", "&"))
+}
+
+#[test]
+fn everything_that_a_search_finds_is_on_one_of_its_pages() {
+    let house = House::new();
+    let at = |number: usize| json!({"started_at": format!("2026-06-{:02}T10:{:02}:00Z", 1 + number / 50, number % 50)});
+    let lines: Vec<String> = (0..230).map(|number| line(number, "sweep", &at(number))).collect();
+    import(&house, &lines);
+    let served = Served::admitted(&house, &[]);
+    // The index comes up to the log search by search.
+    let until = std::time::Instant::now() + crate::harness::DEADLINE;
+    while !served.page("/?q=tier%3Acheap").contains("of 230 runs found") {
+        assert!(std::time::Instant::now() < until, "not everything is indexed");
+    }
+    let runs = |page: &str| {
+        page.split("class=\"row id\" href=\"/runs/")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    // Links from costs are searches too.
+    for (first, size) in [("/?mode=imported&q=tier%3A%22cheap%22", 230), ("/?q=tier%3Acheap&during=2026-06-02..2026-06-04", 150)]
+    {
+        let (mut path, mut seen, mut pages) = (first.to_owned(), Vec::new(), 0);
+        loop {
+            let page = served.page(&path);
+            assert!(page.contains("found"), "it says how many there are: {page}");
+            seen.extend(runs(&page));
+            pages += 1;
+            match link(&page, "More runs") {
+                Some(next) => path = next,
+                None => break,
+            }
+        }
+        let all: std::collections::BTreeSet<&String> = seen.iter().collect();
+        assert_eq!((all.len(), seen.len()), (size, size), "each once: {first}");
+        assert!(pages > 1 && path.contains("from="), "{path}");
+        let last = served.page(&path);
+        assert!(!last.contains("name=\"from\""), "another question begins at its own first page");
+        assert_eq!(link(&last, "First runs").as_deref(), Some(first));
+    }
+    let page = served.page("/?q=tier%3Acheap&from=100");
+    assert!(page.contains("101 to 200 of 230 runs found"), "{page}");
+    let named = served.page("/?q=the+5+newest+runs");
+    assert!(runs(&named).len() == 5 && link(&named, "More runs").is_none(), "as many as were asked for: {named}");
+    // The memory pages through what it finds as well.
+    let (mut path, mut hits) = ("/memory?q=tier%3Acheap".to_owned(), 0);
+    while let Some(next) = {
+        let page = served.page(&path);
+        hits += page.matches("class=\"hit\"").count();
+        link(&page, "More runs")
+    } {
+        path = next;
+    }
+    assert_eq!(hits, 230);
+}
+
+#[test]
+fn a_time_that_nobody_asked_for_is_no_field_and_what_is_counted_in_part_says_so() {
+    let house = House::new();
+    let months = ["2026-01-20", "2026-02-11", "2026-06-01"];
+    let lines: Vec<String> =
+        (0..3).map(|number| line(number, "sweep", &json!({"started_at": format!("{}T10:00:00Z", months[number])}))).collect();
+    import(&house, &lines);
+    let served = Served::admitted(&house, &[]);
+    let rows = |page: &str| page.matches("class=\"when\"").count();
+    for (by, shown) in [("day", 1), ("week", 3), ("month", 3)] {
+        let page = served.page(&format!("/costs?by={by}&since=&until="));
+        assert!(page.contains(&format!("the newest 62 {by}s")), "{page}");
+        assert!(page.contains("name=\"since\" size") && !page.contains("is counted from"), "the field is empty: {page}");
+        assert_eq!(rows(&page), shown, "{by}");
+    }
+    let days = served.page("/costs?by=day");
+    assert!(days.contains("/?mode=imported&amp;since=2026-"), "a total leads to the runs of the time that was counted: {days}");
+    let part = served.page("/costs?by=month&since=2026-02-10");
+    assert!(rows(&part) == 2 && part.contains("The month 2026-02 is counted from"), "{part}");
+    assert!(part.contains("name=\"since\" value=\"2026-02-10\""), "{part}");
+    for whole in ["by=month&since=2026-02-01", "by=week&since=1970-01-01"] {
+        assert!(!served.page(&format!("/costs?{whole}")).contains(" is counted "), "{whole}");
+    }
+    assert!(served.page("/costs?by=week&since=1970-01-01&until=2026-02-11").contains("is counted until"));
+}
+
+#[test]
+fn costs_of_several_labels_lead_to_the_runs_that_have_them_all() {
+    let house = House::new();
+    import(
+        &house,
+        &[
+            line(1, "sweep", &json!({"labels": {"team": "core", "kind": "night"}})),
+            line(2, "sweep", &json!({"labels": {"team": "core"}})),
+        ],
+    );
+    let served = Served::admitted(&house, &[]);
+    let costs = served.page("/costs?by=label");
+    let links = costs.split("href=\"/?").skip(1).filter_map(|rest| rest.split('"').next()).map(|link| link.replace("&amp;", "&"));
+    let both: Vec<String> = links.filter(|link| link.matches("label=").count() == 2).collect();
+    assert!(!both.is_empty() && !costs.contains("Numbers without a link"), "{costs}");
+    assert_eq!(served.page(&format!("/?{}", both[0])).matches("class=\"row id\"").count(), 1, "{}", both[0]);
+}

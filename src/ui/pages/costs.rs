@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use maud::{Markup, PreEscaped, html};
 
 use crate::analytics::spending::{CostLine, CostQuestion, CostReport, CostTotal, Dimension, Only, value_words};
@@ -11,6 +12,7 @@ use crate::charts::costs::{cost_chart, series_name};
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
 use crate::domain::event::Mode;
+use crate::domain::ids::TimeNs;
 use crate::ui::{Answer, Page, Params, Request, Ui, element};
 
 /// Days, weeks or months that are drawn, the newest.
@@ -30,13 +32,14 @@ const MODES: [Mode; 3] = [Mode::Real, Mode::Imported, Mode::Simulated];
 /// # Errors
 /// When the address cannot be read, or the store.
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
-    let newest = newest(ui, request)?;
-    let everything = newest.is_some().then(|| request.query.with("since", Some(ALL)).link("/costs"));
-    let request = newest.as_ref().unwrap_or(request);
-    let asked = question(ui, request)?;
+    // What nobody asked for stands in no field and no link: each kind of time has its own default.
+    let narrowed = newest(ui, request)?;
+    let since = narrowed.as_ref().and_then(|narrowed| narrowed.query.get("since"));
+    let counted = narrowed.as_ref().unwrap_or(request);
+    let asked = question(ui, counted)?;
     let report = ui.workspace.memory().costs(&asked, &ui.zone)?;
     let day_budget = ui.workspace.resolved.settings.per_day_budget.map(|budget| budget.0);
-    let links = |row: &CostLine| runs_of(&request.query, row);
+    let links = |row: &CostLine| runs_of(&counted.query, row);
     let charts = MODES.into_iter().filter_map(|mode| {
         let chart = cost_chart(&report, mode, PERIODS_MAX, day_budget, &links)?;
         let total = report.totals.iter().find(|total| total.mode == mode)?;
@@ -47,9 +50,13 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         h1 { "Costs" }
         (form(&asked, request))
         (chips(request))
-        @if let Some(everything) = &everything {
-            p class="hint" { "The newest " (PERIODS_MAX) " " (asked.by[0].name()) "s until something was last spent. " a href=(everything) { "The whole time" } }
+        @if let Some(since) = since {
+            p class="hint" {
+                "Since no time is set: the newest " (PERIODS_MAX) " " (asked.by[0].name()) "s until something was last spent, from " (since) " on. "
+                a href=(request.query.with("since", Some(ALL)).link("/costs")) { "The whole time" }
+            }
         }
+        @for words in cut_off(&asked, &report, &ui.zone) { p class="notice" { (words) } }
         @for notice in &report.notices { p class="notice" { (element::line(notice)) } }
         @if !report.tools.is_empty() { (tools(&report)) }
         @if report.rows.is_empty() && report.tools.is_empty() {
@@ -66,7 +73,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
                 (PreEscaped(chart.figure()))
             }
         }
-        @if !report.rows.is_empty() { (table(&report, request)?) }
+        @if !report.rows.is_empty() { (table(&report, request, &counted.query)?) }
         p class="hint" {
             "A call counts on its own day; a number leads to the runs that were under way then. Days are those of " (report.time_zone) ". The same as a document: " a href=(request.query.with("from", None).link("/api/costs")) { "/api/costs" } "."
         }
@@ -74,15 +81,11 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     Ok(Page { title: "Costs".to_owned(), here: "/costs", body, live: None }.into())
 }
 
-/// Narrows what is asked to the days or weeks that are drawn, when no time was asked for: a long past is many rows. `None` where all of it is
+/// Narrows what is asked to the days, weeks or months that are drawn, when no time was asked for: a long past is many rows. `None` where all of it is
 /// meant, or nothing was spent.
 fn newest(ui: &Ui, request: &Request) -> Result<Option<Request>> {
     let asked = question(ui, request)?;
-    let period = match asked.by.first() {
-        Some(Dimension::Day) => Period::Day,
-        Some(Dimension::Week) => Period::Week,
-        _ => return Ok(None),
-    };
+    let Some(period) = period_of(&asked) else { return Ok(None) };
     if asked.since.is_some() || asked.until.is_some() {
         return Ok(None);
     }
@@ -92,11 +95,40 @@ fn newest(ui: &Ui, request: &Request) -> Result<Option<Request>> {
     Ok(Some(Request { query: request.query.with("since", Some(&since.to_string())), ..request.clone() }))
 }
 
-/// Returns the first day of the oldest day or week that is drawn where `newest` is in the newest one: each is drawn as a whole.
+/// Returns the kind of time that comes first in what is asked.
+fn period_of(asked: &CostQuestion) -> Option<Period> {
+    asked.by.first().and_then(|by| Period::of(&by.name()))
+}
+
+/// Returns the first day of the oldest day, week or month that is drawn where `newest` is in the newest one: each is drawn as a whole.
 fn oldest(newest: Date, period: Period) -> Option<Date> {
-    let days = if period == Period::Day { 1 } else { 7 };
-    let back = jiff::Span::new().days(days * (i64::try_from(PERIODS_MAX).ok()? - 1));
+    let back = i64::try_from(PERIODS_MAX).ok()? - 1;
+    let back = match period {
+        Period::Day => jiff::Span::new().days(back),
+        Period::Week => jiff::Span::new().days(7 * back),
+        Period::Month => jiff::Span::new().months(back),
+    };
     period.first_day(&period.name(newest))?.checked_sub(back).ok()
+}
+
+/// Says which day, week or month at the edges of the time that is asked for is counted in part.
+fn cut_off(asked: &CostQuestion, report: &CostReport, zone: &TimeZone) -> Vec<String> {
+    let Some(period) = period_of(asked) else { return Vec::new() };
+    let name = asked.by[0].name();
+    let is_shown =
+        |period: &str| report.rows.iter().any(|row| row.key.first().is_some_and(|(_, value)| value.as_deref() == Some(period)));
+    // The period that a moment cuts in two, and the moment in words.
+    let edge = |at: TimeNs| {
+        let at = Timestamp::from_nanosecond(at.into()).ok()?.to_zoned(zone.clone());
+        let first = period.first_day(&period.name(at.date()))?.to_zoned(zone.clone()).ok()?;
+        let cut = period.name(at.date());
+        (at != first && is_shown(&cut)).then(|| (cut, time::moment_of(&at.timestamp().to_string(), zone)))
+    };
+    let now = Timestamp::now();
+    let is_past = |at: &TimeNs| i128::from(*at) < now.as_nanosecond();
+    let since = asked.since.and_then(edge).map(|(first, at)| format!("The {name} {first} is counted from {at} on."));
+    let until = asked.until.filter(is_past).and_then(edge).map(|(last, at)| format!("The {name} {last} is counted until {at}."));
+    since.into_iter().chain(until).collect()
 }
 
 /// Answers with the document that `meno costs --json` prints.
@@ -140,10 +172,11 @@ fn question(ui: &Ui, request: &Request) -> Result<CostQuestion> {
     Ok(CostQuestion { by, only, since: moment("since")?.map(|(from, _)| from), until: moment("until")?.map(|(_, to)| to) })
 }
 
-/// Returns the link to the runs that a row is about; `None` when one of its values is not known, and cannot be asked for.
+/// Returns the link to the runs that a row is about; `None` when one of its values is not known, or no filter of the
+/// runs asks for it.
 fn runs_of(query: &Params, row: &CostLine) -> Option<String> {
     let mut link = Params::default().with("mode", Some(row.total.mode.name()));
-    let mut searched: Vec<String> = Vec::new();
+    let (mut searched, mut labels): (Vec<String>, Vec<String>) = Default::default();
     let mut days = None;
     let held = query.all("where").filter_map(|words| words.split_once('=')).map(|(key, value)| (key, Some(value)));
     let known = row.key.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
@@ -153,13 +186,10 @@ fn runs_of(query: &Params, row: &CostLine) -> Option<String> {
             (Some(period), _) => days = Some((period.first_day(value)?, period.last_day(value)?)),
             (_, "template" | "mode") => link = link.with(dimension, Some(value)),
             (_, "role" | "model" | "tier" | "provider") => searched.push(format!("{dimension}:\"{}\"", value.replace('"', ""))),
-            (_, "label") if value.contains(", ") => return None,
-            (_, "label") => link = link.with("label", Some(value)),
-            (_, dimension) => {
-                if let Some(name) = dimension.strip_prefix("label.") {
-                    link = link.with("label", Some(&format!("{name}={value}")));
-                }
-            }
+            (_, "label") => labels.extend(several(value)?),
+            (_, "node") => link = link.with("node", Some(value)),
+            // What no filter of the runs asks for leads nowhere: all runs are not those of the row.
+            (_, dimension) => labels.push(format!("{}={value}", dimension.strip_prefix("label.")?)),
         }
     }
     link = match days {
@@ -167,6 +197,8 @@ fn runs_of(query: &Params, row: &CostLine) -> Option<String> {
         Some((first, last)) => link.with("during", Some(&format!("{first}..{last}"))),
         None => link.with("since", query.get("since")).with("until", query.get("until")),
     };
+    let labels = labels.into_iter().map(|label| ("label".to_owned(), label));
+    link = link.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).chain(labels).collect();
     if !searched.is_empty() {
         link = link.with("q", Some(&searched.join(" ")));
     }
@@ -178,7 +210,26 @@ fn runs_of_total(query: &Params, total: &CostTotal) -> Option<String> {
     runs_of(query, &CostLine { key: IndexMap::new(), total: total.clone() })
 }
 
-fn table(report: &CostReport, request: &Request) -> Result<Markup> {
+/// Returns the labels that a row's value names: with commas between them, as a run has several. A value may have a comma too: what follows
+/// one is a label if it has a key.
+fn several(value: &str) -> Option<Vec<String>> {
+    let mut labels: Vec<String> = Vec::new();
+    for part in value.split(", ") {
+        let has_key = part.split_once('=').is_some_and(|(key, _)| !key.is_empty() && !key.contains(char::is_whitespace));
+        match labels.last_mut() {
+            Some(last) if !has_key => {
+                last.push_str(", ");
+                last.push_str(part);
+            }
+            None if !has_key => return None,
+            _ => labels.push(part.to_owned()),
+        }
+    }
+    Some(labels)
+}
+
+/// Draws the rows; `counted` is the query with the times that they were counted in.
+fn table(report: &CostReport, request: &Request, counted: &Params) -> Result<Markup> {
     let from = request.read("from", |text| text.parse::<usize>().ok(), "a number of rows")?.unwrap_or(0);
     let is_time = report.by.first().is_some_and(|by| Period::of(by).is_some());
     // Times are read from the newest on.
@@ -186,12 +237,14 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
     if is_time {
         rows.reverse();
     }
+    // Beyond the last page is the last.
+    let from = from.min(rows.len().saturating_sub(1) / ROWS * ROWS);
     let shown = rows.iter().skip(from).take(ROWS);
     let place = |from: usize| {
         let from = (from > 0).then(|| from.to_string());
         request.query.with("from", from.as_deref()).link("/costs")
     };
-    let has_unlinked = shown.clone().any(|row| runs_of(&request.query, row).is_none());
+    let has_unlinked = shown.clone().any(|row| runs_of(counted, row).is_none());
     Ok(html! {
         div class="wide" {
             table {
@@ -204,14 +257,14 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
                         tr {
                             @for (by, value) in &row.key { td class=[Period::of(by).map(|_| "when")] { (element::line(value_words(by, value.as_deref()))) } }
                             td { (row.total.mode.name()) }
-                            (sums(&row.total, runs_of(&request.query, row).as_deref(), &series_name(row, 0)))
+                            (sums(&row.total, runs_of(counted, row).as_deref(), &series_name(row, 0)))
                         }
                     }
                     @for total in &report.totals {
                         tr class="total" {
                             th scope="row" colspan=(report.by.len()) { "total" }
                             td { (total.mode.name()) }
-                            (sums(total, runs_of_total(&request.query, total).as_deref(), "all of it"))
+                            (sums(total, runs_of_total(counted, total).as_deref(), "all of it"))
                         }
                     }
                 }
@@ -219,7 +272,7 @@ fn table(report: &CostReport, request: &Request) -> Result<Markup> {
         }
         @if has_unlinked {
             p class="hint" {
-                "Numbers without a link: a value of the row is unknown, or is several labels at once. No filter of the runs asks for that."
+                "Numbers without a link: no filter of the runs asks for a value of the row, or it is unknown."
             }
         }
         @if rows.len() > ROWS {
@@ -351,11 +404,12 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_week_that_is_drawn_is_a_whole_one() {
+    fn the_oldest_week_and_month_that_are_drawn_are_whole_ones() {
         let sunday = jiff::civil::date(2026, 10, 4);
         let monday = oldest(sunday, Period::Week).unwrap();
         assert_eq!((monday.weekday(), (sunday - monday).get_days()), (jiff::civil::Weekday::Monday, 61 * 7 + 6));
         assert_eq!((sunday - oldest(sunday, Period::Day).unwrap()).get_days(), 61);
+        assert_eq!(oldest(sunday, Period::Month), Some(jiff::civil::date(2021, 9, 1)));
     }
 
     #[test]
@@ -372,6 +426,17 @@ mod tests {
         let read = Params::parse(link.strip_prefix("/?").unwrap().as_bytes());
         let read: Vec<_> = read.pairs().collect();
         assert_eq!(read, [("mode", "real"), ("since", "9d"), ("until", "1d"), ("q", "tier:\"premium\"")]);
+        for dimension in ["purpose", "workspace", "tool"] {
+            assert_eq!(runs_of(&Params::default(), &row(&[(dimension, Some("x"))])), None, "{dimension}");
+            let narrowed = Params::default().with("where", Some(&format!("{dimension}=x")));
+            assert_eq!(runs_of(&narrowed, &row(&[("model", Some("m"))])), None, "{dimension}");
+        }
+        assert_eq!(runs_of(&Params::default(), &row(&[("node", Some("own"))])).as_deref(), Some("/?mode=real&node=own"));
+        let both = row(&[("label", Some("note=a, b, team=core, x=1"))]);
+        let link = runs_of(&Params::default(), &both).unwrap();
+        let read = Params::parse(link.strip_prefix("/?").unwrap().as_bytes());
+        assert_eq!(read.all("label").collect::<Vec<_>>(), ["note=a, b", "team=core", "x=1"], "all of them must be there");
+        assert_eq!(runs_of(&Params::default(), &row(&[("label", None)])), None);
         let labelled = runs_of(&Params::default(), &row(&[("label.team", Some("core"))]));
         assert_eq!(labelled.as_deref(), Some("/?mode=real&label=team%3Dcore"));
     }
