@@ -12,6 +12,8 @@ use crate::workspace::{FilterDocument, SearchRequest, UnderstoodDocument};
 
 /// Filters that are chosen from a list.
 const CHOICES: [&str; 3] = ["status", "template", "mode"];
+/// The field of the oldest time.
+const SINCE: &str = "since";
 /// The value of an option that stands for what the words say, where no other option does.
 const AS_SAID: &str = "~";
 
@@ -43,7 +45,27 @@ pub(super) fn said(query: &Params, meant: &UnderstoodDocument, before: Option<&s
         let words: Vec<&str> = filters.iter().map(|filter| filter.words.as_str()).collect();
         Some(Said { key, value, words: words.join(", ") })
     };
-    CHOICES.into_iter().filter(|key| query.get(key).is_none()).filter_map(of).collect()
+    let choices = CHOICES.into_iter().filter(|key| query.get(key).is_none()).filter_map(of);
+    choices.chain(said_since(query, meant, before)).collect()
+}
+
+/// Returns what the words say of the field of the oldest time. What no time from which on says has no value there.
+fn said_since(query: &Params, meant: &UnderstoodDocument, before: Option<&str>) -> Option<Said> {
+    let times: Vec<&FilterDocument> =
+        meant.filters.iter().filter(|filter| filter.key == "time" && is_shown(filter, before)).collect();
+    let value = match times.as_slice() {
+        [] => return None,
+        [one] if field_of(one) == SINCE => one.typed.split_once(':').map_or("", |(_, value)| value).trim_matches('"').to_owned(),
+        _ => String::new(),
+    };
+    let words: Vec<&str> = times.iter().map(|filter| filter.words.as_str()).collect();
+    query.get(SINCE).is_none().then(|| Said { key: SINCE, value, words: words.join(", ") })
+}
+
+/// Returns the field that says the same as a filter, by its name.
+fn field_of(filter: &FilterDocument) -> &str {
+    let is_since = filter.key == "time" && !filter.negated && filter.typed.starts_with("since:");
+    if is_since { SINCE } else { &filter.key }
 }
 
 /// Returns the address that a form leads to which was sent with what its fields showed of the words (`was`): each filter is in it once, and
@@ -57,7 +79,9 @@ pub(super) fn settled(ui: &Ui, request: &Request) -> Result<Option<String>> {
     }
     let meant = match request.query.get("q") {
         Some(question) => {
-            let search = SearchRequest { limit: Some(1), ..SearchRequest::new(question.to_owned()) };
+            // What is found does not matter: which filters would empty the answer is the same for words alone, and quicker known.
+            let now = jiff::Zoned::now().with_time_zone(ui.zone.clone());
+            let search = SearchRequest::new(question).limit(1).lexical_only(true).now(&now);
             Some(ui.workspace.memory().search(&search).map_err(crate::cli::commands::search::report)?.understood)
         }
         None => None,
@@ -71,13 +95,13 @@ fn settle(query: &Params, meant: Option<&UnderstoodDocument>) -> Params {
     let filters = || meant.into_iter().flat_map(|meant| &meant.filters).filter(|filter| !filter.dropped);
     let is_changed = |key: &str| was.iter().any(|(known, value)| *known == key && query.get(key) != Some(value));
     for (key, value) in &was {
-        let is_in_words = filters().any(|filter| filter.key == *key);
+        let is_in_words = filters().any(|filter| field_of(filter) == *key);
         if query.get(key) == Some(value) && (is_in_words || *value == AS_SAID) {
             settled = settled.with(key, None);
         }
     }
-    let Some(meant) = meant.filter(|_| filters().any(|filter| is_changed(&filter.key))) else { return settled };
-    let kept = filters().filter(|filter| !is_changed(&filter.key)).map(|filter| filter.typed.as_str());
+    let Some(meant) = meant.filter(|_| filters().any(|filter| is_changed(field_of(filter)))) else { return settled };
+    let kept = filters().filter(|filter| !is_changed(field_of(filter))).map(|filter| filter.typed.as_str());
     let order = meant.order.as_ref().map(|order| order.typed.as_str());
     let words: Vec<&str> =
         std::iter::once(meant.typed.as_str()).chain(kept).chain(order).filter(|part| !part.trim().is_empty()).collect();
@@ -99,11 +123,14 @@ pub(super) fn form(query: &Params, templates: &[(String, String)], said: &[Said]
             label { "Status" (choice(query, "status", &statuses, said)) }
             label { "Template" (choice(query, "template", templates, said)) }
             label { "Models" (choice(query, "mode", &modes, said)) }
-            label { "Since" input name="since" value=[query.get("since")] size="10" placeholder="7d"; }
+            @let since = said.iter().find(|said| said.key == SINCE);
+            @let words = since.map_or_else(|| "7d".to_owned(), |since| element::line(&since.words));
+            @let value = query.get(SINCE).or(since.map(|since| since.value.as_str())).filter(|value| !value.is_empty());
+            label { "Since" input name=(SINCE) value=[value] size="10" placeholder=(words) title=[since.map(|_| &words)]; }
             @for (key, value) in query.pairs().filter(|(key, _)| ["label", "until"].contains(key) || AFTER.contains(key)) {
                 input type="hidden" name=(key) value=(value);
             }
-            @for Said { key, value, .. } in said { input type="hidden" name="was" value={ (key) "=" (value) }; }
+            @for Said { key, value, .. } in said.iter().filter(|said| !said.value.is_empty()) { input type="hidden" name="was" value={ (key) "=" (value) }; }
             button type="submit" { "Show" }
             datalist id="completions" {}
         }
@@ -156,6 +183,25 @@ mod tests {
         assert!(drawn.contains("name=\"was\" value=\"status=failed\""), "{drawn}");
         let several = form(&Params::parse(b"status=failed&status=cancelled"), &[], &[]).into_string();
         assert!(several.contains("<option value=\"failed,cancelled\" selected>failed, cancelled</option>"), "{several}");
+    }
+
+    #[test]
+    fn the_field_of_the_oldest_time_shows_what_the_words_say() {
+        let since = || vec![of("time", "since:2026-01-01", &[], false), of("status", "status:failed", &["failed"], false)];
+        let drawn = |filters| {
+            let said = said(&Params::parse(b"q=x"), &meant("x", filters), None);
+            form(&Params::parse(b"q=x"), &[], &said).into_string()
+        };
+        let shown = drawn(since());
+        assert!(shown.contains("name=\"since\" value=\"2026-01-01\"") && shown.contains("value=\"since=2026-01-01\""), "{shown}");
+        let between = drawn(vec![of("time", "on:2026-01", &[], false)]);
+        assert!(between.contains("placeholder=\"on:2026-01\"") && !between.contains("was"), "no moment says that: {between}");
+        let settle = |query: &str| settle(&Params::parse(query.as_bytes()), Some(&meant("types", since()))).link("/");
+        let was = "q=types&was=since%3D2026-01-01";
+        assert_eq!(settle(&format!("{was}&since=2026-01-01")), "/?q=types", "it is in the words already");
+        assert_eq!(settle(&format!("{was}&since=")), "/?q=types+status%3Afailed", "nobody asks for it any more");
+        let other = settle(&format!("{was}&since=9d"));
+        assert_eq!(Params::parse(&other.as_bytes()[2..]).get("since"), Some("9d"));
     }
 
     #[test]
