@@ -27,6 +27,8 @@ use super::resold::price_of;
 
 /// Why a cost is not known: the tokens are not.
 const NO_TOKENS: &str = "its tokens are not told";
+/// Why a cost is not known: its own system does not know it.
+const NO_COST: &str = "its system says that its cost is not known";
 /// Why a cost is not known: the price is not.
 const NO_PRICE: &str = "no price is known";
 
@@ -390,7 +392,11 @@ impl Story<'_> {
             Some(amount) => self.sums.cost = self.sums.cost.plus(amount),
             None => {
                 let model = if call.model.is_empty() { "a model that is not named" } else { &call.model };
-                let why = if call.usage.is_none() && !call.is_unpriced { NO_TOKENS } else { NO_PRICE };
+                let why = match call.usage {
+                    _ if call.is_unpriced => NO_COST,
+                    None => NO_TOKENS,
+                    Some(_) => NO_PRICE,
+                };
                 *self.sums.unpriced.entry((model.to_owned(), why)).or_default() += 1;
             }
         }

@@ -84,6 +84,10 @@ pub struct Span {
     pub is_simulated: bool,
     /// The run of a store of Meno that it is of, where it is named.
     pub run: Option<RunId>,
+    /// The model that replied, where it is named: that one was paid for, whichever was asked for.
+    pub replied_model: Option<String>,
+    /// Only input or only output is told of what it used, and the other is not always nothing.
+    pub is_partial: bool,
 }
 
 /// Calls `each` with every span of a document, or with why one cannot be read.
@@ -148,7 +152,7 @@ fn span(span: &Value, service: Option<&str>) -> Result<Span, String> {
     });
     let small = |name: &str| number(&all, name).ok().flatten().and_then(|number| u32::try_from(number).ok());
     let cost = number(&all, names::COST).map_err(|why| format!("span {own}: {why}"))?.map(NanoUsd);
-    let usage = usage(&all).map_err(|why| format!("span {own}: {why}"))?;
+    let (usage, is_partial) = usage(&all).map_err(|why| format!("span {own}: {why}"))?;
     Ok(Span {
         trace,
         id: own,
@@ -179,6 +183,8 @@ fn span(span: &Value, service: Option<&str>) -> Result<Span, String> {
         latency_ms: number(&all, names::LATENCY).ok().flatten(),
         is_simulated: text(&all, names::MODE).as_deref() == Some(Mode::Simulated.name()),
         run: text(&all, names::RUN).and_then(|run| run.parse().ok()),
+        replied_model: text(&all, names::REPLIED_MODEL),
+        is_partial,
         name,
     })
 }
@@ -207,27 +213,31 @@ fn operation(all: &Map<String, Value>, name: &str) -> Operation {
     }
 }
 
-/// Returns the tokens; cached ones are in the input, and come out of it here.
-fn usage(all: &Map<String, Value>) -> Result<Option<TokenUsage>, String> {
+/// Returns the tokens, and whether only a part of them is told; cached ones are in the input, and come out of it here.
+fn usage(all: &Map<String, Value>) -> Result<(Option<TokenUsage>, bool), String> {
     let first = |names: &[&str]| -> Result<Option<u64>, String> {
         names.iter().map(|name| number(all, name)).find(|found| !matches!(found, Ok(None))).unwrap_or(Ok(None))
     };
     let input = first(&[names::INPUT, names::OLD_INPUT])?;
     let output = first(&[names::OUTPUT, names::OLD_OUTPUT])?;
     if input.is_none() && output.is_none() {
-        return Ok(None);
+        return Ok((None, false));
     }
+    // What embeds a text puts nothing out.
+    let embeds = all.get(names::OPERATION).and_then(Value::as_str) == Some("embeddings");
+    let is_partial = input.is_none() || (output.is_none() && !embeds);
     let cache_read = first(&[names::CACHE_READ, "gen_ai.usage.cache_read_input_tokens"])?.unwrap_or(0);
     let written = first(&[names::CACHE_WRITE, names::CACHE_CREATION, "gen_ai.usage.cache_creation_input_tokens"])?.unwrap_or(0);
     let long = number(all, names::CACHE_WRITE_1H)?.unwrap_or(0).min(written);
-    Ok(Some(TokenUsage {
+    let usage = TokenUsage {
         input: input.unwrap_or(0).saturating_sub(cache_read).saturating_sub(written),
         cache_read,
         cache_write_5m: written - long,
         cache_write_1h: long,
         output: output.unwrap_or(0),
         reasoning: first(&[names::REASONING])?.unwrap_or(0),
-    }))
+    };
+    Ok((Some(usage), is_partial))
 }
 
 fn stop(word: &str) -> StopReason {

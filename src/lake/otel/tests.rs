@@ -184,6 +184,111 @@ fn a_trace_of_a_vendor_becomes_a_run_with_prices_of_the_table() {
     assert!(trace::run(spans(&in_document(&[vendor("01", "", "GET /", &[])]))).is_none(), "no model was called");
 }
 
+/// A model's call as a vendor writes it.
+fn chat(id: &str, parent: &str, provider: &str, model: &str, more: &[(&str, Value)]) -> Value {
+    let text = |text: &str| json!({"stringValue": text});
+    let base = [
+        ("gen_ai.operation.name", text("chat")),
+        ("gen_ai.provider.name", text(provider)),
+        ("gen_ai.request.model", text(model)),
+    ];
+    vendor(id, parent, "chat", &[&base[..], more].concat())
+}
+
+/// So many tokens, in attributes.
+fn tokens(input: u64, output: u64) -> [(&'static str, Value); 2] {
+    let int = |number: u64| json!({"intValue": number.to_string()});
+    [("gen_ai.usage.input_tokens", int(input)), ("gen_ai.usage.output_tokens", int(output))]
+}
+
+#[test]
+fn the_model_that_replied_is_the_one_that_was_paid_for() {
+    let replied = ("gen_ai.response.model", json!({"stringValue": "gpt-4o-2024-05-13"}));
+    let document = in_document(&[chat("01", "", "openai", "gpt-4o", &[&tokens(1_000, 50)[..], &[replied]].concat())]);
+    let (events, sums) = convert(spans(&document));
+    let models: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::CallStarted(body) => Some(body.model.as_str()),
+            Event::CostIncurred(body) => body.model.as_deref(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(models, ["gpt-4o-2024-05-13"; 2]);
+    // 1,000 at 5 dollars a million and 50 at 15; what was asked for costs half of it.
+    assert_eq!(sums.cost, NanoUsd(5_750_000));
+    // It is no other trace than it was for earlier versions, which read the model that was asked for.
+    let digest = |document: &Value| trace::run(spans(document)).unwrap().1;
+    let before = in_document(&[chat("01", "", "openai", "gpt-4o", &tokens(1_000, 50))]);
+    assert_eq!(digest(&document), digest(&before));
+}
+
+#[test]
+fn a_call_that_a_framework_wraps_is_counted_once() {
+    let count = |spans: &[Value]| {
+        let (_, sums) = convert(self::spans(&in_document(spans)));
+        (sums.calls, sums.usage.input, sums.tools)
+    };
+    let openai = |id: &str, parent: &str, input: u64| chat(id, parent, "openai", "gpt-4o", &tokens(input, 50));
+    let tool = |parent: &str| vendor("0f", parent, "execute_tool x", &[("gen_ai.tool.name", json!({"stringValue": "x"}))]);
+    let between = |id: &str, parent: &str| vendor(id, parent, "POST", &[]);
+    let until = |mut span: Value, end: &str| {
+        span["endTimeUnixNano"] = json!(end);
+        span
+    };
+    assert_eq!(count(&[openai("01", "", 9), openai("02", "01", 9), tool("01")]), (1, 9, 1));
+    assert_eq!(count(&[openai("01", "", 9), between("02", "01"), openai("03", "02", 9)]), (1, 9, 0));
+    assert_eq!(count(&[openai("01", "", 9), openai("02", "01", 9), openai("03", "02", 9), tool("02")]), (1, 9, 1));
+    // Other tokens, another time, an agent between, or no tokens: calls of their own.
+    assert_eq!(count(&[openai("01", "", 9), openai("02", "01", 8)]), (2, 17, 0));
+    assert_eq!(count(&[openai("01", "", 9), until(openai("02", "01", 9), "1795364493000000000")]), (2, 18, 0));
+    let agent = vendor("02", "01", "invoke_agent a", &[]);
+    assert_eq!(count(&[openai("01", "", 9), agent, openai("03", "02", 9)]), (2, 18, 0));
+    let bare = |id: &str, parent: &str| chat(id, parent, "openai", "gpt-4o", &[]);
+    assert_eq!(count(&[bare("01", ""), bare("02", "01")]), (2, 0, 0));
+    assert_eq!(count(&[openai("01", "02", 9), openai("02", "01", 9)]), (2, 18, 0), "a circle wraps nothing");
+}
+
+#[test]
+fn why_a_cost_is_not_known_is_said_as_it_is() {
+    let input = tokens(9, 0)[..1].to_vec();
+    let unknown = ("meno.cost.priced", json!({"boolValue": false}));
+    let embeds = vendor(
+        "05",
+        "",
+        "embeddings",
+        &[
+            &[
+                ("gen_ai.operation.name", json!({"stringValue": "embeddings"})),
+                ("gen_ai.request.model", json!({"stringValue": "e"})),
+            ][..],
+            &input,
+        ]
+        .concat(),
+    );
+    let document = in_document(&[
+        chat("01", "", "openai", "gpt-4o", &[&tokens(9, 5)[..], &[unknown]].concat()),
+        chat("02", "", "openai", "gpt-4o", &[]),
+        chat("03", "", "openai", "gpt-4o", &input),
+        chat("04", "", "aws.bedrock", "amazon.nova-pro-v1:0", &tokens(9, 5)),
+        embeds,
+        chat("06", "", "aws.bedrock", "eu.anthropic.claude-haiku-4-5-20251001-v1:0", &tokens(9, 5)),
+    ]);
+    let (_, sums) = convert(spans(&document));
+    let whys: Vec<(&str, &str, u64)> = sums.unpriced.iter().map(|((model, why), count)| (model.as_str(), *why, *count)).collect();
+    assert_eq!(
+        whys,
+        [
+            ("amazon.nova-pro-v1:0", "no price is known", 1),
+            ("e", "no price is known", 1),
+            ("gpt-4o", "its system says that its cost is not known", 1),
+            ("gpt-4o", "its tokens are not told", 2),
+        ]
+    );
+    // 9 at 1 dollar a million and 5 at 5.
+    assert_eq!(sums.cost, NanoUsd(34_000));
+}
+
 #[test]
 fn what_is_no_trace_has_a_reason() {
     let whys = |of: Value| {

@@ -31,9 +31,18 @@ pub fn run(mut spans: Vec<Span>) -> Option<(CallRun, Hash)> {
     // Where each span's call stands, so that tools find theirs.
     let mut places: HashMap<&str, (usize, u32, usize)> = HashMap::new();
     let mut by_number: HashMap<u32, (usize, u32, usize)> = HashMap::new();
-    for span in spans.iter().filter(|span| span.operation == Operation::Model) {
+    let wrapped = wrapped(&spans, &by_id);
+    // An agent that only the span around a call names.
+    let mut around: HashMap<&str, &str> = HashMap::new();
+    for span in &spans {
+        if let (Some(inner), Some(subject)) = (wrapped.get(span.id.as_str()), span.subject.as_deref()) {
+            around.insert(inner, subject);
+        }
+    }
+    for span in spans.iter().filter(|span| span.operation == Operation::Model && !wrapped.contains_key(span.id.as_str())) {
         let holder = above(span, &by_id, &|span| span.operation == Operation::Agent);
-        let agent = agent_of(&mut agents, holder, span);
+        let named = span.subject.as_deref().or_else(|| around.get(span.id.as_str()).copied());
+        let agent = agent_of(&mut agents, holder, named);
         let attempt = span.attempt.unwrap_or(1);
         if span.end != End::Untold {
             agents[agent].1.ends.insert(attempt, span.end);
@@ -44,6 +53,11 @@ pub fn run(mut spans: Vec<Span>) -> Option<(CallRun, Hash)> {
         places.insert(&span.id, place);
         if let Some(number) = span.call {
             by_number.insert(number, place);
+        }
+    }
+    for (outer, inner) in &wrapped {
+        if let Some(place) = places.get(inner).copied() {
+            places.insert(outer, place);
         }
     }
     for span in spans.iter().filter(|span| span.operation == Operation::Tool) {
@@ -87,15 +101,47 @@ pub fn run(mut spans: Vec<Span>) -> Option<(CallRun, Hash)> {
 }
 
 /// Returns the place of the agent of a model's span, made when it is the first of its.
-fn agent_of<'s>(agents: &mut Vec<(Option<&'s str>, CallAgent)>, holder: Option<&'s Span>, span: &Span) -> usize {
+fn agent_of<'s>(agents: &mut Vec<(Option<&'s str>, CallAgent)>, holder: Option<&'s Span>, named: Option<&str>) -> usize {
     let id = holder.map(|holder| holder.id.as_str());
     if let Some(place) = agents.iter().position(|(known, _)| *known == id) {
         return place;
     }
-    let role = holder.and_then(|holder| holder.subject.clone()).or_else(|| span.subject.clone());
+    let role = holder.and_then(|holder| holder.subject.clone()).or_else(|| named.map(str::to_owned));
     let failure = holder.and_then(|holder| holder.error.clone());
     agents.push((id, CallAgent { role: role.unwrap_or_else(|| ROLE.to_owned()), failure, ..CallAgent::default() }));
     agents.len() - 1
+}
+
+/// Returns the spans that are a framework's around the call of an instrumented library, each with the innermost span of that call: both say
+/// what it used, and it was used once.
+fn wrapped<'s>(spans: &'s [Span], by_id: &HashMap<&str, &'s Span>) -> HashMap<&'s str, &'s str> {
+    let mut inner_of: HashMap<&str, &str> = HashMap::new();
+    for inner in spans.iter().filter(|span| span.operation == Operation::Model && span.usage.is_some()) {
+        // What lies between is of the transport; an agent or a tool between them makes calls of its own.
+        let outer = above(inner, by_id, &|span| span.operation != Operation::Other);
+        let wraps = |outer: &&Span| {
+            outer.operation == Operation::Model
+                && outer.id != inner.id
+                && outer.usage == inner.usage
+                && outer.started <= inner.started
+                && matches!((outer.ended, inner.ended), (Some(outer), Some(inner)) if inner <= outer)
+        };
+        if let Some(outer) = outer.filter(wraps) {
+            inner_of.insert(&outer.id, &inner.id);
+        }
+    }
+    // Of several layers the innermost counts. Two that name each other as parent wrap nothing.
+    let innermost = |outer: &str| {
+        let mut at = *inner_of.get(outer)?;
+        for _ in 0..inner_of.len() {
+            match inner_of.get(at) {
+                Some(inner) => at = inner,
+                None => return Some(at),
+            }
+        }
+        None
+    };
+    inner_of.keys().filter_map(|outer| Some((*outer, innermost(outer)?))).collect()
 }
 
 /// Returns the nearest span above that `is_meant`.
@@ -134,10 +180,10 @@ fn call(span: &Span) -> Call {
         latency_ms: span.latency_ms,
         first_token_ms: span.first_token_ms,
         provider: span.provider.clone(),
-        model: span.model.clone(),
+        model: span.replied_model.clone().unwrap_or_else(|| span.model.clone()),
         tier: span.tier,
         purpose: span.purpose,
-        usage: span.usage,
+        usage: span.usage.filter(|_| !span.is_partial),
         cost: span.cost,
         is_unpriced: span.is_unpriced,
         stop: span.stop,
