@@ -10,4 +10,4 @@ CREATE OR REPLACE VIEW tools_all AS SELECT * FROM read_parquet('LAKE/tools/v=1/*
 CREATE OR REPLACE VIEW events_all AS SELECT * FROM read_parquet('LAKE/events/v=1/*/*.parquet', hive_partitioning = true);
 
 -- Only after an export with --with-payloads:
--- CREATE OR REPLACE VIEW texts AS SELECT DISTINCT * FROM read_parquet('LAKE/texts/v=1/*/*.parquet', hive_partitioning = true);
+-- CREATE OR REPLACE VIEW texts_all AS SELECT * FROM read_parquet('LAKE/texts/v=1/*/*.parquet', hive_partitioning = true);

@@ -13,6 +13,7 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 STATES = {"runs": ["node", "run_id"], "attempts": ["node", "run_id", "agent", "attempt"], "calls": ["node", "run_id", "agent", "attempt", "call"]}
 FACTS = ["verdicts", "costs", "answers", "tools", "events"]
+TIMED = ["calls", *FACTS]
 
 
 def plain(value):
@@ -36,15 +37,23 @@ def duckdb_rows(lake):
     connection = duckdb.connect()
     for statement in [*statements("duckdb.sql", lake), *statements("views.sql", lake)]:
         connection.execute(statement)
+    for table in TIMED:
+        connection.execute(f"SELECT MAX(happened_at) FROM {table}").fetchall()
     return lambda sql: connection.execute(sql).fetchall()
 
 
 def polars_rows(lake):
     import polars
 
+    # Of stores that have the same run, the one that knows most of it.
+    runs = polars.scan_parquet(f"{lake}/runs/v=1/*/*.parquet", hive_partitioning=True)
+    most = runs.select("run_id", "events", polars.col("node").alias("counted")).sort("events", "counted", descending=[True, False])
+    nodes = most.unique(subset="run_id", keep="first", maintain_order=True).drop("events")
     tables = {}
     for table in [*STATES, *FACTS]:
         files = polars.scan_parquet(f"{lake}/{table}/v=1/*/*.parquet", hive_partitioning=True)
+        files = files.join(nodes, on="run_id", how="left")
+        files = files.filter(polars.col("counted").is_null() | (polars.col("counted") == polars.col("node"))).drop("counted").unique()
         if table in STATES:
             files = files.sort("as_of").unique(subset=STATES[table], keep="last", maintain_order=True)
         tables[table] = files
@@ -61,6 +70,8 @@ def spark_rows(lake):
     spark.sparkContext.setLogLevel("ERROR")
     for statement in [*statements("spark.sql", lake), *statements("views.sql", lake)]:
         spark.sql(statement)
+    for table in TIMED:
+        spark.sql(f"SELECT MAX(happened_at) FROM {table}")
     return lambda sql: [tuple(row) for row in spark.sql(sql).collect()]
 
 

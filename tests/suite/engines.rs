@@ -72,6 +72,10 @@ fn every_engine_gives_the_same_numbers() {
     house.meno(["note", "last", "as expected", "--rating", "4"]).exits(0);
     house.meno(["import", "runs", histories.to_str().expect("a text")]).exits(0);
     house.meno(export).exits(0);
+    // Another store in the same lake that has the same history.
+    let other = House::new();
+    other.meno(["import", "runs", histories.to_str().expect("a text")]).exits(0);
+    other.meno(export).exits(0);
 
     let python = std::env::var_os("MENO_PYTHON").unwrap_or_else(|| "python3".into());
     let questions: Value =

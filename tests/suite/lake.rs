@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::harness::{DEADLINE, House};
@@ -106,6 +107,74 @@ fn an_export_goes_on_where_the_last_one_ended_and_gives_the_same_bytes() {
             + more["tables"].as_array().expect("tables").iter().map(|it| it["files"].as_u64().unwrap()).sum::<u64>() as usize
             + 8
     );
+}
+
+/// The views of `schemas/lake/` over a lake of CSV, in SQLite.
+fn views(lake: &Path) -> Connection {
+    let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/lake");
+    let engine = Connection::open_in_memory().expect("a database");
+    for table in ["runs", "attempts", "calls", "verdicts", "costs", "answers", "tools", "events"] {
+        let text = fs::read_to_string(schemas.join(format!("{table}.v1.json"))).expect("a schema");
+        let schema: Value = serde_json::from_str(&text).expect("JSON");
+        let columns = schema["columns"].as_array().expect("columns").iter();
+        let columns: Vec<String> = columns
+            .map(|it| format!("{} {}", it["name"], it["type"].as_str().expect("a type").replace(" with time zone", "")))
+            .collect();
+        engine.execute(&format!("create table {table}_all ({})", columns.join(", ")), []).expect("a table");
+        for (_, bytes) in files(&lake.join(table)).into_iter().filter(|(name, _)| name.ends_with(".csv")) {
+            for row in csv::Reader::from_reader(bytes.as_slice()).records() {
+                let row = row.expect("a row");
+                let cells = row.iter().map(|cell| Some(cell).filter(|cell| !cell.is_empty()));
+                let marks = vec!["?"; columns.len()].join(", ");
+                engine
+                    .execute(&format!("insert into {table}_all values ({marks})"), rusqlite::params_from_iter(cells))
+                    .expect("a row");
+            }
+        }
+    }
+    let sql = fs::read_to_string(schemas.join("views.sql")).expect("the views");
+    engine.execute_batch(&sql.replace("CREATE OR REPLACE", "CREATE")).expect("views");
+    engine
+}
+
+#[test]
+fn a_run_that_two_stores_imported_counts_once_in_a_lake() {
+    let (first, second) = (House::new(), House::new());
+    first.meno(PUBLISH).ends();
+    for house in [&first, &second] {
+        histories(house, 5);
+    }
+    let (alone, both) = (first.path("alone"), first.path("both"));
+    let export = |house: &House, lake: &Path| export(house, lake, &["--format", "csv"]);
+    let number = |engine: &Connection, sql: &str| -> i64 { engine.query_row(sql, [], |row| row.get(0)).expect(sql) };
+    export(&first, &alone);
+    export(&first, &both);
+    export(&second, &both);
+    let (one, two) = (views(&alone), views(&both));
+    assert_eq!(number(&two, "select count(*) from runs_all"), 11);
+    for table in ["runs", "attempts", "calls", "verdicts", "costs", "answers", "tools", "events"] {
+        let rows = format!("select count(*) from {table} where run_id is not null");
+        assert_eq!(number(&two, &rows), number(&one, &rows), "{table}");
+    }
+    let money = "select sum(cost_nusd) from costs";
+    assert!(number(&two, money) == number(&one, money) && number(&two, money) > 0);
+    assert_eq!(number(&two, "select count(*) from costs where happened_at is null"), 0);
+    assert_eq!(number(&two, "select count(*) from events where happened_at <> coalesce(occurred_at, at)"), 0);
+    // Where both know the same it is one of them, and where one knows more it is that one.
+    let word = |engine: &Connection, sql: &str| -> String { engine.query_row(sql, [], |row| row.get(0)).expect(sql) };
+    let of_imported = "select group_concat(distinct node) from runs where source is not null";
+    let smaller = word(&two, "select min(node) from runs_all");
+    assert_eq!(word(&two, of_imported), smaller);
+    let own = word(&two, "select node from runs where source is null");
+    let larger = if own == smaller { &second } else { &first };
+    let imported = word(&two, "select min(run_id) from runs where source is not null");
+    larger.meno(["note", &imported, "seen", "--rating", "4"]).exits(0);
+    export(larger, &both);
+    let two = views(&both);
+    assert_eq!(number(&two, "select count(*) from runs"), 6);
+    assert_eq!(number(&two, "select count(distinct run_id) from attempts"), 6);
+    assert_eq!(number(&two, &format!("select count(*) from runs where rating = 4 and node <> '{smaller}'")), 1);
+    assert_eq!(number(&two, money), number(&one, money));
 }
 
 #[test]

@@ -50,7 +50,12 @@ const SEQ: Column = is("seq", Kind::Int, "Position of the event in the store's l
 const RUN: Column = is("run_id", Kind::Text, "The run, a ULID.");
 const AS_OF: Column =
     is("as_of", Kind::Int, "Position in the log up to which the row is true; of rows with one key the highest counts.");
-const AT: Column = is("at", Kind::Time, "When it happened; for what is recorded by Meno itself, when it was recorded.");
+const AT: Column = is(
+    "at",
+    Kind::Time,
+    "When it happened; for what is recorded by Meno itself, when it was recorded. Some engines want the name quoted; the views have it as \
+     `happened_at` too.",
+);
 const TEMPLATE: Column = may("template_id", Kind::Text, "The run's template.");
 const MODE: Column = is("mode", Kind::Text, "real, simulated or imported: money of different modes must not be added up.");
 const ROLE: Column = may("role", Kind::Text, "The agent's role, as the template's rule names it.");
@@ -164,7 +169,11 @@ const CALLS: &[Column] = &[
     ATTEMPT,
     is("call", Kind::Int, "The call's number within the run, from 1; 0 for an attempt that another system made."),
     AS_OF,
-    is("at", Kind::Time, "When it began: its UTC day is the partition `date`."),
+    is(
+        "at",
+        Kind::Time,
+        "When it began: its UTC day is the partition `date`. Some engines want the name quoted; the views have it as `happened_at` too.",
+    ),
     TEMPLATE,
     MODE,
     ROLE,
@@ -258,7 +267,7 @@ const TOOLS: &[Column] = &[
     NODE,
     SEQ,
     RUN,
-    is("at", Kind::Time, "When it began."),
+    is("at", Kind::Time, "When it began. Some engines want the name quoted; the views have it as `happened_at` too."),
     TEMPLATE,
     MODE,
     ROLE,
@@ -281,8 +290,12 @@ const EVENTS: &[Column] = &[
     SEQ,
     may("run_id", Kind::Text, "The run; null for events of the store itself."),
     is("version", Kind::Int, "Position in the run's stream, from 1; 0 without a run."),
-    is("at", Kind::Time, "When it was recorded."),
-    may("occurred_at", Kind::Time, "When it happened, for imports: its UTC day, else that of `at`, is the partition `date`."),
+    is("at", Kind::Time, "When it was recorded. Some engines want the name quoted."),
+    may(
+        "occurred_at",
+        Kind::Time,
+        "When it happened, for imports: its UTC day, else that of `at`, is the partition `date`, and the view's `happened_at`.",
+    ),
     may("cause", Kind::Int, "Position of the event that caused it."),
     may("kind", Kind::Text, "The kind's name; null for one that the exporting version does not know."),
     is("kind_number", Kind::Int, "The kind's number."),
