@@ -58,6 +58,8 @@ mod laws;
 mod library;
 #[path = "support/llm_server.rs"]
 mod llm_server;
+#[path = "suite/llm_turns.rs"]
+mod llm_turns;
 #[path = "suite/mcp_door.rs"]
 mod mcp_door;
 #[path = "suite/mcp_http.rs"]

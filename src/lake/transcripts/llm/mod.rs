@@ -1,9 +1,13 @@
 //! llm: its log is one SQLite database, `logs.db`, that is only read.
 //!
-//! The form is that of the program's public source (`migrations.py`, up to `m022`): a row of `responses` is a prompt with its reply, those
-//! of one `conversation_id` are a session; `tool_calls` are what a reply asked for, `tool_results` what the next prompt brought back.
-//! Attachments and fragments are named by their hashes. A database that another program has locked is said to be, and columns of later
-//! versions are not needed; migrations that are not known are counted and named.
+//! The form is that of the program's public source (`migrations.py`, up to `m027`), and a database may have two. Up to `m022` a row of
+//! `responses` is a prompt with its reply, those of one `conversation_id` are a session; `tool_calls` are what a reply asked for,
+//! `tool_results` what the next prompt brought back. From `m023` on a row of `turns` is a model's call, those of one `thread_id` are a
+//! session, and [`turns`] reads its messages. An id that stands in both is one call, read as a turn, as the program itself does; a
+//! conversation that went on in the new form is one session. Attachments and fragments are named by their hashes. A database that another
+//! program has locked is said to be, and columns of later versions are not needed; migrations that are not known are counted and named.
+
+mod turns;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,12 +15,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ToSql};
 use serde_json::Value;
 
 use super::files::time;
 use super::tally::Tally;
 use super::{Entry, Item, Reply, Session, SessionFile, Source, Take, ToolUse, What};
+use crate::domain::event::StopReason;
 use crate::domain::ids::TimeNs;
 use crate::domain::money::TokenUsage;
 use crate::views::transcripts::Key;
@@ -30,9 +35,11 @@ const FOLDER: &str = "io.datasette.llm";
 /// How long a locked database is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How the names of migrations begin that are known.
-const MIGRATIONS: std::ops::RangeInclusive<u32> = 1..=22;
-/// Columns without which nothing can be read.
+const MIGRATIONS: std::ops::RangeInclusive<u32> = 1..=27;
+/// Columns without which responses cannot be read.
 const NEEDED: [&str; 6] = ["id", "model", "prompt", "response", "conversation_id", "datetime_utc"];
+/// Columns without which turns cannot be read.
+const NEEDED_OF_TURNS: [&str; 6] = ["id", "model", "thread_id", "parent_message_hash", "tip_message_hash", "datetime_utc"];
 
 /// The command-line program `llm`.
 #[derive(Debug)]
@@ -71,10 +78,18 @@ impl Source for Llm {
             }
         };
         database.newer(&file, tally).map_err(|why| failed(&why))?;
-        let missing = NEEDED.iter().find(|needed| !database.has(needed));
-        if let Some(missing) = missing {
-            tally.skip(format!("the database is not one that llm writes: its responses have no `{missing}`"), &file, 0);
-            return Ok(Vec::new());
+        match (database.responses.missing(&NEEDED), database.turns.missing(&NEEDED_OF_TURNS)) {
+            (Some(missing), Some(_)) => {
+                tally.skip(format!("the database is not one that llm writes: its responses have no `{missing}`"), &file, 0);
+                return Ok(Vec::new());
+            }
+            (Some(missing), None) if !database.responses.0.is_empty() => {
+                tally.skip(format!("the responses of the database have no `{missing}`: only its turns are read"), &file, 0);
+            }
+            (None, Some(missing)) if !database.turns.0.is_empty() => {
+                tally.skip(format!("the turns of the database have no `{missing}`: only its responses are read"), &file, 0);
+            }
+            _ => {}
         }
         database.sessions(&file, tally).map_err(|why| failed(&why))
     }
@@ -112,10 +127,33 @@ fn failed(why: &rusqlite::Error) -> io::Error {
 /// A database, open for reading.
 struct Database {
     connection: Connection,
-    columns: Vec<String>,
+    responses: Columns,
+    turns: Columns,
 }
 
-/// A row of responses.
+/// The columns of a table; none when there is no such table.
+struct Columns(Vec<String>);
+
+impl Columns {
+    fn of(connection: &Connection, table: &str) -> Result<Self> {
+        names(connection, &format!("select name from pragma_table_info('{table}')")).map(Self)
+    }
+
+    fn has(&self, column: &str) -> bool {
+        self.0.iter().any(|known| known == column)
+    }
+
+    fn missing<'a>(&self, needed: &[&'a str]) -> Option<&'a str> {
+        needed.iter().copied().find(|needed| !self.has(needed))
+    }
+
+    /// Returns a column, null where the database is of an earlier version.
+    fn get<'a>(&self, name: &'a str) -> &'a str {
+        if self.has(name) { name } else { "null" }
+    }
+}
+
+/// A row of responses, or of turns.
 struct Row {
     id: String,
     model: String,
@@ -126,6 +164,23 @@ struct Row {
     input: Option<i64>,
     output: Option<i64>,
     details: Option<String>,
+    /// Of a turn the last message that was sent and the last that came.
+    turn: Option<(Option<String>, Option<String>)>,
+}
+
+/// What a call was given and what it gave.
+#[derive(Default)]
+struct Content {
+    /// Results of tools that it was given.
+    results: Vec<What>,
+    /// What was asked.
+    prompt: String,
+    /// What was answered.
+    answer: String,
+    /// The tools that were asked for.
+    tools: Vec<ToolUse>,
+    /// Results of tools that ran where the model did: they are part of the reply.
+    own_results: Vec<What>,
 }
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
@@ -136,19 +191,53 @@ impl Database {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(file, flags)?;
             connection.busy_timeout(PATIENCE)?;
-            let columns = names(&connection, "select name from pragma_table_info('responses')")?;
-            Ok(Self { connection, columns })
+            let (responses, turns) = (Columns::of(&connection, "responses")?, Columns::of(&connection, "turns")?);
+            Ok(Self { connection, responses, turns })
         };
         open().map_err(|why| failed(&why))
     }
 
-    fn has(&self, column: &str) -> bool {
-        self.columns.iter().any(|known| known == column)
-    }
-
-    /// Returns a column of the responses, null where the database is of an earlier version.
-    fn column<'a>(&self, name: &'a str) -> &'a str {
-        if self.has(name) { name } else { "null" }
+    /// Returns the statement that gives the rows of both forms, all or those of session `?1`; one that stands in both comes from the turns.
+    fn rows(&self, is_one: bool) -> Result<String> {
+        let only = |session: &str| {
+            if is_one { format!(" where ({session} = ?1 or ({session} is null and id = ?1))") } else { " where true".to_owned() }
+        };
+        let mut forms = Vec::new();
+        let has_turns = self.turns.missing(&NEEDED_OF_TURNS).is_none();
+        let numbers = |of: &Columns| {
+            ["duration_ms", "input_tokens", "output_tokens", "token_details"]
+                .map(|name| format!("{} as {name}", of.get(name)))
+                .join(", ")
+        };
+        if self.responses.missing(&NEEDED).is_none() {
+            forms.push(format!(
+                "select coalesce(conversation_id, id) as session, id, coalesce({}, model) as model, prompt, response, datetime_utc, {},
+                    length(coalesce(prompt, '')) + length(coalesce(response, '')) as size, 0 as is_turn, null as parent, null as tip
+                    from responses{}{}",
+                self.responses.get("resolved_model"),
+                numbers(&self.responses),
+                only("conversation_id"),
+                if has_turns { " and not exists (select 1 from turns where turns.id = responses.id)" } else { "" },
+            ));
+        }
+        if has_turns {
+            let search = Columns::of(&self.connection, "turn_search")?;
+            let size = match search.missing(&["turn_id", "prompt", "response"]) {
+                Some(_) => "0",
+                None => {
+                    "coalesce((select length(coalesce(prompt, '')) + length(coalesce(response, '')) from turn_search
+                        where turn_id = turns.id), 0)"
+                }
+            };
+            forms.push(format!(
+                "select coalesce(thread_id, id) as session, id, coalesce({}, model) as model, null as prompt, null as response,
+                    datetime_utc, {}, {size} as size, 1 as is_turn, parent_message_hash as parent, tip_message_hash as tip from turns{}",
+                self.turns.get("resolved_model"),
+                numbers(&self.turns),
+                only("thread_id"),
+            ));
+        }
+        Ok(forms.join(" union all "))
     }
 
     fn has_table(&self, name: &str) -> Result<bool> {
@@ -172,10 +261,10 @@ impl Database {
 
     /// Returns the conversations; a response without one stands for itself.
     fn sessions(&self, file: &Path, tally: &mut Tally) -> Result<Vec<Session>> {
-        let mut statement = self.connection.prepare(
-            "select coalesce(conversation_id, id), sum(length(coalesce(prompt, '')) + length(coalesce(response, ''))),
-                max(datetime_utc), count(*) from responses group by 1 order by 1",
-        )?;
+        let rows = self.rows(false)?;
+        let mut statement = self
+            .connection
+            .prepare(&format!("select session, sum(size), max(datetime_utc), count(*) from ({rows}) group by 1 order by 1"))?;
         let mut rows = statement.query([])?;
         let mut sessions = Vec::new();
         while let Some(row) = rows.next()? {
@@ -196,21 +285,16 @@ impl Database {
     }
 
     fn began(&self, session: &str) -> Result<Option<TimeNs>> {
-        let sql = "select min(datetime_utc) from responses where coalesce(conversation_id, id) = ?1";
-        let first: Option<String> = self.connection.query_row(sql, [session], |row| row.get(0))?;
+        let sql = format!("select min(datetime_utc) from ({})", self.rows(true)?);
+        let first: Option<String> = self.connection.query_row(&sql, [session], |row| row.get(0))?;
         Ok(first.as_deref().and_then(moment))
     }
 
     fn read(&self, session: &Session, file: &Path, tally: &mut Tally, take: &mut Take<'_>) -> Result<()> {
-        let (calls, results) = (self.has_table("tool_calls")?, self.has_table("tool_results")?);
         let sql = format!(
-            "select id, coalesce({}, model), prompt, response, datetime_utc, {}, {}, {}, {} from responses
-                where coalesce(conversation_id, id) = ?1 order by datetime_utc, id",
-            self.column("resolved_model"),
-            self.column("duration_ms"),
-            self.column("input_tokens"),
-            self.column("output_tokens"),
-            self.column("token_details"),
+            "select id, model, prompt, response, datetime_utc, duration_ms, input_tokens, output_tokens, token_details, size, is_turn,
+                parent, tip from ({}) order by datetime_utc, id",
+            self.rows(true)?,
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([&session.id])?;
@@ -228,6 +312,8 @@ impl Database {
                 Ok(whole(at)?.or(if row.get_ref(at)? == ValueRef::Null { None } else { Some(-1) }))
             };
             let (id, input, output) = (of(0)?, counts(6)?, counts(7)?);
+            let size = whole(9)?.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+            let turn = if whole(10)? == Some(1) { Some((of(11)?, of(12)?)) } else { None };
             let row = Row {
                 model: of(1)?.unwrap_or_default(),
                 prompt: of(2)?.unwrap_or_default(),
@@ -238,6 +324,7 @@ impl Database {
                 output,
                 details: of(8)?,
                 id: id.unwrap_or_default(),
+                turn,
             };
             tally.lines += 1;
             if odd || row.id.is_empty() {
@@ -248,8 +335,8 @@ impl Database {
                 tally.skip("a response has no time that can be read", file, 0);
                 continue;
             };
-            bytes += (row.prompt.len() + row.response.len()) as u64;
-            let items = match self.items(&row, at, calls, results, file, tally) {
+            bytes += size;
+            let items = match self.items(&row, at, file, tally) {
                 Ok(items) => items,
                 Err(rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..)) => {
                     tally.skip("a response's tools or prompts have values of another type", file, 0);
@@ -264,49 +351,20 @@ impl Database {
         Ok(())
     }
 
-    /// Makes of a response what happened: what the tools brought, what was asked, what was answered.
-    fn items(&self, row: &Row, at: TimeNs, calls: bool, results: bool, file: &Path, tally: &mut Tally) -> Result<Vec<Item>> {
+    /// Makes of a row what happened: what the tools brought, what was asked, what was answered.
+    fn items(&self, row: &Row, at: TimeNs, file: &Path, tally: &mut Tally) -> Result<Vec<Item>> {
+        let content = match &row.turn {
+            Some((parent, tip)) => turns::content(self, parent.as_deref(), tip.as_deref(), file, tally)?,
+            None => self.content(row)?,
+        };
         let mut items = Vec::new();
         let mut say = |at, what| items.push(Item::Entry(Entry { thread: None, at, what }));
-        if results {
-            let failure = if names(&self.connection, "select name from pragma_table_info('tool_results')")?
-                .iter()
-                .any(|name| name == "exception")
-            {
-                "exception"
-            } else {
-                "null"
-            };
-            let sql = format!(
-                "select coalesce(tool_call_id, name), output, {failure} from tool_results where response_id = ?1 order by id"
-            );
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            let found = statement.query_map([&row.id], |row| {
-                Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Option<String>>(2)?))
-            })?;
-            for found in found {
-                let (id, output, failure) = found?;
-                let ok = failure.as_deref().is_none_or(str::is_empty);
-                let text = output.filter(|_| ok).or(failure).unwrap_or_default();
-                say(at, What::ToolResult { id: id.unwrap_or_default(), ok, text });
-            }
-        }
-        let text = self.prompt(row)?;
-        if !text.is_empty() {
-            say(at, What::Prompt { text, stands_alone: true });
-        }
-        let mut tools = Vec::new();
-        if calls {
-            let sql = "select coalesce(tool_call_id, name), name, arguments from tool_calls where response_id = ?1 order by id";
-            let mut statement = self.connection.prepare_cached(sql)?;
-            let found = statement.query_map([&row.id], |row| {
-                let text = |at: usize| -> Result<String> { Ok(row.get::<_, Option<String>>(at)?.unwrap_or_default()) };
-                Ok(ToolUse { id: text(0)?, name: text(1)?, arguments: text(2)?, writes: true, is_done: false })
-            })?;
-            tools = found.collect::<Result<_>>()?;
+        content.results.into_iter().for_each(|result| say(at, result));
+        if !content.prompt.is_empty() {
+            say(at, What::Prompt { text: content.prompt, stands_alone: true });
         }
         let usage = usage(row);
-        if usage.is_none() && (row.input.is_some() || row.output.is_some()) {
+        if [row.input, row.output].iter().any(|count| count.is_some_and(|count| count < 0)) {
             tally.skip("tokens are negative or no numbers: their cost is not known", file, 0);
         }
         let (provider, model) = provider(&row.model);
@@ -321,13 +379,44 @@ impl Database {
                 usage,
                 unpriced_because: None,
                 reported: None,
-                stop: None,
-                text: row.response.clone(),
-                tools,
+                // Nothing comes back to a reply whose tools ran with the model: the exchange may be over with it.
+                stop: (!content.own_results.is_empty() && content.own_results.len() == content.tools.len())
+                    .then_some(StopReason::Other),
+                text: content.answer,
+                tools: content.tools,
                 request: None,
             }),
         );
+        content.own_results.into_iter().for_each(|result| say(ended, result));
         Ok(items)
+    }
+
+    /// Returns what a response was given and gave.
+    fn content(&self, row: &Row) -> Result<Content> {
+        let mut content = Content { prompt: self.prompt(row)?, answer: row.response.clone(), ..Content::default() };
+        if self.has_table("tool_results")? {
+            let failure = Columns::of(&self.connection, "tool_results")?;
+            let sql = format!(
+                "select coalesce(tool_call_id, name), output, {} from tool_results where response_id = ?1 order by id",
+                failure.get("exception")
+            );
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let found = statement.query_map([&row.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            for found in found {
+                let (id, output, failure) = found?;
+                content.results.push(tool_result(id, output, failure));
+            }
+        }
+        if self.has_table("tool_calls")? {
+            let sql = "select coalesce(tool_call_id, name), name, arguments from tool_calls where response_id = ?1 order by id";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let found = statement.query_map([&row.id], |row| {
+                let text = |at: usize| -> Result<String> { Ok(row.get::<_, Option<String>>(at)?.unwrap_or_default()) };
+                Ok(ToolUse { id: text(0)?, name: text(1)?, arguments: text(2)?, writes: true, is_done: false })
+            })?;
+            content.tools = found.collect::<Result<_>>()?;
+        }
+        Ok(content)
     }
 
     /// Returns what was asked, with attachments and fragments by their hashes.
@@ -356,6 +445,13 @@ impl Database {
         parts.retain(|part| !part.is_empty());
         Ok(parts.join("\n"))
     }
+}
+
+/// Returns what a tool brought: its output, or why it failed.
+fn tool_result(id: Option<String>, output: Option<String>, failure: Option<String>) -> What {
+    let ok = failure.as_deref().is_none_or(str::is_empty);
+    let text = output.filter(|_| ok).or(failure).unwrap_or_default();
+    What::ToolResult { id: id.unwrap_or_default(), ok, text }
 }
 
 /// Returns a value as text; bytes are none.
@@ -407,12 +503,11 @@ fn provider(model: &str) -> (&str, &str) {
     (provider, name)
 }
 
-/// Reads what a reply used; `None` when the log does not say, or when a number is none. Whether input contains what came from a cache is
+/// Reads what a reply used; `None` when the log does not say both input and output, or when a number is none. Whether input contains what came from a cache is
 /// told by the names that its provider has for it.
 fn usage(row: &Row) -> Option<TokenUsage> {
-    let whole = |number: Option<i64>| number.map(|number| u64::try_from(number).ok());
-    let input = whole(row.input)??;
-    let output = whole(row.output).unwrap_or(Some(0))?;
+    let whole = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+    let (input, output) = (whole(row.input)?, whole(row.output)?);
     let details: Value = row.details.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let count = |place: &str| details.pointer(place).and_then(Value::as_u64);
     let any = |places: &[&str]| places.iter().find_map(|place| count(place)).unwrap_or(0);
@@ -447,6 +542,7 @@ mod tests {
             input,
             output: Some(5),
             details: Some(details.to_owned()),
+            turn: None,
         }
     }
 
@@ -463,6 +559,7 @@ mod tests {
         assert_eq!(read("no JSON"), Some((100, 0, 0, 0)));
         assert_eq!(usage(&row(None, "{}")), None);
         assert_eq!(usage(&row(Some(-1), "{}")), None);
+        assert_eq!(usage(&Row { output: None, ..row(Some(100), "{}") }), None, "tokens that are not told are not none");
     }
 
     #[test]
