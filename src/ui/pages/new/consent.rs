@@ -73,7 +73,7 @@ mod tests {
             criteria: 1,
             cost,
         };
-        Preview { agents: vec![agent], trace: Vec::new(), cost, most: None, inputs: Vec::new(), past: None }
+        Preview { agents: vec![agent], trace: Vec::new(), cost, has_fallbacks: false, most: None, inputs: Vec::new(), past: None }
     }
 
     #[test]
