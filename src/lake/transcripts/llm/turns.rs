@@ -99,13 +99,12 @@ pub(super) fn content(
     Ok(content)
 }
 
+/// A message's hash, and who says it.
+type Message = (String, String);
+
 impl Database {
-    /// Returns hash and role of the messages from one on upwards, as far as `is_end`, and the hash at which that was.
-    fn messages(
-        &self,
-        from: Option<&str>,
-        is_end: &dyn Fn(&str, &str) -> bool,
-    ) -> Result<(Vec<(String, String)>, Option<String>)> {
+    /// Returns the messages from one on upwards, as far as `is_end`, and the hash at which that was.
+    fn messages(&self, from: Option<&str>, is_end: &dyn Fn(&str, &str) -> bool) -> Result<(Vec<Message>, Option<String>)> {
         let mut statement = self.connection.prepare_cached("select role, parent_hash from messages where hash = ?1")?;
         let (mut found, mut at) = (Vec::new(), from.map(str::to_owned));
         while let Some(hash) = at.take_if(|_| found.len() < MESSAGES_MAX) {
