@@ -440,20 +440,24 @@ async fn the_sdks_own_client_lists_calls_and_leaves() {
 #[test]
 fn the_python_client_lists_calls_and_meets_errors() {
     let python = std::env::var("MENO_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has = Command::new(&python).args(["-c", "import mcp"]).stderr(Stdio::null()).status();
+    let house = House::with_delay(0);
+    let server = house.command(["mcp"]);
+    // Which Python a name stands for, and what it has, may depend on the home folder.
+    let python = || {
+        let mut command = Command::new(&python);
+        command.env_clear().current_dir(house.path("work"));
+        command.envs(server.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        command
+    };
+    let has = python().args(["-c", "import mcp"]).stderr(Stdio::null()).status();
     if !has.is_ok_and(|status| status.success()) {
         return cannot_check("mcp-python", "the package `mcp` is not installed (MENO_TEST_PYTHON names a Python that has it)");
     }
-    let house = House::with_delay(0);
     house.meno(PUBLISH).ends();
     let script = house.path("client.py");
     fs::write(&script, PYTHON).expect("written");
-    let server = house.command(["mcp"]);
-    let mut command = Command::new(python);
-    command.arg(&script).arg(server.get_program()).env_clear().current_dir(house.path("work"));
-    for (key, value) in server.get_envs() {
-        command.env(key, value.expect("set"));
-    }
+    let mut command = python();
+    command.arg(&script).arg(server.get_program());
     let done = finish(command).exits(0);
     assert_eq!(done.stdout.trim(), "10 tools, 1 run, an error, 50 answers", "{}", done.stderr);
 }
