@@ -6,8 +6,23 @@ use crate::domain::money::TokenUsage;
 use crate::domain::prices::{PriceTable, Priced};
 use crate::views::stats::day_of;
 
-/// Parts of the names of those who sell other makers' models, and of makers under other names than the price table's.
-const SELLERS: [&str; 9] = ["anthropic", "azure", "bedrock", "gcp", "gemini", "google", "openai", "openrouter", "vertex"];
+/// Words of which the names are made of those who sell other makers' models, and of makers under other names than the price table's. A name
+/// with any other word is somebody's own server, whatever else it says.
+const SELLERS: [&str; 13] = [
+    "ai",
+    "anthropic",
+    "aws",
+    "azure",
+    "bedrock",
+    "gcp",
+    "gemini",
+    "gen",
+    "google",
+    "inference",
+    "openai",
+    "openrouter",
+    "vertex",
+];
 
 /// How names of models begin, and who makes these.
 const MAKERS: [(&str, &str); 9] = [
@@ -28,7 +43,7 @@ pub(super) fn price_of(prices: &PriceTable, provider: &str, model: &str, usage: 
     let day = day_of(at);
     prices.price_on(provider, model, usage, day).or_else(|| {
         let (seller, model) = (provider.to_ascii_lowercase(), plain(model)?);
-        let sells = SELLERS.iter().any(|name| seller.contains(name));
+        let sells = seller.split(['.', '-', '_']).all(|word| SELLERS.contains(&word));
         let (_, maker) = MAKERS.iter().find(|(begin, _)| model.starts_with(begin))?;
         if sells { prices.price_on(maker, &model, usage, day) } else { None }
     })
@@ -72,10 +87,16 @@ mod tests {
         ] {
             assert_eq!(amount(provider, model), own, "{provider} {model}");
         }
-        for provider in ["azure", "OpenAI", "openrouter"] {
+        for provider in ["azure", "azure.ai.openai", "OpenAI", "openrouter"] {
             assert_eq!(amount(provider, "openai/gpt-5"), amount("openai", "gpt-5"), "{provider}");
         }
-        for (provider, model) in [("my-proxy", "gpt-5"), ("openrouter", "openai/gpt-5:free"), ("azure", "my-deployment")] {
+        for (provider, model) in [
+            ("my-proxy", "gpt-5"),
+            ("my-openai-proxy", "gpt-5"),
+            ("", "gpt-5"),
+            ("openrouter", "openai/gpt-5:free"),
+            ("azure", "my-deployment"),
+        ] {
             assert_eq!(amount(provider, model), None, "{provider} {model}");
         }
     }

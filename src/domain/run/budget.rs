@@ -146,7 +146,7 @@ impl<'a> Case<'a> {
         choices.truncate(if self.all_goes_wrong { usize::MAX } else { 1 });
         let is_priced = |choice: &ModelChoice| self.basis.worst_case(&choice.provider, &choice.model, 0, 0).is_some();
         // A fallback that a budget does not let be called costs nothing.
-        if unasked(self.run, self.basis, self.agent).is_some() && choices.first().is_some_and(is_priced) {
+        if forbids_unpriced(self.run, self.basis, self.agent) && choices.first().is_some_and(is_priced) {
             choices.retain(is_priced);
         }
         choices
@@ -274,9 +274,14 @@ fn most(basis: &Basis, choice: &ModelChoice) -> u64 {
 
 /// A judge without a price costs nothing under a budget, which does not let it be asked.
 fn unasked(run: &Run, basis: &Basis, agent: &Agent) -> Option<NanoUsd> {
-    let terms = run.terms.as_ref()?;
+    forbids_unpriced(run, basis, agent).then_some(NanoUsd(0))
+}
+
+/// Tells whether a budget keeps an agent from models without a price.
+pub(super) fn forbids_unpriced(run: &Run, basis: &Basis, agent: &Agent) -> bool {
+    let Some(terms) = &run.terms else { return false };
     let has_budget = terms.budget.or(agent.plan.budget).or(basis.settings.per_day_budget).is_some();
-    (has_budget && !terms.allow_unpriced).then_some(NanoUsd(0))
+    has_budget && !terms.allow_unpriced
 }
 
 /// Tells whether the budgets hold one more try of an open call, after one that failed.

@@ -202,7 +202,7 @@ impl World {
         self.log.iter().map(|recorded| recorded.event.name()).collect()
     }
 
-    pub(super) fn open_call(&self) -> CallNo {
+    fn open_call(&self) -> CallNo {
         self.run.open_calls().next().expect("a call is open").number
     }
 
@@ -217,7 +217,7 @@ impl World {
     }
 
     /// Checks the laws that hold at every moment.
-    pub(super) fn check(&self, seed: u64, budget: Option<NanoUsd>) {
+    fn check(&self, seed: u64, budget: Option<NanoUsd>) {
         let refolded = self.log.iter().fold(Run::default(), |run, recorded| run.evolve(recorded));
         assert_eq!(refolded, self.run, "seed {seed}: folding again gives another run");
         let sum: NanoUsd = self

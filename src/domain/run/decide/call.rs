@@ -12,6 +12,7 @@ use crate::domain::ids::{AgentNo, AttemptNo, CallNo};
 use crate::domain::judge;
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::run::basis::ModelChoice;
+use crate::domain::run::budget::forbids_unpriced;
 use crate::domain::run::command::{DayRefusal, Refusal};
 use crate::domain::run::observation::{FileLook, Observation};
 use crate::domain::run::offer;
@@ -125,11 +126,8 @@ fn choose(draft: &Decision<'_>, number: AgentNo, purpose: Purpose) -> Option<Mod
 /// price, comes after those that may be called.
 fn choices(draft: &Decision<'_>, number: AgentNo, purpose: Purpose, tier: Tier) -> Vec<ModelChoice> {
     let mut models = draft.basis.models(purpose, tier, &judged_model(&draft.run, number));
-    let (Some(terms), Some((_, fallbacks))) = (&draft.run.terms, models.split_first_mut()) else { return models };
-    let settings = &draft.basis.settings;
-    let own = draft.run.agent(number).and_then(|agent| agent.plan.budget);
-    let has_budget = terms.budget.or(own).or(settings.per_day_budget).is_some();
-    if has_budget && !terms.allow_unpriced && settings.judging.prefers_priced() {
+    let (Some(agent), Some((_, fallbacks))) = (draft.run.agent(number), models.split_first_mut()) else { return models };
+    if draft.basis.settings.judging.prefers_priced() && forbids_unpriced(&draft.run, draft.basis, agent) {
         fallbacks.sort_by_key(|model| draft.basis.price(&model.provider, &model.model, &TokenUsage::default()).is_none());
     }
     models
