@@ -62,7 +62,7 @@ Keys (always filters; -key:value for the opposite; quote values with spaces):
   template:release_prep  role:\"type checker\"  model:claude  provider:openai
   tier:premium (reached) only:cheap (nothing else)  escalated:yes
   escalations:>1  attempts:>=3  agents:<4  rating:>3
-  tag:flaky  label:team=core
+  tag:flaky  label:team=core  label.team:core  project:shop (a label too)
   mode:simulated  kind:run,agent,note  run:last  run:W5X7
   sort:cheapest  sort:newest,5 (the first 5; the names of --sort)
 Words:
