@@ -666,7 +666,7 @@ kinds! {
         to: Tier,
         /// Why.
         reason: EscalationReason,
-        /// The worst case of one more call there, when the model has a price.
+        /// What the agent may cost at that tier, when its models have prices; before the eighth edition of the rules, one call of its work.
         worst_case: Option<NanoUsd>,
     } private ApprovalAskedPrivate {}
 

@@ -345,7 +345,7 @@ pub struct Approval {
     pub to: Tier,
     /// Why.
     pub reason: EscalationReason,
-    /// The worst case of one more call there.
+    /// What the agent may cost at that tier; in runs of before that was reckoned whole, one call of its work. Null when a model has no price.
     pub worst_case_nusd: Option<u64>,
     /// What the person said; null while nobody has.
     pub granted: Option<bool>,

@@ -81,8 +81,8 @@ pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
 
 fn approval(approval: &Approval) -> Unblock {
     let worst = approval.worst_case_nusd.map_or_else(
-        || "what a call there costs at most is not known".to_owned(),
-        |worst| format!("a call there costs at most {}", NanoUsd(worst)),
+        || "what that may cost is not known".to_owned(),
+        |worst| format!("that may cost up to {} more", NanoUsd(worst)),
     );
     let role = element::line(&approval.role);
     let reason = approval.reason.name().replace('_', " ");
