@@ -144,11 +144,11 @@ mod tests {
         let rows = all(&index);
         drop(index);
         let worn = length();
-        // Whoever only looks changes nothing of it.
+        // Whoever only looks does not write it anew (sled itself may cut free segments off its end).
         let index = shelf.open(&path, 1 << 20).unwrap();
         assert_eq!(all(&*index), rows);
         drop(index);
-        assert!(is_worn(&path).unwrap() && length() >= worn, "{} of {worn}", length());
+        assert!(is_worn(&path).unwrap() && length() * 2 > worn, "{} of {worn}", length());
         // A renewal was killed in between.
         fs::create_dir_all(dir.path().join("index.fresh/blobs")).unwrap();
         fs::create_dir_all(dir.path().join("index.worn")).unwrap();
