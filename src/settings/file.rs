@@ -394,8 +394,9 @@ pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let place = |span: Option<Range<usize>>| line_and_column(text, span.map_or(0, |span| span.start));
     let whole = |span: Option<Range<usize>>, message: &str| {
+        let hint = twice(text, span.as_ref(), message);
         let (line, column) = place(span);
-        vec![Problem { line, column, key: String::new(), message: message.trim().replace('\n', ", "), hint: None }]
+        vec![Problem { line, column, key: String::new(), message: message.trim().replace('\n', ", "), hint }]
     };
     let document = toml_edit::Document::parse(text).map_err(|error| whole(error.span(), error.message()))?;
     let table: toml::Table = toml::from_str(text).map_err(|error| whole(error.span(), error.message()))?;
@@ -422,6 +423,15 @@ pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
         .collect();
     problems.sort_by_key(|(start, _)| *start);
     Err(problems.into_iter().map(|(_, problem)| problem).collect())
+}
+
+/// Says how the one setting that has two forms is written in one of them, where a text without meaning as TOML has both.
+fn twice(text: &str, span: Option<&Range<usize>>, message: &str) -> Option<String> {
+    let is_twice = message.contains("duplicate key") || message.contains("cannot extend");
+    let start = text.get(..span?.start)?.rfind('\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next()?;
+    (is_twice && line.contains("commands"))
+        .then(|| "give each program a table, `[tools.commands.NAME]` with its effect, and leave the list out".to_owned())
 }
 
 /// A fault at a path, before its place in the text is known.

@@ -36,7 +36,11 @@ fn all_faults_are_told_at_once_in_the_order_of_the_text() {
 fn a_text_that_is_no_toml_says_where() {
     let problems = parse("[run]\njobs = = 4\n").expect_err("invalid");
     assert_eq!(problems.first().map(|problem| (problem.line, problem.key.as_str())), Some((2, "")), "{problems:?}");
-    assert!(parse("a = 1\na = 2\n").is_err());
+    check("a = 1\na = 2\n", 2, 1, "duplicate key", None);
+    let hint = Some("give each program a table, `[tools.commands.NAME]` with its effect, and leave the list out");
+    let both = "[tools]\ncommands = [\"a\"]\n[tools.commands.b]\neffect = \"reads\"\n";
+    check(both, 3, 8, "cannot extend value of type array with a dotted key", hint);
+    check("tools.commands = [\"a\"]\n[tools.commands]\nb.effect = \"reads\"\n", 2, 8, "duplicate key", hint);
 }
 
 #[test]
