@@ -116,16 +116,15 @@ pub fn of_run(run: &RunDetail) -> Vec<Document> {
             documents.extend(agent.attempts.iter().map(|attempt| of_exchange(attempt, agent, run, &facts)));
             continue;
         }
-        let used = |of: fn(&AttemptDetail) -> Option<&str>| distinct(agent.attempts.iter().filter_map(of));
         documents.push(Document {
             kind: Kind::Agent,
             title: format!("{}, {}", agent.role, title(run)),
             body: cut(agent_body(agent, run)),
             facts: Facts {
                 roles: roles(std::iter::once(agent)),
-                tiers: used(|attempt| Some(attempt.tier.name())),
-                models: used(|attempt| attempt.model.as_deref()),
-                providers: used(|attempt| attempt.provider.as_deref()),
+                tiers: distinct(agent.attempts.iter().map(|attempt| attempt.tier.name())),
+                models: distinct(agent.attempts.iter().flat_map(models)),
+                providers: distinct(agent.attempts.iter().flat_map(providers)),
                 ..facts.clone()
             },
         });
@@ -148,7 +147,6 @@ fn of_exchange(attempt: &AttemptDetail, agent: &AgentDetail, run: &RunDetail, fa
     }
     let wrong = attempt.error.as_deref().unwrap_or_default();
     let task = attempt.task.as_deref().unwrap_or_default();
-    let models = distinct(attempt.calls.iter().map(|call| call.model.as_str()));
     Document {
         kind: Kind::Agent,
         title: format!("{}, {}", agent.role, title(run)),
@@ -156,11 +154,21 @@ fn of_exchange(attempt: &AttemptDetail, agent: &AgentDetail, run: &RunDetail, fa
         facts: Facts {
             roles: roles(std::iter::once(agent)),
             tiers: vec![attempt.tier.name().to_owned()],
-            models,
-            providers: distinct(attempt.provider.as_deref().into_iter()),
+            models: distinct(models(attempt)),
+            providers: distinct(providers(attempt)),
             ..facts.clone()
         },
     }
+}
+
+/// Returns the models of all calls of an attempt, those that judged it and those that stood in among them: each of them costs.
+fn models(attempt: &AttemptDetail) -> impl Iterator<Item = &str> {
+    attempt.model.as_deref().into_iter().chain(attempt.calls.iter().map(|call| call.model.as_str()))
+}
+
+/// Returns the providers of the same calls.
+fn providers(attempt: &AttemptDetail) -> impl Iterator<Item = &str> {
+    attempt.provider.as_deref().into_iter().chain(attempt.calls.iter().map(|call| call.provider.as_str()))
 }
 
 fn facts(run: &RunDetail) -> Facts {
@@ -173,8 +181,8 @@ fn facts(run: &RunDetail) -> Facts {
         mode: run.mode.name().to_owned(),
         roles: Vec::new(),
         tiers: distinct(attempts().map(|attempt| attempt.tier.name())),
-        models: distinct(attempts().filter_map(|attempt| attempt.model.as_deref())),
-        providers: distinct(attempts().filter_map(|attempt| attempt.provider.as_deref())),
+        models: distinct(attempts().flat_map(models)),
+        providers: distinct(attempts().flat_map(providers)),
         tags: distinct(run.notes.iter().flat_map(|note| note.tags.iter().map(String::as_str))),
         labels: run.labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
         verified: run.verified,
@@ -381,6 +389,19 @@ mod tests {
         let agent = documents.iter().find(|document| document.kind == Kind::Agent).unwrap();
         let told = "Check change log of httpforge against type checker, not {{this}}";
         assert!(agent.body.starts_with(told), "{}", agent.body);
+    }
+
+    #[test]
+    fn a_run_is_found_by_the_model_of_every_call_that_it_paid_for() {
+        let run = run();
+        let documents = of_run(&run);
+        let agent = documents.iter().find(|document| document.kind == Kind::Agent).unwrap();
+        let calls = || run.agents[0].attempts.iter().flat_map(|attempt| &attempt.calls);
+        assert!(calls().any(|call| call.purpose.name() == "judge" && call.model == "sim-judge"), "{run:?}");
+        for call in calls() {
+            assert!(documents[0].facts.models.contains(&call.model) && agent.facts.models.contains(&call.model), "{call:?}");
+            assert!(documents[0].facts.providers.contains(&call.provider), "{call:?}");
+        }
     }
 
     #[test]
