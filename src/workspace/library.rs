@@ -303,14 +303,26 @@ impl Library {
         Entry { id, origin, hides_builtin: false, text, template, problems }
     }
 
-    /// Returns ids and names of all templates that can be read.
+    /// Returns ids and names of all templates, without looking whether they are sound: a page has them at once, however many rules they have.
     pub fn names(&self) -> Vec<(String, String)> {
-        let entries = self.list().into_iter();
-        entries
-            .map(|entry| {
-                (entry.id.clone(), entry.template.as_ref().map_or_else(|| entry.id.clone(), |template| template.name.clone()))
-            })
-            .collect()
+        #[derive(serde::Deserialize)]
+        struct Named {
+            name: String,
+        }
+        let name = |id: &str, text: Option<&str>| {
+            let named: Option<Named> = text.and_then(|text| serde_json::from_str(text).ok());
+            named.map_or_else(|| id.to_owned(), |named| named.name)
+        };
+        let mut names: BTreeMap<String, String> =
+            TEMPLATES.iter().map(|(id, text)| ((*id).to_owned(), name(id, Some(text)))).collect();
+        for path in user_files(&self.folder) {
+            let Some(id) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else { continue };
+            if !(self.is_strange && names.contains_key(&id)) {
+                let name = name(&id, read_text(&path).ok().as_deref());
+                names.insert(id, name);
+            }
+        }
+        names.into_iter().collect()
     }
 
     /// Returns all templates by id. A broken one is listed as broken and stops nothing.
@@ -440,6 +452,8 @@ mod tests {
             assert_eq!(library.find(id).unwrap().unwrap().hides_builtin, hides);
             assert!(library.list().iter().any(|entry| entry.id == id && entry.hides_builtin == hides));
             assert!(library.find("own_one").unwrap().is_some());
+            let named = |entry: Entry| (entry.id, entry.template.map(|template| template.name).unwrap_or_default());
+            assert_eq!(library.names(), library.list().into_iter().map(named).collect::<Vec<_>>());
         }
     }
 
