@@ -74,10 +74,14 @@ mod memory;
 mod outputs;
 #[path = "suite/page.rs"]
 mod page;
+#[path = "suite/page_answers.rs"]
+mod page_answers;
 #[path = "suite/page_lists.rs"]
 mod page_lists;
 #[path = "support/page.rs"]
 mod page_server;
+#[path = "suite/page_size.rs"]
+mod page_size;
 #[path = "suite/power_cut.rs"]
 mod power_cut;
 #[path = "suite/providers.rs"]

@@ -11,8 +11,11 @@ use crate::views::status::{AgentStatus, AttemptStatus, RunStatus};
 
 /// Characters at the end of a run's id that are shown where there is little room; the whole id is in the link's title.
 const ID_END: usize = 8;
-/// Characters of a text that are shown; more would make a page too large to be read.
-pub const TEXT_CHARS_MAX: usize = 20_000;
+/// Bytes of a text that are shown; more would make a page too large to be read.
+pub const TEXT_BYTES_MAX: usize = 20_000;
+/// Lines and bytes of a difference that are shown.
+const DIFF_LINES_MAX: usize = 400;
+const DIFF_BYTES_MAX: usize = 20_000;
 
 /// A run's state, in a colour and in words.
 pub fn status(status: RunStatus, verified: bool) -> Markup {
@@ -71,22 +74,64 @@ pub fn tier(tier: Tier) -> Markup {
     html! { span class={ "tier t-" (tier.name()) } { (tier.name()) } }
 }
 
-/// A text of several lines as it was stored, without what would mean something to a terminal. Long ones are cut, and say so.
-pub fn text(text: &str) -> Markup {
+/// A text of several lines as it was stored, without what would mean something to a terminal. Long ones are cut, and say so; `whole` leads to
+/// all of it.
+pub fn text(text: &str, whole: Option<&str>) -> Markup {
+    beginning(text, TEXT_BYTES_MAX, whole)
+}
+
+/// The first bytes of a text, as [`text`] draws it.
+pub fn beginning(text: &str, bytes_max: usize, whole: Option<&str>) -> Markup {
     let clean = sanitize::text(text);
-    let cut = clean.char_indices().nth(TEXT_CHARS_MAX).map(|(at, _)| at);
+    let shown = &clean[..clean.floor_char_boundary(bytes_max)];
     html! {
-        pre dir="auto" { (&clean[..cut.unwrap_or(clean.len())]) }
-        @if cut.is_some() {
-            p class="hint" { "The first " (words::count(TEXT_CHARS_MAX as u64)) " of " (words::count(clean.chars().count() as u64)) " characters." }
+        pre dir="auto" tabindex="0" { (shown) }
+        @if shown.len() < clean.len() {
+            p class="hint" {
+                "The first " (words::count(shown.chars().count() as u64)) " of " (words::count(clean.chars().count() as u64)) " characters"
+                @match whole { Some(whole) => { ": " a href=(whole) { "the whole text" } "." }, None => "." }
+            }
         }
+    }
+}
+
+/// Draws a unified difference, line by line, as far as there is room for it on a page.
+pub fn diff(text: &str) -> Markup {
+    /// Characters of a line that are shown.
+    const CHARS_MAX: usize = 500;
+    let class = |line: &str| match line.chars().next() {
+        Some('+') => Some("added"),
+        Some('-') => Some("removed"),
+        Some('@') => Some("place"),
+        _ => None,
+    };
+    let mut bytes = 0;
+    let is_room = |line: &&str| {
+        bytes += line.len().min(CHARS_MAX) + 20;
+        bytes <= DIFF_BYTES_MAX
+    };
+    let shown: Vec<&str> = text.lines().take(DIFF_LINES_MAX).take_while(is_room).collect();
+    let lines = text.lines().count();
+    html! {
+        pre class="diff" dir="auto" tabindex="0" { @for line in &shown { span class=[class(line)] { (short(line, CHARS_MAX)) "\n" } } }
+        @if lines > shown.len() {
+            p class="hint" { "The first " (words::count(shown.len() as u64)) " of " (words::plural(lines as u64, "line")) "." }
+        }
+    }
+}
+
+/// A text on one line, with an ellipsis where it is cut.
+pub fn short(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => sanitize::line(text).into_owned(),
+        Some((end, _)) => format!("{}…", sanitize::line(&text[..end])),
     }
 }
 
 /// A text that is to stay on one line.
 pub fn line(text: &str) -> String {
-    /// Browsers take minutes to find where a text without a gap may break.
-    const CHARS_MAX: usize = 10_000;
+    /// Browsers take minutes to find where a text without a gap may break, and a page has many lines.
+    const CHARS_MAX: usize = 1_000;
     match text.char_indices().nth(CHARS_MAX) {
         None => sanitize::line(text).into_owned(),
         Some((end, _)) => {
@@ -137,9 +182,21 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_is_cut_within_no_letter_and_leads_to_the_whole() {
+        let drawn = beginning(&"ä".repeat(60), 101, Some("/whole")).into_string();
+        assert!(drawn.contains(&format!(">{}</pre>", "ä".repeat(50))), "{drawn}");
+        assert!(drawn.contains("The first 50 of 60 characters: <a href=\"/whole\">"), "{drawn}");
+        assert!(!text("short", Some("/whole")).into_string().contains("/whole"));
+        let long = "+<line> & \"more\"\n".repeat(100_000);
+        let drawn = diff(&long).into_string();
+        assert!(drawn.len() < 60_000 && drawn.contains("The first 400 of 100,000 lines."), "{} bytes", drawn.len());
+        assert!(diff(&"+x".repeat(100_000)).into_string().len() < 2_000, "one long line");
+    }
+
+    #[test]
     fn a_long_line_is_cut_and_says_how_much_is_left_out() {
-        let long = "ä".repeat(10_003);
-        assert_eq!(line(&long), format!("{}… (3 more characters)", &long[..20_000]));
-        assert_eq!(line(&long[..20_000]), long[..20_000]);
+        let long = "ä".repeat(1_003);
+        assert_eq!(line(&long), format!("{}… (3 more characters)", &long[..2_000]));
+        assert_eq!(line(&long[..2_000]), long[..20_000]);
     }
 }

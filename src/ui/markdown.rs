@@ -6,21 +6,20 @@ use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, 
 
 use crate::cli::output::sanitize;
 
-/// Bytes that are rendered; what follows is left out, and that is said.
-const BYTES_MAX: usize = 60_000;
-
-/// Renders a text.
-pub fn render(text: &str) -> Markup {
+/// Renders the first bytes of a text; what follows is left out, and that is said: `whole` leads to all of it.
+pub fn render(text: &str, bytes_max: usize, whole: Option<&str>) -> Markup {
     let clean = sanitize::text(text);
-    let end = (0..=BYTES_MAX.min(clean.len())).rev().find(|end| clean.is_char_boundary(*end)).unwrap_or_default();
+    let end = clean.floor_char_boundary(bytes_max);
     let events =
         Parser::new_ext(&clean[..end], Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS);
     let mut rendered = String::with_capacity(end * 2);
     html::push_html(&mut rendered, harmless(events).into_iter());
-    if end < clean.len() {
-        rendered.push_str("<p class=\"hint\">The text goes on: <code>meno report</code> prints all of it.</p>");
+    maud::html! {
+        (PreEscaped(rendered))
+        @if end < clean.len() {
+            p class="hint" { "The text goes on: " @match whole { Some(whole) => a href=(whole) { "the whole text" }, None => code { "meno report" } } "." }
+        }
     }
-    PreEscaped(rendered)
 }
 
 fn harmless<'t>(events: impl Iterator<Item = Event<'t>>) -> Vec<Event<'t>> {
@@ -53,6 +52,8 @@ fn harmless<'t>(events: impl Iterator<Item = Event<'t>>) -> Vec<Event<'t>> {
             }
             Event::End(TagEnd::Heading(level)) => kept.push(Event::End(TagEnd::Heading(below(level)))),
             Event::Start(Tag::CodeBlock(_)) => kept.push(Event::Start(Tag::CodeBlock(pulldown_cmark::CodeBlockKind::Indented))),
+            // A box that nobody can tick is no field.
+            Event::TaskListMarker(is_done) => kept.push(Event::Text(CowStr::Borrowed(if is_done { "☑ " } else { "☐ " }))),
             other => kept.push(other),
         }
     }
@@ -79,12 +80,21 @@ mod tests {
         let hostile = "<script>alert(1)</script>\n\n# Title\n\n<img src=x onerror=alert(1)> [a](javascript:alert(1)) \
             [b](data:text/html,x) [c](JaVaScRiPt:x) ![d](http://evil.example/x.png) <svg onload=x> [e](https://good.example) \u{1b}[31m\n\n\
             [f]: vbscript:x\n\n[f] <javascript:alert(1)>\n\n```\"><script>\ncode\n```\n";
-        let html = render(hostile).into_string();
+        let html = render(hostile, 20_000, None).into_string();
         assert!(html.contains("&lt;script&gt;") && html.contains("<h2>Title</h2>"), "{html}");
         assert!(html.contains("<a href=\"https://good.example\">e</a>"), "{html}");
         for never in ["<script", "<img", "<svg", "href=\"java", "href=\"JaVa", "href=\"data", "href=\"vb", "\u{1b}"] {
             assert!(!html.contains(never), "{never}: {html}");
         }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_leads_to_all_of_it() {
+        let html = render(&"ä ".repeat(100), 21, Some("/runs/X/text?of=report")).into_string();
+        assert!(html.starts_with(&format!("<p>{}</p>", "ä ".repeat(7).trim_end())), "{html}");
+        assert!(html.contains("<a href=\"/runs/X/text?of=report\">the whole text</a>"), "{html}");
+        let done = render("- [x] done\n- [ ] open", 1000, None).into_string();
+        assert!(done.contains("☑ done") && done.contains("☐ open") && !done.contains("goes on"), "{done}");
     }
 
     proptest! {
@@ -94,11 +104,11 @@ mod tests {
             "<script>", "<a href='javascript:x'>", "[x](", "javascript:x", ")", "![", "](", "`", "```", "\n", "\n\n", "<", ">", "\"", " onload=x ",
             "# ", "- ", "| a | b |\n|---|---|\n", "&lt;", "&#60;script&#62;", "\u{202e}", "<!--", "<![CDATA[", "word ", "<https://x.example>",
         ]), 0..40)) {
-            let html = render(&parts.concat()).into_string();
+            let html = render(&parts.concat(), 20_000, None).into_string();
             for tag in html.split('<').skip(1).filter_map(|rest| rest.split('>').next()) {
                 let name: String = tag.trim_start_matches('/').chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
                 prop_assert!(["p", "a", "h1", "em", "strong", "code", "pre", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "br",
-                    "hr", "blockquote", "del", "h2", "h3", "h4", "h5", "h6", "input"].contains(&name.as_str()), "{}", html);
+                    "hr", "blockquote", "del", "h2", "h3", "h4", "h5", "h6"].contains(&name.as_str()), "{}", html);
                 if tag.starts_with("a ") {
                     prop_assert!(tag.starts_with("a href=\"http") || tag.starts_with("a href=\"mailto:"), "{}", html);
                 }

@@ -107,6 +107,8 @@ pub enum Answer {
     See(String),
     /// A JSON document.
     Json(String),
+    /// A plain text.
+    Text(String),
 }
 
 impl From<Page> for Answer {

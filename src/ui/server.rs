@@ -224,6 +224,7 @@ fn respond(ui: &Ui, answered: Result<Answer>, is_document: bool) -> Response {
         Ok(Answer::Page(page)) => Html(layout::page(ui, &page).into_string()).into_response(),
         Ok(Answer::See(place)) => (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response(),
         Ok(Answer::Json(document)) => ([(header::CONTENT_TYPE, "application/json")], document).into_response(),
+        Ok(Answer::Text(text)) => text.into_response(),
         Err(report) if is_document => {
             (status(&report), [(header::CONTENT_TYPE, "application/json")], document(&report)).into_response()
         }

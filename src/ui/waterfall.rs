@@ -1,7 +1,7 @@
 //! The waterfall: what each agent of a run did and when, one row per attempt, call and tool, drawn as SVG. Pure: data in, markup out.
 //!
 //! Places are per cents, so that the drawing fits any width without a script; heights are pixels. A stroke keeps the shortest bar two
-//! pixels wide, and a row can be clicked over its whole width.
+//! pixels wide. The label of a row is its link: the style sheet lays it over the whole row, so that the drawing needs no links of its own.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ use super::axis::Axis;
 use super::element;
 use super::zoom::Zoom;
 use crate::cli::output::{time, words};
-use crate::domain::event::Purpose;
+use crate::domain::event::{CallStarted, Purpose};
 use crate::domain::ids::{AgentNo, TimeNs};
 use crate::views::timeline::{Bar, BarKind, Lane, Outcome, PauseKind, Timeline};
 
@@ -18,7 +18,9 @@ pub const ROW: usize = 26;
 /// The height of the axis, in pixels.
 const HEAD: usize = 26;
 /// Rows on one page; more are on the next ones.
-pub const ROWS_MAX: usize = 200;
+pub const ROWS_MAX: usize = 150;
+/// Characters of a name that are shown.
+const NAME_CHARS_MAX: usize = 40;
 /// Shades of cost.
 const SHADES: u64 = 4;
 
@@ -89,6 +91,16 @@ pub fn key(agent: AgentNo, bar: &Bar) -> String {
     }
 }
 
+/// Tells whether a call is what a key stands for, or belongs to it.
+pub fn is_about(key: &str, call: &CallStarted) -> bool {
+    let own = call.call.to_string();
+    match key.split_at_checked(1) {
+        Some(("a", _)) => key == format!("a{}.{}", call.agent, call.attempt),
+        Some(("c" | "t", rest)) => rest.split('.').next() == Some(own.as_str()),
+        _ => false,
+    }
+}
+
 /// What a row's link is to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'a> {
@@ -132,8 +144,8 @@ pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(Target<'_>
                     }
                 }
                 (grid(&axis, height, timeline))
-                @for (y, row) in places.clone() { (row_of(row, y, &axis, options, scale, (timeline.from, end), link)) }
-                @for (y, row) in places.clone() { (climbs(row, y, rows, &axis, options)) }
+                @for (y, row) in places.clone() { (row_of(row, y, &axis, options, scale, end)) }
+                g marker-end="url(#climb)" { @for (y, row) in places.clone() { (climbs(row, y, rows, &axis, options)) } }
                 @if let Some(cursor) = options.cursor {
                     @let x = percent(axis.at(cursor.at));
                     line class="wf-cursor" x1=(x) x2=(x) y1=(HEAD - 8) y2=(height) {}
@@ -225,11 +237,8 @@ fn grid(axis: &Axis, height: usize, timeline: &Timeline) -> Markup {
             line class="wf-tick" x1=(percent(place)) x2=(percent(place)) y1=(HEAD - 6) y2=(height) {}
             text class={ "wf-time" (minor) } x=(percent(place)) y=(HEAD - 11) dx="3" { (time::duration(ms)) }
         }
-        @for pause in &timeline.pauses {
-            @let (left, right) = (axis.at(pause.from), axis.at(pause.to));
-            rect class="wf-pause" fill="url(#hatch)" x=(percent(left)) width=(percent(right - left)) y=(HEAD) height=(height - HEAD) {
-                title { (pause_words(pause.kind)) " " (time::duration(crate::views::millis_between(pause.from, pause.to))) }
-            }
+        @for (left, right) in pauses(axis, timeline) {
+            rect class="wf-pause" fill="url(#hatch)" x=(percent(left)) width=(percent(right - left)) y=(HEAD) height=(height - HEAD) {}
         }
         @for squeezed in axis.squeezed() {
             text class="wf-squeezed" x=(percent((squeezed.left + squeezed.right) / 2.0)) y=(HEAD + 10) text-anchor="middle" {
@@ -237,6 +246,14 @@ fn grid(axis: &Axis, height: usize, timeline: &Timeline) -> Markup {
             }
         }
     }
+}
+
+/// Returns where nothing worked, as far as that is wide enough to be seen.
+fn pauses(axis: &Axis, timeline: &Timeline) -> impl Iterator<Item = (f64, f64)> {
+    /// In per cent: a few pixels.
+    const SEEN: f64 = 0.25;
+    let places = timeline.pauses.iter().map(|pause| (axis.at(pause.from), axis.at(pause.to)));
+    places.filter(|(left, right)| right - left >= SEEN)
 }
 
 fn pause_words(kind: PauseKind) -> &'static str {
@@ -248,7 +265,7 @@ fn pause_words(kind: PauseKind) -> &'static str {
 
 /// What a bar is called.
 fn bar_words(bar: &Bar) -> String {
-    let name = element::line(&bar.name);
+    let name = element::short(&bar.name, NAME_CHARS_MAX);
     match bar.kind {
         BarKind::Attempt if bar.inherited => format!("attempt {}, inherited", bar.attempt),
         BarKind::Attempt => format!("attempt {}", bar.attempt),
@@ -260,7 +277,7 @@ fn bar_words(bar: &Bar) -> String {
 
 fn label(row: &Row<'_>, timeline: &Timeline, end: TimeNs, options: &Options<'_>, link: &dyn Fn(Target<'_>) -> String) -> Markup {
     let Some(bar) = row.bar else {
-        let name = element::line(&row.lane.label);
+        let name = element::short(&row.lane.label, NAME_CHARS_MAX);
         return html! {
             @match part_of(row.lane, timeline, end) {
                 Some(part) => a class="wf-label wf-agent" id={ "lane-" (row.lane.agent) } href=(link(Target::Part(part))) data-step
@@ -275,10 +292,14 @@ fn label(row: &Row<'_>, timeline: &Timeline, end: TimeNs, options: &Options<'_>,
         BarKind::Call(_) => 2,
         BarKind::Tool => 3,
     };
-    let is_to_come = options.cursor.is_some_and(|cursor| bar_then(cursor.then, row.lane.agent, bar).is_none());
+    let (then, until) = match options.cursor {
+        Some(cursor) => (bar_then(cursor.then, row.lane.agent, bar), cursor.at),
+        None => (Some(bar), end),
+    };
+    let shown = then.unwrap_or(bar);
     html! {
-        a class={ "wf-label wf-d" (depth) @if is_to_come { " to-come" } } id={ "row-" (key) } href=(link(Target::Row(&key))) data-detail
-            aria-current=[(options.chosen == key).then_some("true")] title=(bar_words(bar)) {
+        a class={ "wf-label wf-d" (depth) @if then.is_none() { " to-come" } } id={ "row-" (key) } href=(link(Target::Row(&key))) data-detail
+            aria-current=[(options.chosen == key).then_some("true")] title=(tip(row.lane, shown, timeline.from, shown.to.unwrap_or(until).max(shown.from))) {
             span class="wf-name" { (bar_words(bar)) }
             @if bar.kind == BarKind::Attempt { " " (element::tier(bar.tier)) }
         }
@@ -291,39 +312,27 @@ fn bar_then<'a>(then: &'a Timeline, agent: AgentNo, bar: &Bar) -> Option<&'a Bar
     lane.bars.iter().find(|known| (known.attempt, known.call, known.tool) == (bar.attempt, bar.call, bar.tool))
 }
 
-fn row_of(
-    row: &Row<'_>,
-    y: usize,
-    axis: &Axis,
-    options: &Options<'_>,
-    scale: Scale,
-    (start, end): (TimeNs, TimeNs),
-    link: &dyn Fn(Target<'_>) -> String,
-) -> Markup {
+fn row_of(row: &Row<'_>, y: usize, axis: &Axis, options: &Options<'_>, scale: Scale, end: TimeNs) -> Markup {
     let Some(bar) = row.bar else {
-        return html! { line class="wf-rule" x1="0" x2="100%" y1=(y) y2=(y) {} };
+        return html! { line class="wf-rule" x2="100%" y1=(y) y2=(y) {} };
     };
-    let key = key(row.lane.agent, bar);
     let (then, until) = match options.cursor {
         Some(cursor) => (bar_then(cursor.then, row.lane.agent, bar), cursor.at),
         None => (Some(bar), end),
     };
-    let (height, inset) = if bar.kind == BarKind::Attempt { (16, 5) } else { (8, 9) };
+    // The style sheet knows how high they are.
+    let (high, inset) = if bar.kind == BarKind::Attempt { (" wf-high", 5) } else { ("", 9) };
     let x = |from: TimeNs| axis.at(from);
     let width = |from: TimeNs, to: TimeNs| percent((axis.at(to) - axis.at(from)).max(0.01));
     html! {
-        a href=(link(Target::Row(&key))) data-detail tabindex="-1" aria-hidden="true" {
-            rect class={ "wf-hit" @if options.chosen == key { " chosen" } } x="0" width="100%" y=(y) height=(ROW) {}
-            @if options.cursor.is_some() {
-                rect class="wf-ghost" x=(percent(x(bar.from))) width=(width(bar.from, bar.to.unwrap_or(end))) y=(y + inset) height=(height) {}
-            }
-            @if let Some(bar) = then {
-                @let to = bar.to.unwrap_or(until).max(bar.from);
-                rect class={ "wf-bar " (colour(bar, options.colour, scale)) " " (outcome_class(bar.outcome)) }
-                    x=(percent(x(bar.from))) width=(width(bar.from, to)) y=(y + inset) height=(height) rx="2" {}
-                (after(bar, x(bar.from), x(to), y, to))
-                title { (tip(row.lane, bar, start, to)) }
-            }
+        @if options.cursor.is_some() {
+            rect class={ "wf-ghost" (high) } x=(percent(x(bar.from))) width=(width(bar.from, bar.to.unwrap_or(end))) y=(y + inset) {}
+        }
+        @if let Some(bar) = then {
+            @let to = bar.to.unwrap_or(until).max(bar.from);
+            rect class={ "wf-bar " (colour(bar, options.colour, scale)) (high) (faded(bar.outcome)) }
+                x=(percent(x(bar.from))) width=(width(bar.from, to)) y=(y + inset) {}
+            (after(bar, x(bar.from), x(to), y, to))
         }
     }
 }
@@ -344,13 +353,18 @@ fn after(bar: &Bar, left: f64, right: f64, y: usize, to: TimeNs) -> Markup {
     let is_behind = right < ROOM || left < 100.0 - ROOM;
     let is_inside = is_behind && right >= ROOM;
     let (x, dx, anchor) = match (is_inside, is_behind) {
-        (true, _) => (left, 6, "start"),
-        (false, true) => (right, 6, "start"),
-        (false, false) => (left, -6, "end"),
+        (true, _) => (left, 6, None),
+        (false, true) => (right, 6, None),
+        (false, false) => (left, -6, Some("end")),
     };
-    let inside = if is_inside && bar.kind == BarKind::Attempt { " inside" } else { "" };
+    let is_inside = is_inside && bar.kind == BarKind::Attempt;
+    let class = match (is_inside, bar.outcome) {
+        (true, _) => Some("inside"),
+        (false, Outcome::Bad) => Some("o-bad"),
+        (false, _) => None,
+    };
     html! {
-        text class={ "wf-after " (outcome_class(bar.outcome)) (inside) } x=(percent(x)) dx=(dx) y=(y + 17) text-anchor=(anchor) { (words.trim()) }
+        text class=[class] x=(percent(x)) dx=(dx) y=(y + 17) text-anchor=[anchor] { (words.trim()) }
     }
 }
 
@@ -363,20 +377,21 @@ fn colour(bar: &Bar, colour: Colour, scale: Scale) -> String {
     }
 }
 
-fn outcome_class(outcome: Outcome) -> &'static str {
+/// The class of a bar by how it ended; most have none.
+fn faded(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Running => "o-running",
-        Outcome::Good => "o-good",
-        Outcome::Bad => "o-bad",
-        Outcome::Gone => "o-gone",
+        Outcome::Good => "",
+        Outcome::Running => " o-running",
+        Outcome::Bad => " o-bad",
+        Outcome::Gone => " o-gone",
     }
 }
 
 /// What a bar says when it is pointed at: what it was, when, how long it took and what it cost.
 fn tip(lane: &Lane, bar: &Bar, start: TimeNs, to: TimeNs) -> String {
-    let mut tip = format!("{} · {} · {}", element::line(&lane.label), bar_words(bar), bar.tier);
+    let mut tip = format!("{} · {} · {}", element::short(&lane.label, NAME_CHARS_MAX), bar_words(bar), bar.tier);
     if bar.kind == BarKind::Attempt && !bar.name.is_empty() {
-        tip.push_str(&format!(" · {}", element::line(&bar.name)));
+        tip.push_str(&format!(" · {}", element::short(&bar.name, NAME_CHARS_MAX)));
     }
     let (after, long) = (crate::views::millis_between(start, bar.from), crate::views::millis_between(bar.from, to));
     tip.push_str(&format!(" · {} after the start, for {}", time::duration(after), time::duration(long)));
@@ -386,6 +401,9 @@ fn tip(lane: &Lane, bar: &Bar, start: TimeNs, to: TimeNs) -> String {
     if !bar.retries.is_empty() {
         let waited: u64 = bar.retries.iter().sum();
         tip.push_str(&format!(" · {}, waited {}", retried_words(bar.retries.len()), time::duration(waited)));
+    }
+    if let Some(climb) = lane.climbs.iter().find(|climb| bar.kind == BarKind::Attempt && climb.attempt == bar.attempt) {
+        tip.push_str(&format!(" · escalated to {}", climb.to.name()));
     }
     tip
 }
@@ -410,9 +428,7 @@ fn climbs(row: &Row<'_>, y: usize, rows: &[Row<'_>], axis: &Axis, options: &Opti
     let to = axis.at(target.bar.map_or(climb.at, |bar| bar.from));
     let (top, bottom) = (y + ROW / 2 + 8, HEAD + place * ROW + 4);
     html! {
-        line class="wf-climb" x1=(percent(from)) x2=(percent(to)) y1=(top) y2=(bottom) marker-end="url(#climb)" {
-            title { "escalated from " (climb.from.name()) " to " (climb.to.name()) }
-        }
+        line class="wf-climb" x1=(percent(from)) x2=(percent(to)) y1=(top) y2=(bottom) {}
     }
 }
 
@@ -439,9 +455,15 @@ mod tests {
         assert_eq!(rows, timeline.bars() + timeline.lanes.len());
         for lane in &timeline.lanes {
             for bar in &lane.bars {
-                assert_eq!(svg.matches(&format!("sel={}\"", key(lane.agent, bar))).count(), 2, "a label and a bar: {bar:?}");
+                assert_eq!(
+                    svg.matches(&format!("sel={}\"", key(lane.agent, bar))).count(),
+                    1,
+                    "the label is the link of its row: {bar:?}"
+                );
             }
         }
+        assert_eq!(svg.matches("class=\"wf-bar").count(), timeline.bars());
+        assert!(!svg[svg.find("<svg").unwrap()..].contains("<a "), "what is drawn is an image: nothing in it can have the focus");
         let climbs: usize = timeline.lanes.iter().map(|lane| lane.climbs.len()).sum();
         assert!(climbs > 0);
         assert_eq!(svg.matches("class=\"wf-climb\"").count(), climbs);
@@ -464,6 +486,11 @@ mod tests {
         assert_eq!(last.part, pages - 1, "beyond the last page is the last");
         let axis = |part| draw(&timeline, &Options { part: Some(part), ..PLAIN }, &|_| String::new()).shown;
         assert!(axis(0).from <= axis(pages - 1).from && axis(0).to > axis(0).from, "each page says which time it has");
+        let long = |name: &str| name.repeat(500);
+        timeline.lanes[0].label = long("ä<");
+        timeline.lanes[0].bars.iter_mut().for_each(|bar| (bar.name, bar.retries) = (long("&\""), vec![1000]));
+        let (svg, _) = drawn(&timeline, &Options { part: Some(3), ..PLAIN });
+        assert!(svg.len() < 125_000, "a page of rows has {} bytes, however long their names are", svg.len());
         let (svg, _) = drawn(&timeline, &Options { chosen: "a0.7777", ..PLAIN });
         assert!(svg.contains("id=\"row-a0.7777\""), "a link to a bar leads to the page that has it");
     }
@@ -495,7 +522,7 @@ mod tests {
         let then = Timeline::fold(half);
         let at = then.moments.last().unwrap().at;
         let (svg, _) = drawn(&timeline, &Options { cursor: Some(Cursor { at, then: &then }), ..PLAIN });
-        assert_eq!(svg.matches("class=\"wf-ghost\"").count(), timeline.bars());
+        assert_eq!(svg.matches("class=\"wf-ghost").count(), timeline.bars());
         assert_eq!(svg.matches("class=\"wf-bar").count(), then.bars());
         assert!(then.bars() < timeline.bars() && svg.contains("wf-cursor"));
     }

@@ -88,6 +88,12 @@ fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
     let least = "return Math.min(...[...document.querySelectorAll('.wf-bar')].map((bar) => bar.getBoundingClientRect().width))";
     assert!(browser.eval(&format!("{least} + 2")).as_f64().is_some_and(|least| least >= 2.0), "each bar can be seen");
 
+    // A bar is chosen by the mouse: the link of its row lies over it.
+    let over = "const bar = document.querySelector('.wf-bar').getBoundingClientRect(); \
+        return document.elementFromPoint(bar.x + bar.width / 2, bar.y + bar.height / 2)?.closest('a')?.matches('.wf-d1') === true";
+    browser.eval("document.querySelector('.wf-bar').scrollIntoView({block: 'center'}); return true");
+    browser.until("a link over the bar", over);
+
     // A bar is chosen by the keyboard: what was asked and how it was judged is shown.
     browser.eval("document.querySelector('.wf-d1').focus(); return true");
     browser.press(ENTER);
@@ -223,6 +229,22 @@ fn many_open_pages_of_a_live_run_share_one_stream_and_all_hear_of_it() {
 }
 
 #[test]
+fn a_form_compares_past_runs_when_it_is_there_and_a_lost_connection_says_what_helps() {
+    let Some(browser) = Browser::start(WIDE) else { return };
+    let house = House::with_delay(0);
+    house.meno(["run", "release_prep", "--no-input", "--seed", "3"]).ends();
+    let served = Served::start(&house, &[]);
+    enter(&browser, &served);
+    go(&browser, &served, "/new/release_prep");
+    let compared = "const past = document.querySelector('#past'); return !!past && !past.innerText.includes('not compared')";
+    browser.until("past runs", compared);
+    go(&browser, &served, "/");
+    browser.until("a live page", "return document.querySelector('#live').textContent === 'live'");
+    served.running.signal(rustix::process::Signal::TERM);
+    browser.until("what helps", "return document.querySelector('#live').textContent.includes('open the address that it prints')");
+}
+
+#[test]
 fn hostile_texts_do_nothing_and_no_request_leaves() {
     let Some(browser) = Browser::start(WIDE) else { return };
     const HOSTILE: &str = "<script>window.owned=1</script><img src=http://evil.example/x onerror=\"window.owned=1\"> \
@@ -315,6 +337,12 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
             assert_eq!(browser.eval(tall), 0, "{page} {name}: when a run started is on one line");
             let cut = "return [...document.querySelectorAll('.wf-d1 .wf-name')].filter((one) => one.scrollWidth > one.clientWidth).length";
             assert_eq!(browser.eval(cut), 0, "{page} {name}: the names of attempts can be read");
+            // Who works by the keyboard reaches what is scrolled, and nothing that is an image has parts of its own.
+            let unreached = "return [...document.querySelectorAll('main *')].filter((one) => one.scrollWidth > one.clientWidth + 1 \
+                && ['auto', 'scroll'].includes(getComputedStyle(one).overflowX) && one.tabIndex < 0).length";
+            assert_eq!(browser.eval(unreached), 0, "{page} {name}: what is scrolled has the focus");
+            let nested = "return document.querySelectorAll('[role=img] a, [role=img] [tabindex], th:empty').length";
+            assert_eq!(browser.eval(nested), 0, "{page} {name}: images are whole, and every column has a name");
             let graph = "return [...document.querySelectorAll('.figure .scroll')].every((one) => innerWidth < 1500 || one.scrollWidth <= one.clientWidth)";
             assert_eq!(browser.eval(graph), true, "{page} {name}: where there is room, graphs fit");
             let is_shown = matches!((*page, name), ("run", "wide-light") | ("scrubber", "wide-dark"));

@@ -13,7 +13,7 @@ use crate::harness::House;
 use crate::page_server::Served;
 
 /// A template with one question of each kind and a condition.
-fn template() -> Value {
+pub(crate) fn template() -> Value {
     json!({
         "template_id": "look", "name": "Look", "description": "One agent that looks", "version": "1.0.0",
         "form_schema": {"title": "Look", "description": "", "questions": [
@@ -33,7 +33,7 @@ fn run_of(place: &str) -> String {
 }
 
 /// Fills in the form of the template and starts it; returns the run.
-fn started(served: &Served, fields: &[(&str, &str)]) -> String {
+pub(crate) fn started(served: &Served, fields: &[(&str, &str)]) -> String {
     let mut all = vec![("do", "start"), ("shown", "what"), ("shown", "deep"), ("q.what", "the moon"), ("q.deep", "No")];
     all.extend(fields);
     let answer = served.post("/new/look", &all);
@@ -41,7 +41,7 @@ fn started(served: &Served, fields: &[(&str, &str)]) -> String {
     run_of(answer.header("location").expect("the run's page"))
 }
 
-fn ended(house: &House, run: &str) -> Value {
+pub(crate) fn ended(house: &House, run: &str) -> Value {
     let mut detail = Value::Null;
     let until = std::time::Instant::now() + crate::harness::DEADLINE;
     while matches!(detail["status"].as_str(), None | Some("running" | "interrupted")) {
@@ -177,6 +177,14 @@ fn the_form_asks_by_the_answers_says_what_is_wrong_and_starts_the_run() {
     // What was answered is proposed next time, and says so.
     let again = served.page("/new/look");
     assert!(again.contains("the moon") && again.contains("as last time"), "{again}");
+    // Past runs are compared when the page is there already: by the script, or by whoever presses the button.
+    assert!(
+        again.contains("not compared yet") && again.contains("value=\"past\"") && !again.contains("past run is like"),
+        "{again}"
+    );
+    let past = [("do", "past"), ("shown", "what"), ("shown", "deep"), ("q.what", "the moon"), ("q.deep", "No")];
+    let compared = served.post("/new/look", &past).body;
+    assert!(!compared.contains("not compared yet") && compared.contains("What will run"), "{compared}");
 }
 
 #[test]
@@ -391,6 +399,7 @@ fn a_search_of_a_time_finds_what_was_under_way_then_however_much_came_later() {
     let lines: Vec<String> = (0..130).map(|number| line(number, 5)).chain((0..7).map(|number| line(number, 3))).collect();
     fs::write(house.path("history.jsonl"), lines.join("\n")).expect("written");
     house.meno(["import", "runs", house.path("history.jsonl").to_str().expect("UTF-8")]).exits(0);
+    house.meno(["reindex"]).exits(0);
     let served = Served::admitted(&house, &[]);
     let shown = |query: &str| served.page(&format!("/?{query}")).matches("class=\"row id\"").count();
     assert_eq!(shown("q=moon&during=2026-03-01..2026-03-31"), 7);

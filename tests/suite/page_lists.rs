@@ -285,6 +285,39 @@ fn everything_that_a_search_finds_is_on_one_of_its_pages() {
 }
 
 #[test]
+fn runs_that_were_under_way_then_are_found_however_many_that_were_not_come_first() {
+    let house = House::new();
+    // Of 700 runs that began before the time's end, the oldest 120 were still under way then.
+    let of = |number: usize| {
+        let day = if number < 120 { 1 } else { 2 + number / 300 };
+        let ended = if number < 120 { "2026-06-10T12:00:00Z".to_owned() } else { format!("2026-06-{day:02}T23:59:00Z") };
+        json!({"started_at": format!("2026-06-{day:02}T{:02}:{:02}:00Z", number % 300 / 60, number % 60), "ended_at": ended})
+    };
+    let lines: Vec<String> = (0..700).map(|number| line(number, "sweep", &of(number))).collect();
+    import(&house, &lines);
+    let served = Served::admitted(&house, &[]);
+    let until = std::time::Instant::now() + crate::harness::DEADLINE;
+    while !served.page("/?q=tier%3Acheap").contains("of 700 runs found") {
+        assert!(std::time::Instant::now() < until, "not everything is indexed");
+    }
+    for order in ["newest", "oldest"] {
+        let mut path = format!("/?q=tier%3Acheap+sort%3A{order}&during=2026-06-10");
+        let (mut seen, mut pages) = (std::collections::BTreeSet::new(), 0);
+        loop {
+            let page = served.page(&path);
+            let runs = page.split("class=\"row id\" href=\"/runs/").skip(1).filter_map(|rest| rest.split('"').next());
+            seen.extend(runs.map(str::to_owned));
+            pages += 1;
+            match link(&page, "More runs") {
+                Some(next) => path = next,
+                None => break,
+            }
+        }
+        assert!(seen.len() == 120 && pages > 1, "{order}: {} on {pages} pages", seen.len());
+    }
+}
+
+#[test]
 fn a_time_that_nobody_asked_for_is_no_field_and_what_is_counted_in_part_says_so() {
     let house = House::new();
     let months = ["2026-01-20", "2026-02-11", "2026-06-01"];

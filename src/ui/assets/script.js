@@ -4,12 +4,11 @@
   const $ = (query, inside = document) => inside.querySelector(query);
   const $$ = (query, inside = document) => [...inside.querySelectorAll(query)];
 
-  // Puts every part that carries `data-part` in the place of the one with the same id; says whether anything changed. A field that is being
+  // Puts every part that carries `data-part` in the place of the one with the same id. A field that is being
   // filled in keeps what stands in it.
-  function replace(text, force = false) {
+  function replace(text, force = false, which = "[data-part]") {
     const fresh = new DOMParser().parseFromString(text, "text/html");
-    let changed = false;
-    for (const part of $$("[data-part]")) {
+    for (const part of $$(which)) {
       const other = fresh.getElementById(part.id);
       if (!other || other.isEqualNode(part)) continue;
       const active = part.contains(document.activeElement) ? document.activeElement : null;
@@ -24,7 +23,6 @@
         try { again.setSelectionRange(typed[1], typed[2]); } catch { /* not every field has a selection */ }
       }
       if (again) again.focus({ preventScroll: true });
-      changed = true;
     }
     const steps = fresh.getElementById("scrubber")?.dataset.steps, scrubber = $("#scrubber");
     if (steps && scrubber && steps !== scrubber.dataset.steps) {
@@ -34,22 +32,19 @@
       if (isAtEnd) slider.value = steps;
     }
     // At the end of a run that goes on a page is live, before it is not.
-    const live = fresh.body.dataset.live;
-    if (live === undefined) delete document.body.dataset.live; else document.body.dataset.live = live;
+    if (fresh.body.dataset.live === undefined) delete document.body.dataset.live; else document.body.dataset.live = fresh.body.dataset.live;
     listen();
-    return changed;
   }
   async function ask(address) {
     const answer = await fetch(address);
-    return answer.ok ? replace(await answer.text()) : false;
+    if (answer.ok) replace(await answer.text());
   }
 
   let asking = false, stale = false;
   async function refresh() {
     stale = true;
     if (asking) return;
-    asking = true;
-    while (stale) {
+    for (asking = true; stale;) {
       stale = false;
       try { await ask(location.href); } catch { /* the sign says that the server is gone */ }
     }
@@ -76,7 +71,8 @@
     source = new EventSource("/live");
     // What came before the stream was open is asked for.
     source.onopen = () => say({ sign: "live", grown: "*" });
-    source.onerror = () => say({ sign: "not connected: reload the page when `meno ui` runs again" });
+    // Each start of the server has an address of its own: a reload of this one would be refused.
+    source.onerror = () => say({ sign: "not connected: if `meno ui` has ended, run it again and open the address that it prints" });
     source.onmessage = (event) => say({ grown: event.data });
   }
   function close() {
@@ -133,8 +129,7 @@
     busy = false;
   }
   function stop() {
-    clearTimeout(playing);
-    playing = null;
+    playing = void clearTimeout(playing);
     if (play) play.textContent = "▶ Play";
   }
   if (slider) {
@@ -157,21 +152,26 @@
     });
   }
 
-  // A form whose answers decide what else is asked is sent again when something in it changed.
+  // A form whose answers decide what else is asked is sent again when something in it changed; what takes longer is asked for when the rest is there.
   const form = $("form[data-form]");
   let sending = null, changes = 0;
+  async function send(way) {
+    const number = changes, isUpdate = way === "update";
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams([...new FormData(form), ["do", way]]) });
+    const text = answer.ok && await answer.text();
+    // What was chosen since is in the next answer only.
+    if (text && number === changes) replace(text, isUpdate, isUpdate ? undefined : "#past");
+    if (isUpdate && number === changes && $("[data-later]")) send("past");
+  }
   form?.addEventListener("change", (event) => {
     // What was chosen last counts: an option takes the place of what stands in the field beside it.
-    const number = ++changes, other = event.target.matches("select") && form.elements["o." + event.target.name.slice(2)];
+    const other = event.target.matches("select") && form.elements["o." + event.target.name.slice(2)];
     if (other) other.value = "";
+    changes += 1;
     clearTimeout(sending);
-    sending = setTimeout(async () => {
-      const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams([...new FormData(form), ["do", "update"]]) });
-      const text = answer.ok && await answer.text();
-      // What was chosen since is in the next answer only.
-      if (text && number === changes) replace(text, true);
-    }, 150);
+    sending = setTimeout(send, 150, "update");
   });
+  if ($("[data-later]")) send("past");
 
   // Type-ahead: what the last word of a search may become stands in the field's own list, which arrows and Enter choose from.
   const search = $("input[data-complete]");
@@ -189,7 +189,7 @@
   // Keys: / searches; j, k and in the waterfall ↓, ↑ walk through rows; ←, → step through the run; +, -, 0 zoom; Escape closes the panel.
   const keys = { ArrowLeft: "#step-before", ArrowRight: "#step-after", "+": "#zoom-in", "-": "#zoom-out", 0: "#zoom-whole", Escape: "#close" };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select, .scroll")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select, .scroll, .wide, pre")) return;
     const way = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 }[event.key], isRow = event.target.matches("a.wf-label");
     const target = event.key === "/" ? $("main input[type=search]") || $("input[type=search]") : null;
     const rows = way && (isRow || event.key.length === 1) ? $$(isRow || !$("main a.row") ? "a.wf-label" : "main tbody tr a.row") : [];

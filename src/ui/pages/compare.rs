@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use crate::audit::diff::RunDiff;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
 use crate::cli::render::attempt_words;
@@ -16,8 +17,14 @@ use crate::workspace::Workspace;
 
 /// Runs that are offered to choose from, the newest.
 const OFFERED: usize = 40;
-/// Lines of a difference that are shown.
-const LINES_MAX: usize = 400;
+/// Rows of a table that are shown: of more, those that differ.
+const ROWS_MAX: usize = 60;
+/// Bytes of a table, and of all differences of outputs together.
+const ROWS_BYTES: usize = 30_000;
+const OUTPUTS_BYTES: usize = 60_000;
+/// Characters of a name that are shown, and attempts of an agent.
+const NAME_CHARS_MAX: usize = 80;
+const ATTEMPTS_MAX: usize = 6;
 
 /// Shows how two runs differ, with sensitive values masked.
 ///
@@ -37,7 +44,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
             (answers(a, b))
             (team(a, b))
             (criteria(a, b))
-            (outputs(found))
+            (outputs(request, found))
             p class="hint" {
                 "The same as a document: "
                 a href=(request.query.link("/api/compare")) { "/api/compare" } "."
@@ -61,7 +68,7 @@ pub fn document(ui: &Ui, request: &Request) -> Result<Answer> {
     super::api::document(&differing(&ui.workspace, part("a")?, part("b")?)?.2)
 }
 
-type Two = (RunDetail, RunDetail, crate::audit::diff::RunDiff);
+type Two = (RunDetail, RunDetail, RunDiff);
 
 fn differing(workspace: &Workspace, a: &str, b: &str) -> Result<Two> {
     let (a, b) = (workspace.runs().find_run(a.trim())?, workspace.runs().find_run(b.trim())?);
@@ -104,19 +111,19 @@ fn facts(ui: &Ui, a: &RunDetail, b: &RunDetail, difference: Option<i64>) -> Mark
     });
     html! {
         section class="card" {
-            div class="wide" {
+            div class="wide" tabindex="0" role="region" aria-label="The two runs" {
                 table class="sides" {
-                    thead { tr { th {} @for run in [a, b] { th { (element::run_link(&run.run_id)) } } } }
+                    thead { tr { th { "What" } @for run in [a, b] { th { (element::run_link(&run.run_id)) } } } }
                     tbody {
                         (line("Status", &|run| element::status(run.status, run.verified)))
-                        (line("Template", &|run| html! { (element::line(&run.template_id)) " " (element::line(&run.template_version)) " " (element::mode(run.mode)) }))
+                        (line("Template", &|run| html! { (element::short(&run.template_id, NAME_CHARS_MAX)) " " (element::short(&run.template_version, NAME_CHARS_MAX)) " " (element::mode(run.mode)) }))
                         (line("Started", &|run| html! { @if let Some(at) = &run.started_at { (element::moment(at, &ui.zone)) } }))
                         (line("Duration", &|run| html! { (run.duration_ms.map_or_else(|| "unknown".to_owned(), time::duration)) }))
                         (line("Cost", &|run| html! { (words::cost(run.cost_nusd, run.cost_complete, run.mode)) }))
                         (line("Tokens in", &|run| html! { (words::tokens(run.tokens.total_input(), run.untold_calls)) }))
                         (line("Tokens out", &|run| html! { (words::tokens(run.tokens.output, run.untold_calls)) }))
-                        (line("Agents", &|run| html! { (run.agents.len()) }))
-                        (line("Escalations", &|run| html! { (run.escalations.len()) }))
+                        (line("Agents", &|run| html! { (words::count(run.agents.len() as u64)) }))
+                        (line("Escalations", &|run| html! { (words::count(run.escalations.len() as u64)) }))
                         (line("Strategy", &|run| html! { (run.strategy.map_or("of the rules", |strategy| strategy.name())) }))
                     }
                 }
@@ -132,22 +139,53 @@ fn answers(a: &RunDetail, b: &RunDetail) -> Markup {
     questions.extend(b.answers.keys().filter(|id| !a.answers.contains_key(*id)));
     let value =
         |run: &RunDetail, id: &str| run.answers.get(id).map_or_else(|| "–".to_owned(), |value| element::line(&words_of(value)));
+    let rows = questions.into_iter().map(|id| {
+        let differs = a.answers.get(id) != b.answers.get(id);
+        Row::new(
+            differs,
+            html! { th scope="row" { (element::short(id, NAME_CHARS_MAX)) } td { (value(a, id)) } td { (value(b, id)) } },
+        )
+    });
+    sides("Answers", &["Question", "First", "Second"], rows.collect(), "answer")
+}
+
+/// A row of a table of both sides.
+struct Row {
+    differs: bool,
+    markup: Markup,
+}
+
+impl Row {
+    fn new(differs: bool, cells: Markup) -> Self {
+        Self { differs, markup: html! { tr class=[differs.then_some("differs")] { (cells) } } }
+    }
+}
+
+/// Draws a table of both sides as far as there is room for it: where there is not, what is the same on both sides is left out first.
+fn sides(title: &str, heads: &[&str], rows: Vec<Row>, what: &str) -> Markup {
+    let all = rows.len();
+    let mut bytes = 0;
+    let mut fits = |row: &Row| {
+        bytes += row.markup.0.len();
+        bytes <= ROWS_BYTES
+    };
+    let is_long = all > ROWS_MAX || rows.iter().map(|row| row.markup.0.len()).sum::<usize>() > ROWS_BYTES;
+    let kept = rows.into_iter().filter(|row| !is_long || row.differs);
+    let shown: Vec<Row> = kept.take(ROWS_MAX).take_while(|row| fits(row)).collect();
     html! {
-        @if !questions.is_empty() {
-            h2 { "Answers" }
-            div class="wide" {
+        @if all > 0 { h2 { (title) } }
+        @if !shown.is_empty() {
+            div class="wide" tabindex="0" role="region" aria-label="The two runs" {
                 table class="sides" {
-                    thead { tr { th { "Question" } th { "First" } th { "Second" } } }
-                    tbody {
-                        @for id in questions {
-                            tr class=[(a.answers.get(id) != b.answers.get(id)).then_some("differs")] {
-                                th scope="row" { (element::line(id)) }
-                                td { (value(a, id)) }
-                                td { (value(b, id)) }
-                            }
-                        }
-                    }
+                    thead { tr { @for head in heads { th { (head) } } } }
+                    tbody { @for row in &shown { (row.markup) } }
                 }
+            }
+        }
+        @if shown.len() < all {
+            p class="hint" {
+                @if shown.is_empty() { "None of " (words::plural(all as u64, what)) " differs." }
+                @else { (words::count(shown.len() as u64)) " of " (words::plural(all as u64, what)) ", of those that differ. The document below has all that differ." }
             }
         }
     }
@@ -177,31 +215,23 @@ fn team(a: &RunDetail, b: &RunDetail) -> Markup {
                 None => span class="hint" { "not in the team" },
                 Some(agent) => {
                     (agent.status.name()) ", " (words::cost(agent.cost_nusd, agent.cost_complete, Mode::Real))
-                    @for attempt in &agent.attempts {
+                    @for attempt in agent.attempts.iter().take(ATTEMPTS_MAX) {
                         div { (element::tier(attempt.tier)) " " span class="hint" {
-                            (element::line(attempt.model.as_deref().unwrap_or("model unknown"))) ": " (attempt_words(attempt.status, attempt.verified))
+                            (attempt.model.as_deref().map_or_else(|| "model unknown".to_owned(), |model| element::short(model, NAME_CHARS_MAX)))
+                            ": " (attempt_words(attempt.status, attempt.verified))
                         } }
                     }
+                    @if agent.attempts.len() > ATTEMPTS_MAX { div class="hint" { "and " (words::plural((agent.attempts.len() - ATTEMPTS_MAX) as u64, "more attempt")) } }
                 }
             }
         }
     };
-    html! {
-        h2 { "Team" }
-        div class="wide" {
-            table class="sides" {
-                thead { tr { th { "Role" } th { "First" } th { "Second" } } }
-                tbody {
-                    @for role in roles(a, b) {
-                        @let (one, other) = (cell(a, role), cell(b, role));
-                        tr class=[(one.0 != other.0).then_some("differs")] {
-                            th scope="row" { (element::line(role)) } td { (one) } td { (other) }
-                        }
-                    }
-                }
-            }
-        }
-    }
+    let rows = roles(a, b).into_iter().map(|role| {
+        let (one, other) = (cell(a, role), cell(b, role));
+        let cells = html! { th scope="row" { (element::short(role, NAME_CHARS_MAX)) } td { (one) } td { (other) } };
+        Row::new(one.0 != other.0, cells)
+    });
+    sides("Team", &["Role", "First", "Second"], rows.collect(), "agent")
 }
 
 /// The verdicts on the last attempt of each agent, where both have the criterion or one of them.
@@ -226,65 +256,56 @@ fn criteria(a: &RunDetail, b: &RunDetail) -> Markup {
     let cell = |verdict: Option<Verdict>| {
         html! { @match verdict { Some(verdict) => span class={ "state s-" (verdict.name()) } { (verdict.name()) }, None => "–" } }
     };
-    html! {
-        @if !rows.is_empty() {
-            h2 { "Criteria of the last attempts" }
-            div class="wide" {
-                table class="sides" {
-                    thead { tr { th { "Role" } th { "Criterion" } th { "First" } th { "Second" } } }
-                    tbody {
-                        @for (role, name, one, other) in &rows {
-                            tr class=[(one != other).then_some("differs")] {
-                                th scope="row" { (element::line(role)) }
-                                td { (element::line(name)) }
-                                td { (cell(*one)) }
-                                td { (cell(*other)) }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
+    let rows = rows.iter().map(|(role, name, one, other)| {
+        let cells = html! {
+            th scope="row" { (element::short(role, NAME_CHARS_MAX)) }
+            td { (element::short(name, 2 * NAME_CHARS_MAX)) }
+            td { (cell(*one)) }
+            td { (cell(*other)) }
+        };
+        Row::new(one != other, cells)
+    });
+    sides("Criteria of the last attempts", &["Role", "Criterion", "First", "Second"], rows.collect(), "verdict")
 }
 
-fn outputs(found: &crate::audit::diff::RunDiff) -> Markup {
+/// How the outputs differ: as many as there is room for; each of the others has a page of its own, on which it comes first.
+fn outputs(request: &Request, found: &RunDiff) -> Markup {
     let texts: Vec<(String, &str)> = found
         .agents
         .iter()
-        .filter_map(|agent| Some((format!("Output of {}", agent.role), agent.output.as_deref()?)))
+        .filter_map(|agent| {
+            Some((format!("Output of {}", element::short(&agent.role, NAME_CHARS_MAX)), agent.output.as_deref()?))
+        })
         .chain(found.report.as_deref().map(|report| ("Report".to_owned(), report)))
         .collect();
-    html! {
-        @if !texts.is_empty() { h2 { "Outputs" } }
-        @for (name, text) in texts {
-            details open[text.lines().count() < 40] {
-                summary { (element::line(&name)) }
-                (diff(text))
+    let first = request.query.get("of").and_then(|of| of.parse::<usize>().ok()).filter(|of| *of < texts.len());
+    let order = first.into_iter().chain((0..texts.len()).filter(|place| Some(*place) != first));
+    let (mut bytes, mut shown, mut others) = (0, Vec::new(), Vec::new());
+    for place in order {
+        let (name, text) = &texts[place];
+        // What surely does not fit need not be drawn.
+        let is_hopeless = bytes >= OUTPUTS_BYTES || !shown.is_empty() && bytes + text.len().min(10_000) > OUTPUTS_BYTES;
+        let drawn = (!is_hopeless).then(|| element::diff(text));
+        match drawn.filter(|drawn| shown.is_empty() || bytes + drawn.0.len() <= OUTPUTS_BYTES) {
+            Some(drawn) => {
+                bytes += drawn.0.len() + name.len();
+                shown.push((name, text.lines().count() < 40 || Some(place) == first, drawn));
             }
+            None => others.push((place, name)),
         }
     }
-}
-
-/// Draws a unified difference, line by line.
-pub fn diff(text: &str) -> Markup {
-    let class = |line: &str| match line.chars().next() {
-        Some('+') => "added",
-        Some('-') => "removed",
-        Some('@') => "place",
-        _ => "same",
-    };
-    let lines = text.lines().count();
+    let more = others.len().saturating_sub(ROWS_MAX);
     html! {
-        pre class="diff" { @for line in text.lines().take(LINES_MAX) { span class=(class(line)) { (cut(line)) "\n" } } }
-        @if lines > LINES_MAX { p class="hint" { "The first " (LINES_MAX) " of " (words::plural(lines as u64, "line")) "." } }
+        @if !texts.is_empty() { h2 id="outputs" { "Outputs" } }
+        @for (name, is_open, drawn) in shown { details open[is_open] { summary { (name) } (drawn) } }
+        @if !others.is_empty() {
+            p { "Others that differ:" }
+            ul {
+                @for (place, name) in others.iter().take(ROWS_MAX) {
+                    li { a href={ (request.query.with("of", Some(&place.to_string())).link("/compare")) "#outputs" } { (name) } }
+                }
+            }
+            @if more > 0 { p class="hint" { "And " (words::count(more as u64)) " more, in the document below." } }
+        }
     }
-}
-
-/// A line of a text, cut when it is very long.
-fn cut(line: &str) -> String {
-    /// Characters of a line that are shown.
-    const CHARS_MAX: usize = 500;
-    let clean = element::line(line);
-    if clean.chars().count() > CHARS_MAX { format!("{}…", clean.chars().take(CHARS_MAX).collect::<String>()) } else { clean }
 }

@@ -246,7 +246,7 @@ fn table(report: &CostReport, request: &Request, counted: &Params) -> Result<Mar
     };
     let has_unlinked = shown.clone().any(|row| runs_of(counted, row).is_none());
     Ok(html! {
-        div class="wide" {
+        div class="wide" tabindex="0" role="region" aria-label="Costs" {
             table {
                 thead { tr {
                     @for by in &report.by { th { (by) } }
@@ -291,7 +291,7 @@ fn table(report: &CostReport, request: &Request, counted: &Params) -> Result<Mar
 /// Tool calls: how many, how many of them failed, and how long they ran. They cost no money of their own.
 fn tools(report: &CostReport) -> Markup {
     html! {
-        div class="wide" {
+        div class="wide" tabindex="0" role="region" aria-label="Costs" {
             table {
                 thead { tr {
                     @for by in &report.by { th { (by) } }
@@ -321,7 +321,7 @@ fn sums(total: &CostTotal, link: Option<&str>, name: &str) -> Markup {
         html! {
             td class="num" {
                 @match link {
-                    Some(link) => a href=(link) title={ "Runs of " (element::line(name)) } { (number) },
+                    Some(link) => a href=(link) title={ "Runs of " (element::short(name, 80)) } { (number) },
                     None => (number),
                 }
             }
@@ -333,7 +333,7 @@ fn sums(total: &CostTotal, link: Option<&str>, name: &str) -> Markup {
         (number(&output))
         td class="num" {
             @match link {
-                Some(link) => a href=(link) title={ "Runs of " (element::line(name)) } { (cost) },
+                Some(link) => a href=(link) title={ "Runs of " (element::short(name, 80)) } { (cost) },
                 None => (cost),
             }
             @if total.unknown > 0 { " " span class="hint" { "(" (words::count(total.unknown)) " unknown)" } }

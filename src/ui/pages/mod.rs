@@ -62,6 +62,7 @@ pub const ROUTES: &[Route] = &[
     changes("/new/{template}", new::sent),
     shows("/runs/{run}", run::page),
     shows("/runs/{run}/events", run::events),
+    shows("/runs/{run}/text", run::text),
     shows("/runs/{run}/form", new::open),
     changes("/runs/{run}/form", new::completed),
     changes("/runs/{run}/note", run::note),

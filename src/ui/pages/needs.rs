@@ -1,6 +1,6 @@
 //! Runs that wait for a person, the newest first, each with the one action that unblocks it.
 
-use maud::html;
+use maud::{Markup, html};
 
 use super::run;
 use crate::cli::error::Result;
@@ -13,6 +13,8 @@ use crate::views::status::RunStatus;
 const RUNS: usize = 25;
 /// Runs that are looked at for one page.
 const LOOKED_AT_MAX: usize = 100;
+/// Bytes of the list after which it goes on on the next page.
+const BYTES: usize = 120_000;
 
 /// Shows what waits for a person: approvals, budgets, open forms, pauses and interruptions.
 ///
@@ -21,7 +23,7 @@ const LOOKED_AT_MAX: usize = 100;
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let before = request.read("before", |text| text.parse().ok(), "the id of a run")?;
     let mut next = before;
-    let (mut waiting, mut looked_at, mut older) = (Vec::new(), 0, None);
+    let (mut waiting, mut bytes, mut looked_at, mut older) = (Vec::new(), 0, 0, None);
     'pages: while looked_at < LOOKED_AT_MAX {
         let page = ui.workspace.runs().waiting_page(next, RUNS)?;
         for line in page.runs {
@@ -29,9 +31,11 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
             looked_at += 1;
             let unblocks = unblocks(ui, &line, id)?;
             if !unblocks.is_empty() {
-                waiting.push((line, unblocks));
+                let card = card(ui, &line, &unblocks);
+                bytes += card.0.len();
+                waiting.push(card);
             }
-            if waiting.len() == RUNS || looked_at == LOOKED_AT_MAX {
+            if waiting.len() == RUNS || bytes >= BYTES || looked_at == LOOKED_AT_MAX {
                 older = Some(id);
                 break 'pages;
             }
@@ -46,18 +50,23 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         h1 { "Needs you" }
         div id="needs" data-part {
             p class="hint" { (run::waiting_words(waiting.len())) @if older.is_some() { " Older ones may follow." } }
-            @for (line, unblocks) in &waiting {
-                div class="card" {
-                    p { (element::run_link(&line.run_id)) " " b { (element::line(&line.template_id)) } " "
-                        (element::status(line.status, line.verified)) " " (element::mode(line.mode))
-                        span class="soft" { " since " (element::moment(&line.started_at, &ui.zone)) } }
-                    @for unblock in unblocks { (run::form(ui, &line.run_id, unblock)) }
-                }
-            }
+            @for card in &waiting { (card) }
         }
         @if let Some(older) = older { p class="pages" { a href=(older) rel="next" { "Older runs" } } }
     };
     Ok(Page { title: "Needs you".to_owned(), here: "/needs", body, live: Some(String::new()) }.into())
+}
+
+/// A run, and what answers what it waits for.
+fn card(ui: &Ui, line: &RunLine, unblocks: &[run::Unblock]) -> Markup {
+    html! {
+        div class="card" {
+            p { (element::run_link(&line.run_id)) " " b { (element::short(&line.template_id, 80)) } " "
+                (element::status(line.status, line.verified)) " " (element::mode(line.mode))
+                span class="soft" { " since " (element::moment(&line.started_at, &ui.zone)) } }
+            @for unblock in unblocks { (run::form(ui, &line.run_id, unblock, true)) }
+        }
+    }
 }
 
 /// Returns what unblocks a run that stands still. A failed run is not waited for, unless money was all that it wanted for.

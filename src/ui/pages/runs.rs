@@ -19,6 +19,9 @@ const RUNS: usize = 50;
 const HITS: usize = 100;
 /// Runs of a search that are looked at for one page, where not all that are found are shown.
 const LOOKED_AT_MAX: usize = 300;
+/// Characters of a name that are shown in a list, and labels.
+const NAME_CHARS_MAX: usize = 100;
+const LABELS_MAX: usize = 10;
 /// Filters of a search that can be taken away one by one: the link of each holds all others.
 const CHIPS_MAX: usize = 30;
 
@@ -317,7 +320,7 @@ fn line_of(hit: &HitDocument) -> RunLine {
 /// Draws runs as a table; what was found in one stands under its template.
 pub fn table<'a>(ui: &Ui, runs: impl Iterator<Item = (RunLine, Option<&'a HitDocument>)>) -> Markup {
     html! {
-        div class="wide" {
+        div class="wide" tabindex="0" role="region" aria-label="Runs" {
             table class="stack runs" {
                 thead {
                     tr {
@@ -341,7 +344,7 @@ fn row(ui: &Ui, run: &RunLine, hit: Option<&HitDocument>) -> Markup {
                 @if run.failed_by_configuration { " " span class="hint" { "configuration" } } } }
             td data-name="Template" {
                 div {
-                    (element::line(&run.template_id)) " " (element::mode(run.mode))
+                    (element::short(&run.template_id, NAME_CHARS_MAX)) " " (element::mode(run.mode))
                     @if let Some(node) = &run.node { " " span class="mode" title=(node) { "log " (words::id_end(node)) } }
                     @if let Some(hit) = hit { (snippet(hit)) }
                 }
@@ -351,9 +354,12 @@ fn row(ui: &Ui, run: &RunLine, hit: Option<&HitDocument>) -> Markup {
             td data-name="Cost" class="num" { (element::cost(run.cost_nusd, run.cost_complete, Mode::Real)) }
             td data-name="Agents" class="num" { (words::count(u64::from(run.agents))) }
             td data-name="Escalations" class="num" { (words::count(u64::from(run.escalations))) }
-            td data-name="Labels" { @for (key, value) in &run.labels {
-                span class="label" { (element::line(key)) "=" (element::line(value)) }
-            } }
+            td data-name="Labels" {
+                @for (key, value) in run.labels.iter().take(LABELS_MAX) {
+                    span class="label" { (element::short(key, NAME_CHARS_MAX)) "=" (element::short(value, NAME_CHARS_MAX)) }
+                }
+                @if run.labels.len() > LABELS_MAX { span class="hint" { "and " (words::count((run.labels.len() - LABELS_MAX) as u64)) " more" } }
+            }
         }
     }
 }

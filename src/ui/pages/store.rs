@@ -42,7 +42,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
             }
         }
         h2 { "What lies there" }
-        div class="wide" {
+        div class="wide" tabindex="0" role="region" aria-label="The store" {
             table {
                 thead { tr { th { "Part" } th class="num" { "Files" } th class="num" { "Size" } th { "What it is" } } }
                 tbody {
@@ -132,7 +132,7 @@ fn checks(document: &DoctorDocument) -> Markup {
     };
     html! {
         h2 { "Everything was checked: " (class(document.state).1) }
-        div class="wide" {
+        div class="wide" tabindex="0" role="region" aria-label="The store" {
             table {
                 thead { tr { th { "State" } th { "What" } th { "Found" } } }
                 tbody {

@@ -21,6 +21,9 @@ const WEEKS: usize = 26;
 /// Weeks and roles with tiers and models that the page of one template draws: more would make it too large.
 const WEEKS_DRAWN: usize = 60;
 const TIERS_SHOWN: usize = 40;
+/// Criteria that are drawn, and rules: the same.
+const CRITERIA_SHOWN: usize = 40;
+const RULES_DRAWN: usize = 120;
 /// Templates on one page of the list.
 const ROWS: usize = 50;
 
@@ -48,7 +51,7 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
         h1 { "Templates" }
         (form(request, "/templates"))
         (counted(&analytics, request, "/templates"))
-        div class="wide" {
+        div class="wide" tabindex="0" role="region" aria-label="Templates" {
             table class="stack" {
                 thead { tr {
                     th { "Template" } th class="num" { "Runs" } th { "Success" } th { "Success per week" } th { "Cost p50 / p90" } th { "Duration p50 / p90" }
@@ -103,7 +106,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         return Err(CliError::not_found(format!("template `{}` is not known and was never run", element::line(id)))
             .hint("the page Templates lists all templates"));
     }
-    let here = format!("/templates/{}", encoded(id));
+    let here = address(id);
     let template = entry.as_ref().and_then(|entry| entry.template.as_ref());
     let runs = |run: &str| Some(format!("/runs/{run}"));
     let weeks = |monday: &str| {
@@ -136,7 +139,12 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         @if let Some(template) = template {
             section class="card" {
                 h2 { "Rules" }
-                (PreEscaped(scrolled(&rules(template).draw(), "Questions on the left make agents; an orange line leads to an agent that waits.")))
+                @let count = template.agent_composition_rules.len();
+                @if count > RULES_DRAWN {
+                    p { (words::plural(count as u64, "rule")) ", too many for a drawing: " code { "meno show-template " (id) } " prints them." }
+                } @else {
+                    (PreEscaped(scrolled(&rules(template).draw(), "Questions on the left make agents; an orange line leads to an agent that waits.")))
+                }
             }
         } @else if let Some(entry) = &entry {
             p class="notice" { "The template is broken: " (entry.first_error().map_or_else(|| "it cannot be read".to_owned(), |problem| element::line(&problem.to_string()))) }
@@ -151,7 +159,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
 
 /// Leaves of a long past what one page can show, and says in words what was left out. The document has all of it.
 fn shorten(analytics: &mut Analytics) -> Vec<String> {
-    let mut words = Vec::new();
+    let mut said = Vec::new();
     let mut mondays: Vec<String> = analytics.weeks.iter().map(|week| week.monday.clone()).collect();
     mondays.sort_unstable();
     mondays.dedup();
@@ -159,7 +167,7 @@ fn shorten(analytics: &mut Analytics) -> Vec<String> {
         mondays.len().checked_sub(WEEKS_DRAWN).and_then(|at| mondays.get(at)).filter(|first| **first != mondays[0])
     {
         analytics.weeks.retain(|week| week.monday >= *first);
-        words.push(format!("Weeks are drawn from {first} on; all numbers count the whole time."));
+        said.push(format!("Weeks are drawn from {first} on; all numbers count the whole time."));
     }
     if let Some(report) = analytics.template.as_mut().filter(|report| report.tiers.len() > TIERS_SHOWN) {
         let all = report.tiers.len();
@@ -168,9 +176,22 @@ fn shorten(analytics: &mut Analytics) -> Vec<String> {
         let least = attempts.get(TIERS_SHOWN - 1).copied().unwrap_or(0);
         report.tiers.retain(|line| line.attempts >= least);
         report.tiers.truncate(TIERS_SHOWN);
-        words.push(format!("Of {all} roles, tiers and models the {TIERS_SHOWN} with the most attempts are shown."));
+        said.push(format!(
+            "Of {} roles, tiers and models the {TIERS_SHOWN} with the most attempts are shown.",
+            words::count(all as u64)
+        ));
     }
-    words
+    if let Some(report) = analytics.template.as_mut().filter(|report| report.criteria.len() > CRITERIA_SHOWN) {
+        let all = report.criteria.len();
+        // In their order: those that failed most often, or of all the first.
+        let mut failed: Vec<u64> = report.criteria.iter().map(|line| line.failed).collect();
+        failed.sort_unstable_by(|a, b| b.cmp(a));
+        let least = failed.get(CRITERIA_SHOWN - 1).copied().unwrap_or(0);
+        report.criteria.retain(|line| line.failed >= least);
+        report.criteria.truncate(CRITERIA_SHOWN);
+        said.push(format!("Of {} criteria the {CRITERIA_SHOWN} that failed most often are shown.", words::count(all as u64)));
+    }
+    said
 }
 
 /// Answers with the document that `meno analytics [TEMPLATE] --json` prints.
@@ -242,7 +263,12 @@ fn name(entry: &Entry) -> Markup {
 }
 
 fn link(id: &str, query: &Params) -> String {
-    query.link(&format!("/templates/{}", encoded(id)))
+    query.link(&address(id))
+}
+
+/// The address of a template's page.
+pub fn address(id: &str) -> String {
+    format!("/templates/{}", encoded(id))
 }
 
 /// Writes an id as one part of a path.

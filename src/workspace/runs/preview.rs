@@ -80,6 +80,25 @@ impl Runs<'_> {
     /// # Errors
     /// As [`Runs::start`].
     pub(crate) fn preview(&self, template: &Template, request: &RunRequest) -> Result<Preview, StartError> {
+        let (preview, given) = self.imagined(template, request)?;
+        Ok(Preview { past: self.past(template, &given), ..preview })
+    }
+
+    /// Says the same without how past runs like it went: that reads many of them, and compares what texts mean.
+    ///
+    /// # Errors
+    /// As [`Runs::start`].
+    pub(crate) fn preview_alone(&self, template: &Template, request: &RunRequest) -> Result<Preview, StartError> {
+        Ok(self.imagined(template, request)?.0)
+    }
+
+    /// A history that cannot be read is no reason not to say what the run would be.
+    fn past(&self, template: &Template, given: &RecommendRequest) -> Option<Forecast> {
+        self.0.memory().forecast(&template.template_id, given).unwrap_or_default()
+    }
+
+    /// Says what a run would be, and what of it is compared with past runs.
+    fn imagined(&self, template: &Template, request: &RunRequest) -> Result<(Preview, RecommendRequest), StartError> {
         self.check_tiers(template, request.strategy)?;
         let basis = self.basis(template);
         let settled = self.0.settle(template, request)?;
@@ -110,10 +129,8 @@ impl Runs<'_> {
         let is_simulated = crate::workspace::runs::start::mode(&self.0.resolved.settings) == Mode::Simulated;
         let given = RecommendRequest::new().inputs(profiles).include_simulated(is_simulated);
         let given = answers(&run).into_iter().fold(given, |given, (question, value)| given.answer(question, value));
-        // A history that cannot be read is no reason not to say what the run would be.
-        let past = self.0.memory().forecast(&template.template_id, &given).unwrap_or_default();
         let inputs = inputs.into_iter().map(|input| input_preview(&run, &basis, input)).collect();
-        Ok(Preview { agents, trace, cost, has_fallbacks, most, inputs, past })
+        Ok((Preview { agents, trace, cost, has_fallbacks, most, inputs, past: None }, given))
     }
 }
 

@@ -61,7 +61,7 @@ pub fn choose(ui: &Ui, _: &Request) -> Result<Answer> {
 /// # Errors
 /// When there is no such template, or it is broken.
 pub fn form(ui: &Ui, request: &Request) -> Result<Answer> {
-    drawn(ui, request, &Params::default(), Outcome::Shown)
+    drawn(ui, request, &Params::default(), Outcome::Shown, false)
 }
 
 /// Takes the form: shows it again with what changed, or starts the run.
@@ -71,7 +71,7 @@ pub fn form(ui: &Ui, request: &Request) -> Result<Answer> {
 pub fn sent(ui: &Ui, request: &Request) -> Result<Answer> {
     match request.form.get("do") {
         Some("start") => start(ui, request),
-        _ => drawn(ui, request, &request.form, Outcome::Shown),
+        said => drawn(ui, request, &request.form, Outcome::Shown, said == Some("past")),
     }
 }
 
@@ -181,7 +181,7 @@ fn start(ui: &Ui, request: &Request) -> Result<Answer> {
     ui.must_write()?;
     super::run::refuse_strange(ui)?;
     let (entry, template) = template_of(ui, request)?;
-    let again = |why: CliError| drawn(ui, request, &request.form, Outcome::Refused(Box::new(why)));
+    let again = |why: CliError| drawn(ui, request, &request.form, Outcome::Refused(Box::new(why)), false);
     let filled = Filled::of(ui, &template, &request.form);
     if filled.has_problems() {
         return again(CliError::invalid("some answers are missing or wrong").hint("they are marked below"));
@@ -198,13 +198,13 @@ fn start(ui: &Ui, request: &Request) -> Result<Answer> {
         return again(why);
     }
     if mode(&workspace.resolved.settings) == Mode::Real {
-        let preview = match workspace.runs().preview(&template, &run) {
+        let preview = match workspace.runs().preview_alone(&template, &run) {
             Ok(preview) => preview,
             Err(why) => return again(CliError::from(why)),
         };
         let consent = Consent::of(&request.form);
         if !consent.is_given(&consent::plan(consent.preset, &preview)) {
-            return drawn(ui, request, &request.form, Outcome::Unconfirmed);
+            return drawn(ui, request, &request.form, Outcome::Unconfirmed, false);
         }
     }
     let started =
@@ -219,7 +219,8 @@ fn start(ui: &Ui, request: &Request) -> Result<Answer> {
     }
 }
 
-fn drawn(ui: &Ui, request: &Request, form: &Params, outcome: Outcome) -> Result<Answer> {
+/// Draws the page; `with_past` also says how past runs like this one went, which takes longer than a form may.
+fn drawn(ui: &Ui, request: &Request, form: &Params, outcome: Outcome, with_past: bool) -> Result<Answer> {
     let (entry, template) = template_of(ui, request)?;
     let filled = Filled::of(ui, &template, form);
     let terms = Terms::read(form);
@@ -246,7 +247,7 @@ fn drawn(ui: &Ui, request: &Request, form: &Params, outcome: Outcome) -> Result<
                 div class="aside" {
                     (fields::terms(form, &presets(ui)))
                     div id="outlook" data-part {
-                        (outlook::outlook(ui, &template, &filled, &planned, &consent))
+                        (outlook::outlook(ui, &template, &filled, &planned, &consent, with_past))
                     }
                 }
             }

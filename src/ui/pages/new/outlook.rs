@@ -15,6 +15,10 @@ use crate::domain::template::Template;
 use crate::ui::{Ui, element};
 use crate::workspace::{Preview, RunRequest, Workspace, mode};
 
+/// Agents and rules that are listed, and characters of a name that are shown.
+const AGENTS_MAX: usize = 100;
+const NAME_CHARS_MAX: usize = 80;
+
 /// Draws the outlook and the button.
 pub(super) fn outlook(
     ui: &Ui,
@@ -22,6 +26,7 @@ pub(super) fn outlook(
     filled: &Filled<'_>,
     planned: &Result<(Arc<Workspace>, RunRequest)>,
     consent: &Consent<'_>,
+    with_past: bool,
 ) -> Markup {
     let (workspace, request) = match planned {
         Ok(planned) => planned,
@@ -36,21 +41,34 @@ pub(super) fn outlook(
             }
         };
     }
-    match workspace.runs().preview(template, request) {
+    let runs = workspace.runs();
+    match if with_past { runs.preview(template, request) } else { runs.preview_alone(template, request) } {
         Ok(preview) => html! {
             div class="card" {
                 h2 { "What will run" }
                 (team(&preview))
                 p { b { (preview::cost_line(&preview, mode)) } }
-                @match &preview.past {
-                    Some(past) => p { (preview::past_line(past)) },
-                    None => p class="hint" { "No past run is like this one: nothing is known of its chance of success." },
-                }
                 @for input in &preview.inputs { p class="hint" { (element::line(&preview::shared_line(input, mode))) } }
                 (start(ui, template, mode, Some(&preview), consent))
+                // Behind the button that starts: Enter in a field presses the first one.
+                div id="past" data-part { (past(&preview, with_past)) }
             }
         },
         Err(why) => html! { div class="card" { (said(&CliError::from(why))) (update()) } },
+    }
+}
+
+/// How runs like it went. It is looked for when the page is there already: a script asks for it, or who presses the button.
+fn past(preview: &Preview, is_known: bool) -> Markup {
+    html! {
+        @match &preview.past {
+            Some(past) => p { (preview::past_line(past)) },
+            None if is_known => p class="hint" { "No past run is like this one: nothing is known of its chance of success." },
+            None => p class="hint actions" {
+                span { "Past runs like it are not compared yet. " }
+                button type="submit" name="do" value="past" formnovalidate data-later { "Compare" }
+            },
+        }
     }
 }
 
@@ -65,21 +83,27 @@ fn said(report: &CliError) -> Markup {
 fn team(preview: &Preview) -> Markup {
     html! {
         ul class="team" {
-            @for agent in &preview.agents {
+            @for agent in preview.agents.iter().take(AGENTS_MAX) {
                 li {
-                    b { (element::line(&agent.label)) } " "
+                    b { (element::short(&agent.label, NAME_CHARS_MAX)) } " "
                     @for (place, (tier, model)) in agent.tiers.iter().enumerate() {
-                        @if place > 0 { " → " } span title=(element::line(model)) { (element::tier(*tier)) }
+                        @if place > 0 { " → " } span title=(element::short(model, NAME_CHARS_MAX)) { (element::tier(*tier)) }
                     }
                     span class="soft" { " " (words::plural(agent.criteria as u64, "criterion").replace("criterions", "criteria")) }
                 }
             }
+            @if preview.agents.len() > AGENTS_MAX { li { "and " (words::plural((preview.agents.len() - AGENTS_MAX) as u64, "more agent")) } }
         }
         @let left_out: Vec<_> = preview.trace.iter().filter(|rule| rule.agents.is_empty()).collect();
         @if !left_out.is_empty() {
             details id="left-out" {
                 summary { (words::plural(left_out.len() as u64, "rule")) " would make no agent" }
-                ul { @for rule in left_out { li { (element::line(&rule.role)) ": " (element::line(&rule.because)) } } }
+                ul {
+                    @for rule in left_out.iter().take(AGENTS_MAX) {
+                        li { (element::short(&rule.role, NAME_CHARS_MAX)) ": " (element::short(&rule.because, 4 * NAME_CHARS_MAX)) }
+                    }
+                    @if left_out.len() > AGENTS_MAX { li { "and " (words::count((left_out.len() - AGENTS_MAX) as u64)) " more" } }
+                }
             }
         }
     }

@@ -1,10 +1,11 @@
-//! What can be done with a run: approve or deny an escalation, say what became of a tool, continue it, end it, say what one thinks of it.
+//! What can be done with a run: answer what it asks for, say what became of a tool, continue it, end it, say what one thinks of it.
 
 use std::sync::Arc;
 
 use maud::{Markup, html};
 
 use super::Shown;
+use super::approvals::{self, Wanted};
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::words;
 use crate::cli::render::{GoOn, answers_to_approval, open_tools, tool_question};
@@ -14,19 +15,14 @@ use crate::domain::ids::{AgentNo, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::run::{AgentStatus, Command};
 use crate::ui::{Answer, Request, Ui, element, layout};
-use crate::views::run_detail::{Approval, RunDetail, ToolDetail};
+use crate::views::run_detail::{RunDetail, ToolDetail};
 use crate::views::status::RunStatus;
 use crate::workspace::{MoneyStop, ResumeRequest};
 
 /// What unblocks a run.
 pub enum Unblock {
-    /// An escalation is to be approved or denied.
-    Approval {
-        /// The agent.
-        agent: AgentNo,
-        /// What it wants, in words.
-        what: String,
-    },
+    /// Escalations are to be approved or denied.
+    Approvals(Vec<Wanted>),
     /// Somebody must say whether a tool had finished when Meno stopped.
     Tool {
         /// Its number.
@@ -63,8 +59,10 @@ pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
     match detail.status {
         RunStatus::AwaitingInput | RunStatus::Interrupted if form_is_open(detail) => vec![Unblock::Form],
         RunStatus::AwaitingInput => {
-            let approvals = detail.approvals.iter().filter(|approval| approval.granted.is_none()).map(approval);
-            approvals.chain(open_tools(detail).into_iter().map(|one| tool(ui, detail, one))).collect()
+            let wanted: Vec<Wanted> =
+                detail.approvals.iter().filter(|approval| approval.granted.is_none()).map(Wanted::of).collect();
+            let approvals = (!wanted.is_empty()).then_some(Unblock::Approvals(wanted));
+            approvals.into_iter().chain(open_tools(detail).into_iter().map(|one| tool(ui, detail, one))).collect()
         }
         RunStatus::Suspended => match detail.suspended_because {
             Some(SuspendReason::DayBudget) => resume("the day's budget was used up"),
@@ -77,17 +75,6 @@ pub fn unblock(ui: &Ui, detail: &RunDetail) -> Vec<Unblock> {
         }
         RunStatus::Running | RunStatus::Succeeded | RunStatus::Cancelled => Vec::new(),
     }
-}
-
-fn approval(approval: &Approval) -> Unblock {
-    let worst = approval.worst_case_nusd.map_or_else(
-        || "what that may cost is not known".to_owned(),
-        |worst| format!("that may cost up to {} more", NanoUsd(worst)),
-    );
-    let role = element::line(&approval.role);
-    let reason = approval.reason.name().replace('_', " ");
-    let what = format!("{role} wants to escalate from {} to {} ({reason}); {worst}", approval.from, approval.to);
-    Unblock::Approval { agent: approval.number, what }
 }
 
 fn tool(ui: &Ui, detail: &RunDetail, tool: &ToolDetail) -> Unblock {
@@ -169,29 +156,33 @@ pub(super) fn actions(shown: &Shown<'_>) -> Markup {
         return html! {};
     }
     html! {
-        @for unblock in unblock(shown.ui, detail) { (form(shown.ui, &detail.run_id, &unblock)) }
+        @for unblock in unblock(shown.ui, detail) { (form(shown.ui, &detail.run_id, &unblock, false)) }
         @if !detail.status.ended() && !shown.ui.read_only {
-            form method="post" action={ "/runs/" (detail.run_id) "/cancel" } class="actions" {
-                (element::form_word(shown.ui))
-                button type="submit" class="danger" { "End this run for good" }
+            details class="ending" id="ending" {
+                summary class="button danger" { "End this run for good …" }
+                form method="post" action={ "/runs/" (detail.run_id) "/cancel" } class="notice" {
+                    (element::form_word(shown.ui))
+                    p { "It cannot go on afterwards: what its agents have not finished is lost." }
+                    button type="submit" class="danger" { "Yes, end it for good" }
+                }
             }
         }
     }
 }
 
-/// Draws the form that does what unblocks a run.
-pub fn form(ui: &Ui, run: &str, unblock: &Unblock) -> Markup {
+/// Draws the form that does what unblocks a run; `in_list` when it stands in the list of those that wait, to which an answer returns.
+pub fn form(ui: &Ui, run: &str, unblock: &Unblock, in_list: bool) -> Markup {
     let (action, what) = match unblock {
-        Unblock::Approval { what, .. } => ("approve", what.as_str()),
-        Unblock::Tool { what, .. } => ("resolve", what.as_str()),
-        Unblock::Budget { what, .. } | Unblock::Resume { what, .. } => ("resume", what.as_str()),
-        Unblock::Form => ("", "its form is open"),
+        Unblock::Approvals(wanted) => ("approve", approvals::words(wanted)),
+        Unblock::Tool { what, .. } => ("resolve", what.clone()),
+        Unblock::Budget { what, .. } | Unblock::Resume { what, .. } => ("resume", what.clone()),
+        Unblock::Form => ("", "its form is open".to_owned()),
     };
     let needs_leave = run.parse().is_ok_and(|id| ui.workspace.runs().needs_leave_to_write(id));
     let on = GoOn { run, allow_write: needs_leave };
     let at_terminal = match unblock {
         Unblock::Tool { commands, .. } => commands.clone(),
-        Unblock::Approval { .. } => answers_to_approval(on),
+        Unblock::Approvals(_) => answers_to_approval(on),
         Unblock::Budget { request, .. } => format!("`{}`", on.resume(&raised(request))),
         Unblock::Resume { retry_failed: true, .. } => format!("`{}`", on.resume(" --retry-failed")),
         Unblock::Resume { .. } | Unblock::Form => format!("`{}`", on.resume("")),
@@ -208,10 +199,9 @@ pub fn form(ui: &Ui, run: &str, unblock: &Unblock) -> Markup {
                 form method="post" action={ "/runs/" (run) "/" (action) } class="actions" {
                     (element::form_word(ui))
                     @match unblock {
-                        Unblock::Approval { agent, .. } => {
-                            input type="hidden" name="agent" value=(agent);
-                            button type="submit" class="primary" name="granted" value="yes" { "Approve" }
-                            button type="submit" name="granted" value="no" { "Deny" }
+                        Unblock::Approvals(wanted) => {
+                            @if in_list { input type="hidden" name="back" value="needs"; }
+                            (approvals::fields(wanted))
                         }
                         Unblock::Tool { number, .. } => {
                             input type="hidden" name="tool" value=(number);
@@ -249,20 +239,15 @@ fn back(run: RunId) -> Answer {
     Answer::See(format!("/runs/{run}"))
 }
 
-/// Answers an escalation that waits, and carries the run on.
+/// Answers escalations that wait, and carries the run on.
 ///
 /// # Errors
 /// When nothing waits there, or the run cannot be carried on.
 pub fn approve(ui: &Ui, request: &Request) -> Result<Answer> {
-    let agent = request.form.get("agent").and_then(|agent| agent.parse::<AgentNo>().ok());
-    let agent = agent.ok_or_else(|| CliError::invalid("no agent is named").hint("go back to the run's page"))?;
-    let granted = match request.form.get("granted") {
-        Some("yes") => true,
-        Some("no") => false,
-        _ => return Err(CliError::invalid("neither approved nor denied").hint("go back to the run's page and choose one")),
-    };
-    let wanted = ResumeRequest { denies: !granted, ..ResumeRequest::default() };
-    go_on(ui, request, &wanted, Answered::Approval(agent, granted))
+    let answers = approvals::read(&request.form)?;
+    let wanted = ResumeRequest { denies: answers.iter().all(|(_, granted)| !granted), ..ResumeRequest::default() };
+    let run = go_on(ui, request, &wanted, Answered::Approvals(answers))?;
+    Ok(if request.form.get("back") == Some("needs") { Answer::See("/needs".to_owned()) } else { run })
 }
 
 /// Records what a person says of a tool during which Meno stopped, and carries the run on.
@@ -281,10 +266,9 @@ pub fn resolve(ui: &Ui, request: &Request) -> Result<Answer> {
 }
 
 /// What a person answered that a run waited for.
-#[derive(Clone, Copy)]
 enum Answered {
     Nothing,
-    Approval(AgentNo, bool),
+    Approvals(Vec<(AgentNo, bool)>),
     Tool(u32, Resolution),
 }
 
@@ -322,11 +306,14 @@ fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, answered: Answered)
     };
     // A run that waits for something else is not begun again.
     let detail = ui.workspace.runs().detail(id)?;
-    match answered {
-        Answered::Approval(agent, _) if !detail.approvals.iter().any(|it| it.number == agent && it.granted.is_none()) => {
-            return vain(format!("agent-{agent}"));
+    let waits = |agent: AgentNo| detail.approvals.iter().any(|it| it.number == agent && it.granted.is_none());
+    match &answered {
+        Answered::Approvals(answers) => {
+            if let Some((agent, _)) = answers.iter().find(|(agent, _)| !waits(*agent)) {
+                return vain(format!("agent-{agent}"));
+            }
         }
-        Answered::Tool(tool, _) if !open_tools(&detail).iter().any(|it| it.number == tool) => {
+        Answered::Tool(tool, _) if !open_tools(&detail).iter().any(|it| it.number == *tool) => {
             return vain(format!("tool {tool}"));
         }
         _ => {}
@@ -336,11 +323,14 @@ fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, answered: Answered)
     let known = form_fill::secrets_of(&ui.workspace, &active.basis.template, &form_fill::none());
     active.redactor = ui.workspace.redactor_of(&active.basis, &known);
     match answered {
-        Answered::Approval(agent, granted) => {
+        Answered::Approvals(answers) => {
             let waits = |known: &crate::domain::run::Agent| matches!(known.status, AgentStatus::AwaitingApproval { .. });
-            if active.stream.run().agent(agent).is_some_and(waits) {
-                let basis = Arc::clone(&active.basis);
-                active.stream.perform(&basis, &[Command::Approve { agent, granted }])?;
+            let is_open = |(agent, _): &(AgentNo, bool)| active.stream.run().agent(*agent).is_some_and(waits);
+            let open = answers.into_iter().filter(is_open);
+            let commands: Vec<Command> = open.map(|(agent, granted)| Command::Approve { agent, granted }).collect();
+            let basis = Arc::clone(&active.basis);
+            if !commands.is_empty() {
+                active.stream.perform(&basis, &commands)?;
             }
         }
         // One that was answered elsewhere meanwhile needs no other answer.

@@ -8,8 +8,9 @@ use crate::cli::progress::Names;
 use crate::cli::render::events;
 use crate::ui::{Answer, Page, Request, Ui, element};
 
-/// Events on a page.
+/// Events on a page, and characters of each that are shown.
 const EVENTS: usize = 200;
+const CHARS_MAX: usize = 400;
 
 /// Shows a run's events.
 ///
@@ -26,7 +27,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let path = format!("/runs/{id}/events");
     let body = html! {
         h1 { "Events of " (element::run_link(&id.to_string())) }
-        div class="wide" id="events" data-part {
+        div class="wide" tabindex="0" role="region" aria-label="Events" id="events" data-part {
             table class="events" {
                 thead { tr { th class="num" { "Position" } th { "Event" } } }
                 tbody {
@@ -35,7 +36,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
                             td class="num" {
                                 a class="row" href={ "/runs/" (id) "?at=" (recorded.envelope.seq) } { (recorded.envelope.seq) }
                             }
-                            td { code { (element::plain(&events::event(recorded, &mut names, &ui.zone))) } }
+                            td { code { (event(&element::plain(&events::event(recorded, &mut names, &ui.zone)))) } }
                         }
                     }
                 }
@@ -48,4 +49,12 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         }
     };
     Ok(Page { title: "Events".to_owned(), here: "/", body, live: Some(id.to_string()) }.into())
+}
+
+/// An event in words, without the end of one that is very long.
+fn event(words: &str) -> String {
+    match words.char_indices().nth(CHARS_MAX) {
+        None => words.to_owned(),
+        Some((end, _)) => format!("{}…", &words[..end]),
+    }
 }

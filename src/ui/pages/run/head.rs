@@ -5,9 +5,15 @@ use maud::{Markup, html};
 use super::Shown;
 use crate::cli::output::{time, words};
 use crate::cli::render;
-use crate::ui::element;
+use crate::ui::pages::templates;
+use crate::ui::{Params, element};
 use crate::views::run_detail::RunDetail;
 use crate::views::status::{AgentStatus, RunStatus};
+
+/// Characters of a name and of a message that are shown, and labels.
+const NAME_CHARS_MAX: usize = 80;
+const MESSAGE_CHARS_MAX: usize = 2_000;
+const LABELS_MAX: usize = 40;
 
 /// Draws the head.
 pub(super) fn head(shown: &Shown<'_>) -> Markup {
@@ -18,11 +24,25 @@ pub(super) fn head(shown: &Shown<'_>) -> Markup {
             h1 { (element::line(name)) " " (element::status(detail.status, detail.verified)) " " (element::mode(detail.mode)) }
             @if let Some(words) = render::mode_words(detail) { p class="hint" { (element::line(&words)) } }
             (facts(shown))
+            (links(detail))
             @if let Some(failure) = &detail.failure {
                 p class="fault" { (failure.reason.name().replace('_', " "))
-                    @if let Some(message) = &failure.message { ": " (element::line(message)) } }
+                    @if let Some(message) = &failure.message { ": " (element::short(message, MESSAGE_CHARS_MAX)) } }
             }
             @if shown.at.is_none() { (super::act::actions(shown)) }
+        }
+    }
+}
+
+/// Where to go from a run.
+fn links(detail: &RunDetail) -> Markup {
+    let with = |a: Option<&str>| Params::default().with("a", a).with("b", Some(&detail.run_id)).link("/compare");
+    html! {
+        p class="actions" {
+            a class="button" href=(Params::default().with("template", Some(&detail.template_id)).link("/")) { "Runs of its template" }
+            a class="button" href=(Params::default().with("like", Some(&detail.run_id)).link("/memory")) { "Runs like this one" }
+            @if let Some(lineage) = &detail.lineage { a class="button" href=(with(Some(&lineage.parent))) { "Compare with the run it was forked from" } }
+            a class="button" href=(with(None)) { "Compare with another run" }
         }
     }
 }
@@ -34,22 +54,22 @@ fn facts(shown: &Shown<'_>) -> Markup {
         dl class="facts card" {
             (fact("Cost", render::cost_words(detail), None))
             (fact("Duration", duration(detail), waits(detail)))
-            (fact("Agents", format!("{done} of {} succeeded", detail.agents.len()), None))
+            (fact("Agents", format!("{} of {} succeeded", words::count(done as u64), words::count(detail.agents.len() as u64)), None))
             (fact("Escalations", words::count(detail.escalations.len() as u64), None))
             (tokens(detail))
             div { dt { "Started" } dd { @match &detail.started_at {
                 Some(at) => (element::moment(at, &shown.ui.zone)),
                 None => "unknown",
             } } }
-            div class="double" { dt { "Template" } dd { (element::line(&detail.template_id)) @if !detail.template_version.is_empty() { small { "version " (element::line(&detail.template_version)) } } } }
+            div class="double" { dt { "Template" } dd { a href=(templates::address(&detail.template_id)) { (element::short(&detail.template_id, NAME_CHARS_MAX)) } @if !detail.template_version.is_empty() { small { "version " (element::short(&detail.template_version, NAME_CHARS_MAX)) } } } }
             div class="double" { dt { "Run" } dd { code { (detail.run_id) }
                 small { a href={ "/runs/" (detail.run_id) "/events" } { (words::plural(detail.events, "event")) } } } }
             @if let Some(lineage) = &detail.lineage { div { dt { "Forked from" } dd { (element::run_link(&lineage.parent)) } } }
             @if let Some(node) = &detail.node { (fact("Log", words::id_end(node).to_owned(), Some("imported".to_owned()))) }
             @if !detail.labels.is_empty() {
-                div { dt { "Labels" } dd { @for (key, value) in &detail.labels {
-                    span class="label" { (element::line(key)) "=" (element::line(value)) }
-                } } }
+                div { dt { "Labels" } dd { @for (key, value) in detail.labels.iter().take(LABELS_MAX) {
+                    span class="label" { (element::short(key, NAME_CHARS_MAX)) "=" (element::short(value, 2 * NAME_CHARS_MAX)) }
+                } @if detail.labels.len() > LABELS_MAX { "and " (words::count((detail.labels.len() - LABELS_MAX) as u64)) " more" } } }
             }
         }
     }

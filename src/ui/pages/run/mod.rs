@@ -2,30 +2,35 @@
 
 mod act;
 mod agents;
+mod approvals;
 mod events;
 mod family;
 mod head;
 mod panel;
+mod room;
 mod scrubber;
+mod texts;
 
 pub use act::{
     Unblock, approve, cancel, form, form_is_open, note, refuse_home, refuse_strange, resolve, resume, unblock, waiting_words,
 };
 pub use events::page as events;
+pub use texts::page as text;
 
 use maud::{Markup, html};
 
 use crate::cli::error::{CliError, Result};
-use crate::cli::output::time;
-use crate::domain::event::Recorded;
+use crate::cli::output::{time, words};
+use crate::domain::event::{CallStarted, Recorded};
 use crate::domain::ids::RunId;
 use crate::ui::waterfall::{self, Colour, Cursor, Target};
 use crate::ui::zoom::Zoom;
-use crate::ui::{Answer, Page, Request, Ui, element, markdown};
-use crate::views::run_detail::RunDetail;
+use crate::ui::{Answer, Page, Params, Request, Ui, element, markdown};
+use crate::views::run_detail::{Note, RunDetail};
 use crate::views::status::RunStatus;
 use crate::views::timeline::Timeline;
 use crate::workspace::{NOTE_BYTES_MAX, Story};
+use room::Room;
 
 /// Bars of a run above which calls and tools are shown only when they are asked for.
 const BARS_WITH_CALLS: usize = 120;
@@ -55,7 +60,18 @@ impl Shown<'_> {
         // A position that was chosen by its number is from now on the position itself.
         let at = self.at.map(|at| at.to_string());
         let query = self.request.query.with("step", None).with("at", at.as_deref());
-        query.with(name, value).link(&format!("/runs/{}", self.detail.run_id))
+        match query.with(name, value).link("") {
+            // There are many of them on a page that is the run's own: the query says it all.
+            link if !link.is_empty() && self.request.part("run") == self.detail.run_id => link,
+            link => format!("/runs/{}{link}", self.detail.run_id),
+        }
+    }
+
+    /// The address of a whole text of the run: of the row `key`, or its report.
+    fn text(&self, key: &str, part: &str) -> String {
+        let at = self.at.map(|at| at.to_string());
+        let query = Params::default().with("of", Some(key)).with("part", Some(part)).with("at", at.as_deref());
+        query.link(&format!("/runs/{}/text", self.detail.run_id))
     }
 }
 
@@ -67,7 +83,9 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let id = ui.workspace.runs().find_run(request.part("run"))?;
     let asked = request.read("at", |text| text.parse::<u64>().ok(), "a position in the log")?;
     let step = request.read("step", |text| text.parse::<usize>().ok(), "the number of an event of the run")?;
-    let (story, at) = story(ui, id, asked, step)?;
+    let key = request.query.get("sel").unwrap_or_default();
+    let story = story(ui, id, asked, step, &|body| waterfall::is_about(key, body))?;
+    let at = story.at;
     let detail = story.detail.clone().masked();
     let mut whole = Timeline::fold(&story.events);
     let mut then = at.map(|_| Timeline::fold(story.told()));
@@ -75,17 +93,22 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         name_lanes(timeline, &detail);
     }
     let shown = Shown { ui, request, story: &story, detail: &detail, whole: &whole, at };
+    // What a page has at the least comes first: it has room. The rest shows as much as there is room for still.
+    let room = Room::default();
+    let head = room.drawn(head::head(&shown));
+    let scrubber = room.drawn(scrubber::scrubber(&shown));
+    let drawing = room.drawn(drawing(&shown, then.as_ref()));
+    let panel = room.drawn(panel::panel(&shown)?);
+    let family = room.drawn(family::family(&shown)?);
     let body = html! {
-        (head::head(&shown))
-        (scrubber::scrubber(&shown))
-        section aria-labelledby="waterfall-title" {
-            (drawing(&shown, then.as_ref()))
-        }
-        (panel::panel(&shown)?)
-        (agents::agents(&shown))
-        (report(&shown))
-        (family::family(&shown)?)
-        (notes(&shown))
+        (head)
+        (scrubber)
+        section aria-labelledby="waterfall-title" { (drawing) }
+        (panel)
+        (room.drawn(agents::agents(&shown, &room)))
+        (room.drawn(report(&shown, &room)))
+        (family)
+        (notes(&shown, &room))
     };
     let title = format!("{} {}", element::line(&detail.template_id), element::id_end(&detail.run_id));
     let live = (at.is_none() && detail.node.is_none()).then(|| detail.run_id.clone());
@@ -93,22 +116,17 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
 }
 
 /// Reads the run as it is, or as it was at a position, which may also be told by the number of the run's event.
-fn story(ui: &Ui, id: RunId, at: Option<u64>, step: Option<usize>) -> Result<(Story, Option<u64>)> {
-    let gone = || CliError::not_found(format!("run {id} has no events"));
-    let Some(step) = step.filter(|_| at.is_none()) else {
-        let story = ui.workspace.runs().story(id, at)?.ok_or_else(|| {
-            CliError::not_found(format!("run {id} had not begun when the log was at position {}", at.unwrap_or_default()))
-                .hint(format!("`meno events {id}` shows the positions of its events"))
-        })?;
-        return Ok((story, at));
-    };
-    let all = ui.workspace.runs().story(id, None)?.ok_or_else(gone)?;
-    let chosen = all.events.get(step.clamp(1, all.events.len().max(1)) - 1).map(position);
-    match chosen {
-        Some(seq) if step < all.events.len() => Ok((ui.workspace.runs().story(id, Some(seq))?.ok_or_else(gone)?, Some(seq))),
+fn story(ui: &Ui, id: RunId, at: Option<u64>, step: Option<usize>, wants: &dyn Fn(&CallStarted) -> bool) -> Result<Story> {
+    let place = |events: &[Recorded]| {
         // The last step is the run as it is.
-        _ => Ok((all, None)),
-    }
+        let step = step.filter(|step| *step < events.len());
+        at.or_else(|| events.get(step?.max(1) - 1).map(position))
+    };
+    ui.workspace.runs().story(id, &place, wants)?.ok_or_else(|| match at {
+        None => CliError::not_found(format!("run {id} has no events")),
+        Some(at) => CliError::not_found(format!("run {id} had not begun when the log was at position {at}"))
+            .hint(format!("`meno events {id}` shows the positions of its events")),
+    })
 }
 
 fn position(recorded: &Recorded) -> u64 {
@@ -171,7 +189,7 @@ fn drawing(shown: &Shown<'_>, then: Option<&Timeline>) -> Markup {
             }
             @if parts > 1 {
                 p class="pages" {
-                    "Rows, page " (part + 1) " of " (parts)
+                    "Rows, page " (words::count(part as u64 + 1)) " of " (words::count(parts as u64))
                     @if part > 0 { a href=(shown.link("part", Some(&part.to_string()))) { "Earlier" } }
                     @if part + 1 < parts {
                         a href=(shown.link("part", Some(&(part + 2).to_string()))) { "Later" }
@@ -249,45 +267,64 @@ fn legend(colour: Colour) -> Markup {
     }
 }
 
-fn report(shown: &Shown<'_>) -> Markup {
+fn report(shown: &Shown<'_>, room: &Room) -> Markup {
+    /// Bytes of a report that are rendered, and of what that makes.
+    const BYTES_MAX: usize = 30_000;
+    let rendered = |report: &str| {
+        // Marks and signs may make many bytes of few: then less of it is shown.
+        let tries = (0..4).map(|less| markdown::render(report, BYTES_MAX >> less, Some(&shown.text("report", "report"))));
+        let mut fitting = tries.filter(|drawn| room.has(drawn.0.len()));
+        fitting
+            .next()
+            .unwrap_or_else(|| html! { p class="hint" { a href=(shown.text("report", "report")) { "The whole report" } } })
+    };
     html! {
         // There before there is a report, so that it can come.
         div id="report" data-part {
             @if let Some(report) = &shown.detail.report {
                 section aria-labelledby="report-title" {
                     h2 id="report-title" { "Report" }
-                    div class="card prose" dir="auto" { (markdown::render(report)) }
+                    div class="card prose" dir="auto" { (rendered(report)) }
                 }
             }
         }
     }
 }
 
-fn notes(shown: &Shown<'_>) -> Markup {
+fn notes(shown: &Shown<'_>, room: &Room) -> Markup {
     let detail = shown.detail;
+    let drawn: Vec<Markup> = detail.notes.iter().rev().map_while(|note| room.takes(self::note_of(shown, note))).collect();
+    let left_out = detail.notes.len() - drawn.len();
     html! {
         section aria-labelledby="notes-title" {
             h2 id="notes-title" { "Notes" }
             div id="notes" data-part {
-                @for note in &detail.notes {
-                    div class="card note" {
-                        p class="soft" {
-                            (element::moment(&note.at, &shown.ui.zone))
-                            @if let Some(rating) = note.rating {
-                                " · " span role="img" aria-label={ (rating) " of 5" } { (stars(rating)) }
-                            }
-                            @for tag in &note.tags { " " span class="label" { (element::line(tag)) } }
-                        }
-                        @match &note.text {
-                            Some(text) => p class="said" dir="auto" { (element::lines(text)) },
-                            None => p class="hint" { "The text is no longer retained." },
-                        }
-                    }
+                @if left_out > 0 {
+                    p class="hint" { (words::plural(left_out as u64, "older note")) ": " code { "meno show-run " (detail.run_id) } " prints all." }
                 }
+                @for note in drawn.iter().rev() { (note) }
                 @if detail.notes.is_empty() { p class="hint" { "No notes yet." } }
             }
             div id="note" data-part {
                 @if !shown.ui.read_only && shown.at.is_none() && detail.node.is_none() { (note_form(shown.ui, &detail.run_id)) }
+            }
+        }
+    }
+}
+
+fn note_of(shown: &Shown<'_>, note: &Note) -> Markup {
+    html! {
+        div class="card note" {
+            p class="soft" {
+                (element::moment(&note.at, &shown.ui.zone))
+                @if let Some(rating) = note.rating {
+                    " · " span role="img" aria-label={ (rating) " of 5" } { (stars(rating)) }
+                }
+                @for tag in &note.tags { " " span class="label" { (element::line(tag)) } }
+            }
+            @match &note.text {
+                Some(text) => p class="said" dir="auto" { (element::lines(text)) },
+                None => p class="hint" { "The text is no longer retained." },
             }
         }
     }

@@ -12,6 +12,11 @@ use crate::domain::money::NanoUsd;
 use crate::ui::element;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, CallDetail, CriterionDetail, ToolDetail};
 
+/// Bytes of what a model was told that are shown, calls and tools that are listed, and characters of a message.
+const PROMPT_BYTES_MAX: usize = 8_000;
+const LISTED_MAX: usize = 60;
+const MESSAGE_CHARS_MAX: usize = 1_000;
+
 /// Draws what the address chose; nothing when it chose nothing.
 ///
 /// # Errors
@@ -44,7 +49,7 @@ fn chosen(shown: &Shown<'_>, key: &str) -> Result<Markup> {
         "t" => {
             let found =
                 call().and_then(|(agent, _, call)| Some((agent, call.tools.iter().find(|tool| tool.tool_call == second)?)));
-            Ok(found.map_or_else(|| to_come(shown, key), |(agent, tool)| tool_panel(shown, agent, tool)))
+            Ok(found.map_or_else(|| to_come(shown, key), |(agent, tool)| tool_panel(shown, agent, tool, key)))
         }
         _ => Err(known()),
     }
@@ -82,7 +87,7 @@ fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail
                 @if let Some(to) = attempt.escalated_to { div { dt { "Escalated to" } dd { (element::tier(to)) } } }
                 @if let Some(from) = &attempt.inherited_from { div { dt { "Inherited from" } dd { (element::run_link(from)) } } }
             }
-            @if let Some(error) = &attempt.error { p class="fault" { (element::line(error)) } }
+            @if let Some(error) = &attempt.error { p class="fault" { (element::short(error, MESSAGE_CHARS_MAX)) } }
             @if !attempt.signals.is_empty() {
                 p { "Signals: " @for signal in &attempt.signals { span class="label" { (signal.name().replace('_', " ")) } } }
             }
@@ -92,16 +97,17 @@ fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail
                     (element::line(&switch.to)) " took over." }
             }
             h3 { "Output" }
-            (text(attempt.output.as_deref()))
+            (text(attempt.output.as_deref(), &shown.text(&format!("a{}.{}", agent.number, attempt.attempt), "output")))
             @if let Some(before) = before { (compared(shown, agent, before, attempt)) }
-            @if let Some(call) = attempt.calls.iter().find(|call| call.prompt.is_some()) { (prompt(call)) }
+            @if let Some(call) = attempt.calls.iter().find(|call| call.prompt.is_some()) { (prompt(shown, call)) }
             @if !attempt.calls.is_empty() {
                 h3 { "Calls" }
-                ul { @for call in &attempt.calls {
+                ul { @for call in attempt.calls.iter().take(LISTED_MAX) {
                     li { a href=(shown.link("sel", Some(&format!("c{}", call.call)))) data-detail {
                         (element::line(&call.model)) } " " (call.purpose.name()) ", " (call.status.name())
                         ", " (words::amount(call.cost_nusd)) }
                 } }
+                (more(attempt.calls.len(), "call"))
             }
         }
     }
@@ -126,7 +132,7 @@ fn compared(shown: &Shown<'_>, agent: &AgentDetail, before: &AttemptDetail, atte
         details id="compared" {
             summary { "Compared with attempt " (before.attempt) " (" (before.tier.name()) ")" }
             @match text_diff(old, new) {
-                Some(difference) => (diff(&difference)),
+                Some(difference) => (element::diff(&difference)),
                 None => p class="hint" { "The outputs are the same." },
             }
             p { a href=(shown.link("sel", Some(&format!("a{}.{}", agent.number, before.attempt)))) data-detail { "Attempt " (before.attempt) } }
@@ -134,15 +140,10 @@ fn compared(shown: &Shown<'_>, agent: &AgentDetail, before: &AttemptDetail, atte
     }
 }
 
-/// Draws a unified diff.
-pub(super) fn diff(diff: &str) -> Markup {
+/// Says how many are not listed: the waterfall has them.
+fn more(count: usize, what: &str) -> Markup {
     html! {
-        pre class="diff" dir="auto" {
-            @for line in diff.lines().take(2000) {
-                @let class = match line.as_bytes().first() { Some(b'+') => "added", Some(b'-') => "removed", _ => "" };
-                span class=(class) { (element::line(line)) "\n" }
-            }
-        }
+        @if count > LISTED_MAX { p class="hint" { "And " (words::plural((count - LISTED_MAX) as u64, &format!("more {what}"))) ": the waterfall has all of them." } }
     }
 }
 
@@ -169,25 +170,29 @@ fn call_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail, c
             (tokens_and_price(shown, call))
             @if let Some(error) = &call.error {
                 p class="fault" { (error.class.name().replace('_', " ")) @if let Some(status) = error.status { " (HTTP " (status) ")" }
-                    @if let Some(message) = &error.message { ": " (element::line(message)) } }
+                    @if let Some(message) = &error.message { ": " (element::short(message, MESSAGE_CHARS_MAX)) } }
             }
             @if !call.retries.is_empty() {
                 h3 { "Retries" }
-                ul { @for retry in &call.retries {
+                ul { @for retry in call.retries.iter().take(LISTED_MAX) {
                     li { "Try " (retry.failed_try) " failed: " (retry.class.name().replace('_', " "))
                         @if let Some(status) = retry.status { " (HTTP " (status) ")" } ", waited " (time::duration(retry.waited_ms))
-                        @if let Some(message) = &retry.message { ": " (element::line(message)) } }
+                        @if let Some(message) = &retry.message { ": " (element::short(message, MESSAGE_CHARS_MAX / 4)) } }
                 } }
             }
-            (prompt(call))
-            @if let Some(said) = &call.said { h3 { "Reply" } (element::text(said)) }
-            @if call.said.is_none() && call.purpose.name() == "work" { h3 { "Output of the attempt" } (text(attempt.output.as_deref())) }
+            (prompt(shown, call))
+            @if let Some(said) = &call.said { h3 { "Reply" } (element::text(said, Some(&shown.text(&format!("c{}", call.call), "said")))) }
+            @if call.said.is_none() && call.purpose.name() == "work" {
+                h3 { "Output of the attempt" }
+                (text(attempt.output.as_deref(), &shown.text(&format!("a{}.{}", agent.number, attempt.attempt), "output")))
+            }
             @if !call.tools.is_empty() {
                 h3 { "Tools" }
-                ul { @for tool in &call.tools {
+                ul { @for tool in call.tools.iter().take(LISTED_MAX) {
                     li { a href=(shown.link("sel", Some(&format!("t{}.{}", call.call, tool.tool_call)))) data-detail { (element::line(&tool.tool)) }
                         " " (tool_words(tool)) }
                 } }
+                (more(call.tools.len(), "tool"))
             }
         }
     }
@@ -226,7 +231,7 @@ fn unit_prices(shown: &Shown<'_>, call: CallNo) -> Option<crate::domain::money::
     })
 }
 
-fn tool_panel(shown: &Shown<'_>, agent: &AgentDetail, tool: &ToolDetail) -> Markup {
+fn tool_panel(shown: &Shown<'_>, agent: &AgentDetail, tool: &ToolDetail, key: &str) -> Markup {
     html! {
         div class="card panel" {
             div class="panel-head" {
@@ -235,9 +240,9 @@ fn tool_panel(shown: &Shown<'_>, agent: &AgentDetail, tool: &ToolDetail) -> Mark
             }
             p { (tool_words(tool)) @if tool.writes { ". It may change something." } }
             h3 { "Arguments" }
-            (text(tool.arguments.as_deref()))
+            (text(tool.arguments.as_deref(), &shown.text(key, "arguments")))
             h3 { "Result" }
-            (text(tool.result.as_deref()))
+            (text(tool.result.as_deref(), &shown.text(key, "result")))
         }
     }
 }
@@ -269,27 +274,31 @@ pub(super) fn criteria(criteria: &[CriterionDetail]) -> Markup {
     html! {
         @if !criteria.is_empty() {
             h3 { "Criteria" }
-            ul class="criteria" { @for one in criteria {
+            ul class="criteria" { @for one in criteria.iter().take(LISTED_MAX) {
                 li {
                     span class={ "state s-" (one.verdict.name()) } { (one.verdict.name()) } " "
-                    span dir="auto" { (one.name.as_deref().map_or_else(|| format!("criterion {}", one.criterion), element::line)) }
+                    span dir="auto" { (one.name.as_deref().map_or_else(|| format!("criterion {}", one.criterion), |name| element::short(name, MESSAGE_CHARS_MAX))) }
                     @if let Some(score) = one.score { span class="soft" { " score " (score) } }
-                    @if let Some(evidence) = &one.evidence { div class="soft" dir="auto" { (element::line(evidence)) } }
+                    @if let Some(evidence) = &one.evidence { div class="soft" dir="auto" { (element::short(evidence, MESSAGE_CHARS_MAX)) } }
                 }
             } }
         }
     }
 }
 
-fn prompt(call: &CallDetail) -> Markup {
+fn prompt(shown: &Shown<'_>, call: &CallDetail) -> Markup {
     let Some(prompt) = &call.prompt else { return html! {} };
-    let parts = [("System message", &prompt.system), ("Prompt", &prompt.user), ("Conversation with tools", &prompt.transcript)];
+    let parts = [
+        ("System message", "system", &prompt.system),
+        ("Prompt", "user", &prompt.user),
+        ("Conversation with tools", "transcript", &prompt.transcript),
+    ];
     html! {
-        @for (name, said) in parts {
+        @for (name, part, said) in parts {
             @if let Some(said) = said {
-                details id={ "prompt-" (name.split(' ').next().unwrap_or_default()) } {
+                details id={ "prompt-" (part) } {
                     summary { (name) " " span class="hint" { (words::plural(said.chars().count() as u64, "character")) } }
-                    (element::text(said))
+                    (element::beginning(said, PROMPT_BYTES_MAX, Some(&shown.text(&format!("c{}", call.call), part))))
                 }
             }
         }
@@ -297,9 +306,9 @@ fn prompt(call: &CallDetail) -> Markup {
     }
 }
 
-fn text(text: Option<&str>) -> Markup {
+fn text(text: Option<&str>, whole: &str) -> Markup {
     match text {
-        Some(text) => element::text(text),
+        Some(text) => element::text(text, Some(whole)),
         None => html! { p class="hint" { "There is none, or it is not retained." } },
     }
 }

@@ -9,8 +9,10 @@ use crate::cli::render::events;
 use crate::ui::element;
 use crate::views::timeline::Moment;
 
-/// Marks on the track, at most: the important events first.
-const MARKS_MAX: usize = 400;
+/// Places for marks along the track: of several events at one place the most important one is drawn.
+const PLACES: usize = 120;
+/// Characters of an event that are shown.
+const EVENT_CHARS_MAX: usize = 1_000;
 
 /// What a kind of event is to somebody who looks for a place in a run: a class for its mark and how much it matters.
 fn weight(kind: &str) -> Option<(&'static str, u8)> {
@@ -89,36 +91,74 @@ fn said(shown: &Shown<'_>) -> Markup {
             b { @if shown.at.is_some() { "As it was at event " } @else { "Event " } (words::count(step as u64)) }
             " of " (words::count(count as u64))
             @if let Some(elapsed) = elapsed { ", " (elapsed) " after the start" }
-            @if let Some(event) = event { br; code { (element::plain(&event).trim_start()) } }
+            @if let Some(event) = event { br; code { (element::plain(&event).trim_start().chars().take(EVENT_CHARS_MAX).collect::<String>()) } }
         }
     }
 }
 
+/// What stands at one place of the track.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Mark {
+    /// The event, by its number in the run.
+    step: usize,
+    kind: &'static str,
+    class: &'static str,
+    weight: u8,
+    /// Other events at the same place.
+    others: usize,
+}
+
+/// Returns one mark for each place of the track at which something happened, from left to right.
+fn places(moments: &[Moment]) -> Vec<Mark> {
+    let mut marks: Vec<Option<Mark>> = vec![None; PLACES];
+    for (at, moment) in moments.iter().enumerate() {
+        let Some((class, weight)) = weight(moment.kind) else { continue };
+        let held = &mut marks[at * PLACES / moments.len()];
+        let others = held.map_or(0, |held| held.others + 1);
+        let first = held.filter(|held| held.weight <= weight);
+        *held = Some(Mark { others, ..first.unwrap_or(Mark { step: at + 1, kind: moment.kind, class, weight, others }) });
+    }
+    marks.into_iter().flatten().collect()
+}
+
+/// Draws the marks, for who points at them: the buttons beside the track lead to the same places.
 fn marks(moments: &[Moment], step: usize, to: &dyn Fn(usize) -> String) -> Markup {
     let steps = moments.len().saturating_sub(1).max(1) as f64;
-    let place = |step: usize| format!("{:.2}%", (step as f64 - 1.0).max(0.0) / steps * 100.0);
-    let mut chosen: Vec<(usize, &Moment, &'static str, u8)> = moments
-        .iter()
-        .enumerate()
-        .filter_map(|(at, moment)| weight(moment.kind).map(|(class, weight)| (at + 1, moment, class, weight)))
-        .collect();
-    chosen.sort_by_key(|(_, _, _, weight)| *weight);
-    chosen.truncate(MARKS_MAX);
+    let place = |step: usize| format!("{:.1}%", (step as f64 - 1.0).max(0.0) / steps * 100.0);
     html! {
-        svg class="marks" width="100%" height="18" role="img" aria-label="Milestones along the run" {
-            @for (at, moment, class, weight) in chosen {
-                a href=(to(at)) data-step=(at) tabindex="-1" aria-hidden="true" {
-                    @if weight < 2 {
-                        circle class={ "mark m-" (class) @if at > step { " to-come" } } cx=(place(at)) cy="9" r=(if weight == 0 { 5 } else { 4 }) {
-                            title { "Event " (at) ": " (moment.kind) }
-                        }
-                    } @else {
-                        line class={ "mark m-" (class) @if at > step { " to-come" } } x1=(place(at)) x2=(place(at)) y1="5" y2="13" {
-                            title { "Event " (at) ": " (moment.kind) }
-                        }
-                    }
+        svg class="marks" width="100%" height="18" aria-hidden="true" {
+            @for Mark { step: at, kind, class, weight, others } in places(moments) {
+                a href=(to(at)) data-step=(at) tabindex="-1" {
+                    @let class = format!("mark m-{class}{}", if at > step { " to-come" } else { "" });
+                    @if weight < 2 { circle class=(class) cx=(place(at)) cy="9" r=(if weight == 0 { 5 } else { 4 }) { (title(at, kind, others)) } }
+                    @else { line class=(class) x1=(place(at)) x2=(place(at)) y1="5" y2="13" { (title(at, kind, others)) } }
                 }
             }
         }
+    }
+}
+
+fn title(step: usize, kind: &str, others: usize) -> Markup {
+    html! { title { "Event " (words::count(step as u64)) ": " (kind) @if others > 0 { ", and " (words::count(others as u64)) " more here" } } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_has_few_marks_and_every_important_event_is_at_one_of_them() {
+        let moment = |seq: u64| {
+            let kind = if seq % 400 == 399 { "TierEscalated" } else { "AttemptStarted" };
+            Moment { seq, at: 0, kind, agent: None }
+        };
+        let moments: Vec<Moment> = (0..10_000).map(moment).collect();
+        let marks = places(&moments);
+        assert_eq!((marks.len(), marks.iter().map(|mark| mark.others + 1).sum::<usize>()), (PLACES, moments.len()));
+        let important: Vec<usize> = marks.iter().filter(|mark| mark.weight == 0).map(|mark| mark.step).collect();
+        assert_eq!(important, (1..=25).map(|number| number * 400).collect::<Vec<_>>());
+        let drawn = super::marks(&moments, 1, &|step| format!("?at={step}")).into_string();
+        assert!(drawn.len() < 25_000, "{} bytes", drawn.len());
+        assert!(places(&[]).is_empty());
     }
 }
