@@ -175,7 +175,7 @@ fn sides(title: &str, heads: &[&str], rows: Vec<Row>, what: &str) -> Markup {
     html! {
         @if all > 0 { h2 { (title) } }
         @if !shown.is_empty() {
-            div class="wide" tabindex="0" role="region" aria-label="The two runs" {
+            div class="wide" tabindex="0" role="region" aria-label=(title) {
                 table class="sides" {
                     thead { tr { @for head in heads { th { (head) } } } }
                     tbody { @for row in &shown { (row.markup) } }
@@ -300,7 +300,7 @@ fn outputs(request: &Request, found: &RunDiff) -> Markup {
         @for (name, is_open, drawn) in shown { details open[is_open] { summary { (name) } (drawn) } }
         @if !others.is_empty() {
             p { "Others that differ:" }
-            ul {
+            ul class="others" {
                 @for (place, name) in others.iter().take(ROWS_MAX) {
                     li { a href={ (request.query.with("of", Some(&place.to_string())).link("/compare")) "#outputs" } { (name) } }
                 }
