@@ -272,6 +272,8 @@ pub struct CallSum {
     pub unknown: u64,
     /// Of them, those that ended without a usable reply.
     pub failed: u64,
+    /// Of them, those whose tokens are not known.
+    pub untold: u64,
     /// What is known of their cost.
     pub cost_nusd: u64,
     /// The same in US dollars.
@@ -320,6 +322,7 @@ struct Sums {
     calls: u64,
     unknown: u64,
     failed: u64,
+    untold: u64,
     cost: u128,
     usage: TokenUsage,
     latency: Sketch,
@@ -338,6 +341,7 @@ impl<'a> Gathering<'a> {
         sums.calls += 1;
         sums.unknown += u64::from(row.cost().is_none());
         sums.failed += u64::from(row.status == CallStatus::Failed);
+        sums.untold += u64::from(!row.told && matches!(row.status, CallStatus::Replied | CallStatus::Lost));
         sums.cost += u128::from(row.amount);
         sums.usage = sums.usage.plus(row.usage);
         // How soon a call failed says nothing of how long one takes.
@@ -364,6 +368,7 @@ impl<'a> Gathering<'a> {
                 total.calls += sums.calls;
                 total.unknown += sums.unknown;
                 total.failed += sums.failed;
+                total.untold += sums.untold;
                 total.cost += sums.cost;
                 total.usage = total.usage.plus(sums.usage);
                 total.latency.merge(&sums.latency);
@@ -406,6 +411,7 @@ impl Sums {
             calls: self.calls,
             unknown: self.unknown,
             failed: self.failed,
+            untold: self.untold,
             cost_nusd: cost.0,
             cost_usd: cost.to_decimal(),
             tokens: self.usage.into(),

@@ -49,8 +49,11 @@ fn of_mode(out: &Printer, calls: &ModeCalls) -> String {
 }
 
 fn sums(sum: &CallSum) -> [Entry; 6] {
-    let has_none = sum.calls > sum.failed && sum.tokens.total_input() == 0 && sum.tokens.output == 0;
-    let tokens = |tokens: u64| words::tokens(tokens, u64::from(has_none));
+    let tokens = |tokens: u64| match (tokens, sum.untold) {
+        (tokens, 0) => words::count(tokens),
+        (0, _) => "unknown".to_owned(),
+        (tokens, untold) => format!("at least {} ({} unknown)", words::count(tokens), words::count(untold)),
+    };
     let mut cost = words::cost(sum.cost_nusd, sum.unknown == 0, Mode::Real);
     if sum.unknown > 0 {
         cost.push_str(&format!(" ({} unknown)", words::count(sum.unknown)));
@@ -58,4 +61,34 @@ fn sums(sum: &CallSum) -> [Entry; 6] {
     let took = lengths(&sum.latency);
     let (input, output) = (tokens(sum.tokens.total_input()), tokens(sum.tokens.output));
     [words::count(sum.calls), words::count(sum.failed), input, output, took, cost].map(Entry::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analytics::report::Lengths;
+    use crate::domain::money::TokenUsage;
+
+    #[test]
+    fn tokens_are_at_least_those_that_were_told() {
+        let usage = TokenUsage { input: 1200, output: 7, ..TokenUsage::default() };
+        let latency = Lengths { n: 0, p50_ms: None, p90_ms: None };
+        let sum = |usage: TokenUsage, untold| CallSum {
+            calls: 3,
+            unknown: untold,
+            failed: 0,
+            untold,
+            cost_nusd: 0,
+            cost_usd: "0".to_owned(),
+            tokens: usage.into(),
+            latency: latency.clone(),
+        };
+        let words = |sum: &CallSum| format!("{:?}", sums(sum));
+        let some = words(&sum(usage, 2));
+        assert!(some.contains("at least 1,200 (2 unknown)") && some.contains("at least 7 (2 unknown)"), "{some}");
+        let all = words(&sum(usage, 0));
+        assert!(all.contains("1,200") && !all.contains("at least 1"), "{all}");
+        let none = words(&sum(TokenUsage::default(), 3));
+        assert!(none.contains("unknown") && !none.contains("at least 0"), "{none}");
+    }
 }
