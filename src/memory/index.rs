@@ -31,6 +31,8 @@ const WINDOW_EVENTS: u32 = 20_000;
 const EMBED_PASSAGES: usize = 64;
 /// Passages embedded between two writes beside other work.
 const EMBED_PASSAGES_BESIDE: usize = 16;
+/// Passages without a vector of which a search embeds none: so many are work of minutes, and whoever asks waits for nothing.
+const FAR_BEHIND: u64 = 1024;
 /// Beside the vectors of a model: how near unrelated texts are for it.
 const UNRELATED: &str = "unrelated";
 
@@ -507,14 +509,15 @@ impl Hold {
 
     /// Embeds as [`Self::embed`] does, but before everything else what the words of `question` find, the best first: what a search is to
     /// compare. These few are embedded whatever `go_on` says: where only loading the model takes all the time that there is, each process
-    /// would load it for nothing.
+    /// would load it for nothing. Where far too many are missing for that, a question waits for none of them.
     ///
     /// # Errors
     /// An [`Error`]; what was written until then stays.
     pub fn embed_for(&self, question: &str, embedder: &Embedder, go_on: GoOn<'_>) -> Result<(u64, u64), Error> {
         let Some(mut missing) = Missing::of(&self.place, embedder)? else { return Ok((0, 0)) };
         let (total, is_asked) = (missing.len(), !question.is_empty());
-        if total == 0 || self.place.copy.is_some() || !(is_asked || go_on(0, total)) {
+        let is_far = is_asked && total > FAR_BEHIND;
+        if total == 0 || is_far || self.place.copy.is_some() || !(is_asked || go_on(0, total)) {
             return Ok((0, total));
         }
         missing.put_first(question)?;

@@ -1,6 +1,6 @@
-//! How far long work has come: a bar on a terminal, elsewhere one plain line at its beginning.
+//! How far long work has come: a bar on a terminal, elsewhere a plain line at its beginning, and one after each tenth of what takes very long.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -35,7 +35,8 @@ pub struct Counting {
     bar: ProgressBar,
     /// Where no bar is drawn.
     aside: Option<Aside>,
-    is_said: AtomicBool,
+    /// Tenths of the work that were said, from 1; 0 before anything was.
+    said: AtomicU64,
 }
 
 impl Counting {
@@ -47,20 +48,33 @@ impl Counting {
         if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}") {
             bar.set_style(style);
         }
-        Self { work, bar, aside: (!is_drawn).then(|| out.aside()), is_said: AtomicBool::new(false) }
+        Self { work, bar, aside: (!is_drawn).then(|| out.aside()), said: AtomicU64::new(0) }
     }
 
     /// Shows that `done` of `total` are done. Always says to go on.
     pub fn show(&self, done: u64, total: u64) -> bool {
         self.bar.set_length(total);
         self.bar.set_position(done);
-        if let Some(aside) = &self.aside
-            && !self.is_said.swap(true, Ordering::Relaxed)
-            && total.saturating_sub(done) >= self.work.long
-        {
-            aside.say(format!("{} {} …", self.work.doing, words::plural(total - done, self.work.of)));
+        if let Some(aside) = &self.aside {
+            self.say(aside, done, total);
         }
         true
+    }
+
+    fn say(&self, aside: &Aside, done: u64, total: u64) {
+        /// How many times as long as long very long work is.
+        const VERY: u64 = 100;
+        let (said, left) = (self.said.load(Ordering::Relaxed), total.saturating_sub(done));
+        let is_first = said == 0 && left >= self.work.long;
+        let tenth = 1 + done.saturating_mul(10) / total.max(1);
+        let is_next = said > 0 && total >= self.work.long.saturating_mul(VERY) && tenth > said && left > 0;
+        // Several threads count at once; one of them says it.
+        let is_mine = || self.said.compare_exchange(said, tenth, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if is_first && is_mine() {
+            aside.say(format!("{} {} …", self.work.doing, words::plural(left, self.work.of)));
+        } else if is_next && is_mine() {
+            aside.say(format!("{}: {} of {}", self.work.doing, words::count(done), words::plural(total, self.work.of)));
+        }
     }
 
     /// Takes the bar away.
@@ -76,7 +90,7 @@ mod tests {
     use crate::cli::output::capture::Captured;
 
     #[test]
-    fn without_a_terminal_long_work_is_said_once_at_its_beginning_and_short_work_never() {
+    fn without_a_terminal_long_work_is_said_at_its_beginning_very_long_work_by_tenths_and_short_work_never() {
         let said = |look: OutputOptions, totals: &[(u64, u64)]| {
             let words = Captured::default();
             let counting = Counting::new(&Printer::to(look, Captured::default(), words.clone(), None), EMBEDDING);
@@ -87,6 +101,14 @@ mod tests {
         let all = [(0, 1312), (32, 1312), (1312, 1312)];
         assert_eq!(said(OutputOptions::default(), &all), "embedding 1,312 texts …\n");
         assert_eq!(said(OutputOptions::default(), &[(0, 3), (3, 3)]), "");
+        assert_eq!(
+            said(OutputOptions::default(), &[(0, 0), (0, 1312)]),
+            "embedding 1,312 texts …\n",
+            "who begins with nothing to do"
+        );
+        let hours = [(0, 64_000), (64, 64_000), (6_400, 64_000), (6_464, 64_000), (12_900, 64_000), (64_000, 64_000)];
+        let tenths = "embedding 64,000 texts …\nembedding: 6,400 of 64,000 texts\nembedding: 12,900 of 64,000 texts\n";
+        assert_eq!(said(OutputOptions::default(), &hours), tenths);
         assert_eq!(said(OutputOptions { quiet: true, ..OutputOptions::default() }, &all), "");
         assert_eq!(said(OutputOptions { json: true, ..OutputOptions::default() }, &all), "");
     }
