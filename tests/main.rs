@@ -108,6 +108,8 @@ mod syncs;
 mod together;
 #[path = "suite/tools.rs"]
 mod tools;
+#[path = "suite/transcript_parts.rs"]
+mod transcript_parts;
 #[path = "suite/transcript_sources.rs"]
 mod transcript_sources;
 #[path = "suite/transcript_traps.rs"]

@@ -4,7 +4,7 @@ use super::finding::{Check, Findings, Location};
 use super::story::RunAudit;
 use crate::domain::event::{CallStarted, CostIncurred, CostSource, Event};
 use crate::domain::ids::CallNo;
-use crate::domain::money::{TokenUsage, UsageSource};
+use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::run::Call;
 
 /// What was used and whose cost must be the next event.
@@ -61,7 +61,7 @@ fn unpaid(owed: Option<Owed>, at: Location, book: &mut Findings<'_>) {
     }
 }
 
-fn cost(audit: &RunAudit, body: &CostIncurred, owed: Option<Owed>, at: Location, book: &mut Findings<'_>) {
+fn cost(audit: &mut RunAudit, body: &CostIncurred, owed: Option<Owed>, at: Location, book: &mut Findings<'_>) {
     let Some(number) = body.call else {
         // Another system's amount: there is nothing that it could be computed from.
         let imported = (CostSource::Imported, None);
@@ -73,13 +73,22 @@ fn cost(audit: &RunAudit, body: &CostIncurred, owed: Option<Owed>, at: Location,
             &(body.source, body.unit_prices),
         );
     };
+    let before = audit.counted.get(&number).copied().filter(|_| owed.is_none() && audit.is_imported);
+    let (used, charged) = before.unwrap_or_default();
+    if audit.is_imported {
+        let sums = (used.plus(body.usage.unwrap_or_default()), charged.plus(body.amount.unwrap_or_default()));
+        audit.counted.insert(number, sums);
+    }
+    let audit = &*audit;
     // Another system's own amount for a call stands as it was reported.
     let is_reported = audit.is_imported && body.source == CostSource::Imported && body.unit_prices.is_none();
     let source = |owed: &Owed| if is_reported { CostSource::Imported } else { owed.source };
     // Another system may not say how many tokens a call used: then its end has zeros, which its cost need not repeat.
     let is_untold = |owed: &Owed| audit.is_imported && body.usage.is_none() && owed.usage == Some(TokenUsage::default());
-    let used = |owed: &Owed| owed.usage.filter(|_| !is_untold(owed));
-    let expected = owed.map(|owed| (owed.call, used(&owed), source(&owed)));
+    let told = |owed: &Owed| owed.usage.filter(|_| !is_untold(owed));
+    // What another system told of a call after it was counted is charged then, and nothing owes it.
+    let more = before.map(|_| (number, body.usage, CostSource::Estimated));
+    let expected = owed.map(|owed| (owed.call, told(&owed), source(&owed))).or(more);
     book.same(Check::Money, at, "the call, tokens and source of a cost", &expected, &Some((number, body.usage, body.source)));
     let call = audit.run.calls.get(&number);
     // Names that another system does not say are empty in the call and none in the cost.
@@ -90,7 +99,8 @@ fn cost(audit: &RunAudit, body: &CostIncurred, owed: Option<Owed>, at: Location,
     let found = Some((body.agent, body.attempt, body.purpose, names));
     book.same(Check::Money, at, "agent, attempt, purpose and model that a cost is booked on", &expected, &found);
     if let (Some(usage), Some(prices)) = (&body.usage, &body.unit_prices) {
-        book.same(Check::Money, at, "tokens times unit prices", &Some(prices.cost(usage)), &body.amount);
+        let whole = NanoUsd(prices.cost(&used.plus(*usage)).0.saturating_sub(charged.0));
+        book.same(Check::Money, at, "tokens times unit prices", &Some(whole), &body.amount);
     } else if !is_reported {
         book.same(Check::Money, at, "the amount of a cost without prices", &None, &body.amount);
     }

@@ -13,7 +13,7 @@ use crate::domain::event::{
     RunStarted, TierEscalated, Verdict,
 };
 use crate::domain::ids::{AgentNo, CallNo, Hash, RunId};
-use crate::domain::money::NanoUsd;
+use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::run::{Agent, AgentStatus, Basis, CallState, Causes, Observation, Phase, Run};
 use crate::domain::team::{self, PlanDefaults, Team};
 use crate::domain::text::Text;
@@ -36,6 +36,8 @@ pub struct RunAudit {
     pub(super) judge_replies: BTreeMap<CallNo, Option<String>>,
     /// A call whose tokens are known and whose cost must follow.
     pub(super) owed: Option<money::Owed>,
+    /// What was charged for each call of another system so far: what is told of it later adds to that.
+    pub(super) counted: BTreeMap<CallNo, (TokenUsage, NanoUsd)>,
     versions: u64,
     /// Positions of what later events may follow from.
     causes: Causes<u64>,
@@ -73,6 +75,7 @@ impl RunAudit {
             granted: BTreeSet::new(),
             judge_replies: BTreeMap::new(),
             owed: None,
+            counted: BTreeMap::new(),
             versions: 0,
             causes: Causes::default(),
             cost: NanoUsd(0),

@@ -102,6 +102,19 @@ impl TokenUsage {
             reasoning: self.reasoning.saturating_add(other.reasoning),
         }
     }
+
+    /// Returns what it has more than `part`, kind by kind; `None` when that is nothing, or it has less of some kind.
+    pub fn beyond(self, part: Self) -> Option<Self> {
+        let more = Self {
+            input: self.input.checked_sub(part.input)?,
+            cache_read: self.cache_read.checked_sub(part.cache_read)?,
+            cache_write_5m: self.cache_write_5m.checked_sub(part.cache_write_5m)?,
+            cache_write_1h: self.cache_write_1h.checked_sub(part.cache_write_1h)?,
+            output: self.output.checked_sub(part.output)?,
+            reasoning: self.reasoning.checked_sub(part.reasoning)?,
+        };
+        (more != Self::default()).then_some(more)
+    }
 }
 
 /// Where token counts come from.

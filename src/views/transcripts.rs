@@ -122,14 +122,51 @@ impl Key {
     }
 }
 
-/// By the name in a key: the requests, and the run that has each.
-type Runs = HashMap<[u8; NAME_BYTES], Vec<([u8; KEY_BYTES - NAME_BYTES], RunId)>>;
+/// Values by key. Two requests that both have a name are two; one without is any of its message.
+#[derive(Clone, Debug)]
+pub struct Keyed<V>(HashMap<[u8; NAME_BYTES], Vec<([u8; KEY_BYTES - NAME_BYTES], V)>>);
+
+impl<V> Default for Keyed<V> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<V: Copy> Keyed<V> {
+    /// Returns what was kept for what `key` names.
+    pub fn get(&self, key: Key) -> Option<V> {
+        let (name, request) = key.parts();
+        let unnamed = [0; KEY_BYTES - NAME_BYTES];
+        let is_same = |known: &&([u8; KEY_BYTES - NAME_BYTES], V)| known.0 == request || known.0 == unnamed || request == unnamed;
+        self.0.get(&name)?.iter().find(is_same).map(|(_, value)| *value)
+    }
+
+    /// Returns the same where it can be of one thing alone: of requests whose message is meant, only one is known.
+    pub fn get_only(&self, key: Key) -> Option<V> {
+        let (name, request) = key.parts();
+        let known = self.0.get(&name)?;
+        match known.iter().find(|(other, _)| *other == request) {
+            Some((_, value)) => Some(*value),
+            None if known.len() == 1 => self.get(key),
+            None => None,
+        }
+    }
+
+    /// Keeps a value; what was kept first stays.
+    pub fn insert(&mut self, key: Key, value: V) {
+        let (name, request) = key.parts();
+        let known = self.0.entry(name).or_default();
+        if !known.iter().any(|(other, _)| *other == request) {
+            known.push((request, value));
+        }
+    }
+}
 
 /// What is here already, and in which run.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    runs: Runs,
-    retained: Runs,
+    runs: Keyed<RunId>,
+    retained: Keyed<RunId>,
     salt: [u8; 16],
 }
 
@@ -141,17 +178,17 @@ impl Seen {
 
     /// Returns the run that has what `key` names. Two requests that both have a name are two; one without is any of its message.
     pub fn run_of(&self, key: Key) -> Option<RunId> {
-        find(&self.runs, key).or_else(|| self.forgotten_run_of(key))
+        self.runs.get(key).or_else(|| self.forgotten_run_of(key))
     }
 
     /// Returns the run that had what `key` names and whose texts were forgotten.
     pub fn forgotten_run_of(&self, key: Key) -> Option<RunId> {
-        (!self.retained.is_empty()).then(|| find(&self.retained, key.retained(&self.salt))).flatten()
+        (!self.retained.0.is_empty()).then(|| self.retained.get(key.retained(&self.salt))).flatten()
     }
 
     /// Takes in that `run` has what `key` names; whoever had it first keeps it.
     pub fn add(&mut self, key: Key, run: RunId) {
-        add(&mut self.runs, key, run);
+        self.runs.insert(key, run);
     }
 
     /// Takes in a row of the projection.
@@ -163,8 +200,8 @@ impl Seen {
         let run = RunId::from_bytes(row.try_into().map_err(|_| odd())?);
         let (key, rest) = key.split_first_chunk::<KEY_BYTES>().ok_or_else(odd)?;
         match rest {
-            [] => add(&mut self.runs, Key(*key), run),
-            [IS_RETAINED] => add(&mut self.retained, Key(*key), run),
+            [] => self.runs.insert(Key(*key), run),
+            [IS_RETAINED] => self.retained.insert(Key(*key), run),
             _ => return Err(odd()),
         }
         Ok(())
@@ -174,7 +211,7 @@ impl Seen {
     pub fn apply(&mut self, event: &Recorded) {
         match (&event.event, event.envelope.run) {
             (Event::ImportKeysRetained(body), _) => {
-                body.keys.iter().for_each(|key| add(&mut self.retained, Key(*key), body.run));
+                body.keys.iter().for_each(|key| self.retained.insert(Key(*key), body.run));
             }
             (event, Some(run)) => {
                 if let Some(key) = key_of(event) {
@@ -183,21 +220,6 @@ impl Seen {
             }
             _ => {}
         }
-    }
-}
-
-fn find(runs: &Runs, key: Key) -> Option<RunId> {
-    let (name, request) = key.parts();
-    let unnamed = [0; KEY_BYTES - NAME_BYTES];
-    let is_same = |known: &&([u8; 8], RunId)| known.0 == request || known.0 == unnamed || request == unnamed;
-    runs.get(&name)?.iter().find(is_same).map(|(_, run)| *run)
-}
-
-fn add(runs: &mut Runs, key: Key, run: RunId) {
-    let (name, request) = key.parts();
-    let known = runs.entry(name).or_default();
-    if !known.iter().any(|(other, _)| *other == request) {
-        known.push((request, run));
     }
 }
 

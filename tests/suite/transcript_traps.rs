@@ -149,3 +149,74 @@ fn two_forks_of_codex_that_come_to_the_same_numbers_are_two() {
     fs::remove_file(house.store().join("transcripts.json")).expect("what was read");
     assert_eq!(import(&house, "codex")["calls"], 0);
 }
+
+#[test]
+fn a_rollout_of_before_lines_had_times_is_a_session_whose_tokens_are_unknown() {
+    let house = house();
+    let id = "019a0000-0000-7000-8000-00000000000b";
+    let message =
+        |role: &str, kind: &str, text: &str| json!({"type": "message", "role": role, "content": [{"type": kind, "text": text}]});
+    let call = json!({"type": "function_call", "name": "shell", "arguments": "{\"command\":[\"ls\"]}", "call_id": "c1"});
+    let output =
+        json!({"type": "function_call_output", "call_id": "c1", "output": "{\"output\":\"src\",\"metadata\":{\"exit_code\":0}}"});
+    let lines = [
+        json!({"id": id, "timestamp": "2025-08-01T10:00:00.000Z", "instructions": null, "git": {"branch": "main"}}),
+        json!({"record_type": "state"}),
+        message("user", "input_text", "<environment_context>\n  <cwd>/home/ada/api</cwd>\n</environment_context>"),
+        message("user", "input_text", "What is a heron?"),
+        json!({"type": "reasoning", "summary": []}),
+        call,
+        output,
+        message("assistant", "output_text", "A bird"),
+    ];
+    write(&rollout(&house, "sessions/2025/08/01", id), &lines);
+    let told = import(&house, "codex");
+    assert_eq!((&told["imported"], &told["calls"], &told["tools"]), (&json!(1), &json!(2), &json!(1)), "{told:#}");
+    assert_eq!(
+        (&told["left_out"], &told["skipped"], &told["cost_complete"]),
+        (&json!([]), &json!([]), &json!(false)),
+        "{told:#}"
+    );
+    let run = whole(&house, &runs(&house)[0]);
+    assert_eq!((&run["workspace"], &run["labels"]["branch"]), (&json!("/home/ada/api"), &json!("main")), "{run:#}");
+    assert_eq!((&run["untold_calls"], &run["cost_complete"]), (&json!(2), &json!(false)), "unknown, not zero");
+    assert_eq!(import(&house, "codex")["calls"], 0);
+}
+
+#[test]
+fn two_subagents_whose_lines_do_not_say_whose_they_are_have_their_own_prompts() {
+    let house = house();
+    let line = |id: &str, parent: Option<&str>, kind: &str, message: Value| {
+        let mut line = claude("2026-07-01T10:00:05Z", kind, &format!("req_{id}"), message);
+        (line["uuid"], line["parentUuid"], line["isSidechain"]) = (json!(id), json!(parent), json!(true));
+        line
+    };
+    let usage = json!({"input_tokens": 100, "output_tokens": 10});
+    let reply = |id: &str, text: &str| claude_reply(id, "claude-haiku-4-5", text, usage.clone());
+    let mut main = claude("2026-07-01T10:00:00Z", "user", "", json!({"content": "Ask two"}));
+    (main["uuid"], main["parentUuid"]) = (json!("m1"), json!(null));
+    let mut done = claude("2026-07-01T10:00:09Z", "assistant", "req_m", reply("msg_m", "Both said so"));
+    (done["uuid"], done["parentUuid"]) = (json!("m2"), json!("m1"));
+    let mut before = claude("2026-07-01T10:00:01Z", "user", "", json!({"content": "More", "role": "user"}));
+    (before["uuid"], before["parentUuid"]) = (json!("m3"), json!("m1"));
+    let lines = [
+        main,
+        before,
+        line("a1", None, "user", json!({"content": "What do herons eat?"})),
+        line("b1", None, "user", json!({"content": "What do owls eat?"})),
+        line("a2", Some("a1"), "assistant", reply("msg_a", "Fish")),
+        line("b2", Some("b1"), "assistant", reply("msg_b", "Mice")),
+        done,
+    ];
+    write(&house.path("home/.claude/projects/-p/s.jsonl"), &lines);
+    import(&house, "claude-code");
+    let run = whole(&house, &runs(&house)[0]);
+    let agents = run["agents"].as_array().expect("agents").iter().skip(1);
+    let said = agents.map(|agent| {
+        let attempt = &agent["attempts"][0];
+        (attempt["task"].as_str().unwrap_or("-"), attempt["output"].as_str().unwrap_or("-"), &attempt["status"])
+    });
+    let passed = json!("passed");
+    let wanted = [("What do herons eat?", "Fish", &passed), ("What do owls eat?", "Mice", &passed)];
+    assert_eq!(said.collect::<Vec<_>>(), wanted, "{run:#}");
+}

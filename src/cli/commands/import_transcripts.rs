@@ -63,6 +63,8 @@ pub struct ImportTranscriptsDocument {
     pub unpriced: Vec<UnpricedReplies>,
     /// Replies that are not whole yet: the next import takes them in.
     pub unfinished: u64,
+    /// Replies of which an earlier import saw a part only: they are counted whole now.
+    pub corrected: u64,
     /// What was left out, because its kind is not known.
     pub left_out: Vec<NotTaken>,
     /// What cannot be taken.
@@ -343,6 +345,7 @@ fn document(imported: &ImportedTranscripts, places: Vec<TranscriptPlace>) -> Imp
             .map(|((model, why), calls)| UnpricedReplies { model: model.clone(), why: (*why).to_owned(), calls: *calls })
             .collect(),
         unfinished: taken.unfinished,
+        corrected: taken.corrected,
         left_out: imported.tally.left_out().map(not_taken).collect(),
         skipped: imported.tally.skipped().map(not_taken).collect(),
     }

@@ -86,6 +86,12 @@ pub fn not_taken(imported: &ImportedTranscripts) -> Vec<String> {
         let text = format!("{model}: cost unknown for {}: {why}", words::plural(*count, "model call"));
         told.push(sanitize::line(&text).into_owned());
     }
+    if imported.taken.corrected > 0 {
+        told.push(format!(
+            "{} had been imported in part: tokens and cost are those of the whole now",
+            words::plural(imported.taken.corrected, "model call")
+        ));
+    }
     if imported.taken.unfinished > 0 {
         told.push(format!(
             "{} still being written: the next import takes what comes",

@@ -185,7 +185,11 @@ const CALLS: &[Column] = &[
     COST_KNOWN,
     COST,
     COST_USD,
-    is("charges", Kind::Int, "Charges of it, one for each try that used tokens."),
+    is(
+        "charges",
+        Kind::Int,
+        "Charges of it: one for each try that used tokens, and one for each time that a transcript told more of it.",
+    ),
     is("unknown_charges", Kind::Int, "Of them, those whose amount is not known; a call that was lost has one."),
     CALL_INPUT,
     CALL_CACHE_READ,

@@ -4,19 +4,20 @@
 //! grew gets its new part only, an import that was killed goes on where its last batch ended, and a reply that stands in several files
 //! is taken from the first.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::events;
+use super::grown::Retold;
 use super::resume::RecordedSession;
 use super::rules::Rules;
-use super::{Entry, Facts, Reply, Session, ToolResults, What};
+use super::taken::Taken;
+use super::{Entry, Facts, Reply, Session, ToolUse, What};
 use crate::domain::event::{
     AttemptEnded, AttemptEndedPrivate, AttemptOutcome, AttemptStarted, AttemptStartedPrivate, CostSource, ErrorClass, Event,
     Purpose, StopReason,
 };
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, NodeId, RunId, TimeNs};
-use crate::domain::money::{NanoUsd, TokenUsage};
 use crate::domain::text::Text;
 use crate::domain::tier::Tier;
 use crate::lake::call_events::{self, CallCost, CallModel, CallPlace, Start, is_plausible, tier_of_model};
@@ -26,43 +27,6 @@ use crate::views::imports;
 use crate::views::millis_between;
 use crate::views::status::RunStatus;
 use crate::views::transcripts::{Key, Seen};
-
-/// Bytes of a tool's result that are kept unless everything is asked for.
-const RESULT_BYTES_MAX: usize = 8 * 1024;
-
-/// What was taken in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Exchanges: attempts that were begun.
-    pub exchanges: u64,
-    /// Replies of models.
-    pub calls: u64,
-    /// Tools that were used.
-    pub tools: u64,
-    /// Tokens of the replies.
-    pub usage: TokenUsage,
-    /// What is known of their cost.
-    pub cost: NanoUsd,
-    /// Replies whose cost is not known: by model and reason.
-    pub unpriced: BTreeMap<(String, &'static str), u64>,
-    /// Replies that are not whole yet.
-    pub unfinished: u64,
-}
-
-impl Taken {
-    /// Adds what another session had.
-    pub fn add(&mut self, other: &Self) {
-        self.exchanges += other.exchanges;
-        self.calls += other.calls;
-        self.tools += other.tools;
-        self.usage = self.usage.plus(other.usage);
-        self.cost = self.cost.plus(other.cost);
-        self.unfinished += other.unfinished;
-        for (what, count) in &other.unpriced {
-            *self.unpriced.entry(what.clone()).or_default() += count;
-        }
-    }
-}
 
 /// How an exchange stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,10 +74,10 @@ struct Thread {
 
 /// A session on its way into the log.
 pub struct Conversation<'a> {
-    rules: &'a Rules<'a>,
+    pub(super) rules: &'a Rules<'a>,
     session: &'a Session,
     seen: &'a mut Seen,
-    run: Option<RunId>,
+    pub(super) run: Option<RunId>,
     /// The own node, and the runs of other stores whose logs lie beside the own one.
     elsewhere: Option<(NodeId, &'a HashSet<RunId>)>,
     left_apart: Option<RunId>,
@@ -121,7 +85,9 @@ pub struct Conversation<'a> {
     began: Option<TimeNs>,
     has_met: bool,
     status: Option<RunStatus>,
-    known: RecordedSession,
+    pub(super) known: RecordedSession,
+    /// Replies of other runs, which may have had a part of them only.
+    pub(super) retold: Vec<Retold>,
     facts: Facts,
     threads: Vec<Thread>,
     agents: AgentNo,
@@ -162,6 +128,7 @@ impl<'a> Conversation<'a> {
             threads,
             calls: known.calls,
             known,
+            retold: Vec::new(),
             last_at: TimeNs::MIN,
             events: Vec::new(),
             has_added: false,
@@ -312,18 +279,8 @@ impl<'a> Conversation<'a> {
         exchange.is_known |= run_of.is_some();
         self.has_met |= run_of.is_some();
         self.threads[place].model.clone_from(&reply.model);
-        if run_of.is_some() {
-            // A tool may have been at work when it was taken in.
-            if run_of == self.run
-                && let Some(call) = self.known.replies.get(&key).copied()
-            {
-                for (tool, number) in reply.tools.into_iter().zip(0..) {
-                    if self.known.open_tools.contains(&(call, number)) {
-                        self.threads[place].tools.insert(tool.id, (call, number, at));
-                    }
-                }
-            }
-            return;
+        if let Some(run) = run_of {
+            return self.tell_again(place, at, (run, key), reply);
         }
         let usage = reply.usage.filter(is_plausible);
         let provider = reply.provider.as_deref().map_or_else(|| self.rules.provider.to_owned(), |name| self.rules.name(name));
@@ -360,17 +317,26 @@ impl<'a> Conversation<'a> {
             }
         }
         for (tool, number) in reply.tools.into_iter().zip(0..) {
-            let arguments = Text::Inline(self.rules.redactor.redact_arguments(&tool.arguments));
-            let started = call_events::tool_started(call.call, number, self.rules.name(&tool.name), tool.writes, arguments);
-            self.emit(run, started, Some(at));
-            self.taken.tools += 1;
-            if tool.is_done {
-                let ended = call_events::tool_ended(call.call, number, true, 0, Text::Withheld);
-                self.emit(run, ended, Some(at));
-            } else {
-                self.threads[place].tools.insert(tool.id, (call.call, number, at));
-            }
+            self.start_tool(place, run, (call.call, number), tool, at);
         }
+    }
+
+    /// Takes in that a tool was asked for.
+    pub(super) fn start_tool(&mut self, place: usize, run: RunId, (call, number): (CallNo, u32), tool: ToolUse, at: TimeNs) {
+        let arguments = Text::Inline(self.rules.redactor.redact_arguments(&tool.arguments));
+        let started = call_events::tool_started(call, number, self.rules.name(&tool.name), tool.writes, arguments);
+        self.emit(run, started, Some(at));
+        self.taken.tools += 1;
+        if tool.is_done {
+            self.emit(run, call_events::tool_ended(call, number, true, 0, Text::Withheld), Some(at));
+        } else {
+            self.await_tool(place, tool.id, (call, number), at);
+        }
+    }
+
+    /// Waits for the answer of a tool.
+    pub(super) fn await_tool(&mut self, place: usize, id: String, (call, number): (CallNo, u32), at: TimeNs) {
+        self.threads[place].tools.insert(id, (call, number, at));
     }
 
     fn tool_result(&mut self, place: usize, at: TimeNs, id: &str, ok: bool, text: &str) {
@@ -379,24 +345,8 @@ impl<'a> Conversation<'a> {
         }
         let Some((call, tool_call, asked_at)) = self.threads[place].tools.remove(id) else { return };
         let Some(run) = self.run else { return };
-        let ended = call_events::tool_ended(call, tool_call, ok, millis_between(asked_at, at), self.result(text));
+        let ended = call_events::tool_ended(call, tool_call, ok, millis_between(asked_at, at), self.rules.result(text));
         self.emit(run, ended, Some(at));
-    }
-
-    fn result(&self, text: &str) -> Text {
-        /// Bytes beyond the cut that are looked at, so that a secret is seen whole that begins before it.
-        const BEYOND: usize = 1024;
-        /// Bytes for the words that something was left out.
-        const NOTE_BYTES: usize = 80;
-        match self.rules.tool_results {
-            ToolResults::None => Text::Withheld,
-            ToolResults::Short if text.len() > RESULT_BYTES_MAX => {
-                let clean = self.rules.clean(&text[..text.floor_char_boundary(RESULT_BYTES_MAX + BEYOND)]);
-                let kept = &clean[..clean.floor_char_boundary(RESULT_BYTES_MAX - NOTE_BYTES)];
-                Text::Inline(format!("{kept}\n(the rest of {} bytes was not imported)", text.len()))
-            }
-            ToolResults::All | ToolResults::Short => Text::Inline(self.rules.clean(text)),
-        }
     }
 
     fn failed(&mut self, place: usize, at: TimeNs, class: ErrorClass, message: &str) {
@@ -542,12 +492,14 @@ impl<'a> Conversation<'a> {
         self.emit(run, ended.into(), Some(to));
     }
 
-    fn emit(&mut self, run: RunId, event: Event, at: Option<TimeNs>) {
+    /// Adds an event; a run that ended is resumed, as late as what was read last.
+    pub(super) fn emit(&mut self, run: RunId, event: Event, at: Option<TimeNs>) {
         if self.status.is_some_and(RunStatus::ended) {
             self.status = Some(RunStatus::Running);
-            self.events.push((events::run_resumed(run), at));
+            self.events.push((events::run_resumed(run), at.map(|at| at.max(self.last_at))));
         }
         self.has_added = true;
+        self.known.count(&event, at.unwrap_or_default());
         self.events.push((event, at));
     }
 }

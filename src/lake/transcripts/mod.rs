@@ -10,9 +10,11 @@ pub mod conversation;
 mod events;
 mod files;
 pub mod gemini;
+pub mod grown;
 pub mod llm;
 pub mod resume;
 pub mod rules;
+pub mod taken;
 pub mod tally;
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::domain::event::{AttemptOutcome, Event, Recorded};
-use crate::domain::ids::{AgentNo, AttemptNo, CallNo};
+use crate::domain::event::{AttemptOutcome, CallStarted, CostIncurred, Event, Recorded};
+use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
+use crate::domain::money::{NanoUsd, TokenUsage};
+use crate::domain::tier::Tier;
 use crate::views::imports;
 use crate::views::status::RunStatus;
-use crate::views::transcripts::Key;
+use crate::views::transcripts::{Key, Keyed};
 
 /// An agent as the log knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,27 @@ pub struct KnownAgent {
     pub is_undecided: bool,
 }
 
+/// What was counted of a reply, and under what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedCall {
+    /// The agent.
+    pub agent: AgentNo,
+    /// The attempt.
+    pub attempt: AttemptNo,
+    /// When it began: under this moment it is known in costs.
+    pub started_at: TimeNs,
+    /// Its place among [`RecordedSession::models`].
+    pub model: usize,
+    /// The tier that it is counted under; `None` before its cost.
+    pub tier: Option<Tier>,
+    /// Its tokens; `None` when none are known.
+    pub usage: Option<TokenUsage>,
+    /// What it cost.
+    pub amount: NanoUsd,
+    /// Tools that it asked for.
+    pub tools: u32,
+}
+
 /// A session's run as the log knows it.
 #[derive(Clone, Debug, Default)]
 pub struct RecordedSession {
@@ -35,7 +58,13 @@ pub struct RecordedSession {
     /// Its prompts: agent and attempt.
     pub prompts: HashMap<Key, (AgentNo, AttemptNo)>,
     /// Its replies.
-    pub replies: HashMap<Key, CallNo>,
+    pub replies: Keyed<CallNo>,
+    /// What was counted of its calls.
+    pub counted: HashMap<CallNo, CountedCall>,
+    /// The providers and models of its calls.
+    pub models: Vec<(String, String)>,
+    /// How it ended last, and when.
+    pub ended: Option<(Event, Option<TimeNs>)>,
     /// Tools that have no result yet.
     pub open_tools: BTreeSet<(CallNo, u32)>,
     /// The first session of its family, as it was known when the run began.
@@ -82,14 +111,52 @@ impl RecordedSession {
                 self.calls = self.calls.max(body.call);
                 // Without its key a reply would be taken in again, and its cost with it.
                 self.is_forgotten |= body.private.is_none();
-                if let Some(key) = Key::of_call(body) {
-                    self.replies.insert(key, body.call);
+            }
+            Event::RunSucceeded(_) | Event::RunFailed(_) | Event::RunCancelled(_) => {
+                self.ended = Some((event.clone(), recorded.envelope.occurred_at));
+            }
+            _ => {}
+        }
+        self.count(event, recorded.envelope.occurred_at.unwrap_or(recorded.envelope.at));
+    }
+
+    /// Takes in what an event says of calls, their costs and tools.
+    pub fn count(&mut self, event: &Event, at: TimeNs) {
+        match event {
+            Event::CallStarted(body) => self.call_started(body, at),
+            Event::CostIncurred(body) => self.cost_incurred(body),
+            Event::ToolStarted(body) => {
+                self.open_tools.insert((body.call, body.tool_call));
+                if let Some(call) = self.counted.get_mut(&body.call) {
+                    call.tools = call.tools.max(body.tool_call.saturating_add(1));
                 }
             }
-            Event::ToolStarted(body) => drop(self.open_tools.insert((body.call, body.tool_call))),
             Event::ToolEnded(body) => drop(self.open_tools.remove(&(body.call, body.tool_call))),
             _ => {}
         }
+    }
+
+    fn call_started(&mut self, body: &CallStarted, started_at: TimeNs) {
+        if let Some(key) = Key::of_call(body) {
+            self.replies.insert(key, body.call);
+        }
+        let is_same = |known: &(String, String)| known.0 == body.provider && known.1 == body.model;
+        let model = self.models.iter().position(is_same).unwrap_or_else(|| {
+            self.models.push((body.provider.clone(), body.model.clone()));
+            self.models.len() - 1
+        });
+        let (agent, attempt) = (body.agent, body.attempt);
+        let call = CountedCall { agent, attempt, started_at, model, tier: None, usage: None, amount: NanoUsd(0), tools: 0 };
+        self.counted.insert(body.call, call);
+    }
+
+    fn cost_incurred(&mut self, body: &CostIncurred) {
+        let Some(call) = body.call.and_then(|call| self.counted.get_mut(&call)) else { return };
+        call.tier = Some(body.tier);
+        if let Some(usage) = body.known_usage() {
+            call.usage = Some(call.usage.unwrap_or_default().plus(usage));
+        }
+        call.amount = call.amount.plus(body.amount.unwrap_or_default());
     }
 
     fn decided(&mut self, agent: AgentNo) {

@@ -4,6 +4,7 @@ use super::{Session, ToolResults};
 use crate::domain::ids::{Hash, NodeId};
 use crate::domain::prices::PriceTable;
 use crate::domain::redact::Redactor;
+use crate::domain::text::Text;
 use crate::views::imports::Origin;
 
 /// Characters that a public name has at most.
@@ -49,6 +50,25 @@ impl Rules<'_> {
     /// Takes secrets out of a text.
     pub(super) fn clean(&self, text: &str) -> String {
         self.redactor.redact(text).into_owned()
+    }
+
+    /// Returns what is kept of a tool's answer.
+    pub(super) fn result(&self, text: &str) -> Text {
+        /// Bytes that are kept unless everything is asked for.
+        const RESULT_BYTES_MAX: usize = 8 * 1024;
+        /// Bytes beyond the cut that are looked at, so that a secret is seen whole that begins before it.
+        const BEYOND: usize = 1024;
+        /// Bytes for the words that something was left out.
+        const NOTE_BYTES: usize = 80;
+        match self.tool_results {
+            ToolResults::None => Text::Withheld,
+            ToolResults::Short if text.len() > RESULT_BYTES_MAX => {
+                let clean = self.clean(&text[..text.floor_char_boundary(RESULT_BYTES_MAX + BEYOND)]);
+                let kept = &clean[..clean.floor_char_boundary(RESULT_BYTES_MAX - NOTE_BYTES)];
+                Text::Inline(format!("{kept}\n(the rest of {} bytes was not imported)", text.len()))
+            }
+            ToolResults::All | ToolResults::Short => Text::Inline(self.clean(text)),
+        }
     }
 
     /// Returns a name of a tool, a model or a provider as the public part of an event may have it: without what looks like a secret,

@@ -189,6 +189,14 @@ impl CallTokens {
         let estimated = source == UsageSource::Estimated;
         Self { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, estimated }
     }
+
+    /// Adds what was told later to what was told first, if anything was.
+    pub(super) fn plus(first: Option<Self>, more: TokenUsage) -> Self {
+        let first = first.unwrap_or_else(|| Self::new(TokenUsage::default(), UsageSource::Reported));
+        let Self { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, estimated } = first;
+        let first = TokenUsage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning };
+        Self { estimated, ..Self::new(first.plus(more), UsageSource::Reported) }
+    }
 }
 
 /// A try of a request that failed and was repeated.

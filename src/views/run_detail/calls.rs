@@ -182,6 +182,11 @@ impl Fold {
     }
 
     fn cost_incurred(&mut self, body: &event::CostIncurred) {
+        let is_imported = self.detail.source.is_some();
+        // What another system told of a call after it was counted is of the same call.
+        let counted = body.call.and_then(|call| self.calls.get(&call)).filter(|_| is_imported);
+        let is_more = counted
+            .is_some_and(|&(agent, attempt, call)| self.detail.agents[agent].attempts[attempt].calls[call].cost_source.is_some());
         let known = body.amount.unwrap_or_default();
         let judging = if body.purpose == Purpose::Judge { known.0 } else { 0 };
         let (place, attempt) = self.attempt(body.agent, body.attempt, body.tier);
@@ -215,27 +220,29 @@ impl Fold {
                 &mut detail.costs_by_tier[last]
             }
         };
-        row.calls += 1;
+        row.calls += u64::from(!is_more);
         row.unpriced_calls += lacks_price;
         row.cost_nusd = row.cost_nusd.saturating_add(known.0);
         row.tokens.add(if told { attempt.tokens } else { tokens });
         match body.call {
             Some(number) => {
                 // Another system's reply that told no tokens has zeros.
-                let is_imported = self.detail.source.is_some();
                 let is_untold = is_imported && body.known_usage().is_none();
                 self.with_call(number, |call| {
                     if body.is_untold() && !is_imported {
                         // What other tries of it cost stays known.
                         return;
                     }
-                    if is_untold {
-                        call.tokens = None;
+                    match body.known_usage().filter(|_| is_more) {
+                        Some(usage) => call.tokens = Some(CallTokens::plus(call.tokens, usage)),
+                        None if is_untold && !is_more => call.tokens = None,
+                        None => {}
                     }
                     // Tries that failed on the way have costs of their own.
                     call.cost_nusd = body.amount.map(|amount| call.cost_nusd.unwrap_or_default().saturating_add(amount.0));
                     call.cost_source = Some(body.source);
-                    call.reported_cost_nusd = body.reported.map(|amount| amount.0);
+                    call.reported_cost_nusd =
+                        body.reported.map(|amount| amount.0).or(call.reported_cost_nusd.filter(|_| is_more));
                 });
             }
             None => {

@@ -15,6 +15,7 @@ pub(crate) mod intake;
 pub(crate) mod keys;
 pub(crate) mod rekey;
 pub(crate) mod sync;
+mod transcript_stamps;
 pub(crate) mod transcripts;
 pub(crate) mod transfer;
 

@@ -9,12 +9,15 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::Keeping;
+use super::transcript_stamps::{stamp, stamp_key, write_stamps};
 use crate::domain::event::Event;
 use crate::domain::ids::{BatchId, Hash, NodeId, RunId, TimeNs};
 use crate::lake::batch::EventBatch;
-use crate::lake::transcripts::conversation::{Conversation, Taken};
+use crate::lake::transcripts::conversation::Conversation;
+use crate::lake::transcripts::grown::{self, Retold};
 use crate::lake::transcripts::resume::RecordedSession;
 use crate::lake::transcripts::rules::Rules;
+use crate::lake::transcripts::taken::Taken;
 use crate::lake::transcripts::tally::Tally;
 use crate::lake::transcripts::{Item, SOURCES, Session, Source, ToolResults};
 use crate::store;
@@ -27,12 +30,14 @@ use crate::views::transcripts::{Key, NAME, Seen, key_of};
 use crate::workspace::Workspace;
 use crate::workspace::keeping::import::{ImportError, ImportProgress};
 
-/// The file that says which sessions were read whole.
-const STAMPS: &str = "transcripts.json";
 /// A file that was written so lately may be written still.
 const LIVE_NS: TimeNs = 300_000_000_000;
 /// Rows and events that are asked for at once.
 const PAGE: u32 = 4096;
+/// Replies of other runs that are looked into together.
+const RETOLD_MAX: usize = 4096;
+/// Runs that are held while the sessions that repeat them are read.
+const RECORDED_MAX: usize = 4;
 
 /// Names the agents whose transcripts can be read.
 pub fn transcript_sources() -> impl Iterator<Item = &'static str> {
@@ -97,9 +102,6 @@ pub struct SeenTranscripts {
     /// Where the logs of other stores ended when they were looked through.
     ends: Vec<Head>,
 }
-
-/// The sessions that were read whole, each with the hash of what its files looked like. Names are hashed: what is forgotten stands nowhere.
-type Stamps = BTreeMap<Hash, Hash>;
 
 impl Keeping<'_> {
     /// Looks for transcripts of `source`, or of every agent: at `path`, or where they lie.
@@ -183,6 +185,8 @@ impl Keeping<'_> {
             families: HashMap::new(),
             gathered: EventBatch::default(),
             waiting: HashSet::new(),
+            pending: HashSet::new(),
+            recorded: Vec::new(),
             done: ImportedTranscripts::default(),
             appended: 0,
             unappended: 0,
@@ -252,38 +256,6 @@ impl Keeping<'_> {
         known.ends = spans.ends().to_vec();
         Ok(())
     }
-
-    fn stamps_file(&self) -> PathBuf {
-        self.0.store.path.join(STAMPS)
-    }
-
-    /// Reads which sessions were read whole; none of them when that cannot be known.
-    fn stamps(&self) -> Stamps {
-        read_stamps(&std::fs::read(self.stamps_file()).unwrap_or_default())
-    }
-}
-
-/// Reads stamps; names that an earlier version wrote out are hashed.
-fn read_stamps(text: &[u8]) -> Stamps {
-    let stamps: BTreeMap<String, Hash> = serde_json::from_slice(text).unwrap_or_default();
-    stamps.into_iter().map(|(name, stamp)| (name.parse().unwrap_or_else(|_| Hash::of(name.as_bytes())), stamp)).collect()
-}
-
-fn write_stamps(stamps: &Stamps) -> Vec<u8> {
-    let stamps: BTreeMap<String, Hash> = stamps.iter().map(|(name, stamp)| (name.to_string(), *stamp)).collect();
-    // Texts are always JSON.
-    serde_json::to_vec(&stamps).unwrap_or_default()
-}
-
-fn stamp_key(source: &str, session: &Session) -> Hash {
-    // One session may lie in two places, and several in one file.
-    let place = session.files.first().map(|file| file.path.display().to_string()).unwrap_or_default();
-    Hash::of(format!("{source} {} {place}", session.id).as_bytes())
-}
-
-fn stamp(session: &Session) -> Hash {
-    // Texts and numbers are always JSON.
-    Hash::of(&serde_json::to_vec(&session.stamp()).unwrap_or_default())
 }
 
 /// An import at work.
@@ -298,6 +270,10 @@ struct Import<'a> {
     gathered: EventBatch,
     /// Sessions whose events are gathered and not appended, by their origin's key.
     waiting: HashSet<[u8; 16]>,
+    /// Runs whose events are gathered and not appended.
+    pending: HashSet<RunId>,
+    /// Runs that other sessions repeat, as the log and what is gathered know them; the last was used last.
+    recorded: Vec<(RunId, RecordedSession)>,
     done: ImportedTranscripts,
     appended: u64,
     unappended: u64,
@@ -331,8 +307,9 @@ impl Import<'_> {
             sessions.sort_by(|(a, first), (b, other)| {
                 (a.is_none(), a, modified(first), &first.id).cmp(&(b.is_none(), b, modified(other), &other.id))
             });
-            for (_, mut session) in sessions {
-                self.session(source, &rules, &mut session)?;
+            largest_first(&mut sessions);
+            for (began, mut session) in sessions {
+                self.session(source, &rules, &mut session, began)?;
             }
         }
         self.append()?;
@@ -340,12 +317,22 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn session(&mut self, source: &dyn Source, rules: &Rules<'_>, session: &mut Session) -> Result<(), ImportError> {
+    fn session(
+        &mut self,
+        source: &dyn Source,
+        rules: &Rules<'_>,
+        session: &mut Session,
+        began: Option<TimeNs>,
+    ) -> Result<(), ImportError> {
         let (origin, ..) = rules.origin(session);
         if self.waiting.contains(&origin.key) {
             self.append()?;
         }
-        let known = self.known(origin.key)?;
+        let mut known = self.known(origin.key)?;
+        if known.as_ref().is_some_and(|(run, _)| self.pending.contains(run)) {
+            self.append()?;
+            known = self.known(origin.key)?;
+        }
         let was_here = known.is_some();
         let was_forgotten = self.seen.forgotten_run_of(Key::of_origin(&origin)).is_some();
         if was_forgotten || known.as_ref().is_some_and(|(_, known)| known.is_forgotten) {
@@ -361,8 +348,8 @@ impl Import<'_> {
         let elsewhere = std::mem::take(&mut self.elsewhere);
         let mut conversation = Conversation::new(rules, session, &mut seen, known);
         conversation.know_elsewhere(self.node, &elsewhere);
-        conversation.know_began(source.began(session));
-        let mut outcome = Ok(Going::On);
+        conversation.know_began(began);
+        let (mut outcome, mut corrected) = (Ok(Going::On), Ok(()));
         let mut is_first = !was_here;
         let mut taken = None;
         let begun = self.bytes;
@@ -373,9 +360,13 @@ impl Import<'_> {
                 Item::Read(bytes) => self.bytes = begun + bytes,
             }
             outcome = self.gather(&mut conversation, &mut is_first, &mut taken);
-            if matches!(outcome, Ok(Going::On)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if conversation.retold() >= RETOLD_MAX && outcome.is_ok() {
+                corrected = self.correct(rules, conversation.drain_retold());
+            }
+            if matches!(outcome, Ok(Going::On)) && corrected.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let going = outcome?;
+        corrected?;
         self.bytes = begun + session.bytes();
         let mut is_whole = going == Going::On;
         if let Err(why) = &read {
@@ -387,6 +378,7 @@ impl Import<'_> {
             conversation.finish();
             last = self.gather(&mut conversation, &mut is_first, &mut taken)?;
         }
+        self.correct(rules, conversation.drain_retold())?;
         let unfinished = conversation.taken.unfinished;
         let has_added = taken.is_some();
         let is_known = was_here || conversation.has_met();
@@ -428,11 +420,16 @@ impl Import<'_> {
         let rows = self.workspace.log.view(imports::NAME, &key, Some(&after), false, 1)?;
         let Some((_, row)) = rows.rows.first() else { return Ok(None) };
         let run = imports::read_row(row).map_err(store::Error::Index)?.run;
+        Ok(Some((run, self.recorded(run)?)))
+    }
+
+    /// Returns what the log knows of a run.
+    fn recorded(&self, run: RunId) -> Result<RecordedSession, store::Error> {
         let (mut known, mut from) = (RecordedSession::default(), 1);
         loop {
             let page = self.workspace.log.read_run(run, from, PAGE)?;
             if page.is_empty() {
-                return Ok(Some((run, known)));
+                return Ok(known);
             }
             for stored in &page {
                 if let Decoded::Known(recorded) = codec::decode(stored)? {
@@ -441,6 +438,43 @@ impl Import<'_> {
                 from = stored.envelope.version + 1;
             }
         }
+    }
+
+    /// Brings the calls of other runs up to what was told of them here. What other stores have, they correct themselves.
+    fn correct(&mut self, rules: &Rules<'_>, retold: Vec<Retold>) -> Result<(), ImportError> {
+        let mut by_run: BTreeMap<RunId, Vec<Retold>> = BTreeMap::new();
+        for told in retold {
+            by_run.entry(told.run).or_default().push(told);
+        }
+        for (run, retold) in by_run {
+            let held = self.recorded.iter().position(|(known, _)| *known == run).map(|at| self.recorded.remove(at).1);
+            let mut known = match held {
+                Some(known) => known,
+                None if self.workspace.keeping().node_of(run)?.is_some() => continue,
+                None => {
+                    if self.pending.contains(&run) {
+                        self.append()?;
+                    }
+                    self.recorded(run)?
+                }
+            };
+            if !known.is_forgotten {
+                let (events, taken) = grown::correct(rules, run, &mut known, &retold);
+                let workspace = self.workspace;
+                if !events.is_empty() && self.gathered.add_part(run, events, &|| workspace.world.random()).is_ok() {
+                    self.pending.insert(run);
+                    self.done.taken.add(&taken);
+                }
+            }
+            self.recorded.push((run, known));
+            if self.recorded.len() > RECORDED_MAX {
+                self.recorded.remove(0);
+            }
+        }
+        if self.gathered.is_full() {
+            self.append()?;
+        }
+        Ok(())
     }
 
     /// Lets the family of each file begin where an earlier import saw it begin: parents may be gone since, or come back.
@@ -486,6 +520,8 @@ impl Import<'_> {
         if self.gathered.add_part(run, events, &|| workspace.world.random()).is_err() {
             return Ok(Going::TooLarge);
         }
+        self.pending.insert(run);
+        self.recorded.retain(|(known, _)| *known != run);
         // Only what can be appended was taken in.
         *taken = Some(conversation.taken.clone());
         if self.gathered.is_full() {
@@ -512,6 +548,7 @@ impl Import<'_> {
             self.workspace.runs().append_with(&batch, &texts)?;
         }
         self.waiting.clear();
+        self.pending.clear();
         self.appended += std::mem::take(&mut self.unappended);
         self.stamp()
     }
@@ -529,6 +566,20 @@ impl Import<'_> {
     }
 }
 
+/// Of sessions that lie in several places, lets the one that says most come in where the first of them would: an older copy may end in
+/// the middle of a reply.
+fn largest_first(sessions: &mut [(Option<TimeNs>, Session)]) {
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, (_, session)) in sessions.iter().enumerate() {
+        places.entry(session.id.clone()).or_default().push(at);
+    }
+    for places in places.into_values().filter(|places| places.len() > 1) {
+        let mut same: Vec<_> = places.iter().map(|at| sessions[*at].clone()).collect();
+        same.sort_by_key(|(_, session)| std::cmp::Reverse(session.bytes()));
+        places.into_iter().zip(same).for_each(|(at, session)| sessions[at] = session);
+    }
+}
+
 /// How a session's events were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Going {
@@ -538,25 +589,4 @@ enum Going {
     Forgotten,
     /// Up to some that do not fit into one append.
     TooLarge,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lake::transcripts::SessionFile;
-
-    #[test]
-    fn a_stamp_names_neither_the_session_nor_its_project_and_those_of_before_still_count() {
-        let path = PathBuf::from("/home/me/.claude/projects/secret-shop/5f1c.jsonl");
-        let file = SessionFile { path, thread: None, family: Vec::new(), bytes: 7, modified: 1, is_live: false };
-        let session = Session { id: "5f1c".to_owned(), project: "secret-shop".to_owned(), files: vec![file] };
-        let stamps = Stamps::from([(stamp_key("claude-code", &session), stamp(&session))]);
-        let written = write_stamps(&stamps);
-        let text = String::from_utf8(written.clone()).unwrap();
-        assert!(!text.contains("5f1c.jsonl") && !text.contains("secret-shop"), "{text}");
-        assert_eq!(read_stamps(&written), stamps);
-        let before = BTreeMap::from([(format!("claude-code 5f1c {}", session.files[0].path.display()), stamp(&session))]);
-        assert_eq!(read_stamps(&serde_json::to_vec(&before).unwrap()), stamps);
-        assert_eq!(read_stamps(b"no JSON"), Stamps::new());
-    }
 }

@@ -4,10 +4,14 @@
 //! `event_msg` of type `token_count`, which names no model: the nearest `turn_context` before it does. A forked rollout, and that of a
 //! subagent, repeats its parent's lines with new times; a call is known by its family, the tokens so far and its own tokens, so it is counted
 //! once.
+//!
+//! Until September 2025 a line was the item alone, without a time: the first one is `{id, timestamp, instructions, git}`. Of tokens and models
+//! such a rollout says nothing, and in which folder it was is told to the model only.
+
+mod rollout;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,13 +25,10 @@ use crate::domain::ids::TimeNs;
 use crate::domain::lenient_json;
 use crate::domain::money::TokenUsage;
 use crate::views::transcripts::Key;
+use rollout::{Head, ancestors, head, is_bare_meta, open, relatives, rollouts};
 
 /// Its name.
 const NAME: &str = "codex";
-/// The folders of its home that hold rollouts.
-const FOLDERS: [&str; 2] = ["sessions", "archived_sessions"];
-/// Generations that are followed.
-const GENERATIONS_MAX: usize = 100;
 /// Kinds of items that say nothing that is taken in.
 const ITEMS_PASSED: [&str; 3] = ["reasoning", "ghost_snapshot", "compaction"];
 /// Kinds of events that say nothing that is taken in, or what items say too.
@@ -138,103 +139,6 @@ impl Source for Codex {
     }
 }
 
-fn is_rollout(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    name.starts_with("rollout-") && (name.ends_with(".jsonl") || is_packed(path))
-}
-
-fn is_packed(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "zst")
-}
-
-/// Opens a file up to the bytes that it had when it was found.
-fn open(path: &Path, bytes: u64) -> io::Result<Box<dyn BufRead>> {
-    const BUFFER: usize = 1 << 20;
-    let file = File::open(path)?.take(bytes);
-    if is_packed(path) {
-        return Ok(Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::new(file)?)));
-    }
-    Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
-}
-
-/// Returns the rollouts at `path`: a file, a home of Codex, or a folder with rollouts.
-fn rollouts(path: &Path, tally: &mut Tally) -> io::Result<Vec<PathBuf>> {
-    if fs::metadata(path)?.is_file() {
-        return Ok(vec![path.to_owned()]);
-    }
-    fs::read_dir(path)?;
-    let inner: Vec<PathBuf> = FOLDERS.iter().map(|folder| path.join(folder)).filter(|folder| folder.is_dir()).collect();
-    let folders = if inner.is_empty() { vec![path.to_owned()] } else { inner };
-    Ok(folders.iter().flat_map(|folder| files::find(folder, &is_rollout, tally)).collect())
-}
-
-/// Returns the rollouts of the same home in the other folder, which may be parents of those at `path`.
-fn relatives(path: &Path) -> Vec<PathBuf> {
-    let named = |folder: &&Path| folder.file_name().is_some_and(|name| FOLDERS.iter().any(|known| name == *known));
-    let Some((own, home)) = path.ancestors().find(named).and_then(|own| Some((own, own.parent()?))) else { return Vec::new() };
-    let others = FOLDERS.iter().map(|folder| home.join(folder)).filter(|folder| folder.is_dir());
-    let others = others.filter(|folder| folder != own || folder != path);
-    others.flat_map(|folder| files::find(&folder, &is_rollout, &mut Tally::default())).collect()
-}
-
-/// What a rollout says of itself first.
-#[derive(Clone)]
-struct Head {
-    id: String,
-    at: Option<TimeNs>,
-    forked_from: Option<String>,
-    spawned_by: Option<String>,
-}
-
-/// Returns what a rollout says of itself, and of those that it was forked from, whose descriptions stand behind its own.
-fn head(path: &Path) -> Option<(Head, Vec<Head>)> {
-    const BYTES_MAX: u64 = 4 << 20;
-    let mut lines = open(path, u64::MAX).ok()?.take(BYTES_MAX);
-    let mut next = || {
-        let mut line = Vec::new();
-        lines.read_until(b'\n', &mut line).ok()?;
-        described(&serde_json::from_slice(line.strip_prefix(BOM).unwrap_or(&line)).ok()?)
-    };
-    let mut own = next()?;
-    let parents: Vec<Head> = std::iter::from_fn(next).take(GENERATIONS_MAX).filter(|parent| parent.id != own.id).collect();
-    // Before forks named their parent, they had nothing of it but its description and its lines.
-    if own.forked_from.is_none() && own.spawned_by.is_none() {
-        own.forked_from = parents.first().map(|parent| parent.id.clone());
-    }
-    Some((own, parents))
-}
-
-fn described(line: &Value) -> Option<Head> {
-    if line["type"] != "session_meta" {
-        return None;
-    }
-    let meta = &line["payload"];
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let spawned = &meta["source"]["subagent"]["thread_spawn"]["parent_thread_id"];
-    Some(Head {
-        id: text(&meta["id"])?,
-        at: meta["timestamp"].as_str().or_else(|| line["timestamp"].as_str()).and_then(time),
-        forked_from: text(&meta["forked_from_id"]),
-        spawned_by: text(spawned).or_else(|| text(&meta["parent_thread_id"])),
-    })
-}
-
-/// Returns whom a rollout comes from, the first of them first, and itself last.
-fn ancestors(head: &Head, known: &HashMap<String, Head>, from: impl Fn(&Head) -> Option<&str>) -> Vec<String> {
-    let mut ids = vec![head.id.clone()];
-    let mut at = Some(head);
-    while let Some(parent) = at.and_then(&from).filter(|_| ids.len() < GENERATIONS_MAX) {
-        // A circle has no first one.
-        if ids.iter().any(|id| id == parent) {
-            break;
-        }
-        ids.push(parent.to_owned());
-        at = known.get(parent);
-    }
-    ids.reverse();
-    ids
-}
-
 /// What a model said and asked for, until its tokens are told.
 #[derive(Default)]
 struct Open {
@@ -302,6 +206,9 @@ impl LineReader for Reader<'_> {
             "response_item" => self.item(payload, number, tally),
             "event_msg" => self.event(payload, number, tally),
             "compacted" => {}
+            "" if self.own.is_none() && is_bare_meta(&line) => self.meta(&line),
+            "" if line["record_type"] == "state" => {}
+            kind if payload.is_null() && is_bare_item(kind) => self.bare_item(&line, number, tally),
             other => tally.leave_out("a line of kind", other, path, number),
         }
     }
@@ -352,6 +259,16 @@ impl<'a> Reader<'a> {
             branch: text(&meta["git"]["branch"]),
             version: text(&meta["cli_version"]),
         }));
+    }
+
+    /// Takes an item of a rollout whose lines are items alone.
+    fn bare_item(&mut self, item: &Value, number: u64, tally: &mut Tally) {
+        let text = words(&item["content"]);
+        let folder = text.split_once("<cwd>").and_then(|(_, rest)| rest.split_once("</cwd>")).map(|(folder, _)| folder.trim());
+        if let Some(folder) = folder.filter(|_| text.starts_with("<environment_context>")) {
+            self.out.push(Item::Facts(Facts { folder: Some(folder.to_owned()), ..Facts::default() }));
+        }
+        self.item(item, number, tally);
     }
 
     fn item(&mut self, item: &Value, number: u64, tally: &mut Tally) {
@@ -486,15 +403,14 @@ impl<'a> Reader<'a> {
         let said = self.said.to_hex();
         // Two forks of a session may come to the same numbers with other words.
         let words = Key::of(&[&self.prompt, &text, &ids]).to_hex();
+        // Without numbers two replies may be alike: what was said before tells them apart.
+        let mut untold = self.keys(&["untold", &said, &text, &ids]);
         let told = told.map(|(key, aliases, usage)| {
-            let aliases = aliases.into_iter().map(|alias| alias.with_request(&words)).collect();
-            (key.with_request(&words), aliases, usage)
+            let aliases = aliases.into_iter().map(|alias| alias.with_request(&words));
+            // It may have been taken in before its numbers were written.
+            (key.with_request(&words), aliases.chain(std::mem::take(&mut untold)).collect(), usage)
         });
-        let (key, aliases, usage) = told.unwrap_or_else(|| {
-            // Without numbers two replies may be alike: what was said before tells them apart.
-            let mut keys = self.keys(&["untold", &said, &text, &ids]);
-            (keys.remove(0), keys, None)
-        });
+        let (key, aliases, usage) = told.unwrap_or_else(|| (untold.remove(0), untold, None));
         self.said = Key::of(&["said", &said, &text, &ids]);
         let reply = Reply {
             key,
@@ -516,6 +432,21 @@ impl<'a> Reader<'a> {
     fn say(&mut self, what: What) {
         self.out.push(Item::Entry(Entry { thread: self.thread.clone(), at: self.now, what }));
     }
+}
+
+/// Tells whether lines of this kind are items alone, as all were once.
+fn is_bare_item(kind: &str) -> bool {
+    const BARE: [&str; 8] = [
+        "message",
+        "reasoning",
+        "function_call",
+        "function_call_output",
+        "local_shell_call",
+        "custom_tool_call",
+        "custom_tool_call_output",
+        "web_search_call",
+    ];
+    BARE.contains(&kind)
 }
 
 /// Returns the texts of a message.

@@ -4,24 +4,29 @@
 //! usage grows. Of them one reply is made, with the blocks of all and the usage of the last that says why the model stopped, else of the
 //! last. Subagents are lines marked `isSidechain`, in the session's file, in files of their own, or in both.
 
+mod session_file;
+mod sidechains;
+mod told;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::files::{self, LineReader, time};
 use super::tally::Tally;
 use super::{Entry, Facts, Item, Reply, Session, SessionFile, Source, Take, ToolUse, What};
-use crate::domain::event::{ErrorClass, StopReason};
 use crate::domain::ids::TimeNs;
 use crate::domain::lenient_json;
-use crate::domain::money::{NanoUsd, TokenUsage};
+use crate::domain::money::NanoUsd;
 use crate::views::transcripts::Key;
+use session_file::{file, first, is_session};
+use sidechains::Sidechains;
+use told::{Message, Told, beyond_the_table, class, prompt, stop_reason, usage, words};
 
 /// Its name.
 const NAME: &str = "claude-code";
@@ -32,8 +37,6 @@ const PASSED: [&str; 8] =
 const OPEN_MAX: usize = 16;
 /// What may have happened before the last line of a reply comes: behind more it is taken as it stands.
 const AFTER_MAX: usize = 64;
-/// The thread of subagents' lines that do not say whose they are.
-const UNNAMED: &str = "sidechain";
 /// Tools that change nothing.
 const READERS: [&str; 8] = ["Read", "Grep", "Glob", "LS", "NotebookRead", "WebFetch", "WebSearch", "TodoWrite"];
 
@@ -90,7 +93,14 @@ impl Source for ClaudeCode {
         for file in &session.files {
             // Lines before the first that says when it was written are as old as that one.
             let now = first(&file.path, |line| line.timestamp.as_deref().and_then(time)).unwrap_or(file.modified);
-            let mut reader = Reader { file, now, threads: Vec::new(), facts: Facts::default(), out: Vec::new() };
+            let mut reader = Reader {
+                file,
+                now,
+                threads: Vec::new(),
+                sidechains: Sidechains::default(),
+                facts: Facts::default(),
+                out: Vec::new(),
+            };
             let source = BufReader::with_capacity(1 << 20, File::open(&file.path)?.take(file.bytes));
             if files::read(file, source, before, &mut reader, tally, take)?.is_break() {
                 break;
@@ -99,110 +109,6 @@ impl Source for ClaudeCode {
         }
         Ok(())
     }
-}
-
-type Found = BTreeMap<(String, String), Vec<SessionFile>>;
-
-fn is_session(path: &Path) -> bool {
-    let is_rollout = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("rollout-"));
-    path.extension().is_some_and(|end| end == "jsonl") && !is_rollout
-}
-
-/// Says of which session a file is, by where it lies and what it is called.
-fn file(path: &Path, found: &mut Found, tally: &mut Tally) {
-    let name = |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let beside = path.ancestors().skip(1).find(|folder| folder.file_name().is_some_and(|name| name == "subagents"));
-    let agent = stem.strip_prefix("agent-");
-    let (project, id, thread) = if beside.is_some() || agent.is_some() {
-        let around = beside.map_or_else(|| path.parent(), Path::parent);
-        let thread = Some(agent.unwrap_or(&stem).to_owned());
-        // The folder of a session has the session's file beside it, or its name is an id as sessions have them.
-        let of_session = around.filter(|around| beside.is_some() && (around.with_extension("jsonl").is_file() || is_id(around)));
-        match of_session {
-            Some(folder) => (name(folder.parent()), name(Some(folder)), thread),
-            None => (name(around), first(path, |line| line.session_id.map(Cow::into_owned)), thread),
-        }
-    } else {
-        (name(path.parent()), Some(stem), None)
-    };
-    let Some(id) = id else { return tally.skip("the file does not say of which session it is", path, 0) };
-    let Some(file) = SessionFile::at(path, thread, Vec::new(), tally) else { return };
-    found.entry((project.unwrap_or_default(), id)).or_default().push(file);
-}
-
-fn is_id(folder: &Path) -> bool {
-    let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    name.len() == 36 && name.bytes().enumerate().all(|(at, byte)| matches!(at, 8 | 13 | 18 | 23) == (byte == b'-'))
-}
-
-/// Returns what the first lines of a file say, without reading more of it than that takes.
-fn first<T>(path: &Path, says: impl Fn(Told<'_>) -> Option<T>) -> Option<T> {
-    const BYTES_MAX: u64 = 1 << 20;
-    let file = File::open(path).ok()?;
-    let mut lines = BufReader::new(file.take(BYTES_MAX));
-    let mut text = Vec::new();
-    loop {
-        text.clear();
-        if lines.read_until(b'\n', &mut text).ok()? == 0 {
-            return None;
-        }
-        if let Some(said) = serde_json::from_slice::<Told<'_>>(&text).ok().and_then(&says) {
-            return Some(said);
-        }
-    }
-}
-
-/// A line, as far as it is understood.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Told<'a> {
-    #[serde(rename = "type", borrow, default)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    uuid: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    timestamp: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    session_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    cwd: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    git_branch: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    version: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    agent_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    request_id: Option<Cow<'a, str>>,
-    #[serde(default)]
-    is_sidechain: Option<bool>,
-    #[serde(default)]
-    is_meta: Option<bool>,
-    #[serde(default)]
-    is_compact_summary: Option<bool>,
-    #[serde(default)]
-    is_api_error_message: Option<bool>,
-    #[serde(default)]
-    error: Option<Value>,
-    #[serde(rename = "costUSD", default)]
-    cost_usd: Option<Value>,
-    #[serde(borrow, default)]
-    message: Option<Message<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    model: Option<Cow<'a, str>>,
-    #[serde(default)]
-    content: Value,
-    #[serde(borrow, default)]
-    stop_reason: Option<Cow<'a, str>>,
-    #[serde(default)]
-    usage: Option<Value>,
 }
 
 /// A reply that may still get lines.
@@ -227,6 +133,7 @@ struct Reader<'a> {
     file: &'a SessionFile,
     now: TimeNs,
     threads: Vec<Thread>,
+    sidechains: Sidechains,
     facts: Facts,
     out: Vec<Item>,
 }
@@ -288,9 +195,13 @@ impl Reader<'_> {
             return;
         }
         self.note_facts(&told);
+        self.sidechains.note(&told);
+        let mut unnamed = None;
         let thread = match (&self.file.thread, told.is_sidechain) {
             (Some(thread), _) => Some(thread.as_str()),
-            (None, Some(true)) => Some(told.agent_id.as_deref().unwrap_or(UNNAMED)),
+            (None, Some(true)) => {
+                Some(told.agent_id.as_deref().unwrap_or_else(|| unnamed.insert(self.sidechains.thread(&told)).as_str()))
+            }
             (None, _) => None,
         };
         let place = match self.threads.iter().position(|known| known.name.as_deref() == thread) {
@@ -493,103 +404,5 @@ impl Open {
             Some(known) => *known = tool,
             None => self.reply.tools.push(tool),
         }
-    }
-}
-
-/// Returns what a person asked; whether it counts even if nobody answered. `None` for what the program wrote.
-fn prompt(text: &str) -> Option<(String, bool)> {
-    const BY_THE_PROGRAM: [&str; 6] = [
-        "<local-command-stdout>",
-        "<local-command-stderr>",
-        "<local-command-caveat>",
-        "<task-notification>",
-        "<bash-stdout>",
-        "<system-reminder>",
-    ];
-    if text.is_empty() || BY_THE_PROGRAM.iter().any(|begin| text.starts_with(begin)) {
-        return None;
-    }
-    let between = |tag: &str| {
-        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
-        rest.split_once(&format!("</{tag}>")).map(|(inner, _)| inner.trim())
-    };
-    match between("command-name").filter(|_| text.starts_with("<command-")) {
-        // A command of the program's own has no answer of a model.
-        Some(name) => Some((format!("{name} {}", between("command-args").unwrap_or_default()).trim().to_owned(), false)),
-        None => Some((text.to_owned(), true)),
-    }
-}
-
-/// Returns the texts of a content, which is a text or a list of blocks.
-fn words(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(blocks) => {
-            let texts = blocks.iter().filter_map(|block| match block["type"].as_str() {
-                Some("text") => block["text"].as_str(),
-                Some("image") => Some("[image]"),
-                _ => None,
-            });
-            texts.collect::<Vec<_>>().join("\n\n")
-        }
-        _ => String::new(),
-    }
-}
-
-/// Reads what a reply used; `None` when a number is none. Cache writes whose lifetime is not told are the short-lived ones.
-fn usage(told: &Value) -> Option<TokenUsage> {
-    let count = |value: &Value| if value.is_null() { Some(0) } else { value.as_u64() };
-    let written = count(&told["cache_creation_input_tokens"])?;
-    let by_life = &told["cache_creation"];
-    let long = count(&by_life["ephemeral_1h_input_tokens"])?;
-    let short = count(&by_life["ephemeral_5m_input_tokens"])?;
-    Some(TokenUsage {
-        input: count(&told["input_tokens"])?,
-        cache_read: count(&told["cache_read_input_tokens"])?,
-        cache_write_5m: short.max(written.saturating_sub(long)),
-        cache_write_1h: long,
-        output: count(&told["output_tokens"])?,
-        reasoning: count(&told["output_tokens_details"]["thinking_tokens"])?,
-    })
-}
-
-/// Returns why a reply that used so much cost something else than the table's prices for its tokens; `None` when it did not.
-fn beyond_the_table(usage: &Value) -> Option<&'static str> {
-    let is = |name: &str, values: &[&str]| usage[name].as_str().is_some_and(|value| values.contains(&value));
-    if is("speed", &["fast"]) {
-        return Some("fast mode has other prices");
-    }
-    if is("service_tier", &["batch", "priority", "flex"]) {
-        return Some("its service tier has other prices");
-    }
-    if is("inference_geo", &["us"]) {
-        return Some("its region has other prices");
-    }
-    let searches = usage["server_tool_use"]["web_search_requests"].as_u64();
-    searches.is_some_and(|searches| searches > 0).then_some("its web searches are charged besides tokens")
-}
-
-fn stop_reason(told: &str) -> StopReason {
-    match told {
-        "end_turn" => StopReason::End,
-        "tool_use" => StopReason::ToolUse,
-        "max_tokens" => StopReason::MaxTokens,
-        "model_context_window_exceeded" => StopReason::ContextFull,
-        "refusal" => StopReason::Refusal,
-        "stop_sequence" => StopReason::StopSequence,
-        _ => StopReason::Other,
-    }
-}
-
-fn class(error: &str, message: &str) -> ErrorClass {
-    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    match error {
-        "rate_limit" => ErrorClass::RateLimit,
-        "authentication_failed" => ErrorClass::Auth,
-        _ if has(&["limit reached", "hit your", "429"]) => ErrorClass::RateLimit,
-        _ if has(&["401", "403"]) => ErrorClass::Auth,
-        _ if has(&["onnect", "ECONN", "imed out"]) => ErrorClass::Connection,
-        _ if has(&["400", "too long"]) => ErrorClass::BadRequest,
-        _ => ErrorClass::Server,
     }
 }
