@@ -13,6 +13,7 @@ use crate::domain::event::{
     StopReason, ToolFault,
 };
 use crate::domain::ids::{CallNo, ExecutorId, Hash};
+use crate::domain::judge::CommandAsked;
 use crate::domain::money::{NanoUsd, TokenUsage, UsageSource};
 use crate::domain::run::tests::{Dice, failure};
 use crate::domain::run::{
@@ -158,10 +159,11 @@ fn live(seed: u64) -> World {
                 }
                 Effect::RunCriteria { agent } => {
                     let run = ["check".to_owned(), "it".to_owned()];
+                    let asked = CommandAsked { run: &run, timeout_s: 600, patched: false };
                     let seen = match dice.roll(4) {
-                        0 => Observation::of_command_not_run(&run, NotRun::NotFound),
-                        1 => Observation::of_command(&run, None, true, 5, (String::new(), 0)),
-                        exit => Observation::of_command(&run, Some(exit as i32 - 2), false, 5, ("so\nit went\n".to_owned(), 11)),
+                        0 => Observation::of_command_not_run(asked, NotRun::NotFound, None),
+                        1 => Observation::of_command(asked, None, true, 5, (String::new(), 0)),
+                        exit => Observation::of_command(asked, Some(exit as i32 - 2), false, 5, ("so\nit went\n".to_owned(), 11)),
                     };
                     Command::RecordCommands { agent: *agent, seen: vec![seen] }
                 }
@@ -474,9 +476,10 @@ fn a_command_is_run_before_a_judge_is_paid_and_its_verdict_follows_from_what_was
         let call = world.run.open_calls().next().expect("a call is open").number;
         world.must(reply_with(call, answer, StopReason::End, &[]));
         if pending(&world.run).contains(&Effect::RunCriteria { agent: 1 }) {
+            let asked = CommandAsked { run: &run, timeout_s: 600, patched: false };
             let seen = match exit {
-                Some(_) => Observation::of_command(&run, exit, false, 5, ("one\n\n2 failed\n".to_owned(), 14)),
-                None => Observation::of_command_not_run(&run, NotRun::NotAllowed),
+                Some(_) => Observation::of_command(asked, exit, false, 5, ("one\n\n2 failed\n".to_owned(), 14)),
+                None => Observation::of_command_not_run(asked, NotRun::NotAllowed, None),
             };
             world.must(Command::RecordCommands { agent: 1, seen: vec![seen] });
         }

@@ -99,6 +99,10 @@ pub enum Check {
         /// Seconds until it counts as failed.
         #[serde(default = "command_timeout_s")]
         timeout_s: u64,
+        /// It runs in a copy of the workspace, to which the blocks of the answer that are fenced as `diff` were applied. The workspace itself
+        /// stays as it is. A diff that does not apply fails.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        patched: bool,
     },
     /// A judging model decides.
     Judge {

@@ -292,10 +292,11 @@ fn fill_criterion(criterion: &Criterion, scope: &Scope<'_>, masked: &[&str]) -> 
         }
         Check::FileExists { path } => Check::FileExists { path: text(path) },
         Check::FileChanged { path } => Check::FileChanged { path: text(path) },
-        Check::Command { run, exit_code, timeout_s } => Check::Command {
+        Check::Command { run, exit_code, timeout_s, patched } => Check::Command {
             run: run.iter().map(|argument| text(argument)).collect(),
             exit_code: *exit_code,
             timeout_s: *timeout_s,
+            patched: *patched,
         },
         Check::Judge { rubric, threshold } => Check::Judge { rubric: for_judge(rubric), threshold: *threshold },
         Check::All { criteria } => Check::All { criteria: criteria.iter().map(part).collect() },

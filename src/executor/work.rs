@@ -358,9 +358,12 @@ impl Executor {
             let Some(known) = run.agent(agent).filter(|_| !flight.commands.contains_key(&agent)) else { continue };
             let (stop, sender, tools) = (CancellationToken::new(), flight.sender.clone(), Arc::clone(&self.tools));
             let criteria = known.criteria.clone();
+            let answer = known.open_attempt().and_then(|attempt| attempt.output.clone());
             flight.commands.insert(agent, stop.clone());
             self.runtime.spawn_blocking(move || {
-                let asked = || judge::commands_asked(&criteria).into_iter().map(|asked| tools.observe(asked, &stop)).collect();
+                let answer = answer.as_deref().unwrap_or_default();
+                let asked =
+                    || judge::commands_asked(&criteria).into_iter().map(|asked| tools.observe(asked, answer, &stop)).collect();
                 // What breaks off has seen nothing: its criteria are unknown.
                 let seen = catch_unwind(AssertUnwindSafe(asked)).unwrap_or_else(|_| Some(Vec::new()));
                 drop(sender.send(Message::Observed(agent, seen)));

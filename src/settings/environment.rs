@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::file::header_fault;
+use super::meaning::header_fault;
 use super::variables::Variables;
 
 /// Extra headers, one `Name: value` per line.

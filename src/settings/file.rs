@@ -18,7 +18,7 @@ use super::commands::CommandsConfig;
 use super::error::Problem;
 use super::fit;
 use super::keys;
-use super::origin;
+use super::meaning::{self, Fault};
 use super::types::{AuthScheme, ModelRef, ProviderKind, Sandbox};
 use crate::domain::event::Escalate;
 use crate::domain::template::Capture;
@@ -407,7 +407,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
         // The schema has found nothing, so this reads; were it not so, the reader's own words are better than none.
         let config: Config =
             toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| whole(error.span(), error.message()))?;
-        faults = meaning_faults(&config);
+        faults = meaning::faults(&config);
         if faults.is_empty() {
             return Ok(config);
         }
@@ -432,13 +432,6 @@ fn twice(text: &str, span: Option<&Range<usize>>, message: &str) -> Option<Strin
     let line = text[start..].lines().next()?;
     (is_twice && line.contains("commands"))
         .then(|| "give each program a table, `[tools.commands.NAME]` with its effect, and leave the list out".to_owned())
-}
-
-/// A fault at a path, before its place in the text is known.
-struct Fault {
-    path: Vec<String>,
-    message: String,
-    hint: Option<String>,
 }
 
 fn schema_faults(json: &Value) -> Vec<Fault> {
@@ -492,80 +485,6 @@ fn in_words(kind: &ValidationErrorKind, value: &Value) -> (Option<String>, Optio
         _ => return (None, None),
     };
     (Some(message), None)
-}
-
-/// Finds what no schema can say: addresses, names of variables, headers that would be secrets.
-fn meaning_faults(config: &Config) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for (name, provider) in &config.providers {
-        let mut fault = |key: &[&str], message: &str, hint: Option<&str>| {
-            let path = ["providers", name].iter().chain(key).map(|&segment| segment.to_owned()).collect();
-            faults.push(Fault { path, message: message.to_owned(), hint: hint.map(str::to_owned) });
-        };
-        if let Some(Err(message)) = provider.base_url.as_deref().map(origin::base_url) {
-            fault(&["base_url"], message, None);
-        }
-        if provider.api_key_env.as_deref().is_some_and(|variable| !is_variable(variable)) {
-            let hint = "put the key into an environment variable and its name, such as ANTHROPIC_API_KEY, here";
-            fault(&["api_key_env"], "is not the name of an environment variable", Some(hint));
-        }
-        for (header, value) in &provider.headers {
-            if let Some(message) = header_fault(header, value) {
-                fault(&["headers", header], message, Some("keys come from the variable that `api_key_env` names"));
-            }
-        }
-    }
-    for (name, server) in &config.mcp {
-        let mut fault = |key: &[&str], message: &str, hint: Option<&str>| {
-            let path = ["mcp", name].iter().chain(key).map(|&segment| segment.to_owned()).collect();
-            faults.push(Fault { path, message: message.to_owned(), hint: hint.map(str::to_owned) });
-        };
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if name.is_empty() || name.len() > 24 || !name.bytes().all(is_plain) {
-            fault(&[], "is no name of a server", Some("use at most 24 letters, digits, `_` and `-`"));
-        }
-        if server.url.is_some() && server.command.is_some() {
-            fault(&["url"], "stands beside `command`", Some("a server is started by its command or reached by its address"));
-        }
-        if let Some(Err(message)) = server.url.as_deref().map(origin::base_url) {
-            fault(&["url"], message, None);
-        }
-        if server.token_env.as_deref().is_some_and(|variable| !is_variable(variable)) {
-            let hint = "put the token into an environment variable and its name here";
-            fault(&["token_env"], "is not the name of an environment variable", Some(hint));
-        }
-        if server.env.iter().flatten().any(|variable| !is_variable(variable)) {
-            fault(
-                &["env"],
-                "has what is not the name of an environment variable",
-                Some("put values into variables, and their names here"),
-            );
-        }
-    }
-    faults
-}
-
-/// Returns whether `name` can be an environment variable's. Keys have a dash, or are long mixtures without an underscore.
-fn is_variable(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let like_a_key = name.len() >= 20 && !name.contains('_') && name.bytes().any(|byte| byte.is_ascii_digit());
-    !name.is_empty() && !like_a_key && name.bytes().all(plain) && !name.starts_with(|first: char| first.is_ascii_digit())
-}
-
-/// Returns why a header may not be set: it cannot be sent, or it looks like a secret, which settings must not hold.
-pub(super) fn header_fault(name: &str, value: &str) -> Option<&'static str> {
-    let lower = name.to_ascii_lowercase();
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(token) {
-        return Some("is not a header's name");
-    }
-    if value.chars().any(|c| c.is_control()) || !value.is_ascii() {
-        return Some("is not a header's value");
-    }
-    let secret_name =
-        ["authorization", "cookie", "api-key", "apikey", "token", "secret", "password"].iter().any(|part| lower.contains(part));
-    let secret_value = ["sk-", "bearer ", "basic "].iter().any(|start| value.to_ascii_lowercase().starts_with(start));
-    (secret_name || secret_value).then_some("looks like a secret, and headers are kept with every run")
 }
 
 /// Returns where in the text the deepest part of `path` that is there stands.

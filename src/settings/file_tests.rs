@@ -26,6 +26,42 @@ fn faults_name_line_column_key_and_remedy() {
 }
 
 #[test]
+fn what_agents_could_never_get_or_be_denied_is_a_fault() {
+    let line = Some("write it as a line of a .gitignore in the workspace: `private/`, `*.csv`, `docs/**/draft.md`");
+    check(
+        "[tools]\ndeny = [\"a\", \"../b\"]\n",
+        2,
+        14,
+        "`tools.deny.1` leads out of the workspace, where tools read nothing",
+        line,
+    );
+    let first = "`tools.deny.0` denies nothing: it takes back what a pattern before it denied";
+    check("[tools]\ndeny = [\"!a\"]\n", 2, 9, first, line);
+    assert!(parse("[tools]\ndeny = [\"a/*\", \"!a/b\"]\n").is_ok());
+    let alone = Some("list the program's name alone, such as `cargo`: arguments are given with each call");
+    check("[tools]\ncommands = [\"sh\", \"cargo test\"]\n", 2, 19, "`tools.commands.1` is no name of a program", alone);
+    check(
+        "[tools.commands.\"cargo;id\"]\neffect = \"reads\"\n",
+        1,
+        17,
+        "`tools.commands.\"cargo;id\"` is no name of a program",
+        alone,
+    );
+    let found =
+        "list a name that is found in PATH, or an absolute path: what lies in a workspace is run by `sh` or another program";
+    check(
+        "[tools]\ncommands = [\"./x.sh\"]\n",
+        2,
+        13,
+        "`tools.commands.0` is a path from the folder that meno is in",
+        Some(found),
+    );
+    assert!(parse("[tools]\ncommands = [\"/usr/bin/g++\", \"python3.11\", \"x@1\"]\nreadable = [\"/a b\", \"~/c\"]\n").is_ok());
+    let whole = Some("write the whole path: `/opt/models`, `~/models`");
+    check("[tools]\nreadable = [\"models\"]\n", 2, 13, "`tools.readable.0` is no absolute path", whole);
+}
+
+#[test]
 fn all_faults_are_told_at_once_in_the_order_of_the_text() {
     let problems = parse("presett = 1\n[tools]\nallow_write = 1\n[run]\njobs = 0\nstrategi = 1\n").expect_err("invalid");
     let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();

@@ -19,6 +19,7 @@ mod keys;
 mod layers;
 mod load;
 pub mod mcp_tools;
+mod meaning;
 mod origin;
 pub mod place;
 mod recorded;

@@ -142,8 +142,8 @@ impl Drop for Listed {
 }
 
 /// A folder of its own for what a program writes beside the workspace; it goes when the program has ended.
-struct TempFolder {
-    path: PathBuf,
+pub(super) struct TempFolder {
+    pub(super) path: PathBuf,
     /// Locked for as long as it is used, so that nobody takes it for left over: a number of a process says less where they are counted
     /// apart, as in containers.
     _held: Option<File>,
@@ -182,7 +182,7 @@ fn remove(folder: &Path) {
 }
 
 impl TempFolder {
-    fn new(environment: &Environment) -> io::Result<Self> {
+    pub(super) fn new(environment: &Environment) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let above = temporary(environment);
         loop {

@@ -156,9 +156,7 @@ impl Arguments {
             _ => {
                 words.push(format!(":(literal){}", path.text()));
                 words.extend(secrets::patterns().map(|pattern| format!(":(exclude,icase,glob){pattern}")));
-                // Whatever the settings deny is left out wherever its pattern could mean it.
-                let denied = place.deny.iter().filter(|pattern| !pattern.starts_with(['!', '#']));
-                words.extend(denied.map(|pattern| format!(":(exclude,icase){}", pattern.trim_matches('/'))));
+                words.extend(place.root.deny().pathspecs());
             }
         }
         Ok(words)

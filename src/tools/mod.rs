@@ -8,6 +8,7 @@
 mod apply_patch;
 pub mod change;
 mod child;
+pub mod deny;
 mod find_files;
 mod git;
 mod http_get;
@@ -23,6 +24,7 @@ mod run_command;
 pub mod sandbox;
 mod search_files;
 pub mod secrets;
+mod trial;
 mod walk;
 mod write_file;
 
@@ -55,6 +57,7 @@ use mcp::Servers;
 use programs::Programs;
 use root::{Root, RootError};
 use sandbox::Confinement;
+use trial::Trial;
 
 pub use child::{Environment, end_all, remove_left_folders};
 pub use recall::SearchMemory;
@@ -148,8 +151,6 @@ pub fn catalogue() -> Vec<ToolSpec> {
 /// Where tools work, and what they may use there.
 struct ToolContext {
     root: Root,
-    /// Paths that settings deny, as they write them.
-    deny: Vec<String>,
     /// Programs that may run.
     commands: Vec<String>,
     /// What they do, where that is known.
@@ -199,7 +200,6 @@ impl Toolbox {
                 environment.path(),
             ),
             root,
-            deny: settings.deny.clone(),
             commands: settings.commands.clone(),
             effects: settings.effects.clone(),
             allow_write: settings.allow_write,
@@ -245,21 +245,31 @@ impl Toolbox {
         }
     }
 
-    /// Runs a command that a criterion asks for, and says what was seen; `None` when `stop` was cancelled meanwhile.
-    pub fn observe(&self, asked: CommandAsked<'_>, stop: &CancellationToken) -> Option<Observation> {
-        let not_run = |why| Some(Observation::of_command_not_run(asked.run, why));
+    /// Runs a command that a criterion asks for of `answer`, and says what was seen; `None` when `stop` was cancelled meanwhile.
+    pub fn observe(&self, asked: CommandAsked<'_>, answer: &str, stop: &CancellationToken) -> Option<Observation> {
+        let not_run = |why, said| Some(Observation::of_command_not_run(asked, why, said));
         let (Ok(place), Some((program, arguments))) = (&self.place, asked.run.split_first()) else {
-            return not_run(NotRun::NotFound);
+            return not_run(NotRun::NotFound, None);
         };
         let limit = Duration::from_secs(asked.timeout_s);
-        match place.command(program, arguments, limit, stop) {
+        let ended = match asked.patched {
+            false => place.command(program, arguments, limit, stop),
+            // What may not run anyway needs no copy.
+            true => match place.may_run(program).map(|_| Trial::of(place, answer, stop)) {
+                Ok(Ok(trial)) => trial.command(program, arguments, limit, stop),
+                Ok(Err(_)) if stop.is_cancelled() => return None,
+                Ok(Err((why, said))) => return not_run(why, Some(said)),
+                Err(error) => Err(error),
+            },
+        };
+        match ended {
             Ok(Ended { exit, timed_out, output, bytes, took }) => {
                 let latency_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                Some(Observation::of_command(asked.run, exit, timed_out, latency_ms, (output, bytes)))
+                Some(Observation::of_command(asked, exit, timed_out, latency_ms, (output, bytes)))
             }
             Err(_) if stop.is_cancelled() => None,
-            Err(ToolError { fault: ToolFault::NotAllowed, .. }) => not_run(NotRun::NotAllowed),
-            Err(_) => not_run(NotRun::NotFound),
+            Err(ToolError { fault: ToolFault::NotAllowed, .. }) => not_run(NotRun::NotAllowed, None),
+            Err(_) => not_run(NotRun::NotFound, None),
         }
     }
 

@@ -15,11 +15,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
 use super::ToolError;
+use super::deny::Deny;
 use super::secrets;
 
 pub use write::{Found, Permissions, WRITTEN_BYTES_MAX, left_in};
@@ -34,7 +34,7 @@ pub struct Root {
     path: PathBuf,
     /// Device and inode of folders that are not read wherever they lie.
     never: Vec<(u64, u64)>,
-    deny: Gitignore,
+    deny: Deny,
 }
 
 /// Why a folder cannot be the root of anything.
@@ -49,7 +49,7 @@ pub enum RootError {
         why: String,
     },
     /// What settings deny cannot be read.
-    #[error("`{pattern}` under `deny` of [tools] is not a pattern: {why}")]
+    #[error("`{pattern}` under `deny` of [tools] {why}")]
     BadPattern {
         /// The pattern.
         pattern: String,
@@ -125,14 +125,9 @@ impl Root {
             let stat = rustix::fs::stat(*folder).ok()?;
             Some((stat.st_dev as u64, stat.st_ino as u64))
         });
-        let mut patterns = GitignoreBuilder::new("");
-        for pattern in deny {
-            let bad = |error: ignore::Error| RootError::BadPattern { pattern: pattern.clone(), why: error.to_string() };
-            patterns.case_insensitive(true).and_then(|patterns| patterns.add_line(None, pattern)).map_err(bad)?;
-        }
-        let deny =
-            patterns.build().map_err(|error| RootError::BadPattern { pattern: deny.join(", "), why: error.to_string() })?;
         let path = path.canonicalize().map_err(closed)?;
+        let bad = |(pattern, why)| RootError::BadPattern { pattern, why };
+        let deny = Deny::new(deny, &path.to_string_lossy()).map_err(bad)?;
         Ok(Self { handle, path, never: never.collect(), deny })
     }
 
@@ -211,12 +206,17 @@ impl Root {
         })
     }
 
+    /// Returns what settings deny of it.
+    pub fn deny(&self) -> &Deny {
+        &self.deny
+    }
+
     /// Refuses what holds secrets, by its name or by what settings deny.
     fn may_read(&self, path: &RootPath, name: &str, is_folder: bool) -> Result<(), ToolError> {
         if let Some(why) = secrets::reason(name) {
             return Err(ToolError::not_allowed(format!("`{}` is not read by tools: {why}.", path.text())));
         }
-        if self.deny.matched(path.text(), is_folder).is_ignore() {
+        if self.deny.matches(&path.text(), is_folder) {
             return Err(ToolError::not_allowed(format!("`{}` is not read by tools: the settings deny it.", path.text())));
         }
         Ok(())

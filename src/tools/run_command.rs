@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -132,6 +132,23 @@ fn interpreter(path: &Path) -> Option<String> {
 }
 
 impl ToolContext {
+    /// Returns where a program lies that may run.
+    ///
+    /// # Errors
+    /// When it is not on the list, not there, or could not be confined.
+    pub(super) fn may_run(&self, program: &str) -> Result<PathBuf, ToolError> {
+        if !self.commands.iter().any(|allowed| allowed == program) {
+            return Err(ToolError::not_allowed(format!("`{program}` is not on the list of programs that the settings allow.")));
+        }
+        let Some(path) = self.environment.find(program) else {
+            return Err(ToolError::failed(format!("`{program}` is not on this machine.")));
+        };
+        match self.confinement.refusal() {
+            Some(refusal) => Err(ToolError::not_allowed(format!("`{program}` is not run: {refusal}."))),
+            None => Ok(path),
+        }
+    }
+
     /// Runs a program of the allow-list in the workspace.
     ///
     /// # Errors
@@ -143,15 +160,7 @@ impl ToolContext {
         limit: Duration,
         stop: &CancellationToken,
     ) -> Result<Ended, ToolError> {
-        if !self.commands.iter().any(|allowed| allowed == program) {
-            return Err(ToolError::not_allowed(format!("`{program}` is not on the list of programs that the settings allow.")));
-        }
-        let Some(path) = self.environment.find(program) else {
-            return Err(ToolError::failed(format!("`{program}` is not on this machine.")));
-        };
-        if let Some(refusal) = self.confinement.refusal() {
-            return Err(ToolError::not_allowed(format!("`{program}` is not run: {refusal}.")));
-        }
+        let path = self.may_run(program)?;
         if arguments.iter().any(|argument| argument.contains('\0')) {
             return Err(ToolError::bad_arguments("An argument has no NUL in it."));
         }
@@ -258,7 +267,8 @@ mod tests {
             return;
         }
         let run = ["odd".to_owned()];
-        let observe = || toolbox.observe(CommandAsked { run: &run, timeout_s: 60 }, &CancellationToken::new()).unwrap();
+        let observe =
+            || toolbox.observe(CommandAsked { run: &run, timeout_s: 60, patched: false }, "", &CancellationToken::new()).unwrap();
         // A file that was written a moment ago may still be open in a child of another test.
         let seen =
             (0..100).map(|_| observe()).find(|seen| !matches!(seen.fact, Fact::CommandNotRun { .. })).expect("it is there");

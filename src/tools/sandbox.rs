@@ -115,6 +115,14 @@ impl Confinement {
         self
     }
 
+    /// Returns the same for a copy of the workspace: programs read the workspace, and write the copy alone.
+    #[must_use]
+    pub fn in_copy(mut self, copy: &Path) -> Self {
+        self.readable.append(&mut self.writable);
+        self.writable.push(copy.to_owned());
+        self
+    }
+
     /// Returns the same, where what was installed with `program` can be read too, wherever the links to it lead.
     #[must_use]
     pub fn running(mut self, program: &Path, home: Option<&Path>) -> Self {
@@ -230,8 +238,11 @@ fn repository(workspace: &Path) -> Vec<PathBuf> {
     places
 }
 
-fn expanded(folder: &str, home: Option<&Path>) -> PathBuf {
-    match (folder.strip_prefix("~/"), home) {
+pub fn expanded(folder: &str, home: Option<&Path>) -> PathBuf {
+    match (
+        folder.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')).map(|rest| rest.trim_start_matches('/')),
+        home,
+    ) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => PathBuf::from(folder),
     }

@@ -259,13 +259,23 @@ fn secrets_stores_and_what_settings_deny_are_not_read() {
         ("state/log", "SECRET"),
         ("private/notes.md", "SECRET"),
         ("data/big.CSV", "SECRET"),
+        ("deep/down/x", "SECRET"),
         (".env.example", "KEY="),
         ("src/a.rs", "SECRETS"),
     ]);
-    let deny = ["private/", "*.csv"];
+    let root = place.root().canonicalize().unwrap();
+    let deny = ["./private/", "*.csv", &format!("{}/deep/down/", root.display())];
     let reads = ["read_file", "search_files"];
-    for path in [".env", "config/.env.local", "certs/server.pem", ".git/config", "state/log", "private/notes.md", "data/big.CSV"]
-    {
+    for path in [
+        ".env",
+        "config/.env.local",
+        "certs/server.pem",
+        ".git/config",
+        "state/log",
+        "private/notes.md",
+        "data/big.CSV",
+        "deep/down/x",
+    ] {
         for tool in reads {
             let outcome = place.run_with(&deny, tool, json!({"path": path, "pattern": "."}));
             assert_eq!(outcome.fault, Some(ToolFault::NotAllowed), "{tool} {path}: {}", outcome.text);
@@ -285,7 +295,7 @@ fn secrets_stores_and_what_settings_deny_are_not_read() {
     assert!(outcome.text.contains("it is a store of meno"), "{}", outcome.text);
     let bad = tools_in(&place.root(), &[], &["{a".to_owned()]);
     let outcome = bad.run("list_files", &json!({}), &CancellationToken::new()).unwrap();
-    assert!(outcome.fault.is_some() && outcome.text.contains("`{a` under `deny`"), "{}", outcome.text);
+    assert!(outcome.fault.is_some() && outcome.text.contains("`{a` under `deny` of [tools] is no pattern: "), "{}", outcome.text);
 }
 
 #[test]
@@ -425,7 +435,7 @@ fn a_command_of_a_criterion_is_seen_as_it_ended_or_as_why_it_did_not_run() {
     let toolbox = tools_in(&place.root(), &[], &[]);
     let observe = |run: &[&str]| {
         let run: Vec<String> = run.iter().map(|word| (*word).to_owned()).collect();
-        toolbox.observe(CommandAsked { run: &run, timeout_s: 60 }, &CancellationToken::new()).unwrap()
+        toolbox.observe(CommandAsked { run: &run, timeout_s: 60, patched: false }, "", &CancellationToken::new()).unwrap()
     };
     let seen = observe(&["sh", "-c", "echo two words; exit 5"]);
     assert!(matches!(seen.fact, Fact::Command { exit: Some(5), timed_out: false, output_bytes: 10, .. }), "{seen:?}");

@@ -197,6 +197,6 @@ mod tests {
     fn a_long_line_is_cut_and_says_how_much_is_left_out() {
         let long = "ä".repeat(1_003);
         assert_eq!(line(&long), format!("{}… (3 more characters)", &long[..2_000]));
-        assert_eq!(line(&long[..2_000]), long[..20_000]);
+        assert_eq!(line(&long[..2_000]), long[..2_000]);
     }
 }

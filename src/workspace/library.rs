@@ -436,7 +436,8 @@ mod tests {
                 checked.extend(runners.clone());
             }
         }
-        assert_eq!(checked, ["cargo test", "pytest", "python3 -m unittest", "go test", "npm test"]);
+        // For changes of the files, and for proposals.
+        assert_eq!(checked, ["cargo test", "pytest", "python3 -m unittest", "go test", "npm test"].repeat(2));
     }
 
     #[test]

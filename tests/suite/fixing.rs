@@ -241,6 +241,72 @@ fn a_scripted_simulation_mends_a_real_project_and_proves_it() {
     }
 }
 
+/// A proposal that is tried in a copy: the first patch does not apply, the second leaves the tests failing, the third mends them.
+#[test]
+fn a_proposed_patch_is_proved_in_a_copy_and_nothing_of_the_folder_changes() {
+    for project in [CARGO, PYTHON] {
+        let Some((house, programs)) = house(&project, "preset = \"simulated\"\n") else { continue };
+        let fenced = |patch: &str| page("The discount is added.", &format!("```diff\n{patch}```\n\nIt was not applied."));
+        let stale = patch(&project).replace("\n-", "\n-no longer ");
+        let useless = "--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-# billing\n+# Billing\n";
+        let replies = json!({"replies": [
+            {"role": "finder", "turn": 1, "tool_calls": [{"name": "run_command", "arguments": command(&project)}]},
+            {"role": "finder", "turn": 2, "json": found(&project)},
+            {"role": "fixer", "tier": "cheap", "text": fenced(&stale)},
+            {"role": "fixer", "tier": "capable", "text": fenced(useless)},
+            {"role": "fixer", "tier": "premium", "text": fenced(&patch(&project))}
+        ]});
+        let file = house.path("script.json");
+        fs::write(&file, replies.to_string()).expect("written");
+        let settings = fs::read_to_string(house.path("config/meno/config.toml")).expect("settings");
+        house.configure(&format!("{settings}[simulated]\nscript = \"{}\"\n", file.display()));
+        let runner = format!("runner={}", project.runner);
+        let start = ["run", "fix_failing_tests", "--no-input", "--seed", "3", "--set", &runner, "--json"];
+        let run = meno(&house, &programs, &start).exits(0).run();
+        let fixer = agent(&run, "fixer");
+        assert_eq!((&fixer["status"], &fixer["verified"]), (&json!("succeeded"), &json!(true)), "{fixer}");
+        let said: Vec<String> = fixer["attempts"]
+            .as_array()
+            .expect("attempts")
+            .iter()
+            .map(|attempt| {
+                let criteria = attempt["criteria"].as_array().expect("criteria").iter();
+                let tried = criteria.into_iter().find(|criterion| criterion["name"] == "the tests pass in a copy with the patch");
+                let tried = tried.expect("it is judged");
+                format!("{} {}", tried["verdict"].as_str().unwrap_or_default(), tried["evidence"].as_str().unwrap_or_default())
+            })
+            .collect();
+        let [stale, useless, right] = said.as_slice() else { panic!("three attempts: {said:?}") };
+        assert!(stale.starts_with("fail") && stale.contains("The patch is not applied"), "{stale}");
+        assert!(useless.starts_with("fail exit code 1") && useless.contains("135"), "{useless}");
+        assert!(right.starts_with("pass exit code 0"), "{right}");
+        assert_eq!(fs::read_to_string(house.path("work").join(project.broken)).expect("there"), project.wrong);
+        assert!(fs::read_to_string(house.path("work/README.md")).expect("there").starts_with("# billing"));
+        let told = meno(&house, &programs, &["report"]).exits(0).stdout;
+        assert!(told.contains(&format!("+++ b/{}", project.broken)), "{told}");
+        meno(&house, &programs, &["audit"]).exits(0);
+        meno(&house, &programs, &["replay", "--verify", "--all"]).exits(0);
+    }
+}
+
+/// By default and without a script: the finder runs the tests, and no simulated answer passes for a patch.
+#[test]
+fn a_simulated_proposal_runs_the_tests_and_proves_nothing() {
+    let Some((house, programs)) = house(&PYTHON, "preset = \"simulated\"\n") else { return };
+    let runner = format!("runner={}", PYTHON.runner);
+    let start = ["run", "fix_failing_tests", "--no-input", "--seed", "3", "--set", &runner, "--json"];
+    let done = meno(&house, &programs, &start);
+    assert_eq!(done.code, Some(3), "{}", done.stderr);
+    let run = done.run();
+    let ran = agent(&run, "finder")["output"].as_str().unwrap_or_default().to_owned();
+    assert!(ran.contains("python3 -m unittest"), "{ran}");
+    assert_ne!(agent(&run, "fixer")["status"], "succeeded");
+    // Where the tests pass, nothing needs to change, and that is proved too.
+    fs::write(house.path("work").join(PYTHON.broken), PYTHON.right).expect("written");
+    let run = meno(&house, &programs, &start).exits(0).run();
+    assert_eq!((&run["status"], &agent(&run, "fixer")["verified"]), (&json!("succeeded"), &json!(true)));
+}
+
 #[test]
 fn without_a_script_the_simulation_looks_runs_the_tests_and_says_what_they_said() {
     let Some((house, programs)) = house(&PYTHON, "preset = \"simulated\"\n") else { return };
@@ -260,7 +326,11 @@ fn without_a_script_the_simulation_looks_runs_the_tests_and_says_what_they_said(
     }
     // The same again comes out the same.
     let again = meno(&house, &programs, &mend(&runner, &["--json"])).run();
-    let outputs = |run: &Value| agent(run, "finder")["output"].clone();
+    let outputs = |run: &Value| {
+        let output: Value = serde_json::from_str(agent(run, "finder")["output"].as_str().expect("a text")).expect("JSON");
+        // How long its tests took is in what they wrote.
+        (output["summary"].clone(), output["failures"].clone())
+    };
     assert_eq!(outputs(&run), outputs(&again));
     meno(&house, &programs, &["audit"]).exits(0);
     meno(&house, &programs, &["replay", "--verify", "--all"]).exits(0);

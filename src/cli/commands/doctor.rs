@@ -146,12 +146,16 @@ fn of_tools(workspace: &Workspace, checks: &mut Vec<Check>) {
     let found = workspace.runs().tools_here();
     for program in &found.missing {
         let found = format!("there is no program `{}`, which `commands` under [tools] allows", sanitize::line(program));
-        checks.push(bad("tools", CheckStatus::Warning, found, remedy_for(program)));
+        checks.push(bad("tools", CheckStatus::Warning, found, "install it, or take it out of `commands`"));
     }
     for name in &found.withheld {
         let found =
             format!("`env` under [tools] has {}, where a provider's key stands: no program gets it", sanitize::line(name));
         checks.push(bad("tools", CheckStatus::Warning, found, "take it out of `env`"));
+    }
+    for folder in &found.unreadable {
+        let found = format!("`readable` under [tools] has `{}`, which is not there", sanitize::line(folder));
+        checks.push(bad("tools", CheckStatus::Warning, found, "correct the path, or take it out of `readable`"));
     }
     for (origin, why) in &found.origins {
         let found = format!("`origins` under [tools] has `{}`: {why}", sanitize::line(origin));
@@ -170,17 +174,6 @@ fn of_tools(workspace: &Workspace, checks: &mut Vec<Check>) {
             bad("sandbox", CheckStatus::Warning, found, "a newer kernel with Landlock confines programs whole")
         }
     });
-}
-
-/// How an entry of `commands` that is no program here is mended.
-fn remedy_for(program: &str) -> &'static str {
-    if program.contains(char::is_whitespace) {
-        "list the program's name alone: arguments are given with each call"
-    } else if program.contains('/') && !program.starts_with('/') {
-        "list a name that is found in PATH, or an absolute path: what lies in a workspace is run by `sh` or another program"
-    } else {
-        "install it, or take it out of `commands`"
-    }
 }
 
 /// Whether the programs of MCP servers are there; none is started.
@@ -494,18 +487,4 @@ fn show(context: &mut Context, document: DoctorDocument) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_that_names_no_program_is_mended_by_what_it_lacks() {
-        assert!(remedy_for("cargo test").contains("name alone"));
-        assert!(remedy_for("./x.sh").contains("absolute path"));
-        for program in ["pytest", "/opt/bin/pytest"] {
-            assert!(remedy_for(program).starts_with("install it"), "{program}");
-        }
-    }
 }

@@ -208,6 +208,10 @@ named_enums! {
         NotAllowed = "not_allowed",
         /// It is not there.
         NotFound = "not_found",
+        /// What the answer proposes cannot be applied.
+        PatchFails = "patch_fails",
+        /// There is no copy of the workspace for it.
+        NoCopy = "no_copy",
     }
 
     /// A verdict on one criterion, or on all of them.

@@ -5,7 +5,7 @@ use regex::RegexBuilder;
 use super::super::criterion::Check;
 use super::super::event::NotRun;
 use super::quote::{clip, found, in_line, quote};
-use super::{CommandFact, Edition, Facts, Judged, cites, command_name, json, runners};
+use super::{CommandFact, Edition, Facts, Judged, cites, json, name_of, runners};
 
 /// A pattern is at most so many bytes long, and its compiled form takes at most so much memory: a hostile one costs little.
 /// Matching is linear in the answer.
@@ -38,7 +38,7 @@ pub(super) fn decide(check: &Check, answer: &str, facts: &Facts) -> Judged {
             Some(false) => Judged::code(false, format!("`{path}` is as it was before")),
             None => Judged::unknown(format!("nobody knows how `{path}` was before the attempt")),
         },
-        Check::Command { run, exit_code, .. } if edition.runs_commands() => command(run, *exit_code, facts),
+        Check::Command { run, exit_code, patched, .. } if edition.runs_commands() => command(run, *patched, *exit_code, facts),
         Check::Command { run, .. } => {
             Judged::unknown(format!("commands cannot be run in this version: {}", quote(&run.join(" "))))
         }
@@ -95,15 +95,20 @@ fn is_unstarted(code: i32, tail: &str) -> bool {
 }
 
 /// A program that may not run, or is not there, says nothing of the answer.
-fn command(run: &[String], wanted: i32, facts: &Facts) -> Judged {
+fn command(run: &[String], patched: bool, wanted: i32, facts: &Facts) -> Judged {
     let (program, line) = (run.first().map_or("", String::as_str), quote(&run.join(" ")));
-    match facts.commands.get(&command_name(run)) {
+    match facts.commands.get(&name_of(run, patched)) {
         None if facts.is_ending => Judged::unknown(format!("{line} was not run: the run is ending")),
         None => Judged::unknown(format!("{line} was not run: it could not change the outcome")),
         Some(CommandFact::NotRun(NotRun::NotAllowed)) => {
             Judged::unknown(format!("{line} was not run: the settings do not allow `{program}`"))
         }
         Some(CommandFact::NotRun(NotRun::NotFound)) => Judged::unknown(format!("{line} was not run: `{program}` is not there")),
+        Some(CommandFact::NotTried { why: NotRun::PatchFails, said }) => {
+            Judged::code(false, format!("{line} was not run: {said}"))
+        }
+        Some(CommandFact::NotTried { said, .. }) => Judged::unknown(format!("{line} was not run: {said}")),
+        Some(CommandFact::NotRun(why)) => Judged::unknown(format!("{line} was not run: {}", why.name())),
         Some(CommandFact::Ran { exit: Some(code), timed_out: false, tail, .. })
             if facts.edition.knows_unstarted() && *code != wanted && is_unstarted(*code, tail) =>
         {

@@ -9,6 +9,7 @@
 mod check;
 mod cites;
 mod combine;
+mod diffs;
 mod edition;
 mod json;
 mod model;
@@ -23,6 +24,7 @@ use super::criterion::{Check, Criterion};
 use super::event::{NotRun, Verdict};
 
 pub use combine::{all_of, any_of, needs_judge, not_of, verdict};
+pub use diffs::diffs_of;
 pub use edition::Edition;
 pub use json::schema_problems;
 pub use model::{Score, Sentence, judge_call, read_scores, sentences};
@@ -40,7 +42,7 @@ pub struct Facts {
     pub input_files: Vec<(String, u64)>,
     /// Files of the workspace that criteria ask about ([`files_asked`]), by the criterion's own spelling of the path.
     pub workspace: BTreeMap<String, FileFact>,
-    /// Commands that criteria ask for ([`commands_asked`]), by [`command_name`].
+    /// Commands that criteria ask for ([`commands_asked`]), by [`CommandAsked::name`].
     pub commands: BTreeMap<String, CommandFact>,
     /// Programs may not open connections.
     pub no_network: bool,
@@ -64,6 +66,13 @@ pub enum CommandFact {
     },
     /// It was not run.
     NotRun(NotRun),
+    /// It was not run, because what the answer proposes cannot be applied to a copy of the workspace, or there is no copy: why.
+    NotTried {
+        /// What keeps it from it.
+        why: NotRun,
+        /// In words.
+        said: String,
+    },
 }
 
 /// A command that a criterion asks for.
@@ -73,6 +82,15 @@ pub struct CommandAsked<'a> {
     pub run: &'a [String],
     /// Seconds until it counts as failed.
     pub timeout_s: u64,
+    /// It runs in a copy of the workspace with the diffs of the answer.
+    pub patched: bool,
+}
+
+impl CommandAsked<'_> {
+    /// Returns what facts about it are recorded by: a JSON array; within an object where it runs in a copy.
+    pub fn name(&self) -> String {
+        name_of(self.run, self.patched)
+    }
 }
 
 /// What is known about one file of the workspace.
@@ -173,8 +191,10 @@ pub fn commands_asked(criteria: &[Criterion]) -> Vec<CommandAsked<'_>> {
     fn walk<'a>(criterion: &'a Criterion, commands: &mut Vec<CommandAsked<'a>>) {
         let Criterion::Typed(typed) = criterion else { return };
         match &typed.check {
-            Check::Command { run, timeout_s, .. } if commands.iter().all(|known| known.run != run) => {
-                commands.push(CommandAsked { run, timeout_s: *timeout_s });
+            Check::Command { run, timeout_s, patched, .. }
+                if commands.iter().all(|known| (known.run, known.patched) != (run, *patched)) =>
+            {
+                commands.push(CommandAsked { run, timeout_s: *timeout_s, patched: *patched });
             }
             Check::All { criteria } | Check::Any { criteria } => criteria.iter().for_each(|part| walk(part, commands)),
             Check::Not { criterion } => walk(criterion, commands),
@@ -190,16 +210,18 @@ pub fn commands_asked(criteria: &[Criterion]) -> Vec<CommandAsked<'_>> {
 pub fn looks_at_files_alone(criterion: &Criterion) -> bool {
     let Criterion::Typed(typed) = criterion else { return false };
     match &typed.check {
-        Check::Command { .. } | Check::FileExists { .. } | Check::FileChanged { .. } => true,
+        Check::Command { patched, .. } => !patched,
+        Check::FileExists { .. } | Check::FileChanged { .. } => true,
         Check::All { criteria } | Check::Any { criteria } => criteria.iter().all(looks_at_files_alone),
         Check::Not { criterion } => looks_at_files_alone(criterion),
         _ => false,
     }
 }
 
-/// Returns a command as facts are recorded by: a JSON array.
-pub fn command_name(run: &[String]) -> String {
-    serde_json::json!(run).to_string()
+/// Returns a command as facts are recorded by: see [`CommandAsked::name`].
+fn name_of(run: &[String], patched: bool) -> String {
+    let run = serde_json::json!(run);
+    if patched { serde_json::json!({ "patched": run }).to_string() } else { run.to_string() }
 }
 
 impl Judged {
@@ -248,10 +270,10 @@ impl Judging<'_> {
                 by: inner.by,
             }),
             // While a command may still be run, its criterion is open like a sentence before its judge.
-            Check::Command { run, .. }
+            Check::Command { run, patched, .. }
                 if self.scores.is_none()
                     && self.facts.edition.runs_commands()
-                    && !self.facts.commands.contains_key(&command_name(run)) =>
+                    && !self.facts.commands.contains_key(&name_of(run, *patched)) =>
             {
                 None
             }

@@ -21,10 +21,10 @@ fn facts() -> Facts {
         input_files: files.iter().map(|(name, lines)| ((*name).to_owned(), *lines)).collect(),
         workspace: [("out.txt".to_owned(), FileFact { exists: true, changed: Some(false) })].into(),
         commands: [
-            (command_name(&["ran".to_owned()]), ran(Some(0), false)),
-            (command_name(&["hung".to_owned()]), ran(None, true)),
-            (command_name(&["gone".to_owned()]), CommandFact::NotRun(NotRun::NotFound)),
-            (command_name(&["unstarted".to_owned()]), ran(Some(127), false)),
+            (name_of(&["ran".to_owned()], false), ran(Some(0), false)),
+            (name_of(&["hung".to_owned()], false), ran(None, true)),
+            (name_of(&["gone".to_owned()], false), CommandFact::NotRun(NotRun::NotFound)),
+            (name_of(&["unstarted".to_owned()], false), ran(Some(127), false)),
         ]
         .into(),
         no_network: true,
@@ -73,7 +73,7 @@ fn a_command_that_ran_no_test_or_lacked_the_network_says_nothing_of_the_answer()
     let said = |exit, tail: &str, no_test, edition, no_network| {
         let fact = CommandFact::Ran { exit: Some(exit), timed_out: false, tail: tail.to_owned(), no_test };
         let facts =
-            Facts { edition, no_network, commands: [(command_name(&["tests".to_owned()]), fact)].into(), ..Facts::default() };
+            Facts { edition, no_network, commands: [(name_of(&["tests".to_owned()], false), fact)].into(), ..Facts::default() };
         judge(std::slice::from_ref(&criterion), "x", &facts, Scores::Nobody("no judge")).remove(0)
     };
     let empty = |exit, edition| said(exit, "Ran 0 tests in 0.000s", true, edition, true).verdict;

@@ -48,8 +48,9 @@ pub fn in_words(criterion: &Criterion) -> String {
         }
         Check::FileExists { path } => format!("the file `{path}` exists in the workspace"),
         Check::FileChanged { path } => format!("the file `{path}` in the workspace was changed"),
-        Check::Command { run, exit_code, timeout_s } => {
-            format!("the command `{}` ends with exit code {exit_code} within {timeout_s} seconds", run.join(" "))
+        Check::Command { run, exit_code, timeout_s, patched } => {
+            let place = if *patched { " in a copy of the workspace with the answer's fenced `diff` applied to it" } else { "" };
+            format!("the command `{}` ends with exit code {exit_code} within {timeout_s} seconds{place}", run.join(" "))
         }
         Check::Judge { rubric, .. } => rubric.trim().to_owned(),
         Check::All { criteria } => format!("all of these hold: {}", joined(criteria)),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::domain::event::{Fact, FactObserved, FactObservedPrivate, FileState, NotRun};
 use crate::domain::ids::Hash;
-use crate::domain::judge::{self, CommandFact, FileFact};
+use crate::domain::judge::{self, CommandAsked, CommandFact, FileFact};
 use crate::domain::money::NanoUsd;
 use crate::domain::text::Text;
 
@@ -60,38 +60,45 @@ impl Observation {
 
     /// A command that a criterion asks for and that was run: its end, and what it wrote, as much as was kept of `bytes`.
     pub fn of_command(
-        run: &[String],
+        asked: CommandAsked<'_>,
         exit: Option<i32>,
         timed_out: bool,
         latency_ms: u64,
         (output, bytes): (String, u64),
     ) -> Self {
-        let (subject, output) = (judge::command_name(run), Some(Text::Inline(output)));
-        let private = FactObservedPrivate { subject, output, before: None, after: None };
-        Self { fact: Fact::Command { exit, timed_out, latency_ms, output_bytes: bytes }, private }
+        let fact = Fact::Command { exit, timed_out, latency_ms, output_bytes: bytes };
+        Self { fact, private: about(asked, Some(output)) }
     }
 
-    /// A command that a criterion asks for and that was not run.
-    pub fn of_command_not_run(run: &[String], why: NotRun) -> Self {
-        let private = FactObservedPrivate { subject: judge::command_name(run), output: None, before: None, after: None };
-        Self { fact: Fact::CommandNotRun { why }, private }
+    /// A command that a criterion asks for and that was not run, with what there is to say besides.
+    pub fn of_command_not_run(asked: CommandAsked<'_>, why: NotRun, said: Option<String>) -> Self {
+        Self { fact: Fact::CommandNotRun { why }, private: about(asked, said) }
     }
 
     /// Returns the command that it is about, by its name, and what criteria are judged by; `None` when it is about something else.
     pub fn command(&self) -> Option<(&str, CommandFact)> {
         let fact = match self.fact {
             Fact::Command { exit, timed_out, output_bytes, .. } => {
-                let output = self.private.output.as_ref();
-                let text = output.and_then(|output| if let Text::Inline(text) = output { Some(text.as_str()) } else { None });
-                let text = text.unwrap_or_default();
+                let text = self.said();
                 let is_whole = text.len() as u64 >= output_bytes && text.len() <= SILENT_BYTES_MAX;
                 let no_test = is_whole && judge::tests_ran(text) == Some(0);
                 CommandFact::Ran { exit, timed_out, tail: tail(text), no_test }
+            }
+            Fact::CommandNotRun { why: why @ (NotRun::PatchFails | NotRun::NoCopy) } => {
+                CommandFact::NotTried { why, said: tail(self.said()) }
             }
             Fact::CommandNotRun { why } => CommandFact::NotRun(why),
             Fact::File { .. } | Fact::DayBudget { .. } => return None,
         };
         Some((&self.private.subject, fact))
+    }
+
+    /// Returns what was written, or is to say.
+    fn said(&self) -> &str {
+        match &self.private.output {
+            Some(Text::Inline(text)) => text,
+            _ => "",
+        }
     }
 
     /// Returns what a recorded event says was seen; what is forgotten of it is empty.
@@ -133,6 +140,11 @@ impl Observation {
         };
         bytes == now && (self.private.before.is_none() || self.private.after.is_none())
     }
+}
+
+/// Returns the words about a command.
+fn about(asked: CommandAsked<'_>, output: Option<String>) -> FactObservedPrivate {
+    FactObservedPrivate { subject: asked.name(), output: output.map(Text::Inline), before: None, after: None }
 }
 
 /// The last lines of an output that say something, on one line.

@@ -109,7 +109,7 @@ pub(super) enum Step {
 fn owes_commands(run: &Run, agent: &Agent, attempt: &Attempt) -> bool {
     let runs = run.terms.as_ref().is_some_and(|terms| terms.judging.runs_commands());
     let mut asked = judge::commands_asked(&agent.criteria).into_iter();
-    runs && asked.any(|command| !attempt.commands.contains_key(&judge::command_name(command.run)))
+    runs && asked.any(|command| !attempt.commands.contains_key(&command.name()))
 }
 
 /// Returns what an open attempt waits for: nothing while a call or a tool is open; then the tools that the last reply asked for; then

@@ -13,6 +13,9 @@ const TIMEOUT_S_MAX: u64 = 86_400;
 /// Bytes that a compiled expression may take.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
+/// Words that only a shell takes for something else.
+const SHELL_WORDS: [&str; 10] = ["|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1"];
+
 impl Checker<'_, '_> {
     /// Checks the criteria of one agent.
     pub(super) fn check_criteria(&mut self, criteria: &[Criterion], pointer: &str, allowed: &Allowed<'_>) {
@@ -153,13 +156,18 @@ impl Checker<'_, '_> {
                     self.findings.error(&at("path"), message, "write a relative path without `..`");
                 }
             }
-            Check::Command { run, timeout_s, exit_code } => {
+            Check::Command { run, timeout_s, exit_code, patched: _ } => {
                 if !(0..=255).contains(exit_code) {
                     let message = format!("no program ends with {exit_code}");
                     self.findings.error(&at("exit_code"), message, "write a number from 0 to 255");
                 }
                 for (i, argument) in run.iter().enumerate() {
                     self.check_text(argument, &at(&format!("run/{i}")), allowed);
+                    if SHELL_WORDS.contains(&argument.as_str()) {
+                        let message = format!("{} is given to the program as it stands: there is no shell", quoted(argument));
+                        let remedy = "write one command, or name a shell: [\"sh\", \"-c\", \"…\"]";
+                        self.findings.warn(&at(&format!("run/{i}")), message, remedy);
+                    }
                 }
                 match run.first() {
                     None => self.findings.error(&at("run"), "the command is empty", "write [\"program\", \"argument\"]"),

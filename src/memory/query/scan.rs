@@ -83,7 +83,7 @@ pub fn scan(query: &str) -> Vec<Piece> {
         rest = rest.trim_start();
         let Some(first) = rest.chars().next() else { return pieces };
         let mut inner = rest.chars().skip(1);
-        let minus = first == '-' && inner.next().is_some_and(|c| c.is_alphabetic() || is_quote(c));
+        let minus = first == '-' && !is_flag(rest) && inner.next().is_some_and(|c| c.is_alphabetic() || is_quote(c));
         let body = if minus { rest.get(1..).unwrap_or_default() } else { rest };
         if body.starts_with(is_quote) {
             let (phrase, after) = quoted(body);
@@ -112,6 +112,13 @@ pub fn scan(query: &str) -> Vec<Piece> {
         }
         rest = after;
     }
+}
+
+/// Tells whether a text begins with an option of a command, `-m`: commands are searched for as they were typed, and nobody leaves out
+/// whatever has a letter in it.
+fn is_flag(text: &str) -> bool {
+    let mut after = text.chars().skip(1);
+    after.next().is_some_and(|letter| letter.is_ascii_alphabetic()) && after.next().is_none_or(char::is_whitespace)
 }
 
 /// Reads `"…"` at the start; without an end, the quote counts for nothing.

@@ -137,6 +137,8 @@ fn the_line_says_what_was_understood() {
         "understood: failed · since 1 Oct until 31 Oct · cost > $1 · text \"type errors\""
     );
     assert_eq!(line("why does the flow fail"), "understood: text \"why does the flow fail\"");
+    let command = read("ran python3 -m unittest -q");
+    assert!(command.without.is_empty() && command.text.contains("-m"), "{command:?}");
     assert_eq!(line("status:failed -draft \"a b\""), "understood: failed · exactly \"a b\" · without \"draft\"");
     assert_eq!(line(""), "understood: everything");
 }

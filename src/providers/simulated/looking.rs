@@ -89,14 +89,38 @@ fn wanted(request: &CallRequest) -> Vec<(String, Value)> {
     if calls.is_empty() { command(request).into_iter().collect() } else { calls }
 }
 
-/// Returns the next command of the agent's criteria that it may run and has not run.
+/// How commands begin that run tests and change nothing by it.
+const TEST_RUNNERS: [&[&str]; 9] = [
+    &["cargo", "test"],
+    &["cargo", "nextest", "run"],
+    &["pytest"],
+    &["python3", "-m", "pytest"],
+    &["python3", "-m", "unittest"],
+    &["python", "-m", "pytest"],
+    &["python", "-m", "unittest"],
+    &["go", "test"],
+    &["npm", "test"],
+];
+
+/// Returns the commands that a task names between backticks and that run tests.
+fn tests_named(prompt: &str) -> impl Iterator<Item = Vec<String>> {
+    let task = prompt.split("\n# Material").next().unwrap_or_default();
+    let spans = task.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let commands = spans.map(|span| span.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    commands.filter(|words| {
+        TEST_RUNNERS.iter().any(|begin| words.iter().map(String::as_str).take(begin.len()).eq(begin.iter().copied()))
+    })
+}
+
+/// Returns the next command of the agent's criteria or task that it may run and has not run: of tasks, only what runs tests.
 fn command(request: &CallRequest) -> Option<(String, Value)> {
     let spec = request.tools.iter().find(|tool| tool.name == RUN_COMMAND)?;
     let allowed = spec.parameters["properties"]["program"]["enum"].as_array();
     let may = |program: &str| allowed.is_none_or(|allowed| allowed.iter().any(|name| name == program));
-    let asked = commands_asked(&request.context.criteria).into_iter().filter_map(|asked| {
-        let (program, arguments) = asked.run.split_first()?;
-        let timeout_s = asked.timeout_s.clamp(1, TIMEOUT_S_MAX);
+    let by_criteria = commands_asked(&request.context.criteria).into_iter().map(|asked| (asked.run.to_vec(), asked.timeout_s));
+    let asked = by_criteria.chain(tests_named(&request.prompt).map(|run| (run, TIMEOUT_S_MAX))).filter_map(|(run, timeout_s)| {
+        let (program, arguments) = run.split_first()?;
+        let timeout_s = timeout_s.clamp(1, TIMEOUT_S_MAX);
         may(program).then(|| json!({"program": program, "arguments": arguments, "timeout_s": timeout_s}))
     });
     let mut calls = asked.map(|arguments| (RUN_COMMAND.to_owned(), arguments));

@@ -18,7 +18,7 @@ use crate::settings::{self, Source};
 use crate::store::session::{Notice, RunLock};
 use crate::tools::planted::Watched;
 use crate::tools::programs::Programs;
-use crate::tools::sandbox::{Confinement, Enforced, OPEN};
+use crate::tools::sandbox::{Confinement, Enforced, OPEN, expanded};
 use crate::tools::{Environment, SearchMemory, remove_left_folders};
 use crate::workspace::ActiveRun;
 use crate::workspace::Workspace;
@@ -87,10 +87,18 @@ pub struct ToolsHere {
     pub missing: Vec<String>,
     /// Variables that programs are to have and never get, because they hold a provider's key.
     pub withheld: Vec<String>,
+    /// Folders that programs may read besides and that are not there.
+    pub unreadable: Vec<String>,
     /// Origins from which nothing can be fetched, each with why.
     pub origins: Vec<(String, &'static str)>,
     /// How programs are confined; `None`: not at all.
     pub confined: Option<Enforced>,
+}
+
+/// Returns the folders of `readable` that are not there.
+fn unreadable(readable: &[String], environment: &Environment) -> Vec<String> {
+    let home = environment.get("HOME").map(Path::new);
+    readable.iter().filter(|folder| !expanded(folder, home).exists()).cloned().collect()
 }
 
 /// Returns the origins from which nothing can be fetched, each with why.
@@ -177,6 +185,10 @@ impl Runs<'_> {
             notice
                 .notes
                 .push(format!("programs do not get {names}, which `env` under [tools] lists: a provider's key stands there"));
+        }
+        let unreadable = unreadable(&allowed.readable, &environment);
+        if !notice.programs.is_empty() && !unreadable.is_empty() {
+            notice.notes.push(format!("not there: {}, which `readable` under [tools] lists", unreadable.join(", ")));
         }
         let absent: BTreeSet<String> =
             notice.programs.iter().filter(|program| environment.find(program).is_none()).cloned().collect();
@@ -327,6 +339,7 @@ impl Runs<'_> {
         ToolsHere {
             missing: missing.collect(),
             withheld: withheld(settings),
+            unreadable: unreadable(&settings.tools.readable, &environment),
             origins: bad_origins(&settings.tools.origins).collect(),
             confined: self.confinement(&settings.tools, &self.0.places.current).enforced(),
         }

@@ -370,7 +370,7 @@ fn is_open_question(draft: &Decision<'_>, agent: AgentNo, path: &str) -> bool {
 fn is_open_command(draft: &Decision<'_>, agent: AgentNo, name: &str) -> bool {
     let Some(agent) = draft.run.agent(agent) else { return false };
     let is_known = agent.open_attempt().is_some_and(|attempt| attempt.commands.contains_key(name));
-    !is_known && judge::commands_asked(&agent.criteria).iter().any(|command| judge::command_name(command.run) == name)
+    !is_known && judge::commands_asked(&agent.criteria).iter().any(|command| command.name() == name)
 }
 
 /// Records what became of the commands that an agent's criteria ask for, and judges by it.

@@ -1,0 +1,216 @@
+//! Trying what an answer proposes: a copy of the workspace, to which its diffs are applied, and where a command runs. The workspace
+//! itself stays as it is.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::apply_patch::ApplyPatch;
+use super::child::{Ended, TempFolder};
+use super::root::Root;
+use super::{Tool, ToolContext, ToolError};
+use crate::domain::event::NotRun;
+use crate::domain::judge;
+
+/// Files and bytes of a copy, at most.
+const FILES_MAX: u64 = 200_000;
+const BYTES_MAX: u64 = 2 << 30;
+/// What marks a folder whose content can be made again (<https://bford.info/cachedir/>): `target` of Cargo is one.
+const CACHE_TAG: &str = "CACHEDIR.TAG";
+const CACHE_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
+
+/// A copy of the workspace with what an answer proposes; it is removed with the value.
+pub(super) struct Trial {
+    place: ToolContext,
+    has_diff: bool,
+    _folder: TempFolder,
+}
+
+impl Trial {
+    /// Makes a copy of the workspace of `place` and applies the diffs of `answer` to it.
+    ///
+    /// # Errors
+    /// Why there is none, or why the diffs cannot be applied, in words.
+    pub(super) fn of(place: &ToolContext, answer: &str, stop: &CancellationToken) -> Result<Self, (NotRun, String)> {
+        let no_copy = |why: String| (NotRun::NoCopy, format!("the workspace cannot be copied: {why}"));
+        let folder = TempFolder::new(&place.environment).map_err(|error| no_copy(error.to_string()))?;
+        let (from, to) = (place.root.folder_path(), folder.path.join("copy"));
+        Copying { store: place.store.as_deref(), files: 0, bytes: 0, stop }.folder(from, &to).map_err(no_copy)?;
+        let root = Root::open(&to, &[], &[]).map_err(|error| no_copy(error.to_string()))?;
+        let copy = ToolContext {
+            root,
+            commands: place.commands.clone(),
+            effects: place.effects.clone(),
+            allow_write: true,
+            origins: Vec::new(),
+            memory: None,
+            environment: place.environment.clone(),
+            confinement: place.confinement.clone().in_copy(&to),
+            store: None,
+            programs: place.programs.clone(),
+            redactor: Arc::clone(&place.redactor),
+        };
+        let diffs = judge::diffs_of(answer);
+        if !diffs.trim().is_empty() {
+            let planned = ApplyPatch.plan(&json!({ "patch": diffs }), &copy, None);
+            let fails = |why: String| (NotRun::PatchFails, why.trim_end_matches('.').to_owned());
+            let write = planned.transpose().map_err(|error| fails(error.message))?;
+            if let Some(outcome) =
+                write.map(|write| write.perform(&copy.root, Instant::now())).filter(|done| done.fault.is_some())
+            {
+                return Err(fails(outcome.text));
+            }
+        }
+        Ok(Self { place: copy, has_diff: !diffs.trim().is_empty(), _folder: folder })
+    }
+
+    /// Runs a program there.
+    ///
+    /// # Errors
+    /// As [`ToolContext::command`].
+    pub(super) fn command(
+        &self,
+        program: &str,
+        arguments: &[String],
+        limit: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Ended, ToolError> {
+        let mut ended = self.place.command(program, arguments, limit, stop)?;
+        if !self.has_diff {
+            let said = "meno: the answer has no fenced diff, so this ran in a copy of the workspace as it is\n";
+            ended.output.insert_str(0, said);
+            ended.bytes += said.len() as u64;
+        }
+        Ok(ended)
+    }
+}
+
+/// A copy on its way.
+struct Copying<'a> {
+    store: Option<&'a Path>,
+    files: u64,
+    bytes: u64,
+    stop: &'a CancellationToken,
+}
+
+impl Copying<'_> {
+    /// Copies a folder: files with their modes, links as they are, and neither `.git`, nor the store, nor what can be made again.
+    fn folder(&mut self, from: &Path, to: &Path) -> Result<(), String> {
+        let failed = |path: &Path| {
+            let path = path.display().to_string();
+            move |error: io::Error| format!("{path}: {error}")
+        };
+        fs::create_dir(to).map_err(failed(to))?;
+        for entry in fs::read_dir(from).map_err(failed(from))? {
+            if self.stop.is_cancelled() {
+                return Err("it was ended".to_owned());
+            }
+            let entry = entry.map_err(failed(from))?;
+            let (path, target) = (entry.path(), to.join(entry.file_name()));
+            let kind = entry.file_type().map_err(failed(&path))?;
+            if kind.is_dir() {
+                if entry.file_name() != ".git" && !self.is_store(&path) && !is_cache(&path) {
+                    self.folder(&path, &target)?;
+                }
+                continue;
+            }
+            self.files += 1;
+            if kind.is_symlink() {
+                let leads = fs::read_link(&path).map_err(failed(&path))?;
+                std::os::unix::fs::symlink(leads, &target).map_err(failed(&target))?;
+            } else if kind.is_file() {
+                self.bytes += entry.metadata().map_err(failed(&path))?.len();
+                if self.bytes <= BYTES_MAX {
+                    fs::copy(&path, &target).map_err(failed(&path))?;
+                }
+            }
+            if self.files > FILES_MAX || self.bytes > BYTES_MAX {
+                return Err(format!("it has more than {FILES_MAX} files or {} GiB", BYTES_MAX >> 30));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_store(&self, path: &Path) -> bool {
+        self.store
+            .is_some_and(|store| store.canonicalize().is_ok_and(|store| path.canonicalize().is_ok_and(|path| path == store)))
+    }
+}
+
+/// Tells whether a folder says that its content can be made again.
+fn is_cache(folder: &Path) -> bool {
+    fs::read(folder.join(CACHE_TAG)).is_ok_and(|tag| tag.starts_with(CACHE_SIGNATURE))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::super::{Environment, Toolbox};
+    use super::*;
+    use crate::domain::event::Fact;
+    use crate::domain::judge::CommandAsked;
+    use crate::domain::run::Observation;
+    use crate::domain::settings::ToolSettings;
+
+    /// A folder with a file, a cache, a store and a link, and what a command in its copy was seen to do.
+    fn seen(command: &str, answer: &str) -> (tempfile::TempDir, Observation) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("work");
+        for (name, text) in [
+            ("price.txt", "135\n"),
+            ("run.sh", "cat price.txt\n"),
+            ("target/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n"),
+            (".git/config", ""),
+            ("store/log", "x"),
+        ] {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        symlink("price.txt", root.join("link")).unwrap();
+        let settings = ToolSettings { commands: vec!["sh".to_owned()], ..ToolSettings::default() };
+        let path = |name: &str| (name == "PATH").then(|| "/usr/bin:/bin".to_owned());
+        let environment = Environment::new(path, &[], |_| false);
+        let toolbox = Toolbox::new(&root, &[&root.join("store")], &settings, environment);
+        let run = ["sh", "-c", command].map(str::to_owned);
+        let asked = CommandAsked { run: &run, timeout_s: 60, patched: true };
+        (dir, toolbox.observe(asked, answer, &CancellationToken::new()).unwrap())
+    }
+
+    fn said(seen: &Observation) -> String {
+        serde_json::to_string(&seen.private.output).unwrap()
+    }
+
+    #[test]
+    fn a_proposal_is_tried_in_a_copy_and_the_workspace_stays_as_it_is() {
+        let answer = "So:\n```diff\n--- a/price.txt\n+++ b/price.txt\n@@ -1 +1 @@\n-135\n+165\n```\n";
+        let (dir, seen) = seen("ls -A; sh run.sh; cat link; echo 1 > price.txt; touch more", answer);
+        assert!(matches!(seen.fact, Fact::Command { exit: Some(0), .. }), "{seen:?}");
+        assert!(said(&seen).contains("link\\nprice.txt\\nrun.sh\\n165\\n165\\n"), "{}", said(&seen));
+        assert_eq!(
+            seen.private.subject,
+            r#"{"patched":["sh","-c","ls -A; sh run.sh; cat link; echo 1 > price.txt; touch more"]}"#
+        );
+        let work = dir.path().join("work");
+        assert!(fs::read_to_string(work.join("price.txt")).unwrap() == "135\n" && !work.join("more").exists());
+    }
+
+    #[test]
+    fn a_diff_that_does_not_apply_is_said_and_an_answer_without_one_changes_nothing() {
+        let (_dir, seen) = seen("true", "```diff\n--- a/price.txt\n+++ b/price.txt\n@@ -1 +1 @@\n-136\n+165\n```\n");
+        assert_eq!(seen.fact, Fact::CommandNotRun { why: NotRun::PatchFails });
+        assert!(said(&seen).contains("The patch is not applied: ") && said(&seen).contains("price.txt"), "{}", said(&seen));
+        let (_dir, seen) = self::seen("cat price.txt", "No change.");
+        assert!(matches!(seen.fact, Fact::Command { exit: Some(0), .. }), "{seen:?}");
+        assert!(said(&seen).contains("has no fenced diff") && said(&seen).contains("135"), "{}", said(&seen));
+        let (dir, seen) = self::seen("true", "```diff\n--- a/../../x\n+++ b/../../x\n@@ -0,0 +1 @@\n+165\n```\n");
+        assert_eq!(seen.fact, Fact::CommandNotRun { why: NotRun::PatchFails });
+        assert!(!dir.path().join("x").exists());
+    }
+}
