@@ -93,9 +93,8 @@ fn of_tools(tools: &ToolsConfig, faults: &mut Vec<Fault>) {
         None => Vec::new(),
     };
     for (entry, name) in commands {
-        match program_fault(name) {
-            Some((message, hint)) => fault("commands", &entry, message.to_owned(), hint),
-            None => {}
+        if let Some((message, hint)) = program_fault(name) {
+            fault("commands", &entry, message.to_owned(), hint);
         }
     }
     for (number, folder) in tools.readable.iter().flatten().enumerate() {

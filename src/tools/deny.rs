@@ -1,4 +1,4 @@
-//! What no tool may read: lines of `deny` under [tools], in the syntax of `.gitignore`. A line that can deny nothing is refused, since
+//! What no tool may read: lines of `deny` under `[tools]`, in the syntax of `.gitignore`. A line that can deny nothing is refused, since
 //! whoever wrote it believes that something is denied.
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};

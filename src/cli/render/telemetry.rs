@@ -81,7 +81,7 @@ mod tests {
             cost_nusd: 0,
             cost_usd: "0".to_owned(),
             tokens: usage.into(),
-            latency: latency.clone(),
+            latency,
         };
         let words = |sum: &CallSum| format!("{:?}", sums(sum));
         let some = words(&sum(usage, 2));
