@@ -4,32 +4,54 @@
 //! unless the settings say otherwise; addresses that hand out a machine's own credentials are never asked. Pure: names
 //! are resolved elsewhere, and the answer is judged here.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Why an address is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why an address is refused. In words it is about `base_url`; see [`Refused::about`].
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// It is no URL.
-    #[error("base_url `{0}` is not a URL like https://api.example.com/v1")]
     NotAUrl(String),
     /// It is neither http nor https.
-    #[error("base_url must begin with https:// or http://, not `{0}:`")]
     Scheme(String),
     /// It holds a name or a password.
-    #[error("base_url must not hold a user or a password")]
     UserInfo,
     /// It is http beyond loopback.
-    #[error("plain http to `{0}` is refused; use https, or set allow_http = true for this provider")]
     PlainHttp(String),
     /// It is an address of this machine or of its network.
-    #[error("the address {0} is not public and is never fetched from")]
     NotPublic(IpAddr),
     /// It is an address of the link itself, or one where clouds keep a machine's credentials.
-    #[error("the address {0} is link-local or a cloud's metadata service and is never asked")]
     Metadata(IpAddr),
+    /// It is the address of no host, or of many.
+    NoHost(IpAddr),
 }
+
+impl Refused {
+    /// Says why an address is refused that people or models know as `subject`.
+    pub fn about(&self, subject: &str) -> String {
+        match self {
+            Self::NotAUrl(text) => format!("{subject} `{text}` is not a URL like https://api.example.com/v1"),
+            Self::Scheme(scheme) => format!("{subject} must begin with https:// or http://, not `{scheme}:`"),
+            Self::UserInfo => format!("{subject} must not hold a user or a password"),
+            Self::PlainHttp(host) => {
+                format!("plain http to `{host}` is refused; use https, or set allow_http = true for this provider")
+            }
+            Self::NotPublic(ip) => format!("the address {ip} is not public and is never fetched from"),
+            Self::Metadata(ip) => format!("the address {ip} is link-local or a cloud's metadata service and is never asked"),
+            Self::NoHost(ip) => format!("the address {ip} is not that of one host and is never asked"),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.about("base_url"))
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// Which addresses a name may stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +144,9 @@ impl AddressRange {
     /// Why it is refused.
     pub fn admits(self, ip: IpAddr) -> Result<(), Refused> {
         let ip = canonical(ip);
+        if is_no_host(ip) {
+            return Err(Refused::NoHost(ip));
+        }
         if is_metadata(ip) {
             return Err(Refused::Metadata(ip));
         }
@@ -174,16 +199,24 @@ fn is_public(ip: IpAddr) -> bool {
     }
 }
 
+/// Tells whether an address stands for no host, or for many at once.
+fn is_no_host(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast(),
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
+    }
+}
+
 fn is_metadata(ip: IpAddr) -> bool {
     match ip {
-        // 169.254/16 is the link and most clouds; the others are Alibaba's and Azure's services and "this network".
+        // 169.254/16 is the link and most clouds; the others are Alibaba's and Azure's services.
         IpAddr::V4(ip) => {
             let special = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
-            ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast() || special.contains(&ip)
+            ip.is_link_local() || special.contains(&ip)
         }
         IpAddr::V6(ip) => {
             let amazon = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-            ip.segments()[0] & 0xffc0 == 0xfe80 || ip.is_unspecified() || ip.is_multicast() || ip == amazon
+            ip.segments()[0] & 0xffc0 == 0xfe80 || ip == amazon
         }
     }
 }
@@ -233,11 +266,13 @@ mod tests {
             "[::ffff:169.254.169.254]",
             "[64:ff9b::a9fe:a9fe]",
             "100.100.100.200",
-            "0.0.0.0",
-            "[::]",
         ] {
             let refused = Endpoint::parse(&format!("https://{host}/"), true).unwrap_err();
             assert!(matches!(refused, Refused::Metadata(_)), "{host}: {refused}");
+        }
+        for host in ["0.0.0.0", "0", "[::]", "[::ffff:0.0.0.0]", "255.255.255.255", "224.0.0.1", "[ff02::1]"] {
+            let refused = Endpoint::parse(&format!("https://{host}/"), true).unwrap_err();
+            assert!(refused.to_string().ends_with("is not that of one host and is never asked"), "{host}: {refused}");
         }
         assert!(Endpoint::parse("https://192.168.1.2/v1", false).is_ok(), "the user's own network, named by the user");
     }

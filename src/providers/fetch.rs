@@ -83,12 +83,15 @@ async fn fetch(address: &str, origins: &[String], check: fn(&str) -> Result<Endp
     let mut url =
         Url::parse(address).map_err(|_| FetchError::NotAllowed(format!("`{address}` is not a URL like https://docs.rs/x")))?;
     for _ in 0..=HOPS_MAX {
+        if !url.origin().is_tuple() || !matches!(url.scheme(), "http" | "https") {
+            return Err(FetchError::NotAllowed(format!("`{}:` is not fetched, only https and http are", url.scheme())));
+        }
         if !is_allowed(&url, origins) {
             let allowed = if origins.is_empty() { "none".to_owned() } else { origins.join(", ") };
             let origin = url.origin().ascii_serialization();
             return Err(FetchError::NotAllowed(format!("the settings do not allow {origin}; they allow {allowed}")));
         }
-        let endpoint = check(url.as_str()).map_err(|refused| FetchError::NotAllowed(refused.to_string()))?;
+        let endpoint = check(url.as_str()).map_err(|refused| FetchError::NotAllowed(refused.about("the url")))?;
         let response = http::ask(&endpoint, SILENCE).await.map_err(|fault| FetchError::Failed(fault.message))?;
         let next = match (response.status(), response.header("location")) {
             (301 | 302 | 303 | 307 | 308, Some(location)) => url.join(location).ok(),
@@ -177,6 +180,16 @@ mod tests {
             ["https://docs.rs.evil.example/", "http://docs.rs/", "https://docs.rs:444/", "file:///etc/passwd", "docs.rs"]
         {
             assert!(matches!(text(address, &origins, &stop), Err(FetchError::NotAllowed(_))), "{address}");
+        }
+        // Why it is refused is said of the address that was asked for.
+        for (address, words) in [
+            ("file:///etc/passwd", "`file:` is not fetched, only https and http are"),
+            ("data:text/plain,x", "`data:` is not fetched, only https and http are"),
+            ("https://ada:pass@docs.rs/", "the url must not hold a user or a password"),
+            ("http://0.0.0.0/", "the address 0.0.0.0 is not that of one host and is never asked"),
+        ] {
+            let origins = ["https://docs.rs".to_owned(), "http://0.0.0.0".to_owned()];
+            assert_eq!(text(address, &origins, &stop), Err(FetchError::NotAllowed(words.to_owned())), "{address}");
         }
         let refused = text("http://127.0.0.1/", &origins, &stop);
         assert!(matches!(&refused, Err(FetchError::NotAllowed(why)) if why.contains("not public")), "{refused:?}");

@@ -76,6 +76,23 @@ fn a_patch_changes_all_of_its_files_or_none() {
 }
 
 #[test]
+fn names_in_quotes_are_read_as_git_writes_them_and_guarded_as_all_are() {
+    let (_dir, root) = folder(&[("ü.txt", "1\n")]);
+    let tools = toolbox(&root);
+    let patch = |from: &str, to: &str| json!({"patch": format!("--- {from}\n+++ {to}\n@@ -1 +1 @@\n-1\n+2\n")});
+    let done = run(&tools, APPLY_PATCH, patch(r#""a/\303\274.txt""#, r#""b/\303\274.txt""#));
+    assert_eq!((done.fault, read(&root, "ü.txt").as_str()), (None, "2\n"), "{}", done.text);
+    let new = |to: &str| run(&tools, APPLY_PATCH, json!({"patch": format!("--- /dev/null\n+++ {to}\n@@ -0,0 +1 @@\n+n\n")}));
+    assert_eq!(new(r#""b/say \"hi\".txt""#).fault, None);
+    assert_eq!(read(&root, "say \"hi\".txt"), "n\n");
+    for bad in [r#""b/\056\056/\056\056/x""#, r#""\057etc/x""#, r#""b/a\nb""#, r#""b/a\000b""#, r#""b/\303.txt""#, r#""b/open"#] {
+        let refused = new(bad);
+        assert!(refused.fault.is_some(), "{bad}: {}", refused.text);
+    }
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 2);
+}
+
+#[test]
 fn what_tools_do_not_read_they_do_not_write() {
     let (dir, root) = folder(&[(".git/config", "x\n"), ("denied/x", "x\n"), ("bytes", "x\n")]);
     fs::write(root.join("bytes"), [0xff, 0xfe]).unwrap();

@@ -261,7 +261,11 @@ impl Repository {
         let listed = child::run((program, &words), place.root.folder_path(), &quiet, keeping, LIMIT, stop);
         let listed = listed.map_err(|error| ToolError::failed(format!("git cannot be started: {error}.")))?;
         // 1 means that there are none. A list that is not whole, or has a name that is no text, leaves a filter on.
-        let is_whole = |ended: &Ended| matches!(ended.exit, Some(0 | 1)) && ended.bytes == ended.output.len() as u64;
+        let is_answered = |ended: &Ended| matches!(ended.exit, Some(0 | 1));
+        let is_whole = |ended: &Ended| is_answered(ended) && ended.bytes == ended.output.len() as u64;
+        if let Some(ended) = listed.as_ref().filter(|ended| !is_answered(ended) && !ended.output.trim().is_empty()) {
+            return Err(ToolError::failed(format!("git says: {}", ended.output.trim())));
+        }
         let Some(listed) = listed.filter(is_whole) else {
             return Err(ToolError::not_allowed("The filters that the repository names cannot be switched off."));
         };

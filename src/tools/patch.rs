@@ -4,6 +4,7 @@
 //! says, because models count lines badly: then the one place counts that has these lines, and two such places are refused.
 
 mod marked;
+mod quoted;
 
 /// The mark of byte order with which some texts begin. Nobody sees it, so patches mostly leave it out.
 const MARK: char = '\u{feff}';
@@ -60,7 +61,7 @@ pub fn parse(text: &str) -> Result<Vec<FilePatch>, String> {
             nothing_follows(&lines, said.take())?;
             at += 1;
         } else if begins_file(&lines, at) {
-            let (from, to) = (name_of(&line[4..]), name_of(&lines[at + 1][4..]));
+            let (from, to) = (name_of(&line[4..], at)?, name_of(&lines[at + 1][4..], at + 1)?);
             let (from, to) = without_prefixes(from, to);
             if from.is_none() && to.is_none() {
                 return Err(format!("line {} of the patch names no file", at + 1));
@@ -154,11 +155,13 @@ fn begins_file(lines: &[&str], at: usize) -> bool {
     lines[at].starts_with("--- ") && lines.get(at + 1).is_some_and(|next| next.starts_with("+++ "))
 }
 
-/// A name in a header ends at a tab, behind which other programs put a time.
-fn name_of(text: &str) -> Option<String> {
-    let name = text.split('\t').next().unwrap_or_default().trim();
-    let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
-    (name != "/dev/null" && !name.is_empty()).then(|| name.to_owned())
+/// A name in a header ends at a tab, behind which other programs put a time; one in quotes is written as git does it.
+fn name_of(text: &str, at: usize) -> Result<Option<String>, String> {
+    let name = match text.trim().strip_prefix('"') {
+        Some(quoted) => quoted::name(quoted).map_err(|why| format!("line {} of the patch names no file: {why}", at + 1))?,
+        None => text.split('\t').next().unwrap_or_default().trim().to_owned(),
+    };
+    Ok((name != "/dev/null" && !name.is_empty()).then_some(name))
 }
 
 /// Takes away the `a/` and `b/` of git, where both names that are there have them.

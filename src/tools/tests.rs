@@ -553,6 +553,10 @@ fn git_reads_the_history_and_starts_nothing_that_a_repository_names() {
     config.extend(b"[filter \"\xff\"]\n\tclean = cat\n");
     fs::write(root.join(".git/config"), config).unwrap();
     assert_eq!(ran(json!({"command": "diff"})).fault, Some(ToolFault::NotAllowed));
+    // What git cannot read at all it says itself.
+    fs::write(root.join(".git/config"), "[core\n").unwrap();
+    let broken = ran(json!({"command": "log"}));
+    assert!(broken.fault == Some(ToolFault::Failed) && broken.text.contains("bad config line 1"), "{}", broken.text);
 }
 
 #[test]

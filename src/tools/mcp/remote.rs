@@ -82,7 +82,7 @@ impl Remote {
         let endpoint = Endpoint::parse(&address.url, false).map_err(|refused| match refused {
             // A provider may be allowed it; here a token goes with every message.
             Refused::PlainHttp(host) => format!("plain http to `{host}` is refused: use https"),
-            other => other.to_string().replace("base_url", "its url"),
+            other => other.about("its url"),
         })?;
         let http = Http::new(&endpoint, CONNECT).map_err(|fault| fault.message)?;
         let no_pipe = |error: std::io::Error| format!("there is no pipe to it: {error}");
