@@ -55,7 +55,7 @@ fn key(quarter: i64, mode: u8, template: &str, label: u8) -> CostKey {
 
 fn row(amount: u64) -> CostRow {
     let usage = TokenUsage { input: amount * 3, output: amount, ..TokenUsage::default() };
-    CostRow { calls: 1, unknown: u64::from(amount == 0), amount: amount.into(), usage }
+    CostRow { calls: 1, unknown: u64::from(amount == 0), amount: amount.into(), usage, cache: Default::default() }
 }
 
 fn zone(name: &str) -> TimeZone {

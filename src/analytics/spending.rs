@@ -270,6 +270,12 @@ pub struct CostTotal {
     pub cost_usd: String,
     /// Tokens, as far as known.
     pub tokens: TokenSum,
+    /// What the prompt caches of providers saved: tokens read from a cache times what they cost less than plain input, minus what tokens
+    /// written to one cost more. An estimate by the prices of then; below zero where writing cost more than reading saved. Null where
+    /// nothing was read from a cache at known prices.
+    pub cache_saved_nusd: Option<i64>,
+    /// False where something was read from a cache at unknown prices: then it saved at least that.
+    pub cache_saved_complete: bool,
 }
 
 /// Tokens by kind; `reasoning` is a part of `output`.
@@ -321,6 +327,8 @@ impl CostTotal {
             cost_nusd: amount.0,
             cost_usd: amount.to_decimal(),
             tokens: sum.usage.into(),
+            cache_saved_nusd: sum.cache.amount(),
+            cache_saved_complete: sum.cache.is_complete(),
         }
     }
 }

@@ -19,7 +19,7 @@ fn charge(quarter: i64, mode: u8, tier: usize, role: &str, amount: u64) -> (Cost
         workspace: String::new(),
         labels: format!("team={role}\nurgent=yes"),
     };
-    (key, CostRow { calls: 1, unknown: u64::from(amount == 0), amount: amount.into(), usage: TokenUsage::default() })
+    (key, CostRow { calls: 1, unknown: u64::from(amount == 0), amount: amount.into(), ..CostRow::default() })
 }
 
 /// The charges as they are read by quarter hour.

@@ -200,6 +200,8 @@ fn together<'a>(rows: impl Iterator<Item = &'a CostLine> + Clone, period: &str) 
         cost_nusd: cost,
         cost_usd: NanoUsd(cost).to_decimal(),
         tokens: TokenSum::default(),
+        cache_saved_nusd: None,
+        cache_saved_complete: true,
     };
     CostLine { key: key.map(|name| (name, Some(period.to_owned()))).into_iter().collect(), total }
 }
@@ -229,6 +231,8 @@ mod tests {
             cost_nusd: cost,
             cost_usd: NanoUsd(cost).to_decimal(),
             tokens: TokenSum::default(),
+            cache_saved_nusd: None,
+            cache_saved_complete: true,
         };
         CostLine { key: key.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect(), total }
     }

@@ -157,9 +157,92 @@ impl UnitPrices {
     }
 }
 
+/// What the caches of providers saved: an estimate by the prices that were known, against the same input without a cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheSavings {
+    /// What reading cost less than plain input, minus what writing cost more, in nUSD.
+    pub saved: i128,
+    /// Charges that read from a cache and whose prices are known.
+    pub priced: u64,
+    /// Charges that read from a cache at unknown prices.
+    pub unpriced: u64,
+}
+
+impl CacheSavings {
+    /// Returns what the cache saved in one charge.
+    pub fn of(usage: Option<&TokenUsage>, prices: Option<&UnitPrices>) -> Self {
+        let Some(usage) = usage else { return Self::default() };
+        let reads = u64::from(usage.cache_read > 0);
+        let Some(prices) = prices else { return Self { unpriced: reads, ..Self::default() } };
+        let less = |tokens: u64, price: u64| i128::from(tokens) * (i128::from(prices.input) - i128::from(price));
+        let saved = less(usage.cache_read, prices.cache_read)
+            + less(usage.cache_write_5m, prices.cache_write_5m)
+            + less(usage.cache_write_1h, prices.cache_write_1h);
+        Self { saved: saved / 1_000_000, priced: reads, unpriced: 0 }
+    }
+
+    /// Adds everything that `other` holds.
+    pub fn merge(&mut self, other: Self) {
+        self.saved += other.saved;
+        self.priced += other.priced;
+        self.unpriced += other.unpriced;
+    }
+
+    /// Takes out what `other` holds, which is a part of this.
+    pub fn take_out(&mut self, other: Self) {
+        self.saved -= other.saved;
+        self.priced = self.priced.saturating_sub(other.priced);
+        self.unpriced = self.unpriced.saturating_sub(other.unpriced);
+    }
+
+    /// Returns the amount in nUSD, less than zero where writing cost more than reading saved; `None` where nothing was read from a cache at
+    /// known prices.
+    pub fn amount(&self) -> Option<i64> {
+        let most = if self.saved < 0 { i64::MIN } else { i64::MAX };
+        (self.priced > 0).then(|| i64::try_from(self.saved).unwrap_or(most))
+    }
+
+    /// Tells whether the prices of all that was read from a cache are known.
+    pub fn is_complete(&self) -> bool {
+        self.unpriced == 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cache_saves_what_reading_costs_less_without_what_writing_costs_more() {
+        let prices = UnitPrices {
+            input: 3_000_000_000,
+            output: 15_000_000_000,
+            cache_read: 300_000_000,
+            cache_write_5m: 3_750_000_000,
+            cache_write_1h: 6_000_000_000,
+        };
+        let usage = |cache_read, cache_write_5m, cache_write_1h| TokenUsage {
+            input: 7,
+            cache_read,
+            cache_write_5m,
+            cache_write_1h,
+            output: 9,
+            reasoning: 0,
+        };
+        let mut sum = CacheSavings::of(Some(&usage(0, 1_000, 100)), Some(&prices));
+        // What is written and never read is no saving that could be told.
+        assert_eq!((sum.saved, sum.amount()), (-750_000 - 300_000, None));
+        sum.merge(CacheSavings::of(Some(&usage(1_000, 0, 0)), Some(&prices)));
+        assert_eq!((sum.amount(), sum.is_complete()), (Some(2_700_000 - 1_050_000), true));
+        let unknown = CacheSavings::of(Some(&usage(5, 0, 0)), None);
+        assert_eq!((unknown.amount(), unknown.is_complete()), (None, false));
+        sum.merge(unknown);
+        assert_eq!((sum.amount(), sum.is_complete()), (Some(1_650_000), false));
+        sum.take_out(unknown);
+        assert!(sum.is_complete());
+        assert_eq!(CacheSavings::of(Some(&usage(0, 0, 0)), None), CacheSavings::default());
+        assert_eq!(CacheSavings::of(None, Some(&prices)), CacheSavings::default());
+    }
 
     #[test]
     fn dollars_are_read_and_written_exactly() {

@@ -28,6 +28,17 @@ pub fn cost(known: u64, complete: bool, mode: Mode) -> String {
     }
 }
 
+/// Says what prompt caches saved, in nUSD, an estimate; `None` where nothing was read from one at known prices.
+pub fn cache_saved(saved: Option<i64>, complete: bool, mode: Mode) -> Option<String> {
+    let saved = saved?;
+    let amount = cost(saved.unsigned_abs(), true, mode);
+    Some(match (saved < 0, complete) {
+        (true, _) => format!("the prompt cache cost about {amount} more than it saved (estimate)"),
+        (false, true) => format!("the prompt cache saved about {amount} (estimate)"),
+        (false, false) => format!("the prompt cache saved at least {amount} (estimate)"),
+    })
+}
+
 /// Writes a path as a shell takes it for one argument.
 pub fn argument(path: &Path) -> String {
     let path = path.display().to_string();
@@ -139,6 +150,16 @@ mod tests {
         assert_eq!(cost(0, false, Mode::Real), "unknown");
         assert_eq!(cost(20_000_000, false, Mode::Real), "at least $0.0200");
         assert_eq!(cost(20_000_000, true, Mode::Simulated), "$0.0200 simulated");
+    }
+
+    #[test]
+    fn what_a_cache_saved_is_an_estimate_and_said_only_where_there_was_one() {
+        let said = |saved, complete| cache_saved(saved, complete, Mode::Real);
+        assert_eq!((said(None, true), said(None, false)), (None, None));
+        assert_eq!(said(Some(20_000_000), true).as_deref(), Some("the prompt cache saved about $0.0200 (estimate)"));
+        assert_eq!(said(Some(20_000_000), false).as_deref(), Some("the prompt cache saved at least $0.0200 (estimate)"));
+        let more = "the prompt cache cost about $0.0200 more than it saved (estimate)";
+        assert_eq!(said(Some(-20_000_000), true).as_deref(), Some(more));
     }
 
     #[test]

@@ -61,7 +61,11 @@ pub fn costs(out: &Printer, report: &CostReport) -> String {
         out.width().into_iter().flat_map(|width| over_time(report, width.into())).map(|drawing| format!("\n\n{drawing}"));
     let drawings: String = drawings.collect();
     let notices = report.notices.iter().map(|notice| format!("\n{} {}", styled(WARN, "note:"), sanitize::line(notice)));
-    table.finish() + &drawings + &notices.collect::<String>()
+    let saved = report.totals.iter().filter_map(|total| {
+        let words = words::cache_saved(total.cache_saved_nusd, total.cache_saved_complete, total.mode)?;
+        Some(format!("\n{words}"))
+    });
+    table.finish() + &saved.collect::<String>() + &drawings + &notices.collect::<String>()
 }
 
 /// Draws what was spent over time, each kind of money by itself, when it was asked for by time.

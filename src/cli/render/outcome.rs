@@ -50,7 +50,7 @@ pub fn outcome(run: &RunDetail, on: &GoOn<'_>, premium: Option<&UnitPrices>, sto
     lines.join("\n")
 }
 
-/// Says what each tier cost, work and judging apart.
+/// Says what each tier cost, work and judging apart, and what caches saved.
 pub(super) fn cost_lines(run: &RunDetail) -> Vec<String> {
     let rows = run.costs_by_tier.iter().map(|row| {
         let purpose = if row.purpose == Purpose::Work { "work" } else { "judging" };
@@ -58,6 +58,7 @@ pub(super) fn cost_lines(run: &RunDetail) -> Vec<String> {
         (row.tier.name(), purpose, words::plural(row.calls, "call"), cost, words::tokens(row.tokens.total(), row.untold_calls()))
     });
     rows.map(|(tier, purpose, calls, cost, tokens)| format!("{tier:<8} {purpose:<8} {calls:<9} {cost}, {tokens} tokens"))
+        .chain(words::cache_saved(run.cache_saved_nusd, run.cache_saved_complete, run.mode))
         .collect()
 }
 
@@ -104,6 +105,31 @@ mod tests {
         outputs: `meno show-run W5X7 --outputs`
         details: `meno show-run W5X7`
         ");
+    }
+
+    #[test]
+    fn what_the_cache_saved_stands_with_the_costs() {
+        use crate::domain::event::Event;
+        let unit = UnitPrices {
+            input: 3_000_000_000,
+            cache_read: 300_000_000,
+            cache_write_5m: 3_750_000_000,
+            cache_write_1h: 6_000_000_000,
+            ..UnitPrices::default()
+        };
+        let told = |priced: usize| {
+            let mut story = sample::story();
+            let costs = story.iter_mut().filter_map(|recorded| match &mut recorded.event {
+                Event::CostIncurred(body) => Some(body),
+                _ => None,
+            });
+            costs.take(priced).for_each(|body| body.unit_prices = Some(unit));
+            tell(&RunDetail::fold(story.iter(), &inline), None)
+        };
+        // Four times 200 read at $2.70 less a million, 30 and 4 written at $0.75 and $3 more.
+        assert!(told(4).contains("  the prompt cache saved about $0.00202 simulated (estimate)\n"), "{}", told(4));
+        assert!(told(1).contains("  the prompt cache saved at least $0.000506 simulated (estimate)\n"), "{}", told(1));
+        assert!(!told(0).contains("cache"), "{}", told(0));
     }
 
     #[test]

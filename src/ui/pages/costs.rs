@@ -398,6 +398,8 @@ mod tests {
             cost_nusd: 1,
             cost_usd: "0.000000001".into(),
             tokens: TokenSum::default(),
+            cache_saved_nusd: None,
+            cache_saved_complete: true,
         };
         let key = key.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect();
         CostLine { key, total }

@@ -21,7 +21,7 @@ use super::rows::{self, Key, KeyReader};
 use super::{Projection, Rows};
 use crate::domain::event::{Mode, Purpose, Recorded};
 use crate::domain::ids::{RunId, TimeNs};
-use crate::domain::money::TokenUsage;
+use crate::domain::money::{CacheSavings, TokenUsage};
 use crate::domain::tier::Tier;
 pub use payer::{CostFold, RunCalls};
 
@@ -50,7 +50,7 @@ impl Projection for Costs {
     }
 
     fn version(&self) -> u32 {
-        6
+        7
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {
@@ -191,6 +191,8 @@ pub struct CostRow {
     pub amount: u128,
     /// Tokens, as far as known.
     pub usage: TokenUsage,
+    /// What caches saved.
+    pub cache: CacheSavings,
 }
 
 impl CostRow {
@@ -200,6 +202,7 @@ impl CostRow {
         self.unknown += other.unknown;
         self.amount += other.amount;
         self.usage = self.usage.plus(other.usage);
+        self.cache.merge(other.cache);
     }
 
     /// Takes out what `other` holds, which is a part of this.
@@ -208,6 +211,7 @@ impl CostRow {
         self.unknown = self.unknown.saturating_sub(other.unknown);
         self.amount = self.amount.saturating_sub(other.amount);
         self.usage = payer::minus(self.usage, other.usage);
+        self.cache.take_out(other.cache);
     }
 }
 

@@ -13,7 +13,7 @@ use super::tools::{ToolKey, ToolSum};
 use super::{CostKey, CostRow, quarter_of};
 use crate::domain::event::{CostIncurred, Event, Mode, Purpose, Recorded, ToolEnded, ToolFault};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, RunId, TimeNs};
-use crate::domain::money::TokenUsage;
+use crate::domain::money::{CacheSavings, TokenUsage};
 use crate::domain::tier::Tier;
 
 /// Bytes of all labels of a run together that sums are told apart by.
@@ -240,7 +240,8 @@ impl CostFold {
                 row.unknown = 1;
                 let key = CallKey { at, run, agent: body.agent, attempt: body.attempt, call: 0 };
                 let counted = self.key_of(&row, body.agent, at);
-                let sum = CostRow { calls: 1, unknown: 1, amount: 0, usage: row.usage };
+                let cache = CacheSavings::of(Some(&row.usage), None);
+                let sum = CostRow { calls: 1, unknown: 1, amount: 0, usage: row.usage, cache };
                 book.put(&key, row)?;
                 book.charge(&counted, &|held| held.merge(&sum))?;
                 self.costless.insert((body.agent, body.attempt), (at, counted));
@@ -303,6 +304,7 @@ impl CostFold {
                 sum.calls = sum.calls.saturating_sub(1);
                 sum.unknown = sum.unknown.saturating_sub(1);
                 sum.usage = minus(sum.usage, usage);
+                sum.cache.take_out(CacheSavings::of(Some(&usage), None));
             })?;
         }
         // An attempt of another system has told its tokens itself; those of the charge are the same ones.
@@ -330,6 +332,7 @@ impl CostFold {
             unknown: u64::from(body.amount.is_none()),
             amount: u128::from(body.amount.unwrap_or_default().0),
             usage: counted,
+            cache: CacheSavings::of(Some(&counted), body.unit_prices.as_ref()),
         };
         let own = call(body.purpose, body.tier, provider, model, status);
         book.charge(&self.key_of(&own, body.agent, at), &|held| held.merge(&sum))?;

@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 
 use crate::domain::event::{self, CostSource, Event, Mode, Purpose, SuspendReason};
 use crate::domain::ids::CallNo;
-use crate::domain::money::{NanoUsd, UsageSource};
+use crate::domain::money::{CacheSavings, NanoUsd, TokenUsage, UsageSource};
 use crate::domain::tier::Tier;
 use crate::domain::tool::may_have_changed;
 
@@ -196,6 +196,9 @@ impl Fold {
         // An imported attempt has told its tokens itself.
         let told = body.call.is_none() && attempt.imported && attempt.tokens != Tokens::default();
         let tokens = if told { Tokens::default() } else { Tokens::from(body.usage.unwrap_or_default()) };
+        let of_attempt = TokenUsage { cache_read: attempt.tokens.cache_read, ..TokenUsage::default() };
+        let usage = if told { Some(of_attempt) } else { body.usage };
+        self.cache.merge(CacheSavings::of(usage.as_ref(), body.unit_prices.as_ref()));
         for (cost, verification, counted) in [
             (&mut attempt.cost_nusd, &mut attempt.verification_cost_nusd, &mut attempt.tokens),
             (&mut agent.cost_nusd, &mut agent.verification_cost_nusd, &mut agent.tokens),
@@ -256,6 +259,7 @@ impl Fold {
         let detail = &mut self.detail;
         detail.cost_usd = NanoUsd(detail.cost_nusd).to_decimal();
         detail.lost_calls = self.open.n_lost();
+        (detail.cache_saved_nusd, detail.cache_saved_complete) = (self.cache.amount(), self.cache.is_complete());
         if detail.mode == Mode::Real {
             let calls = detail.agents.iter().flat_map(|agent| &agent.attempts).flat_map(|attempt| &attempt.calls);
             let is_estimate = |call: &&CallDetail| call.cost_nusd.is_some() && call.cost_source == Some(CostSource::Estimated);

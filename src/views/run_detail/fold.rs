@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::domain::event::{AnswerSource, AttemptOutcome, Escalate, Event, Mode, OnFailure, Recorded, SkipReason, Verdict};
 use crate::domain::ids::{AgentNo, AttemptNo, CallNo, TimeNs};
 use crate::domain::judge;
+use crate::domain::money::CacheSavings;
 use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
 use crate::views::misconfigured::Misconfigured;
@@ -44,6 +45,8 @@ pub struct Fold {
     pub(super) criteria: HashMap<AgentNo, Vec<String>>,
     /// Tools that have started so far.
     pub(super) tools_started: u32,
+    /// What caches saved so far.
+    pub(super) cache: CacheSavings,
 }
 
 impl Default for Fold {
@@ -74,6 +77,8 @@ impl Default for Fold {
                 lost_calls: 0,
                 estimated_calls: 0,
                 tokens: Tokens::default(),
+                cache_saved_nusd: None,
+                cache_saved_complete: true,
                 untold_calls: 0,
                 budget_nusd: None,
                 strategy: None,
@@ -115,6 +120,7 @@ impl Default for Fold {
             unpriced: BTreeSet::new(),
             criteria: HashMap::new(),
             tools_started: 0,
+            cache: CacheSavings::default(),
         }
     }
 }

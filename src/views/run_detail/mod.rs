@@ -86,6 +86,14 @@ pub struct RunDetail {
     pub estimated_calls: u64,
     /// Tokens over all calls.
     pub tokens: Tokens,
+    /// What the prompt caches of providers saved: tokens read from a cache times what they cost less than plain input, minus what tokens
+    /// written to one cost more. An estimate by the prices of then; below zero where writing cost more than reading saved. Null where
+    /// nothing was read from a cache at known prices.
+    #[serde(default)]
+    pub cache_saved_nusd: Option<i64>,
+    /// False where something was read from a cache at unknown prices: then it saved at least that.
+    #[serde(default)]
+    pub cache_saved_complete: bool,
     /// Calls that told no tokens, attempts of other systems among them: `tokens` is without theirs.
     pub untold_calls: u64,
     /// The run's budget.
