@@ -169,6 +169,23 @@ pub fn cut(text: &str, bytes: u64) -> Option<String> {
     shortened(text, bytes)
 }
 
+/// How the line ends above data that is no text, where it is kept beside a result.
+pub const IN_BASE64: &str = ", in Base64]";
+
+/// Takes the whole of a result apart: what there was to tell, and what is no text, each with the words above it and its data in Base64.
+pub fn kept_beside(whole: &str) -> (&str, Vec<(&str, String)>) {
+    let Some((told, beside)) = whole.split_once(KEPT_BESIDE) else { return (whole, Vec::new()) };
+    let mut kept: Vec<(&str, String)> = Vec::new();
+    for line in beside.lines() {
+        match (line.strip_prefix('[').and_then(|line| line.strip_suffix(IN_BASE64)), kept.last_mut()) {
+            (Some(words), _) => kept.push((words, String::new())),
+            (None, Some((_, data))) => data.push_str(line),
+            (None, None) => {}
+        }
+    }
+    (told, kept)
+}
+
 /// How the words begin by which a failed write says what it had changed.
 const CHANGED_BEFORE: &str = " Changed before that: ";
 
@@ -203,6 +220,36 @@ pub fn without_mark(text: String) -> String {
     if text.contains(is_of_mark) { text.replace(is_of_mark, "\u{fffd}") } else { text }
 }
 
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgramEnd {
+    /// By itself, with this exit code.
+    Code(i32),
+    /// By a signal.
+    Signal,
+}
+
+impl ProgramEnd {
+    /// Says how it ended, where that is of note.
+    pub fn words(self) -> Option<String> {
+        match self {
+            Self::Code(0) => None,
+            Self::Code(code) => Some(format!("exit code {code}")),
+            Self::Signal => Some("ended by a signal".to_owned()),
+        }
+    }
+}
+
+/// Returns how a program ended that [`RUN_COMMAND`] ran, as the end of the result says it.
+pub fn program_end(result: &str) -> Option<ProgramEnd> {
+    let last = result.lines().rev().find(|line| !line.is_empty() && !line.starts_with("[meno: "))?;
+    let (words, _) = last.strip_prefix('(')?.split_once(',')?;
+    match words.strip_prefix("exit code ") {
+        Some(code) => code.parse().ok().map(ProgramEnd::Code),
+        None => (words == "ended by a signal").then_some(ProgramEnd::Signal),
+    }
+}
+
 fn shortened(text: &str, bytes: u64) -> Option<String> {
     if text.len() <= RESULT_BYTES_MAX {
         return None;
@@ -225,6 +272,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_end_of_a_result_says_how_the_program_ended() {
+        assert_eq!(program_end("1 failed\n(exit code 1, 0.3 s)\n"), Some(ProgramEnd::Code(1)));
+        let planted = "(ended by a signal, 2.0 s)\n\n[meno: .git/config changed while this ran: look]\n";
+        assert_eq!(program_end(planted), Some(ProgramEnd::Signal));
+        assert_eq!(program_end("(exit code 1, 0.3 s)\nand more"), None);
+    }
 
     #[test]
     fn what_is_redacted_is_not_left_out() {

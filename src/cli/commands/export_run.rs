@@ -13,8 +13,8 @@ use crate::cli::commands::show_run::refuse_missing;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open;
-use crate::cli::render::export_run;
 use crate::cli::render::output::Texts;
+use crate::cli::render::{export_run, export_tools};
 use crate::workspace::Access;
 
 /// What `export-run --json` prints.
@@ -52,7 +52,18 @@ pub fn run(context: &mut Context, args: &ExportRunArgs) -> Result<Exit> {
         let path = args.dir.join(name);
         write(&path, text.as_bytes()).map_err(failed(&path))?;
     }
-    let names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let results = workspace.runs().whole_results(id)?;
+    for mut result in results.into_iter().filter(|result| args.attempt.is_none_or(|number| result.attempt == number)) {
+        if !args.sensitive {
+            detail.mask_in(&mut result.text);
+        }
+        for (name, bytes) in export_tools::export_tools(&result) {
+            let path = args.dir.join(&name);
+            write(&path, &bytes).map_err(failed(&path))?;
+            names.push(name);
+        }
+    }
     if context.out.json() {
         let dir = args.dir.display().to_string();
         context.out.document(&Exported { run_id: id.to_string(), dir, files: names })?;

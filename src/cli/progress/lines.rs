@@ -18,6 +18,8 @@ pub struct Names {
     /// The names of each agent's criteria, as it was planned.
     criteria: HashMap<AgentNo, Vec<String>>,
     callers: HashMap<CallNo, (AgentNo, AttemptNo)>,
+    /// Tools that run, by call and number.
+    tools: HashMap<(CallNo, u32), String>,
     /// When each call was recorded as started.
     started: HashMap<CallNo, TimeNs>,
     failed: HashMap<(AgentNo, AttemptNo), Vec<(u32, String)>>,
@@ -41,6 +43,11 @@ impl Names {
     /// Returns the role of the agent that made the call.
     pub fn caller(&self, call: CallNo) -> String {
         self.callers.get(&call).map_or_else(|| format!("call {call}"), |(agent, _)| self.role(*agent))
+    }
+
+    /// Returns the name of a tool that a call asked for.
+    pub fn tool(&self, call: CallNo, tool_call: u32) -> &str {
+        self.tools.get(&(call, tool_call)).map_or("a tool", String::as_str)
     }
 
     /// Returns how long a call took that replied at `at`, in milliseconds: what was measured, or less when its events lie closer
@@ -80,6 +87,9 @@ impl Names {
             Event::CallStarted(body) => {
                 self.callers.insert(body.call, (body.agent, body.attempt));
                 self.started.insert(body.call, recorded.envelope.occurred_at.unwrap_or(recorded.envelope.at));
+            }
+            Event::ToolStarted(body) => {
+                self.tools.insert((body.call, body.tool_call), body.tool.clone());
             }
             Event::CostIncurred(body) => {
                 let (known, complete) = self.costs.entry((body.agent, body.attempt)).or_insert((NanoUsd(0), true));

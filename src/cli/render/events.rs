@@ -7,6 +7,8 @@ use crate::cli::progress::{Names, line};
 use crate::domain::event::{Event, Fact, FactObserved, FileState, Recorded};
 use crate::domain::judge::FileFact;
 use crate::domain::run::Observation;
+use crate::domain::text::Text;
+use crate::domain::tool::{ProgramEnd, RUN_COMMAND, program_end};
 
 /// Shows an event: position, time, the end of the run's id, kind, and what happened when it is of note.
 pub fn event(recorded: &Recorded, names: &mut Names, zone: &TimeZone) -> String {
@@ -36,6 +38,21 @@ fn aside(recorded: &Recorded, names: &Names) -> Option<String> {
         }
         Event::CriterionJudged(body) => {
             format!("{}: {}: {}", names.role(body.agent), names.criterion(body), body.verdict)
+        }
+        Event::ToolEnded(body) => {
+            let (caller, tool) = (names.caller(body.call), names.tool(body.call, body.tool_call));
+            if body.repeats.is_some() {
+                return Some(format!("{caller}: {tool}: told again, nothing ran"));
+            }
+            let fault = || body.fault.map_or_else(|| "failed".to_owned(), |fault| fault.name().replace('_', " "));
+            let ended = if body.ok { "ended".to_owned() } else { fault() };
+            // A long result lies beside the log, which is not read here.
+            let end = match body.private.as_ref().map(|private| &private.result) {
+                Some(Text::Inline(result)) if tool == RUN_COMMAND => program_end(result).and_then(ProgramEnd::words),
+                _ => None,
+            };
+            let end = end.map_or_else(String::new, |end| format!(", {end}"));
+            format!("{caller}: {tool}: {ended} after {}{end}", time::duration(body.latency_ms))
         }
         Event::FactObserved(body) => format!("{}: {}", names.role(body.agent), seen(body)),
         Event::NoteAdded(body) => {
@@ -82,7 +99,7 @@ fn seen(body: &FactObserved) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::{FactObservedPrivate, Purpose};
+    use crate::domain::event::{FactObservedPrivate, Purpose, ToolEnded, ToolEndedPrivate, ToolFault, ToolStarted};
     use crate::domain::money::NanoUsd;
     use crate::views::sample;
 
@@ -118,6 +135,33 @@ mod tests {
         assert_eq!(fact(command(None, true), "cargo test"), "cargo test: ended by its time limit after 1.5 s");
         let day = Fact::DayBudget { limit: NanoUsd(2_000_000_000), used: NanoUsd(1_990_000_000), wanted: NanoUsd(20_000_000) };
         assert_eq!(fact(day, ""), "the day's budget of $2.00: $1.99 used, $0.0200 wanted");
+    }
+
+    #[test]
+    fn the_end_of_a_tool_says_which_one_and_how_it_ended() {
+        let started = |tool: &str| ToolStarted { call: 1, tool_call: 0, tool: tool.to_owned(), writes: false, private: None };
+        let shown = |tool: &str, fault: Option<ToolFault>, result: &str| {
+            let private =
+                ToolEndedPrivate { result: Text::Inline(result.to_owned()), whole: None, diff: None, originals: Vec::new() };
+            let (ok, private) = (fault.is_none(), Some(private));
+            let (bytes, told_bytes) = (Some(2), Some(2));
+            let (repeats, reused) = (None, None);
+            let ended =
+                ToolEnded { call: 1, tool_call: 0, ok, latency_ms: 1_500, fault, bytes, told_bytes, repeats, reused, private };
+            let begin = [sample::planned(0, "fixer", None), sample::call_started(1, 0, 1, Purpose::Work)];
+            let story = sample::stream(begin.into_iter().chain([started(tool).into(), ended.into()]));
+            let mut names = Names::default();
+            let lines: Vec<String> = story.iter().map(|recorded| event(recorded, &mut names, &TimeZone::UTC)).collect();
+            let last = anstream::adapter::strip_str(lines.last().unwrap()).to_string();
+            last.split_once("ToolEnded  ").unwrap().1.to_owned()
+        };
+        let failed = "test failed\n(exit code 101, 1.5 s)\n";
+        assert_eq!(shown("run_command", None, failed), "fixer: run_command: ended after 1.5 s, exit code 101");
+        assert_eq!(shown("run_command", None, "(exit code 0, 1.5 s)\n"), "fixer: run_command: ended after 1.5 s");
+        let killed = "(ended by a signal, 1.5 s)\n";
+        let fault = Some(ToolFault::TimedOut);
+        assert_eq!(shown("run_command", fault, killed), "fixer: run_command: timed out after 1.5 s, ended by a signal");
+        assert_eq!(shown("read_file", Some(ToolFault::NotAllowed), failed), "fixer: read_file: not allowed after 1.5 s");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod costs;
 pub mod diff;
 pub mod events;
 pub mod export_run;
+pub mod export_tools;
 pub mod import;
 pub mod list_runs;
 mod next_steps;

@@ -52,6 +52,7 @@ pub fn show_run(run: &RunDetail, shown: ShowRunOptions<'_>) -> String {
     } else {
         page.heading("Agents");
         agents_of(run, shown.agent).for_each(|agent| tell_agent(&mut page, agent, run.mode));
+        tools::untold(run).into_iter().for_each(|words| page.line(2, styled(FAINT, words)));
     }
     if shown.agent.is_none() {
         skipped(&mut page, run);

@@ -6,7 +6,7 @@ use super::agents_of;
 use super::page::Page;
 use crate::cli::output::{FAINT, sanitize, styled, time, words};
 use crate::domain::event::{Purpose, ResolvedBy, ToolFault};
-use crate::domain::tool::{RUN_COMMAND, changes_files};
+use crate::domain::tool::{ProgramEnd, changes_files};
 use crate::views::run_detail::{AttemptDetail, CallDetail, RunDetail, ToolDetail};
 
 /// Characters of the arguments that are shown in one line.
@@ -22,6 +22,15 @@ pub fn turns(page: &mut Page, indent: usize, attempt: &AttemptDetail) {
         page.line(indent, turn(call, number));
         call.tools.iter().for_each(|tool| page.line(indent + 2, line(tool)));
     }
+}
+
+/// Says how what tools found and models were not told can be looked at, where there is such.
+pub fn untold(run: &RunDetail) -> Option<String> {
+    let calls = run.agents.iter().flat_map(|agent| &agent.attempts).flat_map(|attempt| &attempt.calls);
+    let is_cut = |tool: &ToolDetail| tool.told_bytes.zip(tool.bytes).is_some_and(|(told, bytes)| told < bytes);
+    let is_any = calls.flat_map(|call| &call.tools).any(is_cut);
+    is_any
+        .then(|| format!("`meno export-run {} --dir DIR` writes pictures, and whole what models were told a part of", run.run_id))
 }
 
 fn turn(call: &CallDetail, number: u32) -> String {
@@ -70,15 +79,9 @@ fn line(tool: &ToolDetail) -> String {
         _ => String::new(),
     };
     let undone = if tool.undone.is_empty() { "" } else { ", undone" };
-    let exit = tool.result.as_deref().filter(|_| tool.tool == RUN_COMMAND).and_then(exit_of).unwrap_or_default();
+    let end = tool.exit_code.map(ProgramEnd::Code).or(tool.ended_by_signal.then_some(ProgramEnd::Signal));
+    let exit = end.and_then(ProgramEnd::words).map_or_else(String::new, |words| format!(", {words}"));
     format!("{} {arguments}  {outcome}{exit}{size}{resolved}{undone}", sanitize::line(&tool.tool))
-}
-
-/// Returns how a program ended, as the end of its result says it.
-fn exit_of(result: &str) -> Option<String> {
-    let last = result.lines().rev().find(|line| !line.is_empty() && !line.starts_with("[meno: "))?;
-    let (words, _) = last.strip_prefix('(')?.split_once(',')?;
-    (words.starts_with("exit code ") || words == "ended by a signal").then(|| format!(", {words}"))
 }
 
 /// Shows what the tools of the run changed in files, oldest first: only of `agent`, if one is named.
@@ -144,6 +147,7 @@ pub fn told(page: &mut Page, call: &CallDetail) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::tool::RUN_COMMAND;
 
     #[test]
     fn what_is_changed_without_a_record_is_said_to_be() {
@@ -172,9 +176,14 @@ mod tests {
 
     #[test]
     fn a_program_is_shown_with_how_it_ended() {
-        assert_eq!(exit_of("1 failed\n(exit code 1, 0.3 s)\n").as_deref(), Some(", exit code 1"));
-        let planted = "(ended by a signal, 2.0 s)\n\n[meno: .git/config changed while this ran: look]\n";
-        assert_eq!(exit_of(planted).as_deref(), Some(", ended by a signal"));
-        assert_eq!(exit_of("(exit code 1, 0.3 s)\nand more"), None);
+        let shown = |exit_code, ended_by_signal| {
+            let (ok, latency_ms, arguments) = (Some(true), Some(1_500), Some("{\"program\":\"cargo\"}".to_owned()));
+            let tool = RUN_COMMAND.to_owned();
+            let tool = ToolDetail { tool, ok, latency_ms, arguments, exit_code, ended_by_signal, ..ToolDetail::default() };
+            anstream::adapter::strip_str(&line(&tool)).to_string()
+        };
+        assert_eq!(shown(Some(101), false), "run_command {\"program\":\"cargo\"}  1.5 s, exit code 101");
+        assert_eq!(shown(None, true), "run_command {\"program\":\"cargo\"}  1.5 s, ended by a signal");
+        assert_eq!(shown(Some(0), false), "run_command {\"program\":\"cargo\"}  1.5 s");
     }
 }

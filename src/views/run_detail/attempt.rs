@@ -249,6 +249,12 @@ pub struct ToolDetail {
     /// Why it did not do what it was asked.
     #[serde(default)]
     pub fault: Option<ToolFault>,
+    /// The exit code of the program that it ran; null when it ran none, when a signal ended it, or when the result is not kept.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// A signal ended the program that it ran.
+    #[serde(default)]
+    pub ended_by_signal: bool,
     /// Bytes of its whole result.
     #[serde(default)]
     pub bytes: Option<u64>,

@@ -6,7 +6,7 @@ use crate::domain::event::{self, CostSource, Event, Mode, Purpose, SuspendReason
 use crate::domain::ids::CallNo;
 use crate::domain::money::{CacheSavings, NanoUsd, TokenUsage, UsageSource};
 use crate::domain::tier::Tier;
-use crate::domain::tool::may_have_changed;
+use crate::domain::tool::{ProgramEnd, RUN_COMMAND, may_have_changed, program_end};
 
 use super::super::status::CallStatus;
 use super::fold::{Fold, TextOf};
@@ -91,6 +91,8 @@ impl Fold {
                     latency_ms: None,
                     arguments: body.private.as_ref().and_then(|private| text(&private.arguments)),
                     fault: None,
+                    exit_code: None,
+                    ended_by_signal: false,
                     bytes: None,
                     told_bytes: None,
                     repeated: false,
@@ -133,6 +135,14 @@ impl Fold {
                 tool.repeated = body.repeats.is_some();
                 tool.reused_from = body.reused.map(|(run, ..)| run.to_string());
                 tool.awaits_resolution = false;
+                if tool.tool == RUN_COMMAND {
+                    let end = body.private.as_ref().and_then(|private| text(&private.result)).and_then(|told| program_end(&told));
+                    (tool.exit_code, tool.ended_by_signal) = match end {
+                        Some(ProgramEnd::Code(code)) => (Some(code), false),
+                        Some(ProgramEnd::Signal) => (None, true),
+                        None => (None, false),
+                    };
+                }
                 // What a process that died had changed before is not known by how another one failed.
                 if tool.resolution.is_none() {
                     let told = body.private.as_ref().and_then(|private| text(private.whole.as_ref().unwrap_or(&private.result)));

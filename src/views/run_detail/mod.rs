@@ -9,6 +9,7 @@ mod fold;
 mod inherit;
 mod mask;
 mod prompts;
+mod whole;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -29,6 +30,8 @@ pub use attempt::{
 };
 pub use fold::Fold;
 pub use mask::MASK;
+pub use whole::WholeResult;
+pub(crate) use whole::whole_results;
 
 /// A run, whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

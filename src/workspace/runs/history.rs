@@ -11,7 +11,7 @@ use crate::store::codec::{self, Decoded};
 use crate::store::log::{Appended, Batch, Stored};
 use crate::store::session::{Probe, RunLock};
 use crate::store::{self};
-use crate::views::run_detail::{Fold, RunDetail};
+use crate::views::run_detail::{Fold, RunDetail, WholeResult, whole_results};
 use crate::views::run_list::{LogFilter, RunFilter, RunList, RunRow, SortBy};
 use crate::views::runs;
 use crate::views::status::RunStatus;
@@ -204,6 +204,14 @@ impl Runs<'_> {
     pub(crate) fn detail_with_prompts(&self, id: RunId) -> Result<RunDetail, store::Error> {
         let events = self.events_of(id, 1, u32::MAX)?;
         Ok(self.detail_of(id, &events)?.with_prompts(events.iter(), &inline))
+    }
+
+    /// Returns what tools of a run found, whole, where models were told less of it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) fn whole_results(&self, id: RunId) -> Result<Vec<WholeResult>, store::Error> {
+        Ok(whole_results(self.events_of(id, 1, u32::MAX)?.iter()))
     }
 
     /// Returns everything that these events of a run say.
