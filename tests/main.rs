@@ -66,6 +66,8 @@ mod mcp_door;
 mod mcp_http;
 #[path = "support/mcp_server.rs"]
 mod mcp_server;
+#[path = "suite/mcp_servers.rs"]
+mod mcp_servers;
 #[path = "suite/mcp_tools.rs"]
 mod mcp_tools;
 #[path = "suite/memory.rs"]

@@ -18,6 +18,7 @@ use super::output::{sanitize, words};
 use super::progress::{Progress, attached};
 use super::render::{GoOn, outcome, report};
 use crate::domain::event::{Event, Mode, Recorded, ReportComposed, Resolution, SuspendReason};
+use crate::domain::ids::CallNo;
 use crate::domain::text::Text;
 use crate::domain::tool::{HTTP_GET, RECALL, changes_files};
 use crate::executor::{Approval, Control, OpenTool, Question, Reply, Stop, StreamError};
@@ -30,6 +31,8 @@ use crate::workspace::{ActiveRun, NoWriting, NoWritingWhy, Workspace, mode};
 enum News {
     Event(Box<Recorded>),
     Notice(String),
+    /// How far a tool of a call is.
+    ToolProgress(CallNo, String),
     Asks(Question, Sender<Option<Reply>>),
     Done(std::result::Result<Stop, StreamError>),
 }
@@ -201,7 +204,9 @@ fn start(
         answered.recv().ok().flatten()
     };
     let executor = workspace.runs().executor(stream, basis, redactor, runtime.handle().clone(), control, Box::new(ask))?;
-    let executor = executor.recalling(workspace.memory_search());
+    let watching = sender.clone();
+    let tell = move |call, words: &str| drop(watching.send(News::ToolProgress(call, words.to_owned())));
+    let executor = executor.recalling(workspace.memory_search()).telling(Arc::new(tell));
     let run = move || {
         let outcome = executor.execute().map(|(stop, _)| stop);
         drop(sender.send(News::Done(outcome)));
@@ -254,6 +259,7 @@ fn show(context: &mut Context, news: &Receiver<News>, before: &[Recorded], shown
                     is_read = event(context, &recorded).is_ok();
                 }
             }
+            Ok(News::ToolProgress(call, words)) => progress.tool(call, &words, &mut context.out),
             Ok(News::Notice(notice)) => context.out.say(sanitize::line(&notice)),
             Ok(News::Asks(question, reply)) => {
                 let ask = || answer(&mut Terminal::new(true), &question, &mut has_left);

@@ -277,7 +277,7 @@ pub struct McpSettings {
     pub trust_annotations: bool,
     /// Seconds until it must have started.
     pub start_s: f64,
-    /// Seconds that a call of a tool may take.
+    /// Seconds that a call of a tool may take without a word of its progress.
     pub timeout_s: f64,
 }
 

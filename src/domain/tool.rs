@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::ToolFault;
+use super::ids::Hash;
 use super::judge::{Edition, schema_problems};
 use super::named::named_enums;
 use super::redact::Redactor;
@@ -63,6 +64,9 @@ pub fn is_built_in(name: &str) -> bool {
 
 /// Bytes of a tool's name that are recorded and said, at most: a model may ask for anything.
 const NAME_BYTES_MAX: usize = 100;
+
+/// Bytes of a name that every provider takes, at most.
+const MCP_NAME_BYTES_MAX: usize = 64;
 
 /// Returns a tool's name as it is recorded and said.
 pub fn short_name(name: &str) -> String {
@@ -220,6 +224,24 @@ pub fn without_mark(text: String) -> String {
     if text.contains(is_of_mark) { text.replace(is_of_mark, "\u{fffd}") } else { text }
 }
 
+/// Returns the name by which models know a tool of an MCP server: one that every provider takes, letters, digits, `_` and `-`, at most 64; two tools never share one.
+pub fn mcp_name(server: &str, tool: &str) -> String {
+    let plain: String = tool.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect();
+    let name = format!("mcp__{server}__{plain}");
+    if plain == tool && name.len() <= MCP_NAME_BYTES_MAX {
+        return name;
+    }
+    let mark = &Hash::of(tool.as_bytes()).to_string()[..8];
+    let room = MCP_NAME_BYTES_MAX - mark.len() - 1;
+    format!("{}_{mark}", &name[..name.len().min(room)])
+}
+
+/// Returns the name by which models know what stands as `mcp:SERVER/TOOL` in settings and templates; any other name as it is.
+pub fn name_for_models(listed: &str) -> String {
+    let parts = listed.strip_prefix("mcp:").and_then(|listed| listed.split_once('/'));
+    parts.map_or_else(|| listed.to_owned(), |(server, tool)| mcp_name(server, tool))
+}
+
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgramEnd {
@@ -272,6 +294,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_tool_of_a_server_has_one_name_in_settings_and_one_for_models() {
+        assert_eq!(name_for_models("mcp:fs/read_file"), "mcp__fs__read_file");
+        assert_eq!(name_for_models("mcp__fs__read_file"), "mcp__fs__read_file");
+        assert_eq!(name_for_models("mcp:fs"), "mcp:fs");
+        assert_eq!(name_for_models("mcp:fs/a.b"), mcp_name("fs", "a.b"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_name_suits_every_provider_and_no_two_share_one(one in "[a-z./_-]{1,100}", other in "[a-z./_-]{1,100}") {
+            let (first, second) = (mcp_name("server-1", &one), mcp_name("server-1", &other));
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            proptest::prop_assert!(first.len() <= MCP_NAME_BYTES_MAX && first.chars().all(is_plain));
+            proptest::prop_assert_eq!(first == second, one == other);
+        }
+    }
 
     #[test]
     fn the_end_of_a_result_says_how_the_program_ended() {

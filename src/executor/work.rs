@@ -88,7 +88,12 @@ pub struct Executor {
     pub control: Receiver<Control>,
     /// Asks a person what only a person can say.
     pub ask: Ask,
+    /// Is told how far a tool of a call is, in words: for whoever watches, and recorded nowhere.
+    pub progress: ToolProgress,
 }
+
+/// Is told how far a tool of a call is.
+pub type ToolProgress = Arc<dyn Fn(CallNo, &str) + Send + Sync>;
 
 /// The calls and tools in flight, and what was seen before them.
 struct InFlight {
@@ -141,6 +146,13 @@ impl Executor {
         if let Some(tools) = Arc::get_mut(&mut self.tools) {
             tools.recall_by(search);
         }
+        self
+    }
+
+    /// Tells `progress` how far tools are.
+    #[must_use]
+    pub fn telling(mut self, progress: ToolProgress) -> Self {
+        self.progress = progress;
         self
     }
 
@@ -336,9 +348,13 @@ impl Executor {
                 let (stop, sender, tools) = (CancellationToken::new(), flight.sender.clone(), Arc::clone(&self.tools));
                 let (calls, recorded) = (Arc::clone(&turn.calls), turn.runs[index].files.clone());
                 flight.tools.insert(key, stop.clone());
+                let progress = Arc::clone(&self.progress);
                 self.runtime.spawn_blocking(move || {
-                    let begin =
-                        || calls.get(index).map(|asked| tools.begin(&asked.name, &asked.arguments, recorded.as_deref(), &stop));
+                    let begin = || {
+                        let asked = calls.get(index)?;
+                        let tell = |words: &str| progress(key.0, &format!("{}: {words}", asked.name));
+                        Some(tools.begin_telling(&asked.name, &asked.arguments, recorded.as_deref(), (&stop, &tell)))
+                    };
                     drop(sender.send(match catch_unwind(AssertUnwindSafe(begin)) {
                         Ok(Some(Begun::Writes(write))) => Message::ToolWrites(key.0, key.1, write),
                         Ok(Some(Begun::Ended(outcome))) => Message::ToolDone(key.0, key.1, outcome),

@@ -255,7 +255,7 @@ pub struct McpConfig {
     /// Seconds until it must have started. Default 30.
     #[schemars(range(min = 0.001, max = 3600))]
     pub start_s: Option<f64>,
-    /// Seconds that a call of a tool may take. Default 60.
+    /// Seconds that a call of a tool may take without a word of its progress; with such words ten times as long. Default 60.
     #[schemars(range(min = 0.001, max = 86400))]
     pub timeout_s: Option<f64>,
 }

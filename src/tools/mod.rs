@@ -276,6 +276,17 @@ impl Toolbox {
     /// Runs a tool, or plans what it is to change. `recorded` is what the same call had planned when its process died. It blocks: call it on
     /// a thread that may.
     pub fn begin(&self, name: &str, arguments: &Value, recorded: Option<&[FileChange]>, stop: &CancellationToken) -> Begun {
+        self.begin_telling(name, arguments, recorded, (stop, &|_| ()))
+    }
+
+    /// Does as [`Self::begin`] does; how far a tool is that says so goes to `tell`, in words.
+    pub fn begin_telling(
+        &self,
+        name: &str,
+        arguments: &Value,
+        recorded: Option<&[FileChange]>,
+        (stop, tell): (&CancellationToken, &dyn Fn(&str)),
+    ) -> Begun {
         let start = Instant::now();
         let found = self.tool(name);
         if let Ok((tool, place)) = &found
@@ -294,7 +305,7 @@ impl Toolbox {
             return Begun::Ended(Some(outcome(Err(ToolError::not_allowed(SECRET_REMOVED)), start)));
         }
         let result = match servers {
-            Some(servers) => servers.call(name, arguments, stop).map(Output::from),
+            Some(servers) => servers.call(name, arguments, (stop, tell)).map(Output::from),
             None => found.and_then(|(tool, place)| tool.run(arguments, place, stop)),
         };
         if stop.is_cancelled() && result.is_err() {

@@ -128,7 +128,7 @@ fn asking(url: &str) -> House {
     let house = House::with_delay(0);
     let script = house.path("script.json");
     let replies = json!([
-        {"turn": 1, "times": 9, "text": "I ask.", "tool_calls": [{"name": "mcp__other__list_runs", "arguments": {}}]},
+        {"turn": 1, "times": 9, "text": "I ask.", "tool_calls": [{"name": "mcp:other/list_runs", "arguments": {}}]},
         {"turn": 2, "times": 9, "text": "Asked."}]);
     std::fs::write(&script, json!({"replies": replies}).to_string()).expect("written");
     house.template(

@@ -95,9 +95,12 @@ async fn an_agent_calls_a_tool_of_a_server_and_all_of_it_is_recorded() {
     );
     assert!(done.stderr.contains("is new: its tools are allowed as they are now (5 tools)"), "{}", done.stderr);
     assert!(done.stderr.contains("`bad name` is no name of a tool"), "{}", done.stderr);
+    let task = "MCP server `test`: a tool is left out, `later` works only as a task, and meno asks for no tasks";
+    assert!(done.stderr.contains(task), "{}", done.stderr);
 
     let requests = server.requests();
     let offered = requests[0].body["tools"].as_array().expect("tools");
+    assert!(!offered.iter().any(|tool| tool["name"] == "mcp__test__later"), "{offered:?}");
     let echo = offered.iter().find(|tool| tool["name"] == "mcp__test__echo").expect("offered");
     let description = echo["description"].as_str().expect("a text");
     assert!(description.contains("MCP server `test`") && description.ends_with("> Says it again."), "{description}");
@@ -187,6 +190,93 @@ async fn a_server_that_hangs_is_ended_and_started_again() {
     assert_eq!(results[0].0, Some(ToolFault::TimedOut));
     assert!(results[0].1.contains("gave no result within 2.5 s and was ended"), "{}", results[0].1);
     assert_eq!(results[1], (None, "echo: hang".to_owned()));
+}
+
+#[tokio::test]
+async fn progress_puts_the_clock_off_and_is_shown_to_who_watches() {
+    let server = LlmServer::start(Vec::new()).await;
+    server.then(Turn::text("").tool("mcp__test__fail", json!({"how": "slow"})));
+    server.then(answer());
+    let house = house(&server, &["mcp:test/fail"], "timeout_s = 2.5");
+    let done = meno(&house, &RUN[..3], "good").await.exits(0);
+    // It takes longer than the limit, and never told of nothing for so long.
+    assert_eq!(results(&house.journal()), [(None, "done at last".to_owned())]);
+    assert!(done.stderr.contains("caller: mcp__test__fail: 1 of 8: step 1\n"), "{}", done.stderr);
+    assert!(files_with(&house.store(), "step 1").is_empty(), "progress is recorded nowhere");
+}
+
+#[tokio::test]
+async fn progress_without_an_end_is_no_reason_to_wait_for_ever() {
+    let results = failures(&["forever"], "timeout_s = 0.5").await;
+    assert_eq!(results[0].0, Some(ToolFault::TimedOut));
+    let told = "told of its progress and gave no result within 5 s and was ended";
+    assert!(results[0].1.contains(told), "{}", results[0].1);
+    assert_eq!(results[1], (None, "echo: forever".to_owned()), "it is started again");
+}
+
+#[tokio::test]
+async fn a_tool_that_changes_in_the_middle_of_a_run_is_refused_and_one_that_goes_is_said_to_be_gone() {
+    let server = LlmServer::start(Vec::new()).await;
+    server.then(Turn::text("").tool("mcp__test__echo", json!({"text": "before"})));
+    for (tool, arguments) in [
+        ("mcp__test__fail", json!({"how": "change"})),
+        ("mcp__test__echo", json!({"text": "after"})),
+        ("mcp__test__variables", json!({"text": "MENO_TEST_MCP"})),
+        ("mcp__test__append", json!({"line": "after"})),
+        ("mcp__test__fail", json!({"how": "say"})),
+    ] {
+        server.then(Turn::text("").tool(tool, arguments));
+    }
+    server.then(answer());
+    let house = house(&server, &["mcp:test/*"], "");
+    meno(&house, &RUN, "good").await.exits(0);
+    let results = results(&house.journal());
+    assert_eq!(results[..2], [(None, "echo: before".to_owned()), (None, "changed".to_owned())]);
+    let (fault, told) = &results[2];
+    assert_eq!(*fault, Some(ToolFault::NotAllowed));
+    let words = "has changed since it was allowed: `echo` is described in another way";
+    assert!(told.contains(words) && told.contains("`meno mcp allow test`"), "{told}");
+    // What did not change goes on.
+    assert_eq!(results[3], (None, "good".to_owned()));
+    assert_eq!(results[4], (Some(ToolFault::Failed), "The MCP server `test` has no tool `append` any more.".to_owned()));
+    assert!(!house.path("appended.txt").exists());
+    assert_eq!(results[5], (Some(ToolFault::Failed), "no such record".to_owned()));
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_with_other_tools_is_seen_through_whichever_is_called_first() {
+    let server = LlmServer::start(Vec::new()).await;
+    for (tool, arguments) in [
+        ("mcp__test__append", json!({"line": "now it changes"})),
+        ("mcp__test__fail", json!({"how": "die"})),
+        ("mcp__test__variables", json!({"text": "MENO_TEST_MCP"})),
+        ("mcp__test__echo", json!({"text": "after"})),
+    ] {
+        server.then(Turn::text("").tool(tool, arguments));
+    }
+    server.then(answer());
+    let house = house(&server, &["mcp:test/*"], "");
+    meno(&house, &RUN, "drifting").await.exits(0);
+    let results = results(&house.journal());
+    assert_eq!(results[2], (None, "drifting".to_owned()));
+    assert_eq!(results[3].0, Some(ToolFault::NotAllowed), "{results:?}");
+    assert!(results[3].1.contains("`echo` is described in another way"), "{results:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_a_server_is_to_have_is_withheld_and_said_to_be() {
+    let server = LlmServer::start(Vec::new()).await;
+    server.then(answer());
+    let house = House::new();
+    let with_key = settings("test", "").replace("\"MENO_TEST_FILE\"", "\"MENO_TEST_FILE\", \"WIRE_KEY\"");
+    house.configure(&(models(&server.base_url("")) + &with_key));
+    house.template("caller", &template(&["mcp:test/*"]));
+    let done = meno(&house, &RUN[..3], "good").await.exits(0);
+    let words = "MCP server `test` does not get WIRE_KEY, which `env` under [mcp.test] lists: a provider's key stands there";
+    assert!(done.stderr.contains(words), "{}", done.stderr);
+    let doctor = meno(&house, &["doctor"], "good").await;
+    let words = "`env` under [mcp.test] has WIRE_KEY, where a provider's key stands: the server does not get it";
+    assert!(doctor.stdout.contains(words), "{}", doctor.stdout);
 }
 
 #[tokio::test]
@@ -284,17 +374,26 @@ async fn what_a_strangers_store_says_of_servers_does_not_count() {
 #[tokio::test]
 async fn a_picture_is_kept_as_a_payload_and_told_as_such() {
     let server = LlmServer::start(Vec::new()).await;
-    server.then(Turn::text("").tool("mcp__test__picture", json!({})));
+    let long = "long ".repeat(10_000);
+    server.then(Turn::text("").tool("mcp__test__picture", json!({})).tool("mcp__test__echo", json!({"text": long})));
     server.then(answer());
-    let house = house(&server, &["mcp:test/picture"], "");
+    let house = house(&server, &["mcp:test/picture", "mcp:test/echo"], "");
     meno(&house, &RUN, "good").await.exits(0);
     let journal = house.journal();
     let (fault, told) = &results(&journal)[0];
     assert_eq!(*fault, None);
     assert_eq!(told, "a picture\n[image 1: image/png, 11 bytes; kept beside the run and not shown to you]");
-    assert!(!server.requests()[1].body.to_string().contains("aVZCT1J3MEtHZ28"), "the model is not told the data");
-    assert!(!files_with(&house.store(), "aVZCT1J3MEtHZ28").is_empty(), "the data is kept");
+    assert!(!server.requests()[1].body.to_string().contains("iVBORw0KGgphYmM"), "the model is not told the data");
+    assert!(!files_with(&house.store(), "iVBORw0KGgphYmM").is_empty(), "the data is kept");
     assert_eq!(house.meno(["replay", "last", "--verify"]).code, Some(0));
+    // Both can be looked at.
+    let shown = house.meno(["show-run", "last"]).exits(0).stdout;
+    assert!(shown.contains(" --dir DIR` writes pictures, and whole what models were told a part of"), "{shown}");
+    let out = house.path("out");
+    house.meno(["export-run", "last", "--dir", out.to_str().expect("a text")]).exits(0);
+    let read = |end: &str| fs::read(out.join(format!("agent-0-attempt-1-call-1-tool-{end}"))).expect("written");
+    assert_eq!(read("0-image-1.png"), b"\x89PNG\r\n\x1a\nabc");
+    assert_eq!(String::from_utf8(read("1.txt")).expect("a text"), format!("echo: {long}"));
 }
 
 #[tokio::test]

@@ -153,6 +153,11 @@ fn of_tools(workspace: &Workspace, checks: &mut Vec<Check>) {
             format!("`env` under [tools] has {}, where a provider's key stands: no program gets it", sanitize::line(name));
         checks.push(bad("tools", CheckStatus::Warning, found, "take it out of `env`"));
     }
+    for (server, name) in &found.withheld_of_servers {
+        let (server, name) = (sanitize::line(server), sanitize::line(name));
+        let found = format!("`env` under [mcp.{server}] has {name}, where a provider's key stands: the server does not get it");
+        checks.push(bad("tools", CheckStatus::Warning, found, "take it out of `env`"));
+    }
     for folder in &found.unreadable {
         let found = format!("`readable` under [tools] has `{}`, which is not there", sanitize::line(folder));
         checks.push(bad("tools", CheckStatus::Warning, found, "correct the path, or take it out of `readable`"));

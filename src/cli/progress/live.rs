@@ -9,7 +9,7 @@ use super::lines::{Names, line};
 use super::state::ProgressState;
 use crate::cli::output::{self, sanitize};
 use crate::domain::event::{Event, Recorded};
-use crate::domain::ids::AgentNo;
+use crate::domain::ids::{AgentNo, CallNo};
 use crate::views::status::AgentStatus;
 
 /// How often elapsed times move on.
@@ -61,6 +61,13 @@ impl Live {
             self.redraw(number);
         }
         self.run.set_message(self.state.summary(room(RUN_ROOM)));
+    }
+
+    /// Shows how far a tool of a call is.
+    pub fn tool(&mut self, call: CallNo, words: &str) {
+        if let Some(number) = self.state.tool(call, words) {
+            self.redraw(number);
+        }
     }
 
     /// Takes in an event of before, which is not shown.

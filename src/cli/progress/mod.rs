@@ -1,6 +1,6 @@
 //! What is shown while a run is at work: on a terminal a line per agent that is redrawn, else a plain line per event of note.
 //!
-//! It sees acknowledged events and nothing else, so what it shows is what the log says. It draws on stderr.
+//! It sees acknowledged events, so what it shows is what the log says; how far a running tool is comes beside them. It draws on stderr.
 
 mod counting;
 mod lines;
@@ -8,8 +8,9 @@ mod live;
 mod reading;
 mod state;
 
-use super::output::Printer;
+use super::output::{Printer, sanitize};
 use crate::domain::event::Recorded;
+use crate::domain::ids::CallNo;
 pub use counting::{Counting, EMBEDDING, EXPORTING, FETCHING, INDEXING, MEASURING};
 use lines::line_before_outcome;
 pub use lines::{Names, attached, line};
@@ -49,6 +50,15 @@ impl Progress {
                 }
             }
             Self::Live(live) => live.event(recorded),
+        }
+    }
+
+    /// Shows how far a tool of a call is, which no event says.
+    pub fn tool(&mut self, call: CallNo, words: &str, out: &mut Printer) {
+        match self {
+            Self::Hidden => {}
+            Self::Plain(names) => out.say(sanitize::line(&format!("{}: {words}", names.caller(call)))),
+            Self::Live(live) => live.tool(call, words),
         }
     }
 

@@ -141,6 +141,11 @@ impl ProgressState {
         }
     }
 
+    /// Takes in how far a tool of a call is; returns the number of the agent whose row changed.
+    pub fn tool(&mut self, call: CallNo, words: &str) -> Option<AgentNo> {
+        self.caller(call, |agent| agent.doing = words.to_owned())
+    }
+
     fn end(&mut self, number: AgentNo, status: AgentStatus, doing: &str) -> Option<AgentNo> {
         self.change(number, |agent| {
             agent.status = status;

@@ -13,6 +13,7 @@ use crate::domain::ids::AttemptNo;
 use crate::domain::json_fault::JsonFault;
 use crate::domain::lenient_json;
 use crate::domain::tier::Tier;
+use crate::domain::tool::name_for_models;
 
 use super::draw::Draw;
 
@@ -105,7 +106,7 @@ pub struct ScriptedToolCall {
     /// The provider's id; made up unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The tool's name.
+    /// The tool's name. One of an MCP server as settings name it, `mcp:fs/read_file`, or as models know it, `mcp__fs__read_file`.
     pub name: String,
     /// The arguments: any JSON, so that wrong ones can be tried.
     #[serde(default)]
@@ -208,7 +209,7 @@ impl ScriptedReply {
         let id = |number: u64| format!("simulated-{:012x}", draw.number("tool call", number) >> 16);
         let call = |(call, number): (&ScriptedToolCall, u64)| ToolCall {
             id: call.id.clone().unwrap_or_else(|| id(number)),
-            name: call.name.clone(),
+            name: name_for_models(&call.name),
             arguments: call.arguments.clone(),
             carried: Vec::new(),
         };

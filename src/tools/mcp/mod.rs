@@ -10,8 +10,9 @@ mod session;
 mod text;
 
 pub use text::McpTool;
+use text::Said;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +21,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::programs::Programs;
@@ -32,6 +34,11 @@ use session::{CallFault, Launch, Session, Start, ToolList};
 
 /// How often a server that died or hung is started again in one run.
 const RESTARTS_MAX: u32 = 3;
+
+/// How many times its limit a call may take while the server tells of its progress.
+const PROGRESS_FACTOR: u32 = 10;
+/// How often people are told of that, at most.
+const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// A server cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +79,8 @@ struct Server {
     folder: PathBuf,
     programs: Option<Programs>,
     state: Mutex<State>,
+    /// Held while its tools are asked for again.
+    relisting: tokio::sync::Mutex<()>,
 }
 
 struct State {
@@ -80,6 +89,10 @@ struct State {
     restarts: u32,
     /// Why it died.
     why: String,
+    /// Tools that are called no more, because they changed, and why.
+    changed: BTreeMap<String, String>,
+    /// Tools that it had when the run began and does not have now.
+    gone: BTreeSet<String>,
 }
 
 impl Servers {
@@ -118,8 +131,10 @@ impl Servers {
                     Some(program)
                 }
             };
-            let state = Mutex::new(State { session: None, restarts: 0, why: String::new() });
-            servers.push(Server { wanted, program, folder: folder.to_owned(), programs: programs.clone(), state });
+            let (changed, gone) = Default::default();
+            let state = Mutex::new(State { session: None, restarts: 0, why: String::new(), changed, gone });
+            let relisting = tokio::sync::Mutex::default();
+            servers.push(Server { wanted, program, folder: folder.to_owned(), programs: programs.clone(), state, relisting });
         }
         let start = |server: Server| {
             runtime.spawn(async move {
@@ -175,8 +190,13 @@ impl Servers {
         self.tools.iter().find(|tool| tool.spec.name == name).map(|tool| tool.spec.effect)
     }
 
-    /// Calls the tool that models know as `name`. It blocks, until its result, its time or `stop`.
-    pub(super) fn call(&self, name: &str, arguments: &Value, stop: &CancellationToken) -> Result<String, ToolError> {
+    /// Calls the tool that models know as `name`. It blocks, until its result, its time or `stop`; how far it is goes to `tell`, in words.
+    pub(super) fn call(
+        &self,
+        name: &str,
+        arguments: &Value,
+        (stop, tell): (&CancellationToken, &dyn Fn(&str)),
+    ) -> Result<String, ToolError> {
         let tool = self.tools.iter().find(|tool| tool.spec.name == name);
         let (Some(tool), Some(runtime)) = (tool, &self.runtime) else {
             return Err(ToolError::failed(format!("`{name}` is no tool of a server that runs.")));
@@ -186,10 +206,12 @@ impl Servers {
         };
         let arguments = arguments.as_object().cloned().unwrap_or_default();
         let limit = Duration::from_secs_f64(server.wanted.settings.timeout_s);
+        let (sender, mut progress) = tokio::sync::mpsc::unbounded_channel();
         runtime.block_on(async {
             let call = async {
                 let session = server.session(tool).await?;
-                match session.call(&tool.tool, arguments).await {
+                server.may_call(&session, tool, &self.tools).await?;
+                match session.call(&tool.tool, arguments, sender).await {
                     Ok((parts, false)) => Ok(text::told(&parts)),
                     Ok((parts, true)) => Err(ToolError::failed(text::told(&parts))),
                     Err(CallFault::Refused(why)) => {
@@ -210,20 +232,22 @@ impl Servers {
                     }
                 }
             };
-            tokio::select! {
-                result = call => result,
-                () = stop.cancelled() => Err(ToolError::failed("stopped")),
-                () = tokio::time::sleep(limit) => {
-                    // Whoever hangs once would hang again: the next call finds it started anew.
-                    server.lose("it gave no result in time");
-                    // A server at an address is not Meno's to end.
-                    let ended = if server.wanted.settings.url.is_none() { " and was ended" } else { "" };
-                    let (server, limit) = (&tool.server, limit.as_secs_f64());
-                    let message = format!(
-                        "The MCP server `{server}` gave no result within {limit} s{ended}.{}",
-                        unknown_effect(tool.spec.effect)
-                    );
-                    Err(ToolError { fault: ToolFault::TimedOut, message })
+            let mut call = std::pin::pin!(call);
+            let begun = Instant::now();
+            let (most, mut until) = (begun + limit * PROGRESS_FACTOR, begun + limit);
+            let mut told: Option<Instant> = None;
+            loop {
+                tokio::select! {
+                    result = &mut call => return result,
+                    () = stop.cancelled() => return Err(ToolError::failed("stopped")),
+                    Some(words) = progress.recv() => {
+                        until = most.min(Instant::now() + limit);
+                        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                            told = Some(Instant::now());
+                            tell(&words);
+                        }
+                    }
+                    () = tokio::time::sleep_until(until) => return Err(server.out_of_time(tool, limit, (told.is_some(), until == most))),
                 }
             }
         })
@@ -239,6 +263,75 @@ fn unknown_effect(effect: ToolEffect) -> &'static str {
 }
 
 impl Server {
+    /// Asks for its tools again where it said that they changed, and says why one of them is not called any more.
+    async fn may_call(&self, session: &Session, tool: &McpTool, known: &[McpTool]) -> Result<(), ToolError> {
+        let server = &tool.server;
+        {
+            // Who calls at the same time waits for what is found.
+            let _one = self.relisting.lock().await;
+            if session.takes_list_change() {
+                let list = session.tools().await.map_err(|why| {
+                    session.list_changed();
+                    ToolError::failed(format!(
+                        "The MCP server `{server}` said that its tools have changed, and does not say what they are: {why}."
+                    ))
+                })?;
+                self.compare(list, known.iter().filter(|tool| tool.server == *server));
+            }
+        }
+        let state = self.lock();
+        if let Some(why) = state.changed.get(&tool.tool) {
+            return Err(ToolError::not_allowed(why.clone()));
+        }
+        if state.gone.contains(&tool.tool) {
+            return Err(ToolError::failed(format!("The MCP server `{server}` has no tool `{}` any more.", tool.tool)));
+        }
+        Ok(())
+    }
+
+    /// Notes what became of the tools that it had: one that changed stays refused, whatever it is later.
+    fn compare<'a>(&self, list: ToolList, known: impl Iterator<Item = &'a McpTool>) {
+        let is_believed = self.wanted.settings.trust_annotations;
+        let mut now: BTreeMap<String, Said> = BTreeMap::new();
+        for said in list.said {
+            now.entry(said.name.clone()).or_insert(said);
+        }
+        let mut state = self.lock();
+        for tool in known {
+            let Some(said) = now.remove(&tool.tool) else {
+                state.gone.insert(tool.tool.clone());
+                continue;
+            };
+            state.gone.remove(&tool.tool);
+            let is_same = McpTool::new(&tool.server, said, is_believed).is_ok_and(|now| now.fingerprint == tool.fingerprint);
+            if !is_same {
+                let (server, name) = (&tool.server, &tool.tool);
+                let why = format!(
+                    "The MCP server `{server}` has changed since it was allowed: `{name}` is described in another way. It is not called in \
+                     this run any more; the person who runs it can look at it with `meno mcp tools {server}` and allow it with \
+                     `meno mcp allow {server}`."
+                );
+                state.changed.insert(name.clone(), why);
+            }
+        }
+    }
+
+    /// Ends a call that has taken too long, and says so. `has_told`: it told of its progress; `is_most`: for as long as that counts.
+    fn out_of_time(&self, tool: &McpTool, limit: Duration, (has_told, is_most): (bool, bool)) -> ToolError {
+        // Whoever hangs once would hang again: the next call finds it started anew.
+        self.lose("it gave no result in time");
+        // A server at an address is not Meno's to end.
+        let ended = if self.wanted.settings.url.is_none() { " and was ended" } else { "" };
+        let (seconds, most) = (limit.as_secs_f64(), (limit * PROGRESS_FACTOR).as_secs_f64());
+        let late = match (has_told, is_most) {
+            (false, _) => format!("gave no result within {seconds} s"),
+            (true, false) => format!("told of no progress for {seconds} s"),
+            (true, true) => format!("told of its progress and gave no result within {most} s"),
+        };
+        let message = format!("The MCP server `{}` {late}{ended}.{}", tool.server, unknown_effect(tool.spec.effect));
+        ToolError { fault: ToolFault::TimedOut, message }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -303,6 +396,8 @@ impl Server {
                 tool.server, tool.tool
             )));
         }
+        // The others may have changed with it: they are looked at before the next call.
+        session.list_changed();
         let session = std::sync::Arc::new(session);
         self.lock().session = Some(std::sync::Arc::clone(&session));
         Ok(session)

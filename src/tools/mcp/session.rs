@@ -2,17 +2,22 @@
 //!
 //! Servers of the older revisions greet with `initialize`, which nearly all do; one that refuses it is asked anew in the newest way.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rmcp::model::{
-    CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, ContentBlock, CustomResult, Implementation,
-    ListToolsRequest, PaginatedRequestParams, ProtocolVersion, ResourceContents, ServerResult, Tool,
+    CallToolRequest, CallToolRequestParams, CallToolResult, CancelledNotificationParam, ClientCapabilities, ClientConfig,
+    ClientRequest, ContentBlock, CustomResult, Implementation, ListToolsRequest, PaginatedRequestParams,
+    ProgressNotificationParam, ProgressToken, ProtocolVersion, RequestId, ResourceContents, ServerResult, Tool,
 };
-use rmcp::service::{ClientInitializeError, RoleClient, RunningService, ServiceError};
+use rmcp::service::{
+    ClientInitializeError, NotificationContext, Peer as Sdk, PeerRequestOptions, RoleClient, RunningService, ServiceError,
+};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{ClientHandler, ClientLifecycleMode, serve_client_with_lifecycle};
 use serde_json::{Map, Value};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::process::{Pipes, Process, Watch};
 use super::remote::{Address, Remote};
@@ -24,12 +29,67 @@ use crate::tools::programs::Programs;
 const PAGES_MAX: usize = 50;
 const TOOLS_MAX: usize = 500;
 
-/// What is asked of a client is declined: nothing is sampled, nobody is asked, no folders are named.
-struct Quiet;
+/// Bytes of what a server says of a call's progress that are told, at most.
+const PROGRESS_BYTES_MAX: usize = 200;
+
+/// Who is told of the progress of which call.
+type Listeners = Arc<Listening>;
+
+/// See [`Listeners`].
+#[derive(Default)]
+struct Listening {
+    calls: Mutex<HashMap<ProgressToken, UnboundedSender<String>>>,
+    /// Held from when a call is sent until its listener is known: its progress may come before that.
+    sending: tokio::sync::Mutex<()>,
+}
+
+impl Listening {
+    fn calls(&self) -> MutexGuard<'_, HashMap<ProgressToken, UnboundedSender<String>>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is asked of a client is declined: nothing is sampled, nobody is asked, no folders are named. Progress is handed on.
+struct Quiet(Listeners);
 
 impl ClientHandler for Quiet {
     fn get_info(&self) -> ClientConfig {
         ClientConfig::new(ClientCapabilities::default(), Implementation::new("meno", env!("CARGO_PKG_VERSION")))
+    }
+
+    async fn on_progress(&self, progress: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
+        let _sent = self.0.sending.lock().await;
+        if let Some(listener) = self.0.calls().get(&progress.progress_token) {
+            let _ = listener.send(words_of(&progress));
+        }
+    }
+}
+
+/// Says how far a call is.
+fn words_of(progress: &ProgressNotificationParam) -> String {
+    let of = progress.total.map_or_else(String::new, |total| format!(" of {total}"));
+    let message = progress.message.as_deref().unwrap_or_default();
+    let message = visible(&capped(message, PROGRESS_BYTES_MAX)).replace(['\n', '\t'], " ");
+    let colon = if message.is_empty() { "" } else { ": " };
+    format!("{}{of}{colon}{message}", progress.progress)
+}
+
+/// A call that is made: whoever lets go of it before it is answered cancels it.
+struct Open {
+    sdk: Sdk<RoleClient>,
+    id: Option<RequestId>,
+    token: ProgressToken,
+    listeners: Listeners,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.listeners.calls().remove(&self.token);
+        if let (Some(id), Ok(runtime)) = (self.id.take(), tokio::runtime::Handle::try_current()) {
+            let sdk = self.sdk.clone();
+            let why = CancelledNotificationParam::new(Some(id), Some("nobody waits for it any more".to_owned()));
+            runtime.spawn(async move { sdk.notify_cancelled(why).await });
+        }
     }
 }
 
@@ -81,6 +141,7 @@ pub(super) struct Session {
     running: RunningService<RoleClient, Quiet>,
     peer: Peer,
     watch: Arc<Watch>,
+    listeners: Listeners,
 }
 
 /// What a server has.
@@ -121,11 +182,12 @@ impl Session {
         let watch = Arc::new(Watch::default());
         let opened = launch.open(&watch);
         let (peer, pipes) = opened.map_err(|words| (ClientInitializeError::ConnectionClosed(words.clone()), words))?;
-        match serve_client_with_lifecycle(Quiet, AsyncRwTransport::new(pipes.0, pipes.1), mode).await {
+        let listeners = Listeners::default();
+        match serve_client_with_lifecycle(Quiet(Arc::clone(&listeners)), AsyncRwTransport::new(pipes.0, pipes.1), mode).await {
             Ok(running) => {
                 let spoken = running.peer_info().map(|info| info.protocol_version.clone());
                 match spoken.filter(|version| !ProtocolVersion::KNOWN_VERSIONS.contains(version)) {
-                    None => Ok(Self { running, peer, watch }),
+                    None => Ok(Self { running, peer, watch, listeners }),
                     Some(version) => {
                         let version = visible(&capped(version.as_str(), 40));
                         let words = format!("it speaks revision {version} of the protocol, which meno does not know");
@@ -150,19 +212,46 @@ impl Session {
         }
     }
 
+    /// Returns whether the server said since the last time that its list of tools has changed.
+    pub(super) fn takes_list_change(&self) -> bool {
+        self.watch.takes_list_change()
+    }
+
+    /// Has the next call ask for the list of tools again.
+    pub(super) fn list_changed(&self) {
+        self.watch.list_changed();
+    }
+
     /// Returns the tools that the server has.
     ///
     /// # Errors
     /// Why it does not say, in words.
     pub(super) async fn tools(&self) -> Result<ToolList, String> {
+        self.watch.listing(true);
+        let listed = self.pages().await;
+        self.watch.listing(false);
+        let mut list = listed?;
+        let (kept, tasks): (Vec<Said>, Vec<Said>) = list.said.into_iter().partition(|said| !self.watch.is_task_only(&said.name));
+        list.said = kept;
+        list.left_out.extend(tasks.iter().map(|said| {
+            let name = visible(&capped(&said.name, 60));
+            format!("`{name}` works only as a task, and meno asks for no tasks")
+        }));
+        Ok(list)
+    }
+
+    async fn pages(&self) -> Result<ToolList, String> {
         let (mut list, mut cursor) = (ToolList::default(), None);
         for _ in 0..PAGES_MAX {
             self.watch.asked();
             let asked = PaginatedRequestParams::default().with_cursor(cursor);
-            let page = match self.running.list_tools(Some(asked.clone())).await {
-                Ok(page) => (page.tools, page.next_cursor),
+            let request = ListToolsRequest { method: Default::default(), params: Some(asked), extensions: Default::default() };
+            // Not by the SDK's own list, which it may have kept from an earlier time.
+            let page = match self.running.send_request(ClientRequest::ListToolsRequest(request)).await {
+                Ok(ServerResult::ListToolsResult(page)) => (page.tools, page.next_cursor),
                 // One tool that is described wrongly makes the whole page none: the others are taken one by one.
-                Err(ServiceError::UnexpectedResponse) => self.each_tool(asked, &mut list).await?,
+                Ok(ServerResult::CustomResult(CustomResult(page))) => each_tool(&page, &mut list)?,
+                Ok(_) => return Err("its list of tools is none".to_owned()),
                 Err(error) => return Err(self.words(error).await.into_words()),
             };
             list.said.extend(page.0.into_iter().map(|tool| Said {
@@ -184,39 +273,35 @@ impl Session {
         Err(format!("it has more than {TOOLS_MAX} tools, or never ends its list of them"))
     }
 
-    /// Asks once more for a page of tools that cannot be read as a whole, and reads them one by one.
-    async fn each_tool(&self, asked: PaginatedRequestParams, list: &mut ToolList) -> Result<(Vec<Tool>, Option<String>), String> {
-        let request = ListToolsRequest { method: Default::default(), params: Some(asked), extensions: Default::default() };
-        let result = match self.running.send_request(ClientRequest::ListToolsRequest(request)).await {
-            Ok(ServerResult::CustomResult(CustomResult(result))) => result,
-            Ok(_) => return Err("its list of tools is none".to_owned()),
-            Err(error) => return Err(self.words(error).await.into_words()),
-        };
-        let Some(tools) = result["tools"].as_array() else { return Err("its list of tools is none".to_owned()) };
-        let mut read = Vec::new();
-        for tool in tools.iter().take(TOOLS_MAX + 1) {
-            match serde_json::from_value::<Tool>(tool.clone()) {
-                Ok(tool) => read.push(tool),
-                Err(error) => {
-                    let name = visible(&capped(tool["name"].as_str().unwrap_or("?"), 60));
-                    list.left_out.push(format!(
-                        "`{name}` is not described as the protocol wants it: {}",
-                        visible(&capped(&error.to_string(), 200))
-                    ));
-                }
-            }
-        }
-        Ok((read, result["nextCursor"].as_str().map(str::to_owned)))
-    }
-
-    /// Calls a tool; returns what it gave, and whether it says that it failed. Whoever drops the future cancels the call.
+    /// Calls a tool; returns what it gave, and whether it says that it failed. How far it is goes to `progress`, in words. Whoever drops
+    /// the future cancels the call.
     ///
     /// # Errors
     /// Why there is no result.
-    pub(super) async fn call(&self, tool: &str, arguments: Map<String, Value>) -> Result<(Vec<Part>, bool), CallFault> {
+    pub(super) async fn call(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        progress: UnboundedSender<String>,
+    ) -> Result<(Vec<Part>, bool), CallFault> {
         self.watch.asked();
-        let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let result = match self.running.call_tool(request).await {
+        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        let request = CallToolRequest::new(params);
+        let asked =
+            self.running.send_request_with_option(ClientRequest::CallToolRequest(request), PeerRequestOptions::no_options());
+        let sending = self.listeners.sending.lock().await;
+        let handle = match asked.await {
+            Ok(handle) => handle,
+            Err(error) => return Err(self.words(error).await),
+        };
+        let token = handle.progress_token.clone();
+        self.listeners.calls().insert(token.clone(), progress);
+        drop(sending);
+        let (sdk, listeners) = (self.running.peer().clone(), Arc::clone(&self.listeners));
+        let mut open = Open { sdk, id: Some(handle.id.clone()), token, listeners };
+        let answered = handle.await_response().await;
+        open.id = None;
+        let result = match answered.and_then(result_of) {
             Ok(result) => result,
             Err(error) => return Err(self.words(error).await),
         };
@@ -246,6 +331,37 @@ impl CallFault {
         match self {
             Self::Refused(words) | Self::Unreadable(words) | Self::Gone(words) => words,
         }
+    }
+}
+
+/// Reads the tools of a page that cannot be read as a whole one by one.
+fn each_tool(page: &Value, list: &mut ToolList) -> Result<(Vec<Tool>, Option<String>), String> {
+    let Some(tools) = page["tools"].as_array() else { return Err("its list of tools is none".to_owned()) };
+    let mut read = Vec::new();
+    for tool in tools.iter().take(TOOLS_MAX + 1) {
+        match serde_json::from_value::<Tool>(tool.clone()) {
+            Ok(tool) => read.push(tool),
+            Err(error) => {
+                let name = visible(&capped(tool["name"].as_str().unwrap_or("?"), 60));
+                list.left_out.push(format!(
+                    "`{name}` is not described as the protocol wants it: {}",
+                    visible(&capped(&error.to_string(), 200))
+                ));
+            }
+        }
+    }
+    Ok((read, page["nextCursor"].as_str().map(str::to_owned)))
+}
+
+/// Returns the result of a call. One that holds nothing is read as another kind of answer.
+fn result_of(answer: ServerResult) -> Result<CallToolResult, ServiceError> {
+    match answer {
+        ServerResult::CallToolResult(result) => Ok(result),
+        ServerResult::EmptyResult(_) | ServerResult::TaskAckResult(_) => Ok(CallToolResult::default()),
+        ServerResult::CustomResult(CustomResult(Value::Object(fields))) if fields.keys().all(|key| key == "_meta") => {
+            Ok(CallToolResult::default())
+        }
+        _ => Err(ServiceError::UnexpectedResponse),
     }
 }
 

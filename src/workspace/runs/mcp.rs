@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Runs;
+use super::tools::holds_key;
 use crate::domain::ids::RunId;
 use crate::domain::run::{Basis, Run};
 use crate::domain::settings::{McpSettings, ToolSettings};
@@ -171,6 +172,13 @@ impl Runs<'_> {
         let allowed = AllowedMcpTools::read(&file)?;
         let mut notes = Vec::new();
         for name in wanted {
+            let withheld = self.withheld_of_server(name);
+            if !withheld.is_empty() {
+                let names = withheld.join(", ");
+                notes.push(format!(
+                    "MCP server `{name}` does not get {names}, which `env` under [mcp.{name}] lists: a provider's key stands there"
+                ));
+            }
             let Some(identity) = configured.get(name).map(McpSettings::identity) else { continue };
             let server = McpServer { name, command: &identity };
             let of_server: Vec<&McpTool> = servers.tools().iter().filter(|tool| tool.server == *name).collect();
@@ -195,8 +203,7 @@ impl Runs<'_> {
 
     fn wanted(&self, name: &str) -> Option<Wanted> {
         let settings = self.0.resolved.settings.mcp.get(name)?.clone();
-        let providers = &self.0.resolved.settings.providers;
-        let is_key = |name: &str| providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name));
+        let is_key = |name: &str| holds_key(&self.0.resolved.settings, name);
         let environment = Environment::new(|name| self.0.variables.get(name), &settings.env, is_key);
         let token = settings
             .token_env
@@ -205,6 +212,13 @@ impl Runs<'_> {
             .and_then(|name| self.0.variables.get(name))
             .map(secrecy::SecretString::from);
         Some(Wanted { name: name.to_owned(), settings, environment, token })
+    }
+
+    /// Returns the variables that a server is to have and does not get: they hold keys of providers.
+    pub(in crate::workspace) fn withheld_of_server(&self, name: &str) -> Vec<String> {
+        let settings = &self.0.resolved.settings;
+        let env = settings.mcp.get(name).into_iter().flat_map(|server| &server.env);
+        env.filter(|variable| holds_key(settings, variable)).cloned().collect()
     }
 
     fn allowed_mcp_tools(&self) -> PathBuf {

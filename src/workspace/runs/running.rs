@@ -154,7 +154,9 @@ impl Runs<'_> {
             .redacting(Arc::clone(&redactor))
             .noting(self.programs());
         let tools = Arc::new(tools.with_servers(servers));
-        Ok(Executor { stream, basis, models, tools, ancestors, redactor, runtime, per_day, workspace, control, ask })
+        // Nobody watches until somebody says so.
+        let progress = Arc::new(|_, _: &str| ());
+        Ok(Executor { stream, basis, models, tools, ancestors, redactor, runtime, per_day, workspace, control, ask, progress })
     }
 
     /// Returns the prices of the model that was a run's premium tier, for a short prompt, to compare the run's cost with.

@@ -87,6 +87,8 @@ pub struct ToolsHere {
     pub missing: Vec<String>,
     /// Variables that programs are to have and never get, because they hold a provider's key.
     pub withheld: Vec<String>,
+    /// Likewise of MCP servers: server and variable.
+    pub withheld_of_servers: Vec<(String, String)>,
     /// Folders that programs may read besides and that are not there.
     pub unreadable: Vec<String>,
     /// Origins from which nothing can be fetched, each with why.
@@ -268,7 +270,8 @@ fn withheld(settings: &Settings) -> Vec<String> {
     settings.tools.env.iter().filter(|name| holds_key(settings, name)).cloned().collect()
 }
 
-fn holds_key(settings: &Settings, name: &str) -> bool {
+/// Tells whether a variable holds a provider's key.
+pub(super) fn holds_key(settings: &Settings, name: &str) -> bool {
     settings.providers.values().any(|provider| provider.api_key_env.as_deref() == Some(name))
 }
 
@@ -339,6 +342,11 @@ impl Runs<'_> {
         ToolsHere {
             missing: missing.collect(),
             withheld: withheld(settings),
+            withheld_of_servers: settings
+                .mcp
+                .keys()
+                .flat_map(|server| self.withheld_of_server(server).into_iter().map(|name| (server.clone(), name)))
+                .collect(),
             unreadable: unreadable(&settings.tools.readable, &environment),
             origins: bad_origins(&settings.tools.origins).collect(),
             confined: self.confinement(&settings.tools, &self.0.places.current).enforced(),
