@@ -91,7 +91,7 @@ impl Watch {
     fn look_at(&self, message: &[u8]) {
         let has = |words: &[u8]| message.windows(words.len()).any(|part| part == words);
         let is_listing = self.is_listing.load(Ordering::Acquire);
-        if !has(LIST_CHANGED.as_bytes()) && !(is_listing && has(b"taskSupport")) {
+        if !(has(LIST_CHANGED.as_bytes()) || is_listing && has(b"taskSupport")) {
             return;
         }
         let Ok(message) = serde_json::from_slice::<Value>(message) else { return };
