@@ -1,8 +1,9 @@
 //! Trying what an answer proposes: a copy of the workspace, to which its diffs are applied, and where a command runs. The workspace
 //! itself stays as it is.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply_patch::ApplyPatch;
 use super::child::{Ended, TempFolder};
-use super::root::Root;
+use super::root::{Folder, Kind, Root, RootPath};
 use super::{Tool, ToolContext, ToolError};
 use crate::domain::event::NotRun;
 use crate::domain::judge;
@@ -39,8 +40,9 @@ impl Trial {
     pub(super) fn of(place: &ToolContext, answer: &str, stop: &CancellationToken) -> Result<Self, (NotRun, String)> {
         let no_copy = |why: String| (NotRun::NoCopy, format!("the workspace cannot be copied: {why}"));
         let folder = TempFolder::new(&place.environment).map_err(|error| no_copy(error.to_string()))?;
-        let (from, to) = (place.root.folder_path(), folder.path.join("copy"));
-        Copying { store: place.store.as_deref(), files: 0, bytes: 0, stop }.folder(from, &to).map_err(no_copy)?;
+        let to = folder.path.join("copy");
+        let from = place.root.folder(&RootPath::default()).map_err(|error| no_copy(error.message))?;
+        Copying { files: 0, bytes: 0, stop }.folder(&from, &to).map_err(no_copy)?;
         let root = Root::open(&to, &[], &[]).map_err(|error| no_copy(error.to_string()))?;
         let copy = ToolContext {
             root,
@@ -92,42 +94,38 @@ impl Trial {
 
 /// A copy on its way.
 struct Copying<'a> {
-    store: Option<&'a Path>,
     files: u64,
     bytes: u64,
     stop: &'a CancellationToken,
 }
 
 impl Copying<'_> {
-    /// Copies a folder: files with their modes, links as they are, and neither `.git`, nor the store, nor what can be made again.
-    fn folder(&mut self, from: &Path, to: &Path) -> Result<(), String> {
-        let failed = |path: &Path| {
-            let path = path.display().to_string();
-            move |error: io::Error| format!("{path}: {error}")
-        };
-        fs::create_dir(to).map_err(failed(to))?;
-        for entry in fs::read_dir(from).map_err(failed(from))? {
+    /// Copies what tools may read of a folder: files with their modes, links as they are, and nothing that can be made again. Like every
+    /// tool it follows no link, whatever becomes of a name meanwhile.
+    fn folder(&mut self, from: &Folder<'_>, to: &Path) -> Result<(), String> {
+        let failed = |target: &Path, error: io::Error| format!("{}: {error}", target.display());
+        fs::create_dir(to).map_err(|error| failed(to, error))?;
+        for (name, kind) in from.entries().map_err(|error| error.message)? {
             if self.stop.is_cancelled() {
                 return Err("it was ended".to_owned());
             }
-            let entry = entry.map_err(failed(from))?;
-            let (path, target) = (entry.path(), to.join(entry.file_name()));
-            let kind = entry.file_type().map_err(failed(&path))?;
-            if kind.is_dir() {
-                if entry.file_name() != ".git" && !self.is_store(&path) && !is_cache(&path) {
-                    self.folder(&path, &target)?;
-                }
-                continue;
-            }
+            let target = to.join(&name);
             self.files += 1;
-            if kind.is_symlink() {
-                let leads = fs::read_link(&path).map_err(failed(&path))?;
-                std::os::unix::fs::symlink(leads, &target).map_err(failed(&target))?;
-            } else if kind.is_file() {
-                self.bytes += entry.metadata().map_err(failed(&path))?.len();
-                if self.bytes <= BYTES_MAX {
-                    fs::copy(&path, &target).map_err(failed(&path))?;
+            match kind {
+                // A store and what is gone by now have no place in the copy.
+                Kind::Folder => match from.folder(&name) {
+                    Ok(folder) if !is_cache(&folder) => self.folder(&folder, &target)?,
+                    _ => {}
+                },
+                Kind::File => {
+                    let Ok((mut file, bytes)) = from.file(&name) else { continue };
+                    self.bytes += bytes;
+                    if self.bytes <= BYTES_MAX {
+                        copy(&mut file, &target).map_err(|error| failed(&target, error))?;
+                    }
                 }
+                Kind::Link(leads) => symlink(leads, &target).map_err(|error| failed(&target, error))?,
+                Kind::Other => {}
             }
             if self.files > FILES_MAX || self.bytes > BYTES_MAX {
                 return Err(format!("it has more than {FILES_MAX} files or {} GiB", BYTES_MAX >> 30));
@@ -135,22 +133,23 @@ impl Copying<'_> {
         }
         Ok(())
     }
+}
 
-    fn is_store(&self, path: &Path) -> bool {
-        self.store
-            .is_some_and(|store| store.canonicalize().is_ok_and(|store| path.canonicalize().is_ok_and(|path| path == store)))
-    }
+fn copy(file: &mut File, target: &Path) -> io::Result<()> {
+    let mut copy = File::create_new(target)?;
+    io::copy(file, &mut copy)?;
+    copy.set_permissions(file.metadata()?.permissions())
 }
 
 /// Tells whether a folder says that its content can be made again.
-fn is_cache(folder: &Path) -> bool {
-    fs::read(folder.join(CACHE_TAG)).is_ok_and(|tag| tag.starts_with(CACHE_SIGNATURE))
+fn is_cache(folder: &Folder<'_>) -> bool {
+    let mut tag = Vec::new();
+    let Ok((file, _)) = folder.file(CACHE_TAG) else { return false };
+    file.take(CACHE_SIGNATURE.len() as u64).read_to_end(&mut tag).is_ok() && tag == CACHE_SIGNATURE
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::super::{Environment, Toolbox};
     use super::*;
     use crate::domain::event::Fact;
@@ -168,6 +167,7 @@ mod tests {
             ("target/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n"),
             (".git/config", ""),
             ("store/log", "x"),
+            (".env", "KEY=SECRET\n"),
         ] {
             let path = root.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
