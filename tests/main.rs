@@ -84,6 +84,8 @@ mod page_lists;
 mod page_server;
 #[path = "suite/page_size.rs"]
 mod page_size;
+#[path = "support/planted.rs"]
+mod planted;
 #[path = "suite/power_cut.rs"]
 mod power_cut;
 #[path = "suite/providers.rs"]
@@ -92,6 +94,8 @@ mod providers;
 mod questions;
 #[path = "suite/recommend.rs"]
 mod recommend;
+#[path = "suite/releasing.rs"]
+mod releasing;
 #[path = "suite/reports.rs"]
 mod reports;
 #[path = "suite/runs.rs"]

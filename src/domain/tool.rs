@@ -16,6 +16,8 @@ use super::redact::Redactor;
 
 /// The name of the tool that runs programs: an agent has it by listing it, or by listing a program that the settings allow.
 pub const RUN_COMMAND: &str = "run_command";
+/// The tool that reads lines of a file.
+pub const READ_FILE: &str = "read_file";
 /// What a model is told when it has used up its turns.
 pub const LAST_TURN: &str = "These were the last tool calls that you may make. Give your whole answer now, with what you know.";
 /// The tool that writes a whole file.
@@ -55,7 +57,7 @@ named_enums! {
 
 /// The names of the built-in tools. None of them stands for a program that is called so, whatever the settings allow.
 const BUILT_IN: [&str; 10] =
-    ["list_files", "find_files", "read_file", "search_files", "git", RUN_COMMAND, WRITE_FILE, APPLY_PATCH, HTTP_GET, RECALL];
+    ["list_files", "find_files", READ_FILE, "search_files", "git", RUN_COMMAND, WRITE_FILE, APPLY_PATCH, HTTP_GET, RECALL];
 
 /// Returns whether a name is that of a built-in tool.
 pub fn is_built_in(name: &str) -> bool {

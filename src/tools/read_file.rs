@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{Output, Tool, ToolContext, ToolError, arguments};
-use crate::domain::tool::{RESULT_BYTES_MAX, ToolEffect, ToolSpec};
+use crate::domain::tool::{READ_FILE, RESULT_BYTES_MAX, ToolEffect, ToolSpec};
 
 /// Bytes of a file that is read, at most.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -31,7 +31,7 @@ struct Arguments {
 impl Tool for ReadFile {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
-            name: "read_file".to_owned(),
+            name: READ_FILE.to_owned(),
             description:
                 "Reads a text file of the workspace, with line numbers. A long file comes in parts: ask for the next with \
                           `first_line`."

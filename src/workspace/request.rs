@@ -213,11 +213,9 @@ impl RunRequest {
         self
     }
 
-    /// Returns the ids of the inputs that the template needs and that are not given.
-    pub(crate) fn missing_material(&self, template: &Template) -> Vec<String> {
-        let is_given = |id: &str| self.inputs.iter().any(|(given, _)| given == id);
-        let needed = template.inputs.iter().filter(|input| input.required && !is_given(&input.id));
-        needed.map(|input| input.id.clone()).collect()
+    /// Tells whether an input is given.
+    pub(crate) fn has_input(&self, id: &str) -> bool {
+        self.inputs.iter().any(|(given, _)| given == id)
     }
 
     /// Sets the strategy of all agents, over what the template says.

@@ -2,117 +2,14 @@
 //! and pass after the fix; the record tells the story.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use meno::event::{Event, Recorded, ToolFault};
+use meno::event::ToolFault;
 use serde_json::{Value, json};
 
-use crate::harness::{Done, House, cannot_check, files_with, finish};
+use crate::harness::{House, files_with, finish};
 use crate::llm_server::{LlmServer, Turn};
-
-const KEY: &str = "wire-key-0123456789abcdef0123456789";
-
-/// A project, what is wrong with it, and how it is mended.
-struct Project {
-    files: &'static [(&'static str, &'static str)],
-    broken: &'static str,
-    wrong: &'static str,
-    right: &'static str,
-    runner: &'static str,
-    program: &'static str,
-    arguments: &'static [&'static str],
-    /// What its output says of the planted test.
-    failure: &'static str,
-}
-
-const CARGO: Project = Project {
-    files: &[
-        ("Cargo.toml", "[package]\nname = \"billing\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n"),
-        ("Cargo.lock", "version = 3\n\n[[package]]\nname = \"billing\"\nversion = \"0.1.0\"\n"),
-        ("README.md", "# billing\n\nAdds up the lines of an invoice.\n"),
-        (".gitignore", "/target\n"),
-        (
-            "tests/totals.rs",
-            "#[test]\nfn discount_lowers_the_total() {\n    assert_eq!(billing::total(&[100, 50], 10), 135);\n}\n",
-        ),
-    ],
-    broken: "src/lib.rs",
-    wrong: "//! Totals.\n\n/// Adds up amounts and takes off a discount in percent.\npub fn total(amounts: &[u64], discount: u64) -> u64 {\n    \
-            let sum: u64 = amounts.iter().sum();\n    sum + sum * discount / 100\n}\n",
-    right: "//! Totals.\n\n/// Adds up amounts and takes off a discount in percent.\npub fn total(amounts: &[u64], discount: u64) -> u64 {\n    \
-            let sum: u64 = amounts.iter().sum();\n    sum - sum * discount / 100\n}\n",
-    runner: "cargo test",
-    program: "cargo",
-    arguments: &["test"],
-    failure: "discount_lowers_the_total",
-};
-
-const PYTHON: Project = Project {
-    files: &[
-        ("pyproject.toml", "[project]\nname = \"billing\"\nversion = \"0.1.0\"\n"),
-        ("README.md", "# billing\n\nAdds up the lines of an invoice.\n"),
-        ("tests/__init__.py", ""),
-        (
-            "tests/test_billing.py",
-            "import unittest\n\nfrom billing import total\n\n\nclass Totals(unittest.TestCase):\n    def test_discount(self):\n        \
-             self.assertEqual(total([100, 50], 10), 135)\n",
-        ),
-    ],
-    broken: "billing.py",
-    wrong: "\"\"\"Totals.\"\"\"\n\n\ndef total(amounts, discount):\n    \"\"\"Adds up amounts and takes off a discount in percent.\"\"\"\n    \
-            amount = sum(amounts)\n    return amount + amount * discount // 100\n",
-    right: "\"\"\"Totals.\"\"\"\n\n\ndef total(amounts, discount):\n    \"\"\"Adds up amounts and takes off a discount in percent.\"\"\"\n    \
-            amount = sum(amounts)\n    return amount - amount * discount // 100\n",
-    runner: "python3 -m unittest",
-    program: "python3",
-    arguments: &["-m", "unittest"],
-    failure: "test_discount",
-};
-
-/// Returns the folder of a program that works in an environment of its own; `None` where there is none.
-fn folder_of(program: &str) -> Option<PathBuf> {
-    if program == "cargo" {
-        return Path::new(env!("CARGO")).parent().map(Path::to_owned);
-    }
-    // What PATH finds may be a script that needs more than PATH.
-    let output = Command::new(program).args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
-    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
-    path.parent().filter(|_| path.is_absolute()).map(Path::to_owned)
-}
-
-/// A house whose work folder holds the project, with settings that allow its test command; `None` where that is not on this machine.
-fn house(project: &Project, settings: &str) -> Option<(House, PathBuf)> {
-    let Some(folder) = folder_of(project.program) else {
-        cannot_check(project.program, "there is no such program");
-        return None;
-    };
-    let house = House::new();
-    for (name, text) in project.files.iter().chain([&(project.broken, project.wrong)]) {
-        let path = house.path("work").join(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        fs::write(path, text).expect("written");
-    }
-    // Python takes a module that was compiled within the same second, and is as long, for the same.
-    house.configure(&format!(
-        "{settings}[memory]\nembed_ms = 0\n[tools]\ncommands = [\"{}\", \"sh\"]\nenv = [\"PYTHONDONTWRITEBYTECODE\"]\nreadable = [\"{}\"]\n",
-        project.program,
-        folder.parent().unwrap_or(&folder).display()
-    ));
-    Some((house, folder))
-}
-
-fn meno(house: &House, programs: &Path, args: &[&str]) -> Done {
-    let mut command = house.command(args);
-    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY).env("PYTHONDONTWRITEBYTECODE", "1");
-    finish(command)
-}
-
-async fn meno_beside(house: &House, programs: &Path, args: &[&str]) -> Done {
-    let mut command = house.command(args);
-    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("WIRE_KEY", KEY).env("PYTHONDONTWRITEBYTECODE", "1");
-    tokio::task::spawn_blocking(move || finish(command)).await.expect("no panic")
-}
+use crate::planted::{CARGO, KEY, PYTHON, Project, agent, command, house, meno, meno_beside, tools, wire};
 
 /// What the finder answers.
 fn found(project: &Project) -> Value {
@@ -131,10 +28,6 @@ fn page(cause: &str, change: &str) -> String {
         "## Cause\n\n{cause}\n\n## Change\n\n{change}\n\n## Proof\n\nThe command above was run with the tool and its output is in the \
          record, so that everybody can read there how it ended and what it wrote before it did.\n\n## Not verified\n\nNothing else was looked at.\n"
     )
-}
-
-fn command(project: &Project) -> Value {
-    json!({"program": project.program, "arguments": project.arguments})
 }
 
 /// What mends the project, as an agent does it that may run a shell.
@@ -175,11 +68,6 @@ fn script(project: &Project) -> Value {
 fn mend<'a>(runner: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let start = ["run", "fix_failing_tests", "--no-input", "--seed", "3", "--set", "how=change the files", "--set", runner];
     start.into_iter().chain(more.iter().copied()).collect()
-}
-
-fn agent(run: &Value, role: &str) -> Value {
-    let agents = run["agents"].as_array().expect("agents");
-    agents.iter().find(|agent| agent["role"] == role).unwrap_or_else(|| panic!("no {role} in {run}")).clone()
 }
 
 #[track_caller]
@@ -234,6 +122,21 @@ fn a_scripted_simulation_mends_a_real_project_and_proves_it() {
         assert_eq!(calls("fixer").map(|row| (&row["calls"], &row["failed"])), Some((&json!(1), &json!(0))), "{costs}");
         assert_eq!(calls("finder").map(|row| &row["calls"]), Some(&json!(1)), "{costs}");
         assert_eq!((&costs["rows"], &costs["totals"]), (&json!([]), &json!([])));
+        // How often they failed, and in how many attempts they were called; a reviewer without a script reads by itself.
+        let asked = ["analytics", "fix_failing_tests", "--include-simulated"];
+        let report = meno(&house, &programs, &[&asked[..], &["--json"]].concat()).exits(0).stdout;
+        let report: Value = serde_json::from_str(&report).expect("a document");
+        let of = |tool: &str| {
+            let line =
+                report["template"]["tools"].as_array().expect("tools").iter().find(|line| line["tool"] == tool).expect("a line");
+            ["calls", "ok", "failed", "attempts"].map(|field| line[field].as_u64().expect("a number"))
+        };
+        assert_eq!(["run_command", "apply_patch"].map(of), [[2, 2, 0, 2], [1, 1, 0, 1]], "{report}");
+        let [calls, ok, failed, attempts] = of("read_file");
+        assert!(calls == ok && calls > 2 && (failed, attempts) == (0, 3), "{report}");
+        let table = meno(&house, &programs, &asked).exits(0).stdout;
+        let line = table.lines().find(|line| line.trim_start().starts_with("run_command ")).unwrap_or_else(|| panic!("{table}"));
+        assert_eq!(line.split_whitespace().skip(1).take(3).collect::<Vec<_>>(), ["2", "2", "0"], "{table}");
         let diff = meno(&house, &programs, &["show-run", "last", "--diff"]).exits(0).stdout;
         assert!(diff.contains(&format!("+++ b/{}", project.broken)), "{diff}");
         meno(&house, &programs, &["undo", "last"]).exits(0);
@@ -336,22 +239,6 @@ fn without_a_script_the_simulation_looks_runs_the_tests_and_says_what_they_said(
     meno(&house, &programs, &["replay", "--verify", "--all"]).exits(0);
 }
 
-/// The tools that ended, in order: name, and why one did not do what it was asked.
-fn tools(journal: &[Recorded]) -> Vec<(String, Option<ToolFault>)> {
-    let mut names = std::collections::BTreeMap::new();
-    let mut ended = Vec::new();
-    for recorded in journal {
-        match &recorded.event {
-            Event::ToolStarted(body) => drop(names.insert((recorded.envelope.run, body.call, body.tool_call), body.tool.clone())),
-            Event::ToolEnded(body) => {
-                ended.push((names[&(recorded.envelope.run, body.call, body.tool_call)].clone(), body.fault));
-            }
-            _ => {}
-        }
-    }
-    ended
-}
-
 #[test]
 fn without_its_program_the_start_says_so_and_what_was_not_verified_is_unknown() {
     let Some((house, _)) = house(&PYTHON, "preset = \"simulated\"\n") else { return };
@@ -367,15 +254,6 @@ fn without_its_program_the_start_says_so_and_what_was_not_verified_is_unknown() 
     house.configure("preset = \"simulated\"\n[memory]\nembed_ms = 0\n");
     let done = house.meno(mend(&runner, &[])).exits(0);
     assert!(done.stderr.contains("criteria that run python3 will be unknown"), "{}", done.stderr);
-}
-
-fn wire(base_url: &str) -> String {
-    let tiers = ["cheap", "capable", "premium"]
-        .map(|tier| format!("[tiers.{tier}]\nprovider = \"wire\"\nmodel = \"m-{tier}\"\nmax_output_tokens = 2048\n"));
-    format!(
-        "{}[providers.wire]\nkind = \"anthropic\"\nbase_url = \"{base_url}\"\napi_key_env = \"WIRE_KEY\"\nauth = \"x-api-key\"\n",
-        tiers.concat()
-    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

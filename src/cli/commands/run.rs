@@ -22,6 +22,7 @@ use crate::domain::form::{self, AnswerProblem};
 use crate::domain::template::Template;
 use crate::settings::{Choice, DetectedKeys, Flags, Preset, edit};
 use crate::workspace::library::{Entry, Origin};
+use crate::workspace::runs::material::Lacking;
 use crate::workspace::{Access, ActiveRun, GivenAnswer, RunRequest, StartError, Workspace, mode, runs::ready};
 
 /// What was given before anybody is asked: question → value and source.
@@ -285,8 +286,8 @@ fn request(args: &RunArgs) -> RunRequest {
     args.labels.iter().fold(request, |request, pair| request.label(&pair.key, &pair.value))
 }
 
-/// Sees to the material that the template needs and that is not given: a simulated run says what it will lack, for a real one a person is
-/// asked, and where nobody can be asked it is refused before anything is spent.
+/// Sees to the material that the template needs and that is not given: what agents read for themselves is said; of the rest a simulated
+/// run says that it will lack it, for a real one a person is asked, and where nobody can be asked it is refused before anything is spent.
 fn with_material(
     context: &mut Context,
     workspace: &Workspace,
@@ -294,7 +295,13 @@ fn with_material(
     args: &RunArgs,
     request: RunRequest,
 ) -> Result<RunRequest> {
-    let missing = request.missing_material(template);
+    let Lacking { readable, missing } = workspace.runs().lacking_material(template, &request);
+    for id in readable {
+        let folder = workspace.places.current.display();
+        context.out.say(sanitize::line(&format!(
+            "the material `{id}` is not given: agents read {folder} with their tools instead; `--input {id}=PATH` gives it them at once"
+        )));
+    }
     if missing.is_empty() {
         return Ok(request);
     }

@@ -88,12 +88,6 @@ pub(super) fn compile(pattern: &str) -> Result<regex::Regex, String> {
     built.map_err(|error| error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
 }
 
-/// Tells whether a program ended because what it needs could not be started or read: 126 and 127 are what shells and their like end with
-/// then, and an interpreter of Python without its library says so.
-fn is_unstarted(code: i32, tail: &str) -> bool {
-    matches!(code, 126 | 127) || tail.contains("No module named 'encodings'")
-}
-
 /// A program that may not run, or is not there, says nothing of the answer.
 fn command(run: &[String], patched: bool, wanted: i32, facts: &Facts) -> Judged {
     let (program, line) = (run.first().map_or("", String::as_str), quote(&run.join(" ")));
@@ -110,7 +104,7 @@ fn command(run: &[String], patched: bool, wanted: i32, facts: &Facts) -> Judged 
         Some(CommandFact::NotTried { said, .. }) => Judged::unknown(format!("{line} was not run: {said}")),
         Some(CommandFact::NotRun(why)) => Judged::unknown(format!("{line} was not run: {}", why.name())),
         Some(CommandFact::Ran { exit: Some(code), timed_out: false, tail, .. })
-            if facts.edition.knows_unstarted() && *code != wanted && is_unstarted(*code, tail) =>
+            if facts.edition.knows_unstarted() && *code != wanted && runners::is_unstarted(*code, tail) =>
         {
             let said = if tail.is_empty() { "it wrote nothing" } else { tail.as_str() };
             Judged::unknown(format!(

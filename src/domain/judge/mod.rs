@@ -29,7 +29,7 @@ pub use edition::Edition;
 pub use json::schema_problems;
 pub use model::{Score, Sentence, judge_call, read_scores, sentences};
 pub use quote::{EVIDENCE_BYTES_MAX, clip};
-pub use runners::tests_ran;
+pub use runners::{is_unstarted, tests_ran};
 pub use signals::signals;
 pub use words::{in_words, name, names};
 

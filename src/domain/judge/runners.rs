@@ -40,6 +40,12 @@ const NONE: [&str; 7] = [
     "No tests were found",
 ];
 
+/// Tells whether a program ended because what it needs could not be started or read: 126 and 127 are what shells and their like end with
+/// then, and an interpreter of Python without its library says so.
+pub fn is_unstarted(code: i32, output: &str) -> bool {
+    matches!(code, 126 | 127) || output.contains("No module named 'encodings'")
+}
+
 /// Returns how many tests the runners behind an output say that they ran; `None` when no line is one that a known runner writes.
 pub fn tests_ran(output: &str) -> Option<u64> {
     let mut ran: Option<u64> = None;

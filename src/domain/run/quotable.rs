@@ -9,6 +9,7 @@ use super::prompt::input_files;
 use super::state::{Agent, Run};
 use crate::domain::ids::AgentNo;
 use crate::domain::judge::Edition;
+use crate::domain::tool::READ_FILE;
 
 /// Returns the files that an agent may quote, each with the number of its lines, as far as they are known to be there.
 pub fn quotable_files(run: &Run, agent: AgentNo, edition: Edition) -> Vec<(String, u64)> {
@@ -40,7 +41,7 @@ fn agent_shown(run: &Run, agent: &Agent, shown: &mut BTreeMap<String, u64>) {
         for (asked, ran) in turn.calls.iter().zip(&turn.runs) {
             let Some(end) = ran.end.as_ref().filter(|end| end.ok) else { continue };
             match asked.name.as_str() {
-                "read_file" => read(&end.result).into_iter().for_each(|(name, lines)| note(shown, name, lines)),
+                READ_FILE => read(&end.result).into_iter().for_each(|(name, lines)| note(shown, name, lines)),
                 "search_files" => found(&end.result).for_each(|(name, line)| note(shown, name, line)),
                 _ => {}
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::domain::call::ToolTurn;
+use crate::domain::judge::{is_unstarted, tests_ran};
 use crate::domain::tool::RUN_COMMAND;
 
 use super::looking::unfenced;
@@ -22,7 +23,9 @@ pub(super) struct Ran {
     /// Program and arguments.
     pub(super) command: String,
     /// `None`: a signal or its limit ended it, or it was not run.
-    pub(super) exit: Option<i64>,
+    pub(super) exit: Option<i32>,
+    /// It did not get to work, or ran no test: how it ended says nothing.
+    pub(super) proves_nothing: bool,
     /// The last lines of what it wrote.
     pub(super) tail: String,
     pub(super) failures: Vec<Failure>,
@@ -100,9 +103,9 @@ impl Seen {
         }
     }
 
-    /// Returns whether all commands that ended did so with exit code 0; `None` when none did.
+    /// Returns whether all commands whose end says something ended with exit code 0; `None` when there is none.
     pub(super) fn all_passed(&self) -> Option<bool> {
-        let mut codes = self.ran.iter().filter_map(|ran| ran.exit).peekable();
+        let mut codes = self.ran.iter().filter(|ran| !ran.proves_nothing).filter_map(|ran| ran.exit).peekable();
         codes.peek().is_some().then(|| codes.all(|code| code == 0))
     }
 
@@ -139,7 +142,8 @@ fn ran(arguments: &Value, text: &str) -> Ran {
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("(exit code ")).collect();
     let tail = lines[lines.len().saturating_sub(TAIL_LINES_MAX)..].join(" / ");
     let from = tail.chars().count().saturating_sub(TAIL_CHARS_MAX);
-    Ran { command, exit, tail: tail.chars().skip(from).collect(), failures: failures(text) }
+    let proves_nothing = exit.is_some_and(|code| is_unstarted(code, text) || (code == 0 && tests_ran(text) == Some(0)));
+    Ran { command, exit, proves_nothing, tail: tail.chars().skip(from).collect(), failures: failures(text) }
 }
 
 /// Reads the failed tests out of what a runner wrote: those of cargo, pytest and unittest.
@@ -237,5 +241,9 @@ mod tests {
         assert_eq!(seen.ran[0].failures[0].message, "AssertionError: 1 != 2");
         let refused = Seen::of(&[turn("run_command", json!({"program": "x"}), "`x` is not on this machine.", true)]);
         assert_eq!((refused.ran[0].exit, refused.failed), (None, 1));
+        for nothing in ["python3: not found\n\n(exit code 127, 0.1 s)", "Ran 0 tests in 0.000s\n\nOK\n\n(exit code 0, 0.1 s)"] {
+            let seen = Seen::of(&[turn("run_command", json!({"program": "python3"}), nothing, false)]);
+            assert_eq!((seen.ran[0].exit.is_some(), seen.all_passed()), (true, None), "{nothing}");
+        }
     }
 }

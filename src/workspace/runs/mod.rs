@@ -11,6 +11,7 @@ pub(crate) mod fork;
 pub mod glance;
 pub(crate) mod history;
 pub mod inputs;
+pub(crate) mod material;
 pub(crate) mod mcp;
 pub(crate) mod note;
 pub(crate) mod origins;

@@ -246,7 +246,7 @@ impl Runs<'_> {
             return Err(StartError::Broken { id: entry.id.clone(), first });
         };
         self.check_models(template, request.strategy, request.budget)?;
-        let missing = request.missing_material(template);
+        let missing = self.lacking_material(template, &request).missing;
         if !missing.is_empty() && !request.without_material && mode(&self.0.resolved.settings) == Mode::Real {
             return Err(StartError::MaterialMissing(missing));
         }
