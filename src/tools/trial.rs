@@ -124,6 +124,8 @@ impl Copying<'_> {
                         copy(&mut file, &target).map_err(|error| failed(&target, error))?;
                     }
                 }
+                // One that leads nowhere was exchanged for something else since it was listed.
+                Kind::Link(leads) if leads.is_empty() => {}
                 Kind::Link(leads) => symlink(leads, &target).map_err(|error| failed(&target, error))?,
                 Kind::Other => {}
             }
@@ -150,6 +152,8 @@ fn is_cache(folder: &Folder<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::super::{Environment, Toolbox};
     use super::*;
     use crate::domain::event::Fact;
@@ -199,6 +203,42 @@ mod tests {
         );
         let work = dir.path().join("work");
         assert!(fs::read_to_string(work.join("price.txt")).unwrap() == "135\n" && !work.join("more").exists());
+    }
+
+    /// A program that was left running may swap a folder for a link to one outside while the copy is made.
+    #[test]
+    fn a_folder_that_is_swapped_for_a_link_ten_thousand_times_brings_nothing_into_the_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let (work, outside) = (dir.path().join("work"), dir.path().join("outside"));
+        fs::create_dir_all(work.join("d")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(work.join("d/f.txt"), "inside").unwrap();
+        fs::write(outside.join("f.txt"), "SECRET").unwrap();
+        symlink(&outside, work.join("l")).unwrap();
+        let (d, l, is_over) = (work.join("d"), work.join("l"), AtomicBool::new(false));
+        let root = Root::open(&work, &[], &[]).unwrap();
+        let mut copies = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..10_000).for_each(|_| super::super::tests::swap(&d, &l));
+                is_over.store(true, Ordering::Relaxed);
+            });
+            while !is_over.load(Ordering::Relaxed) || copies == 0 {
+                let (to, stop) = (dir.path().join("copy"), CancellationToken::new());
+                let from = root.folder(&RootPath::default()).unwrap();
+                Copying { files: 0, bytes: 0, stop: &stop }.folder(&from, &to).unwrap();
+                for name in ["d", "l"].map(|name| to.join(name)) {
+                    // What is copied as a link leads outside as it does in the workspace, and programs are confined there too.
+                    let is_folder = fs::symlink_metadata(&name).is_ok_and(|found| found.is_dir());
+                    if is_folder && let Ok(text) = fs::read_to_string(name.join("f.txt")) {
+                        assert_eq!(text, "inside");
+                        copies += 1;
+                    }
+                }
+                fs::remove_dir_all(to).unwrap();
+            }
+        });
+        assert!(copies > 0);
     }
 
     #[test]

@@ -149,6 +149,14 @@ async fn a_run_outlasts_a_server_that_fails_first_in_every_format() {
         let (builders, publishers) = if plain { (0, 0) } else { (builders, publishers) };
         assert_eq!((&builder["cost_nusd"], &publisher["cost_nusd"]), (&json!(builders), &json!(publishers)), "{kind}");
         assert_eq!(run["cost_nusd"], builders + publishers, "{kind}");
+        // Reading costs a tenth of what plain input costs, writing a quarter more.
+        let saved = if plain { Value::Null } else { json!(30 * 900 - 40 * 250 + 50 * 1800) };
+        let costs = house.meno(["costs", "--json"]).exits(0).stdout;
+        let costs: Value = serde_json::from_str(&costs).expect("a document");
+        assert_eq!((&run["cache_saved_nusd"], &costs["totals"][0]["cache_saved_nusd"]), (&saved, &saved), "{kind}");
+        for told in [house.meno(["costs"]).exits(0).stdout, house.meno(["show-run", "last"]).exits(0).stdout] {
+            assert_eq!(told.contains("the prompt cache saved about $0.000107 (estimate)"), !plain, "{kind}: {told}");
+        }
 
         for request in server.requests() {
             let key = request.header(header).unwrap_or_default().trim_start_matches("Bearer ").to_owned();
