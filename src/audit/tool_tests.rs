@@ -452,7 +452,8 @@ fn a_tool_that_nobody_offered_is_found_in_a_rewritten_record() {
     let at = nth(&log, "CallReplied", 0);
     let Event::CallReplied(body) = &mut log[at].event else { panic!("a reply") };
     let private = body.private.as_mut().expect("it is there");
-    private.tool_calls = private.tool_calls.replace("look", "fly");
+    let Text::Inline(asked) = &private.tool_calls else { panic!("a text") };
+    private.tool_calls = Text::Inline(asked.replace("look", "fly"));
     let started = nth(&log, "ToolStarted", 0);
     let Event::ToolStarted(body) = &mut log[started].event else { panic!("a tool") };
     body.tool = "fly".to_owned();

@@ -91,7 +91,10 @@ pub fn withheld(event: &Event, levels: Levels, hash: &dyn Fn(&str) -> Hash) -> O
             if let Some(private) = &mut body.private {
                 cover(&mut private.output, outputs);
                 private.reasoning.iter_mut().for_each(|text| cover(text, outputs));
-                hide(&mut private.tool_calls, outputs, "[]");
+                // That a reply asked for nothing is no text of it.
+                if private.tool_calls != Text::EMPTY {
+                    cover(&mut private.tool_calls, outputs);
+                }
                 drop_at(&mut private.stop_details, outputs);
             }
         }
@@ -165,7 +168,7 @@ mod tests {
         let private = CallRepliedPrivate {
             output: Text::Inline("the words".to_owned()),
             reasoning: None,
-            tool_calls: String::new(),
+            tool_calls: Text::EMPTY,
             model: Some("m".to_owned()),
             request_id: None,
             stop_details: Some("the words".to_owned()),

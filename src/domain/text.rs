@@ -32,6 +32,9 @@ pub enum Text {
 }
 
 impl Text {
+    /// The empty text.
+    pub const EMPTY: Self = Self::Inline(String::new());
+
     /// Returns the payload's name when the text is one.
     pub fn payload(&self) -> Option<Hash> {
         match self {

@@ -160,7 +160,7 @@ impl CallPlace {
             private: Some(CallRepliedPrivate {
                 output: Text::Inline(output),
                 reasoning: None,
-                tool_calls: String::new(),
+                tool_calls: Text::EMPTY,
                 model: None,
                 request_id,
                 stop_details: None,

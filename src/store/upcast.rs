@@ -36,6 +36,7 @@ pub struct Step {
 pub const STEPS: &[Step] = &[
     Step { kind: 6, from: 1, lift: input_attached_1 },
     Step { kind: 20, from: 1, lift: attempt_started_1 },
+    Step { kind: 23, from: 1, lift: call_replied_1 },
     Step { kind: 29, from: 1, lift: tool_ended_1 },
     Step { kind: 29, from: 2, lift: tool_ended_2 },
     Step { kind: 64, from: 1, lift: run_resumed_1 },
@@ -145,6 +146,38 @@ fn attempt_started_1(mut parts: Parts) -> Result<Parts, String> {
         private.extend([NONE, NONE]);
     }
     Ok(parts)
+}
+
+/// The private part of `CallReplied` in its first version.
+#[derive(Deserialize)]
+struct CallReplied1Private {
+    output: Text,
+    reasoning: Option<Text>,
+    tool_calls: String,
+    model: Option<String>,
+    request_id: Option<String>,
+    stop_details: Option<String>,
+}
+
+/// The private part of `CallReplied` in its second version.
+#[derive(Serialize)]
+struct CallReplied2Private {
+    output: Text,
+    reasoning: Option<Text>,
+    tool_calls: Text,
+    model: Option<String>,
+    request_id: Option<String>,
+    stop_details: Option<String>,
+}
+
+/// The first version kept the tool calls in the log, however long they were.
+fn call_replied_1(parts: Parts) -> Result<Parts, String> {
+    let lift = |private: Vec<u8>| {
+        let CallReplied1Private { output, reasoning, tool_calls, model, request_id, stop_details } = codec::read_part(&private)?;
+        let tool_calls = Text::Inline(tool_calls);
+        codec::write_part(&CallReplied2Private { output, reasoning, tool_calls, model, request_id, stop_details })
+    };
+    Ok(Parts { private: parts.private.map(lift).transpose()?, ..parts })
 }
 
 /// The public part of `ToolEnded` in its first version.

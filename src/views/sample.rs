@@ -145,7 +145,7 @@ pub(crate) fn replied(call: CallNo, output: &str) -> Event {
         private: Some(CallRepliedPrivate {
             output: Text::Inline(output.into()),
             reasoning: None,
-            tool_calls: String::new(),
+            tool_calls: Text::EMPTY,
             model: Some("sim-small-1".into()),
             request_id: Some("req-1".into()),
             stop_details: None,

@@ -230,6 +230,54 @@ fn texts_beside_the_log_are_encrypted_under_a_key_that_is_elsewhere_and_all_else
     with_material(&house);
 }
 
+/// What an agent's tools were asked and what they returned is under the key as well.
+#[test]
+fn what_tools_read_and_wrote_is_encrypted_too() {
+    let house = House::with_delay(0);
+    let file = house.path("payloads.key");
+    house.meno(["init"]).exits(0);
+    house.meno(["rekey", "--key-file", text(&file), "--generate"]).exits(0);
+    let long = |words: &str| format!("{words} {IN_A_PAYLOAD}\n{}", "All work and no play.\n".repeat(800));
+    fs::write(house.path("work/long.txt"), long("READ")).expect("written");
+    let template = json!({
+        "template_id": "scribe", "name": "Scribe", "description": "One agent", "version": "1.0.0",
+        "estimated_cost_range": [0.01, 0.1], "estimated_duration_minutes": 1,
+        "form_schema": {"title": "Scribe", "description": "Nothing to ask", "questions": [
+            {"id": "topic", "text": "About what?", "type": "text_input", "default": "work"}]},
+        "agent_composition_rules": [
+            {"role": "scribe", "base_template": "generic", "prompt": "Copy.", "tools": ["read_file", "write_file"]}]
+    });
+    house.template("scribe", &template);
+    let script = house.path("script.json");
+    let replies = json!({"replies": [
+        {"role": "scribe", "turn": 1, "tool_calls": [{"name": "read_file", "arguments": {"path": "long.txt", "lines": 2000}}]},
+        {"role": "scribe", "turn": 2, "tool_calls": [
+            {"name": "write_file", "arguments": {"path": "copy.txt", "content": long("WRITTEN")}}]},
+        {"role": "scribe", "turn": 3, "text": "It is copied."}
+    ]});
+    fs::write(&script, replies.to_string()).expect("written");
+    house.configure(&format!("preset = \"simulated\"\n[simulated]\ndelay_ms = 0\nscript = \"{}\"\n", script.display()));
+    house.meno(["run", "scribe", "--no-input", "--seed", "3", "--allow-write"]).exits(0);
+    assert!(fs::read_to_string(house.path("work/copy.txt")).expect("there").starts_with("WRITTEN"));
+    assert!(!payloads(&house).is_empty() && payloads(&house).iter().all(|path| is_encrypted(path)));
+    let canaries = ["READ", "WRITTEN"].map(|words| format!("{words} {IN_A_PAYLOAD}"));
+    for canary in &canaries {
+        assert_eq!(files_with(&house.store(), canary), Vec::<PathBuf>::new());
+        assert!(house.meno(["events", "last", "--json"]).exits(0).stdout.contains(canary), "{canary}");
+    }
+    assert_eq!(document(&house.meno(["audit", "--json"]).exits(0))["violations"], json!([]));
+    house.meno(["replay", "--verify", "--all"]).exits(0);
+    let away = house.path("payloads.away");
+    fs::rename(&file, &away).expect("moved");
+    for words in [["events", "last", "--json"], ["show-run", "last", "--outputs"], ["show-run", "last", "--diff"]] {
+        let done = house.meno(words);
+        assert!(canaries.iter().all(|canary| !done.stdout.contains(canary)), "{words:?}: {}", done.stdout);
+    }
+    fs::rename(&away, &file).expect("moved back");
+    house.meno(["undo", "last"]).exits(0);
+    assert!(!house.path("work/copy.txt").exists());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_read_without_the_key_is_found_as_soon_as_it_is_back() {
     let long = format!("A quokka {IN_A_PAYLOAD}. {}", "All work and no play. ".repeat(800));

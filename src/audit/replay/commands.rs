@@ -339,7 +339,7 @@ fn reply(body: &CallReplied, next: Option<&Event>) -> CallReply {
     CallReply {
         text: private.map_or_else(String::new, |private| text(&private.output)),
         reasoning: private.and_then(|private| private.reasoning.as_ref()).map(text),
-        tool_calls: private.and_then(|private| serde_json::from_str(&private.tool_calls).ok()).unwrap_or_default(),
+        tool_calls: private.and_then(|private| serde_json::from_str(&text(&private.tool_calls)).ok()).unwrap_or_default(),
         stop: body.stop,
         stop_details: private.and_then(|private| private.stop_details.clone()),
         usage: body.usage,

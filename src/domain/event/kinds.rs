@@ -353,7 +353,7 @@ kinds! {
     }
 
     /// A model replied.
-    CallReplied = 23 v 1 {
+    CallReplied = 23 v 2 {
         /// The call.
         call: CallNo,
         /// Why the model stopped.
@@ -371,8 +371,8 @@ kinds! {
         output: Text,
         /// Reasoning that the provider showed.
         reasoning: Option<Text>,
-        /// Tool calls asked for, as a JSON array; empty when there are none.
-        tool_calls: String,
+        /// Tool calls asked for, as a JSON array; an empty text when there are none.
+        tool_calls: Text,
         /// The model that the provider says it used.
         model: Option<String>,
         /// The provider's id of the request.

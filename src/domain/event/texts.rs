@@ -30,7 +30,8 @@ impl Event {
             Self::CallReplied(body) => {
                 if let Some(private) = &mut body.private {
                     visit(&mut private.output);
-                    private.reasoning.iter_mut().for_each(visit);
+                    private.reasoning.iter_mut().for_each(&mut *visit);
+                    visit(&mut private.tool_calls);
                 }
             }
             Self::ToolStarted(body) => body.private.iter_mut().for_each(|private| visit(&mut private.arguments)),

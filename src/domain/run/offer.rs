@@ -96,8 +96,9 @@ pub(super) fn turns_left(parameters: &str) -> Option<u32> {
 pub(super) fn turn(call: &Call, reply: &CallReplied) -> Option<Turn> {
     let may = call.turns_left.is_some_and(|turns| turns > 0);
     let is_whole = matches!(reply.stop, StopReason::ToolUse | StopReason::End | StopReason::StopSequence | StopReason::Other);
-    let private = reply.private.as_ref().filter(|private| may && is_whole && !private.tool_calls.is_empty())?;
-    let mut calls: Vec<ToolCall> = serde_json::from_str(&private.tool_calls).ok()?;
+    let private = reply.private.as_ref().filter(|_| may && is_whole)?;
+    let asked = inline(&private.tool_calls).filter(|asked| !asked.is_empty())?;
+    let mut calls: Vec<ToolCall> = serde_json::from_str(&asked).ok()?;
     let dropped = calls.len().saturating_sub(CALLS_PER_TURN_MAX);
     calls.truncate(CALLS_PER_TURN_MAX);
     let text = inline(&private.output).unwrap_or_else(|| Arc::from(""));

@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use crate::domain::event::{self, CostSource, Event, Mode, Purpose, SuspendReason};
 use crate::domain::ids::CallNo;
 use crate::domain::money::{CacheSavings, NanoUsd, TokenUsage, UsageSource};
+use crate::domain::text::Text;
 use crate::domain::tier::Tier;
 use crate::domain::tool::{ProgramEnd, RUN_COMMAND, may_have_changed, program_end};
 
@@ -36,9 +37,12 @@ impl Fold {
                     if let Some(private) = &body.private {
                         call.replied_model.clone_from(&private.model);
                         call.request_id.clone_from(&private.request_id);
-                        call.asked_tools = match private.tool_calls.as_str() {
-                            "" => Some(0),
-                            asked => serde_json::from_str::<Vec<IgnoredAny>>(asked).ok().map(|asked| asked.len() as u32),
+                        call.asked_tools = match &private.tool_calls {
+                            Text::Inline(none) if none.is_empty() => Some(0),
+                            Text::Inline(asked) => {
+                                serde_json::from_str::<Vec<IgnoredAny>>(asked).ok().map(|asked| asked.len() as u32)
+                            }
+                            _ => None,
                         };
                     }
                 });

@@ -427,7 +427,10 @@ pub(super) fn replied(draft: &mut Decision<'_>, number: CallNo, reply: CallReply
         private: Some(CallRepliedPrivate {
             output: Text::Inline(reply.text.clone()),
             reasoning: reply.reasoning.clone().map(Text::Inline),
-            tool_calls: if reply.tool_calls.is_empty() { String::new() } else { serde_json::json!(reply.tool_calls).to_string() },
+            tool_calls: match reply.tool_calls.as_slice() {
+                [] => Text::EMPTY,
+                asked => Text::Inline(serde_json::json!(asked).to_string()),
+            },
             model: reply.model.clone(),
             request_id: reply.request_id.clone(),
             stop_details: reply.stop_details.clone(),
