@@ -12,6 +12,7 @@ mod structure;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use regex::{Captures, Regex, RegexBuilder};
@@ -126,7 +127,8 @@ static PATTERNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         })
         .collect();
     // The patterns are constants; `the_patterns_compile` proves that this never gives `None`.
-    RegexBuilder::new(&parts.join("|")).size_limit(64 << 20).build().ok()
+    // Its states do not fit what is usual, and were made again and again.
+    RegexBuilder::new(&parts.join("|")).size_limit(64 << 20).dfa_size_limit(16 << 20).build().ok()
 });
 
 /// Removes secrets from texts.
@@ -311,33 +313,38 @@ fn inside_mark(text: &str, start: usize, end: usize) -> bool {
 }
 
 fn by_form(text: &str) -> Cow<'_, str> {
-    let found = by_form_in(text, text);
-    let again = plain::plain(&found).map(|plain| by_form_in(&plain, &found).into_owned());
+    let found = within(text, text, signs::stretches(text));
+    let again = plain::plain(&found).map(|plain| within(&plain, &found, signs::stretches(&plain)).into_owned());
     again.filter(|again| *again != *found).map_or(found, Cow::Owned)
 }
 
-/// Returns `shown` without the secrets that `text` has, which says the same, byte for byte at the same place.
-fn by_form_in<'a>(text: &str, shown: &'a str) -> Cow<'a, str> {
-    if !signs::stand_in(text) {
+/// Returns `shown` without the secrets that these stretches of `text` have, which says the same, byte for byte at the same place.
+fn within<'a>(text: &str, shown: &'a str, stretches: impl Iterator<Item = Range<usize>>) -> Cow<'a, str> {
+    let mut stretches = stretches.peekable();
+    // Most texts have none, and making the patterns takes longer than most commands.
+    if stretches.peek().is_none() {
         return Cow::Borrowed(shown);
     }
     let Some(patterns) = PATTERNS.as_ref() else { return Cow::Borrowed(shown) };
-    let mut at = 0;
-    let mut out = String::new();
-    let mut kept = 0;
-    while let Some(captures) = patterns.captures_at(text, at) {
-        let (index, start, end) = located(&captures);
-        let (kind, _, proof) = FORMS[index];
-        if proven(&text[start..end], proof) && !inside_mark(text, start, end) {
-            out.push_str(&shown[kept..start]);
-            out.push_str(&format!("[redacted:{kind}]"));
-            (kept, at) = (end, end);
-        } else {
-            // Something else may begin inside what was no secret: go on behind its first character. What is too long
-            // for any secret is skipped as a whole, so that no text takes more than linear time.
-            let found = captures.get_match();
-            let first = found.as_str().chars().next().map_or(1, char::len_utf8);
-            at = if found.len() > SECRET_MAX { found.end() } else { found.start() + first };
+    let (mut out, mut kept, mut at) = (String::new(), 0, 0);
+    for Range { start, end: stretch_end } in stretches {
+        at = at.max(start);
+        while at < stretch_end
+            && let Some(captures) = patterns.captures_at(&text[..stretch_end], at)
+        {
+            let (index, start, end) = located(&captures);
+            let (kind, _, proof) = FORMS[index];
+            if proven(&text[start..end], proof) && !inside_mark(text, start, end) {
+                out.push_str(&shown[kept..start]);
+                out.push_str(&format!("[redacted:{kind}]"));
+                (kept, at) = (end, end);
+            } else {
+                // Something else may begin inside what was no secret: go on behind its first character. What is too long
+                // for any secret is skipped as a whole, so that no text takes more than linear time.
+                let found = captures.get_match();
+                let first = found.as_str().chars().next().map_or(1, char::len_utf8);
+                at = if found.len() > SECRET_MAX { found.end() } else { found.start() + first };
+            }
         }
     }
     if kept == 0 {

@@ -1,6 +1,7 @@
 //! What a text must hold to hold the form of a secret: looked for before the forms are, because making those takes longer than most
 //! commands, and most texts of a command have no such sign.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// A piece of every text of some form.
@@ -135,11 +136,33 @@ static BY_BYTE: LazyLock<Vec<Vec<Sign>>> = LazyLock::new(|| {
     by_byte
 });
 
-/// Returns whether `text` may hold the form of a secret; false only when it holds none.
-pub(super) fn stand_in(text: &str) -> bool {
-    let (bytes, by_byte) = (text.as_bytes(), &*BY_BYTE);
+/// Which two bytes begin a sign, one bit each: most places of a text are left behind with one look.
+static PAIRS: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    let mut pairs = vec![0_u64; (1 << 16) / 64];
+    for sign in SIGNS {
+        let cases = |at: usize| {
+            let byte = sign.piece.as_bytes().get(at).copied().unwrap_or_default();
+            if sign.any_case { [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()] } else { [byte; 2] }
+        };
+        for (first, second) in cases(0).into_iter().flat_map(|first| cases(1).map(|second| (first, second))) {
+            let pair = usize::from(u16::from_be_bytes([first, second]));
+            pairs[pair / 64] |= 1 << (pair % 64);
+        }
+    }
+    pairs
+});
+
+/// The sign of the one form that has no end of its own.
+const OPEN_ENDED: &[u8] = b"-----BEGIN ";
+/// Lines with something on them that a form may reach behind the one where it begins: a name, a colon, a scheme and the secret may each stand
+/// on a line of its own.
+const LINES_BEHIND: usize = 3;
+
+/// Returns the place of the first sign of `text` at `from` or behind it.
+fn next(text: &str, from: usize) -> Option<usize> {
+    let (bytes, by_byte, pairs) = (text.as_bytes(), &*BY_BYTE, &*PAIRS);
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let sign_at = |at: usize| {
+    let is_sign = |at: usize| {
         by_byte[usize::from(bytes[at])].iter().any(|sign| {
             let there = bytes.get(at..at + sign.piece.len());
             let is_there = there.is_some_and(|there| match sign.any_case {
@@ -149,15 +172,76 @@ pub(super) fn stand_in(text: &str) -> bool {
             is_there && !(sign.begins_word && at > 0 && is_word(bytes[at - 1]))
         })
     };
+    let may_begin = |two: &[u8]| {
+        let pair = usize::from(u16::from_be_bytes([two[0], two[1]]));
+        pairs[pair / 64] >> (pair % 64) & 1 == 1
+    };
+    let pairs_of_text = bytes.get(from..)?.windows(2).enumerate();
+    pairs_of_text.filter(|(_, two)| may_begin(two)).map(|(at, _)| from + at).find(|at| is_sign(*at))
+}
+
+/// Returns the stretches of `text` that hold all its forms of secrets, each of them whole: in order, apart, and none for a text without a
+/// sign. A stretch is the lines that have signs, and those behind them that a form which begins there may reach.
+pub(super) fn stretches(text: &str) -> Stretches<'_> {
     // These two letters are a `k` and an `s` where case does not count.
-    text.contains(['\u{212a}', '\u{17f}']) || (0..bytes.len()).any(sign_at)
+    let has_other_cases = !text.is_ascii() && text.contains(['\u{212a}', '\u{17f}']);
+    Stretches { text, sign: if has_other_cases { None } else { next(text, 0) }, whole: has_other_cases }
+}
+
+/// See [`stretches`].
+pub(super) struct Stretches<'a> {
+    text: &'a str,
+    /// The first sign that is in no stretch yet.
+    sign: Option<usize>,
+    /// All of the text is the one stretch that is left.
+    whole: bool,
+}
+
+impl Iterator for Stretches<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let text = self.text;
+        if std::mem::take(&mut self.whole) {
+            return Some(0..text.len());
+        }
+        let mut sign = self.sign.take()?;
+        let start = text[..sign].rfind('\n').map_or(0, |found| found + 1);
+        let (mut line_end, mut end) = (0, 0);
+        loop {
+            if text.as_bytes()[sign..].starts_with(OPEN_ENDED) {
+                return Some(start..text.len());
+            }
+            if sign >= line_end {
+                (line_end, end) = reach(text, sign);
+            }
+            match next(text, sign + 1) {
+                Some(next) if next < end => sign = next,
+                next => {
+                    self.sign = next;
+                    return Some(start..end);
+                }
+            }
+        }
+    }
+}
+
+/// Returns where the line at `from` ends, and the last one that a form may reach which begins there.
+fn reach(text: &str, from: usize) -> (usize, usize) {
+    let mut ends = text[from..].split_inclusive('\n').scan(from, |at, line| {
+        *at += line.len();
+        Some((*at, line.trim().is_empty()))
+    });
+    let first = ends.next().map_or(text.len(), |(end, _)| end);
+    let last = ends.filter(|(_, is_blank)| !is_blank).take(LINES_BEHIND).last();
+    (first, last.map_or(first, |(end, _)| end))
 }
 
 #[cfg(test)]
 mod tests {
     use regex_syntax::hir::{Class, Hir, HirKind};
 
-    use super::super::{FORMS, PATTERNS};
+    use super::super::{FORMS, PATTERNS, within};
     use super::*;
 
     /// Writes a text of the pattern, as `dice` chooses.
@@ -198,13 +282,58 @@ mod tests {
                 let text = [text.clone(), format!("see {text} there"), format!("\"{text}\"")][round % 3].clone();
                 if PATTERNS.as_ref().unwrap().is_match(&text) {
                     found += 1;
-                    assert!(stand_in(&text), "{kind}: {text}");
+                    assert!(stretches(&text).next().is_some(), "{kind}: {text}");
                 }
             }
             assert!(found > 10, "{kind}: its texts are not found themselves ({found})");
         }
-        assert!(!stand_in(
-            "A task-list about risks: the assessment, the keys of a map and the passing of time at 10:30, in Asia"
-        ));
+        let words = "A task-list about risks: the assessment, the keys of a map and the passing of time at 10:30, in Asia";
+        assert_eq!(stretches(words).next(), None);
+    }
+
+    #[test]
+    fn what_lies_outside_of_stretches_holds_nothing_whatever_stands_between_secrets() {
+        let mut random = 11u64;
+        let mut dice = move |sides: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % sides.max(1)
+        };
+        let forms: Vec<Hir> = FORMS.iter().map(|(_, pattern, _)| regex_syntax::parse(pattern).unwrap()).collect();
+        let between = ["", " ", "\n", "\n\n", "\r\n", "\n \n\t\n", "é", "\"", ": ", "x"];
+        let plain = [
+            "the token of the day is spent".to_owned(),
+            "fn next(text: &str) -> Option<usize> { text.len() }\n".repeat(20),
+            "see https://example.com/a/b and password rules".to_owned(),
+            "API_KEY\n=\n\nC3J27XDCG2LmlZGEONYlgCtjfIZ4SOcM".to_owned(),
+            "authorization\n:\nbearer\n\n\nabc123def456ghi".to_owned(),
+            "a line".to_owned(),
+        ];
+        let mut removed = 0;
+        for _ in 0..2_000 {
+            let mut text = String::new();
+            for _ in 0..1 + dice(8) {
+                match dice(3) {
+                    0 => text.push_str(&plain[dice(plain.len())]),
+                    // A private key without an end takes the rest: seldom.
+                    _ => write(&forms[if dice(20) == 0 { 0 } else { 1 + dice(forms.len() - 1) }], &mut dice, &mut text),
+                }
+                text.push_str(between[dice(between.len())]);
+            }
+            let whole = within(&text, &text, std::iter::once(0..text.len())).into_owned();
+            assert_eq!(within(&text, &text, stretches(&text)), whole, "{text}");
+            removed += usize::from(whole != text);
+        }
+        assert!(removed > 500, "{removed}");
+    }
+
+    #[test]
+    fn a_stretch_is_the_lines_that_a_form_may_reach() {
+        let lines = "one\ntoken\ntwo\n\n \nthree\nfour\nfive\nsix\npassword";
+        let found: Vec<&str> = stretches(lines).map(|range| &lines[range]).collect();
+        assert_eq!(found, ["token\ntwo\n\n \nthree\nfour\n", "password"]);
+        assert_eq!(stretches("a token\nb token\n\nc").collect::<Vec<_>>(), [0..18]);
+        let key = "x\n-----BEGIN PRIVATE KEY-----\na\nb\nc\nd\ne\nf";
+        assert_eq!(stretches(key).collect::<Vec<_>>(), [2..key.len()]);
+        assert_eq!(stretches("aſk").collect::<Vec<_>>(), [0..4], "the long s");
     }
 }
