@@ -19,6 +19,7 @@ pub mod journal;
 pub mod log;
 pub mod ordered;
 pub mod owned;
+mod packing;
 pub mod payloads;
 pub mod projector;
 pub mod session;

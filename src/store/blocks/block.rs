@@ -8,6 +8,7 @@
 //! behind it. A block stays so short that sled keeps a whole node of them in its log, as pages of events do.
 
 use super::Row;
+use crate::store::packing;
 
 /// Bytes of keys and rows that a block has at most, unless one row alone has more.
 const BLOCK_BYTES_MAX: usize = 24 * 1024;
@@ -19,8 +20,6 @@ const HEADER_BYTES: usize = 13;
 const ENTRY_BYTES: usize = 12;
 /// The longest body that is believed, in bytes.
 const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// The zstd level: a quarter remains, at several hundred MB/s.
-const LEVEL: i32 = 1;
 
 const COMPRESSED: u8 = 1;
 
@@ -50,7 +49,7 @@ impl Block {
         if flags & COMPRESSED == 0 {
             return Self::unpacked(body).filter(|_| body.len() == length);
         }
-        let body = zstd::bulk::decompress(body, length).ok().filter(|body| body.len() == length)?;
+        let body = packing::unpacked(body, length)?;
         Self::unpacked(&body)
     }
 
@@ -171,7 +170,7 @@ fn pack(rows: &[Row]) -> Vec<u8> {
     body.extend(entries);
     body.extend(rests);
     rows.iter().for_each(|(_, row)| body.extend(row));
-    let packed = zstd::bulk::compress(&body, LEVEL).ok().filter(|packed| packed.len() < body.len());
+    let packed = packing::packed(&body);
     let content = packed.as_ref().unwrap_or(&body);
     let mut block = Vec::with_capacity(HEADER_BYTES + previous.len() + content.len());
     block.extend([0; 4]);

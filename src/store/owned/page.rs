@@ -13,7 +13,7 @@ use crate::domain::ids::{BatchId, Hash};
 use crate::store::codec::record::Record;
 use crate::store::journal::frame::{FRAME_BYTES_MAX, join_record, split_record};
 use crate::store::log::Stored;
-use crate::store::{Error, chain};
+use crate::store::{Error, chain, packing};
 
 /// Bytes of a row before its body.
 const HEADER_BYTES: usize = 85;
@@ -26,8 +26,6 @@ const PAGE_BYTES_MIN: usize = 4 * 1024;
 const ROW_BYTES_MAX: usize = 7 * 1024;
 /// Bodies that are shorter are not compressed.
 const COMPRESSED_BYTES_MIN: usize = 400;
-/// The zstd level: a third remains, at several hundred MB/s.
-const LEVEL: i32 = 1;
 
 const COMPRESSED: u8 = 1;
 const LISTED: u8 = 2;
@@ -83,7 +81,7 @@ impl Page {
         if first != at || count == 0 || first.checked_add(u64::from(count)).is_none() || length > 2 * FRAME_BYTES_MAX {
             return None;
         }
-        let body = if flags & COMPRESSED == 0 { rest.to_vec() } else { zstd::bulk::decompress(rest, length).ok()? };
+        let body = if flags & COMPRESSED == 0 { rest.to_vec() } else { packing::unpacked(rest, length)? };
         if body.len() != length {
             return None;
         }
@@ -191,26 +189,12 @@ impl Page {
 
 /// Makes rows of pages, and learns how many bytes of events make a row of the right length.
 pub(super) struct Packer {
-    /// Made when it is first needed.
-    compressor: Option<zstd::bulk::Compressor<'static>>,
     page_bytes: usize,
 }
 
 impl Default for Packer {
     fn default() -> Self {
-        Self { compressor: None, page_bytes: PAGE_BYTES_MAX }
-    }
-}
-
-impl Packer {
-    fn compressed(&mut self, body: &[u8]) -> Option<Vec<u8>> {
-        if body.len() < COMPRESSED_BYTES_MIN {
-            return None;
-        }
-        if self.compressor.is_none() {
-            self.compressor = zstd::bulk::Compressor::new(LEVEL).ok();
-        }
-        self.compressor.as_mut()?.compress(body).ok().filter(|packed| packed.len() < body.len())
+        Self { page_bytes: PAGE_BYTES_MAX }
     }
 }
 
@@ -282,7 +266,7 @@ impl PageBuilder {
         if self.is_listed {
             hashes.iter().for_each(|hash| body.extend(hash.0));
         }
-        let packed = packer.compressed(&body);
+        let packed = if body.len() < COMPRESSED_BYTES_MIN { None } else { packing::packed(&body) };
         if packed.as_ref().unwrap_or(&body).len() + HEADER_BYTES > ROW_BYTES_MAX && to - from > 1 {
             packer.page_bytes = (packer.page_bytes * 3 / 4).max(PAGE_BYTES_MIN);
             let middle = from + (to - from) / 2;
