@@ -72,8 +72,9 @@ type Two = (RunDetail, RunDetail, RunDiff);
 
 fn differing(workspace: &Workspace, a: &str, b: &str) -> Result<Two> {
     let (a, b) = (workspace.runs().find_run(a.trim())?, workspace.runs().find_run(b.trim())?);
-    let found = workspace.runs().diff(a, b)?;
-    Ok((workspace.runs().detail(a)?.masked(), workspace.runs().detail(b)?.masked(), found))
+    let (a, b) = (workspace.runs().detail(a)?.masked(), workspace.runs().detail(b)?.masked());
+    let found = RunDiff::of(&a, &b);
+    Ok((a, b, found))
 }
 
 fn form(ui: &Ui, request: &Request) -> Result<Markup> {
