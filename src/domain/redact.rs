@@ -5,6 +5,7 @@
 //! where texts come from; hashes, ULIDs and plain numbers are left alone.
 
 mod dense;
+mod forms;
 mod plain;
 mod signs;
 mod structure;
@@ -13,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use regex::{Captures, Regex, RegexBuilder};
 
@@ -22,6 +23,7 @@ use super::personal::Rules;
 use super::settings::RedactionSettings;
 use super::template::Capture;
 use dense::{is_dense, is_random};
+use forms::{FORMS, PATTERNS, Proof};
 
 /// A secret shorter than this is only removed where it stands alone, lest every text be torn to pieces.
 const ANYWHERE_MIN: usize = 4;
@@ -32,104 +34,10 @@ const KNOWN: &str = "known-secret";
 /// Kinds of what is removed on request; see [`super::personal`].
 const OTHERS: [&str; 4] = ["email", "phone", "name", "random"];
 
-/// Bytes of a candidate, beyond which one that is not proven is not looked into again.
+/// Bytes of a candidate, beyond which one that is not proven is looked into only as long as [`AGAIN_MAX`] allows.
 const SECRET_MAX: usize = 512;
-
-/// What a match must have besides its form.
-#[derive(Clone, Copy, PartialEq)]
-enum Proof {
-    /// The form alone is proof.
-    Form,
-    /// A digit, so that words are left alone.
-    Digit,
-    /// A digit and 16 letters or digits in a row, so that names with hyphens are left alone.
-    Run,
-    /// As random as a generated secret: digits, letters, and at least 3.5 bits per character.
-    Random,
-    /// The same, and in one piece as no name, path or phrase is: for what stands without quotation marks.
-    Dense,
-}
-
-/// The forms of secrets: kind, pattern, proof. The secret is the group `s` where there is one, else the whole match.
-const FORMS: &[(&str, &str, Proof)] = &[
-    (
-        "private-key",
-        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\z)",
-        Proof::Form,
-    ),
-    ("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", Proof::Form),
-    ("anthropic-key", r"\bsk-ant-[A-Za-z0-9_*-]{6,}", Proof::Form),
-    ("api-key", r"\bsk-[A-Za-z0-9_-]{0,60}\*{2,}[A-Za-z0-9_*-]*", Proof::Form),
-    ("api-key", r"\bsk-(?:proj|svcacct|admin|or-v1|lf|litellm)-[A-Za-z0-9_-]{12,}", Proof::Digit),
-    ("api-key", r"\bsk-[A-Za-z0-9_-]{16,}", Proof::Run),
-    ("github-token", r"\bgh[pousr]_[A-Za-z0-9]{20,}", Proof::Form),
-    ("github-token", r"\bgithub_pat_[A-Za-z0-9_]{20,}", Proof::Form),
-    ("gitlab-token", r"\bgl(?:pat|dt|rt|ptt|cbt|soat|agent|ft|imt)-[A-Za-z0-9_-]{16,}", Proof::Form),
-    ("aws-key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b", Proof::Form),
-    ("aws-key", r#"(?i)\baws_?secret_?(?:access_?)?key["']?\s*[:=]\s*["']?(?P<s>[A-Za-z0-9/+=]{40})"#, Proof::Form),
-    ("google-key", r"\bAIza[A-Za-z0-9_-]{30,}", Proof::Form),
-    ("google-key", r"\bya29\.[A-Za-z0-9_-]{20,}", Proof::Form),
-    ("google-key", r"\bGOCSPX-[A-Za-z0-9_-]{20,}", Proof::Form),
-    ("slack-token", r"\bxox[abeoprs]-[A-Za-z0-9-]{8,}", Proof::Digit),
-    ("slack-token", r"\bxapp-[0-9]-[A-Za-z0-9-]{10,}", Proof::Form),
-    ("slack-token", r"\bhooks\.slack\.com/services/(?P<s>T[A-Za-z0-9_/]{15,})", Proof::Form),
-    ("npm-token", r"\bnpm_[A-Za-z0-9]{30,}", Proof::Form),
-    ("pypi-token", r"\bpypi-[A-Za-z0-9_-]{40,}", Proof::Form),
-    ("crates-token", r"\bcio[A-Za-z0-9]{32}\b", Proof::Digit),
-    ("huggingface-token", r"\bhf_[A-Za-z0-9]{30,}", Proof::Form),
-    ("api-key", r"\b(?:gsk_|xai-|pplx-|r8_|tvly-|fw_|csk-|nvapi-|lsv2_pt_|ntn_)[A-Za-z0-9_-]{30,}", Proof::Digit),
-    ("stripe-key", r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}", Proof::Form),
-    ("webhook-secret", r"\bwhsec_[A-Za-z0-9+/=]{20,}", Proof::Form),
-    ("sendgrid-key", r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}", Proof::Form),
-    ("twilio-key", r"\bSK[0-9a-f]{32}\b", Proof::Digit),
-    ("digitalocean-token", r"\bdo[opr]_v1_[a-f0-9]{64}\b", Proof::Form),
-    ("telegram-token", r"\b[0-9]{8,10}:AA[A-Za-z0-9_-]{33}\b", Proof::Form),
-    ("docker-token", r"\bdckr_[po]at_[A-Za-z0-9_-]{20,}", Proof::Form),
-    ("vault-token", r"\bhv[sbr]\.[A-Za-z0-9_-]{20,}", Proof::Form),
-    ("databricks-token", r"\bdapi[0-9a-f]{32}\b", Proof::Form),
-    ("shopify-token", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b", Proof::Form),
-    ("age-key", r"\bAGE-SECRET-KEY-1[A-Z0-9]{40,}", Proof::Form),
-    ("cookie", r#"(?i)\b(?:set-)?cookie["']?\s*:\s*["']?(?P<s>[A-Za-z0-9_.-]+=[^\r\n"']{6,})"#, Proof::Form),
-    (
-        "authorization",
-        r#"(?i)\b(?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|token|apikey)\s+)?(?P<s>[A-Za-z0-9._~+/=-]{8,})"#,
-        Proof::Digit,
-    ),
-    ("authorization", r#"(?i)\b(?:x-)?(?:goog-)?api-key["']?\s*[:=]\s*["']?(?P<s>[A-Za-z0-9._~+/=-]{8,})"#, Proof::Digit),
-    ("bearer", r"(?i)\bbearer\s+(?P<s>[A-Za-z0-9._~+/=-]{12,})", Proof::Digit),
-    ("url-password", r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@<>{}\[\]]{0,64}:(?P<s>[^\s/@<>{}\[\]$]{3,})@", Proof::Form),
-    // Quotation marks may be escaped: a text in JSON in a text.
-    (
-        "secret",
-        r#"(?i)\b[a-z0-9_]{0,48}(?:(?:api|secret|access|account|private|signing|encryption|master|service|auth)[_-]?key|token|secret|passw(?:or)?d|pwd|credentials?)\\{0,8}["']?\s*[:=]\s*\\{0,8}["'](?P<s>[^"'\s\\]{12,})\\{0,8}["']"#,
-        Proof::Random,
-    ),
-    (
-        "secret",
-        r#"(?i)\b[a-z0-9_]{0,48}(?:(?:api|secret|access|account|private|signing|encryption|master|service|auth)[_-]?key|token|secret|passw(?:or)?d|pwd|credentials?)\\{0,8}["']?\s*[:=]\s*(?P<s>[a-z0-9+/_.~!@#%^*-][a-z0-9+/=_.~!@#%^*:?-]{15,})"#,
-        Proof::Dense,
-    ),
-    (
-        "secret",
-        r#"(?i)--[a-z0-9-]{0,32}(?:api-?key|token|secret|passw(?:or)?d)[ =]\\{0,8}["']?(?P<s>[a-z0-9+/_.~!@#%^*-][a-z0-9+/=_.~!@#%^*:?-]{15,})"#,
-        Proof::Dense,
-    ),
-];
-
-static PATTERNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let parts: Vec<String> = FORMS
-        .iter()
-        .enumerate()
-        .map(|(index, (_, pattern, _))| {
-            // An ASCII word boundary keeps the search fast on texts in any language.
-            let pattern = pattern.replace(r"\b", r"(?-u:\b)").replace("(?P<s>", &format!("(?P<s{index}>"));
-            format!("(?P<k{index}>{pattern})")
-        })
-        .collect();
-    // The patterns are constants; `the_patterns_compile` proves that this never gives `None`.
-    // Its states do not fit what is usual, and were made again and again.
-    RegexBuilder::new(&parts.join("|")).size_limit(64 << 20).dfa_size_limit(16 << 20).build().ok()
-});
+/// How often as many bytes as a text has are looked into again, because a secret may stand in a long candidate that is none.
+const AGAIN_MAX: usize = 16;
 
 /// Removes secrets from texts.
 #[derive(Clone, Default)]
@@ -327,6 +235,8 @@ fn within<'a>(text: &str, shown: &'a str, stretches: impl Iterator<Item = Range<
     }
     let Some(patterns) = PATTERNS.as_ref() else { return Cow::Borrowed(shown) };
     let (mut out, mut kept, mut at) = (String::new(), 0, 0);
+    // What is looked into again bounds the time: it stays linear.
+    let mut patience = text.len().saturating_mul(AGAIN_MAX);
     for Range { start, end: stretch_end } in stretches {
         at = at.max(start);
         while at < stretch_end
@@ -339,11 +249,14 @@ fn within<'a>(text: &str, shown: &'a str, stretches: impl Iterator<Item = Range<
                 out.push_str(&format!("[redacted:{kind}]"));
                 (kept, at) = (end, end);
             } else {
-                // Something else may begin inside what was no secret: go on behind its first character. What is too long
-                // for any secret is skipped as a whole, so that no text takes more than linear time.
+                // Something else may begin inside what was no secret: go on behind its first character.
                 let found = captures.get_match();
                 let first = found.as_str().chars().next().map_or(1, char::len_utf8);
-                at = if found.len() > SECRET_MAX { found.end() } else { found.start() + first };
+                let is_looked_into = found.len() <= SECRET_MAX || patience >= found.len();
+                at = if is_looked_into { found.start() + first } else { found.end() };
+                if found.len() > SECRET_MAX {
+                    patience = patience.saturating_sub(found.len());
+                }
             }
         }
     }
@@ -373,9 +286,14 @@ fn proven(secret: &str, proof: Proof) -> bool {
         Proof::Digit => digit,
         Proof::Run => digit && secret.split(|char: char| !char.is_ascii_alphanumeric()).any(|run| run.len() >= 16),
         // A secret of a form of its own is named by that.
-        Proof::Random => is_random(secret) && !has_form(secret),
-        Proof::Dense => is_random(secret) && is_dense(secret) && !has_form(secret),
+        Proof::Random => is_random(&unescaped(secret)) && !has_form(secret),
+        Proof::Dense => is_random(&unescaped(secret)) && is_dense(&unescaped(secret)) && !has_form(secret),
     }
+}
+
+/// Returns a secret without the backslashes that JSON may have before a `/`.
+fn unescaped(secret: &str) -> Cow<'_, str> {
+    if secret.contains('\\') { Cow::Owned(secret.replace('\\', "")) } else { Cow::Borrowed(secret) }
 }
 
 /// Returns whether a form of its own stands in a secret that is known by the name before it.
@@ -485,6 +403,35 @@ mod tests {
         let arguments = serde_json::json!({"command": "cat <<E\nAKIAIOSFODNN7EXAMPLE\nE", "n": 1}).to_string();
         check(&arguments, r#"{"command":"cat <<E\n[redacted:aws-key]\nE","n":1}"#);
         check("ANTHROPIC_API_KEY=sk-ant-api03-AbCdEf123456_-x9", "ANTHROPIC_API_KEY=[redacted:anthropic-key]");
+    }
+
+    #[test]
+    fn a_key_in_a_long_candidate_that_is_none_is_removed() {
+        let key = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
+        for before in [
+            format!("token: https://example.com/{}", "abc/".repeat(150)),
+            format!("credentials=/{}", "abc/".repeat(150)),
+            format!("password=\"{}.", "x".repeat(600)),
+        ] {
+            check(&format!("{before}{key}\" x"), &format!("{before}[redacted:github-token]\" x"));
+        }
+        // However many there are, the time stays linear: this is a second of an optimised program if it does not.
+        let hostile = "sk-".repeat(100_000);
+        check(&hostile, &hostile);
+    }
+
+    #[test]
+    fn a_secret_with_escaped_slashes_or_deep_in_json_is_removed() {
+        let aws = "wJalrXUtnFEMI/K7MDENGbPxRfiCYQk3v9Lm2Zx8";
+        let php = format!(r#"{{"aws_secret_access_key":"{}"}}"#, aws.replace('/', r"\/"));
+        check(&php, r#"{"aws_secret_access_key":"[redacted:aws-key]"}"#);
+        check(&format!("exit 0: {php}"), r#"exit 0: {"aws_secret_access_key":"[redacted:aws-key]"}"#);
+        let mut nested = serde_json::json!({"password": "q8Zr2Lw9Tx4Vb7Nc1Md6Kp3q8Zr2Lw9T"});
+        for depth in 0..5 {
+            nested = serde_json::json!({ "body": nested.to_string() });
+            let shown = Redactor::default().redact(&format!("out: {nested}")).into_owned();
+            assert!(shown.contains("[redacted:secret]") && !shown.contains("Lw9Tx4"), "{depth}: {shown}");
+        }
     }
 
     #[test]

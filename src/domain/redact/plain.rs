@@ -1,5 +1,5 @@
-//! What a text says but for how it is shown: the control sequences of terminals, and line breaks, spaces and the like that are written as
-//! escapes. All end in letters or digits, behind which a key does not begin a word: `ESC[31m`, `\n`, `%3D`.
+//! What a text says but for how it is shown: the control sequences of terminals, and line breaks, spaces, letters of other scripts and the
+//! like that are written as escapes. All end in letters or digits, behind which a key does not begin a word: `ESC[31m`, `\n`, `%3D`, `\u5bc6`.
 
 /// Returns `text` with spaces in place of such sequences, and before what stands between words where that is written as an escape, byte
 /// for byte as long; `None` where it has none.
@@ -29,7 +29,7 @@ fn separator(bytes: &[u8]) -> Option<u8> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let byte = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
     match byte {
-        0..=b' ' => Some(b' '),
+        0..=b' ' | 0x80.. => Some(b' '),
         b':' | b'=' | b'"' | b'\'' | b'&' | b'?' | b',' | b';' | b'#' | b'{' | b'}' | b'<' | b'>' => Some(byte),
         _ => None,
     }
@@ -61,8 +61,12 @@ fn sequence(bytes: &[u8]) -> usize {
             _ => {}
         }
     }
+    let are = |digits: &[u8], is: fn(&u8) -> bool| digits.iter().all(is);
     match bytes {
-        [b'\\', b'u', b'0', b'0', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 6,
+        [b'\\', b'u', digits @ ..] if digits.len() >= 4 && are(&digits[..4], u8::is_ascii_hexdigit) => 6,
+        [b'\\', b'U', digits @ ..] if digits.len() >= 8 && are(&digits[..8], u8::is_ascii_hexdigit) => 10,
+        [b'\\', b'x', high, low, ..] if are(&[*high, *low], u8::is_ascii_hexdigit) => 4,
+        [b'\\', b'0'..=b'3', high, low, ..] if are(&[*high, *low], |digit| (b'0'..=b'7').contains(digit)) => 4,
         [b'\\', b'n' | b'r' | b't' | b'b' | b'f' | b'v' | b'a' | b'0', ..] => 2,
         _ => 0,
     }
@@ -91,6 +95,8 @@ mod tests {
             ("\u{1b}(Bred", "   red"),
             ("\u{fffd}[32mred\u{fffd}^[[0mred", "       red\u{fffd}     red"),
             ("a%20b%3Dc%3a%0Ad%2Be%zz%2", "a   b  =c  :   d%2Be%zz%2"),
+            (r"\u5bc6a\ud83d\udd11b\\u5bc6c\u12", r"      a            b\      c\u12"),
+            (r"\xe5\xafa\345\257b\U0001F511c%E5%AFd", r"        a        b          c      d"),
         ] {
             assert_eq!(plain(text).unwrap_or_else(|| text.to_owned()), expected, "{text:?}");
         }
@@ -113,6 +119,13 @@ mod tests {
                     ("?next=a%3Ftoken%3D", "%26b"),
                     ("%0A", ""),
                     ("^[[1m", ""),
+                    (r#"{"a":1}{"m":"\u5bc6\u94a5\uff1a"#, "\"}"),
+                    (r#"exit 0: {\"msg\": \"\\ud83d\\udd11"#, ""),
+                    (r"b'\xe9", "'"),
+                    (r"\345\257\206", ""),
+                    ("q=%E5%AF%86", ""),
+                    ("in _", " of markup"),
+                    ("**__", "**"),
                 ])
         {
             assert_redacted(&format!("{before}{key}{after}"), &format!("{before}[redacted:github-token]{after}"));

@@ -169,7 +169,9 @@ fn next(text: &str, from: usize) -> Option<usize> {
                 true => there.eq_ignore_ascii_case(sign.piece.as_bytes()),
                 false => there == sign.piece.as_bytes(),
             });
-            is_there && !(sign.begins_word && at > 0 && is_word(bytes[at - 1]))
+            let before = &bytes[..at];
+            let marks = before.iter().rev().take(3).take_while(|byte| **byte == b'_').count();
+            is_there && !(sign.begins_word && before[..at - marks].last().is_some_and(|byte| is_word(*byte)))
         })
     };
     let may_begin = |two: &[u8]| {
@@ -241,7 +243,8 @@ fn reach(text: &str, from: usize) -> (usize, usize) {
 mod tests {
     use regex_syntax::hir::{Class, Hir, HirKind};
 
-    use super::super::{FORMS, PATTERNS, within};
+    use super::super::forms::{FORMS, PATTERNS};
+    use super::super::within;
     use super::*;
 
     /// Writes a text of the pattern, as `dice` chooses.
@@ -331,9 +334,10 @@ mod tests {
         let lines = "one\ntoken\ntwo\n\n \nthree\nfour\nfive\nsix\npassword";
         let found: Vec<&str> = stretches(lines).map(|range| &lines[range]).collect();
         assert_eq!(found, ["token\ntwo\n\n \nthree\nfour\n", "password"]);
-        assert_eq!(stretches("a token\nb token\n\nc").collect::<Vec<_>>(), [0..18]);
+        let all = |text: &str| stretches(text).map(|range| (range.start, range.end)).collect::<Vec<_>>();
+        assert_eq!(all("a token\nb token\n\nc"), [(0, 18)]);
         let key = "x\n-----BEGIN PRIVATE KEY-----\na\nb\nc\nd\ne\nf";
-        assert_eq!(stretches(key).collect::<Vec<_>>(), [2..key.len()]);
-        assert_eq!(stretches("aſk").collect::<Vec<_>>(), [0..4], "the long s");
+        assert_eq!(all(key), [(2, key.len())]);
+        assert_eq!(all("aſk"), [(0, 4)], "the long s");
     }
 }
