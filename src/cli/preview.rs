@@ -157,8 +157,10 @@ pub fn past_line(past: &Forecast) -> String {
     for input in &past.inputs {
         parts.push(format!("input {}: {} had the same, {} one like it", sanitize::line(&input.input), input.same, input.alike));
     }
-    if parts.is_empty() {
-        parts.push("too few to say how this one will go".to_owned());
+    match (&past.success, parts.is_empty()) {
+        (_, true) => parts.push("too few to say how this one will go".to_owned()),
+        (None, false) => parts.push("chance of success not known: too few of them could be judged".to_owned()),
+        (Some(_), false) => {}
     }
     format!("{} like this: {}", words::plural(past.n_similar, "past run"), parts.join(" · "))
 }

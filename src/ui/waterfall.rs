@@ -231,11 +231,15 @@ fn summary(timeline: &Timeline) -> String {
 }
 
 fn grid(axis: &Axis, height: usize, timeline: &Timeline) -> Markup {
+    /// The last place in per cent behind which a time fits, on narrow windows too.
+    const TEXT_TO: f64 = 92.0;
     html! {
         @for (number, (place, ms)) in axis.ticks().into_iter().enumerate() {
             @let minor = if number % 4 == 0 { "" } else { " minor" };
             line class="wf-tick" x1=(percent(place)) x2=(percent(place)) y1=(HEAD - 6) y2=(height) {}
-            text class={ "wf-time" (minor) } x=(percent(place)) y=(HEAD - 11) dx="3" { (time::duration(ms)) }
+            // At the right edge there is no room behind the line.
+            @let (dx, anchor) = if place > TEXT_TO { (-3, Some("end")) } else { (3, None) };
+            text class={ "wf-time" (minor) } x=(percent(place)) y=(HEAD - 11) dx=(dx) text-anchor=[anchor] { (time::duration(ms)) }
         }
         @for (left, right) in pauses(axis, timeline) {
             rect class="wf-pause" fill="url(#hatch)" x=(percent(left)) width=(percent(right - left)) y=(HEAD) height=(height - HEAD) {}

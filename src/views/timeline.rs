@@ -24,6 +24,8 @@ pub struct Timeline {
     pub pauses: Vec<Pause>,
     /// Every event, for those who walk along the log.
     pub moments: Vec<Moment>,
+    /// Of attempts of another system it is not recorded when they began: those of an agent stand one after the other.
+    pub is_untimed: bool,
 }
 
 /// What one agent did.
@@ -148,6 +150,8 @@ struct Fold {
     is_imported: bool,
     /// When the last event happened that says something of time.
     last: TimeNs,
+    /// The moment that the last imported attempt has.
+    imported_at: Option<TimeNs>,
     /// Where the bars are: lane and place.
     attempts: HashMap<(AgentNo, AttemptNo), (usize, usize)>,
     calls: HashMap<CallNo, (usize, usize)>,
@@ -238,6 +242,8 @@ impl Fold {
                 Some(body.agent)
             }
             Event::AttemptImported(body) => {
+                self.timeline.is_untimed |= self.imported_at.replace(at) == Some(at);
+                let at = self.behind(body.agent, at);
                 let to = at.saturating_add(body.duration_ms.map_or(0, ns));
                 let outcome = if body.passed { Outcome::Good } else { Outcome::Bad };
                 let begun = bar(BarKind::Attempt, body.attempt, body.tier, at, seq);
@@ -254,6 +260,7 @@ impl Fold {
                 Some(body.agent)
             }
             Event::TierEscalated(body) => {
+                let at = if self.is_imported { self.behind(body.agent, at) } else { at };
                 let climb = Climb { attempt: body.attempt, from: body.from, to: body.to, at };
                 let lane = self.lane(body.agent);
                 self.timeline.lanes[lane].climbs.push(climb);
@@ -316,6 +323,12 @@ impl Fold {
             Event::AgentSkipped(body) => Some(body.agent),
             _ => None,
         }
+    }
+
+    /// Returns when something of another system's agent was at the earliest: behind its attempts before, where its moment says less.
+    fn behind(&self, agent: AgentNo, at: TimeNs) -> TimeNs {
+        let lane = self.timeline.lanes.iter().find(|lane| lane.agent == agent);
+        lane.into_iter().flat_map(|lane| &lane.bars).filter_map(|bar| bar.to).fold(at, TimeNs::max)
     }
 
     fn lane(&mut self, agent: AgentNo) -> usize {

@@ -149,6 +149,24 @@ fn nothing_of_another_systems_run_can_be_carried_on() {
     }
 }
 
+/// Another system says how long attempts took, not when they began, nor when a run ended.
+#[test]
+fn times_that_nobody_recorded_are_not_shown_as_if_they_were() {
+    let house = House::new();
+    let attempt = |tier: &str, passed: bool, ms: u64| json!({"tier": tier, "provider": "p", "model": "m", "passed": passed, "duration_ms": ms});
+    let agents = json!([{"role": "worker", "attempts": [attempt("cheap", false, 8_000), attempt("capable", true, 12_000)]}]);
+    import(&house, &[line(0, "other", &json!({"agents": agents}))]);
+    let served = Served::admitted(&house, &[]);
+    let page = served.page(&format!("/runs/{}", id(&house, "last")));
+    assert!(page.contains("It is recorded how long attempts took, not when each began"), "{page}");
+    assert!(page.contains("8.00 s after the start, for 12.0 s") || page.contains("8.0 s after the start, for 12.0 s"), "{page}");
+    assert!(!page.contains("not ended"), "{page}");
+    let said = page.split_once("id=\"said\"").expect("the scrubber").1;
+    assert!(!said.split_once("</p>").expect("its end").0.contains("after the start"), "{said}");
+    // Sessions of other agents are a template's runs too, and in no statistic.
+    assert!(served.page("/templates/claude-code").contains("are in no statistic"));
+}
+
 #[test]
 fn the_last_audit_is_noted_and_never_taken_for_one_of_another_log() {
     let house = House::with_delay(0);

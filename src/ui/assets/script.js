@@ -108,7 +108,12 @@
     stop();
     const row = document.getElementById("row-" + new URLSearchParams(location.search).get("sel"))?.id;
     await go(link.href.baseVal || link.href);
-    if (link.id === "close") document.getElementById(row)?.focus(); else if (link.dataset.detail !== undefined) $("#detail")?.scrollIntoView({ block: "nearest" });
+    if (link.id === "close") document.getElementById(row)?.focus(); else if (link.dataset.detail !== undefined) {
+      const detail = $("#detail");
+      detail?.scrollIntoView({ block: "nearest" });
+      // Whoever came by keyboard goes on reading there.
+      detail?.focus({ preventScroll: true });
+    }
     if (link.dataset.step) slider.value = link.dataset.step;
   });
 

@@ -63,7 +63,7 @@ fn card(ui: &Ui, line: &RunLine, unblocks: &[run::Unblock]) -> Markup {
         div class="card" {
             p { (element::run_link(&line.run_id)) " " b { (element::short(&line.template_id, 80)) } " "
                 (element::status(line.status, line.verified)) " " (element::mode(line.mode))
-                span class="soft" { " since " (element::moment(&line.started_at, &ui.zone)) } }
+                span class="soft" { ", started " (element::moment(&line.started_at, &ui.zone)) } }
             @for unblock in unblocks { (run::form(ui, &line.run_id, unblock, true)) }
         }
     }

@@ -13,8 +13,8 @@ use crate::cli::output::words;
 use crate::cli::render::analytics::{self, money_each, run_lengths};
 use crate::ui::report as sections;
 use crate::ui::{Answer, Page, Params, Request, Ui, element};
-use crate::workspace::AnalyticsQuestion;
 use crate::workspace::library::{Entry, Origin};
+use crate::workspace::{AnalyticsQuestion, transcript_sources};
 
 /// Weeks of a trend.
 const WEEKS: usize = 26;
@@ -102,7 +102,9 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let entry = ui.workspace.library.find(id).ok().flatten();
     let mut analytics = ui.workspace.memory().analytics(&question(ui, request, Some(id))?)?;
     let left_out = shorten(&mut analytics);
-    if entry.is_none() && analytics.template.is_none() && ui.workspace.memory().outcomes(Some(id))?.is_empty() {
+    let is_of_sessions = transcript_sources().any(|source| source == id);
+    if !is_of_sessions && entry.is_none() && analytics.template.is_none() && ui.workspace.memory().outcomes(Some(id))?.is_empty()
+    {
         return Err(CliError::not_found(format!("template `{}` is not known and was never run", element::line(id)))
             .hint("the page Templates lists all templates"));
     }
@@ -121,7 +123,9 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         p class="actions" {
             a class="button" href=(Params::default().with("template", Some(id)).link("/")) { "Its runs" }
             a class="button" href=(Params::default().with("where", Some(&format!("template={id}"))).with("by", Some("day,tier")).link("/costs")) { "Its costs" }
+            @if template.is_some() && !ui.read_only { a class="button" href=(format!("/new/{id}")) { "Run it" } }
         }
+        @if is_of_sessions { p class="hint" { "Sessions of other agents are in no statistic: nobody judged what came of them." } }
         (form(request, &here))
         (counted(&analytics, request, &here))
         @if let Some(report) = &analytics.template {

@@ -93,6 +93,7 @@ fn duration(detail: &RunDetail) -> String {
     match detail.duration_ms {
         Some(ms) => time::duration(ms),
         None if detail.status == RunStatus::Running => "running".to_owned(),
+        None if detail.status.ended() => "unknown".to_owned(),
         None => "not ended".to_owned(),
     }
 }

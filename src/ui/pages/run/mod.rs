@@ -182,6 +182,9 @@ fn drawing(shown: &Shown<'_>, then: Option<&Timeline>) -> Markup {
             }
             (zooms(shown, zoom, drawn.shown, long))
             (legend(colour))
+            @if shown.whole.is_untimed {
+                p class="hint" { "It is recorded how long attempts took, not when each began: those of an agent are drawn one after the other." }
+            }
             @if shown.whole.lanes.is_empty() {
                 p class="card" { "No agent was planned yet." }
             } @else {

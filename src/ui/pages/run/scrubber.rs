@@ -6,6 +6,7 @@ use super::Shown;
 use crate::cli::output::{time, words};
 use crate::cli::progress::Names;
 use crate::cli::render::events;
+use crate::domain::event::Recorded;
 use crate::ui::element;
 use crate::views::timeline::Moment;
 
@@ -82,7 +83,9 @@ fn said(shown: &Shown<'_>) -> Markup {
         shown.story.told().iter().for_each(|recorded| names.learn(recorded));
         events::event(recorded, &mut names, &shown.ui.zone)
     });
-    let elapsed = last.map(|last| {
+    // When an import wrote an event down says nothing of the run.
+    let is_of_run = |last: &&Recorded| shown.detail.source.is_none() || last.envelope.occurred_at.is_some();
+    let elapsed = last.filter(is_of_run).map(|last| {
         let at = last.envelope.occurred_at.unwrap_or(last.envelope.at);
         time::duration(crate::views::millis_between(shown.whole.from, at))
     });
