@@ -213,7 +213,7 @@ fn replied(call: CallNo) -> Event {
         private: Some(CallRepliedPrivate {
             output: Text::Inline(words("I find: ", 900)),
             reasoning: None,
-            tool_calls: String::new(),
+            tool_calls: Text::Inline(String::new()),
             model: Some("sim-small-1".to_owned()),
             request_id: Some("req-0123456789".to_owned()),
             stop_details: None,

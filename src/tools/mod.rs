@@ -38,6 +38,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
@@ -211,6 +212,20 @@ impl Toolbox {
             redactor: Arc::default(),
         });
         Self { tools, place, servers: None }
+    }
+
+    /// Tells whether there is a file that tools may read.
+    pub fn sees_a_file(&self) -> bool {
+        let Ok(place) = &self.place else { return false };
+        let (found, stop) = (AtomicBool::new(false), CancellationToken::new());
+        // How the walk ends does not matter: it is ended by the first file.
+        let _ = walk::walk(&place.root, &root::RootPath::default(), find_files::EVERYWHERE, &stop, |_, _, kind| {
+            if *kind == root::Kind::File {
+                found.store(true, Ordering::Relaxed);
+                stop.cancel();
+            }
+        });
+        found.into_inner()
     }
 
     /// Adds the tools of MCP servers.

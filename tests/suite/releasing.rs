@@ -210,6 +210,11 @@ async fn what_agents_cannot_read_for_themselves_is_missing() {
     house.configure(&settings.replace("[tools]\n", "[tools]\nmax_turns = 0\n"));
     let done = meno_beside(&house, &programs, &prepare(&command, &["--allow-unpriced"])).await.exits(1);
     assert!(done.stderr.contains("material that is not given: `--input source=PATH`"), "{}", done.stderr);
+    // Tools see no file that git is told to ignore.
+    house.configure(&settings);
+    fs::write(house.path("work/.gitignore"), "*\n").expect("written");
+    let done = meno_beside(&house, &programs, &prepare(&command, &["--allow-unpriced"])).await.exits(1);
+    assert!(done.stderr.contains("material that is not given: `--input source=PATH`"), "{}", done.stderr);
     let paper = ["run", "research_paper_review", "--no-input", "--allow-unpriced"];
     let done = meno_beside(&house, &programs, &paper).await.exits(1);
     assert!(done.stderr.contains("`--input paper=PATH`"), "{}", done.stderr);

@@ -252,7 +252,8 @@ fn what_tools_read_and_wrote_is_encrypted_too() {
     let replies = json!({"replies": [
         {"role": "scribe", "turn": 1, "tool_calls": [{"name": "read_file", "arguments": {"path": "long.txt", "lines": 2000}}]},
         {"role": "scribe", "turn": 2, "tool_calls": [
-            {"name": "write_file", "arguments": {"path": "copy.txt", "content": long("WRITTEN")}}]},
+            {"name": "write_file", "arguments": {"path": "copy.txt", "content": long("WRITTEN")}},
+            {"name": "write_file", "arguments": {"path": "long.txt", "content": "short"}}]},
         {"role": "scribe", "turn": 3, "text": "It is copied."}
     ]});
     fs::write(&script, replies.to_string()).expect("written");
@@ -273,9 +274,14 @@ fn what_tools_read_and_wrote_is_encrypted_too() {
         let done = house.meno(words);
         assert!(canaries.iter().all(|canary| !done.stdout.contains(canary)), "{words:?}: {}", done.stdout);
     }
+    // Nothing goes back in part.
+    let refused = house.meno(["undo", "last"]).exits(1);
+    assert!(refused.stderr.contains("key is not available"), "{}", refused.stderr);
+    assert!(house.path("work/copy.txt").exists());
     fs::rename(&away, &file).expect("moved back");
     house.meno(["undo", "last"]).exits(0);
     assert!(!house.path("work/copy.txt").exists());
+    assert_eq!(fs::read_to_string(house.path("work/long.txt")).expect("there"), long("READ"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

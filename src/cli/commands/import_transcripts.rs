@@ -136,7 +136,9 @@ pub fn run(context: &mut Context, args: &ImportTranscriptsArgs) -> Result<Exit> 
     // Nothing is made before somebody agrees.
     let surroundings = open::store(context, Access::Surroundings)?;
     let found = find(&surroundings, source.as_deref(), path)?;
-    if found.is_empty() {
+    // Who agreed and waits for sessions may begin before the first.
+    let waits = args.watch && path.map_or(args.yes, Path::exists);
+    if found.is_empty() && !waits {
         let places = surroundings.keeping().transcript_places(source.as_deref());
         let has_home = context.variables.get("HOME").is_some_and(|home| !home.is_empty());
         let mut report = CliError::not_found("no transcripts were found");

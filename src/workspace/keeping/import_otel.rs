@@ -104,7 +104,7 @@ impl Keeping<'_> {
                 && !self.0.log.read_run(own, 1, 1)?.is_empty()
             {
                 done.already_there += 1;
-                done.notices.entry(format!("the trace of run {own}, which is here already, was not taken in")).or_insert(1);
+                *done.notices.entry("the trace of a run that is here already was not taken in".to_owned()).or_default() += 1;
                 continue;
             }
             let agents = run.agents.len() as u64;

@@ -4,6 +4,7 @@ use super::Runs;
 use crate::domain::placeholder::{self, Reference};
 use crate::domain::template::{InputKindSpec, Rule, Template};
 use crate::domain::tool::READ_FILE;
+use crate::tools::Toolbox;
 use crate::workspace::request::RunRequest;
 
 /// Material that a template needs and a run is not given, by id and in the template's order.
@@ -17,9 +18,15 @@ pub(crate) struct Lacking {
 
 impl Runs<'_> {
     /// Returns what a run of `template` would lack. In a folder that holds the user's home nothing counts as read: whoever starts a run
-    /// there does not mean the project that is asked for.
+    /// there does not mean the project that is asked for. Nor does it where tools see no file.
     pub(crate) fn lacking_material(&self, template: &Template, request: &RunRequest) -> Lacking {
-        let has_tools = self.0.resolved.settings.tools.max_turns > 0 && !self.holds_home(&self.0.places.current);
+        let (settings, folder) = (&self.0.resolved.settings, &self.0.places.current);
+        let sees_files = || {
+            let store = [self.0.store.path.as_path()];
+            Toolbox::new(folder, &store, &settings.tools, self.tool_environment(settings)).sees_a_file()
+        };
+        let is_needed = template.inputs.iter().any(|input| input.required && !request.has_input(&input.id));
+        let has_tools = is_needed && settings.tools.max_turns > 0 && !self.holds_home(folder) && sees_files();
         let reads = |rule: &Rule| {
             let base = self.0.library.agent(&rule.base_template).or_else(|| self.0.library.agent("generic"));
             let of_base = base.map(|base| base.tools.as_slice()).unwrap_or_default();

@@ -192,7 +192,7 @@ impl Check<'_> {
         }
         providers.check(provider).map_err(|failure| failure.message)?;
         if self.is_priced_only && self.prices.price(provider, model, &TokenUsage::default()).is_none() {
-            return Err("it has no price, so no budget can hold it".to_owned());
+            return Err("it has no price, so no budget can hold it: `--prices FILE` gives it one".to_owned());
         }
         if !is_local(&known.base_url) {
             return Ok(());

@@ -217,10 +217,17 @@ impl Runs<'_> {
         if writes.written.is_empty() {
             return Ok(undone);
         }
+        let concerned = || writes.written.iter().filter(|written| role.is_none_or(|role| is_of(&written.agent, role)));
+        // What is locked would stay as the run left it while the rest goes back: then nothing does.
+        for name in concerned().flat_map(|written| &written.files).filter_map(|file| file.original.as_ref()?.payload()) {
+            if let Err(locked @ store::Error::Locked(_)) = self.0.payloads.read(name) {
+                return Err(locked.into());
+            }
+        }
         let root = Root::open(&folder, &never, &[])?;
         // In a preview nothing changes, so what was already looked at stands for what would be there.
         let mut foreseen: BTreeMap<String, Option<crate::domain::ids::Hash>> = BTreeMap::new();
-        for written in writes.written.iter().rev().filter(|written| role.is_none_or(|role| is_of(&written.agent, role))) {
+        for written in concerned().rev() {
             let mut back = Vec::new();
             for file in written.files.iter().rev() {
                 let key = (written.call, written.tool_call, file.path.clone());
