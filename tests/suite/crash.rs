@@ -209,11 +209,18 @@ fn what_killed_calls_cost_is_said_to_be_in_no_sum() {
     let mut running = house.start(RUN);
     running.until("CallStarted");
     running.kill();
-    let notices = || {
-        let costs: Value = serde_json::from_str(&house.meno(["costs", "--json"]).exits(0).stdout).expect("JSON");
-        costs["notices"].to_string()
+    let notices = |more: &[&str]| {
+        let costs = house.meno([&["costs", "--json"], more].concat()).exits(0).stdout;
+        serde_json::from_str::<Value>(&costs).expect("JSON")["notices"].to_string()
     };
-    assert!(notices().contains("1 run without an end"), "{}", notices());
+    let counts = |more: &[&str]| notices(more).contains("1 run without an end");
+    assert!(counts(&[]) && counts(&["--where", &format!("template={}", RUN[1])]) && counts(&["--where", "tier=premium"]));
+    // What the question does not ask for is not missing in its sum.
+    for beside in
+        [["--where", "template=another"], ["--where", "mode=real"], ["--since", "2100-01-01"], ["--until", "2020-01-01"]]
+    {
+        assert!(!counts(&beside), "{beside:?}: {}", notices(&beside));
+    }
     house.meno(["cancel", "last"]).ends();
-    assert!(!notices().contains("without an end"), "{}", notices());
+    assert!(!notices(&[]).contains("without an end"), "{}", notices(&[]));
 }

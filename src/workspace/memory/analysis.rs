@@ -8,10 +8,11 @@ use super::Recall;
 use crate::analytics::build::{self, Terms};
 use crate::analytics::material::Outcome;
 use crate::analytics::report::{Analytics, WeekLine};
-use crate::analytics::spending::{self, CostQuestion, CostReport, Dimension};
+use crate::analytics::spending::{self, CostQuestion, CostReport, Dimension, Only};
 use crate::analytics::telemetry::{Gathering, PriceOf, TelemetryReport};
 use crate::domain::ids::{NodeId, TimeNs};
 use crate::store;
+use crate::views::run_list::RunRow;
 use crate::views::{costs, utc};
 
 /// Single runs that a report looks at, the newest.
@@ -133,18 +134,28 @@ impl Recall<'_> {
         }
         let charges = self.of_each_log(asks_for(&Dimension::Node), &|| self.charges(question, zone))?;
         let mut report = spending::group(&charges, by, only, zone, span);
-        report.notices.extend(self.calls_without_end(*until)?);
+        report.notices.extend(self.calls_without_end(question)?);
         Ok(report)
     }
 
-    /// Says how many model calls of runs that have not ended, and began before `until`, have no end in the log: nobody knows yet what they
-    /// cost, so that no sum has it. The newest runs are looked at, because older ones that stand still are many where many fail.
-    fn calls_without_end(&self, until: Option<TimeNs>) -> Result<Option<String>, store::Error> {
+    /// Says how many model calls of runs that have not ended, and that the question may count, have no end in the log: nobody knows yet what
+    /// they cost, so that no sum has it. The newest runs are looked at, because older ones that stand still are many where many fail.
+    fn calls_without_end(&self, question: &CostQuestion) -> Result<Option<String>, store::Error> {
         const RUNS: usize = 100;
+        let CostQuestion { only, since, until, .. } = question;
         let (mut calls, mut runs) = (0, 0);
-        for row in self.0.runs().waiting_rows(RUNS)?.iter().filter(|row| until.is_none_or(|until| row.started_at < until)) {
+        for row in self.0.runs().waiting_rows(RUNS)? {
             let open = row.open_costs.without_end();
-            (calls, runs) = (calls + open, runs + usize::from(open > 0));
+            if open == 0 || until.is_some_and(|until| row.started_at >= until) || !only.iter().all(|only| may_be(&row, only)) {
+                continue;
+            }
+            // A run that nothing was written of since then had made its calls before.
+            if let Some(since) = since
+                && self.0.runs().events_of(row.run_id, row.version, 1)?.last().is_some_and(|last| last.envelope.at < *since)
+            {
+                continue;
+            }
+            (calls, runs) = (calls + open, runs + 1);
         }
         let words = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         Ok((calls > 0).then(|| {
@@ -160,5 +171,17 @@ impl Recall<'_> {
         ask: &dyn Fn() -> Result<T, store::Error>,
     ) -> Result<Vec<(Option<NodeId>, T)>, store::Error> {
         if apart { self.0.keeping().each_log(ask) } else { Ok(vec![(None, ask()?)]) }
+    }
+}
+
+/// Tells whether calls of a run may have this value: what only a call itself tells, all of them may have.
+fn may_be(row: &RunRow, only: &Only) -> bool {
+    let is = |value: Option<&str>| value.unwrap_or_default() == only.value;
+    match &only.dimension {
+        Dimension::Template => is(Some(&row.template_id)),
+        Dimension::Mode => is(Some(row.mode.name())),
+        Dimension::Workspace => is(row.workspace.as_deref()),
+        Dimension::LabelOf(key) => is(row.labels.get(key).map(String::as_str)),
+        _ => true,
     }
 }
