@@ -355,6 +355,16 @@ impl OpenIndex {
         let question = Question { hard, limit: 1, ..Question::default() };
         Ok(self.answer(&question, Sides::Lexical, &|_| None)?.hits.pop())
     }
+
+    /// Returns the vector of the beginning of a run's own document, by the run's whole id; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn vector_of_run(&self, run: &str) -> Result<Option<Vec<f32>>, lexical::Error> {
+        let (Some(table), Some(vectors)) = (&self.table, &self.vectors) else { return Ok(None) };
+        let row = self.run(run)?.and_then(|hit| table.rows_of(hit.score.item).next());
+        Ok(row.and_then(|row| vectors.vector(row).ok()))
+    }
 }
 
 /// What hits must be, and what is better than not.

@@ -72,7 +72,13 @@ type Two = (RunDetail, RunDetail, RunDiff);
 
 fn differing(workspace: &Workspace, a: &str, b: &str) -> Result<Two> {
     let (a, b) = (workspace.runs().find_run(a.trim())?, workspace.runs().find_run(b.trim())?);
-    let (a, b) = (workspace.runs().detail(a)?.masked(), workspace.runs().detail(b)?.masked());
+    // Each is folded by itself, which for large runs is most of the time.
+    let detail = |run| workspace.runs().detail(run).map(|detail| detail.masked());
+    let (a, b) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| detail(b));
+        (detail(a), other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let (a, b) = (a?, b?);
     let found = RunDiff::of(&a, &b);
     Ok((a, b, found))
 }

@@ -278,7 +278,7 @@ impl Recall<'_> {
     /// # Errors
     /// A [`RecallError`].
     pub(in crate::workspace) fn nearest_runs(&self, template: &str, text: &str, limit: usize) -> Result<Vec<RunId>, RecallError> {
-        self.nearest(vec![DocumentTest::Is(WordFact::Template, vec![template.to_lowercase()])], text, limit)
+        self.nearest(vec![DocumentTest::Is(WordFact::Template, vec![template.to_lowercase()])], text, None, limit)
     }
 
     /// Returns the runs, whatever their template, whose texts are nearest to those of `run`, the nearest first, at most `limit`. The index
@@ -294,13 +294,15 @@ impl Recall<'_> {
         let documents = document::of_run(run);
         let Some(document) = documents.first() else { return Ok(Vec::new()) };
         let text: String = format!("{} {}", document.title, document.body).chars().take(CHARS_MAX).collect();
-        let mut near = self.nearest(Vec::new(), &text, limit + 1)?;
+        let mut near = self.nearest(Vec::new(), &text, Some(&run.run_id), limit + 1)?;
         near.retain(|id| id.to_string() != run.run_id);
         near.truncate(limit);
         Ok(near)
     }
 
-    fn nearest(&self, hard: Vec<DocumentTest>, text: &str, limit: usize) -> Result<Vec<RunId>, RecallError> {
+    /// Returns the runs nearest to `text`. Where it is that of run `of`, the vector that the index has of it spares asking the model, which
+    /// takes longer than all else.
+    fn nearest(&self, hard: Vec<DocumentTest>, text: &str, of: Option<&str>, limit: usize) -> Result<Vec<RunId>, RecallError> {
         let (place, embedder) = (self.index_place(), self.open_embedder()?);
         let mut opened = lock(&self.0.memory.opened);
         if opened.is_none() {
@@ -310,7 +312,9 @@ impl Recall<'_> {
         let question = Question { text: text.to_owned(), hard, limit, all: true, ..Question::default() };
         let near = || -> Result<Vec<RunId>, RecallError> {
             open.refresh(&place, &embedder)?;
-            let answer = open.answer(&question, Sides::Both, &|text| embedder.query(text).ok())?;
+            let known = of.map_or(Ok(None), |run| open.vector_of_run(run))?;
+            let vector = |text: &str| known.clone().or_else(|| embedder.query(text).ok());
+            let answer = open.answer(&question, Sides::Both, &vector)?;
             Ok(answer.hits.iter().filter_map(|hit| hit.facts.run_id.parse().ok()).collect())
         };
         guarded(near).unwrap_or_else(|panic| Err(lexical::Error::Broken(panic).into()))
