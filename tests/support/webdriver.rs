@@ -154,8 +154,17 @@ impl Browser {
 
     /// Clicks on what a selector finds, as a mouse does.
     pub fn click(&self, css: &str) {
-        let element = self.element(css);
-        self.command("POST", &format!("/element/{element}/click"), &json!({}));
+        // A live page may draw the element anew between the two: then the new one is meant.
+        for _ in 0..20 {
+            let path = format!("/session/{}/element/{}/click", self.session, self.element(css));
+            let value = self.ask("POST", &path, &json!({}));
+            match value["error"].as_str() {
+                None => return,
+                Some("stale element reference") => {}
+                Some(_) => panic!("{css}: {value}"),
+            }
+        }
+        panic!("{css} is drawn anew all the time");
     }
 
     /// Types into a field, in place of what stands there.
