@@ -13,6 +13,12 @@ pub(super) fn plain(text: &str) -> Option<String> {
         if length > 0 {
             let blank = out.get_or_insert_with(|| bytes.to_vec()).iter_mut().skip(begin).take(length);
             blank.for_each(|byte| *byte = b' ');
+        } else if let Some(length) = letter(&bytes[begin..]) {
+            // What may be a part of a password ends no word of it, and no key goes on through it.
+            let marked = out.get_or_insert_with(|| bytes.to_vec()).iter_mut().skip(begin).take(length);
+            marked.for_each(|byte| *byte = b'%');
+            at = begin + length;
+            continue;
         } else if let Some(meant) = separator(&bytes[begin..]) {
             let three = out.get_or_insert_with(|| bytes.to_vec()).get_mut(begin..begin + 3);
             three.into_iter().for_each(|three| three.copy_from_slice(&[b' ', b' ', meant]));
@@ -29,7 +35,7 @@ fn separator(bytes: &[u8]) -> Option<u8> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let byte = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
     match byte {
-        0..=b' ' | 0x80.. => Some(b' '),
+        0..=b' ' => Some(b' '),
         b':' | b'=' | b'"' | b'\'' | b'&' | b'?' | b',' | b';' | b'#' | b'{' | b'}' | b'<' | b'>' => Some(byte),
         _ => None,
     }
@@ -61,14 +67,25 @@ fn sequence(bytes: &[u8]) -> usize {
             _ => {}
         }
     }
-    let are = |digits: &[u8], is: fn(&u8) -> bool| digits.iter().all(is);
     match bytes {
-        [b'\\', b'u', digits @ ..] if digits.len() >= 4 && are(&digits[..4], u8::is_ascii_hexdigit) => 6,
-        [b'\\', b'U', digits @ ..] if digits.len() >= 8 && are(&digits[..8], u8::is_ascii_hexdigit) => 10,
-        [b'\\', b'x', high, low, ..] if are(&[*high, *low], u8::is_ascii_hexdigit) => 4,
-        [b'\\', b'0'..=b'3', high, low, ..] if are(&[*high, *low], |digit| (b'0'..=b'7').contains(digit)) => 4,
+        [b'\\', b'u', b'0', b'0', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 6,
+        // Not the beginning of an octal number.
+        [b'\\', b'0', b'0'..=b'7', b'0'..=b'7', ..] => 0,
         [b'\\', b'n' | b'r' | b't' | b'b' | b'f' | b'v' | b'a' | b'0', ..] => 2,
         _ => 0,
+    }
+}
+
+/// Returns the length of the escape of a letter or byte that `bytes` begin with, whose digits would else begin a word with what follows.
+fn letter(bytes: &[u8]) -> Option<usize> {
+    let are = |digits: &[u8], is: fn(&u8) -> bool| digits.iter().all(is);
+    match bytes {
+        [b'\\', b'u', digits @ ..] if digits.len() >= 4 && are(&digits[..4], u8::is_ascii_hexdigit) => Some(6),
+        [b'\\', b'U', digits @ ..] if digits.len() >= 8 && are(&digits[..8], u8::is_ascii_hexdigit) => Some(10),
+        [b'\\', b'x', high, low, ..] if are(&[*high, *low], u8::is_ascii_hexdigit) => Some(4),
+        [b'\\', b'0'..=b'3', high, low, ..] if are(&[*high, *low], |digit| (b'0'..=b'7').contains(digit)) => Some(4),
+        [b'%', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', low, ..] if low.is_ascii_hexdigit() => Some(3),
+        _ => None,
     }
 }
 
@@ -95,8 +112,8 @@ mod tests {
             ("\u{1b}(Bred", "   red"),
             ("\u{fffd}[32mred\u{fffd}^[[0mred", "       red\u{fffd}     red"),
             ("a%20b%3Dc%3a%0Ad%2Be%zz%2", "a   b  =c  :   d%2Be%zz%2"),
-            (r"\u5bc6a\ud83d\udd11b\\u5bc6c\u12", r"      a            b\      c\u12"),
-            (r"\xe5\xafa\345\257b\U0001F511c%E5%AFd", r"        a        b          c      d"),
+            (r"\u5bc6a\ud83d\udd11b\\u5bc6c\u12", r"%%%%%%a%%%%%%%%%%%%b\%%%%%%c\u12"),
+            (r"\xe5\xafa\345\257b\U0001F511c%E5%AFd", r"%%%%%%%%a%%%%%%%%b%%%%%%%%%%c%%%%%%d"),
         ] {
             assert_eq!(plain(text).unwrap_or_else(|| text.to_owned()), expected, "{text:?}");
         }
@@ -138,6 +155,10 @@ mod tests {
             "Authorization%3A%20Bearer%20q8Zr2Lw9Tx4Vb7Nc1Md6Kp3",
             "Authorization%3A%20Bearer%20[redacted:authorization]",
         );
+        for before in ["\u{1b}[36m", "%0A"] {
+            let url = format!("{before}postgres://me:p%C3%A4ssw0rd@db/x");
+            assert_redacted(&url, &format!("{before}postgres://me:[redacted:url-password]@db/x"));
+        }
         assert_redacted("API_KEY=\u{1b}[36mq8Zr2Lw9Tx4Vb7Nc1Md6Kp3\u{1b}[0m", "API_KEY=\u{1b}[36m[redacted:secret]\u{1b}[0m");
     }
 
