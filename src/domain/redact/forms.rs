@@ -9,6 +9,9 @@ use regex::{Regex, RegexBuilder};
 pub(super) enum Proof {
     /// The form alone is proof.
     Form,
+    /// The header of a JSON Web Token before it, which is a part of the secret: looked for from its end, because a pattern that begins with
+    /// it would follow every such beginning to the end of its word.
+    Header,
     /// A digit, so that words are left alone.
     Digit,
     /// A digit and 16 letters or digits in a row, so that names with hyphens are left alone.
@@ -26,7 +29,7 @@ pub(super) const FORMS: &[(&str, &str, Proof)] = &[
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\z)",
         Proof::Form,
     ),
-    ("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", Proof::Form),
+    ("jwt", r"\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", Proof::Header),
     ("anthropic-key", r"\bsk-ant-[A-Za-z0-9_*-]{6,}", Proof::Form),
     ("api-key", r"\bsk-[A-Za-z0-9_-]{0,60}\*{2,}[A-Za-z0-9_*-]*", Proof::Form),
     ("api-key", r"\bsk-(?:proj|svcacct|admin|or-v1|lf|litellm)-[A-Za-z0-9_-]{12,}", Proof::Digit),
@@ -86,10 +89,16 @@ pub(super) const FORMS: &[(&str, &str, Proof)] = &[
 ];
 
 /// All forms in one pattern; the group `kN` is form number N, the group `sN` its secret.
-pub(super) static PATTERNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+pub(super) static PATTERNS: LazyLock<Option<Regex>> = LazyLock::new(|| pattern_of(|_| true));
+/// Those that tell a secret by itself, whatever name stands before it.
+pub(super) static CERTAIN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| pattern_of(|proof| !matches!(proof, Proof::Random | Proof::Dense)));
+
+fn pattern_of(is_in: impl Fn(Proof) -> bool) -> Option<Regex> {
     let parts: Vec<String> = FORMS
         .iter()
         .enumerate()
+        .filter(|(_, (_, _, proof))| is_in(*proof))
         .map(|(index, (_, pattern, _))| {
             // Markup puts underscores around words: `_key_` is a word of its own, and the key is another.
             let (inner, end) = pattern.strip_suffix(r"\b").map_or((*pattern, ""), |inner| (inner, r"(?:\b|_)"));
@@ -105,4 +114,4 @@ pub(super) static PATTERNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     // The patterns are constants; `the_patterns_compile` proves that this never gives `None`.
     // Its states do not fit what is usual, and were made again and again.
     RegexBuilder::new(&parts.join("|")).size_limit(64 << 20).dfa_size_limit(16 << 20).build().ok()
-});
+}

@@ -310,6 +310,7 @@ mod tests {
             "API_KEY\n=\n\nC3J27XDCG2LmlZGEONYlgCtjfIZ4SOcM".to_owned(),
             "authorization\n:\nbearer\n\n\nabc123def456ghi".to_owned(),
             "a line".to_owned(),
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl".to_owned(),
         ];
         let mut removed = 0;
         for _ in 0..2_000 {
