@@ -150,8 +150,6 @@ struct Fold {
     is_imported: bool,
     /// When the last event happened that says something of time.
     last: TimeNs,
-    /// The moment that the last imported attempt has.
-    imported_at: Option<TimeNs>,
     /// Where the bars are: lane and place.
     attempts: HashMap<(AgentNo, AttemptNo), (usize, usize)>,
     calls: HashMap<CallNo, (usize, usize)>,
@@ -242,7 +240,8 @@ impl Fold {
                 Some(body.agent)
             }
             Event::AttemptImported(body) => {
-                self.timeline.is_untimed |= self.imported_at.replace(at) == Some(at);
+                // An event of an import has the moment of its run, which is that of one attempt at most.
+                self.timeline.is_untimed = true;
                 let at = self.behind(body.agent, at);
                 let to = at.saturating_add(body.duration_ms.map_or(0, ns));
                 let outcome = if body.passed { Outcome::Good } else { Outcome::Bad };

@@ -149,9 +149,14 @@ impl Recall<'_> {
             if open == 0 || until.is_some_and(|until| row.started_at >= until) || !only.iter().all(|only| may_be(&row, only)) {
                 continue;
             }
-            // A run that nothing was written of since then had made its calls before.
+            // What a process does that has the run in its hands will be written now; a run that stands still made its calls before its
+            // last event.
+            let runs_now = || self.0.runs().is_executed(&row);
+            let moment =
+                || self.0.runs().events_of(row.run_id, row.version, 1).map(|last| last.first().map(|last| last.envelope.at));
             if let Some(since) = since
-                && self.0.runs().events_of(row.run_id, row.version, 1)?.last().is_some_and(|last| last.envelope.at < *since)
+                && !runs_now()
+                && moment()?.is_some_and(|at| costs::quarter_of(at) < costs::quarter_of(*since))
             {
                 continue;
             }
@@ -181,6 +186,8 @@ fn may_be(row: &RunRow, only: &Only) -> bool {
         Dimension::Template => is(Some(&row.template_id)),
         Dimension::Mode => is(Some(row.mode.name())),
         Dimension::Workspace => is(row.workspace.as_deref()),
+        // What stands still is asked for in the own log alone.
+        Dimension::Node => only.value == "own",
         Dimension::LabelOf(key) => is(row.labels.get(key).map(String::as_str)),
         _ => true,
     }

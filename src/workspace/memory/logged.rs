@@ -87,12 +87,21 @@ impl Source for Logged<'_> {
     }
 }
 
-/// Leaves out what tools gave and showed: no document has it, and in a long session it is most of what is there.
+/// Leaves out what tools gave and showed: no document has it, and in a long session it is most of what is there. What they were asked is
+/// told by their own events.
 fn leave_out_results(event: &mut Event) {
-    if let Event::ToolEnded(body) = event
-        && let Some(private) = &mut body.private
-    {
-        *private = ToolEndedPrivate { result: Text::Inline(String::new()), whole: None, diff: None, originals: Vec::new() };
+    match event {
+        Event::ToolEnded(body) => {
+            if let Some(private) = &mut body.private {
+                *private = ToolEndedPrivate { result: Text::EMPTY, whole: None, diff: None, originals: Vec::new() };
+            }
+        }
+        Event::CallReplied(body) => {
+            if let Some(private) = &mut body.private {
+                private.tool_calls = Text::EMPTY;
+            }
+        }
+        _ => {}
     }
 }
 

@@ -219,7 +219,10 @@ impl Runs<'_> {
         }
         let concerned = || writes.written.iter().filter(|written| role.is_none_or(|role| is_of(&written.agent, role)));
         // What is locked would stay as the run left it while the rest goes back: then nothing does.
-        for name in concerned().flat_map(|written| &written.files).filter_map(|file| file.original.as_ref()?.payload()) {
+        let key_of = |written: &Written, file: &FileChange| (written.call, written.tool_call, file.path.clone());
+        let open = concerned().flat_map(|written| written.files.iter().map(move |file| (written, file)));
+        let open = open.filter(|(written, file)| !writes.undone.contains(&key_of(written, file)));
+        for name in open.filter_map(|(_, file)| file.original.as_ref()?.payload()) {
             if let Err(locked @ store::Error::Locked(_)) = self.0.payloads.read(name) {
                 return Err(locked.into());
             }
@@ -230,8 +233,7 @@ impl Runs<'_> {
         for written in concerned().rev() {
             let mut back = Vec::new();
             for file in written.files.iter().rev() {
-                let key = (written.call, written.tool_call, file.path.clone());
-                if writes.undone.contains(&key) {
+                if writes.undone.contains(&key_of(written, file)) {
                     continue;
                 }
                 let known = foreseen.get(&file.path).copied();
