@@ -216,9 +216,13 @@ fn what_killed_calls_cost_is_said_to_be_in_no_sum() {
     let counts = |more: &[&str]| notices(more).contains("1 run without an end");
     assert!(counts(&[]) && counts(&["--where", &format!("template={}", RUN[1])]) && counts(&["--where", "tier=premium"]));
     // What the question does not ask for is not missing in its sum.
-    for beside in
-        [["--where", "template=another"], ["--where", "mode=real"], ["--since", "2100-01-01"], ["--until", "2020-01-01"]]
-    {
+    for beside in [
+        ["--where", "template=another"],
+        ["--where", "mode=real"],
+        ["--where", "node=another"],
+        ["--since", "2100-01-01"],
+        ["--until", "2020-01-01"],
+    ] {
         assert!(!counts(&beside), "{beside:?}: {}", notices(&beside));
     }
     house.meno(["cancel", "last"]).ends();

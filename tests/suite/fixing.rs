@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{House, files_with, finish};
 use crate::llm_server::{LlmServer, Turn};
-use crate::planted::{CARGO, KEY, PYTHON, Project, agent, command, house, meno, meno_beside, tools, wire};
+use crate::planted::{
+    CARGO, KEY, PYTHON, Project, agent, clumsy_turn, command, house, meno, meno_beside, tools, wire, write_huge,
+};
 
 /// What the finder answers.
 fn found(project: &Project) -> Value {
@@ -262,13 +264,8 @@ async fn models_over_the_wire_mend_it_too_with_all_that_they_get_wrong() {
     let review = json!({"summary": "The change takes the discount off, which is the cause and no more than that.", "material": "given", "findings": [], "strengths": [], "questions": [], "verdict": "approve",
                         "not_verified": []});
     let server = LlmServer::start([
-        // Several calls at once: wrong arguments, a tool that is not there, a huge result, the command itself.
-        Turn::text("Let me look.")
-            .tool("list_files", json!({"depth": 2}))
-            .tool("read_file", json!("{\"path\": \"bil"))
-            .tool("browse_web", json!({"url": "http://example.com"}))
-            .tool("read_file", json!({"path": "huge.txt"}))
-            .tool("run_command", command(&project)),
+        // Several calls at once, the command itself among them.
+        clumsy_turn().tool("run_command", command(&project)),
         Turn::text(&found(&project).to_string()),
         Turn::text("").tool("read_file", json!({"path": project.broken})),
         Turn::text(&page("It may be the rounding.", "No change is needed.")),
@@ -281,7 +278,7 @@ async fn models_over_the_wire_mend_it_too_with_all_that_they_get_wrong() {
     ])
     .await;
     let Some((house, programs)) = house(&project, &wire(&server.base_url(""))) else { return };
-    fs::write(house.path("work/huge.txt"), format!("{}\n{KEY}\n", "a line of a huge file\n".repeat(20_000))).expect("written");
+    write_huge(&house);
     let runner = format!("runner={}", project.runner);
     meno_beside(&house, &programs, &mend(&runner, &["--allow-unpriced", "--json"])).await.exits(0);
     assert_mended(&house, &programs, &project);

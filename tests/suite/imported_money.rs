@@ -136,6 +136,13 @@ fn a_simulated_run_stays_simulated_and_a_trace_of_what_is_here_does_not_count_ag
     let resumed = other.meno(["resume", "last"]);
     assert!(resumed.exits(1).stderr.contains("was imported"), "it is nothing that could go on");
     other.meno(["audit", "--all"]).exits(0);
+    // However many there are, one line says it.
+    house.meno(RUN.into_iter().chain(["2"])).ends();
+    let two = house.path("two.jsonl");
+    house.meno(["telemetry", "export", "--format", "otlp-json", "-o", text(&two)]).exits(0);
+    let told = document(house.meno(["import", "otel", text(&two), "--json"]));
+    let notices: Vec<&Value> = told["notices"].as_array().expect("notices").iter().map(|notice| &notice["count"]).collect();
+    assert_eq!(notices, [2], "{told:#}");
 }
 
 #[test]

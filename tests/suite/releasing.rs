@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{House, files_with};
 use crate::llm_server::{LlmServer, Turn};
-use crate::planted::{CARGO, KEY, PYTHON, Project, agent, command, house, meno, meno_beside, tools, wire};
+use crate::planted::{
+    CARGO, KEY, PYTHON, Project, agent, clumsy_turn, command, house, meno, meno_beside, tools, wire, write_huge,
+};
 
 /// Starts a run of one check besides the tests; the answers name Python's runner without its number.
 fn prepare<'a>(command: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -155,13 +157,8 @@ fn a_simulation_without_a_script_says_what_the_tests_say() {
 async fn models_over_the_wire_are_held_against_the_tests_too() {
     for project in [CARGO, PYTHON] {
         let server = LlmServer::start([
-            // Several calls at once: broken arguments, a tool that is not there, a huge result, a program that is not allowed.
-            Turn::text("Let me look.")
-                .tool("list_files", json!({"depth": 2}))
-                .tool("read_file", json!("{\"path\": \"bil"))
-                .tool("browse_web", json!({"url": "http://example.com"}))
-                .tool("read_file", json!({"path": "huge.txt"}))
-                .tool("run_command", json!({"program": "curl", "arguments": ["http://example.com"]})),
+            // Several calls at once, and a program that is not allowed.
+            clumsy_turn().tool("run_command", json!({"program": "curl", "arguments": ["http://example.com"]})),
             Turn::text(&verdict(&project, "pass").to_string()),
             // One at a time, in small pieces.
             Turn::text("").tool("read_file", json!({"path": project.broken})).in_pieces_of(7),
@@ -175,8 +172,7 @@ async fn models_over_the_wire_are_held_against_the_tests_too() {
         ])
         .await;
         let Some((house, programs)) = house(&project, &wire(&server.base_url(""))) else { continue };
-        fs::write(house.path("work/huge.txt"), format!("{}\n{KEY}\n", "a line of a huge file\n".repeat(20_000)))
-            .expect("written");
+        write_huge(&house);
         let command = test_command(&project);
         meno_beside(&house, &programs, &prepare(&command, &["--allow-unpriced", "--json"])).await.exits(0);
         let run = assert_judged(&house, &programs, &[("cheap", "fail"), ("capable", "pass")]);

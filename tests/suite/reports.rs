@@ -113,6 +113,7 @@ fn a_template_shows_its_weeks_tiers_criteria_and_rules() {
     is_harmless(&hostile, &served.page(&hostile));
     let shipped = served.page("/templates/python_package_publish");
     assert!(shipped.contains("<h2>Rules</h2>") && shipped.contains("class=\"edge when\""), "{shipped}");
+    assert!(shipped.contains("href=\"/new/python_package_publish\""), "it can be run from here: {shipped}");
     assert!(shipped.contains("Count simulated runs too"), "what counts is said: {shipped}");
     let counted = served.page("/templates/python_package_publish?simulated=1");
     assert!(counted.contains("too few"), "two runs claim nothing: {counted}");

@@ -282,6 +282,9 @@ fn what_tools_read_and_wrote_is_encrypted_too() {
     house.meno(["undo", "last"]).exits(0);
     assert!(!house.path("work/copy.txt").exists());
     assert_eq!(fs::read_to_string(house.path("work/long.txt")).expect("there"), long("READ"));
+    // What is back already needs no key.
+    fs::rename(&file, &away).expect("moved");
+    house.meno(["undo", "last"]).exits(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

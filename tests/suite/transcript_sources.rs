@@ -315,8 +315,14 @@ fn a_watch_takes_in_what_is_written_meanwhile() {
             ),
         ]
     };
-    write(&file, &exchange(0));
+    // Whoever agreed may begin before the first session; who has not is told that there is none.
+    assert!(
+        house.meno(["import", "transcripts", "claude-code", "--watch"]).exits(1).stderr.contains("no transcripts were found")
+    );
     let mut watch: Running = house.start(["import", "transcripts", "claude-code", "--yes", "--watch", "--json"]);
+    let none: Value = serde_json::from_str(watch.line().expect("a line")).expect("JSON");
+    assert_eq!(none["calls"], 0);
+    write(&file, &exchange(0));
     let taken = |watch: &mut Running| -> Value { serde_json::from_str(watch.line().expect("a line")).expect("JSON") };
     assert_eq!(taken(&mut watch)["calls"], 1);
     let mut open = File::options().append(true).open(&file).expect("the session");

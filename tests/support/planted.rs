@@ -8,6 +8,7 @@ use meno::event::{Event, Recorded, ToolFault};
 use serde_json::{Value, json};
 
 use crate::harness::{Done, House, cannot_check, finish};
+use crate::llm_server::Turn;
 
 pub const KEY: &str = "wire-key-0123456789abcdef0123456789";
 
@@ -144,4 +145,18 @@ pub fn wire(base_url: &str) -> String {
         "{}[providers.wire]\nkind = \"anthropic\"\nbase_url = \"{base_url}\"\napi_key_env = \"WIRE_KEY\"\nauth = \"x-api-key\"\n",
         tiers.concat()
     )
+}
+
+/// What a model asks for at once and gets wrong: broken arguments, a tool that is not there, a huge result.
+pub fn clumsy_turn() -> Turn {
+    Turn::text("Let me look.")
+        .tool("list_files", json!({"depth": 2}))
+        .tool("read_file", json!("{\"path\": \"bil"))
+        .tool("browse_web", json!({"url": "http://example.com"}))
+        .tool("read_file", json!({"path": "huge.txt"}))
+}
+
+/// Writes the file with the huge result, and a key at its end.
+pub fn write_huge(house: &House) {
+    fs::write(house.path("work/huge.txt"), format!("{}\n{KEY}\n", "a line of a huge file\n".repeat(20_000))).expect("written");
 }
