@@ -124,6 +124,14 @@ fn a_scripted_simulation_mends_a_real_project_and_proves_it() {
         assert_eq!(calls("fixer").map(|row| (&row["calls"], &row["failed"])), Some((&json!(1), &json!(0))), "{costs}");
         assert_eq!(calls("finder").map(|row| &row["calls"]), Some(&json!(1)), "{costs}");
         assert_eq!((&costs["rows"], &costs["totals"]), (&json!([]), &json!([])));
+        // The model that asked is known.
+        let costs = meno(&house, &programs, &["costs", "--by", "provider,model,tool", "--json"]).exits(0).stdout;
+        let costs: Value = serde_json::from_str(&costs).expect("a document");
+        let rows = costs["tools"].as_array().expect("tools");
+        assert!(
+            rows.len() > 1 && rows.iter().all(|row| row["key"]["provider"] == "simulated" && row["key"]["model"].is_string()),
+            "{costs}"
+        );
         // How often they failed, and in how many attempts they were called; a reviewer without a script reads by itself.
         let asked = ["analytics", "fix_failing_tests", "--include-simulated"];
         let report = meno(&house, &programs, &[&asked[..], &["--json"]].concat()).exits(0).stdout;

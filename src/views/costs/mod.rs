@@ -50,7 +50,7 @@ impl Projection for Costs {
     }
 
     fn version(&self) -> u32 {
-        7
+        8
     }
 
     fn apply(&self, rows: &mut dyn Rows, event: &Recorded) -> Result<(), String> {

@@ -43,9 +43,17 @@ pub struct CostFold {
     /// Under what calls were counted as lost.
     lost: BTreeMap<CallNo, CostKey>,
     /// Each agent's newest call: tools are asked for by nobody else.
-    newest: BTreeMap<AgentNo, CallNo>,
+    newest: BTreeMap<AgentNo, Asker>,
     /// Tools that run.
     tools: BTreeMap<(CallNo, u32), String>,
+}
+
+/// A call that may ask for tools.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Asker {
+    call: CallNo,
+    provider: String,
+    model: String,
 }
 
 impl Default for CostFold {
@@ -95,6 +103,9 @@ pub(super) trait Ledger {
     /// Keeps the row of a call.
     fn put(&mut self, key: &CallKey, row: CallRow) -> Result<(), String>;
 
+    /// Changes the row of a call, where there is one.
+    fn change(&mut self, key: &CallKey, change: &mut dyn FnMut(&mut CallRow)) -> Result<(), String>;
+
     /// Changes the sums that a charge belongs to, one of each kind.
     fn charge(&mut self, key: &CostKey, change: &dyn Fn(&mut CostRow)) -> Result<(), String>;
 
@@ -113,6 +124,12 @@ impl Ledger for InRows<'_> {
     fn put(&mut self, key: &CallKey, row: CallRow) -> Result<(), String> {
         self.0.put(&key.to_bytes(), rows::write(&row)?);
         Ok(())
+    }
+
+    fn change(&mut self, key: &CallKey, change: &mut dyn FnMut(&mut CallRow)) -> Result<(), String> {
+        let Some(mut row) = self.call(key)? else { return Ok(()) };
+        change(&mut row);
+        self.put(key, row)
     }
 
     fn charge(&mut self, key: &CostKey, change: &dyn Fn(&mut CostRow)) -> Result<(), String> {
@@ -162,6 +179,11 @@ impl Ledger for CallsAlone<'_> {
         Ok(())
     }
 
+    fn change(&mut self, key: &CallKey, change: &mut dyn FnMut(&mut CallRow)) -> Result<(), String> {
+        self.0.get_mut(key).into_iter().for_each(change);
+        Ok(())
+    }
+
     fn charge(&mut self, _: &CostKey, _: &dyn Fn(&mut CostRow)) -> Result<(), String> {
         Ok(())
     }
@@ -197,7 +219,8 @@ impl CostFold {
             Event::CallStarted(body) => {
                 let key = CallKey { at, run, agent: body.agent, attempt: body.attempt, call: body.call };
                 self.open.insert(body.call, key);
-                self.newest.insert(body.agent, body.call);
+                let asker = Asker { call: body.call, provider: body.provider.clone(), model: body.model.clone() };
+                self.newest.insert(body.agent, asker);
                 let tier = self.tiers.get(&body.agent).copied().unwrap_or(Tier::Cheap);
                 let row = call(body.purpose, tier, &body.provider, &body.model, CallStatus::Running);
                 book.put(&key, row)
@@ -263,14 +286,17 @@ impl CostFold {
     fn count_tool(&self, book: &mut dyn Ledger, tool: String, body: &ToolEnded, at: TimeNs) -> Result<(), String> {
         // What a model makes up is no tool: its names are without number.
         let tool = if body.fault == Some(ToolFault::UnknownTool) { "(unknown)".to_owned() } else { tool };
-        let agent = self.newest.iter().find(|(_, call)| **call == body.call).map(|(agent, _)| *agent);
+        let (agent, asker) = self.newest.iter().find(|(_, asker)| asker.call == body.call).unzip();
+        let known = |text: fn(&Asker) -> &String| asker.map(text).cloned().unwrap_or_default();
         let key = ToolKey {
             quarter: quarter_of(at),
             mode: self.mode,
             tool,
-            tier: agent.and_then(|agent| self.tiers.get(&agent)).copied().unwrap_or(Tier::Cheap),
+            provider: known(|asker| &asker.provider),
+            model: known(|asker| &asker.model),
+            tier: agent.and_then(|agent| self.tiers.get(agent)).copied().unwrap_or(Tier::Cheap),
             template: self.template.clone(),
-            role: agent.and_then(|agent| self.roles.get(&agent)).cloned().unwrap_or_default(),
+            role: agent.and_then(|agent| self.roles.get(agent)).cloned().unwrap_or_default(),
             workspace: self.workspace.clone(),
             labels: self.labels.clone(),
         };
@@ -318,6 +344,10 @@ impl CostFold {
         }
         if !model.is_empty() {
             row.model = model.to_owned();
+        }
+        if let Some(asker) = self.newest.get_mut(&body.agent).filter(|asker| Some(asker.call) == body.call) {
+            // Charges and tools of a call are found under one name.
+            (asker.provider, asker.model) = (row.provider.clone(), row.model.clone());
         }
         row.usage = row.usage.plus(usage);
         row.told |= body.known_usage().is_some();
@@ -373,11 +403,8 @@ impl CostFold {
         Ok(book.call(key)?.map(|row| (key.agent, row)))
     }
 
-    fn with_call(&self, book: &mut dyn Ledger, number: CallNo, change: impl FnOnce(&mut CallRow)) -> Result<(), String> {
-        let Some(key) = self.open.get(&number) else { return Ok(()) };
-        let Some(mut row) = book.call(key)? else { return Ok(()) };
-        change(&mut row);
-        book.put(key, row)
+    fn with_call(&self, book: &mut dyn Ledger, number: CallNo, mut change: impl FnMut(&mut CallRow)) -> Result<(), String> {
+        self.open.get(&number).map_or(Ok(()), |key| book.change(key, &mut change))
     }
 
     /// Returns what a charge of a call at `at` counts under.

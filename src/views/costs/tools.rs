@@ -20,6 +20,10 @@ pub struct ToolKey {
     pub mode: Mode,
     /// The tool, as the model named it.
     pub tool: String,
+    /// The provider of the call that asked, by its name in the settings; empty when not known.
+    pub provider: String,
+    /// The model that asked; empty when not known.
+    pub model: String,
     /// The tier of the agent that asked.
     pub tier: Tier,
     /// The template's id.
@@ -58,6 +62,8 @@ impl ToolKey {
         Self::from_quarter(self.quarter)
             .byte(self.mode as u8)
             .text(&self.tool)
+            .text(&self.provider)
+            .text(&self.model)
             .byte(self.tier as u8)
             .text(&self.template)
             .text(&self.role)
@@ -81,6 +87,8 @@ impl ToolKey {
                 [Mode::Real, Mode::Simulated, Mode::Imported].into_iter().find(|mode| *mode as u8 == byte)?
             },
             tool: reader.text()?.to_owned(),
+            provider: reader.text()?.to_owned(),
+            model: reader.text()?.to_owned(),
             tier: {
                 let byte = reader.byte()?;
                 Tier::ALL.into_iter().find(|tier| *tier as u8 == byte)?
@@ -92,13 +100,13 @@ impl ToolKey {
         })
     }
 
-    /// Returns the key that charges of the same work have, for dimensions that both know; model and provider are left open.
+    /// Returns the key that charges of the same work have.
     pub fn as_charge(&self) -> CostKey {
         CostKey {
             quarter: self.quarter,
             mode: self.mode,
-            provider: String::new(),
-            model: String::new(),
+            provider: self.provider.clone(),
+            model: self.model.clone(),
             tier: self.tier,
             template: self.template.clone(),
             role: self.role.clone(),
@@ -119,6 +127,8 @@ mod tests {
             quarter: -3,
             mode: Mode::Imported,
             tool: "run\0command".to_owned(),
+            provider: "local".to_owned(),
+            model: "m:1".to_owned(),
             tier: Tier::Premium,
             template: String::new(),
             role: "fixer".to_owned(),
