@@ -10,18 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::passages::{MEANING_END, SECTION_END};
+use super::uses;
 use crate::domain::event::Verdict;
 use crate::domain::placeholder::{self, Reference};
-use crate::domain::tool::changes_files;
-use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail, ToolDetail};
+use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail};
 
 /// Bytes of one document's words, at most: what a search can still be expected to go by.
 const BODY_BYTES_MAX: usize = 200_000;
 /// Bytes of a task that stand before an agent's output, and of an output that stands for a report.
 const TASK_BYTES_MAX: usize = 1_200;
-
-/// Bytes of what was done with tools.
-const USES_BYTES_MAX: usize = 8_000;
 
 /// What a document is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -141,7 +138,7 @@ pub fn of_run(run: &RunDetail) -> Vec<Document> {
 fn of_exchange(attempt: &AttemptDetail, agent: &AgentDetail, run: &RunDetail, facts: &Facts) -> Document {
     let said = attempt.calls.iter().filter_map(|call| call.said.as_deref());
     let said: Vec<&str> = said.filter(|said| !said.trim().is_empty()).collect();
-    let mut words_only = String::new();
+    let mut words_only = uses::of(std::iter::once(attempt), is_foreign(run));
     for tool in attempt.calls.iter().flat_map(|call| &call.tools) {
         let _ = writeln!(words_only, "{} {}", tool.tool, tool.arguments.as_deref().unwrap_or_default());
     }
@@ -201,6 +198,11 @@ fn facts(run: &RunDetail) -> Facts {
     }
 }
 
+/// Tells whether another program's agents did the work, with tools of theirs.
+fn is_foreign(run: &RunDetail) -> bool {
+    run.source.is_some()
+}
+
 fn title(run: &RunDetail) -> String {
     run.template_name.clone().unwrap_or_else(|| run.template_id.replace(['_', '-'], " "))
 }
@@ -227,7 +229,7 @@ fn run_body(run: &RunDetail) -> String {
         let _ = writeln!(words_only, "The run failed: {why}");
     }
     let attempts = run.agents.iter().flat_map(|agent| &agent.attempts);
-    words_only.push_str(&used(attempts.clone()));
+    words_only.push_str(&uses::of(attempts.clone(), is_foreign(run)));
     for escalation in &run.escalations {
         let why = match escalation.failed_criteria.as_slice() {
             [] => escalation.reason.name().replace('_', " "),
@@ -261,48 +263,10 @@ fn agent_body(agent: &AgentDetail, run: &RunDetail) -> String {
             let _ = writeln!(wrong, "{error}");
         }
     }
-    words_only.push_str(&used(agent.attempts.iter()));
+    words_only.push_str(&uses::of(agent.attempts.iter(), is_foreign(run)));
     let last = agent.attempts.last().and_then(|attempt| attempt.output.as_deref());
     let output = agent.output.as_deref().or(last).unwrap_or_default();
     sections([first_bytes(&task, TASK_BYTES_MAX), output, &wrong], &words_only)
-}
-
-/// Says what was done with tools, each thing once: commands run, files read and changed, what was searched for.
-fn used<'a>(attempts: impl Iterator<Item = &'a AttemptDetail>) -> String {
-    let tools = attempts.flat_map(|attempt| &attempt.calls).flat_map(|call| &call.tools);
-    // What was refused or failed is no fact of the run.
-    let lines: BTreeSet<String> = tools.filter(|tool| tool.ok == Some(true)).filter_map(use_of).collect();
-    let mut words = String::new();
-    let room = |words: &String, line: &str| words.len() + line.len() < USES_BYTES_MAX;
-    for line in lines {
-        if room(&words, &line) {
-            words.push_str(&line);
-            words.push('\n');
-        }
-    }
-    words
-}
-
-/// Says in a line what a tool call was about, without what it wrote.
-fn use_of(used: &ToolDetail) -> Option<String> {
-    let tool = used.tool.as_str();
-    if changes_files(tool) {
-        // By what was recorded as changed: arguments say what was meant, not what came of it. What was taken back is no fact either.
-        let files: Vec<&str> = used.files.iter().filter(|file| !used.undone.contains(file)).map(String::as_str).collect();
-        return (!files.is_empty()).then(|| format!("changed {}", files.join(" ")));
-    }
-    let arguments: Value = serde_json::from_str(used.arguments.as_deref()?).ok()?;
-    let text = |name: &str| arguments[name].as_str().filter(|text| !text.trim().is_empty());
-    Some(match tool {
-        "read_file" => format!("read {}", text("path")?),
-        "search_files" | "find_files" => format!("searched for {}", text("pattern")?),
-        "run_command" => {
-            let words = arguments["arguments"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            let line: Vec<&str> = std::iter::once(text("program")?).chain(words).collect();
-            format!("ran {}", line.join(" "))
-        }
-        _ => return None,
-    })
 }
 
 /// Puts what is not empty together, in sections.
@@ -412,28 +376,6 @@ mod tests {
         let agent = documents.iter().find(|document| document.kind == Kind::Agent).unwrap();
         assert_eq!(agent.facts.roles, ["area_auditor", "area_auditor[Authorization]"]);
         assert!(documents[0].facts.roles.contains(&"area_auditor".to_owned()), "{:?}", documents[0].facts.roles);
-    }
-
-    #[test]
-    fn files_are_changed_by_what_was_recorded_not_by_what_was_meant() {
-        let tool = |name: &str, arguments: Value, files: &[&str]| ToolDetail {
-            tool: name.to_owned(),
-            ok: Some(true),
-            arguments: Some(arguments.to_string()),
-            files: files.iter().map(|file| (*file).to_owned()).collect(),
-            ..ToolDetail::default()
-        };
-        let marked = Value::from("*** Begin Patch\n*** Delete File: old.txt\n*** End Patch");
-        let patch = |text: Value| serde_json::json!({ "patch": text });
-        let said = |tool: &ToolDetail| use_of(tool).unwrap_or_default();
-        assert_eq!(said(&tool("apply_patch", patch(marked), &["old.txt", "src/a.rs"])), "changed old.txt src/a.rs");
-        let deleted = Value::from("--- a/old.txt\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n");
-        assert_eq!(said(&tool("apply_patch", patch(deleted), &["old.txt"])), "changed old.txt");
-        // A write that changed nothing prepared none.
-        assert_eq!(said(&tool("write_file", serde_json::json!({"path": "same.txt", "content": "x"}), &[])), "");
-        let back = ToolDetail { undone: vec!["a".to_owned()], ..tool("apply_patch", Value::Null, &["a", "b"]) };
-        assert_eq!(said(&back), "changed b");
-        assert_eq!(said(&tool("read_file", serde_json::json!({"path": "a"}), &[])), "read a");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::store::{self, Unwritable, guard::guarded, lock};
 use crate::views::run_detail::RunDetail;
 
 /// The form of documents and passages. Another number makes the index anew.
-const FORM: u32 = 8;
+const FORM: u32 = 9;
 /// Runs between two commits: what a crash makes to be done again.
 const COMMIT_RUNS: usize = 2_000;
 /// Events looked through at once for the runs that they belong to.

@@ -20,5 +20,6 @@ pub mod query;
 pub mod question;
 pub mod search;
 pub mod sparing;
+mod uses;
 pub mod vectors;
 pub mod words;

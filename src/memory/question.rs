@@ -7,6 +7,7 @@ use super::lexical::{self, DocumentTest, NumberFact, WordFact};
 use super::query::filter::{self, Bounds, Filter, Origin, Outcome};
 use super::query::{KnownTerms, Sort, Understood, Vocabulary, filter::mode_name};
 use super::search::{OpenIndex, Question};
+use super::uses;
 use crate::domain::money::NanoUsd;
 use crate::domain::tier::Tier;
 use crate::views::status::RunStatus;
@@ -52,13 +53,14 @@ pub fn ask(understood: &Understood, limit: usize, run: &dyn Fn(&str) -> Option<S
         hard.append(&mut phrases);
     }
     hard.extend(understood.without.iter().map(|word| DocumentTest::Without(word.clone())));
+    let changed = understood.changed.iter().map(|file| DocumentTest::Phrase(uses::changed(file)));
     Question {
         text: understood.text.clone(),
         hard,
         from_words: of(Origin::Words),
         phrases,
         soft: understood.boosts.iter().map(|boost| of_test(boost, run)).collect(),
-        first: understood.first.iter().map(|test| of_test(test, run)).collect(),
+        first: understood.first.iter().map(|test| of_test(test, run)).chain(changed).collect(),
         tests_alone: understood.is_all_filters,
         order: understood.order.map(|order| of_sort(order.sort)),
         skip: understood.order.map_or(0, |order| order.place.saturating_sub(1) as usize),

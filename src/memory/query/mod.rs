@@ -6,6 +6,7 @@
 
 mod amounts;
 mod calendar_words;
+mod changed;
 mod complete;
 pub mod filter;
 mod foreign;
@@ -115,6 +116,8 @@ pub struct Understood {
     pub boosts: Vec<FilterTest>,
     /// What may be ids or names in code; exact hits come first.
     pub ids: Vec<Id>,
+    /// Files that were changed by the runs that are looked for; those that changed them come first.
+    pub changed: Vec<String>,
     /// What was typed like a key and is searched as text, and why.
     pub notes: Vec<String>,
 }
@@ -247,6 +250,7 @@ pub fn understand(query: &str, vocabulary: &Vocabulary, now: &jiff::Zoned) -> Un
         }
     }
     understood.ids = ids(&words);
+    understood.changed = changed::files(&words);
     understood.text = text.join(" ");
     let keyed = !understood.filters.is_empty();
     let head = words.get(..WORDS_MAX.min(words.len())).unwrap_or_default();

@@ -129,15 +129,18 @@ impl Recall<'_> {
             let opened = self.open_embedder();
             opened.and_then(|embedder| embedder.usable().map(|()| embedder)).map_err(|error| error.to_string())
         };
+        // What is all filters whatever the store speaks of needs no meanings.
+        let now = search.now.parse().unwrap_or_else(|_| jiff::Zoned::now());
+        let is_all_filters = understand(&search.query, &Vocabulary::default(), &now).is_all_filters;
         let log_head = self.0.log.head()?.seq;
         let is_current = lock(&self.0.memory.opened).as_ref().is_some_and(|open| {
-            open.seen().is_some_and(|seen| seen.seq >= log_head) && (open.is_embedded() || embedder.is_err())
+            open.seen().is_some_and(|seen| seen.seq >= log_head) && (open.is_embedded() || embedder.is_err() || is_all_filters)
         });
         if !is_current && self.0.store.path.is_dir() {
             std::thread::scope(|scope| {
                 // The model is loaded while the index is brought up to the log. Why it cannot be is said when it is asked.
                 // A store of which only the beginning is written has nothing to compare.
-                let model = embedder.as_ref().ok().filter(|_| log_head > 1);
+                let model = embedder.as_ref().ok().filter(|_| log_head > 1 && !is_all_filters);
                 let loading = model.map(|embedder| scope.spawn(|| embedder.load()));
                 let take_in = |place: &IndexDir| -> Result<(), RecallError> {
                     place.hold()?.map_or(Ok(()), |hold| self.take_in_unlocked(&hold))
@@ -158,7 +161,7 @@ impl Recall<'_> {
                     Err(error) => notices.push(format!("the index could not be brought up to the log: {error}")),
                 }
                 drop(loading.map(std::thread::ScopedJoinHandle::join));
-                if let Ok(embedder) = &embedder {
+                if let Some(embedder) = model {
                     let in_time = |_, _| begun.elapsed() < patience;
                     let embed = |hold: Hold| hold.embed_for(&search.query, embedder, &in_time);
                     let embedded = place.hold().and_then(|hold| hold.map(embed).transpose());
