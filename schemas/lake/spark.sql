@@ -1,4 +1,4 @@
--- The tables of a lake in Spark. Put the lake's folder or URL in the place of LAKE; then run views.sql.
+-- The tables of a lake in Spark. Put the lake's folder or URL in the place of LAKE, and then run views.sql.
 -- Spark knows the days of a table that it was told of: after an export of new days run the last lines again.
 
 CREATE TABLE runs_all USING parquet OPTIONS (path 'LAKE/runs');

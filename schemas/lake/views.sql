@@ -3,7 +3,7 @@
 -- of the .json files here, partitioned by v and date.
 --
 -- Rows of runs, attempts and calls say what was known up to `as_of`: the newest row of a key counts. Rows of the other tables never change.
--- A lake may have a row twice (a store exported by two versions of its copies); each counts once.
+-- A lake may have a row twice (a store exported by two versions of its copies), and each counts once.
 --
 -- Stores that imported the same history have the same runs: each counts once, as the store has it that knows most of it. All views need the
 -- table of runs for that, and a run that it does not have counts in every store.
@@ -66,15 +66,15 @@ FROM tools_all AS every
 LEFT JOIN run_nodes AS counted ON every.run_id = counted.run_id
 WHERE counted.node IS NULL OR counted.node = every.node;
 
-CREATE OR REPLACE VIEW events AS
-SELECT DISTINCT every.*, COALESCE(every.occurred_at, every.at) AS happened_at
-FROM events_all AS every
-LEFT JOIN run_nodes AS counted ON every.run_id = counted.run_id
-WHERE counted.node IS NULL OR counted.node = every.node;
-
 -- Only after an export with --with-payloads:
 -- CREATE OR REPLACE VIEW texts AS
 -- SELECT DISTINCT every.*, every.at AS happened_at
 -- FROM texts_all AS every
 -- LEFT JOIN run_nodes AS counted ON every.run_id = counted.run_id
--- WHERE counted.node IS NULL OR counted.node = every.node;
+-- WHERE counted.node IS NULL OR counted.node = every.node
+
+CREATE OR REPLACE VIEW events AS
+SELECT DISTINCT every.*, COALESCE(every.occurred_at, every.at) AS happened_at
+FROM events_all AS every
+LEFT JOIN run_nodes AS counted ON every.run_id = counted.run_id
+WHERE counted.node IS NULL OR counted.node = every.node;

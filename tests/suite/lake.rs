@@ -133,7 +133,10 @@ fn views(lake: &Path) -> Connection {
         }
     }
     let sql = fs::read_to_string(schemas.join("views.sql")).expect("the views");
-    engine.execute_batch(&sql.replace("CREATE OR REPLACE", "CREATE")).expect("views");
+    // Some engines take one statement at a time: a semicolon ends one and stands nowhere else.
+    for statement in sql.replace("CREATE OR REPLACE", "CREATE").split(';').filter(|statement| !statement.trim().is_empty()) {
+        engine.execute(statement, []).unwrap_or_else(|why| panic!("{why}: {statement}"));
+    }
     engine
 }
 

@@ -184,7 +184,7 @@ impl Columns {
     /// Holds the next of `rows` instead of what it holds, at most `most`; returns how many there were.
     pub fn fill(&mut self, rows: &mut Rows<'_>, most: usize) -> usize {
         let count = rows.left.min(most);
-        self.0.iter_mut().for_each(Cells::clear);
+        self.0.iter_mut().for_each(|cells| cells.clear(count));
         for _ in 0..count {
             for cells in &mut self.0 {
                 let present = rows.is_present();
@@ -209,15 +209,37 @@ impl Columns {
 }
 
 impl Cells {
-    fn clear(&mut self) {
-        self.present.clear();
+    /// Tells whether no two rows that have a value differ.
+    pub fn are_one(&self) -> bool {
+        fn are_one<T: PartialEq>(values: &[T]) -> bool {
+            values.windows(2).all(|pair| pair.first() == pair.last())
+        }
+        match &self.values {
+            Values::Bool(values) => are_one(values),
+            Values::Int(values) => are_one(values),
+            Values::Float(values) => are_one(values),
+            Values::Text { bytes, ends } => {
+                let length = ends.first().copied().unwrap_or(0);
+                let text = |begin: usize, end: usize| bytes.get(begin..end);
+                ends.windows(2).all(|pair| matches!(pair, [begin, end] if text(*begin, *end) == text(0, length)))
+            }
+        }
+    }
+
+    /// Forgets all rows and makes room for so many.
+    fn clear(&mut self, rows: usize) {
+        fn clear<T>(values: &mut Vec<T>, rows: usize) {
+            values.clear();
+            values.reserve(rows);
+        }
+        clear(&mut self.present, rows);
         match &mut self.values {
-            Values::Bool(values) => values.clear(),
-            Values::Int(values) => values.clear(),
-            Values::Float(values) => values.clear(),
+            Values::Bool(values) => clear(values, rows),
+            Values::Int(values) => clear(values, rows),
+            Values::Float(values) => clear(values, rows),
             Values::Text { bytes, ends } => {
                 bytes.clear();
-                ends.clear();
+                clear(ends, rows);
             }
         }
     }

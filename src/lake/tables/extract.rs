@@ -40,7 +40,8 @@ struct Held {
 pub struct Extract {
     node: String,
     tables: Vec<Table>,
-    held: IndexMap<RunId, Held>,
+    /// Boxed, because they are large and the map moves them.
+    held: IndexMap<RunId, Box<Held>>,
 }
 
 impl Extract {
@@ -90,7 +91,7 @@ impl Extract {
                 let mut keep = |row: Row<'_>| before.extend([timeless(row).into_owned()]);
                 state.clone().rows(&self.node, &|table| self.wants(table), &mut keep);
             }
-            self.held.insert(run, Held { state, before });
+            self.held.insert(run, Box::new(Held { state, before }));
         }
         let (node, tables) = (&self.node, &self.tables);
         let Some(held) = self.held.get_mut(&run) else { return Ok(()) };
@@ -110,7 +111,7 @@ impl Extract {
         let mut kept = IndexMap::new();
         for (run, held) in std::mem::take(&mut self.held) {
             if held.state.ended {
-                self.give(held, each);
+                self.give(*held, each);
             } else {
                 kept.insert(run, held);
             }
@@ -124,7 +125,7 @@ impl Extract {
     /// Ends the stretch: gives the rows of all runs that were touched and are new.
     pub fn finish(&mut self, each: &mut dyn FnMut(Row<'_>)) {
         for (_, held) in std::mem::take(&mut self.held) {
-            self.give(held, each);
+            self.give(*held, each);
         }
     }
 

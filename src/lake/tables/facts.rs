@@ -106,7 +106,7 @@ impl<'a> Facts<'a> {
 
     /// Returns the first cells of a row about an event of a run.
     fn begin(self, table: Table, recorded: &Recorded, at: TimeNs) -> Vec<Cell<'a>> {
-        let mut cells = Vec::with_capacity(table.columns().len());
+        let mut cells = states::row_of(table);
         cells.extend([
             Cell::text(self.node),
             Cell::number(recorded.envelope.seq),

@@ -1,15 +1,19 @@
 //! The files of a lake, in a folder or in a shared place: which are there, and how one gets its name only when it is whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::buffer::Buffer;
 use super::names::{Covered, DONE, FileFormat, Stretch, folder, partition, version_of};
 use super::{Table, VERSION, parquet, plain};
 use crate::lake::remote::{Remote, RemoteError};
 use crate::store::files::{Files, OsFiles};
+use crate::store::lock;
 
 /// A lake.
 #[derive(Clone)]
@@ -150,11 +154,53 @@ impl Lake<'_> {
         Ok(Covered { done, begun })
     }
 
+    /// Writes the rows of a stretch, each day of a table as a file of its own, and publishes all of them; returns them in the same order.
+    /// Several are written at once: a shared place is waited for, and compression takes more than one processor.
+    ///
+    /// # Errors
+    /// A [`LakeError`]. What is not published then is removed.
+    pub fn write_all(&self, held: &[(i32, &Buffer)], node: &str, stretch: Stretch) -> Result<Vec<Written>, LakeError> {
+        /// Files that a shared place is sent at once.
+        const REMOTE_THREADS: usize = 8;
+        let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = if self.remote.is_some() { REMOTE_THREADS } else { processors() }.min(held.len());
+        let (next, fault) = (AtomicUsize::new(0), Mutex::new(None));
+        let written = Mutex::new(BTreeMap::new());
+        let write_some = || {
+            while lock(&fault).is_none() {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some((day, buffer)) = held.get(number) else { break };
+                match self.write(buffer, *day, node, stretch) {
+                    Ok(file) => {
+                        lock(&written).insert(number, file);
+                    }
+                    Err(why) => {
+                        lock(&fault).get_or_insert(why);
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            (1..threads).for_each(|_| {
+                scope.spawn(write_some);
+            });
+            write_some();
+        });
+        let written: Vec<Written> = std::mem::take(&mut *lock(&written)).into_values().collect();
+        match lock(&fault).take().map_or_else(|| self.publish(&written), Err) {
+            Ok(()) => Ok(written),
+            Err(why) => {
+                self.discard(&written);
+                Err(why)
+            }
+        }
+    }
+
     /// Writes the rows of one day of a stretch as a file, which is there once it is published.
     ///
     /// # Errors
     /// [`LakeError::Io`].
-    pub fn write(&self, buffer: &Buffer, day: i32, node: &str, stretch: Stretch) -> Result<Written, LakeError> {
+    fn write(&self, buffer: &Buffer, day: i32, node: &str, stretch: Stretch) -> Result<Written, LakeError> {
         let name = format!("{}.{}", stretch.name(node), self.format.name());
         let within = PathBuf::from(folder(buffer.table)).join(partition(day));
         let of_day = self.dir.join(&within);
@@ -186,7 +232,7 @@ impl Lake<'_> {
     ///
     /// # Errors
     /// [`LakeError::Io`].
-    pub fn publish(&self, files: &[Written]) -> Result<(), LakeError> {
+    fn publish(&self, files: &[Written]) -> Result<(), LakeError> {
         const FEW: usize = 8;
         let partials = || files.iter().filter_map(|file| Some((file.partial.as_ref()?, &file.path)));
         let together = |count: usize| -> Result<bool, LakeError> {
@@ -208,7 +254,7 @@ impl Lake<'_> {
     }
 
     /// Removes what was written and is not published: an export that failed leaves a full disk no fuller.
-    pub fn discard(&self, files: &[Written]) {
+    fn discard(&self, files: &[Written]) {
         for partial in files.iter().filter_map(|file| file.partial.as_ref()) {
             // One that was published has another name; what cannot be removed goes with the next export.
             let _ = fs::remove_file(partial);
@@ -275,14 +321,15 @@ fn names(dir: &Path) -> Result<Vec<String>, LakeError> {
 mod tests {
     use super::*;
 
+    const NODE: &str = "01KAPXZ8T0M3N5Q7R9S1V3W5X7";
+
     #[test]
     fn files_that_cannot_all_be_published_leave_no_part() {
         let dir = tempfile::tempdir().unwrap();
         let lake = Lake { dir: dir.path().to_owned(), remote: None, format: FileFormat::Parquet };
         let stretch = Stretch { first: 1, last: 9 };
-        let written: Vec<Written> = (0..12)
-            .map(|day| lake.write(&Buffer::new(Table::Costs), day, "01KAPXZ8T0M3N5Q7R9S1V3W5X7", stretch).unwrap())
-            .collect();
+        let written: Vec<Written> =
+            (0..12).map(|day| lake.write(&Buffer::new(Table::Costs), day, NODE, stretch).unwrap()).collect();
         let names = || -> Vec<String> {
             let days = (0..12).flat_map(|day| names(&dir.path().join(folder(Table::Costs)).join(partition(day))).unwrap());
             days.collect()
@@ -294,5 +341,26 @@ mod tests {
         assert!(!names().iter().any(|name| name.ends_with(PARTIAL)), "{:?}", names());
         fs::remove_dir(&written[7].path).unwrap();
         assert_eq!(names().len(), 7, "what was published stays");
+    }
+
+    #[test]
+    fn all_files_are_written_in_their_order_or_what_is_not_published_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake { dir: dir.path().to_owned(), remote: None, format: FileFormat::Csv };
+        let stretch = Stretch { first: 1, last: 9 };
+        let buffer = Buffer::new(Table::Costs);
+        let days: Vec<(i32, &Buffer)> = (0..40).map(|day| (day, &buffer)).collect();
+        let written = lake.write_all(&days, NODE, stretch).unwrap();
+        let folder = dir.path().join(folder(Table::Costs));
+        let is_of_day = |(file, day): (&Written, i32)| file.path.parent() == Some(folder.join(partition(day)).as_path());
+        assert!(written.len() == 40 && written.iter().zip(0..).all(is_of_day), "{written:?}");
+        assert!(written.iter().all(|file| file.path.is_file()));
+
+        // A day whose folder cannot be made.
+        fs::remove_dir_all(folder.join(partition(20))).unwrap();
+        fs::write(folder.join(partition(20)), "").unwrap();
+        lake.write_all(&days, NODE, Stretch { first: 10, last: 19 }).unwrap_err();
+        let of_day = |day| fs::read_dir(folder.join(partition(day))).unwrap().count();
+        assert!((0..40).filter(|day| *day != 20).all(|day| of_day(day) == 1), "only what was there is there");
     }
 }

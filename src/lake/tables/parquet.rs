@@ -11,7 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::{Type, TypePtr};
+use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
 use super::buffer::{Buffer, Cells, Columns, Values};
 use super::{Column, Kind, Table, VERSION};
@@ -31,10 +31,11 @@ const SMALL_BYTES: usize = 64 * 1024;
 pub fn write(buffer: &Buffer, out: impl Write + Send) -> io::Result<()> {
     let failed = |error: ParquetError| io::Error::other(error);
     let schema = schema(buffer.table).map_err(failed)?;
-    let properties = properties(buffer).map_err(failed)?;
-    let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties)).map_err(failed)?;
     let (mut rows, mut columns) = (buffer.read(), Columns::new(buffer.table));
-    while columns.fill(&mut rows, GROUP_ROWS) > 0 {
+    let mut count = columns.fill(&mut rows, GROUP_ROWS);
+    let properties = properties(buffer, &columns).map_err(failed)?;
+    let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties)).map_err(failed)?;
+    while count > 0 {
         let mut group = file.next_row_group().map_err(failed)?;
         for cells in &columns.0 {
             let Some(mut column) = group.next_column().map_err(failed)? else { break };
@@ -42,22 +43,30 @@ pub fn write(buffer: &Buffer, out: impl Write + Send) -> io::Result<()> {
             column.close().map_err(failed)?;
         }
         group.close().map_err(failed)?;
+        count = columns.fill(&mut rows, GROUP_ROWS);
     }
     file.close().map_err(failed)?;
     Ok(())
 }
 
-fn properties(buffer: &Buffer) -> Result<WriterProperties, ParquetError> {
+/// Returns how a file is written whose first row group has `columns`.
+fn properties(buffer: &Buffer, columns: &Columns) -> Result<WriterProperties, ParquetError> {
     let about = |key: &str, value: String| KeyValue { key: key.to_owned(), value: Some(value) };
     let properties = WriterProperties::builder().set_created_by("meno".to_owned()).set_key_value_metadata(Some(vec![
         about("meno.table", buffer.table.name().to_owned()),
         about("meno.table_version", VERSION.to_string()),
     ]));
-    let properties = if buffer.bytes() < SMALL_BYTES {
-        properties.set_statistics_enabled(EnabledStatistics::Chunk).set_offset_index_disabled(true)
-    } else {
-        properties.set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-    };
+    if buffer.bytes() < SMALL_BYTES {
+        return Ok(properties.set_statistics_enabled(EnabledStatistics::Chunk).set_offset_index_disabled(true).build());
+    }
+    let properties = properties.set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?));
+    // A dictionary of one value and the run of its number are some bytes: a compressor for them is dearer than what it saves. What a
+    // further row group has is not known here.
+    let is_all = buffer.rows() <= GROUP_ROWS;
+    let same = columns.0.iter().filter(|cells| is_all && cells.are_one());
+    let properties = same.fold(properties, |properties, cells| {
+        properties.set_column_compression(ColumnPath::from(cells.column.name), Compression::UNCOMPRESSED)
+    });
     Ok(properties.build())
 }
 

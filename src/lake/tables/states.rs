@@ -114,7 +114,8 @@ impl RunState {
         let time = |text: &Option<String>| text.as_deref().map_or(Cell::Null, moment);
         let [cost, usd] = Cell::money(detail.cost_complete.then_some(detail.cost_nusd));
         let own = detail.agents.iter().flat_map(|agent| &agent.attempts).filter(|attempt| attempt.inherited_from.is_none());
-        let mut cells = vec![
+        let mut cells = row_of(Table::Runs);
+        cells.extend([
             Cell::text(node),
             Cell::text(&self.context.run),
             self.as_of(),
@@ -138,7 +139,7 @@ impl RunState {
             Cell::number(detail.verification_cost_nusd),
             Cell::number(detail.unpriced_calls),
             Cell::number(detail.lost_calls),
-        ];
+        ]);
         cells.extend(tokens(detail.tokens));
         cells.extend([
             Cell::known(detail.budget_nusd),
@@ -165,7 +166,8 @@ impl RunState {
         let [cost, usd] = Cell::money(attempt.cost_complete.then_some(attempt.cost_nusd));
         let signals: Vec<&str> = attempt.signals.iter().map(|signal| signal.name()).collect();
         let count = |verdict: Verdict| attempt.criteria.iter().filter(|criterion| criterion.verdict == verdict).count();
-        let mut cells = vec![
+        let mut cells = row_of(Table::Attempts);
+        cells.extend([
             Cell::text(node),
             Cell::text(&self.context.run),
             Cell::number(agent.number),
@@ -191,7 +193,7 @@ impl RunState {
             cost,
             usd,
             Cell::number(attempt.verification_cost_nusd),
-        ];
+        ]);
         cells.extend(tokens(attempt.tokens));
         cells.extend([
             Cell::known_text(attempt.escalated_to.map(|tier| tier.name())),
@@ -205,7 +207,8 @@ impl RunState {
     fn call_row<'a>(&'a self, node: &'a str, key: CallKey, row: &'a CallRow) -> Row<'a> {
         let [cost, usd] = Cell::money(row.cost());
         let lost = row.status == CallStatus::Lost || self.lost.contains(&key.call) && row.charges == 0;
-        let mut cells = vec![
+        let mut cells = row_of(Table::Calls);
+        cells.extend([
             Cell::text(node),
             Cell::text(&self.context.run),
             Cell::number(key.agent),
@@ -226,11 +229,16 @@ impl RunState {
             usd,
             Cell::number(row.charges),
             Cell::number(row.unknown.saturating_add(u32::from(lost))),
-        ];
+        ]);
         cells.extend(usage(row.known_usage()));
         cells.extend([Cell::known(row.latency_ms), Cell::known(row.first_token_ms), Cell::number(row.retries)]);
         Row { table: Table::Calls, day: day_of(key.at), cells }
     }
+}
+
+/// Returns a row without cells, with room for all of them.
+pub(super) fn row_of<'a>(table: Table) -> Vec<Cell<'a>> {
+    Vec::with_capacity(table.columns().len())
 }
 
 fn tokens(tokens: Tokens) -> [Cell<'static>; 5] {

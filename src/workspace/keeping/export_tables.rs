@@ -172,17 +172,8 @@ impl Keeping<'_> {
         held: &Held,
         exported: &mut TablesExported,
     ) -> Result<(), TablesError> {
-        let mut written = Vec::new();
-        let mut write = || -> Result<(), LakeError> {
-            for ((_, day), buffer) in held {
-                written.push(lake.write(buffer, *day, node, stretch)?);
-            }
-            lake.publish(&written)
-        };
-        if let Err(why) = write() {
-            lake.discard(&written);
-            return Err(why.into());
-        }
+        let files: Vec<(i32, &Buffer)> = held.iter().map(|((_, day), buffer)| (*day, buffer)).collect();
+        let written = lake.write_all(&files, node, stretch)?;
         for (((table, _), buffer), file) in held.iter().zip(&written) {
             for of_table in exported.tables.iter_mut().filter(|other| other.table == *table) {
                 of_table.rows += buffer.rows() as u64;
