@@ -548,19 +548,25 @@ fn every_month_and_model_costs_what_it_cost_then_to_the_nano_dollar() {
         wanted.insert(format!("{} {model}", &day[..7]), json!(cost));
     }
     let long = json!({"input_tokens": 1_000, "output_tokens": 100, "cache_read_input_tokens": 250_000});
-    lines.push(claude("2025-09-01T10:00:00Z", "user", "", json!({"content": "long"})));
-    lines.push(claude(
-        "2025-09-01T10:00:05Z",
-        "assistant",
-        "long",
-        claude_reply("long", "claude-sonnet-4-20250514", "yes", long),
-    ));
-    wanted.insert("2025-09 claude-sonnet-4-20250514".to_owned(), json!(6_000_000 + 2_250_000 + 150_000_000));
+    for (day, model, cost) in [
+        ("2025-09-01", "claude-sonnet-4-20250514", 6_000_000 + 2_250_000 + 150_000_000),
+        ("2026-02-20", "claude-opus-4-6", 10_000_000 + 3_750_000 + 250_000_000),
+        ("2026-03-13", "claude-opus-4-6", 5_000_000 + 2_500_000 + 125_000_000),
+    ] {
+        lines.push(claude(&format!("{day}T10:00:00Z"), "user", "", json!({"content": format!("long {day}")})));
+        let reply = claude_reply(day, model, "yes", long.clone());
+        lines.push(claude(&format!("{day}T10:00:05Z"), "assistant", day, reply));
+        wanted.insert(format!("{} {model}", &day[..7]), json!(cost));
+    }
     write(&house.path("home/.claude/projects/-p/s.jsonl"), &lines);
     let mut rollout_lines = vec![codex_meta("0199-a", None)];
-    for (at, model, total) in
-        [("2025-05-01", "o3", 1000), ("2025-07-01", "o3-2025-04-16", 2000), ("2025-09-01", "gpt-5-codex", 3000)]
-    {
+    for (at, model, total) in [
+        ("2025-05-01", "o3", 1000),
+        ("2025-07-01", "o3-2025-04-16", 2000),
+        ("2025-09-01", "gpt-5-codex", 3000),
+        ("2026-08-20", "gpt-5.6-sol", 4000),
+        ("2026-08-21", "gpt-5.6", 5000),
+    ] {
         let mut exchange = codex_exchange(&format!("{at}T10:00:01Z"), at, "yes", Some(total));
         exchange[0]["payload"]["model"] = json!(model);
         rollout_lines.extend(exchange);
@@ -568,6 +574,8 @@ fn every_month_and_model_costs_what_it_cost_then_to_the_nano_dollar() {
     wanted.insert("2025-05 o3".to_owned(), json!(10_000_000 + 400_000));
     wanted.insert("2025-07 o3-2025-04-16".to_owned(), json!(2_000_000 + 80_000));
     wanted.insert("2025-09 gpt-5-codex".to_owned(), json!(1_250_000 + 100_000));
+    wanted.insert("2026-08 gpt-5.6-sol".to_owned(), json!(5_000_000 + 300_000));
+    wanted.insert("2026-08 gpt-5.6".to_owned(), json!(4_000_000 + 200_000));
     write(&rollout(&house, "sessions/2025/05/01", "0199-a"), &rollout_lines);
     let told = document(house.meno(["import", "transcripts", "--yes", "--json"]));
     assert_eq!(told["cost_complete"], true, "{told:#}");
