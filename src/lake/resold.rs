@@ -8,20 +8,27 @@ use crate::views::stats::day_of;
 
 /// Words of which the names are made of those who sell other makers' models, and of makers under other names than the price table's. A name
 /// with any other word is somebody's own server, whatever else it says.
-const SELLERS: [&str; 13] = [
+const SELLERS: [&str; 20] = [
     "ai",
+    "amazon",
     "anthropic",
     "aws",
+    "az",
     "azure",
     "bedrock",
+    "chat",
     "gcp",
     "gemini",
     "gen",
+    "generative",
     "google",
     "inference",
+    "messages",
     "openai",
     "openrouter",
+    "responses",
     "vertex",
+    "vertexai",
 ];
 
 /// How names of models begin, and who makes these.
@@ -84,10 +91,14 @@ mod tests {
             ("anthropic", "claude-sonnet-4-5[1m]"),
             ("aws.bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
             ("openrouter", "anthropic/claude-sonnet-4.5"),
+            ("anthropic.messages", "claude-sonnet-4-5"),
+            ("amazon-bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            ("google.vertex.anthropic.messages", "claude-sonnet-4-5"),
         ] {
             assert_eq!(amount(provider, model), own, "{provider} {model}");
         }
-        for provider in ["azure", "azure.ai.openai", "OpenAI", "openrouter"] {
+        let by_kits = ["openai.chat", "openai.responses", "azure-openai.chat", "az.ai.openai"];
+        for provider in ["azure", "azure.ai.openai", "OpenAI", "openrouter"].into_iter().chain(by_kits) {
             assert_eq!(amount(provider, "openai/gpt-5"), amount("openai", "gpt-5"), "{provider}");
         }
         for (provider, model) in [

@@ -7,6 +7,7 @@
 pub mod documents;
 pub mod read;
 pub mod trace;
+mod vendors;
 pub mod write;
 
 #[cfg(test)]

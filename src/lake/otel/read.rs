@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::names;
+use super::{names, vendors};
 use crate::domain::event::{AttemptOutcome, Mode, Purpose, StopReason};
 use crate::domain::ids::{RunId, TimeNs};
 use crate::domain::money::{NanoUsd, TokenUsage};
@@ -13,6 +13,9 @@ use crate::lake::calls::End;
 const NAME_CHARS_MAX: usize = 200;
 /// The largest count: what JSON numbers hold exactly.
 const COUNT_MAX: u64 = 1 << 53;
+
+/// Kits, by how the names of their scopes begin, that count cached tokens of every provider apart from the input.
+const COUNT_APART: [&str; 1] = ["openlit"];
 
 /// What a span of generative AI does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,19 @@ pub struct Span {
     pub replied_model: Option<String>,
     /// Only input or only output is told of what it used, and the other is not always nothing.
     pub is_partial: bool,
+    /// What earlier versions read of it, where that is something else: by that its trace is known.
+    pub before: Option<Box<Span>>,
+}
+
+/// How cached tokens are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cached {
+    /// Within the input, as the conventions say.
+    Within,
+    /// Apart from it.
+    Apart,
+    /// Within it, but where it is too small for that: kits that hand on what Anthropic says count them apart.
+    Either,
 }
 
 /// Calls `each` with every span of a document, or with why one cannot be read.
@@ -111,15 +127,18 @@ pub fn document(document: &Value, each: &mut dyn FnMut(Result<Span, String>)) ->
         let service = text(&about, "service.name");
         let scopes = ["scopeSpans", "scope_spans", "instrumentationLibrarySpans"];
         for scope in scopes.iter().filter_map(|name| resource.get(name)?.as_array()).flatten() {
+            let about = scope.get("scope").or_else(|| scope.get("instrumentationLibrary"));
+            let by = about.and_then(|scope| scope.get("name")).and_then(Value::as_str).unwrap_or_default();
+            let is_apart = COUNT_APART.iter().any(|kit| by.starts_with(kit));
             for span in scope.get("spans").and_then(Value::as_array).into_iter().flatten() {
-                each(self::span(span, service.as_deref()));
+                each(self::span(span, service.as_deref(), is_apart));
             }
         }
     }
     Ok(())
 }
 
-fn span(span: &Value, service: Option<&str>) -> Result<Span, String> {
+fn span(span: &Value, service: Option<&str>, is_apart: bool) -> Result<Span, String> {
     let Value::Object(fields) = span else { return Err("a span is no object".to_owned()) };
     let of = |camel: &str, snake: &str| fields.get(camel).or_else(|| fields.get(snake));
     let id = |camel, snake| of(camel, snake).and_then(Value::as_str).map(str::to_ascii_lowercase).unwrap_or_default();
@@ -127,6 +146,25 @@ fn span(span: &Value, service: Option<&str>) -> Result<Span, String> {
     if trace.is_empty() || own.is_empty() || trace.len() > NAME_CHARS_MAX || own.len() > NAME_CHARS_MAX {
         return Err("a span has no traceId or spanId".to_owned());
     }
+    let place = (trace, own, parent);
+    let mut all = attributes(span);
+    vendors::renew(&mut all);
+    let before = read(fields, &all, place.clone(), service, Cached::Within);
+    vendors::translate(&mut all);
+    let mut read = read(fields, &all, place, service, if is_apart { Cached::Apart } else { Cached::Either })?;
+    read.before = before.ok().filter(|before| *before != read).map(Box::new);
+    Ok(read)
+}
+
+/// Reads a span with attributes `all` that stands at a place.
+fn read(
+    fields: &Map<String, Value>,
+    all: &Map<String, Value>,
+    (trace, own, parent): (String, String, String),
+    service: Option<&str>,
+    cached: Cached,
+) -> Result<Span, String> {
+    let of = |camel: &str, snake: &str| fields.get(camel).or_else(|| fields.get(snake));
     let nanos = |value: Option<&Value>| match value {
         Some(Value::String(text)) => text.parse::<i64>().ok(),
         Some(Value::Number(number)) => number.as_i64(),
@@ -135,24 +173,23 @@ fn span(span: &Value, service: Option<&str>) -> Result<Span, String> {
     let started = nanos(of("startTimeUnixNano", "start_time_unix_nano")).filter(|at| *at > 0);
     let started = started.ok_or_else(|| format!("span {own} has no startTimeUnixNano"))?;
     let ended = nanos(of("endTimeUnixNano", "end_time_unix_nano")).filter(|at| *at >= started);
-    let all = attributes(span);
     let name: String = of("name", "name").and_then(Value::as_str).unwrap_or_default().chars().take(NAME_CHARS_MAX).collect();
-    let operation = operation(&all, &name);
-    let error = text(&all, names::ERROR).or_else(|| failed(fields.get("status")));
+    let operation = operation(all, &name);
+    let error = text(all, names::ERROR).or_else(|| failed(fields.get("status")));
     let subject = match operation {
-        Operation::Agent => text(&all, names::AGENT).or_else(|| rest(&name)),
-        Operation::Workflow => text(&all, names::WORKFLOW).or_else(|| text(&all, names::AGENT)).or_else(|| rest(&name)),
-        Operation::Tool => text(&all, names::TOOL).or_else(|| rest(&name)),
-        Operation::Model | Operation::Other => text(&all, names::AGENT),
+        Operation::Agent => text(all, names::AGENT).or_else(|| rest(&name)),
+        Operation::Workflow => text(all, names::WORKFLOW).or_else(|| text(all, names::AGENT)).or_else(|| rest(&name)),
+        Operation::Tool => text(all, names::TOOL).or_else(|| rest(&name)),
+        Operation::Model | Operation::Other => text(all, names::AGENT),
     };
     let stop = all.get(names::FINISH).and_then(|value| match value {
         Value::Array(words) => words.first().and_then(Value::as_str).map(stop),
         Value::String(word) => Some(self::stop(word)),
         _ => None,
     });
-    let small = |name: &str| number(&all, name).ok().flatten().and_then(|number| u32::try_from(number).ok());
-    let cost = number(&all, names::COST).map_err(|why| format!("span {own}: {why}"))?.map(NanoUsd);
-    let (usage, is_partial) = usage(&all).map_err(|why| format!("span {own}: {why}"))?;
+    let small = |name: &str| number(all, name).ok().flatten().and_then(|number| u32::try_from(number).ok());
+    let cost = number(all, names::COST).map_err(|why| format!("span {own}: {why}"))?.map(NanoUsd);
+    let (usage, is_partial) = usage(all, cached).map_err(|why| format!("span {own}: {why}"))?;
     Ok(Span {
         trace,
         id: own,
@@ -163,29 +200,26 @@ fn span(span: &Value, service: Option<&str>) -> Result<Span, String> {
         error,
         subject,
         service: service.map(str::to_owned),
-        provider: text(&all, names::PROVIDER).or_else(|| text(&all, names::SYSTEM)).unwrap_or_default(),
-        model: text(&all, names::MODEL).or_else(|| text(&all, names::REPLIED_MODEL)).unwrap_or_default(),
+        provider: text(all, names::PROVIDER).or_else(|| text(all, names::SYSTEM)).unwrap_or_default(),
+        model: text(all, names::MODEL).or_else(|| text(all, names::REPLIED_MODEL)).unwrap_or_default(),
         usage,
         cost,
         is_unpriced: all.get(names::PRICED) == Some(&Value::Bool(false)),
-        tier: text(&all, names::TIER).and_then(|word| Tier::ALL.into_iter().find(|tier| tier.name() == word)),
-        purpose: if text(&all, names::PURPOSE).as_deref() == Some(Purpose::Judge.name()) {
-            Purpose::Judge
-        } else {
-            Purpose::Work
-        },
+        tier: text(all, names::TIER).and_then(|word| Tier::ALL.into_iter().find(|tier| tier.name() == word)),
+        purpose: if text(all, names::PURPOSE).as_deref() == Some(Purpose::Judge.name()) { Purpose::Judge } else { Purpose::Work },
         stop,
         first_token_ms: all.get(names::FIRST_CHUNK).and_then(Value::as_f64).map(|seconds| (seconds * 1000.0).round() as u64),
         attempt: small(names::ATTEMPT).filter(|number| *number > 0),
         agent_no: small(names::AGENT_NO),
         call: small(names::CALL).filter(|number| *number > 0),
-        end: end(&all),
-        latency_ms: number(&all, names::LATENCY).ok().flatten(),
-        is_simulated: text(&all, names::MODE).as_deref() == Some(Mode::Simulated.name()),
-        run: text(&all, names::RUN).and_then(|run| run.parse().ok()),
-        replied_model: text(&all, names::REPLIED_MODEL),
+        end: end(all),
+        latency_ms: number(all, names::LATENCY).ok().flatten(),
+        is_simulated: text(all, names::MODE).as_deref() == Some(Mode::Simulated.name()),
+        run: text(all, names::RUN).and_then(|run| run.parse().ok()),
+        replied_model: text(all, names::REPLIED_MODEL),
         is_partial,
         name,
+        before: None,
     })
 }
 
@@ -213,8 +247,8 @@ fn operation(all: &Map<String, Value>, name: &str) -> Operation {
     }
 }
 
-/// Returns the tokens, and whether only a part of them is told; cached ones are in the input, and come out of it here.
-fn usage(all: &Map<String, Value>) -> Result<(Option<TokenUsage>, bool), String> {
+/// Returns the tokens, and whether only a part of them is told. Cached ones that are within the input come out of it here.
+fn usage(all: &Map<String, Value>, counted: Cached) -> Result<(Option<TokenUsage>, bool), String> {
     let first = |names: &[&str]| -> Result<Option<u64>, String> {
         names.iter().map(|name| number(all, name)).find(|found| !matches!(found, Ok(None))).unwrap_or(Ok(None))
     };
@@ -226,11 +260,16 @@ fn usage(all: &Map<String, Value>) -> Result<(Option<TokenUsage>, bool), String>
     // What embeds a text puts nothing out.
     let embeds = all.get(names::OPERATION).and_then(Value::as_str) == Some("embeddings");
     let is_partial = input.is_none() || (output.is_none() && !embeds);
-    let cache_read = first(&[names::CACHE_READ, "gen_ai.usage.cache_read_input_tokens"])?.unwrap_or(0);
-    let written = first(&[names::CACHE_WRITE, names::CACHE_CREATION, "gen_ai.usage.cache_creation_input_tokens"])?.unwrap_or(0);
+    let cache_read = number(all, names::CACHE_READ)?.unwrap_or(0);
+    let written = number(all, names::CACHE_WRITE)?.unwrap_or(0);
     let long = number(all, names::CACHE_WRITE_1H)?.unwrap_or(0).min(written);
+    let (input, cached) = (input.unwrap_or(0), cache_read.saturating_add(written));
     let usage = TokenUsage {
-        input: input.unwrap_or(0).saturating_sub(cache_read).saturating_sub(written),
+        input: match counted {
+            Cached::Within => input.saturating_sub(cached),
+            Cached::Apart => input,
+            Cached::Either => input.checked_sub(cached).unwrap_or(input),
+        },
         cache_read,
         cache_write_5m: written - long,
         cache_write_1h: long,

@@ -250,6 +250,72 @@ fn a_call_that_a_framework_wraps_is_counted_once() {
 }
 
 #[test]
+fn cached_tokens_are_counted_once_whichever_way_a_kit_writes_them() {
+    let usage = |scope: &str, attributes: &[(&str, u64)]| {
+        let int = |number: &u64| json!({"intValue": number.to_string()});
+        let attributes: Vec<(&str, Value)> = attributes.iter().map(|(name, number)| (*name, int(number))).collect();
+        let mut document = in_document(&[chat("01", "", "anthropic", "claude-sonnet-4-5", &attributes)]);
+        document["resourceSpans"][0]["scopeSpans"][0]["scope"] = json!({"name": scope});
+        let spans = spans(&document);
+        let (_, sums) = convert(spans.clone());
+        (sums.usage, sums.cost, trace::run(spans).unwrap().1)
+    };
+    let of = |input: u64, read: u64, written: u64| TokenUsage {
+        input,
+        cache_read: read,
+        cache_write_5m: written,
+        output: 100,
+        ..TokenUsage::default()
+    };
+    let (read, written) = ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens");
+    let (input, output) = ("gen_ai.usage.input_tokens", ("gen_ai.usage.output_tokens", 100));
+    let within = usage("x", &[(input, 10_000), output, (read, 6_000), (written, 3_000)]);
+    assert_eq!((within.0, within.1), (of(1_000, 6_000, 3_000), NanoUsd(17_550_000)));
+    // An input that is too small to hold them does not.
+    assert_eq!(usage("x", &[(input, 1_000), output, (read, 6_000), (written, 3_000)]).0, of(1_000, 6_000, 3_000));
+    // A kit that always counts them apart.
+    assert_eq!(
+        usage("openlit.otel.tracing", &[(input, 9_500), output, (read, 6_000), (written, 3_000)]).0,
+        of(9_500, 6_000, 3_000)
+    );
+    // Details of a kit's own.
+    let (read, written) = ("gen_ai.usage.details.cache_read_input_tokens", "gen_ai.usage.details.cache_write_tokens");
+    let details = usage("pydantic-ai", &[(input, 10_000), output, (read, 6_000), (written, 3_000)]);
+    assert_eq!(details.0, of(1_000, 6_000, 3_000));
+    // By what earlier versions read of it the trace is the same: they knew no details.
+    assert_eq!(details.2, usage("pydantic-ai", &[(input, 10_000), output]).2);
+}
+
+#[test]
+fn spans_of_openinference_are_read_as_what_they_are() {
+    let text = |text: &str| json!({"stringValue": text});
+    let int = |number: u64| json!({"intValue": number.to_string()});
+    let kind = |kind: &str| ("openinference.span.kind", text(kind));
+    let document = in_document(&[
+        vendor("01", "", "agent", &[kind("AGENT"), ("agent.name", text("finder"))]),
+        vendor(
+            "02",
+            "01",
+            "Messages",
+            &[
+                kind("LLM"),
+                ("llm.model_name", text("claude-sonnet-4-5")),
+                ("llm.system", text("anthropic")),
+                ("llm.token_count.prompt", int(10_000)),
+                ("llm.token_count.completion", int(100)),
+                ("llm.token_count.prompt_details.cache_read", int(6_000)),
+                ("llm.token_count.prompt_details.cache_write", int(3_000)),
+            ],
+        ),
+        vendor("03", "01", "grep", &[kind("TOOL"), ("tool.name", text("grep"))]),
+        vendor("04", "01", "retrieve", &[kind("RETRIEVER"), ("llm.model_name", text("none"))]),
+    ]);
+    let (events, sums) = convert(spans(&document));
+    assert_eq!((sums.calls, sums.tools, sums.cost), (1, 1, NanoUsd(17_550_000)));
+    assert!(events.iter().any(|event| matches!(event, Event::AgentPlanned(body) if body.role == "finder")), "{events:?}");
+}
+
+#[test]
 fn why_a_cost_is_not_known_is_said_as_it_is() {
     let input = tokens(9, 0)[..1].to_vec();
     let unknown = ("meno.cost.priced", json!({"boolValue": false}));

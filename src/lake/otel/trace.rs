@@ -209,7 +209,7 @@ fn class(error: &str) -> ErrorClass {
 /// is in it where it says something: a trace that was taken in before is still the same.
 fn digest(spans: &[Span]) -> Hash {
     let mut hasher = blake3::Hasher::new();
-    for span in spans {
+    for span in spans.iter().map(|span| span.before.as_deref().unwrap_or(span)) {
         let Span { end, latency_ms, is_simulated, run, .. } = span;
         let written = format!("{span:?}");
         let first = written.find(", end: ").map_or(written.as_str(), |at| &written[..at]);

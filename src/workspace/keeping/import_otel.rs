@@ -96,7 +96,11 @@ impl Keeping<'_> {
                 traces.gone.insert(trace.clone());
             }
             let Some((run, digest)) = trace::run(spans) else {
-                done.skipped.skip("is a trace without model calls", file, 0);
+                done.skipped.skip(
+                    "is a trace without model calls: none of its spans has attributes of `gen_ai.*` or OpenInference that say so",
+                    file,
+                    0,
+                );
                 continue;
             };
             // A trace that this program wrote, of a run that is here: its calls would count twice.
