@@ -13,7 +13,6 @@ use crate::domain::text::Text;
 use crate::domain::tier::{Strategy, Tier};
 use crate::views::stats::day_of;
 
-use super::form::COUNT_MAX;
 use super::resold::price_of;
 
 /// The base agent of agents whose own is not known.
@@ -45,10 +44,11 @@ pub(super) fn strategy_of(first: Tier) -> Strategy {
     }
 }
 
-/// Tells whether a call can have used so many tokens.
+/// Tells whether a call can have used so many tokens: no model reads a thousandth of what is too many.
 pub(super) fn is_plausible(usage: &TokenUsage) -> bool {
+    const CALL_COUNT_MAX: u64 = 10_000_000_000;
     let TokenUsage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = *usage;
-    [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning].iter().all(|count| *count <= COUNT_MAX)
+    [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning].iter().all(|count| *count <= CALL_COUNT_MAX)
 }
 
 /// What a run begins with.

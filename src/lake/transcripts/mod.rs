@@ -51,6 +51,11 @@ pub trait Source: Sync {
     /// Returns when the session began, as far as its first lines say: whoever began first keeps what several sessions tell.
     fn began(&self, session: &Session) -> Option<TimeNs>;
 
+    /// Tells whether it says that it began with what another one had: where two began at the same moment, the other one keeps that.
+    fn is_fork(&self, _: &Session) -> bool {
+        false
+    }
+
     /// Reads a session from its beginning and hands over what it says, in order. Memory does not grow with the files.
     ///
     /// # Errors

@@ -296,19 +296,20 @@ impl Import<'_> {
                 prices_hash,
                 tool_results,
             };
-            let mut sessions: Vec<(Option<TimeNs>, Session)> = Vec::new();
+            let mut sessions: Vec<((Option<TimeNs>, bool), Session)> = Vec::new();
             for found in found.iter().filter(|found| found.source == source.name()) {
                 self.done.tally.merge(&found.tally);
                 self.done.already_there += found.unchanged;
-                sessions.extend(found.sessions.iter().map(|session| (source.began(session), session.clone())));
+                let first = |session: &Session| (source.began(session), source.is_fork(session));
+                sessions.extend(found.sessions.iter().map(|session| (first(session), session.clone())));
             }
             // Over all places: whoever began first keeps what several sessions repeat.
             let modified = |session: &Session| session.files.iter().map(|file| file.modified).min();
             sessions.sort_by(|(a, first), (b, other)| {
-                (a.is_none(), a, modified(first), &first.id).cmp(&(b.is_none(), b, modified(other), &other.id))
+                (a.0.is_none(), a, modified(first), &first.id).cmp(&(b.0.is_none(), b, modified(other), &other.id))
             });
             largest_first(&mut sessions);
-            for (began, mut session) in sessions {
+            for ((began, _), mut session) in sessions {
                 self.session(source, &rules, &mut session, began)?;
             }
         }
@@ -568,7 +569,7 @@ impl Import<'_> {
 
 /// Of sessions that lie in several places, lets the one that says most come in where the first of them would: an older copy may end in
 /// the middle of a reply.
-fn largest_first(sessions: &mut [(Option<TimeNs>, Session)]) {
+fn largest_first<T: Clone>(sessions: &mut [(T, Session)]) {
     let mut places: HashMap<String, Vec<usize>> = HashMap::new();
     for (at, (_, session)) in sessions.iter().enumerate() {
         places.entry(session.id.clone()).or_default().push(at);

@@ -4,18 +4,20 @@
 //! what it is. Only views that are sums over runs span logs; lists of runs know the logs by themselves.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Mutex;
 
-use crate::domain::ids::RunId;
+use crate::domain::event::Event;
+use crate::domain::ids::{CallNo, RunId};
 use crate::store::codec::{self, Decoded};
 use crate::store::files::OsFiles;
 use crate::store::imported::{self, Spans};
 use crate::store::log::{Head, Log, ViewRows};
 use crate::store::{Error, lock};
 use crate::views::run_list::LogFilter;
+use crate::views::transcripts::{self, Key, Seen};
 use crate::views::{Projection, Rows, costs, stats};
 
 /// What the other logs change in a view: rows by key, `None` where one is gone.
@@ -116,8 +118,10 @@ impl Spanning {
         held.retain(|folded| !is_it(folded));
         let base = filter.takes(None).then_some(log);
         let mut rows = Overlay { base, view, changes: Changes::new(), failed: RefCell::new(None) };
-        // A run that two logs have counts once: in the own one, else in the first.
+        // A run that two logs have counts once: in the own one, else in the first. So does a call of a session that two stores have in runs of
+        // their own, because each took in what the other had not.
         let mut counted: HashMap<RunId, bool> = HashMap::new();
+        let mut told = ToldCalls::new(base);
         for end in &ends {
             imported::read(&OsFiles, store, *end, 1, &mut |stored| {
                 let Some(run) = stored.envelope.run.filter(|run| spans.node_of(*run) == Some(end.node)) else { return Ok(()) };
@@ -125,7 +129,10 @@ impl Spanning {
                     Some(counts) => *counts,
                     None => *counted.entry(run).or_insert(log.read_run(run, 1, 1)?.is_empty()),
                 };
-                if counts && let Decoded::Known(recorded) = codec::decode(&stored)? {
+                if counts
+                    && let Decoded::Known(recorded) = codec::decode(&stored)?
+                    && !told.is_elsewhere(run, &recorded.event)?
+                {
                     // What a fold cannot take of another log it leaves out, as it does with the own one.
                     if let Err(why) = projection.apply(&mut rows, &recorded) {
                         tracing::warn!("event {} of log {} does not count: {why}", stored.envelope.seq, end.node);
@@ -138,6 +145,66 @@ impl Spanning {
         let (view, filter) = (view.to_owned(), filter.clone());
         held.push(Folded { view, filter, seen, ends, changes: std::sync::Arc::clone(&changes) });
         Ok(changes)
+    }
+}
+
+/// The calls that sessions of other agents told, over the logs that count.
+struct ToldCalls<'a> {
+    /// The own log, while its calls are not read and where it counts.
+    own: Option<&'a dyn Log>,
+    seen: Seen,
+    /// Calls of runs that other runs have.
+    elsewhere: HashSet<(RunId, CallNo)>,
+}
+
+impl<'a> ToldCalls<'a> {
+    fn new(own: Option<&'a dyn Log>) -> Self {
+        Self { own, seen: Seen::default(), elsewhere: HashSet::new() }
+    }
+
+    /// Takes in the next event of a run; tells whether it is of a call that counts in another run.
+    fn is_elsewhere(&mut self, run: RunId, event: &Event) -> Result<bool, Error> {
+        if let Event::CallStarted(body) = event
+            && let Some(key) = Key::of_call(body)
+        {
+            self.read_own()?;
+            if self.seen.run_of(key).is_some_and(|first| first != run) {
+                self.elsewhere.insert((run, body.call));
+            }
+            self.seen.add(key, run);
+        }
+        Ok(!self.elsewhere.is_empty() && call_of(event).is_some_and(|call| self.elsewhere.contains(&(run, call))))
+    }
+}
+
+impl ToldCalls<'_> {
+    fn read_own(&mut self) -> Result<(), Error> {
+        const PAGE: u32 = 5_000;
+        let Some(own) = self.own.take() else { return Ok(()) };
+        let mut from = Vec::new();
+        loop {
+            let rows = own.view(transcripts::NAME, &from, None, false, PAGE)?.rows;
+            rows.iter().try_for_each(|(key, row)| self.seen.add_row(key, row)).map_err(Error::Index)?;
+            match rows.last() {
+                Some((last, _)) if rows.len() == PAGE as usize => from = [&last[..], &[0]].concat(),
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Returns the call that an event is of.
+fn call_of(event: &Event) -> Option<CallNo> {
+    match event {
+        Event::CallStarted(body) => Some(body.call),
+        Event::CallReplied(body) => Some(body.call),
+        Event::CallFailed(body) => Some(body.call),
+        Event::CallCancelled(body) => Some(body.call),
+        Event::CallLost(body) => Some(body.call),
+        Event::CostIncurred(body) => body.call,
+        Event::ToolStarted(body) => Some(body.call),
+        Event::ToolEnded(body) => Some(body.call),
+        _ => None,
     }
 }
 

@@ -20,19 +20,38 @@ use serde_json::Value;
 use super::files::{self, LineReader, time};
 use super::tally::Tally;
 use super::{Entry, Facts, Item, Reply, Session, SessionFile, Source, Take, ToolUse, What};
+use crate::domain::event::StopReason;
 use crate::domain::ids::TimeNs;
 use crate::domain::lenient_json;
 use crate::domain::money::NanoUsd;
 use crate::views::transcripts::Key;
 use session_file::{file, first, is_session};
 use sidechains::Sidechains;
-use told::{Message, Told, beyond_the_table, class, prompt, stop_reason, usage, words};
+use told::{Beside, Message, Told, beside, beyond_the_table, class, prompt, queued, stop_reason, usage, words};
 
 /// Its name.
 const NAME: &str = "claude-code";
 /// Kinds of lines that say nothing that is taken in.
-const PASSED: [&str; 8] =
-    ["summary", "system", "progress", "file-history-snapshot", "queue-operation", "attachment", "custom-title", "last-prompt"];
+const PASSED: [&str; 18] = [
+    "agent-color",
+    "agent-name",
+    "ai-title",
+    "attachment",
+    "content-replacement",
+    "custom-title",
+    "file-history-snapshot",
+    "last-prompt",
+    "mode",
+    "permission-mode",
+    "pr-link",
+    "progress",
+    "queue-operation",
+    "summary",
+    "system",
+    "tag",
+    "worktree-state",
+    "hook-progress",
+];
 /// Replies of a thread that may still get lines, besides the newest: subagents that were at work at once wrote into one thread.
 const OPEN_MAX: usize = 16;
 /// What may have happened before the last line of a reply comes: behind more it is taken as it stands.
@@ -88,11 +107,20 @@ impl Source for ClaudeCode {
         session.files.iter().filter_map(|file| first(&file.path, |line| line.timestamp.as_deref().and_then(time))).min()
     }
 
+    fn is_fork(&self, session: &Session) -> bool {
+        let is_said = |line: Told<'_>| line.message.is_some().then_some(line.forked_from.is_some());
+        session.files.first().and_then(|file| first(&file.path, is_said)).unwrap_or(false)
+    }
+
     fn read(&self, session: &Session, tally: &mut Tally, take: &mut Take<'_>) -> io::Result<()> {
         let mut before = 0;
         for file in &session.files {
             // Lines before the first that says when it was written are as old as that one.
-            let now = first(&file.path, |line| line.timestamp.as_deref().and_then(time)).unwrap_or(file.modified);
+            let began = first(&file.path, |line| line.timestamp.as_deref().and_then(time));
+            if began.is_none() && file.bytes > 0 {
+                tally.skip("no line says when it was written: the day is that of the file", &file.path, 0);
+            }
+            let now = began.unwrap_or(file.modified);
             let mut reader = Reader {
                 file,
                 now,
@@ -116,6 +144,8 @@ struct Open {
     /// What its lines share.
     id: String,
     reply: Reply,
+    /// Calls that were made for it, whose tokens its own leave out.
+    beside: Vec<Beside>,
     at: TimeNs,
     has_stopped: bool,
     texts: Vec<String>,
@@ -126,6 +156,8 @@ struct Open {
 struct Thread {
     name: Option<Arc<str>>,
     open: VecDeque<Open>,
+    /// What was typed meanwhile and has no answer yet: a line of its own may say it again.
+    queued: Option<String>,
 }
 
 /// A file as it is read.
@@ -151,6 +183,10 @@ impl LineReader for Reader<'_> {
             }
             Err(why) if why.is_data() => tally.skip("a line has other kinds of values than it should", path, number),
             Err(why) => {
+                if let Some(told) = behind_a_cut(text) {
+                    tally.skip("a line is cut off", path, number);
+                    return self.told(told, number, tally);
+                }
                 let value = lenient_json::read(text).and_then(|value| serde_json::to_vec(&value));
                 let broken = if std::str::from_utf8(text).is_err() { "a line is not UTF-8" } else { "a line is not JSON" };
                 match value.as_deref().map(serde_json::from_slice::<Told<'_>>) {
@@ -181,6 +217,16 @@ impl LineReader for Reader<'_> {
     }
 }
 
+/// Returns the whole line that stands behind one that was cut off in its middle: a program that died writes no end of the line.
+fn behind_a_cut(text: &[u8]) -> Option<Told<'_>> {
+    const BEGINS: [&[u8]; 2] = [br#"{"parentUuid""#, br#"{"type""#];
+    /// Places that are tried: texts may be full of them.
+    const TRIED_MAX: usize = 16;
+    let begun = (1..text.len()).filter(|at| BEGINS.iter().any(|begin| text[*at..].starts_with(begin))).take(TRIED_MAX);
+    let told = |at: usize| serde_json::from_slice::<Told<'_>>(&text[at..]).ok().filter(|told| told.kind.is_some());
+    begun.filter_map(told).next()
+}
+
 impl Reader<'_> {
     fn told(&mut self, told: Told<'_>, number: u64, tally: &mut Tally) {
         let path = self.file.path.clone();
@@ -188,7 +234,8 @@ impl Reader<'_> {
             self.now = at;
         }
         let kind = told.kind.as_deref().unwrap_or_default();
-        if !matches!(kind, "user" | "assistant") {
+        let queued = told.attachment.as_ref().filter(|_| kind == "attachment").and_then(queued);
+        if queued.is_none() && !matches!(kind, "user" | "assistant") {
             if !PASSED.contains(&kind) {
                 tally.leave_out("a line of kind", kind, &path, number);
             }
@@ -207,10 +254,15 @@ impl Reader<'_> {
         let place = match self.threads.iter().position(|known| known.name.as_deref() == thread) {
             Some(place) => place,
             None => {
-                self.threads.push(Thread { name: thread.map(Arc::from), open: VecDeque::new() });
+                self.threads.push(Thread { name: thread.map(Arc::from), open: VecDeque::new(), queued: None });
                 self.threads.len() - 1
             }
         };
+        if let Some(text) = queued {
+            let what = prompt(text.trim()).map(|(text, stands_alone)| What::Prompt { text, stands_alone });
+            self.threads[place].queued = Some(text);
+            return self.ask(place, what);
+        }
         let Some(message) = &told.message else { return tally.skip("a line has no message", &path, number) };
         if kind == "user" {
             self.user(place, &told, &message.content);
@@ -251,9 +303,11 @@ impl Reader<'_> {
         let text = words(content);
         let text = text.trim();
         let interrupted = text.starts_with("[Request interrupted by user").then(|| entry(What::Interrupted));
-        let is_asked = !has_results && told.is_meta != Some(true) && told.is_compact_summary != Some(true);
-        let prompt = prompt(text).filter(|_| is_asked && interrupted.is_none());
-        let prompt = prompt.map(|(text, stands_alone)| entry(What::Prompt { text, stands_alone }));
+        // Beside what tools answered a person may have said something; a picture there is a tool's.
+        let has_said = !has_results || blocks.iter().any(|block| block["type"] == "text");
+        let is_asked = has_said && told.is_meta != Some(true) && told.is_compact_summary != Some(true);
+        let is_queued = self.threads[place].queued.take().is_some_and(|queued| queued.trim() == text);
+        let prompt = prompt(text).filter(|_| is_asked && interrupted.is_none() && !is_queued);
         for (id, result) in results {
             let open = &mut self.threads[place].open;
             match open.iter_mut().find(|open| open.reply.tools.iter().any(|tool| tool.id == id)) {
@@ -264,15 +318,22 @@ impl Reader<'_> {
         if let Some(entry) = interrupted {
             self.flush(place, 0);
             self.out.push(Item::Entry(entry));
-        } else if let Some(entry) = prompt {
-            // Who asks on while a reply is written is heard after it: its last line, which says what it used, is yet to come.
-            let may_grow = |open: &&mut Open| !open.has_stopped && open.after.len() < AFTER_MAX;
-            match self.threads[place].open.back_mut().filter(may_grow) {
-                Some(open) => open.after.push(entry),
-                None => {
-                    self.flush(place, 0);
-                    self.out.push(Item::Entry(entry));
-                }
+        } else {
+            self.ask(place, prompt.map(|(text, stands_alone)| What::Prompt { text, stands_alone }));
+        }
+    }
+
+    /// Takes in what a person asked, if anything.
+    fn ask(&mut self, place: usize, prompt: Option<What>) {
+        let Some(what) = prompt else { return };
+        let entry = Entry { thread: self.threads[place].name.clone(), at: self.now, what };
+        // Who asks on while a reply is written is heard after it: its last line, which says what it used, is yet to come.
+        let may_grow = |open: &&mut Open| !open.has_stopped && open.after.len() < AFTER_MAX;
+        match self.threads[place].open.back_mut().filter(may_grow) {
+            Some(open) => open.after.push(entry),
+            None => {
+                self.flush(place, 0);
+                self.out.push(Item::Entry(entry));
             }
         }
     }
@@ -318,7 +379,8 @@ impl Reader<'_> {
                     tools: Vec::new(),
                     request: request.map(str::to_owned),
                 };
-                open.push_back(Open { id, reply, at: now, has_stopped: false, texts: Vec::new(), after: Vec::new() });
+                let (beside, texts, after) = (Vec::new(), Vec::new(), Vec::new());
+                open.push_back(Open { id, reply, beside, at: now, has_stopped: false, texts, after });
                 open.len() - 1
             }
         };
@@ -331,10 +393,32 @@ impl Reader<'_> {
         let thread = &mut self.threads[place];
         while thread.open.len() > rest {
             let Some(open) = thread.open.pop_front() else { return };
-            let Open { mut reply, at, texts, after, .. } = open;
+            let Open { id, mut reply, beside, at, texts, after, .. } = open;
             reply.text = texts.join("\n\n");
+            for (beside, number) in beside.into_iter().zip(1..) {
+                let key = Key::reply(NAME, &format!("{id} {} {number}", beside.kind), reply.request.as_deref());
+                let what = What::Reply(beside.reply(key, &reply));
+                self.out.push(Item::Entry(Entry { thread: thread.name.clone(), at, what }));
+            }
             self.out.push(Item::Entry(Entry { thread: thread.name.clone(), at, what: What::Reply(reply) }));
             self.out.extend(after.into_iter().map(Item::Entry));
+        }
+    }
+}
+
+impl Beside {
+    /// Returns it as a call of its own, made for `reply`.
+    fn reply(self, key: Key, reply: &Reply) -> Reply {
+        Reply {
+            key,
+            aliases: Vec::new(),
+            model: self.model.unwrap_or_else(|| reply.model.clone()),
+            usage: self.usage,
+            reported: None,
+            stop: Some(StopReason::Other),
+            text: String::new(),
+            tools: Vec::new(),
+            ..reply.clone()
         }
     }
 }
@@ -348,9 +432,10 @@ impl Open {
             match block["type"].as_str().unwrap_or_default() {
                 "text" => self.say(block["text"].as_str().unwrap_or_default()),
                 "tool_use" => self.use_tool(block, false),
-                "server_tool_use" => self.use_tool(block, true),
-                "web_search_tool_result" | "web_fetch_tool_result" => {}
-                "thinking" | "redacted_thinking" | "image" => {}
+                "server_tool_use" | "mcp_tool_use" => self.use_tool(block, true),
+                "thinking" | "redacted_thinking" | "image" | "compaction" => {}
+                // What a tool of the provider answered.
+                kind if kind.ends_with("_tool_result") => {}
                 other => tally.leave_out("a block of kind", other, path, number),
             }
         }
@@ -379,6 +464,7 @@ impl Open {
             None => {}
         }
         reply.unpriced_because = message.usage.as_ref().and_then(beyond_the_table);
+        self.beside = message.usage.as_ref().map(beside).unwrap_or_default();
     }
 
     /// Takes in a text: once, and whole where it was told while it grew.

@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::domain::event::{ErrorClass, StopReason};
 use crate::domain::money::TokenUsage;
 
+/// Parts of a reply's usage that its totals leave out.
+const BESIDE: [&str; 2] = ["advisor_message", "compaction"];
+
 /// A line, as far as it is understood.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,6 +49,20 @@ pub(super) struct Told<'a> {
     pub(super) cost_usd: Option<Value>,
     #[serde(borrow, default)]
     pub(super) message: Option<Message<'a>>,
+    #[serde(default)]
+    pub(super) attachment: Option<Value>,
+    #[serde(default)]
+    pub(super) forked_from: Option<Value>,
+}
+
+/// Tokens that a reply's totals leave out: another call that was made for it.
+pub(super) struct Beside {
+    /// What it was for, as its provider calls it.
+    pub(super) kind: &'static str,
+    /// Its model, where it is another one.
+    pub(super) model: Option<String>,
+    /// What it used; `None` when a number is none.
+    pub(super) usage: Option<TokenUsage>,
 }
 
 /// What a person or a model said.
@@ -65,12 +82,13 @@ pub(super) struct Message<'a> {
 
 /// Returns what a person asked; whether it counts even if nobody answered. `None` for what the program wrote.
 pub(super) fn prompt(text: &str) -> Option<(String, bool)> {
-    const BY_THE_PROGRAM: [&str; 6] = [
+    const BY_THE_PROGRAM: [&str; 7] = [
         "<local-command-stdout>",
         "<local-command-stderr>",
         "<local-command-caveat>",
         "<task-notification>",
         "<bash-stdout>",
+        "<bash-stderr>",
         "<system-reminder>",
     ];
     if text.is_empty() || BY_THE_PROGRAM.iter().any(|begin| text.starts_with(begin)) {
@@ -80,11 +98,20 @@ pub(super) fn prompt(text: &str) -> Option<(String, bool)> {
         let (_, rest) = text.split_once(&format!("<{tag}>"))?;
         rest.split_once(&format!("</{tag}>")).map(|(inner, _)| inner.trim())
     };
+    if let Some(command) = between("bash-input").filter(|_| text.starts_with("<bash-input>")) {
+        return Some((format!("! {command}"), false));
+    }
     match between("command-name").filter(|_| text.starts_with("<command-")) {
         // A command of the program's own has no answer of a model.
         Some(name) => Some((format!("{name} {}", between("command-args").unwrap_or_default()).trim().to_owned(), false)),
         None => Some((text.to_owned(), true)),
     }
+}
+
+/// Returns what a person typed while the program was at work, which it keeps as an attachment.
+pub(super) fn queued(attachment: &Value) -> Option<String> {
+    let is_asked = attachment["commandMode"].as_str().is_none_or(|mode| mode == "prompt");
+    (attachment["type"] == "queued_command" && is_asked).then(|| words(&attachment["prompt"]))
 }
 
 /// Returns the texts of a content, which is a text or a list of blocks.
@@ -120,6 +147,17 @@ pub(super) fn usage(told: &Value) -> Option<TokenUsage> {
     })
 }
 
+/// Returns the calls whose tokens the totals leave out: those of an advisor, which has a model of its own, and of a compaction. Source: the
+/// description of `usage.iterations` in the provider's SDK.
+pub(super) fn beside(told: &Value) -> Vec<Beside> {
+    let iterations = told["iterations"].as_array().into_iter().flatten();
+    let beside = iterations.filter_map(|iteration| {
+        let kind = BESIDE.into_iter().find(|kind| iteration["type"] == *kind)?;
+        Some(Beside { kind, model: iteration["model"].as_str().map(str::to_owned), usage: usage(iteration) })
+    });
+    beside.collect()
+}
+
 /// Returns why a reply that used so much cost something else than the table's prices for its tokens; `None` when it did not.
 pub(super) fn beyond_the_table(usage: &Value) -> Option<&'static str> {
     let is = |name: &str, values: &[&str]| usage[name].as_str().is_some_and(|value| values.contains(&value));
@@ -131,6 +169,10 @@ pub(super) fn beyond_the_table(usage: &Value) -> Option<&'static str> {
     }
     if is("inference_geo", &["us"]) {
         return Some("its region has other prices");
+    }
+    let is_other = |iteration: &Value| iteration["type"] != "message" && BESIDE.iter().all(|kind| iteration["type"] != *kind);
+    if usage["iterations"].as_array().is_some_and(|iterations| iterations.iter().any(is_other)) {
+        return Some("several models answered it");
     }
     let searches = usage["server_tool_use"]["web_search_requests"].as_u64();
     searches.is_some_and(|searches| searches > 0).then_some("its web searches are charged besides tokens")
