@@ -1,11 +1,12 @@
-//! Every command line that help and README show, run as it stands: in a folder with the files that it names, on a store with runs.
+//! Every command line that help, README and the pages in `docs/` show, run as it stands, in a folder with the files that it names.
 //!
-//! Words in capitals and ids that only stand for one are put in; comments are left out. What needs a key, a network or a person is named
-//! in [`APART`], with the reason, and only its words are checked.
+//! An example of the help finds a store with runs, and each finds the same. The lines of a page are typed one after the other into one
+//! store, as a reader does: README begins with none, and nothing is done between its lines. Words in capitals and ids that only stand for
+//! one are put in; comments are left out. What needs a key, a network or a person is named in [`APART`], with the reason.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::harness::{Done, House, finish};
@@ -32,8 +33,8 @@ const APART: [(&str, &str); 18] = [
     ("meno bench route", "needs a table of a thousand outcomes"),
 ];
 
-/// What has to happen before an example can do its work.
-const BEFORE: [(&str, &str); 15] = [
+/// What has to happen before an example of the help can do its work.
+const BEFORE: [(&str, &str); 12] = [
     ("meno resume last", "meno run release_prep --no-input --escalate ask --seed 3 --input source=. || true"),
     ("meno resume 7QW2 --retry-failed", FAILED),
     (
@@ -44,21 +45,19 @@ const BEFORE: [(&str, &str); 15] = [
     ("meno pull team-lake", "meno push team-lake"),
     ("meno import otel traces.jsonl", "meno telemetry export --format otlp-json -o traces.jsonl"),
     ("meno audit --against", "meno seal -o seal.json --sign ~/.ssh/id_ed25519; cp ~/.ssh/id_ed25519.pub auditor.pub"),
-    ("meno replay --verify --from", "meno events last --json > saved.jsonl"),
     ("meno fork last --agent publisher", PUBLISH),
-    ("meno fork last --set version_bump", PUBLISH),
     ("meno rerun last --agent publisher", PUBLISH),
     ("meno run ./mine.json", "meno export-template python_package_publish -o mine.json"),
-    ("meno run release_prep --answers", "printf 'project_name = \"demo\"\\n' > answers.toml"),
     ("meno run code_refactoring --answers", "printf 'target = \"parse\"\\n' > answers.toml"),
     ("zcat old.jsonl.gz", "gzip -c histories.jsonl > old.jsonl.gz"),
 ];
+const README: &str = "README.md";
 const PUBLISH: &str = "meno run python_package_publish --no-input --seed 7 || true";
 /// Runs until one fails.
 const FAILED: &str = "for seed in 1 2 3 4 5 6 7 8 9; do meno run python_package_publish --no-input --strategy cheap_only --seed $seed || break; done";
 
-/// Returns the examples of the help of every command, and of the README.
-fn examples(house: &House) -> BTreeSet<String> {
+/// Returns the examples of the help of every command.
+fn help_examples(house: &House) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let help = house.meno(["--help"]).stdout;
     let commands = help.split("\nCommands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
@@ -84,13 +83,39 @@ fn examples(house: &House) -> BTreeSet<String> {
         let (_, examples) = shown.split_once("Example").unwrap_or_default();
         found.extend(lines(examples, "  meno ").chain(lines(examples, "  zcat ")));
     }
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the readme");
+    found
+}
+
+/// A page of the documentation, with the lines of its shell blocks in their order.
+struct Page {
+    name: String,
+    lines: Vec<String>,
+}
+
+/// Returns README and the pages of `docs/`.
+fn pages() -> Vec<Page> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = fs::read_dir(root.join("docs")).expect("the pages");
+    let paths = folder.map(|entry| entry.expect("a page").path()).filter(|path| path.extension().is_some_and(|end| end == "md"));
+    let mut paths: Vec<PathBuf> = paths.collect();
+    paths.push(root.join(README));
+    paths.sort();
+    let page = |path: PathBuf| Page {
+        name: path.strip_prefix(root).expect("inside").display().to_string(),
+        lines: shell_lines(&fs::read_to_string(&path).expect("a page")),
+    };
+    paths.into_iter().map(page).collect()
+}
+
+fn shell_lines(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
     let mut inside = false;
-    for line in readme.lines() {
+    for line in page.lines() {
         if line.starts_with("```") {
             inside = !inside && (line.ends_with("sh") || line.ends_with("console"));
-        } else if inside && line.trim_start_matches("$ ").starts_with("meno ") {
-            found.insert(line.trim_start_matches("$ ").to_owned());
+        } else if inside && !line.trim().is_empty() {
+            // Without installing, `cargo run --` does what `meno` does.
+            found.push(line.trim_start_matches("$ ").replacen("cargo run -- ", "meno ", 1));
         }
     }
     found
@@ -101,10 +126,10 @@ fn lines<'t>(text: &'t str, start: &'t str) -> impl Iterator<Item = String> + 't
     text.lines().filter(move |line| line.starts_with(start)).map(|line| line.trim().to_owned())
 }
 
-/// Makes a home with a project, the files that examples name, and runs.
-fn prepared() -> House {
+/// Makes a home with a project and the files that examples name.
+fn project() -> House {
     let house = House::new();
-    house.configure("preset = \"simulated\"\n[memory]\nembed_ms = 0\n");
+    house.configure("[memory]\nembed_ms = 0\n");
     let project = [
         ("src/lib.rs", "pub fn area(width: u32, height: u32) -> u32 {\n    width * height\n}\n"),
         ("CHANGELOG.md", "# Changes\n"),
@@ -126,6 +151,16 @@ fn prepared() -> House {
     for folder in ["home/.ssh", "home/backups", "home/seals", "home/.config/meno"] {
         fs::create_dir_all(house.path(folder)).expect("a folder");
     }
+    if is_there("ssh-keygen") {
+        shell(&house, "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519").exits(0);
+    }
+    house
+}
+
+/// Makes such a home whose store has runs.
+fn prepared() -> House {
+    let house = project();
+    house.configure("preset = \"simulated\"\n[memory]\nembed_ms = 0\n");
     let setup = "meno run release_prep --no-input --seed 7 --input source=. --label team=core; \
         meno run python_package_publish --no-input --seed 7; meno run release_prep --no-input --seed 8 --input source=.; true";
     shell(&house, setup).exits(0);
@@ -145,14 +180,34 @@ fn shell(house: &House, line: &str) -> Done {
 
 /// What an example says with a word in capitals or an id that stands for any.
 fn filled(house: &House, example: &str) -> String {
-    let run = shell(house, "meno list-runs --json").stdout;
-    let list: serde_json::Value = serde_json::from_str(&run).expect("a list");
-    let id = list["runs"][0]["run_id"].as_str().expect("a run").to_owned();
     let words = example.split(" #").next().unwrap_or(example).trim_end();
     // Nobody is there to be asked.
     let sure = if words.starts_with("meno forget") && !words.contains("--yes") { " --yes" } else { "" };
-    let words = words.replace("7QW2", &id[id.len() - 6..]).replace(" RUN", " last").replace("01J….jsonl", "01J.jsonl");
-    words.replace("01J…", "01J") + sure
+    let words = words.replace(" RUN", " last").replace("01J….jsonl", "01J.jsonl").replace("01J…", "01J") + sure;
+    if !words.contains("7QW2") {
+        return words;
+    }
+    let list: serde_json::Value = serde_json::from_str(&shell(house, "meno list-runs --json").stdout).expect("a list");
+    let id = list["runs"][0]["run_id"].as_str().expect("a run");
+    words.replace("7QW2", &id[id.len() - 6..])
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|done| done.status.success())
+}
+
+/// Says whether an example can be carried out here.
+fn is_for_here(example: &str) -> bool {
+    let needs = |program: &&str| example.contains(program) || (*program == "ssh-keygen" && example.contains("id_ed25519"));
+    let mut needed = ["ssh-keygen", "zstd", "jq", "gzip"].into_iter().filter(needs);
+    !APART.iter().any(|(start, _)| example.starts_with(start)) && needed.all(is_there)
+}
+
+/// A simulated run may end without success; that is no fault of the example.
+fn check(failed: &mut Vec<String>, example: &str, done: &Done) {
+    if !matches!(done.code, Some(0 | 3)) {
+        failed.push(format!("{example}\n  {:?}: {}", done.code, done.stderr.trim()));
+    }
 }
 
 fn copy(from: &House) -> House {
@@ -167,38 +222,47 @@ fn copy(from: &House) -> House {
 }
 
 #[test]
-fn every_example_of_help_and_readme_works() {
+fn every_example_of_help_works() {
     let prepared = prepared();
-    let has = |program: &str| {
-        Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|done| done.status.success())
-    };
-    if has("ssh-keygen") {
-        shell(&prepared, "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519").exits(0);
-    }
-    let examples = examples(&prepared);
+    let examples = help_examples(&prepared);
     assert!(examples.len() > 60, "{examples:#?}");
     let is_shown = |start: &str| examples.iter().any(|example| example.starts_with(start));
-    let stale = APART.iter().filter(|(start, _)| !is_shown(start));
+    let on_a_page = |start: &str| pages().iter().any(|page| page.lines.iter().any(|line| line.starts_with(start)));
+    let stale = APART.iter().chain(&BEFORE).filter(|(start, _)| !is_shown(start) && !on_a_page(start));
     let mut failed: Vec<String> =
         stale.map(|(start, why)| format!("no example begins with `{start}` any more ({why})")).collect();
-    for example in &examples {
-        let needs = ["ssh-keygen", "zstd", "jq", "gzip"].into_iter().find(|program| {
-            let is_named = example.contains(program) || (*program == "ssh-keygen" && example.contains("id_ed25519"));
-            is_named && !has(program)
-        });
-        if APART.iter().any(|(start, _)| example.starts_with(start)) || needs.is_some() {
-            continue;
-        }
+    for example in examples.iter().filter(|example| is_for_here(example)) {
         let house = copy(&prepared);
         if let Some((_, before)) = BEFORE.iter().find(|(start, _)| example.starts_with(start)) {
             shell(&house, before).exits(0);
         }
-        let done = shell(&house, &filled(&house, example));
-        // A simulated run may end without success; that is no fault of the example.
-        if !matches!(done.code, Some(0 | 3)) {
-            failed.push(format!("{example}\n  {:?}: {}", done.code, done.stderr.trim()));
+        check(&mut failed, example, &shell(&house, &filled(&house, example)));
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn the_lines_of_each_page_work_in_the_order_in_which_they_stand() {
+    let prepared = prepared();
+    let mut failed = Vec::new();
+    let mut count = 0;
+    for page in pages() {
+        // Who reads README has no store yet, and makes one; `.meno/` is found as it is by its reader.
+        let (house, store) = if page.name == README { (project(), "unset MENO_STORE; ") } else { (copy(&prepared), "") };
+        for line in &page.lines {
+            let is_known = ["meno ", "echo ", "cargo ", "export "].iter().any(|start| line.starts_with(start));
+            if !is_known {
+                failed.push(format!("{}: nothing carries out `{line}`", page.name));
+            }
+            if line.starts_with("cargo ") || line.starts_with("export ") || !is_for_here(line) {
+                continue;
+            }
+            count += 1;
+            let done = shell(&house, &format!("{store}{}", filled(&house, line)));
+            check(&mut failed, &format!("{}: {line}", page.name), &done);
         }
     }
+    assert!(count > 80, "{count}");
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
