@@ -15,7 +15,7 @@ const NAME_CHARS_MAX: usize = 200;
 const COUNT_MAX: u64 = 1 << 53;
 
 /// Kits, by how the names of their scopes begin, that count cached tokens of every provider apart from the input.
-const COUNT_APART: [&str; 1] = ["openlit"];
+const COUNT_APART: [&str; 2] = ["com.anthropic.claude_code", "openlit"];
 
 /// What a span of generative AI does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ fn span(span: &Value, service: Option<&str>, is_apart: bool) -> Result<Span, Str
     let mut all = attributes(span);
     vendors::renew(&mut all);
     let before = read(fields, &all, place.clone(), service, Cached::Within);
-    vendors::translate(&mut all);
+    vendors::translate(&mut all, of("name", "name").and_then(Value::as_str).unwrap_or_default());
     let mut read = read(fields, &all, place, service, if is_apart { Cached::Apart } else { Cached::Either })?;
     read.before = before.ok().filter(|before| *before != read).map(Box::new);
     Ok(read)

@@ -287,7 +287,7 @@ fn cached_tokens_are_counted_once_whichever_way_a_kit_writes_them() {
 }
 
 #[test]
-fn spans_of_openinference_are_read_as_what_they_are() {
+fn spans_by_other_conventions_are_read_as_what_they_are() {
     let text = |text: &str| json!({"stringValue": text});
     let int = |number: u64| json!({"intValue": number.to_string()});
     let kind = |kind: &str| ("openinference.span.kind", text(kind));
@@ -312,6 +312,33 @@ fn spans_of_openinference_are_read_as_what_they_are() {
     ]);
     let (events, sums) = convert(spans(&document));
     assert_eq!((sums.calls, sums.tools, sums.cost), (1, 1, NanoUsd(17_550_000)));
+    // Langfuse: each kind of tokens apart, in JSON, with what it cost; no provider.
+    let usage = r#"{"input": 400, "input_cached_tokens": 600, "output": 90, "output_reasoning_tokens": 10, "total": 1100}"#;
+    let langfuse = in_document(&[vendor(
+        "01",
+        "",
+        "answer",
+        &[
+            ("langfuse.observation.type", text("generation")),
+            ("langfuse.observation.model.name", text("gpt-4o")),
+            ("langfuse.observation.usage_details", text(usage)),
+            ("langfuse.observation.cost_details", text(r#"{"total": 0.0123}"#)),
+        ],
+    )]);
+    let (_, sums) = convert(spans(&langfuse));
+    let wanted = TokenUsage { input: 400, cache_read: 600, output: 100, reasoning: 10, ..TokenUsage::default() };
+    assert_eq!((sums.calls, sums.usage, sums.cost), (1, wanted, NanoUsd(12_300_000)));
+    // Claude Code: plain names, cached tokens apart.
+    let request = [
+        ("gen_ai.system", text("anthropic")),
+        ("gen_ai.request.model", text("claude-sonnet-4-5")),
+        ("input_tokens", int(1_000)),
+        ("output_tokens", int(100)),
+        ("cache_read_tokens", int(6_000)),
+        ("cache_creation_tokens", int(3_000)),
+    ];
+    let (_, sums) = convert(spans(&in_document(&[vendor("01", "", "claude_code.llm_request", &request)])));
+    assert_eq!((sums.calls, sums.cost), (1, NanoUsd(17_550_000)));
     assert!(events.iter().any(|event| matches!(event, Event::AgentPlanned(body) if body.role == "finder")), "{events:?}");
 }
 

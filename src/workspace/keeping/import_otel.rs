@@ -97,7 +97,7 @@ impl Keeping<'_> {
             }
             let Some((run, digest)) = trace::run(spans) else {
                 done.skipped.skip(
-                    "is a trace without model calls: none of its spans has attributes of `gen_ai.*` or OpenInference that say so",
+                    "is a trace without model calls: none of its spans has attributes of `gen_ai.*`, OpenInference or Langfuse that say so",
                     file,
                     0,
                 );
