@@ -155,22 +155,22 @@ pub struct TemplateReport {
 pub struct Escalation {
     /// Climbs.
     pub climbs: u64,
-    /// The share of agents that climbed; null under the minimum sample.
+    /// The share of agents that escalated; null under the minimum sample.
     pub agents: Option<Share>,
     /// The share of runs in which one did; null under the minimum sample.
     pub runs: Option<Share>,
-    /// What is known of the cost of attempts that were climbed from, and their share of all that was spent.
+    /// What is known of the cost of attempts that were escalated from, and their share of all that was spent.
     pub cost: Vec<EscalationCost>,
 }
 
-/// What climbs cost in one kind of money.
+/// What escalations cost in one kind of money.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct EscalationCost {
     /// What kind of money it is.
     pub mode: Mode,
     /// What is known.
     pub cost_nusd: u64,
-    /// Attempts that were climbed from whose cost is not wholly known.
+    /// Attempts that were escalated from whose cost is not wholly known.
     pub unknown: u64,
     /// Its share of all that was spent; null unless all of that is known.
     pub share: Option<f64>,

@@ -112,7 +112,7 @@ fn each_event_points_at_what_led_to_it() {
         kinds.map(|kind| cause(kind, 0)),
         ["FactObserved", "CriterionJudged", "AttemptEnded", "AttemptEnded", "AgentSucceeded", "ReportComposed"]
     );
-    // The second attempt follows from the climb; the agent that waited, from the end of whom it waited for.
+    // The second attempt follows from the escalation; the agent that waited, from the end of whom it waited for.
     let started = |agent: u32, attempt: u32| {
         let is = |recorded: &Recorded| matches!(&recorded.event, Event::AttemptStarted(body) if (body.agent, body.attempt) == (agent, attempt));
         let event = events.iter().find(|recorded| is(recorded)).expect("it started");

@@ -2,7 +2,7 @@
 //!
 //! Pure: events and documents come in, [`finding::Violation`]s, differences and seals come out. Nothing here reads a file, opens a log
 //! or knows how bytes are chained; whoever reads the store feeds what it reads. Three questions, kept apart:
-//! - [`story::RunAudit`] takes a run's events one by one and looks at each by itself: money, verdicts, climbs, ends. It needs little,
+//! - [`story::RunAudit`] takes a run's events one by one and looks at each by itself: money, verdicts, escalations, ends. It needs little,
 //!   so it says much even where texts are gone.
 //! - [`lineage`] holds what a fork took over against the run that it came from.
 //! - [`replay::verify`] makes every decision anew with the code that made it and compares. It needs all inputs.

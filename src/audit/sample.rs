@@ -24,7 +24,7 @@ use crate::domain::tier::Strategy;
 
 pub(crate) const VERSION: &str = "1.2.3";
 
-/// One agent that climbs, for stores that must be small.
+/// One agent that escalates, for stores that must be small.
 pub(crate) fn lone() -> Value {
     json!([{"role": "a", "base_template": "generic", "tier_strategy": "progressive", "prompt": "say ok to {{answers.name}}",
         "success_criteria": [{"type": "contains", "value": "ok"}]}])

@@ -20,7 +20,7 @@ use crate::store::codec::{self, Body, Decoded};
 use crate::store::log::Stored;
 use crate::views::run_detail::{MASK, RunDetail};
 
-/// A run that climbs: the first answer of `a` is poor, the judge is content with everything.
+/// A run that escalates: the first answer of `a` is poor, the judge is content with everything.
 pub(super) fn climbing() -> Vec<Recorded> {
     let answer = |step: usize, purpose: Purpose| match (step, purpose) {
         (0, _) => "bad".to_owned(),

@@ -1,4 +1,4 @@
-//! A run at work, as a person sees it: progress, questions about climbs, Ctrl-C, and the outcome.
+//! A run at work, as a person sees it: progress, questions about escalations, Ctrl-C, and the outcome.
 //!
 //! The executor has a thread of its own, so that a blocked or closed stdout never holds up a run. What it appends comes here
 //! over a channel and is shown.

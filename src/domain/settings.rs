@@ -172,7 +172,7 @@ pub struct RunSettings {
     pub jobs: u16,
     /// Attempts at one tier, at most.
     pub max_attempts_per_tier: u32,
-    /// What to do when an agent wants to climb.
+    /// What to do when an agent is to escalate.
     pub escalate: Escalate,
     /// The budget of one run.
     pub budget: Option<NanoUsd>,

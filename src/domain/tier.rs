@@ -49,7 +49,7 @@ pub enum Strategy {
     CapableFirst,
     /// Only the premium tier.
     PremiumOnly,
-    /// Starts where the agent's history says that it pays, then climbs.
+    /// Starts where the agent's history says that it pays, then escalates.
     Adaptive,
 }
 

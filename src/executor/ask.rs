@@ -5,7 +5,7 @@ use crate::domain::ids::CallNo;
 use crate::domain::run::Run;
 use crate::domain::tier::Tier;
 
-/// A climb that a person must allow.
+/// An escalation that a person must allow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Approval {
     /// The agent's role.

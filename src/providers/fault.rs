@@ -1,6 +1,6 @@
 //! What went wrong and what may be done about it: every way in which a provider says no, as one of the error classes.
 //!
-//! The classes decide whether a request is repeated, whether another provider takes over, and whether an agent may climb
+//! The classes decide whether a request is repeated, whether another provider takes over, and whether an agent may escalate
 //! to dearer models, so the mapping is strict: what a user's configuration causes is never cured by money. It knows
 //! statuses, codes and texts, not sockets; texts are redacted by the caller.
 

@@ -192,7 +192,7 @@ pub struct RunConfig {
     /// Attempts of an agent at one tier, at most. Default 1.
     #[schemars(range(min = 1, max = 100))]
     pub max_attempts_per_tier: Option<u32>,
-    /// What to do when an agent wants to climb. Default auto.
+    /// What to do when an agent is to escalate. Default auto.
     #[schemars(schema_with = "escalate_schema")]
     pub escalate: Option<Escalate>,
     /// The budget of one run in US dollars. No default.

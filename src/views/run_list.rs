@@ -46,7 +46,7 @@ pub struct RunRow {
     pub unpriced_calls: u32,
     /// How many agents its team has.
     pub agents: u32,
-    /// How many climbs there were.
+    /// How many escalations there were.
     pub escalations: u32,
     /// Labels; empty once forgotten.
     pub labels: IndexMap<String, String>,
@@ -261,7 +261,7 @@ pub struct RunLine {
     pub cost_complete: bool,
     /// How many agents its team has.
     pub agents: u32,
-    /// How many climbs there were.
+    /// How many escalations there were.
     pub escalations: u32,
     /// It ended because it could not work: key, model, price or server. No statistic counts it.
     #[serde(default)]

@@ -281,7 +281,7 @@ pub(crate) fn suspended(why: SuspendReason) -> Event {
     RunSuspended { why, private: Some(RunSuspendedPrivate {}) }.into()
 }
 
-/// A run with everything: sensitive answers, a skipped rule, a retry, a climb, a judge, a report and a note.
+/// A run with everything: sensitive answers, a skipped rule, a retry, an escalation, a judge, a report and a note.
 pub(crate) fn story() -> Vec<Recorded> {
     use Purpose::{Judge, Work};
     stream([

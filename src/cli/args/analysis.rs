@@ -81,8 +81,8 @@ pub enum TelemetryCommand {
         /// From when to when.
         #[command(flatten)]
         span: TelemetrySpan,
-        /// Write in this format
-        #[arg(long, value_enum, default_value = "jsonl", value_name = "FORM")]
+        /// Write jsonl, csv or otlp-json (OpenTelemetry spans)
+        #[arg(long, value_enum, default_value = "jsonl", value_name = "FORM", hide_possible_values = true)]
         format: TelemetryFormat,
         /// Write to this file instead of stdout
         #[arg(short, long, value_name = "FILE")]

@@ -49,8 +49,8 @@ pub struct ExportArgs {
     /// The folder or, for tables, s3://bucket/path; `-` is stdout
     #[arg(value_name = "DIR|URL")]
     pub dir: PathBuf,
-    /// Write in this format
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "jsonl")]
+    /// Write jsonl (events, bit for bit), parquet or csv
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "jsonl", hide_possible_values = true)]
     pub format: ExportFormat,
     /// Write only these tables
     #[arg(long, value_name = "TABLES", value_delimiter = ',', value_parser = table())]
@@ -83,8 +83,8 @@ pub enum ExportFormat {
 /// `push`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The log is pushed in parts that are never changed; the next push goes on behind them, also after one that was cut off. Any \
-        number of stores push to one place. With encryption on the parts are encrypted under the store's key: whoever pulls \
+    after_help = "The log is pushed in parts that are never changed; the next push continues after them, also after one that was cut off. Any \
+        number of stores push to one place. With encryption on the parts are encrypted under the store's key: a store that pulls \
         needs it. Credentials come from the environment: AWS_ACCESS_KEY_ID and the like, GOOGLE_APPLICATION_CREDENTIALS, \
         AZURE_STORAGE_ACCOUNT_NAME and the like.\n\n\
         With --format parquet the tables of `meno export DIR --format parquet` go there too, those files that are new; they have no text by people, models and \
@@ -101,8 +101,8 @@ pub struct PushArgs {
     /// Leave parts unencrypted although the store has a key
     #[arg(long)]
     pub unencrypted: bool,
-    /// Push tables for other engines too
-    #[arg(long, value_name = "FORMAT")]
+    /// Push tables for other engines too: parquet
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     pub format: Option<PushFormat>,
 }
 
@@ -117,7 +117,7 @@ pub enum PushFormat {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Each log stays apart, as its own verified chain: its runs are listed, found and counted, and never changed. What was \
-        tampered with is refused, the rest is taken in.\n\n\
+        tampered with is refused, the rest is stored.\n\n\
         Examples:\n  meno pull team-lake\n  meno pull s3://team-lake/meno\n  meno costs --by month,model --node own"
 )]
 pub struct PullArgs {

@@ -490,6 +490,10 @@ mod tests {
             for argument in command.get_arguments() {
                 let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
                 assert!(!help.is_empty() && !help.contains('\n'), "{} {}", command.get_name(), argument.get_id());
+                // Values with words of their own would put every option of the command on lines of its own.
+                let values = argument.get_possible_values();
+                let told = !argument.is_hide_possible_values_set() && values.iter().any(|value| value.get_help().is_some());
+                assert!(!told, "{} {}", command.get_name(), argument.get_id());
             }
             command.get_subcommands().for_each(look);
         }

@@ -25,7 +25,7 @@ pub struct AuditArgs {
     /// Audit all runs, as without RUN
     #[arg(long)]
     pub all: bool,
-    /// Compare the log with a seal kept elsewhere
+    /// Compare the log with a seal stored elsewhere
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
     /// Accept only a seal signed by a key in FILE

@@ -71,7 +71,7 @@ pub struct RunArgs {
 /// `resume`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A run that a budget stopped goes on with `--retry-failed --budget USD`; ROLE=USD raises the budget of one agent.\n\n\
+    after_help = "A run that a budget stopped continues with `--retry-failed --budget USD`; ROLE=USD raises the budget of one agent.\n\n\
         Examples:\n  meno resume last\n  meno resume last --approve\n  meno resume 7QW2 --retry-failed\n  \
         meno resume 7QW2 --retry-failed --budget 2.50"
 )]
@@ -105,8 +105,8 @@ pub struct ResumeArgs {
 /// `resolve`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "When meno is stopped by force while a tool runs that must not run twice, nobody but you can say whether it had finished. \
-        Look, then answer: `done` goes on as if it had ended well, `not-done` runs it again, `unknown` tells the agent that it is not known.\n\n\
+    after_help = "When meno is stopped by force while a tool runs that must not run twice, only you can find out whether it had finished. \
+        Look, then answer: `done` continues as if it had ended well, `not-done` runs it again, with `unknown` the agent reads that it is not known.\n\n\
         Examples:\n  meno resolve last done\n  meno resolve 7QW2 --tool 3 not-done"
 )]
 pub struct ResolveArgs {
@@ -148,10 +148,10 @@ pub struct UndoArgs {
 #[command(
     after_help = "A new run begins where the other one was: with its template, settings, prices, answers and material as they were recorded, \
         and with the work of it that still counts, which is marked and paid for there.\n\n\
-        With --at it goes on from that position in the log; a number below the run's first position counts the run's own events. With --agent that role works anew, and the agents that wait for it; other agents that failed there count as failed, unless \
-        --retry-failed lets them work anew too. With neither, \
-        agents that succeeded are kept where they would be told the same, and all others work anew: --set changes answers, --strategy \
-        how the others climb.\n\n\
+        With --at the fork continues from that position in the log; a number below the run's first position counts the run's own events. With --agent that role works again, and the agents that wait for it; other agents that failed there count as failed, unless \
+        --retry-failed lets them work again too. With neither, \
+        the answers of agents that succeeded are used where their prompts would be the same, and all others work again: --set changes answers, --strategy \
+        how the others escalate.\n\n\
         Examples:\n  meno fork last --agent publisher --strategy premium_only\n  meno fork 7QW2 --set checks=Security\n  \
         meno fork last --at 42"
 )]

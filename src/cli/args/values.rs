@@ -148,7 +148,7 @@ pub fn sort() -> impl TypedValueParser<Value = Sort> {
     PossibleValuesParser::new(Sort::ALL.map(Sort::name)).try_map(|word| word.parse::<Sort>())
 }
 
-/// Reads what to do when an agent wants to climb.
+/// Reads what to do when an agent is to escalate.
 pub fn escalate() -> impl TypedValueParser<Value = Escalate> {
     choice(&[("auto", Escalate::Auto), ("ask", Escalate::Ask), ("never", Escalate::Never)])
 }

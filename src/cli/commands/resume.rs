@@ -62,7 +62,7 @@ pub fn run(context: &mut Context, args: &ResumeArgs) -> Result<Exit> {
     running::carry_on(context, &workspace, active)
 }
 
-/// Answers every question about a climb as `--approve` or `--deny` says.
+/// Answers every question about an escalation as `--approve` or `--deny` says.
 fn approve(args: &ResumeArgs, active: &mut crate::workspace::ActiveRun, on: GoOn<'_>) -> Result<()> {
     let granted = match (args.approve, args.deny) {
         (false, false) => return Ok(()),

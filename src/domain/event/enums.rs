@@ -18,13 +18,13 @@ named_enums! {
         Imported = "imported",
     }
 
-    /// What to do when an agent wants to climb.
+    /// What to do when an agent is to escalate.
     Escalate {
         /// Climb.
         Auto = "auto",
         /// Ask a person.
         Ask = "ask",
-        /// Never climb.
+        /// Never escalate.
         Never = "never",
     }
 
@@ -264,7 +264,7 @@ named_enums! {
         Budget = "budget",
         /// Key, model or parameters are wrong.
         Configuration = "configuration",
-        /// A climb was denied.
+        /// An escalation was denied.
         Denied = "denied",
         /// Climbing is switched off.
         NeverEscalate = "never_escalate",
@@ -300,7 +300,7 @@ named_enums! {
     SuspendReason {
         /// Ctrl-C or a signal.
         Interrupted = "interrupted",
-        /// A person must allow a climb.
+        /// A person must allow an escalation.
         Approval = "approval",
         /// The form is not complete.
         Form = "form",

@@ -113,7 +113,7 @@ kinds! {
         budget: Option<NanoUsd>,
         /// Calls of models without a price are allowed under a budget.
         allow_unpriced: bool,
-        /// What to do when an agent wants to climb.
+        /// What to do when an agent is to escalate.
         escalate: Escalate,
         /// Agents at work at once, at most.
         jobs: u16,
@@ -654,7 +654,7 @@ kinds! {
         failed: Vec<u32>,
     } private TierEscalatedPrivate {}
 
-    /// An agent wants to climb and a person must say whether it may.
+    /// An agent is to escalate and a person must say whether it may.
     ApprovalAsked = 52 v 1 {
         /// The agent.
         agent: AgentNo,
@@ -670,11 +670,11 @@ kinds! {
         worst_case: Option<NanoUsd>,
     } private ApprovalAskedPrivate {}
 
-    /// A person allowed or denied a climb.
+    /// A person allowed or denied an escalation.
     ApprovalGiven = 53 v 1 {
         /// The agent.
         agent: AgentNo,
-        /// The climb may happen.
+        /// The escalation may happen.
         granted: bool,
     } private ApprovalGivenPrivate {}
 

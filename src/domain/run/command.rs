@@ -186,7 +186,7 @@ pub enum Command {
         /// What the day's budget was.
         because: DayRefusal,
     },
-    /// Allow or deny a climb.
+    /// Allow or deny an escalation.
     Approve {
         /// The agent.
         agent: AgentNo,

@@ -35,7 +35,7 @@ pub enum Effect {
         /// For this agent.
         agent: AgentNo,
     },
-    /// A person must allow or deny a climb.
+    /// A person must allow or deny an escalation.
     AskApproval {
         /// The agent.
         agent: AgentNo,

@@ -100,7 +100,7 @@ pub struct Terms {
     pub budget: Option<NanoUsd>,
     /// Under a budget, models without a price may be called.
     pub allow_unpriced: bool,
-    /// What to do when an agent wants to climb.
+    /// What to do when an agent is to escalate.
     pub escalate: Escalate,
     /// Agents at work at once, at most.
     pub jobs: u16,
@@ -164,7 +164,7 @@ pub enum AgentStatus {
     Waiting,
     /// An attempt is open.
     Working,
-    /// A person must allow the climb.
+    /// A person must allow the escalation.
     AwaitingApproval {
         /// Where to.
         to: Tier,

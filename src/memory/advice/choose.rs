@@ -1,4 +1,4 @@
-//! Where to start: the expected cost of each start tier with the climb that may follow, and which tiers are not worth their price.
+//! Where to start: the expected cost of each start tier with the escalation that may follow, and which tiers are not worth their price.
 //!
 //! Knows chances and costs only, in any unit of money.
 
@@ -20,7 +20,7 @@ pub struct Rung {
     pub cost: f64,
 }
 
-/// What is to be expected of starting at a tier and climbing while it fails.
+/// What is to be expected of starting at a tier and escalating while it fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Start {
     /// The expected cost: each tier's cost times the chance that it is reached.

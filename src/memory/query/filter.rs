@@ -160,9 +160,9 @@ pub enum FilterTest {
         /// No other tier may have been used.
         only: bool,
     },
-    /// Whether an agent climbed to a higher tier.
+    /// Whether an agent escalated to a higher tier.
     Escalated(bool),
-    /// How many climbs there were.
+    /// How many escalations there were.
     Escalations(Bounds<u64>),
     /// How many attempts there were.
     Attempts(Bounds<u64>),

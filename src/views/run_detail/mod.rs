@@ -103,7 +103,7 @@ pub struct RunDetail {
     pub budget_nusd: Option<u64>,
     /// The strategy given for the whole run, over what the rules say.
     pub strategy: Option<Strategy>,
-    /// What to do when an agent wants to climb.
+    /// What to do when an agent is to escalate.
     pub escalate: Escalate,
     /// The answers in the order given; null when secret, withheld or forgotten.
     pub answers: IndexMap<String, Value>,
@@ -324,7 +324,7 @@ pub struct SkippedRule {
     pub question: Option<String>,
 }
 
-/// A climb.
+/// An escalation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Escalation {
     /// When.
@@ -343,7 +343,7 @@ pub struct Escalation {
     pub failed_criteria: Vec<String>,
 }
 
-/// A climb that a person was asked about.
+/// An escalation that a person was asked about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Approval {
     /// The agent's number.

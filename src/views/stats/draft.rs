@@ -100,7 +100,7 @@ pub struct AttemptDraft {
     pub unpriced: u32,
     /// Another system made it, and said nothing of its cost so far.
     pub costless: bool,
-    /// The agent climbed from here.
+    /// The agent escalated from here.
     pub escalated: bool,
     /// What its criteria said: by name.
     pub verdicts: Vec<(String, Verdict, Judge)>,

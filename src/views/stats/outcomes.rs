@@ -99,13 +99,13 @@ pub struct OutcomeRow {
     pub attempts: Sketch,
     /// Agents per run.
     pub agents: Sketch,
-    /// Runs in which an agent climbed.
+    /// Runs in which an agent escalated.
     pub climbed_runs: u64,
-    /// Agents that climbed at least once.
+    /// Agents that escalated at least once.
     pub climbed_agents: u64,
     /// Climbs.
     pub climbs: u64,
-    /// What is known of the cost of attempts that were climbed from, in nUSD.
+    /// What is known of the cost of attempts that were escalated from, in nUSD.
     pub climb_cost: u128,
     /// Of those attempts, how many have a cost that is not wholly known.
     pub climb_unknown: u64,

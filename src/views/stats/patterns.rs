@@ -95,7 +95,7 @@ pub struct PatternRow {
     pub failed: u64,
     /// No usable reply: says something of the provider, not of the model's skill.
     pub errors: u64,
-    /// Attempts after which the agent climbed.
+    /// Attempts after which the agent escalated.
     pub escalated: u64,
     /// Why attempts failed: `criteria`, a signal's name, `error`, `lost`, `cancelled`.
     pub reasons: BTreeMap<String, u64>,

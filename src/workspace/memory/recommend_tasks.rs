@@ -54,7 +54,7 @@ pub struct AskedTask {
 pub struct TaskAdvice {
     /// What the caller called it.
     pub id: Value,
-    /// Where to start: the least expected cost with the climbs that may follow. Null when the role's past is too small to know.
+    /// Where to start: the least expected cost with the escalations that may follow. Null when the role's past is too small to know.
     pub start_tier: Option<Tier>,
     /// The tiers with data in this history, lowest first. Attempts are counted as past tasks of the same role and template (or role,
     /// where the template is new) with an outcome at the tier.

@@ -37,7 +37,7 @@ pub struct ForkRequest {
     pub strategy: Option<Strategy>,
     /// Another budget for the whole run.
     pub budget: Option<NanoUsd>,
-    /// What to do when an agent wants to climb, if something else.
+    /// What to do when an agent is to escalate, if something else.
     pub escalate: Option<Escalate>,
     /// Tools run again, also where the other run recorded what they found in the same conversation.
     pub fresh_tools: bool,
