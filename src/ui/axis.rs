@@ -3,12 +3,15 @@
 use crate::domain::ids::TimeNs;
 use crate::views::timeline::{Pause, PauseKind};
 
-/// The width of a squeezed pause, in per cent.
+/// The width of a squeezed pause, and of all of them at most, in per cent: more would leave no room for the work.
 const SQUEEZED: f64 = 3.0;
-/// A pause is squeezed when it would be wider, in per cent.
+const SQUEEZED_TOGETHER: f64 = 40.0;
+/// A pause is squeezed when it would be wider, in per cent of what is left by longer ones that are.
 const SQUEEZE_ABOVE: f64 = 6.0;
-/// Pauses that are squeezed, at most: more would leave no room for the work.
-const SQUEEZED_MAX: usize = 10;
+/// Pauses that are squeezed, at most.
+const SQUEEZED_MAX: usize = 200;
+/// A shorter time without work is the program's own and never squeezed.
+const IDLE_MIN: TimeNs = 10_000_000_000;
 /// How many ticks an axis has, about.
 const TICKS: i64 = 8;
 /// Ticks are at least so far apart, in per cent.
@@ -52,18 +55,11 @@ impl Axis {
     pub fn new(from: TimeNs, to: TimeNs, pauses: &[Pause], squeeze: bool) -> Self {
         // Nothing has no width: a run of one moment still has an axis.
         let to = to.max(from.saturating_add(1_000_000));
-        let whole = (to - from) as f64;
-        let mut long: Vec<Pause> = pauses
-            .iter()
-            .map(|pause| Pause { from: pause.from.clamp(from, to), to: pause.to.clamp(from, to), ..*pause })
-            .filter(|pause| squeeze && (pause.to - pause.from) as f64 / whole * 100.0 > SQUEEZE_ABOVE)
-            .collect();
-        long.sort_by_key(|pause| std::cmp::Reverse(pause.to - pause.from));
-        long.truncate(SQUEEZED_MAX);
-        long.sort_by_key(|pause| pause.from);
+        let long = if squeeze { to_squeeze(from, to, pauses) } else { Vec::new() };
+        let narrow = SQUEEZED.min(SQUEEZED_TOGETHER / long.len().max(1) as f64);
         let paused: i64 = long.iter().map(|pause| pause.to - pause.from).sum();
         let work = ((to - from - paused) as f64).max(1.0);
-        let share = (100.0 - SQUEEZED * long.len() as f64) / work;
+        let share = (100.0 - narrow * long.len() as f64) / work;
         let (mut segments, mut at, mut left) = (Vec::new(), from, 0.0);
         for pause in long.into_iter().map(Some).chain([None]) {
             let end = pause.map_or(to, |pause| pause.from).max(at);
@@ -72,7 +68,7 @@ impl Axis {
             (at, left) = (end, right);
             if let Some(pause) = pause {
                 let squeezed =
-                    Segment { from: at, to: pause.to.max(at), left, right: left + SQUEEZED, squeezed: Some(pause.kind) };
+                    Segment { from: at, to: pause.to.max(at), left, right: left + narrow, squeezed: Some(pause.kind) };
                 segments.push(squeezed);
                 (at, left) = (squeezed.to, squeezed.right);
             }
@@ -89,11 +85,21 @@ impl Axis {
     /// Returns where a moment is, in per cent from the left.
     pub fn at(&self, moment: TimeNs) -> f64 {
         let moment = moment.clamp(self.from, self.to);
-        let segment = self.segments.iter().find(|segment| moment <= segment.to).or(self.segments.last());
+        let segment = self.segments.get(self.segments.partition_point(|segment| segment.to < moment)).or(self.segments.last());
         segment.map_or(0.0, |segment| {
             let long = (segment.to - segment.from) as f64;
             let share = if long > 0.0 { (moment - segment.from) as f64 / long } else { 0.0 };
             (segment.left + share * (segment.right - segment.left)).clamp(0.0, 100.0)
+        })
+    }
+
+    /// Returns which moment is at a place, in per cent from the left.
+    pub fn moment(&self, place: f64) -> TimeNs {
+        let segment = self.segments.get(self.segments.partition_point(|segment| segment.right < place)).or(self.segments.last());
+        segment.map_or(self.from, |segment| {
+            let wide = segment.right - segment.left;
+            let share = if wide > 0.0 { ((place - segment.left) / wide).clamp(0.0, 1.0) } else { 0.0 };
+            segment.from.saturating_add((share * (segment.to - segment.from) as f64) as i64).min(segment.to)
         })
     }
 
@@ -111,6 +117,11 @@ impl Axis {
         let step = step(work / 1_000_000 / TICKS).saturating_mul(1_000_000);
         let mut ticks: Vec<(f64, u64)> = Vec::new();
         for segment in self.segments.iter().filter(|segment| segment.squeezed.is_none()) {
+            let is_room = |ticks: &[(f64, u64)], place: f64| ticks.last().is_none_or(|(last, _)| place - last >= TICK_ROOM);
+            // Behind a pause that is drawn short it is said how late it is.
+            if segment.from > self.from && is_room(&ticks, segment.left) {
+                ticks.push((segment.left, u64::try_from((segment.from - self.origin) / 1_000_000).unwrap_or_default()));
+            }
             let first = (segment.from - self.origin).div_euclid(step);
             // A segment has no more ticks than the whole axis could have.
             for number in (first..).take(4 * TICKS as usize) {
@@ -120,13 +131,36 @@ impl Axis {
                     break;
                 }
                 let place = self.at(moment);
-                if moment >= segment.from && ticks.last().is_none_or(|(last, _)| place - last >= TICK_ROOM) {
+                if moment >= segment.from && is_room(&ticks, place) {
                     ticks.push((place, u64::try_from(after / 1_000_000).unwrap_or_default()));
                 }
             }
         }
         ticks
     }
+}
+
+/// Returns which pauses are drawn short, in order: the longest, as long as they would take much of the axis, or are together longer than the
+/// work. Where nothing but a pause is looked at, it is drawn to scale.
+fn to_squeeze(from: TimeNs, to: TimeNs, pauses: &[Pause]) -> Vec<Pause> {
+    let inside = pauses.iter().map(|pause| Pause { from: pause.from.clamp(from, to), to: pause.to.clamp(from, to), ..*pause });
+    let least = |pause: &Pause| if pause.kind == PauseKind::Idle { IDLE_MIN } else { 1 };
+    let mut pauses: Vec<Pause> = inside.filter(|pause| pause.to - pause.from >= least(pause)).collect();
+    pauses.sort_by_key(|pause| std::cmp::Reverse(pause.to - pause.from));
+    let mut paused: TimeNs = pauses.iter().map(|pause| pause.to - pause.from).sum();
+    let work = to - from - paused;
+    if work <= 0 {
+        return Vec::new();
+    }
+    let is_long = |pause: &Pause| {
+        let (long, left) = (pause.to - pause.from, work + paused);
+        let is_long = paused > work || long as f64 / left as f64 * 100.0 > SQUEEZE_ABOVE;
+        paused -= long;
+        is_long
+    };
+    let mut long: Vec<Pause> = pauses.into_iter().take(SQUEEZED_MAX).take_while(is_long).collect();
+    long.sort_by_key(|pause| pause.from);
+    long
 }
 
 /// Returns a step of at least so many milliseconds that people count in.
@@ -190,6 +224,43 @@ mod tests {
         assert!(true_to_scale.at(10 * SECOND) < 0.1 && true_to_scale.squeezed().next().is_none());
     }
 
+    /// A session of so many turns of a minute each, an hour apart.
+    fn session(turns: i64) -> (i64, Vec<Pause>) {
+        let idle = |turn: i64| Pause { kind: PauseKind::Idle, ..pause(turn * 3_660 + 60, (turn + 1) * 3_660) };
+        ((turns - 1) * 3_660 + 60, (0..turns - 1).map(idle).collect())
+    }
+
+    #[test]
+    fn a_session_of_days_leaves_room_for_each_turn() {
+        for turns in [2, 5, 30, 150] {
+            let (long, pauses) = session(turns);
+            let axis = Axis::new(0, long * SECOND, &pauses, true);
+            assert_eq!(axis.squeezed().count() as i64, turns - 1, "none of them is a large part of the whole");
+            let each = axis.at(60 * SECOND) - axis.at(0);
+            assert!(each * turns as f64 > 59.9, "{turns} turns of {each} %");
+            assert!(axis.ticks().len() >= 2);
+            let behind = axis.ticks().into_iter().filter(|(_, ms)| *ms > 60_000);
+            assert!(behind.clone().count() > 0 && behind.clone().all(|(_, ms)| ms % 3_660_000 <= 60_000), "{:?}", axis.ticks());
+        }
+    }
+
+    #[test]
+    fn what_is_short_beside_the_work_or_is_all_there_is_stays_to_scale() {
+        let idle = |from, to| Pause { kind: PauseKind::Idle, ..pause(from, to) };
+        for (long, pauses) in [
+            (1_000, vec![idle(100, 150), idle(500, 540)]),
+            // The program's own time.
+            (20, vec![idle(0, 9), idle(12, 15)]),
+            // A part that is zoomed to and has nothing else.
+            (100, vec![idle(0, 100)]),
+            (100, vec![pause(-50, 150)]),
+        ] {
+            let axis = Axis::new(0, long * SECOND, &pauses, true);
+            assert_eq!(axis.squeezed().count(), 0, "{pauses:?}");
+            assert!((axis.at(long * SECOND / 2) - 50.0).abs() < 1e-9 && axis.ticks() == Axis::new(0, long * SECOND, &[], true).ticks());
+        }
+    }
+
     #[test]
     fn ticks_of_a_part_say_when_it_was_in_the_whole() {
         let part = Axis::new(95 * SECOND, 135 * SECOND, &[], true).counted_from(0);
@@ -222,6 +293,9 @@ mod tests {
             let places: Vec<f64> = moments.iter().map(|moment| axis.at(moment * SECOND)).collect();
             prop_assert!(places.iter().all(|place| (0.0..=100.0).contains(place)));
             prop_assert!(places.windows(2).all(|two| two[0] <= two[1] + 1e-9), "{places:?}");
+            for place in places {
+                prop_assert!((axis.at(axis.moment(place)) - place).abs() < 1e-3, "{place} is {}", axis.moment(place));
+            }
             let ticks = axis.ticks();
             prop_assert!(ticks.len() <= 16 && ticks.windows(2).all(|two| two[1].0 - two[0].0 >= TICK_ROOM - 1e-9));
         }

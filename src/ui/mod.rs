@@ -7,6 +7,7 @@
 pub mod axis;
 pub mod changes;
 pub mod element;
+pub mod grid;
 pub mod guard;
 pub mod layout;
 pub mod markdown;

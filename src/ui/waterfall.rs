@@ -5,8 +5,9 @@
 
 use maud::{Markup, html};
 
-use super::axis::Axis;
+use super::axis::{Axis, Squeezed};
 use super::element;
+use super::grid::{self, pauses_words, percent};
 use super::zoom::Zoom;
 use crate::cli::output::{time, words};
 use crate::domain::event::{CallStarted, Purpose};
@@ -80,6 +81,12 @@ pub struct Waterfall {
     pub part: usize,
     /// The part of the run's time that its axis has.
     pub shown: Zoom,
+    /// The axis of the whole run.
+    pub whole: Axis,
+    /// How many pauses are drawn short, or would be if that was wanted, and for how long nothing worked in them, in milliseconds.
+    pub squeezed: (usize, u64),
+    /// Some of them are times for which nothing says why nothing worked.
+    pub has_idle: bool,
 }
 
 /// The name of what a bar stands for, as links carry it: `a2.1` is the first attempt of agent 2, `c17` a call, `t17.0` a tool.
@@ -124,7 +131,10 @@ pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(Target<'_>
     // A page of rows has its own span, so that the end of a long run can be seen as well as its beginning.
     let whole = if all.len() > ROWS_MAX { span(rows, timeline, end) } else { (timeline.from, end) };
     let (from, to) = window.unwrap_or(whole);
-    let axis = Axis::new(from, to, &timeline.pauses, options.squeeze).counted_from(timeline.from);
+    let pauses = timeline.with_idle(end);
+    let axis = Axis::new(from, to, &pauses, options.squeeze).counted_from(timeline.from);
+    let squeezed: Vec<Squeezed> = Axis::new(from, to, &pauses, true).squeezed().collect();
+    let has_idle = squeezed.iter().any(|squeezed| squeezed.kind == PauseKind::Idle);
     let scale = Scale::of(&all);
     let height = HEAD + rows.len() * ROW;
     let places = rows.iter().enumerate().map(|(place, row)| (HEAD + place * ROW, row));
@@ -134,16 +144,19 @@ pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(Target<'_>
                 div class="wf-head" { "Agent, attempt" @if options.calls { ", call" } }
                 @for row in rows { (label(row, timeline, end, options, link)) }
             }
-            svg class="wf-plot" width="100%" height=(height) role="img" aria-label=(summary(timeline)) {
+            svg class="wf-plot" width="100%" height=(height) role="img" aria-label=(summary(timeline, &axis)) {
                 defs {
                     pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
                         rect class="wf-wait" width="3" height="6" {}
+                    }
+                    @if has_idle {
+                        pattern id="idle" width="6" height="8" patternUnits="userSpaceOnUse" { path class="wf-idle" d="M1 0 L5 4 L1 8" {} }
                     }
                     marker id="climb" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto" {
                         path class="wf-arrow-head" d="M0 0 L8 4 L0 8 z" {}
                     }
                 }
-                (grid(&axis, height, timeline))
+                (grid::draw(&axis, (HEAD, height), timeline))
                 @for (y, row) in places.clone() { (row_of(row, y, &axis, options, scale, end)) }
                 g marker-end="url(#climb)" { @for (y, row) in places.clone() { (climbs(row, y, rows, &axis, options)) } }
                 @if let Some(cursor) = options.cursor {
@@ -155,7 +168,10 @@ pub fn draw(timeline: &Timeline, options: &Options<'_>, link: &dyn Fn(Target<'_>
         }
     };
     let after = |at: TimeNs| crate::views::millis_between(timeline.from, at);
-    Waterfall { markup, rows: all.len(), part, shown: Zoom::new(after(from), after(to), after(end)) }
+    let shown = Zoom::new(after(from), after(to), after(end));
+    let whole = Axis::new(timeline.from, end, &pauses, options.squeeze);
+    let squeezed = (squeezed.len(), squeezed.iter().map(|squeezed| squeezed.ms).sum());
+    Waterfall { markup, rows: all.len(), part, shown, whole, squeezed, has_idle }
 }
 
 /// Returns the moment so many milliseconds after the run's start.
@@ -212,59 +228,19 @@ impl Scale {
     }
 }
 
-fn percent(place: f64) -> String {
-    // Two decimals are a tenth of a pixel on a wide screen.
-    format!("{place:.2}%")
-}
-
 /// What the drawing shows, for those who cannot see it.
-fn summary(timeline: &Timeline) -> String {
+fn summary(timeline: &Timeline, axis: &Axis) -> String {
     let climbs: usize = timeline.lanes.iter().map(|lane| lane.climbs.len()).sum();
     let attempts = timeline.lanes.iter().flat_map(|lane| &lane.bars).filter(|bar| bar.kind == BarKind::Attempt).count();
+    let (count, ms) = axis.squeezed().fold((0, 0), |(count, ms), squeezed| (count + 1, ms + squeezed.ms));
+    let short = if count == 0 { String::new() } else { format!(", {} drawn short", pauses_words(count, ms)) };
     format!(
-        "Waterfall of {}, {}, {} over {}",
+        "Waterfall of {}, {}, {} over {}{short}",
         words::plural(timeline.lanes.len() as u64, "agent"),
         words::plural(attempts as u64, "attempt"),
         words::plural(climbs as u64, "escalation"),
         time::duration(crate::views::millis_between(timeline.from, timeline.to)),
     )
-}
-
-fn grid(axis: &Axis, height: usize, timeline: &Timeline) -> Markup {
-    /// The last place in per cent behind which a time fits, on narrow windows too.
-    const TEXT_TO: f64 = 92.0;
-    html! {
-        @for (number, (place, ms)) in axis.ticks().into_iter().enumerate() {
-            @let minor = if number % 4 == 0 { "" } else { " minor" };
-            line class="wf-tick" x1=(percent(place)) x2=(percent(place)) y1=(HEAD - 6) y2=(height) {}
-            // At the right edge there is no room behind the line.
-            @let (dx, anchor) = if place > TEXT_TO { (-3, Some("end")) } else { (3, None) };
-            text class={ "wf-time" (minor) } x=(percent(place)) y=(HEAD - 11) dx=(dx) text-anchor=[anchor] { (time::duration(ms)) }
-        }
-        @for (left, right) in pauses(axis, timeline) {
-            rect class="wf-pause" fill="url(#hatch)" x=(percent(left)) width=(percent(right - left)) y=(HEAD) height=(height - HEAD) {}
-        }
-        @for squeezed in axis.squeezed() {
-            text class="wf-squeezed" x=(percent((squeezed.left + squeezed.right) / 2.0)) y=(HEAD + 10) text-anchor="middle" {
-                (pause_words(squeezed.kind)) " " (time::duration(squeezed.ms))
-            }
-        }
-    }
-}
-
-/// Returns where nothing worked, as far as that is wide enough to be seen.
-fn pauses(axis: &Axis, timeline: &Timeline) -> impl Iterator<Item = (f64, f64)> {
-    /// In per cent: a few pixels.
-    const SEEN: f64 = 0.25;
-    let places = timeline.pauses.iter().map(|pause| (axis.at(pause.from), axis.at(pause.to)));
-    places.filter(|(left, right)| right - left >= SEEN)
-}
-
-fn pause_words(kind: PauseKind) -> &'static str {
-    match kind {
-        PauseKind::Form => "form",
-        PauseKind::Waited => "waited",
-    }
 }
 
 /// What a bar is called.
@@ -439,7 +415,9 @@ fn climbs(row: &Row<'_>, y: usize, rows: &[Row<'_>], axis: &Axis, options: &Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::tier::Tier;
     use crate::views::sample;
+    use crate::views::timeline::Climb;
 
     const PLAIN: Options<'_> =
         Options { colour: Colour::Tier, calls: true, squeeze: true, part: None, zoom: None, now: None, cursor: None, chosen: "" };
@@ -472,6 +450,35 @@ mod tests {
         assert!(climbs > 0);
         assert_eq!(svg.matches("class=\"wf-climb\"").count(), climbs);
         assert!(!svg.contains("style="), "the page allows no style in it: {svg}");
+    }
+
+    #[test]
+    fn a_session_over_days_is_drawn_without_its_nights_and_to_scale_when_that_is_asked_for() {
+        const HOUR: i64 = 3_600_000_000_000;
+        let mut timeline = Timeline::fold(&sample::story());
+        let (lane, bar) = (timeline.lanes[0].clone(), timeline.lanes[0].bars[0].clone());
+        let turn = |attempt: u32| {
+            let from = i64::from(attempt) * 8 * HOUR;
+            Bar { attempt, from, to: Some(from + HOUR / 60), ..bar.clone() }
+        };
+        timeline.lanes = vec![Lane { bars: (1..=5).map(turn).collect(), climbs: vec![Climb { attempt: 1, from: Tier::Cheap, to: Tier::Capable, at: 9 * HOUR }], ..lane }];
+        (timeline.from, timeline.to, timeline.pauses) = (8 * HOUR, 40 * HOUR + HOUR / 60, vec![]);
+        let wide = |svg: &str| {
+            let of = |bar: &str| bar.split("width=\"").nth(1).unwrap().split('%').next().unwrap().parse::<f64>().unwrap();
+            svg.split("class=\"wf-bar").skip(1).map(of).collect::<Vec<_>>()
+        };
+        let whole = draw(&timeline, &PLAIN, &|_| String::new());
+        let svg = whole.markup.into_string();
+        assert_eq!(wide(&svg), [17.6; 5], "{svg}");
+        assert_eq!((svg.matches("fill=\"url(#idle)\"").count(), svg.matches("idle 7 h 59 min").count()), (4, 4), "{svg}");
+        assert!(svg.contains("over 1 d 08 h, 4 pauses of 1 d 07 h drawn short"), "{svg}");
+        assert_eq!((whole.squeezed, whole.has_idle), ((4, 4 * (8 * 3_600_000 - 60_000)), true));
+        let arrow = svg.split("class=\"wf-climb\"").nth(1).unwrap();
+        assert!(arrow.contains("x1=\"17.60%\" x2=\"20.60%\""), "from the end of a bar to the beginning of the next: {arrow}");
+        let scale = draw(&timeline, &Options { squeeze: false, ..PLAIN }, &|_| String::new());
+        assert_eq!(scale.squeezed, whole.squeezed, "the other way stays offered");
+        let svg = scale.markup.into_string();
+        assert!(wide(&svg).iter().all(|wide| *wide < 0.1) && !svg.contains("url(#idle)") && !svg.contains("drawn short"), "{svg}");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! A part of a run's time that is looked at, in milliseconds after its start. Pure: numbers in, numbers out.
 
+use super::axis::Axis;
+use crate::domain::ids::TimeNs;
+
 /// The shortest part that is looked at, in milliseconds.
 const SHORTEST: u64 = 8;
 
@@ -61,11 +64,89 @@ impl Zoom {
     }
 }
 
+/// Steps through a run's time as its axis shows it: half of the axis is half of what is seen, whatever is drawn short.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps<'a> {
+    /// The axis of the whole run.
+    pub axis: &'a Axis,
+    /// When the run began.
+    pub from: TimeNs,
+    /// How long it is, in milliseconds.
+    pub long: u64,
+}
+
+impl Steps<'_> {
+    /// Parts of an axis on which pauses are drawn short: finer than a pixel, however near it is looked at.
+    const PARTS: u64 = 1 << 40;
+
+    /// Returns half of what is shown, around a moment: the middle of it where there is none.
+    pub fn nearer(self, here: Zoom, around: Option<u64>) -> Option<Zoom> {
+        let nearer = self.stepped(here, &|shown, whole, to| {
+            let middle = shown.from + (shown.to - shown.from) / 2;
+            Some(shown.nearer(around.map_or(middle, to), whole))
+        });
+        nearer.filter(|nearer| *nearer != here)
+    }
+
+    /// Returns twice of what is shown; `None` for the whole run.
+    pub fn wider(self, here: Zoom) -> Option<Zoom> {
+        self.stepped(here, &|shown, whole, _| shown.wider(whole))
+    }
+
+    /// Returns the part before what is shown; `None` at the beginning of the run.
+    pub fn earlier(self, here: Zoom) -> Option<Zoom> {
+        self.stepped(here, &|shown, whole, _| shown.earlier(whole))
+    }
+
+    /// Returns the part behind what is shown; `None` at the end of the run.
+    pub fn later(self, here: Zoom) -> Option<Zoom> {
+        self.stepped(here, &|shown, whole, _| shown.later(whole))
+    }
+
+    /// Takes a step in milliseconds, or in parts of the axis where these pass unevenly.
+    fn stepped(self, here: Zoom, step: &dyn Fn(Zoom, u64, &dyn Fn(u64) -> u64) -> Option<Zoom>) -> Option<Zoom> {
+        if self.axis.squeezed().next().is_none() {
+            return step(here, self.long, &|ms| ms);
+        }
+        let moment = |ms: u64| self.from.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000));
+        let part = |ms: u64| (self.axis.at(moment(ms)) / 100.0 * Self::PARTS as f64) as u64;
+        let ms = |part: u64| {
+            let at = self.axis.moment(part as f64 / Self::PARTS as f64 * 100.0);
+            (at.saturating_sub(self.from).max(0) as u64 + 500_000) / 1_000_000
+        };
+        let stepped = step(Zoom { from: part(here.from), to: part(here.to) }, Self::PARTS, &part)?;
+        Zoom::new(ms(stepped.from), ms(stepped.to), self.long).unless_whole(self.long)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::views::timeline::{Pause, PauseKind};
+
+    #[test]
+    fn a_step_is_half_of_what_is_seen_also_where_a_night_is_drawn_short() {
+        const SECOND: i64 = 1_000_000_000;
+        let pauses = [Pause { kind: PauseKind::Idle, from: 100 * SECOND, to: 50_100 * SECOND }];
+        let axis = Axis::new(0, 50_200 * SECOND, &pauses, true);
+        let steps = Steps { axis: &axis, from: 0, long: 50_200_000 };
+        let whole = Zoom { from: 0, to: steps.long };
+        let nearer = steps.nearer(whole, None).unwrap();
+        let (left, right) = (axis.at(nearer.from as i64 * 1_000_000), axis.at(nearer.to as i64 * 1_000_000));
+        assert!((left - 25.0).abs() < 0.01 && (right - 75.0).abs() < 0.01, "{nearer:?} is from {left} to {right}");
+        assert!(nearer.from > 40_000 && nearer.from < 60_000 && nearer.to > 50_140_000, "{nearer:?}");
+        assert_eq!(steps.wider(nearer), None, "the whole again");
+        let turn = steps.nearer(whole, Some(50_150_000)).unwrap();
+        assert!(turn.from < 50_150_000 && 50_150_000 < turn.to, "{turn:?}");
+        let earlier = steps.earlier(nearer).unwrap();
+        assert!(earlier.from == 0 && earlier.to >= 99_000 && earlier.to <= 50_100_000, "{earlier:?}");
+        assert!(steps.later(nearer).unwrap().to == steps.long && steps.later(whole).is_none());
+        let even = Axis::new(0, 50_200 * SECOND, &pauses, false);
+        let even = Steps { axis: &even, ..steps };
+        assert_eq!(even.nearer(whole, None), Some(whole.nearer(25_100_000, steps.long)), "to scale as ever");
+    }
 
     #[test]
     fn a_part_is_read_back_and_the_whole_is_no_part() {

@@ -116,6 +116,8 @@ pub enum PauseKind {
     Form,
     /// A person or another process was waited for.
     Waited,
+    /// No attempt, call or tool was under way, and nothing says why.
+    Idle,
 }
 
 /// A time in which nothing worked.
@@ -166,6 +168,22 @@ impl Timeline {
             lane.bars.sort_by_key(|bar| (bar.attempt, bar.call, bar.tool));
         }
         fold.timeline
+    }
+
+    /// Returns the pauses together with the times until `end` in which nothing is recorded to have been under way, in order.
+    pub fn with_idle(&self, end: TimeNs) -> Vec<Pause> {
+        let bars = self.lanes.iter().flat_map(|lane| &lane.bars).map(|bar| (bar.from, bar.to.unwrap_or(end)));
+        let mut known: Vec<(TimeNs, TimeNs)> = bars.chain(self.pauses.iter().map(|pause| (pause.from, pause.to))).collect();
+        known.sort_unstable();
+        let (mut at, mut pauses) = (self.from, self.pauses.clone());
+        for (from, to) in known.into_iter().chain([(end, end)]) {
+            if from > at {
+                pauses.push(Pause { kind: PauseKind::Idle, from: at, to: from });
+            }
+            at = at.max(to);
+        }
+        pauses.sort_by_key(|pause| pause.from);
+        pauses
     }
 
     /// Returns how many bars there are.
@@ -436,6 +454,14 @@ mod tests {
             });
             let waited: i64 = timeline.pauses.iter().filter(|it| it.kind == PauseKind::Waited).map(|it| it.to - it.from).sum();
             prop_assert_eq!(waited as u64, time.waited_ns());
+            let pauses = timeline.with_idle(timeline.to);
+            prop_assert!(pauses.is_sorted_by_key(|pause| pause.from) && timeline.pauses.iter().all(|known| pauses.contains(known)));
+            for idle in pauses.iter().filter(|pause| pause.kind == PauseKind::Idle) {
+                let meets = |from: TimeNs, to: TimeNs| from < idle.to && to > idle.from;
+                let bars = timeline.lanes.iter().flat_map(|lane| &lane.bars);
+                prop_assert!(!bars.clone().any(|bar| meets(bar.from, bar.to.unwrap_or(timeline.to))), "{idle:?}");
+                prop_assert!(idle.from < idle.to && !timeline.pauses.iter().any(|pause| meets(pause.from, pause.to)), "{idle:?}");
+            }
         }
     }
 }

@@ -23,8 +23,9 @@ use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
 use crate::domain::event::{CallStarted, Recorded};
 use crate::domain::ids::RunId;
+use crate::ui::grid;
 use crate::ui::waterfall::{self, Colour, Cursor, Target};
-use crate::ui::zoom::Zoom;
+use crate::ui::zoom::{Steps, Zoom};
 use crate::ui::{Answer, Page, Params, Request, Ui, element, markdown};
 use crate::views::run_detail::{Note, RunDetail};
 use crate::views::status::RunStatus;
@@ -175,13 +176,14 @@ fn drawing(shown: &Shown<'_>, then: Option<&Timeline>) -> Markup {
                     (choice("by", None, "tier", colour == Colour::Tier)) (choice("by", Some("cost"), "cost", colour == Colour::Cost)) }
                 span class="choice" { "Calls and tools "
                     (choice("calls", Some("yes"), "shown", calls)) (choice("calls", Some("no"), "hidden", !calls)) }
-                @if !shown.whole.pauses.is_empty() {
-                    span class="choice" { "Waiting "
-                        (choice("waits", None, "squeezed", squeeze)) (choice("waits", Some("full"), "to scale", !squeeze)) }
+                @let (pauses, ms) = drawn.squeezed;
+                @if pauses > 0 || !squeeze || !shown.whole.pauses.is_empty() {
+                    span class="choice" title=[(pauses > 0).then(|| grid::pauses_words(pauses, ms))] { "Pauses "
+                        (choice("waits", None, "drawn short", squeeze)) (choice("waits", Some("full"), "to scale", !squeeze)) }
                 }
             }
-            (zooms(shown, zoom, drawn.shown, long))
-            (legend(colour))
+            (zooms(shown, zoom, drawn.shown, Steps { axis: &drawn.whole, from: shown.whole.from, long }))
+            (legend(colour, drawn.has_idle && squeeze))
             @if shown.whole.is_untimed {
                 p class="hint" { "It is recorded how long attempts took, not when each began: those of an agent are drawn one after the other." }
             }
@@ -206,10 +208,9 @@ fn drawing(shown: &Shown<'_>, then: Option<&Timeline>) -> Markup {
 
 /// Links to other parts of the run's time: those that lead nowhere are not there.
 /// `here`: what the axis has, which may be less than the whole run also where nothing was zoomed.
-fn zooms(shown: &Shown<'_>, zoom: Option<Zoom>, here: Zoom, long: u64) -> Markup {
-    let is_whole = here == Zoom::new(0, long, long);
-    let around = middle_of_chosen(shown).unwrap_or(here.from + (here.to - here.from) / 2);
-    let nearer = Some(here.nearer(around, long)).filter(|nearer| *nearer != here);
+fn zooms(shown: &Shown<'_>, zoom: Option<Zoom>, here: Zoom, steps: Steps<'_>) -> Markup {
+    let is_whole = here == Zoom::new(0, steps.long, steps.long);
+    let nearer = steps.nearer(here, middle_of_chosen(shown));
     let link = |id: &str, sign: &str, words: &str, to: Option<Zoom>| {
         html! { a class="zoom" id=(id) href=(shown.zoomed(to)) data-step aria-label=(words) title=(words) { (sign) } }
     };
@@ -218,9 +219,9 @@ fn zooms(shown: &Shown<'_>, zoom: Option<Zoom>, here: Zoom, long: u64) -> Markup
             "Zoom "
             @if let Some(nearer) = nearer { (link("zoom-in", "+", "Nearer (key +)", Some(nearer))) }
             @if zoom.is_some() {
-                (link("zoom-out", "−", "Further away (key -)", here.wider(long)))
-                @if let Some(earlier) = here.earlier(long) { (link("zoom-earlier", "◂", "Earlier", Some(earlier))) }
-                @if let Some(later) = here.later(long) { (link("zoom-later", "▸", "Later", Some(later))) }
+                (link("zoom-out", "−", "Further away (key -)", steps.wider(here)))
+                @if let Some(earlier) = steps.earlier(here) { (link("zoom-earlier", "◂", "Earlier", Some(earlier))) }
+                @if let Some(later) = steps.later(here) { (link("zoom-later", "▸", "Later", Some(later))) }
                 (link("zoom-whole", "whole run", "The whole run (key 0)", None))
                 span { " " (time::duration(here.from)) " to " (time::duration(here.to)) " after the start" }
             } @else {
@@ -248,7 +249,7 @@ fn middle_of_chosen(shown: &Shown<'_>) -> Option<u64> {
     Some(from + to.saturating_sub(from) / 2)
 }
 
-fn legend(colour: Colour) -> Markup {
+fn legend(colour: Colour, has_idle: bool) -> Markup {
     html! {
         p class="legend" {
             @match colour {
@@ -265,7 +266,7 @@ fn legend(colour: Colour) -> Markup {
                     }
                 }
             }
-            span { i class="key wait" {} "waiting" } span { "→ escalation" } span { "✓ passed ✗ failed ∅ dropped ↻ retried" }
+            span { i class="key wait" {} "waiting" } @if has_idle { span { i class="key idle" {} "idle: nothing worked, drawn short" } } span { "→ escalation" } span { "✓ passed ✗ failed ∅ dropped ↻ retried" }
         }
     }
 }
