@@ -67,8 +67,7 @@ impl Axis {
             segments.push(Segment { from: at, to: end, left, right, squeezed: None });
             (at, left) = (end, right);
             if let Some(pause) = pause {
-                let squeezed =
-                    Segment { from: at, to: pause.to.max(at), left, right: left + narrow, squeezed: Some(pause.kind) };
+                let squeezed = Segment { from: at, to: pause.to.max(at), left, right: left + narrow, squeezed: Some(pause.kind) };
                 segments.push(squeezed);
                 (at, left) = (squeezed.to, squeezed.right);
             }
@@ -257,7 +256,10 @@ mod tests {
         ] {
             let axis = Axis::new(0, long * SECOND, &pauses, true);
             assert_eq!(axis.squeezed().count(), 0, "{pauses:?}");
-            assert!((axis.at(long * SECOND / 2) - 50.0).abs() < 1e-9 && axis.ticks() == Axis::new(0, long * SECOND, &[], true).ticks());
+            assert!(
+                (axis.at(long * SECOND / 2) - 50.0).abs() < 1e-9
+                    && axis.ticks() == Axis::new(0, long * SECOND, &[], true).ticks()
+            );
         }
     }
 

@@ -7,6 +7,7 @@ use super::Ui;
 use crate::cli::output::{sanitize, time, words};
 use crate::domain::event::Mode;
 use crate::domain::tier::Tier;
+use crate::views::run_detail::AttemptDetail;
 use crate::views::status::{AgentStatus, AttemptStatus, RunStatus};
 
 /// Characters at the end of a run's id that are shown where there is little room; the whole id is in the link's title.
@@ -30,8 +31,9 @@ pub fn agent_status(status: AgentStatus, verified: bool) -> Markup {
 }
 
 /// An attempt's state.
-pub fn attempt_status(status: AttemptStatus, verified: bool) -> Markup {
-    state(status.name(), crate::cli::render::attempt_words(status, verified), status == AttemptStatus::Passed && !verified)
+pub fn attempt_status(attempt: &AttemptDetail) -> Markup {
+    let is_unverified = attempt.status == AttemptStatus::Passed && !attempt.verified;
+    state(attempt.status.name(), crate::cli::render::ending(attempt), is_unverified)
 }
 
 /// What nobody checked has one look, whatever it is.
@@ -160,14 +162,19 @@ pub fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::views::run_detail::RunDetail;
+    use crate::views::sample;
 
     #[test]
     fn what_nobody_checked_has_one_look() {
+        let story = RunDetail::fold(sample::story().iter(), &sample::inline);
+        let attempts = || story.agents.iter().flat_map(|agent| &agent.attempts);
+        let judged = attempts().find(|attempt| !attempt.criteria.is_empty()).unwrap();
         let all = |verified| {
             [
                 status(RunStatus::Succeeded, verified),
                 agent_status(AgentStatus::Succeeded, verified),
-                attempt_status(AttemptStatus::Passed, verified),
+                attempt_status(&AttemptDetail { status: AttemptStatus::Passed, verified, ..judged.clone() }),
             ]
         };
         for drawn in all(false) {
@@ -179,6 +186,8 @@ mod tests {
             assert!(drawn.contains("s-succeeded") || drawn.contains("s-passed"), "{drawn}");
         }
         assert!(agent_status(AgentStatus::Failed, false).into_string().contains("s-failed\">failed<"));
+        let alone = AttemptDetail { status: AttemptStatus::Passed, verified: false, criteria: vec![], ..judged.clone() };
+        assert!(attempt_status(&alone).into_string().contains("s-unverified\">not judged<"), "it has nothing to pass");
     }
 
     #[test]

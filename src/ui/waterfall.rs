@@ -325,7 +325,9 @@ fn after(bar: &Bar, left: f64, right: f64, y: usize, to: TimeNs) -> Markup {
         (Outcome::Running, _) => "…",
         (Outcome::Bad, _) => "✗",
         (Outcome::Gone, _) => "∅",
-        (Outcome::Good, BarKind::Attempt) => "✓",
+        (Outcome::Good, BarKind::Attempt) if bar.verified => "✓",
+        // Nobody judged it, or not by all of its criteria.
+        (Outcome::Good, BarKind::Attempt) => "·",
         (Outcome::Good, _) => "",
     };
     let retries = if bar.retries.is_empty() { String::new() } else { format!("↻{} ", bar.retries.len()) };
@@ -375,6 +377,9 @@ fn tip(lane: &Lane, bar: &Bar, start: TimeNs, to: TimeNs) -> String {
     }
     let (after, long) = (crate::views::millis_between(start, bar.from), crate::views::millis_between(bar.from, to));
     tip.push_str(&format!(" · {} after the start, for {}", time::duration(after), time::duration(long)));
+    if bar.kind == BarKind::Attempt && bar.outcome == Outcome::Good && !bar.verified {
+        tip.push_str(" · unverified");
+    }
     if bar.kind != BarKind::Tool {
         tip.push_str(&format!(" · {}", words::amount(bar.cost)));
     }
@@ -461,7 +466,11 @@ mod tests {
             let from = i64::from(attempt) * 8 * HOUR;
             Bar { attempt, from, to: Some(from + HOUR / 60), ..bar.clone() }
         };
-        timeline.lanes = vec![Lane { bars: (1..=5).map(turn).collect(), climbs: vec![Climb { attempt: 1, from: Tier::Cheap, to: Tier::Capable, at: 9 * HOUR }], ..lane }];
+        timeline.lanes = vec![Lane {
+            bars: (1..=5).map(turn).collect(),
+            climbs: vec![Climb { attempt: 1, from: Tier::Cheap, to: Tier::Capable, at: 9 * HOUR }],
+            ..lane
+        }];
         (timeline.from, timeline.to, timeline.pauses) = (8 * HOUR, 40 * HOUR + HOUR / 60, vec![]);
         let wide = |svg: &str| {
             let of = |bar: &str| bar.split("width=\"").nth(1).unwrap().split('%').next().unwrap().parse::<f64>().unwrap();
@@ -478,7 +487,10 @@ mod tests {
         let scale = draw(&timeline, &Options { squeeze: false, ..PLAIN }, &|_| String::new());
         assert_eq!(scale.squeezed, whole.squeezed, "the other way stays offered");
         let svg = scale.markup.into_string();
-        assert!(wide(&svg).iter().all(|wide| *wide < 0.1) && !svg.contains("url(#idle)") && !svg.contains("drawn short"), "{svg}");
+        assert!(
+            wide(&svg).iter().all(|wide| *wide < 0.1) && !svg.contains("url(#idle)") && !svg.contains("drawn short"),
+            "{svg}"
+        );
     }
 
     #[test]
@@ -536,6 +548,25 @@ mod tests {
         assert_eq!(svg.matches("class=\"wf-ghost").count(), timeline.bars());
         assert_eq!(svg.matches("class=\"wf-bar").count(), then.bars());
         assert!(then.bars() < timeline.bars() && svg.contains("wf-cursor"));
+    }
+
+    #[test]
+    fn only_what_was_judged_has_the_sign_of_it() {
+        let mut timeline = Timeline::fold(&sample::story());
+        let signs = |timeline: &Timeline| {
+            let (svg, _) = drawn(timeline, &Options { calls: false, ..PLAIN });
+            [">✓ ", ">· ", " · unverified"].map(|sign| svg.matches(sign).count())
+        };
+        let attempts = |timeline: &mut Timeline, verified: bool| {
+            let bars = timeline.lanes.iter_mut().flat_map(|lane| &mut lane.bars);
+            let passed = bars.filter(|bar| bar.kind == BarKind::Attempt && bar.outcome == Outcome::Good);
+            passed.map(|bar| bar.verified = verified).count()
+        };
+        let passed = attempts(&mut timeline, true);
+        assert!(passed > 0);
+        assert_eq!(signs(&timeline), [passed, 0, 0]);
+        attempts(&mut timeline, false);
+        assert_eq!(signs(&timeline), [0, passed, passed]);
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub struct Bar {
     pub cost: Option<u64>,
     /// Failed tries of a call's request, each with how long Meno waited then, in milliseconds.
     pub retries: Vec<u64>,
+    /// Of an attempt: it passed, and every criterion is known to pass. Without criteria nobody judged it.
+    pub verified: bool,
     /// Another run made it.
     pub inherited: bool,
     /// The position in the log at which it began.
@@ -255,6 +257,9 @@ impl Fold {
                 let to = if body.outcome == AttemptOutcome::Lost { self.last } else { at };
                 let place = self.attempts.get(&(body.agent, body.attempt)).copied();
                 self.end(place, to, outcome);
+                if let Some(bar) = self.bar_mut(place) {
+                    bar.verified = body.verified;
+                }
                 Some(body.agent)
             }
             Event::AttemptImported(body) => {
@@ -265,14 +270,15 @@ impl Fold {
                 let outcome = if body.passed { Outcome::Good } else { Outcome::Bad };
                 let begun = bar(BarKind::Attempt, body.attempt, body.tier, at, seq);
                 let name = body.model.clone().unwrap_or_default();
-                self.attempt(body.agent, body.attempt, Bar { name, to: Some(to), outcome, ..begun });
+                self.attempt(body.agent, body.attempt, Bar { name, to: Some(to), outcome, verified: body.passed, ..begun });
                 self.see(to);
                 Some(body.agent)
             }
             Event::AttemptInherited(body) => {
                 let outcome = if body.outcome == AttemptOutcome::Passed { Outcome::Good } else { Outcome::Bad };
                 let begun = bar(BarKind::Attempt, body.attempt, body.tier, at, seq);
-                let made = Bar { name: body.model.clone(), to: Some(at), outcome, inherited: true, ..begun };
+                let verified = body.verified;
+                let made = Bar { name: body.model.clone(), to: Some(at), outcome, inherited: true, verified, ..begun };
                 self.attempt(body.agent, body.attempt, made);
                 Some(body.agent)
             }
@@ -407,6 +413,7 @@ fn bar(kind: BarKind, attempt: AttemptNo, tier: Tier, from: TimeNs, seq: u64) ->
         outcome: Outcome::Running,
         cost: None,
         retries: Vec::new(),
+        verified: false,
         inherited: false,
         seq,
     }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::export_run::inline;
-use super::{attempt_words, cost_words, mode_words, standing, time_words};
+use super::{cost_words, ending, mode_words, standing, time_words};
 use crate::cli::output::words;
 use crate::domain::event::AnswerSource;
 use crate::views::run_detail::{AgentDetail, AttemptDetail, RunDetail};
@@ -191,7 +191,7 @@ fn judged(page: &mut String, agent: &AgentDetail) {
 
 fn attempt_line(page: &mut String, attempt: &AttemptDetail) {
     let model = attempt.model.as_deref().map_or_else(|| "an unknown model".to_owned(), inline);
-    let ended = attempt_words(attempt.status, attempt.verified);
+    let ended = ending(attempt);
     let signals: Vec<&str> = attempt.signals.iter().map(|signal| signal.name()).collect();
     let signals = if signals.is_empty() { String::new() } else { format!(" ({})", signals.join(", ")) };
     let inherited = attempt.inherited_from.as_ref().map_or_else(String::new, |origin| format!(", inherited from run {origin}"));

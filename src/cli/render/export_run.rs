@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::output::{Texts, chosen, criterion_name, no_output, no_prompt, which};
-use super::{attempt_words, cost_words, mode_words, standing, time_words};
+use super::{cost_words, ending, mode_words, standing, time_words};
 use crate::cli::output::{sanitize, time, words};
 use crate::domain::event::Mode;
 use crate::domain::money::NanoUsd;
@@ -223,7 +223,7 @@ fn agent_section(page: &mut String, agent: &AgentDetail, mode: Mode, texts: Text
     for attempt in &agent.attempts {
         let took = attempt.duration_ms.map_or_else(String::new, |took| format!(", {}", time::duration(took)));
         let model = inline(attempt.model.as_deref().unwrap_or("no model called"));
-        let ended = attempt_words(attempt.status, attempt.verified);
+        let ended = ending(attempt);
         *page += &format!("- **Attempt {}** ({}, {model}): {ended}{took}\n", attempt.attempt, attempt.tier);
         for criterion in &attempt.criteria {
             let name = criterion_name(criterion);
@@ -237,7 +237,7 @@ fn agent_section(page: &mut String, agent: &AgentDetail, mode: Mode, texts: Text
         }
     }
     if let Some(attempt) = chosen(agent, texts.attempt) {
-        let ended = attempt_words(attempt.status, attempt.verified);
+        let ended = ending(attempt);
         *page += &format!("\nOutput of {}: {ended}\n\n", inline(&which(attempt)));
         match &attempt.output {
             Some(output) => *page += &format!("{}\n", fenced(output)),

@@ -31,8 +31,8 @@ use anstyle::Style;
 
 use super::output::{BAD, FAINT, GOOD, WARN, time, words};
 use crate::domain::event::Mode;
-use crate::views::run_detail::RunDetail;
-use crate::views::status::{AgentStatus, AttemptStatus, RunStatus};
+use crate::views::run_detail::{AgentDetail, AttemptDetail, CallDetail, RunDetail};
+use crate::views::status::{AgentStatus, AttemptStatus, CallStatus, RunStatus};
 
 /// Says how a run stands: `succeeded`, `succeeded, unverified`, `failed`.
 pub fn standing(status: RunStatus, verified: bool) -> String {
@@ -70,6 +70,14 @@ pub fn attempt_words(status: AttemptStatus, verified: bool) -> &'static str {
         (AttemptStatus::Cancelled, _) => "cancelled",
         (AttemptStatus::Lost, _) => "lost",
         (AttemptStatus::Running, _) => "running",
+    }
+}
+
+/// Says how an attempt of a run's document ended: one without any verdict was not judged.
+pub fn ending(attempt: &AttemptDetail) -> &'static str {
+    match attempt.status {
+        AttemptStatus::Passed if !attempt.verified && attempt.criteria.is_empty() => "not judged",
+        status => attempt_words(status, attempt.verified),
     }
 }
 
@@ -112,6 +120,27 @@ pub fn cost_words(run: &RunDetail) -> String {
         text.push_str(&format!(" ({})", parts.join(", ")));
     }
     text
+}
+
+/// Says what is known of an agent's cost.
+pub fn agent_cost(agent: &AgentDetail, mode: Mode) -> String {
+    let calls = agent.attempts.iter().flat_map(|attempt| &attempt.calls);
+    let so_far = (agent.status == AgentStatus::Running).then(|| cost_so_far(agent.cost_nusd, calls)).flatten();
+    so_far.map_or_else(|| words::cost(agent.cost_nusd, agent.cost_complete, mode), str::to_owned)
+}
+
+/// Says what is known of an attempt's cost.
+pub fn attempt_cost(attempt: &AttemptDetail, mode: Mode) -> String {
+    let so_far =
+        (attempt.status == AttemptStatus::Running).then(|| cost_so_far(attempt.cost_nusd, attempt.calls.iter())).flatten();
+    so_far.map_or_else(|| words::cost(attempt.cost_nusd, attempt.cost_complete, mode), str::to_owned)
+}
+
+/// Says why nothing is known yet of the cost of what goes on: it is not unknown for good. `None` where something is known, or lost.
+fn cost_so_far<'a>(known: u64, mut calls: impl Iterator<Item = &'a CallDetail>) -> Option<&'static str> {
+    let Some(first) = calls.next() else { return (known == 0).then_some("no calls yet") };
+    let is_open = |call: &CallDetail| call.status == CallStatus::Running;
+    (known == 0 && is_open(first) && calls.all(is_open)).then_some("first calls under way")
 }
 
 /// Says what kind of run it was when no real model was called by Meno.

@@ -1,7 +1,7 @@
 //! What agents were told and what they answered, with the verdict on it: the texts behind a run's story.
 
 use super::page::Page;
-use super::{agents_of, attempt_words, tools};
+use super::{agents_of, ending, tools};
 use crate::cli::output::{BAD, FAINT, GOOD, WARN, sanitize, styled};
 use crate::domain::event::{Purpose, Verdict};
 use crate::domain::ids::AttemptNo;
@@ -66,7 +66,7 @@ fn absent(agent: &AgentDetail, number: Option<AttemptNo>) -> String {
 
 fn output(page: &mut Page, agent: &AgentDetail, attempt: &AttemptDetail) {
     page.heading(&format!("Output of {}", sanitize::line(&agent.role)));
-    let ended = attempt_words(attempt.status, attempt.verified);
+    let ended = ending(attempt);
     let style = match attempt.status {
         AttemptStatus::Passed if attempt.verified => GOOD,
         AttemptStatus::FailedCriteria | AttemptStatus::Error => BAD,

@@ -8,7 +8,7 @@ use super::output::{self, Texts};
 use super::page::Page;
 use super::session;
 use super::tools;
-use super::{agent_style, agents_of, attempt_words, cost_words, mode_words, run_style, standing, time_words};
+use super::{agent_style, agents_of, cost_words, ending, mode_words, run_style, standing, time_words};
 use crate::cli::output::{FAINT, HEADING, WARN, sanitize, styled, time, words};
 use crate::domain::event::Mode;
 use crate::domain::omission;
@@ -272,7 +272,7 @@ fn tell_attempt(page: &mut Page, attempt: &AttemptDetail, mode: Mode) {
         Some(origin) => format!("inherited from {origin}, paid there"),
         None => words::cost(attempt.cost_nusd, attempt.cost_complete, mode),
     };
-    let mut parts = vec![attempt_words(attempt.status, attempt.verified).to_owned(), cost];
+    let mut parts = vec![ending(attempt).to_owned(), cost];
     parts.extend(attempt.duration_ms.map(time::duration));
     page.line(4, format!("{} {:<8} {}  {}", attempt.attempt, attempt.tier, sanitize::line(&model), parts.join(", ")));
     for call in &attempt.calls {

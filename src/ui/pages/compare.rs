@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::audit::diff::RunDiff;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
-use crate::cli::render::attempt_words;
+use crate::cli::render::ending;
 use crate::domain::event::{Mode, Verdict};
 use crate::ui::{Answer, Page, Request, Ui, element};
 use crate::views::run_detail::{AgentDetail, RunDetail};
@@ -224,8 +224,8 @@ fn team(a: &RunDetail, b: &RunDetail) -> Markup {
                     (agent.status.name()) ", " (words::cost(agent.cost_nusd, agent.cost_complete, Mode::Real))
                     @for attempt in agent.attempts.iter().take(ATTEMPTS_MAX) {
                         div { (element::tier(attempt.tier)) " " span class="hint" {
-                            (attempt.model.as_deref().map_or_else(|| "model unknown".to_owned(), |model| element::short(model, NAME_CHARS_MAX)))
-                            ": " (attempt_words(attempt.status, attempt.verified))
+                            (element::name(attempt.model.as_deref().map_or_else(|| "model unknown".to_owned(), |model| element::short(model, NAME_CHARS_MAX))))
+                            ": " (ending(attempt))
                         } }
                     }
                     @if agent.attempts.len() > ATTEMPTS_MAX { div class="hint" { "and " (words::plural((agent.attempts.len() - ATTEMPTS_MAX) as u64, "more attempt")) } }

@@ -105,7 +105,7 @@ fn details_of(shown: &Shown<'_>, agent: &AgentDetail, room: &Room) -> Markup {
         ul class="tries" { @for attempt in &agent.attempts[left_out..] {
             li { a href=(shown.link("sel", Some(&format!("a{}.{}", agent.number, attempt.attempt)))) data-detail { "Attempt " (attempt.attempt) }
                 " " (element::tier(attempt.tier)) " "
-                (crate::cli::render::attempt_words(attempt.status, attempt.verified)) }
+                (crate::cli::render::ending(attempt)) }
         } }
         @if let Some(last) = agent.attempts.last() { (super::panel::criteria(&last.criteria)) }
         @if let Some(output) = &agent.output { h3 { "Output" } (output_of(shown, agent, output, room)) }

@@ -6,6 +6,7 @@ use super::Shown;
 use crate::audit::diff::text_diff;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
+use crate::cli::render;
 use crate::domain::event::Event;
 use crate::domain::ids::CallNo;
 use crate::domain::money::NanoUsd;
@@ -75,7 +76,7 @@ fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail
         div class="card panel" {
             div class="panel-head" {
                 h2 { (element::line(&agent.role)) ", attempt " (attempt.attempt) " " (element::tier(attempt.tier))
-                    " " (element::attempt_status(attempt.status, attempt.verified)) }
+                    " " (element::attempt_status(attempt)) }
                 (close(shown))
             }
             dl class="facts" {
