@@ -98,6 +98,55 @@ pub struct Bar {
     pub seq: u64,
 }
 
+/// What the time of an attempt was spent on, in milliseconds: what went on at the same time counts once, as the first of these that it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// From its start to its end, as long as its bar is.
+    pub whole: u64,
+    /// Calls for work.
+    pub work: u64,
+    /// Calls that judge.
+    pub judging: u64,
+    /// Tools.
+    pub tools: u64,
+    /// Neither: the commands of its criteria, and the program itself.
+    pub rest: u64,
+}
+
+impl Lane {
+    /// Returns what the time of an attempt was spent on; `None` for one that has not ended.
+    pub fn spent(&self, attempt: AttemptNo) -> Option<Spent> {
+        let of_attempt = || self.bars.iter().filter(|bar| bar.attempt == attempt);
+        let whole = of_attempt().find(|bar| bar.kind == BarKind::Attempt)?;
+        let (from, to) = (whole.from, whole.to?);
+        let ms = |ns: i64| u64::try_from(ns / NS_PER_MS).unwrap_or_default();
+        let mut parts: Vec<(TimeNs, TimeNs)> = Vec::new();
+        let mut before = 0;
+        let mut more = |is_meant: &dyn Fn(&Bar) -> bool| {
+            let meant = of_attempt().filter(|bar| is_meant(bar));
+            parts.extend(meant.map(|bar| (bar.from.clamp(from, to), bar.to.unwrap_or(to).clamp(from, to))));
+            let all = united(&mut parts);
+            ms(all) - ms(std::mem::replace(&mut before, all))
+        };
+        let work = more(&|bar| bar.kind == BarKind::Call(Purpose::Work));
+        let judging = more(&|bar| bar.kind == BarKind::Call(Purpose::Judge));
+        let tools = more(&|bar| bar.kind == BarKind::Tool);
+        let whole = ms(to - from);
+        Some(Spent { whole, work, judging, tools, rest: whole.saturating_sub(work + judging + tools) })
+    }
+}
+
+/// Returns for how long any of these was under way.
+fn united(parts: &mut [(TimeNs, TimeNs)]) -> i64 {
+    parts.sort_unstable();
+    let (mut at, mut sum) = (TimeNs::MIN, 0);
+    for (from, to) in parts.iter() {
+        sum += to.saturating_sub(at.max(*from)).max(0);
+        at = at.max(*to);
+    }
+    sum
+}
+
 /// An escalation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Climb {
@@ -444,6 +493,27 @@ mod tests {
         assert_eq!((lane.bars[call].attempt, lane.bars[call - 1].kind), (lane.bars[call - 1].attempt, BarKind::Attempt));
     }
 
+    #[test]
+    fn the_time_of_an_attempt_is_that_of_its_calls_tools_and_the_rest() {
+        let at = |ms: i64| ms * NS_PER_MS;
+        let part = |kind, from, to| Bar { to: Some(at(to)), ..bar(kind, 1, Tier::Cheap, at(from), 1) };
+        let work = BarKind::Call(Purpose::Work);
+        let bars = vec![
+            part(BarKind::Attempt, 100, 1_100),
+            part(work, 100, 300),
+            part(BarKind::Tool, 300, 500),
+            // At the same time as the other one, and longer.
+            part(BarKind::Tool, 310, 600),
+            part(work, 600, 700),
+            // The commands of its criteria ran from here to the judge.
+            part(BarKind::Call(Purpose::Judge), 1_000, 1_050),
+            Bar { attempt: 2, ..part(work, 1_100, 9_000) },
+        ];
+        let lane = Lane { agent: 0, label: String::new(), bars, climbs: Vec::new() };
+        assert_eq!(lane.spent(1), Some(Spent { whole: 1_000, work: 300, judging: 50, tools: 300, rest: 350 }));
+        assert_eq!(lane.spent(2), None);
+    }
+
     proptest! {
         /// Whatever happens, every bar lies within the axis, in its attempt's order, and waiting is what the durations say.
         #[test]
@@ -454,6 +524,11 @@ mod tests {
             let timeline = Timeline::fold(&events);
             for bar in timeline.lanes.iter().flat_map(|lane| &lane.bars) {
                 prop_assert!(bar.to.is_none_or(|to| to >= bar.from));
+            }
+            for lane in &timeline.lanes {
+                for spent in lane.bars.iter().filter_map(|bar| lane.spent(bar.attempt)) {
+                    prop_assert!(spent.work + spent.judging + spent.tools + spent.rest == spent.whole, "{spent:?}");
+                }
             }
             let time = events.iter().fold(WorkTime::default(), |mut time, recorded| {
                 time.apply(recorded);

@@ -81,8 +81,8 @@ fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail
             }
             dl class="facts" {
                 (fact("Model", attempt.model.as_deref().map_or_else(|| "unknown".to_owned(), element::line)))
-                (fact("Duration", attempt.duration_ms.map_or_else(|| "not ended".to_owned(), time::duration)))
-                (fact("Cost", element::cost(attempt.cost_nusd, attempt.cost_complete, shown.detail.mode)))
+                (duration(shown, agent, attempt))
+                (fact("Cost", render::attempt_cost(attempt, shown.detail.mode)))
                 (fact("Tokens", tokens(attempt)))
                 (fact("Calls", words::count(attempt.calls.len() as u64)))
                 @if let Some(to) = attempt.escalated_to { div { dt { "Escalated to" } dd { (element::tier(to)) } } }
@@ -112,6 +112,23 @@ fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail
             }
         }
     }
+}
+
+/// How long an attempt took, as long as its bar is, and of that its calls, its tools, and the rest, which its criteria's commands are a part of.
+fn duration(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail) -> Markup {
+    let lane = shown.whole.lanes.iter().find(|lane| lane.agent == agent.number);
+    let spent = attempt.duration_ms.and_then(|_| lane?.spent(attempt.attempt));
+    let parts = spent.filter(|spent| !attempt.calls.is_empty() && spent.whole > 0).map(|spent| {
+        let parts =
+            [("model", spent.work), ("judging", spent.judging), ("tools", spent.tools), ("checks and the rest", spent.rest)];
+        let parts = parts.into_iter().filter(|(_, ms)| *ms > 0);
+        parts.map(|(name, ms)| format!("{name} {}", time::duration(ms))).collect::<Vec<_>>().join(", ")
+    });
+    let whole = spent.map(|spent| spent.whole).or(attempt.duration_ms);
+    html! { div { dt { "Duration" } dd {
+        (whole.map_or_else(|| "not ended".to_owned(), time::duration))
+        @if let Some(parts) = parts { small { (parts) } }
+    } } }
 }
 
 fn tokens(attempt: &AttemptDetail) -> String {
