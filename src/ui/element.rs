@@ -56,11 +56,6 @@ pub fn moment(text: &str, zone: &TimeZone) -> Markup {
     html! { time datetime=(text) { (time::moment_of(text, zone)) } }
 }
 
-/// What is known of a cost, and what kind of money it is when it is not real.
-pub fn cost(known: u64, complete: bool, mode: Mode) -> String {
-    words::cost(known, complete, mode)
-}
-
 /// What kind of run it was when no real model was called.
 pub fn mode(mode: Mode) -> Markup {
     html! {

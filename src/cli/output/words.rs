@@ -28,6 +28,11 @@ pub fn cost(known: u64, complete: bool, mode: Mode) -> String {
     }
 }
 
+/// Shows what is known of a run's cost in a list: of one that goes on nothing may be known yet, which is not unknown for good.
+pub fn cost_listed(known: u64, complete: bool, goes_on: bool) -> String {
+    if goes_on && !complete && known == 0 { "none yet".to_owned() } else { cost(known, complete, Mode::Real) }
+}
+
 /// Says what prompt caches saved, in nUSD, an estimate; `None` where nothing was read from one at known prices.
 pub fn cache_saved(saved: Option<i64>, complete: bool, mode: Mode) -> Option<String> {
     let saved = saved?;
@@ -150,6 +155,8 @@ mod tests {
         assert_eq!(cost(0, false, Mode::Real), "unknown");
         assert_eq!(cost(20_000_000, false, Mode::Real), "at least $0.0200");
         assert_eq!(cost(20_000_000, true, Mode::Simulated), "$0.0200 simulated");
+        assert_eq!([cost_listed(0, false, true), cost_listed(0, false, false)], ["none yet", "unknown"]);
+        assert_eq!([cost_listed(0, true, true), cost_listed(20_000_000, false, true)], ["$0.00", "at least $0.0200"]);
     }
 
     #[test]

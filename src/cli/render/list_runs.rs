@@ -5,6 +5,7 @@ use crate::cli::output::table::{Column, Entry, Fit, Table};
 use crate::cli::output::{Printer, time, words};
 use crate::domain::event::Mode;
 use crate::views::run_list::{RunLine, RunList};
+use crate::views::status::RunStatus;
 
 /// Shows a list of runs. `all` are the ids of all runs of the store, so that a shortened one names one run only.
 pub fn list_runs(out: &Printer, list: &RunList, all: &[&str]) -> String {
@@ -43,7 +44,7 @@ pub fn list_runs(out: &Printer, list: &RunList, all: &[&str]) -> String {
                 (None, None) => "-".to_owned(),
             }),
             // The column `mode` says what kind of money it is.
-            Entry::from(words::cost(run.cost_nusd, run.cost_complete, Mode::Real)),
+            Entry::from(words::cost_listed(run.cost_nusd, run.cost_complete, run.status == RunStatus::Running)),
             Entry::from(u64::from(run.agents)),
             Entry::from(u64::from(run.escalations)),
             Entry::from(run.mode.name()),

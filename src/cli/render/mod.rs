@@ -96,9 +96,16 @@ pub(super) fn time_words(work_ms: u64, form_ms: Option<u64>, waited_ms: Option<u
 
 /// Says what a run cost, against its budget, and what of it is not known.
 pub fn cost_words(run: &RunDetail) -> String {
-    let mut text = words::cost(run.cost_nusd, run.cost_complete, run.mode);
+    let calls = run.agents.iter().flat_map(|agent| &agent.attempts).flat_map(|attempt| &attempt.calls);
+    let known = || words::cost(run.cost_nusd, run.cost_complete, run.mode);
+    let mut text = if run.status == RunStatus::Running {
+        cost_so_far(run.cost_nusd, calls).map_or_else(known, str::to_owned)
+    } else {
+        known()
+    };
     if let Some(budget) = run.budget_nusd {
-        text.push_str(&format!(" of {}", words::amount(Some(budget))));
+        let of = if text.contains('$') || text.starts_with("unknown") { " of" } else { ", budget" };
+        text.push_str(&format!("{of} {}", words::amount(Some(budget))));
     }
     let mut parts = Vec::new();
     if run.verification_cost_nusd > 0 {
@@ -168,4 +175,27 @@ pub fn agents_of<'a>(
                 || agent.role.strip_prefix(role).is_some_and(|rest| rest.starts_with('['))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Event;
+    use crate::views::sample::{self, inline};
+
+    #[test]
+    fn while_nothing_has_ended_yet_no_cost_is_unknown() {
+        let story = sample::story();
+        let at = |count: usize| cost_words(&RunDetail::fold(story[..count].iter(), &inline));
+        let first = |is_meant: &dyn Fn(&Event) -> bool| story.iter().position(|recorded| is_meant(&recorded.event)).unwrap();
+        let called = first(&|event| matches!(event, Event::CallStarted(_)));
+        let paid = first(&|event| matches!(event, Event::CostIncurred(_)));
+        assert!((1..=called).all(|count| at(count).starts_with("no calls yet, budget $")), "{}", at(called));
+        assert!(at(called + 1).starts_with("first calls under way, budget $"), "{}", at(called + 1));
+        assert!(at(paid + 1).contains('$') && !at(paid + 1).contains("yet"), "{}", at(paid + 1));
+        let detail = RunDetail::fold(story[..=called].iter(), &inline);
+        let agent = detail.agents.iter().find(|agent| agent.attempts.iter().any(|attempt| !attempt.calls.is_empty())).unwrap();
+        let said = [agent_cost(agent, Mode::Real), attempt_cost(agent.attempts.last().unwrap(), Mode::Real)];
+        assert_eq!(said, ["first calls under way", "first calls under way"]);
+    }
 }

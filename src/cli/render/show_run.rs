@@ -232,7 +232,7 @@ fn tell_agent(page: &mut Page, agent: &AgentDetail, mode: Mode) {
     };
     let mut parts = vec![agent.strategy.name().to_owned()];
     if agent.attempts.iter().any(|attempt| attempt.inherited_from.is_none()) {
-        parts.push(words::cost(agent.cost_nusd, agent.cost_complete, mode));
+        parts.push(super::agent_cost(agent, mode));
         parts.push(format!("{} tokens", words::tokens(agent.tokens.total(), agent.untold_calls)));
     }
     parts.extend(agent.duration_ms.map(time::duration));
@@ -270,7 +270,7 @@ fn tell_attempt(page: &mut Page, attempt: &AttemptDetail, mode: Mode) {
     };
     let cost = match &attempt.inherited_from {
         Some(origin) => format!("inherited from {origin}, paid there"),
-        None => words::cost(attempt.cost_nusd, attempt.cost_complete, mode),
+        None => super::attempt_cost(attempt, mode),
     };
     let mut parts = vec![ending(attempt).to_owned(), cost];
     parts.extend(attempt.duration_ms.map(time::duration));

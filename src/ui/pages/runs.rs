@@ -351,7 +351,7 @@ fn row(ui: &Ui, run: &RunLine, hit: Option<&HitDocument>) -> Markup {
             }
             td data-name="Started" { (element::moment(&run.started_at, &ui.zone)) }
             td data-name="Duration" class="num" { (run.duration_ms.map_or_else(|| "–".to_owned(), time::duration)) }
-            td data-name="Cost" class="num" { (element::cost(run.cost_nusd, run.cost_complete, Mode::Real)) }
+            td data-name="Cost" class="num" { (words::cost_listed(run.cost_nusd, run.cost_complete, run.status == RunStatus::Running)) }
             td data-name="Agents" class="num" { (words::count(u64::from(run.agents))) }
             td data-name="Escalations" class="num" { (words::count(u64::from(run.escalations))) }
             td data-name="Labels" {

@@ -73,7 +73,7 @@ fn agent_of(shown: &Shown<'_>, agent: &AgentDetail, room: &Room) -> Markup {
         @if let Some(tier) = agent.tier { " " (element::tier(tier)) }
         span class="soft" { " " (words::plural(agent.attempts.len() as u64, "attempt"))
             @if let Some(ms) = agent.duration_ms { ", " (time::duration(ms)) }
-            ", " (element::cost(agent.cost_nusd, agent.cost_complete, Mode::Real)) }
+            ", " (crate::cli::render::agent_cost(agent, Mode::Real)) }
     };
     let details = html! {
         details class="card agent" id={ "agent-" (agent.number) } { summary { (head) } (details_of(shown, agent, room)) }
