@@ -2,7 +2,7 @@
 
 use super::drawing::{Anchor, Drawing, Meaning};
 use super::text;
-use crate::domain::money::NanoUsd;
+use crate::domain::money::{NanoUsd, grouped};
 
 /// Pixels between two labels at least.
 const GAP: f64 = 8.0;
@@ -21,10 +21,11 @@ impl Unit {
     pub fn label(self, value: f64) -> String {
         match self {
             Self::Money => {
-                let decimal = NanoUsd(value.round().clamp(0.0, u64::MAX as f64) as u64).to_decimal();
-                let (whole, rest) = decimal.split_once('.').unwrap_or((&decimal, ""));
+                let amount = NanoUsd(value.round().clamp(0.0, u64::MAX as f64) as u64);
+                let (whole, decimal) = (grouped(amount.0 / NanoUsd::PER_USD), amount.to_decimal());
+                let rest = decimal.split_once('.').map_or("", |(_, rest)| rest);
                 let rest = if rest.len() == 1 { format!("{rest}0") } else { rest.to_owned() };
-                if rest.is_empty() { format!("${}", thousands(whole)) } else { format!("${}.{rest}", thousands(whole)) }
+                if rest.is_empty() { format!("${whole}") } else { format!("${whole}.{rest}") }
             }
             Self::Share => format!("{:.0} %", value * 100.0),
         }
@@ -37,18 +38,6 @@ impl Unit {
             Self::Share => 0.01,
         }
     }
-}
-
-/// Puts the thousands of a whole number apart: `1,234,567`.
-pub fn thousands(digits: &str) -> String {
-    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
 }
 
 /// Larger numbers are drawn as this one: more than any sum of nUSD.

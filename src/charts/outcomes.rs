@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::axis::thousands;
 use super::calendar::Period;
 use super::drawing::Meaning;
 use super::intervals::{Interval, Row};
 use super::timeline::{Change, Mark, Point, Timeline};
 use crate::analytics::report::{Analytics, CriterionLine, Drift, Share, TemplateLine, TierLine, WeekLine};
 use crate::domain::event::Mode;
-use crate::domain::money::NanoUsd;
+use crate::domain::money::{NanoUsd, grouped};
 use crate::domain::percent;
 
 /// Says where something leads: the id of a run, or what is searched for.
@@ -23,7 +22,7 @@ pub fn share(share: Option<Share>) -> String {
         || "too few".to_owned(),
         |share| {
             let [value, low, high] = percent::numbers(share.value, share.low, share.high);
-            format!("{value} % ({low}–{high}, n {})", thousands(&share.n.to_string()))
+            format!("{value} % ({low}–{high}, n {})", grouped(share.n))
         },
     )
 }

@@ -54,7 +54,20 @@ impl std::iter::Sum for NanoUsd {
     }
 }
 
-/// For people: `$1.23`, `$0.00530`, `$0.000000420`: at least two decimals and three significant digits, rounded to nearest.
+/// Writes a whole number for people, its thousands apart: `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// For people: `$1.23`, `$0.00530`, `$0.000000420`, `$1,234.57`: at least two decimals and three significant digits, rounded to nearest.
 impl fmt::Display for NanoUsd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // As many decimals as three digits need, but two at least and the nine that there are at most.
@@ -63,7 +76,7 @@ impl fmt::Display for NanoUsd {
         let unit = 10u64.pow(9 - decimals as u32);
         let rounded = self.0 / unit + u64::from(self.0 % unit * 2 >= unit);
         let scale = 10u64.pow(decimals as u32);
-        write!(f, "${}.{:0decimals$}", rounded / scale, rounded % scale)
+        write!(f, "${}.{:0decimals$}", grouped(rounded / scale), rounded % scale)
     }
 }
 
@@ -263,7 +276,10 @@ mod tests {
             (5_300_000, "$0.00530"),
             (999_999_999, "$1.000"),
             (1_234_567_890, "$1.23"),
-            (12_345_678_900_000, "$12345.68"),
+            (999_994_999_999, "$999.99"),
+            (999_995_000_000, "$1,000.00"),
+            (12_345_678_900_000, "$12,345.68"),
+            (u64::MAX, "$18,446,744,073.71"),
         ];
         for (nano, shown) in cases {
             assert_eq!(NanoUsd(nano).to_string(), shown, "{nano}");

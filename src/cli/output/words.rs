@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::sanitize;
 use crate::domain::event::{Mode, OmissionRule};
-use crate::domain::money::NanoUsd;
+use crate::domain::money::{self, NanoUsd};
 use crate::domain::omission;
 
 /// Shows an amount that may not be known.
@@ -53,15 +53,7 @@ pub fn argument(path: &Path) -> String {
 
 /// Shows a number with its thousands apart: `1,234,567`.
 pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
+    money::grouped(number)
 }
 
 /// Shows how many tokens are known, of calls some of which (`untold`) told none: `unknown` where nothing is known, which is never zero.

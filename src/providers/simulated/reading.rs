@@ -14,6 +14,7 @@ use super::material::{Claim, Extent, File, Material};
 use super::rules::broken;
 use super::seen::Seen;
 use super::severity::Severity;
+use crate::domain::money::grouped;
 
 /// Functions from this length on are found too long.
 const LONG_LINES: usize = 60;
@@ -258,7 +259,7 @@ impl<'a> Reading<'a> {
             *languages.entry(Language::of(file.name)).or_default() += 1;
         }
         let parts: Vec<String> =
-            languages.iter().map(|(language, count)| format!("{} {}", thousands(*count), language.name())).collect();
+            languages.iter().map(|(language, count)| format!("{} {}", grouped(*count as u64), language.name())).collect();
         Some(format!("{} with {} ({})", plural(files, "file"), plural(self.lines, "line"), parts.join(", ")))
     }
 
@@ -426,11 +427,5 @@ fn weaknesses(area: &str) -> Option<&'static [u32]> {
 
 /// Writes a count with its noun.
 pub(super) fn plural(count: usize, noun: &str) -> String {
-    format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
-}
-
-fn thousands(count: usize) -> String {
-    let digits = count.to_string();
-    let from_end = |at: usize| (digits.len() - at).is_multiple_of(3) && at > 0;
-    digits.chars().enumerate().flat_map(|(at, digit)| from_end(at).then_some(',').into_iter().chain([digit])).collect()
+    format!("{} {noun}{}", grouped(count as u64), if count == 1 { "" } else { "s" })
 }
