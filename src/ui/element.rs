@@ -125,6 +125,14 @@ pub fn short(text: &str, chars_max: usize) -> String {
     }
 }
 
+/// A name on one line of a table: one that is long and has no gap may break anywhere, so that no column is as wide as it.
+pub fn name(clean: String) -> Markup {
+    /// Characters of a word that a column has room for.
+    const WORD_MAX: usize = 24;
+    let is_long = clean.split_whitespace().any(|word| word.chars().nth(WORD_MAX).is_some());
+    html! { @if is_long { span class="long" { (clean) } } @else { (clean) } }
+}
+
 /// A text that is to stay on one line.
 pub fn line(text: &str) -> String {
     /// Browsers take minutes to find where a text without a gap may break, and a page has many lines.
@@ -195,6 +203,12 @@ mod tests {
         let drawn = diff(&long).into_string();
         assert!(drawn.len() < 60_000 && drawn.contains("The first 400 of 100,000 lines."), "{} bytes", drawn.len());
         assert!(diff(&"+x".repeat(100_000)).into_string().len() < 2_000, "one long line");
+    }
+
+    #[test]
+    fn only_a_name_without_a_gap_breaks_anywhere() {
+        assert_eq!(name("a b <c> ".repeat(20)).into_string(), "a b &lt;c&gt; ".repeat(20));
+        assert_eq!(name("ä".repeat(25)).into_string(), format!("<span class=\"long\">{}</span>", "ä".repeat(25)));
     }
 
     #[test]

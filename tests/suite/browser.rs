@@ -309,6 +309,18 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
     long["agent_composition_rules"] =
         json!([{"role": "one", "base_template": "generic", "tier_strategy": "cheap_only", "prompt": "x"}]);
     house.template("long", &long);
+    // Names without a gap, as other systems have them.
+    let name = "x".repeat(160);
+    let attempt = json!({"tier": "cheap", "model": name, "passed": false, "cost_usd": 1234.5, "failed_criteria": [name]});
+    let imported = |id: u32| {
+        let agents = json!([{"role": name, "task": "x", "attempts": [attempt]}]);
+        json!({"run_id": format!("r-{id}"), "template_id": name, "started_at": "2026-10-01T09:00:00Z", "labels": {"x": name}, "agents": agents}).to_string()
+    };
+    fs::write(house.path("long.jsonl"), format!("{}\n{}", imported(1), imported(2))).expect("written");
+    house.meno(["import", "runs", &house.path("long.jsonl").display().to_string()]).exits(0);
+    let listed = house.meno(["list-runs", "--mode", "imported", "--json"]).exits(0);
+    let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
+    let [one, other] = [0, 1].map(|place| listed["runs"][place]["run_id"].as_str().expect("an id"));
     let run = events[0]["run_id"].as_str().expect("an id");
     let at = events[events.len() * 3 / 5]["seq"].as_u64().expect("a position");
     let pages = [
@@ -322,6 +334,9 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
         ("templates", "/new".to_owned()),
         ("form", "/new/python_package_publish".to_owned()),
         ("template", "/templates/security_audit".to_owned()),
+        ("all-templates", "/templates".to_owned()),
+        ("costs", "/costs?by=template&by=model&by=role&since=2020-01-01".to_owned()),
+        ("compare", format!("/compare?a={one}&b={other}")),
         ("fault", "/runs/nowhere".to_owned()),
     ];
     for (name, view) in views {
@@ -343,6 +358,9 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
             assert_eq!(browser.eval(unreached), 0, "{page} {name}: what is scrolled has the focus");
             let nested = "return document.querySelectorAll('[role=img] a, [role=img] [tabindex], th:empty').length";
             assert_eq!(browser.eval(nested), 0, "{page} {name}: images are whole, and every column has a name");
+            let long = "return [...document.querySelectorAll('.long')].filter((one) => one.getClientRects().length && \
+                (innerWidth > 1500 ? one.closest('.wide').scrollWidth > one.closest('.wide').clientWidth : one.offsetWidth > 300)).length";
+            assert_eq!(browser.eval(long), 0, "{page} {name}: a long name leaves room for the columns beside it");
             let graph = "return [...document.querySelectorAll('.figure .scroll')].every((one) => innerWidth < 1500 || one.scrollWidth <= one.clientWidth)";
             assert_eq!(browser.eval(graph), true, "{page} {name}: where there is room, graphs fit");
             let is_shown = matches!((*page, name), ("run", "wide-light") | ("scrubber", "wide-dark"));

@@ -123,7 +123,7 @@ fn facts(ui: &Ui, a: &RunDetail, b: &RunDetail, difference: Option<i64>) -> Mark
                     thead { tr { th { "What" } @for run in [a, b] { th { (element::run_link(&run.run_id)) } } } }
                     tbody {
                         (line("Status", &|run| element::status(run.status, run.verified)))
-                        (line("Template", &|run| html! { (element::short(&run.template_id, NAME_CHARS_MAX)) " " (element::short(&run.template_version, NAME_CHARS_MAX)) " " (element::mode(run.mode)) }))
+                        (line("Template", &|run| html! { (element::name(element::short(&run.template_id, NAME_CHARS_MAX))) " " (element::short(&run.template_version, NAME_CHARS_MAX)) " " (element::mode(run.mode)) }))
                         (line("Started", &|run| html! { @if let Some(at) = &run.started_at { (element::moment(at, &ui.zone)) } }))
                         (line("Duration", &|run| html! { (run.duration_ms.map_or_else(|| "unknown".to_owned(), time::duration)) }))
                         (line("Cost", &|run| html! { (words::cost(run.cost_nusd, run.cost_complete, run.mode)) }))
@@ -150,7 +150,7 @@ fn answers(a: &RunDetail, b: &RunDetail) -> Markup {
         let differs = a.answers.get(id) != b.answers.get(id);
         Row::new(
             differs,
-            html! { th scope="row" { (element::short(id, NAME_CHARS_MAX)) } td { (value(a, id)) } td { (value(b, id)) } },
+            html! { th scope="row" { (element::name(element::short(id, NAME_CHARS_MAX))) } td { (value(a, id)) } td { (value(b, id)) } },
         )
     });
     sides("Answers", &["Question", "First", "Second"], rows.collect(), "answer")
@@ -235,7 +235,8 @@ fn team(a: &RunDetail, b: &RunDetail) -> Markup {
     };
     let rows = roles(a, b).into_iter().map(|role| {
         let (one, other) = (cell(a, role), cell(b, role));
-        let cells = html! { th scope="row" { (element::short(role, NAME_CHARS_MAX)) } td { (one) } td { (other) } };
+        let cells =
+            html! { th scope="row" { (element::name(element::short(role, NAME_CHARS_MAX))) } td { (one) } td { (other) } };
         Row::new(one.0 != other.0, cells)
     });
     sides("Team", &["Role", "First", "Second"], rows.collect(), "agent")
@@ -265,8 +266,8 @@ fn criteria(a: &RunDetail, b: &RunDetail) -> Markup {
     };
     let rows = rows.iter().map(|(role, name, one, other)| {
         let cells = html! {
-            th scope="row" { (element::short(role, NAME_CHARS_MAX)) }
-            td { (element::short(name, 2 * NAME_CHARS_MAX)) }
+            th scope="row" { (element::name(element::short(role, NAME_CHARS_MAX))) }
+            td { (element::name(element::short(name, 2 * NAME_CHARS_MAX))) }
             td { (cell(*one)) }
             td { (cell(*other)) }
         };

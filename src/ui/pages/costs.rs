@@ -255,7 +255,7 @@ fn table(report: &CostReport, request: &Request, counted: &Params) -> Result<Mar
                 tbody {
                     @for row in shown {
                         tr {
-                            @for (by, value) in &row.key { td class=[Period::of(by).map(|_| "when")] { (element::line(value_words(by, value.as_deref()))) } }
+                            @for (by, value) in &row.key { td class=[Period::of(by).map(|_| "when")] { (element::name(element::line(value_words(by, value.as_deref())))) } }
                             td { (row.total.mode.name()) }
                             (sums(&row.total, runs_of(counted, row).as_deref(), &series_name(row, 0)))
                         }
@@ -300,7 +300,7 @@ fn tools(report: &CostReport) -> Markup {
                 tbody {
                     @for row in &report.tools {
                         tr {
-                            @for (by, value) in &row.key { td { (element::line(value_words(by, value.as_deref()))) } }
+                            @for (by, value) in &row.key { td { (element::name(element::line(value_words(by, value.as_deref())))) } }
                             td { (row.mode.name()) }
                             td class="num" { (words::count(row.calls)) }
                             td class="num" { (words::count(row.failed)) }

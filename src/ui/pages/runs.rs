@@ -344,7 +344,7 @@ fn row(ui: &Ui, run: &RunLine, hit: Option<&HitDocument>) -> Markup {
                 @if run.failed_by_configuration { " " span class="hint" { "configuration" } } } }
             td data-name="Template" {
                 div {
-                    (element::short(&run.template_id, NAME_CHARS_MAX)) " " (element::mode(run.mode))
+                    (element::name(element::short(&run.template_id, NAME_CHARS_MAX))) " " (element::mode(run.mode))
                     @if let Some(node) = &run.node { " " span class="mode" title=(node) { "log " (words::id_end(node)) } }
                     @if let Some(hit) = hit { (snippet(hit)) }
                 }

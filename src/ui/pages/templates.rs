@@ -60,7 +60,7 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
                     @for (id, entry, line) in rows.into_iter().skip(from).take(ROWS) {
                         tr {
                             td data-name="Template" { div {
-                                a href=(link(&id, &chosen)) { (element::line(&id)) }
+                                a href=(link(&id, &chosen)) { (element::name(element::line(&id))) }
                                 @if let Some(entry) = entry { (name(entry)) } @else { " " span class="mode" { "not in this store" } }
                             } }
                             td data-name="Runs" class="num" { (words::count(line.map_or(0, |line| line.runs))) }
