@@ -64,6 +64,14 @@ fn a_run_is_begun_watched_approved_searched_and_scrubbed() {
     go(&browser, &served, "/new/release_prep");
     browser.click("#terms summary");
     browser.type_into("input[name=seed]", "3");
+    // Enter in a field shows the form again, and starts nothing.
+    browser.eval("window.mark = 'before'; return true");
+    browser.press(ENTER);
+    let again = "location.pathname === '/new/release_prep' && document.querySelector('input[name=seed]').value === '3'";
+    browser
+        .until("the form again", &format!("return window.mark === undefined && document.readyState === 'complete' && {again}"));
+    let order = "const at = (one) => document.querySelector(one).getBoundingClientRect().bottom; return at('#past') <= at('button[value=start]')";
+    browser.until("what past runs say before the button", order);
     browser.click("select[name=escalate] option[value=ask]");
     browser.click("button[value=start]");
     browser.until("the run's page", "return location.pathname.startsWith('/runs/')");

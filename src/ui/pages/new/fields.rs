@@ -10,6 +10,7 @@ use crate::domain::form::allowed;
 use crate::domain::template::{InputKindSpec, Question, QuestionKind, Template};
 use crate::domain::tier::Strategy;
 use crate::ui::{Params, element};
+use crate::workspace::runs::material::Lacking;
 
 /// Draws the questions that show.
 pub(super) fn questions(template: &Template, filled: &Filled<'_>) -> Markup {
@@ -138,10 +139,24 @@ pub(super) fn inputs(template: &Template, form: &Params) -> Markup {
                     p class="hint" { (crate::ui::layout::backticks(&input.description)) }
                 }
             }
-            @if template.inputs.iter().any(|input| input.required) {
+        }
+    }
+}
+
+/// Draws what becomes of material that is not given: agents read the folder instead, or go without, which a real run only does when asked to.
+pub(super) fn material(form: &Params, lacking: &Lacking, folder: &str, is_real: bool) -> Markup {
+    let names = |ids: &[String]| ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    let said = |text: &str| crate::ui::layout::backticks(text);
+    html! {
+        @if !lacking.readable.is_empty() {
+            p class="hint" { (said(&names(&lacking.readable))) " not given: agents read " code { (folder) } " with their tools instead." }
+        }
+        @if !lacking.missing.is_empty() {
+            p class="hint" { (said(&names(&lacking.missing))) " not given: agents can only say that it is missing." }
+            @if is_real {
                 label class="option" {
                     input type="checkbox" name="without_material" value="yes" checked[form.get("without_material").is_some()];
-                    "Start without missing material"
+                    span { "Start without " (said(&names(&lacking.missing))) }
                 }
             }
         }
@@ -179,5 +194,26 @@ pub(super) fn terms(form: &Params, presets: &[(&str, String)]) -> Markup {
             label { "Seed of everything random" input name="seed" inputmode="numeric" value=[form.get("seed")] placeholder="a new one" autocomplete="off"; }
             label { "Labels" input name="labels" value=[form.get("labels")] placeholder="team=core, ticket=42" autocomplete="off"; }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_without_material_is_offered_only_where_it_is_missing_and_would_be_refused() {
+        let drawn = |readable: &[&str], missing: &[&str], is_real| {
+            let of = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+            let lacking = Lacking { readable: of(readable), missing: of(missing) };
+            material(&Params::default(), &lacking, "/home/ada/<shop>", is_real).into_string()
+        };
+        assert_eq!(drawn(&[], &[], true), "");
+        let read = drawn(&["source"], &[], true);
+        assert!(read.contains("agents read <code>/home/ada/&lt;shop&gt;</code>") && !read.contains("checkbox"), "{read}");
+        let missing = drawn(&["source"], &["paper"], true);
+        assert!(missing.contains("agents read") && missing.contains("Start without <code>paper</code>"), "{missing}");
+        let simulated = drawn(&[], &["paper"], false);
+        assert!(simulated.contains("can only say that it is missing") && !simulated.contains("checkbox"), "{simulated}");
     }
 }

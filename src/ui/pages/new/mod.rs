@@ -236,6 +236,8 @@ fn drawn(ui: &Ui, request: &Request, form: &Params, outcome: Outcome, with_past:
         @if entry.hides_builtin { p class="notice" { "This is your own template; it hides the built-in one of the same name." } }
         form method="post" action={ "/new/" (template.template_id) } class="new-run" data-form {
             (element::form_word(ui))
+            // Enter in a field presses the first button of its form: this one shows what would run, and starts nothing.
+            button type="submit" class="first" name="do" value="update" formnovalidate tabindex="-1" aria-hidden="true" { "Update" }
             div id="refusal" data-part {
                 @if let Outcome::Refused(report) = &outcome { (refusal(report)) }
             }
@@ -243,6 +245,7 @@ fn drawn(ui: &Ui, request: &Request, form: &Params, outcome: Outcome, with_past:
                 div {
                     div id="questions" data-part { (fields::questions(&template, &filled)) }
                     (fields::inputs(&template, form))
+                    div id="material" data-part { (material(&template, form, &planned)) }
                 }
                 div class="aside" {
                     (fields::terms(form, &presets(ui)))
@@ -255,6 +258,14 @@ fn drawn(ui: &Ui, request: &Request, form: &Params, outcome: Outcome, with_past:
     };
     let title = format!("New run: {}", element::line(&template.name));
     Ok(Page { title, here: "/new", body, live: None }.into())
+}
+
+/// Says of the material that is not given what the agents do without it, and asks where a run would be refused.
+fn material(template: &Template, form: &Params, planned: &Result<(Arc<Workspace>, RunRequest)>) -> Markup {
+    let Ok((workspace, request)) = planned else { return html! {} };
+    let lacking = workspace.runs().lacking_material(template, request);
+    let folder = element::line(&workspace.places.current.display().to_string());
+    fields::material(form, &lacking, &folder, mode(&workspace.resolved.settings) == Mode::Real)
 }
 
 fn refusal(report: &CliError) -> Markup {

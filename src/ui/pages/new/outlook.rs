@@ -49,9 +49,8 @@ pub(super) fn outlook(
                 (team(&preview))
                 p { b { (preview::cost_line(&preview, mode)) } }
                 @for input in &preview.inputs { p class="hint" { (element::line(&preview::shared_line(input, mode))) } }
-                (start(ui, template, mode, Some(&preview), consent))
-                // Behind the button that starts: Enter in a field presses the first one.
                 div id="past" data-part { (past(&preview, with_past)) }
+                (start(ui, template, mode, Some(&preview), consent))
             }
         },
         Err(why) => html! { div class="card" { (said(&CliError::from(why))) (update()) } },
