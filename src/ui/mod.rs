@@ -29,6 +29,7 @@ use crate::cli::args::Global;
 use crate::cli::error::{CliError, Result};
 use crate::mcp;
 use crate::workspace::Workspace;
+use crate::workspace::library::Listed;
 pub use request::{Answer, Page, Params, Request};
 
 /// What the page is served with.
@@ -45,6 +46,8 @@ pub struct Ui {
     pub changes: changes::Changes,
     /// The runs that were started or continued here.
     pub runner: runner::Runner,
+    /// The templates, looked through once per change of their files.
+    pub templates: Listed,
     /// Pages that take long.
     pub pending: pending::Pending<Result<Answer>>,
     /// What programs may do that speak the Model Context Protocol to this server, and with what options a command would do it.
@@ -74,8 +77,8 @@ impl Ui {
             None => guard,
         };
         let read_only = read_only || workspace.read_only().is_some() || workspace.session().is_none();
-        let (changes, runner, pending) = Default::default();
-        Ok(Self { workspace, guard, zone, read_only, changes, runner, pending, mcp })
+        let (changes, runner, templates, pending) = Default::default();
+        Ok(Self { workspace, guard, zone, read_only, changes, runner, templates, pending, mcp })
     }
 
     /// Refuses a change when nothing can be changed from the page.

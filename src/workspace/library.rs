@@ -10,9 +10,11 @@ use crate::domain::template::{self, BadId, BaseAgent, Checked, Context, FILE_BYT
 use crate::settings::{self, write};
 
 mod agents;
+mod listed;
 
 pub use agents::AgentEntry;
 use agents::Bases;
+pub use listed::Listed;
 
 macro_rules! embedded {
     ($folder:literal: $($id:literal)*) => {

@@ -35,7 +35,7 @@ pub fn list(ui: &Ui, request: &Request) -> Result<Answer> {
     let asked = question(ui, request, None)?;
     let analytics = ui.workspace.memory().analytics(&asked)?;
     let trends = ui.workspace.memory().trends(&asked)?;
-    let entries = ui.workspace.library.list();
+    let entries = ui.templates.get(&ui.workspace.library);
     // Templates that were run and are not here any more, those of other systems among them.
     let others = analytics.templates.iter().filter(|line| !entries.iter().any(|entry| entry.id == line.template_id));
     let line_of = |id: &str| analytics.templates.iter().find(|line| line.template_id == id);

@@ -33,12 +33,12 @@ use filled::Filled;
 /// # Errors
 /// Never; pages may fail.
 pub fn choose(ui: &Ui, _: &Request) -> Result<Answer> {
-    let entries = ui.workspace.library.list();
+    let entries = ui.templates.get(&ui.workspace.library);
     let body = html! {
         h1 { "New run" }
         p class="hint" { "A template asks a few questions; the answers decide which agents are needed." }
         ul class="cards" {
-            @for entry in &entries {
+            @for entry in entries.iter() {
                 @match (&entry.template, entry.first_error()) {
                     (Some(template), None) => li class="card" {
                         h2 { a class="row" href={ "/new/" (entry.id) } { (element::line(&template.name)) } }
