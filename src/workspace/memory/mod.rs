@@ -4,6 +4,7 @@ use super::Workspace;
 
 pub(crate) mod alike;
 pub(crate) mod analysis;
+mod asked;
 pub(crate) mod attend;
 pub mod backtest;
 pub(crate) mod bench;

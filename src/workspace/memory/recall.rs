@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Recall;
+use super::asked::Asked;
 use crate::domain::ids::RunId;
 use crate::memory::embed::{self, Embedder};
 use crate::memory::index::{self, CaughtUp, Condition, GoOn, Hold, IndexDir, Source, is_of};
@@ -41,6 +42,8 @@ pub(in crate::workspace) const IS_ANYBODY_THERE: &[u8] = b"";
 pub struct Memory {
     embedder: Mutex<Option<Arc<Embedder>>>,
     opened: Mutex<Option<OpenIndex>>,
+    /// The vectors of texts that runs were compared with last.
+    asked: Asked,
     /// The index in memory, where nothing can be written.
     copy: OnceLock<IndexDir>,
     /// What queries may speak of, as of a state of the index.
@@ -316,7 +319,8 @@ impl Recall<'_> {
         let near = || -> Result<Vec<RunId>, RecallError> {
             open.refresh(&place, &embedder)?;
             let known = of.map_or(Ok(None), |run| open.vector_of_run(run))?;
-            let vector = |text: &str| known.clone().or_else(|| embedder.query(text).ok());
+            let vector =
+                |text: &str| known.clone().or_else(|| self.0.memory.asked.vector(text, |text| embedder.query(text)).ok());
             let answer = open.answer(&question, Sides::Both, &vector)?;
             Ok(answer.hits.iter().filter_map(|hit| hit.facts.run_id.parse().ok()).collect())
         };
