@@ -130,6 +130,11 @@ pub struct AttemptSide {
 impl RunDiff {
     /// Compares two runs. Sensitive answers must have been masked: they then seem the same.
     pub(crate) fn of(a: &RunDetail, b: &RunDetail) -> Self {
+        Self::by(a, b, text_diff)
+    }
+
+    /// Compares two runs as [`RunDiff::of`] does, and two of their texts by `differs`: comparing many long ones line by line takes a while.
+    pub(crate) fn by(a: &RunDetail, b: &RunDetail, differs: fn(&str, &str) -> Option<String>) -> Self {
         let mut questions: Vec<&String> = a.answers.keys().collect();
         questions.extend(b.answers.keys().filter(|id| !a.answers.contains_key(*id)));
         let answers = questions.into_iter().filter(|id| a.answers.get(*id) != b.answers.get(*id)).map(|id| AnswerDiff {
@@ -140,12 +145,12 @@ impl RunDiff {
         let answers: Vec<AnswerDiff> = answers.collect();
         let mut agents: Vec<AgentDiff> = Vec::new();
         for agent in &a.agents {
-            agents.extend(agent_diff(Some(agent), b.agents.iter().find(|other| other.role == agent.role)));
+            agents.extend(agent_diff(Some(agent), b.agents.iter().find(|other| other.role == agent.role), differs));
         }
         for agent in b.agents.iter().filter(|agent| !a.agents.iter().any(|other| other.role == agent.role)) {
-            agents.extend(agent_diff(None, Some(agent)));
+            agents.extend(agent_diff(None, Some(agent), differs));
         }
-        let report = text_diff(a.report.as_deref().unwrap_or_default(), b.report.as_deref().unwrap_or_default());
+        let report = differs(a.report.as_deref().unwrap_or_default(), b.report.as_deref().unwrap_or_default());
         let (a, b) = (Side::of(a), Side::of(b));
         let is_same_end =
             (a.status, a.verified, &a.template_hash, a.strategy) == (b.status, b.verified, &b.template_hash, b.strategy);
@@ -209,7 +214,7 @@ impl AgentSide {
 }
 
 /// Returns how an agent differs; `None` when it does not.
-fn agent_diff(a: Option<&AgentDetail>, b: Option<&AgentDetail>) -> Option<AgentDiff> {
+fn agent_diff(a: Option<&AgentDetail>, b: Option<&AgentDetail>, differs: fn(&str, &str) -> Option<String>) -> Option<AgentDiff> {
     let role = a.or(b)?.role.clone();
     let (mut plan, mut output) = (Vec::new(), None);
     if let (Some(a), Some(b)) = (a, b) {
@@ -223,7 +228,7 @@ fn agent_diff(a: Option<&AgentDetail>, b: Option<&AgentDetail>) -> Option<AgentD
         ];
         plan.extend(parts.into_iter().filter(|(_, same)| !same).map(|(part, _)| part.to_owned()));
         output = match (&a.output, &b.output) {
-            (Some(a), Some(b)) => text_diff(a, b),
+            (Some(a), Some(b)) => differs(a, b),
             _ => None,
         };
     }

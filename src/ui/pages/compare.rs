@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::audit::diff::RunDiff;
+use crate::audit::diff::{RunDiff, text_diff};
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{time, words};
 use crate::cli::render::ending;
@@ -32,7 +32,8 @@ const ATTEMPTS_MAX: usize = 6;
 /// When there is no such run, or the store cannot be read.
 pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
     let chosen = match (request.query.get("a"), request.query.get("b")) {
-        (Some(a), Some(b)) => Some(differing(&ui.workspace, a, b)?),
+        // Texts are compared line by line as far as there is room for them.
+        (Some(a), Some(b)) => Some(differing(&ui.workspace, a, b, |a, b| (a != b).then(String::new))?),
         _ => None,
     };
     let body = html! {
@@ -44,7 +45,7 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
             (answers(a, b))
             (team(a, b))
             (criteria(a, b))
-            (outputs(request, found))
+            (outputs(request, &texts(a, b, found)))
             p class="hint" {
                 "The same as a document: "
                 a href=(request.query.link("/api/compare")) { "/api/compare" } "."
@@ -65,12 +66,12 @@ pub fn document(ui: &Ui, request: &Request) -> Result<Answer> {
         let missing = || CliError::invalid(format!("`{name}` names no run")).hint("`/api/compare?a=RUN&b=RUN`");
         request.query.get(name).ok_or_else(missing)
     };
-    super::api::document(&differing(&ui.workspace, part("a")?, part("b")?)?.2)
+    super::api::document(&differing(&ui.workspace, part("a")?, part("b")?, text_diff)?.2)
 }
 
 type Two = (RunDetail, RunDetail, RunDiff);
 
-fn differing(workspace: &Workspace, a: &str, b: &str) -> Result<Two> {
+fn differing(workspace: &Workspace, a: &str, b: &str, differs: fn(&str, &str) -> Option<String>) -> Result<Two> {
     let (a, b) = (workspace.runs().find_run(a.trim())?, workspace.runs().find_run(b.trim())?);
     // Each is folded by itself, which for large runs is most of the time.
     let detail = |run| workspace.runs().detail(run).map(|detail| detail.masked());
@@ -79,7 +80,7 @@ fn differing(workspace: &Workspace, a: &str, b: &str) -> Result<Two> {
         (detail(a), other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let (a, b) = (a?, b?);
-    let found = RunDiff::of(&a, &b);
+    let found = RunDiff::by(&a, &b, differs);
     Ok((a, b, found))
 }
 
@@ -276,28 +277,35 @@ fn criteria(a: &RunDetail, b: &RunDetail) -> Markup {
     sides("Criteria of the last attempts", &["Role", "Criterion", "First", "Second"], rows.collect(), "verdict")
 }
 
+/// A text that both runs have and that differs: what it is, and as each has it.
+type Text<'a> = (String, &'a str, &'a str);
+
+/// Returns the outputs that differ, and the report if it does.
+fn texts<'a>(a: &'a RunDetail, b: &'a RunDetail, found: &RunDiff) -> Vec<Text<'a>> {
+    let outputs = found.agents.iter().filter(|found| found.output.is_some()).filter_map(|found| {
+        let of = |run: &'a RunDetail| agent(run, &found.role)?.output.as_deref();
+        Some((format!("Output of {}", element::short(&found.role, NAME_CHARS_MAX)), of(a)?, of(b)?))
+    });
+    let of = |run: &'a RunDetail| run.report.as_deref().unwrap_or_default();
+    outputs.chain(found.report.is_some().then(|| ("Report".to_owned(), of(a), of(b)))).collect()
+}
+
 /// How the outputs differ: as many as there is room for; each of the others has a page of its own, on which it comes first.
-fn outputs(request: &Request, found: &RunDiff) -> Markup {
-    let texts: Vec<(String, &str)> = found
-        .agents
-        .iter()
-        .filter_map(|agent| {
-            Some((format!("Output of {}", element::short(&agent.role, NAME_CHARS_MAX)), agent.output.as_deref()?))
-        })
-        .chain(found.report.as_deref().map(|report| ("Report".to_owned(), report)))
-        .collect();
+fn outputs(request: &Request, texts: &[Text<'_>]) -> Markup {
+    /// Differences that do not fit, after which no further one is tried.
+    const TRIES: usize = 4;
     let first = request.query.get("of").and_then(|of| of.parse::<usize>().ok()).filter(|of| *of < texts.len());
     let order = first.into_iter().chain((0..texts.len()).filter(|place| Some(*place) != first));
-    let (mut bytes, mut shown, mut others) = (0, Vec::new(), Vec::new());
+    let (mut bytes, mut misses, mut shown, mut others) = (0, 0, Vec::new(), Vec::new());
     for place in order {
-        let (name, text) = &texts[place];
-        // What surely does not fit need not be drawn.
-        let is_hopeless = bytes >= OUTPUTS_BYTES || !shown.is_empty() && bytes + text.len().min(10_000) > OUTPUTS_BYTES;
-        let drawn = (!is_hopeless).then(|| element::diff(text));
-        match drawn.filter(|drawn| shown.is_empty() || bytes + drawn.0.len() <= OUTPUTS_BYTES) {
-            Some(drawn) => {
-                bytes += drawn.0.len() + name.len();
-                shown.push((name, text.lines().count() < 40 || Some(place) == first, drawn));
+        let (name, one, other) = &texts[place];
+        let text = (bytes < OUTPUTS_BYTES && misses < TRIES).then(|| text_diff(one, other).unwrap_or_default());
+        let drawn = text.map(|text| (text.lines().count() < 40 || Some(place) == first, element::diff(&text)));
+        misses += usize::from(drawn.is_some());
+        match drawn.filter(|(_, drawn)| shown.is_empty() || bytes + drawn.0.len() <= OUTPUTS_BYTES) {
+            Some((is_open, drawn)) => {
+                (bytes, misses) = (bytes + drawn.0.len() + name.len(), 0);
+                shown.push((name, is_open, drawn));
             }
             None => others.push((place, name)),
         }
@@ -315,5 +323,40 @@ fn outputs(request: &Request, found: &RunDiff) -> Markup {
             }
             @if more > 0 { p class="hint" { "And " (words::count(more as u64)) " more, in the document below." } }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::Params;
+
+    #[test]
+    fn as_many_differences_are_drawn_as_there_is_room_for_and_one_that_is_asked_for_comes_first() {
+        let long: Vec<(String, String)> = (0..300)
+            .map(|agent| (0..300).map(|line| format!("{agent} {line}\n")).collect::<String>())
+            .map(|one| (one.replace(' ', "-"), one))
+            .collect();
+        let texts: Vec<Text<'_>> = long
+            .iter()
+            .enumerate()
+            .map(|(agent, (one, other))| (format!("Output of {agent}"), one.as_str(), other.as_str()))
+            .collect();
+        let drawn = |of: &str| {
+            let request = Request { query: Params::parse(of.as_bytes()), ..Request::default() };
+            outputs(&request, &texts).into_string()
+        };
+        let page = drawn("");
+        assert!(page.len() < 2 * OUTPUTS_BYTES, "{} bytes", page.len());
+        let (shown, others) = (page.matches("<details").count(), page.matches("#outputs\">").count());
+        assert!(
+            shown >= 1 && others == ROWS_MAX && page.contains(&format!("And {} more", 300 - shown - others)),
+            "{shown} {others}"
+        );
+        let last = drawn("of=299");
+        assert!(last.split("<summary>").nth(1).is_some_and(|first| first.starts_with("Output of 299<")), "{}", &last[..400]);
+        // A long one leaves room for short ones behind it.
+        let mixed: Vec<Text<'_>> = texts[..6].iter().cloned().chain([("short".to_owned(), "a", "b")]).collect();
+        assert!(outputs(&Request::default(), &mixed).into_string().contains("<summary>short<"));
     }
 }
