@@ -80,6 +80,8 @@ mod page;
 mod page_answers;
 #[path = "suite/page_lists.rs"]
 mod page_lists;
+#[path = "suite/page_live.rs"]
+mod page_live;
 #[path = "support/page.rs"]
 mod page_server;
 #[path = "suite/page_size.rs"]

@@ -1,8 +1,8 @@
 //! Tells open pages that the log has grown: one thread watches the log for all of them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
@@ -72,6 +72,21 @@ impl Changes {
         self.0.subscribe()
     }
 
+    /// Returns what says that a run's page has changed without an event: what comes too soon after the last time is not said.
+    pub fn teller(&self, run: RunId) -> impl Fn() + Send + Sync + 'static {
+        /// How often it is said at most.
+        const EVERY: Duration = Duration::from_secs(1);
+        let (sender, last) = (self.0.clone(), Mutex::new(None::<Instant>));
+        move || {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_none_or(|at| at.elapsed() >= EVERY) {
+                *last = Some(Instant::now());
+                // Nobody may be listening.
+                let _ = sender.send(Arc::new(BTreeSet::from([run])));
+            }
+        }
+    }
+
     /// Watches the log until `is_over`. A store that cannot be read for a while has no news.
     pub fn watch(&self, workspace: &Workspace, is_over: &dyn Fn() -> bool) {
         let log = workspace.log();
@@ -103,6 +118,15 @@ mod tests {
 
     fn run(number: u8) -> RunId {
         RunId::from_bytes([number; 16])
+    }
+
+    #[test]
+    fn what_changes_often_is_told_once() {
+        let changes = Changes::default();
+        let (mut news, tell) = (changes.listen(), changes.teller(run(1)));
+        (0..100).for_each(|_| tell());
+        assert_eq!(news.try_recv().map(|runs| runs.iter().copied().collect::<Vec<_>>()).ok(), Some(vec![run(1)]));
+        assert!(news.len() < 3);
     }
 
     #[test]

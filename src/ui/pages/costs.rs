@@ -44,7 +44,8 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         let chart = cost_chart(&report, mode, PERIODS_MAX, day_budget, &links)?;
         let total = report.totals.iter().find(|total| total.mode == mode)?;
         let known = words::cost(total.cost_nusd, total.unknown == 0, Mode::Real);
-        Some((mode, known, total.calls, total.unknown, chart))
+        let saved = words::cache_saved(total.cache_saved_nusd, total.cache_saved_complete, total.mode);
+        Some((mode, known, total.calls, total.unknown, saved, chart))
     });
     let body = html! {
         h1 { "Costs" }
@@ -62,13 +63,14 @@ pub fn page(ui: &Ui, request: &Request) -> Result<Answer> {
         @if report.rows.is_empty() && report.tools.is_empty() {
             p class="card" { "Nothing was spent then." }
         }
-        @for (mode, known, calls, unknown, chart) in charts {
+        @for (mode, known, calls, unknown, saved, chart) in charts {
             section class="card" {
                 h2 { (mode_words(mode)) ": " (known) }
                 p class="hint" {
                     (words::plural(calls, "call"))
                     @if unknown > 0 { "; the cost of " (words::count(unknown)) " of them is unknown" }
                     @if mode == Mode::Simulated { "; no model was called, these are estimates" }
+                    @if let Some(saved) = saved { "; " (saved) }
                 }
                 (PreEscaped(chart.figure()))
             }

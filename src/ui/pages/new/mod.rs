@@ -212,7 +212,7 @@ fn start(ui: &Ui, request: &Request) -> Result<Answer> {
     match started {
         Ok(active) => {
             let id = active.id;
-            ui.runner.carry_on(&workspace, active)?;
+            ui.runner.carry_on(&ui.changes, &workspace, active)?;
             Ok(Answer::See(format!("/runs/{id}")))
         }
         Err(why) => again(CliError::from(why).about("TEMPLATE", &template.template_id)),

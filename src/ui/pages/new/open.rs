@@ -44,7 +44,7 @@ pub fn completed(ui: &Ui, request: &Request) -> Result<Answer> {
     refuse_home(ui, id)?;
     let mut active = ui.workspace.runs().resume(id, &ResumeRequest::default())?;
     form_fill::complete(&ui.workspace, &mut active, &given)?;
-    ui.runner.carry_on(&ui.workspace, active)?;
+    ui.runner.carry_on(&ui.changes, &ui.workspace, active)?;
     Ok(Answer::See(format!("/runs/{id}")))
 }
 

@@ -339,7 +339,7 @@ fn go_on(ui: &Ui, request: &Request, wanted: &ResumeRequest, answered: Answered)
         }
         Answered::Nothing => {}
     }
-    ui.runner.carry_on(&ui.workspace, active)?;
+    ui.runner.carry_on(&ui.changes, &ui.workspace, active)?;
     Ok(back(id))
 }
 

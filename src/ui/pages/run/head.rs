@@ -5,10 +5,12 @@ use maud::{Markup, html};
 use super::Shown;
 use crate::cli::output::{time, words};
 use crate::cli::render;
+use crate::domain::ids::CallNo;
 use crate::ui::pages::templates;
-use crate::ui::{Params, element};
+use crate::ui::{Params, element, waterfall};
 use crate::views::run_detail::RunDetail;
 use crate::views::status::{AgentStatus, RunStatus};
+use crate::views::timeline::BarKind;
 
 /// Characters of a name and of a message that are shown, and labels.
 const NAME_CHARS_MAX: usize = 80;
@@ -24,12 +26,44 @@ pub(super) fn head(shown: &Shown<'_>) -> Markup {
             h1 { (element::line(name)) " " (element::status(detail.status, detail.verified)) " " (element::mode(detail.mode)) }
             @if let Some(words) = render::mode_words(detail) { p class="hint" { (element::line(&words)) } }
             (facts(shown))
+            (tools_at_work(shown))
             (links(detail))
             @if let Some(failure) = &detail.failure {
                 p class="fault" { (failure.reason.name().replace('_', " "))
                     @if let Some(message) = &failure.message { ": " (element::short(message, MESSAGE_CHARS_MAX)) } }
             }
             @if shown.at.is_none() { (super::act::actions(shown)) }
+        }
+    }
+}
+
+/// The tools of a run that goes on which have not ended: since when each works, and what it said last of how far it is.
+fn tools_at_work(shown: &Shown<'_>) -> Markup {
+    /// Tools that are named.
+    const TOOLS_MAX: usize = 12;
+    if shown.at.is_some() || shown.detail.status != RunStatus::Running {
+        return html! {};
+    }
+    let bars = shown.whole.lanes.iter().flat_map(|lane| lane.bars.iter().map(move |bar| (lane, bar)));
+    let at_work: Vec<_> = bars.filter(|(_, bar)| bar.kind == BarKind::Tool && bar.to.is_none()).collect();
+    let run = shown.detail.run_id.parse().ok();
+    let said = |call: Option<CallNo>| shown.ui.runner.progress(run?, call?);
+    html! {
+        @if !at_work.is_empty() {
+            div class="card" id="at-work" {
+                b { (words::plural(at_work.len() as u64, "tool")) " at work" }
+                ul {
+                    @for (lane, bar) in at_work.iter().take(TOOLS_MAX) {
+                        li {
+                            a href=(shown.link("sel", Some(&waterfall::key(lane.agent, bar)))) data-detail { code { (element::short(&bar.name, NAME_CHARS_MAX)) } }
+                            " of " (element::short(&lane.label, NAME_CHARS_MAX)) ", attempt " (bar.attempt) ", since "
+                            (time::moment(bar.from, &shown.ui.zone))
+                            @if let Some(said) = said(bar.call) { ": " span dir="auto" { (element::short(&said, 2 * NAME_CHARS_MAX)) } }
+                        }
+                    }
+                    @if at_work.len() > TOOLS_MAX { li { "and " (words::count((at_work.len() - TOOLS_MAX) as u64)) " more" } }
+                }
+            }
         }
     }
 }
@@ -52,7 +86,7 @@ fn facts(shown: &Shown<'_>) -> Markup {
     let done = detail.agents.iter().filter(|agent| agent.status == AgentStatus::Succeeded).count();
     html! {
         dl class="facts card" {
-            (fact("Cost", render::cost_words(detail), None))
+            (fact("Cost", render::cost_words(detail), words::cache_saved(detail.cache_saved_nusd, detail.cache_saved_complete, detail.mode)))
             (fact("Duration", duration(detail), waits(detail)))
             (fact("Agents", format!("{} of {} succeeded", words::count(done as u64), words::count(detail.agents.len() as u64)), None))
             (fact("Escalations", words::count(detail.escalations.len() as u64), None))
