@@ -97,6 +97,10 @@ fn attempt_panel(shown: &Shown<'_>, agent: &AgentDetail, attempt: &AttemptDetail
                 p class="notice" { "Fallback: " (element::line(&switch.from)) " failed (" (switch.class.name().replace('_', " ")) "), "
                     (element::line(&switch.to)) " took over." }
             }
+            @if let Some(task) = &attempt.task {
+                h3 { "Prompt" }
+                (element::beginning(task, PROMPT_BYTES_MAX, Some(&shown.text(&format!("a{}.{}", agent.number, attempt.attempt), "task"))))
+            }
             h3 { "Output" }
             (text(attempt.output.as_deref(), &shown.text(&format!("a{}.{}", agent.number, attempt.attempt), "output")))
             @if let Some(before) = before { (compared(shown, agent, before, attempt)) }
@@ -313,7 +317,8 @@ fn prompt(shown: &Shown<'_>, call: &CallDetail) -> Markup {
     ];
     html! {
         @for (name, part, said) in parts {
-            @if let Some(said) = said {
+            // A session has one prompt for several calls: it stands with its attempt.
+            @if let Some(said) = said.as_ref().filter(|said| !said.is_empty()) {
                 details id={ "prompt-" (part) } {
                     summary { (name) " " span class="hint" { (words::plural(said.chars().count() as u64, "character")) } }
                     (element::beginning(said, PROMPT_BYTES_MAX, Some(&shown.text(&format!("c{}", call.call), part))))

@@ -28,9 +28,10 @@ fn find<'a>(detail: &'a RunDetail, key: &str, part: &str) -> Option<&'a str> {
         return detail.report.as_deref();
     }
     let mut attempts = detail.agents.iter().flat_map(|agent| agent.attempts.iter().map(move |attempt| (agent, attempt)));
-    if part == "output" {
+    if part == "output" || part == "task" {
         let named = |number, attempt| format!("a{number}.{attempt}") == key;
-        return attempts.find(|(agent, attempt)| named(agent.number, attempt.attempt))?.1.output.as_deref();
+        let (_, attempt) = attempts.find(|(agent, attempt)| named(agent.number, attempt.attempt))?;
+        return if part == "task" { attempt.task.as_deref() } else { attempt.output.as_deref() };
     }
     let (number, tool) = key.get(1..)?.split_once('.').unwrap_or((key.get(1..)?, "0"));
     let (number, tool): (u32, u32) = number.parse().ok().zip(tool.parse().ok())?;
