@@ -18,7 +18,8 @@ pub fn draw(axis: &Axis, (head, height): (usize, usize), timeline: &Timeline) ->
     const TEXT_TO: f64 = 92.0;
     html! {
         @for (number, (place, words)) in ticks(axis).into_iter().enumerate() {
-            @let minor = if number % 4 == 0 { "" } else { " minor" };
+            // What is later than the tick before it says nothing without that one.
+            @let minor = if number % 4 == 0 && !words.starts_with('+') { "" } else { " minor" };
             line class="wf-tick" x1=(percent(place)) x2=(percent(place)) y1=(head - 6) y2=(height) {}
             // At the right edge there is no room behind the line.
             @let (dx, anchor) = if place > TEXT_TO { (-3, Some("end")) } else { (3, None) };

@@ -327,7 +327,7 @@ fn after(bar: &Bar, left: f64, right: f64, y: usize, to: TimeNs) -> Markup {
         (Outcome::Gone, _) => "∅",
         (Outcome::Good, BarKind::Attempt) if bar.verified => "✓",
         // Nobody judged it, or not by all of its criteria.
-        (Outcome::Good, BarKind::Attempt) => "·",
+        (Outcome::Good, BarKind::Attempt) => "○",
         (Outcome::Good, _) => "",
     };
     let retries = if bar.retries.is_empty() { String::new() } else { format!("↻{} ", bar.retries.len()) };
@@ -555,7 +555,7 @@ mod tests {
         let mut timeline = Timeline::fold(&sample::story());
         let signs = |timeline: &Timeline| {
             let (svg, _) = drawn(timeline, &Options { calls: false, ..PLAIN });
-            [">✓ ", ">· ", " · unverified"].map(|sign| svg.matches(sign).count())
+            [">✓ ", ">○ ", " · unverified"].map(|sign| svg.matches(sign).count())
         };
         let attempts = |timeline: &mut Timeline, verified: bool| {
             let bars = timeline.lanes.iter_mut().flat_map(|lane| &mut lane.bars);

@@ -266,7 +266,7 @@ fn legend(colour: Colour, has_idle: bool) -> Markup {
                     }
                 }
             }
-            span { i class="key wait" {} "waiting" } @if has_idle { span { i class="key idle" {} "idle: nothing worked, drawn short" } } span { "→ escalation" } span { "✓ passed · unverified ✗ failed ∅ dropped ↻ retried" }
+            span { i class="key wait" {} "waiting" } @if has_idle { span { i class="key idle" {} "idle: nothing worked, drawn short" } } span { "→ escalation" } span { "✓ passed ○ unverified ✗ failed ∅ dropped ↻ retried" }
         }
     }
 }
