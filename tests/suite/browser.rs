@@ -288,6 +288,36 @@ fn hostile_texts_do_nothing_and_no_request_leaves() {
     }
 }
 
+/// Imports a session of six exchanges within three days; returns its run.
+fn of_days(house: &House) -> String {
+    let id = "aaaaaaaa-0000-4000-8000-00000000000a";
+    let said = |place: usize, hours: usize, seconds: usize, kind: &str, message: Value| {
+        json!({"uuid": format!("{place:08}-0000-4000-8000-000000000000"), "parentUuid": null, "isSidechain": false, "userType": "external", "cwd": "/home/ada/long",
+            "sessionId": id, "version": "2.1.39", "timestamp": format!("2026-08-{:02}T{:02}:00:{seconds:02}.000Z", 1 + hours / 24, hours % 24),
+            "type": kind, "requestId": format!("req_{place}"), "message": message})
+        .to_string()
+    };
+    let lines = [0, 1, 2, 20, 21, 60].iter().enumerate().flat_map(|(place, hours)| {
+        let usage = json!({"input_tokens": 50, "output_tokens": 60, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 900});
+        let reply = json!({"id": format!("msg_{place}"), "type": "message", "role": "assistant", "model": "claude-sonnet-4-5-20250929",
+            "content": [{"type": "text", "text": "Done"}], "stop_reason": "end_turn", "usage": usage});
+        let asked = json!({"role": "user", "content": "Do the next step"});
+        [said(2 * place, *hours, 0, "user", asked), said(2 * place + 1, *hours, 40, "assistant", reply)]
+    });
+    let projects = house.path("sessions/-home-ada-long");
+    fs::create_dir_all(&projects).expect("a folder");
+    fs::write(projects.join(format!("{id}.jsonl")), lines.collect::<Vec<_>>().join("\n")).expect("written");
+    // A session that was written to just now goes on.
+    let file = fs::File::options().append(true).open(projects.join(format!("{id}.jsonl")));
+    let before = std::time::SystemTime::now() - std::time::Duration::from_secs(86_400);
+    file.and_then(|file| file.set_modified(before)).expect("dated back");
+    let folder = house.path("sessions").display().to_string();
+    house.meno(["import", "transcripts", "claude-code", &folder, "--yes"]).exits(0);
+    let listed = house.meno(["list-runs", "--template", "claude-code", "--json"]).exits(0);
+    let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
+    listed["runs"][0]["run_id"].as_str().expect("an id").to_owned()
+}
+
 /// By how many pixels a page is wider than its window.
 fn spill(browser: &Browser) -> Value {
     browser.eval("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -329,6 +359,7 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
     let listed = house.meno(["list-runs", "--mode", "imported", "--json"]).exits(0);
     let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
     let [one, other] = [0, 1].map(|place| listed["runs"][place]["run_id"].as_str().expect("an id"));
+    let session = of_days(&house);
     let run = events[0]["run_id"].as_str().expect("an id");
     let at = events[events.len() * 3 / 5]["seq"].as_u64().expect("a position");
     let pages = [
@@ -345,6 +376,8 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
         ("all-templates", "/templates".to_owned()),
         ("costs", "/costs?by=template&by=model&by=role&since=2020-01-01".to_owned()),
         ("compare", format!("/compare?a={one}&b={other}")),
+        ("session", format!("/runs/{session}")),
+        ("session-to-scale", format!("/runs/{session}?waits=full")),
         ("fault", "/runs/nowhere".to_owned()),
     ];
     for (name, view) in views {
@@ -369,6 +402,15 @@ fn every_page_fits_narrow_and_wide_light_and_dark() {
             let long = "return [...document.querySelectorAll('.long')].filter((one) => one.getClientRects().length && \
                 (innerWidth > 1500 ? one.closest('.wide').scrollWidth > one.closest('.wide').clientWidth : one.offsetWidth > 300)).length";
             assert_eq!(browser.eval(long), 0, "{page} {name}: a long name leaves room for the columns beside it");
+            // Of a session over days each exchange can be seen, unless it is to be drawn to scale.
+            let widths = browser
+                .eval("return [...document.querySelectorAll('.wf-bar.wf-high')].map((one) => one.getBoundingClientRect().width)");
+            let narrowest = widths.as_array().expect("widths").iter().filter_map(Value::as_f64).fold(f64::INFINITY, f64::min);
+            match *page {
+                "session" => assert!(narrowest >= 12.0, "{name}: {widths}"),
+                "session-to-scale" => assert!(narrowest < 1.0, "{name}: {widths}"),
+                _ => {}
+            }
             let graph = "return [...document.querySelectorAll('.figure .scroll')].every((one) => innerWidth < 1500 || one.scrollWidth <= one.clientWidth)";
             assert_eq!(browser.eval(graph), true, "{page} {name}: where there is room, graphs fit");
             let is_shown = matches!((*page, name), ("run", "wide-light") | ("scrubber", "wide-dark"));
