@@ -72,6 +72,8 @@ fn agents_of_a_run_that_the_page_started_recall_past_runs() {
     let (house, served) = house("recall", &json!({"name": "recall", "arguments": {"query": "heron migration"}}), "");
     let first = started(&served, &[]);
     ended(&house, &first);
+    // A slow machine indexes it later.
+    until(&served, "/memory?q=heron+migration", &first);
     let run = started(&served, &[]);
     let detail = ended(&house, &run);
     let tool = &detail["agents"][0]["attempts"][0]["calls"][0]["tools"][0];
