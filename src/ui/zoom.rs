@@ -64,6 +64,9 @@ impl Zoom {
     }
 }
 
+/// A step from what is shown of a whole; the last is where something in milliseconds is in that whole.
+type Step<'a> = dyn Fn(Zoom, u64, &dyn Fn(u64) -> u64) -> Option<Zoom> + 'a;
+
 /// Steps through a run's time as its axis shows it: half of the axis is half of what is seen, whatever is drawn short.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps<'a> {
@@ -104,7 +107,7 @@ impl Steps<'_> {
     }
 
     /// Takes a step in milliseconds, or in parts of the axis where these pass unevenly.
-    fn stepped(self, here: Zoom, step: &dyn Fn(Zoom, u64, &dyn Fn(u64) -> u64) -> Option<Zoom>) -> Option<Zoom> {
+    fn stepped(self, here: Zoom, step: &Step<'_>) -> Option<Zoom> {
         if self.axis.squeezed().next().is_none() {
             return step(here, self.long, &|ms| ms);
         }

@@ -9,9 +9,12 @@ use super::{Entry, Library, user_files};
 /// What changes with a file, as far as that can be known without reading it: when its content and its entry changed, its size, and which it is.
 type Mark = (PathBuf, [i64; 4], [u64; 2]);
 
+/// The templates as they were while the files had these marks.
+type Looked = (Vec<Mark>, Arc<Vec<Entry>>);
+
 /// The templates of a library, kept as long as no file of it changes.
 #[derive(Debug, Default)]
-pub struct Listed(Mutex<Option<(Vec<Mark>, Arc<Vec<Entry>>)>>);
+pub struct Listed(Mutex<Option<Looked>>);
 
 impl Listed {
     /// Returns what [`Library::list`] does.
