@@ -148,6 +148,11 @@ fn what_an_agent_wrote_is_checked_shown_and_taken_back_to_the_byte() {
     assert_eq!(picture(&house.path("work")), before);
     let again = meno(&house, &["undo", "last"]).exits(0);
     assert!(again.stderr.contains("nothing to undo"), "{}", again.stderr);
+    for refused in ["resume", "cancel"] {
+        meno(&house, &[refused, "last"]).exits(1);
+    }
+    let locks = fs::read_dir(house.store().join("runs")).expect("a folder").count();
+    assert_eq!(locks, 0, "a command that only looks or is refused leaves no lock file");
     assert_eq!(count(&house.journal(), "WriteUndone"), 4);
     assert!(meno(&house, &["show-run", "last", "--diff"]).exits(0).stdout.contains(", undone:"));
     meno(&house, &["audit"]).exits(0);

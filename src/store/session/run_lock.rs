@@ -1,4 +1,5 @@
-//! Is a run being executed by a living process? The executor holds `runs/<run>.lock` for life.
+//! Is a run being executed by a living process? The executor holds `runs/<run>.lock` for life; whoever lets go of it removes the file, so
+//! that only a process that was killed leaves one.
 //!
 //! Whether a run is interrupted is the one part of its status that is not in the log: the fold says running, and nobody holds the
 //! lock. This file does not know the fold.
@@ -29,10 +30,22 @@ pub enum Probe {
     },
 }
 
-/// The right to execute one run, held by this process until dropped.
+/// The right to execute one run, held by this process until dropped. Its file goes with it, however the use of it came out.
 #[derive(Debug)]
 pub struct RunLock {
-    lock: Flock,
+    /// `None` only while dropping.
+    lock: Option<Flock>,
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        if let Some(lock) = self.lock.take()
+            && let Err(why) = lock.delete()
+        {
+            // The lock is free all the same, and `meno doctor` names the file.
+            tracing::debug!("a lock file stays: {why}");
+        }
+    }
 }
 
 impl RunLock {
@@ -57,7 +70,7 @@ impl RunLock {
             if let Some(lock) = Flock::exclusive(&path)? {
                 // The text only helps messages.
                 let _ = lock.say("");
-                return Ok(Self { lock });
+                return Ok(Self { lock: Some(lock) });
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Error::RunHeld { run, pid: holder(&path) });
@@ -89,12 +102,12 @@ impl RunLock {
         Ok(held)
     }
 
-    /// Lets go of a run that has ended for good: its lock file is deleted.
+    /// Lets go of the run, and says when its lock file cannot be deleted.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be deleted; the lock is free all the same.
-    pub fn end(self) -> Result<(), Error> {
-        self.lock.delete()
+    pub fn end(mut self) -> Result<(), Error> {
+        self.lock.take().map_or(Ok(()), Flock::delete)
     }
 
     /// Deletes lock files that killed executors left behind, of the runs that `ended` knows to be over; returns how many.
@@ -150,6 +163,33 @@ mod tests {
         RunId::from_bytes([number; 16])
     }
 
+    /// Leaves the lock file of an executor that was killed.
+    fn left(place: &StoreDir, run: RunId) -> PathBuf {
+        let path = file(&place.folder("runs").unwrap(), run);
+        fs::write(&path, "1\n\n").unwrap();
+        path
+    }
+
+    #[test]
+    fn whoever_lets_go_of_a_run_leaves_no_file_however_it_came_out() {
+        let (_root, place) = place();
+        let path = file(&place.dir().join("runs"), run(1));
+        for is_said in [true, false] {
+            let lock = RunLock::acquire(&place, run(1)).unwrap();
+            assert!(path.exists());
+            if is_said {
+                lock.end().unwrap()
+            } else {
+                drop(lock)
+            }
+            assert!(!path.exists());
+        }
+        // What a killed executor left goes with whoever takes the run over.
+        left(&place, run(1));
+        drop(RunLock::acquire(&place, run(1)).unwrap());
+        assert!(!path.exists());
+    }
+
     #[test]
     fn a_held_run_is_seen_as_held_and_a_second_executor_is_refused_with_the_process_id() {
         let (_root, place) = place();
@@ -167,8 +207,7 @@ mod tests {
     #[test]
     fn an_instant_of_probing_does_not_refuse_a_resume() {
         let (_root, place) = place();
-        drop(RunLock::acquire(&place, run(1)).unwrap());
-        let path = file(&place.dir().join("runs"), run(1));
+        let path = left(&place, run(1));
         let looking = fs::File::open(&path).unwrap();
         looking.try_lock_shared().unwrap();
         assert!(Flock::exclusive(&path).unwrap().is_none(), "the look is in the way");
@@ -200,8 +239,8 @@ mod tests {
         RunLock::acquire(&place, run(1)).unwrap().end().unwrap();
         assert!(!file(&place.dir().join("runs"), run(1)).exists());
         let _living = RunLock::acquire(&place, run(2)).unwrap();
-        drop(RunLock::acquire(&place, run(3)).unwrap());
-        drop(RunLock::acquire(&place, run(4)).unwrap());
+        left(&place, run(3));
+        left(&place, run(4));
         assert_eq!(RunLock::sweep(&place, &|seen| seen != run(3)).unwrap(), 1);
         let left: Vec<bool> = (2..=4).map(|number| file(&place.dir().join("runs"), run(number)).exists()).collect();
         assert_eq!(left, [true, true, false]);
