@@ -20,6 +20,8 @@ mod crash;
 mod demo;
 #[path = "suite/deny.rs"]
 mod deny;
+#[path = "suite/derived.rs"]
+mod derived;
 #[path = "suite/engines.rs"]
 mod engines;
 #[path = "suite/escapes.rs"]

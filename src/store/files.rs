@@ -282,6 +282,17 @@ pub fn restrict(_: &Path, _: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes a file, or a folder with everything in it.
+///
+/// # Errors
+/// What the system says.
+pub fn remove_all(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path)?.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    }
+}
+
 /// Puts `new` in the place of `old`, which goes to `aside`: at once where the system can do that.
 ///
 /// # Errors

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -62,7 +62,7 @@ pub struct Checkpoint {
 }
 
 impl Projector {
-    /// Keeps `projections` in the index at `path`; `tell` hears, in words for people, when one of an older layout is made again.
+    /// Keeps `projections` in the index at `path`; `tell` hears, in words for people, when they are broken or of an older layout, and made again.
     pub fn new(
         shelf: Arc<dyn IndexFactory>,
         path: PathBuf,
@@ -228,7 +228,7 @@ impl Projector {
         if let Some(index) = &*open {
             return Ok(Arc::clone(index));
         }
-        let told = |told: String| tracing::warn!("{told}");
+        let told = |why: &str, aside: &Path| self.broke(why, aside);
         if self.shelf.is_doubtful(&self.path) {
             tracing::info!("the views may lack what was not written when the machine went down; they are made again");
             self.discard()?;
@@ -277,8 +277,20 @@ impl Projector {
 
     fn set_aside(&self, why: &str) -> Result<(), Error> {
         let aside = self.shelf.set_aside(&self.path)?;
-        tracing::warn!("the views broke ({why}); they were set aside as {} and are made again", aside.display());
+        self.broke(why, &aside);
         Ok(())
+    }
+
+    /// Says that the views were of no use. Of what was set aside before nobody needs anything: the index of events has it all.
+    fn broke(&self, why: &str, aside: &Path) {
+        let done = match aside == self.path {
+            true => "made again in memory".to_owned(),
+            false => format!("set aside as {} and made again", aside.display()),
+        };
+        let told = format!("the views are broken ({why}); they are {done} from the log");
+        tracing::warn!("{told}");
+        (self.tell)(&told);
+        self.shelf.drop_older(&self.path, aside);
     }
 
     /// Begins a tree anew that has seen another log, or more of this one than there is.

@@ -10,17 +10,23 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::Workspace;
+use super::keeping::figures::size;
 use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::{Hash, NodeId, RunId};
 use crate::store::check::{self, Digest, Scan};
-use crate::store::files::OsFiles;
+use crate::store::files::{OsFiles, remove_all};
 use crate::store::log::{Appended, Batch, Head, Log, Stored, ViewRows};
+use crate::store::ordered::ASIDE;
 use crate::store::owned::{OwnedLog, RecoveryReport};
 use crate::store::session::{Notice, Probe, Role, RunLock, Status, StoreLock};
 use crate::store::{self, Error, Unwritable, identity, lock};
 use crate::tools::root::left_in;
 use crate::views;
 use crate::views::status::RunStatus;
+
+/// The indexes in the folder `log`, and what ends the name of one that a rebuild replaces.
+const INDEXES: [&str; 2] = ["events", "views"];
+const BEFORE: &str = ".before";
 
 /// What is to be done to the store's files when this process comes to own them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -208,6 +214,8 @@ pub struct Inspection {
     pub interrupted: Vec<RunId>,
     /// Lock files of runs that have ended.
     pub locks_left: usize,
+    /// What was set aside of index and views, or left by a rebuild that was killed, with its bytes.
+    pub set_aside: Vec<(PathBuf, u64)>,
     /// Temporary files in the folders where agents of recorded runs wrote, left by processes that were killed meanwhile.
     pub left_writes: Vec<PathBuf>,
 }
@@ -260,7 +268,7 @@ impl Workspace {
             return Err(Error::Index(format!("it has {events} of {} events", head.seq)));
         }
         for folder in std::mem::take(&mut *lock(&self.opened.aside)) {
-            fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
+            remove_all(&folder).map_err(Error::io(&folder))?;
         }
         Ok(Rebuilt { events, runs })
     }
@@ -272,6 +280,22 @@ impl Workspace {
     pub(crate) fn sweep_locks(&self) -> Result<usize, Error> {
         let states = self.run_states()?;
         RunLock::sweep(self.place()?, &|run| states.get(&run).is_some_and(|status| status.ended()))
+    }
+
+    /// Removes what was set aside of index and views, unless the journal has lost something that it may still have; returns how many.
+    ///
+    /// # Errors
+    /// When the store cannot be read or something not removed.
+    pub(crate) fn clear_set_aside(&self) -> Result<usize, Error> {
+        // Whatever is broken now is set aside before.
+        self.bring_up_views()?;
+        let dir = self.place()?.dir();
+        let found = set_aside(dir)?;
+        if found.is_empty() || !check::scan(&OsFiles, dir, self.log.head()?, &mut |_| {})?.findings.is_empty() {
+            return Ok(0);
+        }
+        found.iter().try_for_each(|path| remove_all(path).map_err(Error::io(path)))?;
+        Ok(found.len())
     }
 
     /// Looks at everything; changes nothing.
@@ -351,6 +375,7 @@ impl Workspace {
             executed,
             interrupted,
             locks_left,
+            set_aside: set_aside(dir)?.into_iter().map(|path| (path.clone(), size(&path, 0).1)).collect(),
             left_writes: written.folders.iter().flat_map(|folder| left_in(folder)).collect(),
         })
     }
@@ -444,10 +469,10 @@ pub(super) fn set_indexes_aside(
         return Err(Error::Damaged(finding.to_string()));
     }
     let mut aside = Vec::new();
-    for name in ["events", "views"] {
-        let (from, to) = (dir.join("log").join(name), dir.join("log").join(format!("{name}.before")));
+    for name in INDEXES {
+        let (from, to) = (dir.join("log").join(name), dir.join("log").join(format!("{name}{BEFORE}")));
         if to.exists() {
-            fs::remove_dir_all(&to).map_err(Error::io(&to))?;
+            remove_all(&to).map_err(Error::io(&to))?;
         }
         match fs::rename(&from, &to) {
             Ok(()) => aside.push(to),
@@ -465,6 +490,21 @@ pub(super) fn remember(opened: &OpenState, log: &Arc<OwnedLog>, report: Recovery
     }
     *lock(&opened.log) = Arc::downgrade(log);
     *lock(&opened.report) = Some(report);
+}
+
+/// Returns what was set aside of what can be made again, and what a rebuild moved away that was killed.
+fn set_aside(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let is_aside = |path: &Path, of: &[&str]| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_left = |rest: &str| rest.starts_with(ASIDE) || rest == BEFORE;
+        of.iter().any(|of| name.strip_prefix(of).is_some_and(is_left))
+    };
+    let log = dir.join("log");
+    let mut found: Vec<PathBuf> = entries(dir)?.into_iter().filter(|path| is_aside(path, &["log", "index"])).collect();
+    let inside = if log.is_dir() { entries(&log)? } else { Vec::new() };
+    found.extend(inside.into_iter().filter(|path| is_aside(path, &INDEXES)));
+    found.sort();
+    Ok(found)
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, store::Error> {

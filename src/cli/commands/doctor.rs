@@ -15,6 +15,7 @@ use crate::cli::error::{CliError, Exit, Result};
 use crate::cli::open::{Opening, store_with};
 use crate::cli::output::{BAD, GOOD, HINT, WARN, sanitize, styled, time, words};
 use crate::cli::render::GoOn;
+use crate::cli::render::import::size;
 use crate::domain::settings::AuthScheme;
 use crate::domain::template::Problem;
 use crate::domain::tier::Tier;
@@ -80,8 +81,13 @@ pub fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit> {
     if args.repair && workspace.session().is_some() {
         workspace.own().map_err(|error| pointing_elsewhere(error.into()))?;
         let swept = workspace.sweep_locks().map_err(|error| pointing_elsewhere(error.into()))?;
+        let cleared = workspace.clear_set_aside().map_err(|error| pointing_elsewhere(error.into()))?;
         let swept = words::plural(swept as u64, "left lock file");
-        first = Some(ok("repair", format!("the whole journal was read; {swept} removed")));
+        let cleared = match cleared {
+            0 => String::new(),
+            cleared => format!(", {} of indexes that were set aside too", words::plural(cleared as u64, "folder")),
+        };
+        first = Some(ok("repair", format!("the whole journal was read; {swept} removed{cleared}")));
     }
     let mut document = look(&workspace).map_err(pointing_elsewhere)?;
     document.repaired = args.repair;
@@ -270,6 +276,11 @@ fn of_store(workspace: &Workspace, seen: &Inspection, checks: &mut Vec<Check>) {
         }
         None => ok("views", format!("not checked: process {} holds them", seen.owner.pid)),
     });
+    for (path, bytes) in &seen.set_aside {
+        let found = format!("{} ({}) is left of an index that was rebuilt", path.display(), size(*bytes));
+        let hint = if journal.findings.is_empty() { CLEAR } else { KEEP };
+        checks.push(bad("leftover", CheckStatus::Warning, found, hint));
+    }
     if seen.payloads_damaged.is_empty() && (seen.payloads_missing.is_empty() || journal.forgotten > 0) {
         let others = match seen.payloads_locked {
             0 => String::new(),
@@ -392,6 +403,8 @@ const RESTORE_ELSEWHERE: &str =
 const REOPEN: &str = "the next process that opens the store puts it right: end the one that holds it, then try again";
 const REIMPORT: &str = "move its folder away from `journal`, then `meno import events FILE` takes it in again";
 const REBUILD: &str = "`meno rebuild` rebuilds it; nothing is lost";
+const CLEAR: &str = "nothing in it is needed; `meno doctor --repair` removes it";
+const KEEP: &str = "keep it until the journal is whole again: it may have what the journal lost";
 const REINDEX: &str = "`meno reindex` rebuilds it; nothing is lost";
 const READ_ONLY: &str =
     "reading, searching, auditing, exporting and `meno backup FILE` work; damage is reported and not restored";

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::{Change, IndexFactory, OpenError, OrderedIndex, Row, aside};
+use super::{Change, IndexFactory, OpenError, OrderedIndex, Row, aside, is_aside};
 use crate::store::{Error, lock};
 
 type Tree = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -128,6 +128,10 @@ impl IndexFactory for MemoryShelf {
             indexes.insert(to.clone(), index);
         }
         Ok(to)
+    }
+
+    fn drop_older(&self, path: &Path, newest: &Path) {
+        lock(&self.0).retain(|other, _| other == newest || !is_aside(path, other));
     }
 
     fn is_doubtful(&self, path: &Path) -> bool {

@@ -68,6 +68,9 @@ pub trait IndexFactory: Send + Sync {
     /// [`Error::Io`].
     fn set_aside(&self, path: &Path) -> Result<PathBuf, Error>;
 
+    /// Removes what was set aside of the index at `path` before `newest` was: whatever was made again since has it as well.
+    fn drop_older(&self, _path: &Path, _newest: &Path) {}
+
     /// Returns whether rows may be missing at `path` without a trace, because the machine or its disk went down before they were written:
     /// what is there bears witness to what it has, and has to be made again.
     fn is_doubtful(&self, _path: &Path) -> bool {
@@ -114,7 +117,7 @@ impl OpenError {
     }
 }
 
-/// Opens the index at `path`; what is broken there is set aside first, and `told` hears of it.
+/// Opens the index at `path`; what is broken there is set aside first, and `told` hears why, and as what.
 ///
 /// # Errors
 /// Why not even an empty one opens.
@@ -122,7 +125,7 @@ pub fn open_or_set_aside(
     shelf: &dyn IndexFactory,
     path: &Path,
     cache_bytes: u64,
-    told: &dyn Fn(String),
+    told: &dyn Fn(&str, &Path),
 ) -> Result<Arc<dyn OrderedIndex>, Error> {
     let why = match shelf.open(path, cache_bytes) {
         Ok(index) => return Ok(index),
@@ -135,7 +138,7 @@ pub fn open_or_set_aside(
         return shelf.open(path, cache_bytes).map_err(OpenError::into_error);
     }
     let aside = shelf.set_aside(path)?;
-    told(format!("{} is broken ({why}); it was set aside as {} and is made again", path.display(), aside.display()));
+    told(&why, &aside);
     shelf.open(path, cache_bytes).map_err(OpenError::into_error)
 }
 
@@ -152,11 +155,21 @@ pub fn last(index: &dyn OrderedIndex, tree: &str) -> Result<Option<Row>, Error> 
     Ok(found)
 }
 
+/// What stands between the name of an index and a number when it was set aside.
+pub const ASIDE: &str = ".broken-";
+
+/// Returns whether `other` was set aside of the index at `path`.
+fn is_aside(path: &Path, other: &Path) -> bool {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let is_named = name(other).strip_prefix(&name(path)).is_some_and(|rest| rest.starts_with(ASIDE));
+    is_named && path.parent() == other.parent()
+}
+
 /// Returns the first name `<path>.broken-<n>` that is free.
 fn aside(path: &Path, taken: impl Fn(&Path) -> bool) -> PathBuf {
     let name = |number: u32| {
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".broken-{number}"));
+        name.push(format!("{ASIDE}{number}"));
         PathBuf::from(name)
     };
     (1..u32::MAX).map(name).find(|path| !taken(path)).unwrap_or_else(|| name(u32::MAX))
@@ -265,6 +278,25 @@ mod tests {
                 assert!(aside.to_string_lossy().ends_with(&format!("index.broken-{number}")));
                 assert!(shelf.exists(&aside) && !shelf.exists(path));
             }
+        });
+    }
+
+    #[test]
+    fn of_what_was_set_aside_the_newest_is_enough() {
+        both(|shelf, path| {
+            if shelf.given_up(path).is_some() {
+                return;
+            }
+            let beside = path.with_file_name("index2.broken-1");
+            drop(shelf.open(&beside, 1 << 20).unwrap());
+            let set_aside = || {
+                drop(shelf.open(path, 1 << 20).unwrap());
+                shelf.set_aside(path).unwrap()
+            };
+            let (first, second) = (set_aside(), set_aside());
+            drop(shelf.open(path, 1 << 20).unwrap());
+            shelf.drop_older(path, &second);
+            assert_eq!([path, &first, &second, &beside].map(|path| shelf.exists(path)), [true, false, true, true]);
         });
     }
 }

@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::{Change, IndexFactory, OpenError, OrderedIndex, Row, aside, renew};
-use crate::store::files::restrict;
+use super::{Change, IndexFactory, OpenError, OrderedIndex, Row, aside, is_aside, renew};
+use crate::store::files::{remove_all, restrict};
 use crate::store::guard::{guarded, quiet};
 use crate::store::{Error, Unwritable, boot};
 
@@ -88,13 +88,22 @@ impl IndexFactory for SledShelf {
         Ok(to)
     }
 
+    fn drop_older(&self, path: &Path, newest: &Path) {
+        let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+        let older = entries.map(|entry| entry.path()).filter(|other| is_aside(path, other) && other != newest);
+        older.for_each(|older| clear_away(&older));
+    }
+
     fn discard(&self, path: &Path) -> Result<(), Error> {
         // Renamed first: whatever ends this process, nobody takes what is left of it for an index.
-        let aside = self.set_aside(path)?;
-        if let Err(why) = fs::remove_dir_all(&aside) {
-            tracing::warn!("{} could not be removed: {why}", aside.display());
-        }
+        clear_away(&self.set_aside(path)?);
         Ok(())
+    }
+}
+
+fn clear_away(path: &Path) {
+    if let Err(why) = remove_all(path) {
+        tracing::warn!("{} could not be removed: {why}", path.display());
     }
 }
 
@@ -447,13 +456,13 @@ mod tests {
         };
         fill(A, &path);
         spoil();
-        let index = super::super::open_or_set_aside(&B, &path, 1 << 20, &|told| panic!("{told}")).unwrap();
+        let index = super::super::open_or_set_aside(&B, &path, 1 << 20, &|why, _| panic!("{why}")).unwrap();
         assert_eq!(index.get("tree", b"k").unwrap(), None);
         drop(index);
         fill(B, &path);
         spoil();
         let told = std::sync::Mutex::new(0);
-        drop(super::super::open_or_set_aside(&B, &path, 1 << 20, &|_| *told.lock().unwrap() += 1).unwrap());
+        drop(super::super::open_or_set_aside(&B, &path, 1 << 20, &|_, _| *told.lock().unwrap() += 1).unwrap());
         assert_eq!(*told.lock().unwrap(), 1, "what breaks while the machine lives is told");
     }
 

@@ -48,6 +48,12 @@ impl IndexFactory for SpareShelf {
         self.given_up(path).map_or_else(|| self.disk.set_aside(path), |_| self.memory.set_aside(path))
     }
 
+    fn drop_older(&self, path: &Path, newest: &Path) {
+        if self.given_up(path).is_none() {
+            self.disk.drop_older(path, newest);
+        }
+    }
+
     fn is_doubtful(&self, path: &Path) -> bool {
         self.given_up(path).is_none() && self.disk.is_doubtful(path)
     }

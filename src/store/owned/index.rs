@@ -44,6 +44,8 @@ pub(super) struct Index {
     writing: Mutex<Packer>,
     /// Where the index stands, and what it still has to take in.
     waiting: Mutex<Waiting>,
+    /// What was set aside last, while another index is being filled.
+    aside: Mutex<Option<PathBuf>>,
     /// Told when the index has moved, something waits for it, or somebody stops writing.
     moved: Condvar,
     /// Told when the thread that keeps the index has something to do.
@@ -92,6 +94,7 @@ impl Index {
             unfilled: Mutex::default(),
             writing: Mutex::default(),
             waiting: Mutex::new(Waiting::after(start)),
+            aside: Mutex::default(),
             moved: Condvar::new(),
             due: Condvar::new(),
         }
@@ -307,7 +310,22 @@ impl Index {
         Ok(())
     }
 
+    /// Says that an index was set aside.
+    fn replaced(&self, why: &str, aside: &Path) {
+        self.notice(format!(
+            "the index of the log {why}; it was set aside as {} and is made again from the journal",
+            aside.display()
+        ));
+        *lock(&self.aside) = Some(aside.to_owned());
+    }
+
     fn publish(&self, index: Arc<EventIndex>) {
+        // What was set aside before is of use only where the journal has lost something.
+        if let Some(aside) = lock(&self.aside).take()
+            && lock(&self.report).damage.is_empty()
+        {
+            self.shelf.drop_older(&self.path, &aside);
+        }
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(index);
         self.moved.notify_all();
     }
@@ -317,7 +335,7 @@ impl Index {
         if let Some(index) = &*unfilled {
             return Ok(Arc::clone(index));
         }
-        let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|told| self.notice(told))?;
+        let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|why, aside| self.replaced(&broken(why), aside))?;
         Ok(Arc::clone(unfilled.insert(Arc::new(EventIndex::new(index)))))
     }
 
@@ -384,10 +402,7 @@ impl Index {
         if is_doubtful {
             tracing::info!("the index of the log {why}; it is made again from the journal");
         } else {
-            self.notice(format!(
-                "the index of the log {why}; it was set aside as {} and is made again from the journal",
-                aside.display()
-            ));
+            self.replaced(why, &aside);
         }
         let index = self.fill_anew(journal, packer)?;
         let is_of_no_use = is_doubtful && self.given_up().is_none() && lock(&self.report).damage.is_empty();
@@ -399,7 +414,7 @@ impl Index {
 
     fn fill_anew(&self, journal: &Journal, packer: &mut Packer) -> Result<Arc<EventIndex>, Error> {
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
-        let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|told| self.notice(told))?;
+        let index = open_or_set_aside(&*self.shelf, &self.path, CACHE_BYTES, &|why, aside| self.replaced(&broken(why), aside))?;
         let index = Arc::new(EventIndex::new(index));
         let head = journal.head();
         let start = Head { seq: 0, hash: chain::genesis(head.node), ..head };

@@ -125,7 +125,7 @@ impl Keeping<'_> {
 }
 
 /// Counts files and bytes; links are not followed.
-fn size(path: &Path, depth: usize) -> (u64, u64) {
+pub(in crate::workspace) fn size(path: &Path, depth: usize) -> (u64, u64) {
     let Ok(found) = std::fs::symlink_metadata(path) else { return (0, 0) };
     if !found.is_dir() {
         return (1, found.len());
