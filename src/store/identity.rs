@@ -6,6 +6,7 @@
 //! in says so (SegmentImported). What cannot be proved is never guessed: a store that has anything at all is not taken for a new one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -177,8 +178,10 @@ pub fn look(files: &dyn Files, store: &Path) -> Result<Facts, Error> {
     let mut traces = Vec::new();
     for (path, what) in [("log/events", "an index"), ("log/views", "views"), ("index", "a search index")] {
         let path = store.join(path);
-        if files.exists(&path) && !list(files, &path)?.is_empty() {
-            traces.push(what);
+        match list(files, &path) {
+            // Whoever opens the store sets it aside.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {}
+            names => traces.extend((!names?.is_empty()).then_some(what)),
         }
     }
     let payloads = store.join("payloads");

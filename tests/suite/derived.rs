@@ -47,3 +47,27 @@ fn damaged_views_are_named_once_and_what_is_left_of_them_is_cleared_away() {
     assert!(aside(&house).is_empty());
     house.meno(["audit"]).exits(0);
 }
+
+#[test]
+fn a_file_in_the_place_of_a_derived_folder_is_in_nobodys_way() {
+    let house = House::with_delay(0);
+    house.meno(PUBLISH).exits(0);
+    let commands: [&[&str]; 5] =
+        [&["list-runs", "--json"], &["search", "publish"], &["rebuild"], &["doctor", "--repair"], &["reindex", "--anew"]];
+    for folder in ["log/events", "log/views", "log", "index"] {
+        for command in commands {
+            let path = house.store().join(folder);
+            if path.exists() {
+                fs::remove_dir_all(&path).expect("removed");
+            }
+            fs::write(&path, "text").expect("a file");
+            let done = house.meno(command.iter().copied()).exits(0);
+            // What a command does not need it does not open: then the audit is the first to say it.
+            let said = done.stderr + &house.meno(["audit"]).exits(0).stderr;
+            assert_eq!(said.matches("a file lies where").count(), 1, "{folder}: {command:?}: {said}");
+        }
+        let seen = house.meno(["doctor", "--repair"]).exits(0).stdout;
+        assert!(!seen.contains("problem"), "{seen}");
+        assert!(aside(&house).is_empty(), "{:?}", aside(&house));
+    }
+}

@@ -166,7 +166,7 @@ fn is_aside(path: &Path, other: &Path) -> bool {
 }
 
 /// Returns the first name `<path>.broken-<n>` that is free.
-fn aside(path: &Path, taken: impl Fn(&Path) -> bool) -> PathBuf {
+pub fn aside(path: &Path, taken: impl Fn(&Path) -> bool) -> PathBuf {
     let name = |number: u32| {
         let mut name = path.as_os_str().to_owned();
         name.push(format!("{ASIDE}{number}"));

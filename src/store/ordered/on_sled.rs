@@ -56,6 +56,9 @@ impl SledShelf {
 
 impl IndexFactory for SledShelf {
     fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn OrderedIndex>, OpenError> {
+        if path.exists() && !path.is_dir() {
+            return Err(OpenError::Broken("a file lies where its folder should be".to_owned()));
+        }
         // A renewal that was killed leaves what it was writing, or what it had written anew.
         renew::tidy(path);
         let was_there = path.exists();
@@ -464,6 +467,21 @@ mod tests {
         let told = std::sync::Mutex::new(0);
         drop(super::super::open_or_set_aside(&B, &path, 1 << 20, &|_, _| *told.lock().unwrap() += 1).unwrap());
         assert_eq!(*told.lock().unwrap(), 1, "what breaks while the machine lives is told");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_is_set_aside_like_any_index_that_is_broken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        fs::write(&path, "text").unwrap();
+        let aside = std::sync::Mutex::new(PathBuf::new());
+        let told = |_: &str, path: &Path| *aside.lock().unwrap() = path.to_owned();
+        let index = super::super::open_or_set_aside(&A, &path, 1 << 20, &told).unwrap();
+        assert_eq!(index.get("tree", b"k").unwrap(), None);
+        let aside = aside.into_inner().unwrap();
+        assert_eq!(fs::read_to_string(&aside).unwrap(), "text");
+        A.drop_older(&path, &path);
+        assert!(!aside.exists() && path.is_dir());
     }
 
     #[test]

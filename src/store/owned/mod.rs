@@ -185,8 +185,8 @@ impl OwnedLog {
             let left = |finding: String| format!("{finding}; it is left as it is, since nothing can be written");
             repairs.into_iter().filter_map(|repair| repair.finding).map(left).collect()
         } else {
-            setup::prepare(&*files, store)?;
-            identity::repair(&*files, store, &repairs)?
+            let notices = setup::prepare(&*files, store)?;
+            [notices, identity::repair(&*files, store, &repairs)?].concat()
         };
         let dir = match folder.filter(|_| is_read_only) {
             Some(folder) => store.join("journal").join(folder),
