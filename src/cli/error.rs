@@ -327,6 +327,9 @@ impl From<store::Error> for CliError {
             Error::Index(_) => {
                 Self::new("store_index", Exit::Unreachable, message).hint("nothing is lost; `meno rebuild` rebuilds the index")
             }
+            Error::Views(_) => {
+                Self::new("store_views", Exit::Unreachable, message).hint("nothing is lost; `meno rebuild` rebuilds them")
+            }
             Error::Disconnected(_) => Self::new("store_unreachable", Exit::Unreachable, message)
                 .hint("the process that held the store ended; try again"),
         };

@@ -114,6 +114,9 @@ pub enum Error {
     /// sled failed or panicked; the journal still has everything.
     #[error("the index of the log failed: {0}")]
     Index(String),
+    /// A view failed; the journal still has everything.
+    #[error("the views failed: {0}")]
+    Views(String),
     /// The connection to the owner broke: acquire again and repeat.
     #[error("the connection to the store's owner broke: {0}")]
     Disconnected(String),

@@ -24,8 +24,9 @@ use crate::views::{Projection, Rows};
 /// Keys of what lies beside the rows: the checkpoint, and what could not be taken.
 const CHECKPOINT: &[u8] = &[0];
 const REFUSED: u8 = 2;
-/// How rows lie in a tree: in blocks. The layout before it, a row for each row, has no number.
-const LAYOUT: u32 = 2;
+/// How rows lie in a tree: in blocks, with changes that have checksums. In layout 2 they had none; the one before, a row for each row, has no
+/// number.
+const LAYOUT: u32 = 3;
 /// Events taken in before rows and checkpoint are written.
 const CHUNK_EVENTS: u32 = 2000;
 /// Memory that the index of views may take, in bytes.

@@ -126,7 +126,7 @@ impl Rows for MapRows {
 /// Why the bytes are no such row.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let read = bincode::serde::decode_from_slice(bytes, bincode::config::standard());
-    read.map(|(row, _)| row).map_err(|error| format!("a row cannot be read: {error}"))
+    read.map(|(row, _)| row).map_err(|_| "a row cannot be read".to_owned())
 }
 
 /// Writes a row.

@@ -61,7 +61,7 @@ pub fn after(key: &[u8]) -> Vec<u8> {
 /// Why the bytes are no row.
 pub fn read_row(bytes: &[u8]) -> Result<RunRow, String> {
     let read = bincode::serde::decode_from_slice(bytes, bincode::config::standard());
-    read.map(|(row, _)| row).map_err(|error| format!("a row of the run list cannot be read: {error}"))
+    read.map(|(row, _)| row).map_err(|_| "a row of the list of runs cannot be read".to_owned())
 }
 
 /// Reads the number of runs; 0 when the bytes are none.

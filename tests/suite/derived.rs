@@ -36,6 +36,9 @@ fn damaged_views_are_named_once_and_what_is_left_of_them_is_cleared_away() {
         for words in ["the views are broken", "the index of the log is broken"] {
             assert_eq!(done.stderr.matches(words).count(), 1, "{}", done.stderr);
         }
+        for leaked in ["backtrace", "Corruption", "Io(", "sled", "None"] {
+            assert!(!done.stderr.contains(leaked), "{}", done.stderr);
+        }
         assert_eq!(house.meno(list).exits(0).stderr, "");
         // However often it breaks, one of each stays.
         assert_eq!(aside(&house).len(), 2, "{:?}", aside(&house));

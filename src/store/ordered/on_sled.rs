@@ -157,8 +157,8 @@ impl SledIndex {
                     }
                     return Err(OpenError::Failed(Error::io(path)(why)));
                 }
-                Ok(Err(why)) => return Err(OpenError::Broken(why.to_string())),
-                Err(panic) => return Err(OpenError::Broken(panic)),
+                Ok(Err(why)) => return Err(OpenError::Broken(words(&why))),
+                Err(panic) => return Err(OpenError::Broken(words_of_panic(&panic))),
             }
         }
         Err(OpenError::Failed(Error::Index(format!("{} is held by another process", path.display()))))
@@ -231,6 +231,23 @@ fn is_of_the_system(why: &io::Error) -> bool {
     ) || why.raw_os_error().is_some_and(|code| code == rustix::io::Errno::MFILE.raw_os_error())
 }
 
+/// Says for people what sled found; its own words are for those who look into sled, and go to the trace.
+fn words(why: &sled::Error) -> String {
+    tracing::debug!("sled says: {why}");
+    match why {
+        sled::Error::Corruption { .. } => "what is in it is not as it was written".to_owned(),
+        sled::Error::Io(why) => format!("its files cannot be read: {why}"),
+        sled::Error::Unsupported(_) => "it has a form that this version does not read".to_owned(),
+        sled::Error::CollectionNotFound(_) | sled::Error::ReportableBug(_) => "it contradicts itself".to_owned(),
+    }
+}
+
+/// Like [`words`], where sled did not return.
+fn words_of_panic(panic: &str) -> String {
+    tracing::debug!("sled stopped: {panic}");
+    "it contradicts itself".to_owned()
+}
+
 /// Takes others' permissions from what sled made; its folder is closed to them anyway, so a failure changes nothing.
 fn tighten(path: &Path) {
     let _ = restrict(path, 0o700);
@@ -269,13 +286,13 @@ impl SledIndex {
             Ok(Err(why)) => why,
             Err(panic) => {
                 self.broken.store(true, Ordering::Release);
-                return Err(Error::Index(format!("{}: {panic}", self.path.display())));
+                return Err(Error::Index(format!("{}: {}", self.path.display(), words_of_panic(&panic))));
             }
         };
         self.broken.store(true, Ordering::Release);
         match why {
             sled::Error::Io(why) if Unwritable::of(&why).is_some() => Err(Error::io(&self.path)(why)),
-            why => Err(Error::Index(format!("{}: {why}", self.path.display()))),
+            why => Err(Error::Index(format!("{}: {}", self.path.display(), words(&why)))),
         }
     }
 

@@ -390,7 +390,7 @@ impl Log for OwnedLog {
                 return Ok(rows);
             }
         }
-        Err(Error::Index(format!("the view `{view}` broke again and again")))
+        Err(Error::Views(format!("`{view}` broke again and again")))
     }
 }
 

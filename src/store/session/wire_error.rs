@@ -36,6 +36,7 @@ pub(super) enum WireError {
     Disconnected(String),
     Locked(String),
     Unidentified(String),
+    Views(String),
 }
 
 impl From<Error> for WireError {
@@ -63,6 +64,7 @@ impl From<Error> for WireError {
             Error::Disconnected(words) => Self::Disconnected(words),
             Error::Locked(words) => Self::Locked(words),
             Error::Unidentified(words) => Self::Unidentified(words),
+            Error::Views(words) => Self::Views(words),
         }
     }
 }
@@ -93,6 +95,7 @@ impl From<WireError> for Error {
             WireError::Disconnected(words) => Self::Disconnected(words),
             WireError::Locked(words) => Self::Locked(words),
             WireError::Unidentified(words) => Self::Unidentified(words),
+            WireError::Views(words) => Self::Views(words),
         }
     }
 }
@@ -133,6 +136,7 @@ mod tests {
             Error::Index("panicked".into()),
             Error::Disconnected("gone".into()),
             Error::Unidentified("two logs".into()),
+            Error::Views("a row".into()),
         ];
         for error in errors {
             let before = format!("{error:?}");

@@ -120,7 +120,7 @@ impl<'a> Intake<'a> {
         }
         let after = [&key[..], &[0]].concat();
         let rows = self.workspace.log.view(imports::NAME, &key, Some(&after), false, 1)?;
-        let row = rows.rows.first().map(|(_, row)| imports::read_row(row).map_err(store::Error::Index));
+        let row = rows.rows.first().map(|(_, row)| imports::read_row(row).map_err(store::Error::Views));
         if let Some(row) = row.transpose()? {
             return Ok(Some(row));
         }

@@ -207,7 +207,7 @@ impl Keeping<'_> {
             loop {
                 let page = self.0.log.view(NAME, &from, None, false, PAGE)?;
                 for (key, row) in &page.rows {
-                    known.seen.add_row(key, row).map_err(store::Error::Index)?;
+                    known.seen.add_row(key, row).map_err(store::Error::Views)?;
                 }
                 // What came in while the pages were read may be missing in the earlier ones.
                 known.upto = *upto.get_or_insert(page.seen);
@@ -420,7 +420,7 @@ impl Import<'_> {
         let after = [&key[..], &[0]].concat();
         let rows = self.workspace.log.view(imports::NAME, &key, Some(&after), false, 1)?;
         let Some((_, row)) = rows.rows.first() else { return Ok(None) };
-        let run = imports::read_row(row).map_err(store::Error::Index)?.run;
+        let run = imports::read_row(row).map_err(store::Error::Views)?.run;
         Ok(Some((run, self.recorded(run)?)))
     }
 

@@ -57,7 +57,7 @@ impl Recall<'_> {
     ) -> Result<Vec<PastRun>, store::Error> {
         let (from, to) = within(&RunFact::of(template), since, until);
         let rows = self.view_rows(stats::NAME, from, to, true, limit)?;
-        rows.iter().map(|(key, row)| PastRun::read(key, row).map_err(Error::Index)).collect()
+        rows.iter().map(|(key, row)| PastRun::read(key, row).map_err(Error::Views)).collect()
     }
 
     /// Returns the runs that a failure of configuration ended, of one template or of all: no statistic counts them.
@@ -73,7 +73,7 @@ impl Recall<'_> {
         let rows = self.view_rows(stats::NAME, from, to, true, usize::MAX)?;
         let read = |(key, row): &Row| {
             let (_, _, run) = RunFact::read_key(key).ok_or_else(malformed)?;
-            let left_out: LeftOut = rows::read(row).map_err(Error::Index)?;
+            let left_out: LeftOut = rows::read(row).map_err(Error::Views)?;
             Ok((run, left_out.mode))
         };
         rows.iter().map(read).collect()
@@ -161,7 +161,7 @@ impl Recall<'_> {
                 }
             }
         }
-        let material = Material::of_rows(&rows, template).map_err(Error::Index)?;
+        let material = Material::of_rows(&rows, template).map_err(Error::Views)?;
         Ok(Material { past, followers, ..material })
     }
 
@@ -174,7 +174,7 @@ impl Recall<'_> {
         let key = FollowRow::key(mode, template);
         let end = [&key[..], &[0]].concat();
         let found = self.view_rows(stats::NAME, key, Some(end), false, 1)?;
-        found.first().map_or(Ok(FollowRow::default()), |(_, row)| rows::read(row).map_err(Error::Index))
+        found.first().map_or(Ok(FollowRow::default()), |(_, row)| rows::read(row).map_err(Error::Views))
     }
 
     fn memory_rows<K, R: DeserializeOwned>(
@@ -184,7 +184,7 @@ impl Recall<'_> {
     ) -> Result<Vec<(K, R)>, store::Error> {
         let rows = self.view_rows(stats::NAME, begin.clone().finish(), begin.end(), false, usize::MAX)?;
         let both =
-            |(key, row): &(Vec<u8>, Vec<u8>)| Ok((read(key).ok_or_else(malformed)?, rows::read(row).map_err(Error::Index)?));
+            |(key, row): &(Vec<u8>, Vec<u8>)| Ok((read(key).ok_or_else(malformed)?, rows::read(row).map_err(Error::Views)?));
         rows.iter().map(both).collect()
     }
 
@@ -225,7 +225,7 @@ fn within(begin: &Key, since: Option<TimeNs>, until: Option<TimeNs>) -> (Vec<u8>
 }
 
 pub(in crate::workspace) fn malformed() -> store::Error {
-    Error::Index("a key of a view is malformed".to_owned())
+    Error::Views("a key of a view is malformed".to_owned())
 }
 
 /// What history proposes for one question.

@@ -137,7 +137,7 @@ impl Recall<'_> {
             let rows = self.view_rows(stats::NAME, begin.clone(), end, true, PAGE)?;
             for (key, row) in &rows {
                 let (at, run, agent) = TaskRow::read_key(key).ok_or_else(malformed)?;
-                let task = PastTask { run, at, agent, row: rows::read(row).map_err(store::Error::Index)? };
+                let task = PastTask { run, at, agent, row: rows::read(row).map_err(store::Error::Views)? };
                 if wanted(&task) {
                     tasks.push(task);
                 }

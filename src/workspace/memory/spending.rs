@@ -42,8 +42,8 @@ impl Recall<'_> {
         let to = part.to.map_or_else(|| all.end(), |to| Some(key(to)));
         for (key, row) in self.view_rows(costs::NAME, from, to, false, usize::MAX)? {
             let number =
-                KeyReader::new(&key).signed().ok_or_else(|| Error::Index("a key of the costs is malformed".to_owned()))?;
-            each(number, &key, rows::read(&row).map_err(Error::Index)?).map_err(Error::Index)?;
+                KeyReader::new(&key).signed().ok_or_else(|| Error::Views("a key of the costs is malformed".to_owned()))?;
+            each(number, &key, rows::read(&row).map_err(Error::Views)?).map_err(Error::Views)?;
         }
         Ok(())
     }
@@ -72,8 +72,8 @@ impl Recall<'_> {
         let last = |until: TimeNs| ToolKey::from_quarter(quarter_of(until.saturating_sub(1)).saturating_add(1)).finish();
         let to = until.map_or_else(|| all.end(), |until| Some(last(until)));
         let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
-            let key = ToolKey::read(key).ok_or_else(|| Error::Index("a key of the tool calls is malformed".to_owned()))?;
-            Ok((key, rows::read(row).map_err(Error::Index)?))
+            let key = ToolKey::read(key).ok_or_else(|| Error::Views("a key of the tool calls is malformed".to_owned()))?;
+            Ok((key, rows::read(row).map_err(Error::Views)?))
         };
         self.view_rows(costs::NAME, from, to, false, usize::MAX)?.iter().map(read).collect()
     }
@@ -96,8 +96,8 @@ impl Recall<'_> {
         loop {
             let page = self.view_rows(costs::NAME, from, to.clone(), false, PAGE)?;
             for (key, row) in &page {
-                let key = CallKey::read(key).ok_or_else(|| Error::Index("a key of the calls is malformed".to_owned()))?;
-                let row: CallRow = rows::read(row).map_err(Error::Index)?;
+                let key = CallKey::read(key).ok_or_else(|| Error::Views("a key of the calls is malformed".to_owned()))?;
+                let row: CallRow = rows::read(row).map_err(Error::Views)?;
                 if payer.as_ref().is_none_or(|(run, _)| *run != key.run) {
                     payer = Some((key.run, self.payer(key.run)?));
                 }
@@ -116,7 +116,7 @@ impl Recall<'_> {
         let key = CostFold::key(run);
         let end = [&key[..], &[0]].concat();
         let found = self.view_rows(costs::NAME, key, Some(end), false, 1)?;
-        found.first().map_or(Ok(CostFold::default()), |(_, row)| rows::read(row).map_err(Error::Index))
+        found.first().map_or(Ok(CostFold::default()), |(_, row)| rows::read(row).map_err(Error::Views))
     }
 
     /// Calls `each` with the spans of every run that had a model call in `[since, until)` (ns since the epoch), in the order of their first

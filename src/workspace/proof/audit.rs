@@ -136,7 +136,7 @@ pub(in crate::workspace) fn audit(
     };
     // What only the index has is put back into the journal before that is looked at.
     if let Err(why) = material.log.read(1, 1)
-        && !matches!(why, store::Error::Damaged(_) | store::Error::Index(_))
+        && !matches!(why, store::Error::Damaged(_) | store::Error::Index(_) | store::Error::Views(_))
     {
         return Err(why);
     }
@@ -214,7 +214,7 @@ impl Auditor<'_> {
         while next <= self.head.seq {
             let page = match self.material.log.read(next, PAGE) {
                 Ok(page) => page,
-                Err(why @ (Error::Damaged(_) | Error::Index(_))) => {
+                Err(why @ (Error::Damaged(_) | Error::Index(_) | Error::Views(_))) => {
                     let at = Location { seq: Some(next), run: None };
                     self.book.broken(Check::Index, at, "the index cannot be read", "the events of the journal", why.to_string());
                     return Ok(None);
@@ -379,7 +379,7 @@ impl Auditor<'_> {
         let at = Location::default();
         match listed {
             Ok(()) => {}
-            Err(why @ (Error::Damaged(_) | Error::Index(_))) => {
+            Err(why @ (Error::Damaged(_) | Error::Index(_) | Error::Views(_))) => {
                 self.book.broken(Check::Views, at, "the list of runs cannot be read", "the runs of the log", why.to_string());
                 return Ok(runs);
             }
@@ -399,7 +399,7 @@ impl Auditor<'_> {
         'pages: loop {
             let page = match self.material.log.read_run(run, next, PAGE) {
                 Ok(page) => page,
-                Err(why @ (Error::Damaged(_) | Error::Index(_))) => {
+                Err(why @ (Error::Damaged(_) | Error::Index(_) | Error::Views(_))) => {
                     let at = Location { seq: None, run: Some(run) };
                     self.book.broken(Check::Index, at, "the run's events cannot be read", "events", why.to_string());
                     break;

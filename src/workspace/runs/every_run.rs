@@ -25,7 +25,7 @@ pub(in crate::workspace) fn each_run<E: From<Error>>(
         for (key, _) in &page.rows {
             let id = key.last_chunk::<16>().copied();
             id.map_or_else(
-                || Err(Error::Index("a key of the list of runs is malformed".to_owned()).into()),
+                || Err(Error::Views("a key of the list of runs is malformed".to_owned()).into()),
                 |id| each(RunId::from_bytes(id)),
             )?;
         }

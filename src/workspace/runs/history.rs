@@ -379,7 +379,7 @@ impl Runs<'_> {
     pub(in crate::workspace) fn row(&self, id: RunId) -> Result<Option<RunRow>, store::Error> {
         let key = runs::key(id);
         let rows = self.0.log.view(runs::NAME, &key, Some(&runs::after(&key)), false, 1)?;
-        rows.rows.first().map(|(_, row)| runs::read_row(row).map_err(store::Error::Index)).transpose()
+        rows.rows.first().map(|(_, row)| runs::read_row(row).map_err(store::Error::Views)).transpose()
     }
 
     pub(in crate::workspace) fn count_runs(&self) -> Result<u64, store::Error> {
@@ -392,7 +392,7 @@ impl Runs<'_> {
         let from = runs::key(RunId::from_bytes([0; 16]));
         let to = before.map_or_else(|| runs::after(&runs::key(RunId::from_bytes([0xff; 16]))), |run| runs::key(run).to_vec());
         let rows = self.0.log.view(runs::NAME, &from, Some(&to), true, limit)?;
-        rows.rows.iter().map(|(_, row)| runs::read_row(row).map_err(store::Error::Index)).collect()
+        rows.rows.iter().map(|(_, row)| runs::read_row(row).map_err(store::Error::Views)).collect()
     }
 
     pub(in crate::workspace) fn all_rows(&self) -> Result<Vec<RunRow>, store::Error> {

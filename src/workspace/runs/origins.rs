@@ -24,7 +24,7 @@ impl Origins {
     pub fn head(material: &Material<'_>, run: RunId, version: u64) -> Result<Option<Hash>, Error> {
         match material.log.read_run(run, version, 1) {
             Ok(page) => Ok(page.first().filter(|event| event.envelope.version == version).map(|event| event.hash)),
-            Err(Error::Damaged(_) | Error::Index(_)) => Ok(None),
+            Err(Error::Damaged(_) | Error::Index(_) | Error::Views(_)) => Ok(None),
             Err(why) => Err(why),
         }
     }
@@ -35,7 +35,7 @@ impl Origins {
     /// When the store cannot be read at all.
     pub fn run_at(material: &Material<'_>, id: RunId, version: u64) -> Result<Option<Run>, Error> {
         match fold(material, id, version) {
-            Err(Error::Damaged(_) | Error::Index(_)) => Ok(None),
+            Err(Error::Damaged(_) | Error::Index(_) | Error::Views(_)) => Ok(None),
             run => run,
         }
     }
@@ -48,7 +48,7 @@ impl Origins {
         if self.last.as_ref().is_none_or(|(known, _)| *known != id) {
             let run = match fold(material, id, u64::MAX) {
                 Ok(run) => run,
-                Err(Error::Damaged(_) | Error::Index(_)) => None,
+                Err(Error::Damaged(_) | Error::Index(_) | Error::Views(_)) => None,
                 Err(why) => return Err(why),
             };
             self.last = Some((id, run));

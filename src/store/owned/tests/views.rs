@@ -146,16 +146,16 @@ fn a_new_version_is_built_beside_the_old_one_which_goes_when_it_has_caught_up() 
         check_view(&log);
         drop(log);
         let trees = || first.shelf.open(Path::new(VIEWS), 0).unwrap().trees().unwrap();
-        assert_eq!(trees(), ["counts@1.2"]);
+        assert_eq!(trees(), ["counts@1.3"]);
         let next = world(2, false, first.clone());
         drop(next.open());
-        assert_eq!(trees(), ["counts@1.2"], "nobody has asked for the new one yet");
+        assert_eq!(trees(), ["counts@1.3"], "nobody has asked for the new one yet");
         check_view(&next.log());
-        assert_eq!(trees(), ["counts@2.2"]);
+        assert_eq!(trees(), ["counts@2.3"]);
         // Whatever a crash leaves of it, the building goes on.
         first.shelf.truncate(Path::new(VIEWS), writes);
         check_view(&next.log());
-        assert_eq!(trees(), ["counts@2.2"]);
+        assert_eq!(trees(), ["counts@2.3"]);
     }
 }
 
@@ -168,15 +168,15 @@ fn views_of_an_older_layout_are_made_again_with_one_line() {
     drop(log);
     // As they lay before blocks: a row for each row, here of something else.
     let views = world.shelf.open(Path::new(VIEWS), 0).unwrap();
-    let checkpoint = views.get("counts@1.2", &[0]).unwrap();
-    views.clear("counts@1.2").unwrap();
+    let checkpoint = views.get("counts@1.3", &[0]).unwrap();
+    views.clear("counts@1.3").unwrap();
     views.apply("counts@1", vec![(vec![0], checkpoint), (vec![1, 7], Some(vec![9; 8]))]).unwrap();
     let log = world.log();
     check_view(&log);
     let said = log.report().notices;
     assert!(said.len() == 1 && said[0].contains("the views have an older layout"), "{said:?}");
     drop(log);
-    assert_eq!(world.shelf.open(Path::new(VIEWS), 0).unwrap().trees().unwrap(), ["counts@1.2"]);
+    assert_eq!(world.shelf.open(Path::new(VIEWS), 0).unwrap().trees().unwrap(), ["counts@1.3"]);
     assert!(!world.shelf.exists(Path::new("/store/log/views.broken-1")));
     let log = world.log();
     check_view(&log);
@@ -190,9 +190,9 @@ fn views_that_may_lack_rows_are_made_again_without_a_word() {
     (1..30).for_each(|id| drop(log.append(&some(id)).unwrap()));
     check_view(&log);
     drop(log);
-    // Nobody could tell this row from one that is sound.
+    // A row is missing, which nobody can tell.
     let views = world.shelf.open(Path::new(VIEWS), 0).unwrap();
-    views.apply("counts@1.2", vec![([&[1][..], &run(1).to_bytes()].concat(), Some(vec![1, 0, 0, 0, 0, 0, 0, 0, 9]))]).unwrap();
+    views.apply("counts@1.3", vec![([&[1][..], &run(1).to_bytes()].concat(), None)]).unwrap();
     world.shelf.doubt(Path::new(VIEWS));
     let log = world.log();
     check_view(&log);
@@ -208,7 +208,7 @@ fn a_block_of_a_view_that_is_cut_or_changed_anywhere_is_found_and_the_views_are_
     check_view(&log);
     drop(log);
     let views = world.shelf.open(Path::new(VIEWS), 0).unwrap();
-    let (key, block) = last(&*views, "counts@1.2").unwrap().unwrap();
+    let (key, block) = last(&*views, "counts@1.3").unwrap().unwrap();
     assert_eq!(key.first(), Some(&3), "the rows have become a block");
     let mut flipped = block.clone();
     let spoilt = (0..block.len()).step_by(block.len() / 20).flat_map(|at| {
@@ -219,10 +219,39 @@ fn a_block_of_a_view_that_is_cut_or_changed_anywhere_is_found_and_the_views_are_
     for (number, spoilt) in spoilt.enumerate() {
         let spoilt_world = World { shelf: world.shelf.copy(), ..world.clone() };
         let views = spoilt_world.shelf.open(Path::new(VIEWS), 0).unwrap();
-        views.apply("counts@1.2", vec![(key.clone(), Some(spoilt))]).unwrap();
+        views.apply("counts@1.3", vec![(key.clone(), Some(spoilt))]).unwrap();
         drop(views);
         check_view(&spoilt_world.log());
         assert!(spoilt_world.shelf.exists(Path::new("/store/log/views.broken-1")), "spoilt in way {number}");
+    }
+}
+
+#[test]
+fn a_change_beside_a_block_that_is_cut_changed_or_moved_is_found_and_the_views_are_made_again() {
+    let world = world(1, false, World::default());
+    let log = world.log();
+    (1..5).for_each(|id| drop(log.append(&some(id)).unwrap()));
+    check_view(&log);
+    drop(log);
+    let views = world.shelf.open(Path::new(VIEWS), 0).unwrap();
+    let key = [&[1][..], &run(1).to_bytes()].concat();
+    let change = views.get("counts@1.3", &key).unwrap().expect("it lies beside a block");
+    let flipped = (0..change.len()).map(|at| {
+        let mut flipped = change.clone();
+        flipped[at] ^= 1 << (at % 8);
+        (key.clone(), flipped)
+    });
+    let cut = (0..change.len()).map(|at| (key.clone(), change[..at].to_vec()));
+    let moved = ([&[1][..], &run(77).to_bytes()].concat(), change.clone());
+    for (number, (at, spoilt)) in flipped.chain(cut).chain([moved]).enumerate() {
+        let spoilt_world = World { shelf: world.shelf.copy(), ..world.clone() };
+        let views = spoilt_world.shelf.open(Path::new(VIEWS), 0).unwrap();
+        views.apply("counts@1.3", vec![(key.clone(), None), (at, Some(spoilt))]).unwrap();
+        drop(views);
+        let log = spoilt_world.log();
+        check_view(&log);
+        let said = log.report().notices;
+        assert!(said.len() == 1 && said[0].starts_with("the views are broken"), "spoilt in way {number}: {said:?}");
     }
 }
 
