@@ -67,6 +67,13 @@ pub struct Violation {
     pub found: String,
 }
 
+impl Violation {
+    /// Returns the command that makes again what is wrong, where the journal has all that it takes.
+    pub fn cure(&self) -> Option<&'static str> {
+        matches!(self.check, Check::Index | Check::Views).then_some("`meno rebuild`")
+    }
+}
+
 impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.seq {

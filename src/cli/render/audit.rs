@@ -14,13 +14,15 @@ pub fn violation(found: &Violation) -> String {
         (None, None) => "the log".to_owned(),
     };
     let clean = |text: &str| sanitize::line(text).into_owned();
+    let cure = found.cure().map(|command| format!("\n  {command} makes it again from the journal"));
     format!(
-        "{}  {}  {place}: {}\n  expected {}\n  found    {}",
+        "{}  {}  {place}: {}\n  expected {}\n  found    {}{}",
         styled(BAD, "violated"),
         found.check,
         clean(&found.what),
         clean(&found.expected),
-        clean(&found.found)
+        clean(&found.found),
+        cure.unwrap_or_default()
     )
 }
 

@@ -21,7 +21,7 @@ use crate::store::journal::sim::SimFiles;
 use crate::store::log::{Batch, Cause};
 use crate::store::ordered::memory::MemoryShelf;
 use crate::store::owned::{Options, OwnedLog, RecoveryReport};
-use crate::views;
+use crate::views::{self, costs, runs};
 
 const STORE: &str = "/store";
 /// So small that the log has several segments, sealed ones too.
@@ -425,6 +425,9 @@ fn views_that_say_something_else_are_found() {
             views.scan(&tree, &[], None, false, &mut keep).expect("rows");
             for (key, mut row) in rows.into_iter().filter(|(key, _)| key.first() == Some(&1)) {
                 change(&mut row);
+                // Whoever forges a row can write its checksum too.
+                let crc = crc32c::crc32c_append(crc32c::crc32c(&key[1..]), &row[4..]);
+                row[..4].copy_from_slice(&crc.to_le_bytes());
                 views.apply(&tree, vec![(key, Some(row))]).expect("written");
             }
         }
@@ -438,4 +441,67 @@ fn views_that_say_something_else_are_found() {
     let document = shut.audit_with(&log, &AuditRequest::default());
     assert!(document.violations.iter().any(|violation| violation.check == Check::Views), "{:?}", document.violations);
     assert!(document.violations.iter().all(|violation| violation.check == Check::Views), "{:?}", document.violations);
+}
+
+#[test]
+fn the_events_of_a_run_in_the_index_are_compared_with_the_journal() {
+    let (shut, _) = small(&lone());
+    let (log, _) = shut.open().expect("opens");
+    log.read(1, 1000).expect("the index");
+    let path = Path::new(STORE).join("log").join("events");
+    let index = crate::store::ordered::IndexFactory::open(&shut.shelf, &path, 0).expect("the index");
+    let mut rows = Vec::new();
+    let mut keep = |key: &[u8], row: &[u8]| {
+        rows.push((key.to_vec(), row.to_vec()));
+        true
+    };
+    index.scan("by_run", &[], None, false, &mut keep).expect("rows");
+    assert!(!rows.is_empty());
+    for (key, row) in rows {
+        // As after a flipped bit of the key: the run's events are those of another.
+        let mut other = key.clone();
+        other[0] ^= 1;
+        index.apply("by_run", vec![(key, None), (other, Some(row))]).expect("written");
+    }
+    assert!(log.read_run(RunId::from_bytes([7; 16]), 1, 10).expect("an answer").is_empty());
+    let document = shut.audit_with(&log, &AuditRequest::default());
+    let found: Vec<_> = document.violations.iter().map(|found| (found.check, found.what.as_str(), found.cure())).collect();
+    assert_eq!(found, [(Check::Index, "events of the run in the index", Some("`meno rebuild`"))]);
+}
+
+#[test]
+fn cost_rows_are_compared_whole() {
+    let (shut, _) = small(&lone());
+    let (log, _) = shut.open().expect("opens");
+    let views = crate::store::ordered::IndexFactory::open(&shut.shelf, &Path::new(STORE).join("log").join("views"), 0);
+    let views = views.expect("views");
+    let tree = views.trees().expect("trees").into_iter().find(|tree| tree.starts_with("costs@")).expect("the costs");
+    let mut sums = Vec::new();
+    let mut keep = |key: &[u8], row: &[u8]| {
+        if key.first() == Some(&1) && Sums::ALL.iter().any(|sums| key.get(1) == Some(&sums.kind)) {
+            sums.push((key.to_vec(), row.to_vec()));
+        }
+        true
+    };
+    views.scan(&tree, &[], None, false, &mut keep).expect("rows");
+    assert!(sums.len() >= Sums::ALL.len());
+    let changes: [(&str, fn(&mut CostRow)); 3] =
+        [("calls", |row| row.calls += 1), ("unknown", |row| row.unknown += 1), ("usage", |row| row.usage.output += 1)];
+    let put = |key: &[u8], row: &[u8]| views.apply(&tree, vec![(key.to_vec(), Some(row.to_vec()))]).expect("written");
+    for (key, row) in sums {
+        for (field, change) in changes {
+            let mut sum: CostRow = rows::read(&row[5..]).expect("a row");
+            change(&mut sum);
+            // As a change beside a block lies, with the checksum that it then has.
+            let rest = [&[1][..], &rows::write(&sum).expect("a row")].concat();
+            let crc = crc32c::crc32c_append(crc32c::crc32c(&key[1..]), &rest);
+            put(&key, &[&crc.to_le_bytes()[..], &rest].concat());
+            let document = shut.audit_with(&log, &AuditRequest::default());
+            let found: Vec<_> = document.violations.iter().map(|found| (found.check, found.what.clone())).collect();
+            assert!(found.len() == 1 && found[0].0 == Check::Views, "{found:?}");
+            assert!(found[0].1.starts_with(&format!("`{field}` of all ")), "{found:?}");
+            put(&key, &row);
+        }
+    }
+    assert!(shut.audit_with(&log, &AuditRequest::default()).sound);
 }
