@@ -176,7 +176,7 @@ impl World {
 
     pub(crate) fn perform(&mut self, command: Command) -> Result<(), Refusal> {
         self.now += 1_000_000;
-        for event in decide(&self.run, &self.basis, command, self.now)? {
+        for event in decide(self.run.clone(), &self.basis, command, self.now)?.0 {
             let seq = self.log.len() as u64 + 1;
             let cause = self.causes.of(&event);
             self.causes.take(seq, &event);

@@ -194,7 +194,7 @@ fn start(
 ) -> Result<crate::store::session::RunLock> {
     let ActiveRun { mut stream, basis, lock, redactor, .. } = active;
     let events = sender.clone();
-    stream.observe(move |recorded, _| drop(events.send(News::Event(Box::new(recorded.clone())))));
+    stream.observe(move |recorded| drop(events.send(News::Event(Box::new(recorded.clone())))));
     let notices = sender.clone();
     stream.on_notice(move |notice| drop(notices.send(News::Notice(notice.to_owned()))));
     let asks = sender.clone();

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::domain::event::{Event, Purpose};
 use crate::domain::ids::{AgentNo, TimeNs};
 use crate::domain::redact::Redactor;
-use crate::domain::run::{AgentStatus, Basis, Command, Effect, Refusal, Run, Turn, decide_on, pending, reusable};
+use crate::domain::run::{AgentStatus, Basis, Command, Effect, Refusal, Run, Turn, decide, pending, reusable};
 
 /// Which calls and tools may start.
 pub(super) struct Starts<'a> {
@@ -53,10 +53,7 @@ impl Starts<'_> {
     }
 
     fn start(&self, run: &Run, command: Command, now: TimeNs) -> Result<(Vec<Event>, Run), Refusal> {
-        let id = run.id;
-        let (events, mut run) = decide_on(run.clone(), self.basis, command, now)?;
-        run.id = id;
-        Ok((events, run))
+        decide(run.clone(), self.basis, command, now)
     }
 
     /// The tools that an agent's model asked for start, and have ended at once where an ancestor recorded what they find.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::capture::{self, Levels};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::ids::{BatchId, Hash, RunId};
-use crate::domain::run::{Basis, Causes, Command, Refusal, Run, decide_on};
+use crate::domain::run::{Basis, Causes, Command, Refusal, Run, decide};
 use crate::domain::text::{INLINE_BYTES_MAX, Text};
 use crate::executor::World;
 use crate::executor::starts::Starts;
@@ -34,8 +34,8 @@ pub enum StreamError {
     Store(#[from] store::Error),
 }
 
-/// Is told of an acknowledged event and of the run after it.
-type Observe = Box<dyn FnMut(&Recorded, &Run) + Send>;
+/// Is told of an acknowledged event.
+type Observe = Box<dyn FnMut(&Recorded) + Send>;
 
 /// A run's stream: what is known of the run, and the way to append to it.
 pub struct Stream {
@@ -72,7 +72,7 @@ impl Stream {
             payloads,
             world,
             place,
-            observe: Box::new(|_, _| {}),
+            observe: Box::new(|_| {}),
             notice: Box::new(|_| {}),
         };
         stream.catch_up()?;
@@ -80,7 +80,7 @@ impl Stream {
     }
 
     /// Tells `observe` of every event from now on, once it is durable.
-    pub fn observe(&mut self, observe: impl FnMut(&Recorded, &Run) + Send + 'static) {
+    pub fn observe(&mut self, observe: impl FnMut(&Recorded) + Send + 'static) {
         self.observe = Box::new(observe);
     }
 
@@ -127,7 +127,7 @@ impl Stream {
     fn fold(&mut self, recorded: &Recorded) {
         self.run.apply(recorded);
         self.causes.take(Cause::At(recorded.envelope.seq), &recorded.event);
-        (self.observe)(recorded, &self.run);
+        (self.observe)(recorded);
     }
 
     /// Decides `commands` one after the other and appends all their events in one batch.
@@ -169,11 +169,11 @@ impl Stream {
         draft: impl Fn(&Self) -> Result<(Vec<Event>, Batch), StreamError>,
     ) -> Result<(), StreamError> {
         loop {
-            let (events, batch) = draft(self)?;
+            let (mut events, batch) = draft(self)?;
             if events.is_empty() {
                 return Ok(());
             }
-            match self.append(&batch, &events, Levels::of(basis)) {
+            match self.append(&batch, &mut events, Levels::of(basis)) {
                 Err(store::Error::Conflict { .. }) => self.catch_up()?,
                 other => return Ok(other?),
             }
@@ -196,7 +196,7 @@ impl Stream {
     ) -> Result<(), StreamError> {
         let mut may_be_there = false;
         loop {
-            let (events, batch) = match self.draft(basis, commands, None, starts) {
+            let (mut events, batch) = match self.draft(basis, commands, None, starts) {
                 // The owner took the batch in, from the spool or before it went away: what was paid for is recorded.
                 Err(StreamError::Refused(Refusal::CallNotOpen(_) | Refusal::ToolNotOpen(..))) if may_be_there => return Ok(()),
                 drafted => drafted?,
@@ -206,7 +206,7 @@ impl Stream {
             }
             let mut spooled = false;
             loop {
-                match self.append(&batch, &events, Levels::of(basis)) {
+                match self.append(&batch, &mut events, Levels::of(basis)) {
                     Err(store::Error::Conflict { .. }) => {
                         may_be_there |= spooled;
                         if spooled {
@@ -259,7 +259,7 @@ impl Stream {
         let mut run = self.run.clone();
         for command in commands {
             let decided;
-            (decided, run) = decide_on(run, basis, command.clone(), now)?;
+            (decided, run) = decide(run, basis, command.clone(), now)?;
             run.id = Some(self.id);
             events.extend(decided);
         }
@@ -295,7 +295,11 @@ impl Stream {
         Ok((events, batch))
     }
 
-    fn append(&mut self, batch: &Batch, events: &[Event], levels: Levels) -> Result<(), store::Error> {
+    /// Appends the batch of `events`, and folds them once they are acknowledged: none of their texts is copied, so they are gone then.
+    ///
+    /// The run that was decided on is not taken over instead: the store says when each event happened, and the run has to be what its log
+    /// says.
+    fn append(&mut self, batch: &Batch, events: &mut Vec<Event>, levels: Levels) -> Result<(), store::Error> {
         let appended = match self.log.append(batch) {
             Err(store::Error::MissingPayloads(_)) => {
                 self.encode(events, levels)?;
@@ -307,10 +311,11 @@ impl Stream {
             // A repeated batch may stand behind events that are not folded yet.
             return self.catch_up();
         }
-        for (event, (envelope, hash)) in events.iter().zip(appended.events) {
-            self.fold(&Recorded { envelope, hash, event: event.clone() });
+        let has_ended = events.iter().any(is_end);
+        for (event, (envelope, hash)) in events.drain(..).zip(appended.events) {
+            self.fold(&Recorded { envelope, hash, event });
         }
-        if events.iter().any(is_end) {
+        if has_ended {
             // What was only there for the run to go on has no use any more.
             self.withheld().end()?;
         }

@@ -208,9 +208,9 @@ impl<'a> Replay<'a> {
         let mut agreed: Option<(usize, Comparison)> = None;
         let candidates = commands::candidates(&self.run, basis, &self.events[self.at..]);
         for candidate in candidates.list {
-            let derived = decide(candidate.run.as_ref().unwrap_or(&self.run), basis, candidate.command, head.envelope.at);
-            let derived = match derived {
-                Ok(derived) => derived,
+            let run = candidate.run.unwrap_or_else(|| self.run.clone());
+            let derived = match decide(run, basis, candidate.command, head.envelope.at) {
+                Ok((derived, _)) => derived,
                 Err(refusal) => {
                     let unlike = Unlike {
                         field: "kind".to_owned(),

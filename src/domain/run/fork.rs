@@ -5,7 +5,7 @@
 
 use super::basis::Basis;
 use super::command::{Command, Refusal};
-use super::decide::decide_on;
+use super::decide::decide;
 use super::prompt;
 use super::state::{Agent, AgentStatus, Attempt, Run};
 use crate::domain::event::{AttemptInherited, AttemptInheritedPrivate, AttemptOutcome, InheritedVerdict, Purpose, Signal};
@@ -109,7 +109,7 @@ pub fn take_over(
 }
 
 fn perform(child: &mut Run, basis: &Basis, command: Command, now: TimeNs) -> Result<(), Refusal> {
-    *child = decide_on(std::mem::take(child), basis, command, now)?.1;
+    *child = decide(std::mem::take(child), basis, command, now)?.1;
     Ok(())
 }
 

@@ -28,7 +28,7 @@ pub use basis::{Basis, BasisError};
 pub use budget::{Shortage, affords_another_try, expected, most_with_tools, shortage};
 pub use cause::Causes;
 pub use command::{Command, DayRefusal, NewLimits, Refusal, StartAdvice};
-pub use decide::{NO_PRICE, decide, decide_on};
+pub use decide::{NO_PRICE, decide};
 pub use fork::{TakeOver, take_over};
 pub use observation::{DayBudget, FileLook, Observation};
 pub use pending::{Effect, pending};

@@ -170,7 +170,7 @@ impl World {
 
     pub(super) fn perform(&mut self, command: Command) -> Result<(), Refusal> {
         self.now += 1_000_000;
-        for event in decide(&self.run, &self.basis, command, self.now)? {
+        for event in decide(self.run.clone(), &self.basis, command, self.now)?.0 {
             let envelope = Envelope {
                 seq: self.log.len() as u64 + 1,
                 run: Some(RunId::from_bytes([7; 16])),

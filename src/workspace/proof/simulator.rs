@@ -240,7 +240,7 @@ impl Life {
         let stream = Stream::open(self.runs[run], log, payloads, Arc::clone(&self.world), SPOOL.1.clone());
         let mut stream = stream.map_err(|error| error.to_string())?;
         let told = Arc::clone(&self.told);
-        stream.observe(move |recorded, _| {
+        stream.observe(move |recorded| {
             lock(&told).insert(recorded.envelope.seq, recorded.hash);
         });
         self.executors.push(Executor { id, run, stream, found_room: None });
@@ -368,7 +368,8 @@ impl Life {
     /// The planted fault: looks for room now, and starts the call when it is this executor's turn again.
     fn look_for_room(&mut self, which: usize, agent: u32, purpose: Purpose) -> Result<(), String> {
         let run = self.executors[which].stream.run();
-        let Ok(events) = decide(run, &self.basis, Command::StartCall { agent, purpose }, START_NS) else { return Ok(()) };
+        let command = Command::StartCall { agent, purpose };
+        let Ok((events, _)) = decide(run.clone(), &self.basis, command, START_NS) else { return Ok(()) };
         let reserved = events.iter().find_map(|event| match event {
             Event::CallStarted(call) => Some((call.day, call.reserved.unwrap_or_default())),
             _ => None,

@@ -1,7 +1,7 @@
 //! What a run would do, without doing it: the team, why, how large the prompts are, and what it may cost.
 
 use super::Runs;
-use crate::domain::event::{Event, InputAttached, Mode};
+use crate::domain::event::{InputAttached, Mode};
 use crate::domain::ids::{AgentNo, RunId};
 use crate::domain::money::NanoUsd;
 use crate::domain::placeholder::{self, Reference};
@@ -13,8 +13,6 @@ use crate::domain::tokens::estimate_tokens;
 use crate::memory::advice::likeness::InputProfile;
 
 use super::{inputs, windows};
-use crate::domain::event::{Envelope, Recorded};
-use crate::domain::ids::Hash;
 use crate::workspace::memory::alike;
 use crate::workspace::memory::recommend::{Forecast, RecommendRequest};
 use crate::workspace::request::RunRequest;
@@ -140,19 +138,8 @@ fn answers(run: &Run) -> crate::domain::answers::Answers {
 
 /// Folds what `commands` would cause.
 pub(in crate::workspace) fn imagine(basis: &Basis, commands: Vec<Command>) -> Result<Run, Refusal> {
-    let mut run = Run::default();
-    for command in commands {
-        for event in decide(&run, basis, command, 0)? {
-            run.apply(&imagined(&run, event));
-        }
-    }
-    Ok(run)
-}
-
-fn imagined(run: &Run, event: Event) -> Recorded {
-    let run_id = Some(RunId::from_bytes([0; 16]));
-    let envelope = Envelope { seq: 0, run: run_id, version: run.version + 1, at: 0, occurred_at: None, cause: None };
-    Recorded { envelope, hash: Hash::default(), event }
+    let run = Run { id: Some(RunId::from_bytes([0; 16])), ..Run::default() };
+    commands.into_iter().try_fold(run, |run, command| Ok(decide(run, basis, command, 0)?.1))
 }
 
 /// Says who would get an input and what that costs.

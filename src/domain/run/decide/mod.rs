@@ -16,22 +16,14 @@ use super::state::{Agent, Phase, Run};
 use crate::domain::event::{Envelope, Event, Recorded};
 use crate::domain::ids::{AgentNo, TimeNs};
 
-/// Returns the events that `command` causes in `run` at the moment `now`, or why it is refused.
+/// Returns the events that `command` causes in `run` at the moment `now`, or why it is refused; with the run as it is after them, with
+/// `now` as their time and without their hashes, for whoever goes on to decide.
 ///
 /// `basis` is what the run recorded when it started, so it is part of the history.
 ///
 /// # Errors
 /// A [`Refusal`] says which rule forbids the wish; nothing has happened then.
-pub fn decide(run: &Run, basis: &Basis, command: Command, now: TimeNs) -> Result<Vec<Event>, Refusal> {
-    decide_on(run.clone(), basis, command, now).map(|(events, _)| events)
-}
-
-/// Like [`decide`], and returns the run as it is after these events as well, with `now` as their time and without their hashes: for
-/// whoever goes on to decide.
-///
-/// # Errors
-/// As [`decide`].
-pub fn decide_on(run: Run, basis: &Basis, command: Command, now: TimeNs) -> Result<(Vec<Event>, Run), Refusal> {
+pub fn decide(run: Run, basis: &Basis, command: Command, now: TimeNs) -> Result<(Vec<Event>, Run), Refusal> {
     let mut draft = Decision { run, basis, now, events: Vec::new() };
     match command {
         Command::Fork(parent) => fork::fork(&mut draft, parent)?,
