@@ -471,6 +471,7 @@ fn the_events_of_a_run_in_the_index_are_compared_with_the_journal() {
 
 #[test]
 fn cost_rows_are_compared_whole() {
+    type Change = fn(&mut CostRow);
     let (shut, _) = small(&lone());
     let (log, _) = shut.open().expect("opens");
     let views = crate::store::ordered::IndexFactory::open(&shut.shelf, &Path::new(STORE).join("log").join("views"), 0);
@@ -485,7 +486,7 @@ fn cost_rows_are_compared_whole() {
     };
     views.scan(&tree, &[], None, false, &mut keep).expect("rows");
     assert!(sums.len() >= Sums::ALL.len());
-    let changes: [(&str, fn(&mut CostRow)); 3] =
+    let changes: [(&str, Change); 3] =
         [("calls", |row| row.calls += 1), ("unknown", |row| row.unknown += 1), ("usage", |row| row.usage.output += 1)];
     let put = |key: &[u8], row: &[u8]| views.apply(&tree, vec![(key.to_vec(), Some(row.to_vec()))]).expect("written");
     for (key, row) in sums {
