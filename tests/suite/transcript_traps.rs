@@ -312,6 +312,9 @@ fn what_a_person_typed_is_kept_wherever_it_stands() {
         // Some versions write it as a line of its own as well.
         user(8, json!("and the kangaroo please")),
         says(9, "m3", "a kangaroo"),
+        // Asked again in the same words, after the answer.
+        user(9, json!("and the kangaroo please")),
+        says(9, "m4", "another kangaroo"),
         user(10, json!("<bash-input>ls giraffe</bash-input>")),
         user(11, json!("<bash-stdout>giraffe</bash-stdout><bash-stderr></bash-stderr>")),
         json!({"type": "ai-title", "title": "x"}),
@@ -327,8 +330,12 @@ fn what_a_person_typed_is_kept_wherever_it_stands() {
         attempts.iter().map(|attempt| (word(attempt, "task"), word(attempt, "output"))).collect()
     };
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-    let wanted =
-        [pair("first question", ""), pair("look at the weasel too", "a weasel"), pair("and the kangaroo please", "a kangaroo")];
+    let wanted = [
+        pair("first question", ""),
+        pair("look at the weasel too", "a weasel"),
+        pair("and the kangaroo please", "a kangaroo"),
+        pair("and the kangaroo please", "another kangaroo"),
+    ];
     assert_eq!(exchanges(&house), wanted, "a command of the shell asks no model");
 
     // A line behind one that a crash cut off.

@@ -1,4 +1,4 @@
-//! Questions for the runs that changed a file: "who edited src/billing.py", "runs that changed the Makefile".
+//! Questions for the runs that changed a file: "who edited src/billing.py", "runs that changed the file Cargo.toml".
 
 use super::is_name;
 use super::scan::Word;

@@ -351,6 +351,8 @@ impl Reader<'_> {
             }
             return;
         }
+        // What was typed meanwhile has its answer: the same words after it are asked again.
+        self.threads[place].queued = None;
         let request = told.request_id.as_deref();
         let id = match (message.id.as_deref(), told.uuid.as_deref()) {
             (Some(id), _) => id.to_owned(),
